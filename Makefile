@@ -1,0 +1,59 @@
+# Every command sets up what it needs; nothing has to be installed or started by hand beside the
+# prerequisites: Python 3.13 and Node 20 (for Azurite), and Chromium for the browser tests alone.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+AZURITE := tests/local_stack/node_modules/.bin/azurite
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: setup ## Run the whole journey on this machine and tell it step by step
+	@$(BIN)/python -m tests.local_stack demo
+
+start: setup ## Start the local stack and leave it running
+	@$(BIN)/python -m tests.local_stack start
+
+test: setup ## Pass every test that this machine can run
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered -rs
+
+check: $(VENV)/ready ## Formatting, lint, types, architecture
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py -p no:cacheprovider
+
+bench: setup ## Measure against the budgets and write docs/benchmarks.md
+	@$(BIN)/python -m tests.benchmarks
+
+format: $(VENV)/ready ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(VENV)/ready ## Pin the newest packages into requirements*.txt
+	@$(BIN)/python -m pip install -qq uv
+	@for name in requirements requirements-dev; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-emit-index-url \
+	    --no-emit-find-links --annotation-style line --strip-extras $$name.in -o $$name.txt; done
+
+setup: $(VENV)/ready $(AZURITE)
+
+$(VENV)/ready: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || \
+	  { echo "Python 3.13 is needed and was not found. Install it, or name it: make PYTHON=/path/to/python3.13"; exit 1; }
+	@echo "Making .venv (the first time takes a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+$(AZURITE): tests/local_stack/package.json tests/local_stack/package-lock.json
+	@command -v npm >/dev/null || \
+	  { echo "Node 20 with npm is needed for Azurite, the storage emulator, and was not found."; exit 1; }
+	@echo "Fetching Azurite, Microsoft's storage emulator"
+	@cd tests/local_stack && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: help demo start test check bench format lock setup

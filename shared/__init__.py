@@ -1,0 +1,1 @@
+"""Sends Inforiver's report mail through Microsoft 365."""
