@@ -1,0 +1,105 @@
+"""Azurite, Microsoft's storage emulator: blobs, queues and tables in memory, on ports of its own."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from tests.local_stack.prerequisites import MissingPrerequisiteError
+from tests.local_stack.processes import Child
+
+PROGRAM = Path(__file__).parent / "node_modules" / ".bin" / "azurite"
+START_SECONDS = 60.0
+#: The account that every Azurite has, with the key that its documentation prints.
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+LISTENING = r"service is successfully listening at (http://\S+)"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of the three services; 0 lets Azurite take any free one."""
+
+    blob: int = 0
+    queue: int = 0
+    table: int = 0
+
+
+class Azurite:
+    """A running Azurite. `wait()` separates its slow start from whatever can be done meanwhile."""
+
+    def __init__(self, ports: Ports | None = None, *, program: Path = PROGRAM) -> None:
+        ports = ports or Ports()
+        self._scratch = TemporaryDirectory(prefix="azurite-")
+        self._child = Child(
+            [
+                _require(program),
+                "--silent",
+                "--inMemoryPersistence",
+                "--disableTelemetry",
+                # The newest SDKs name an API version that Azurite doesn't know yet and would refuse.
+                "--skipApiVersionCheck",
+                *("--blobPort", str(ports.blob)),
+                *("--queuePort", str(ports.queue)),
+                *("--tablePort", str(ports.table)),
+            ],
+            Path(self._scratch.name, "azurite.log"),
+            directory=Path(self._scratch.name),
+        )
+
+    def wait(self) -> Self:
+        """Wait until all three services listen.
+
+        Raises:
+            ChildFailedError: it ended instead, for instance because a given port is taken.
+        """
+        self._endpoints()
+        return self
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def connection_string(self) -> str:
+        """The value of AzureWebJobsStorage, with the address of each service spelt out."""
+        blob, queue, table = self._endpoints()
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
+            f"BlobEndpoint={blob}/{ACCOUNT};QueueEndpoint={queue}/{ACCOUNT};TableEndpoint={table}/{ACCOUNT};"
+        )
+
+    def stop(self) -> None:
+        """End the process; everything that was stored is gone."""
+        self._child.stop()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _endpoints(self) -> list[str]:
+        """Read the addresses that Azurite printed: blob, queue, table, in the order of its start."""
+        return self._child.wait_for_lines(LISTENING, 3, START_SECONDS)
+
+
+def _require(program: Path) -> Path:
+    if shutil.which("node") is None:
+        raise MissingPrerequisiteError(
+            "Node 20 is needed for Azurite, the storage emulator, and was not found."
+        )
+    if not program.exists():
+        raise MissingPrerequisiteError(
+            "Azurite, the storage emulator, is not installed: run `make setup` once."
+        )
+    return program

@@ -1,0 +1,198 @@
+"""The secrets of a fake vault and the rules of Azure Key Vault about them. Pure: no HTTP; the clock is given.
+
+Source: https://learn.microsoft.com/rest/api/keyvault/secrets and
+https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview.
+"""
+
+import re
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
+MAX_VALUE_BYTES = 25_600
+MAX_TAGS = 15
+MAX_TAG_LENGTH = 256
+DAY_SECONDS = 86_400
+
+
+class VaultError(Exception):
+    """A refusal of the vault, with the status and the codes that Azure answers."""
+
+    def __init__(self, status: int, code: str, message: str, inner: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.inner = inner
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a secret. Times are seconds since 1970; `not_before` and `expires` only inform."""
+
+    id: str
+    value: str
+    created: int
+    updated: int
+    enabled: bool = True
+    content_type: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    not_before: int | None = None
+    expires: int | None = None
+
+
+@dataclass(frozen=True)
+class DeletedSecret:
+    """A secret that was deleted and can be recovered until it is purged."""
+
+    name: str
+    versions: tuple[Version, ...]
+    deleted: int
+    purged: int
+
+
+class VaultSecrets:
+    """The content of one vault; safe to use from any thread. Names are not case-sensitive."""
+
+    def __init__(
+        self, clock: Callable[[], float], *, purge_protection: bool = False, retention_days: int = 90
+    ) -> None:
+        self.purge_protection = purge_protection
+        self.retention_days = retention_days
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._kept: dict[str, tuple[str, tuple[Version, ...]]] = {}
+        self._deleted: dict[str, DeletedSecret] = {}
+
+    @property
+    def recovery_level(self) -> str:
+        """The recoveryLevel attribute of every secret in this vault."""
+        prefix = "" if self.retention_days == 90 else "Customized"
+        return f"{prefix}Recoverable" + ("" if self.purge_protection else "+Purgeable")
+
+    def names(self) -> list[str]:
+        """List the names of the secrets that are not deleted."""
+        with self._lock:
+            return sorted(name for name, _ in self._kept.values())
+
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """Return every version of a secret, the oldest first; none where there is no such secret."""
+        with self._lock:
+            return self._kept.get(name.casefold(), (name, ()))[1]
+
+    def deleted(self) -> list[DeletedSecret]:
+        """List the deleted secrets that were not purged."""
+        with self._lock:
+            now = self._clock()
+            self._deleted = {key: secret for key, secret in self._deleted.items() if secret.purged > now}
+            return sorted(self._deleted.values(), key=lambda secret: secret.name)
+
+    def set(self, name: str, body: dict[str, Any]) -> Version:
+        """Add a version to a secret, which is made if need be."""
+        value = body.get("value")
+        if not NAME.fullmatch(name):
+            raise _bad(f"The request URI contains an invalid name: {name}")
+        if not isinstance(value, str):
+            raise _bad("Property value is required.")
+        if len(value.encode()) > MAX_VALUE_BYTES:
+            raise _bad("The specified secret value is too long: the limit is 25k bytes.")
+        now = int(self._clock())
+        made = _changed(Version(secrets.token_hex(16), value, created=now, updated=now), body, now)
+        with self._lock:
+            if self._find_deleted(name):
+                raise VaultError(
+                    409,
+                    "Conflict",
+                    f"Secret {name} is currently in a deleted but recoverable state, and its name cannot be "
+                    "reused; in this state, the secret can only be recovered or purged.",
+                    inner="ObjectIsDeletedButRecoverable",
+                )
+            self._kept[name.casefold()] = (name, (*self.versions(name), made))
+        return made
+
+    def get(self, name: str, version: str = "") -> Version:
+        """Return a version with its value, by default the newest one."""
+        found = self._find(name, version)
+        if not found.enabled:
+            raise VaultError(
+                403, "Forbidden", "Operation get is not allowed on a disabled secret.", inner="SecretDisabled"
+            )
+        return found
+
+    def update(self, name: str, version: str, body: dict[str, Any]) -> Version:
+        """Change the attributes, tags or content type of a version, by default of the newest one."""
+        with self._lock:
+            found = self._find(name, version)
+            changed = _changed(found, body, int(self._clock()))
+            versions = tuple(changed if each.id == found.id else each for each in self.versions(name))
+            self._kept[name.casefold()] = (name, versions)
+        return changed
+
+    def delete(self, name: str) -> DeletedSecret:
+        """Take a secret with all its versions out of use; its name stays taken until the purge."""
+        with self._lock:
+            self._find(name)
+            kept_name, versions = self._kept.pop(name.casefold())
+            now = int(self._clock())
+            deleted = DeletedSecret(kept_name, versions, now, now + self.retention_days * DAY_SECONDS)
+            self._deleted[name.casefold()] = deleted
+        return deleted
+
+    def get_deleted(self, name: str) -> DeletedSecret:
+        """Return a deleted secret."""
+        found = self._find_deleted(name)
+        if found is None:
+            raise VaultError(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+        return found
+
+    def recover(self, name: str) -> Version:
+        """Bring a deleted secret back and return its newest version."""
+        with self._lock:
+            deleted = self.get_deleted(name)
+            del self._deleted[name.casefold()]
+            self._kept[name.casefold()] = (deleted.name, deleted.versions)
+        return deleted.versions[-1]
+
+    def purge(self, name: str) -> None:
+        """Destroy a deleted secret before its time, where the vault permits that."""
+        with self._lock:
+            self.get_deleted(name)
+            if self.purge_protection:
+                raise VaultError(403, "Forbidden", 'Operation "purge" is not enabled for this vault.')
+            del self._deleted[name.casefold()]
+
+    def _find(self, name: str, version: str = "") -> Version:
+        for found in reversed(self.versions(name)):
+            if version in ("", found.id):
+                return found
+        raise VaultError(
+            404, "SecretNotFound", f"A secret with (name/id) {name} was not found in this key vault."
+        )
+
+    def _find_deleted(self, name: str) -> DeletedSecret | None:
+        return next((each for each in self.deleted() if each.name.casefold() == name.casefold()), None)
+
+
+def _bad(message: str) -> VaultError:
+    return VaultError(400, "BadParameter", message)
+
+
+def _changed(version: Version, body: dict[str, Any], now: int) -> Version:
+    """Apply what a request names of content type, tags and attributes, and leave the rest."""
+    attributes = body.get("attributes") or {}
+    tags = body.get("tags")
+    tags = version.tags if tags is None else tags
+    if len(tags) > MAX_TAGS or any(len(text) > MAX_TAG_LENGTH for pair in tags.items() for text in pair):
+        raise _bad("A secret has at most 15 tags of 256 characters each.")
+    return replace(
+        version,
+        updated=now,
+        enabled=attributes.get("enabled", version.enabled),
+        content_type=body.get("contentType", version.content_type),
+        tags=tags,
+        not_before=attributes.get("nbf", version.not_before),
+        expires=attributes.get("exp", version.expires),
+    )
