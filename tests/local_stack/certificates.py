@@ -11,6 +11,7 @@ import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=7)
@@ -26,12 +27,15 @@ class LocalAuthority:
         bundle: the public authorities and ours, for REQUESTS_CA_BUNDLE and SSL_CERT_FILE.
         certificate_file: the server's certificate for localhost, 127.0.0.1 and ::1 (PEM).
         key_file: its private key (PEM, not encrypted).
+        pfx_file: both in the form that Core Tools takes, under `pfx_password`.
     """
 
     ca_file: Path
     bundle: Path
     certificate_file: Path
     key_file: Path
+    pfx_file: Path
+    pfx_password: str = "local"
 
     @classmethod
     def create(cls, directory: Path) -> Self:
@@ -41,6 +45,7 @@ class LocalAuthority:
             bundle=directory / "bundle.pem",
             certificate_file=directory / "server.pem",
             key_file=directory / "server.key",
+            pfx_file=directory / "server.pfx",
         )
         ca_key = ec.generate_private_key(ec.SECP256R1())
         ca = _authority_certificate(ca_key)
@@ -55,6 +60,15 @@ class LocalAuthority:
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
                 serialization.NoEncryption(),
+            )
+        )
+        made.pfx_file.write_bytes(
+            pkcs12.serialize_key_and_certificates(
+                b"localhost",
+                server_key,
+                server,
+                [ca],
+                serialization.BestAvailableEncryption(made.pfx_password.encode()),
             )
         )
         return made

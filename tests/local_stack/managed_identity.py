@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 API_VERSION = "2019-08-01"
 LIFETIME_SECONDS = 86_400
-#: The resource of a token that another app registration takes as a federated credential.
+#: The resource of tokens for a federated credential; the sovereign clouds add their name.
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"
 
 
@@ -74,7 +74,7 @@ class ManagedIdentity:
 
     def issuer(self, resource: str) -> str:
         """Name the issuer of a resource's tokens: v2.0 for a token exchange, v1.0 for Azure's services."""
-        if resource == TOKEN_EXCHANGE:
+        if resource.startswith(TOKEN_EXCHANGE):
             return f"{self.authority}/{self.tenant_id}/v2.0"
         return f"https://sts.windows.net/{self.tenant_id}/"
 

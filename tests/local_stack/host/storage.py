@@ -1,0 +1,100 @@
+"""Storage queues as the host's bindings use them: connections by setting name, encodings, poison queues."""
+
+import base64
+import contextlib
+import json
+import logging
+import os
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
+
+from tests.local_stack.host.settings import HostSettingError, resolve
+from tests.local_stack.host.worker import TypedData
+
+REQUEST_LOG = logging.getLogger("Host.Storage")
+REQUEST_LOG.setLevel(logging.WARNING)
+#: What a `func.QueueMessage` becomes on its way through the runtime.
+QUEUE_MESSAGE = {"id", "body"}
+
+
+class StorageQueues:
+    """The queues of every storage account that a binding names."""
+
+    def __init__(self, *, base64_encoded: bool) -> None:
+        self._base64 = base64_encoded
+        self._accounts: dict[str, QueueServiceClient] = {}
+
+    def queue(self, connection: str, name: str) -> QueueClient:
+        """Open a queue of the account whose connection string is in the setting of that name.
+
+        Raises:
+            HostSettingError: the setting is missing, or names an identity.
+        """
+        connection = resolve(connection or "AzureWebJobsStorage")
+        if connection not in self._accounts:
+            # Retries would only delay the next poll, and hide from the log that the storage is away.
+            # The SDK's own logger belongs to the app, whose calls stand there as they would in Azure.
+            self._accounts[connection] = QueueServiceClient.from_connection_string(
+                _connection_string(connection), retry_total=0, logger=REQUEST_LOG
+            )
+        return self._accounts[connection].get_queue_client(name)
+
+    async def send(self, connection: str, name: str, text: str) -> None:
+        """Add a message as it is, to a queue that is made on demand."""
+        queue = self.queue(connection, name)
+        try:
+            await queue.send_message(text)
+        except ResourceNotFoundError:
+            with contextlib.suppress(ResourceExistsError):
+                await queue.create_queue()
+            await queue.send_message(text)
+
+    def encode(self, body: bytes) -> str:
+        """Turn a body into the text of a message."""
+        return (base64.b64encode(body) if self._base64 else body).decode()
+
+    def decode(self, text: str) -> bytes | None:
+        """Return the body of a message, or None where its base64 is bad."""
+        try:
+            return base64.b64decode(text, validate=True) if self._base64 else text.encode()
+        except ValueError:
+            return None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for account in self._accounts.values():
+            await account.close()
+
+
+def message_bodies(data: TypedData) -> list[bytes]:
+    """Return the messages in an output value.
+
+    A JSON array becomes one message for each item, a JSON object is written again with indents, and text
+    in brackets that is no JSON fails:
+    https://github.com/Azure/azure-functions-host/blob/89dc438d/src/WebJobs.Script/Binding/FunctionBinding.cs.
+    """
+    if data.kind == "bytes":
+        return [data.value]
+    text = str(data.value).strip()
+    if data.kind != "json" and text[:1] + text[-1:] not in ("{}", "[]"):
+        return [str(data.value).encode()]
+    parsed = json.loads(text)
+    items = parsed if isinstance(parsed, list) else [parsed]
+    if data.kind == "json":
+        items = [
+            item["body"] if isinstance(item, dict) and set(item) == QUEUE_MESSAGE else item for item in items
+        ]
+    return [(item if isinstance(item, str) else json.dumps(item, indent=2)).encode() for item in items]
+
+
+def _connection_string(connection: str) -> str:
+    text = os.environ.get(f"AzureWebJobs{connection}") or os.environ.get(connection)
+    if text:
+        return text
+    if any(name.startswith(f"{connection}__") for name in os.environ):
+        raise HostSettingError(
+            f"{connection} is an identity-based connection, which this host doesn't cover; "
+            "set a connection string instead."
+        )
+    raise HostSettingError(f"The setting {connection} is missing.")
