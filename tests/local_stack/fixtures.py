@@ -1,12 +1,33 @@
-"""Parts of the local stack as fixtures: each starts once in a test process, and only if a test asks for it."""
+"""Parts of the local stack as fixtures: each starts once in a test process, and only when a test asks."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
+from tests.local_stack.key_vault import KeyVault
+from tests.local_stack.managed_identity import ManagedIdentity
+from tests.local_stack.serving import serve
+
+TENANT_ID = "3f5a1c1e-7d0b-4e59-9d2a-6f1f5f2f7b11"
+
+
+@dataclass(frozen=True)
+class ServedIdentity:
+    """A managed identity behind its endpoint; `settings` is what App Service would add to the environment."""
+
+    identity: ManagedIdentity
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ServedVault:
+    """A key vault behind TLS, for the tokens of the served identity."""
+
+    vault: KeyVault
+    url: str
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +39,17 @@ def local_authority(tmp_path_factory: pytest.TempPathFactory) -> LocalAuthority:
 def azurite() -> Iterator[Azurite]:
     with Azurite() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def managed_identity() -> Iterator[ServedIdentity]:
+    identity = ManagedIdentity(TENANT_ID)
+    with serve(identity.app()) as server:
+        yield ServedIdentity(identity, identity.environment(server.url))
+
+
+@pytest.fixture(scope="session")
+def key_vault(managed_identity: ServedIdentity, local_authority: LocalAuthority) -> Iterator[ServedVault]:
+    vault = KeyVault(managed_identity.identity)
+    with serve(vault.app(), local_authority.server_context()) as server:
+        yield ServedVault(vault, server.url)

@@ -55,7 +55,7 @@ class Server:
         except Exception as failure:  # noqa: BLE001 (raised by the thread that asked for the server)
             self._listening.set_exception(failure)
         finally:
-            self._loop.run_until_complete(runner.cleanup())
+            self._loop.run_until_complete(_close(runner))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
@@ -64,6 +64,15 @@ class Server:
         await web.TCPSite(runner, self.host, port, ssl_context=self._tls).start()
         listening: int = runner.addresses[0][1]
         return listening
+
+
+async def _close(runner: web.AppRunner) -> None:
+    transports = [each.transport for each in runner.server.connections] if runner.server else []
+    await runner.cleanup()
+    # A client with a kept-alive TLS connection doesn't answer the farewell, and its socket would stay open.
+    for transport in filter(None, transports):
+        transport.abort()
+    await asyncio.sleep(0)
 
 
 def serve(
