@@ -32,10 +32,11 @@ class Azurite:
 
     def __init__(self, ports: Ports | None = None, *, program: Path = PROGRAM) -> None:
         ports = ports or Ports()
+        program = _require(program)
         self._scratch = TemporaryDirectory(prefix="azurite-")
         self._child = Child(
             [
-                _require(program),
+                program,
                 "--silent",
                 "--inMemoryPersistence",
                 "--disableTelemetry",
