@@ -15,8 +15,8 @@ from azure.storage.queue import QueueClient
 
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
-from tests.local_stack.host_process import REPOSITORY, HostPlan, host_command, start_host
-from tests.local_stack.processes import Child, ChildFailedError
+from tests.local_stack.host_process import REPOSITORY, HostPlan, HostProcess, host_command
+from tests.local_stack.processes import ChildFailedError
 
 SAMPLE_APP = Path(__file__).parent / "sample_app"
 PAGE = "https://page.example"
@@ -58,7 +58,7 @@ class SampleHost:
             "WORK_QUEUE": self.queue,
             "TICK_SCHEDULE": schedule,
         }
-        self.child: Child = start_host(plan, settings, log_file)
+        self.child = HostProcess(plan, settings, log_file).wait()
         self.url: str = self.child.wait_for_lines(r"^Listening on (\S+)", 1, 1)[0]
         self._ca_file = str(authority.ca_file)
 
@@ -316,7 +316,7 @@ def test_a_host_that_cannot_work_says_so_in_one_sentence(
     settings: dict[str, str], sentence: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ChildFailedError, match=sentence) as failed:
-        start_host(HostPlan(SAMPLE_APP, 0), settings, tmp_path / "host.log")
+        HostProcess(HostPlan(SAMPLE_APP, 0), settings, tmp_path / "host.log").wait()
 
     assert "Traceback" not in str(failed.value)
 
@@ -326,7 +326,7 @@ def test_a_broken_app_is_told_with_the_runtimes_traceback(tmp_path: Path) -> Non
     (tmp_path / "function_app.py").write_text("import no_such_module\n")
 
     with pytest.raises(ChildFailedError, match="No module named 'no_such_module'"):
-        start_host(HostPlan(tmp_path, 0), {}, tmp_path / "host.log")
+        HostProcess(HostPlan(tmp_path, 0), {}, tmp_path / "host.log").wait()
 
 
 def test_core_tools_are_used_where_they_are_installed(local_authority: LocalAuthority) -> None:

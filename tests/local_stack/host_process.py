@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.processes import Child
@@ -54,22 +55,29 @@ def host_command(plan: HostPlan, core_tools: str | None) -> HostCommand:
     return HostCommand(tuple(arguments), plan.app_directory, ready="(Worker process started and initialized)")
 
 
-def start_host(plan: HostPlan, settings: Mapping[str, str], log_file: Path) -> Child:
-    """Start a host with these app settings and wait until it answers.
+class HostProcess(Child):
+    """A host that runs; `wait()` separates its start from whatever can be done meanwhile."""
 
-    Raises:
-        ChildFailedError: it ended instead; the text has its log.
-    """
-    command = host_command(plan, shutil.which("func"))
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    environment = inherited | {"FUNCTIONS_WORKER_RUNTIME": "python"} | dict(settings)
-    child = Child(command.arguments, log_file, directory=command.directory, environment=environment)
-    try:
-        child.wait_for_lines(command.ready, 1, START_SECONDS)
-    except BaseException:
-        child.kill()
-        raise
-    return child
+    def __init__(self, plan: HostPlan, settings: Mapping[str, str], log_file: Path) -> None:
+        command = host_command(plan, shutil.which("func"))
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment = inherited | {"FUNCTIONS_WORKER_RUNTIME": "python"} | dict(settings)
+        self.port = plan.port
+        self._ready = command.ready
+        super().__init__(command.arguments, log_file, directory=command.directory, environment=environment)
+
+    def wait(self) -> Self:
+        """Wait until the host answers.
+
+        Raises:
+            ChildFailedError: it ended instead; the text has its log.
+        """
+        try:
+            self.wait_for_lines(self._ready, 1, START_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
+        return self
 
 
 def _own_host(plan: HostPlan) -> HostCommand:
