@@ -86,10 +86,28 @@ class StorageConfig:
     blob_uri: str = ""
     client_id: str | None = None
 
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> StorageConfig:
+        """Read the storage settings alone, so that a mail can be kept while others are wrong.
+
+        Raises:
+            ConfigurationError: a setting is missing or wrong; it names the setting.
+        """
+        env = _Environment(environ)
+        connection_string = env.text("AzureWebJobsStorage", "")
+        if connection_string:
+            return cls(connection_string)
+        return cls(
+            table_uri=env.url("AzureWebJobsStorage__tableServiceUri"),
+            queue_uri=env.url("AzureWebJobsStorage__queueServiceUri"),
+            blob_uri=env.url("AzureWebJobsStorage__blobServiceUri"),
+            client_id=env.text("AzureWebJobsStorage__clientId", "") or None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AppConfig:
-    """Everything that the operator decides."""
+    """What the operator decides about sending."""
 
     entra_tenant_id: str
     entra_client_id: str
@@ -102,7 +120,6 @@ class AppConfig:
     public_base_url: str
     frontend_origins: tuple[str, ...]
     key_vault_url: str
-    storage: StorageConfig
     identity_client_id: str | None
     on_unknown_outcome: Literal["hold", "resend"]
     mailbox_message_limit_mb: int
@@ -133,7 +150,6 @@ class AppConfig:
             public_base_url=env.url("PUBLIC_BASE_URL"),
             frontend_origins=env.items("FRONTEND_ORIGINS"),
             key_vault_url=env.url("KEY_VAULT_URL"),
-            storage=_storage(env),
             identity_client_id=env.text("AzureWebJobsStorage__clientId", "") or identity or None,
             on_unknown_outcome=_on_unknown_outcome(env),
             mailbox_message_limit_mb=env.number("MAILBOX_MESSAGE_LIMIT_MB", 35, 1, 150),
@@ -204,18 +220,6 @@ def _credential(env: _Environment, cloud: Cloud) -> ClientCredential:
     if given[0] == "ENTRA_CLIENT_CERTIFICATE_PATH":
         return ClientCertificate(value)
     return FederatedIdentity(value, cloud.token_exchange_audience)
-
-
-def _storage(env: _Environment) -> StorageConfig:
-    connection_string = env.text("AzureWebJobsStorage", "")
-    if connection_string:
-        return StorageConfig(connection_string)
-    return StorageConfig(
-        table_uri=env.url("AzureWebJobsStorage__tableServiceUri"),
-        queue_uri=env.url("AzureWebJobsStorage__queueServiceUri"),
-        blob_uri=env.url("AzureWebJobsStorage__blobServiceUri"),
-        client_id=env.text("AzureWebJobsStorage__clientId", "") or None,
-    )
 
 
 def _on_unknown_outcome(env: _Environment) -> Literal["hold", "resend"]:

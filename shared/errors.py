@@ -9,6 +9,7 @@
     │   └── PreconditionFailedError
     ├── ConsentRequiredError       an admin signs in again (missing, declined, revoked)
     ├── TransientError             wait, then repeat
+    ├── ExpiredError               an admin decides whether the mail is still wanted
     ├── RejectedError              Microsoft 365 will never accept this mail
     └── OutcomeUnknownError        the request left us, the answer did not arrive
     ConfigurationError             the operator; deliberately outside the family,
@@ -34,11 +35,13 @@ class ProblemError(Exception):
 
     Attributes:
         problem: what happened, who acts, in words.
+        facts: what the words were filled with.
         request_id: Microsoft's id of the failed call, for their support.
     """
 
     def __init__(self, code: str, *, request_id: str | None = None, **facts: object) -> None:
         self.problem: Problem = explain(code, **facts)
+        self.facts = {name: str(fact) for name, fact in facts.items()}
         self.request_id = request_id
         super().__init__(f"{request_id}: {self.problem}" if request_id else str(self.problem))
 
@@ -101,6 +104,10 @@ class TransientError(MailerError):
     ) -> None:
         super().__init__(code, request_id=request_id, **facts)
         self.retry_after = retry_after
+
+
+class ExpiredError(MailerError):
+    """The mail could not be sent in time."""
 
 
 class RejectedError(MailerError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import traceback
 from enum import StrEnum
 
 _log = logging.getLogger("mailer")
@@ -23,9 +24,11 @@ class Event(StrEnum):
     CONSENT_NOT_COMPLETED = "consent_not_completed"
     CONSENT_LOST = "consent_lost"
     OPERATOR_ERROR = "operator_error"
+    TOKENS_LEFT_BEHIND = "tokens_left_behind"
     SETTINGS_RESET = "settings_reset"
     TOKEN_REFRESHED = "token_refreshed"  # noqa: S105 - the name of an event
     REQUEST_FAILED = "request_failed"
+    UNEXPECTED_ERROR = "unexpected_error"
     MAIL_ACCEPTED = "mail_accepted"
     MAIL_DEFERRED = "mail_deferred"
     MAIL_WAITING_FOR_CONSENT = "mail_waiting_for_consent"
@@ -63,3 +66,10 @@ def log_event(event: Event, *, level: int = logging.INFO, **fields: object) -> N
     known = {name: value for name, value in fields.items() if value is not None}
     text = json.dumps(known, default=str, ensure_ascii=False, sort_keys=True)
     _log.log(level, "%s %s", event, redact(text))
+
+
+def log_failure(error: BaseException, **fields: object) -> None:
+    """Write an error that nobody foresaw, with its trace, without what a trace could give away."""
+    trace = "".join(traceback.format_exception(error))
+    known = json.dumps(fields, default=str, ensure_ascii=False, sort_keys=True)
+    _log.error("%s %s\n%s", Event.UNEXPECTED_ERROR, redact(known), redact(trace))

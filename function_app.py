@@ -1,0 +1,13 @@
+"""The functions of the app; each folder of `shared/` brings its own."""
+
+import azure.functions as func
+
+from shared.consent.endpoints import blueprint as consent
+from shared.deliveries.endpoints import blueprint as deliveries
+from shared.sending.triggers import blueprint as sending
+from shared.settings.endpoints import blueprint as settings
+from shared.web.endpoints import blueprint as web
+
+app = func.FunctionApp()
+for part in (settings, consent, sending, deliveries, web):
+    app.register_functions(part)

@@ -1,0 +1,1 @@
+"""The outside, one module for each system. Adapters translate and decide nothing."""

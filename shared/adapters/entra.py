@@ -1,0 +1,138 @@
+"""Microsoft Entra through MSAL: consent, and access tokens for kept ones."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msal
+import requests
+from msal.exceptions import MsalServiceError
+
+from shared.adapters.entra_errors import entra_error
+from shared.consent.scopes import granted_scopes
+from shared.errors import ConsentRequiredError, InvalidInputError, TransientError
+from shared.ports import Issued, Redeemed, SignIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from shared.config import AppConfig
+    from shared.settings.tenant import Account
+    from shared.world import World
+
+#: MSAL would wait for ever.
+_TIMEOUT_SECONDS = 10
+#: Access and ID tokens are not kept: the first live an hour, the second were checked.
+_KEPT_PARTS = ("Account", "RefreshToken", "AppMetadata")
+
+
+class EntraAuthority:
+    """Entra, for one app registration."""
+
+    def __init__(self, config: AppConfig, credential: str | dict[str, Any], world: World) -> None:
+        self._config = config
+        self._credential = credential
+        self._world = world
+        # Remembers the tenants' endpoints and, for a minute, refusals of equal requests.
+        self._http_memory: dict[str, Any] = {}
+
+    def begin(self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str) -> SignIn:
+        """Prepare a sign-in for a tenant.
+
+        `select_account` rather than `consent`: the latter asks again where an admin consented for
+        everybody, and shows "Need admin approval" where users may not consent.
+        """
+        with _network_errors():
+            proof = self._app(tenant_id, msal.SerializableTokenCache()).initiate_auth_code_flow(
+                list(scopes),
+                redirect_uri=self._redirect_uri,
+                state=state,
+                prompt="select_account",
+                login_hint=login_hint,
+                response_mode="form_post",
+            )
+        return SignIn(proof.pop("auth_uri"), proof)
+
+    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+        """Exchange the code of a reply for tokens.
+
+        Raises:
+            ConsentRequiredError: `consent_failed`: Microsoft refuses the code.
+            InvalidInputError: `consent_reply_invalid`.
+        """
+        # A cache of its own: MSAL fills it before it checks the nonce.
+        cache = msal.SerializableTokenCache()
+        try:
+            with _network_errors():
+                answer = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(dict(proof), dict(reply))
+        except (ValueError, RuntimeError):
+            # MSAL's text holds the state or the nonce, so the cause is not carried along.
+            raise InvalidInputError("consent_reply_invalid") from None
+        if "access_token" not in answer:
+            error = entra_error(answer, "")
+            if isinstance(error, ConsentRequiredError) and error.code == "consent_lost":
+                raise ConsentRequiredError(
+                    "consent_failed", request_id=error.request_id, error=error.facts["error"]
+                )
+            raise error
+        return Redeemed(
+            claims=answer.get("id_token_claims", {}),
+            scopes=granted_scopes(answer.get("scope", "")),
+            tokens=_kept(cache),
+        )
+
+    def refresh(self, tenant_id: str, tokens: str, account: Account, scopes: Iterable[str]) -> Issued:
+        """Get a fresh access token.
+
+        Raises:
+            ConsentRequiredError: `consent_lost`, `sign_in_blocked`.
+        """
+        cache = msal.SerializableTokenCache()
+        cache.deserialize(tokens)
+        app = self._app(tenant_id, cache)
+        asked_at = self._world.now()
+        with _network_errors():
+            known = next(iter(app.get_accounts()), None)
+            answer = app.acquire_token_silent_with_error(list(scopes), known, force_refresh=True)
+        if answer is None:
+            raise ConsentRequiredError("consent_lost", account=account.username, error="no_refresh_token")
+        if "access_token" not in answer:
+            raise entra_error(answer, account.username)
+        return Issued(
+            access_token=answer["access_token"],
+            expires_at=asked_at + timedelta(seconds=int(answer["expires_in"])),
+            scopes=granted_scopes(answer.get("scope", "")),
+            tokens=_kept(cache),
+        )
+
+    @property
+    def _redirect_uri(self) -> str:
+        return f"{self._config.public_base_url}/api/consent/callback"
+
+    def _app(self, tenant_id: str, cache: msal.SerializableTokenCache) -> msal.ConfidentialClientApplication:
+        return msal.ConfidentialClientApplication(
+            self._config.entra_client_id,
+            authority=self._config.authority(tenant_id),
+            client_credential=self._credential,
+            token_cache=cache,
+            http_cache=self._http_memory,
+            instance_discovery=False,
+            timeout=_TIMEOUT_SECONDS,
+        )
+
+
+def _kept(cache: msal.SerializableTokenCache) -> str:
+    whole = json.loads(cache.serialize())
+    return json.dumps({part: whole[part] for part in _KEPT_PARTS if part in whole})
+
+
+@contextmanager
+def _network_errors() -> Iterator[None]:
+    """MSAL raises for a 5xx answer and lets `requests` raise for a connection that fails."""
+    try:
+        yield
+    except (MsalServiceError, requests.RequestException) as error:
+        raise TransientError("entra_unavailable") from error

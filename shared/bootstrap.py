@@ -1,0 +1,169 @@
+"""Builds what the journeys need from what the operator set, on first use, once a process.
+
+The only module that knows both ports and adapters. Every adapter is imported where it is first
+wanted: an import at the top would be paid at each cold start, by functions that never use it.
+"""
+
+from __future__ import annotations
+
+import functools
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.config import AppConfig, StorageConfig
+from shared.world import RealWorld
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.data.tables import TableServiceClient
+    from azure.storage.blob import BlobServiceClient
+
+    from shared.adapters.entra import EntraAuthority
+    from shared.consent.custody import Custody
+    from shared.ports import (
+        AttachmentFiles,
+        CallerTokens,
+        DeliveryLog,
+        FlowStore,
+        KeptRequests,
+        MailTransport,
+        Outbox,
+        SettingsStore,
+        TokenStore,
+    )
+
+
+class Services:
+    """Everything the journeys need; reading a member may raise ConfigurationError.
+
+    A member that could not be built is tried again at its next use.
+    """
+
+    def __init__(self) -> None:
+        self.world = RealWorld()
+
+    @cached_property
+    def config(self) -> AppConfig:
+        """What the operator decided."""
+        return AppConfig.from_env()
+
+    @cached_property
+    def storage(self) -> StorageConfig:
+        """Where tables, queues and blobs are."""
+        return StorageConfig.from_env()
+
+    @property
+    def allowed_tenants(self) -> frozenset[str]:
+        """The tenants that this installation serves."""
+        return self.config.allowed_tenant_ids
+
+    @property
+    def home_tenant(self) -> str:
+        """The operator's own tenant."""
+        return self.config.entra_tenant_id
+
+    @cached_property
+    def settings(self) -> SettingsStore:
+        """What the admins decided."""
+        from shared.adapters.tables import TableSettingsStore
+
+        return TableSettingsStore(self._tables)
+
+    @cached_property
+    def flows(self) -> FlowStore:
+        """The consents under way."""
+        from shared.adapters.tables import TableFlowStore
+
+        return TableFlowStore(self._tables)
+
+    @cached_property
+    def deliveries(self) -> DeliveryLog:
+        """What became of each mail."""
+        from shared.adapters.delivery_table import TableDeliveryLog
+
+        return TableDeliveryLog(self._tables)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """The queue `mail-outbox`."""
+        from shared.adapters.queues import StorageQueueOutbox
+
+        return StorageQueueOutbox(self.storage, self._storage_credential)
+
+    @cached_property
+    def files(self) -> AttachmentFiles:
+        """The schedulers' files."""
+        from shared.adapters.blobs import BlobAttachmentFiles
+
+        return BlobAttachmentFiles(self._blobs)
+
+    @cached_property
+    def requests(self) -> KeptRequests:
+        """The requests of mails that are not done yet."""
+        from shared.adapters.blobs import BlobKeptRequests
+
+        return BlobKeptRequests(self._blobs)
+
+    @cached_property
+    def vault(self) -> TokenStore:
+        """Where tokens are kept."""
+        from shared.adapters.key_vault import KeyVaultTokenStore
+
+        return KeyVaultTokenStore(self.config.key_vault_url, self._identity(self.config.identity_client_id))
+
+    @cached_property
+    def authorizer(self) -> EntraAuthority:
+        """Microsoft Entra, for consent and for access tokens."""
+        from shared.adapters.credentials import msal_credential
+        from shared.adapters.entra import EntraAuthority
+
+        identity = functools.partial(self._identity, self.config.identity_client_id)
+        return EntraAuthority(self.config, msal_credential(self.config.credential, identity), self.world)
+
+    @cached_property
+    def tokens(self) -> Custody:
+        """Access tokens for sending."""
+        from shared.consent.custody import Custody
+
+        return Custody(self.vault, self.authorizer, self.world)
+
+    @cached_property
+    def transport(self) -> MailTransport:
+        """Microsoft Graph."""
+        from shared.adapters.graph import GraphMailTransport
+
+        return GraphMailTransport(self.config.graph_endpoint)
+
+    @cached_property
+    def caller_tokens(self) -> CallerTokens:
+        """The check of our callers' access tokens."""
+        from shared.adapters.caller_tokens import EntraCallerTokens
+
+        return EntraCallerTokens(self.config)
+
+    @cached_property
+    def _tables(self) -> TableServiceClient:
+        from shared.adapters.tables import table_service
+
+        return table_service(self.storage, self._storage_credential)
+
+    @cached_property
+    def _blobs(self) -> BlobServiceClient:
+        from shared.adapters.blobs import blob_service
+
+        return blob_service(self.storage, self._storage_credential)
+
+    def _storage_credential(self) -> TokenCredential:
+        return self._identity(self.storage.client_id)
+
+    @functools.cache  # noqa: B019 - there is one Services a process
+    def _identity(self, client_id: str | None) -> TokenCredential:
+        from shared.adapters.credentials import azure_credential
+
+        return azure_credential(client_id)
+
+
+@functools.cache
+def services() -> Services:
+    """Return this process's services."""
+    return Services()

@@ -1,0 +1,93 @@
+"""From the admin's wish to Microsoft's consent screen: the flow, the link, the browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shared.consent.flow import (
+    TIME_TO_CONSENT,
+    ConsentFlow,
+    FlowSecret,
+    FlowStatus,
+    hash_of,
+    matches,
+)
+from shared.consent.scopes import scopes_for
+from shared.errors import InvalidInputError, NotFoundError
+from shared.settings.state import begin_consent, pending_consent
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from shared.consent.dependencies import Consenting
+    from shared.settings.tenant import TenantSettings, Wanted
+    from shared.web.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class StartedConsent:
+    """What the settings page needs to go on; the ticket opens the start link once."""
+
+    flow_id: str
+    ticket: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where the browser goes next, and the cookie that binds the flow to it."""
+
+    address: str
+    cookie: str = field(repr=False)
+
+
+def start_consent(
+    settings: TenantSettings, wanted: Wanted, caller: Caller, ports: Consenting
+) -> StartedConsent:
+    """Keep a new flow and note it in the settings.
+
+    Raises:
+        PreconditionFailedError: the settings moved on since they were read.
+    """
+    flow_id, ticket = ports.world.identifier(), ports.world.secret()
+    expires_at = ports.world.now() + TIME_TO_CONSENT
+    flow = ConsentFlow(flow_id, settings.tenant_id, caller.object_id, caller.name, expires_at)
+    ports.flows.add(flow, FlowSecret(flow_id, ticket_hash=hash_of(ticket)))
+    ports.settings.save(begin_consent(settings, wanted, flow_id, expires_at))
+    log_event(Event.CONSENT_STARTED, tenant_id=settings.tenant_id, flow_id=flow_id)
+    return StartedConsent(flow_id, ticket, expires_at)
+
+
+def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departure:
+    """Open the start link: bind the flow to this browser and send it to Microsoft.
+
+    Raises:
+        NotFoundError: `consent_not_found`, also for a wrong ticket, which must not tell the two apart.
+        InvalidInputError: `consent_link_used`, `consent_expired`.
+        ConflictError: `consent_superseded`.
+    """
+    if flow is None:
+        raise NotFoundError("consent_not_found")
+    secret = ports.flows.secret(flow.flow_id)
+    if secret is None or secret.ticket_hash is None:
+        raise InvalidInputError("consent_link_used")
+    if not matches(ticket, secret.ticket_hash):
+        raise NotFoundError("consent_not_found")
+    if flow.status_at(ports.world.now()) is FlowStatus.EXPIRED:
+        raise InvalidInputError("consent_expired")
+    pending = pending_consent(ports.settings.load(flow.tenant_id), flow.flow_id)
+    cookie, state = ports.world.secret(), f"{flow.flow_id}.{ports.world.secret()}"
+    sign_in = ports.authorizer.begin(
+        flow.tenant_id, scopes_for(pending.wanted), state, pending.wanted.from_address
+    )
+    bound = replace(
+        secret,
+        ticket_hash=None,
+        state_hash=hash_of(state),
+        cookie_hash=hash_of(cookie),
+        proof=sign_in.proof,
+    )
+    if not ports.flows.replace_secret(bound):
+        raise InvalidInputError("consent_link_used")
+    return Departure(sign_in.address, cookie)

@@ -1,0 +1,38 @@
+"""What journey 1 needs from the outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from shared.config import AppConfig
+    from shared.ports import Authorizer, FlowStore, SettingsStore, TokenStore
+    from shared.world import World
+
+
+class Consenting(Protocol):
+    """The ports of the journey; reading one may raise ConfigurationError."""
+
+    @property
+    def config(self) -> AppConfig:
+        """What the operator decided."""
+
+    @property
+    def world(self) -> World:
+        """Time and chance."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """What the admin decided."""
+
+    @property
+    def flows(self) -> FlowStore:
+        """The consents under way."""
+
+    @property
+    def vault(self) -> TokenStore:
+        """Where tokens are kept."""
+
+    @property
+    def authorizer(self) -> Authorizer:
+        """Microsoft Entra's consent screen."""

@@ -1,0 +1,41 @@
+"""The routes of a consent."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from shared.web.endpoints import admin, public
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route("consent/{flow_id:guid}/start", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def start_consent(req: func.HttpRequest) -> func.HttpResponse:
+    """Lead the admin's browser to Microsoft."""
+    from shared.consent import journey
+
+    return public(req, journey.start)
+
+
+@blueprint.route("consent/callback", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def finish_consent(req: func.HttpRequest) -> func.HttpResponse:
+    """Take Microsoft's answer."""
+    from shared.consent import journey
+
+    return public(req, journey.finish)
+
+
+@blueprint.route("consent/result", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def show_consent_result(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell the person how it ended."""
+    from shared.consent import journey
+
+    return public(req, journey.result)
+
+
+@blueprint.route("consent/{flow_id:guid}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_consent(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell the settings page how a consent stands."""
+    from shared.consent import journey
+
+    return admin(req, journey.read_flow)

@@ -1,0 +1,107 @@
+"""The consent over HTTP: the start link, Microsoft's answer, the page at the end, the status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from shared.consent.arrival import arrive
+from shared.consent.contract import flow_view
+from shared.consent.departure import depart
+from shared.consent.flow import FLOW_ID, FlowStatus, flow_of_state
+from shared.consent.result_page import result_page
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.waiting import release_waiting
+from shared.errors import NotFoundError, ProblemError
+from shared.problems import explain
+from shared.telemetry import Event, log_event
+from shared.web.exchange import empty_reply, json_reply
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Services
+    from shared.consent.flow import ConsentFlow
+    from shared.web.caller import Caller
+    from shared.web.exchange import Reply, Request
+
+#: Browsers refuse the prefix without Secure and with a Domain (RFC 6265bis section 4.1.3.2).
+COOKIE = "__Host-consent"
+
+#: The problems that the result page explains where no flow is known; anything else is not repeated.
+_SHOWN = frozenset(
+    {
+        "consent_expired",
+        "consent_link_used",
+        "consent_not_found",
+        "consent_reply_invalid",
+        "consent_superseded",
+        "consent_wrong_browser",
+        "entra_unavailable",
+    }
+)
+
+
+def start(request: Request, services: Services) -> Reply:
+    """Bind the flow to this browser and lead it to Microsoft."""
+    try:
+        departure = depart(
+            find_flow(request.route["flow_id"], services), request.query.get("ticket", ""), services
+        )
+    except ProblemError as error:
+        return _to_result(services, problem=error.code)
+    # Microsoft answers by a POST from its own site, on which only SameSite=None travels.
+    cookie = f"{COOKIE}={departure.cookie}; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=600"
+    headers = {"Location": departure.address, "Set-Cookie": cookie, "Referrer-Policy": "no-referrer"}
+    return empty_reply(302, **headers)
+
+
+def finish(request: Request, services: Services) -> Reply:
+    """Take Microsoft's answer; 303, so that a reload asks for the page and not for the answer again."""
+    try:
+        reply = request.form()
+        flow = find_flow(flow_of_state(reply.get("state", "")), services)
+        flow = arrive(flow, reply, request.cookie(COOKIE), services)
+    except ProblemError as error:
+        log_event(Event.REQUEST_FAILED, path=request.path, problem=error.code, trace_id=request.trace_id)
+        return _to_result(services, problem=error.code)
+    if flow.status is FlowStatus.COMPLETED:
+        _release(flow, services)
+    return _to_result(services, flow=flow.flow_id)
+
+
+def result(request: Request, services: Services) -> Reply:
+    """Tell the person in the consent window how it ended."""
+    nonce = services.world.secret()
+    flow = find_flow(request.query.get("flow", ""), services)
+    if flow is None:
+        code = request.query.get("problem", "")
+        return result_page(
+            FlowStatus.FAILED, explain(code if code in _SHOWN else "consent_not_found"), "", nonce
+        )
+    problem = flow.problem.problem if flow.problem else None
+    return result_page(flow.status_at(services.world.now()), problem, flow.flow_id, nonce)
+
+
+def read_flow(request: Request, caller: Caller, services: Services) -> Reply:
+    """Tell the settings page how a consent stands."""
+    flow = find_flow(request.route["flow_id"], services)
+    if flow is None or flow.tenant_id != caller.tenant_id:
+        raise NotFoundError("consent_not_found")
+    return json_reply(200, flow_view(flow, services.world.now()))
+
+
+def find_flow(flow_id: str, services: Services) -> ConsentFlow | None:
+    """Return a flow by what a browser calls it, or None."""
+    return services.flows.flow(flow_id) if FLOW_ID.fullmatch(flow_id) else None
+
+
+def _to_result(services: Services, **query: str) -> Reply:
+    address = f"{services.config.public_base_url}/api/consent/result?{urlencode(query)}"
+    return empty_reply(303, Location=address)
+
+
+def _release(flow: ConsentFlow, services: Services) -> None:
+    """Let waiting mail go at once; should that fail, the timer does it."""
+    try:
+        release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_CONSENT, services)
+    except ProblemError as error:
+        log_event(Event.REQUEST_FAILED, path="release", problem=error.code, flow_id=flow.flow_id)

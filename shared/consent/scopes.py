@@ -1,0 +1,29 @@
+"""Which permissions are asked for, and whether they were granted. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.settings.tenant import MAIL_READ_WRITE, MAIL_SEND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.settings.tenant import Wanted
+
+
+def scopes_for(wanted: Wanted) -> tuple[str, ...]:
+    """Return the least that the wanted way of sending needs."""
+    return (MAIL_SEND, MAIL_READ_WRITE) if wanted.large_file_attachments else (MAIL_SEND,)
+
+
+def granted_scopes(scope: str) -> frozenset[str]:
+    """Read the `scope` of a token response: Graph's permissions by their short names."""
+    short = (part.rpartition("/")[2] for part in scope.split())
+    return frozenset(short) - {"openid", "profile", "email", "offline_access"}
+
+
+def missing_scopes(wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
+    """Return what was asked for and not granted; Entra does not promise upper or lower case."""
+    have = {scope.casefold() for scope in granted}
+    return tuple(scope for scope in wanted if scope.casefold() not in have)

@@ -1,0 +1,134 @@
+"""One mail's way, as values. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.problems import FieldError
+from shared.settings.tenant import StandingProblem
+
+#: Longer than `functionTimeout` in host.json, after which no worker can still be sending.
+CLAIM = timedelta(minutes=11)
+#: A mail that was throttled for a day has its last attempts on record; the first ones tell nothing new.
+MAX_HISTORY = 40
+
+
+class DeliveryStatus(StrEnum):
+    """Where a mail stands."""
+
+    SENDING = "sending"
+    DEFERRED = "deferred"
+    WAITING_FOR_CONSENT = "waiting_for_consent"
+    WAITING_FOR_OPERATOR = "waiting_for_operator"
+    VERIFYING = "verifying"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more happens to the mail by itself."""
+        return self in FINAL
+
+
+FINAL = frozenset(
+    {
+        DeliveryStatus.ACCEPTED,
+        DeliveryStatus.REJECTED,
+        DeliveryStatus.INVALID,
+        DeliveryStatus.UNKNOWN,
+        DeliveryStatus.EXPIRED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who gets the mail, without saying who: counts, and the domains in alphabetical order."""
+
+    to: int = 0
+    cc: int = 0
+    bcc: int = 0
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened to the mail; `request_id` is Graph's own id of its answer."""
+
+    at: datetime
+    status: DeliveryStatus
+    code: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What is known of one mail.
+
+    Attributes:
+        trying_since: when the present row of attempts began; a mail that waited for a consent starts anew.
+        fingerprint: tells this content from another under the same id; empty where it was unreadable.
+        claimed_by: the queue message whose worker is sending it.
+        etag: the version that was read; None where nothing is stored yet.
+    """
+
+    tenant_id: str
+    message_id: str
+    status: DeliveryStatus
+    queued_at: datetime
+    updated_at: datetime
+    trying_since: datetime
+    fingerprint: str = ""
+    audience: Audience = Audience()
+    from_address: str | None = None
+    correlation_id: str | None = None
+    attempt: int = 1
+    claimed_by: str | None = None
+    claim_ends_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    problem: StandingProblem | None = None
+    fields: tuple[FieldError, ...] = ()
+    history: tuple[Step, ...] = ()
+    etag: str | None = None
+
+    def moved(
+        self,
+        status: DeliveryStatus,
+        now: datetime,
+        *,
+        problem: StandingProblem | None = None,
+        request_id: str | None = None,
+        next_attempt_at: datetime | None = None,
+    ) -> Delivery:
+        """Take the next step; the claim ends with it."""
+        step = Step(now, status, problem.code if problem else None, request_id)
+        return replace(
+            self,
+            status=status,
+            updated_at=now,
+            problem=problem,
+            next_attempt_at=next_attempt_at,
+            claimed_by=None,
+            claim_ends_at=None,
+            history=(*self.history, step)[-MAX_HISTORY:],
+        )
+
+    def claimed(self, queue_id: str, now: datetime) -> Delivery:
+        """Let the worker of one queue message send the mail, and nobody else."""
+        return replace(
+            self.moved(DeliveryStatus.SENDING, now), claimed_by=queue_id, claim_ends_at=now + CLAIM
+        )
+
+    def held_by_another(self, queue_id: str, now: datetime) -> bool:
+        """Whether another worker may be sending the mail at this moment."""
+        return (
+            self.status is DeliveryStatus.SENDING
+            and self.claimed_by != queue_id
+            and self.claim_ends_at is not None
+            and now < self.claim_ends_at
+        )

@@ -1,0 +1,25 @@
+"""The routes of the delivery log."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from shared.web.endpoints import admin
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route("deliveries", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def list_deliveries(req: func.HttpRequest) -> func.HttpResponse:
+    """List mails, newest first."""
+    from shared.deliveries import journey
+
+    return admin(req, journey.list_deliveries)
+
+
+@blueprint.route("deliveries/{message_id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_delivery(req: func.HttpRequest) -> func.HttpResponse:
+    """Show one mail with its history."""
+    from shared.deliveries import journey
+
+    return admin(req, journey.read_delivery)

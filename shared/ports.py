@@ -1,0 +1,240 @@
+"""What the journeys need from the outside, in our words; `adapters/` provides it.
+
+Every method may raise TransientError (the outside is away for a while) and ConfigurationError (it
+refuses us, or a setting is missing); only further errors are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta
+
+    from shared.consent.flow import ConsentFlow, FlowSecret
+    from shared.settings.sender import Sender
+    from shared.settings.tenant import Account, Consent, TenantSettings
+
+
+class SettingsStore(Protocol):
+    """Keeps one row a tenant."""
+
+    def load(self, tenant_id: str) -> TenantSettings:
+        """Return the tenant's settings; unconfigured ones where nothing is stored."""
+
+    def save(self, settings: TenantSettings) -> TenantSettings:
+        """Write the settings if they are still the ones that were read, and return them with their new ETag.
+
+        Raises:
+            PreconditionFailedError: `settings_changed`.
+        """
+
+    def tenants(self) -> tuple[str, ...]:
+        """Return every tenant that has settings."""
+
+
+class FlowStore(Protocol):
+    """Keeps consents under way: a row anybody may know, and a row of secrets that is used once."""
+
+    def add(self, flow: ConsentFlow, secret: FlowSecret) -> None:
+        """Keep a new flow."""
+
+    def flow(self, flow_id: str) -> ConsentFlow | None:
+        """Return a flow, or None where there is none."""
+
+    def save(self, flow: ConsentFlow) -> None:
+        """Write how a flow stands."""
+
+    def secret(self, flow_id: str) -> FlowSecret | None:
+        """Return the secrets of a flow, or None where they were used."""
+
+    def replace_secret(self, secret: FlowSecret) -> bool:
+        """Write the secrets if they are still the ones that were read; say whether they were."""
+
+    def take_secret(self, secret: FlowSecret) -> bool:
+        """Delete the secrets if they are still the ones that were read; say whether they were."""
+
+
+class TokenStore(Protocol):
+    """Keeps tokens encrypted at rest, each set under a name that is used once."""
+
+    def read(self, name: str) -> str | None:
+        """Return what is kept, or None."""
+
+    def write(self, name: str, tokens: str) -> None:
+        """Keep tokens."""
+
+    def delete(self, name: str) -> None:
+        """Delete tokens; those that are gone already are no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A sign-in about to begin: where the browser goes, and what proves the answer to be ours."""
+
+    address: str
+    proof: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """What a code was exchanged for. The claims of the ID token are not checked yet."""
+
+    claims: Mapping[str, Any]
+    scopes: frozenset[str]
+    tokens: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """An access token, and the tokens to keep from now on."""
+
+    access_token: str = field(repr=False)
+    expires_at: datetime
+    scopes: frozenset[str]
+    tokens: str = field(repr=False)
+
+
+class Authorizer(Protocol):
+    """Has a person sign in and consent."""
+
+    def begin(self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str) -> SignIn:
+        """Prepare a sign-in for a tenant."""
+
+    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+        """Exchange the code of a reply for tokens.
+
+        Raises:
+            ConsentRequiredError: Microsoft refuses the code.
+            InvalidInputError: the reply does not fit the sign-in.
+        """
+
+
+class TokenIssuer(Protocol):
+    """Gives access tokens for kept ones."""
+
+    def refresh(self, tenant_id: str, tokens: str, account: Account, scopes: Iterable[str]) -> Issued:
+        """Get a fresh access token.
+
+        Raises:
+            ConsentRequiredError: Microsoft no longer accepts the kept tokens.
+        """
+
+
+class AccessTokens(Protocol):
+    """Gives the access token that sends a tenant's mail."""
+
+    def get(self, tenant_id: str, consent: Consent, *, fresh: bool = False) -> str:
+        """Return an access token; `fresh` asks for a new one after Graph refused the last.
+
+        Raises:
+            ConsentRequiredError: an admin must consent again.
+        """
+
+
+class CallerTokens(Protocol):
+    """Checks the access tokens that callers of the API present."""
+
+    def verify(self, token: str) -> Mapping[str, Any]:
+        """Return the claims of a valid token.
+
+        Raises:
+            UnauthenticatedError: it is not one.
+            ForbiddenError: it is one of a tenant that is not served.
+        """
+
+
+class MailTransport(Protocol):
+    """Hands mail to Microsoft 365."""
+
+    def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
+        """Send one mail in one request, and return Graph's id of its answer.
+
+        Raises:
+            RejectedError: Graph will never take it.
+            OutcomeUnknownError: it went out, and the answer did not come.
+            ConsentRequiredError: Graph refuses the token.
+        """
+
+
+class Outbox(Protocol):
+    """The queue `mail-outbox`, from the putting side."""
+
+    def put(self, text: bytes, delay: timedelta) -> None:
+        """Queue a message that becomes visible after a delay."""
+
+
+class AttachmentFiles(Protocol):
+    """The files that schedulers put into the container `attachments`."""
+
+    def size(self, path: str) -> int:
+        """Return a file's size in bytes.
+
+        Raises:
+            RejectedError: `attachment_not_found`.
+        """
+
+    def read(self, path: str) -> bytes:
+        """Return a whole, small file.
+
+        Raises:
+            RejectedError: `attachment_not_found`.
+        """
+
+
+class KeptRequests(Protocol):
+    """The requests of mails that are not done yet."""
+
+    def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
+        """Keep a request; one that is kept already is written again."""
+
+    def load(self, tenant_id: str, message_id: str) -> bytes | None:
+        """Return a kept request, or None."""
+
+    def remove(self, tenant_id: str, message_id: str) -> None:
+        """Remove a request; one that is gone already is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryQuery:
+    """Which deliveries to list: newest first, from `since` on and before `until`."""
+
+    tenant_id: str
+    status: DeliveryStatus | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50
+    continuation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """Some deliveries, and where to go on, if there may be more."""
+
+    deliveries: tuple[Delivery, ...]
+    continuation: str | None = None
+
+
+class DeliveryLog(Protocol):
+    """Keeps one row a mail."""
+
+    def add(self, delivery: Delivery) -> Delivery | None:
+        """Write a new row and return it; None where the mail has one already."""
+
+    def save(self, delivery: Delivery) -> Delivery | None:
+        """Write a row if it is still the one that was read; None where it is not."""
+
+    def find(self, tenant_id: str, message_id: str) -> Delivery | None:
+        """Return the row of one mail, or None."""
+
+    def list(self, query: DeliveryQuery) -> DeliveryPage:
+        """Return a page of rows, for reading only: without their histories and ETags."""
+
+    def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
+        """Count the mails in these states; a thousand stands for any more."""

@@ -1,0 +1,125 @@
+"""Make sure that nobody else sends this mail, and that it was not sent before."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus, Step
+from shared.errors import TransientError
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.sending.dependencies import Sending
+    from shared.sending.request import MailRequest, Recipient
+
+#: How long a message waits while another worker is sending the same mail.
+WAIT_FOR_OTHER = timedelta(seconds=30)
+
+
+class Standing(Enum):
+    """What a row says to the worker that finds it."""
+
+    FREE = auto()
+    INTERRUPTED = auto()
+    HELD = auto()
+    DONE = auto()
+    OTHER_CONTENT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A mail that this worker alone may send; `interrupted` when an earlier worker may have sent it."""
+
+    delivery: Delivery
+    interrupted: bool = False
+
+
+def stand(known: Delivery, fingerprint: str, queue_id: str, now: datetime) -> Standing:
+    """Read from a row whether its mail may be sent. Pure.
+
+    The same queue message only comes again when its worker died or failed, so a claim in its name
+    was interrupted, whatever its end says.
+    """
+    if known.status is DeliveryStatus.INVALID:
+        return Standing.FREE
+    if known.fingerprint != fingerprint:
+        return Standing.OTHER_CONTENT
+    if known.status.final:
+        return Standing.DONE
+    if known.status is not DeliveryStatus.SENDING:
+        return Standing.FREE
+    return Standing.HELD if known.held_by_another(queue_id, now) else Standing.INTERRUPTED
+
+
+def claim(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -> Claim | None:
+    """Claim the mail; None where this message has nothing more to do."""
+    now = ports.world.now()
+    added = ports.deliveries.add(first_row(request, now).claimed(queue_id, now))
+    if added:
+        return Claim(added)
+    known = ports.deliveries.find(request.tenant_id, request.message_id)
+    if known is None:
+        raise TransientError("storage_unavailable", service="table")
+    standing = stand(known, request.fingerprint(), queue_id, now)
+    if standing in (Standing.FREE, Standing.INTERRUPTED):
+        mine = ports.deliveries.save(_reclaimed(known, request, queue_id, now))
+        if mine:
+            return Claim(mine, interrupted=standing is Standing.INTERRUPTED)
+        standing = Standing.HELD
+    _stand_back(standing, known, text, ports)
+    return None
+
+
+def first_row(request: MailRequest, now: datetime) -> Delivery:
+    """Describe a mail that nobody has seen before."""
+    return Delivery(
+        tenant_id=request.tenant_id,
+        message_id=request.message_id,
+        status=DeliveryStatus.SENDING,
+        queued_at=now,
+        updated_at=now,
+        trying_since=now,
+        fingerprint=request.fingerprint(),
+        audience=_audience(request),
+        correlation_id=request.correlation_id,
+    )
+
+
+def _reclaimed(known: Delivery, request: MailRequest, queue_id: str, now: datetime) -> Delivery:
+    row = replace(
+        first_row(request, now),
+        queued_at=known.queued_at,
+        attempt=known.attempt + 1,
+        trying_since=known.trying_since if known.status is DeliveryStatus.DEFERRED else now,
+        history=known.history,
+        etag=known.etag,
+    )
+    return row.claimed(queue_id, now)
+
+
+def _stand_back(standing: Standing, known: Delivery, text: bytes, ports: Sending) -> None:
+    if standing is Standing.HELD:
+        ports.outbox.put(text, WAIT_FOR_OTHER)
+        return
+    if standing is Standing.DONE:
+        log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=known.tenant_id, message_id=known.message_id)
+        return
+    step = Step(ports.world.now(), known.status, "message_conflict")
+    ports.deliveries.save(replace(known, history=(*known.history, step)))
+    log_event(
+        Event.MAIL_CONFLICT, level=logging.ERROR, tenant_id=known.tenant_id, message_id=known.message_id
+    )
+
+
+def _audience(request: MailRequest) -> Audience:
+    return Audience(len(request.to), len(request.cc), len(request.bcc), _domains(request.recipients))
+
+
+def _domains(recipients: Iterable[Recipient]) -> tuple[str, ...]:
+    return tuple(sorted({recipient.address.rpartition("@")[2] for recipient in recipients}))

@@ -1,0 +1,65 @@
+"""What journey 2 needs from the outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from shared.ports import (
+        AccessTokens,
+        AttachmentFiles,
+        DeliveryLog,
+        KeptRequests,
+        MailTransport,
+        Outbox,
+        SettingsStore,
+    )
+    from shared.world import World
+
+
+class Sending(Protocol):
+    """The ports of the journey; reading one may raise ConfigurationError.
+
+    The rows, the kept requests and the queue need the storage settings alone, so a mail can be kept
+    while every other setting is wrong.
+    """
+
+    @property
+    def world(self) -> World:
+        """Time and chance."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """Who sends."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """What became of each mail."""
+
+    @property
+    def requests(self) -> KeptRequests:
+        """The mails that are not done yet."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue."""
+
+    @property
+    def files(self) -> AttachmentFiles:
+        """The files of the schedulers."""
+
+    @property
+    def tokens(self) -> AccessTokens:
+        """Access tokens."""
+
+    @property
+    def transport(self) -> MailTransport:
+        """Microsoft Graph."""
+
+    @property
+    def allowed_tenants(self) -> frozenset[str]:
+        """The tenants that this installation serves."""
+
+    @property
+    def home_tenant(self) -> str:
+        """The operator's own tenant, under which a message without a usable name is recorded."""

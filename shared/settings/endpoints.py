@@ -1,0 +1,33 @@
+"""The routes of the Tenant Settings page."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from shared.web.endpoints import admin
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route("tenant-settings/smtp", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
+    """Show the settings."""
+    from shared.settings import journey
+
+    return admin(req, journey.read)
+
+
+@blueprint.route("tenant-settings/smtp/enable", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def enable_sending(req: func.HttpRequest) -> func.HttpResponse:
+    """Start the consent for a From address."""
+    from shared.settings import journey
+
+    return admin(req, journey.enable)
+
+
+@blueprint.route("tenant-settings/smtp/reset", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def reset_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
+    """Remove settings and tokens."""
+    from shared.settings import journey
+
+    return admin(req, journey.reset_settings)

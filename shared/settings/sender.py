@@ -1,0 +1,51 @@
+"""What sending needs of a tenant's settings: all of it there, or the reason why not. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.errors import ConfigurationError, ConsentRequiredError
+from shared.settings.tenant import Consent, Status
+
+if TYPE_CHECKING:
+    from shared.settings.tenant import TenantSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Everything under which a tenant's mail can be sent.
+
+    Attributes:
+        address: the From address, the only one there is.
+        account: whose permission sends, for a sentence about it.
+        from_field: what to write into the mail's `from`; None where the account's own address sends.
+        mailbox: whose mailbox sends, as Graph's path has it.
+    """
+
+    tenant_id: str
+    consent: Consent
+    address: str
+    account: str
+    from_field: str | None
+    mailbox: str = "me"
+
+
+def sender_of(settings: TenantSettings) -> Sender:
+    """Return what sending needs.
+
+    Raises:
+        ConsentRequiredError: nobody consented yet, or the consent was lost.
+        ConfigurationError: the operator has to act first.
+    """
+    problem = settings.problem
+    if problem and settings.status is Status.OPERATOR_ERROR:
+        raise ConfigurationError(problem.code, **problem.facts)
+    if problem and settings.status is Status.RECONNECT_NEEDED:
+        raise ConsentRequiredError(problem.code, **problem.facts)
+    if settings.sender is None or settings.consent is None:
+        raise ConsentRequiredError("consent_missing")
+    address = settings.sender.from_address
+    account = settings.consent.account.username if settings.consent.account else "the app"
+    from_field = address if settings.delegated_mailbox else None
+    return Sender(settings.tenant_id, settings.consent, address, account, from_field)

@@ -1,0 +1,115 @@
+"""What may happen to a tenant's settings. Pure: no I/O, no clock.
+
+Each function takes the settings as they are and returns them as they will be. The store writes them
+with the ETag that was read, so of two changes at once one is told that the settings moved on.
+
+    status            enable   save     completed   consent lost      operator error   works again
+    not_configured    pending  409      enabled     -                 -                -
+    enabled           409      pending  enabled     reconnect_needed  operator_error   enabled
+    reconnect_needed  pending  pending  enabled     reconnect_needed  -                enabled
+    operator_error    pending  pending  enabled     reconnect_needed  operator_error   enabled
+
+"pending" leaves the status and the old sender as they are; Reset leads to not_configured from
+everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.errors import ConflictError
+from shared.settings.tenant import (
+    Consent,
+    PendingConsent,
+    StandingProblem,
+    Status,
+    TenantSettings,
+    Wanted,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def check_enable(settings: TenantSettings) -> None:
+    """Refuse Enable where sending works already.
+
+    Raises:
+        ConflictError: `already_enabled`.
+    """
+    if settings.status is Status.ENABLED and settings.sender:
+        raise ConflictError("already_enabled", address=settings.sender.from_address)
+
+
+def begin_consent(
+    settings: TenantSettings, wanted: Wanted, flow_id: str, expires_at: datetime
+) -> TenantSettings:
+    """Note a consent under way; an earlier one is superseded."""
+    generation = settings.generations + 1
+    pending = PendingConsent(flow_id, generation, wanted, expires_at)
+    return replace(settings, pending=pending, generations=generation)
+
+
+def pending_consent(settings: TenantSettings, flow_id: str) -> PendingConsent:
+    """Return the consent under way, if it is still this one.
+
+    Raises:
+        ConflictError: `consent_superseded` by a Reset or a newer consent.
+    """
+    if settings.pending is None or settings.pending.flow_id != flow_id:
+        raise ConflictError("consent_superseded")
+    return settings.pending
+
+
+def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -> TenantSettings:
+    """Let the new sender take over.
+
+    Raises:
+        ConflictError: `consent_superseded` by a Reset or a newer consent.
+    """
+    pending = pending_consent(settings, flow_id)
+    return replace(
+        settings, status=Status.ENABLED, sender=pending.wanted, consent=consent, pending=None, problem=None
+    )
+
+
+def end_consent(settings: TenantSettings, flow_id: str) -> TenantSettings:
+    """Forget a consent that was declined, failed or expired; whatever worked goes on working."""
+    if settings.pending is None or settings.pending.flow_id != flow_id:
+        return settings
+    return replace(settings, pending=None)
+
+
+def reset(settings: TenantSettings) -> TenantSettings:
+    """Forget everything but the count of generations."""
+    return TenantSettings(settings.tenant_id, generations=settings.generations, etag=settings.etag)
+
+
+def lose_consent(settings: TenantSettings, generation: int, problem: StandingProblem) -> TenantSettings:
+    """Note that an admin must consent again; news about an older generation changes nothing."""
+    if not _holds(settings, generation):
+        return settings
+    return replace(settings, status=Status.RECONNECT_NEEDED, problem=problem)
+
+
+def note_operator_error(
+    settings: TenantSettings, generation: int, problem: StandingProblem
+) -> TenantSettings:
+    """Note that the operator must act; a lost consent stays the more urgent news."""
+    if not _holds(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
+        return settings
+    return replace(settings, status=Status.OPERATOR_ERROR, problem=problem)
+
+
+def note_refresh(settings: TenantSettings, generation: int, now: datetime, *, stored: bool) -> TenantSettings:
+    """Note that a token could be had, which also ends every problem of an earlier failure."""
+    if not _holds(settings, generation) or settings.consent is None:
+        return settings
+    stored_at = now if stored else settings.consent.stored_at
+    consent = replace(settings.consent, refreshed_at=now, stored_at=stored_at)
+    return replace(settings, status=Status.ENABLED, consent=consent, problem=None)
+
+
+def _holds(settings: TenantSettings, generation: int) -> bool:
+    return settings.consent is not None and settings.consent.generation == generation

@@ -1,0 +1,42 @@
+"""Change a tenant's settings when somebody else may be changing them too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.errors import PreconditionFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.ports import SettingsStore
+    from shared.settings.tenant import TenantSettings
+
+_TRIES = 5
+
+
+def update_settings(
+    store: SettingsStore, tenant_id: str, change: Callable[[TenantSettings], TenantSettings]
+) -> TenantSettings:
+    """Apply a change to what is stored now, again if it moved on in between.
+
+    `change` runs once a try; what it raises goes up. Settings that it returns as they were are not
+    written.
+
+    Raises:
+        PreconditionFailedError: they moved on at every try.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return _try(store, tenant_id, change)
+        except PreconditionFailedError:
+            continue
+    return _try(store, tenant_id, change)
+
+
+def _try(
+    store: SettingsStore, tenant_id: str, change: Callable[[TenantSettings], TenantSettings]
+) -> TenantSettings:
+    before = store.load(tenant_id)
+    after = change(before)
+    return before if after == before else store.save(after)

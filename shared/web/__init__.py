@@ -1,0 +1,1 @@
+"""What all HTTP endpoints share: requests and replies, who calls, problem documents."""
