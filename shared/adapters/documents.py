@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter
 
-if TYPE_CHECKING:
-    
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
