@@ -1,0 +1,163 @@
+"""A stand-in for Microsoft 365: Entra, Graph mail and the Outlook upload host, honest enough to build on.
+
+It behaves as Microsoft's documents and its users report, the unpleasant parts included: nothing here is
+friendlier than the real thing. Three hosts share one state:
+
+    world = Microsoft365()
+    with serve(world.entra_app(), tls) as entra, serve(world.graph_app(), tls) as graph, ...:
+        world.at(entra=entra.url, graph=graph.url, outlook=outlook.url)
+
+Where Microsoft's behaviour varies or is not published, `behaviour` has a switch. Faults are pressed on
+`faults`, time is moved on `clock`, people and rights are changed on `directory`, and `mails()` lists what
+was accepted for delivery.
+"""
+
+from typing import Any
+
+from aiohttp import web
+
+from .access import AccessRules
+from .behaviour import Behaviour
+from .client_proof import ClientProof
+from .clock import Clock
+from .consents import EVERYBODY, Consents
+from .contoso import CLIENT_ID, contoso
+from .control import Control
+from .directory import Directory, User
+from .entra import Entra
+from .faults import BUTTONS, Effect, Faults
+from .gate import Gate, Guarded
+from .grants import Grants
+from .graph import Graph
+from .inbox import Inbox
+from .mail import AcceptedMail, Attachment, Message
+from .mailboxes import Mailboxes
+from .outlook import Outlook
+from .request_log import RequestLog
+from .scopes import GRAPH, Scope
+from .sign_in import SignIn
+from .token_endpoint import TokenEndpoint
+from .tokens import SigningKey, Tokens
+from .uploads import Uploads
+
+__all__ = ["BUTTONS", "AcceptedMail", "Attachment", "Directory", "Effect", "Message", "Microsoft365"]
+
+
+class Microsoft365:
+    """The whole stand-in; safe to use from any thread.
+
+    Attributes:
+        directory: people, mailboxes, rights, app registrations.
+        consents: what was agreed to.
+        behaviour: switches for what varies.
+        faults: what goes wrong next.
+        requests: what was asked, without tokens.
+        clock: the time that Microsoft 365 believes in.
+        proof: checks client credentials; `proof.trust` adds issuers of federated tokens.
+        tokens: signs; `tokens.issued` holds every secret handed out, for tests that search for leaks.
+    """
+
+    def __init__(self, directory: Directory | None = None, key: SigningKey | None = None) -> None:
+        self.directory = directory or contoso()
+        self.behaviour = Behaviour()
+        self.clock = Clock()
+        self.faults = Faults()
+        self.requests = RequestLog()
+        self.consents = Consents()
+        self.tokens = Tokens(self.clock, key or SigningKey())
+        self.grants = Grants(self.clock, self.tokens)
+        self.proof = ClientProof(self.directory, self.tokens, self.clock)
+        self._endpoint = TokenEndpoint(
+            self.directory, self.consents, self.grants, self.tokens, self.proof, self.behaviour
+        )
+        self._sign_in = SignIn(self.directory, self.consents, self.grants, self.clock, self.behaviour)
+        self._entra = Entra(self.directory, self.tokens, self._sign_in, self._endpoint, self.clock)
+        self.mailboxes = Mailboxes(self.directory, self.clock, self.behaviour)
+        self._uploads = Uploads(self.mailboxes, self.clock, self.behaviour)
+        rules = AccessRules(self.directory, self.tokens)
+        self._graph = Graph(rules, self.mailboxes, self._uploads, self.clock, self.behaviour)
+        self._outlook = Outlook(self._uploads, self.behaviour)
+        self._control = Control(self)
+        self._inbox = Inbox(self)
+
+    def at(self, *, entra: str, graph: str, outlook: str) -> None:
+        """Say where the three hosts are served (origins), once that is known."""
+        self.tokens.authority = entra
+        self._endpoint.graph_names = self._sign_in.graph_names = frozenset({graph})
+        self._graph.origin = graph
+        self._uploads.origin = outlook
+
+    def entra_app(self) -> web.Application:
+        """Build the sign-in host."""
+        app = self._app(self._entra)
+        self._control.add_routes(app)
+        self._entra.add_routes(app)
+        return app
+
+    def graph_app(self) -> web.Application:
+        """Build the Graph host, which shows people the accepted mails at `/`."""
+        app = self._app(self._graph)
+        self._control.add_routes(app)
+        self._inbox.add_routes(app)
+        self._graph.add_routes(app)
+        return app
+
+    def outlook_app(self) -> web.Application:
+        """Build the upload host."""
+        app = self._app(self._outlook)
+        self._outlook.add_routes(app)
+        return app
+
+    def mails(self) -> list[AcceptedMail]:
+        """List what was answered with 202, first accepted first."""
+        return self.mailboxes.accepted()
+
+    def drafts(self, address: str) -> list[Message]:
+        """List what lies in a mailbox's Drafts."""
+        return self.mailboxes.list_messages(self.user(address), "drafts")
+
+    def user(self, address: str) -> User:
+        """Find a person or shared mailbox; KeyError for nobody."""
+        user = self.directory.user(address)
+        if user is None:
+            raise KeyError(address)
+        return user
+
+    def api_token(self, address: str, audience: str = CLIENT_ID, **overrides: Any) -> str:
+        """Sign a caller's token for the app's API; overrides as `Tokens.api_token` takes them."""
+        return self.tokens.api_token(self.user(address), audience, **overrides)
+
+    def graph_token(self, address: str, *scopes: str, client_id: str = CLIENT_ID, **claims: Any) -> str:
+        """Sign a delegated Graph token directly, without a consent."""
+        user = self.user(address)
+        named = {"oid": user.object_id, "scp": " ".join(scopes), "idtyp": "user", "upn": user.address}
+        return self.tokens.graph_token(user.tenant_id, client_id, **(named | claims))
+
+    def app_only_token(self, tenant_id: str, *roles: str, client_id: str = CLIENT_ID, **claims: Any) -> str:
+        """Sign an app-only Graph token directly, without a consent."""
+        named: dict[str, Any] = {"oid": client_id, "roles": list(roles) or None, "idtyp": "app"}
+        return self.tokens.graph_token(tenant_id, client_id, **(named | claims))
+
+    def grant_consent(self, address: str, *scopes: str, client_id: str = CLIENT_ID) -> None:
+        """Agree to Graph permissions for one person, or with `*@domain` for a whole tenant."""
+        tenant_id, who = self._consenting(address)
+        self.consents.grant(client_id, tenant_id, who, [Scope(GRAPH, name) for name in scopes])
+
+    def revoke_consent(self, address: str, *scopes: str, client_id: str = CLIENT_ID) -> None:
+        """Take Graph permissions back: the named ones, or all."""
+        tenant_id, who = self._consenting(address)
+        self.consents.revoke(client_id, tenant_id, who, scopes)
+
+    def _consenting(self, address: str) -> tuple[str, str]:
+        if not address.startswith("*@"):
+            user = self.user(address)
+            return user.tenant_id, user.object_id
+        tenant = self.directory.tenant(address.removeprefix("*@"))
+        if tenant is None:
+            raise KeyError(address)
+        return tenant.tenant_id, EVERYBODY
+
+    def _app(self, host: Guarded) -> web.Application:
+        gate = Gate(host, self.clock, self.faults, self.requests)
+        # Bodies are read in pieces and measured by the hosts themselves.
+        return web.Application(middlewares=[gate.middleware()], client_max_size=1024 * 1024)

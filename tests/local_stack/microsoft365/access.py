@@ -1,0 +1,132 @@
+"""Who calls Graph, and what the token lets the caller do with a mailbox."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from .directory import Directory, User
+from .mail import GraphError
+from .scopes import GRAPH_ALIASES
+from .tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Access:
+    """A token that Graph believes.
+
+    Attributes:
+        caller: the signed-in user; None for an app by itself.
+        permissions: `scp` or `roles`.
+    """
+
+    tenant_id: str
+    client_id: str
+    caller: User | None
+    permissions: frozenset[str]
+
+
+class AccessRules:
+    """Reads bearer tokens and checks mailboxes against them."""
+
+    def __init__(self, directory: Directory, tokens: Tokens) -> None:
+        self._directory = directory
+        self._tokens = tokens
+
+    def read(self, authorization: str) -> Access:
+        """Read an Authorization header.
+
+        Raises:
+            GraphError: 401 `InvalidAuthenticationToken`, or `NoPermissionsInAccessToken`.
+        """
+        kind, _, token = authorization.partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise _unauthenticated("Access token is empty.")
+        try:
+            claims = self._tokens.read(token, sorted(GRAPH_ALIASES))
+        except jwt.ExpiredSignatureError as error:
+            raise _unauthenticated("Lifetime validation failed, the token is expired.") from error
+        except jwt.InvalidAudienceError as error:
+            raise _unauthenticated("Access token validation failure. Invalid audience.") from error
+        except jwt.InvalidTokenError as error:
+            raise _unauthenticated("CompactToken validation failed with reason code: 80049228.") from error
+        return self._access(claims)
+
+    def _access(self, claims: dict[str, Any]) -> Access:
+        client_id = claims.get("appid", "")
+        if claims.get("idtyp") == "app":
+            permissions = frozenset(claims.get("roles", []))
+            app = self._directory.app(client_id)
+            if not permissions and not (app and app.exchange_roles):
+                text = "The token contains no permissions, or permissions can not be understood."
+                raise GraphError(401, "NoPermissionsInAccessToken", text)
+            return Access(claims["tid"], client_id, None, permissions)
+        caller = self._directory.user(claims.get("oid", ""), claims["tid"])
+        if caller is None or not caller.enabled:
+            raise _unauthenticated("The identity of the calling application could not be established.")
+        return Access(claims["tid"], client_id, caller, frozenset(claims.get("scp", "").split()))
+
+    def mailbox(self, access: Access, name: str) -> User:
+        """Find the mailbox of a path; an empty name means `/me`.
+
+        Raises:
+            GraphError: 400 for `/me` without a user, 404 for nobody or no mailbox.
+        """
+        if not name and access.caller is None:
+            text = "/me request is only valid with delegated authentication flow."
+            raise GraphError(400, "BadRequest", text)
+        user = self._directory.user(name, access.tenant_id) if name else access.caller
+        if user is None:
+            raise GraphError(404, "ErrorInvalidUser", f"The requested user '{name}' is invalid.")
+        if not user.has_mailbox:
+            text = "The mailbox is either inactive, soft-deleted, or is hosted on-premise."
+            raise GraphError(404, "MailboxNotEnabledForRESTAPI", text)
+        return user
+
+    def require(self, access: Access, mailbox: User, *names: str) -> None:
+        """Let a caller do something to a mailbox that any one of these permissions allows.
+
+        Raises:
+            GraphError: 403 `ErrorAccessDenied`.
+        """
+        if access.caller is None:
+            self._require_application(access, mailbox, names)
+            return
+        own = access.caller.object_id == mailbox.object_id
+        # Mail.Send.Shared and its like include the user's own mailbox.
+        fitting = {f"{name}.Shared" for name in names} | (set(names) if own else set())
+        if not fitting & access.permissions:
+            raise _denied()
+        if not own and not self._directory.may("full_access", mailbox.address, access.caller.address):
+            raise _denied()
+
+    def require_from(self, access: Access, from_address: str) -> None:
+        """Let a signed-in user name another sender, for which `Mail.Send` alone is not enough.
+
+        Raises:
+            GraphError: 403 `ErrorAccessDenied`.
+        """
+        caller = access.caller
+        if caller is None or from_address.lower() in {"", caller.address.lower()}:
+            return
+        if "Mail.Send.Shared" not in access.permissions:
+            raise _denied()
+
+    def _require_application(self, access: Access, mailbox: User, names: tuple[str, ...]) -> None:
+        app = self._directory.app(access.client_id)
+        address = mailbox.address.lower()
+        if app is not None and address in {reached.lower() for reached in app.exchange_roles}:
+            return
+        if not set(names) & access.permissions:
+            raise _denied()
+        scope = app.mailbox_scope if app else None
+        if scope is not None and address not in {reached.lower() for reached in scope}:
+            raise GraphError(403, "ErrorAccessDenied", "Access to OData is disabled.")
+
+
+def _denied() -> GraphError:
+    return GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+
+
+def _unauthenticated(message: str) -> GraphError:
+    return GraphError(401, "InvalidAuthenticationToken", message, WWW_Authenticate='Bearer realm=""')

@@ -1,0 +1,37 @@
+"""The clock of the stand-in: real time plus what a test has added."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+
+class Clock:
+    """Real time, moved on by whoever wants to see codes, tokens and upload sessions expire."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """Return the time that Microsoft 365 believes in."""
+        with self._lock:
+            return datetime.now(UTC) + self._offset
+
+    def real(self) -> datetime:
+        """Return the time of this machine, by which the app checks its callers' tokens."""
+        return datetime.now(UTC)
+
+    def advance(self, by: timedelta) -> None:
+        """Move the clock; a negative step moves it back."""
+        with self._lock:
+            self._offset += by
+
+    def reset(self) -> None:
+        """Go back to real time."""
+        with self._lock:
+            self._offset = timedelta()
+
+    @property
+    def offset(self) -> timedelta:
+        """How far the clock has been moved."""
+        with self._lock:
+            return self._offset

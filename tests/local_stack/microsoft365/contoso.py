@@ -1,0 +1,46 @@
+"""A ready-made world: Contoso, which uses the app, and Fabrikam, which must never get in."""
+
+from .directory import AppRegistration, Directory, Group, Secret, Tenant, User
+
+CONTOSO = "6f1c0000-0000-4000-8000-00000000c0de"
+FABRIKAM = "6f1c0000-0000-4000-8000-0000000fab00"
+CLIENT_ID = "6f1c0000-0000-4000-8000-0000000000a1"
+CLIENT_SECRET = "local~client~secret~contoso"
+WORKSPACE_ADMIN = "Workspace.Admin"
+
+ADA = "ada@contoso.com"
+REPORTS = "reports@contoso.com"
+UMA = "uma@contoso.com"
+FINANCE = "finance@contoso.com"
+BOARD = "board-reports@contoso.com"
+MALLORY = "mallory@fabrikam.com"
+
+
+def contoso() -> Directory:
+    """Build the world of the local stack.
+
+    Ada administers Microsoft 365 and the workspace. Reports is the mailbox that reports come from, Uma
+    nobody special: neither is an admin of anything. Finance is a shared mailbox that Ada and Reports
+    look after, Board a distribution list that Ada may send as.
+    """
+    world = Directory()
+    admin = frozenset({WORKSPACE_ADMIN})
+    world.add(Tenant(CONTOSO, "contoso.com", "Contoso"), Tenant(FABRIKAM, "fabrikam.com", "Fabrikam"))
+    world.add(
+        User(_oid(1), CONTOSO, ADA, "Ada Lovelace", is_admin=True, app_roles=admin),
+        User(_oid(2), CONTOSO, REPORTS, "Contoso Reports"),
+        User(_oid(3), CONTOSO, UMA, "Uma Undecided"),
+        User(_oid(4), CONTOSO, FINANCE, "Finance", is_person=False),
+        User(_oid(5), FABRIKAM, MALLORY, "Mallory Malone", is_admin=True, app_roles=admin),
+        Group(_oid(6), CONTOSO, BOARD, "Board reports"),
+    )
+    for person in (REPORTS, ADA):
+        world.grant("send_as", on=FINANCE, to=person)
+        world.grant("full_access", on=FINANCE, to=person)
+    world.grant("send_as", on=BOARD, to=ADA)
+    world.add(AppRegistration(CLIENT_ID, CONTOSO, "Inforiver Mailer", secrets=(Secret(CLIENT_SECRET),)))
+    return world
+
+
+def _oid(number: int) -> str:
+    return f"0b1ec700-0000-4000-8000-{number:012d}"

@@ -1,0 +1,276 @@
+"""`/_control`: what tests do in Python, over HTTP for other processes."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from .faults import BUTTONS, Effect
+from .mail import AcceptedMail, Address, Attachment
+
+if TYPE_CHECKING:
+    from . import Microsoft365
+
+
+class Control:
+    """The control routes; they need no token, because nothing here is worth one."""
+
+    def __init__(self, world: "Microsoft365") -> None:
+        self._world = world
+
+    def add_routes(self, app: web.Application) -> None:
+        """Register the routes."""
+        app.router.add_get("/_control/mails", self.mails)
+        app.router.add_delete("/_control/mails", self.forget_mails)
+        app.router.add_get("/_control/mails/{number}", self.mail)
+        app.router.add_get("/_control/mails/{number}/attachments/{index}", self.attachment)
+        app.router.add_get("/_control/drafts/{address}", self.drafts)
+        app.router.add_get("/_control/faults", self.faults)
+        app.router.add_post("/_control/faults", _refusing(self.add_fault))
+        app.router.add_delete("/_control/faults", self.clear_faults)
+        app.router.add_get("/_control/clock", self.clock)
+        app.router.add_post("/_control/clock", _refusing(self.move_clock))
+        app.router.add_get("/_control/requests", self.requests)
+        app.router.add_delete("/_control/requests", self.forget_requests)
+        app.router.add_post("/_control/consents", _refusing(self.consent))
+        app.router.add_post("/_control/behaviour", _refusing(self.behave))
+        app.router.add_post("/_control/users", _refusing(self.change_user))
+        app.router.add_post("/_control/apps", _refusing(self.change_app))
+        app.router.add_post("/_control/rights", _refusing(self.right))
+        app.router.add_post("/_control/sessions", _refusing(self.revoke_sessions))
+        app.router.add_post("/_control/api-token", _refusing(self.api_token))
+
+    async def mails(self, request: web.Request) -> web.Response:
+        """List the accepted mails."""
+        return web.json_response({"mails": [describe(mail) for mail in self._world.mails()]})
+
+    async def forget_mails(self, request: web.Request) -> web.Response:
+        """Empty every mailbox and the log."""
+        self._world.mailboxes.forget()
+        return web.Response(status=204)
+
+    async def mail(self, request: web.Request) -> web.Response:
+        """Describe one mail."""
+        return web.json_response(describe(self._mail(request)))
+
+    async def attachment(self, request: web.Request) -> web.StreamResponse:
+        """Return a file, byte for byte."""
+        files = self._mail(request).attachments
+        index = request.match_info["index"]
+        if not index.isdecimal() or not 0 < int(index) <= len(files):
+            raise web.HTTPNotFound
+        file = files[int(index) - 1]
+        response = web.StreamResponse(
+            headers={"Content-Length": str(file.size), "Content-Type": file.content_type}
+        )
+        response.headers["Content-Disposition"] = "inline" if file.inline else "attachment"
+        response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        await response.prepare(request)
+        for piece in file.content.pieces():
+            await response.write(piece)
+        return response
+
+    async def drafts(self, request: web.Request) -> web.Response:
+        """List what lies in a mailbox's Drafts."""
+        held = self._world.drafts(request.match_info["address"])
+        rows = [
+            {"id": m.immutable_id, "subject": m.fields.get("subject"), "created": str(m.created)}
+            for m in held
+        ]
+        return web.json_response({"drafts": rows})
+
+    async def faults(self, request: web.Request) -> web.Response:
+        """List the faults that wait, and the buttons there are."""
+        waiting = [
+            {"operation": f.operation, "mailbox": f.mailbox, "nth": f.nth, "times": f.times}
+            for f in self._world.faults.waiting()
+        ]
+        return web.json_response({"waiting": waiting, "buttons": sorted(BUTTONS)})
+
+    async def add_fault(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Press a button: `{"operation", "effect": name or members, "mailbox", "nth", "times"}`."""
+        effect = body["effect"]
+        chosen = effect if isinstance(effect, str) else Effect(**effect)
+        options = {name: body[name] for name in ("mailbox", "nth", "times") if name in body}
+        self._world.faults.add(body["operation"], chosen, **options)
+        return {"waiting": len(self._world.faults.waiting())}
+
+    async def clear_faults(self, request: web.Request) -> web.Response:
+        """Let everything work again."""
+        self._world.faults.clear()
+        return web.Response(status=204)
+
+    async def clock(self, request: web.Request) -> web.Response:
+        """Tell the time."""
+        return web.json_response({"now": self._world.clock.now().isoformat()})
+
+    async def move_clock(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Move the clock: `{"advance": seconds}` or `{"reset": true}`."""
+        if body.get("reset"):
+            self._world.clock.reset()
+        else:
+            self._world.clock.advance(timedelta(seconds=body["advance"]))
+        return {"now": self._world.clock.now().isoformat()}
+
+    async def requests(self, request: web.Request) -> web.Response:
+        """List and count requests; `?operation=` and `?host=` choose."""
+        log = self._world.requests
+        chosen = log.all(request.query.get("operation", ""), request.query.get("host", ""))
+        rows = [
+            {
+                "host": r.host,
+                "method": r.method,
+                "path": r.path,
+                "operation": r.operation,
+                "mailbox": r.mailbox,
+                "at": r.at.isoformat(),
+                "status": r.status,
+                "headerNames": sorted(r.header_names),
+                "headers": r.headers,
+            }
+            for r in chosen
+        ]
+        return web.json_response({"count": len(rows), "requests": rows})
+
+    async def forget_requests(self, request: web.Request) -> web.Response:
+        """Begin counting anew."""
+        self._world.requests.clear()
+        return web.Response(status=204)
+
+    async def consent(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Grant or revoke: `{"grant" or "revoke": address or *@domain, "scopes": [...]}`.
+
+        With `"application": true` it is the app's own permissions in the named tenant.
+        """
+        verb = "grant" if "grant" in body else "revoke"
+        name, scopes = body[verb], list(body.get("scopes", []))
+        options = {"client_id": body["clientId"]} if "clientId" in body else {}
+        if body.get("application"):
+            self._application_consent(verb, name, scopes, **options)
+        elif verb == "grant":
+            self._world.grant_consent(name, *scopes, **options)
+        else:
+            self._world.revoke_consent(name, *scopes, **options)
+        return {}
+
+    def _application_consent(self, verb: str, tenant_name: str, roles: list[str], **options: str) -> None:
+        from .contoso import CLIENT_ID
+
+        tenant = self._world.directory.tenant(tenant_name)
+        if tenant is None:
+            raise KeyError(tenant_name)
+        client_id = options.get("client_id", CLIENT_ID)
+        if verb == "grant":
+            self._world.consents.grant_application(client_id, tenant.tenant_id, roles)
+        else:
+            self._world.consents.revoke_application(client_id, tenant.tenant_id)
+
+    async def behave(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Set switches of `Behaviour` by name."""
+        for name, value in body.items():
+            if not hasattr(self._world.behaviour, name):
+                raise KeyError(name)
+            fitting = frozenset(value) if isinstance(value, list) else value
+            setattr(
+                self._world.behaviour,
+                name,
+                timedelta(seconds=value) if name == "session_lifetime" else fitting,
+            )
+        return {}
+
+    async def change_user(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Change a user: `{"address", ...fields}`."""
+        fields = {n: frozenset(v) if isinstance(v, list) else v for n, v in body.items() if n != "address"}
+        self._world.directory.change_user(body["address"], **fields)
+        return {}
+
+    async def change_app(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Change an app's redirect URIs: `{"clientId", "redirectUris"}`."""
+        self._world.directory.change_app(body["clientId"], redirect_uris=tuple(body["redirectUris"]))
+        return {}
+
+    async def right(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Give or take a right: `{"grant" or "revoke": right, "on": address, "to": address}`."""
+        directory = self._world.directory
+        if "grant" in body:
+            directory.grant(body["grant"], on=body["on"], to=body["to"])
+        else:
+            directory.revoke(body["revoke"], on=body["on"], to=body["to"])
+        return {}
+
+    async def revoke_sessions(self, body: dict[str, Any]) -> dict[str, Any]:
+        """End a user's refresh tokens: `{"address"}`."""
+        self._world.grants.revoke_sessions(self._world.user(body["address"]).object_id)
+        return {}
+
+    async def api_token(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Sign a caller's token: `{"address", "audience", ...overrides}`; `lifetime` is in seconds."""
+        options = {name: value for name, value in body.items() if name != "address"}
+        if "lifetime" in options:
+            options["lifetime"] = timedelta(seconds=options["lifetime"])
+        return {"access_token": self._world.api_token(body["address"], **options)}
+
+    def _mail(self, request: web.Request) -> AcceptedMail:
+        for mail in self._world.mails():
+            if str(mail.number) == request.match_info["number"]:
+                return mail
+        raise web.HTTPNotFound
+
+
+type Action = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+def _refusing(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Answer 400 for a body that the action cannot use."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(await action(await request.json()))
+        except (KeyError, TypeError, ValueError) as error:
+            return web.json_response({"error": repr(error)}, status=400)
+
+    return handle
+
+
+def describe(mail: AcceptedMail) -> dict[str, Any]:
+    """Write a mail without its files' bytes."""
+
+    def people(addresses: tuple[Address, ...]) -> list[dict[str, str]]:
+        return [{"address": a.address, "name": a.name} for a in addresses]
+
+    return {
+        "number": mail.number,
+        "at": mail.at.isoformat(),
+        "operation": mail.operation,
+        "mailbox": mail.mailbox,
+        "clientId": mail.client_id,
+        "caller": mail.caller,
+        "from": people((mail.from_address,))[0],
+        "sender": people((mail.sender,))[0],
+        "to": people(mail.to),
+        "cc": people(mail.cc),
+        "bcc": people(mail.bcc),
+        "replyTo": people(mail.reply_to),
+        "subject": mail.subject,
+        "body": {"contentType": mail.body_type, "content": mail.body},
+        "importance": mail.importance,
+        "headers": mail.headers,
+        "extendedProperties": mail.extended_properties,
+        "saveToSentItems": mail.save_to_sent_items,
+        "internetMessageId": mail.internet_message_id,
+        "clientRequestId": mail.client_request_id,
+        "attachments": [_file(attachment) for attachment in mail.attachments],
+    }
+
+
+def _file(attachment: Attachment) -> dict[str, Any]:
+    return {
+        "name": attachment.name,
+        "contentType": attachment.content_type,
+        "size": attachment.size,
+        "sha256": attachment.sha256,
+        "inline": attachment.inline,
+        "contentId": attachment.content_id,
+    }

@@ -1,0 +1,146 @@
+"""The fault buttons: which request goes wrong next, and how."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Literal
+
+type BodyKind = Literal["json", "nested", "empty_code", "html", "empty"]
+type Connection = Literal["kept", "closed", "reset", "refused"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What happens to a request.
+
+    Attributes:
+        status: the answer's status; 0 leaves the true answer in place.
+        code: Graph's error code, or Entra's OAuth error.
+        retry_after: the header's text (`2.128`, `10`, an HTTP date); None for no header.
+        body: how the error is written: whole, with nested innererror, with an empty code, as HTML or
+            not at all.
+        accepted: the request is carried out all the same, and only its answer lies.
+        delay: real seconds between carrying out and answering.
+        connection: `closed` after the answer; `reset` after the body was read, without an answer;
+            `refused` before it was read.
+        aadsts: an Entra number, which brings its own error, status and suberror.
+        headers: further headers of the answer.
+    """
+
+    status: int = 0
+    code: str = ""
+    message: str = "A fault that was asked for."
+    retry_after: str | None = None
+    body: BodyKind = "json"
+    accepted: bool = False
+    delay: float = 0.0
+    connection: Connection = "kept"
+    aadsts: int = 0
+    suberror: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+#: The usual ones by name, for people and for `/_control/faults`.
+BUTTONS = {
+    "throttled": Effect(
+        429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.", "2.128"
+    ),
+    "throttled without Retry-After": Effect(429, "TooManyRequests", "Too many requests."),
+    "busy": Effect(503, "ErrorServerBusy", "The server cannot service this request right now.", "5"),
+    "busy and closed": Effect(503, "serviceNotAvailable", "Try again.", connection="closed"),
+    "internal error": Effect(500, "ErrorInternalServerError", "An internal server error occurred."),
+    "bad gateway": Effect(502, "UnknownError", body="html"),
+    "timeout": Effect(504, "ErrorTimeoutExpired", "The operation timed out."),
+    "timeout but accepted": Effect(504, "ErrorTimeoutExpired", "The operation timed out.", accepted=True),
+    "accepted with Retry-After": Effect(retry_after="10"),
+    "reset": Effect(connection="reset"),
+    "reset but accepted": Effect(connection="reset", accepted=True),
+    "refused": Effect(connection="refused"),
+    "slow": Effect(delay=15.0),
+    "token expired": Effect(
+        401, "InvalidAuthenticationToken", "Lifetime validation failed, the token is expired."
+    ),
+    "conflict": Effect(
+        412, "ErrorIrresolvableConflict", "The send or update operation could not be performed."
+    ),
+    "access denied": Effect(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again."),
+    "mailbox full": Effect(507, "ErrorQuotaExceeded", "The mailbox is full."),
+    "daily limit": Effect(403, "ErrorExceededMessageLimit", "Daily Message limit exceeded."),
+    "refresh token expired": Effect(aadsts=700082),
+    "grant revoked": Effect(aadsts=50173),
+    "needs MFA": Effect(aadsts=50076),
+    "secret expired": Effect(aadsts=7000222),
+    "Entra busy": Effect(aadsts=90033),
+    "Entra throttled": Effect(429, "temporarily_unavailable", "AADSTS90055: Too many requests.", "3"),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A matcher and its effect.
+
+    Attributes:
+        operation: as in the request log; `token` also matches `token.refresh_token`; `*` matches all.
+        mailbox: an address; empty for any.
+        nth: the first matching request that is hit, counted from when the fault was added.
+        times: how many requests are hit from then on; 0 for all of them.
+    """
+
+    operation: str
+    effect: Effect
+    mailbox: str = ""
+    nth: int = 1
+    times: int = 1
+
+    def matches(self, operation: str, mailbox: str) -> bool:
+        """Say whether a request is meant."""
+        named = self.operation == "*" or f"{operation}.".startswith(f"{self.operation}.")
+        return named and self.mailbox.lower() in ("", mailbox.lower())
+
+
+@dataclass
+class _Armed:
+    fault: Fault
+    seen: int = 0
+    hits: int = 0
+
+
+class Faults:
+    """Faults in the order they were added; a request takes the first that matches and is due."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._armed: list[_Armed] = []
+
+    def add(
+        self, operation: str, effect: Effect | str, *, mailbox: str = "", nth: int = 1, times: int = 1
+    ) -> Fault:
+        """Press a button: an effect, or the name of one of `BUTTONS`; KeyError for an unknown name."""
+        chosen = BUTTONS[effect] if isinstance(effect, str) else effect
+        fault = Fault(operation, chosen, mailbox, nth, times)
+        with self._lock:
+            self._armed.append(_Armed(fault))
+        return fault
+
+    def clear(self) -> None:
+        """Let everything work again."""
+        with self._lock:
+            self._armed.clear()
+
+    def waiting(self) -> list[Fault]:
+        """List what has not been used up."""
+        with self._lock:
+            return [armed.fault for armed in self._armed]
+
+    def take(self, operation: str, mailbox: str) -> Effect | None:
+        """Choose what happens to a request, and use it up."""
+        with self._lock:
+            for armed in self._armed:
+                if not armed.fault.matches(operation, mailbox):
+                    continue
+                armed.seen += 1
+                if armed.seen >= armed.fault.nth:
+                    armed.hits += 1
+                    if armed.hits == armed.fault.times:
+                        self._armed.remove(armed)
+                    return armed.fault.effect
+        return None

@@ -1,0 +1,155 @@
+"""What every request passes before and after its handler: the log, the limit of four, the faults."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from .clock import Clock
+from .faults import Effect, Faults
+from .request_log import LoggedRequest, RequestLog, kept_headers
+
+type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whom a request concerns: the asking app's client id and the mailbox's address, where known."""
+
+    app: str = ""
+    mailbox: str = ""
+    detail: str = ""
+
+
+class Guarded(Protocol):
+    """What the gate must know of the host behind it."""
+
+    name: str
+    operations: dict[tuple[str, str], str]
+
+    async def caller(self, request: web.Request) -> Caller: ...
+
+    def refused_for_crowding(self, crowd: int) -> Effect | None: ...
+
+    def latency(self) -> float: ...
+
+    def error(self, request: web.Request, effect: Effect) -> web.Response: ...
+
+
+async def read_body(request: web.Request, limit: int) -> bytes | None:
+    """Read a body; None when it is longer than the limit, after reading it away."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_chunked(_CHUNK):
+        size += len(chunk)
+        if size <= limit:
+            parts.append(chunk)
+        else:
+            parts.clear()
+    return b"".join(parts) if size <= limit else None
+
+
+class Gate:
+    """An aiohttp middleware for one host."""
+
+    def __init__(self, host: Guarded, clock: Clock, faults: Faults, log: RequestLog) -> None:
+        self._host = host
+        self._clock = clock
+        self._faults = faults
+        self._log = log
+
+    def middleware(self) -> Middleware:
+        """Return it in the form that aiohttp takes."""
+
+        @web.middleware
+        async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._pass(request, handler)
+
+        return gate
+
+    async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        path = resource.canonical if resource else request.path
+        operation = self._host.operations.get((request.method, path))
+        if operation is None:
+            return await handler(request)
+        caller = await self._host.caller(request)
+        named = f"{operation}.{caller.detail}" if caller.detail else operation
+        number = self._log.begin(self._entry(request, path, named, caller))
+        crowd = self._log.enter(caller.app, caller.mailbox) if caller.mailbox else 0
+        try:
+            effect = self._host.refused_for_crowding(crowd) or self._faults.take(named, caller.mailbox)
+            answer = await self._carry_out(request, handler, effect or Effect())
+        finally:
+            if caller.mailbox:
+                self._log.leave(caller.app, caller.mailbox)
+        self._log.end(number, answer.status if answer else 0)
+        # A response that cannot be written is aiohttp's way to drop a connection that was cut.
+        return answer or web.Response()
+
+    def _entry(self, request: web.Request, path: str, operation: str, caller: Caller) -> LoggedRequest:
+        return LoggedRequest(
+            host=self._host.name,
+            method=request.method,
+            path=path,
+            operation=operation,
+            mailbox=caller.mailbox,
+            at=self._clock.now(),
+            header_names=frozenset(name.lower() for name in request.headers),
+            headers=kept_headers(dict(request.headers)),
+        )
+
+    async def _carry_out(
+        self, request: web.Request, handler: Handler, effect: Effect
+    ) -> web.StreamResponse | None:
+        if effect.connection == "refused":
+            _cut(request)
+            return None
+        lies = effect.status or effect.aadsts or effect.connection == "reset"
+        answer: web.StreamResponse
+        if not lies or effect.accepted:
+            answer = await handler(request)
+        else:
+            await read_body(request, 0)
+        await asyncio.sleep(effect.delay + self._host.latency())
+        if effect.connection == "reset":
+            _cut(request)
+            return None
+        if lies:
+            answer = self._host.error(request, effect)
+        if effect.retry_after is not None:
+            answer.headers["Retry-After"] = effect.retry_after
+        answer.headers.update(effect.headers)
+        if effect.connection == "closed":
+            answer.force_close()
+        return answer
+
+
+def _cut(request: web.Request) -> None:
+    """Drop a connection the hard way: the other side reads ECONNRESET, not an orderly end."""
+    transport = request.transport
+    if transport is not None:
+        raw = transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+
+def write_body(effect: Effect, whole: Mapping[str, object], nested: Mapping[str, object]) -> tuple[str, str]:
+    """Write an error's text and content type, as a fault wants it."""
+    match effect.body:
+        case "html":
+            page = f"<html><head><title>{effect.status}</title></head><body>Service error</body></html>"
+            return page, "text/html"
+        case "empty":
+            return "", "text/plain"
+        case "nested":
+            return json.dumps(nested), "application/json"
+        case _:
+            return json.dumps(whole), "application/json"

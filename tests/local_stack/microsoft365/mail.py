@@ -1,0 +1,201 @@
+"""What a mailbox holds: messages, their files, and the record of what was accepted for delivery."""
+
+import base64
+import hashlib
+import secrets
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+_SPOOLED_ABOVE = 8 * 1024 * 1024
+_PIECE = 1024 * 1024
+
+
+class GraphError(Exception):
+    """Graph or Exchange says no."""
+
+    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Content:
+    """The bytes of a file, in memory while small, on disk from 8 MB on."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._lock = threading.Lock()
+        self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOLED_ABOVE)  # noqa: SIM115 (lives with the mail)
+        self._hash = hashlib.sha256()
+        self.size = 0
+        if data:
+            self.append(data)
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        with self._lock:
+            self._file.seek(0, 2)
+            self._file.write(data)
+            self._hash.update(data)
+            self.size += len(data)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Read everything, a megabyte at a time."""
+        position = 0
+        while True:
+            with self._lock:
+                self._file.seek(position)
+                piece = self._file.read(_PIECE)
+            if not piece:
+                return
+            position += len(piece)
+            yield piece
+
+    def read(self) -> bytes:
+        """Read everything at once."""
+        return b"".join(self.pieces())
+
+    @property
+    def sha256(self) -> str:
+        """The digest in hexadecimal."""
+        with self._lock:
+            return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Give the memory or the file back."""
+        with self._lock:
+            self._file.close()
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file on a message."""
+
+    attachment_id: str
+    name: str
+    content_type: str
+    content: Content
+    inline: bool = False
+    content_id: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file itself."""
+        return self.content.size
+
+    def read(self) -> bytes:
+        """Return the file."""
+        return self.content.read()
+
+    @property
+    def sha256(self) -> str:
+        """The file's digest in hexadecimal."""
+        return self.content.sha256
+
+
+@dataclass(frozen=True)
+class Address:
+    """An e-mail address and the name shown for it."""
+
+    address: str
+    name: str = ""
+
+
+def new_id(kind: str = "AAMkAD") -> str:
+    """Make an id as Exchange makes them: long, case-sensitive, ending in an equals sign."""
+    return f"{kind}{base64.urlsafe_b64encode(secrets.token_bytes(60)).decode()}AAA="
+
+
+@dataclass
+class Message:
+    """A message in a mailbox.
+
+    Attributes:
+        fields: the properties as Graph's JSON has them, without attachments and extended properties.
+        plain_id: changes with every move.
+        immutable_id: does not.
+        arrives: when its copy is in Sent Items; None while it has not been sent.
+        visible: false for a `sendMail` whose copy has not arrived.
+        fed_by: the upload session that last wrote to it.
+        mime: the bytes it was made of, when it came as MIME.
+    """
+
+    mailbox_id: str
+    fields: dict[str, Any]
+    attachments: list[Attachment]
+    extended: list[dict[str, str]]
+    created: datetime
+    folder: str = "drafts"
+    draft: bool = True
+    plain_id: str = field(default_factory=new_id)
+    immutable_id: str = field(default_factory=lambda: new_id("AAkALgAAAAAAHYQDEapm"))
+    change_key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    arrives: datetime | None = None
+    visible: bool = True
+    fed_by: str = ""
+    mime: bytes | None = None
+
+    def encoded_size(self, more: int = 0) -> int:
+        """Return the size that Exchange counts: text, and files after base64; `more` raw bytes on top."""
+        sizes = [attachment.size for attachment in self.attachments] + [more]
+        text = str(self.fields.get("body", {}).get("content", ""))
+        return len(text.encode()) + sum((size + 2) // 3 * 4 for size in sizes)
+
+    def move(self, folder: str) -> None:
+        """Put it elsewhere, which changes its plain id."""
+        self.folder = folder
+        self.plain_id = new_id()
+
+    def touch(self) -> None:
+        """Note a change."""
+        self.change_key = secrets.token_urlsafe(12)
+
+
+@dataclass(frozen=True)
+class AcceptedMail:
+    """A mail that Exchange answered with 202, byte for byte as it came.
+
+    Attributes:
+        number: counts from 1 in the order of acceptance.
+        operation: `sendMail` or `send`.
+        mailbox: whose mailbox it left through.
+        caller: the signed-in user's address; empty when the app called by itself.
+        from_address: what recipients see; `sender` differs for Send on Behalf.
+        save_to_sent_items: whether a copy is kept.
+        mime: the message as it came, for the MIME way alone.
+    """
+
+    number: int
+    at: datetime
+    operation: str
+    tenant_id: str
+    mailbox: str
+    client_id: str
+    caller: str
+    from_address: Address
+    sender: Address
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    bcc: tuple[Address, ...]
+    reply_to: tuple[Address, ...]
+    subject: str
+    body: str
+    body_type: str
+    importance: str
+    headers: dict[str, str]
+    extended_properties: dict[str, str]
+    attachments: tuple[Attachment, ...]
+    save_to_sent_items: bool
+    internet_message_id: str
+    client_request_id: str
+    mime: bytes | None = None
+
+    @property
+    def recipients(self) -> list[str]:
+        """All addresses it goes to, in lower case."""
+        return [someone.address.lower() for someone in (*self.to, *self.cc, *self.bcc)]

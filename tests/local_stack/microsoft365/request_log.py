@@ -1,0 +1,109 @@
+"""What was asked of the stand-in: enough to count and to check headers, without one token in it."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+# Their values identify nobody and open nothing, so they may be kept.
+_KEPT_HEADERS = (
+    "Client-Request-Id",
+    "Content-Length",
+    "Content-Range",
+    "Content-Type",
+    "Prefer",
+    "User-Agent",
+)
+
+
+@dataclass(frozen=True)
+class LoggedRequest:
+    """One request.
+
+    Attributes:
+        host: `entra`, `graph` or `outlook`.
+        path: the route, its variable parts left as names.
+        header_names: lower-case names of all headers that came.
+        headers: the few values that are no secret.
+        status: of the answer; 0 while under way or when the connection was cut.
+    """
+
+    host: str
+    method: str
+    path: str
+    operation: str
+    mailbox: str
+    at: datetime
+    header_names: frozenset[str]
+    headers: dict[str, str]
+    status: int = 0
+
+
+class RequestLog:
+    """All requests in the order they came, and how many were in flight at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: list[LoggedRequest] = []
+        self._in_flight: Counter[tuple[str, str]] = Counter()
+        self._peaks: Counter[tuple[str, str]] = Counter()
+
+    def begin(self, entry: LoggedRequest) -> int:
+        """Note a request; the number closes it."""
+        with self._lock:
+            self._entries.append(entry)
+            return len(self._entries) - 1
+
+    def end(self, number: int, status: int) -> None:
+        """Note how a request was answered."""
+        with self._lock:
+            if number < len(self._entries):
+                self._entries[number] = replace(self._entries[number], status=status)
+
+    def enter(self, app: str, mailbox: str) -> int:
+        """Count a request in for an app and mailbox; returns how many there are now."""
+        key = (app, mailbox.lower())
+        with self._lock:
+            self._in_flight[key] += 1
+            self._peaks[key] = max(self._peaks[key], self._in_flight[key])
+            return self._in_flight[key]
+
+    def leave(self, app: str, mailbox: str) -> None:
+        """Count a request out."""
+        with self._lock:
+            self._in_flight[app, mailbox.lower()] -= 1
+
+    def peak(self, mailbox: str) -> int:
+        """Return the most requests that any app ever had in flight on a mailbox."""
+        with self._lock:
+            return max((n for (_, box), n in self._peaks.items() if box == mailbox.lower()), default=0)
+
+    def all(self, operation: str = "", host: str = "") -> list[LoggedRequest]:
+        """List requests, of one operation (`token` includes `token.refresh_token`) or host."""
+
+        def wanted(entry: LoggedRequest) -> bool:
+            named = not operation or f"{entry.operation}.".startswith(f"{operation}.")
+            return named and host in ("", entry.host)
+
+        return self._where(wanted)
+
+    def count(self, operation: str = "", host: str = "") -> int:
+        """Count requests, as `all` lists them."""
+        return len(self.all(operation, host))
+
+    def clear(self) -> None:
+        """Forget what was asked, and the peaks."""
+        with self._lock:
+            self._entries.clear()
+            self._peaks.clear()
+
+    def _where(self, wanted: Callable[[LoggedRequest], bool]) -> list[LoggedRequest]:
+        with self._lock:
+            return [entry for entry in self._entries if wanted(entry)]
+
+
+def kept_headers(headers: dict[str, str]) -> dict[str, str]:
+    """Pick the header values that may be kept; names compare without regard to case."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    return {name: lower[name.lower()] for name in _KEPT_HEADERS if name.lower() in lower}

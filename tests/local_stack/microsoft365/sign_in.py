@@ -1,0 +1,338 @@
+"""A person's visit to the sign-in pages: what was asked, which page comes next, what the app hears."""
+
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+from urllib.parse import urlencode
+
+from .aadsts import Refused
+from .behaviour import Behaviour
+from .clock import Clock
+from .consents import EVERYBODY, Consents
+from .directory import AppRegistration, Directory, Tenant, User
+from .grants import Code, Grants
+from .scopes import (
+    APPLICATION_PERMISSIONS,
+    DEFAULT,
+    GRAPH,
+    GRAPH_PERMISSIONS,
+    Scope,
+    ScopeRequest,
+    needs_admin,
+    parse,
+    unknown,
+)
+from .tokens import client_info
+
+type Step = Literal["choose", "consent", "approval", "done"]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One pass through the pages, from the app's request to its answer.
+
+    Attributes:
+        purpose: `authorize` ends in a code, `adminconsent` in a yes or no for the whole organisation.
+        user: who has been chosen, once somebody has.
+    """
+
+    visit_id: str
+    purpose: Literal["authorize", "adminconsent"]
+    tenant_name: str
+    app: AppRegistration
+    asked: ScopeRequest
+    scope_text: str
+    redirect_uri: str
+    response_mode: str
+    state: str
+    nonce: str = ""
+    challenge: str = ""
+    challenge_method: str = ""
+    prompt: str = ""
+    login_hint: str = ""
+    wants_client_info: bool = False
+    user: User | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes back to the app, by redirect or by a posted form."""
+
+    redirect_uri: str
+    mode: str
+    fields: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """The redirect target in query mode."""
+        joint = "&" if "?" in self.redirect_uri else "?"
+        return f"{self.redirect_uri}{joint}{urlencode(self.fields)}"
+
+
+class SignIn:
+    """The rules behind the pages."""
+
+    def __init__(
+        self, directory: Directory, consents: Consents, grants: Grants, clock: Clock, behaviour: Behaviour
+    ) -> None:
+        self._directory = directory
+        self._consents = consents
+        self._grants = grants
+        self._clock = clock
+        self._behaviour = behaviour
+        self._lock = threading.Lock()
+        self._visits: dict[str, Visit] = {}
+        #: Further roots that mean Graph: the stand-in's own.
+        self.graph_names: frozenset[str] = frozenset()
+
+    def begin(self, tenant_name: str, query: Mapping[str, str]) -> Visit:
+        """Read an authorization request.
+
+        Raises:
+            Refused: shown on Entra's own page, because the app cannot be trusted to be told.
+        """
+        app = self._known_app(tenant_name, query)
+        asked = parse(query.get("scope", ""), self.graph_names)
+        visit = Visit(
+            visit_id=secrets.token_urlsafe(16),
+            purpose="authorize",
+            tenant_name=tenant_name,
+            app=app,
+            asked=self._expanded(asked, app),
+            scope_text=query.get("scope", ""),
+            redirect_uri=query.get("redirect_uri", ""),
+            response_mode=query.get("response_mode", "query"),
+            state=query.get("state", ""),
+            nonce=query.get("nonce", ""),
+            challenge=query.get("code_challenge", ""),
+            challenge_method=query.get("code_challenge_method", "plain"),
+            prompt=query.get("prompt", ""),
+            login_hint=query.get("login_hint", ""),
+            wants_client_info=query.get("client_info") == "1",
+        )
+        return self._keep(visit)
+
+    def begin_admin_consent(self, tenant_name: str, query: Mapping[str, str]) -> Visit:
+        """Read an admin consent request.
+
+        Raises:
+            Refused: shown on Entra's own page.
+        """
+        if tenant_name == "common":
+            raise Refused(90002, "'common'")
+        app = self._known_app(tenant_name, query)
+        if not query.get("scope"):
+            raise Refused(900144, "'scope'")
+        visit = Visit(
+            visit_id=secrets.token_urlsafe(16),
+            purpose="adminconsent",
+            tenant_name=tenant_name,
+            app=app,
+            asked=parse(query["scope"], self.graph_names),
+            scope_text=query["scope"],
+            redirect_uri=query.get("redirect_uri", ""),
+            response_mode="query",
+            state=query.get("state", ""),
+        )
+        return self._keep(visit)
+
+    def find(self, visit_id: str) -> Visit | None:
+        """Find a visit that has not ended."""
+        with self._lock:
+            return self._visits.get(visit_id)
+
+    def problem(self, visit: Visit, session: User | None) -> Reply | None:
+        """Say at once what is wrong with a request whose app can be told; None if nothing is."""
+        if visit.purpose == "authorize" and (wrong := unknown(visit.asked.permissions)):
+            return self._error(visit, Refused(650053, f"'{wrong[0]}'"))
+        if visit.prompt != "none":
+            return None
+        if session is None:
+            return self._reply(
+                visit, {"error": "login_required", "error_description": "AADSTS50058: No session."}
+            )
+        if self.step(replace(visit, user=session)) != "done":
+            text = "AADSTS65001: The user or administrator has not consented to use the application."
+            return self._reply(visit, {"error": "interaction_required", "error_description": text})
+        return None
+
+    def choose(self, visit: Visit, address: str) -> Visit:
+        """Sign somebody in.
+
+        Raises:
+            Refused: nobody of that name in this tenant, or not allowed in; shown on Entra's own page.
+        """
+        user = self._directory.user(address.strip())
+        if user is None or not user.is_person:
+            raise Refused(50034, f"'{address}'")
+        tenant = self._directory.tenant(visit.tenant_name)
+        if tenant is not None and user.tenant_id != tenant.tenant_id:
+            raise Refused(50020, f"'{user.address}'")
+        if not user.enabled:
+            raise Refused(50057)
+        if user.sign_in_problem:
+            raise Refused(user.sign_in_problem)
+        return self._keep(replace(visit, user=user))
+
+    def step(self, visit: Visit) -> Step:
+        """Say which page comes next."""
+        user = visit.user
+        if user is None:
+            return "choose"
+        if visit.purpose == "adminconsent":
+            return "consent" if user.is_admin else "approval"
+        missing = self.missing(visit)
+        # prompt=consent asks for everything again, even for what an admin has granted to all.
+        asked = list(visit.asked.permissions) if visit.prompt == "consent" else missing
+        if not asked and visit.prompt != "consent":
+            return "done"
+        policy = self._tenant_of(user).user_consent
+        if not user.is_admin and any(needs_admin(scope, policy) for scope in asked):
+            return "approval"
+        return "consent"
+
+    def missing(self, visit: Visit) -> list[Scope]:
+        """List what is asked for and not granted yet."""
+        if visit.user is None:
+            return list(visit.asked.permissions)
+        granted = self._consents.delegated(visit.app.client_id, visit.user.tenant_id, visit.user.object_id)
+        return [scope for scope in visit.asked.permissions if scope not in granted]
+
+    def accept(self, visit: Visit, *, for_everybody: bool = False) -> Reply:
+        """Grant what the page showed, and answer the app; the visit must have a user."""
+        user = self._user_of(visit)
+        if visit.purpose == "adminconsent":
+            return self._grant_organisation(visit, user)
+        granted = [s for s in visit.asked.permissions if s.name not in self._behaviour.withheld_scopes]
+        who = EVERYBODY if for_everybody and user.is_admin else user.object_id
+        self._consents.grant(visit.app.client_id, user.tenant_id, who, granted)
+        return self.finish(visit)
+
+    def finish(self, visit: Visit) -> Reply:
+        """Answer with a code; the visit must have a user."""
+        user = self._user_of(visit)
+        permissions = tuple(
+            s for s in visit.asked.permissions if s.name not in self._behaviour.withheld_scopes
+        )
+        code = Code(
+            client_id=visit.app.client_id,
+            tenant=visit.tenant_name,
+            user_id=user.object_id,
+            redirect_uri=visit.redirect_uri,
+            permissions=permissions,
+            sign_in=visit.asked.sign_in,
+            nonce=visit.nonce,
+            challenge=visit.challenge,
+            challenge_method=visit.challenge_method,
+            issued=self._clock.now(),
+        )
+        fields = {"code": self._grants.new_code(code)}
+        if visit.wants_client_info:
+            fields["client_info"] = client_info(user)
+        return self._reply(visit, fields | {"session_state": secrets.token_hex(16)})
+
+    def decline(self, visit: Visit) -> Reply:
+        """Answer that the person pressed Cancel."""
+        refusal = Refused(65004)
+        if visit.purpose == "adminconsent":
+            # A decline says admin_consent=True as well: the error alone tells the two apart.
+            answer = {"error": "consent_required", "error_description": refusal.message}
+            return self._reply(visit, answer | self._admin_fields(visit))
+        fields = {"error": "access_denied", "error_subcode": "cancel"}
+        if self._behaviour.decline_description:
+            fields["error_description"] = refusal.message
+        return self._reply(visit, fields)
+
+    def leave_without_granting(self, visit: Visit) -> Reply:
+        """Answer from the approval page: as a decline, and without a number."""
+        fields = {"error": "access_denied", "error_subcode": "cancel"}
+        if self._behaviour.decline_description:
+            fields["error_description"] = "the user canceled the authentication"
+        return self._reply(visit, fields)
+
+    def approval_can_return(self, visit: Visit) -> bool:
+        """Say whether the approval page has a way back to the app."""
+        return visit.user is not None and self._tenant_of(visit.user).approval_can_return
+
+    def _grant_organisation(self, visit: Visit, user: User) -> Reply:
+        app = visit.app
+        for scope in visit.asked.permissions:
+            if scope.name == DEFAULT:
+                self._consents.grant_application(app.client_id, user.tenant_id, app.application_permissions)
+                delegated = [Scope(scope.resource, name) for name in app.delegated_permissions]
+                self._consents.grant(app.client_id, user.tenant_id, EVERYBODY, delegated)
+            else:
+                self._consents.grant(app.client_id, user.tenant_id, EVERYBODY, [scope])
+        return self._reply(visit, self._admin_fields(visit))
+
+    def _admin_fields(self, visit: Visit) -> dict[str, str]:
+        tenant = self._behaviour.forged_tenant or self._user_of(visit).tenant_id
+        return {"admin_consent": "True", "tenant": tenant, "scope": visit.scope_text}
+
+    def _known_app(self, tenant_name: str, query: Mapping[str, str]) -> AppRegistration:
+        tenant = self._directory.tenant(tenant_name)
+        if tenant is None and tenant_name not in ("common", "organizations"):
+            raise Refused(90002, f"'{tenant_name}'")
+        if not query.get("client_id"):
+            raise Refused(900144, "'client_id'")
+        app = self._directory.app(query["client_id"])
+        if app is None:
+            raise Refused(700016, f"'{query['client_id']}'")
+        if not app.multi_tenant and (tenant is None or tenant.tenant_id != app.tenant_id):
+            raise Refused(50194 if tenant is None else 700016, f"'{app.client_id}'")
+        if query.get("redirect_uri", "") not in app.redirect_uris:
+            raise Refused(50011, f"'{query.get('redirect_uri', '')}'")
+        if query.get("response_type", "code") != "code":
+            raise Refused(9002313, "'response_type'")
+        return app
+
+    @staticmethod
+    def _expanded(asked: ScopeRequest, app: AppRegistration) -> ScopeRequest:
+        listed: list[Scope] = []
+        for scope in asked.permissions:
+            names = (
+                app.delegated_permissions
+                if (scope.resource, scope.name) == (GRAPH, DEFAULT)
+                else (scope.name,)
+            )
+            listed += [Scope(scope.resource, name) for name in names]
+        return replace(asked, permissions=tuple(dict.fromkeys(listed)))
+
+    def _error(self, visit: Visit, refusal: Refused) -> Reply:
+        return self._reply(visit, {"error": refusal.error, "error_description": refusal.message})
+
+    def _reply(self, visit: Visit, fields: dict[str, str]) -> Reply:
+        with self._lock:
+            self._visits.pop(visit.visit_id, None)
+        state = {"state": visit.state} if visit.state else {}
+        return Reply(visit.redirect_uri, visit.response_mode, fields | state)
+
+    def _keep(self, visit: Visit) -> Visit:
+        with self._lock:
+            self._visits[visit.visit_id] = visit
+        return visit
+
+    def _tenant_of(self, user: User) -> Tenant:
+        tenant = self._directory.tenant(user.tenant_id)
+        if tenant is None:
+            raise Refused(90002)
+        return tenant
+
+    @staticmethod
+    def _user_of(visit: Visit) -> User:
+        if visit.user is None:
+            raise Refused(50034)
+        return visit.user
+
+
+def shown_permissions(visit: Visit, missing: list[Scope]) -> list[tuple[str, str]]:
+    """List what a consent page shows, name and sentence; `missing` is what has not been granted yet."""
+    if visit.purpose == "adminconsent":
+        listed = visit.app.application_permissions
+        asked = [listed if scope.name == DEFAULT else (scope.name,) for scope in visit.asked.permissions]
+        names = dict.fromkeys(name for group in asked for name in group)
+        return [(name, APPLICATION_PERMISSIONS.get(name, name)) for name in names]
+    shown = visit.asked.permissions if visit.prompt == "consent" else missing
+    return [(scope.name, GRAPH_PERMISSIONS.get(scope.name, scope.name)) for scope in shown]

@@ -1,0 +1,229 @@
+"""`/{tenant}/oauth2/v2.0/token`: codes, refresh tokens and client credentials become access tokens."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from .aadsts import Refused
+from .behaviour import Behaviour
+from .client_proof import ClientProof
+from .consents import Consents
+from .directory import AppRegistration, Directory, Tenant, User
+from .grants import Code, Grants
+from .scopes import DEFAULT, GRAPH, OIDC, Scope, ScopeRequest, parse
+from .tokens import ACCESS_TOKEN_LIFETIME, API_SCOPE, Tokens, client_info
+
+#: Resources beside Graph and the apps of the directory for which tokens can be had.
+OTHER_RESOURCES = frozenset({"https://vault.azure.net", "https://storage.azure.com"})
+
+
+class TokenEndpoint:
+    """Answers token requests; state and rules, no HTTP."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        consents: Consents,
+        grants: Grants,
+        tokens: Tokens,
+        proof: ClientProof,
+        behaviour: Behaviour,
+    ) -> None:
+        self._directory = directory
+        self._consents = consents
+        self._grants = grants
+        self._tokens = tokens
+        self._proof = proof
+        self._behaviour = behaviour
+        #: Further roots that mean Graph: the stand-in's own.
+        self.graph_names: frozenset[str] = frozenset()
+
+    def answer(self, tenant_name: str, form: Mapping[str, str], authorization: str) -> dict[str, Any]:
+        """Return the token document.
+
+        Raises:
+            Refused: for each of Entra's reasons.
+        """
+        tenant = self._directory.tenant(tenant_name)
+        if tenant is None and tenant_name not in ("common", "organizations"):
+            raise Refused(90002, f"'{tenant_name}'")
+        audiences = self._audiences(tenant, tenant_name)
+        app = self._proof.check(form, authorization, audiences)
+        match form.get("grant_type", ""):
+            case "authorization_code":
+                return self._redeem(tenant_name, tenant, app, form)
+            case "refresh_token":
+                return self._refresh(tenant, app, form)
+            case "client_credentials":
+                return self._app_only(tenant, app, form)
+            case "":
+                raise Refused(900144, "'grant_type'")
+            case other:
+                raise Refused(70003, f"'{other}'")
+
+    def subject(self, form: Mapping[str, str]) -> str:
+        """Name the mailbox whose refresh token is used, for the log and for faults."""
+        token = self._grants.find_refresh_token(form.get("refresh_token", ""))
+        user = self._directory.user(token.user_id) if token else None
+        return user.address if user else ""
+
+    def _audiences(self, tenant: Tenant | None, name: str) -> list[str]:
+        names = {name, *((tenant.tenant_id, tenant.domain) if tenant else ())}
+        roots = [f"{self._tokens.authority}/{n}" for n in names]
+        return [root + path for root in roots for path in ("/oauth2/v2.0/token", "/v2.0")]
+
+    def _redeem(
+        self, tenant_name: str, tenant: Tenant | None, app: AppRegistration, form: Mapping[str, str]
+    ) -> dict[str, Any]:
+        for name in ("code", "redirect_uri"):
+            if not form.get(name):
+                raise Refused(900144, f"'{name}'")
+        code = self._grants.redeem(form["code"])
+        if code.client_id != app.client_id:
+            raise Refused(70000)
+        asked_at = self._directory.tenant(code.tenant)
+        if (asked_at.tenant_id if asked_at else code.tenant) != (tenant.tenant_id if tenant else tenant_name):
+            raise Refused(700005)
+        if form["redirect_uri"] != code.redirect_uri:
+            raise Refused(500112)
+        _check_pkce(code, form.get("code_verifier", ""))
+        asked = self._asked(form) if form.get("scope") else None
+        permissions = asked.permissions if asked else code.permissions
+        if not permissions and not code.sign_in:
+            raise Refused(28003)
+        user = self._usable(code.user_id)
+        sign_in = code.sign_in & (asked.sign_in if asked and asked.sign_in else code.sign_in)
+        wanted = ScopeRequest(sign_in, permissions, asked.prefix if asked else "")
+        return self._delegated(app, user, wanted, form, code.nonce)
+
+    def _refresh(
+        self, tenant: Tenant | None, app: AppRegistration, form: Mapping[str, str]
+    ) -> dict[str, Any]:
+        if not form.get("refresh_token"):
+            raise Refused(900144, "'refresh_token'")
+        token = self._grants.use_refresh_token(form["refresh_token"], app.client_id)
+        user = self._usable(token.user_id)
+        if tenant is not None and tenant.tenant_id != user.tenant_id:
+            raise Refused(50020)
+        if user.refresh_problem:
+            raise Refused(user.refresh_problem)
+        asked = self._asked(form)
+        # A refresh token exists because offline_access was granted, and goes on being rolled.
+        wanted = ScopeRequest(asked.sign_in | {"offline_access"}, asked.permissions, asked.prefix)
+        return self._delegated(app, user, wanted, form, nonce="")
+
+    def _asked(self, form: Mapping[str, str]) -> ScopeRequest:
+        asked = parse(form.get("scope", ""), self.graph_names)
+        if len(asked.resources) > 1:
+            raise Refused(28000)
+        return asked
+
+    def _usable(self, user_id: str) -> User:
+        user = self._directory.user(user_id)
+        if user is None:
+            raise Refused(50034)
+        if not user.enabled:
+            raise Refused(50057)
+        return user
+
+    def _delegated(
+        self, app: AppRegistration, user: User, wanted: ScopeRequest, form: Mapping[str, str], nonce: str
+    ) -> dict[str, Any]:
+        resource = wanted.resources[0] if wanted.permissions else GRAPH
+        scopes = self._granted(app, user, wanted, resource)
+        document: dict[str, Any] = {
+            "token_type": "Bearer",
+            "scope": _spelt(scopes, wanted, resource),
+            "expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
+            "ext_expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
+            "access_token": self._access_token(app, user, resource, scopes),
+        }
+        if "offline_access" in wanted.sign_in:
+            document["refresh_token"] = self._grants.new_refresh_token(app.client_id, user.object_id)
+        if "openid" in wanted.sign_in:
+            changes = self._behaviour.id_token
+            document["id_token"] = self._tokens.id_token(app.client_id, user, nonce, **changes)
+        if form.get("client_info") == "1":
+            document["client_info"] = client_info(user)
+        return document
+
+    def _granted(self, app: AppRegistration, user: User, wanted: ScopeRequest, resource: str) -> list[str]:
+        """List what the token may do: everything granted on the resource, not just what was asked for."""
+        consented = self._consents.delegated(app.client_id, user.tenant_id, user.object_id)
+        missing = [p for p in wanted.permissions if p.name != DEFAULT and p not in consented]
+        if missing or not consented:
+            raise Refused(65001, f"'{missing[0].name if missing else resource}'")
+        return sorted(scope.name for scope in consented if scope.resource == resource)
+
+    def _access_token(self, app: AppRegistration, user: User, resource: str, scopes: list[str]) -> str:
+        if resource == GRAPH:
+            return self._tokens.graph_token(
+                user.tenant_id,
+                app.client_id,
+                oid=user.object_id,
+                upn=user.address,
+                scp=" ".join(scopes),
+                idtyp="user",
+            )
+        if (api := self._directory.app(resource)) is None:
+            raise Refused(500011, f"'{resource}'")
+        return self._tokens.api_token(
+            user, api.client_id, scp=" ".join(scopes) or API_SCOPE, azp=app.client_id
+        )
+
+    def _app_only(
+        self, tenant: Tenant | None, app: AppRegistration, form: Mapping[str, str]
+    ) -> dict[str, Any]:
+        if tenant is None:
+            raise Refused(50059)
+        if not app.multi_tenant and app.tenant_id != tenant.tenant_id:
+            raise Refused(700016, f"'{app.client_id}'")
+        asked = parse(form.get("scope", ""), self.graph_names)
+        if len(asked.permissions) != 1 or asked.sign_in:
+            raise Refused(70011)
+        wanted = asked.permissions[0]
+        if wanted.name != DEFAULT:
+            raise Refused(1002012, f"'{wanted.name}'")
+        return {
+            "token_type": "Bearer",
+            "expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
+            "ext_expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
+            "access_token": self._app_token(tenant, app, wanted),
+        }
+
+    def _app_token(self, tenant: Tenant, app: AppRegistration, wanted: Scope) -> str:
+        identity = f"5e41ce00-0000-4000-8000-{app.client_id[-12:]}"
+        if wanted.resource == GRAPH:
+            roles = self._consents.application(app.client_id, tenant.tenant_id)
+            return self._tokens.graph_token(
+                tenant.tenant_id, app.client_id, oid=identity, roles=roles or None, idtyp="app"
+            )
+        api = self._directory.app(wanted.resource)
+        if api is None and wanted.resource not in OTHER_RESOURCES:
+            raise Refused(500011, f"'{wanted.resource}'")
+        return self._tokens.app_token(
+            tenant.tenant_id, app.client_id, identity, api.client_id if api else wanted.resource
+        )
+
+
+def _check_pkce(code: Code, verifier: str) -> None:
+    if not code.challenge and not verifier:
+        return
+    digest = hashlib.sha256(verifier.encode()).digest()
+    hashed = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    if code.challenge != (hashed if code.challenge_method == "S256" else verifier):
+        raise Refused(501481)
+
+
+def _spelt(scopes: list[str], wanted: ScopeRequest, resource: str) -> str:
+    """Spell granted scopes as they were asked for: short, or with the resource in front."""
+    prefix = wanted.prefix or (resource if resource != GRAPH else "")
+    names = [f"{prefix}/{name}" if prefix else name for name in scopes]
+    # Only Graph's own tokens carry the sign-in scopes, and offline_access shows in none.
+    signs_in = (
+        sorted(OIDC & {"openid", "profile", "email"})
+        if resource == GRAPH and "openid" in wanted.sign_in
+        else []
+    )
+    return " ".join([*signs_in, *names])

@@ -1,0 +1,339 @@
+"""A person with a browser: follows links, keeps cookies as browsers do, presses buttons on forms."""
+
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from http.cookies import SimpleCookie
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+TIMEOUT_SECONDS = 20
+MAX_HOPS = 20
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SUBMITS_ITSELF = re.compile(r"document\.forms\[0\]\.submit\(\)")
+
+
+@dataclass(frozen=True)
+class Button:
+    """A way to submit a form; unnamed buttons send nothing of their own."""
+
+    name: str
+    value: str
+
+
+@dataclass
+class Form:
+    """A form as a page shows it.
+
+    Attributes:
+        fields: what is filled in; a box that is not ticked is not among them.
+        boxes: the checkboxes, ticked or not.
+    """
+
+    action: str
+    method: str
+    name: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, str] = field(default_factory=dict)
+    buttons: list[Button] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where the visitor stands."""
+
+    status: int
+    url: str
+    text: str
+    headers: dict[str, str]
+    forms: list[Form]
+
+    @property
+    def title(self) -> str:
+        """The page's title."""
+        found = re.search(r"<title>(.*?)</title>", self.text, re.DOTALL)
+        return found[1] if found else ""
+
+    @property
+    def submits_itself(self) -> bool:
+        """Whether a script posts the first form as soon as the page is there."""
+        return bool(self.forms and _SUBMITS_ITSELF.search(self.text))
+
+    def form_with(self, name: str, value: str) -> Form | None:
+        """Find the form that has a certain button."""
+        wanted = Button(name, value)
+        return next((form for form in self.forms if wanted in form.buttons), None)
+
+
+class _FormReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self._open = False
+        self._area = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            name = values.get("name") or values.get("id", "")
+            self.forms.append(Form(values.get("action", ""), values.get("method", "get").lower(), name))
+            self._open = True
+        elif self._open and tag == "input":
+            self._input(values)
+        elif self._open and tag == "button":
+            self.forms[-1].buttons.append(Button(values.get("name", ""), values.get("value", "")))
+        elif self._open and tag == "textarea":
+            self._area = values.get("name", "")
+            self.forms[-1].fields[self._area] = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.forms[-1].fields[self._area] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._open = False
+        if tag == "textarea":
+            self._area = ""
+
+    def _input(self, values: dict[str, str]) -> None:
+        form, name = self.forms[-1], values.get("name", "")
+        if values.get("type") in {"checkbox", "radio"}:
+            form.boxes[name] = values.get("value", "on")
+            if "checked" in values:
+                form.fields[name] = values.get("value", "on")
+        elif values.get("type") == "submit":
+            form.buttons.append(Button(name, values.get("value", "")))
+        elif name:
+            form.fields[name] = values.get("value", "")
+
+
+@dataclass(frozen=True)
+class _Cookie:
+    name: str
+    value: str
+    path: str
+    secure: bool
+    same_site: str
+
+
+class CookieJar:
+    """Cookies by host. Ports do not part them, `SameSite` and `__Host-` do what browsers make them do."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], _Cookie] = {}
+
+    def keep(self, url: str, headers: list[str]) -> None:
+        """Take `Set-Cookie` headers; one that breaks its own promises is dropped."""
+        place = urlsplit(url)
+        for header in headers:
+            for name, morsel in SimpleCookie(header).items():
+                secure, path = bool(morsel["secure"]), morsel["path"] or "/"
+                same_site = morsel["samesite"].lower() or "lax"
+                host_only = name.startswith("__Host-")
+                broken = host_only and (not secure or path != "/" or morsel["domain"])
+                if broken or ((secure or same_site == "none") and place.scheme != "https"):
+                    continue
+                # Chromium takes SameSite=None only from secure cookies.
+                if same_site == "none" and not secure:
+                    continue
+                key = (place.hostname or "", name)
+                if morsel["max-age"] and int(morsel["max-age"]) <= 0:
+                    self._kept.pop(key, None)
+                else:
+                    self._kept[key] = _Cookie(name, morsel.coded_value, path, secure, same_site)
+
+    def header(self, url: str, method: str, initiator: str) -> str:
+        """Write the `Cookie` header for a navigation that a page at `initiator` caused ("" for typed)."""
+        place = urlsplit(url)
+        cross_site = bool(initiator) and site(initiator) != site(url)
+        fitting = [
+            cookie
+            for (host, _), cookie in self._kept.items()
+            if host == place.hostname
+            and _covers(cookie.path, place.path or "/")
+            and (place.scheme == "https" or not cookie.secure)
+            and not (cross_site and cookie.same_site == "strict")
+            and not (cross_site and cookie.same_site == "lax" and method != "GET")
+        ]
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
+
+    def names(self, host: str) -> list[str]:
+        """List the cookies kept for a host."""
+        return sorted(name for kept_host, name in self._kept if kept_host == host)
+
+    def clear(self) -> None:
+        """Forget all cookies, as a private window does."""
+        self._kept.clear()
+
+
+class Visitor:
+    """Somebody at a browser.
+
+    Attributes:
+        page: what is on the screen.
+        history: every URL asked for, with its method.
+        posts_by_itself: whether scripts run that submit forms; off, a test can hold the form in its hands.
+    """
+
+    def __init__(self, ca_file: Path | str, *, posts_by_itself: bool = True) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = str(ca_file)
+        self.cookies = CookieJar()
+        self.posts_by_itself = posts_by_itself
+        self.history: list[tuple[str, str]] = []
+        self._page: Page | None = None
+
+    @property
+    def page(self) -> Page:
+        """What is on the screen; LookupError before the first visit."""
+        if self._page is None:
+            raise LookupError("Nothing has been opened yet.")
+        return self._page
+
+    def open(self, url: str) -> Page:
+        """Type an address, and go wherever it leads."""
+        return self._go("GET", url, {}, initiator="")
+
+    def choose(self, account: str) -> Page:
+        """Pick an account on the sign-in page: a tile, or the field for another one.
+
+        Raises:
+            LookupError: the page asks for no account.
+        """
+        form = self.page.form_with("account", account)
+        if form is not None:
+            return self.submit(form, Button("account", account))
+        form = next((f for f in self.page.forms if "account" in f.fields), None)
+        if form is None:
+            raise LookupError(f"{self.page.url} asks for no account: {self.page.title}")
+        form.fields["account"] = account
+        return self.submit(form)
+
+    def accept(self, *, for_everybody: bool = False) -> Page:
+        """Press Accept.
+
+        Raises:
+            LookupError: there is no such button.
+        """
+        return self.press("answer", "accept", tick=("everybody",) if for_everybody else ())
+
+    def cancel(self) -> Page:
+        """Press Cancel, or leave an approval page that has a way back.
+
+        Raises:
+            LookupError: there is neither.
+        """
+        value = "cancel" if self.page.form_with("answer", "cancel") else "return"
+        return self.press("answer", value)
+
+    def press(self, name: str, value: str, tick: tuple[str, ...] = ()) -> Page:
+        """Press a button after ticking boxes.
+
+        Raises:
+            LookupError: there is no such button, or no such box.
+        """
+        form = self.page.form_with(name, value)
+        if form is None:
+            raise LookupError(f"{self.page.url} has no button {value!r}: {self.page.title}")
+        for box in tick:
+            form.fields[box] = form.boxes[box]
+        return self.submit(form, Button(name, value))
+
+    def submit(self, form: Form, button: Button | None = None) -> Page:
+        """Submit a form of the page on the screen."""
+        fields = dict(form.fields)
+        if button is not None and button.name:
+            fields[button.name] = button.value
+        here = self.page.url
+        return self._go(form.method.upper(), urljoin(here, form.action or here), fields, initiator=here)
+
+    def consent(
+        self, start_url: str, account: str, *, accept: bool = True, for_everybody: bool = False
+    ) -> Page:
+        """Walk through a whole consent: open, pick the account, Accept or Cancel, and return with the answer.
+
+        Ends early on a page that has neither button, such as an error or an approval page.
+        """
+        self.open(start_url)
+        if any(button.name == "account" for form in self.page.forms for button in form.buttons):
+            self.choose(account)
+        if self.page.form_with("answer", "accept"):
+            return self.accept(for_everybody=for_everybody) if accept else self.cancel()
+        return self.page
+
+    def _go(self, method: str, url: str, fields: dict[str, str], initiator: str) -> Page:
+        for _ in range(MAX_HOPS):
+            response = self._ask(method, url, fields, initiator)
+            if response.status_code in _REDIRECTS and "Location" in response.headers:
+                url = urljoin(url, response.headers["Location"])
+                if response.status_code not in {307, 308}:
+                    method, fields = "GET", {}
+                continue
+            self._page = _read(response, url)
+            if not (self._page.submits_itself and self.posts_by_itself):
+                return self._page
+            form, initiator = self._page.forms[0], url
+            method, url, fields = form.method.upper(), urljoin(url, form.action), dict(form.fields)
+        raise LookupError(f"Too many redirects, the last one to {urlsplit(url).path}")
+
+    def _ask(self, method: str, url: str, fields: dict[str, str], initiator: str) -> requests.Response:
+        self.history.append((method, url))
+        headers = {
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Dest": "document",
+            "Accept": "text/html,*/*;q=0.8",
+        }
+        headers["Sec-Fetch-Site"] = _relation(initiator, url)
+        if initiator:
+            headers["Referer"] = f"{_origin(initiator)}/"
+            if method == "POST":
+                headers["Origin"] = _origin(initiator)
+        if cookies := self.cookies.header(url, method, initiator):
+            headers["Cookie"] = cookies
+        response = self._session.request(
+            method,
+            url,
+            params=fields if method == "GET" else None,
+            data=fields if method == "POST" else None,
+            headers=headers,
+            allow_redirects=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+        # This session must not keep what a browser would have refused.
+        self._session.cookies.clear()
+        self.cookies.keep(url, response.raw.headers.getlist("Set-Cookie"))
+        return response
+
+
+def site(url: str) -> str:
+    """Return what browsers call the site of a URL: scheme and host, never the port."""
+    place = urlsplit(url)
+    return f"{place.scheme}://{place.hostname}"
+
+
+def _origin(url: str) -> str:
+    place = urlsplit(url)
+    return f"{place.scheme}://{place.netloc}"
+
+
+def _relation(initiator: str, url: str) -> str:
+    if not initiator:
+        return "none"
+    if _origin(initiator) == _origin(url):
+        return "same-origin"
+    return "same-site" if site(initiator) == site(url) else "cross-site"
+
+
+def _covers(cookie_path: str, path: str) -> bool:
+    return path == cookie_path or path.startswith(cookie_path.rstrip("/") + "/")
+
+
+def _read(response: requests.Response, url: str) -> Page:
+    reader = _FormReader()
+    if "html" in response.headers.get("Content-Type", ""):
+        reader.feed(response.text)
+    return Page(response.status_code, url, response.text, dict(response.headers), reader.forms)
