@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 

@@ -1,0 +1,63 @@
+"""Values that are valid as they come, for a test to change what it is about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from shared.settings.tenant import Account, Consent, Status, TenantSettings, Wanted
+from shared.web.caller import Caller
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+ADA = Account("ada-object-id", CONTOSO, "ada@contoso.com")
+ADMIN = Caller(CONTOSO, "ada-object-id", "ada@contoso.com")
+
+
+def a_message(**changes: Any) -> bytes:
+    """Build a queued message; a change of None leaves the member out."""
+    members = {
+        "schemaVersion": 1,
+        "messageId": "sales-weekly:2026-11-23T06:00Z:emea",
+        "tenantId": CONTOSO,
+        "to": ["cfo@contoso.com"],
+        "subject": "Weekly sales, EMEA",
+        "body": {"contentType": "html", "content": "<p>Up 4 %</p>"},
+        **changes,
+    }
+    return json.dumps({name: value for name, value in members.items() if value is not None}).encode()
+
+
+def a_consent(**changes: Any) -> Consent:
+    """Build Ada's consent for her own mailbox."""
+    consent = Consent(
+        generation=1,
+        account=ADA,
+        scopes=frozenset({"Mail.Send"}),
+        secret_name=f"smtp-{CONTOSO}-1",
+        consented_by="ada@contoso.com",
+        consented_at=NOON,
+        refreshed_at=NOON,
+        stored_at=NOON,
+    )
+    return replace(consent, **changes)
+
+
+def some_settings(**changes: Any) -> TenantSettings:
+    """Build the settings of a tenant that sends as ada@contoso.com."""
+    settings = TenantSettings(
+        CONTOSO,
+        status=Status.ENABLED,
+        sender=Wanted("ada@contoso.com"),
+        consent=a_consent(),
+        generations=1,
+    )
+    return replace(settings, **changes)
+
+
+def enabled_services(**changes: Any) -> FakeServices:
+    """Build services whose tenant can send."""
+    services = FakeServices()
+    services.settings.save(some_settings(**changes))
+    services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
+    return services
