@@ -1,0 +1,138 @@
+"""Say what a month costs, from formulas whose unit prices are inputs.
+
+The prices below are examples to be replaced: take your region's from https://azure.microsoft.com/pricing/calculator
+and pass them as options. `python infra/cost.py` prints the table of docs/cost.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict, dataclass, fields, replace
+
+SECONDS_A_MONTH = 30 * 24 * 3600
+BYTES_A_GB = 1e9
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Unit prices in one currency; the defaults are round examples, not a quotation."""
+
+    gb_second: float = 0.000026
+    executions_million: float = 0.40
+    always_ready_gb_second: float = 0.000004
+    free_gb_seconds: float = 100_000
+    free_executions: float = 250_000
+    storage_calls_10_000: float = 0.004
+    blob_writes_10_000: float = 0.065
+    stored_gb: float = 0.023
+    vault_calls_10_000: float = 0.03
+    log_gb: float = 2.76
+    free_log_gb: float = 5
+    alert_rule: float = 1.00
+    egress_gb: float = 0.08
+    free_egress_gb: float = 100
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one month carries.
+
+    Attributes:
+        seconds_a_mail: how long an instance is busy with one mail; four share an instance.
+        attachment_mb: mean size of a mail's files that lie in Blob Storage.
+        log_bytes_a_mail: the events of one mail, its trace, and the log line of its queued message.
+    """
+
+    mails: int
+    seconds_a_mail: float = 1.0
+    memory_gb: float = 2.0
+    mails_at_once: int = 4
+    attachment_mb: float = 0.2
+    attachment_days: int = 30
+    log_bytes_a_mail: int = 6_000
+    storage_calls_a_mail: int = 12
+    always_ready_instances: int = 0
+    alert_rules: int = 12
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One month, by what one pays for."""
+
+    executing: float
+    always_ready: float
+    storage: float
+    vault: float
+    logs: float
+    alerts: float
+    egress: float
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return sum(asdict(self).values())
+
+
+def cost_of(traffic: Traffic, prices: Prices) -> Cost:
+    """Price one month."""
+    files_gb = traffic.mails * traffic.attachment_mb / 1000
+    return Cost(
+        executing=_executing(traffic, prices),
+        always_ready=traffic.always_ready_instances
+        * traffic.memory_gb
+        * SECONDS_A_MONTH
+        * prices.always_ready_gb_second,
+        storage=traffic.mails * traffic.storage_calls_a_mail / 1e4 * prices.storage_calls_10_000
+        + traffic.mails / 1e4 * prices.blob_writes_10_000
+        + files_gb * traffic.attachment_days / 30 * prices.stored_gb,
+        # Tokens are kept in memory: about one read an hour for each instance, not one a mail.
+        vault=0.1 * prices.vault_calls_10_000,
+        logs=_above(traffic.mails * traffic.log_bytes_a_mail / BYTES_A_GB, prices.free_log_gb)
+        * prices.log_gb,
+        alerts=traffic.alert_rules * prices.alert_rule,
+        # Files leave Azure in base64, a third longer than they are.
+        egress=_above(files_gb * 4 / 3, prices.free_egress_gb) * prices.egress_gb,
+    )
+
+
+def _executing(traffic: Traffic, prices: Prices) -> float:
+    """Instances are paid while they work, each for up to four mails at once; see the Flex Consumption page.
+
+    With always-ready instances there is no free grant.
+    """
+    gb_seconds = traffic.mails * traffic.seconds_a_mail / traffic.mails_at_once * traffic.memory_gb
+    free = traffic.always_ready_instances == 0
+    paid_seconds = _above(gb_seconds, prices.free_gb_seconds if free else 0)
+    paid_calls = _above(traffic.mails, prices.free_executions if free else 0)
+    return paid_seconds * prices.gb_second + paid_calls / 1e6 * prices.executions_million
+
+
+def _above(used: float, free: float) -> float:
+    return max(0.0, used - free)
+
+
+def table(prices: Prices, **changes: float) -> str:
+    """Three months side by side, as Markdown."""
+    months = [
+        cost_of(replace(Traffic(mails), **changes), prices)  # type: ignore[arg-type]  # Counts and factors alike.
+        for mails in (1_000, 100_000, 10_000_000)
+    ]
+    lines = ["| | 1,000 mails | 100,000 mails | 10 million mails |", "|---|---:|---:|---:|"]
+    for item in fields(Cost):
+        amounts = " | ".join(f"{getattr(month, item.name):,.2f}" for month in months)
+        lines.append(f"| {item.name.replace('_', ' ')} | {amounts} |")
+    lines.append(f"| **a month** | {' | '.join(f'**{month.total:,.2f}**' for month in months)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read prices from the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    for price in fields(Prices):
+        parser.add_argument(f"--{price.name.replace('_', '-')}", type=float, default=price.default)
+    sys.stdout.write(table(Prices(**vars(parser.parse_args()))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+// What tells the operator before a user does. Every query stands in ../queries and is explained in
+// docs/operations.md under the same name.
+
+param actionGroupName string
+param location string
+param tags object
+param workspaceId string
+
+@description('Who gets the alerts. Empty: they show in the portal alone.')
+param emailAddresses array
+
+@description('How long mails may be queued without a single one being accepted.')
+param silence string
+
+var rules = [
+  {
+    name: 'mail-poisoned'
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+    query: loadTextContent('../queries/mail-poisoned.kql')
+    says: 'A mail could not be processed five times over and was set aside.'
+  }
+  {
+    name: 'consent-lost'
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+    query: loadTextContent('../queries/consent-lost.kql')
+    says: 'A tenant withdrew or lost its consent; its mails wait until an admin consents again.'
+  }
+  {
+    name: 'operator-error'
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+    query: loadTextContent('../queries/operator-error.kql')
+    says: 'The app\'s own credential or configuration is broken; mails wait.'
+  }
+  {
+    name: 'vault-forbidden'
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+    query: loadTextContent('../queries/vault-forbidden.kql')
+    says: 'The vault refused somebody.'
+  }
+  {
+    name: 'no-mail-accepted'
+    severity: 1
+    frequency: 'PT15M'
+    window: silence
+    query: loadTextContent('../queries/no-mail-accepted.kql')
+    says: 'Mails were queued and not one was accepted.'
+  }
+  {
+    name: 'mail-outcome-unknown'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+    query: loadTextContent('../queries/mail-outcome-unknown.kql')
+    says: 'Nobody can tell whether a mail went out; an admin decides.'
+  }
+  {
+    name: 'mail-deferred-long'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'P1D'
+    query: loadTextContent('../queries/mail-deferred-long.kql')
+    says: 'A mail has been put off for more than an hour.'
+  }
+  {
+    name: 'mail-expired'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+    query: loadTextContent('../queries/mail-expired.kql')
+    says: 'A mail was given up because its time had passed.'
+  }
+  {
+    name: 'function-failed'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+    query: loadTextContent('../queries/function-failed.kql')
+    says: 'A timer failed, or the sending function failed repeatedly.'
+  }
+  {
+    name: 'log-cap-reached'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+    query: loadTextContent('../queries/log-cap-reached.kql')
+    says: 'The daily log cap was reached: until tomorrow no alert can see anything.'
+  }
+  {
+    name: 'mail-refused'
+    severity: 3
+    frequency: 'PT1H'
+    window: 'PT1H'
+    query: loadTextContent('../queries/mail-refused.kql')
+    says: 'Mails were refused for good: by Microsoft 365, for breaking the contract, or as a conflict.'
+  }
+  {
+    name: 'unexpected-error'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+    query: loadTextContent('../queries/unexpected-error.kql')
+    says: 'The app met an error that nobody foresaw.'
+  }
+]
+
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: actionGroupName
+  location: 'global'
+  tags: tags
+  properties: {
+    groupShortName: 'mailer'
+    enabled: true
+    emailReceivers: [for address in emailAddresses: {
+      name: address
+      emailAddress: address
+      useCommonAlertSchema: true
+    }]
+  }
+}
+
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in rules: {
+  name: rule.name
+  location: location
+  tags: tags
+  properties: {
+    displayName: rule.name
+    description: rule.says
+    severity: rule.severity
+    enabled: true
+    scopes: [ workspaceId ]
+    evaluationFrequency: rule.frequency
+    windowSize: rule.window
+    criteria: {
+      allOf: [
+        {
+          query: rule.query
+          timeAggregation: 'Count'
+          operator: 'GreaterThan'
+          threshold: 0
+          failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+        }
+      ]
+    }
+    // One notice while it lasts, one when it is over; no mail for each evaluation.
+    autoMitigate: true
+    // The tables exist only after the first log line, and the rules are there before it.
+    skipQueryValidation: true
+    actions: { actionGroups: [ actionGroup.id ] }
+  }
+}]

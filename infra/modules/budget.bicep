@@ -1,0 +1,23 @@
+// Warns by mail at half, at four fifths and when the month is forecast to pass the amount. Stops nothing.
+
+param name string
+param amount int
+
+@description('First day of a month, for example 2026-12-01. Azure never lets it change.')
+param startDate string
+param emailAddresses array
+
+resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
+  name: name
+  properties: {
+    category: 'Cost'
+    amount: amount
+    timeGrain: 'Monthly'
+    timePeriod: { startDate: startDate }
+    notifications: {
+      half: { enabled: true, operator: 'GreaterThan', threshold: 50, thresholdType: 'Actual', contactEmails: emailAddresses }
+      mostOfIt: { enabled: true, operator: 'GreaterThan', threshold: 80, thresholdType: 'Actual', contactEmails: emailAddresses }
+      forecast: { enabled: true, operator: 'GreaterThan', threshold: 100, thresholdType: 'Forecasted', contactEmails: emailAddresses }
+    }
+  }
+}

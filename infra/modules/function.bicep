@@ -1,0 +1,149 @@
+// The function app, its plan and every setting that shared/config.py reads.
+
+param siteName string
+param planName string
+param location string
+param tags object
+
+param identityId string
+param identityClientId string
+param packageContainerUrl string
+param blobEndpoint string
+param queueEndpoint string
+param tableEndpoint string
+param keyVaultName string
+param keyVaultUri string
+param connectionString string
+
+@description('Subnet for calls that the app makes. Empty: the app has no network of its own.')
+param subnetId string
+
+@description('Instances that always wait for a mail. Zero: the first mail after a pause waits for a cold start.')
+param alwaysReadyInstances int
+param maximumInstances int
+param instanceMemoryMB int
+
+param entraTenantId string
+param entraClientId string
+param microsoftCloud string
+param entraAuthorityHost string
+param graphEndpoint string
+param allowedTenantIds string
+param adminRole string
+param publicBaseUrl string
+param frontendOrigins string
+param onUnknownOutcome string
+param mailboxMessageLimitMb int
+param deliveryRetentionDays int
+
+@description('Name of a secret in the vault that holds a client secret. Empty: the identity proves the app.')
+param clientSecretName string
+
+@description('A certificate file on a mounted share. Empty: the identity proves the app.')
+param clientCertificatePath string
+
+var secretReference = { ENTRA_CLIENT_SECRET: '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=${clientSecretName})' }
+var certificateReference = { ENTRA_CLIENT_CERTIFICATE_PATH: clientCertificatePath }
+var identityReference = { ENTRA_MANAGED_IDENTITY_CLIENT_ID: identityClientId }
+// The app refuses to start with several credentials.
+var credential = !empty(clientSecretName) ? secretReference : !empty(clientCertificatePath) ? certificateReference : identityReference
+
+// Each connection by identity needs both its kind and its client id; without them triggers never wake.
+var hostSettings = {
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identityClientId
+  AzureWebJobsStorage__blobServiceUri: blobEndpoint
+  AzureWebJobsStorage__queueServiceUri: queueEndpoint
+  AzureWebJobsStorage__tableServiceUri: tableEndpoint
+  APPLICATIONINSIGHTS_CONNECTION_STRING: connectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+}
+
+var appSettings = {
+  SMTP_PROVIDER: 'Office365'
+  ENTRA_TENANT_ID: entraTenantId
+  ENTRA_CLIENT_ID: entraClientId
+  MICROSOFT_CLOUD: microsoftCloud
+  ENTRA_AUTHORITY_HOST: entraAuthorityHost
+  GRAPH_ENDPOINT: graphEndpoint
+  ALLOWED_TENANT_IDS: allowedTenantIds
+  API_AUDIENCE: entraClientId
+  ADMIN_ROLE: adminRole
+  PUBLIC_BASE_URL: publicBaseUrl
+  FRONTEND_ORIGINS: frontendOrigins
+  KEY_VAULT_URL: keyVaultUri
+  ON_UNKNOWN_OUTCOME: onUnknownOutcome
+  MAILBOX_MESSAGE_LIMIT_MB: string(mailboxMessageLimitMb)
+  DELIVERY_RETENTION_DAYS: string(deliveryRetentionDays)
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: { name: 'FC1', tier: 'FlexConsumption' }
+  properties: { reserved: true }
+}
+
+resource site 'Microsoft.Web/sites@2025-03-01' = {
+  name: siteName
+  location: location
+  // azd finds the place to deploy to by this tag; its value is the service's name in azure.yaml.
+  tags: union(tags, { 'azd-service-name': 'api' })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identityId}': {} }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    // Microsoft's consent page posts to the callback, so the site itself stays reachable.
+    publicNetworkAccess: 'Enabled'
+    keyVaultReferenceIdentity: identityId
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      runtime: { name: 'python', version: '3.13' }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageContainerUrl
+          authentication: { type: 'UserAssignedIdentity', userAssignedIdentityResourceId: identityId }
+        }
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: maximumInstances
+        instanceMemoryMB: instanceMemoryMB
+        alwaysReady: alwaysReadyInstances == 0 ? [] : [ { name: 'function:deliver_mail', instanceCount: alwaysReadyInstances } ]
+        // Python gets one call at a time unless told otherwise.
+        triggers: { http: { perInstanceConcurrency: 16 } }
+      }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      http20Enabled: true
+      cors: { allowedOrigins: split(frontendOrigins, ','), supportCredentials: false }
+    }
+  }
+}
+
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
+  parent: site
+  name: 'appsettings'
+  properties: union(hostSettings, appSettings, credential)
+}
+
+resource ftpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: site
+  name: 'ftp'
+  properties: { allow: false }
+}
+
+resource deploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: site
+  name: 'scm'
+  properties: { allow: false }
+}
+
+output name string = site.name
