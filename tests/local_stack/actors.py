@@ -1,0 +1,105 @@
+"""Who uses the app: an admin at the HTTP API, a scheduler at the queue."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueClient
+
+from shared.storage_names import ATTACHMENTS, MAIL_OUTBOX
+
+PATIENCE_SECONDS = 60.0
+
+
+class Admin:
+    """Calls the API as Inforiver's frontend does, with one access token."""
+
+    def __init__(self, api_url: str, token: str, ca_file: Path) -> None:
+        self._api = f"{api_url}/api"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = str(ca_file)
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
+        """Call the API; `body` travels as JSON."""
+        return self._session.request(method, f"{self._api}/{path}", json=body, headers=headers, timeout=30)
+
+    def read(self, path: str) -> dict[str, Any]:
+        """Return what an address answers.
+
+        Raises:
+            requests.HTTPError: it is not a success.
+        """
+        response = self.call("GET", path)
+        response.raise_for_status()
+        found: dict[str, Any] = response.json()
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """Return the tenant's settings."""
+        return self.read("tenant-settings/smtp")
+
+    def delivery(self, message_id: str, *statuses: str) -> dict[str, Any]:
+        """Return a mail's delivery once it is in one of these states.
+
+        Raises:
+            TimeoutError: it never was.
+        """
+
+        def look() -> dict[str, Any] | None:
+            response = self.call("GET", f"deliveries/{message_id}")
+            found: dict[str, Any] = response.json()
+            return found if response.ok and found["status"] in statuses else None
+
+        return wait_for(look, f"{message_id} to be {' or '.join(statuses)}")
+
+
+class Scheduler:
+    """Puts files into the container and mails on the queue, with Microsoft's own SDKs."""
+
+    def __init__(self, connection_string: str, tenant_id: str) -> None:
+        self._tenant_id = tenant_id
+        self._queue = QueueClient.from_connection_string(connection_string, MAIL_OUTBOX)
+        blobs = BlobServiceClient.from_connection_string(connection_string)
+        self._files = blobs.get_container_client(ATTACHMENTS)
+
+    def upload(self, path: str, content: bytes) -> str:
+        """Put a file and return its path."""
+        self._files.upload_blob(path, content, overwrite=True)
+        return path
+
+    def queue(self, message_id: str, **members: Any) -> str:
+        """Queue a mail and return its id; a member of None leaves it out."""
+        message = {"schemaVersion": 1, "messageId": message_id, "tenantId": self._tenant_id, **members}
+        self.queue_text(json.dumps({name: value for name, value in message.items() if value is not None}))
+        return message_id
+
+    def queue_text(self, text: str) -> None:
+        """Queue whatever it is, in base64, which is what the Functions host reads."""
+        self._queue.send_message(base64.b64encode(text.encode()).decode())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._queue.close()
+        self._files.close()
+
+
+def wait_for[Found](look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
+    """Look until there is something.
+
+    Raises:
+        TimeoutError: there never was.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.1)
+    raise TimeoutError(f"Waited {seconds:.0f} s for {what}.")

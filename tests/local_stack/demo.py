@@ -1,0 +1,231 @@
+"""`make demo`: the whole journey, told step by step.
+
+What is printed is what was seen: every line is checked against the API, the vault and the mails that
+the fake Graph accepted, and a difference ends the demo with an error.
+"""
+
+import base64
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tests.local_stack.actors import Admin, Scheduler
+from tests.local_stack.microsoft365 import AcceptedMail
+from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
+from tests.local_stack.stack import LocalStack
+from tests.local_stack.visitor import Visitor
+
+#: A picture of one dot, and a file that begins as a PDF does.
+CHART = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000"
+    "040001f61738550000000049454e44ae426082"
+)
+REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 200
+
+
+@dataclass
+class Story:
+    """Prints the steps and remembers which mails were promised to go out."""
+
+    started: float = field(default_factory=time.monotonic)
+    step: int = 0
+    promised: list[str] = field(default_factory=list)
+
+    def chapter(self, title: str) -> None:
+        """Begin a step."""
+        self.step += 1
+        print(f"\n{self.step}. {title}", flush=True)
+
+    def tell(self, text: str) -> None:
+        """Say what was seen."""
+        print(f"   {text}", flush=True)
+
+
+class DemoError(Exception):
+    """Something was not as it should be."""
+
+
+def check(fact: object, what: str) -> None:
+    """End the demo unless something holds."""
+    if not fact:
+        raise DemoError(what)
+
+
+def main() -> int:
+    """Run the journey and return the exit status."""
+    story = Story()
+    print("Inforiver Mailer: the whole journey on this machine, without Azure and without Microsoft 365.")
+    print("Starting Azurite, a Functions host, a fake Microsoft 365 and a fake Key Vault …", flush=True)
+    with LocalStack() as stack:
+        story.tell(f"ready after {time.monotonic() - story.started:.1f} s")
+        scheduler = Scheduler(stack.azurite.connection_string, CONTOSO)
+        admin = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)
+        try:
+            _tell_all(story, stack, admin, scheduler)
+        finally:
+            scheduler.close()
+        accepted = [message for message in story.promised if _accepted(admin, message)]
+    print(f"\nEverything is stopped again after {time.monotonic() - story.started:.1f} s.")
+    print(f"demo: {len(accepted)} of {len(story.promised)} mails accepted")
+    return 0 if accepted == story.promised else 1
+
+
+def _tell_all(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+    early_bird(story, admin, scheduler)
+    enable(story, stack, admin)
+    released(story, stack, admin)
+    reports(story, stack, admin, scheduler)
+    mistake(story, admin, scheduler)
+    log(story, admin)
+    reset(story, stack, admin)
+
+
+def early_bird(story: Story, admin: Admin, scheduler: Scheduler) -> None:
+    """Queue a mail before anybody consented."""
+    story.chapter("A scheduler is early: it queues a mail before anybody has set up sending")
+    settings = admin.settings()
+    check(settings["status"] == "not_configured", "the tenant should not be configured yet")
+    story.tell("GET  /api/tenant-settings/smtp            status: not_configured")
+    mail = scheduler.queue(
+        "headcount:2026-11-23", to=["hr@contoso.com"], subject="Headcount", body=_html("<p>412</p>")
+    )
+    story.promised.append(mail)
+    waiting = admin.delivery(mail, "waiting_for_consent")
+    story.tell(f"queue mail-outbox  <- {mail}")
+    story.tell(f"its delivery: waiting_for_consent. {waiting['problem']['detail']}")
+
+
+def enable(story: Story, stack: LocalStack, admin: Admin) -> None:
+    """Consent once."""
+    story.chapter("The workspace admin enters ada@contoso.com and presses Enable")
+    answer = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
+    check(answer.status_code == 202, answer.text)
+    started = answer.json()
+    story.tell("POST /api/tenant-settings/smtp/enable     202, with a link that opens once")
+    visitor = Visitor(stack.authority.ca_file)
+    visitor.open(started["startUrl"])
+    page = visitor.choose(ADA)
+    story.tell(f"Microsoft's page in the popup:            “{page.title}”")
+    end = visitor.accept()
+    story.tell(f"Ada presses Accept, and the popup says:   “{end.title}”")
+    flow = admin.read(f"consent/{started['flowId']}")
+    check(flow["status"] == "completed", f"the consent should be completed: {flow}")
+    settings = admin.settings()
+    check(settings["status"] == "enabled", f"the tenant should be enabled: {settings}")
+    story.tell(
+        f"GET  /api/tenant-settings/smtp            status: enabled, permissions: {_list(settings['permissions'])}"
+    )
+    story.tell(f"Key Vault keeps the tokens as             {_list(stack.key_vault.secrets)}")
+
+
+def released(story: Story, stack: LocalStack, admin: Admin) -> None:
+    """See the early mail go out."""
+    story.chapter("The mail that waited goes out by itself")
+    _show_accepted(story, admin, "headcount:2026-11-23")
+    check([mail.subject for mail in stack.microsoft365.mails()] == ["Headcount"], "one mail should be there")
+
+
+def reports(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+    """Send a plain mail and one with files."""
+    story.chapter("The scheduler queues the morning's reports")
+    plain = scheduler.queue(
+        "sales-daily:2026-11-23",
+        to=["cfo@contoso.com"],
+        cc=[{"address": "board@contoso.com", "name": "The board"}],
+        subject="Daily sales",
+        body=_html("<p>Up 4 %</p>"),
+    )
+    story.tell(f"queue mail-outbox  <- {plain}")
+    path = scheduler.upload("2026/11/23/sales.pdf", REPORT)
+    story.tell(f"blob  attachments  <- {path} ({len(REPORT):,} bytes)")
+    with_files = scheduler.queue(
+        "sales-weekly:2026-11-23",
+        to=["cfo@contoso.com"],
+        subject="Weekly sales, EMEA",
+        body=_html('<p>See the chart: <img src="cid:chart1" alt="Sales by week"></p>'),
+        attachments=[
+            {"name": "sales.pdf", "contentType": "application/pdf", "blob": path},
+            {
+                "name": "chart.png",
+                "contentType": "image/png",
+                "contentBytes": _base64(CHART),
+                "contentId": "chart1",
+                "inline": True,
+            },
+        ],
+    )
+    story.tell(f"queue mail-outbox  <- {with_files}, with that file and an inline picture")
+    story.promised += [plain, with_files]
+    for message in (plain, with_files):
+        _show_accepted(story, admin, message)
+    arrived = _mail(stack, "Weekly sales, EMEA")
+    files = {file.name: file.read() for file in arrived.attachments}
+    check(files == {"sales.pdf": REPORT, "chart.png": CHART}, "the files should arrive byte for byte")
+    story.tell("both files arrived at Microsoft Graph byte for byte")
+
+
+def mistake(story: Story, admin: Admin, scheduler: Scheduler) -> None:
+    """Queue a mail that breaks the contract."""
+    story.chapter("A scheduler makes a mistake, and reads which fields to mend")
+    broken = scheduler.queue(
+        "broken:2026-11-23",
+        to=["cfo@"],
+        subject="No",
+        body=_html("x"),
+        attachments=[{"name": "keys", "contentType": "text/plain", "blob": "../secrets/keys.txt"}],
+        **{"from": "ceo@contoso.com"},
+    )
+    delivery = admin.delivery(broken, "invalid")
+    for error in delivery["errors"]:
+        story.tell(f"{error['field']}: {error['message']}")
+    fields = {error["field"] for error in delivery["errors"]}
+    check(fields == {"from", "to.0.address", "attachments.0.blob"}, f"three fields should be named: {fields}")
+
+
+def log(story: Story, admin: Admin) -> None:
+    """Read the delivery log."""
+    story.chapter("The admin looks what became of each mail")
+    story.tell("GET  /api/deliveries, newest first")
+    for row in admin.read("deliveries")["deliveries"]:
+        sender = row["fromEmailAddress"] or "-"
+        recipients = sum(row["recipients"][kind] for kind in ("to", "cc", "bcc"))
+        story.tell(f"  {row['messageId']:26} {row['status']:10} from {sender:18} to {recipients}")
+
+
+def reset(story: Story, stack: LocalStack, admin: Admin) -> None:
+    """Take everything back."""
+    story.chapter("The admin presses Reset")
+    check(admin.call("POST", "tenant-settings/smtp/reset").status_code == 204, "Reset should answer 204")
+    settings = admin.settings()
+    check(settings["status"] == "not_configured", "Reset should leave nothing configured")
+    check(settings["fromEmailAddress"] is None, "Reset should empty the From address")
+    check(not stack.key_vault.secrets, "Reset should take the tokens out of the vault")
+    story.tell("POST /api/tenant-settings/smtp/reset      204")
+    story.tell("GET  /api/tenant-settings/smtp            status: not_configured, no From address")
+    story.tell("Key Vault holds no tokens any more")
+
+
+def _show_accepted(story: Story, admin: Admin, message: str) -> None:
+    delivery = admin.delivery(message, "accepted")
+    graph = delivery["history"][-1]["graphRequestId"]
+    story.tell(f"{message}: accepted (Graph's request-id {graph})")
+
+
+def _accepted(admin: Admin, message: str) -> bool:
+    return bool(admin.read(f"deliveries/{message}")["status"] == "accepted")
+
+
+def _mail(stack: LocalStack, subject: str) -> AcceptedMail:
+    return next(mail for mail in stack.microsoft365.mails() if mail.subject == subject)
+
+
+def _html(content: str) -> dict[str, str]:
+    return {"contentType": "html", "content": content}
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
