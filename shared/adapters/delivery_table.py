@@ -83,7 +83,8 @@ class TableDeliveryLog:
         """Count the mails in these states; a thousand stands for any more."""
         named = {f"s{place}": status.value for place, status in enumerate(statuses)}
         anyone = " or ".join(f"Status eq @{name}" for name in named)
-        condition = f"PartitionKey eq @tenant and RowKey lt @oldest and ({anyone})"
+        # The SDK splits the filter at blanks, so a parameter must not touch the bracket.
+        condition = f"PartitionKey eq @tenant and RowKey lt @oldest and ({anyone} )"
         with table_errors():
             rows = self._table.query_entities(
                 condition, parameters={"tenant": tenant_id, "oldest": '"', **named}, select=["RowKey"]
