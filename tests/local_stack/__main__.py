@@ -2,20 +2,29 @@
 
 import argparse
 import asyncio
+import importlib
+import signal
 import sys
 from pathlib import Path
 
 from tests.local_stack.prerequisites import MissingPrerequisiteError
 
+type Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
     options = _parser().parse_args(arguments)
+    # A stop from outside ends the stack's children in order, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.run(options))
     except MissingPrerequisiteError as missing:
         print(missing, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped.")
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -24,11 +33,52 @@ def _parser() -> argparse.ArgumentParser:
         description="Runs the mailer on this machine, without Azure and without Microsoft 365.",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
+    _add_start(commands)
+    _add_mail(commands)
+    _add_demo(commands)
     _add_host(commands)
     return parser
 
 
-def _add_host(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_start(commands: Commands) -> None:
+    start = commands.add_parser(
+        "start",
+        help="run the whole stack until Ctrl-C",
+        description=(
+            "Starts Azurite, a Microsoft 365, a Key Vault and a managed identity of our own and the app in a "
+            "Functions host, prints their addresses and runs until Ctrl-C. Nothing is kept afterwards."
+        ),
+    )
+    start.add_argument(
+        "--frontend-origin",
+        default="",
+        help="origin of a settings page that runs elsewhere and may call the API",
+    )
+    start.set_defaults(run=_run_start)
+
+
+def _add_mail(commands: Commands) -> None:
+    mail = commands.add_parser(
+        "mail",
+        help="queue a mail in the stack that `start` runs",
+        description="Queues a mail in the running stack, as a scheduler does, and prints its message id.",
+    )
+    mail.add_argument("--to", required=True, help="the recipient's address")
+    mail.add_argument("--subject", default="A mail from the local stack")
+    mail.add_argument("--body", default="<p>It works.</p>", help="the text, as HTML")
+    mail.set_defaults(run=_run_mail)
+
+
+def _add_demo(commands: Commands) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="run the whole journey once and tell it step by step",
+        description="Starts the stack, lets an admin consent, queues mails, shows what arrived, and stops.",
+    )
+    demo.set_defaults(run=_run_demo)
+
+
+def _add_host(commands: Commands) -> None:
     host = commands.add_parser(
         "host",
         help="run only the Functions host, with the settings of the environment",
@@ -51,8 +101,27 @@ def _add_host(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     host.set_defaults(run=_run_host)
 
 
+# Each command imports what it needs itself: together they take more than a second.
+
+
+def _run_start(options: argparse.Namespace) -> int:
+    from tests.local_stack.start import run_until_stopped
+
+    return run_until_stopped(options.frontend_origin)
+
+
+def _run_mail(options: argparse.Namespace) -> int:
+    from tests.local_stack.start import queue_mail
+
+    print(queue_mail(options.to, options.subject, options.body))
+    return 0
+
+
+def _run_demo(_options: argparse.Namespace) -> int:
+    return int(importlib.import_module("tests.local_stack.demo").main() or 0)
+
+
 def _run_host(options: argparse.Namespace) -> int:
-    # Imported here: the other commands need none of it, and it takes most of a second.
     from tests.local_stack.host.server import HostOptions, run_host
     from tests.local_stack.host.settings import HostSettingError
     from tests.local_stack.host.worker import IndexingError

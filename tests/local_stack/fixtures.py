@@ -9,7 +9,9 @@ from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.key_vault import KeyVault
 from tests.local_stack.managed_identity import ManagedIdentity
+from tests.local_stack.microsoft365 import Microsoft365
 from tests.local_stack.serving import serve
+from tests.local_stack.stack import LocalStack
 
 TENANT_ID = "3f5a1c1e-7d0b-4e59-9d2a-6f1f5f2f7b11"
 
@@ -28,6 +30,16 @@ class ServedVault:
 
     vault: KeyVault
     url: str
+
+
+@dataclass(frozen=True)
+class ServedMicrosoft365:
+    """A Microsoft 365 behind TLS; the addresses are origins."""
+
+    world: Microsoft365
+    entra: str
+    graph: str
+    outlook: str
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +65,22 @@ def key_vault(managed_identity: ServedIdentity, local_authority: LocalAuthority)
     vault = KeyVault(managed_identity.identity)
     with serve(vault.app(), local_authority.server_context()) as server:
         yield ServedVault(vault, server.url)
+
+
+@pytest.fixture(scope="session")
+def microsoft365(local_authority: LocalAuthority) -> Iterator[ServedMicrosoft365]:
+    world = Microsoft365()
+    tls = local_authority.server_context()
+    with (
+        serve(world.entra_app(), tls) as entra,
+        serve(world.graph_app(), tls) as graph,
+        serve(world.outlook_app(), tls) as outlook,
+    ):
+        world.at(entra=entra.url, graph=graph.url, outlook=outlook.url)
+        yield ServedMicrosoft365(world, entra.url, graph.url, outlook.url)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    with LocalStack() as running:
+        yield running

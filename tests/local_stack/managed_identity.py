@@ -31,18 +31,21 @@ class ManagedIdentity:
     """The identities of the local function app and the tokens that they get.
 
     A request without `client_id` gets the system-assigned identity, one with it the user-assigned.
-    `authority` is the origin of the Entra that the token-exchange tokens name as their issuer.
+    `authority` is the origin of the Entra that the token-exchange tokens name as their issuer; such an
+    Entra signs them, with `key`.
     """
 
-    def __init__(self, tenant_id: str, authority: str = "https://login.microsoftonline.com") -> None:
+    def __init__(
+        self, tenant_id: str, key: rsa.RSAPrivateKey | None = None, key_id: str = "managed-identity"
+    ) -> None:
         self.tenant_id = tenant_id
-        self.authority = authority
+        self.authority = "https://login.microsoftonline.com"
         self.system_assigned = Identity()
         self.user_assigned = Identity()
         self.requests: list[str] = []
         self._header = secrets.token_hex(16)
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._key_id = secrets.token_hex(8)
+        self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key_id = key_id
 
     def app(self) -> web.Application:
         """Build the endpoint."""

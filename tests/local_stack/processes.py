@@ -1,5 +1,6 @@
 """Child processes: started with a log file, awaited by a line in it, stopped by their id."""
 
+import atexit
 import os
 import re
 import signal
@@ -42,6 +43,8 @@ class Child:
                 start_new_session=True,
             )
         self.name = Path(command[0]).name
+        # For a process that ends without stopping its children, as after a second Ctrl-C.
+        atexit.register(self.kill)
 
     @property
     def pid(self) -> int:
@@ -80,9 +83,10 @@ class Child:
         if self.running:
             self._process.terminate()
             try:
-                return self._process.wait(seconds)
+                self._process.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.kill()
+        atexit.unregister(self.kill)
         return self._process.returncode
 
     def kill(self) -> None:
@@ -90,3 +94,4 @@ class Child:
         if self.running:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        atexit.unregister(self.kill)
