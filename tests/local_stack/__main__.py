@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import importlib
 import signal
 import sys
 from pathlib import Path
@@ -118,7 +117,9 @@ def _run_mail(options: argparse.Namespace) -> int:
 
 
 def _run_demo(_options: argparse.Namespace) -> int:
-    return int(importlib.import_module("tests.local_stack.demo").main() or 0)
+    from tests.local_stack import demo
+
+    return demo.main()
 
 
 def _run_host(options: argparse.Namespace) -> int:
