@@ -29,7 +29,7 @@ class KeyVault:
     """
 
     def __init__(self, identity: ManagedIdentity, secrets: VaultSecrets | None = None) -> None:
-        self.secrets = secrets or VaultSecrets(time.time)
+        self.secrets = VaultSecrets(time.time) if secrets is None else secrets
         self.faults = Faults()
         self.requests: list[tuple[str, str]] = []
         self._identity = identity
@@ -124,7 +124,7 @@ class KeyVault:
         return web.Response(status=204)
 
     async def _list(self, request: web.Request) -> web.Response:
-        newest = [(name, self.secrets.versions(name)[-1:]) for name in self.secrets.names()]
+        newest = [(name, self.secrets.versions(name)[-1:]) for name in self.secrets]
         return _page(
             request,
             [

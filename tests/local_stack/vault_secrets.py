@@ -7,7 +7,7 @@ https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview.
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,7 +55,10 @@ class DeletedSecret:
 
 
 class VaultSecrets:
-    """The content of one vault; safe to use from any thread. Names are not case-sensitive."""
+    """The content of one vault; safe to use from any thread. Names are not case-sensitive.
+
+    Iterating gives the names of the secrets that are not deleted.
+    """
 
     def __init__(
         self, clock: Callable[[], float], *, purge_protection: bool = False, retention_days: int = 90
@@ -73,10 +76,12 @@ class VaultSecrets:
         prefix = "" if self.retention_days == 90 else "Customized"
         return f"{prefix}Recoverable" + ("" if self.purge_protection else "+Purgeable")
 
-    def names(self) -> list[str]:
-        """List the names of the secrets that are not deleted."""
+    def __iter__(self) -> Iterator[str]:
         with self._lock:
-            return sorted(name for name, _ in self._kept.values())
+            return iter(sorted(name for name, _ in self._kept.values()))
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """Return every version of a secret, the oldest first; none where there is no such secret."""
