@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared.config import AppConfig, StorageConfig
+from shared.telemetry import quieten_libraries
 from shared.world import RealWorld
 
 if TYPE_CHECKING:
@@ -166,4 +167,5 @@ class Services:
 @functools.cache
 def services() -> Services:
     """Return this process's services."""
+    quieten_libraries()
     return Services()

@@ -61,6 +61,12 @@ def redact(text: str) -> str:
     return _ADDRESSES.sub(r"…@\1", _SECRETS.sub("[redacted]", text))
 
 
+def quieten_libraries() -> None:
+    """Keep the SDKs from logging every request; an address can be a secret in itself."""
+    for name in ("azure", "msal", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def log_event(event: Event, *, level: int = logging.INFO, **fields: object) -> None:
     """Write one event; fields that are None are left out."""
     known = {name: value for name, value in fields.items() if value is not None}

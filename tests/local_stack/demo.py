@@ -113,7 +113,7 @@ def enable(story: Story, stack: LocalStack, admin: Admin) -> None:
     settings = admin.settings()
     check(settings["status"] == "enabled", f"the tenant should be enabled: {settings}")
     story.tell(
-        f"GET  /api/tenant-settings/smtp            status: enabled, permissions: {_list(settings['permissions'])}"
+        f"GET  /api/tenant-settings/smtp            enabled, permissions: {_list(settings['permissions'])}"
     )
     story.tell(f"Key Vault keeps the tokens as             {_list(stack.key_vault.secrets)}")
 
