@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from shared.consent.flow import ConsentFlow, FlowStatus
 from shared.contract import Contract
 from shared.problems import explain
 from shared.web.problem_document import problem_members
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class FlowView(Contract):

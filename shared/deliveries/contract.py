@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.contract import Contract
+from shared.deliveries.delivery import DeliveryStatus
 from shared.web.problem_document import problem_members
 
 if TYPE_CHECKING:
-    from datetime import datetime
 
-    from shared.deliveries.delivery import Delivery, DeliveryStatus
+    from shared.deliveries.delivery import Delivery
 
 
 class AudienceView(Contract):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.contract import Contract
@@ -12,7 +13,6 @@ from shared.settings.tenant import Authorization, PendingConsent, Status, Tenant
 from shared.web.problem_document import problem_members
 
 if TYPE_CHECKING:
-    from datetime import datetime
 
     from shared.settings.tenant import StandingProblem
 
