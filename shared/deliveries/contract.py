@@ -10,7 +10,6 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.web.problem_document import problem_members
 
 if TYPE_CHECKING:
-
     from shared.deliveries.delivery import Delivery
 
 

@@ -13,7 +13,6 @@ from shared.settings.tenant import Authorization, PendingConsent, Status, Tenant
 from shared.web.problem_document import problem_members
 
 if TYPE_CHECKING:
-
     from shared.settings.tenant import StandingProblem
 
 
