@@ -1,4 +1,4 @@
-"""What journey 1 needs from the outside."""
+"""What journey 1 and the settings need from the outside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from shared.config import AppConfig
-    from shared.ports import Authorizer, FlowStore, SettingsStore, TokenStore
+    from shared.ports import Authorizer, DeliveryLog, FlowStore, Outbox, SettingsStore, TokenStore
     from shared.world import World
 
 
@@ -36,3 +36,11 @@ class Consenting(Protocol):
     @property
     def authorizer(self) -> Authorizer:
         """Microsoft Entra's consent screen."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The mail that waits for a consent."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where waiting mail goes once it may."""

@@ -18,7 +18,7 @@ from shared.telemetry import Event, log_event
 from shared.web.exchange import empty_reply, json_reply
 
 if TYPE_CHECKING:
-    from shared.bootstrap import Services
+    from shared.consent.dependencies import Consenting
     from shared.consent.flow import ConsentFlow
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
@@ -40,68 +40,66 @@ _SHOWN = frozenset(
 )
 
 
-def start(request: Request, services: Services) -> Reply:
+def start(request: Request, ports: Consenting) -> Reply:
     """Bind the flow to this browser and lead it to Microsoft."""
     try:
-        departure = depart(
-            find_flow(request.route["flow_id"], services), request.query.get("ticket", ""), services
-        )
+        departure = depart(find_flow(request.route["flow_id"], ports), request.query.get("ticket", ""), ports)
     except ProblemError as error:
-        return _to_result(services, problem=error.code)
+        return _to_result(ports, problem=error.code)
     # Microsoft answers by a POST from its own site, on which only SameSite=None travels.
     cookie = f"{COOKIE}={departure.cookie}; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=600"
     headers = {"Location": departure.address, "Set-Cookie": cookie, "Referrer-Policy": "no-referrer"}
     return empty_reply(302, **headers)
 
 
-def finish(request: Request, services: Services) -> Reply:
+def finish(request: Request, ports: Consenting) -> Reply:
     """Take Microsoft's answer; 303, so that a reload asks for the page and not for the answer again."""
     try:
         reply = request.form()
-        flow = find_flow(flow_of_state(reply.get("state", "")), services)
-        flow = arrive(flow, reply, request.cookie(COOKIE), services)
+        flow = find_flow(flow_of_state(reply.get("state", "")), ports)
+        flow = arrive(flow, reply, request.cookie(COOKIE), ports)
     except ProblemError as error:
         log_event(Event.REQUEST_FAILED, path=request.path, problem=error.code, trace_id=request.trace_id)
-        return _to_result(services, problem=error.code)
+        return _to_result(ports, problem=error.code)
     if flow.status is FlowStatus.COMPLETED:
-        _release(flow, services)
-    return _to_result(services, flow=flow.flow_id)
+        _release(flow, ports)
+    return _to_result(ports, flow=flow.flow_id)
 
 
-def result(request: Request, services: Services) -> Reply:
+def result(request: Request, ports: Consenting) -> Reply:
     """Tell the person in the consent window how it ended."""
-    nonce = services.world.secret()
-    flow = find_flow(request.query.get("flow", ""), services)
+    nonce = ports.world.secret()
+    flow = find_flow(request.query.get("flow", ""), ports)
     if flow is None:
         code = request.query.get("problem", "")
         return result_page(
             FlowStatus.FAILED, explain(code if code in _SHOWN else "consent_not_found"), "", nonce
         )
     problem = flow.problem.problem if flow.problem else None
-    return result_page(flow.status_at(services.world.now()), problem, flow.flow_id, nonce)
+    return result_page(flow.status_at(ports.world.now()), problem, flow.flow_id, nonce)
 
 
-def read_flow(request: Request, caller: Caller, services: Services) -> Reply:
+def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Tell the settings page how a consent stands."""
-    flow = find_flow(request.route["flow_id"], services)
+    flow = find_flow(request.route["flow_id"], ports)
     if flow is None or flow.tenant_id != caller.tenant_id:
         raise NotFoundError("consent_not_found")
-    return json_reply(200, flow_view(flow, services.world.now()))
+    return json_reply(200, flow_view(flow, ports.world.now()))
 
 
-def find_flow(flow_id: str, services: Services) -> ConsentFlow | None:
+def find_flow(flow_id: str, ports: Consenting) -> ConsentFlow | None:
     """Return a flow by what a browser calls it, or None."""
-    return services.flows.flow(flow_id) if FLOW_ID.fullmatch(flow_id) else None
+    return ports.flows.flow(flow_id) if FLOW_ID.fullmatch(flow_id) else None
 
 
-def _to_result(services: Services, **query: str) -> Reply:
-    address = f"{services.config.public_base_url}/api/consent/result?{urlencode(query)}"
+def _to_result(ports: Consenting, **query: str) -> Reply:
+    address = f"{ports.config.public_base_url}/api/consent/result?{urlencode(query)}"
     return empty_reply(303, Location=address)
 
 
-def _release(flow: ConsentFlow, services: Services) -> None:
+def _release(flow: ConsentFlow, ports: Consenting) -> None:
     """Let waiting mail go at once; should that fail, the timer does it."""
     try:
-        release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_CONSENT, services)
+        release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_CONSENT, ports)
     except ProblemError as error:
         log_event(Event.REQUEST_FAILED, path="release", problem=error.code, flow_id=flow.flow_id)

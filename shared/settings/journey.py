@@ -16,8 +16,8 @@ from shared.telemetry import Event, log_event
 from shared.web.exchange import empty_reply, json_reply
 
 if TYPE_CHECKING:
-    from shared.bootstrap import Services
     from shared.consent.departure import StartedConsent
+    from shared.consent.dependencies import Consenting
     from shared.settings.tenant import TenantSettings
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 _WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
 
 
-def read(_request: Request, caller: Caller, services: Services) -> Reply:
+def read(_request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Show the settings."""
-    settings = services.settings.load(caller.tenant_id)
-    return json_reply(200, _view(settings, services), ETag=etag_of(settings))
+    settings = ports.settings.load(caller.tenant_id)
+    return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
 
 
-def enable(request: Request, caller: Caller, services: Services) -> Reply:
+def enable(request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Start the consent for a From address."""
     wanted = parse(EnableBody, request.body, "invalid_request").wanted()
-    settings = _settings(request, caller, services)
+    settings = _settings(request, caller, ports)
     check_enable(settings)
-    started = start_consent(settings, wanted, caller, services)
-    return json_reply(202, _started(started, services.config.public_base_url))
+    started = start_consent(settings, wanted, caller, ports)
+    return json_reply(202, _started(started, ports.config.public_base_url))
 
 
-def reset_settings(request: Request, caller: Caller, services: Services) -> Reply:
+def reset_settings(request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Remove settings and tokens, and end a consent under way."""
-    settings = _settings(request, caller, services)
-    services.settings.save(reset(settings))
+    settings = _settings(request, caller, ports)
+    ports.settings.save(reset(settings))
     if settings.consent and settings.consent.secret_name:
-        services.vault.delete(settings.consent.secret_name)
+        ports.vault.delete(settings.consent.secret_name)
     log_event(Event.SETTINGS_RESET, tenant_id=caller.tenant_id)
     return empty_reply(204)
 
@@ -55,17 +55,17 @@ def etag_of(settings: TenantSettings) -> str:
     return f'"{hashlib.sha256((settings.etag or "").encode()).hexdigest()[:32]}"'
 
 
-def _settings(request: Request, caller: Caller, services: Services) -> TenantSettings:
-    settings = services.settings.load(caller.tenant_id)
+def _settings(request: Request, caller: Caller, ports: Consenting) -> TenantSettings:
+    settings = ports.settings.load(caller.tenant_id)
     expected = request.headers.get("if-match", "*")
     if expected != "*" and etag_of(settings) not in [tag.strip() for tag in expected.split(",")]:
         raise PreconditionFailedError("settings_changed")
     return settings
 
 
-def _view(settings: TenantSettings, services: Services) -> SettingsView:
-    waiting = services.deliveries.count(settings.tenant_id, _WAITING)
-    return view(settings, waiting, services.world.now())
+def _view(settings: TenantSettings, ports: Consenting) -> SettingsView:
+    waiting = ports.deliveries.count(settings.tenant_id, _WAITING)
+    return view(settings, waiting, ports.world.now())
 
 
 def _started(started: StartedConsent, base: str) -> StartedConsentView:
