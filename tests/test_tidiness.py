@@ -1,0 +1,40 @@
+import os
+import socket
+import threading
+
+import pytest
+from pytest_socket import SocketConnectBlockedError
+
+from tests import tidiness
+from tests.tidiness import LeftBehindError, nothing_left_behind
+
+
+def test_no_test_reaches_beyond_this_machine() -> None:
+    with pytest.warns(UserWarning, match="192"), pytest.raises(SocketConnectBlockedError):
+        socket.create_connection(("192.0.2.1", 443), timeout=1)
+
+
+def test_a_changed_environment_fails_the_test_that_changed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LeftBehindError, match="changed the environment: MAILER"), nothing_left_behind():
+        monkeypatch.setenv("MAILER_LEFT_BEHIND", "1")
+
+
+def test_an_environment_that_was_put_back_is_fine() -> None:
+    with nothing_left_behind():
+        os.environ["MAILER_PUT_BACK"] = "1"
+        del os.environ["MAILER_PUT_BACK"]
+
+
+def test_a_thread_that_goes_on_fails_the_test_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tidiness, "THREAD_END_SECONDS", 0.05)
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait, name="left behind")
+    try:
+        with (
+            pytest.raises(LeftBehindError, match="thread left behind running"),
+            nothing_left_behind(),
+        ):
+            thread.start()
+    finally:
+        end.set()
+        thread.join()

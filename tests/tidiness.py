@@ -1,0 +1,41 @@
+"""What a test must not leave behind."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+THREAD_END_SECONDS = 5.0
+#: pytest keeps the name of the running test there.
+PYTEST_VARIABLE = "PYTEST_CURRENT_TEST"
+
+
+class LeftBehindError(AssertionError):
+    """A test left something that the next one would meet; the text names it."""
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Watch for threads that would keep the process alive and for changes of the environment.
+
+    Raises:
+        LeftBehindError: there are some; a thread that is about to end gets a few seconds.
+    """
+    threads_before = _lasting_threads()
+    environment_before = _environment()
+    yield
+    for thread in _lasting_threads() - threads_before:
+        thread.join(THREAD_END_SECONDS)
+        if thread.is_alive():
+            raise LeftBehindError(f"The test left the thread {thread.name} running.")
+    changed = {name for name, _ in environment_before.items() ^ _environment().items()}
+    if changed:
+        raise LeftBehindError(f"The test changed the environment: {', '.join(sorted(changed))}")
+
+
+def _lasting_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not thread.daemon}
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != PYTEST_VARIABLE}
