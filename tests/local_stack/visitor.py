@@ -1,43 +1,19 @@
 """A person with a browser: follows links, keeps cookies as browsers do, presses buttons on forms."""
 
 import re
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
-from http.cookies import SimpleCookie
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from tests.local_stack.cookies import CookieJar, site
+from tests.local_stack.forms import Button, Form, read_forms
+
 TIMEOUT_SECONDS = 20
 MAX_HOPS = 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SUBMITS_ITSELF = re.compile(r"document\.forms\[0\]\.submit\(\)")
-
-
-@dataclass(frozen=True)
-class Button:
-    """A way to submit a form; unnamed buttons send nothing of their own."""
-
-    name: str
-    value: str
-
-
-@dataclass
-class Form:
-    """A form as a page shows it.
-
-    Attributes:
-        fields: what is filled in; a box that is not ticked is not among them.
-        boxes: the checkboxes, ticked or not.
-    """
-
-    action: str
-    method: str
-    name: str = ""
-    fields: dict[str, str] = field(default_factory=dict)
-    boxes: dict[str, str] = field(default_factory=dict)
-    buttons: list[Button] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -65,108 +41,6 @@ class Page:
         """Find the form that has a certain button."""
         wanted = Button(name, value)
         return next((form for form in self.forms if wanted in form.buttons), None)
-
-
-class _FormReader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.forms: list[Form] = []
-        self._open = False
-        self._area = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            name = values.get("name") or values.get("id", "")
-            self.forms.append(Form(values.get("action", ""), values.get("method", "get").lower(), name))
-            self._open = True
-        elif self._open and tag == "input":
-            self._input(values)
-        elif self._open and tag == "button":
-            self.forms[-1].buttons.append(Button(values.get("name", ""), values.get("value", "")))
-        elif self._open and tag == "textarea":
-            self._area = values.get("name", "")
-            self.forms[-1].fields[self._area] = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._area:
-            self.forms[-1].fields[self._area] += data
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._open = False
-        if tag == "textarea":
-            self._area = ""
-
-    def _input(self, values: dict[str, str]) -> None:
-        form, name = self.forms[-1], values.get("name", "")
-        if values.get("type") in {"checkbox", "radio"}:
-            form.boxes[name] = values.get("value", "on")
-            if "checked" in values:
-                form.fields[name] = values.get("value", "on")
-        elif values.get("type") == "submit":
-            form.buttons.append(Button(name, values.get("value", "")))
-        elif name:
-            form.fields[name] = values.get("value", "")
-
-
-@dataclass(frozen=True)
-class _Cookie:
-    name: str
-    value: str
-    path: str
-    secure: bool
-    same_site: str
-
-
-class CookieJar:
-    """Cookies by host. Ports do not part them, `SameSite` and `__Host-` do what browsers make them do."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], _Cookie] = {}
-
-    def keep(self, url: str, headers: list[str]) -> None:
-        """Take `Set-Cookie` headers; one that breaks its own promises is dropped."""
-        place = urlsplit(url)
-        for header in headers:
-            for name, morsel in SimpleCookie(header).items():
-                secure, path = bool(morsel["secure"]), morsel["path"] or "/"
-                same_site = morsel["samesite"].lower() or "lax"
-                host_only = name.startswith("__Host-")
-                broken = host_only and (not secure or path != "/" or morsel["domain"])
-                if broken or ((secure or same_site == "none") and place.scheme != "https"):
-                    continue
-                # Chromium takes SameSite=None only from secure cookies.
-                if same_site == "none" and not secure:
-                    continue
-                key = (place.hostname or "", name)
-                if morsel["max-age"] and int(morsel["max-age"]) <= 0:
-                    self._kept.pop(key, None)
-                else:
-                    self._kept[key] = _Cookie(name, morsel.coded_value, path, secure, same_site)
-
-    def header(self, url: str, method: str, initiator: str) -> str:
-        """Write the `Cookie` header for a navigation that a page at `initiator` caused ("" for typed)."""
-        place = urlsplit(url)
-        cross_site = bool(initiator) and site(initiator) != site(url)
-        fitting = [
-            cookie
-            for (host, _), cookie in self._kept.items()
-            if host == place.hostname
-            and _covers(cookie.path, place.path or "/")
-            and (place.scheme == "https" or not cookie.secure)
-            and not (cross_site and cookie.same_site == "strict")
-            and not (cross_site and cookie.same_site == "lax" and method != "GET")
-        ]
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
-
-    def names(self, host: str) -> list[str]:
-        """List the cookies kept for a host."""
-        return sorted(name for kept_host, name in self._kept if kept_host == host)
-
-    def clear(self) -> None:
-        """Forget all cookies, as a private window does."""
-        self._kept.clear()
 
 
 class Visitor:
@@ -251,6 +125,10 @@ class Visitor:
         here = self.page.url
         return self._go(form.method.upper(), urljoin(here, form.action or here), fields, initiator=here)
 
+    def post(self, url: str, fields: dict[str, str], *, initiator: str = "") -> Page:
+        """Post fields to a URL as if a page at `initiator` did, such as an attacker's."""
+        return self._go("POST", url, fields, initiator)
+
     def consent(
         self, start_url: str, account: str, *, accept: bool = True, for_everybody: bool = False
     ) -> Page:
@@ -309,12 +187,6 @@ class Visitor:
         return response
 
 
-def site(url: str) -> str:
-    """Return what browsers call the site of a URL: scheme and host, never the port."""
-    place = urlsplit(url)
-    return f"{place.scheme}://{place.hostname}"
-
-
 def _origin(url: str) -> str:
     place = urlsplit(url)
     return f"{place.scheme}://{place.netloc}"
@@ -328,12 +200,7 @@ def _relation(initiator: str, url: str) -> str:
     return "same-site" if site(initiator) == site(url) else "cross-site"
 
 
-def _covers(cookie_path: str, path: str) -> bool:
-    return path == cookie_path or path.startswith(cookie_path.rstrip("/") + "/")
-
-
 def _read(response: requests.Response, url: str) -> Page:
-    reader = _FormReader()
-    if "html" in response.headers.get("Content-Type", ""):
-        reader.feed(response.text)
-    return Page(response.status_code, url, response.text, dict(response.headers), reader.forms)
+    html = "html" in response.headers.get("Content-Type", "")
+    forms = read_forms(response.text) if html else []
+    return Page(response.status_code, url, response.text, dict(response.headers), forms)

@@ -141,12 +141,14 @@ def _signed_by(key: rsa.RSAPublicKey, token: str) -> bool:
 
 
 def _certificate_key(app: AppRegistration, header: dict[str, Any]) -> rsa.RSAPublicKey:
+    # RFC 7515 sections 2 and 4.1.8 leave the padding out; MSAL Python sends it.
+    named = {str(header.get(name, "")).rstrip("=") for name in ("x5t", "x5t#S256")}
     for pem in app.certificates:
         certificate = x509.load_pem_x509_certificate(pem)
         der = certificate.public_bytes(Encoding.DER)
         sha1 = _thumbprint(hashlib.sha1(der, usedforsecurity=False).digest())
         sha256 = _thumbprint(hashlib.sha256(der).digest())
-        if header.get("x5t") == sha1 or header.get("x5t#S256") == sha256:
+        if named & {sha1, sha256}:
             key = certificate.public_key()
             if isinstance(key, rsa.RSAPublicKey):
                 return key

@@ -5,6 +5,7 @@ import hashlib
 import secrets
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,6 +32,7 @@ class Content:
     def __init__(self, data: bytes = b"") -> None:
         self._lock = threading.Lock()
         self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOLED_ABOVE)  # noqa: SIM115 (lives with the mail)
+        weakref.finalize(self, self._file.close)
         self._hash = hashlib.sha256()
         self.size = 0
         if data:
@@ -65,6 +67,12 @@ class Content:
         """The digest in hexadecimal."""
         with self._lock:
             return self._hash.hexdigest()
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the bytes have left memory."""
+        with self._lock:
+            return self._file.name is not None
 
     def close(self) -> None:
         """Give the memory or the file back."""

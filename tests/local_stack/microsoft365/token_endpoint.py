@@ -151,7 +151,8 @@ class TokenEndpoint:
     def _granted(self, app: AppRegistration, user: User, wanted: ScopeRequest, resource: str) -> list[str]:
         """List what the token may do: everything granted on the resource, not just what was asked for."""
         consented = self._consents.delegated(app.client_id, user.tenant_id, user.object_id)
-        missing = [p for p in wanted.permissions if p.name != DEFAULT and p not in consented]
+        not_missed = {DEFAULT, *self._behaviour.withheld_scopes}
+        missing = [p for p in wanted.permissions if p.name not in not_missed and p not in consented]
         if missing or not consented:
             raise Refused(65001, f"'{missing[0].name if missing else resource}'")
         return sorted(scope.name for scope in consented if scope.resource == resource)
