@@ -20,10 +20,11 @@ start: setup ## Start the local stack and leave it running
 test: setup ## Pass every test that this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered -rs
 
-check: $(VENV)/ready ## Formatting, lint, types, architecture
+check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m tests.infra
 	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py -p no:cacheprovider
 
 bench: setup ## Measure against the budgets and write docs/benchmarks.md
@@ -38,6 +39,11 @@ lock: $(VENV)/ready ## Pin the newest packages into requirements*.txt
 	@for name in requirements requirements-dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-emit-index-url \
 	    --no-emit-find-links --annotation-style line --strip-extras $$name.in -o $$name.txt; done
+
+models: ## Read the properties of Azure's resources from Microsoft's SDKs again, for the infrastructure gate
+	@$(PYTHON) -m venv --clear .local/models
+	@.local/models/bin/python -m pip install -qq --disable-pip-version-check -r tests/infra/models-requirements.txt
+	@.local/models/bin/python -m tests.infra.model_reader
 
 setup: $(VENV)/ready $(AZURITE)
 
@@ -56,4 +62,4 @@ $(AZURITE): tests/local_stack/package.json tests/local_stack/package-lock.json
 	@cd tests/local_stack && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help demo start test check bench format lock setup
+.PHONY: help demo start test check bench format lock models setup

@@ -7,6 +7,7 @@ and pass them as options. `python infra/cost.py` prints the table of docs/cost.m
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import asdict, dataclass, fields, replace
 
@@ -71,7 +72,7 @@ class Cost:
     @property
     def total(self) -> float:
         """The sum."""
-        return sum(asdict(self).values())
+        return float(sum(asdict(self).values()))
 
 
 def cost_of(traffic: Traffic, prices: Prices) -> Cost:
@@ -110,6 +111,30 @@ def _executing(traffic: Traffic, prices: Prices) -> float:
 
 def _above(used: float, free: float) -> float:
     return max(0.0, used - free)
+
+
+@dataclass(frozen=True)
+class ExchangeLimits:
+    """What Exchange Online allows, a day; see docs/cost.md for where each number is from."""
+
+    recipients_a_mailbox: int = 10_000
+    messages_a_mailbox_a_minute: int = 30
+    uploads_a_mailbox_gb: float = 0.150 * 12 * 24
+
+    def mailboxes(self, traffic: Traffic, recipients_a_mail: float, large_file_gb: float = 0) -> int:
+        """How many mailboxes have to share the sending, if every day is alike."""
+        mails_a_day = traffic.mails / 30
+        needed = (
+            mails_a_day * recipients_a_mail / self.recipients_a_mailbox,
+            mails_a_day / (self.messages_a_mailbox_a_minute * 60 * 24),
+            mails_a_day * large_file_gb / self.uploads_a_mailbox_gb,
+        )
+        return max(1, math.ceil(max(needed)))
+
+
+def external_recipients_a_day(licences: int) -> int:
+    """The tenant's limit (TERRL): 500 x licences^0.7 + 9,500 external recipients in 24 hours."""
+    return round(500 * math.pow(licences, 0.7) + 9_500)
 
 
 def table(prices: Prices, **changes: float) -> str:

@@ -1,0 +1,64 @@
+"""Each setting is told in one place for each reader: code, laptop, Azure, people."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tests.infra.project import Project
+from tests.infra.settings import (
+    AZURE_ONLY_PREFIX,
+    defaults_in_code,
+    sample_lists_every_setting,
+    settings_in_code,
+    template_sets_what_the_code_reads,
+)
+
+ROOT = Path(__file__).parents[1]
+PROJECT = Project.from_disk()
+#: The table moves from the draft of the section to the README; it stands in one of them.
+DOCUMENTS = [path for path in (ROOT / "README.md", ROOT / "docs/deploy-section.md") if path.exists()]
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| *(.*?) *\| (.+?) \|$", re.MULTILINE)
+
+
+def rows() -> dict[str, tuple[str, str, str]]:
+    """The settings table: name → needed, default, meaning."""
+    tables = [ROW.findall(path.read_text(encoding="utf-8")) for path in DOCUMENTS]
+    found = [table for table in tables if any(row[0] == "SMTP_PROVIDER" for row in table)]
+    assert len(found) == 1, "The settings table has to stand in exactly one document"
+    return {name: (needed, default, meaning) for name, needed, default, meaning in found[0]}
+
+
+def test_the_table_for_people_lists_what_the_code_reads() -> None:
+    assert rows().keys() == settings_in_code(PROJECT)
+
+
+def test_the_sample_for_a_laptop_lists_what_the_code_reads() -> None:
+    assert list(sample_lists_every_setting(PROJECT)) == []
+
+
+def test_the_template_sets_what_the_code_reads() -> None:
+    assert list(template_sets_what_the_code_reads(PROJECT)) == []
+
+
+def test_a_setting_is_called_needed_exactly_if_the_code_has_no_default() -> None:
+    without = {name for name, default in defaults_in_code(PROJECT).items() if default is None}
+
+    needed = {name for name, (answer, _, _) in rows().items() if answer == "yes"}
+
+    # Without SMTP_PROVIDER the app runs, but does nothing.
+    assert needed == {name for name in without if not name.startswith(AZURE_ONLY_PREFIX)} | {"SMTP_PROVIDER"}
+
+
+def test_a_default_in_the_table_is_the_one_of_the_code() -> None:
+    defaults = {name: default for name, default in defaults_in_code(PROJECT).items() if default}
+
+    assert {name: rows()[name][1] for name in defaults} == {name: f"`{defaults[name]}`" for name in defaults}
+    assert len(defaults) >= 5
+
+
+def test_the_sample_starts_with_the_emulator() -> None:
+    values = json.loads((ROOT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
+
+    assert values["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"
