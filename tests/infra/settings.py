@@ -62,8 +62,13 @@ def defaults_in_code(project: Project) -> dict[str, str | None]:
             ):
                 defaults[name] = None
             case (
-                ast.Call(func=ast.Attribute(attr="text" | "number"), args=[ast.Constant(value=str(name)), default, *_])
-                | ast.Call(func=ast.Attribute(attr="one_of"), args=[ast.Constant(value=str(name)), _, default])
+                ast.Call(
+                    func=ast.Attribute(attr="text" | "number"),
+                    args=[ast.Constant(value=str(name)), default, *_],
+                )
+                | ast.Call(
+                    func=ast.Attribute(attr="one_of"), args=[ast.Constant(value=str(name)), _, default]
+                )
             ):
                 if isinstance(default, ast.Constant):
                     defaults[name] = str(default.value)
