@@ -13,6 +13,11 @@ from shared.problems import FieldError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_SENTENCES = {
+    "extra_forbidden": "there is no such member",
+    "missing": "is missing",
+}
+
 
 class Contract(BaseModel):
     """A shape that we promise to others."""
@@ -43,4 +48,4 @@ def field_errors(error: ValidationError) -> Iterator[FieldError]:
     """Say what is wrong with each field, without repeating what stood in it."""
     for found in error.errors(include_url=False, include_context=False, include_input=False):
         path = ".".join(str(part) for part in found["loc"]) or "(whole body)"
-        yield FieldError(path, found["msg"].removeprefix("Value error, "))
+        yield FieldError(path, _SENTENCES.get(found["type"]) or found["msg"].removeprefix("Value error, "))

@@ -17,9 +17,14 @@ PATIENCE_SECONDS = 60.0
 
 
 class Admin:
-    """Calls the API as Inforiver's frontend does, with one access token."""
+    """Calls the API as Inforiver's frontend does, with one access token.
+
+    Attributes:
+        answers: everything that came back, headers and bodies.
+    """
 
     def __init__(self, api_url: str, token: str, ca_file: Path) -> None:
+        self.answers: list[str] = []
         self._api = f"{api_url}/api"
         self._session = requests.Session()
         self._session.trust_env = False
@@ -28,7 +33,10 @@ class Admin:
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
         """Call the API; `body` travels as JSON."""
-        return self._session.request(method, f"{self._api}/{path}", json=body, headers=headers, timeout=30)
+        url = f"{self._api}/{path}"
+        response = self._session.request(method, url, json=body, headers=headers, timeout=30)
+        self.answers.append(f"{response.headers}\n{response.text}")
+        return response
 
     def read(self, path: str) -> dict[str, Any]:
         """Return what an address answers.
@@ -58,6 +66,10 @@ class Admin:
             return found if response.ok and found["status"] in statuses else None
 
         return wait_for(look, f"{message_id} to be {' or '.join(statuses)}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
 
 
 class Scheduler:

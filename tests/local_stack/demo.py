@@ -65,6 +65,7 @@ def main() -> int:
         finally:
             scheduler.close()
         accepted = [message for message in story.promised if _accepted(admin, message)]
+        admin.close()
     print(f"\nEverything is stopped again after {time.monotonic() - story.started:.1f} s.")
     print(f"demo: {len(accepted)} of {len(story.promised)} mails accepted")
     return 0 if accepted == story.promised else 1

@@ -1,0 +1,40 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.local_stack.actors import Admin, Scheduler
+from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
+from tests.local_stack.stack import LocalStack
+from tests.local_stack.visitor import Visitor
+
+
+@pytest.fixture
+def admin(stack: LocalStack) -> Iterator[Admin]:
+    """Give Ada a tenant that nobody has configured or consented for, and leave none behind."""
+    stack.microsoft365.revoke_consent(ADA)
+    ada = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)
+    ada.call("POST", "tenant-settings/smtp/reset")
+    yield ada
+    ada.call("POST", "tenant-settings/smtp/reset")
+    stack.microsoft365.faults.clear()
+    ada.close()
+
+
+@pytest.fixture
+def scheduler(stack: LocalStack) -> Iterator[Scheduler]:
+    reports = Scheduler(stack.azurite.connection_string, CONTOSO)
+    yield reports
+    reports.close()
+
+
+@pytest.fixture
+def visitor(stack: LocalStack) -> Visitor:
+    return Visitor(stack.authority.ca_file)
+
+
+@pytest.fixture
+def enabled(admin: Admin, visitor: Visitor) -> Admin:
+    """Have Ada consented for her own address."""
+    started = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA}).json()
+    visitor.consent(started["startUrl"], ADA)
+    return admin

@@ -1,0 +1,133 @@
+import pytest
+
+from tests.local_stack.actors import Admin
+from tests.local_stack.microsoft365.contoso import ADA, MALLORY, UMA
+from tests.local_stack.stack import LocalStack
+from tests.local_stack.visitor import Visitor
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+
+ENABLE = "tenant-settings/smtp/enable"
+
+
+def start(admin: Admin, address: str = ADA) -> dict[str, str]:
+    started: dict[str, str] = admin.call("POST", ENABLE, {"fromEmailAddress": address}).json()
+    return started
+
+
+def test_a_consent_enables_sending_with_mail_send_and_nothing_else(admin: Admin, visitor: Visitor) -> None:
+    page = visitor.consent(start(admin)["startUrl"], ADA)
+
+    settings = admin.settings()
+    assert page.title == "Consent complete"
+    assert (settings["status"], settings["permissions"]) == ("enabled", ["Mail.Send"])
+    assert (settings["fromEmailAddress"], settings["consentedBy"]) == (ADA, ADA)
+
+
+def test_a_declined_consent_changes_nothing_and_says_so(admin: Admin, visitor: Visitor) -> None:
+    started = start(admin)
+
+    page = visitor.consent(started["startUrl"], ADA, accept=False)
+
+    flow = admin.read(f"consent/{started['flowId']}")
+    assert page.title == "Consent declined"
+    assert (flow["status"], flow["problem"]["code"]) == ("declined", "consent_declined")
+    assert admin.settings()["status"] == "not_configured"
+
+
+def test_a_start_link_opens_once(admin: Admin, stack: LocalStack) -> None:
+    started = start(admin)
+    Visitor(stack.authority.ca_file).open(started["startUrl"])
+
+    second = Visitor(stack.authority.ca_file).open(started["startUrl"])
+
+    assert "A consent link opens once" in second.text
+
+
+def test_an_answer_in_another_browser_is_refused_and_changes_nothing(admin: Admin, visitor: Visitor) -> None:
+    started = start(admin)
+    visitor.open(started["startUrl"])
+    visitor.choose(ADA)
+    visitor.cookies.clear()
+
+    page = visitor.accept()
+
+    assert "must be finished in the browser window that started it" in page.text
+    assert admin.settings()["status"] == "not_configured"
+    assert admin.read(f"consent/{started['flowId']}")["status"] == "pending"
+
+
+def test_an_answer_is_taken_once_and_a_reload_shows_how_it_ended(
+    admin: Admin, visitor: Visitor, stack: LocalStack
+) -> None:
+    visitor.posts_by_itself = False
+    visitor.open(start(admin)["startUrl"])
+    visitor.choose(ADA)
+    held = visitor.accept().forms[0]
+    visitor.submit(held)
+    tokens_asked = stack.microsoft365.requests.count("token")
+
+    again = visitor.submit(held)
+
+    assert again.title == "Consent complete"
+    assert stack.microsoft365.requests.count("token") == tokens_asked
+
+
+def test_a_forged_state_is_refused(admin: Admin, visitor: Visitor) -> None:
+    started = start(admin)
+    visitor.posts_by_itself = False
+    visitor.open(started["startUrl"])
+    visitor.choose(ADA)
+    held = visitor.accept().forms[0]
+    held.fields["state"] = f"{started['flowId']}.guessed"
+
+    page = visitor.submit(held)
+
+    assert "is not an answer to the consent that was started here" in page.text
+    assert admin.settings()["status"] == "not_configured"
+
+
+def test_a_reset_ends_a_consent_under_way(admin: Admin, visitor: Visitor) -> None:
+    started = start(admin)
+    visitor.open(started["startUrl"])
+    visitor.choose(ADA)
+    admin.call("POST", "tenant-settings/smtp/reset")
+
+    visitor.accept()
+
+    assert admin.read(f"consent/{started['flowId']}")["problem"]["code"] == "consent_superseded"
+    assert admin.settings()["status"] == "not_configured"
+
+
+def test_a_consent_of_another_organisation_is_refused(admin: Admin, visitor: Visitor) -> None:
+    started = start(admin)
+
+    visitor.consent(started["startUrl"], MALLORY)
+
+    assert admin.settings()["status"] == "not_configured"
+
+
+def test_reset_removes_tokens_and_settings_and_configuring_again_works(
+    enabled: Admin, stack: LocalStack, visitor: Visitor
+) -> None:
+    enabled.call("POST", "tenant-settings/smtp/reset")
+    assert (enabled.settings()["status"], enabled.settings()["fromEmailAddress"]) == ("not_configured", None)
+    assert list(stack.key_vault.secrets) == []
+
+    visitor.consent(start(enabled)["startUrl"], ADA)
+
+    assert enabled.settings()["status"] == "enabled"
+
+
+@pytest.mark.parametrize(
+    ("address", "code"), [(MALLORY, "tenant_not_allowed"), (UMA, "workspace_admin_required")]
+)
+def test_nobody_but_a_workspace_admin_of_a_served_tenant_gets_in(
+    address: str, code: str, stack: LocalStack
+) -> None:
+    stranger = Admin(stack.api_url, stack.microsoft365.api_token(address), stack.authority.ca_file)
+
+    answer = stranger.call("GET", "tenant-settings/smtp")
+
+    assert (answer.status_code, answer.json()["code"]) == (403, code)
+    stranger.close()
