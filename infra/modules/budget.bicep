@@ -1,4 +1,4 @@
-// Warns by mail at half, at four fifths and when the month is forecast to pass the amount. Stops nothing.
+// Warns by mail, the owners always, at half, at four fifths and when the month is forecast to pass the amount. Stops nothing.
 
 param name string
 param amount int
@@ -15,9 +15,9 @@ resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
     timeGrain: 'Monthly'
     timePeriod: { startDate: startDate }
     notifications: {
-      half: { enabled: true, operator: 'GreaterThan', threshold: 50, thresholdType: 'Actual', contactEmails: emailAddresses }
-      mostOfIt: { enabled: true, operator: 'GreaterThan', threshold: 80, thresholdType: 'Actual', contactEmails: emailAddresses }
-      forecast: { enabled: true, operator: 'GreaterThan', threshold: 100, thresholdType: 'Forecasted', contactEmails: emailAddresses }
+      half: { enabled: true, operator: 'GreaterThan', threshold: 50, thresholdType: 'Actual', contactEmails: emailAddresses, contactRoles: [ 'Owner' ] }
+      mostOfIt: { enabled: true, operator: 'GreaterThan', threshold: 80, thresholdType: 'Actual', contactEmails: emailAddresses, contactRoles: [ 'Owner' ] }
+      forecast: { enabled: true, operator: 'GreaterThan', threshold: 100, thresholdType: 'Forecasted', contactEmails: emailAddresses, contactRoles: [ 'Owner' ] }
     }
   }
 }
