@@ -995,6 +995,19 @@ def test_faults_wait_for_their_operation_mailbox_and_turn(stand: Stand) -> None:
     assert [fault.mailbox for fault in stand.world.faults.waiting()] == [UMA]
 
 
+def test_faults_by_chance_are_the_same_in_every_run_with_one_seed(stand: Stand) -> None:
+    caller = client(stand)
+    runs = []
+    for _ in range(2):
+        stand.world.faults.clear()
+        stand.world.faults.seed(7)
+        stand.world.faults.add("sendMail", "internal error", times=0, chance=0.5)
+        runs.append([caller.send_mail().status_code for _ in range(12)])
+
+    assert runs[0] == runs[1]
+    assert set(runs[0]) == {202, 500}
+
+
 def test_a_lost_acknowledgement_of_a_chunk_leaves_the_chunk_there(stand: Stand) -> None:
     caller, data = client(stand), bytes_of(6_000_000)
     url = caller.session_for(caller.draft(), len(data)).json()["uploadUrl"]

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from .accepted_mail import AcceptedMail
 from .access import AccessRules
 from .behaviour import Behaviour
 from .client_proof import ClientProof
@@ -30,7 +31,8 @@ from .gate import Gate, Guarded
 from .grants import Grants
 from .graph import Graph
 from .inbox import Inbox
-from .mail import AcceptedMail, Attachment, Message
+from .mail import Attachment, Message
+from .mail_calls import MailCalls
 from .mailboxes import Mailboxes
 from .outlook import Outlook
 from .request_log import RequestLog
@@ -75,7 +77,8 @@ class Microsoft365:
         self.mailboxes = Mailboxes(self.directory, self.clock, self.behaviour)
         self._uploads = Uploads(self.mailboxes, self.clock, self.behaviour)
         rules = AccessRules(self.directory, self.tokens)
-        self._graph = Graph(rules, self.mailboxes, self._uploads, self.clock, self.behaviour)
+        self._calls = MailCalls(rules, self.mailboxes, self._uploads, self.behaviour)
+        self._graph = Graph(rules, self._calls, self.clock, self.behaviour)
         self._outlook = Outlook(self._uploads, self.behaviour)
         self._control = Control(self)
         self._inbox = Inbox(self)
@@ -84,7 +87,7 @@ class Microsoft365:
         """Say where the three hosts are served (origins), once that is known."""
         self.tokens.authority = entra
         self._endpoint.graph_names = self._sign_in.graph_names = frozenset({graph})
-        self._graph.origin = graph
+        self._calls.origin = graph
         self._uploads.origin = outlook
 
     def entra_app(self) -> web.Application:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from aiohttp import web
 
 from .directory import Directory, User
 from .mail import GraphError
@@ -24,6 +25,25 @@ class Access:
     client_id: str
     caller: User | None
     permissions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request whose token has been read and whose mailbox has been found."""
+
+    request: web.Request
+    access: Access
+    mailbox: User
+
+    @property
+    def immutable(self) -> bool:
+        """Whether ids are to survive moves."""
+        return 'idtype="immutableid"' in self.request.headers.get("Prefer", "").lower()
+
+    @property
+    def root(self) -> str:
+        """The mailbox as this request names it."""
+        return "me" if not self.request.match_info.get("user") else f"users('{self.mailbox.object_id}')"
 
 
 class AccessRules:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from .accepted_mail import AcceptedMail, describe
 from .faults import BUTTONS, Effect
-from .mail import AcceptedMail, Address, Attachment
 
 if TYPE_CHECKING:
     from . import Microsoft365
@@ -90,10 +90,10 @@ class Control:
         return web.json_response({"waiting": waiting, "buttons": sorted(BUTTONS)})
 
     async def add_fault(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Press a button: `{"operation", "effect": name or members, "mailbox", "nth", "times"}`."""
+        """Press a button: `{"operation", "effect": name or members, "mailbox", "nth", "times", "chance"}`."""
         effect = body["effect"]
         chosen = effect if isinstance(effect, str) else Effect(**effect)
-        options = {name: body[name] for name in ("mailbox", "nth", "times") if name in body}
+        options = {name: body[name] for name in ("mailbox", "nth", "times", "chance") if name in body}
         self._world.faults.add(body["operation"], chosen, **options)
         return {"waiting": len(self._world.faults.waiting())}
 
@@ -232,45 +232,3 @@ def _refusing(action: Action) -> Callable[[web.Request], Awaitable[web.Response]
             return web.json_response({"error": repr(error)}, status=400)
 
     return handle
-
-
-def describe(mail: AcceptedMail) -> dict[str, Any]:
-    """Write a mail without its files' bytes."""
-
-    def people(addresses: tuple[Address, ...]) -> list[dict[str, str]]:
-        return [{"address": a.address, "name": a.name} for a in addresses]
-
-    return {
-        "number": mail.number,
-        "at": mail.at.isoformat(),
-        "operation": mail.operation,
-        "mailbox": mail.mailbox,
-        "clientId": mail.client_id,
-        "caller": mail.caller,
-        "from": people((mail.from_address,))[0],
-        "sender": people((mail.sender,))[0],
-        "to": people(mail.to),
-        "cc": people(mail.cc),
-        "bcc": people(mail.bcc),
-        "replyTo": people(mail.reply_to),
-        "subject": mail.subject,
-        "body": {"contentType": mail.body_type, "content": mail.body},
-        "importance": mail.importance,
-        "headers": mail.headers,
-        "extendedProperties": mail.extended_properties,
-        "saveToSentItems": mail.save_to_sent_items,
-        "internetMessageId": mail.internet_message_id,
-        "clientRequestId": mail.client_request_id,
-        "attachments": [_file(attachment) for attachment in mail.attachments],
-    }
-
-
-def _file(attachment: Attachment) -> dict[str, Any]:
-    return {
-        "name": attachment.name,
-        "contentType": attachment.content_type,
-        "size": attachment.size,
-        "sha256": attachment.sha256,
-        "inline": attachment.inline,
-        "contentId": attachment.content_id,
-    }

@@ -12,9 +12,10 @@ from .directory import Directory, User
 from .faults import Effect
 from .gate import Caller, write_body
 from .pages import account_page, approval_page, consent_page, error_page, posting_page, requested_page
-from .sign_in import Reply, SignIn, Visit, shown_permissions
+from .sign_in import SignIn
 from .token_endpoint import TokenEndpoint
 from .tokens import Tokens
+from .visit import Reply, Visit, shown_permissions
 
 _PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",

@@ -1,5 +1,6 @@
 """The fault buttons: which request goes wrong next, and how."""
 
+import random
 import threading
 from dataclasses import dataclass, field
 from typing import Literal
@@ -83,6 +84,7 @@ class Fault:
         mailbox: an address; empty for any.
         nth: the first matching request that is hit, counted from when the fault was added.
         times: how many requests are hit from then on; 0 for all of them.
+        chance: how likely a request that is due is hit, 1 for surely; drawn from a seeded sequence.
     """
 
     operation: str
@@ -90,6 +92,7 @@ class Fault:
     mailbox: str = ""
     nth: int = 1
     times: int = 1
+    chance: float = 1.0
 
     def matches(self, operation: str, mailbox: str) -> bool:
         """Say whether a request is meant."""
@@ -110,13 +113,26 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._armed: list[_Armed] = []
+        self._chance = random.Random(0)
+
+    def seed(self, number: int) -> None:
+        """Begin another sequence of chances."""
+        with self._lock:
+            self._chance.seed(number)
 
     def add(
-        self, operation: str, effect: Effect | str, *, mailbox: str = "", nth: int = 1, times: int = 1
+        self,
+        operation: str,
+        effect: Effect | str,
+        *,
+        mailbox: str = "",
+        nth: int = 1,
+        times: int = 1,
+        chance: float = 1.0,
     ) -> Fault:
         """Press a button: an effect, or the name of one of `BUTTONS`; KeyError for an unknown name."""
         chosen = BUTTONS[effect] if isinstance(effect, str) else effect
-        fault = Fault(operation, chosen, mailbox, nth, times)
+        fault = Fault(operation, chosen, mailbox, nth, times, chance)
         with self._lock:
             self._armed.append(_Armed(fault))
         return fault
@@ -138,7 +154,7 @@ class Faults:
                 if not armed.fault.matches(operation, mailbox):
                     continue
                 armed.seen += 1
-                if armed.seen >= armed.fault.nth:
+                if armed.seen >= armed.fault.nth and self._chance.random() < armed.fault.chance:
                     armed.hits += 1
                     if armed.hits == armed.fault.times:
                         self._armed.remove(armed)

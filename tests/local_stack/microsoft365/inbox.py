@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .mail import AcceptedMail, Address
+from .accepted_mail import AcceptedMail
+from .mail import Address
 from .pages import document
 
 if TYPE_CHECKING:

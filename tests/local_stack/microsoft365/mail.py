@@ -1,4 +1,4 @@
-"""What a mailbox holds: messages, their files, and the record of what was accepted for delivery."""
+"""What a mailbox holds: messages and their files."""
 
 import base64
 import hashlib
@@ -162,48 +162,3 @@ class Message:
     def touch(self) -> None:
         """Note a change."""
         self.change_key = secrets.token_urlsafe(12)
-
-
-@dataclass(frozen=True)
-class AcceptedMail:
-    """A mail that Exchange answered with 202, byte for byte as it came.
-
-    Attributes:
-        number: counts from 1 in the order of acceptance.
-        operation: `sendMail` or `send`.
-        mailbox: whose mailbox it left through.
-        caller: the signed-in user's address; empty when the app called by itself.
-        from_address: what recipients see; `sender` differs for Send on Behalf.
-        save_to_sent_items: whether a copy is kept.
-        mime: the message as it came, for the MIME way alone.
-    """
-
-    number: int
-    at: datetime
-    operation: str
-    tenant_id: str
-    mailbox: str
-    client_id: str
-    caller: str
-    from_address: Address
-    sender: Address
-    to: tuple[Address, ...]
-    cc: tuple[Address, ...]
-    bcc: tuple[Address, ...]
-    reply_to: tuple[Address, ...]
-    subject: str
-    body: str
-    body_type: str
-    importance: str
-    headers: dict[str, str]
-    extended_properties: dict[str, str]
-    attachments: tuple[Attachment, ...]
-    save_to_sent_items: bool
-    internet_message_id: str
-    client_request_id: str
-    mime: bytes | None = None
-
-    @property
-    def recipients(self) -> list[str]:
-        """All addresses it goes to, in lower case."""
-        return [someone.address.lower() for someone in (*self.to, *self.cc, *self.bcc)]

@@ -1,42 +1,18 @@
-"""Exchange behind Graph: drafts, folders, the right to send, and what was accepted for delivery."""
+"""Exchange behind Graph: drafts, folders, and the log of what was accepted for delivery."""
 
-import re
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from .accepted_mail import AcceptedMail
 from .behaviour import Behaviour
 from .clock import Clock
 from .directory import Directory, User
-from .mail import AcceptedMail, Address, Attachment, GraphError, Message
-from .message_json import addresses
+from .mail import Attachment, GraphError, Message
+from .submission import Submission, check_recipients, record, sender_of
 
 FOLDERS = ("inbox", "drafts", "sentitems", "deleteditems", "outbox")
-MAX_RECIPIENTS = 500
-# Exchange checks that an address can be one, and nothing about whether anybody reads it.
-_ADDRESS = re.compile(r"[^\s@<>(),;:\"\[\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-
-
-@dataclass(frozen=True)
-class Submission:
-    """Who sends, from which mailbox, by which call.
-
-    Attributes:
-        caller: the signed-in user; None when the app acts by itself.
-    """
-
-    operation: str
-    mailbox: User
-    caller: User | None
-    client_id: str
-    client_request_id: str = ""
-
-    @property
-    def actor(self) -> User:
-        """Whose rights count: the signed-in user's, or for an app alone the mailbox's own."""
-        return self.caller or self.mailbox
 
 
 class Mailboxes:
@@ -173,85 +149,15 @@ class Mailboxes:
                 raise GraphError(400, "ErrorInvalidOperation", "The message was sent before.")
             return self._accept(submission, message, save=True)
 
-    def sender_of(self, submission: Submission, fields: dict[str, Any]) -> tuple[Address, Address]:
-        """Decide the `from` and `sender` that recipients see.
-
-        Raises:
-            GraphError: 403 `ErrorSendAsDenied`.
-        """
-        actor, mailbox = submission.actor, submission.mailbox
-        own = Address(actor.address, actor.display_name)
-        wanted = addresses([fields["from"]])[0] if fields.get("from") else Address(mailbox.address)
-        if wanted.address.lower() == actor.address.lower():
-            return own, own
-        known = self._directory.user(wanted.address, actor.tenant_id) or self._directory.group(
-            wanted.address, actor.tenant_id
-        )
-        if known is not None:
-            other = Address(known.address, known.display_name)
-            if self._directory.may("send_as", known.address, actor.address):
-                return other, other
-            if self._directory.may("send_on_behalf", known.address, actor.address):
-                return other, own
-        text = (
-            "The user account which was used to submit this request does not have the right to send mail "
-            "on behalf of the specified sending account., Cannot submit message."
-        )
-        raise GraphError(403, "ErrorSendAsDenied", text)
-
     def _accept(self, submission: Submission, message: Message, *, save: bool) -> AcceptedMail:
-        fields = message.fields
-        to, cc, bcc = (addresses(fields.get(f"{kind}Recipients")) for kind in ("to", "cc", "bcc"))
-        self._check_recipients([*to, *cc, *bcc])
-        sent_from, sender = self.sender_of(submission, fields)
+        check_recipients(message.fields, self._behaviour.quota_status)
+        sender = sender_of(self._directory, submission, message.fields)
         self.check_size(message, submission.mailbox)
-        message.fields |= {"from": _written(sent_from), "sender": _written(sender)}
-        message.arrives = self._clock.now() + timedelta(seconds=self._behaviour.sent_items_lag)
-        body = fields.get("body") or {}
-        mail = AcceptedMail(
-            number=len(self._accepted) + 1,
-            at=self._clock.now(),
-            operation=submission.operation,
-            tenant_id=submission.mailbox.tenant_id,
-            mailbox=submission.mailbox.address,
-            client_id=submission.client_id,
-            caller=submission.caller.address if submission.caller else "",
-            from_address=sent_from,
-            sender=sender,
-            to=to,
-            cc=cc,
-            bcc=bcc,
-            reply_to=addresses(fields.get("replyTo")),
-            subject=fields.get("subject") or "",
-            body=body.get("content", ""),
-            body_type=str(body.get("contentType", "text")).lower(),
-            importance=str(fields.get("importance", "normal")).lower(),
-            headers={h["name"]: h["value"] for h in fields.get("internetMessageHeaders") or []},
-            extended_properties={p["id"]: p["value"] for p in message.extended},
-            attachments=tuple(message.attachments),
-            save_to_sent_items=save,
-            internet_message_id=fields["internetMessageId"],
-            client_request_id=submission.client_request_id,
-            mime=message.mime,
-        )
+        now = self._clock.now()
+        message.arrives = now + timedelta(seconds=self._behaviour.sent_items_lag)
+        mail = record(len(self._accepted) + 1, now, submission, message, sender, save=save)
         self._accepted.append(mail)
         return mail
-
-    def _check_recipients(self, recipients: list[Address]) -> None:
-        start = "At least one recipient isn't valid., "
-        if not recipients:
-            raise GraphError(
-                400,
-                "ErrorInvalidRecipients",
-                f"{start}A message can't be sent because it contains no recipients.",
-            )
-        for someone in recipients:
-            if not _ADDRESS.fullmatch(someone.address):
-                text = f"{start}Recipient '{someone.address}' is not resolved."
-                raise GraphError(400, "ErrorInvalidRecipients", text)
-        if len(recipients) > MAX_RECIPIENTS:
-            text = "The number of recipients is over the limit."
-            raise GraphError(self._behaviour.quota_status, "ErrorExceededMaxRecipientLimit", text)
 
     def _new(
         self,
@@ -279,7 +185,3 @@ class Mailboxes:
 
     def _now_of(self, mailbox: User) -> User:
         return self._directory.user(mailbox.object_id) or mailbox
-
-
-def _written(address: Address) -> dict[str, Any]:
-    return {"emailAddress": {"name": address.name, "address": address.address}}

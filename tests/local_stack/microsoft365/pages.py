@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 
 from .directory import User
-from .sign_in import Reply, Visit
+from .visit import Reply, Visit
 
 STYLE = """
 :root { color-scheme: light; --ink: #1b1b1f; --soft: #5c5f66; --line: #d9dce3; --blue: #0b5cad;

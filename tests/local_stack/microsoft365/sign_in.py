@@ -3,9 +3,8 @@
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
-from urllib.parse import urlencode
 
 from .aadsts import Refused
 from .behaviour import Behaviour
@@ -13,62 +12,11 @@ from .clock import Clock
 from .consents import EVERYBODY, Consents
 from .directory import AppRegistration, Directory, Tenant, User
 from .grants import Code, Grants
-from .scopes import (
-    APPLICATION_PERMISSIONS,
-    DEFAULT,
-    GRAPH,
-    GRAPH_PERMISSIONS,
-    Scope,
-    ScopeRequest,
-    needs_admin,
-    parse,
-    unknown,
-)
+from .scopes import DEFAULT, Scope, needs_admin, unknown
 from .tokens import client_info
+from .visit import Reply, Visit, expanded
 
 type Step = Literal["choose", "consent", "approval", "done"]
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One pass through the pages, from the app's request to its answer.
-
-    Attributes:
-        purpose: `authorize` ends in a code, `adminconsent` in a yes or no for the whole organisation.
-        user: who has been chosen, once somebody has.
-    """
-
-    visit_id: str
-    purpose: Literal["authorize", "adminconsent"]
-    tenant_name: str
-    app: AppRegistration
-    asked: ScopeRequest
-    scope_text: str
-    redirect_uri: str
-    response_mode: str
-    state: str
-    nonce: str = ""
-    challenge: str = ""
-    challenge_method: str = ""
-    prompt: str = ""
-    login_hint: str = ""
-    wants_client_info: bool = False
-    user: User | None = None
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What goes back to the app, by redirect or by a posted form."""
-
-    redirect_uri: str
-    mode: str
-    fields: dict[str, str]
-
-    @property
-    def url(self) -> str:
-        """The redirect target in query mode."""
-        joint = "&" if "?" in self.redirect_uri else "?"
-        return f"{self.redirect_uri}{joint}{urlencode(self.fields)}"
 
 
 class SignIn:
@@ -94,25 +42,8 @@ class SignIn:
             Refused: shown on Entra's own page, because the app cannot be trusted to be told.
         """
         app = self._known_app(tenant_name, query)
-        asked = parse(query.get("scope", ""), self.graph_names)
-        visit = Visit(
-            visit_id=secrets.token_urlsafe(16),
-            purpose="authorize",
-            tenant_name=tenant_name,
-            app=app,
-            asked=self._expanded(asked, app),
-            scope_text=query.get("scope", ""),
-            redirect_uri=query.get("redirect_uri", ""),
-            response_mode=query.get("response_mode", "query"),
-            state=query.get("state", ""),
-            nonce=query.get("nonce", ""),
-            challenge=query.get("code_challenge", ""),
-            challenge_method=query.get("code_challenge_method", "plain"),
-            prompt=query.get("prompt", ""),
-            login_hint=query.get("login_hint", ""),
-            wants_client_info=query.get("client_info") == "1",
-        )
-        return self._keep(visit)
+        visit = Visit.read("authorize", tenant_name, app, query, self.graph_names)
+        return self._keep(replace(visit, asked=expanded(visit.asked, app)))
 
     def begin_admin_consent(self, tenant_name: str, query: Mapping[str, str]) -> Visit:
         """Read an admin consent request.
@@ -125,18 +56,8 @@ class SignIn:
         app = self._known_app(tenant_name, query)
         if not query.get("scope"):
             raise Refused(900144, "'scope'")
-        visit = Visit(
-            visit_id=secrets.token_urlsafe(16),
-            purpose="adminconsent",
-            tenant_name=tenant_name,
-            app=app,
-            asked=parse(query["scope"], self.graph_names),
-            scope_text=query["scope"],
-            redirect_uri=query.get("redirect_uri", ""),
-            response_mode="query",
-            state=query.get("state", ""),
-        )
-        return self._keep(visit)
+        visit = Visit.read("adminconsent", tenant_name, app, query, self.graph_names)
+        return self._keep(replace(visit, response_mode="query", prompt=""))
 
     def find(self, visit_id: str) -> Visit | None:
         """Find a visit that has not ended."""
@@ -288,18 +209,6 @@ class SignIn:
             raise Refused(9002313, "'response_type'")
         return app
 
-    @staticmethod
-    def _expanded(asked: ScopeRequest, app: AppRegistration) -> ScopeRequest:
-        listed: list[Scope] = []
-        for scope in asked.permissions:
-            names = (
-                app.delegated_permissions
-                if (scope.resource, scope.name) == (GRAPH, DEFAULT)
-                else (scope.name,)
-            )
-            listed += [Scope(scope.resource, name) for name in names]
-        return replace(asked, permissions=tuple(dict.fromkeys(listed)))
-
     def _error(self, visit: Visit, refusal: Refused) -> Reply:
         return self._reply(visit, {"error": refusal.error, "error_description": refusal.message})
 
@@ -325,14 +234,3 @@ class SignIn:
         if visit.user is None:
             raise Refused(50034)
         return visit.user
-
-
-def shown_permissions(visit: Visit, missing: list[Scope]) -> list[tuple[str, str]]:
-    """List what a consent page shows, name and sentence; `missing` is what has not been granted yet."""
-    if visit.purpose == "adminconsent":
-        listed = visit.app.application_permissions
-        asked = [listed if scope.name == DEFAULT else (scope.name,) for scope in visit.asked.permissions]
-        names = dict.fromkeys(name for group in asked for name in group)
-        return [(name, APPLICATION_PERMISSIONS.get(name, name)) for name in names]
-    shown = visit.asked.permissions if visit.prompt == "consent" else missing
-    return [(scope.name, GRAPH_PERMISSIONS.get(scope.name, scope.name)) for scope in shown]

@@ -1,0 +1,111 @@
+"""A person's visit to the sign-in pages, and the answer that goes back to the app."""
+
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+from urllib.parse import urlencode
+
+from .directory import AppRegistration, User
+from .scopes import (
+    APPLICATION_PERMISSIONS,
+    DEFAULT,
+    GRAPH,
+    GRAPH_PERMISSIONS,
+    Scope,
+    ScopeRequest,
+    parse,
+)
+
+type Purpose = Literal["authorize", "adminconsent"]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One pass through the pages, from the app's request to its answer.
+
+    Attributes:
+        purpose: `authorize` ends in a code, `adminconsent` in a yes or no for the whole organisation.
+        user: who has been chosen, once somebody has.
+    """
+
+    visit_id: str
+    purpose: Purpose
+    tenant_name: str
+    app: AppRegistration
+    asked: ScopeRequest
+    scope_text: str
+    redirect_uri: str
+    response_mode: str
+    state: str
+    nonce: str = ""
+    challenge: str = ""
+    challenge_method: str = ""
+    prompt: str = ""
+    login_hint: str = ""
+    wants_client_info: bool = False
+    user: User | None = None
+
+    @classmethod
+    def read(
+        cls,
+        purpose: Purpose,
+        tenant_name: str,
+        app: AppRegistration,
+        query: Mapping[str, str],
+        graph_names: Collection[str],
+    ) -> Self:
+        """Read the parameters of a request whose app is known."""
+        return cls(
+            visit_id=secrets.token_urlsafe(16),
+            purpose=purpose,
+            tenant_name=tenant_name,
+            app=app,
+            asked=parse(query.get("scope", ""), graph_names),
+            scope_text=query.get("scope", ""),
+            redirect_uri=query.get("redirect_uri", ""),
+            response_mode=query.get("response_mode", "query"),
+            state=query.get("state", ""),
+            nonce=query.get("nonce", ""),
+            challenge=query.get("code_challenge", ""),
+            challenge_method=query.get("code_challenge_method", "plain"),
+            prompt=query.get("prompt", ""),
+            login_hint=query.get("login_hint", ""),
+            wants_client_info=query.get("client_info") == "1",
+        )
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes back to the app, by redirect or by a posted form."""
+
+    redirect_uri: str
+    mode: str
+    fields: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """The redirect target in query mode."""
+        joint = "&" if "?" in self.redirect_uri else "?"
+        return f"{self.redirect_uri}{joint}{urlencode(self.fields)}"
+
+
+def expanded(asked: ScopeRequest, app: AppRegistration) -> ScopeRequest:
+    """Put what an app registration lists in the place of Graph's `.default`."""
+    listed: list[Scope] = []
+    for scope in asked.permissions:
+        is_default = (scope.resource, scope.name) == (GRAPH, DEFAULT)
+        names = app.delegated_permissions if is_default else (scope.name,)
+        listed += [Scope(scope.resource, name) for name in names]
+    return replace(asked, permissions=tuple(dict.fromkeys(listed)))
+
+
+def shown_permissions(visit: Visit, missing: list[Scope]) -> list[tuple[str, str]]:
+    """List what a consent page shows, name and sentence; `missing` is what has not been granted yet."""
+    if visit.purpose == "adminconsent":
+        listed = visit.app.application_permissions
+        asked = [listed if scope.name == DEFAULT else (scope.name,) for scope in visit.asked.permissions]
+        names = dict.fromkeys(name for group in asked for name in group)
+        return [(name, APPLICATION_PERMISSIONS.get(name, name)) for name in names]
+    shown = visit.asked.permissions if visit.prompt == "consent" else missing
+    return [(scope.name, GRAPH_PERMISSIONS.get(scope.name, scope.name)) for scope in shown]
