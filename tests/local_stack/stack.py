@@ -14,6 +14,7 @@ from typing import Self
 
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
+from tests.local_stack.frontend import frontend_app
 from tests.local_stack.host_process import REPOSITORY, HostPlan, HostProcess
 from tests.local_stack.key_vault import KeyVault
 from tests.local_stack.managed_identity import TOKEN_EXCHANGE, ManagedIdentity
@@ -29,8 +30,8 @@ class LocalStack:
     """Runs the stack while the context lasts: `with LocalStack() as stack: ...`.
 
     `authority`, `azurite`, `identity`, `key_vault` and `microsoft365` are open to tests. `settings` adds to
-    the app's settings or replaces some. `frontend_origin` is where the settings page is served; without
-    it a free port of 127.0.0.1 is chosen, and somebody may serve a page there.
+    the app's settings or replaces some. `frontend_origin` is where somebody else serves a settings page;
+    without it the stack serves its own.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class LocalStack:
         settings: Mapping[str, str] | None = None,
         with_host: bool = True,
     ) -> None:
-        self.frontend_origin = frontend_origin or f"https://127.0.0.1:{free_port()}"
+        self.frontend_origin = frontend_origin
         self.api_port = free_port()
         self.api_url = f"https://localhost:{self.api_port}"
         self.entra_url = self.graph_url = self.outlook_url = self.key_vault_url = ""
@@ -137,6 +138,9 @@ class LocalStack:
         self.outlook_url = cleanup.enter_context(serve(self.microsoft365.outlook_app(), tls)).url
         self.microsoft365.at(entra=self.entra_url, graph=self.graph_url, outlook=self.outlook_url)
         self.identity.authority = self.entra_url
+        if not self.frontend_origin:
+            page = frontend_app(self.api_url, self.graph_url)
+            self.frontend_origin = cleanup.enter_context(serve(page, tls)).url
         self._register_app()
 
     def _register_app(self) -> None:

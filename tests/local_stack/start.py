@@ -22,14 +22,15 @@ WATCH_SECONDS = 1.0
 ADDRESSES = """
 The local stack runs. Ctrl-C stops it; nothing is kept.
 
+  Settings page   {frontend}/settings
   Inbox           {graph}/
   API             {api}/api/health
-  Settings page   expected at {frontend}, which may call the API
   Queue a mail    python -m tests.local_stack mail --to cfo@contoso.com
   App's log       {log}
 
 The certificates are signed by {ca}.
-A browser asks before it opens them, unless you let it trust that file.
+A browser asks before it opens them, unless you let it trust that file: otherwise open the API and the
+inbox once and accept their certificates, before the settings page calls them.
 """
 
 

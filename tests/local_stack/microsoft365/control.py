@@ -39,7 +39,7 @@ class Control:
         app.router.add_post("/_control/apps", _refusing(self.change_app))
         app.router.add_post("/_control/rights", _refusing(self.right))
         app.router.add_post("/_control/sessions", _refusing(self.revoke_sessions))
-        app.router.add_post("/_control/api-token", _refusing(self.api_token))
+        app.router.add_post("/_control/api-token", _readable(_refusing(self.api_token)))
 
     async def mails(self, request: web.Request) -> web.Response:
         """List the accepted mails."""
@@ -220,9 +220,10 @@ class Control:
 
 
 type Action = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+type Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def _refusing(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _refusing(action: Action) -> Answer:
     """Answer 400 for a body that the action cannot use."""
 
     async def handle(request: web.Request) -> web.Response:
@@ -230,5 +231,16 @@ def _refusing(action: Action) -> Callable[[web.Request], Awaitable[web.Response]
             return web.json_response(await action(await request.json()))
         except (KeyError, TypeError, ValueError) as error:
             return web.json_response({"error": repr(error)}, status=400)
+
+    return handle
+
+
+def _readable(handler: Answer) -> Answer:
+    """Let the script of any page read the answer, as a page's sign-in does at the real Entra."""
+
+    async def handle(request: web.Request) -> web.Response:
+        answer = await handler(request)
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        return answer
 
     return handle

@@ -1,0 +1,74 @@
+// The mailer's HTTP API. Whatever goes wrong is thrown as a Problem, in the words of the API.
+
+import { config } from "./config.js";
+import { accessToken } from "./sign-in.js";
+
+const SETTINGS = "/api/tenant-settings/smtp";
+
+export class Problem extends Error {
+  constructor(document) {
+    super(document.detail);
+    this.document = document;
+  }
+}
+
+export const api = {
+  /** Read the settings; `etag` is null where CORS hides the header. */
+  async settings() {
+    const answer = await call("GET", SETTINGS);
+    return { settings: await answer.json(), etag: answer.headers.get("ETag") };
+  },
+  enable: (wanted, etag) => json("POST", `${SETTINGS}/enable`, { body: wanted, etag }),
+  save: (wanted, etag) => json("PUT", SETTINGS, { body: wanted, etag }),
+  reset: (etag) => call("POST", `${SETTINGS}/reset`, { etag }),
+  testMail: (to) => json("POST", `${SETTINGS}/test-mail`, { body: to ? { to } : undefined }),
+  flow: (flowId) => json("GET", `/api/consent/${flowId}`),
+  deliveries: (limit) => json("GET", `/api/deliveries?limit=${limit}`),
+  retry: (messageId) => json("POST", `/api/deliveries/${encodeURIComponent(messageId)}/retry`),
+};
+
+async function json(method, path, options) {
+  return (await call(method, path, options)).json();
+}
+
+async function call(method, path, { body, etag } = {}) {
+  const answer = await reach(method, path, body, etag);
+  if (answer.ok) return answer;
+  throw new Problem(await problemOf(answer));
+}
+
+async function reach(method, path, body, etag) {
+  try {
+    const headers = { Authorization: `Bearer ${await accessToken()}` };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (etag) headers["If-Match"] = etag;
+    return await fetch(config.apiUrl + path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store",
+    });
+  } catch {
+    throw new Problem(unreachable());
+  }
+}
+
+async function problemOf(answer) {
+  if (answer.headers.get("Content-Type")?.startsWith("application/problem+json")) return answer.json();
+  return {
+    title: "The mailer gave an answer that this page does not understand",
+    detail: `The answer had the status ${answer.status}.`,
+    code: "unreadable_answer",
+    whoActs: "operator",
+  };
+}
+
+function unreachable() {
+  return {
+    title: "The mailer cannot be reached",
+    detail: "The browser got no answer. With the local stack, open the address below once and accept its certificate.",
+    code: "api_unreachable",
+    whoActs: "nobody",
+    link: `${config.apiUrl}/api/health`,
+  };
+}

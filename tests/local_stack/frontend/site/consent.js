@@ -1,0 +1,83 @@
+// The consent window, and how its outcome is learned: by asking the API. Microsoft's pages cut a window off
+// from its opener (Cross-Origin-Opener-Policy), after which `closed` reads true while it is open.
+
+const EVERY_MS = 1500;
+const FEATURES = "popup,width=520,height=720";
+const CHANNEL = "inforiver-mail-consent";
+
+/** Open the window inside the click that asked for it: a later call would be blocked. */
+export function openConsentWindow() {
+  const opened = window.open("", "_blank", FEATURES);
+  if (opened) {
+    opened.document.title = "Opening Microsoft's consent screen";
+    opened.document.body.textContent = "Opening Microsoft's consent screen …";
+  }
+  return {
+    blocked: opened === null,
+    lead(startUrl) {
+      if (!opened) return;
+      opened.opener = null;
+      opened.location.replace(startUrl);
+    },
+    close: () => opened?.close(),
+  };
+}
+
+/** Watches one consent until the API says how it ended. */
+export class ConsentWatch {
+  #flowId = null;
+  #timer = 0;
+  #asking = false;
+  #channel = new BroadcastChannel(CHANNEL);
+
+  /** `onEnd` gets the flow, or null when the API no longer knows it. */
+  constructor(readFlow, onEnd) {
+    this.readFlow = readFlow;
+    this.onEnd = onEnd;
+    addEventListener("focus", () => this.#ask());
+    document.addEventListener("visibilitychange", () => this.#ask());
+    // Only a hint: it comes from tabs of this origin, and from the result page where that shares it.
+    this.#channel.addEventListener("message", () => this.#ask());
+  }
+
+  get flowId() {
+    return this.#flowId;
+  }
+
+  follow(flowId) {
+    if (this.#flowId === flowId) return;
+    this.stop();
+    this.#flowId = flowId;
+    this.#next();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#flowId = null;
+  }
+
+  #next() {
+    clearTimeout(this.#timer);
+    if (this.#flowId) this.#timer = setTimeout(() => this.#ask(), EVERY_MS);
+  }
+
+  async #ask() {
+    const flowId = this.#flowId;
+    if (!flowId || this.#asking) return;
+    this.#asking = true;
+    let flow;
+    try {
+      flow = await this.readFlow(flowId);
+    } catch (problem) {
+      flow = problem.document?.code === "consent_not_found" ? null : undefined;
+    }
+    this.#asking = false;
+    if (flowId !== this.#flowId || flow === undefined || flow?.status === "pending") {
+      this.#next();
+      return;
+    }
+    this.stop();
+    if (flow) this.#channel.postMessage({ flowId, outcome: flow.status });
+    this.onEnd(flow);
+  }
+}

@@ -1,0 +1,203 @@
+// Tenant Settings: reads the API, shows what it says, and passes on what the admin does.
+
+import "./frame.js";
+import { api, Problem } from "./api.js";
+import { ConsentWatch, openConsentWindow } from "./consent.js";
+import { showConnection, showPending } from "./connection.js";
+import { showDeliveries } from "./deliveries.js";
+import { byId } from "./element.js";
+import { showProblem } from "./problems.js";
+import { entered, isAddress, onAction, setBusy, showForm } from "./settings-form.js";
+
+const SETTINGS_EVERY_MS = 15_000;
+const MAILS_EVERY_MS = 3000;
+const MAILS_SHOWN = 10;
+
+const page = { settings: null, etag: null, link: null, readings: 0 };
+const watch = new ConsentWatch(api.flow, consentEnded);
+
+function say(text) {
+  byId("news").textContent = text;
+}
+
+function dismissable(place, problem) {
+  showProblem(place, problem, problem && (() => showProblem(place, null)));
+}
+
+/** Read everything; `anew` also fills the form with what is stored. */
+async function load({ anew = false } = {}) {
+  const reading = ++page.readings;
+  try {
+    const { settings, etag } = await api.settings();
+    // An answer that was overtaken by a later question is old news.
+    if (reading !== page.readings) return;
+    Object.assign(page, { settings, etag });
+    show(anew);
+    showProblem("access", null);
+  } catch (error) {
+    if (reading !== page.readings) return;
+    if (!(error instanceof Problem)) throw error;
+    showProblem("access", error.document);
+    if (!page.settings) showNothing();
+  }
+}
+
+function show(anew) {
+  const { settings } = page;
+  byId("settings").hidden = byId("mails").hidden = false;
+  showForm(settings, { anew });
+  showConnection(settings);
+  showProblem("standing", settings.problem);
+  const pending = settings.pendingConsent;
+  showPending(pending, page.link?.flowId === pending?.flowId ? page.link?.startUrl : null);
+  if (pending) watch.follow(pending.flowId);
+  document.body.dataset.status = settings.status;
+}
+
+function showNothing() {
+  byId("settings").hidden = byId("mails").hidden = true;
+  delete document.body.dataset.status;
+}
+
+/** Do something at the API; what it refuses is shown, and the settings are read again. */
+async function attempt(action) {
+  setBusy(true);
+  dismissable("action", null);
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    say("");
+    dismissable("action", error.document);
+    return null;
+  } finally {
+    setBusy(false);
+    await load();
+  }
+}
+
+async function consent(call, wanted) {
+  const opened = openConsentWindow();
+  dismissable("consent", null);
+  const started = await attempt(async () => {
+    const answer = await call(wanted, page.etag);
+    if (!answer.startUrl) return answer;
+    page.link = opened.blocked ? answer : null;
+    opened.lead(answer.startUrl);
+    return answer;
+  });
+  if (!started?.startUrl) {
+    opened.close();
+    if (started) say("Nothing had to be changed.");
+    return;
+  }
+  say(
+    opened.blocked
+      ? "Your browser blocked the consent window. Use the link below."
+      : "Microsoft's consent screen is open in a window of its own.",
+  );
+  if (opened.blocked) byId("consent-link").focus();
+}
+
+const OUTCOMES = {
+  completed: "Consent complete. Mail now goes out from ",
+  declined: "The consent was declined. Nothing was changed.",
+  failed: "The consent was not completed. Nothing was changed.",
+  expired: "The consent expired. Nothing was changed.",
+};
+
+async function consentEnded(flow) {
+  page.link = null;
+  const completed = flow?.status === "completed";
+  dismissable("consent", flow?.problem ?? null);
+  await load({ anew: completed });
+  const outcome = OUTCOMES[flow?.status] ?? "The consent was ended by another change.";
+  say(completed ? `${outcome}${page.settings?.fromEmailAddress}.` : outcome);
+  await loadMails();
+}
+
+async function loadMails() {
+  if (!page.settings) return;
+  try {
+    showDeliveries((await api.deliveries(MAILS_SHOWN)).deliveries, retry);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    // The settings call tells of the same trouble, once.
+  }
+}
+
+async function retry(messageId) {
+  const done = await attempt(() => api.retry(messageId));
+  if (done) say("The mail is queued again.");
+  await loadMails();
+}
+
+async function reset() {
+  watch.stop();
+  page.link = null;
+  const done = await attempt(() => api.reset(page.etag));
+  if (!done) return;
+  dismissable("consent", null);
+  await load({ anew: true });
+  say("The settings and tokens were removed.");
+  byId("from").focus();
+}
+
+async function sendTestMail(to) {
+  const sent = await attempt(() => api.testMail(to));
+  if (!sent) return;
+  say("The test mail is queued. Its row below shows what becomes of it.");
+  await loadMails();
+}
+
+function startAgain() {
+  const { status, pendingConsent, actions } = page.settings;
+  const { fromEmailAddress, largeFileAttachments } = pendingConsent;
+  const call = actions.enable ? api.enable : api.save;
+  return consent(call, { fromEmailAddress, largeFileAttachments });
+}
+
+onAction("enable", () => consent(api.enable, entered()));
+onAction("save", () => consent(api.save, entered()));
+onAction("reset", () => byId("reset-dialog").showModal());
+onAction("sendTestMail", () => byId("test-dialog").showModal());
+byId("again").addEventListener("click", startAgain);
+byId("refresh").addEventListener("click", loadMails);
+byId("form").addEventListener("submit", (event) => event.preventDefault());
+byId("test-cancel").addEventListener("click", () => byId("test-dialog").close("cancel"));
+
+byId("reset-dialog").addEventListener("close", ({ target }) => {
+  const chosen = target.returnValue;
+  target.returnValue = "";
+  if (chosen === "reset") reset();
+});
+
+byId("test-dialog").addEventListener("close", ({ target }) => {
+  const chosen = target.returnValue;
+  target.returnValue = "";
+  if (chosen === "send") sendTestMail(byId("test-to").value.trim());
+});
+
+byId("test-dialog").querySelector("form").addEventListener("submit", (event) => {
+  const to = byId("test-to");
+  const wrong = to.value.trim() !== "" && !isAddress(to.value);
+  to.setAttribute("aria-invalid", String(wrong));
+  if (wrong) event.preventDefault();
+});
+
+document.addEventListener("account-changed", async () => {
+  watch.stop();
+  for (const place of ["action", "consent", "standing", "access"]) showProblem(place, null);
+  Object.assign(page, { settings: null, etag: null, link: null });
+  say("");
+  showNothing();
+  await load({ anew: true });
+  await loadMails();
+});
+
+addEventListener("focus", () => load());
+setInterval(() => document.hidden || load(), SETTINGS_EVERY_MS);
+setInterval(() => document.hidden || loadMails(), MAILS_EVERY_MS);
+await load({ anew: true });
+await loadMails();
+document.body.dataset.ready = "yes";

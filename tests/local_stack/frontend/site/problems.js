@@ -1,0 +1,67 @@
+// The problem panels: what is wrong, who must act, and how to name it to them.
+
+import { byId, element } from "./element.js";
+import { moment, WHO_ACTS } from "./words.js";
+
+const shown = new Map();
+
+/** Show a problem in its place, or take the one that stood there away (null). */
+export function showProblem(place, problem, onDismiss) {
+  const text = JSON.stringify(problem);
+  if ((shown.get(place)?.text ?? "null") === text) return;
+  shown.get(place)?.panel.remove();
+  shown.delete(place);
+  if (!problem) return;
+  const panel = build(problem, onDismiss);
+  shown.set(place, { text, panel });
+  // The alert role makes a screen reader say what has just come; the newest stands first.
+  byId("problems").prepend(panel);
+}
+
+function build(problem, onDismiss) {
+  const panel = element(
+    "section",
+    { className: "problem", attributes: { role: "alert", "data-code": problem.code } },
+    element("h2", { text: problem.title }),
+    element("p", { text: problem.detail }),
+  );
+  if (problem.errors?.length) panel.append(fieldList(problem.errors));
+  if (problem.link) panel.append(element("p", {}, outside(problem.link)));
+  panel.append(facts(problem));
+  if (onDismiss) {
+    panel.append(
+      element("button", {
+        className: "quiet dismiss",
+        text: "Dismiss",
+        attributes: { type: "button", "aria-label": `Dismiss: ${problem.title}` },
+        onClick: onDismiss,
+      }),
+    );
+  }
+  return panel;
+}
+
+function outside(address) {
+  return element("a", { text: address, attributes: { href: address, target: "_blank", rel: "noopener" } });
+}
+
+function fieldList(errors) {
+  const lines = errors.map((each) => element("li", { text: `${each.field}: ${each.message}` }));
+  return element("ul", {}, ...lines);
+}
+
+function facts(problem) {
+  const list = element("dl", { className: "problem-facts" });
+  const rows = [
+    ["Who must act", WHO_ACTS[problem.whoActs] ?? problem.whoActs],
+    ["Code", problem.code],
+    ["Since", problem.since && moment(problem.since)],
+    ["Microsoft's correlation id", problem.correlationId],
+    ["Trace id", problem.traceId],
+  ];
+  for (const [name, value] of rows) {
+    if (!value) continue;
+    list.append(element("div", {}, element("dt", { text: name }), element("dd", { text: value })));
+  }
+  return list;
+}

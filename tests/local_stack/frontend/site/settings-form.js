@@ -1,0 +1,119 @@
+// The form: what the admin enters, and which buttons work. `actions` and `locked` come from the API as they
+// are; this page adds only whether the address is valid and whether anything was changed.
+
+import { byId } from "./element.js";
+
+const FULL_ADDRESS = /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/;
+const LARGE_OFF = "Files up to 3 MB are sent. When on, Microsoft asks for the permission Mail.ReadWrite as well.";
+const LARGE_ON = "Files up to 150 MB are sent, with the permission Mail.ReadWrite.";
+const LARGE_LOCKED = `${LARGE_ON} Switching it off takes a Reset.`;
+
+const from = byId("from");
+const large = byId("large");
+const buttons = {
+  enable: byId("enable"),
+  save: byId("save"),
+  sendTestMail: byId("test-mail"),
+  reset: byId("reset"),
+};
+
+let settings = null;
+/** What the form was last filled with; different from it means the admin is editing. */
+let filled = { fromEmailAddress: "", largeFileAttachments: false };
+let busy = false;
+
+export function isAddress(text) {
+  return FULL_ADDRESS.test(text.trim());
+}
+
+export function entered() {
+  return { fromEmailAddress: from.value.trim(), largeFileAttachments: large.checked };
+}
+
+export function onAction(name, act) {
+  buttons[name].addEventListener("click", act);
+}
+
+/** Show settings; what the admin is typing stays, unless `anew`. */
+export function showForm(news, { anew = false } = {}) {
+  settings = news;
+  if (anew || !edited(filled)) fill(news.pendingConsent ?? stored());
+  showSwitch("single", news.singleSenderIdentity.enabled, news.singleSenderIdentity.locked);
+  const { locked, enabled } = news.largeFileAttachments;
+  showSwitch("large", locked ? enabled : large.checked, locked);
+  refresh();
+}
+
+export function setBusy(now) {
+  busy = now;
+  refresh();
+}
+
+function stored() {
+  return {
+    fromEmailAddress: settings.fromEmailAddress ?? "",
+    largeFileAttachments: settings.largeFileAttachments.enabled,
+  };
+}
+
+function fill({ fromEmailAddress, largeFileAttachments }) {
+  filled = { fromEmailAddress, largeFileAttachments };
+  from.value = fromEmailAddress;
+  large.checked = largeFileAttachments;
+  showWrong(false);
+}
+
+function edited(against) {
+  const now = entered();
+  return (
+    now.fromEmailAddress !== against.fromEmailAddress ||
+    now.largeFileAttachments !== against.largeFileAttachments
+  );
+}
+
+function showSwitch(id, on, locked) {
+  byId(id).checked = on;
+  byId(id).disabled = locked;
+  byId(`${id}-lock`).hidden = !locked;
+}
+
+function refresh() {
+  if (!settings) return;
+  const { actions } = settings;
+  const valid = isAddress(from.value);
+  buttons.enable.disabled = busy || !actions.enable || !valid;
+  buttons.save.disabled = busy || !actions.save || !valid || !edited(stored());
+  buttons.sendTestMail.disabled = busy || !actions.sendTestMail;
+  buttons.reset.disabled = busy || !actions.reset;
+  buttons.enable.textContent = settings.status === "reconnect_needed" ? "Consent again" : "Enable";
+  buttons.save.classList.toggle("primary", actions.save && !actions.enable);
+  buttons.enable.classList.toggle("primary", actions.enable);
+  showHints(valid);
+}
+
+function showHints(valid) {
+  const { locked } = settings.largeFileAttachments;
+  byId("large-hint").textContent = locked ? LARGE_LOCKED : large.checked ? LARGE_ON : LARGE_OFF;
+  const note = byId("from-note");
+  const moved = settings.fromEmailAddress && from.value.trim() !== settings.fromEmailAddress;
+  note.hidden = !moved;
+  note.textContent = moved ? `Mail goes out from ${settings.fromEmailAddress} until the new address is consented to.` : "";
+  if (valid) showWrong(false);
+}
+
+function showWrong(wrong) {
+  byId("from-error").hidden = !wrong;
+  from.setAttribute("aria-invalid", String(wrong));
+}
+
+from.addEventListener("input", refresh);
+large.addEventListener("change", refresh);
+// Only when the field is left: nobody has finished an address at its first letter.
+from.addEventListener("blur", () => showWrong(from.value.trim() !== "" && !isAddress(from.value)));
+from.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  const usable = [buttons.enable, buttons.save].find((button) => !button.disabled);
+  if (usable) usable.click();
+  else showWrong(!isAddress(from.value));
+});

@@ -1,0 +1,33 @@
+// The one module that the real frontend replaces: there MSAL.js signs the admin in and returns the access
+// token. Here the fake Microsoft 365 signs a token for whoever is chosen in the page's header.
+
+import { config } from "./config.js";
+
+const CHOSEN = "signed-in-as";
+const KEPT_FOR_MS = 5 * 60 * 1000;
+let kept = null;
+
+export const accounts = config.accounts;
+
+export function account() {
+  const address = sessionStorage.getItem(CHOSEN);
+  return accounts.find((each) => each.address === address) ?? accounts[0];
+}
+
+export function signInAs(address) {
+  sessionStorage.setItem(CHOSEN, address);
+  kept = null;
+}
+
+export async function accessToken() {
+  const { address } = account();
+  if (kept?.address === address && Date.now() < kept.until) return kept.token;
+  // A text body makes this a simple request: the control API answers no preflight.
+  const answer = await fetch(`${config.controlUrl}/_control/api-token`, {
+    method: "POST",
+    body: JSON.stringify({ address }),
+  });
+  const token = (await answer.json()).access_token;
+  kept = { address, token, until: Date.now() + KEPT_FOR_MS };
+  return token;
+}

@@ -1,0 +1,59 @@
+// What the API's names are called on this page. The sentences of problems are the API's own.
+
+export const STATUSES = {
+  not_configured: ["Not configured", "neutral"],
+  enabled: ["Enabled", "good"],
+  reconnect_needed: ["Consent needed again", "bad"],
+  operator_error: ["Operator must act", "bad"],
+};
+
+export const DELIVERIES = {
+  queued: ["Queued", "neutral"],
+  sending: ["Sending", "neutral"],
+  deferred: ["Deferred", "warn"],
+  waiting_for_consent: ["Waiting for consent", "warn"],
+  waiting_for_operator: ["Waiting for the operator", "warn"],
+  verifying: ["Being verified", "neutral"],
+  accepted: ["Accepted", "good"],
+  rejected: ["Rejected", "bad"],
+  invalid: ["Invalid", "bad"],
+  unknown: ["Unknown", "bad"],
+  expired: ["Expired", "bad"],
+};
+
+export const WHO_ACTS = {
+  workspace_admin: "A workspace admin",
+  microsoft365_admin: "A Microsoft 365 admin",
+  operator: "The operator of this installation",
+  caller: "Whoever sent the request",
+  nobody: "Nobody; it is tried again by itself",
+};
+
+const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const AGE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
+
+export function moment(text) {
+  return MOMENT.format(new Date(text));
+}
+
+export function clockTime(text) {
+  const at = new Date(text);
+  return at.toDateString() === new Date().toDateString() ? CLOCK.format(at) : MOMENT.format(at);
+}
+
+export function age(text) {
+  const seconds = (Date.now() - new Date(text)) / 1000;
+  const [unit, size] = UNITS.find(([, each]) => seconds >= each) ?? ["minute", 60];
+  return seconds < 60 ? "less than a minute ago" : AGE.format(-Math.floor(seconds / size), unit);
+}
+
+export function timeLeft(text) {
+  const seconds = Math.max(0, Math.round((new Date(text) - Date.now()) / 1000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+export function count(number, one, many = `${one}s`) {
+  return `${number} ${number === 1 ? one : many}`;
+}
