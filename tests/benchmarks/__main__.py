@@ -1,0 +1,21 @@
+"""`make bench`: measure everything, print it, and write docs/benchmarks.md."""
+
+import sys
+from pathlib import Path
+
+from tests.benchmarks.cold_start import cold_start
+from tests.benchmarks.figures import page
+
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+
+def main() -> int:
+    """Return 1 where a budget is missed."""
+    figures = [cold_start()]
+    text = page(figures)
+    PAGE.write_text(text, "utf-8")
+    print(text)
+    return 0 if all(figure.met for figure in figures) else 1
+
+
+sys.exit(main())

@@ -1,0 +1,41 @@
+"""One measured ratio and its budget, and the page that shows them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A ratio within one run."""
+
+    what: str
+    compared_with: str
+    ratio: float
+    budget: float
+    how: str
+    at_most: bool = True
+
+    @property
+    def met(self) -> bool:
+        """Whether the budget holds."""
+        return self.ratio <= self.budget if self.at_most else self.ratio >= self.budget
+
+
+def page(figures: Iterable[Figure]) -> str:
+    """Write the figures as a page."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`. Each figure compares two things in one run on one machine, because",
+        "absolute times on shared machines mean nothing.",
+        "",
+        "| what | compared with | ratio | budget | met | how |",
+        "|---|---|---|---|---|---|",
+    ]
+    for figure in figures:
+        bound = f"{'≤' if figure.at_most else '≥'} {figure.budget:g}"
+        met = "yes" if figure.met else "**no**"
+        lines.append(
+            f"| {figure.what} | {figure.compared_with} | {figure.ratio:.2f} | {bound} | {met} | {figure.how} |"
+        )
+    return "\n".join(lines) + "\n"
