@@ -17,17 +17,14 @@ from tests.infra.settings import (
 
 ROOT = Path(__file__).parents[1]
 PROJECT = Project.from_disk()
-#: The table moves from the draft of the section to the README; it stands in one of them.
-DOCUMENTS = [path for path in (ROOT / "README.md", ROOT / "docs/deploy-section.md") if path.exists()]
+README = ROOT / "README.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| *(.*?) *\| (.+?) \|$", re.MULTILINE)
 
 
 def rows() -> dict[str, tuple[str, str, str]]:
     """The settings table: name → needed, default, meaning."""
-    tables = [ROW.findall(path.read_text(encoding="utf-8")) for path in DOCUMENTS]
-    found = [table for table in tables if any(row[0] == "SMTP_PROVIDER" for row in table)]
-    assert len(found) == 1, "The settings table has to stand in exactly one document"
-    return {name: (needed, default, meaning) for name, needed, default, meaning in found[0]}
+    found = ROW.findall(README.read_text(encoding="utf-8"))
+    return {name: (needed, default, meaning) for name, needed, default, meaning in found}
 
 
 def test_the_table_for_people_lists_what_the_code_reads() -> None:
