@@ -35,7 +35,6 @@ def page(figures: Iterable[Figure]) -> str:
     for figure in figures:
         bound = f"{'≤' if figure.at_most else '≥'} {figure.budget:g}"
         met = "yes" if figure.met else "**no**"
-        lines.append(
-            f"| {figure.what} | {figure.compared_with} | {figure.ratio:.2f} | {bound} | {met} | {figure.how} |"
-        )
+        cells = (figure.what, figure.compared_with, f"{figure.ratio:.2f}", bound, met, figure.how)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

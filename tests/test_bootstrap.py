@@ -1,0 +1,94 @@
+"""Everything is built from the settings alone, on first use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.bootstrap import Services, services
+from shared.errors import ConfigurationError
+from tests.test_config import GIVEN
+
+ROOT = Path(__file__).parent.parent
+CONNECTION = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
+    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"
+)
+BY_IDENTITY = {
+    "AzureWebJobsStorage__tableServiceUri": "https://mailer.table.core.windows.net",
+    "AzureWebJobsStorage__queueServiceUri": "https://mailer.queue.core.windows.net",
+    "AzureWebJobsStorage__blobServiceUri": "https://mailer.blob.core.windows.net",
+    "AzureWebJobsStorage__clientId": "an-id",
+}
+MEMBERS = [
+    "settings",
+    "flows",
+    "deliveries",
+    "outbox",
+    "files",
+    "requests",
+    "vault",
+    "authorizer",
+    "tokens",
+    "transport",
+    "caller_tokens",
+]
+
+
+@pytest.fixture(params=["connection string", "identity"])
+def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Services:
+    storage = {"AzureWebJobsStorage": CONNECTION} if request.param == "connection string" else BY_IDENTITY
+    for name, value in (GIVEN | storage).items():
+        monkeypatch.setenv(name, value)
+    return Services()
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_is_built_once_and_without_asking_anybody(member: str, built: Services) -> None:
+    first = getattr(built, member)
+
+    assert first is getattr(built, member)
+
+
+def test_who_is_served_comes_from_the_settings(built: Services) -> None:
+    assert built.home_tenant in built.allowed_tenants
+
+
+def test_a_missing_setting_is_told_at_first_use_and_mended_without_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SMTP_PROVIDER", "Office365")
+    here = Services()
+    with pytest.raises(ConfigurationError, match="ENTRA_TENANT_ID"):
+        _ = here.transport
+    for name, value in GIVEN.items():
+        monkeypatch.setenv(name, value)
+
+    assert here.transport is not None
+
+
+def test_rows_and_queue_are_there_while_other_settings_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AzureWebJobsStorage", CONNECTION)
+    here = Services()
+
+    assert here.deliveries is not None
+    assert here.outbox is not None
+    with pytest.raises(ConfigurationError):
+        _ = here.vault
+
+
+def test_a_process_has_one_set_of_services() -> None:
+    assert services() is services()
+
+
+def test_building_nothing_loads_nothing() -> None:
+    code = "import sys; from shared.bootstrap import services; services(); print('azure.core' in sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,38 @@
+import pytest
+
+from shared.contract import Contract, parse
+from shared.errors import InvalidInputError
+
+
+class Report(Contract):
+    report_name: str
+    pages: int = 1
+
+
+def broken(text: bytes) -> dict[str, str]:
+    with pytest.raises(InvalidInputError) as refused:
+        parse(Report, text, "invalid_request")
+    return {error.field: error.message for error in refused.value.fields}
+
+
+def test_names_on_the_wire_are_in_camel_case() -> None:
+    report = parse(Report, b'{"reportName": "sales", "pages": 3}', "invalid_request")
+
+    assert report == Report(report_name="sales", pages=3)
+    assert report.model_dump_json(by_alias=True) == '{"reportName":"sales","pages":3}'
+
+
+def test_an_unknown_member_is_an_error() -> None:
+    assert broken(b'{"reportName": "s", "from": "x"}') == {"from": "there is no such member"}
+
+
+def test_every_broken_field_is_named() -> None:
+    assert set(broken(b'{"pages": "many", "x": 1}')) == {"reportName", "pages", "x"}
+
+
+def test_what_is_no_json_at_all_is_said_of_the_whole_body() -> None:
+    assert list(broken(b"<report/>")) == ["(whole body)"]
+
+
+def test_the_value_of_a_broken_field_is_not_repeated() -> None:
+    assert "hunter2" not in str(broken(b'{"reportName": "s", "pages": "hunter2"}'))
