@@ -20,12 +20,12 @@ start: setup ## Start the local stack and leave it running
 test: setup ## Pass every test that this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered -rs
 
-check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure
+check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, licences
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m tests.infra
-	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py -p no:cacheprovider
+	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py tests/test_licences.py -p no:cacheprovider
 
 bench: setup ## Measure against the budgets and write docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks

@@ -14,6 +14,6 @@ def check_mail_address(text: str) -> str:
         ValueError: it is no full address, or not in a form that Exchange Online sends to.
     """
     try:
-        return validate_email(text, check_deliverability=False).normalized
+        return validate_email(text, check_deliverability=False, strict=True).normalized
     except EmailNotValidError as error:
         raise ValueError("this is not a full mail address") from error

@@ -1,0 +1,26 @@
+"""What is deployed may be used by anybody: the licence of every pinned package is a permissive one."""
+
+import re
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+
+PINNED = re.findall(
+    r"^([a-z0-9._-]+)==", (Path(__file__).parents[1] / "requirements.txt").read_text(), re.MULTILINE
+)
+PERMISSIVE = re.compile(
+    r"MIT|Apache|BSD|ISC|Python Software Foundation|PSF|Mozilla Public License 2|MPL-2\.0|Unlicense|CC0|Public Domain"
+)
+
+
+def licence_of(package: str) -> str:
+    """Return what a package says of its licence, in whichever of three places it says it."""
+    found = metadata(package)
+    classifiers = [value for value in found.get_all("Classifier", []) if value.startswith("License")]
+    return "; ".join([found["License-Expression"] or "", *classifiers, (found["License"] or "")[:100]])
+
+
+@pytest.mark.parametrize("package", PINNED)
+def test_the_licence_of_a_deployed_package_is_permissive(package: str) -> None:
+    assert PERMISSIVE.search(licence_of(package)), licence_of(package)
