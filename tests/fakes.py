@@ -130,18 +130,28 @@ class MemoryFlows:
 
 @dataclass
 class MemoryVault:
+    """Keeps secrets; what it is told to `fail` with, it raises once for each entry."""
+
     secrets: dict[str, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
+    fail: list[Exception] = field(default_factory=list)
 
     def read(self, name: str) -> str | None:
+        self._fail()
         return self.secrets.get(name)
 
     def write(self, name: str, tokens: str) -> None:
+        self._fail()
         self.secrets[name] = tokens
 
     def delete(self, name: str) -> None:
+        self._fail()
         if self.secrets.pop(name, None) is not None:
             self.deleted.append(name)
+
+    def _fail(self) -> None:
+        if self.fail:
+            raise self.fail.pop(0)
 
 
 @dataclass

@@ -11,6 +11,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shared.consent.disposal import dispose
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
 from shared.consent.identity import check_identity
 from shared.consent.scopes import missing_scopes, scopes_for
@@ -65,7 +66,7 @@ def arrive(
     done = replace(flow, status=FlowStatus.COMPLETED)
     ports.flows.save(done)
     log_event(Event.CONSENT_COMPLETED, tenant_id=flow.tenant_id, flow_id=flow.flow_id)
-    _forget(replaced, ports)
+    dispose(replaced, ports.vault)
     return done
 
 
@@ -84,7 +85,7 @@ def _complete(
             ports.settings, flow.tenant_id, lambda now: complete_consent(now, flow.flow_id, consent)
         )
     except ProblemError:
-        _forget(consent, ports)
+        dispose(consent, ports.vault)
         raise
     return before.consent
 
@@ -148,18 +149,6 @@ def _close(flow: ConsentFlow, error: ProblemError, ports: Consenting) -> Consent
         request_id=error.request_id,
     )
     return ended
-
-
-def _forget(consent: Consent | None, ports: Consenting) -> None:
-    """Delete tokens that no settings name; should the vault be away, they stay in it, unused."""
-    if consent is None or consent.secret_name is None:
-        return
-    try:
-        ports.vault.delete(consent.secret_name)
-    except ProblemError as error:
-        log_event(
-            Event.TOKENS_LEFT_BEHIND, level=logging.WARNING, problem=error.code, kept_as=consent.secret_name
-        )
 
 
 #: https://learn.microsoft.com/entra/identity-platform/reference-error-codes and RFC 6749 section 4.1.2.1.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from shared.consent.departure import start_consent
+from shared.consent.disposal import dispose
 from shared.contract import parse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import PreconditionFailedError
@@ -44,8 +45,7 @@ def reset_settings(request: Request, caller: Caller, ports: Consenting) -> Reply
     """Remove settings and tokens, and end a consent under way."""
     settings = _settings(request, caller, ports)
     ports.settings.save(reset(settings))
-    if settings.consent and settings.consent.secret_name:
-        ports.vault.delete(settings.consent.secret_name)
+    dispose(settings.consent, ports.vault)
     log_event(Event.SETTINGS_RESET, tenant_id=caller.tenant_id)
     return empty_reply(204)
 

@@ -1,0 +1,97 @@
+"""Calls of the API without the framework, and a walk through a consent step by step."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from shared.consent import journey as consent
+from shared.consent.dependencies import Consenting
+from shared.settings import journey as settings
+from shared.web.caller import Caller
+from shared.web.exchange import Reply, Request
+from tests.builders import ADMIN
+
+type AdminOperation = Callable[[Request, Caller, Consenting], Reply]
+
+
+def a_request(body: object = None, **parts: Any) -> Request:
+    """Build a request; a body that is no bytes is sent as JSON."""
+    text = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    return Request(**{"method": "POST", "path": "/api/x", "trace_id": "trace", "body": text, **parts})
+
+
+def call(
+    operation: AdminOperation, ports: Consenting, body: object = None, caller: Caller = ADMIN, **parts: Any
+) -> Reply:
+    """Call an operation as a workspace admin."""
+    return operation(a_request(body, **parts), caller, ports)
+
+
+def content(reply: Reply) -> dict[str, Any]:
+    """Read a JSON answer."""
+    found: dict[str, Any] = json.loads(reply.body)
+    return found
+
+
+def shown(ports: Consenting, caller: Caller = ADMIN) -> dict[str, Any]:
+    """Read the settings as the page shows them."""
+    return content(call(settings.read, ports, caller=caller))
+
+
+@dataclass(frozen=True)
+class Window:
+    """A consent window: which flow it is about, and what its browser holds."""
+
+    flow_id: str
+    start_url: str
+    state: str = ""
+    cookie: str = ""
+    address: str = ""
+
+    def answers(self, **reply: str) -> Request:
+        """Build the request by which Microsoft answers."""
+        fields = {"state": self.state, "code": f"code-of-{self.flow_id[-4:]}", **reply}
+        text = "&".join(f"{name}={value}" for name, value in fields.items() if value)
+        return a_request(text.encode(), headers={"cookie": f"__Host-consent={self.cookie}"})
+
+
+def enable(ports: Consenting, address: str = "ada@contoso.com", **members: Any) -> Window:
+    """Press Enable."""
+    reply = call(settings.enable, ports, {"fromEmailAddress": address, **members})
+    started = content(reply)
+    return Window(started["flowId"], started["startUrl"])
+
+
+def open_start(window: Window, ports: Consenting) -> Reply:
+    """Open the start link."""
+    ticket = parse_qs(urlsplit(window.start_url).query)["ticket"][0]
+    return consent.start(
+        a_request(method="GET", route={"flow_id": window.flow_id}, query={"ticket": ticket}), ports
+    )
+
+
+def opened(window: Window, ports: Consenting) -> Window:
+    """Open the start link and keep what a browser keeps."""
+    return with_answer(window, open_start(window, ports))
+
+
+def with_answer(window: Window, reply: Reply) -> Window:
+    """Keep what a redirect to Microsoft brought."""
+    address = reply.headers["Location"]
+    cookie = reply.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
+    state = parse_qs(urlsplit(address).query)["state"][0]
+    return Window(window.flow_id, window.start_url, state, cookie, address)
+
+
+def finish(window: Window, ports: Consenting, **reply: str) -> Reply:
+    """Have Microsoft answer in this window."""
+    return consent.finish(window.answers(**reply), ports)
+
+
+def walk(ports: Consenting, address: str = "ada@contoso.com", **members: Any) -> Window:
+    """Enable, open the link, consent."""
+    window = opened(enable(ports, address, **members), ports)
+    finish(window, ports)
+    return window

@@ -1,0 +1,351 @@
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from shared.consent import journey as consent
+from shared.consent.flow import FlowSecret
+from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
+from shared.ports import Redeemed
+from shared.settings import journey as settings
+from tests.builders import enabled_services
+from tests.calls import Window, a_request, call, content, enable, finish, opened, shown, walk
+from tests.fakes import CONTOSO, FABRIKAM, FakeEntra, FakeServices, MemoryFlows
+
+
+@pytest.fixture
+def ports() -> FakeServices:
+    return FakeServices()
+
+
+def how_it_ended(ports: FakeServices, window: Window) -> tuple[str, str | None]:
+    """Return the flow's status and its problem, as the settings page is told."""
+    reply = call(consent.read_flow, ports, route={"flow_id": window.flow_id})
+    found = content(reply)
+    return found["status"], found["problem"]["code"] if found["problem"] else None
+
+
+def refusal(ports: FakeServices, window: Window, **reply: str) -> str:
+    """Return the problem of an answer that was not taken."""
+    found = finish(window, ports, **reply)
+    assert found.status == 303
+    return parse_qs(urlsplit(found.headers["Location"]).query)["problem"][0]
+
+
+def test_a_consent_ends_in_kept_tokens_and_settings_that_name_them(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+
+    reply = finish(window, ports, code="the-code")
+
+    kept = ports.settings.load(CONTOSO).consent
+    assert kept is not None
+    assert kept.secret_name == f"smtp-{CONTOSO}-1"
+    assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens-of-the-code"}
+    assert how_it_ended(ports, window) == ("completed", None)
+    assert reply.status == 303
+    assert reply.headers["Location"].endswith(f"/api/consent/result?flow={window.flow_id}")
+
+
+def test_the_browser_is_sent_on_without_code_or_state_in_the_address(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+
+    location = finish(window, ports, code="the-code").headers["Location"]
+
+    assert "the-code" not in location
+    assert window.state not in location
+
+
+def test_a_reloaded_answer_shows_how_it_ended_and_redeems_nothing(ports: FakeServices) -> None:
+    window = walk(ports)
+    ports.authorizer.fail.append(AssertionError("the code was redeemed twice"))
+
+    reply = finish(window, ports)
+
+    assert reply.headers["Location"].endswith(f"flow={window.flow_id}")
+    assert how_it_ended(ports, window) == ("completed", None)
+
+
+@pytest.mark.parametrize("state", ["", "nonsense", "00000000-0000-4000-8000-000000000099.secret"])
+def test_an_answer_to_no_consent_of_ours_is_refused(ports: FakeServices, state: str) -> None:
+    window = replace(opened(enable(ports), ports), state=state)
+
+    assert refusal(ports, window) == "consent_not_found"
+
+
+def test_a_guessed_state_is_refused_and_changes_nothing(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+
+    assert refusal(ports, replace(window, state=f"{window.flow_id}.guess")) == "consent_reply_invalid"
+    assert ports.vault.secrets == {}
+    finish(window, ports)
+    assert how_it_ended(ports, window) == ("completed", None)
+
+
+def test_an_answer_before_the_link_was_opened_is_refused(ports: FakeServices) -> None:
+    link = enable(ports)
+
+    assert refusal(ports, replace(link, state=f"{link.flow_id}.x", cookie="x")) == "consent_reply_invalid"
+
+
+def test_the_state_of_another_flow_does_not_finish_this_one(ports: FakeServices) -> None:
+    old = opened(enable(ports), ports)
+    new = opened(enable(ports), ports)
+    crossed = replace(new, state=f"{new.flow_id}.{old.state.partition('.')[2]}")
+
+    assert refusal(ports, crossed) == "consent_reply_invalid"
+
+
+@pytest.mark.parametrize("cookie", ["", "another-browsers-cookie"])
+def test_a_consent_is_finished_only_in_the_browser_that_started_it(ports: FakeServices, cookie: str) -> None:
+    window = opened(enable(ports), ports)
+
+    assert refusal(ports, replace(window, cookie=cookie)) == "consent_wrong_browser"
+    assert ports.vault.secrets == {}
+    assert how_it_ended(ports, window) == ("pending", None)
+
+
+def test_of_two_answers_at_once_one_is_taken(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+
+    class Raced(MemoryFlows):
+        def take_secret(self, secret: FlowSecret) -> bool:
+            return False
+
+    ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
+
+    assert refusal(ports, window) == "consent_link_used"
+    assert ports.vault.secrets == {}
+
+
+def test_the_secrets_of_a_flow_are_gone_before_its_code_is_redeemed(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    left: list[int] = []
+
+    class Watched(FakeEntra):
+        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+            left.append(len(ports.flows.secrets))
+            return super().redeem(tenant_id, proof, reply)
+
+    ports.authorizer = Watched(ports.world, asked=ports.authorizer.asked)
+    finish(window, ports)
+
+    assert left == [0]
+
+
+def test_an_expired_consent_is_not_completed(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.world.pass_time(timedelta(minutes=10))
+
+    finish(window, ports)
+
+    assert how_it_ended(ports, window) == ("expired", "consent_expired")
+    assert shown(ports)["status"] == "not_configured"
+    assert ports.vault.secrets == {}
+
+
+def test_a_closed_window_expires_by_itself_and_says_so(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.world.pass_time(timedelta(minutes=10))
+
+    assert how_it_ended(ports, window) == ("expired", "consent_expired")
+
+
+@pytest.mark.parametrize("description", ["", "AADSTS65004: User declined to consent."])
+def test_a_declined_consent_leaves_the_old_sender(description: str) -> None:
+    ports = enabled_services()
+    window = opened(_save(ports), ports)
+
+    finish(
+        window,
+        ports,
+        code="",
+        error="access_denied",
+        error_subcode="cancel",
+        error_description=description.replace(" ", "+"),
+    )
+
+    assert how_it_ended(ports, window) == ("declined", "consent_declined")
+    assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
+    assert shown(ports)["pendingConsent"] is None
+    assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens"}
+
+
+def _save(ports: FakeServices) -> Window:
+    """Begin a consent while another one sends."""
+    enabled = ports.settings.load(CONTOSO)
+    ports.settings.rows[CONTOSO] = replace(enabled, status=type(enabled.status)("reconnect_needed"))
+    link = enable(ports, "new@contoso.com")
+    begun = ports.settings.load(CONTOSO)
+    ports.settings.rows[CONTOSO] = replace(begun, status=enabled.status)
+    return link
+
+
+@pytest.mark.parametrize(
+    ("error", "shown_error"),
+    [
+        ("server_error", "server_error"),
+        ("<script>alert(1)</script>", "an error that is not documented"),
+    ],
+)
+def test_an_error_of_microsoft_is_shown_only_if_it_is_a_documented_one(
+    ports: FakeServices, error: str, shown_error: str
+) -> None:
+    window = opened(enable(ports), ports)
+
+    finish(window, ports, code="", error=error.replace("<", "%3C"))
+
+    assert how_it_ended(ports, window) == ("failed", "consent_failed")
+    flow = ports.flows.flow(window.flow_id)
+    assert flow is not None
+    assert flow.problem is not None
+    assert flow.problem.facts["error"] == shown_error
+
+
+def test_an_error_beside_a_code_is_an_error(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+
+    finish(window, ports, code="the-code", error="access_denied")
+
+    assert how_it_ended(ports, window) == ("declined", "consent_declined")
+
+
+def test_an_account_of_another_organisation_is_refused(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.authorizer.claims = {"tid": FABRIKAM}
+
+    finish(window, ports)
+
+    assert how_it_ended(ports, window) == ("failed", "consent_wrong_tenant")
+    assert ports.vault.secrets == {}
+
+
+def test_less_than_was_asked_for_is_no_consent(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.authorizer.granted = frozenset({"User.Read"})
+
+    finish(window, ports)
+
+    assert how_it_ended(ports, window) == ("failed", "permission_not_granted")
+    flow = ports.flows.flow(window.flow_id)
+    assert flow is not None
+    assert flow.problem is not None
+    assert flow.problem.facts == {"missing": "Mail.Send"}
+
+
+def test_the_permissions_are_what_microsoft_granted_not_what_was_asked_for(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.authorizer.granted = frozenset({"Mail.Send", "User.Read"})
+
+    finish(window, ports)
+
+    assert shown(ports)["permissions"] == ["Mail.Send", "User.Read"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (ConsentRequiredError("consent_failed", error="AADSTS70000"), "consent_failed"),
+        (ConfigurationError("client_credential_refused", error="AADSTS7000215"), "client_credential_refused"),
+        (InvalidInputError("consent_reply_invalid"), "consent_reply_invalid"),
+    ],
+)
+def test_a_code_that_is_refused_ends_the_consent_with_its_reason(
+    ports: FakeServices, failure: Exception, code: str
+) -> None:
+    window = opened(enable(ports), ports)
+    ports.authorizer.fail.append(failure)
+
+    finish(window, ports)
+
+    assert how_it_ended(ports, window) == ("failed", code)
+    assert shown(ports)["status"] == "not_configured"
+    assert shown(ports)["pendingConsent"] is None
+
+
+def test_while_the_vault_is_away_no_settings_name_tokens_that_are_not_there(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.vault.fail.append(TransientError("key_vault_unavailable"))
+
+    finish(window, ports)
+
+    assert how_it_ended(ports, window)[0] == "failed"
+    assert ports.settings.load(CONTOSO).consent is None
+
+
+def test_an_answer_after_a_reset_changes_nothing(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    call(settings.reset_settings, ports)
+
+    finish(window, ports)
+
+    assert how_it_ended(ports, window) == ("failed", "consent_superseded")
+    assert shown(ports)["status"] == "not_configured"
+    assert ports.vault.secrets == {}
+
+
+def test_an_answer_after_a_newer_consent_was_begun_changes_nothing(ports: FakeServices) -> None:
+    old = opened(enable(ports, "old@contoso.com"), ports)
+    new = opened(enable(ports, "ada@contoso.com"), ports)
+
+    finish(old, ports)
+    assert how_it_ended(ports, old) == ("failed", "consent_superseded")
+
+    finish(new, ports)
+    assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
+
+
+def test_a_reset_while_the_code_is_redeemed_leaves_no_tokens(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+
+    class Slow(FakeEntra):
+        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+            call(settings.reset_settings, ports)
+            return super().redeem(tenant_id, proof, reply)
+
+    ports.authorizer = Slow(ports.world, asked=ports.authorizer.asked)
+    finish(window, ports)
+
+    assert how_it_ended(ports, window) == ("failed", "consent_superseded")
+    assert ports.vault.secrets == {}
+
+
+def test_the_tokens_that_a_new_consent_replaces_are_deleted() -> None:
+    ports = enabled_services()
+    window = opened(_save(ports), ports)
+
+    finish(window, ports)
+
+    assert list(ports.vault.secrets) == [f"smtp-{CONTOSO}-2"]
+    assert ports.vault.deleted == [f"smtp-{CONTOSO}-1"]
+
+
+def test_replaced_tokens_that_can_not_be_deleted_do_not_spoil_the_consent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ports = enabled_services()
+    window = opened(_save(ports), ports)
+
+    class Stubborn(type(ports.vault)):  # type: ignore[misc]
+        def delete(self, name: str) -> None:
+            raise TransientError("key_vault_unavailable")
+
+    ports.vault = Stubborn(ports.vault.secrets)
+    with caplog.at_level(logging.INFO):
+        finish(window, ports)
+
+    assert how_it_ended(ports, window) == ("completed", None)
+    assert "tokens_left_behind" in caplog.text
+
+
+def test_a_form_is_read_as_a_browser_posts_it(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    body = f"code=a%2Bb+c&state={window.state}&state=second&session_state=x".encode()
+    posted = a_request(body, headers={"cookie": f"other=1; __Host-consent={window.cookie}; x=y"})
+
+    consent.finish(posted, ports)
+
+    assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens-of-a+b c"}

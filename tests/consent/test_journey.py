@@ -1,0 +1,106 @@
+import logging
+from datetime import timedelta
+
+import pytest
+
+from shared.consent import journey as consent
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import NotFoundError, TransientError
+from shared.ports import DeliveryPage, DeliveryQuery
+from shared.web.caller import Caller
+from tests.calls import call, content, enable, finish, opened
+from tests.fakes import FABRIKAM, FakeServices, MemoryDeliveries
+
+
+@pytest.fixture
+def ports() -> FakeServices:
+    return FakeServices()
+
+
+def test_a_consent_under_way_is_pending(ports: FakeServices) -> None:
+    window = enable(ports)
+
+    reply = call(consent.read_flow, ports, route={"flow_id": window.flow_id})
+
+    assert content(reply) == {
+        "flowId": window.flow_id,
+        "status": "pending",
+        "expiresAt": "2026-11-23T12:10:00Z",
+        "problem": None,
+    }
+
+
+@pytest.mark.parametrize("flow_id", ["00000000-0000-4000-8000-000000000077", "nonsense"])
+def test_an_unknown_consent_is_not_found(ports: FakeServices, flow_id: str) -> None:
+    with pytest.raises(NotFoundError):
+        call(consent.read_flow, ports, route={"flow_id": flow_id})
+
+
+def test_another_tenants_consent_is_not_found(ports: FakeServices) -> None:
+    window = enable(ports)
+    stranger = Caller(FABRIKAM, "mallory-object-id", "mallory@fabrikam.com")
+
+    with pytest.raises(NotFoundError):
+        call(consent.read_flow, ports, caller=stranger, route={"flow_id": window.flow_id})
+
+
+def test_a_failed_consent_says_what_to_do(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    finish(window, ports, code="", error="access_denied")
+
+    shown = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
+
+    assert shown["status"] == "declined"
+    assert shown["problem"]["whoActs"] == "workspace_admin"
+
+
+def test_an_expired_consent_says_what_to_do(ports: FakeServices) -> None:
+    window = enable(ports)
+    ports.world.pass_time(timedelta(minutes=10))
+
+    shown = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
+
+    assert shown["problem"]["code"] == "consent_expired"
+
+
+class WaitingLog(MemoryDeliveries):
+    """Notes what is looked for."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        super().__init__()
+        self.looked_for: list[DeliveryStatus | None] = []
+        self.failure = failure
+
+    def list(self, query: DeliveryQuery) -> DeliveryPage:
+        self.looked_for.append(query.status)
+        if self.failure:
+            raise self.failure
+        return super().list(query)
+
+
+def test_a_consent_lets_the_mail_go_that_waited_for_it(ports: FakeServices) -> None:
+    log = ports.deliveries = WaitingLog()
+
+    finish(opened(enable(ports), ports), ports)
+
+    assert DeliveryStatus.WAITING_FOR_CONSENT in log.looked_for
+
+
+def test_a_declined_consent_lets_nothing_go(ports: FakeServices) -> None:
+    log = ports.deliveries = WaitingLog()
+
+    finish(opened(enable(ports), ports), ports, code="", error="access_denied")
+
+    assert log.looked_for == []
+
+
+def test_mail_that_can_not_be_let_go_now_does_not_spoil_the_consent(
+    ports: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    ports.deliveries = WaitingLog(TransientError("storage_unavailable", service="tables"))
+
+    with caplog.at_level(logging.INFO):
+        reply = finish(opened(enable(ports), ports), ports)
+
+    assert "flow=" in reply.headers["Location"]
+    assert "storage_unavailable" in caplog.text

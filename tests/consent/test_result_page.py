@@ -1,0 +1,92 @@
+import json
+import re
+from datetime import timedelta
+
+import pytest
+
+from shared.consent import journey as consent
+from shared.consent.flow import FlowStatus
+from shared.consent.result_page import result_page
+from shared.problems import Actor, Problem, explain
+from tests.calls import a_request, enable, finish, opened, walk
+from tests.fakes import FakeServices
+
+
+def page(ports: FakeServices, **query: str) -> str:
+    reply = consent.result(a_request(method="GET", query=query), ports)
+    assert reply.status == 200
+    return reply.body.decode()
+
+
+def test_the_page_says_that_the_consent_is_complete() -> None:
+    ports = FakeServices()
+    window = walk(ports)
+
+    text = page(ports, flow=window.flow_id)
+
+    assert "<h1>Consent complete</h1>" in text
+    assert f'{{"flowId": "{window.flow_id}", "outcome": "completed"}}' in text
+
+
+def test_the_page_says_that_the_consent_was_declined() -> None:
+    ports = FakeServices()
+    window = opened(enable(ports), ports)
+    finish(window, ports, code="", error="access_denied")
+
+    text = page(ports, flow=window.flow_id)
+
+    assert "<h1>Consent declined</h1>" in text
+    assert explain("consent_declined").sentence.split(".")[0] in text
+
+
+def test_the_page_says_that_the_consent_expired() -> None:
+    ports = FakeServices()
+    window = opened(enable(ports), ports)
+    ports.world.pass_time(timedelta(hours=1))
+
+    assert "<h1>Consent expired</h1>" in page(ports, flow=window.flow_id)
+
+
+def test_a_problem_without_a_flow_is_explained_if_it_is_one_of_ours() -> None:
+    assert explain("consent_wrong_browser").sentence in page(FakeServices(), problem="consent_wrong_browser")
+
+
+@pytest.mark.parametrize("text", ["", "<script>alert(1)</script>", "setting_missing"])
+def test_nothing_that_came_in_the_address_is_repeated(text: str) -> None:
+    shown = page(FakeServices(), problem=text, flow=text)
+
+    assert "alert" not in shown
+    assert explain("consent_not_found").sentence in shown
+
+
+def test_the_browser_runs_this_pages_script_alone_and_loads_nothing() -> None:
+    reply = result_page(FlowStatus.COMPLETED, None, "flow", "the-nonce")
+
+    policy = reply.headers["Content-Security-Policy"]
+    assert policy == (
+        "default-src 'none'; script-src 'nonce-the-nonce'; style-src 'nonce-the-nonce'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
+    assert set(re.findall(r"<(?:script|style)[^>]* nonce=\"([^\"]*)\"", reply.body.decode())) == {"the-nonce"}
+    assert reply.headers["X-Frame-Options"] == "DENY"
+    assert reply.headers["Referrer-Policy"] == "no-referrer"
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert "http" not in reply.body.decode().replace("http-equiv", "")
+
+
+def test_each_page_gets_a_nonce_of_its_own() -> None:
+    ports = FakeServices()
+    nonces = {re.search(r'nonce="([^"]*)"', page(ports)).group(1) for _ in range(2)}  # type: ignore[union-attr]
+
+    assert len(nonces) == 2
+
+
+def test_what_a_problem_says_is_text_and_never_markup() -> None:
+    problem = Problem("a_code", "Title", "</script><b>bold</b>", Actor.NOBODY)
+
+    text = result_page(FlowStatus.FAILED, problem, "</script>", "n").body.decode()
+
+    assert "&lt;b&gt;bold" in text
+    news = re.search(r'id="news"[^>]*>(.*?)</script>', text)
+    assert news is not None
+    assert json.loads(news.group(1)) == {"flowId": "</script>", "outcome": "failed"}

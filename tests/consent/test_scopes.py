@@ -1,0 +1,34 @@
+import pytest
+
+from shared.consent.scopes import granted_scopes, missing_scopes, scopes_for
+from shared.settings.tenant import Wanted
+
+
+def test_only_mail_send_is_asked_for() -> None:
+    assert scopes_for(Wanted("ada@contoso.com")) == ("Mail.Send",)
+
+
+def test_large_files_need_to_write_to_the_mailbox() -> None:
+    wanted = Wanted("ada@contoso.com", large_file_attachments=True)
+
+    assert scopes_for(wanted) == ("Mail.Send", "Mail.ReadWrite")
+
+
+@pytest.mark.parametrize(
+    ("scope", "granted"),
+    [
+        ("", set()),
+        ("Mail.Send", {"Mail.Send"}),
+        ("openid profile email offline_access Mail.Send", {"Mail.Send"}),
+        (
+            "https://graph.microsoft.com/Mail.Send https://graph.microsoft.us/User.Read",
+            {"Mail.Send", "User.Read"},
+        ),
+    ],
+)
+def test_granted_permissions_are_read_by_their_short_names(scope: str, granted: set[str]) -> None:
+    assert granted_scopes(scope) == granted
+
+
+def test_what_was_not_granted_is_missing_whatever_its_case() -> None:
+    assert missing_scopes(["Mail.Send", "Mail.ReadWrite"], ["mail.send"]) == ("Mail.ReadWrite",)

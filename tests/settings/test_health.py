@@ -1,0 +1,47 @@
+import json
+import logging
+
+import pytest
+
+from shared.errors import ConfigurationError, ConsentRequiredError
+from shared.settings.health import note_failure
+from shared.settings.tenant import StandingProblem, Status
+from tests.builders import enabled_services
+from tests.fakes import CONTOSO, NOON
+
+
+def test_a_refused_token_is_kept_as_a_lost_consent(caplog: pytest.LogCaptureFixture) -> None:
+    ports = enabled_services()
+    refused = ConsentRequiredError(
+        "consent_lost", request_id="trace-1", account="ada@contoso.com", error="AADSTS50173"
+    )
+
+    with caplog.at_level(logging.INFO):
+        note_failure(ports.settings, CONTOSO, 1, refused, ports.world)
+
+    kept = ports.settings.load(CONTOSO)
+    facts = {"account": "ada@contoso.com", "error": "AADSTS50173"}
+    assert kept.status is Status.RECONNECT_NEEDED
+    assert kept.problem == StandingProblem("consent_lost", NOON, facts, "trace-1")
+    event, _, fields = caplog.messages[-1].partition(" ")
+    assert event == "consent_lost"
+    assert json.loads(fields) == {"problem": "consent_lost", "request_id": "trace-1", "tenant_id": CONTOSO}
+
+
+def test_a_refused_client_secret_is_the_operators_and_asks_nobody_to_consent() -> None:
+    ports = enabled_services()
+    refused = ConfigurationError("client_credential_refused", error="AADSTS7000222")
+
+    note_failure(ports.settings, CONTOSO, 1, refused, ports.world)
+
+    assert ports.settings.load(CONTOSO).status is Status.OPERATOR_ERROR
+
+
+def test_news_about_an_older_consent_changes_nothing() -> None:
+    ports = enabled_services()
+    before = ports.settings.load(CONTOSO)
+    refused = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")
+
+    note_failure(ports.settings, CONTOSO, 0, refused, ports.world)
+
+    assert ports.settings.load(CONTOSO) == before

@@ -1,0 +1,162 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import ConflictError
+from shared.settings.state import (
+    begin_consent,
+    check_enable,
+    complete_consent,
+    end_consent,
+    lose_consent,
+    note_operator_error,
+    note_refresh,
+    pending_consent,
+    reset,
+)
+from shared.settings.tenant import PendingConsent, StandingProblem, Status, TenantSettings, Wanted
+from tests.builders import a_consent, some_settings
+from tests.fakes import CONTOSO, NOON
+
+LATER = NOON + timedelta(minutes=10)
+PROBLEM = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS50173"})
+OPERATOR_PROBLEM = StandingProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
+EVERY = {
+    Status.NOT_CONFIGURED: TenantSettings(CONTOSO),
+    Status.ENABLED: some_settings(),
+    Status.RECONNECT_NEEDED: some_settings(status=Status.RECONNECT_NEEDED, problem=PROBLEM),
+    Status.OPERATOR_ERROR: some_settings(status=Status.OPERATOR_ERROR, problem=OPERATOR_PROBLEM),
+}
+
+
+@pytest.fixture(params=list(EVERY), ids=str)
+def settings(request: pytest.FixtureRequest) -> TenantSettings:
+    return EVERY[request.param]
+
+
+def test_enable_is_refused_only_where_sending_works(settings: TenantSettings) -> None:
+    if settings.status is Status.ENABLED:
+        with pytest.raises(ConflictError) as refused:
+            check_enable(settings)
+        assert refused.value.code == "already_enabled"
+        assert "ada@contoso.com" in refused.value.problem.sentence
+    else:
+        check_enable(settings)
+
+
+def test_a_consent_under_way_changes_nothing_that_works(settings: TenantSettings) -> None:
+    begun = begin_consent(settings, Wanted("new@contoso.com"), "flow", LATER)
+
+    assert (begun.status, begun.sender, begun.consent, begun.problem) == (
+        settings.status,
+        settings.sender,
+        settings.consent,
+        settings.problem,
+    )
+
+
+def test_each_consent_gets_a_generation_that_was_never_used(settings: TenantSettings) -> None:
+    first = begin_consent(settings, Wanted("a@contoso.com"), "one", LATER)
+    second = begin_consent(reset(first), Wanted("a@contoso.com"), "two", LATER)
+
+    assert first.pending is not None
+    assert second.pending is not None
+    assert settings.generations < first.pending.generation < second.pending.generation
+
+
+def test_a_completed_consent_enables_from_every_state(settings: TenantSettings) -> None:
+    begun = begin_consent(settings, Wanted("new@contoso.com"), "flow", LATER)
+
+    done = complete_consent(begun, "flow", a_consent(generation=begun.generations))
+
+    assert done.status is Status.ENABLED
+    assert done.sender == Wanted("new@contoso.com")
+    assert done.pending is None
+    assert done.problem is None
+
+
+def test_a_superseded_consent_can_not_be_completed(settings: TenantSettings) -> None:
+    newer = begin_consent(
+        begin_consent(settings, Wanted("a@contoso.com"), "old", LATER),
+        Wanted("b@contoso.com"),
+        "new",
+        LATER,
+    )
+
+    with pytest.raises(ConflictError) as refused:
+        complete_consent(newer, "old", a_consent())
+    assert refused.value.code == "consent_superseded"
+
+
+def test_reset_ends_a_consent_under_way(settings: TenantSettings) -> None:
+    begun = begin_consent(settings, Wanted("a@contoso.com"), "flow", LATER)
+
+    with pytest.raises(ConflictError):
+        pending_consent(reset(begun), "flow")
+
+
+def test_reset_leads_to_not_configured_from_everywhere(settings: TenantSettings) -> None:
+    emptied = reset(settings)
+
+    assert emptied == TenantSettings(CONTOSO, generations=settings.generations, etag=settings.etag)
+
+
+def test_a_consent_that_ended_without_success_leaves_what_worked(settings: TenantSettings) -> None:
+    begun = begin_consent(settings, Wanted("a@contoso.com"), "flow", LATER)
+
+    assert end_consent(begun, "flow") == replace(settings, generations=begun.generations)
+
+
+def test_the_end_of_an_older_consent_leaves_the_newer_one_pending() -> None:
+    begun = begin_consent(some_settings(), Wanted("a@contoso.com"), "new", LATER)
+
+    assert end_consent(begun, "old") == begun
+    assert end_consent(some_settings(), "old") == some_settings()
+
+
+def test_a_lost_consent_asks_to_reconnect_wherever_there_is_one(settings: TenantSettings) -> None:
+    lost = lose_consent(settings, 1, PROBLEM)
+
+    if settings.consent is None:
+        assert lost == settings
+    else:
+        assert (lost.status, lost.problem) == (Status.RECONNECT_NEEDED, PROBLEM)
+        assert lost.sender == settings.sender
+
+
+def test_an_operator_error_never_hides_a_lost_consent(settings: TenantSettings) -> None:
+    noted = note_operator_error(settings, 1, OPERATOR_PROBLEM)
+
+    if settings.status in {Status.NOT_CONFIGURED, Status.RECONNECT_NEEDED}:
+        assert noted == settings
+    else:
+        assert (noted.status, noted.problem) == (Status.OPERATOR_ERROR, OPERATOR_PROBLEM)
+
+
+def test_a_good_refresh_ends_every_problem(settings: TenantSettings) -> None:
+    refreshed = note_refresh(settings, 1, LATER, stored=False)
+
+    if settings.consent is None:
+        assert refreshed == settings
+    else:
+        assert (refreshed.status, refreshed.problem) == (Status.ENABLED, None)
+        assert refreshed.consent == a_consent(refreshed_at=LATER)
+
+
+def test_a_rewritten_token_is_noted_with_its_time() -> None:
+    assert note_refresh(some_settings(), 1, LATER, stored=True).consent == a_consent(
+        refreshed_at=LATER, stored_at=LATER
+    )
+
+
+def test_news_about_an_older_consent_changes_nothing(settings: TenantSettings) -> None:
+    assert lose_consent(settings, 7, PROBLEM) == settings
+    assert note_operator_error(settings, 7, OPERATOR_PROBLEM) == settings
+    assert note_refresh(settings, 7, LATER, stored=True) == settings
+
+
+def test_the_pending_consent_is_found_by_its_flow() -> None:
+    begun = begin_consent(some_settings(), Wanted("a@contoso.com"), "flow", LATER)
+
+    assert pending_consent(begun, "flow") == PendingConsent("flow", 2, Wanted("a@contoso.com"), LATER)

@@ -1,0 +1,163 @@
+import json
+import logging
+import re
+from typing import Any
+
+import azure.functions as func
+import pytest
+
+from shared import bootstrap
+from shared.bootstrap import Services
+from shared.settings.tenant import TenantSettings
+from shared.version import VERSION
+from tests.fakes import CONTOSO, FakeServices, MemorySettings
+from tests.web.conftest import Api
+
+ADMIN_FUNCTIONS: list[tuple[str, dict[str, str]]] = [
+    ("get_tenant_settings", {}),
+    ("enable_sending", {}),
+    ("reset_tenant_settings", {}),
+    ("get_consent", {"flow_id": "00000000-0000-4000-8000-000000000001"}),
+]
+
+
+def read(answer: func.HttpResponse) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(answer.get_body())
+    return found
+
+
+def test_health_says_alive_and_the_version_and_nothing_else(api: Api) -> None:
+    answer = api.call("get_health", caller=None)
+
+    assert answer.status_code == 200
+    assert read(answer) == {"status": "alive", "version": VERSION}
+
+
+@pytest.mark.parametrize(("name", "route"), ADMIN_FUNCTIONS, ids=str)
+@pytest.mark.parametrize(
+    ("token", "status", "code"),
+    [
+        (None, 401, "token_missing"),
+        ("unknown", 401, "token_invalid"),
+        ("uma", 403, "workspace_admin_required"),
+    ],
+)
+def test_nobody_but_a_workspace_admin_sees_or_changes_anything(
+    api: Api, name: str, route: dict[str, str], token: str | None, status: int, code: str
+) -> None:
+    answer = api.call(name, caller=token, route=route)
+
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert read(answer)["code"] == code
+    assert api.ports.settings.rows == {}
+
+
+def test_the_whole_consent_through_the_frameworks_requests(api: Api) -> None:
+    started = read(api.call("enable_sending", method="POST", body={"fromEmailAddress": "ada@contoso.com"}))
+    flow_id = started["flowId"]
+    ticket = started["startUrl"].rpartition("=")[2]
+    request = func.HttpRequest(
+        "GET", started["startUrl"], params={"ticket": ticket}, route_params={"flow_id": flow_id}, body=b""
+    )
+    to_microsoft = api.functions["start_consent"](request)
+    cookie = to_microsoft.headers["Set-Cookie"].partition(";")[0]
+    state = re.search(r"state=([^&]+)", to_microsoft.headers["Location"])
+    assert state is not None
+    body = f"code=the-code&state={state.group(1)}".encode()
+
+    back = api.call("finish_consent", method="POST", body=body, caller=None, headers={"Cookie": cookie})
+
+    assert back.status_code == 303
+    assert read(api.call("get_consent", route={"flow_id": flow_id}))["status"] == "completed"
+    assert read(api.call("get_tenant_settings"))["status"] == "enabled"
+    page = func.HttpRequest("GET", back.headers["Location"], params={"flow": flow_id}, body=b"", headers={})
+    assert b"Consent complete" in api.functions["show_consent_result"](page).get_body()
+    assert api.call("reset_tenant_settings", method="POST").status_code == 204
+
+
+def test_settings_come_with_an_etag(api: Api) -> None:
+    assert re.fullmatch(r'"[0-9a-f]{32}"', api.call("get_tenant_settings").headers["ETag"])
+
+
+def test_a_broken_request_becomes_a_problem_with_its_fields(api: Api) -> None:
+    answer = api.call("enable_sending", method="POST", body={"fromEmailAddress": "nobody"})
+
+    assert answer.status_code == 400
+    assert read(answer)["errors"][0]["field"] == "fromEmailAddress"
+
+
+def test_the_trace_of_the_caller_names_the_request(api: Api) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+
+    assert read(api.call("get_tenant_settings", caller=None, headers=headers))["traceId"] == trace
+
+
+@pytest.mark.parametrize("header", ["", "nonsense", "00-1-2"])
+def test_without_a_trace_the_request_gets_one(api: Api, header: str) -> None:
+    headers = {"traceparent": header}
+
+    found = read(api.call("get_tenant_settings", caller=None, headers=headers))["traceId"]
+    assert re.fullmatch(r"[0-9a-f]{32}", found)
+
+
+def test_a_bug_is_a_problem_with_a_trace_and_nothing_of_the_bug(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(MemorySettings):
+        def load(self, tenant_id: str) -> TenantSettings:
+            raise ZeroDivisionError("division by zero")
+
+    api.ports.settings = Broken()
+
+    with caplog.at_level(logging.INFO):
+        answer = api.call("get_tenant_settings")
+
+    assert answer.status_code == 500
+    assert read(answer)["code"] == "internal_error"
+    assert b"division" not in answer.get_body()
+    assert read(answer)["traceId"] in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("environment", "code"),
+    [
+        ({}, "smtp_provider_not_office365"),
+        ({"SMTP_PROVIDER": "SendGrid"}, "smtp_provider_not_office365"),
+        ({"SMTP_PROVIDER": "Office365"}, "setting_missing"),
+    ],
+)
+@pytest.mark.parametrize(("name", "route"), ADMIN_FUNCTIONS, ids=str)
+def test_a_missing_setting_closes_the_api_and_says_so(
+    name: str,
+    route: dict[str, str],
+    environment: dict[str, str],
+    code: str,
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services = Services()
+    for setting in ("SMTP_PROVIDER", "ENTRA_TENANT_ID", "API_AUDIENCE"):
+        monkeypatch.delenv(setting, raising=False)
+    for setting, value in environment.items():
+        monkeypatch.setenv(setting, value)
+    monkeypatch.setattr(bootstrap, "services", lambda: services)
+
+    answer = api.call(name, route=route)
+
+    assert answer.status_code == 500
+    assert read(answer)["code"] == code
+    assert read(answer)["whoActs"] == "operator"
+
+
+def test_a_process_builds_its_services_once() -> None:
+    assert bootstrap.services() is bootstrap.services()
+
+
+def test_the_tenant_of_the_token_chooses_the_settings(api: Api, ports: FakeServices) -> None:
+    api.call("enable_sending", method="POST", body={"fromEmailAddress": "m@fabrikam.com"}, caller="mallory")
+
+    assert read(api.call("get_tenant_settings"))["pendingConsent"] is None
+    assert CONTOSO not in ports.settings.rows
