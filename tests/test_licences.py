@@ -10,7 +10,7 @@ PINNED = re.findall(
     r"^([a-z0-9._-]+)==", (Path(__file__).parents[1] / "requirements.txt").read_text(), re.MULTILINE
 )
 PERMISSIVE = re.compile(
-    r"MIT|Apache|BSD|ISC|Python Software Foundation|PSF|Mozilla Public License 2|MPL-2\.0|Unlicense|CC0|Public Domain"
+    r"MIT|Apache|BSD|ISC|Python Software Foundation|PSF|Mozilla Public License 2|MPL-2\.0|Unlicense|CC0"
 )
 
 
@@ -18,7 +18,8 @@ def licence_of(package: str) -> str:
     """Return what a package says of its licence, in whichever of three places it says it."""
     found = metadata(package)
     classifiers = [value for value in found.get_all("Classifier", []) if value.startswith("License")]
-    return "; ".join([found["License-Expression"] or "", *classifiers, (found["License"] or "")[:100]])
+    named = [found.get("License-Expression", ""), *classifiers, found.get("License", "")[:100]]
+    return "; ".join(str(name) for name in named)
 
 
 @pytest.mark.parametrize("package", PINNED)
