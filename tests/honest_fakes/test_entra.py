@@ -23,6 +23,7 @@ from tests.local_stack.microsoft365.contoso import (
     CLIENT_SECRET,
     CONTOSO,
     FABRIKAM,
+    FINANCE,
     MALLORY,
     REPORTS,
     UMA,
@@ -394,6 +395,19 @@ def test_a_page_answered_twice_does_not_answer_the_app_twice(stand: Stand) -> No
 
     assert again.status_code == 400
     assert len(stand.callback.answers) == 1
+
+
+def test_only_a_multi_tenant_app_may_be_asked_for_without_a_tenant(stand: Stand) -> None:
+    assert "AADSTS50194" in stand.visitor().open(authorize_url(stand, "common")).text
+
+    stand.world.directory.change_app(CLIENT_ID, multi_tenant=True)
+    visitor = stand.visitor()
+    visitor.open(authorize_url(stand, "organizations"))
+    visitor.choose(MALLORY)
+    visitor.accept()
+    code = stand.callback.answers[-1]["code"]
+
+    assert refused(redeem(stand, code, tenant=FABRIKAM))[2] == 700005
 
 
 # Redeeming codes
@@ -881,7 +895,47 @@ def test_another_process_presses_the_same_buttons(stand: Stand) -> None:
     assert session.post(f"{control}/faults", json={"operation": "token"}, timeout=5).status_code == 400
 
 
-def test_a_request_answered_by_redirect_leaves_its_code_in_the_address(stand: Stand) -> None:
+def test_another_process_changes_people_rights_and_switches(stand: Stand) -> None:
+    world = stand.world
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("users", {"address": UMA, "message_limit": 1000, "app_roles": ["Workspace.Admin"]}),
+        ("apps", {"clientId": CLIENT_ID, "redirectUris": ["https://localhost/new"]}),
+        ("rights", {"grant": "send_as", "on": FINANCE, "to": UMA}),
+        ("behaviour", {"latency": 0.25, "session_lifetime": 60, "withheld_scopes": [READ_WRITE]}),
+        ("consents", {"grant": "contoso.com", "scopes": [SEND], "application": True}),
+        ("sessions", {"address": UMA}),
+    ]
+    for path, body in changes:
+        answer = stand.session().post(f"{stand.graph}/_control/{path}", json=body, timeout=5)
+        assert answer.status_code == 200, answer.text
+
+    assert (world.user(UMA).message_limit, world.user(UMA).app_roles) == (
+        1000,
+        frozenset({"Workspace.Admin"}),
+    )
+    assert world.directory.may("send_as", FINANCE, UMA)
+    assert (world.behaviour.latency, world.behaviour.session_lifetime) == (0.25, timedelta(minutes=1))
+    assert world.behaviour.withheld_scopes == {READ_WRITE}
+    assert world.consents.application(CLIENT_ID, CONTOSO) == [SEND]
+    app = world.directory.app(CLIENT_ID)
+    assert app is not None
+    assert app.redirect_uris == ("https://localhost/new",)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("users", {"address": "nobody"}),
+        ("behaviour", {"lag": 1}),
+        ("clock", {}),
+        ("api-token", {"address": "x"}),
+    ],
+)
+def test_a_control_call_that_makes_no_sense_is_400(stand: Stand, path: str, body: dict[str, Any]) -> None:
+    assert stand.session().post(f"{stand.entra}/_control/{path}", json=body, timeout=5).status_code == 400
+
+
+def test_a_posted_answer_leaves_no_code_in_the_address(stand: Stand) -> None:
     visitor = stand.visitor(posts_by_itself=False)
     visitor.consent(authorize_url(stand, response_mode="form_post"), REPORTS)
 

@@ -1062,6 +1062,14 @@ def test_another_process_reads_mails_and_files(stand: Stand) -> None:
     assert stand.world.mails() == []
 
 
+def test_another_process_sees_what_was_left_in_drafts(stand: Stand) -> None:
+    client(stand).draft(subject="orphan")
+
+    drafts = stand.session().get(f"{stand.graph}/_control/drafts/{REPORTS}", timeout=5).json()["drafts"]
+
+    assert [draft["subject"] for draft in drafts] == ["orphan"]
+
+
 def test_the_log_tells_which_headers_came_and_no_token(stand: Stand) -> None:
     client(stand).send_mail()
 

@@ -87,6 +87,7 @@ def _article(mail: AcceptedMail) -> str:
     rows = [("From", _people((mail.from_address,)))]
     if mail.sender != mail.from_address:
         rows.append(("Sent by", _people((mail.sender,))))
+    rows.append(("Through", escape(_way(mail))))
     named = (("To", mail.to), ("Cc", mail.cc), ("Bcc", mail.bcc), ("Reply to", mail.reply_to))
     rows += [(label, _people(people)) for label, people in named if people]
     when = f'<time datetime="{mail.at.isoformat()}">{mail.at:%d %b %Y, %H:%M:%S} UTC</time>'
@@ -99,6 +100,11 @@ def _article(mail: AcceptedMail) -> str:
         f'<iframe sandbox title="Body of mail {mail.number}" loading="lazy" '
         f'src="/_control/mails/{mail.number}/body"></iframe></details></article>'
     )
+
+
+def _way(mail: AcceptedMail) -> str:
+    who = f"{mail.caller} signed in" if mail.caller else "the app by itself"
+    return f"{mail.mailbox}, {who}"
 
 
 def _files(mail: AcceptedMail) -> str:

@@ -86,7 +86,7 @@ def consent_page(visit: Visit, user: User, permissions: Iterable[tuple[str, str]
         title,
         f'<p class="soft">{escape(user.address)}</p><h1>{title}</h1>'
         f"<p><strong>{escape(visit.app.name)}</strong> would like to:</p><ul>{items}"
-        f"<li>Maintain access to data you have given it access to<br><code>offline_access</code></li></ul>"
+        "</ul>"
         f'{_form("consent", visit, action)}{everybody}<div class="row">'
         '<button name="answer" value="cancel">Cancel</button>'
         '<button class="main" name="answer" value="accept">Accept</button></div></form>',

@@ -103,9 +103,12 @@ def expanded(asked: ScopeRequest, app: AppRegistration) -> ScopeRequest:
 def shown_permissions(visit: Visit, missing: list[Scope]) -> list[tuple[str, str]]:
     """List what a consent page shows, name and sentence; `missing` is what has not been granted yet."""
     if visit.purpose == "adminconsent":
-        listed = visit.app.application_permissions
-        asked = [listed if scope.name == DEFAULT else (scope.name,) for scope in visit.asked.permissions]
+        every = visit.app.application_permissions
+        asked = [every if scope.name == DEFAULT else (scope.name,) for scope in visit.asked.permissions]
         names = dict.fromkeys(name for group in asked for name in group)
         return [(name, APPLICATION_PERMISSIONS.get(name, name)) for name in names]
     shown = visit.asked.permissions if visit.prompt == "consent" else missing
-    return [(scope.name, GRAPH_PERMISSIONS.get(scope.name, scope.name)) for scope in shown]
+    listed = [(scope.name, GRAPH_PERMISSIONS.get(scope.name, scope.name)) for scope in shown]
+    if "offline_access" in visit.asked.sign_in:
+        listed.append(("offline_access", "Maintain access to data you have given it access to"))
+    return listed
