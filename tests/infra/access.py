@@ -56,6 +56,40 @@ def role_ids_are_microsofts(project: Project) -> Iterator[str]:
                 yield f"{path}: the role id {role_id} belongs into roles.bicep"
 
 
+def roles_are_in_the_table(project: Project) -> Iterator[str]:
+    """Every role that is given by name stands in the table."""
+    template = project.template("roles")
+    table = template.named("roleIds")
+    known = set(table.body.keys) if table and table.body else set()
+    text = project.files[template.path]
+    given = set(re.findall(r"roleIds\['([^']+)'\]", text))
+    for variable in ("appStorageRoles", "operatorStorageRoles", "operatorVaultRoles"):
+        declared = template.named(variable)
+        given |= declared.body.strings() if declared and declared.body else set()
+    for name in sorted(given ^ known):
+        yield f"{template.path}: {name} is {'never given' if name in known else 'not in the table'}"
+
+
+def operator_can_repair(project: Project) -> Iterator[str]:
+    """The operator may change all data and secrets if the parameter allows it, else nothing."""
+    template = project.template("roles")
+    wanted = {
+        "operatorStorageRoles": {
+            name for name in ROLE_IDS if name.startswith("Storage") and "Contributor" in name
+        },
+        "operatorVaultRoles": {"Key Vault Secrets Officer"},
+    }
+    for variable, roles in wanted.items():
+        declared = template.named(variable)
+        body = declared.body if declared else None
+        if (
+            body is None
+            or not body.text.startswith("empty(operatorPrincipalId) ? [] :")
+            or body.strings() != roles
+        ):
+            yield f"{template.path}: {variable} must be empty or {', '.join(sorted(roles))}"
+
+
 def app_has_exactly_its_roles(project: Project) -> Iterator[str]:
     """The app gets the roles that it needs, by name, and none beside."""
     template = project.template("roles")
@@ -129,6 +163,8 @@ def _name_problems(item: Declaration) -> Iterator[str]:
 
 RULES = (
     role_ids_are_microsofts,
+    roles_are_in_the_table,
+    operator_can_repair,
     app_has_exactly_its_roles,
     schedulers_can_only_queue,
     assignments_have_a_scope,

@@ -124,10 +124,24 @@ def windows_are_ones_that_azure_takes(project: Project) -> Iterator[str]:
             yield f"{ALERTS}:{rule.line} {frequency} in {window}"
 
 
+def alert_rules_are_complete(project: Project) -> Iterator[str]:
+    """Each alert says how bad it is, how often it looks, how far back, and what it means."""
+    for rule in _rules(project):
+        for key in sorted({"name", "severity", "frequency", "window", "query", "says"} ^ set(rule.keys)):
+            yield f"{ALERTS}:{rule.line} {_text(rule, 'name')}: {key}"
+
+
 def alerts_reach_somebody(project: Project) -> Iterator[str]:
-    """Alerts are on, fire at the first finding, and go to the action group."""
+    """Each alert is deployed as its rule says, fires at the first finding, and goes to the action group."""
     wanted = {
+        "name": "rule.name",
+        "properties.displayName": "rule.name",
+        "properties.description": "rule.says",
+        "properties.severity": "rule.severity",
+        "properties.evaluationFrequency": "rule.frequency",
+        "properties.windowSize": "rule.window",
         "properties.enabled": "true",
+        "properties.autoMitigate": "true",
         "properties.skipQueryValidation": "true",
         "properties.actions.actionGroups": "[ actionGroup.id ]",
         "properties.scopes": "[ workspaceId ]",
@@ -138,8 +152,25 @@ def alerts_reach_somebody(project: Project) -> Iterator[str]:
             if value is None or value.text != expected:
                 yield f"{ALERTS}:{item.line} {path} is not {expected}"
         criteria = item.at("properties.criteria")
-        if criteria is None or "threshold: 0\n" not in criteria.text:
-            yield f"{ALERTS}:{item.line} does not fire at the first finding"
+        text = " ".join(criteria.text.split()) if criteria else ""
+        for piece in (
+            "query: rule.query",
+            "timeAggregation: 'Count'",
+            "operator: 'GreaterThan'",
+            "threshold: 0 ",
+        ):
+            if piece not in text:
+                yield f"{ALERTS}:{item.line} the criteria have no {piece}"
+
+
+def action_group_writes_mails(project: Project) -> Iterator[str]:
+    """The action group is on and writes to every address of the parameter."""
+    for item in project.templates[ALERTS].of("resource", "Microsoft.Insights/actionGroups"):
+        enabled, receivers = item.at("properties.enabled"), item.at("properties.emailReceivers")
+        text = receivers.text if receivers else ""
+        mails = text.startswith("[for address in emailAddresses:") and "emailAddress: address\n" in text
+        if enabled is None or enabled.text != "true" or not mails:
+            yield f"{ALERTS}:{item.line} writes to nobody"
 
 
 def failing_functions_are_watched(project: Project) -> Iterator[str]:
@@ -195,7 +226,9 @@ RULES = (
     what_must_be_noticed_is_watched,
     every_query_is_an_alert,
     windows_are_ones_that_azure_takes,
+    alert_rules_are_complete,
     alerts_reach_somebody,
+    action_group_writes_mails,
     failing_functions_are_watched,
     runbook_explains_alerts_and_events,
 )

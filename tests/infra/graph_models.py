@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.infra.model_reader import REQUIRED
+
 _SCOPE: dict[str, Any] = {
+    REQUIRED: ["id", "value", "type", "isEnabled", "adminConsentDisplayName", "adminConsentDescription"],
     "id": "string",
     "value": "string",
     "type": {"=": ["Admin", "User"]},
@@ -18,6 +21,7 @@ _SCOPE: dict[str, Any] = {
     "userConsentDescription": "string",
 }
 _ROLE: dict[str, Any] = {
+    REQUIRED: ["id", "value", "displayName", "description", "allowedMemberTypes", "isEnabled"],
     "id": "string",
     "value": "string",
     "displayName": "string",
@@ -29,9 +33,15 @@ _ACCESS: dict[str, Any] = {
     "resourceAppId": "string",
     "resourceAccess": [{"id": "string", "type": {"=": ["Role", "Scope"]}}],
 }
+_PREAUTHORIZED: dict[str, Any] = {
+    REQUIRED: ["appId", "delegatedPermissionIds"],
+    "appId": "string",
+    "delegatedPermissionIds": ["string"],
+}
 
 GRAPH_MODELS: dict[str, dict[str, Any]] = {
     "Microsoft.Graph/applications": {
+        REQUIRED: ["uniqueName", "displayName", "identifierUris", "api", "appRoles", "web"],
         "uniqueName": "string",
         "displayName": "string",
         "signInAudience": {"=": ["AzureADMultipleOrgs", "AzureADMyOrg"]},
@@ -40,12 +50,16 @@ GRAPH_MODELS: dict[str, dict[str, Any]] = {
         "api": {
             "requestedAccessTokenVersion": "int",
             "oauth2PermissionScopes": [_SCOPE],
-            "preAuthorizedApplications": [{"appId": "string", "delegatedPermissionIds": ["string"]}],
+            "preAuthorizedApplications": [_PREAUTHORIZED],
         },
         "appRoles": [_ROLE],
         "requiredResourceAccess": [_ACCESS],
     },
-    "Microsoft.Graph/servicePrincipals": {"appId": "string", "appRoleAssignmentRequired": "bool"},
+    "Microsoft.Graph/servicePrincipals": {
+        REQUIRED: ["appId"],
+        "appId": "string",
+        "appRoleAssignmentRequired": "bool",
+    },
     "Microsoft.Graph/applications/federatedIdentityCredentials": {
         "name": "string",
         "audiences": ["string"],
@@ -54,6 +68,7 @@ GRAPH_MODELS: dict[str, dict[str, Any]] = {
         "description": "string",
     },
     "Microsoft.Graph/appRoleAssignedTo": {
+        REQUIRED: ["appRoleId", "principalId", "resourceId"],
         "appRoleId": "string",
         "principalId": "string",
         "resourceId": "string",

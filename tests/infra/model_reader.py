@@ -53,6 +53,9 @@ SOURCES = {
     "Microsoft.Web/sites/config": ("web", "StringDictionary"),
 }
 
+#: Beside the fields of a model: the names of those that must be given.
+REQUIRED = "!"
+
 type Fields = dict[str, Any]
 
 
@@ -78,11 +81,15 @@ class ModelReader:
         annotations: dict[str, Any] = {}
         for base in reversed(model.__mro__):
             annotations.update(inspect.get_annotations(base))
-        return {
-            field._rest_name: self._annotated(sdk, annotations[attribute])
-            for attribute, field in sorted(model._attr_to_rest_field.items())
-            if field._visibility != ["read"] or field._rest_name in {"id", "name"}
-        }
+        fields: Fields = {}
+        for attribute, field in sorted(model._attr_to_rest_field.items()):
+            if field._visibility != ["read"] or field._rest_name in {"id", "name"}:
+                fields[field._rest_name] = self._annotated(sdk, annotations[attribute])
+                if type(None) not in typing.get_args(annotations[attribute]) and field._visibility != [
+                    "read"
+                ]:
+                    fields.setdefault(REQUIRED, []).append(field._rest_name)
+        return fields
 
     def _mapped_fields(self, sdk: str, model: Any) -> Fields:
         fields: Fields = {}
@@ -94,7 +101,10 @@ class ModelReader:
             target = fields
             for parent in parents:
                 target = target.setdefault(parent, {})
-            target[last.replace("\0", ".")] = self._named(sdk, entry["type"])
+            name = last.replace("\0", ".")
+            target[name] = self._named(sdk, entry["type"])
+            if model._validation.get(attribute, {}).get("required"):
+                target.setdefault(REQUIRED, []).append(name)
         return fields
 
     def _named(self, sdk: str, name: str) -> Any:

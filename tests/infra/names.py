@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
     from tests.infra.project import Project
 
+#: By the names that Bicep's `environment().name` gives.
+SITE_SUFFIXES = {
+    "AzureCloud": "azurewebsites.net",
+    "AzureUSGovernment": "azurewebsites.us",
+    "AzureChinaCloud": "chinacloudsites.cn",
+}
+
 STORAGE = "infra/modules/storage.bicep"
 
 
@@ -71,6 +78,18 @@ def clouds_are_the_codes(project: Project) -> Iterator[str]:
         yield "infra/main.bicep: microsoftCloud does not allow every cloud"
 
 
+def every_azure_has_a_host_name(project: Project) -> Iterator[str]:
+    """The site's host name is known in each Azure."""
+    variable = project.main.named("siteSuffixes")
+    found = (
+        {key: value.text for key, value in variable.body.properties.items()}
+        if variable and variable.body
+        else {}
+    )
+    if found != SITE_SUFFIXES:
+        yield f"{MAIN}: siteSuffixes is {found}"
+
+
 def abbreviations_are_used(project: Project) -> Iterator[str]:
     """The table of prefixes has what the template uses and nothing else."""
     table = set(json.loads(project.files["infra/abbreviations.json"]))
@@ -96,5 +115,6 @@ RULES = (
     each_queue_has_a_poison_queue,
     always_ready_function_exists,
     clouds_are_the_codes,
+    every_azure_has_a_host_name,
     abbreviations_are_used,
 )

@@ -16,6 +16,7 @@ PATTERNS = (
     "infra/**/*.json",
     "infra/**/*.kql",
     "infra/hooks/*.py",
+    ".python-version",
     "azure.yaml",
     "local.settings.sample.json",
     ".github/workflows/*.yml",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.infra.graph_models import GRAPH_MODELS
+from tests.infra.model_reader import REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,49 +42,77 @@ def resource_types_have_a_model(project: Project) -> Iterator[str]:
 
 
 def properties_exist(project: Project) -> Iterator[str]:
-    """Every property is one that the resource has, and its literal value one that it takes."""
+    """Every property is one that the resource has."""
+    for where, value, model in _described(project):
+        if isinstance(model, dict) and not {"*", "="} & model.keys():
+            for key in sorted(set(value.keys) - model.keys()):
+                yield f"{where}.{key} does not exist"
+
+
+def values_are_of_the_right_kind(project: Project) -> Iterator[str]:
+    """A literal value is one that the property takes: of its kind, and on its list if it has one."""
+    for where, value, model in _described(project):
+        if isinstance(model, str) and value.kind in _REFUSED.get(model, ()):
+            yield f"{where}: a {model} is wanted, not {value.text}"
+        if not isinstance(model, dict):
+            continue
+        if "=" in model and value.literal not in {None, "null", *model["="]}:
+            yield f"{where}: {value.literal} is none of {', '.join(model['='])}"
+        if "=" not in model and value.kind in {"string", "number", "boolean", "array"}:
+            yield f"{where}: an object is wanted, not {value.text}"
+
+
+def required_properties_are_given(project: Project) -> Iterator[str]:
+    """Every property that the model cannot do without is there."""
+    for where, value, model in _described(project):
+        if isinstance(model, dict) and value.kind == "object":
+            for key in sorted(set(model.get(REQUIRED, ())) - set(value.keys)):
+                yield f"{where}.{key} is missing"
+
+
+def resources_have_a_name(project: Project) -> Iterator[str]:
+    """Every resource has a name, and a child says whose child it is."""
     for template in project.templates.values():
         for resource in template.of("resource"):
-            model = GRAPH_MODELS.get(resource.target) or _models()["models"].get(
-                _models()["resources"].get(resource.target)
+            graph = resource.target.startswith("Microsoft.Graph/")
+            if not graph and resource.at("name") is None:
+                yield f"{template.path}:{resource.line} {resource.name} has no name"
+            if not graph and resource.target.count("/") > 1 and resource.at("parent") is None:
+                yield f"{template.path}:{resource.line} {resource.name} has no parent"
+
+
+def _described(project: Project) -> Iterator[tuple[str, Value, Any]]:
+    """Every value of every resource with its model: a name, a list of one, or fields."""
+    for template in project.templates.values():
+        for resource in template.of("resource"):
+            model = GRAPH_MODELS.get(resource.target) or _resolved(
+                f"-> {_models()['resources'].get(resource.target)}"
             )
-            if model and resource.body:
-                for line, problem in _problems(resource.body, model, BICEP_PROPERTIES):
-                    yield f"{template.path}:{line} {resource.name}{problem}"
+            if model and resource.body and not resource.existing:
+                fields = model | dict.fromkeys(BICEP_PROPERTIES - model.keys(), "any")
+                for path, value, part in _pairs(resource.body, fields, resource.name):
+                    yield f"{template.path}:{value.line} {path}", value, part
 
 
-def _problems(value: Value, model: Any, also: frozenset[str] = frozenset()) -> Iterator[tuple[int, str]]:
-    """What is wrong with a value; a model is a name, a list of one, or fields."""
-    if isinstance(model, str) and model.startswith("-> "):
-        model = _models()["models"][model.removeprefix("-> ")]
-    options = value.parts[1:] if value.kind == "ternary_expression" else (value,)
-    for option in options:
-        yield from _plain_problems(option, model, also)
-
-
-def _plain_problems(value: Value, model: Any, also: frozenset[str]) -> Iterator[tuple[int, str]]:
-    if isinstance(model, str):
-        if value.kind in _REFUSED.get(model, ()):
-            yield value.line, f": a {model} is wanted, not {value.text}"
-    elif isinstance(model, list):
+def _pairs(value: Value, model: Any, path: str) -> Iterator[tuple[str, Value, Any]]:
+    model = _resolved(model)
+    if value.kind == "ternary_expression":
+        for option in value.parts[1:]:
+            yield from _pairs(option, model, path)
+        return
+    yield path, value, model
+    if isinstance(model, list):
         for item in _items(value):
-            yield from _problems(item, model[0])
-    elif "=" not in model:
-        yield from _object_problems(value, model, also)
-    elif value.literal not in {None, "null", *model["="]}:
-        yield value.line, f": {value.literal} is none of {', '.join(model['='])}"
+            yield from _pairs(item, model[0], path)
+    elif isinstance(model, dict) and "=" not in model:
+        for key, part in value.properties.items():
+            yield from _pairs(part, model.get(key, model.get("*", "any")), f"{path}.{key}")
 
 
-def _object_problems(value: Value, model: dict[str, Any], also: frozenset[str]) -> Iterator[tuple[int, str]]:
-    if value.kind in {"string", "number", "boolean", "array"}:
-        yield value.line, f": an object is wanted, not {value.text}"
-    for key, part in value.properties.items():
-        field = model.get(key, model.get("*"))
-        if field is None and key not in also:
-            yield part.line, f".{key} does not exist"
-        elif field is not None:
-            for line, problem in _problems(part, field):
-                yield line, f".{key}{problem}"
+def _resolved(model: Any) -> Any:
+    if isinstance(model, str) and model.startswith("-> "):
+        return _models()["models"].get(model.removeprefix("-> "))
+    return model
 
 
 def _items(value: Value) -> tuple[Value, ...]:
@@ -93,4 +122,10 @@ def _items(value: Value) -> tuple[Value, ...]:
     return (value.parts[-1],) if value.kind == "for_statement" else ()
 
 
-RULES = (resource_types_have_a_model, properties_exist)
+RULES = (
+    resource_types_have_a_model,
+    properties_exist,
+    values_are_of_the_right_kind,
+    required_properties_are_given,
+    resources_have_a_name,
+)
