@@ -115,13 +115,22 @@ class RejectedError(MailerError):
 
     Attributes:
         graph_code: Graph's own error code, or None where we refused before asking.
+        believed_after: how often Graph must say so before it is believed; it refuses some mail at random.
     """
 
     def __init__(
-        self, code: str, *, graph_code: str | None = None, request_id: str | None = None, **facts: object
+        self,
+        code: str,
+        *,
+        graph_code: str | None = None,
+        believed_after: int = 1,
+        request_id: str | None = None,
+        **facts: object,
     ) -> None:
-        super().__init__(code, request_id=request_id, **facts)
+        shown = {} if graph_code is None else {"graph_code": graph_code}
+        super().__init__(code, request_id=request_id, **shown, **facts)
         self.graph_code = graph_code
+        self.believed_after = believed_after
 
 
 class OutcomeUnknownError(MailerError):

@@ -9,7 +9,7 @@ from pytest_socket import socket_allow_hosts
 
 from tests.tidiness import nothing_left_behind
 
-pytest_plugins = ("tests.local_stack.fixtures",)
+pytest_plugins = ("tests.local_stack.fixtures", "tests.storage", "tests.exchange_online")
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 

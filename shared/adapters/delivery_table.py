@@ -61,7 +61,7 @@ class TableDeliveryLog:
     def list(self, query: DeliveryQuery) -> DeliveryPage:
         """Return a page of rows, for reading only: without their histories and ETags."""
         conditions = ["PartitionKey eq @tenant", "RowKey gt @newest", "RowKey lt @oldest"]
-        newest = query.continuation or (_time_key(query.until) if query.until else "!")
+        newest = query.continuation or (_time_key(query.until) + '"' if query.until else "!")
         values = {
             "tenant": query.tenant_id,
             "newest": newest,

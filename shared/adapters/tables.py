@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from shared.config import StorageConfig
 
 #: A call that takes longer is repeated by the host or the person; the SDK would wait five minutes.
-TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 20, "retry_total": 2}
+TIMEOUTS: dict[str, Any] = {
+    "connection_timeout": 5,
+    "read_timeout": 20,
+    "retry_total": 2,
+    # Blobs and queues would otherwise wait 15 seconds before they try again.
+    "initial_backoff": 1,
+    "increment_base": 1,
+}
 
 Row = Mapping[str, Any]
 

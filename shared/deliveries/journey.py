@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.contract import DeliveryListView, delivery_view, summary
 from shared.deliveries.delivery import DeliveryStatus
@@ -17,16 +17,24 @@ from shared.web.exchange import json_reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.bootstrap import Services
+    from shared.ports import DeliveryLog
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
 _MOST = 200
 
 
-def list_deliveries(request: Request, caller: Caller, services: Services) -> Reply:
+class Looking(Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """What became of each mail."""
+
+
+def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
     """List mails, newest first."""
-    page = services.deliveries.list(parse_query(caller.tenant_id, request.query))
+    page = ports.deliveries.list(parse_query(caller.tenant_id, request.query))
     token = page.continuation
     view = DeliveryListView(
         deliveries=tuple(summary(delivery) for delivery in page.deliveries),
@@ -35,9 +43,9 @@ def list_deliveries(request: Request, caller: Caller, services: Services) -> Rep
     return json_reply(200, view)
 
 
-def read_delivery(request: Request, caller: Caller, services: Services) -> Reply:
+def read_delivery(request: Request, caller: Caller, ports: Looking) -> Reply:
     """Show one mail with its history."""
-    delivery = services.deliveries.find(caller.tenant_id, request.route["message_id"])
+    delivery = ports.deliveries.find(caller.tenant_id, request.route["message_id"])
     if delivery is None:
         raise NotFoundError("delivery_not_found")
     return json_reply(200, delivery_view(delivery))

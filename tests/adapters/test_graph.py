@@ -1,0 +1,230 @@
+"""Graph mail over TLS, against the stand-in for Exchange Online."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.adapters.graph import GraphMailTransport
+from shared.errors import (
+    ConsentRequiredError,
+    MailerError,
+    OutcomeUnknownError,
+    RejectedError,
+    TransientError,
+)
+from tests.exchange_online import ExchangeOnline, a_sender
+from tests.local_stack.microsoft365 import Effect
+from tests.local_stack.microsoft365.contoso import FINANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAIL: dict[str, Any] = {
+    "subject": "Weekly sales",
+    "body": {"contentType": "text", "content": "Up 4 %"},
+    "toRecipients": [{"emailAddress": {"address": "cfo@contoso.com"}}],
+}
+
+
+def a_call(**changes: Any) -> bytes:
+    return json.dumps({"message": MAIL | changes}).encode()
+
+
+@pytest.fixture
+def transport(exchange: ExchangeOnline) -> Iterator[GraphMailTransport]:
+    made = GraphMailTransport(exchange.graph)
+    yield made
+    made._session.close()
+
+
+def test_a_mail_is_accepted_and_graph_names_its_answer(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
+    request_id = transport.send_mail(exchange.token(), a_sender(), a_call())
+
+    (mail,) = exchange.world.mails()
+    assert (mail.subject, mail.recipients, mail.mailbox) == (
+        "Weekly sales",
+        ["cfo@contoso.com"],
+        "ada@contoso.com",
+    )
+    assert mail.client_request_id != request_id
+    assert len(request_id) == 36
+
+
+def test_a_second_mail_takes_the_connection_of_the_first(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
+    for _ in range(3):
+        transport.send_mail(exchange.token(), a_sender(), a_call())
+
+    adapter = transport._session.get_adapter("https://")
+    pools = adapter.poolmanager.pools  # type: ignore[attr-defined]
+    assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - it has no iteration
+
+
+@pytest.mark.parametrize(
+    ("button", "kind"),
+    [
+        ("throttled", TransientError),
+        ("throttled without Retry-After", TransientError),
+        ("busy", TransientError),
+        ("busy and closed", TransientError),
+        ("conflict", TransientError),
+        ("internal error", OutcomeUnknownError),
+        ("bad gateway", OutcomeUnknownError),
+        ("timeout", OutcomeUnknownError),
+        ("timeout but accepted", OutcomeUnknownError),
+        ("reset", OutcomeUnknownError),
+        ("reset but accepted", OutcomeUnknownError),
+        ("token expired", ConsentRequiredError),
+        ("access denied", RejectedError),
+        ("mailbox full", RejectedError),
+    ],
+)
+def test_each_fault_of_graph_becomes_an_error_of_ours(
+    transport: GraphMailTransport, exchange: ExchangeOnline, button: str, kind: type[MailerError]
+) -> None:
+    exchange.world.faults.add("sendMail", button)
+
+    with pytest.raises(kind) as caught:
+        transport.send_mail(exchange.token(), a_sender(), a_call())
+
+    assert type(caught.value) is kind
+    assert "cfo@contoso.com" not in str(caught.value)
+
+
+def test_nothing_is_ever_repeated_by_itself(transport: GraphMailTransport, exchange: ExchangeOnline) -> None:
+    for button in ("throttled", "busy and closed", "timeout but accepted", "reset but accepted"):
+        exchange.world.faults.clear()
+        exchange.world.requests.clear()
+        exchange.world.faults.add("sendMail", button)
+        with pytest.raises(MailerError):
+            transport.send_mail(exchange.token(), a_sender(), a_call())
+        assert exchange.asked == ["sendMail"]
+
+
+def test_an_acceptance_that_asks_for_patience_is_an_acceptance(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
+    exchange.world.faults.add("sendMail", "accepted with Retry-After")
+
+    assert transport.send_mail(exchange.token(), a_sender(), a_call())
+
+
+def test_a_success_other_than_202_is_none(transport: GraphMailTransport, exchange: ExchangeOnline) -> None:
+    exchange.world.faults.add("sendMail", Effect(200, body="empty"))
+
+    with pytest.raises(OutcomeUnknownError):
+        transport.send_mail(exchange.token(), a_sender(), a_call())
+
+
+def test_the_wait_that_graph_asks_for_is_read_from_its_answer(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
+    exchange.world.faults.add("sendMail", "throttled")
+
+    with pytest.raises(TransientError) as caught:
+        transport.send_mail(exchange.token(), a_sender(), a_call())
+
+    assert caught.value.retry_after == timedelta(seconds=2.128)
+    assert caught.value.request_id
+
+
+def test_a_from_address_without_the_right_names_account_and_address(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
+    exchange.world.directory.revoke("send_as", on=FINANCE, to="ada@contoso.com")
+    other = {"from": {"emailAddress": {"address": FINANCE}}}
+
+    with pytest.raises(RejectedError) as caught:
+        transport.send_mail(
+            exchange.token("Mail.Send", "Mail.Send.Shared"), a_sender(from_field=FINANCE), a_call(**other)
+        )
+
+    assert caught.value.code == "send_as_denied"
+    assert caught.value.graph_code == "ErrorSendAsDenied"
+    assert caught.value.facts == {
+        "account": "ada@contoso.com",
+        "address": FINANCE,
+        "graph_code": "ErrorSendAsDenied",
+        "what": "The mail",
+    }
+
+
+def test_a_server_that_refuses_the_connection_was_sent_nothing() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    transport = GraphMailTransport(f"https://127.0.0.1:{port}")
+
+    with pytest.raises(TransientError) as caught:
+        transport.send_mail("token", a_sender(), a_call())
+
+    assert caught.value.code == "graph_unavailable"
+    transport._session.close()
+
+
+def test_a_certificate_that_is_not_trusted_is_sent_nothing(
+    exchange: ExchangeOnline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    transport = GraphMailTransport(exchange.graph)
+
+    with pytest.raises(TransientError):
+        transport.send_mail(exchange.token(), a_sender(), a_call())
+
+    assert not exchange.world.mails()
+    transport._session.close()
+
+
+def test_a_connection_that_never_stands_is_given_up_and_was_sent_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.adapters.graph._TIMEOUTS_SECONDS", (0.2, 0.2))
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        # Whoever else knocks finds the line of waiting connections full.
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        transport = GraphMailTransport(f"https://127.0.0.1:{full.getsockname()[1]}")
+        with pytest.raises(TransientError):
+            transport.send_mail("token", a_sender(), a_call())
+        for one in waiting:
+            one.close()
+    transport._session.close()
+
+
+def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_open(
+    transport: GraphMailTransport, exchange: ExchangeOnline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.adapters.graph._TIMEOUTS_SECONDS", (5, 0.3))
+    exchange.world.faults.add("sendMail", Effect(delay=1.0))
+
+    with pytest.raises(OutcomeUnknownError):
+        transport.send_mail(exchange.token(), a_sender(), a_call())
+
+
+def test_four_mails_may_be_on_their_way_at_once(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
+    exchange.world.behaviour.latency = 0.2
+    token = exchange.token()
+    threads = [
+        threading.Thread(target=transport.send_mail, args=(token, a_sender(), a_call())) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert len(exchange.world.mails()) == 4

@@ -1,0 +1,151 @@
+"""What every delivery log promises, the one in memory and the one in Azure."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.adapters.delivery_table import TableDeliveryLog
+from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus, Step
+from shared.ports import DeliveryLog, DeliveryQuery
+from shared.problems import FieldError
+from shared.settings.tenant import StandingProblem
+from tests.fakes import NOON, MemoryDeliveries
+
+if TYPE_CHECKING:
+    from azure.data.tables import TableServiceClient
+
+WAITING = DeliveryStatus.WAITING_FOR_CONSENT
+
+
+@pytest.fixture(params=["memory", "azure"])
+def log(request: pytest.FixtureRequest) -> DeliveryLog:
+    if request.param == "memory":
+        return MemoryDeliveries()
+    tables: TableServiceClient = request.getfixturevalue("table_clients")
+    return TableDeliveryLog(tables)
+
+
+@pytest.fixture
+def tenant() -> str:
+    return str(uuid.uuid4())
+
+
+def a_delivery(tenant: str, message_id: str = "m-1", **changes: Any) -> Delivery:
+    row = Delivery(tenant, message_id, DeliveryStatus.SENDING, NOON, NOON, NOON, fingerprint="f")
+    return replace(row, **changes)
+
+
+def ids(log: DeliveryLog, query: DeliveryQuery) -> list[str]:
+    return [row.message_id for row in log.list(query).deliveries]
+
+
+def test_a_row_comes_back_as_it_was_written(log: DeliveryLog, tenant: str) -> None:
+    whole = a_delivery(
+        tenant,
+        "sales-weekly:2026-11-23T06:00Z:emea",
+        status=DeliveryStatus.DEFERRED,
+        audience=Audience(1, 2, 3, ("contoso.com", "größe.example")),
+        from_address="ada@contoso.com",
+        correlation_id="run-1",
+        attempt=3,
+        claimed_by="q-1",
+        claim_ends_at=NOON + timedelta(minutes=11),
+        next_attempt_at=NOON + timedelta(seconds=2.128),
+        problem=StandingProblem("attachment_not_found", NOON, {"blob": "a.pdf"}, "g-1"),
+        fields=(FieldError("to.0", "is wrong"),),
+        history=(Step(NOON, DeliveryStatus.SENDING), Step(NOON, DeliveryStatus.DEFERRED, "c", "r")),
+    )
+    added = log.add(whole)
+    found = log.find(tenant, whole.message_id)
+
+    assert added is not None
+    assert found == added
+    assert replace(added, etag=None) == whole
+
+
+def test_a_mail_has_one_row(log: DeliveryLog, tenant: str) -> None:
+    assert log.add(a_delivery(tenant))
+    assert log.add(a_delivery(tenant, attempt=2)) is None
+    assert log.find(tenant, "m-1").attempt == 1  # type: ignore[union-attr]
+
+
+def test_a_mail_that_nobody_knows_has_none(log: DeliveryLog, tenant: str) -> None:
+    assert log.find(tenant, "m-1") is None
+
+
+def test_of_two_that_change_a_row_at_once_one_is_told(log: DeliveryLog, tenant: str) -> None:
+    first = log.add(a_delivery(tenant))
+    assert first is not None
+    second = log.save(replace(first, attempt=2))
+
+    assert second is not None
+    assert log.save(replace(first, attempt=3)) is None
+    assert log.save(replace(second, attempt=4)) is not None
+
+
+def test_a_row_that_was_never_written_is_not_changed(log: DeliveryLog, tenant: str) -> None:
+    assert log.save(a_delivery(tenant, etag='W/"never"')) is None
+
+
+def test_the_newest_comes_first_and_pages_go_on_where_the_last_ended(log: DeliveryLog, tenant: str) -> None:
+    for number in range(5):
+        log.add(a_delivery(tenant, f"m-{number}", queued_at=NOON + timedelta(microseconds=number)))
+
+    first = log.list(DeliveryQuery(tenant, limit=2))
+    second = log.list(DeliveryQuery(tenant, limit=2, continuation=first.continuation))
+    third = log.list(DeliveryQuery(tenant, limit=2, continuation=second.continuation))
+
+    assert [row.message_id for page in (first, second, third) for row in page.deliveries] == [
+        "m-4",
+        "m-3",
+        "m-2",
+        "m-1",
+        "m-0",
+    ]
+    assert third.continuation is None
+
+
+def test_a_full_last_page_has_no_next(log: DeliveryLog, tenant: str) -> None:
+    log.add(a_delivery(tenant, "m-1"))
+    log.add(a_delivery(tenant, "m-2"))
+
+    assert log.list(DeliveryQuery(tenant, limit=2)).continuation is None
+
+
+def test_a_list_is_chosen_by_status_and_time(log: DeliveryLog, tenant: str) -> None:
+    for number in range(4):
+        log.add(a_delivery(tenant, f"m-{number}", queued_at=NOON + timedelta(hours=number)))
+    log.add(a_delivery(tenant, "waiting", status=WAITING, queued_at=NOON - timedelta(hours=1)))
+
+    assert ids(log, DeliveryQuery(tenant, status=WAITING)) == ["waiting"]
+    assert ids(log, DeliveryQuery(tenant, since=NOON + timedelta(hours=1))) == ["m-3", "m-2", "m-1"]
+    assert ids(log, DeliveryQuery(tenant, until=NOON + timedelta(hours=1))) == ["m-0", "waiting"]
+    window = DeliveryQuery(tenant, since=NOON + timedelta(hours=1), until=NOON + timedelta(hours=2))
+    assert ids(log, window) == ["m-1"]
+
+
+def test_a_list_shows_a_row_as_it_is_now_and_no_other_tenants(log: DeliveryLog, tenant: str) -> None:
+    added = log.add(a_delivery(tenant, history=(Step(NOON, DeliveryStatus.SENDING),)))
+    assert added is not None
+    log.save(replace(added, status=DeliveryStatus.ACCEPTED))
+    log.add(a_delivery(str(uuid.uuid4()), "foreign"))
+
+    (listed,) = log.list(DeliveryQuery(tenant)).deliveries
+
+    assert (listed.message_id, listed.status, listed.history) == ("m-1", DeliveryStatus.ACCEPTED, ())
+
+
+def test_mails_are_counted_by_status(log: DeliveryLog, tenant: str) -> None:
+    for number in range(3):
+        log.add(a_delivery(tenant, f"w-{number}", status=WAITING))
+    log.add(a_delivery(tenant, "o", status=DeliveryStatus.WAITING_FOR_OPERATOR))
+    log.add(a_delivery(tenant, "s"))
+
+    assert log.count(tenant, [WAITING]) == 3
+    assert log.count(tenant, [WAITING, DeliveryStatus.WAITING_FOR_OPERATOR]) == 4
+    assert log.count(str(uuid.uuid4()), [WAITING]) == 0

@@ -1,0 +1,326 @@
+"""What is done with one queued message, with the outside in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.resume import resume_message
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    OutcomeUnknownError,
+    RejectedError,
+    TransientError,
+)
+from shared.sending.claim import first_row
+from shared.sending.deliver import deliver
+from shared.sending.request import parse_mail_request
+from shared.settings.tenant import Status
+from tests.builders import a_message, enabled_services
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+MESSAGE_ID = "sales-weekly:2026-11-23T06:00Z:emea"
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return enabled_services()
+
+
+def row(services: FakeServices, message_id: str = MESSAGE_ID) -> Delivery:
+    found = services.deliveries.find(CONTOSO, message_id)
+    assert found is not None
+    return found
+
+
+def code(services: FakeServices) -> str | None:
+    problem = row(services).problem
+    return problem.code if problem else None
+
+
+def sent(services: FakeServices) -> list[dict[str, Any]]:
+    return [json.loads(body)["message"] for _, _, body in services.transport.sent]
+
+
+def claim_for(services: FakeServices, queue_id: str, **changes: Any) -> None:
+    """Leave the row that a worker leaves who is sending."""
+    request = parse_mail_request(a_message())
+    held = first_row(request, services.world.now()).claimed(queue_id, services.world.now())
+    services.deliveries.add(replace(held, **changes))
+
+
+def test_a_mail_is_sent_and_its_row_says_accepted(services: FakeServices) -> None:
+    deliver(a_message(), "q-1", services)
+
+    assert sent(services)[0]["subject"] == "Weekly sales, EMEA"
+    delivery = row(services)
+    assert delivery.status is DeliveryStatus.ACCEPTED
+    assert delivery.from_address == "ada@contoso.com"
+    assert delivery.history[-1].request_id == "graph-request-1"
+    assert (delivery.audience.to, delivery.audience.domains) == (1, ("contoso.com",))
+
+
+def test_a_mail_that_comes_twice_is_sent_once(services: FakeServices) -> None:
+    deliver(a_message(), "q-1", services)
+    deliver(a_message(correlationId="fired again"), "q-2", services)
+
+    assert len(services.transport.sent) == 1
+    assert not services.outbox.messages
+
+
+def test_other_content_under_a_used_id_is_a_conflict_and_not_sent(services: FakeServices) -> None:
+    deliver(a_message(), "q-1", services)
+    deliver(a_message(subject="Something else"), "q-2", services)
+
+    assert len(services.transport.sent) == 1
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert row(services).history[-1].code == "message_conflict"
+
+
+def test_a_message_that_breaks_the_contract_is_recorded_with_its_fields(services: FakeServices) -> None:
+    deliver(a_message(subject=None, body=None), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.INVALID
+    assert [field.field for field in row(services).fields] == ["subject", "body"]
+    assert not services.transport.sent
+
+
+def test_a_corrected_message_is_sent_under_the_same_id(services: FakeServices) -> None:
+    deliver(a_message(subject=None), "q-1", services)
+    deliver(a_message(), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert row(services).fields == ()
+
+
+def test_a_second_broken_message_leaves_the_first_row_alone(services: FakeServices) -> None:
+    deliver(a_message(), "q-1", services)
+    deliver(a_message(subject=None), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("text", [b"", b"not json", b"[]", b'{"messageId": "a/b"}', b"\xff"])
+def test_a_message_without_a_usable_name_is_recorded_under_its_queue_id(
+    services: FakeServices, text: bytes
+) -> None:
+    deliver(text, "q-7", services)
+
+    assert row(services, "unreadable-q-7").status is DeliveryStatus.INVALID
+
+
+def test_a_tenant_that_is_not_served_is_the_callers_mistake(services: FakeServices) -> None:
+    stranger = "6f1c0000-0000-4000-8000-00000000dead"
+    deliver(a_message(tenantId=stranger), "q-1", services)
+
+    found = services.deliveries.find(stranger, MESSAGE_ID)
+    assert found is not None
+    assert found.status is DeliveryStatus.INVALID
+    assert found.fields[0].field == "tenantId"
+
+
+def test_a_mail_that_another_worker_is_sending_waits(services: FakeServices) -> None:
+    claim_for(services, "q-1")
+    deliver(a_message(), "q-2", services)
+
+    assert not services.transport.sent
+    assert services.outbox.messages == [(a_message(), timedelta(seconds=30))]
+    assert row(services).claimed_by == "q-1"
+
+
+def test_a_claim_that_ran_out_counts_as_interrupted(services: FakeServices) -> None:
+    claim_for(services, "q-1")
+    services.world.pass_time(timedelta(minutes=12))
+    deliver(a_message(), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+
+
+def test_a_worker_that_died_while_sending_leaves_an_unknown_outcome(services: FakeServices) -> None:
+    claim_for(services, "q-1")
+    deliver(a_message(), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert code(services) == "outcome_unknown"
+    assert not services.transport.sent
+    assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
+
+
+def test_an_answer_that_never_came_is_not_repeated_by_itself(services: FakeServices) -> None:
+    services.transport.fail = [OutcomeUnknownError("outcome_unknown", request_id="g-1")]
+    deliver(a_message(), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert row(services).history[-1].request_id == "g-1"
+    assert not services.outbox.messages
+
+
+def test_a_mail_waits_for_a_consent_and_goes_out_after_it() -> None:
+    services = FakeServices()
+    deliver(a_message(), "q-1", services)
+    assert (row(services).status, code(services)) == (DeliveryStatus.WAITING_FOR_CONSENT, "consent_missing")
+
+    enabled = enabled_services()
+    services.settings, services.vault, services.tokens = enabled.settings, enabled.vault, enabled.tokens
+    deliver(resume_message(CONTOSO, MESSAGE_ID), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert services.requests.load(CONTOSO, MESSAGE_ID) is None
+
+
+def test_a_throttled_mail_comes_back_after_the_time_that_graph_asks_for(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(seconds=2.128))]
+    deliver(a_message(), "q-1", services)
+
+    note, delay = services.outbox.messages[0]
+    assert note == resume_message(CONTOSO, MESSAGE_ID)
+    assert delay == timedelta(seconds=2.128)
+    assert row(services).status is DeliveryStatus.DEFERRED
+    assert row(services).next_attempt_at == NOON + delay
+
+    services.world.pass_time(delay)
+    deliver(note, "q-2", services)
+    assert (row(services).status, row(services).attempt) == (DeliveryStatus.ACCEPTED, 2)
+
+
+def test_a_mail_that_was_put_off_for_a_day_expires(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")] * 2
+    deliver(a_message(), "q-1", services)
+    services.world.pass_time(timedelta(hours=24))
+    deliver(services.outbox.messages[0][0], "q-2", services)
+
+    assert (row(services).status, code(services)) == (DeliveryStatus.EXPIRED, "expired")
+    assert len(services.outbox.messages) == 1
+    assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
+
+
+def test_a_mail_is_not_sent_after_it_expired(services: FakeServices) -> None:
+    deliver(a_message(expiresAt="2026-11-23T12:00:00Z"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert not services.transport.sent
+
+
+def test_graph_refusing_a_token_once_is_answered_with_a_new_one(services: FakeServices) -> None:
+    services.transport.fail = [ConsentRequiredError("consent_lost", account="a", error="e")]
+    deliver(a_message(), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert [token for token, _, _ in services.transport.sent] == ["access-2"]
+
+
+def test_graph_refusing_tokens_twice_means_that_the_consent_is_lost(services: FakeServices) -> None:
+    services.transport.fail = [ConsentRequiredError("consent_lost", account="a", error="e")] * 2
+    deliver(a_message(), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
+    assert services.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED
+
+
+def test_the_apps_own_credential_failing_is_the_operators_problem(services: FakeServices) -> None:
+    services.authorizer.fail = [ConfigurationError("client_credential_refused", error="invalid_client")]
+    deliver(a_message(), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+    assert services.settings.load(CONTOSO).status is Status.OPERATOR_ERROR
+    assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
+
+
+def test_what_microsoft_refuses_is_kept_with_its_reason(services: FakeServices) -> None:
+    services.transport.fail = [
+        RejectedError(
+            "send_as_denied", graph_code="ErrorSendAsDenied", account="ada", address="x@contoso.com"
+        )
+    ]
+    deliver(a_message(), "q-1", services)
+
+    assert (row(services).status, code(services)) == (DeliveryStatus.REJECTED, "send_as_denied")
+    assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
+
+
+def test_files_come_from_the_message_and_from_blobs(services: FakeServices) -> None:
+    services.files.blobs = {"q4/sales.pdf": b"%PDF-1.7", "q4/body.html": "<p>Größe</p>".encode()}
+    files = [
+        {"name": "sales.pdf", "contentType": "application/pdf", "blob": "q4/sales.pdf"},
+        {
+            "name": "c.png",
+            "contentType": "image/png",
+            "contentBytes": base64.b64encode(b"\x89PNG").decode(),
+            "contentId": "c1",
+            "inline": True,
+        },
+    ]
+    deliver(
+        a_message(attachments=files, body={"contentType": "html", "blob": "q4/body.html"}), "q-1", services
+    )
+
+    message = sent(services)[0]
+    assert message["body"]["content"] == "<p>Größe</p>"
+    assert [base64.b64decode(file["contentBytes"]) for file in message["attachments"]] == [
+        b"%PDF-1.7",
+        b"\x89PNG",
+    ]
+
+
+def test_a_file_that_is_not_there_is_said_by_name(services: FakeServices) -> None:
+    files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": "q4/a.pdf"}]
+    deliver(a_message(attachments=files), "q-1", services)
+
+    assert (row(services).status, code(services)) == (DeliveryStatus.REJECTED, "attachment_not_found")
+    assert row(services).problem.facts["blob"] == "q4/a.pdf"  # type: ignore[union-attr]
+
+
+def test_a_mail_too_large_for_the_permission_is_refused_before_any_file_is_read(
+    services: FakeServices,
+) -> None:
+    services.files.blobs = {"big.pdf": bytes(3_100_000)}
+    files = [{"name": "big.pdf", "contentType": "application/pdf", "blob": "big.pdf"}]
+    deliver(a_message(attachments=files), "q-1", services)
+
+    assert (row(services).status, code(services)) == (DeliveryStatus.REJECTED, "large_file_attachments_off")
+    assert not services.files.reads
+    assert not services.authorizer.refreshed
+
+
+def test_storage_that_is_away_puts_the_mail_off(services: FakeServices) -> None:
+    class Away:
+        def size(self, path: str) -> int:
+            raise TransientError("storage_unavailable", service="blobs")
+
+        def read(self, path: str) -> bytes:
+            raise AssertionError
+
+    services.files = Away()  # type: ignore[assignment]
+    files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": "a.pdf"}]
+    deliver(a_message(attachments=files), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+
+def test_a_row_that_vanishes_between_two_looks_is_tried_again_by_the_host(services: FakeServices) -> None:
+    services.deliveries.add = lambda _: None  # type: ignore[method-assign,assignment]
+    with pytest.raises(TransientError):
+        deliver(a_message(), "q-1", services)
+
+
+def test_of_two_workers_that_claim_at_once_the_second_waits(services: FakeServices) -> None:
+    deliver(a_message(subject=None), "q-1", services)
+    services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
+    deliver(a_message(), "q-2", services)
+
+    assert not services.transport.sent
+    assert len(services.outbox.messages) == 1
+
+
+def test_an_outcome_over_a_lost_claim_is_left_to_the_one_that_took_it(services: FakeServices) -> None:
+    services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
+    deliver(a_message(), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.SENDING

@@ -1,0 +1,289 @@
+"""The contract of the queue: what a scheduler may ask for, and what is said about the rest."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.deliveries.resume import KeptMail, resume_message
+from shared.errors import InvalidInputError
+from shared.sending.request import (
+    MAX_MESSAGE_BYTES,
+    MailRequest,
+    Recipient,
+    parse_mail_request,
+    parse_queued,
+)
+from tests.builders import a_message
+from tests.fakes import CONTOSO
+
+
+def broken_fields(text: bytes) -> dict[str, str]:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_mail_request(text)
+    assert caught.value.code == "invalid_message"
+    return {field.field: field.message for field in caught.value.fields}
+
+
+def test_the_whole_contract_is_understood() -> None:
+    request = parse_mail_request(
+        a_message(
+            tenantId=CONTOSO.upper(),
+            to=["cfo@Contoso.COM", {"address": "board@contoso.com", "name": "The board"}],
+            cc=["a@contoso.com"],
+            bcc=["b@contoso.com"],
+            replyTo=["c@contoso.com"],
+            attachments=[
+                {
+                    "name": "sales.pdf",
+                    "contentType": "application/pdf",
+                    "blob": "2026/11/23/sales.pdf",
+                },
+                {
+                    "name": "chart.png",
+                    "contentType": "image/png",
+                    "contentBytes": base64.b64encode(b"\x89PNG").decode(),
+                    "contentId": "chart1",
+                    "inline": True,
+                },
+            ],
+            importance="high",
+            saveToSentItems=False,
+            headers={"x-inforiver-report": "4711"},
+            expiresAt="2026-11-24T06:00:00Z",
+            correlationId="run-17",
+        )
+    )
+
+    assert request.tenant_id == CONTOSO
+    assert request.to == (
+        Recipient(address="cfo@contoso.com"),
+        Recipient(address="board@contoso.com", name="The board"),
+    )
+    assert [someone.address for someone in request.recipients] == [
+        "cfo@contoso.com",
+        "board@contoso.com",
+        "a@contoso.com",
+        "b@contoso.com",
+    ]
+    assert request.attachments[0].blob == "2026/11/23/sales.pdf"
+    assert request.attachments[1].content_bytes == b"\x89PNG"
+    assert request.expires_at == datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
+    assert not request.save_to_sent_items
+
+
+def test_every_broken_field_is_named_at_once() -> None:
+    fields = broken_fields(
+        a_message(messageId="sales weekly", subject=None, importance="urgent", sender="x@contoso.com")
+    )
+
+    assert set(fields) == {"messageId", "subject", "importance", "sender"}
+
+
+def test_a_mail_cannot_choose_its_sender() -> None:
+    assert "from" in broken_fields(a_message(**{"from": "ceo@contoso.com"}))
+
+
+@pytest.mark.parametrize(
+    ("place", "changes"),
+    [
+        ("subject", {"subject": "Sales\r\nBcc: thief@fabrikam.com"}),
+        ("headers.x-report", {"headers": {"x-report": "1\nX-Other: 2"}}),
+        ("to.0.name", {"to": [{"address": "cfo@contoso.com", "name": "CFO\r\nBcc: thief@fabrikam.com"}]}),
+        ("to.0.address", {"to": ["cfo@contoso.com\r\nBcc: thief@fabrikam.com"]}),
+        ("correlationId", {"correlationId": "a\x00b"}),
+        (
+            "attachments.0.name",
+            {"attachments": [{"name": "a\r\nb.pdf", "contentType": "application/pdf", "blob": "a.pdf"}]},
+        ),
+        (
+            "attachments.0.contentType",
+            {"attachments": [{"name": "a.pdf", "contentType": "text/plain\r\nX: y", "blob": "a.pdf"}]},
+        ),
+        (
+            "attachments.0.contentType",
+            {"attachments": [{"name": "a.pdf", "contentType": "text/plain\n", "blob": "a.pdf"}]},
+        ),
+    ],
+)
+def test_a_line_break_cannot_start_a_header_of_its_own(place: str, changes: dict[str, Any]) -> None:
+    assert place in broken_fields(a_message(**changes))
+
+
+@pytest.mark.parametrize("name", ["report", "X", "x-", "subject", "x-a:b", "x-a b", "x-a\n"])
+def test_a_header_is_named_x_dash(name: str) -> None:
+    assert broken_fields(a_message(headers={name: "1"}))
+
+
+def test_five_headers_are_the_most() -> None:
+    assert len(parse_mail_request(a_message(headers={f"x-h{n}": "v" for n in range(5)})).headers) == 5
+    assert "headers" in broken_fields(a_message(headers={f"x-h{n}": "v" for n in range(6)}))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secrets.txt",
+        "a/../../b.pdf",
+        "a/./b.pdf",
+        "/etc/passwd",
+        "a//b.pdf",
+        "https://fabrikam.com/x.pdf",
+        "//fabrikam.com/x.pdf",
+        "a\\b.pdf",
+        "a.pdf?sig=1",
+        "a%2e%2e/b.pdf",
+        "a.pdf#x",
+        "a\n.pdf",
+        "",
+        "a/",
+    ],
+)
+def test_a_blob_is_a_plain_path_inside_its_container(path: str) -> None:
+    files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": path}]
+
+    assert "attachments.0.blob" in broken_fields(a_message(attachments=files))
+
+
+def test_a_blob_path_may_have_dots_and_spaces_in_its_names() -> None:
+    files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": "2026/Q4 sales..v2/a.b.pdf"}]
+
+    assert parse_mail_request(a_message(attachments=files)).attachments[0].blob == "2026/Q4 sales..v2/a.b.pdf"
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ({"blob": "a.pdf", "contentBytes": "YQ=="}, "give either blob or contentBytes"),
+        ({}, "give either blob or contentBytes"),
+        (
+            {"blob": "a.pdf", "inline": True},
+            "an inline file needs a contentId, to which the html refers as cid:…",
+        ),
+    ],
+)
+def test_a_file_has_one_source_and_an_inline_one_a_name_in_the_html(file: dict[str, Any], said: str) -> None:
+    files = [{"name": "a.pdf", "contentType": "application/pdf", **file}]
+
+    assert broken_fields(a_message(attachments=files)) == {"attachments.0": said}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"contentType": "html"},
+        {"contentType": "html", "content": "a", "blob": "a.html"},
+    ],
+)
+def test_the_body_has_one_source(body: dict[str, str]) -> None:
+    assert broken_fields(a_message(body=body)) == {"body": "give either content or blob"}
+
+
+def test_a_long_body_may_stand_in_a_blob() -> None:
+    request = parse_mail_request(a_message(body={"contentType": "html", "blob": "2026/body.html"}))
+
+    assert request.body.blob == "2026/body.html"
+
+
+@pytest.mark.parametrize("count", [0, 501])
+def test_one_to_five_hundred_people_get_a_mail(count: int) -> None:
+    people = [f"p{n}@contoso.com" for n in range(count)]
+    fields = broken_fields(a_message(to=people[:250], cc=people[250:400], bcc=people[400:]))
+
+    assert fields == {
+        "(whole body)": f"give 1 to 500 recipients in to, cc and bcc together, not {count}",
+    }
+
+
+def test_five_hundred_people_are_not_too_many() -> None:
+    people = [f"p{n}@contoso.com" for n in range(500)]
+
+    assert len(parse_mail_request(a_message(to=people[:499], bcc=people[499:])).recipients) == 500
+
+
+def test_a_message_over_the_queues_limit_is_refused_unread() -> None:
+    text = a_message(subject="x" * MAX_MESSAGE_BYTES)
+
+    assert broken_fields(text) == {"(whole body)": f"is {len(text)} bytes; at most 49152 are allowed"}
+
+
+def test_what_is_refused_is_not_repeated() -> None:
+    fields = broken_fields(a_message(to=["not-an-address-but-a-secret"]))
+
+    assert not any("secret" in message for message in fields.values())
+
+
+def test_the_fingerprint_tells_contents_apart_and_not_firings() -> None:
+    first = parse_mail_request(a_message(correlationId="run-1", expiresAt="2026-11-24T06:00:00Z"))
+    again = parse_mail_request(a_message(correlationId="run-2", expiresAt="2026-11-24T07:00:00Z"))
+    other = parse_mail_request(a_message(subject="Weekly sales, APAC"))
+
+    assert first.fingerprint() == again.fingerprint()
+    assert first.fingerprint() != other.fingerprint()
+
+
+def test_our_own_note_is_told_from_a_schedulers_mail() -> None:
+    assert parse_queued(resume_message(CONTOSO, "m-1")) == KeptMail(tenant_id=CONTOSO, message_id="m-1")
+    assert isinstance(parse_queued(a_message()), MailRequest)
+
+
+def test_a_note_that_somebody_else_wrote_badly_is_refused() -> None:
+    with pytest.raises(InvalidInputError):
+        parse_queued(b'{"resume":{"tenantId":1}}')
+
+
+@given(st.binary())
+@example(b"")
+@example(b"null")
+@example(b"\xff\xfe")
+@example(b'{"resume":')
+@example(b"[" * 40_000)
+@example(b'{"subject": "\\ud800"}')
+@example(a_message(subject="\ud800"))
+@example(a_message(headers={"x-\ud800": "a"}))
+@example(a_message(expiresAt="+275760-09-13T00:00:00Z"))
+@example(a_message(expiresAt=1e308))
+@example(a_message(schemaVersion=True))
+def test_any_bytes_are_a_mail_or_refused(text: bytes) -> None:
+    try:
+        parse_queued(text)
+    except InvalidInputError as refused:
+        error = refused
+    else:
+        return
+    assert error.fields
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+MEMBERS = sorted(MailRequest.model_json_schema(by_alias=True)["properties"])
+
+
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON, min_size=1))
+def test_a_message_with_anything_in_any_member_is_a_mail_or_refused(changes: dict[str, Any]) -> None:
+    text = json.dumps(json.loads(a_message()) | changes).encode()
+    try:
+        request = parse_mail_request(text)
+    except InvalidInputError as refused:
+        named = {field.field.split(".")[0] for field in refused.fields}
+    else:
+        assert request.recipients
+        return
+    assert named <= {*changes, "(whole body)"}
+    assert named
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_moment_needs_its_time_zone(moment: datetime) -> None:
+    assert parse_mail_request(a_message(expiresAt=moment.isoformat())).expires_at == moment
+    assert "expiresAt" in broken_fields(a_message(expiresAt=moment.replace(tzinfo=None).isoformat()))
+    assert timedelta(0) == moment.utcoffset()

@@ -1,0 +1,74 @@
+"""The storage account of a test run: Azurite with everything in it that a deployment would have made."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from shared.config import StorageConfig
+from shared.storage_names import CONTAINERS, QUEUES, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from azure.core.credentials import TokenCredential
+
+    from tests.local_stack.azurite import Azurite
+
+
+def no_credential() -> TokenCredential:
+    """Stand where a credential would be asked for; a connection string needs none."""
+    raise AssertionError
+
+
+def provision(connection_string: str) -> None:
+    """Make every queue, container and table that is not there yet."""
+    with ExitStack() as clients:
+        blobs = clients.enter_context(BlobServiceClient.from_connection_string(connection_string))
+        queues = clients.enter_context(QueueServiceClient.from_connection_string(connection_string))
+        tables = clients.enter_context(TableServiceClient.from_connection_string(connection_string))
+        for make, names in (
+            (blobs.create_container, CONTAINERS),
+            (queues.create_queue, QUEUES),
+            (tables.create_table, TABLES),
+        ):
+            _make_all(make, names)
+
+
+def _make_all(make: Callable[[str], object], names: tuple[str, ...]) -> None:
+    for name in names:
+        try:
+            make(name)
+        except ResourceExistsError:
+            continue
+
+
+@pytest.fixture(scope="session")
+def storage(azurite: Azurite) -> StorageConfig:
+    """Give the account's settings; tests share it, so each takes names of its own."""
+    provision(azurite.connection_string)
+    return StorageConfig(azurite.connection_string)
+
+
+@pytest.fixture
+def blob_clients(storage: StorageConfig) -> Iterator[BlobServiceClient]:
+    """Give the blobs."""
+    from shared.adapters.blobs import blob_service
+
+    with blob_service(storage, no_credential) as service:
+        yield service
+
+
+@pytest.fixture
+def table_clients(storage: StorageConfig) -> Iterator[TableServiceClient]:
+    """Give the tables."""
+    from shared.adapters.tables import table_service
+
+    with table_service(storage, no_credential) as service:
+        yield service
