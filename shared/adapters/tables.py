@@ -15,7 +15,7 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableServiceClient, UpdateMode
+from azure.data.tables import TableServiceClient, TableTransactionError, UpdateMode
 
 from shared.adapters.azure_errors import translated
 from shared.adapters.documents import read_document, write_document
@@ -41,6 +41,8 @@ TIMEOUTS: dict[str, Any] = {
     "initial_backoff": 1,
     "increment_base": 1,
 }
+
+_GONE_OR_CHANGED = frozenset({404, 412})
 
 Row = Mapping[str, Any]
 
@@ -130,16 +132,18 @@ class TableFlowStore:
         return write_row(self._table, self._secret_row(secret), secret.etag) is not None
 
     def take_secret(self, secret: FlowSecret) -> bool:
-        """Delete the secrets if they are still the ones that were read; say whether they were."""
+        """Delete the secrets if they are still the ones that were read; say whether they were.
+
+        A transaction of one, because `delete_entity` takes a row that is gone already for a success.
+        """
+        row = {"PartitionKey": secret.flow_id, "RowKey": "secret"}
+        unchanged = {"etag": secret.etag, "match_condition": MatchConditions.IfNotModified}
         with table_errors():
             try:
-                self._table.delete_entity(
-                    secret.flow_id,
-                    "secret",
-                    etag=secret.etag,
-                    match_condition=MatchConditions.IfNotModified,
-                )
-            except (ResourceModifiedError, ResourceNotFoundError):
+                self._table.submit_transaction([("delete", row, unchanged)])
+            except TableTransactionError as error:
+                if error.status_code not in _GONE_OR_CHANGED:
+                    raise
                 return False
         return True
 

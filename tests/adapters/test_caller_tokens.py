@@ -1,0 +1,127 @@
+"""Callers' tokens against real keys: whatever is wrong with a token, it is refused."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.adapters.caller_tokens import EntraCallerTokens
+from shared.config import AppConfig
+from shared.errors import ForbiddenError, InvalidInputError, TransientError, UnauthenticatedError
+from shared.web.caller import admin_of
+from tests.calls import a_request
+from tests.local_stack.fixtures import ServedMicrosoft365
+from tests.local_stack.microsoft365 import Microsoft365
+from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, FABRIKAM, MALLORY, UMA
+
+
+@pytest.fixture
+def callers(config: AppConfig) -> EntraCallerTokens:
+    return EntraCallerTokens(config)
+
+
+@pytest.fixture
+def world(office: ServedMicrosoft365) -> Microsoft365:
+    return office.world
+
+
+def refusal(callers: EntraCallerTokens, token: str) -> tuple[type[InvalidInputError], str]:
+    """Return how an endpoint refuses a token."""
+    with pytest.raises(InvalidInputError) as refused:
+        admin_of(
+            a_request(headers={"authorization": f"Bearer {token}"}), callers, admin_role="Workspace.Admin"
+        )
+    return type(refused.value), refused.value.code
+
+
+def test_an_admins_token_is_accepted(callers: EntraCallerTokens, world: Microsoft365) -> None:
+    claims = callers.verify(world.api_token(ADA))
+
+    assert (claims["tid"], claims["preferred_username"]) == (CONTOSO, ADA)
+
+
+def test_a_clock_that_is_a_minute_off_is_forgiven(callers: EntraCallerTokens, world: Microsoft365) -> None:
+    assert callers.verify(world.api_token(ADA, lifetime=timedelta(seconds=-30)))
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("not signed", {"alg": "none"}),
+    ("signed with the public key as a shared secret", {"alg": "HS256"}),
+    ("signed with a key that Entra never published", {"forged": True}),
+    ("naming an unknown key", {"kid": "unknown"}),
+    ("for another audience", {"audience": "api://another-app"}),
+    ("by another issuer", {"iss": f"https://login.microsoftonline.com/{CONTOSO}/v2.0"}),
+    ("by the issuer of another tenant", {"iss": f"https://sts.windows.net/{FABRIKAM}/"}),
+    ("expired", {"lifetime": timedelta(minutes=-5)}),
+    ("not valid yet", {"nbf": int(time.time()) + 600}),
+    ("without an expiry", {"exp": None}),
+    ("without a tenant", {"tid": None}),
+    ("with a tenant that is no text", {"tid": 7}),
+    ("without a person", {"oid": None}),
+    ("of an app, without scp", {"scp": None, "idtyp": "app"}),
+]
+
+
+@pytest.mark.parametrize(("how", "changes"), WRONG, ids=[how for how, _ in WRONG])
+def test_a_token_is_refused_that_is(
+    how: str, changes: dict[str, Any], callers: EntraCallerTokens, world: Microsoft365
+) -> None:
+    assert refusal(callers, world.api_token(ADA, **changes)) == (UnauthenticatedError, "token_invalid")
+
+
+def test_an_id_token_is_no_access_token(callers: EntraCallerTokens, world: Microsoft365) -> None:
+    ada = world.user(ADA)
+
+    assert refusal(callers, world.tokens.id_token(CLIENT_ID, ada, "nonce", roles=["Workspace.Admin"])) == (
+        UnauthenticatedError,
+        "token_invalid",
+    )
+
+
+def test_a_token_for_graph_is_no_token_for_us(callers: EntraCallerTokens, world: Microsoft365) -> None:
+    assert refusal(callers, world.graph_token(ADA, "Mail.Send")) == (UnauthenticatedError, "token_invalid")
+
+
+def test_an_apps_own_token_is_no_persons(callers: EntraCallerTokens, world: Microsoft365) -> None:
+    token = world.tokens.app_token(CONTOSO, "daemon", "daemon-id", CLIENT_ID, roles=["Workspace.Admin"])
+
+    assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
+
+
+def test_a_token_of_a_tenant_that_is_not_served_is_refused_as_such(
+    callers: EntraCallerTokens, world: Microsoft365
+) -> None:
+    assert refusal(callers, world.api_token(MALLORY)) == (ForbiddenError, "tenant_not_allowed")
+
+
+def test_a_stranger_can_not_pass_by_naming_our_tenant(
+    callers: EntraCallerTokens, world: Microsoft365
+) -> None:
+    assert refusal(callers, world.api_token(MALLORY, tid=CONTOSO)) == (UnauthenticatedError, "token_invalid")
+
+
+def test_a_person_without_the_role_is_refused(callers: EntraCallerTokens, world: Microsoft365) -> None:
+    assert refusal(callers, world.api_token(UMA)) == (ForbiddenError, "workspace_admin_required")
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "é"])
+def test_nonsense_is_refused(callers: EntraCallerTokens, token: str) -> None:
+    assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
+
+
+def test_keys_are_fetched_once(callers: EntraCallerTokens, world: Microsoft365) -> None:
+    for _ in range(3):
+        callers.verify(world.api_token(ADA))
+
+    assert len(world.requests.all("keys")) == 1
+
+
+def test_while_entras_keys_can_not_be_had_nobody_is_let_in(
+    callers: EntraCallerTokens, world: Microsoft365
+) -> None:
+    world.faults.add("keys", "busy")
+
+    with pytest.raises(TransientError) as refused:
+        callers.verify(world.api_token(ADA))
+    assert refused.value.code == "entra_unavailable"

@@ -1,0 +1,194 @@
+"""The app's own credential, in each form, towards a token endpoint that checks it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.identity import ManagedIdentityCredential
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
+from cryptography.x509.oid import NameOID
+
+from shared.adapters.credentials import azure_credential, msal_credential
+from shared.adapters.entra import EntraAuthority
+from shared.config import AppConfig, ClientCertificate, ClientSecret, FederatedIdentity
+from shared.errors import ConfigurationError, ConsentRequiredError
+from shared.world import RealWorld
+from tests.local_stack.fixtures import ServedIdentity, ServedMicrosoft365
+from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
+from tests.local_stack.microsoft365.directory import FederatedCredential
+
+EXCHANGE = "api://AzureADTokenExchange"
+
+
+def no_identity() -> ManagedIdentityCredential:
+    raise AssertionError("this credential needs no managed identity")
+
+
+class KeyPair:
+    """A certificate signed by its own key, as an app registration takes it."""
+
+    def __init__(self) -> None:
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mailer")])
+        now = datetime.now(UTC)
+        self.certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .sign(self.key, hashes.SHA256())
+        )
+        self.public_pem = self.certificate.public_bytes(Encoding.PEM)
+
+    def key_pem(self, encryption: KeySerializationEncryption | None = None) -> bytes:
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
+
+    def pfx(self, encryption: KeySerializationEncryption | None = None) -> bytes:
+        return pkcs12.serialize_key_and_certificates(
+            b"mailer", self.key, self.certificate, None, encryption or NoEncryption()
+        )
+
+
+@pytest.fixture(scope="module")
+def pair() -> KeyPair:
+    return KeyPair()
+
+
+@pytest.fixture(scope="module")
+def other() -> KeyPair:
+    return KeyPair()
+
+
+def check(config: AppConfig, credential: str | dict[str, Any]) -> None:
+    """Have Entra check the credential: a code that was never issued is refused only after it."""
+    authority = EntraAuthority(config, credential, RealWorld())
+    begun = authority.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
+    with pytest.raises(ConsentRequiredError) as refused:
+        authority.redeem(CONTOSO, begun.proof, {"state": "the-state", "code": "never-issued"})
+    assert refused.value.code == "consent_failed"
+
+
+def test_a_secret_proves_the_app(config: AppConfig) -> None:
+    assert isinstance(config.credential, ClientSecret)
+
+    check(config, msal_credential(config.credential, no_identity))
+
+
+@pytest.mark.parametrize("form", ["pem", "pem with the certificate first", "pem with a chain", "pfx"])
+def test_a_certificate_proves_the_app(
+    form: str, config: AppConfig, office: ServedMicrosoft365, pair: KeyPair, other: KeyPair, tmp_path: Path
+) -> None:
+    office.world.directory.change_app(CLIENT_ID, secrets=(), certificates=(pair.public_pem,))
+    file = tmp_path / "credential"
+    file.write_bytes(
+        {
+            "pem": pair.key_pem() + pair.public_pem,
+            "pem with the certificate first": pair.public_pem + pair.key_pem(),
+            "pem with a chain": pair.key_pem() + other.public_pem + pair.public_pem,
+            "pfx": pair.pfx(),
+        }[form]
+    )
+
+    check(config, msal_credential(ClientCertificate(str(file)), no_identity))
+
+
+def test_a_certificate_that_is_not_registered_is_the_operators(
+    config: AppConfig, pair: KeyPair, tmp_path: Path
+) -> None:
+    file = tmp_path / "credential.pem"
+    file.write_bytes(pair.key_pem() + pair.public_pem)
+
+    with pytest.raises(ConfigurationError) as refused:
+        check(config, msal_credential(ClientCertificate(str(file)), no_identity))
+    assert refused.value.facts["error"] == "AADSTS700027"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "missing",
+        "empty",
+        "nonsense",
+        "key alone",
+        "certificate alone",
+        "another's certificate",
+        "pem with a password",
+        "pfx with a password",
+        "pfx without a key",
+    ],
+)
+def test_a_certificate_file_that_can_not_be_used_names_the_setting(
+    content: str, pair: KeyPair, other: KeyPair, tmp_path: Path
+) -> None:
+    locked = BestAvailableEncryption(b"password")
+    file = tmp_path / "credential"
+    if content != "missing":
+        file.write_bytes(
+            {
+                "empty": b"",
+                "nonsense": b"\x00nonsense",
+                "key alone": pair.key_pem(),
+                "certificate alone": pair.public_pem,
+                "another's certificate": pair.key_pem() + other.public_pem,
+                "pem with a password": pair.key_pem(locked) + pair.public_pem,
+                "pfx with a password": pair.pfx(locked),
+                "pfx without a key": pkcs12.serialize_key_and_certificates(
+                    b"mailer", None, pair.certificate, None, NoEncryption()
+                ),
+            }[content]
+        )
+
+    with pytest.raises(ConfigurationError) as refused:
+        msal_credential(ClientCertificate(str(file)), no_identity)
+    assert refused.value.code == "setting_invalid"
+    assert refused.value.facts["setting"] == "ENTRA_CLIENT_CERTIFICATE_PATH"
+
+
+@pytest.fixture
+def identified(managed_identity: ServedIdentity, monkeypatch: pytest.MonkeyPatch) -> ServedIdentity:
+    for name, value in managed_identity.settings.items():
+        monkeypatch.setenv(name, value)
+    return managed_identity
+
+
+def test_a_managed_identity_proves_the_app_without_any_secret(
+    config: AppConfig, office: ServedMicrosoft365, identified: ServedIdentity
+) -> None:
+    identity = identified.identity
+    issuer = identity.issuer(EXCHANGE)
+    office.world.directory.change_app(
+        CLIENT_ID,
+        secrets=(),
+        federated=(FederatedCredential(issuer, identity.user_assigned.principal_id),),
+    )
+    office.world.proof.trust(issuer, identity._key.public_key())
+    credential = FederatedIdentity(identity.user_assigned.client_id, EXCHANGE)
+
+    check(config, msal_credential(credential, lambda: azure_credential(credential.client_id)))
+
+
+def test_a_managed_identity_that_is_not_there_is_the_operators(
+    config: AppConfig, identified: ServedIdentity
+) -> None:
+    unknown = FederatedIdentity("not-assigned-to-this-app", EXCHANGE)
+
+    with pytest.raises(ConfigurationError) as refused:
+        check(
+            config, msal_credential(unknown, lambda: ManagedIdentityCredential(client_id=unknown.client_id))
+        )
+    assert refused.value.code == "client_credential_refused"
+    assert refused.value.facts["error"] == "managed_identity"

@@ -1,0 +1,242 @@
+"""Consent and tokens against a real token endpoint, through MSAL."""
+
+import json
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from shared.adapters.entra import EntraAuthority
+from shared.config import AppConfig
+from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
+from shared.ports import Redeemed
+from shared.settings.tenant import Account
+from shared.world import RealWorld
+from tests.local_stack.certificates import LocalAuthority
+from tests.local_stack.fixtures import ServedMicrosoft365
+from tests.local_stack.microsoft365 import Effect
+from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET, CONTOSO, UMA
+from tests.local_stack.visitor import Visitor
+
+SCOPES = ("Mail.Send",)
+ACCOUNT = Account("0b1ec700-0000-4000-8000-000000000001", CONTOSO, ADA)
+
+
+@pytest.fixture
+def entra(config: AppConfig) -> EntraAuthority:
+    return EntraAuthority(config, CLIENT_SECRET, RealWorld())
+
+
+@pytest.fixture
+def visitor(local_authority: LocalAuthority) -> Visitor:
+    """A browser that stops where Microsoft would post its answer."""
+    return Visitor(local_authority.ca_file, posts_by_itself=False)
+
+
+def sign_in(
+    entra: EntraAuthority, visitor: Visitor, *, accept: bool = True
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what proves the answer, and the answer."""
+    begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
+    page = visitor.consent(begun.address, ADA, accept=accept)
+    return dict(begun.proof), dict(page.forms[0].fields)
+
+
+@pytest.fixture
+def redeemed(entra: EntraAuthority, visitor: Visitor) -> Redeemed:
+    proof, reply = sign_in(entra, visitor)
+    return entra.redeem(CONTOSO, proof, reply)
+
+
+def test_a_sign_in_asks_for_an_answer_by_post_bound_to_this_app(entra: EntraAuthority) -> None:
+    begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
+
+    query = {name: values[0] for name, values in parse_qs(urlsplit(begun.address).query).items()}
+    assert query["response_mode"] == "form_post"
+    assert query["response_type"] == "code"
+    assert query["redirect_uri"] == "https://mailer.example.test/api/consent/callback"
+    assert query["prompt"] == "select_account"
+    assert query["login_hint"] == ADA
+    assert query["state"] == "the-state"
+    assert query["code_challenge_method"] == "S256"
+    assert set(query["scope"].split()) == {"Mail.Send", "openid", "profile", "offline_access"}
+
+
+def test_what_proves_the_answer_is_not_in_the_address(entra: EntraAuthority) -> None:
+    begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
+
+    assert begun.proof["code_verifier"] not in begun.address
+    assert begun.proof["nonce"] not in begun.address
+
+
+def test_a_code_becomes_tokens_and_a_name(redeemed: Redeemed) -> None:
+    assert redeemed.claims["preferred_username"] == ADA
+    assert redeemed.claims["tid"] == CONTOSO
+    assert redeemed.scopes == {"Mail.Send"}
+
+
+def test_only_what_a_later_refresh_needs_is_kept(redeemed: Redeemed) -> None:
+    assert set(json.loads(redeemed.tokens)) == {"Account", "RefreshToken", "AppMetadata"}
+    assert len(redeemed.tokens) < 5_000
+
+
+def test_a_kept_token_becomes_an_access_token(
+    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.requests.clear()
+    before = RealWorld().now()
+
+    issued = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+
+    assert issued.scopes == {"Mail.Send"}
+    assert 70 * 60 < (issued.expires_at - before).total_seconds() < 80 * 60
+    assert issued.tokens != redeemed.tokens
+    assert len(office.world.requests.all("token")) == 1
+    assert "access_token" not in issued.tokens.lower()
+
+
+def test_a_new_process_refreshes_from_what_is_kept(
+    config: AppConfig, entra: EntraAuthority, redeemed: Redeemed
+) -> None:
+    restarted = EntraAuthority(config, CLIENT_SECRET, RealWorld())
+
+    issued = restarted.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+
+    assert restarted.refresh(CONTOSO, issued.tokens, ACCOUNT, SCOPES).access_token
+
+
+@pytest.mark.parametrize("change", [{"state": "another"}, {"state": ""}], ids=str)
+def test_an_answer_with_another_state_is_refused_without_repeating_it(
+    entra: EntraAuthority, visitor: Visitor, change: dict[str, str]
+) -> None:
+    proof, reply = sign_in(entra, visitor)
+
+    with pytest.raises(InvalidInputError) as refused:
+        entra.redeem(CONTOSO, proof, {**reply, **change})
+    assert refused.value.code == "consent_reply_invalid"
+    assert refused.value.__cause__ is None
+    assert "the-state" not in str(refused.value)
+
+
+def test_an_id_token_with_another_nonce_is_refused(entra: EntraAuthority, visitor: Visitor) -> None:
+    proof, reply = sign_in(entra, visitor)
+
+    with pytest.raises(InvalidInputError) as refused:
+        entra.redeem(CONTOSO, {**proof, "nonce": "another"}, reply)
+    assert refused.value.code == "consent_reply_invalid"
+
+
+def test_a_code_of_another_browser_fails_the_pkce_check(entra: EntraAuthority, visitor: Visitor) -> None:
+    proof, reply = sign_in(entra, visitor)
+
+    with pytest.raises(ConsentRequiredError) as refused:
+        entra.redeem(CONTOSO, {**proof, "code_verifier": "x" * 43}, reply)
+    assert refused.value.code == "consent_failed"
+    assert refused.value.facts["error"] == "AADSTS501481"
+
+
+def test_a_code_is_good_once(entra: EntraAuthority, visitor: Visitor) -> None:
+    proof, reply = sign_in(entra, visitor)
+    entra.redeem(CONTOSO, proof, reply)
+
+    with pytest.raises(ConsentRequiredError) as refused:
+        EntraAuthority.redeem(entra, CONTOSO, proof, reply)
+    assert refused.value.facts["error"] == "AADSTS54005"
+
+
+@pytest.mark.parametrize(
+    ("button", "kind", "code"),
+    [
+        ("refresh token expired", ConsentRequiredError, "consent_lost"),
+        ("grant revoked", ConsentRequiredError, "consent_lost"),
+        ("needs MFA", ConsentRequiredError, "consent_lost"),
+        ("secret expired", ConfigurationError, "client_credential_refused"),
+        ("Entra busy", TransientError, "entra_unavailable"),
+        ("Entra throttled", TransientError, "entra_unavailable"),
+        ("busy", TransientError, "entra_unavailable"),
+        ("internal error", TransientError, "entra_unavailable"),
+        ("reset", TransientError, "entra_unavailable"),
+        ("refused", TransientError, "entra_unavailable"),
+        (Effect(aadsts=53003), ConsentRequiredError, "sign_in_blocked"),
+        (Effect(aadsts=50105), ConsentRequiredError, "sign_in_blocked"),
+        (Effect(aadsts=700016), ConfigurationError, "app_registration_wrong"),
+        (Effect(aadsts=70011), ConfigurationError, "app_registration_wrong"),
+    ],
+    ids=str,
+)
+def test_a_refresh_that_fails_says_who_must_act(
+    button: str | Effect,
+    kind: type[Exception],
+    code: str,
+    entra: EntraAuthority,
+    redeemed: Redeemed,
+    office: ServedMicrosoft365,
+) -> None:
+    # MSAL repeats a connection that breaks once.
+    office.world.faults.add("token", button, times=3)
+
+    with pytest.raises(kind) as refused:
+        entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+    assert refused.value.code == code  # type: ignore[attr-defined]
+
+
+def test_a_refusal_carries_microsofts_trace_and_none_of_its_text(
+    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.faults.add("token", "grant revoked")
+
+    with pytest.raises(ConsentRequiredError) as refused:
+        entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+    assert refused.value.request_id
+    assert refused.value.facts == {"account": ADA, "error": "AADSTS50173"}
+    assert "revoked" not in str(refused.value)
+
+
+def test_kept_tokens_without_a_refresh_token_are_a_lost_consent(entra: EntraAuthority) -> None:
+    with pytest.raises(ConsentRequiredError) as refused:
+        entra.refresh(CONTOSO, "{}", ACCOUNT, SCOPES)
+    assert refused.value.facts["error"] == "no_refresh_token"
+
+
+def test_a_permission_that_was_taken_back_is_a_lost_consent(
+    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.revoke_consent(ADA)
+
+    with pytest.raises(ConsentRequiredError) as refused:
+        entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+    assert refused.value.code == "consent_lost"
+
+
+def test_the_tenants_endpoints_are_looked_up_once(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
+    for _ in range(3):
+        entra.begin(CONTOSO, SCOPES, "s", ADA)
+
+    assert len(office.world.requests.all("discovery")) == 1
+
+
+def test_while_entra_can_not_be_reached_nothing_can_begin(config: AppConfig) -> None:
+    nowhere = replace(config, authority_host="https://127.0.0.1:9")
+
+    with pytest.raises(TransientError) as refused:
+        EntraAuthority(nowhere, CLIENT_SECRET, RealWorld()).begin(CONTOSO, SCOPES, "s", ADA)
+    assert refused.value.code == "entra_unavailable"
+
+
+def test_a_wrong_secret_is_the_operators(config: AppConfig, entra: EntraAuthority, visitor: Visitor) -> None:
+    proof, reply = sign_in(entra, visitor)
+
+    with pytest.raises(ConfigurationError) as refused:
+        EntraAuthority(config, "wrong", RealWorld()).redeem(CONTOSO, proof, reply)
+    assert refused.value.code == "client_credential_refused"
+    assert refused.value.facts["error"] == "AADSTS7000215"
+
+
+def test_an_ordinary_user_may_consent_to_send(entra: EntraAuthority, visitor: Visitor) -> None:
+    begun = entra.begin(CONTOSO, SCOPES, "the-state", UMA)
+    page = visitor.consent(begun.address, UMA)
+
+    redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
+
+    assert redeemed.claims["preferred_username"] == UMA
+    assert redeemed.claims["aud"] == CLIENT_ID

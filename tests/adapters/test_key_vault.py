@@ -1,0 +1,60 @@
+"""Key Vault's refusals, through its SDK."""
+
+from collections.abc import Iterator
+
+import pytest
+from azure.identity import ManagedIdentityCredential
+
+from shared.adapters.key_vault import KeyVaultTokenStore
+from shared.errors import ConfigurationError, TransientError
+from tests.local_stack.faults import Fault
+from tests.local_stack.fixtures import ServedIdentity, ServedVault
+
+
+@pytest.fixture
+def store(
+    key_vault: ServedVault, managed_identity: ServedIdentity, trusted: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[KeyVaultTokenStore]:
+    for name, value in managed_identity.settings.items():
+        monkeypatch.setenv(name, value)
+    yield KeyVaultTokenStore(key_vault.url, ManagedIdentityCredential())
+    key_vault.vault.faults.clear()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_vault_that_refuses_the_app_is_the_operators(
+    store: KeyVaultTokenStore, key_vault: ServedVault, status: int
+) -> None:
+    store.read("any")
+    key_vault.vault.faults.add(Fault(method="GET", status=status, times=9))
+
+    with pytest.raises(ConfigurationError) as refused:
+        store.read("any")
+    assert refused.value.code == "key_vault_denied"
+
+
+def test_a_vault_that_is_not_there_is_waited_for(trusted: None) -> None:
+    store = KeyVaultTokenStore("https://127.0.0.1:9", ManagedIdentityCredential())
+
+    with pytest.raises(TransientError) as refused:
+        store.read("any")
+    assert refused.value.code == "key_vault_unavailable"
+
+
+def test_a_vault_that_is_busy_for_long_is_waited_for(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
+    key_vault.vault.faults.add(Fault(method="PUT", status=503, times=9))
+
+    with pytest.raises(TransientError):
+        store.write("smtp-busy-1", "tokens")
+
+
+def test_a_vault_that_is_busy_for_a_moment_is_asked_again(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
+    key_vault.vault.faults.add(Fault(method="PUT", status=429, retry_after="0", times=1))
+
+    store.write("smtp-moment-1", "tokens")
+
+    assert store.read("smtp-moment-1") == "tokens"

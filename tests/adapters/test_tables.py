@@ -1,0 +1,92 @@
+"""What tables refuse, and how they are reached; what they keep stands in tests/contracts."""
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError
+from azure.data.tables import TableClient, TableServiceClient
+
+from shared.adapters.tables import TableFlowStore, TableSettingsStore, table_service
+from shared.config import StorageConfig
+from shared.consent.flow import ConsentFlow, FlowSecret
+from shared.errors import ConfigurationError, TransientError
+from tests.fakes import CONTOSO, NOON
+from tests.local_stack.azurite import Azurite
+
+
+class Identity:
+    """A credential that is good for a name alone."""
+
+    def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        return AccessToken("a-token", 4_102_444_800)
+
+
+def no_identity() -> Identity:
+    raise AssertionError("a connection string needs no credential")
+
+
+@pytest.fixture
+def service(azurite: Azurite) -> Iterator[TableServiceClient]:
+    with table_service(StorageConfig(azurite.connection_string), no_identity) as connected:
+        yield connected
+
+
+class Elsewhere:
+    """A service whose tables nobody made."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._service = service
+
+    def get_table_client(self, name: str) -> TableClient:
+        return self._service.get_table_client(f"Missing{name}")
+
+
+def test_a_table_that_nobody_made_is_a_bug_and_no_empty_one(service: TableServiceClient) -> None:
+    store = TableFlowStore(cast("TableServiceClient", Elsewhere(service)))
+    flow = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON)
+
+    with pytest.raises(HttpResponseError):
+        store.add(flow, FlowSecret("flow"))
+    with pytest.raises(HttpResponseError):
+        store.save(flow)
+
+
+def test_a_storage_that_is_not_there_is_waited_for() -> None:
+    nowhere = (
+        "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;TableEndpoint=http://127.0.0.1:9/a;"
+    )
+    with (
+        table_service(StorageConfig(nowhere), no_identity) as connected,
+        pytest.raises(TransientError) as refused,
+    ):
+        TableSettingsStore(connected).load(CONTOSO)
+    assert refused.value.code == "storage_unavailable"
+
+
+# Azurite refuses in XML, over which the SDK stumbles with a warning.
+@pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")
+def test_a_storage_that_refuses_the_app_is_the_operators(azurite: Azurite) -> None:
+    wrong_key = azurite.connection_string.replace("AccountKey=Eby8", "AccountKey=aaaa")
+
+    with (
+        table_service(StorageConfig(wrong_key), no_identity) as connected,
+        pytest.raises(ConfigurationError) as refused,
+    ):
+        TableSettingsStore(connected).load(CONTOSO)
+    assert refused.value.code == "storage_denied"
+
+
+def test_with_an_identity_no_connection_string_is_needed() -> None:
+    config = StorageConfig(table_uri="https://mailer.table.core.windows.net")
+
+    with table_service(config, Identity) as connected:
+        assert connected.url == "https://mailer.table.core.windows.net"
+
+
+def test_a_refusal_that_nobody_foresaw_goes_up(service: TableServiceClient) -> None:
+    service.create_table_if_not_exists("ConsentFlows")
+
+    with pytest.raises(HttpResponseError):
+        TableFlowStore(service).take_secret(FlowSecret("fl/ow", etag="nonsense"))

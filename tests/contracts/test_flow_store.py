@@ -1,0 +1,97 @@
+"""What a FlowStore promises, kept by the fake and by Azure Table Storage."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from shared.adapters.tables import TableFlowStore
+from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus
+from shared.ports import FlowStore
+from shared.settings.tenant import StandingProblem
+from tests.contracts.conftest import Tables
+from tests.fakes import CONTOSO, NOON, MemoryFlows
+
+
+@pytest.fixture(params=["memory", "azurite"])
+def store(request: pytest.FixtureRequest, tables: Tables) -> FlowStore:
+    if request.param == "memory":
+        return MemoryFlows()
+    return TableFlowStore(tables)
+
+
+@pytest.fixture
+def flow() -> ConsentFlow:
+    return ConsentFlow(str(uuid.uuid4()), CONTOSO, "ada-object-id", "ada@contoso.com", NOON)
+
+
+def secret_of(flow: ConsentFlow) -> FlowSecret:
+    proof = {"code_verifier": "v", "nonce": "n", "scope": ["Mail.Send", "openid"]}
+    return FlowSecret(flow.flow_id, ticket_hash="t", state_hash="s", cookie_hash="c", proof=proof)
+
+
+def kept(store: FlowStore, flow: ConsentFlow) -> FlowSecret:
+    found = store.secret(flow.flow_id)
+    assert found is not None
+    return found
+
+
+def test_an_unknown_flow_is_none(store: FlowStore, flow: ConsentFlow) -> None:
+    assert store.flow(flow.flow_id) is None
+    assert store.secret(flow.flow_id) is None
+
+
+def test_a_flow_and_its_secret_are_kept_together(store: FlowStore, flow: ConsentFlow) -> None:
+    store.add(flow, secret_of(flow))
+
+    assert store.flow(flow.flow_id) == flow
+    found = kept(store, flow)
+    assert found == replace(secret_of(flow), etag=found.etag)
+
+
+def test_how_a_flow_ended_is_kept(store: FlowStore, flow: ConsentFlow) -> None:
+    store.add(flow, secret_of(flow))
+    ended = replace(
+        flow, status=FlowStatus.FAILED, problem=StandingProblem("consent_failed", NOON, {"error": "x"})
+    )
+
+    store.save(ended)
+
+    assert store.flow(flow.flow_id) == ended
+
+
+def test_a_secret_is_replaced_once(store: FlowStore, flow: ConsentFlow) -> None:
+    store.add(flow, secret_of(flow))
+    read = kept(store, flow)
+
+    assert store.replace_secret(replace(read, ticket_hash=None))
+    assert not store.replace_secret(replace(read, ticket_hash="again"))
+    assert kept(store, flow).ticket_hash is None
+
+
+def test_a_secret_is_taken_once(store: FlowStore, flow: ConsentFlow) -> None:
+    store.add(flow, secret_of(flow))
+    read = kept(store, flow)
+
+    assert store.take_secret(read)
+    assert not store.take_secret(read)
+    assert store.secret(flow.flow_id) is None
+    assert store.flow(flow.flow_id) == flow
+
+
+def test_a_secret_that_changed_since_it_was_read_is_not_taken(store: FlowStore, flow: ConsentFlow) -> None:
+    store.add(flow, secret_of(flow))
+    read = kept(store, flow)
+    store.replace_secret(read)
+
+    assert not store.take_secret(read)
+    assert kept(store, flow).flow_id == flow.flow_id
+
+
+def test_a_taken_secret_is_not_replaced(store: FlowStore, flow: ConsentFlow) -> None:
+    store.add(flow, secret_of(flow))
+    read = kept(store, flow)
+    store.take_secret(read)
+
+    assert not store.replace_secret(read)
+    assert store.secret(flow.flow_id) is None

@@ -1,0 +1,56 @@
+"""What a TokenStore promises, kept by the fake and by Azure Key Vault's SDK."""
+
+import uuid
+
+import pytest
+from azure.identity import ManagedIdentityCredential
+
+from shared.adapters.key_vault import KeyVaultTokenStore
+from shared.ports import TokenStore
+from tests.fakes import MemoryVault
+from tests.local_stack.fixtures import ServedVault
+
+
+@pytest.fixture(params=["memory", "key_vault"])
+def store(request: pytest.FixtureRequest, key_vault: ServedVault, identified: None) -> TokenStore:
+    if request.param == "memory":
+        return MemoryVault()
+    return KeyVaultTokenStore(key_vault.url, ManagedIdentityCredential())
+
+
+@pytest.fixture
+def name() -> str:
+    return f"smtp-{uuid.uuid4()}-1"
+
+
+def test_a_name_without_tokens_is_none(store: TokenStore, name: str) -> None:
+    assert store.read(name) is None
+
+
+def test_what_is_written_is_read(store: TokenStore, name: str) -> None:
+    store.write(name, '{"RefreshToken": "ü"}')
+
+    assert store.read(name) == '{"RefreshToken": "ü"}'
+
+
+def test_what_is_written_last_is_read(store: TokenStore, name: str) -> None:
+    store.write(name, "first")
+    store.write(name, "second")
+
+    assert store.read(name) == "second"
+
+
+def test_deleted_tokens_are_gone(store: TokenStore, name: str) -> None:
+    store.write(name, "tokens")
+    store.delete(name)
+
+    assert store.read(name) is None
+
+
+def test_tokens_that_are_gone_can_be_deleted_again(store: TokenStore, name: str) -> None:
+    store.delete(name)
+    store.write(name, "tokens")
+    store.delete(name)
+    store.delete(name)
+
+    assert store.read(name) is None
