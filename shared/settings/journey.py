@@ -29,7 +29,9 @@ _WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERA
 def read(_request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Show the settings."""
     settings = ports.settings.load(caller.tenant_id)
-    return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
+    # A page on another origin is shown no other header (https://fetch.spec.whatwg.org/#http-cors-protocol).
+    headers = {"ETag": etag_of(settings), "Access-Control-Expose-Headers": "ETag"}
+    return json_reply(200, _view(settings, ports), **headers)
 
 
 def enable(request: Request, caller: Caller, ports: Consenting) -> Reply:

@@ -261,6 +261,10 @@ def test_a_page_that_saw_the_present_settings_may_change_them(ports: FakeService
     assert reply.status == 204
 
 
+def test_a_page_on_another_origin_may_read_which_settings_it_saw(ports: FakeServices) -> None:
+    assert call(journey.read, ports).headers["Access-Control-Expose-Headers"] == "ETag"
+
+
 def test_of_two_admins_who_enable_at_once_the_later_one_is_told(ports: FakeServices) -> None:
     seen = call(journey.read, ports).headers["ETag"]
     body = {"fromEmailAddress": "ada@contoso.com"}
