@@ -95,4 +95,3 @@ resource workspaceAdmins 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [for princip
 output clientId string = registration.appId
 output enterpriseAppObjectId string = enterpriseApp.id
 output apiScope string = '${registration.identifierUris[0]}/settings'
-output adminRoleId string = adminRoleId

@@ -56,6 +56,8 @@ MUTATIONS = [
     Mutation(MAIN, "    location: location\n", "", "modules_get_what_they_ask_for"),
     Mutation(MAIN, "redundancy: storage", "redundance: storage", "modules_get_what_they_ask_for"),
     Mutation(MAIN, "identity.outputs.clientId", "identity.outputs.cliendId", "module_outputs_exist"),
+    Mutation(VAULT, "output id string", "output spare string = vault.name\noutput id string", "module_outputs_are_read"),
+    Mutation(ENTRA, "var adminRoleId = guid(uniqueName, adminRole)\n", "", "symbols_are_declared"),
     Mutation(MAIN, "modules/vault.bicep", "modules/valt.bicep", "modules_exist_and_are_called"),
     Mutation(ALERTS, "queries/vault-forbidden.kql", "queries/vault.kql", "loaded_files_exist"),
     # properties and versions

@@ -47,7 +47,7 @@ BUILT_IN = frozenset(
 def symbols_are_declared(project: Project) -> Iterator[str]:
     """Every identifier is declared in its file, bound by a loop, or part of the language."""
     for template in project.templates.values():
-        known = {item.name for item in template.declarations} | BUILT_IN
+        known = {item.name for item in template.declarations if item.kind != "output"} | BUILT_IN
         for node, scope in _references(template.root, frozenset()):
             if _text(node) not in known | scope:
                 yield f"{template.path}:{node.start_point[0] + 1} {_text(node)} is not declared"
@@ -87,6 +87,14 @@ def module_outputs_exist(project: Project) -> Iterator[str]:
         outputs = {item.name for item in called.of("output")}
         for name in sorted(_read_outputs(caller.root, call.name) - outputs):
             yield f"{caller.path}: {call.name} has no output {name}"
+
+
+def module_outputs_are_read(project: Project) -> Iterator[str]:
+    """No module hands out what its caller does not read."""
+    for caller, call, called in _calls(project):
+        outputs = {item.name for item in called.of("output")}
+        for name in sorted(outputs - _read_outputs(caller.root, call.name)):
+            yield f"{called.path}: the output {name} is read by nobody"
 
 
 def modules_exist_and_are_called(project: Project) -> Iterator[str]:
@@ -169,6 +177,7 @@ RULES = (
     declarations_are_used,
     modules_get_what_they_ask_for,
     module_outputs_exist,
+    module_outputs_are_read,
     modules_exist_and_are_called,
     loaded_files_exist,
 )
