@@ -70,8 +70,14 @@ class TokenStore(Protocol):
     def write(self, name: str, tokens: str) -> None:
         """Keep tokens."""
 
-    def delete(self, name: str) -> None:
-        """Delete tokens; those that are gone already are no error."""
+    def delete(self, name: str) -> datetime | None:
+        """Delete tokens for good; those that are gone already are no error.
+
+        Where the vault keeps what is deleted, return until when.
+        """
+
+    def names(self, tenant_id: str) -> tuple[str, ...]:
+        """Return the names of all tokens that are kept for a tenant."""
 
 
 @dataclass(frozen=True, slots=True)

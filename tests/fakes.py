@@ -134,6 +134,7 @@ class MemoryVault:
 
     secrets: dict[str, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
+    recoverable_until: datetime | None = None
     fail: list[Exception] = field(default_factory=list)
 
     def read(self, name: str) -> str | None:
@@ -144,10 +145,15 @@ class MemoryVault:
         self._fail()
         self.secrets[name] = tokens
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str) -> datetime | None:
         self._fail()
         if self.secrets.pop(name, None) is not None:
             self.deleted.append(name)
+            return self.recoverable_until
+        return None
+
+    def names(self, tenant_id: str) -> tuple[str, ...]:
+        return tuple(name for name in self.secrets if name.startswith(f"smtp-{tenant_id}-"))
 
     def _fail(self) -> None:
         if self.fail:

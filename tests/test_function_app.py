@@ -13,6 +13,7 @@ HTTP = {
     "get_health": ("GET", "health"),
     "get_tenant_settings": ("GET", "tenant-settings/smtp"),
     "enable_sending": ("POST", "tenant-settings/smtp/enable"),
+    "save_tenant_settings": ("PUT", "tenant-settings/smtp"),
     "reset_tenant_settings": ("POST", "tenant-settings/smtp/reset"),
     "start_consent": ("GET", "consent/{flow_id:guid}/start"),
     "finish_consent": ("POST", "consent/callback"),

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
 from shared.adapters.azure_errors import translated
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from azure.core.credentials import TokenCredential
+    from azure.keyvault.secrets import DeletedSecret
 
+#: Deletion usually takes a few seconds; somebody waits for the answer.
+_SECONDS_TO_DELETE = 8
+_NOT_ALLOWED = frozenset({403, 409})
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
 
 
@@ -39,13 +44,37 @@ class KeyVaultTokenStore:
         with _errors():
             self._client.set_secret(name, tokens, content_type="application/json")
 
-    def delete(self, name: str) -> None:
-        """Delete tokens; those that are gone already are no error."""
+    def delete(self, name: str) -> datetime | None:
+        """Delete tokens, for good where the vault allows it, and return until when they are recoverable.
+
+        A name is gone from the vault a few seconds before it can be purged.
+        https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
+        """
         with _errors():
             try:
-                self._client.begin_delete_secret(name)
+                poller = self._client.begin_delete_secret(name)
+                poller.wait(_SECONDS_TO_DELETE)
+                if not poller.done():
+                    return poller.result().scheduled_purge_date
+                return self._purge(poller.result())
             except ResourceNotFoundError:
-                return
+                return None
+
+    def names(self, tenant_id: str) -> tuple[str, ...]:
+        """Return the names of all tokens that are kept for a tenant."""
+        with _errors():
+            found = [secret.name for secret in self._client.list_properties_of_secrets()]
+        return tuple(name for name in found if name and name.startswith(f"smtp-{tenant_id}-"))
+
+    def _purge(self, deleted: DeletedSecret) -> datetime | None:
+        """Purge protection and a role without the right to purge both refuse it; neither is an error."""
+        try:
+            self._client.purge_deleted_secret(str(deleted.name))
+        except HttpResponseError as error:
+            if error.status_code not in _NOT_ALLOWED:
+                raise
+            return deleted.scheduled_purge_date
+        return None
 
 
 def _errors() -> AbstractContextManager[None]:

@@ -66,7 +66,7 @@ def arrive(
     done = replace(flow, status=FlowStatus.COMPLETED)
     ports.flows.save(done)
     log_event(Event.CONSENT_COMPLETED, tenant_id=flow.tenant_id, flow_id=flow.flow_id)
-    dispose(replaced, ports.vault)
+    dispose(flow.tenant_id, replaced, ports)
     return done
 
 
@@ -85,7 +85,7 @@ def _complete(
             ports.settings, flow.tenant_id, lambda now: complete_consent(now, flow.flow_id, consent)
         )
     except ProblemError:
-        dispose(consent, ports.vault)
+        dispose(flow.tenant_id, consent, ports)
         raise
     return before.consent
 

@@ -17,9 +17,12 @@ from shared.consent.flow import (
 from shared.consent.scopes import scopes_for
 from shared.errors import InvalidInputError, NotFoundError
 from shared.settings.state import begin_consent, pending_consent
+from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.consent.dependencies import Consenting
     from shared.settings.tenant import TenantSettings, Wanted
     from shared.web.caller import Caller
@@ -43,19 +46,20 @@ class Departure:
 
 
 def start_consent(
-    settings: TenantSettings, wanted: Wanted, caller: Caller, ports: Consenting
+    caller: Caller, decide: Callable[[TenantSettings], Wanted], ports: Consenting, *, ask_again: bool
 ) -> StartedConsent:
     """Keep a new flow and note it in the settings.
 
-    Raises:
-        PreconditionFailedError: the settings moved on since they were read.
+    `decide` says what to ask for under the settings as they are now; what it raises goes up.
     """
     flow_id, ticket = ports.world.identifier(), ports.world.secret()
     expires_at = ports.world.now() + TIME_TO_CONSENT
-    flow = ConsentFlow(flow_id, settings.tenant_id, caller.object_id, caller.name, expires_at)
+    flow = ConsentFlow(flow_id, caller.tenant_id, caller.object_id, caller.name, expires_at, ask_again)
     ports.flows.add(flow, FlowSecret(flow_id, ticket_hash=hash_of(ticket)))
-    ports.settings.save(begin_consent(settings, wanted, flow_id, expires_at))
-    log_event(Event.CONSENT_STARTED, tenant_id=settings.tenant_id, flow_id=flow_id)
+    update_settings(
+        ports.settings, caller.tenant_id, lambda now: begin_consent(now, decide(now), flow_id, expires_at)
+    )
+    log_event(Event.CONSENT_STARTED, tenant_id=caller.tenant_id, flow_id=flow_id)
     return StartedConsent(flow_id, ticket, expires_at)
 
 

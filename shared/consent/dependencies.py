@@ -10,7 +10,19 @@ if TYPE_CHECKING:
     from shared.world import World
 
 
-class Consenting(Protocol):
+class Disposing(Protocol):
+    """What deleting tokens needs."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """What the admin decided."""
+
+    @property
+    def vault(self) -> TokenStore:
+        """Where tokens are kept."""
+
+
+class Consenting(Disposing, Protocol):
     """The ports of the journey; reading one may raise ConfigurationError."""
 
     @property
@@ -22,16 +34,8 @@ class Consenting(Protocol):
         """Time and chance."""
 
     @property
-    def settings(self) -> SettingsStore:
-        """What the admin decided."""
-
-    @property
     def flows(self) -> FlowStore:
         """The consents under way."""
-
-    @property
-    def vault(self) -> TokenStore:
-        """Where tokens are kept."""
 
     @property
     def authorizer(self) -> Authorizer:

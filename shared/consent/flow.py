@@ -34,13 +34,18 @@ class FlowStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsentFlow:
-    """What anybody concerned may know of a consent."""
+    """What anybody concerned may know of a consent.
+
+    Attributes:
+        ask_again: Microsoft is to show its consent page even for what was consented to before.
+    """
 
     flow_id: str
     tenant_id: str
     admin_id: str
     admin_name: str
     expires_at: datetime
+    ask_again: bool = False
     status: FlowStatus = FlowStatus.PENDING
     problem: StandingProblem | None = None
 

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 
 class EnableBody(Contract):
-    """What Enable asks for."""
+    """What Enable asks for.
+
+    `askAgain` has Microsoft show its consent page even for what was consented to before.
+    """
 
     from_email_address: str
-    authorization: Literal[Authorization.DELEGATED] = Authorization.DELEGATED
+    large_file_attachments: bool = False
+    authorization: Authorization = Authorization.DELEGATED
+    ask_again: bool = False
 
     def wanted(self) -> Wanted:
         """Return what to ask consent for.
@@ -28,7 +33,24 @@ class EnableBody(Contract):
         Raises:
             InvalidInputError: `invalid_from_email_address`.
         """
-        return Wanted(_from_address(self.from_email_address))
+        address = _from_address(self.from_email_address)
+        return Wanted(address, self.large_file_attachments, self.authorization)
+
+
+class SaveBody(Contract):
+    """What Save asks for; the way of authorisation stays as it is."""
+
+    from_email_address: str
+    large_file_attachments: bool
+    ask_again: bool = False
+
+    def wanted(self, authorization: Authorization) -> Wanted:
+        """Return what to ask consent for.
+
+        Raises:
+            InvalidInputError: `invalid_from_email_address`.
+        """
+        return Wanted(_from_address(self.from_email_address), self.large_file_attachments, authorization)
 
 
 class Toggle(Contract):
@@ -51,7 +73,9 @@ class Actions(Contract):
     """Which buttons work now."""
 
     enable: bool
+    save: bool
     reset: bool
+    send_test_mail: bool
 
 
 class SettingsView(Contract):
@@ -69,6 +93,7 @@ class SettingsView(Contract):
     consented_at: datetime | None
     token_refreshed_at: datetime | None
     pending_consent: PendingConsentView | None
+    tokens_recoverable_until: datetime | None
     waiting_mails: int
     actions: Actions
     problem: dict[str, Any] | None
@@ -98,10 +123,13 @@ def view(settings: TenantSettings, waiting_mails: int, now: datetime) -> Setting
         consented_at=consent.consented_at if consent else None,
         token_refreshed_at=consent.refreshed_at if consent else None,
         pending_consent=_pending(settings.pending, now),
+        tokens_recoverable_until=_future(settings.recoverable_until, now),
         waiting_mails=waiting_mails,
         actions=Actions(
             enable=settings.status is not Status.ENABLED,
+            save=settings.status is not Status.NOT_CONFIGURED,
             reset=settings.status is not Status.NOT_CONFIGURED or settings.pending is not None,
+            send_test_mail=settings.status is Status.ENABLED,
         ),
         problem=_problem(settings.problem),
     )
@@ -116,6 +144,10 @@ def _pending(pending: PendingConsent | None, now: datetime) -> PendingConsentVie
         large_file_attachments=pending.wanted.large_file_attachments,
         expires_at=pending.expires_at,
     )
+
+
+def _future(moment: datetime | None, now: datetime) -> datetime | None:
+    return moment if moment and moment > now else None
 
 
 def _problem(standing: StandingProblem | None) -> dict[str, Any] | None:

@@ -25,6 +25,14 @@ def enable_sending(req: func.HttpRequest) -> func.HttpResponse:
     return admin(req, journey.enable)
 
 
+@blueprint.route("tenant-settings/smtp", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
+def save_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
+    """Start the consent for changed settings."""
+    from shared.settings import journey
+
+    return admin(req, journey.save)
+
+
 @blueprint.route("tenant-settings/smtp/reset", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def reset_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
     """Remove settings and tokens."""

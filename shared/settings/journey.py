@@ -11,15 +11,17 @@ from shared.consent.disposal import dispose
 from shared.contract import parse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import PreconditionFailedError
-from shared.settings.contract import EnableBody, SettingsView, StartedConsentView, view
-from shared.settings.state import check_enable, reset
+from shared.settings.contract import EnableBody, SaveBody, SettingsView, StartedConsentView, view
+from shared.settings.state import check_enable, check_save, end_consent, holds_already, reset
+from shared.settings.tenant import Authorization
+from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event
 from shared.web.exchange import empty_reply, json_reply
 
 if TYPE_CHECKING:
     from shared.consent.departure import StartedConsent
     from shared.consent.dependencies import Consenting
-    from shared.settings.tenant import TenantSettings
+    from shared.settings.tenant import Consent, TenantSettings, Wanted
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
@@ -36,33 +38,68 @@ def read(_request: Request, caller: Caller, ports: Consenting) -> Reply:
 
 def enable(request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Start the consent for a From address."""
-    wanted = parse(EnableBody, request.body, "invalid_request").wanted()
-    settings = _settings(request, caller, ports)
-    check_enable(settings)
-    started = start_consent(settings, wanted, caller, ports)
-    return json_reply(202, _started(started, ports.config.public_base_url))
+    body = parse(EnableBody, request.body, "invalid_request")
+    wanted = body.wanted()
+
+    def decide(settings: TenantSettings) -> Wanted:
+        _check_precondition(request, settings)
+        check_enable(settings, wanted)
+        return wanted
+
+    decide(ports.settings.load(caller.tenant_id))
+    return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
+
+
+def save(request: Request, caller: Caller, ports: Consenting) -> Reply:
+    """Start the consent for another From address or for large files; until it is there, nothing changes.
+
+    Saving what holds already ends a consent under way, since that would change it.
+    """
+    body = parse(SaveBody, request.body, "invalid_request")
+
+    def decide(settings: TenantSettings) -> Wanted:
+        _check_precondition(request, settings)
+        wanted = body.wanted(settings.sender.authorization if settings.sender else Authorization.DELEGATED)
+        check_save(settings, wanted)
+        return wanted
+
+    settings = ports.settings.load(caller.tenant_id)
+    if not holds_already(settings, decide(settings)) or body.ask_again:
+        return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
+    if settings.pending:
+        settings = ports.settings.save(end_consent(settings, settings.pending.flow_id))
+    return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
 
 
 def reset_settings(request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Remove settings and tokens, and end a consent under way."""
-    settings = _settings(request, caller, ports)
-    ports.settings.save(reset(settings))
-    dispose(settings.consent, ports.vault)
+    replaced: list[Consent | None] = []
+
+    def change(settings: TenantSettings) -> TenantSettings:
+        _check_precondition(request, settings)
+        replaced.append(settings.consent)
+        return reset(settings)
+
+    update_settings(ports.settings, caller.tenant_id, change)
+    dispose(caller.tenant_id, replaced[-1], ports)
     log_event(Event.SETTINGS_RESET, tenant_id=caller.tenant_id)
     return empty_reply(204)
 
 
 def etag_of(settings: TenantSettings) -> str:
-    """Return a strong validator (RFC 9110 section 8.8.3); a table's own ETag is a weak one."""
-    return f'"{hashlib.sha256((settings.etag or "").encode()).hexdigest()[:32]}"'
+    """Name what the admins decided (a strong validator, RFC 9110 section 8.8.3).
+
+    A token that was refreshed or a mail that waits changes what is shown, but is no reason to tell an
+    admin that somebody else was faster.
+    """
+    decided = (settings.generations, settings.sender, settings.pending and settings.pending.flow_id)
+    return f'"{hashlib.sha256(repr(decided).encode()).hexdigest()[:32]}"'
 
 
-def _settings(request: Request, caller: Caller, ports: Consenting) -> TenantSettings:
-    settings = ports.settings.load(caller.tenant_id)
+def _check_precondition(request: Request, settings: TenantSettings) -> None:
     expected = request.headers.get("if-match", "*")
     if expected != "*" and etag_of(settings) not in [tag.strip() for tag in expected.split(",")]:
         raise PreconditionFailedError("settings_changed")
-    return settings
 
 
 def _view(settings: TenantSettings, ports: Consenting) -> SettingsView:
@@ -70,11 +107,12 @@ def _view(settings: TenantSettings, ports: Consenting) -> SettingsView:
     return view(settings, waiting, ports.world.now())
 
 
-def _started(started: StartedConsent, base: str) -> StartedConsentView:
-    flow = f"{base}/api/consent/{started.flow_id}"
-    return StartedConsentView(
+def _started(started: StartedConsent, ports: Consenting) -> Reply:
+    flow = f"{ports.config.public_base_url}/api/consent/{started.flow_id}"
+    shown = StartedConsentView(
         flow_id=started.flow_id,
         start_url=f"{flow}/start?ticket={quote(started.ticket)}",
         status_url=flow,
         expires_at=started.expires_at,
     )
+    return json_reply(202, shown)

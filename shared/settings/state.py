@@ -3,14 +3,15 @@
 Each function takes the settings as they are and returns them as they will be. The store writes them
 with the ETag that was read, so of two changes at once one is told that the settings moved on.
 
-    status            enable   save     completed   consent lost      operator error   works again
-    not_configured    pending  409      enabled     -                 -                -
-    enabled           409      pending  enabled     reconnect_needed  operator_error   enabled
-    reconnect_needed  pending  pending  enabled     reconnect_needed  -                enabled
-    operator_error    pending  pending  enabled     reconnect_needed  operator_error   enabled
+    status            enable   save      completed   consent lost      operator error   works again
+    not_configured    pending  409       enabled     -                 -                -
+    enabled           409      pending*  enabled     reconnect_needed  operator_error   enabled
+    reconnect_needed  pending  pending   enabled     reconnect_needed  -                enabled
+    operator_error    pending  pending   enabled     reconnect_needed  operator_error   enabled
 
-"pending" leaves the status and the old sender as they are; Reset leads to not_configured from
-everywhere.
+"pending" leaves the status and the old sender as they are, so a consent that is declined, fails or
+expires changes nothing. (*) Save of what holds already needs no consent. Enable and Save can't switch
+large file attachments off (409); Reset can, and leads to not_configured from everywhere.
 """
 
 from __future__ import annotations
@@ -32,14 +33,37 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-def check_enable(settings: TenantSettings) -> None:
+def check_enable(settings: TenantSettings, wanted: Wanted) -> None:
     """Refuse Enable where sending works already.
 
     Raises:
-        ConflictError: `already_enabled`.
+        ConflictError: `already_enabled`, `large_file_attachments_locked`.
     """
     if settings.status is Status.ENABLED and settings.sender:
         raise ConflictError("already_enabled", address=settings.sender.from_address)
+    _check_lock(settings, wanted)
+
+
+def check_save(settings: TenantSettings, wanted: Wanted) -> None:
+    """Refuse Save where there is nothing to change yet.
+
+    Raises:
+        ConflictError: `not_configured`, `large_file_attachments_locked`.
+    """
+    if settings.sender is None:
+        raise ConflictError("not_configured")
+    _check_lock(settings, wanted)
+
+
+def _check_lock(settings: TenantSettings, wanted: Wanted) -> None:
+    """Keep what was authorised: Microsoft's grant would outlive the toggle, and only Reset ends it."""
+    if settings.sender and settings.sender.large_file_attachments and not wanted.large_file_attachments:
+        raise ConflictError("large_file_attachments_locked")
+
+
+def holds_already(settings: TenantSettings, wanted: Wanted) -> bool:
+    """Say whether nothing would change, so that nobody need consent."""
+    return settings.status is Status.ENABLED and settings.sender == wanted
 
 
 def begin_consent(
@@ -82,8 +106,19 @@ def end_consent(settings: TenantSettings, flow_id: str) -> TenantSettings:
 
 
 def reset(settings: TenantSettings) -> TenantSettings:
-    """Forget everything but the count of generations."""
-    return TenantSettings(settings.tenant_id, generations=settings.generations, etag=settings.etag)
+    """Forget everything but the count of generations, and until when old tokens are recoverable."""
+    return TenantSettings(
+        settings.tenant_id,
+        generations=settings.generations,
+        recoverable_until=settings.recoverable_until,
+        etag=settings.etag,
+    )
+
+
+def note_deleted_tokens(settings: TenantSettings, recoverable_until: datetime) -> TenantSettings:
+    """Note until when the vault can bring deleted tokens back; the longest time counts."""
+    known = settings.recoverable_until
+    return replace(settings, recoverable_until=max(known or recoverable_until, recoverable_until))
 
 
 def lose_consent(settings: TenantSettings, generation: int, problem: StandingProblem) -> TenantSettings:

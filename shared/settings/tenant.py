@@ -11,6 +11,8 @@ from shared.problems import Problem, explain
 
 MAIL_SEND = "Mail.Send"
 MAIL_READ_WRITE = "Mail.ReadWrite"
+MAIL_SEND_SHARED = "Mail.Send.Shared"
+MAIL_READ_WRITE_SHARED = "Mail.ReadWrite.Shared"
 
 
 class Status(StrEnum):
@@ -92,6 +94,7 @@ class TenantSettings:
 
     Attributes:
         generations: how many generations were handed out so far; grows for ever, also over a Reset.
+        recoverable_until: until when deleted tokens can be brought back by whoever may do that in the vault.
         etag: the version that was read; None where nothing is stored yet.
     """
 
@@ -102,6 +105,7 @@ class TenantSettings:
     generations: int = 0
     pending: PendingConsent | None = None
     problem: StandingProblem | None = None
+    recoverable_until: datetime | None = None
     etag: str | None = None
 
     @property

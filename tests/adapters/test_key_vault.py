@@ -1,6 +1,7 @@
 """Key Vault's refusals, through its SDK."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from azure.identity import ManagedIdentityCredential
@@ -58,3 +59,34 @@ def test_a_vault_that_is_busy_for_a_moment_is_asked_again(
     store.write("smtp-moment-1", "tokens")
 
     assert store.read("smtp-moment-1") == "tokens"
+
+
+def test_deleted_tokens_are_purged_where_the_vault_allows_it(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
+    store.write("smtp-purged-1", "tokens")
+
+    assert store.delete("smtp-purged-1") is None
+    assert [secret.name for secret in key_vault.vault.secrets.deleted()].count("smtp-purged-1") == 0
+
+
+def test_under_purge_protection_deleted_tokens_stay_recoverable_for_a_known_time(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
+    key_vault.vault.secrets.purge_protection = True
+    store.write("smtp-protected-1", "tokens")
+    try:
+        until = store.delete("smtp-protected-1")
+    finally:
+        key_vault.vault.secrets.purge_protection = False
+
+    assert until is not None
+    assert 89 < (until - datetime.now(UTC)).total_seconds() / 86_400 < 91
+
+
+def test_a_vault_that_fails_to_purge_is_waited_for(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
+    store.write("smtp-failing-1", "tokens")
+    key_vault.vault.faults.add(Fault(method="DELETE", path="/deletedsecrets", status=503, times=9))
+
+    with pytest.raises(TransientError):
+        store.delete("smtp-failing-1")

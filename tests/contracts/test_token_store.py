@@ -54,3 +54,12 @@ def test_tokens_that_are_gone_can_be_deleted_again(store: TokenStore, name: str)
     store.delete(name)
 
     assert store.read(name) is None
+
+
+def test_a_tenants_names_are_listed_and_no_others(store: TokenStore, name: str) -> None:
+    tenant = name.removeprefix("smtp-").removesuffix("-1")
+    store.write(name, "tokens")
+    store.write(f"smtp-{tenant}-2", "tokens")
+    store.write(f"smtp-{uuid.uuid4()}-1", "another tenant's")
+
+    assert set(store.names(tenant)) == {name, f"smtp-{tenant}-2"}

@@ -22,6 +22,7 @@ from tests.fakes import CONTOSO, NOON
 LATER = NOON + timedelta(minutes=10)
 PROBLEM = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS50173"})
 OPERATOR_PROBLEM = StandingProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
+WANTED = Wanted("new@contoso.com")
 EVERY = {
     Status.NOT_CONFIGURED: TenantSettings(CONTOSO),
     Status.ENABLED: some_settings(),
@@ -38,11 +39,11 @@ def settings(request: pytest.FixtureRequest) -> TenantSettings:
 def test_enable_is_refused_only_where_sending_works(settings: TenantSettings) -> None:
     if settings.status is Status.ENABLED:
         with pytest.raises(ConflictError) as refused:
-            check_enable(settings)
+            check_enable(settings, WANTED)
         assert refused.value.code == "already_enabled"
         assert "ada@contoso.com" in refused.value.problem.sentence
     else:
-        check_enable(settings)
+        check_enable(settings, WANTED)
 
 
 def test_a_consent_under_way_changes_nothing_that_works(settings: TenantSettings) -> None:
