@@ -18,7 +18,8 @@ function switcher() {
   select.value = account().address;
   select.addEventListener("change", () => {
     signInAs(select.value);
-    document.dispatchEvent(new Event("account-changed"));
+    // Nothing of what the one person saw may stay on the page for the other.
+    location.reload();
   });
   return element(
     "div",

@@ -185,16 +185,6 @@ byId("test-dialog").querySelector("form").addEventListener("submit", (event) => 
   if (wrong) event.preventDefault();
 });
 
-document.addEventListener("account-changed", async () => {
-  watch.stop();
-  for (const place of ["action", "consent", "standing", "access"]) showProblem(place, null);
-  Object.assign(page, { settings: null, etag: null, link: null });
-  say("");
-  showNothing();
-  await load({ anew: true });
-  await loadMails();
-});
-
 addEventListener("focus", () => load());
 setInterval(() => document.hidden || load(), SETTINGS_EVERY_MS);
 setInterval(() => document.hidden || loadMails(), MAILS_EVERY_MS);

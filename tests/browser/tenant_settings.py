@@ -1,0 +1,130 @@
+"""What a person does on the Tenant Settings page and in Microsoft's windows, found by labels and roles."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.local_stack.stack import LocalStack
+
+ASKED_OR_DONE = re.compile("Permissions requested|Consent complete")
+
+
+@dataclass(frozen=True)
+class ConsentWindow:
+    """Microsoft's sign-in and consent pages, in a window of their own."""
+
+    page: Page
+
+    def sign_in(self, address: str) -> None:
+        """Pick an account."""
+        self.page.get_by_role("button", name=address).click()
+
+    def permissions(self) -> list[str]:
+        """List what the consent page asks for, beside staying signed in."""
+        expect(self.page.get_by_role("heading", name="Permissions requested")).to_be_visible()
+        names = self.page.locator("li code").all_inner_texts()
+        return [name for name in names if name != "offline_access"]
+
+    def accept(self) -> None:
+        """Press Accept and read how it ended."""
+        self.page.get_by_role("button", name="Accept").click()
+        self.shows("Consent complete")
+
+    def cancel(self) -> None:
+        """Press Cancel and read how it ended."""
+        self.page.get_by_role("button", name="Cancel").click()
+        self.shows("Consent declined")
+
+    def shows(self, title: str) -> None:
+        """Wait for the page at the end."""
+        expect(self.page.get_by_role("heading", name=title)).to_be_visible()
+
+    def consent_as(self, address: str) -> list[str]:
+        """Sign in, accept, close the window; return the permissions that were asked for.
+
+        None are asked for, and no page comes in between, where the account agreed to all of them before.
+        """
+        self.sign_in(address)
+        expect(self.page.get_by_role("heading", name=ASKED_OR_DONE)).to_be_visible()
+        asked: list[str] = []
+        if self.page.get_by_role("button", name="Accept").is_visible():
+            asked = self.permissions()
+            self.accept()
+        self.page.close()
+        return asked
+
+
+class TenantSettings:
+    """The page in one tab."""
+
+    def __init__(self, page: Page, stack: LocalStack) -> None:
+        self.page = page
+        self.origin = stack.frontend_origin
+        self.from_address = page.get_by_label("From Email Address")
+        self.single_sender = page.get_by_role("switch", name="Enable Single Sender Identity")
+        self.large_files = page.get_by_role("switch", name="Enable large file attachments")
+        self.enable = page.get_by_role("button", name="Enable", exact=True)
+        self.consent_again = page.get_by_role("button", name="Consent again")
+        self.save = page.get_by_role("button", name="Save", exact=True)
+        self.reset_button = page.get_by_role("button", name="Reset", exact=True)
+        self.test_mail = page.get_by_role("button", name="Send test mail")
+        self.start_again = page.get_by_role("button", name="Start again")
+        self.news = page.get_by_role("status")
+        self.problem = page.get_by_role("alert")
+        self.badge = page.locator("#badge")
+        self.pending = page.get_by_role("region", name="Waiting for your consent at Microsoft")
+
+    def open(self) -> None:
+        """Go to the page by the Settings menu on the left."""
+        self.page.goto(self.origin)
+        self.page.get_by_role("navigation").get_by_role("link", name="Settings").click()
+        expect(self.page.get_by_role("heading", name="Tenant Settings")).to_be_visible()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the page has read the API once."""
+        self.page.wait_for_selector("body[data-ready]")
+
+    def fact(self, name: str) -> Locator:
+        """Find a fact of the connection by its name."""
+        term = self.page.locator("dt").filter(has_text=name)
+        return self.page.locator("#facts > div").filter(has=term).locator("dd")
+
+    def mail(self, message_id: str) -> Locator:
+        """Find the row of a mail."""
+        return self.page.get_by_role("row").filter(has_text=message_id)
+
+    def window_of(self, button: Locator) -> ConsentWindow:
+        """Press a button that opens the consent window."""
+        with self.page.expect_popup() as opened:
+            button.click()
+        return ConsentWindow(opened.value)
+
+    def enable_as(self, address: str, account: str, *, large_files: bool = False) -> list[str]:
+        """Configure an address with an account's consent; return the permissions that were asked for."""
+        self.from_address.fill(address)
+        if large_files:
+            self.large_files.check()
+        asked = self.window_of(self.enable).consent_as(account)
+        self.is_enabled_for(address)
+        return asked
+
+    def is_enabled_for(self, address: str) -> None:
+        """Wait until mail goes out from an address."""
+        expect(self.fact("Sender")).to_have_text(address)
+        expect(self.badge).to_have_text("Enabled")
+        expect(self.from_address).to_have_value(address)
+
+    def reset(self) -> None:
+        """Press Reset and confirm."""
+        self.reset_button.click()
+        self.page.get_by_role("dialog").get_by_role("button", name="Reset settings").click()
+        expect(self.badge).to_have_text("Not configured")
+
+    def reload_when(self, done: Callable[[], None]) -> None:
+        """Reload the page, as somebody does who comes back to it."""
+        self.page.reload()
+        self.settle()
+        done()

@@ -1,0 +1,202 @@
+"""The page beside its procedures: validation, keyboard, refusals, trouble and its repair, the mails."""
+
+from playwright.sync_api import BrowserContext, Locator, expect
+
+from tests.browser.conftest import OpenTab
+from tests.browser.tenant_settings import ConsentWindow, TenantSettings
+from tests.local_stack.actors import Admin, Scheduler
+from tests.local_stack.microsoft365.contoso import ADA, MALLORY, REPORTS, UMA
+from tests.local_stack.stack import LocalStack
+
+MAIL = {"to": ["cfo@contoso.com"], "subject": "Sales", "body": {"contentType": "text", "content": "Up."}}
+UNNAMED = """() => [...document.querySelectorAll("input, select, button, a[href], dialog, nav, table")]
+  .filter(e => e.checkVisibility())
+  .filter(e => !(e.labels?.length || e.textContent.trim() || e.ariaLabel))
+  .map(e => e.outerHTML)"""
+MOST_TABS = 30
+
+
+def tab_to(page: TenantSettings, target: Locator) -> None:
+    """Press Tab until something has the focus, and see that the focus shows."""
+    for _ in range(MOST_TABS):
+        page.page.keyboard.press("Tab")
+        if target.evaluate("e => e === document.activeElement"):
+            assert target.evaluate("e => getComputedStyle(e).outlineStyle") != "none"
+            return
+    raise AssertionError(f"{MOST_TABS} presses of Tab did not reach {target}")
+
+
+def test_an_address_is_judged_when_it_is_left_not_while_it_is_typed(settings: TenantSettings) -> None:
+    message = settings.page.get_by_text("Enter one full address")
+    settings.from_address.press_sequentially("reports@")
+    expect(message).to_be_hidden()
+
+    settings.from_address.blur()
+    expect(message).to_be_visible()
+    expect(settings.from_address).to_have_attribute("aria-invalid", "true")
+    expect(settings.enable).to_be_disabled()
+
+    settings.from_address.fill(REPORTS)
+    expect(message).to_be_hidden()
+    expect(settings.enable).to_be_enabled()
+
+
+def test_an_address_that_only_the_api_can_judge_is_refused_by_field(settings: TenantSettings) -> None:
+    settings.from_address.fill("reports@contoso.invalid")
+
+    settings.enable.click()
+
+    expect(settings.problem).to_contain_text("The From Email Address is not valid")
+    expect(settings.problem).to_contain_text("fromEmailAddress:")
+    expect(settings.problem).to_contain_text("invalid_from_email_address")
+    expect(settings.pending).to_be_hidden()
+
+
+def test_everything_works_with_the_keyboard_alone(settings: TenantSettings, context: BrowserContext) -> None:
+    keyboard = settings.page.keyboard
+    tab_to(settings, settings.from_address)
+    keyboard.type(ADA)
+    tab_to(settings, settings.large_files)
+    keyboard.press("Space")
+    tab_to(settings, settings.enable)
+    with settings.page.expect_popup() as opened:
+        keyboard.press("Enter")
+    window = ConsentWindow(opened.value)
+    window.page.get_by_role("button", name=ADA).press("Enter")
+    window.page.get_by_role("button", name="Accept").press("Enter")
+    window.shows("Consent complete")
+    settings.is_enabled_for(ADA)
+
+    tab_to(settings, settings.reset_button)
+    keyboard.press("Enter")
+    expect(settings.page.get_by_role("dialog")).to_be_visible()
+    keyboard.press("Escape")
+    expect(settings.page.get_by_role("dialog")).to_be_hidden()
+    expect(settings.reset_button).to_be_focused()
+    keyboard.press("Enter")
+    expect(settings.page.get_by_role("button", name="Cancel")).to_be_focused()
+    keyboard.press("Tab")
+    keyboard.press("Enter")
+
+    expect(settings.badge).to_have_text("Not configured")
+    expect(settings.from_address).to_be_focused()
+
+
+def test_enter_in_the_address_field_does_what_the_button_does(settings: TenantSettings) -> None:
+    settings.from_address.fill(REPORTS)
+
+    with settings.page.expect_popup() as opened:
+        settings.from_address.press("Enter")
+
+    ConsentWindow(opened.value).consent_as(REPORTS)
+    settings.is_enabled_for(REPORTS)
+
+
+def test_everything_has_a_name_for_a_screen_reader(settings: TenantSettings) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+
+    assert settings.page.evaluate(UNNAMED) == []
+    expect(settings.news).to_have_attribute("aria-live", "polite")
+
+
+def test_nothing_is_cut_off_on_a_telephone(settings: TenantSettings) -> None:
+    settings.page.set_viewport_size({"width": 360, "height": 740})
+
+    assert settings.page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_who_is_no_workspace_admin_is_refused_and_sees_nothing(settings: TenantSettings) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+
+    settings.page.get_by_label("Signed in as").select_option(UMA)
+    expect(settings.problem).to_contain_text("Only a workspace admin may do this")
+    expect(settings.from_address).to_be_hidden()
+    expect(settings.page.get_by_text(REPORTS).filter(visible=True)).to_have_count(0)
+
+    settings.page.get_by_label("Signed in as").select_option(MALLORY)
+    expect(settings.problem).to_contain_text("This tenant is not served here")
+    expect(settings.page.get_by_text(REPORTS).filter(visible=True)).to_have_count(0)
+
+    settings.page.get_by_label("Signed in as").select_option(ADA)
+    settings.is_enabled_for(REPORTS)
+    expect(settings.problem).to_have_count(0)
+
+
+def test_a_lost_consent_is_shown_and_repaired_by_one_consent(
+    settings: TenantSettings, stack: LocalStack, scheduler: Scheduler
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+    stack.microsoft365.faults.add("sendMail", "token expired")
+    stack.microsoft365.faults.add("token", "grant revoked", times=2)
+    scheduler.queue("browser:lost", **MAIL)
+    expect(settings.mail("browser:lost")).to_contain_text("Waiting for consent")
+
+    settings.page.reload()
+    expect(settings.badge).to_have_text("Consent needed again")
+    expect(settings.problem).to_contain_text("consent_lost")
+    expect(settings.problem).to_contain_text("A workspace admin")
+    expect(settings.fact("Waiting")).to_have_text("1 mail")
+    stack.microsoft365.faults.clear()
+    settings.window_of(settings.consent_again).sign_in(REPORTS)
+
+    settings.is_enabled_for(REPORTS)
+    expect(settings.problem).to_have_count(0)
+    expect(settings.mail("browser:lost")).to_contain_text("Accepted")
+
+
+def test_an_operators_error_names_the_operator(
+    settings: TenantSettings, stack: LocalStack, scheduler: Scheduler
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+    stack.microsoft365.faults.add("sendMail", "token expired")
+    stack.microsoft365.faults.add("token", "secret expired", times=2)
+    scheduler.queue("browser:operator", **MAIL)
+    expect(settings.mail("browser:operator")).to_contain_text("Waiting for the operator")
+
+    settings.page.reload()
+
+    expect(settings.badge).to_have_text("Operator must act")
+    expect(settings.problem).to_contain_text("The operator of this installation")
+    expect(settings.problem).to_contain_text("client_credential_refused")
+
+
+def test_a_test_mail_goes_to_the_admin_and_its_fate_is_shown(
+    settings: TenantSettings, stack: LocalStack
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+
+    settings.test_mail.click()
+    settings.page.get_by_role("dialog").get_by_role("button", name="Send").click()
+
+    expect(settings.page.get_by_role("row").nth(1)).to_contain_text("Accepted")
+    assert [address.address for address in stack.microsoft365.mails()[-1].to] == [ADA]
+
+
+def test_a_mail_of_unknown_fate_can_be_sent_again(
+    settings: TenantSettings, stack: LocalStack, scheduler: Scheduler
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+    stack.microsoft365.faults.add("sendMail", "timeout")
+    scheduler.queue("browser:unknown", **MAIL)
+    row = settings.mail("browser:unknown")
+    expect(row).to_contain_text("Nobody can tell whether the mail went out")
+    expect(row).to_contain_text("A workspace admin")
+
+    row.get_by_role("button", name="Retry").click()
+
+    expect(row).to_contain_text("Accepted")
+    expect(row.get_by_role("button")).to_have_count(0)
+
+
+def test_of_two_admins_at_once_the_second_is_told(
+    settings: TenantSettings, tab: OpenTab, admin: Admin
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+    second = tab()
+
+    settings.reset()
+    second.from_address.fill(UMA)
+    second.save.click()
+
+    expect(second.problem).to_contain_text("The settings changed meanwhile")
+    expect(second.badge).to_have_text("Not configured")
