@@ -30,6 +30,9 @@ check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, l
 bench: setup ## Measure against the budgets and write docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks
 
+screenshots: setup ## Write the settings page in each state to docs/images/ (needs Chromium)
+	@$(BIN)/python -m tests.browser.screenshots
+
 format: $(VENV)/ready ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -62,4 +65,4 @@ $(AZURITE): tests/local_stack/package.json tests/local_stack/package-lock.json
 	@cd tests/local_stack && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help demo start test check bench format lock models setup
+.PHONY: help demo start test check bench screenshots format lock models setup
