@@ -3,8 +3,7 @@
 from playwright.sync_api import expect
 
 from tests.browser.tenant_settings import TenantSettings
-from tests.local_stack.actors import Admin, Scheduler
-from tests.local_stack.microsoft365.contoso import ADA, BOARD, REPORTS, UMA
+from tests.local_stack.microsoft365.contoso import ADA, REPORTS, UMA
 from tests.local_stack.stack import LocalStack
 
 MAIL = {"to": ["cfo@contoso.com"], "subject": "Sales", "body": {"contentType": "text", "content": "Up."}}
@@ -84,15 +83,3 @@ def test_large_file_attachments_can_be_toggled_before_enable(settings: TenantSet
 
     assert sorted(asked) == [READ_WRITE, SEND]
     expect(settings.large_files).to_be_disabled()
-
-
-def test_delegated_mail_box(
-    settings: TenantSettings, stack: LocalStack, scheduler: Scheduler, admin: Admin
-) -> None:
-    settings.enable_as(BOARD, ADA)
-
-    expect(settings.fact("Delegated mailbox")).to_have_text(f"{ADA} sends as {BOARD}")
-    scheduler.queue("browser:delegated", **MAIL)
-    expect(settings.mail("browser:delegated")).to_contain_text("Accepted")
-    mail = stack.microsoft365.mails()[-1]
-    assert (mail.from_address.address, mail.caller) == (BOARD, ADA)

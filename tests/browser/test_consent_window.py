@@ -86,6 +86,7 @@ def test_a_closed_window_leaves_a_countdown_and_a_way_to_start_again(settings: T
 def test_a_pending_consent_survives_a_reload_of_the_page(settings: TenantSettings) -> None:
     settings.from_address.fill(REPORTS)
     window = settings.window_of(settings.enable)
+    expect(settings.pending).to_be_visible()
 
     settings.page.reload()
 

@@ -33,6 +33,9 @@ function rows(settings) {
   if (settings.delegatedMailbox) {
     found.splice(2, 0, ["Delegated mailbox", `${settings.consentedBy} sends as ${settings.fromEmailAddress}`]);
   }
+  if (settings.tokensRecoverableUntil) {
+    found.push(["Deleted tokens, recoverable by the operator until", moment(settings.tokensRecoverableUntil)]);
+  }
   if (settings.waitingMails) found.push(["Waiting", count(settings.waitingMails, "mail")]);
   return found;
 }

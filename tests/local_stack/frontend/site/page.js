@@ -7,7 +7,7 @@ import { showConnection, showPending } from "./connection.js";
 import { showDeliveries } from "./deliveries.js";
 import { byId } from "./element.js";
 import { showProblem } from "./problems.js";
-import { entered, isAddress, onAction, setBusy, showForm } from "./settings-form.js";
+import { isAddress, onAction, setBusy, showForm, toEnable, toSave } from "./settings-form.js";
 
 const SETTINGS_EVERY_MS = 15_000;
 const MAILS_EVERY_MS = 3000;
@@ -99,20 +99,13 @@ async function consent(call, wanted) {
   if (opened.blocked) byId("consent-link").focus();
 }
 
-const OUTCOMES = {
-  completed: "Consent complete. Mail now goes out from ",
-  declined: "The consent was declined. Nothing was changed.",
-  failed: "The consent was not completed. Nothing was changed.",
-  expired: "The consent expired. Nothing was changed.",
-};
-
 async function consentEnded(flow) {
   page.link = null;
   const completed = flow?.status === "completed";
+  // A consent that ended otherwise says why in its problem.
   dismissable("consent", flow?.problem ?? null);
   await load({ anew: completed });
-  const outcome = OUTCOMES[flow?.status] ?? "The consent was ended by another change.";
-  say(completed ? `${outcome}${page.settings?.fromEmailAddress}.` : outcome);
+  say(completed ? `Consent complete. Mail now goes out from ${page.settings?.fromEmailAddress}.` : "");
   await loadMails();
 }
 
@@ -151,14 +144,17 @@ async function sendTestMail(to) {
 }
 
 function startAgain() {
-  const { status, pendingConsent, actions } = page.settings;
-  const { fromEmailAddress, largeFileAttachments } = pendingConsent;
-  const call = actions.enable ? api.enable : api.save;
-  return consent(call, { fromEmailAddress, largeFileAttachments });
+  const { pendingConsent, actions } = page.settings;
+  const wanted = {
+    fromEmailAddress: pendingConsent.fromEmailAddress,
+    largeFileAttachments: pendingConsent.largeFileAttachments,
+  };
+  if (!actions.enable) return consent(api.save, wanted);
+  return consent(api.enable, { ...wanted, authorization: toEnable().authorization });
 }
 
-onAction("enable", () => consent(api.enable, entered()));
-onAction("save", () => consent(api.save, entered()));
+onAction("enable", () => consent(api.enable, toEnable()));
+onAction("save", () => consent(api.save, toSave()));
 onAction("reset", () => byId("reset-dialog").showModal());
 onAction("sendTestMail", () => byId("test-dialog").showModal());
 byId("again").addEventListener("click", startAgain);

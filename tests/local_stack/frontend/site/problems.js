@@ -21,7 +21,7 @@ export function showProblem(place, problem, onDismiss) {
 function build(problem, onDismiss) {
   const panel = element(
     "section",
-    { className: "problem", attributes: { role: "alert", "data-code": problem.code } },
+    { className: onDismiss ? "problem passing" : "problem", attributes: { role: "alert", "data-code": problem.code } },
     element("h2", { text: problem.title }),
     element("p", { text: problem.detail }),
   );

@@ -10,6 +10,8 @@ const LARGE_LOCKED = `${LARGE_ON} Switching it off takes a Reset.`;
 
 const from = byId("from");
 const large = byId("large");
+const askAgain = byId("ask-again");
+const authorizations = [...document.getElementsByName("authorization")];
 const buttons = {
   enable: byId("enable"),
   save: byId("save"),
@@ -26,8 +28,18 @@ export function isAddress(text) {
   return FULL_ADDRESS.test(text.trim());
 }
 
-export function entered() {
+function entered() {
   return { fromEmailAddress: from.value.trim(), largeFileAttachments: large.checked };
+}
+
+/** What Save asks for. */
+export function toSave() {
+  return { ...entered(), askAgain: askAgain.checked };
+}
+
+/** What Enable asks for. */
+export function toEnable() {
+  return { ...toSave(), authorization: authorizations.find((each) => each.checked).value };
 }
 
 export function onAction(name, act) {
@@ -41,6 +53,11 @@ export function showForm(news, { anew = false } = {}) {
   showSwitch("single", news.singleSenderIdentity.enabled, news.singleSenderIdentity.locked);
   const { locked, enabled } = news.largeFileAttachments;
   showSwitch("large", locked ? enabled : large.checked, locked);
+  // Only Enable chooses the way of authorisation.
+  for (const each of authorizations) {
+    each.disabled = !news.actions.enable;
+    if (!news.actions.enable) each.checked = each.value === news.authorization;
+  }
   refresh();
 }
 
@@ -60,6 +77,7 @@ function fill({ fromEmailAddress, largeFileAttachments }) {
   filled = { fromEmailAddress, largeFileAttachments };
   from.value = fromEmailAddress;
   large.checked = largeFileAttachments;
+  askAgain.checked = false;
   showWrong(false);
 }
 
@@ -82,7 +100,7 @@ function refresh() {
   const { actions } = settings;
   const valid = isAddress(from.value);
   buttons.enable.disabled = busy || !actions.enable || !valid;
-  buttons.save.disabled = busy || !actions.save || !valid || !edited(stored());
+  buttons.save.disabled = busy || !actions.save || !valid || !(edited(stored()) || askAgain.checked);
   buttons.sendTestMail.disabled = busy || !actions.sendTestMail;
   buttons.reset.disabled = busy || !actions.reset;
   buttons.enable.textContent = settings.status === "reconnect_needed" ? "Consent again" : "Enable";
@@ -108,6 +126,7 @@ function showWrong(wrong) {
 
 from.addEventListener("input", refresh);
 large.addEventListener("change", refresh);
+askAgain.addEventListener("change", refresh);
 // Only when the field is left: nobody has finished an address at its first letter.
 from.addEventListener("blur", () => showWrong(from.value.trim() !== "" && !isAddress(from.value)));
 from.addEventListener("keydown", (event) => {

@@ -1,0 +1,184 @@
+"""`make screenshots`: the pages in each state, as PNG files in docs/images/."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from tests.browser.chromium import chromium, chromium_path
+from tests.browser.tenant_settings import TenantSettings
+from tests.local_stack.actors import Scheduler
+from tests.local_stack.host_process import REPOSITORY
+from tests.local_stack.microsoft365.contoso import ADA, BOARD, CONTOSO, REPORTS
+from tests.local_stack.stack import LocalStack
+
+IMAGES = REPOSITORY / "docs" / "images"
+WIDE: ViewportSize = {"width": 1200, "height": 640}
+WINDOW: ViewportSize = {"width": 520, "height": 640}
+TELEPHONE: ViewportSize = {"width": 390, "height": 760}
+BODY = {"contentType": "html", "content": "<p>The figures of this week are attached.</p>"}
+REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 800
+
+
+@dataclass
+class Photographer:
+    """Takes the pictures, one after the other, through one tenant's life."""
+
+    stack: LocalStack
+    settings: TenantSettings
+    scheduler: Scheduler
+
+    def take(self, name: str, page: Page | None = None) -> None:
+        """Write one picture of a whole page."""
+        file = IMAGES / f"{name}.png"
+        (page or self.settings.page).screenshot(path=file, full_page=True, animations="disabled")
+        print(f"  {file.relative_to(REPOSITORY)}  {file.stat().st_size // 1024} KB", flush=True)
+
+    def not_configured(self) -> None:
+        """Before anything."""
+        self.settings.from_address.blur()
+        self.take("not-configured")
+
+    def consent(self) -> None:
+        """From Enable to the page at the end."""
+        self.settings.from_address.fill(REPORTS)
+        window = self.settings.window_of(self.settings.enable)
+        expect(self.settings.pending).to_be_visible()
+        self.take("pending")
+        window.page.set_viewport_size(WINDOW)
+        window.sign_in(REPORTS)
+        window.permissions()
+        self.take("consent-page", window.page)
+        window.accept()
+        self.take("result-page", window.page)
+        window.page.close()
+        self.settings.is_enabled_for(REPORTS)
+
+    def enabled(self) -> None:
+        """Mail flows."""
+        self._queue("sales:2026-W47", "Sales, week 47", ["cfo@contoso.com", "board@fabrikam.com"])
+        self.take("enabled")
+        self.settings.page.emulate_media(color_scheme="dark")
+        self.take("enabled-dark")
+        self.settings.page.emulate_media(color_scheme="light")
+
+    def reconnect_needed(self) -> None:
+        """Microsoft took the consent back."""
+        self._break("grant revoked")
+        self._queue("stock:2026-W47", "Stock, week 47", ["coo@contoso.com"], "Waiting for consent")
+        self._reread("Consent needed again")
+        self.take("reconnect-needed")
+        self.stack.microsoft365.faults.clear()
+        self.settings.window_of(self.settings.consent_again).consent_as(REPORTS)
+        self.settings.is_enabled_for(REPORTS)
+        expect(self.settings.mail("stock:2026-W47")).to_contain_text("Accepted")
+
+    def operator_error(self) -> None:
+        """The app's own credential broke."""
+        self._break("secret expired")
+        self._queue("plan:2026-11", "Plan, November", ["coo@contoso.com"], "Waiting for the operator")
+        self._reread("Operator must act")
+        self.take("operator-error")
+        self.stack.microsoft365.faults.clear()
+        self.settings.reset()
+
+    def declined(self) -> None:
+        """Somebody pressed Cancel."""
+        self.settings.from_address.fill(ADA)
+        window = self.settings.window_of(self.settings.enable)
+        window.sign_in(ADA)
+        window.cancel()
+        window.page.close()
+        expect(self.settings.problem).to_be_visible()
+        self.take("declined")
+
+    def large_attachments(self) -> None:
+        """The toggle is locked once it is authorised."""
+        self.settings.enable_as(ADA, ADA, large_files=True)
+        self.take("large-attachments-locked")
+        self.settings.reset()
+
+    def delegated_mailbox(self) -> None:
+        """A group's address, sent by Ada."""
+        self.settings.enable_as(BOARD, ADA)
+        self._queue("board:2026-11", "Board pack, November", ["chair@contoso.com"])
+        self.take("delegated-mailbox")
+
+    def inbox(self) -> None:
+        """What the local Microsoft 365 accepted."""
+        page = self.settings.page.context.new_page()
+        page.goto(f"{self.stack.graph_url}/")
+        self.take("inbox", page)
+        page.close()
+
+    def telephone(self) -> None:
+        """The page where there is little room."""
+        self.settings.page.set_viewport_size(TELEPHONE)
+        self.take("telephone")
+
+    def _queue(self, message_id: str, subject: str, to: list[str], status: str = "Accepted") -> None:
+        path = self.scheduler.upload(f"{message_id.replace(':', '-')}.pdf", REPORT)
+        files = [{"name": "figures.pdf", "contentType": "application/pdf", "blob": path}]
+        self.scheduler.queue(message_id, to=to, subject=subject, body=BODY, attachments=files)
+        expect(self.settings.mail(message_id)).to_contain_text(status)
+
+    def _break(self, fault: str) -> None:
+        self.stack.microsoft365.faults.add("sendMail", "token expired")
+        self.stack.microsoft365.faults.add("token", fault, times=2)
+
+    def _reread(self, badge: str) -> None:
+        self.settings.page.reload()
+        expect(self.settings.badge).to_have_text(badge)
+        self.settings.settle()
+
+
+SCENES = (
+    Photographer.not_configured,
+    Photographer.consent,
+    Photographer.enabled,
+    Photographer.reconnect_needed,
+    Photographer.operator_error,
+    Photographer.declined,
+    Photographer.large_attachments,
+    Photographer.delegated_mailbox,
+    Photographer.inbox,
+    Photographer.telephone,
+)
+
+
+@contextmanager
+def photographer(stack: LocalStack, browser: Browser) -> Iterator[Photographer]:
+    """Open the page in a browser that nobody has signed in with."""
+    scheduler = Scheduler(stack.azurite.connection_string, CONTOSO)
+    context = browser.new_context(viewport=WIDE, locale="en-GB", timezone_id="Etc/UTC")
+    settings = TenantSettings(context.new_page(), stack)
+    settings.open()
+    try:
+        yield Photographer(stack, settings, scheduler)
+    finally:
+        context.close()
+        scheduler.close()
+
+
+def main() -> int:
+    """Take every picture and return the exit status."""
+    path = chromium_path()
+    if path is None:
+        print("Chromium is needed for pictures; Debian's package is called chromium.", file=sys.stderr)
+        return 1
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=20_000)
+    with (
+        LocalStack() as stack,
+        chromium(path, stack.authority.certificate_file) as browser,
+        photographer(stack, browser) as camera,
+    ):
+        for scene in SCENES:
+            scene(camera)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
