@@ -26,12 +26,13 @@ if TYPE_CHECKING:
         CallerTokens,
         DeliveryLog,
         FlowStore,
-        KeptRequests,
+        KeptTexts,
         MailTransport,
         Outbox,
         SettingsStore,
         TokenStore,
     )
+    from shared.sending.pauses import Pauses
 
 
 class Services:
@@ -57,6 +58,16 @@ class Services:
     def allowed_tenants(self) -> frozenset[str]:
         """The tenants that this installation serves."""
         return self.config.allowed_tenant_ids
+
+    @property
+    def message_limit_mb(self) -> int:
+        """The most that a mailbox may send, encoded."""
+        return self.config.mailbox_message_limit_mb
+
+    @property
+    def resends_unknown(self) -> bool:
+        """Whether a mail that may have been sent, and can't be looked up, is sent again."""
+        return self.config.on_unknown_outcome == "resend"
 
     @property
     def home_tenant(self) -> str:
@@ -99,11 +110,25 @@ class Services:
         return BlobAttachmentFiles(self._blobs)
 
     @cached_property
-    def requests(self) -> KeptRequests:
+    def requests(self) -> KeptTexts:
         """The requests of mails that are not done yet."""
-        from shared.adapters.blobs import BlobKeptRequests
+        from shared.adapters.blobs import BlobKeptTexts
 
-        return BlobKeptRequests(self._blobs)
+        return BlobKeptTexts(self._blobs, "requests")
+
+    @cached_property
+    def drafts(self) -> KeptTexts:
+        """The notes on drafts under way."""
+        from shared.adapters.blobs import BlobKeptTexts
+
+        return BlobKeptTexts(self._blobs, "drafts")
+
+    @cached_property
+    def pauses(self) -> Pauses:
+        """The mailboxes that Graph wants left alone."""
+        from shared.sending.pauses import Pauses
+
+        return Pauses()
 
     @cached_property
     def vault(self) -> TokenStore:

@@ -6,7 +6,10 @@ real adapters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,8 +19,9 @@ from shared.config import AppConfig, ClientSecret
 from shared.consent.custody import Custody
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.errors import PreconditionFailedError, RejectedError, UnauthenticatedError
-from shared.ports import DeliveryPage, DeliveryQuery, Issued, Redeemed, SignIn
+from shared.errors import PreconditionFailedError, RejectedError, TransientError, UnauthenticatedError
+from shared.ports import DeliveryPage, DeliveryQuery, FoundMail, Issued, Redeemed, SignIn, StoredFile
+from shared.sending.pauses import Pauses
 from shared.settings.sender import Sender
 from shared.settings.tenant import Account, TenantSettings
 
@@ -215,17 +219,127 @@ class FakeCallers:
 
 
 @dataclass
+class FakeMail:
+    """A message in the fake mailbox."""
+
+    message: dict[str, Any]
+    is_draft: bool = True
+    files: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+@dataclass
+class FakeUpload:
+    """A file on its way to a draft."""
+
+    draft_id: str
+    name: str
+    size: int
+    content: bytes = b""
+
+
+@dataclass
 class FakeGraph:
-    """Accepts mail; what it is told to `fail` with, it raises once for each entry."""
+    """Keeps one mailbox; what it is told to `fail` with, it raises once for each entry.
+
+    `fail` is for whatever is asked next, `fail_at` for one operation; a failure in `after` comes once the
+    operation was carried out.
+    """
 
     sent: list[tuple[str, Sender, bytes]] = field(default_factory=list)
+    mails: dict[str, FakeMail] = field(default_factory=dict)
+    uploads: dict[str, FakeUpload] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
     fail: list[Exception] = field(default_factory=list)
+    fail_at: dict[str, list[Exception]] = field(default_factory=dict)
+    after: dict[str, list[Exception]] = field(default_factory=dict)
+    numbers: Iterable[int] = field(default_factory=lambda: count(1))
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
-        if self.fail:
-            raise self.fail.pop(0)
+        self._ask("send_mail")
         self.sent.append((token, sender, body))
+        call = json.loads(body)
+        if call.get("saveToSentItems", True):
+            self.mails[self._id("sent")] = FakeMail(call["message"], is_draft=False)
+        self._answer("send_mail")
         return f"graph-request-{len(self.sent)}"
+
+    def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
+        self._ask("create_draft")
+        draft_id = self._id("draft")
+        self.mails[draft_id] = FakeMail(json.loads(message))
+        self._answer("create_draft")
+        return draft_id
+
+    def attach(self, token: str, sender: Sender, draft_id: str, file: bytes) -> None:
+        self._ask("attach")
+        built = json.loads(file)
+        self._draft(draft_id).files.append((built["name"], base64.b64decode(built["contentBytes"])))
+        self._answer("attach")
+
+    def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
+        self._ask("count_attachments")
+        return len(self._draft(draft_id).files)
+
+    def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
+        self._ask("open_upload")
+        announced = json.loads(item)["AttachmentItem"]
+        url = self._id("https://outlook.office.com/session")
+        self.uploads[url] = FakeUpload(draft_id, announced["name"], announced["size"])
+        self._answer("open_upload")
+        return url
+
+    def put_chunk(self, sender: Sender, url: str, chunk: bytes, first: int, total: int) -> int | None:
+        self._ask("put_chunk")
+        upload = self.uploads.get(url)
+        if upload is None or first != len(upload.content) or total != upload.size:
+            raise TransientError("upload_interrupted")
+        upload.content += chunk
+        done = len(upload.content) == total
+        if done:
+            self._draft(upload.draft_id).files.append((upload.name, upload.content))
+            del self.uploads[url]
+        self._answer("put_chunk")
+        return None if done else len(upload.content)
+
+    def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:
+        self._ask("send_draft")
+        self._draft(draft_id).is_draft = False
+        self._answer("send_draft")
+        return f"graph-request-{draft_id}"
+
+    def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
+        self._ask("find")
+        return tuple(
+            FoundMail(mail_id, mail.is_draft)
+            for mail_id, mail in self.mails.items()
+            if mail.message["singleValueExtendedProperties"][0]["value"] == key
+        )
+
+    def remove(self, token: str, sender: Sender, draft_id: str) -> None:
+        self._ask("remove")
+        self.mails.pop(draft_id, None)
+
+    @property
+    def drafts(self) -> list[FakeMail]:
+        return [mail for mail in self.mails.values() if mail.is_draft]
+
+    def _draft(self, draft_id: str) -> FakeMail:
+        if draft_id not in self.mails:
+            raise TransientError("draft_lost")
+        return self.mails[draft_id]
+
+    def _id(self, kind: str) -> str:
+        return f"{kind}-{next(iter(self.numbers))}"
+
+    def _ask(self, operation: str) -> None:
+        self.asked.append(operation)
+        for failures in (self.fail, self.fail_at.get(operation, [])):
+            if failures:
+                raise failures.pop(0)
+
+    def _answer(self, operation: str) -> None:
+        if self.after.get(operation):
+            raise self.after[operation].pop(0)
 
 
 @dataclass
@@ -241,31 +355,41 @@ class MemoryFiles:
     blobs: dict[str, bytes] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
 
-    def size(self, path: str) -> int:
-        return len(self._find(path))
+    def find(self, path: str) -> StoredFile:
+        content = self._content(path)
+        return StoredFile(path, len(content), hashlib.sha256(content).hexdigest())
 
-    def read(self, path: str) -> bytes:
-        self.reads.append(path)
-        return self._find(path)
+    def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:
+        self.reads.append(file.path)
+        if file.path not in self.blobs or self.find(file.path).version != file.version:
+            raise RejectedError("file_changed", blob=file.path)
+        end = None if length is None else first + length
+        return self._content(file.path)[first:end]
 
-    def _find(self, path: str) -> bytes:
+    def _content(self, path: str) -> bytes:
         if path not in self.blobs:
             raise RejectedError("attachment_not_found", blob=path)
         return self.blobs[path]
 
 
 @dataclass
-class MemoryRequests:
+class MemoryTexts:
     kept: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    written: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: NOON
 
     def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
         self.kept[tenant_id, message_id] = text
+        self.written[tenant_id, message_id] = self.now()
 
     def load(self, tenant_id: str, message_id: str) -> bytes | None:
         return self.kept.get((tenant_id, message_id))
 
     def remove(self, tenant_id: str, message_id: str) -> None:
         self.kept.pop((tenant_id, message_id), None)
+
+    def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
+        yield from [mail for mail in self.kept if self.written[mail] < moment]
 
 
 @dataclass
@@ -331,7 +455,11 @@ class FakeServices:
         self.transport = FakeGraph()
         self.outbox = MemoryOutbox()
         self.files = MemoryFiles()
-        self.requests = MemoryRequests()
+        self.requests = MemoryTexts(now=self.world.now)
+        self.drafts = MemoryTexts(now=self.world.now)
+        self.pauses = Pauses()
+        self.message_limit_mb = 35
+        self.resends_unknown = False
         self.deliveries = MemoryDeliveries()
         self.caller_tokens = FakeCallers()
 

@@ -1,20 +1,24 @@
-"""Azure Blob Storage: the schedulers' files, and the requests of mails that are not done yet."""
+"""Azure Blob Storage: the schedulers' files, and what is kept of mails that are not done yet."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
 from shared.adapters.azure_errors import translated
 from shared.adapters.tables import TIMEOUTS
 from shared.errors import RejectedError
+from shared.ports import StoredFile
 from shared.storage_names import ATTACHMENTS, MAIL_REQUESTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from azure.core.credentials import TokenCredential
 
@@ -34,50 +38,76 @@ class BlobAttachmentFiles:
     def __init__(self, service: BlobServiceClient) -> None:
         self._container = service.get_container_client(ATTACHMENTS)
 
-    def size(self, path: str) -> int:
-        """Return a file's size in bytes."""
-        with _errors():
-            try:
-                return self._container.get_blob_client(path).get_blob_properties().size
-            except ResourceNotFoundError as error:
-                raise RejectedError("attachment_not_found", blob=path) from error
+    def find(self, path: str) -> StoredFile:
+        """Look a file up."""
+        with _file_errors(path):
+            found = self._container.get_blob_client(path).get_blob_properties()
+        return StoredFile(path, found.size, found.etag)
 
-    def read(self, path: str) -> bytes:
-        """Return a whole, small file."""
-        with _errors():
-            try:
-                return self._container.download_blob(path).readall()
-            except ResourceNotFoundError as error:
-                raise RejectedError("attachment_not_found", blob=path) from error
+    def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:
+        """Return a part of a file, or all of a small one."""
+        if not file.size:
+            return b""
+        with _file_errors(file.path):
+            return self._container.download_blob(
+                file.path,
+                offset=first,
+                length=file.size if length is None else length,
+                etag=file.version,
+                match_condition=MatchConditions.IfNotModified,
+            ).readall()
 
 
-class BlobKeptRequests:
-    """The container `mail-requests`, one blob a mail: tenant id / message id."""
+class BlobKeptTexts:
+    """A part of the container `mail-requests`: one blob a mail, folder / tenant id / message id."""
 
-    def __init__(self, service: BlobServiceClient) -> None:
+    def __init__(self, service: BlobServiceClient, folder: str) -> None:
         self._container = service.get_container_client(MAIL_REQUESTS)
+        self._folder = folder
 
     def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
-        """Keep a request; one that is kept already is written again."""
+        """Keep a text; one that is kept already is written over."""
         with _errors():
-            self._container.upload_blob(f"{tenant_id}/{message_id}", text, overwrite=True)
+            self._container.upload_blob(self._name(tenant_id, message_id), text, overwrite=True)
 
     def load(self, tenant_id: str, message_id: str) -> bytes | None:
-        """Return a kept request, or None."""
+        """Return a kept text, or None."""
         with _errors():
             try:
-                return self._container.download_blob(f"{tenant_id}/{message_id}").readall()
+                return self._container.download_blob(self._name(tenant_id, message_id)).readall()
             except ResourceNotFoundError:
                 return None
 
     def remove(self, tenant_id: str, message_id: str) -> None:
-        """Remove a request; one that is gone already is no error."""
+        """Remove a text; one that is gone already is no error."""
         with _errors():
             try:
-                self._container.delete_blob(f"{tenant_id}/{message_id}")
+                self._container.delete_blob(self._name(tenant_id, message_id))
             except ResourceNotFoundError:
                 return
+
+    def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
+        """Name the mails whose texts nobody wrote from that moment on."""
+        with _errors():
+            for blob in self._container.list_blobs(name_starts_with=f"{self._folder}/"):
+                if blob.last_modified < moment:
+                    _, tenant_id, message_id = blob.name.split("/")
+                    yield tenant_id, message_id
+
+    def _name(self, tenant_id: str, message_id: str) -> str:
+        return f"{self._folder}/{tenant_id}/{message_id}"
 
 
 def _errors() -> AbstractContextManager[None]:
     return translated("storage_unavailable", "storage_denied", service="blobs")
+
+
+@contextmanager
+def _file_errors(path: str) -> Iterator[None]:
+    with _errors():
+        try:
+            yield
+        except ResourceNotFoundError as error:
+            raise RejectedError("attachment_not_found", blob=path) from error
+        except ResourceModifiedError as error:
+            raise RejectedError("file_changed", blob=path) from error

@@ -1,16 +1,25 @@
-"""Microsoft Graph: mail."""
+"""Microsoft Graph: mail.
+
+https://learn.microsoft.com/graph/api/resources/message and …/graph/outlook-large-attachments.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 import uuid
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
 from shared.adapters.graph_errors import graph_error
-from shared.errors import MailerError, OutcomeUnknownError, TransientError
+from shared.errors import ConsentRequiredError, MailerError, OutcomeUnknownError, TransientError
+from shared.ports import FoundMail
+from shared.sending.payload import KEY_PROPERTY
 
 if TYPE_CHECKING:
     from shared.settings.sender import Sender
@@ -18,7 +27,8 @@ if TYPE_CHECKING:
 #: Until the connection stands nothing was sent; after that Graph may take its time with a large mail.
 _TIMEOUTS_SECONDS = (5, 100)
 _CONNECTIONS = 8
-_ACCEPTED = 202
+_JSON = {"Content-Type": "application/json"}
+_NEXT_RANGE = re.compile(r"\s*(\d+)")
 
 
 class GraphMailTransport:
@@ -32,27 +42,134 @@ class GraphMailTransport:
         """Send one mail in one request, and return Graph's id of its answer.
 
         Only 202 is success: an oversized mail can be answered with 200 and lost.
+        """
+        answer = self._call("POST", "sendMail", token, sender, body, want=HTTPStatus.ACCEPTED, submits=True)
+        return _name(answer)
 
-        Raises:
-            RejectedError: Graph will never take it.
-            OutcomeUnknownError: it went out, and the answer did not come.
-            ConsentRequiredError: Graph refuses the token.
+    def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
+        """Keep a message in Drafts and return its id, which it keeps when it is sent."""
+        answer = self._call("POST", "messages", token, sender, message, want=HTTPStatus.CREATED)
+        return str(_document(answer)["id"])
+
+    def attach(self, token: str, sender: Sender, draft_id: str, file: bytes) -> None:
+        """Put a small file on a draft."""
+        self._call("POST", f"{_draft(draft_id)}/attachments", token, sender, file, want=HTTPStatus.CREATED)
+
+    def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
+        """Say how many files are on a draft, those inside its text included."""
+        path = f"{_draft(draft_id)}/attachments?$select=id&$top=1000"
+        return len(_document(self._call("GET", path, token, sender, want=HTTPStatus.OK))["value"])
+
+    def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
+        """Begin to put a large file on a draft, and return the URL that takes its chunks."""
+        path = f"{_draft(draft_id)}/attachments/createUploadSession"
+        answer = self._call("POST", path, token, sender, item, want=HTTPStatus.CREATED)
+        return str(_document(answer)["uploadUrl"])
+
+    def put_chunk(self, sender: Sender, url: str, chunk: bytes, first: int, total: int) -> int | None:
+        """Upload the bytes from `first` on; return where the next chunk begins, None after the last.
+
+        The URL is its own key: with a Graph token beside it the upload host refuses the chunk.
         """
         headers = {
-            "Authorization": f"Bearer {token}",
-            "Content-Type": "application/json",
-            "client-request-id": str(uuid.uuid4()),
+            "Content-Type": "application/octet-stream",
+            "Content-Range": f"bytes {first}-{first + len(chunk) - 1}/{total}",
         }
-        response = self._post(f"{self._root}/{sender.mailbox}/sendMail", body, headers)
-        if response.status_code != _ACCEPTED:
-            raise graph_error(response, sender)
-        return response.headers.get("request-id", headers["client-request-id"])
+        answer = self._ask("PUT", url, headers, chunk, submits=False)
+        if answer.status_code == HTTPStatus.CREATED:
+            return None
+        if answer.status_code == HTTPStatus.OK:
+            return _next_range(answer, first + len(chunk))
+        error = graph_error(answer, sender, submits=False)
+        if isinstance(error, ConsentRequiredError) or error.code in {"mail_rejected", "draft_lost"}:
+            raise TransientError("upload_interrupted", request_id=error.request_id)
+        raise error
 
-    def _post(self, address: str, body: bytes, headers: dict[str, str]) -> requests.Response:
+    def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:
+        """Send a draft, and return Graph's id of its answer."""
+        path = f"{_draft(draft_id)}/send"
+        return _name(self._call("POST", path, token, sender, b"", want=HTTPStatus.ACCEPTED, submits=True))
+
+    def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
+        """Return every message in the mailbox that carries this key, in whatever folder."""
+        test = f"ep/id eq '{KEY_PROPERTY}' and ep/value eq '{key}'"
+        wanted = quote(f"singleValueExtendedProperties/Any(ep: {test})", safe="")
+        path = f"messages?$filter={wanted}&$select=id,isDraft&$top=50"
+        answer = self._call("GET", path, token, sender, want=HTTPStatus.OK)
+        return tuple(
+            FoundMail(str(found["id"]), bool(found["isDraft"])) for found in _document(answer)["value"]
+        )
+
+    def remove(self, token: str, sender: Sender, draft_id: str) -> None:
+        """Remove a draft; one that is gone already is no error."""
         try:
-            return self._session.post(address, body, headers=headers, timeout=_TIMEOUTS_SECONDS)
+            self._call("DELETE", _draft(draft_id), token, sender, want=HTTPStatus.NO_CONTENT)
+        except TransientError as error:
+            if error.code != "draft_lost":
+                raise
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        sender: Sender,
+        body: bytes | None = None,
+        *,
+        want: HTTPStatus,
+        submits: bool = False,
+    ) -> requests.Response:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "client-request-id": str(uuid.uuid4()),
+            # A draft keeps its id when it becomes a sent mail.
+            "Prefer": 'IdType="ImmutableId"',
+        }
+        if body is not None:
+            headers |= _JSON if body else {"Content-Length": "0"}
+        answer = self._ask(method, f"{self._root}/{sender.mailbox}/{path}", headers, body, submits=submits)
+        if answer.status_code != want:
+            raise graph_error(answer, sender, submits=submits)
+        return answer
+
+    def _ask(
+        self, method: str, address: str, headers: dict[str, str], body: bytes | None, *, submits: bool
+    ) -> requests.Response:
+        try:
+            answer = self._session.request(
+                method, address, data=body, headers=headers, timeout=_TIMEOUTS_SECONDS, allow_redirects=False
+            )
         except requests.RequestException as error:
-            raise _transport_error(error) from error
+            raise _transport_error(error, submits=submits) from error
+        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            # https://learn.microsoft.com/graph/best-practices-concept: come back over a new connection.
+            self._session.close()
+        return answer
+
+
+def _draft(draft_id: str) -> str:
+    return f"messages/{quote(draft_id, safe='')}"
+
+
+def _name(answer: requests.Response) -> str:
+    return answer.headers.get("request-id") or answer.request.headers["client-request-id"]
+
+
+def _document(answer: requests.Response) -> dict[str, Any]:
+    """Read what a success brought; an answer cut short is asked for again later."""
+    try:
+        found = json.loads(answer.content)
+    except ValueError as error:
+        raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id")) from error
+    return found if isinstance(found, dict) else {}
+
+
+def _next_range(answer: requests.Response, otherwise: int) -> int:
+    """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`, under a name in any case."""
+    named = {name.casefold(): value for name, value in _document(answer).items()}
+    ranges = named.get("nextexpectedranges")
+    found = _NEXT_RANGE.match(str(ranges[0])) if isinstance(ranges, list) and ranges else None
+    return int(found[1]) if found else otherwise
 
 
 def _session(endpoint: str) -> requests.Session:
@@ -64,9 +181,9 @@ def _session(endpoint: str) -> requests.Session:
     return session
 
 
-def _transport_error(error: requests.RequestException) -> MailerError:
-    """Tell a request that was never sent from one whose answer did not come."""
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
+def _transport_error(error: requests.RequestException, *, submits: bool) -> MailerError:
+    """Tell a request that was never sent, or can be repeated, from a mail whose answer did not come."""
+    if not submits or isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
         return TransientError("graph_unavailable")
     if isinstance(error, requests.ConnectionError) and _never_connected(error):
         return TransientError("graph_unavailable")

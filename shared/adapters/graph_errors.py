@@ -45,6 +45,7 @@ _THROTTLED = (_Kind.WAIT, "mailbox_throttled")
 _BUSY = (_Kind.WAIT, "graph_unavailable")
 _LIMIT = (_Kind.WAIT, "sending_limit_reached")
 _UNSURE = (_Kind.UNSURE, "outcome_unknown")
+_GONE = (_Kind.WAIT, "draft_lost")
 _TOKEN = (_Kind.TOKEN, "consent_lost")
 _ACCESS = (_Kind.REFUSED, "access_denied")
 _NO_MAILBOX = (_Kind.REFUSED, "mailbox_not_found")
@@ -61,6 +62,7 @@ _CODES: dict[str, _Meaning] = {
     "serviceNotAvailable": _BUSY,
     "ErrorServerBusy": _BUSY,
     "ErrorIrresolvableConflict": _BUSY,
+    "ErrorItemNotFound": _GONE,
     "ErrorExceededMessageLimit": _LIMIT,
     "ErrorExceededHourlyMessageLimit": _LIMIT,
     "ErrorSubmissionQuotaExceeded": _LIMIT,

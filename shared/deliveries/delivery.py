@@ -67,10 +67,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A mail may have been sent, at this moment at the latest, under this consent (None: the present one)."""
+
+    since: datetime
+    generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """What is known of one mail.
 
     Attributes:
+        doubt: an attempt whose outcome nobody knows; the mail is not sent again before that is settled.
         trying_since: when the present row of attempts began; a mail that waited for a consent starts anew.
         fingerprint: tells this content from another under the same id; empty where it was unreadable.
         claimed_by: the queue message whose worker is sending it.
@@ -91,6 +100,7 @@ class Delivery:
     claimed_by: str | None = None
     claim_ends_at: datetime | None = None
     next_attempt_at: datetime | None = None
+    doubt: Doubt | None = None
     problem: StandingProblem | None = None
     fields: tuple[FieldError, ...] = ()
     history: tuple[Step, ...] = ()

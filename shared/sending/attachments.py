@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.errors import InvalidInputError, RejectedError
+from shared.ports import StoredFile
+from shared.problems import FieldError
 from shared.sending.request import Attachment
 
 if TYPE_CHECKING:
@@ -16,23 +19,25 @@ if TYPE_CHECKING:
     from shared.ports import AttachmentFiles
     from shared.sending.request import Body
 
+#: No text that is longer fits into a request of Graph, whichever way the mail travels.
+MAX_BODY_BYTES = 3_800_000
+
 
 @dataclass(frozen=True, slots=True)
 class SizedFile:
-    """One file of the mail and its size in bytes."""
+    """One file of the mail and its size in bytes; `stored` is None where it stands in the message."""
 
     attachment: Attachment
     size: int
+    stored: StoredFile | None = None
 
     def content(self, files: AttachmentFiles) -> bytes:
         """Return the whole file; for small ones only.
 
         Raises:
-            RejectedError: `attachment_not_found`.
+            RejectedError: `file_changed`.
         """
-        if self.attachment.blob is None:
-            return self.attachment.content_bytes or b""
-        return files.read(self.attachment.blob)
+        return (self.attachment.content_bytes or b"") if self.stored is None else files.read(self.stored)
 
 
 def size_files(attachments: Iterable[Attachment], files: AttachmentFiles) -> tuple[SizedFile, ...]:
@@ -41,21 +46,35 @@ def size_files(attachments: Iterable[Attachment], files: AttachmentFiles) -> tup
     Raises:
         RejectedError: `attachment_not_found`.
     """
-    return tuple(SizedFile(attachment, _size(attachment, files)) for attachment in attachments)
+    return tuple(_sized(attachment, files) for attachment in attachments)
 
 
 def read_body(body: Body, files: AttachmentFiles) -> str:
     """Return the text of the mail.
 
     Raises:
-        RejectedError: `attachment_not_found`.
+        RejectedError: `attachment_not_found`, `file_changed`, `body_too_large`.
+        InvalidInputError: `invalid_message` when the file is no text.
     """
     if body.blob is None:
         return body.content or ""
-    return files.read(body.blob).decode("utf-8", "replace")
+    file = files.find(body.blob)
+    if file.size > MAX_BODY_BYTES:
+        raise RejectedError("body_too_large", size=megabytes(file.size))
+    try:
+        return files.read(file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        no_text = FieldError("body.blob", "the file is not text in UTF-8")
+        raise InvalidInputError("invalid_message", fields=[no_text]) from error
 
 
-def _size(attachment: Attachment, files: AttachmentFiles) -> int:
+def megabytes(size: int) -> str:
+    """Write a size for people."""
+    return f"{size / 1_000_000:.1f} MB"
+
+
+def _sized(attachment: Attachment, files: AttachmentFiles) -> SizedFile:
     if attachment.blob is None:
-        return len(attachment.content_bytes or b"")
-    return files.size(attachment.blob)
+        return SizedFile(attachment, len(attachment.content_bytes or b""))
+    stored = files.find(attachment.blob)
+    return SizedFile(attachment, stored.size, stored)

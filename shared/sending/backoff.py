@@ -18,3 +18,8 @@ def backoff(attempt: int, jitter: float, retry_after: timedelta | None = None) -
     exponential = min(FIRST * (1 << doublings), LONGEST)
     floor = exponential / 2 if retry_after is None else retry_after
     return floor + exponential / 2 * jitter
+
+
+def hold_back(pause: timedelta, jitter: float) -> timedelta:
+    """Return the wait of a mail whose mailbox is left alone; the jitter spreads those that wait for it."""
+    return pause + FIRST * jitter

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus, Step
+from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus, Doubt, Step
 from shared.errors import TransientError
 from shared.telemetry import Event, log_event
 
@@ -32,12 +32,8 @@ class Standing(Enum):
     OTHER_CONTENT = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A mail that this worker alone may send; `interrupted` when an earlier worker may have sent it."""
-
-    delivery: Delivery
-    interrupted: bool = False
+#: States in which the attempts go on that began before, and with them the time until they are given up.
+_GOING_ON = frozenset({DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
 
 
 def stand(known: Delivery, fingerprint: str, queue_id: str, now: datetime) -> Standing:
@@ -57,20 +53,23 @@ def stand(known: Delivery, fingerprint: str, queue_id: str, now: datetime) -> St
     return Standing.HELD if known.held_by_another(queue_id, now) else Standing.INTERRUPTED
 
 
-def claim(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -> Claim | None:
-    """Claim the mail; None where this message has nothing more to do."""
+def claim(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -> Delivery | None:
+    """Claim the mail for this worker alone; None where this message has nothing more to do."""
     now = ports.world.now()
     added = ports.deliveries.add(first_row(request, now).claimed(queue_id, now))
     if added:
-        return Claim(added)
+        return added
     known = ports.deliveries.find(request.tenant_id, request.message_id)
     if known is None:
-        raise TransientError("storage_unavailable", service="table")
+        raise TransientError("storage_unavailable", service="tables")
     standing = stand(known, request.fingerprint(), queue_id, now)
     if standing in (Standing.FREE, Standing.INTERRUPTED):
-        mine = ports.deliveries.save(_reclaimed(known, request, queue_id, now))
+        again = _reclaimed(known, request, queue_id, now)
+        if standing is Standing.INTERRUPTED and again.doubt is None:
+            again = replace(again, doubt=Doubt(now))
+        mine = ports.deliveries.save(again)
         if mine:
-            return Claim(mine, interrupted=standing is Standing.INTERRUPTED)
+            return mine
         standing = Standing.HELD
     _stand_back(standing, known, text, ports)
     return None
@@ -96,7 +95,8 @@ def _reclaimed(known: Delivery, request: MailRequest, queue_id: str, now: dateti
         first_row(request, now),
         queued_at=known.queued_at,
         attempt=known.attempt + 1,
-        trying_since=known.trying_since if known.status is DeliveryStatus.DEFERRED else now,
+        trying_since=known.trying_since if known.status in _GOING_ON else now,
+        doubt=known.doubt,
         history=known.history,
         etag=known.etag,
     )

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
         AccessTokens,
         AttachmentFiles,
         DeliveryLog,
-        KeptRequests,
+        KeptTexts,
         MailTransport,
         Outbox,
         SettingsStore,
     )
+    from shared.sending.pauses import Pauses
     from shared.world import World
 
 
@@ -37,8 +38,12 @@ class Sending(Protocol):
         """What became of each mail."""
 
     @property
-    def requests(self) -> KeptRequests:
+    def requests(self) -> KeptTexts:
         """The mails that are not done yet."""
+
+    @property
+    def drafts(self) -> KeptTexts:
+        """How far the drafts of mails under way came."""
 
     @property
     def outbox(self) -> Outbox:
@@ -55,6 +60,18 @@ class Sending(Protocol):
     @property
     def transport(self) -> MailTransport:
         """Microsoft Graph."""
+
+    @property
+    def pauses(self) -> Pauses:
+        """The mailboxes that Graph wants left alone."""
+
+    @property
+    def message_limit_mb(self) -> int:
+        """The most that a mailbox may send, encoded."""
+
+    @property
+    def resends_unknown(self) -> bool:
+        """Whether a mail that may have been sent, and can't be looked up, is sent again."""
 
     @property
     def allowed_tenants(self) -> frozenset[str]:

@@ -13,62 +13,80 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import resume_message
-from shared.errors import ExpiredError, InvalidInputError
+from shared.errors import ExpiredError, InvalidInputError, OutcomeUnknownError
 from shared.sending.request import MESSAGE_ID
-from shared.sending.verdict import Situation, decide
+from shared.sending.verdict import decide
 from shared.settings.health import standing
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from shared.errors import ProblemError
+    from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
+    from shared.sending.verdict import Situation, Verdict
 
 _EVENTS = {
     DeliveryStatus.ACCEPTED: (Event.MAIL_ACCEPTED, logging.INFO),
     DeliveryStatus.DEFERRED: (Event.MAIL_DEFERRED, logging.WARNING),
     DeliveryStatus.WAITING_FOR_CONSENT: (Event.MAIL_WAITING_FOR_CONSENT, logging.WARNING),
     DeliveryStatus.WAITING_FOR_OPERATOR: (Event.MAIL_WAITING_FOR_OPERATOR, logging.ERROR),
+    DeliveryStatus.VERIFYING: (Event.MAIL_VERIFYING, logging.WARNING),
     DeliveryStatus.REJECTED: (Event.MAIL_REJECTED, logging.ERROR),
     DeliveryStatus.INVALID: (Event.MAIL_INVALID, logging.ERROR),
     DeliveryStatus.UNKNOWN: (Event.MAIL_OUTCOME_UNKNOWN, logging.ERROR),
     DeliveryStatus.EXPIRED: (Event.MAIL_EXPIRED, logging.ERROR),
 }
+#: Ends after which a half-made draft is of no use.
+_NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
 
 
-def record_accepted(delivery: Delivery, request_id: str, ports: Sending) -> None:
-    """Keep that Exchange took the mail; its request is not needed any more."""
+def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) -> None:
+    """Keep that Exchange took the mail; nothing that was kept of it is needed any more."""
     now = ports.world.now()
-    _write(delivery.moved(DeliveryStatus.ACCEPTED, now, request_id=request_id), ports)
-    if delivery.attempt > 1:
-        ports.requests.remove(delivery.tenant_id, delivery.message_id)
+    row = attempt.delivery.moved(DeliveryStatus.ACCEPTED, now, request_id=request_id)
+    _write(replace(row, doubt=None), ports)
+    if attempt.repeated:
+        ports.requests.remove(row.tenant_id, row.message_id)
+    if attempt.drafted:
+        attempt.note(ports).remove()
 
 
-def record_failure(
-    delivery: Delivery, text: bytes, expires_at: datetime | None, error: ProblemError, ports: Sending
-) -> None:
+def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> None:
     """Keep why the mail was not sent, and arrange for its next attempt, if there is one."""
-    now = ports.world.now()
-    situation = Situation(now, delivery.attempt, delivery.trying_since, expires_at, ports.world.jitter())
+    situation = attempt.failed(error, ports)
     verdict = decide(error, situation)
-    if verdict.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
-        error = ExpiredError("expired", moment=f"{situation.deadline:%Y-%m-%d %H:%M} UTC")
+    before = attempt.delivery
     if verdict.keeps_request:
-        ports.requests.keep(delivery.tenant_id, delivery.message_id, text)
-    row = delivery.moved(
+        ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
+    row = before.moved(
         verdict.status,
-        now,
-        problem=standing(error, ports.world),
+        situation.now,
+        problem=standing(_reason(error, verdict, situation), ports.world),
         request_id=error.request_id,
         next_attempt_at=verdict.next_attempt_at,
     )
-    if isinstance(error, InvalidInputError):
-        row = replace(row, fields=error.fields)
+    row = replace(
+        row,
+        attempt=row.attempt if verdict.counts else row.attempt - 1,
+        doubt=None if verdict.forgets_doubt else row.doubt,
+        fields=error.fields if isinstance(error, InvalidInputError) else (),
+    )
     _write(row, ports)
     if verdict.next_attempt_at is not None:
-        note = resume_message(delivery.tenant_id, delivery.message_id)
-        ports.outbox.put(note, verdict.next_attempt_at - now)
+        note = resume_message(row.tenant_id, row.message_id)
+        ports.outbox.put(note, verdict.next_attempt_at - situation.now)
+    if verdict.status in _NEVER_SENT:
+        attempt.give_up_draft(ports)
+
+
+def record_lost(tenant_id: str, message_id: str, ports: Sending) -> None:
+    """Keep that a mail was to be tried again whose request is not there any more."""
+    known = ports.deliveries.find(tenant_id, message_id)
+    if known is None or known.status.final:
+        return
+    error = ExpiredError("request_not_kept")
+    status = DeliveryStatus.UNKNOWN if known.doubt else DeliveryStatus.EXPIRED
+    _write(known.moved(status, ports.world.now(), problem=standing(error, ports.world)), ports)
 
 
 def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: Sending) -> None:
@@ -90,6 +108,15 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         )
     else:
         _announce(row)
+
+
+def _reason(error: ProblemError, verdict: Verdict, situation: Situation) -> ProblemError:
+    """Name the end rather than the last obstacle before it."""
+    if verdict.status is DeliveryStatus.UNKNOWN and not isinstance(error, OutcomeUnknownError):
+        return OutcomeUnknownError("outcome_unknown", request_id=error.request_id)
+    if verdict.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
+        return ExpiredError("expired", moment=f"{situation.deadline:%Y-%m-%d %H:%M} UTC")
+    return error
 
 
 def _write(row: Delivery, ports: Sending) -> None:

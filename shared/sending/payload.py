@@ -6,13 +6,23 @@ https://learn.microsoft.com/graph/api/user-sendmail and …/graph/api/resources/
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from shared.sending.request import Attachment, MailRequest, Recipient
+
+#: Our own name for a mail, by which it is found in the mailbox; no recipient gets to see it.
+#: https://learn.microsoft.com/graph/api/resources/extended-properties-overview
+KEY_PROPERTY: Final = "String {5f6c2b0e-0d53-4d0a-9c55-0f4b1e9a7c31} Name DeliveryKey"
+
+
+def delivery_key(tenant_id: str, message_id: str) -> str:
+    """Return what the property holds: a digest, as Exchange compares values without regard to case."""
+    return hashlib.sha256(f"{tenant_id}/{message_id}".encode()).hexdigest()
 
 
 def build_message(request: MailRequest, body: str, from_address: str | None) -> dict[str, Any]:
@@ -20,11 +30,13 @@ def build_message(request: MailRequest, body: str, from_address: str | None) -> 
 
     `from_address` is None where the signed-in user's own address sends: Graph then fills it in.
     """
+    key = delivery_key(request.tenant_id, request.message_id)
     message: dict[str, Any] = {
         "subject": request.subject,
         "importance": request.importance,
         "body": {"contentType": request.body.content_type, "content": body},
         "toRecipients": _addresses(request.to),
+        "singleValueExtendedProperties": [{"id": KEY_PROPERTY, "value": key}],
     }
     optional = {
         "ccRecipients": _addresses(request.cc),
@@ -38,17 +50,13 @@ def build_message(request: MailRequest, body: str, from_address: str | None) -> 
 
 def build_attachment(attachment: Attachment, content: bytes) -> dict[str, Any]:
     """Build one file of less than 3 MB."""
-    built: dict[str, Any] = {
+    return {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": attachment.name,
         "contentType": attachment.content_type,
         "contentBytes": base64.b64encode(content).decode(),
+        **_place(attachment),
     }
-    if attachment.content_id is not None:
-        built["contentId"] = attachment.content_id
-    if attachment.inline:
-        built["isInline"] = True
-    return built
 
 
 def build_send_mail(
@@ -59,7 +67,37 @@ def build_send_mail(
     call: dict[str, Any] = {"message": whole}
     if not save_to_sent_items:
         call["saveToSentItems"] = False
-    return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
+    return write_json(call)
+
+
+def build_upload_item(attachment: Attachment, size: int) -> bytes:
+    """Announce a file that comes in chunks.
+
+    https://learn.microsoft.com/graph/api/attachment-createuploadsession
+    """
+    item: dict[str, Any] = {
+        "attachmentType": "file",
+        "name": attachment.name,
+        "size": size,
+        "contentType": attachment.content_type,
+        **_place(attachment),
+    }
+    return write_json({"AttachmentItem": item})
+
+
+def write_json(value: object) -> bytes:
+    """Write what Graph gets, in as few bytes as can be."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _place(attachment: Attachment) -> dict[str, Any]:
+    """Say where the text refers to a file, if it does."""
+    place: dict[str, Any] = {}
+    if attachment.content_id is not None:
+        place["contentId"] = attachment.content_id
+    if attachment.inline:
+        place["isInline"] = True
+    return place
 
 
 def _addresses(recipients: Iterable[Recipient]) -> list[dict[str, Any]]:

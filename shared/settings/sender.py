@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, ConsentRequiredError
-from shared.settings.tenant import Consent, Status
+from shared.settings.tenant import MAIL_READ_WRITE, Consent, Status
 
 if TYPE_CHECKING:
     from shared.settings.tenant import TenantSettings
@@ -29,6 +29,11 @@ class Sender:
     account: str
     from_field: str | None
     mailbox: str = "me"
+
+    @property
+    def may_draft(self) -> bool:
+        """Whether drafts may be written into the mailbox, and sent mail looked up in it."""
+        return MAIL_READ_WRITE.casefold() in {scope.casefold() for scope in self.consent.scopes}
 
 
 def sender_of(settings: TenantSettings) -> Sender:

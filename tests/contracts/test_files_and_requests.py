@@ -1,39 +1,54 @@
-"""What the schedulers' files and the kept requests promise, in memory and in Azure."""
+"""What the schedulers' files and the kept texts promise, in memory and in Azure."""
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.adapters.blobs import BlobAttachmentFiles, BlobKeptRequests
+from shared.adapters.blobs import BlobAttachmentFiles, BlobKeptTexts
 from shared.errors import RejectedError
+from shared.ports import StoredFile
 from shared.storage_names import ATTACHMENTS
-from tests.fakes import CONTOSO, MemoryFiles, MemoryRequests
+from tests.fakes import CONTOSO, MemoryFiles, MemoryTexts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from azure.storage.blob import BlobServiceClient
 
-    from shared.ports import AttachmentFiles, KeptRequests
+    from shared.ports import AttachmentFiles, KeptTexts
 
 PATH = f"{uuid.uuid4()}/größe 1.pdf"
 
 
+class Shelf:
+    """The files, and how a test puts one there."""
+
+    def __init__(self, files: AttachmentFiles, put: Callable[[str, bytes], Any]) -> None:
+        self.files = files
+        self.put = put
+
+
 @pytest.fixture(params=["memory", "azure"])
-def files(request: pytest.FixtureRequest) -> AttachmentFiles:
+def shelf(request: pytest.FixtureRequest) -> Shelf:
     if request.param == "memory":
-        return MemoryFiles({PATH: b"%PDF-1.7"})
+        memory = MemoryFiles()
+        return Shelf(memory, memory.blobs.__setitem__)
     blobs: BlobServiceClient = request.getfixturevalue("blob_clients")
-    blobs.get_container_client(ATTACHMENTS).upload_blob(PATH, b"%PDF-1.7", overwrite=True)
-    return BlobAttachmentFiles(blobs)
+    container = blobs.get_container_client(ATTACHMENTS)
+    return Shelf(
+        BlobAttachmentFiles(blobs), lambda path, text: container.upload_blob(path, text, overwrite=True)
+    )
 
 
 @pytest.fixture(params=["memory", "azure"])
-def requests(request: pytest.FixtureRequest) -> KeptRequests:
+def texts(request: pytest.FixtureRequest) -> KeptTexts:
     if request.param == "memory":
-        return MemoryRequests()
-    return BlobKeptRequests(request.getfixturevalue("blob_clients"))
+        return MemoryTexts(now=lambda: datetime.now(UTC))
+    return BlobKeptTexts(request.getfixturevalue("blob_clients"), "requests")
 
 
 @pytest.fixture
@@ -41,28 +56,73 @@ def message_id() -> str:
     return f"sales:{uuid.uuid4()}"
 
 
-def test_a_file_has_its_size_and_its_bytes(files: AttachmentFiles) -> None:
-    assert files.size(PATH) == 8
-    assert files.read(PATH) == b"%PDF-1.7"
+def test_a_file_has_its_size_and_its_bytes(shelf: Shelf) -> None:
+    shelf.put(PATH, b"%PDF-1.7")
+    found = shelf.files.find(PATH)
+
+    assert (found.path, found.size) == (PATH, 8)
+    assert shelf.files.read(found) == b"%PDF-1.7"
+    assert shelf.files.read(found, 1, 3) == b"PDF"
+    assert shelf.files.read(found, 5, 3) == b"1.7"
 
 
-def test_a_file_that_is_not_there_is_said_by_name(files: AttachmentFiles) -> None:
-    for look in (files.size, files.read):
-        with pytest.raises(RejectedError) as caught:
-            look("nowhere/a.pdf")
-        assert (caught.value.code, caught.value.facts) == ("attachment_not_found", {"blob": "nowhere/a.pdf"})
+def test_an_empty_file_is_a_file(shelf: Shelf) -> None:
+    shelf.put(PATH, b"")
+
+    assert shelf.files.read(shelf.files.find(PATH)) == b""
 
 
-def test_a_request_is_kept_and_kept_again(requests: KeptRequests, message_id: str) -> None:
-    requests.keep(CONTOSO, message_id, b"first")
-    requests.keep(CONTOSO, message_id, b"second")
+def test_a_file_that_is_not_there_is_said_by_name(shelf: Shelf) -> None:
+    with pytest.raises(RejectedError) as caught:
+        shelf.files.find("nowhere/a.pdf")
 
-    assert requests.load(CONTOSO, message_id) == b"second"
+    assert (caught.value.code, caught.value.facts) == ("attachment_not_found", {"blob": "nowhere/a.pdf"})
 
 
-def test_a_request_can_be_removed_twice(requests: KeptRequests, message_id: str) -> None:
-    requests.keep(CONTOSO, message_id, b"text")
-    requests.remove(CONTOSO, message_id)
-    requests.remove(CONTOSO, message_id)
+def test_a_file_that_was_removed_after_it_was_looked_up_has_changed(shelf: Shelf) -> None:
+    with pytest.raises(RejectedError) as caught:
+        shelf.files.read(StoredFile("nowhere/a.pdf", 1, '"v"'))
 
-    assert requests.load(CONTOSO, message_id) is None
+    assert caught.value.code == "file_changed"
+
+
+def test_a_file_that_was_replaced_is_not_mixed_with_the_new_one(shelf: Shelf) -> None:
+    shelf.put(PATH, b"the old file")
+    found = shelf.files.find(PATH)
+    shelf.put(PATH, b"the new file")
+
+    with pytest.raises(RejectedError) as caught:
+        shelf.files.read(found, 4, 8)
+
+    assert caught.value.code == "file_changed"
+
+
+def test_a_text_is_kept_and_kept_again(texts: KeptTexts, message_id: str) -> None:
+    texts.keep(CONTOSO, message_id, b"first")
+    texts.keep(CONTOSO, message_id, b"second")
+
+    assert texts.load(CONTOSO, message_id) == b"second"
+
+
+def test_a_text_can_be_removed_twice(texts: KeptTexts, message_id: str) -> None:
+    texts.keep(CONTOSO, message_id, b"text")
+    texts.remove(CONTOSO, message_id)
+    texts.remove(CONTOSO, message_id)
+
+    assert texts.load(CONTOSO, message_id) is None
+
+
+def test_texts_that_nobody_touched_for_long_can_be_found(texts: KeptTexts, message_id: str) -> None:
+    texts.keep(CONTOSO, message_id, b"text")
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+
+    assert (CONTOSO, message_id) in list(texts.untouched_since(soon))
+    assert (CONTOSO, message_id) not in list(texts.untouched_since(soon - timedelta(hours=1)))
+
+
+def test_what_is_kept_of_drafts_is_apart_from_the_requests(
+    blob_clients: BlobServiceClient, message_id: str
+) -> None:
+    BlobKeptTexts(blob_clients, "requests").keep(CONTOSO, message_id, b"request")
+
+    assert BlobKeptTexts(blob_clients, "drafts").load(CONTOSO, message_id) is None

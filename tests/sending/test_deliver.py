@@ -246,9 +246,12 @@ def test_what_microsoft_refuses_is_kept_with_its_reason(services: FakeServices) 
 
 
 def test_files_come_from_the_message_and_from_blobs(services: FakeServices) -> None:
-    services.files.blobs = {"q4/sales.pdf": b"%PDF-1.7", "q4/body.html": "<p>Größe</p>".encode()}
+    services.files.blobs = {
+        f"{CONTOSO}/sales.pdf": b"%PDF-1.7",
+        f"{CONTOSO}/body.html": "<p>Größe</p>".encode(),
+    }
     files = [
-        {"name": "sales.pdf", "contentType": "application/pdf", "blob": "q4/sales.pdf"},
+        {"name": "sales.pdf", "contentType": "application/pdf", "blob": f"{CONTOSO}/sales.pdf"},
         {
             "name": "c.png",
             "contentType": "image/png",
@@ -258,7 +261,9 @@ def test_files_come_from_the_message_and_from_blobs(services: FakeServices) -> N
         },
     ]
     deliver(
-        a_message(attachments=files, body={"contentType": "html", "blob": "q4/body.html"}), "q-1", services
+        a_message(attachments=files, body={"contentType": "html", "blob": f"{CONTOSO}/body.html"}),
+        "q-1",
+        services,
     )
 
     message = sent(services)[0]
@@ -270,18 +275,18 @@ def test_files_come_from_the_message_and_from_blobs(services: FakeServices) -> N
 
 
 def test_a_file_that_is_not_there_is_said_by_name(services: FakeServices) -> None:
-    files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": "q4/a.pdf"}]
+    files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": f"{CONTOSO}/a.pdf"}]
     deliver(a_message(attachments=files), "q-1", services)
 
     assert (row(services).status, code(services)) == (DeliveryStatus.REJECTED, "attachment_not_found")
-    assert row(services).problem.facts["blob"] == "q4/a.pdf"  # type: ignore[union-attr]
+    assert row(services).problem.facts["blob"] == f"{CONTOSO}/a.pdf"  # type: ignore[union-attr]
 
 
 def test_a_mail_too_large_for_the_permission_is_refused_before_any_file_is_read(
     services: FakeServices,
 ) -> None:
-    services.files.blobs = {"big.pdf": bytes(3_100_000)}
-    files = [{"name": "big.pdf", "contentType": "application/pdf", "blob": "big.pdf"}]
+    services.files.blobs = {f"{CONTOSO}/big.pdf": bytes(3_100_000)}
+    files = [{"name": "big.pdf", "contentType": "application/pdf", "blob": f"{CONTOSO}/big.pdf"}]
     deliver(a_message(attachments=files), "q-1", services)
 
     assert (row(services).status, code(services)) == (DeliveryStatus.REJECTED, "large_file_attachments_off")
@@ -291,14 +296,11 @@ def test_a_mail_too_large_for_the_permission_is_refused_before_any_file_is_read(
 
 def test_storage_that_is_away_puts_the_mail_off(services: FakeServices) -> None:
     class Away:
-        def size(self, path: str) -> int:
+        def find(self, path: str) -> int:
             raise TransientError("storage_unavailable", service="blobs")
 
-        def read(self, path: str) -> bytes:
-            raise AssertionError
-
     services.files = Away()  # type: ignore[assignment]
-    files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": "a.pdf"}]
+    files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": f"{CONTOSO}/a.pdf"}]
     deliver(a_message(attachments=files), "q-1", services)
 
     assert row(services).status is DeliveryStatus.DEFERRED

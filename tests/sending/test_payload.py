@@ -9,9 +9,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sending.payload import build_attachment, build_message, build_send_mail
+from shared.sending.payload import (
+    KEY_PROPERTY,
+    build_attachment,
+    build_message,
+    build_send_mail,
+    build_upload_item,
+    delivery_key,
+)
 from shared.sending.request import Attachment, parse_mail_request
 from tests.builders import a_message
+from tests.fakes import CONTOSO
 
 ADDRESSES = st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.com", fullmatch=True)
 NAMES = st.none() | st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
@@ -87,6 +95,9 @@ def test_the_whole_mail_is_what_graph_documents() -> None:
             "importance": "high",
             "body": {"contentType": "html", "content": "<p>Ünï</p>"},
             "toRecipients": [{"emailAddress": {"address": "cfo@contoso.com"}}],
+            "singleValueExtendedProperties": [
+                {"id": KEY_PROPERTY, "value": delivery_key(CONTOSO, request.message_id)}
+            ],
             "internetMessageHeaders": [{"name": "x-report", "value": "4711"}],
             "from": {"emailAddress": {"address": "reports@contoso.com"}},
         },
@@ -103,3 +114,24 @@ def test_the_copy_in_sent_items_is_graphs_default_and_files_stand_in_the_message
     assert set(call) == {"message"}
     assert call["message"]["attachments"] == [file]
     assert "from" not in call["message"]
+
+
+def test_a_large_file_is_announced_with_its_place_in_the_text() -> None:
+    image = Attachment(
+        name="chart.png", content_type="image/png", blob="c.png", content_id="chart1", inline=True
+    )
+
+    assert json.loads(build_upload_item(image, 3_483_322)) == {
+        "AttachmentItem": {
+            "attachmentType": "file",
+            "name": "chart.png",
+            "size": 3_483_322,
+            "contentType": "image/png",
+            "contentId": "chart1",
+            "isInline": True,
+        }
+    }
+
+
+def test_keys_differ_where_names_differ_in_case_alone() -> None:
+    assert delivery_key(CONTOSO, "Sales") != delivery_key(CONTOSO, "sales")

@@ -1,0 +1,117 @@
+"""One large file, from Blob Storage to a draft: the next chunk is read while the last one is sent.
+
+Never more than two chunks are in memory, whatever the file's size.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from shared.contract import Contract
+from shared.errors import TransientError
+from shared.sending.payload import build_upload_item
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.ports import StoredFile
+    from shared.sending.attachments import SizedFile
+    from shared.sending.dependencies import Sending
+    from shared.sending.mailbox import Mailbox
+
+#: Below Graph's 4 MB and, as OneDrive's hosts want it, a multiple of 320 KiB.
+CHUNK_BYTES = 8 * 320 * 1024
+
+
+class Upload(Contract):
+    """How far a file came: its place among the files, and where its next chunk begins."""
+
+    place: int
+    url: str = Field(repr=False)
+    first: int = 0
+
+
+type Keep = Callable[[Upload | None], None]
+
+
+def upload_file(
+    file: SizedFile,
+    place: int,
+    draft_id: str,
+    under_way: Upload | None,
+    keep: Keep,
+    mailbox: Mailbox,
+    ports: Sending,
+) -> None:
+    """Put a file on a draft; `under_way` goes on with an upload that was cut short.
+
+    Raises:
+        TransientError: `upload_interrupted` and the like; the next attempt goes on.
+        RejectedError: `file_changed`, or Exchange takes no more.
+    """
+    assert file.stored is not None  # noqa: S101 - what stands in a message is small
+    upload = under_way
+    if upload is None:
+        item = build_upload_item(file.attachment, file.size)
+        url = mailbox.ask(lambda token, sender: ports.transport.open_upload(token, sender, draft_id, item))
+        upload = Upload(place=place, url=url)
+        keep(upload)
+    try:
+        _send_chunks(file.stored, upload, keep, mailbox, ports, may_be_there=under_way is not None)
+    except TransientError as error:
+        if error.code == "upload_interrupted":
+            keep(None)
+        raise
+
+
+def _send_chunks(
+    file: StoredFile, upload: Upload, keep: Keep, mailbox: Mailbox, ports: Sending, *, may_be_there: bool
+) -> None:
+    """Send what is left of a file.
+
+    Graph has no way to ask how far an upload came. Where the answer to a chunk was lost, the chunk may
+    be there: then Graph wants the one after it, and refuses the first.
+    """
+    first: int | None = upload.first
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        chunk = reader.submit(_read, file, upload.first, ports)
+        while first is not None:
+            sent = chunk.result()
+            end = first + len(sent)
+            if end < file.size:
+                chunk = reader.submit(_read, file, end, ports)
+            after = _put(file, upload.url, sent, first, mailbox, ports, may_be_there=may_be_there)
+            may_be_there = False
+            if after is not None and after != end:
+                chunk = reader.submit(_read, file, after, ports)
+            first = after
+            if first is not None:
+                keep(upload.model_copy(update={"first": first}))
+
+
+def _put(
+    file: StoredFile,
+    url: str,
+    chunk: bytes,
+    first: int,
+    mailbox: Mailbox,
+    ports: Sending,
+    *,
+    may_be_there: bool,
+) -> int | None:
+    try:
+        return mailbox.noting_pauses(
+            lambda: ports.transport.put_chunk(mailbox.sender, url, chunk, first, file.size)
+        )
+    except TransientError as error:
+        end = first + len(chunk)
+        if error.code == "upload_interrupted" and may_be_there and end < file.size:
+            return end
+        raise
+
+
+def _read(file: StoredFile, first: int, ports: Sending) -> bytes:
+    return ports.files.read(file, first, min(CHUNK_BYTES, file.size - first))
