@@ -22,17 +22,16 @@ if TYPE_CHECKING:
     from shared.adapters.entra import EntraAuthority
     from shared.consent.custody import Custody
     from shared.ports import (
-        AttachmentFiles,
         CallerTokens,
         DeliveryLog,
         FlowStore,
         KeptTexts,
-        MailTransport,
         Outbox,
         SettingsStore,
         TokenStore,
     )
     from shared.sending.pauses import Pauses
+    from shared.sending.ports import AttachmentFiles, MailTransport
 
 
 class Services:

@@ -20,8 +20,9 @@ from shared.consent.custody import Custody
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import PreconditionFailedError, RejectedError, TransientError, UnauthenticatedError
-from shared.ports import DeliveryPage, DeliveryQuery, FoundMail, Issued, Redeemed, SignIn, StoredFile
+from shared.ports import DeliveryPage, DeliveryQuery, Issued, Redeemed, SignIn
 from shared.sending.pauses import Pauses
+from shared.sending.ports import FoundMail, StoredFile
 from shared.settings.sender import Sender
 from shared.settings.tenant import Account, TenantSettings
 

@@ -12,7 +12,7 @@ from azure.storage.blob import BlobServiceClient
 from shared.adapters.azure_errors import translated
 from shared.adapters.tables import TIMEOUTS
 from shared.errors import RejectedError
-from shared.ports import StoredFile
+from shared.sending.ports import StoredFile
 from shared.storage_names import ATTACHMENTS, MAIL_REQUESTS
 
 if TYPE_CHECKING:

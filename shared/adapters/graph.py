@@ -18,8 +18,8 @@ from urllib3.exceptions import NewConnectionError
 
 from shared.adapters.graph_errors import graph_error
 from shared.errors import ConsentRequiredError, MailerError, OutcomeUnknownError, TransientError
-from shared.ports import FoundMail
 from shared.sending.payload import KEY_PROPERTY
+from shared.sending.ports import FoundMail
 
 if TYPE_CHECKING:
     from shared.settings.sender import Sender

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.errors import InvalidInputError, RejectedError
-from shared.ports import StoredFile
 from shared.problems import FieldError
+from shared.sending.ports import StoredFile
 from shared.sending.request import Attachment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.ports import AttachmentFiles
+    from shared.sending.ports import AttachmentFiles
     from shared.sending.request import Body
 
 #: No text that is longer fits into a request of Graph, whichever way the mail travels.

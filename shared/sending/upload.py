@@ -17,10 +17,10 @@ from shared.sending.payload import build_upload_item
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.ports import StoredFile
     from shared.sending.attachments import SizedFile
     from shared.sending.dependencies import Sending
     from shared.sending.mailbox import Mailbox
+    from shared.sending.ports import StoredFile
 
 #: Below Graph's 4 MB and, as OneDrive's hosts want it, a multiple of 320 KiB.
 CHUNK_BYTES = 8 * 320 * 1024

@@ -10,7 +10,7 @@ import pytest
 
 from shared.adapters.blobs import BlobAttachmentFiles, BlobKeptTexts
 from shared.errors import RejectedError
-from shared.ports import StoredFile
+from shared.sending.ports import StoredFile
 from shared.storage_names import ATTACHMENTS
 from tests.fakes import CONTOSO, MemoryFiles, MemoryTexts
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from azure.storage.blob import BlobServiceClient
 
-    from shared.ports import AttachmentFiles, KeptTexts
+    from shared.ports import KeptTexts
+    from shared.sending.ports import AttachmentFiles
 
 PATH = f"{uuid.uuid4()}/größe 1.pdf"
 
