@@ -150,7 +150,7 @@ class Services:
         """Access tokens for sending."""
         from shared.consent.custody import Custody
 
-        return Custody(self.vault, self.authorizer, self.world)
+        return Custody(self.vault, self.authorizer, self.settings, self.world)
 
     @cached_property
     def transport(self) -> MailTransport:

@@ -107,13 +107,18 @@ class StorageConfig:
 
 @dataclass(frozen=True, slots=True)
 class AppConfig:
-    """What the operator decides about sending."""
+    """What the operator decides about sending.
+
+    Attributes:
+        graph_resource: what Entra calls this cloud's Graph in a scope, wherever its requests go.
+    """
 
     entra_tenant_id: str
     entra_client_id: str
     credential: ClientCredential
     authority_host: str
     graph_endpoint: str
+    graph_resource: str
     allowed_tenant_ids: frozenset[str]
     api_audience: str
     admin_role: str
@@ -144,6 +149,7 @@ class AppConfig:
             credential=_credential(env, cloud),
             authority_host=env.url("ENTRA_AUTHORITY_HOST", cloud.authority_host),
             graph_endpoint=env.url("GRAPH_ENDPOINT", cloud.graph_endpoint),
+            graph_resource=cloud.graph_endpoint,
             allowed_tenant_ids=frozenset(tenant.lower() for tenant in env.items("ALLOWED_TENANT_IDS", home)),
             api_audience=env.text("API_AUDIENCE"),
             admin_role=env.text("ADMIN_ROLE", "Workspace.Admin"),

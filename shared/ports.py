@@ -47,6 +47,9 @@ class FlowStore(Protocol):
     def flow(self, flow_id: str) -> ConsentFlow | None:
         """Return a flow, or None where there is none."""
 
+    def forget(self, before: datetime) -> None:
+        """Delete every flow that expired before a moment, with its secrets."""
+
     def save(self, flow: ConsentFlow) -> None:
         """Write how a flow stands."""
 
@@ -67,7 +70,11 @@ class TokenStore(Protocol):
         """Return what is kept, or None."""
 
     def write(self, name: str, tokens: str) -> None:
-        """Keep tokens."""
+        """Keep tokens.
+
+        Raises:
+            ConflictError: `consent_superseded`: what had this name was deleted and is recoverable.
+        """
 
     def delete(self, name: str) -> datetime | None:
         """Delete tokens for good; those that are gone already are no error.
@@ -106,11 +113,29 @@ class Issued:
     tokens: str = field(repr=False)
 
 
-class Authorizer(Protocol):
+class AppTokens(Protocol):
+    """Gives access tokens of the app itself."""
+
+    def app_only(self, tenant_id: str) -> Issued:
+        """Get an access token for the app itself; there are no tokens to keep.
+
+        `scopes` is empty where the permissions are not Entra's but Exchange's (RBAC for Applications).
+
+        Raises:
+            ConsentRequiredError: the tenant's admin did not consent, or took it back.
+        """
+
+
+class Authorizer(AppTokens, Protocol):
     """Has a person sign in and consent."""
 
-    def begin(self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str) -> SignIn:
-        """Prepare a sign-in for a tenant."""
+    def begin(
+        self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
+    ) -> SignIn:
+        """Prepare a sign-in; `ask_again` shows the consent page even for what was consented to before."""
+
+    def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
+        """Prepare an admin's consent to the app's own permissions."""
 
     def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
         """Exchange the code of a reply for tokens.
@@ -121,7 +146,7 @@ class Authorizer(Protocol):
         """
 
 
-class TokenIssuer(Protocol):
+class TokenIssuer(AppTokens, Protocol):
     """Gives access tokens for kept ones."""
 
     def refresh(self, tenant_id: str, tokens: str, account: Account, scopes: Iterable[str]) -> Issued:

@@ -37,6 +37,7 @@ CONFIG = AppConfig(
     credential=ClientSecret("app-secret"),
     authority_host="https://login.microsoftonline.com",
     graph_endpoint="https://graph.microsoft.com",
+    graph_resource="https://graph.microsoft.com",
     allowed_tenant_ids=frozenset({CONTOSO, FABRIKAM}),
     api_audience=CLIENT_ID,
     admin_role="Workspace.Admin",
@@ -109,6 +110,11 @@ class MemoryFlows:
     def flow(self, flow_id: str) -> ConsentFlow | None:
         return self.flows.get(flow_id)
 
+    def forget(self, before: datetime) -> None:
+        for flow_id in [flow.flow_id for flow in self.flows.values() if flow.expires_at < before]:
+            del self.flows[flow_id]
+            self.secrets.pop(flow_id, None)
+
     def save(self, flow: ConsentFlow) -> None:
         self.flows[flow.flow_id] = flow
 
@@ -158,6 +164,7 @@ class MemoryVault:
         return None
 
     def names(self, tenant_id: str) -> tuple[str, ...]:
+        self._fail()
         return tuple(name for name in self.secrets if name.startswith(f"smtp-{tenant_id}-"))
 
     def _fail(self) -> None:
@@ -176,12 +183,26 @@ class FakeEntra:
     fail: list[Exception] = field(default_factory=list)
     refreshed: list[str] = field(default_factory=list)
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    hints: list[tuple[str, bool]] = field(default_factory=list)
+    roles: frozenset[str] = frozenset({"Mail.Send"})
 
-    def begin(self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str) -> SignIn:
+    def begin(
+        self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
+    ) -> SignIn:
         self._fail()
         self.asked.append(tuple(scopes))
+        self.hints.append((login_hint, ask_again))
         address = f"https://login.microsoftonline.com/{tenant_id}/oauth2/v2.0/authorize?state={state}"
         return SignIn(address, {"code_verifier": "verifier", "nonce": "nonce", "state": state})
+
+    def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
+        return SignIn(f"https://login.microsoftonline.com/{tenant_id}/v2.0/adminconsent?state={state}", {})
+
+    def app_only(self, tenant_id: str) -> Issued:
+        self._fail()
+        self.refreshed.append("app-only")
+        expires_at = self.world.now() + timedelta(hours=1)
+        return Issued(f"access-{len(self.refreshed)}", expires_at, self.roles, "")
 
     def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
         self._fail()
@@ -452,7 +473,7 @@ class FakeServices:
         self.flows = MemoryFlows()
         self.vault = MemoryVault()
         self.authorizer = FakeEntra(self.world)
-        self.tokens = Custody(self.vault, self.authorizer, self.world)
+        self.tokens = Custody(self.vault, self.authorizer, self.settings, self.world)
         self.transport = FakeGraph()
         self.outbox = MemoryOutbox()
         self.files = MemoryFiles()

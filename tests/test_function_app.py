@@ -17,13 +17,14 @@ HTTP = {
     "reset_tenant_settings": ("POST", "tenant-settings/smtp/reset"),
     "start_consent": ("GET", "consent/{flow_id:guid}/start"),
     "finish_consent": ("POST", "consent/callback"),
+    "finish_admin_consent": ("GET", "consent/callback"),
     "show_consent_result": ("GET", "consent/result"),
     "get_consent": ("GET", "consent/{flow_id:guid}"),
     "list_deliveries": ("GET", "deliveries"),
     "get_delivery": ("GET", "deliveries/{message_id}"),
 }
 QUEUES = {"deliver_mail": "mail-outbox"}
-TIMERS = {"release_waiting_mails": "0 */5 * * * *"}
+TIMERS = {"release_waiting_mails": "0 */5 * * * *", "keep_consents_alive": "0 17 3 * * *"}
 
 INDEX = """
 import asyncio, json

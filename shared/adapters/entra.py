@@ -6,12 +6,14 @@ import json
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+import jwt
 import msal
 import requests
 from msal.exceptions import MsalServiceError
 
-from shared.adapters.entra_errors import entra_error
+from shared.adapters.entra_errors import entra_error, redeem_error
 from shared.consent.scopes import granted_scopes
 from shared.errors import ConsentRequiredError, InvalidInputError, TransientError
 from shared.ports import Issued, Redeemed, SignIn
@@ -39,28 +41,41 @@ class EntraAuthority:
         # Remembers the tenants' endpoints and, for a minute, refusals of equal requests.
         self._http_memory: dict[str, Any] = {}
 
-    def begin(self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str) -> SignIn:
+    def begin(
+        self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
+    ) -> SignIn:
         """Prepare a sign-in for a tenant.
 
-        `select_account` rather than `consent`: the latter asks again where an admin consented for
-        everybody, and shows "Need admin approval" where users may not consent.
+        The prompt `consent` asks again even where an admin consented for everybody, and shows "Need
+        admin approval" where users may not consent; so it is for those who ask for it.
         """
         with _network_errors():
             proof = self._app(tenant_id, msal.SerializableTokenCache()).initiate_auth_code_flow(
                 list(scopes),
                 redirect_uri=self._redirect_uri,
                 state=state,
-                prompt="select_account",
+                prompt="consent" if ask_again else "select_account",
                 login_hint=login_hint,
                 response_mode="form_post",
             )
         return SignIn(proof.pop("auth_uri"), proof)
 
+    def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
+        """Prepare an admin's consent; without a sign-in of our own there is nothing to prove it with."""
+        query = {
+            "client_id": self._config.entra_client_id,
+            "scope": self._app_scope,
+            "redirect_uri": self._redirect_uri,
+            "state": state,
+        }
+        return SignIn(f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}", {})
+
     def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
         """Exchange the code of a reply for tokens.
 
         Raises:
-            ConsentRequiredError: `consent_failed`: Microsoft refuses the code.
+            ConsentRequiredError: `consent_failed`, `consent_code_used`, `admin_approval_needed`,
+                `sign_in_blocked`: Microsoft refuses the code.
             InvalidInputError: `consent_reply_invalid`.
         """
         # A cache of its own: MSAL fills it before it checks the nonce.
@@ -72,12 +87,7 @@ class EntraAuthority:
             # MSAL's text holds the state or the nonce, so the cause is not carried along.
             raise InvalidInputError("consent_reply_invalid") from None
         if "access_token" not in answer:
-            error = entra_error(answer, "")
-            if isinstance(error, ConsentRequiredError) and error.code == "consent_lost":
-                raise ConsentRequiredError(
-                    "consent_failed", request_id=error.request_id, error=error.facts["error"]
-                )
-            raise error
+            raise redeem_error(answer)
         return Redeemed(
             claims=answer.get("id_token_claims", {}),
             scopes=granted_scopes(answer.get("scope", "")),
@@ -108,17 +118,53 @@ class EntraAuthority:
             tokens=_kept(cache),
         )
 
+    def app_only(self, tenant_id: str) -> Issued:
+        """Get an access token for the app itself.
+
+        Raises:
+            ConsentRequiredError: `consent_lost`, `sign_in_blocked`.
+        """
+        # A memory of its own: MSAL repeats a refusal for a minute, and the admin may just have consented.
+        app = self._app(tenant_id, msal.SerializableTokenCache(), {})
+        asked_at = self._world.now()
+        with _network_errors():
+            answer = app.acquire_token_for_client([self._app_scope])
+        if "access_token" not in answer:
+            raise entra_error(answer, "the app")
+        return Issued(
+            access_token=answer["access_token"],
+            expires_at=asked_at + timedelta(seconds=int(answer["expires_in"])),
+            scopes=_roles(answer["access_token"]),
+            tokens="",
+        )
+
+    def discover(self, tenant_id: str) -> None:
+        """Ask for the tenant's endpoints, whether they are known or not.
+
+        Raises:
+            TransientError: `entra_unavailable`.
+        """
+        address = f"{self._config.authority(tenant_id)}/v2.0/.well-known/openid-configuration"
+        with _network_errors():
+            requests.get(address, timeout=_TIMEOUT_SECONDS).raise_for_status()
+
+    @property
+    def _app_scope(self) -> str:
+        return f"{self._config.graph_resource}/.default"
+
     @property
     def _redirect_uri(self) -> str:
         return f"{self._config.public_base_url}/api/consent/callback"
 
-    def _app(self, tenant_id: str, cache: msal.SerializableTokenCache) -> msal.ConfidentialClientApplication:
+    def _app(
+        self, tenant_id: str, cache: msal.SerializableTokenCache, memory: dict[str, Any] | None = None
+    ) -> msal.ConfidentialClientApplication:
         return msal.ConfidentialClientApplication(
             self._config.entra_client_id,
             authority=self._config.authority(tenant_id),
             client_credential=self._credential,
             token_cache=cache,
-            http_cache=self._http_memory,
+            http_cache=self._http_memory if memory is None else memory,
             instance_discovery=False,
             timeout=_TIMEOUT_SECONDS,
         )
@@ -127,6 +173,15 @@ class EntraAuthority:
 def _kept(cache: msal.SerializableTokenCache) -> str:
     whole = json.loads(cache.serialize())
     return json.dumps({part: whole[part] for part in _KEPT_PARTS if part in whole})
+
+
+def _roles(access_token: str) -> frozenset[str]:
+    """Read what Entra granted the app, to show it; Graph checks the token, not we.
+
+    Permissions that Exchange grants (RBAC for Applications) are in no token.
+    """
+    roles = jwt.decode(access_token, options={"verify_signature": False}).get("roles", [])
+    return frozenset(str(role) for role in roles)
 
 
 @contextmanager

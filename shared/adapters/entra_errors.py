@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 #: An admin of the tenant must change a rule; signing in again would fail the same way.
 _BLOCKED = frozenset(
-    {50034, 50057, 50105, 51004, 53000, 53001, 53003, 70001, 90094, 90095, 530003, 530032, 530035, 7000112}
+    {50034, 50057, 50105, 51004, 53000, 53001, 53003, 70001, 530003, 530032, 530035, 7000112}
 )
+_NEEDS_APPROVAL = frozenset({90094, 90095})
+_CODE_USED = 54005
 #: The app's own secret, certificate or assertion.
 _CREDENTIAL = frozenset({50012, 70002, 700027, 700229, 7000215, 7000218, 7000222})
 _TRANSIENT_CODES = frozenset({50033, 50196, 90006, 90012, 90024, 90033, 90055, 90090, 90091})
@@ -34,11 +36,23 @@ def entra_error(answer: Mapping[str, Any], account: str) -> ProblemError:
         return TransientError("entra_unavailable", request_id=trace)
     if codes & _CREDENTIAL or error == "invalid_client":
         return ConfigurationError("client_credential_refused", request_id=trace, error=shown)
+    if codes & _NEEDS_APPROVAL:
+        return ConsentRequiredError("admin_approval_needed", request_id=trace, error=shown)
     if codes & _BLOCKED:
         return ConsentRequiredError("sign_in_blocked", request_id=trace, error=shown)
     if error in _USER_ERRORS:
         return ConsentRequiredError("consent_lost", request_id=trace, account=account, error=shown)
     return ConfigurationError("app_registration_wrong", request_id=trace, error=shown)
+
+
+def redeem_error(answer: Mapping[str, Any]) -> ProblemError:
+    """Say what an error answer to a code means, at a moment when there is no consent to lose yet."""
+    error = entra_error(answer, "")
+    if error.code != "consent_lost":
+        return error
+    if _CODE_USED in (answer.get("error_codes") or ()):
+        return ConsentRequiredError("consent_code_used", request_id=error.request_id)
+    return ConsentRequiredError("consent_failed", request_id=error.request_id, error=error.facts["error"])
 
 
 def _trace(answer: Mapping[str, Any]) -> str | None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
 from shared.adapters.azure_errors import translated
+from shared.errors import ConflictError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -40,9 +41,16 @@ class KeyVaultTokenStore:
                 return None
 
     def write(self, name: str, tokens: str) -> None:
-        """Keep tokens."""
+        """Keep tokens.
+
+        Raises:
+            ConflictError: `consent_superseded`: what had this name was deleted and is recoverable.
+        """
         with _errors():
-            self._client.set_secret(name, tokens, content_type="application/json")
+            try:
+                self._client.set_secret(name, tokens, content_type="application/json")
+            except ResourceExistsError as error:
+                raise ConflictError("consent_superseded") from error
 
     def delete(self, name: str) -> datetime | None:
         """Delete tokens, for good where the vault allows it, and return until when they are recoverable.

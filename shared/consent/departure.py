@@ -17,6 +17,7 @@ from shared.consent.flow import (
 from shared.consent.scopes import scopes_for
 from shared.errors import InvalidInputError, NotFoundError
 from shared.settings.state import begin_consent, pending_consent
+from shared.settings.tenant import Authorization, same_address
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.consent.dependencies import Consenting
+    from shared.ports import Authorizer, SignIn
     from shared.settings.tenant import TenantSettings, Wanted
     from shared.web.caller import Caller
 
@@ -82,9 +84,7 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
         raise InvalidInputError("consent_expired")
     pending = pending_consent(ports.settings.load(flow.tenant_id), flow.flow_id)
     cookie, state = ports.world.secret(), f"{flow.flow_id}.{ports.world.secret()}"
-    sign_in = ports.authorizer.begin(
-        flow.tenant_id, scopes_for(pending.wanted), state, pending.wanted.from_address
-    )
+    sign_in = _sign_in(flow, pending.wanted, state, ports.authorizer)
     bound = replace(
         secret,
         ticket_hash=None,
@@ -95,3 +95,15 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
     if not ports.flows.replace_secret(bound):
         raise InvalidInputError("consent_link_used")
     return Departure(sign_in.address, cookie)
+
+
+def _sign_in(flow: ConsentFlow, wanted: Wanted, state: str, authorizer: Authorizer) -> SignIn:
+    """Choose the screen.
+
+    Who will sign in is known afterwards only. So the `.Shared` permissions are asked for when the From
+    address is not the admin's own, and `arrival` compares what was granted with who signed in.
+    """
+    if wanted.authorization is Authorization.APPLICATION:
+        return authorizer.begin_admin_consent(flow.tenant_id, state)
+    scopes = scopes_for(wanted, shared=not same_address(wanted.from_address, flow.admin_name))
+    return authorizer.begin(flow.tenant_id, scopes, state, flow.admin_name, ask_again=flow.ask_again)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from shared.config import AppConfig
-    from shared.ports import Authorizer, DeliveryLog, FlowStore, Outbox, SettingsStore, TokenStore
+    from shared.ports import (
+        AccessTokens,
+        Authorizer,
+        DeliveryLog,
+        FlowStore,
+        Outbox,
+        SettingsStore,
+        TokenStore,
+    )
     from shared.world import World
 
 
@@ -20,6 +28,22 @@ class Disposing(Protocol):
     @property
     def vault(self) -> TokenStore:
         """Where tokens are kept."""
+
+
+class Upkeeping(Disposing, Protocol):
+    """What the daily upkeep needs."""
+
+    @property
+    def world(self) -> World:
+        """The clock."""
+
+    @property
+    def flows(self) -> FlowStore:
+        """The consents under way."""
+
+    @property
+    def tokens(self) -> AccessTokens:
+        """Access tokens."""
 
 
 class Consenting(Disposing, Protocol):

@@ -25,6 +25,14 @@ def finish_consent(req: func.HttpRequest) -> func.HttpResponse:
     return public(req, journey.finish)
 
 
+@blueprint.route("consent/callback", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def finish_admin_consent(req: func.HttpRequest) -> func.HttpResponse:
+    """Take Microsoft's answer to an admin's consent for the app itself."""
+    from shared.consent import journey
+
+    return public(req, journey.finish_admin_consent)
+
+
 @blueprint.route("consent/result", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def show_consent_result(req: func.HttpRequest) -> func.HttpResponse:
     """Tell the person how it ended."""

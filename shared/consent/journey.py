@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from shared.consent.agreement import Answer
 from shared.consent.arrival import arrive
 from shared.consent.contract import flow_view
 from shared.consent.departure import depart
@@ -14,6 +15,7 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.waiting import release_waiting
 from shared.errors import NotFoundError, ProblemError
 from shared.problems import explain
+from shared.settings.tenant import Authorization
 from shared.telemetry import Event, log_event
 from shared.web.exchange import empty_reply, json_reply
 
@@ -30,12 +32,12 @@ COOKIE = "__Host-consent"
 _SHOWN = frozenset(
     {
         "consent_expired",
+        "consent_interrupted",
         "consent_link_used",
         "consent_not_found",
         "consent_reply_invalid",
         "consent_superseded",
         "consent_wrong_browser",
-        "entra_unavailable",
     }
 )
 
@@ -45,7 +47,8 @@ def start(request: Request, ports: Consenting) -> Reply:
     try:
         departure = depart(find_flow(request.route["flow_id"], ports), request.query.get("ticket", ""), ports)
     except ProblemError as error:
-        return _to_result(ports, problem=error.code)
+        log_event(Event.REQUEST_FAILED, path=request.path, problem=error.code, trace_id=request.trace_id)
+        return _to_result(ports, problem=_told(error))
     # Microsoft answers by a POST from its own site, on which only SameSite=None travels.
     cookie = f"{COOKIE}={departure.cookie}; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=600"
     headers = {"Location": departure.address, "Set-Cookie": cookie, "Referrer-Policy": "no-referrer"}
@@ -53,14 +56,23 @@ def start(request: Request, ports: Consenting) -> Reply:
 
 
 def finish(request: Request, ports: Consenting) -> Reply:
-    """Take Microsoft's answer; 303, so that a reload asks for the page and not for the answer again."""
+    """Take Microsoft's answer to a sign-in, which a form posts."""
+    return _finish(request, Answer(Authorization.DELEGATED, request.form()), ports)
+
+
+def finish_admin_consent(request: Request, ports: Consenting) -> Reply:
+    """Take Microsoft's answer to an admin's consent for the app itself, which comes in the address."""
+    return _finish(request, Answer(Authorization.APPLICATION, request.query), ports)
+
+
+def _finish(request: Request, answer: Answer, ports: Consenting) -> Reply:
+    """Answer 303, so that a reload asks for the page and not for the answer again."""
     try:
-        reply = request.form()
-        flow = find_flow(flow_of_state(reply.get("state", "")), ports)
-        flow = arrive(flow, reply, request.cookie(COOKIE), ports)
+        flow = find_flow(flow_of_state(answer.reply.get("state", "")), ports)
+        flow = arrive(flow, answer, request.cookie(COOKIE), ports)
     except ProblemError as error:
         log_event(Event.REQUEST_FAILED, path=request.path, problem=error.code, trace_id=request.trace_id)
-        return _to_result(ports, problem=error.code)
+        return _to_result(ports, problem=_told(error))
     if flow.status is FlowStatus.COMPLETED:
         _release(flow, ports)
     return _to_result(ports, flow=flow.flow_id)
@@ -90,6 +102,11 @@ def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
 def find_flow(flow_id: str, ports: Consenting) -> ConsentFlow | None:
     """Return a flow by what a browser calls it, or None."""
     return ports.flows.flow(flow_id) if FLOW_ID.fullmatch(flow_id) else None
+
+
+def _told(error: ProblemError) -> str:
+    """Return the code to explain in the window; what only the operator understands is in the log."""
+    return error.code if error.code in _SHOWN else "consent_interrupted"
 
 
 def _to_result(ports: Consenting, **query: str) -> Reply:

@@ -1,10 +1,18 @@
-"""Which permissions are asked for, and whether they were granted. Pure."""
+"""Which permissions are asked for, and whether they were granted. Pure.
+
+https://learn.microsoft.com/graph/permissions-reference#mail-permissions
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.settings.tenant import MAIL_READ_WRITE, MAIL_SEND
+from shared.settings.tenant import (
+    MAIL_READ_WRITE,
+    MAIL_READ_WRITE_SHARED,
+    MAIL_SEND,
+    MAIL_SEND_SHARED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,9 +20,16 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Wanted
 
 
-def scopes_for(wanted: Wanted) -> tuple[str, ...]:
-    """Return the least that the wanted way of sending needs."""
-    return (MAIL_SEND, MAIL_READ_WRITE) if wanted.large_file_attachments else (MAIL_SEND,)
+def scopes_for(wanted: Wanted, *, shared: bool = False) -> tuple[str, ...]:
+    """Return the least that the wanted way of sending needs.
+
+    `shared`: the From address is not the signed-in account's own.
+    """
+    needed = (MAIL_SEND, MAIL_READ_WRITE) if wanted.large_file_attachments else (MAIL_SEND,)
+    if not shared:
+        return needed
+    forms = {MAIL_SEND: MAIL_SEND_SHARED, MAIL_READ_WRITE: MAIL_READ_WRITE_SHARED}
+    return (*needed, *(forms[scope] for scope in needed))
 
 
 def granted_scopes(scope: str) -> frozenset[str]:

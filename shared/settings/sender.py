@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from shared.errors import ConfigurationError, ConsentRequiredError
 from shared.settings.tenant import MAIL_READ_WRITE, Consent, Status
@@ -50,7 +51,9 @@ def sender_of(settings: TenantSettings) -> Sender:
         raise ConsentRequiredError(problem.code, **problem.facts)
     if settings.sender is None or settings.consent is None:
         raise ConsentRequiredError("consent_missing")
-    address = settings.sender.from_address
-    account = settings.consent.account.username if settings.consent.account else "the app"
+    address, account = settings.sender.from_address, settings.consent.account
+    if account is None:
+        mailbox = f"users/{quote(address)}"
+        return Sender(settings.tenant_id, settings.consent, address, "the app", None, mailbox)
     from_field = address if settings.delegated_mailbox else None
-    return Sender(settings.tenant_id, settings.consent, address, account, from_field)
+    return Sender(settings.tenant_id, settings.consent, address, account.username, from_field)

@@ -123,7 +123,7 @@ def note_deleted_tokens(settings: TenantSettings, recoverable_until: datetime) -
 
 def lose_consent(settings: TenantSettings, generation: int, problem: StandingProblem) -> TenantSettings:
     """Note that an admin must consent again; news about an older generation changes nothing."""
-    if not _holds(settings, generation):
+    if not holds(settings, generation):
         return settings
     return replace(settings, status=Status.RECONNECT_NEEDED, problem=problem)
 
@@ -132,19 +132,20 @@ def note_operator_error(
     settings: TenantSettings, generation: int, problem: StandingProblem
 ) -> TenantSettings:
     """Note that the operator must act; a lost consent stays the more urgent news."""
-    if not _holds(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
+    if not holds(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
         return settings
     return replace(settings, status=Status.OPERATOR_ERROR, problem=problem)
 
 
 def note_refresh(settings: TenantSettings, generation: int, now: datetime, *, stored: bool) -> TenantSettings:
     """Note that a token could be had, which also ends every problem of an earlier failure."""
-    if not _holds(settings, generation) or settings.consent is None:
+    if not holds(settings, generation) or settings.consent is None:
         return settings
     stored_at = now if stored else settings.consent.stored_at
     consent = replace(settings.consent, refreshed_at=now, stored_at=stored_at)
     return replace(settings, status=Status.ENABLED, consent=consent, problem=None)
 
 
-def _holds(settings: TenantSettings, generation: int) -> bool:
+def holds(settings: TenantSettings, generation: int) -> bool:
+    """Say whether this consent is still the tenant's."""
     return settings.consent is not None and settings.consent.generation == generation

@@ -113,4 +113,9 @@ class TenantSettings:
         """Whether mail goes out from an address that is not the consenting account's own."""
         if self.sender is None or self.consent is None or self.consent.account is None:
             return False
-        return self.sender.from_address.casefold() != self.consent.account.username.casefold()
+        return not same_address(self.sender.from_address, self.consent.account.username)
+
+
+def same_address(one: str, other: str) -> bool:
+    """Compare mail addresses as Exchange does, without regard to case."""
+    return one.casefold() == other.casefold()

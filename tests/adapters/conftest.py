@@ -35,7 +35,8 @@ def office(microsoft365: ServedMicrosoft365, trusted: None) -> Iterator[ServedMi
     world.requests.clear()
     world.clock.reset()
     vars(world.behaviour).update(vars(Behaviour()))
-    for address in ("ada@contoso.com", "reports@contoso.com", "*@contoso.com"):
+    world.consents.revoke_application(CLIENT_ID, CONTOSO)
+    for address in ("ada@contoso.com", "uma@contoso.com", "*@contoso.com"):
         world.revoke_consent(address)
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
+import jwt
 import pytest
 
 from shared.adapters.entra import EntraAuthority
@@ -140,8 +141,8 @@ def test_a_code_is_good_once(entra: EntraAuthority, visitor: Visitor) -> None:
     entra.redeem(CONTOSO, proof, reply)
 
     with pytest.raises(ConsentRequiredError) as refused:
-        EntraAuthority.redeem(entra, CONTOSO, proof, reply)
-    assert refused.value.facts["error"] == "AADSTS54005"
+        entra.redeem(CONTOSO, proof, reply)
+    assert refused.value.code == "consent_code_used"
 
 
 @pytest.mark.parametrize(
@@ -240,3 +241,71 @@ def test_an_ordinary_user_may_consent_to_send(entra: EntraAuthority, visitor: Vi
 
     assert redeemed.claims["preferred_username"] == UMA
     assert redeemed.claims["aud"] == CLIENT_ID
+
+
+# The app itself
+
+
+def test_an_admin_consents_to_the_apps_own_permissions(
+    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+) -> None:
+    begun = entra.begin_admin_consent(CONTOSO, "the-state")
+
+    query = {name: values[0] for name, values in parse_qs(urlsplit(begun.address).query).items()}
+    assert urlsplit(begun.address).path == f"/{CONTOSO}/v2.0/adminconsent"
+    assert query == {
+        "client_id": CLIENT_ID,
+        "scope": "https://graph.microsoft.com/.default",
+        "redirect_uri": "https://mailer.example.test/api/consent/callback",
+        "state": "the-state",
+    }
+    office.world.consents.grant_application(CLIENT_ID, CONTOSO, ("Mail.Send",))
+
+    assert entra.app_only(CONTOSO).scopes == {"Mail.Send"}
+
+
+def test_an_apps_token_is_for_the_app(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
+    office.world.consents.grant_application(CLIENT_ID, CONTOSO, ("Mail.Send", "Mail.ReadWrite"))
+
+    issued = entra.app_only(CONTOSO)
+
+    claims = jwt.decode(issued.access_token, options={"verify_signature": False})
+    assert (claims["idtyp"], claims["tid"]) == ("app", CONTOSO)
+    assert issued.scopes == {"Mail.Send", "Mail.ReadWrite"}
+    assert issued.tokens == ""
+
+
+def test_a_refusal_of_the_app_is_not_remembered(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
+    office.world.faults.add("token", Effect(aadsts=700016))
+    with pytest.raises(ConfigurationError):
+        entra.app_only(CONTOSO)
+
+    assert entra.app_only(CONTOSO).access_token
+
+
+def test_an_admin_who_asks_for_it_sees_the_consent_page_again(entra: EntraAuthority) -> None:
+    begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA, ask_again=True)
+
+    assert parse_qs(urlsplit(begun.address).query)["prompt"] == ["consent"]
+
+
+def test_a_permission_that_an_admin_must_approve_says_so(
+    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+) -> None:
+    proof, reply = sign_in(entra, visitor)
+    office.world.faults.add("token", Effect(aadsts=90094))
+
+    with pytest.raises(ConsentRequiredError) as refused:
+        entra.redeem(CONTOSO, proof, reply)
+    assert refused.value.code == "admin_approval_needed"
+
+
+def test_discovery_is_asked_each_time(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
+    entra.discover(CONTOSO)
+    entra.discover(CONTOSO)
+    assert len(office.world.requests.all("discovery")) == 2
+
+    office.world.faults.add("discovery", "busy")
+    with pytest.raises(TransientError) as refused:
+        entra.discover(CONTOSO)
+    assert refused.value.code == "entra_unavailable"

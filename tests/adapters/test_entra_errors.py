@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.entra_errors import entra_error
+from shared.adapters.entra_errors import entra_error, redeem_error
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 
 ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -11,6 +11,7 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"error": "consent_required"}, ConsentRequiredError, "consent_lost"),
     ({"error": "invalid_grant", "error_codes": [50057]}, ConsentRequiredError, "sign_in_blocked"),
     ({"error": "interaction_required", "error_codes": [53003]}, ConsentRequiredError, "sign_in_blocked"),
+    ({"error": "invalid_grant", "error_codes": [90094]}, ConsentRequiredError, "admin_approval_needed"),
     ({"error": "invalid_client", "error_codes": [7000215]}, ConfigurationError, "client_credential_refused"),
     ({"error": "invalid_grant", "error_codes": [700027]}, ConfigurationError, "client_credential_refused"),
     ({"error": "invalid_client"}, ConfigurationError, "client_credential_refused"),
@@ -61,3 +62,18 @@ def test_what_is_shown_is_the_number_or_the_error_but_never_the_text(
 )
 def test_microsofts_correlation_id_goes_along(answer: dict[str, Any], trace: str | None) -> None:
     assert entra_error({"error": "invalid_grant", **answer}, "a").request_id == trace
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ({"error": "invalid_grant", "error_codes": [54005]}, "consent_code_used"),
+        ({"error": "invalid_grant", "error_codes": [501481]}, "consent_failed"),
+        ({"error": "invalid_grant"}, "consent_failed"),
+        ({"error": "invalid_client"}, "client_credential_refused"),
+        ({"error": "server_error"}, "entra_unavailable"),
+    ],
+    ids=str,
+)
+def test_a_refused_code_is_no_lost_consent(answer: dict[str, Any], code: str) -> None:
+    assert redeem_error(answer).code == code

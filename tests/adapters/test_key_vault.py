@@ -7,7 +7,7 @@ import pytest
 from azure.identity import ManagedIdentityCredential
 
 from shared.adapters.key_vault import KeyVaultTokenStore
-from shared.errors import ConfigurationError, TransientError
+from shared.errors import ConfigurationError, ConflictError, TransientError
 from tests.local_stack.faults import Fault
 from tests.local_stack.fixtures import ServedIdentity, ServedVault
 
@@ -90,3 +90,17 @@ def test_a_vault_that_fails_to_purge_is_waited_for(store: KeyVaultTokenStore, ke
 
     with pytest.raises(TransientError):
         store.delete("smtp-failing-1")
+
+
+def test_a_name_whose_tokens_are_deleted_but_recoverable_is_not_written(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
+    key_vault.vault.secrets.purge_protection = True
+    store.write("smtp-recoverable-1", "tokens")
+    try:
+        store.delete("smtp-recoverable-1")
+        with pytest.raises(ConflictError) as refused:
+            store.write("smtp-recoverable-1", "resurrected")
+    finally:
+        key_vault.vault.secrets.purge_protection = False
+    assert refused.value.code == "consent_superseded"

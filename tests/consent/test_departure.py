@@ -131,7 +131,7 @@ def test_while_entra_is_away_the_link_stays_good(ports: FakeServices) -> None:
     link = enable(ports)
     ports.authorizer.fail.append(TransientError("entra_unavailable"))
 
-    assert problem_of(open_start(link, ports)) == "entra_unavailable"
+    assert problem_of(open_start(link, ports)) == "consent_interrupted"
     opened(link, ports)
 
 

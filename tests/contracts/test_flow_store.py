@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -95,3 +96,23 @@ def test_a_taken_secret_is_not_replaced(store: FlowStore, flow: ConsentFlow) -> 
 
     assert not store.replace_secret(read)
     assert store.secret(flow.flow_id) is None
+
+
+def test_old_flows_are_forgotten_with_their_secrets(store: FlowStore, flow: ConsentFlow) -> None:
+    young = replace(flow, flow_id=str(uuid.uuid4()), expires_at=NOON + timedelta(seconds=1))
+    store.add(flow, secret_of(flow))
+    store.add(young, secret_of(young))
+
+    store.forget(NOON + timedelta(seconds=1))
+
+    assert (store.flow(flow.flow_id), store.secret(flow.flow_id)) == (None, None)
+    assert (store.flow(young.flow_id), kept(store, young).flow_id) == (young, young.flow_id)
+
+
+def test_an_old_flow_whose_secret_was_used_is_forgotten_too(store: FlowStore, flow: ConsentFlow) -> None:
+    store.add(flow, secret_of(flow))
+    store.take_secret(kept(store, flow))
+
+    store.forget(NOON + timedelta(seconds=1))
+
+    assert store.flow(flow.flow_id) is None

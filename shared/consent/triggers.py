@@ -1,0 +1,17 @@
+"""What runs by the clock."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from shared import bootstrap
+
+blueprint = func.Blueprint()
+
+
+@blueprint.timer_trigger("timer", schedule="0 17 3 * * *")
+def keep_consents_alive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding needs its name
+    """Refresh unused consents and delete what was left behind."""
+    from shared.consent.upkeep import keep_all
+
+    keep_all(bootstrap.services())

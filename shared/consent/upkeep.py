@@ -1,0 +1,72 @@
+"""Once a day: keep unused consents alive, notice lost ones, and tidy up after whoever crashed.
+
+A refresh token that nobody uses for 90 days dies, and a consent that was revoked shows only when it is
+used; a daily refresh finds both out before a report does.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.consent.disposal import delete_tokens
+from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
+from shared.settings.health import note_failure
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from shared.consent.dependencies import Upkeeping
+    from shared.settings.tenant import Consent, TenantSettings
+
+_REFRESHED_AFTER = timedelta(days=1)
+#: The settings page and the consent window ask for a flow within minutes of its end.
+_FLOWS_KEPT = timedelta(days=1)
+
+
+def keep_all(ports: Upkeeping) -> None:
+    """Look after every tenant; one that fails keeps no other from it."""
+    for tenant_id in ports.settings.tenants():
+        for step in (keep_alive, sweep):
+            try:
+                step(tenant_id, ports)
+            except ProblemError as error:
+                log_event(
+                    Event.REQUEST_FAILED,
+                    level=logging.WARNING,
+                    path=f"upkeep/{step.__name__}",
+                    problem=error.code,
+                    tenant_id=tenant_id,
+                )
+    ports.flows.forget(ports.world.now() - _FLOWS_KEPT)
+
+
+def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
+    """Refresh what was not refreshed for a day, also where it did not work the last time."""
+    consent = ports.settings.load(tenant_id).consent
+    if consent is None or ports.world.now() - consent.refreshed_at < _REFRESHED_AFTER:
+        return
+    try:
+        ports.tokens.get(tenant_id, consent, fresh=True)
+    except (ConsentRequiredError, ConfigurationError) as error:
+        note_failure(ports.settings, tenant_id, consent.generation, error, ports.world)
+
+
+def sweep(tenant_id: str, ports: Upkeeping) -> None:
+    """Delete tokens that no settings name, such as those of a consent whose process died.
+
+    The names are listed before the settings are read: a name that was listed and is then neither in use
+    nor expected was given up, because no generation is ever used twice.
+    """
+    listed = ports.vault.names(tenant_id)
+    settings = ports.settings.load(tenant_id)
+    for name in set(listed) - set(_names_in_use(settings)):
+        delete_tokens(tenant_id, name, ports)
+
+
+def _names_in_use(settings: TenantSettings) -> list[str]:
+    consent: Consent | None = settings.consent
+    names = [consent.secret_name] if consent and consent.secret_name else []
+    if settings.pending:
+        names.append(f"smtp-{settings.tenant_id}-{settings.pending.generation}")
+    return names
