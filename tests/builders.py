@@ -55,6 +55,24 @@ def some_settings(**changes: Any) -> TenantSettings:
     return replace(settings, **changes)
 
 
+def a_file(path: str, **changes: Any) -> dict[str, Any]:
+    """Build an attachment from Ada's tenant's folder."""
+    name = path.rpartition("/")[2]
+    return {
+        "name": name,
+        "contentType": "application/octet-stream",
+        "blob": f"{CONTOSO}/{path}",
+        **changes,
+    }
+
+
+def large_file_services(**files: bytes) -> FakeServices:
+    """Build services whose tenant can send large files, and put files into its folder."""
+    services = enabled_services(consent=a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})))
+    services.files.blobs = {f"{CONTOSO}/{name}": content for name, content in files.items()}
+    return services
+
+
 def enabled_services(**changes: Any) -> FakeServices:
     """Build services whose tenant can send."""
     services = FakeServices()

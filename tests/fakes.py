@@ -263,8 +263,8 @@ class FakeUpload:
 class FakeGraph:
     """Keeps one mailbox; what it is told to `fail` with, it raises once for each entry.
 
-    `fail` is for whatever is asked next, `fail_at` for one operation; a failure in `after` comes once the
-    operation was carried out.
+    `fail` is for whatever is asked next, `fail_at` for one operation, with None for a call that goes well; a
+    failure in `after` comes once the operation was carried out.
     """
 
     sent: list[tuple[str, Sender, bytes]] = field(default_factory=list)
@@ -272,8 +272,8 @@ class FakeGraph:
     uploads: dict[str, FakeUpload] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     fail: list[Exception] = field(default_factory=list)
-    fail_at: dict[str, list[Exception]] = field(default_factory=dict)
-    after: dict[str, list[Exception]] = field(default_factory=dict)
+    fail_at: dict[str, list[Exception | None]] = field(default_factory=dict)
+    after: dict[str, list[Exception | None]] = field(default_factory=dict)
     numbers: Iterable[int] = field(default_factory=lambda: count(1))
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
@@ -355,13 +355,19 @@ class FakeGraph:
 
     def _ask(self, operation: str) -> None:
         self.asked.append(operation)
-        for failures in (self.fail, self.fail_at.get(operation, [])):
-            if failures:
-                raise failures.pop(0)
+        if self.fail:
+            raise self.fail.pop(0)
+        _fall(self.fail_at.get(operation))
 
     def _answer(self, operation: str) -> None:
-        if self.after.get(operation):
-            raise self.after[operation].pop(0)
+        _fall(self.after.get(operation))
+
+
+def _fall(failures: list[Exception | None] | None) -> None:
+    """Raise what comes next; None stands for a call that goes well."""
+    failure = failures.pop(0) if failures else None
+    if failure is not None:
+        raise failure
 
 
 @dataclass
@@ -480,14 +486,11 @@ class FakeServices:
         self.requests = MemoryTexts(now=self.world.now)
         self.drafts = MemoryTexts(now=self.world.now)
         self.pauses = Pauses()
-        self.message_limit_mb = 35
+        self.allowed_tenants = self.config.allowed_tenant_ids
+        self.message_limit_mb = self.config.mailbox_message_limit_mb
         self.resends_unknown = False
         self.deliveries = MemoryDeliveries()
         self.caller_tokens = FakeCallers()
-
-    @property
-    def allowed_tenants(self) -> frozenset[str]:
-        return self.config.allowed_tenant_ids
 
     @property
     def home_tenant(self) -> str:

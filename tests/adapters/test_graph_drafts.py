@@ -1,0 +1,243 @@
+"""Drafts, uploads and look-ups over TLS, against the stand-in for Exchange Online."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from shared.adapters.graph import GraphMailTransport
+from shared.errors import OutcomeUnknownError, RejectedError, TransientError
+from shared.sending.payload import KEY_PROPERTY, build_attachment, build_upload_item
+from shared.sending.request import Attachment
+from tests.exchange_online import ExchangeOnline, a_sender
+from tests.local_stack.microsoft365 import Effect
+from tests.local_stack.microsoft365.contoso import ADA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MESSAGE: dict[str, Any] = {
+    "subject": "Weekly sales",
+    "toRecipients": [{"emailAddress": {"address": "cfo@contoso.com"}}],
+    "singleValueExtendedProperties": [{"id": KEY_PROPERTY, "value": "0123abcd"}],
+}
+CHUNK = 2_000_000
+LARGE = os.urandom(3_200_000)
+PDF = Attachment(name="größe.pdf", content_type="application/pdf", blob="a.pdf")
+
+
+@pytest.fixture
+def transport(exchange: ExchangeOnline) -> Iterator[GraphMailTransport]:
+    made = GraphMailTransport(exchange.graph)
+    yield made
+    made._session.close()
+
+
+@pytest.fixture
+def token(exchange: ExchangeOnline) -> str:
+    return exchange.token()
+
+
+@pytest.fixture
+def draft(transport: GraphMailTransport, token: str) -> str:
+    return transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
+
+
+def open_upload(transport: GraphMailTransport, token: str, draft: str) -> str:
+    return transport.open_upload(token, a_sender(), draft, build_upload_item(PDF, len(LARGE)))
+
+
+def put(transport: GraphMailTransport, url: str, first: int, length: int = CHUNK) -> int | None:
+    return transport.put_chunk(a_sender(), url, LARGE[first : first + length], first, len(LARGE))
+
+
+def test_a_draft_keeps_its_id_when_it_is_sent(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    exchange.world.behaviour.sent_items_lag = 0
+    transport.attach(token, a_sender(), draft, json.dumps(build_attachment(PDF, b"%PDF")).encode())
+    assert transport.count_attachments(token, a_sender(), draft) == 1
+    assert [(f.mail_id, f.is_draft) for f in transport.find(token, a_sender(), "0123abcd")] == [(draft, True)]
+
+    request_id = transport.send_draft(token, a_sender(), draft)
+
+    assert request_id
+    (mail,) = exchange.world.mails()
+    assert [(file.name, file.read()) for file in mail.attachments] == [("größe.pdf", b"%PDF")]
+    assert [(f.mail_id, f.is_draft) for f in transport.find(token, a_sender(), "0123abcd")] == [
+        (draft, False)
+    ]
+
+
+def test_every_request_of_graph_asks_for_ids_that_last(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    transport.find(token, a_sender(), "0123abcd")
+    transport.send_draft(token, a_sender(), draft)
+
+    assert all("prefer" in request.header_names for request in exchange.world.requests.all(host="graph"))
+
+
+def test_a_key_is_found_by_its_value_alone(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    assert transport.find(token, a_sender(), "another") == ()
+
+
+@pytest.mark.parametrize("spelling", ["N", "N-", "N-M"])
+@pytest.mark.parametrize("pascal_case", [True, False])
+def test_a_large_file_goes_up_in_exact_ranges_however_the_next_one_is_spelt(
+    transport: GraphMailTransport,
+    exchange: ExchangeOnline,
+    token: str,
+    draft: str,
+    spelling: Literal["N", "N-", "N-M"],
+    pascal_case: bool,  # noqa: FBT001
+) -> None:
+    exchange.world.behaviour.next_range, exchange.world.behaviour.pascal_case = spelling, pascal_case
+    url = open_upload(transport, token, draft)
+
+    assert put(transport, url, 0) == CHUNK
+    assert put(transport, url, CHUNK) is None
+
+    transport.send_draft(token, a_sender(), draft)
+    (file,) = exchange.world.mails()[0].attachments
+    assert (file.name, file.content_type, file.read()) == ("größe.pdf", "application/pdf", LARGE)
+
+
+def test_the_upload_host_gets_ranges_and_no_token(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    url = open_upload(transport, token, draft)
+    put(transport, url, 0)
+    put(transport, url, CHUNK)
+
+    chunks = exchange.world.requests.all("uploadChunk")
+    assert len(chunks) == 2
+    for chunk in chunks:
+        assert "authorization" not in chunk.header_names
+        assert {"content-range", "content-length", "content-type"} <= chunk.header_names
+
+
+@pytest.mark.parametrize("status", [416, 400, 409])
+def test_a_chunk_that_is_not_the_next_one_is_told_as_such(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, status: int
+) -> None:
+    exchange.world.behaviour.range_status = status
+    url = open_upload(transport, token, draft)
+    put(transport, url, 0)
+
+    with pytest.raises(TransientError, match="upload_interrupted"):
+        put(transport, url, 0)
+    assert put(transport, url, CHUNK) is None
+
+
+def test_a_session_that_is_over_is_told_as_such(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    url = open_upload(transport, token, draft)
+    exchange.world.clock.advance(exchange.world.behaviour.session_lifetime)
+
+    with pytest.raises(TransientError, match="upload_interrupted"):
+        put(transport, url, 0)
+
+
+def test_an_address_that_is_not_whole_is_told_as_such(
+    transport: GraphMailTransport, token: str, draft: str
+) -> None:
+    url = open_upload(transport, token, draft)
+
+    with pytest.raises(TransientError, match="upload_interrupted"):
+        put(transport, url + "x", 0)
+
+
+@pytest.mark.parametrize(
+    "effect",
+    ["throttled", "busy", "conflict", "internal error", "timeout", "reset", "bad gateway"],
+)
+@pytest.mark.parametrize(
+    "operation", ["createDraft", "attach", "createUploadSession", "uploadChunk", "lookup", "deleteMessage"]
+)
+def test_what_submits_nothing_can_be_tried_again_whatever_was_answered(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, operation: str, effect: str
+) -> None:
+    draft = transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
+    url = open_upload(transport, token, draft)
+    exchange.world.faults.add(operation, effect)
+    calls: dict[str, Callable[[], object]] = {
+        "createDraft": lambda: transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode()),
+        "attach": lambda: transport.attach(
+            token, a_sender(), draft, json.dumps(build_attachment(PDF, b"%PDF")).encode()
+        ),
+        "createUploadSession": lambda: open_upload(transport, token, draft),
+        "uploadChunk": lambda: put(transport, url, 0),
+        "lookup": lambda: transport.find(token, a_sender(), "0123abcd"),
+        "deleteMessage": lambda: transport.remove(token, a_sender(), draft),
+    }
+
+    with pytest.raises(TransientError):
+        calls[operation]()
+
+
+@pytest.mark.parametrize("effect", ["internal error", "timeout but accepted", "reset but accepted"])
+def test_sending_a_draft_is_as_uncertain_as_sending_a_mail(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, effect: str
+) -> None:
+    exchange.world.faults.add("send", effect)
+
+    with pytest.raises(OutcomeUnknownError):
+        transport.send_draft(token, a_sender(), draft)
+
+
+def test_a_draft_that_is_gone_is_told_as_such_and_removing_it_is_no_error(
+    transport: GraphMailTransport, token: str, draft: str
+) -> None:
+    transport.remove(token, a_sender(), draft)
+    transport.remove(token, a_sender(), draft)
+    transport.remove(token, a_sender(), draft)
+
+    with pytest.raises(TransientError, match="draft_lost"):
+        transport.count_attachments(token, a_sender(), draft)
+
+
+def test_a_mailbox_that_takes_no_more_refuses_a_chunk_for_good(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    exchange.world.directory.change_user(ADA, message_limit=1_000_000)
+    url = open_upload(transport, token, draft)
+
+    with pytest.raises(RejectedError, match="message_too_large"):
+        put(transport, url, 0)
+
+
+def test_a_permission_that_is_missing_is_for_the_microsoft_365_admin(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
+    with pytest.raises(RejectedError, match="access_denied"):
+        transport.create_draft(exchange.token("Mail.Send"), a_sender(), json.dumps(MESSAGE).encode())
+
+
+def test_a_success_that_is_cut_short_is_asked_for_again(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str
+) -> None:
+    exchange.world.faults.add("createDraft", Effect(201, body="html"))
+
+    with pytest.raises(TransientError):
+        transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
+
+
+@pytest.mark.parametrize("body", ["[]", "{}", '{"nextExpectedRanges": []}', '{"nextExpectedRanges": ["?"]}'])
+def test_a_chunks_answer_that_says_nothing_of_what_comes_next_means_the_next_one(
+    body: str,
+) -> None:
+    import requests
+
+    from shared.adapters.graph import _next_range
+
+    answer = requests.Response()
+    answer.status_code, answer._content = 200, body.encode()
+
+    assert _next_range(answer, 17) == 17

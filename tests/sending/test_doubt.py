@@ -1,0 +1,250 @@
+"""Mails whose answer never came: looked up where that is possible, and never simply sent again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
+from shared.deliveries.resume import resume_message
+from shared.errors import ConsentRequiredError, OutcomeUnknownError, RejectedError, TransientError
+from shared.sending.claim import first_row
+from shared.sending.deliver import deliver
+from shared.sending.doubt import SETTLED, next_look
+from shared.sending.request import parse_mail_request
+from shared.settings.tenant import Status
+from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+MAIL = a_message(messageId="m-1")
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return large_file_services()
+
+
+def row(services: FakeServices) -> Delivery:
+    found = services.deliveries.find(CONTOSO, "m-1")
+    assert found is not None
+    return found
+
+
+def again(services: FakeServices) -> None:
+    """Let the wait pass and have the mail tried again."""
+    note, delay = services.outbox.messages.pop()
+    services.world.pass_time(delay)
+    deliver(note, "q-again", services)
+
+
+def to_the_end(services: FakeServices) -> None:
+    for _ in range(20):
+        if row(services).status.final:
+            return
+        again(services)
+    raise AssertionError
+
+
+def lost_answer(services: FakeServices, *, accepted: bool) -> None:
+    failure: dict[str, list[Exception | None]] = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    if accepted:
+        services.transport.after = failure
+    else:
+        services.transport.fail_at = failure
+    deliver(MAIL, "q-1", services)
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=1)))
+def test_looks_come_soon_at_first_and_then_less_often_and_not_past_the_moment_that_settles_it(
+    passed: timedelta,
+) -> None:
+    look = next_look(NOON, NOON + passed)
+
+    assert look >= NOON + passed
+    if passed < SETTLED:
+        assert look <= NOON + SETTLED
+    assert look > NOON + passed
+
+
+def test_a_mail_that_went_out_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    assert (row(services).status, row(services).doubt) == (DeliveryStatus.VERIFYING, Doubt(NOON, 1))
+
+    again(services)
+
+    assert (row(services).status, row(services).doubt) == (DeliveryStatus.ACCEPTED, None)
+    assert len(services.transport.sent) == 1
+    assert services.world.now() == NOON + timedelta(seconds=15)
+    assert services.requests.load(CONTOSO, "m-1") is None
+
+
+def test_a_mail_that_did_not_go_out_is_sent_again_once_that_is_sure(services: FakeServices) -> None:
+    lost_answer(services, accepted=False)
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+    assert services.world.now() >= NOON + SETTLED
+
+
+def test_a_mail_still_in_drafts_is_on_its_way_and_waited_for(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    (copy,) = services.transport.mails.values()
+    copy.is_draft = True
+    again(services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+
+    copy.is_draft = False
+    to_the_end(services)
+
+    assert len(services.transport.sent) == 1
+
+
+def test_a_worker_that_died_is_followed_by_one_that_looks_first(services: FakeServices) -> None:
+    deliver(MAIL, "q-1", services)
+    sent = row(services)
+    held = replace(sent, status=DeliveryStatus.SENDING).claimed("q-1", NOON)
+    assert services.deliveries.save(held)
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+def test_a_doubt_outlives_a_lost_consent(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    services.transport.fail_at = {
+        "find": [ConsentRequiredError("consent_lost", account="a", error="e") for _ in range(2)]
+    }
+    again(services)
+    assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
+    assert row(services).doubt == Doubt(NOON, 1)
+
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, status=Status.ENABLED, problem=None))
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+def test_a_mail_in_doubt_is_not_called_unsent_because_the_mailbox_cannot_be_read(
+    services: FakeServices,
+) -> None:
+    lost_answer(services, accepted=True)
+    services.transport.fail_at = {
+        "find": [RejectedError("access_denied", graph_code="ErrorAccessDenied", address="a")]
+    }
+    again(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert row(services).problem.code == "outcome_unknown"  # type: ignore[union-attr]
+
+
+def test_a_mail_in_doubt_waits_while_graph_is_away(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    services.transport.fail_at = {"find": [TransientError("graph_unavailable")]}
+    again(services)
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+    to_the_end(services)
+
+    assert len(services.transport.sent) == 1
+
+
+def test_a_mail_that_may_not_be_sent_any_more_is_looked_up_all_the_same(services: FakeServices) -> None:
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+    again(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_that_was_not_sent_in_time_expires_once_that_is_sure(services: FakeServices) -> None:
+    services.transport.fail_at = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert not services.transport.sent
+
+
+@pytest.mark.parametrize(
+    ("services", "changes"),
+    [
+        (enabled_services(), {}),
+        (large_file_services(), {"saveToSentItems": False}),
+    ],
+    ids=["without the permission to look", "without a copy to look for"],
+)
+def test_where_nothing_can_be_looked_up_the_end_is_unknown(
+    services: FakeServices, changes: dict[str, Any]
+) -> None:
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", **changes), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert not services.outbox.messages
+    assert services.requests.load(CONTOSO, "m-1")
+
+
+def test_another_mailbox_says_nothing_about_a_mail_from_the_first(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
+    services.settings.save(some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag))
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert len(services.transport.sent) == 1
+
+
+def test_a_deployment_may_choose_to_repeat_what_cannot_be_looked_up() -> None:
+    services = enabled_services()
+    services.resends_unknown = True
+    lost_answer(services, accepted=False)
+    assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
+
+    again(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_worker_that_died_before_there_was_a_sender_leaves_an_open_doubt() -> None:
+    services = FakeServices()
+    request = parse_mail_request(MAIL)
+    services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
+    assert row(services).doubt == Doubt(NOON)
+
+
+def test_a_note_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:
+    services.transport.fail_at = {"send_mail": [TransientError("graph_unavailable")]}
+    deliver(MAIL, "q-1", services)
+    services.requests.kept.clear()
+    again(services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert row(services).problem.code == "request_not_kept"  # type: ignore[union-attr]
+
+
+def test_a_note_about_a_mail_that_is_done_changes_nothing(services: FakeServices) -> None:
+    deliver(MAIL, "q-1", services)
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(resume_message(CONTOSO, "never-heard-of"), "q-3", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_lost_request_of_a_mail_in_doubt_stays_in_doubt(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    services.requests.kept.clear()
+    again(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN

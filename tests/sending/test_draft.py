@@ -1,0 +1,335 @@
+"""Mail that one request can't carry: made as a draft, file by file, and never sent half."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.resume import resume_message
+from shared.errors import (
+    ConsentRequiredError,
+    OutcomeUnknownError,
+    RejectedError,
+    TransientError,
+)
+from shared.sending.deliver import deliver
+from shared.sending.draft import DraftNote
+from shared.sending.upload import CHUNK_BYTES
+from tests.builders import a_consent, a_file, a_message, large_file_services, some_settings
+from tests.fakes import CONTOSO, FakeServices
+
+SMALL = b"%PDF-1.7 small"
+MEDIUM = os.urandom(2_900_000)
+LARGE = os.urandom(2 * CHUNK_BYTES + 4711)
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return large_file_services(small=SMALL, medium=MEDIUM, large=LARGE)
+
+
+def a_mail(*names: str, **changes: Any) -> bytes:
+    return a_message(messageId="m-1", attachments=[a_file(name) for name in names], **changes)
+
+
+def row(services: FakeServices) -> Delivery:
+    found = services.deliveries.find(CONTOSO, "m-1")
+    assert found is not None
+    return found
+
+
+def again(services: FakeServices, queue_id: str) -> None:
+    """Let the wait pass and have the mail tried again."""
+    note, delay = services.outbox.messages.pop()
+    services.world.pass_time(delay)
+    deliver(note, queue_id, services)
+
+
+def note(services: FakeServices) -> Any:
+    return DraftNote(CONTOSO, "m-1", services).load()
+
+
+def sent_files(services: FakeServices) -> list[tuple[str, bytes]]:
+    (mail,) = [mail for mail in services.transport.mails.values() if not mail.is_draft]
+    return mail.files
+
+
+def test_small_and_large_files_arrive_in_their_order_and_byte_for_byte(services: FakeServices) -> None:
+    deliver(a_mail("small", "large", "medium"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert sent_files(services) == [("small", SMALL), ("large", LARGE), ("medium", MEDIUM)]
+    assert note(services) is None
+    assert services.transport.asked == [
+        "find",
+        "create_draft",
+        "attach",
+        "open_upload",
+        "put_chunk",
+        "put_chunk",
+        "put_chunk",
+        "attach",
+        "send_draft",
+    ]
+
+
+def test_files_that_are_small_but_too_much_together_go_one_by_one(services: FakeServices) -> None:
+    deliver(a_mail("medium", "medium"), "q-1", services)
+
+    assert sent_files(services) == [("medium", MEDIUM)] * 2
+    assert "open_upload" not in services.transport.asked
+
+
+def test_a_file_that_ends_with_a_chunk_is_whole(services: FakeServices) -> None:
+    exactly = os.urandom(2 * CHUNK_BYTES)
+    services.files.blobs[f"{CONTOSO}/large"] = exactly
+    deliver(a_mail("large"), "q-1", services)
+
+    assert sent_files(services) == [("large", exactly)]
+    assert services.transport.asked.count("put_chunk") == 2
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_an_upload_that_was_cut_goes_on_with_the_chunk_that_was_missing(
+    services: FakeServices, nth: int
+) -> None:
+    services.transport.fail_at = {"put_chunk": [*[None] * (nth - 1), TransientError("graph_unavailable")]}
+    deliver(a_mail("small", "large"), "q-1", services)
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+    again(services, "q-2")
+
+    assert sent_files(services) == [("small", SMALL), ("large", LARGE)]
+    assert services.transport.asked.count("put_chunk") == 4
+    assert services.transport.asked.count("create_draft") == 1
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_chunk_whose_answer_was_lost_is_sent_twice_at_the_most(services: FakeServices, nth: int) -> None:
+    services.transport.after = {"put_chunk": [*[None] * (nth - 1), TransientError("graph_unavailable")]}
+    deliver(a_mail("large"), "q-1", services)
+    again(services, "q-2")
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert sent_files(services) == [("large", LARGE)]
+    assert services.transport.asked.count("put_chunk") <= 4
+    assert services.transport.asked.count("open_upload") == 1
+
+
+def test_a_session_that_is_over_is_begun_anew_on_the_same_draft(services: FakeServices) -> None:
+    services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
+    deliver(a_mail("small", "large"), "q-1", services)
+    services.transport.uploads.clear()
+    again(services, "q-2")
+    assert row(services).problem.code == "upload_interrupted"  # type: ignore[union-attr]
+
+    again(services, "q-3")
+
+    assert sent_files(services) == [("small", SMALL), ("large", LARGE)]
+    assert services.transport.asked.count("create_draft") == 1
+
+
+def test_a_server_that_wants_other_bytes_next_gets_them(services: FakeServices) -> None:
+    graph = services.transport
+    put = graph.put_chunk
+
+    def takes_half(sender: Any, url: str, chunk: bytes, first: int, total: int) -> int | None:
+        return put(sender, url, chunk[: len(chunk) // 2] if first == 0 else chunk, first, total)
+
+    graph.put_chunk = takes_half  # type: ignore[method-assign]
+    deliver(a_mail("large"), "q-1", services)
+
+    assert sent_files(services) == [("large", LARGE)]
+
+
+def test_a_small_file_whose_answer_was_lost_is_not_put_on_twice(services: FakeServices) -> None:
+    services.transport.after = {"attach": [TransientError("graph_unavailable")]}
+    deliver(a_mail("medium", "medium"), "q-1", services)
+    again(services, "q-2")
+
+    assert sent_files(services) == [("medium", MEDIUM)] * 2
+
+
+def test_a_draft_whose_creation_nobody_answered_is_removed_and_made_again(services: FakeServices) -> None:
+    services.transport.after = {"create_draft": [TransientError("graph_unavailable")]}
+    deliver(a_mail("large"), "q-1", services)
+    again(services, "q-2")
+
+    assert sent_files(services) == [("large", LARGE)]
+    assert not services.transport.drafts
+
+
+def test_a_draft_that_somebody_removed_is_made_again(services: FakeServices) -> None:
+    services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
+    deliver(a_mail("medium", "medium"), "q-1", services)
+    services.transport.mails.clear()
+    again(services, "q-2")
+
+    assert sent_files(services) == [("medium", MEDIUM)] * 2
+
+
+def test_a_draft_that_cannot_be_looked_at_is_not_given_up(services: FakeServices) -> None:
+    services.transport.fail_at = {
+        "attach": [TransientError("graph_unavailable")],
+        "count_attachments": [TransientError("graph_unavailable")],
+    }
+    deliver(a_mail("medium", "medium"), "q-1", services)
+    again(services, "q-2")
+    again(services, "q-3")
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert services.transport.asked.count("create_draft") == 1
+
+
+def test_a_file_that_was_replaced_in_between_begins_a_new_draft(services: FakeServices) -> None:
+    services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
+    deliver(a_mail("large"), "q-1", services)
+    newer = os.urandom(len(LARGE))
+    services.files.blobs[f"{CONTOSO}/large"] = newer
+    again(services, "q-2")
+
+    assert sent_files(services) == [("large", newer)]
+    assert not services.transport.drafts
+
+
+def test_a_draft_of_another_consent_is_left_to_its_mailbox(services: FakeServices) -> None:
+    services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
+    deliver(a_mail("medium", "medium"), "q-1", services)
+    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
+    settings = some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag)
+    services.settings.save(settings)
+    services.transport.mails.clear()
+    again(services, "q-2")
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert "remove" not in services.transport.asked
+
+
+def test_a_mail_that_is_refused_half_made_leaves_no_draft_behind(services: FakeServices) -> None:
+    services.transport.fail_at = {"put_chunk": [None, RejectedError("mailbox_full", address="a")]}
+    deliver(a_mail("large"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.REJECTED
+    assert not services.transport.mails
+    assert note(services) is None
+
+
+def test_a_draft_that_cannot_be_removed_now_stays_on_the_list(services: FakeServices) -> None:
+    services.transport.fail_at = {
+        "send_draft": [RejectedError("mailbox_full", address="a")],
+        "remove": [TransientError("graph_unavailable")],
+    }
+    deliver(a_mail("large"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.REJECTED
+    assert note(services) is not None
+
+
+def test_a_mail_refused_before_it_became_a_draft_has_none_to_remove(services: FakeServices) -> None:
+    services.transport.fail_at = {
+        "create_draft": [RejectedError("access_denied", graph_code="E", address="a")]
+    }
+    deliver(a_mail("large"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.REJECTED
+    assert "remove" not in services.transport.asked
+
+
+def test_a_retried_mail_that_has_become_small_forgets_its_draft(services: FakeServices) -> None:
+    services.transport.fail_at = {"put_chunk": [TransientError("graph_unavailable")]}
+    deliver(a_mail("large"), "q-1", services)
+    services.files.blobs[f"{CONTOSO}/large"] = b"tiny now"
+    again(services, "q-2")
+
+    assert len(services.transport.sent) == 1
+    assert not services.transport.drafts
+    assert note(services) is None
+
+
+def test_a_token_that_ends_during_a_long_upload_is_renewed(services: FakeServices) -> None:
+    services.transport.fail_at = {
+        "send_draft": [ConsentRequiredError("consent_lost", account="a", error="e")]
+    }
+    deliver(a_mail("large"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.authorizer.refreshed) == 2
+
+
+def test_a_throttled_chunk_holds_the_mailboxs_other_mails_back(services: FakeServices) -> None:
+    wait = timedelta(seconds=30)
+    services.transport.fail_at = {
+        "put_chunk": [TransientError("mailbox_throttled", retry_after=wait, address="a")]
+    }
+    deliver(a_mail("large"), "q-1", services)
+    asked = len(services.transport.asked)
+    deliver(a_message(messageId="m-2"), "q-2", services)
+
+    assert len(services.transport.asked) == asked
+    other = services.deliveries.rows[CONTOSO, "m-2"]
+    assert (other.status, other.problem.code, other.attempt) == (  # type: ignore[union-attr]
+        DeliveryStatus.DEFERRED,
+        "mailbox_paused",
+        0,
+    )
+
+
+def test_the_way_to_the_upload_is_shown_to_nobody(services: FakeServices) -> None:
+    services.transport.fail_at = {"put_chunk": [TransientError("graph_unavailable")]}
+    deliver(a_mail("large"), "q-1", services)
+
+    kept = note(services)
+    assert "outlook.office.com" not in repr(kept)
+    assert kept.upload.url.startswith("https://outlook.office.com")
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_send_that_nobody_answered_is_looked_up_and_repeated_only_if_it_did_not_happen(
+    services: FakeServices,
+    accepted: bool,  # noqa: FBT001
+) -> None:
+    failure: dict[str, list[Exception | None]] = {"send_draft": [OutcomeUnknownError("outcome_unknown")]}
+    if accepted:
+        services.transport.after = failure
+    else:
+        services.transport.fail_at = failure
+    deliver(a_mail("large"), "q-1", services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+
+    for number in range(2, 12):
+        if row(services).status.final:
+            break
+        again(services, f"q-{number}")
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert row(services).doubt is None
+    assert sent_files(services) == [("large", LARGE)]
+    assert services.transport.asked.count("create_draft") == 1
+    assert services.transport.asked.count("send_draft") == (1 if accepted else 2)
+    assert note(services) is None
+
+
+def test_a_worker_that_died_before_it_sent_needs_no_looking_up(services: FakeServices) -> None:
+    services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
+    deliver(a_mail("medium", "medium"), "q-1", services)
+    now = services.world.now()
+    held = row(services).claimed("q-2", now)
+    assert services.deliveries.save(held)
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert services.transport.asked.count("find") == 1
+
+
+def test_a_note_survives_being_kept(services: FakeServices) -> None:
+    services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
+    deliver(a_mail("small", "large"), "q-1", services)
+    kept = note(services)
+
+    assert (kept.upload.place, kept.upload.first, kept.submitted) == (1, CHUNK_BYTES, False)
+    assert replace(row(services), etag=None).doubt is None

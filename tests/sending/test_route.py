@@ -1,0 +1,88 @@
+"""How a mail travels, by its sizes and by what was consented to."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import RejectedError
+from shared.sending.attachments import SizedFile
+from shared.sending.request import Attachment
+from shared.sending.route import (
+    LARGEST_FILE_BYTES,
+    MAX_REQUEST_BYTES,
+    Route,
+    choose_route,
+    encoded_size,
+)
+from tests.exchange_online import READ_WRITE, a_sender
+
+SEND_ALONE = frozenset({"Mail.Send"})
+
+
+def files(*sizes: int) -> list[SizedFile]:
+    file = Attachment(name="a.bin", content_type="application/octet-stream", blob="a.bin")
+    return [SizedFile(file, size) for size in sizes]
+
+
+@pytest.mark.parametrize("scopes", [SEND_ALONE, READ_WRITE])
+@pytest.mark.parametrize(
+    ("message_bytes", "sizes"), [(500, []), (500, [2_900_000]), (3_900_000, []), (500, [100_000] * 20)]
+)
+def test_what_fits_one_request_travels_in_one(
+    scopes: frozenset[str], message_bytes: int, sizes: list[int]
+) -> None:
+    assert choose_route(message_bytes, files(*sizes), a_sender(scopes), 35) is Route.ONE_REQUEST
+
+
+@pytest.mark.parametrize("sizes", [[2_930_000], [3_000_000], [2_000_000, 2_000_000], [26_000_000]])
+def test_what_does_not_travels_as_a_draft(sizes: list[int]) -> None:
+    assert choose_route(500, files(*sizes), a_sender(READ_WRITE), 35) is Route.DRAFT
+
+
+@pytest.mark.parametrize("sizes", [[2_930_000], [3_000_000], [2_000_000, 2_000_000], [200_000_000]])
+def test_without_the_permission_it_is_refused_and_said_who_can_switch_it_on(sizes: list[int]) -> None:
+    with pytest.raises(RejectedError) as caught:
+        choose_route(500, files(*sizes), a_sender(SEND_ALONE), 35)
+
+    assert caught.value.code == "large_file_attachments_off"
+    assert "large file attachments, which are off. A workspace admin" in caught.value.problem.sentence
+
+
+def test_the_permission_counts_whatever_its_case() -> None:
+    sender = a_sender(frozenset({"mail.send", "mail.readwrite"}))
+
+    assert choose_route(500, files(4_000_000), sender, 35) is Route.DRAFT
+
+
+def test_more_than_the_mailbox_may_send_is_refused_with_the_command_that_raises_it() -> None:
+    limit = 35 * 1024 * 1024
+    fitting = limit // 4 * 3 - 3_000
+
+    assert choose_route(500, files(fitting), a_sender(), 35) is Route.DRAFT
+    with pytest.raises(RejectedError) as caught:
+        choose_route(500, files(fitting + 6_000), a_sender(), 35)
+
+    assert caught.value.code == "message_too_large"
+    assert (
+        "Set-Mailbox -Identity ada@contoso.com -MaxSendSize 150MB -MaxReceiveSize 150MB"
+        in caught.value.problem.sentence
+    )
+
+
+def test_many_files_count_together_and_after_encoding() -> None:
+    sizes = [3_000_000] * 9
+
+    assert sum(sizes) < 35 * 1024 * 1024 < sum(map(encoded_size, [*sizes, 1_000_000]))
+    with pytest.raises(RejectedError, match="message_too_large"):
+        choose_route(500, files(*sizes, 1_000_000), a_sender(), 35)
+
+
+def test_no_file_may_have_more_than_150_mb_whatever_the_mailbox_allows() -> None:
+    assert choose_route(500, files(LARGEST_FILE_BYTES), a_sender(), 210) is Route.DRAFT
+    with pytest.raises(RejectedError, match="file_too_large"):
+        choose_route(500, files(LARGEST_FILE_BYTES + 1), a_sender(), 210)
+
+
+def test_a_text_that_no_request_carries_is_refused() -> None:
+    with pytest.raises(RejectedError, match="body_too_large"):
+        choose_route(MAX_REQUEST_BYTES + 1, [], a_sender(), 35)
