@@ -5,13 +5,15 @@ the fake Graph accepted, and a difference ends the demo with an error.
 """
 
 import base64
+import hashlib
+import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tests.local_stack.actors import Admin, Scheduler
 from tests.local_stack.microsoft365 import AcceptedMail
-from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
+from tests.local_stack.microsoft365.contoso import ADA, CONTOSO, FINANCE
 from tests.local_stack.stack import LocalStack
 from tests.local_stack.visitor import Visitor
 
@@ -20,6 +22,7 @@ CHART = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000"
     "040001f61738550000000049454e44ae426082"
 )
+EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 200
 
 
@@ -77,6 +80,9 @@ def _tell_all(story: Story, stack: LocalStack, admin: Admin, scheduler: Schedule
     released(story, stack, admin)
     reports(story, stack, admin, scheduler)
     mistake(story, admin, scheduler)
+    save(story, stack, admin, scheduler)
+    large_report(story, stack, admin, scheduler)
+    throttled(story, stack, admin, scheduler)
     log(story, admin)
     reset(story, stack, admin)
 
@@ -183,6 +189,65 @@ def mistake(story: Story, admin: Admin, scheduler: Scheduler) -> None:
     check(fields == {"from", "to.0.address", "attachments.0.blob"}, f"three fields should be named: {fields}")
 
 
+def save(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+    """Change the sender and switch large files on, while the old sender goes on."""
+    story.chapter(
+        "The admin changes the sender to the shared mailbox finance@contoso.com, with large files on"
+    )
+    body = {"fromEmailAddress": FINANCE, "largeFileAttachments": True}
+    answer = admin.call("PUT", "tenant-settings/smtp", body)
+    check(answer.status_code == 202, answer.text)
+    story.tell("PUT  /api/tenant-settings/smtp            202, with a link to a new consent")
+    meanwhile = scheduler.queue(
+        "stock:2026-11-23", to=["cfo@contoso.com"], subject="Stock", body=_html("<p>17</p>")
+    )
+    story.promised.append(meanwhile)
+    sender = admin.delivery(meanwhile, "accepted")["fromEmailAddress"]
+    check(sender == ADA, f"until the consent the old sender should go on, not {sender}")
+    story.tell(f"{meanwhile} goes out meanwhile, still from {sender}")
+    Visitor(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
+    settings = admin.settings()
+    check(settings["fromEmailAddress"] == FINANCE, f"the new sender should hold: {settings}")
+    story.tell(f"Ada consents: mail now leaves from {FINANCE}, with her Send As right")
+    story.tell(f"permissions: {_list(settings['permissions'])}; the toggle is locked from here on")
+
+
+def large_report(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+    """Send a file that no single request can carry."""
+    story.chapter("A report of 20 MB")
+    content = random.Random(23).randbytes(20_000_000)
+    path = scheduler.upload("2026/11/23/plan.xlsx", content)
+    attachment = {"name": "plan.xlsx", "contentType": EXCEL, "blob": path}
+    mail = scheduler.queue(
+        "plan-2027",
+        to=["board@contoso.com"],
+        subject="Plan 2027",
+        body=_html("<p>Attached</p>"),
+        attachments=[attachment],
+    )
+    story.promised.append(mail)
+    _show_accepted(story, admin, mail)
+    arrived = _mail(stack, "Plan 2027")
+    check(arrived.attachments[0].sha256 == hashlib.sha256(content).hexdigest(), "every byte should arrive")
+    check(arrived.from_address.address == FINANCE, "it should come from the shared mailbox")
+    chunks = stack.microsoft365.requests.count("uploadChunk")
+    story.tell(f"all 20,000,000 bytes arrived, from {FINANCE}, in one upload session of {chunks} chunks")
+
+
+def throttled(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+    """Have Microsoft ask for patience."""
+    story.chapter("Microsoft 365 is busy and asks us to wait")
+    stack.microsoft365.faults.add("sendMail", "throttled")
+    mail = scheduler.queue("cash:2026-11-23", to=["cfo@contoso.com"], subject="Cash", body=_html("<p>9</p>"))
+    story.promised.append(mail)
+    waiting = admin.delivery(mail, "deferred")
+    check(waiting["problem"]["whoActs"] == "nobody", "nobody should have to act")
+    story.tell(
+        f"Graph answers 429 with Retry-After: 2.128. {mail} waits until {waiting['nextAttemptAt'][11:19]}"
+    )
+    _show_accepted(story, admin, mail)
+
+
 def log(story: Story, admin: Admin) -> None:
     """Read the delivery log."""
     story.chapter("The admin looks what became of each mail")
@@ -190,7 +255,7 @@ def log(story: Story, admin: Admin) -> None:
     for row in admin.read("deliveries")["deliveries"]:
         sender = row["fromEmailAddress"] or "-"
         recipients = sum(row["recipients"][kind] for kind in ("to", "cc", "bcc"))
-        story.tell(f"  {row['messageId']:26} {row['status']:10} from {sender:18} to {recipients}")
+        story.tell(f"  {row['messageId']:26} {row['status']:10} from {sender:20} to {recipients}")
 
 
 def reset(story: Story, stack: LocalStack, admin: Admin) -> None:
