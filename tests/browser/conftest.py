@@ -3,12 +3,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, expect
 
 from tests.browser.chromium import chromium, chromium_path
 from tests.browser.tenant_settings import TenantSettings
 from tests.local_stack.actors import Admin, Scheduler
-from tests.local_stack.microsoft365.contoso import ADA, CONTOSO, REPORTS, UMA
+from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, REPORTS, UMA
 from tests.local_stack.stack import LocalStack
 
 HERE = Path(__file__).parent
@@ -48,6 +48,7 @@ def admin(stack: LocalStack) -> Iterator[Admin]:
     world = stack.microsoft365
     for address in (ADA, REPORTS, UMA, "*@contoso.com"):
         world.revoke_consent(address)
+    world.consents.revoke_application(CLIENT_ID, CONTOSO)
     world.mailboxes.forget()
     ada = Admin(stack.api_url, world.api_token(ADA), stack.authority.ca_file)
     ada.call("POST", "tenant-settings/smtp/reset")
@@ -77,12 +78,17 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def tab(context: BrowserContext, stack: LocalStack, admin: Admin) -> Iterator[OpenTab]:
-    """Open further tabs on the page; none of them may raise an error in its script."""
+    """Open further tabs on the page; no script may fail in one, nor be held back by the page's own policy."""
     errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            errors.append(message.text)
 
     def open_tab() -> TenantSettings:
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", note)
         opened = TenantSettings(page, stack)
         opened.open()
         return opened

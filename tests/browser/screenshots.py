@@ -16,7 +16,7 @@ from tests.local_stack.stack import LocalStack
 
 IMAGES = REPOSITORY / "docs" / "images"
 WIDE: ViewportSize = {"width": 1200, "height": 640}
-WINDOW: ViewportSize = {"width": 520, "height": 640}
+WINDOW: ViewportSize = {"width": 520, "height": 560}
 TELEPHONE: ViewportSize = {"width": 390, "height": 760}
 BODY = {"contentType": "html", "content": "<p>The figures of this week are attached.</p>"}
 REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 800
@@ -81,8 +81,6 @@ class Photographer:
         self._queue("plan:2026-11", "Plan, November", ["coo@contoso.com"], "Waiting for the operator")
         self._reread("Operator must act")
         self.take("operator-error")
-        self.stack.microsoft365.faults.clear()
-        self.settings.reset()
 
     def declined(self) -> None:
         """Somebody pressed Cancel."""
@@ -93,9 +91,11 @@ class Photographer:
         window.page.close()
         expect(self.settings.problem).to_be_visible()
         self.take("declined")
+        self.settings.page.get_by_role("button", name="Dismiss").click()
 
     def large_attachments(self) -> None:
         """The toggle is locked once it is authorised."""
+        self.settings.reset()
         self.settings.enable_as(ADA, ADA, large_files=True)
         self.take("large-attachments-locked")
         self.settings.reset()
@@ -117,6 +117,7 @@ class Photographer:
         """The page where there is little room."""
         self.settings.page.set_viewport_size(TELEPHONE)
         self.take("telephone")
+        self.settings.page.set_viewport_size(WIDE)
 
     def _queue(self, message_id: str, subject: str, to: list[str], status: str = "Accepted") -> None:
         path = self.scheduler.upload(f"{message_id.replace(':', '-')}.pdf", REPORT)
@@ -136,15 +137,15 @@ class Photographer:
 
 SCENES = (
     Photographer.not_configured,
+    Photographer.declined,
     Photographer.consent,
     Photographer.enabled,
+    Photographer.telephone,
     Photographer.reconnect_needed,
-    Photographer.operator_error,
-    Photographer.declined,
+    Photographer.inbox,
     Photographer.large_attachments,
     Photographer.delegated_mailbox,
-    Photographer.inbox,
-    Photographer.telephone,
+    Photographer.operator_error,
 )
 
 

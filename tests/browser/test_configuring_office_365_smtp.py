@@ -3,7 +3,8 @@
 from playwright.sync_api import expect
 
 from tests.browser.tenant_settings import TenantSettings
-from tests.local_stack.microsoft365.contoso import ADA, REPORTS, UMA
+from tests.local_stack.actors import Admin, Scheduler
+from tests.local_stack.microsoft365.contoso import ADA, BOARD, REPORTS, UMA
 from tests.local_stack.stack import LocalStack
 
 MAIL = {"to": ["cfo@contoso.com"], "subject": "Sales", "body": {"contentType": "text", "content": "Up."}}
@@ -12,17 +13,17 @@ READ_WRITE = "Mail.ReadWrite"
 
 
 def test_steps_to_configure_ms_office_365_smtp(settings: TenantSettings) -> None:
-    settings.from_address.press_sequentially("reports@contoso")
+    settings.from_address.press_sequentially("ada@contoso")
     expect(settings.enable).to_be_disabled()
     settings.from_address.press_sequentially(".com")
     expect(settings.enable).to_be_enabled()
 
-    asked = settings.window_of(settings.enable).consent_as(REPORTS)
+    asked = settings.window_of(settings.enable).consent_as(ADA)
 
     assert asked == [SEND]
-    settings.is_enabled_for(REPORTS)
+    settings.is_enabled_for(ADA)
     expect(settings.fact("Permissions")).to_have_text(SEND)
-    expect(settings.fact("Consented by")).to_have_text(REPORTS)
+    expect(settings.fact("Consented by")).to_have_text(ADA)
     expect(settings.single_sender).to_be_checked()
     expect(settings.single_sender).to_be_disabled()
 
@@ -83,3 +84,16 @@ def test_large_file_attachments_can_be_toggled_before_enable(settings: TenantSet
 
     assert sorted(asked) == [READ_WRITE, SEND]
     expect(settings.large_files).to_be_disabled()
+
+
+def test_delegated_mail_box(
+    settings: TenantSettings, stack: LocalStack, scheduler: Scheduler, admin: Admin
+) -> None:
+    asked = settings.enable_as(BOARD, ADA)
+
+    assert asked == [SEND, "Mail.Send.Shared"]
+    expect(settings.fact("Delegated mailbox")).to_have_text(f"{ADA} sends as {BOARD}")
+    scheduler.queue("browser:delegated", **MAIL)
+    expect(settings.mail("browser:delegated")).to_contain_text("Accepted")
+    mail = stack.microsoft365.mails()[-1]
+    assert (mail.from_address.address, mail.caller) == (BOARD, ADA)

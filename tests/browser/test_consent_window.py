@@ -173,6 +173,33 @@ def test_an_account_that_needs_an_admins_approval_leaves_everything_as_it_was(
     expect(settings.pending).to_be_hidden()
 
 
+def test_the_application_way_has_an_admin_consent_for_the_organisation(settings: TenantSettings) -> None:
+    settings.from_address.fill(REPORTS)
+    settings.page.get_by_text("More choices").click()
+    settings.page.get_by_role("radio", name="The app's own").check()
+
+    asked = settings.window_of(settings.enable).consent_as(ADA)
+
+    assert asked == ["Mail.Send"]
+    settings.is_enabled_for(REPORTS)
+    expect(settings.fact("Authorisation")).to_contain_text("Application")
+    expect(settings.page.get_by_role("radio", name="The app's own")).to_be_disabled()
+
+
+def test_microsoft_asks_again_only_when_the_admin_wants_it(settings: TenantSettings) -> None:
+    settings.enable_as(ADA, ADA)
+    settings.reset()
+    assert settings.enable_as(ADA, ADA) == []
+    settings.page.get_by_text("More choices").click()
+    settings.page.get_by_label("Have Microsoft ask again").check()
+
+    window = settings.window_of(settings.save)
+    assert window.permissions() == ["Mail.Send"]
+    window.accept()
+
+    settings.is_enabled_for(ADA)
+
+
 def test_a_reset_ends_the_consent_in_the_open_window(settings: TenantSettings) -> None:
     settings.from_address.fill(REPORTS)
     window = settings.window_of(settings.enable)

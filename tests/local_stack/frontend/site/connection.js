@@ -50,7 +50,7 @@ export function showPending(pending, link) {
   if (!pending) return;
   const more = pending.largeFileAttachments ? ", with large file attachments" : "";
   byId("pending-what").textContent =
-    `Finish it in the window that opened. It is for ${pending.fromEmailAddress}${more}.`;
+    `For ${pending.fromEmailAddress}${more}. Finish it in Microsoft's window; if that is closed, start again.`;
   byId("blocked").hidden = !link;
   if (link) byId("consent-link").href = link;
 }

@@ -1,7 +1,7 @@
 // The consent window, and how its outcome is learned: by asking the API. Microsoft's pages cut a window off
 // from its opener (Cross-Origin-Opener-Policy), after which `closed` reads true while it is open.
 
-const EVERY_MS = 1500;
+const EVERY_MS = 1000;
 const FEATURES = "popup,width=520,height=720";
 const CHANNEL = "inforiver-mail-consent";
 
