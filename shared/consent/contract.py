@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from shared.consent.flow import ConsentFlow, FlowStatus
 from shared.contract import Contract
 from shared.problems import explain
-from shared.web.problem_document import problem_members
+from shared.web.contract import ProblemView, problem_view
 
 
 class FlowView(Contract):
@@ -17,7 +16,7 @@ class FlowView(Contract):
     flow_id: str
     status: FlowStatus
     expires_at: datetime
-    problem: dict[str, Any] | None
+    problem: ProblemView | None
 
 
 def flow_view(flow: ConsentFlow, now: datetime) -> FlowView:
@@ -30,5 +29,5 @@ def flow_view(flow: ConsentFlow, now: datetime) -> FlowView:
         flow_id=flow.flow_id,
         status=status,
         expires_at=flow.expires_at,
-        problem=problem_members(problem) if problem else None,
+        problem=problem_view(problem) if problem else None,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.contract import Contract
 from shared.deliveries.delivery import DeliveryStatus
-from shared.web.problem_document import problem_members
+from shared.web.contract import ProblemView, problem_view
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -51,7 +51,7 @@ class DeliverySummary(Contract):
     attempt: int
     next_attempt_at: datetime | None
     correlation_id: str | None
-    problem: dict[str, Any] | None
+    problem: ProblemView | None
 
 
 class DeliveryView(DeliverySummary):
@@ -100,5 +100,5 @@ def _members(delivery: Delivery) -> dict[str, Any]:
         "attempt": delivery.attempt,
         "next_attempt_at": delivery.next_attempt_at,
         "correlation_id": delivery.correlation_id,
-        "problem": problem_members(delivery.problem.problem) if delivery.problem else None,
+        "problem": problem_view(delivery.problem.problem) if delivery.problem else None,
     }

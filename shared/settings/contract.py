@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from shared.contract import Contract
 from shared.errors import InvalidInputError
 from shared.mail_address import check_mail_address
 from shared.problems import FieldError
 from shared.settings.tenant import Authorization, PendingConsent, Status, TenantSettings, Wanted
-from shared.web.problem_document import problem_members
-
-if TYPE_CHECKING:
-    from shared.settings.tenant import StandingProblem
+from shared.web.contract import StandingProblemView, standing_problem_view
 
 
 class EnableBody(Contract):
@@ -96,7 +93,7 @@ class SettingsView(Contract):
     tokens_recoverable_until: datetime | None
     waiting_mails: int
     actions: Actions
-    problem: dict[str, Any] | None
+    problem: StandingProblemView | None
 
 
 class StartedConsentView(Contract):
@@ -131,7 +128,7 @@ def view(settings: TenantSettings, waiting_mails: int, now: datetime) -> Setting
             reset=settings.status is not Status.NOT_CONFIGURED or settings.pending is not None,
             send_test_mail=settings.status is Status.ENABLED,
         ),
-        problem=_problem(settings.problem),
+        problem=standing_problem_view(settings.problem) if settings.problem else None,
     )
 
 
@@ -148,13 +145,6 @@ def _pending(pending: PendingConsent | None, now: datetime) -> PendingConsentVie
 
 def _future(moment: datetime | None, now: datetime) -> datetime | None:
     return moment if moment and moment > now else None
-
-
-def _problem(standing: StandingProblem | None) -> dict[str, Any] | None:
-    if standing is None:
-        return None
-    members = problem_members(standing.problem)
-    return {**members, "since": standing.since, "correlationId": standing.correlation_id}
 
 
 def _from_address(text: str) -> str:

@@ -48,10 +48,15 @@ def status_of(error: ProblemError) -> int:
     return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
 
 
+def problem_type(problem: Problem) -> str:
+    """Name a kind of problem as RFC 9457 wants it: by a URI, which need not be found anywhere."""
+    return f"urn:inforiver-mailer:problem:{problem.code}"
+
+
 def problem_members(problem: Problem) -> dict[str, Any]:
     """Describe a problem, as an answer of its own or inside another."""
     return {
-        "type": f"urn:inforiver-mailer:problem:{problem.code}",
+        "type": problem_type(problem),
         "title": problem.title,
         "detail": problem.sentence,
         "code": problem.code,
