@@ -15,6 +15,8 @@ from shared.telemetry import quieten_libraries
 from shared.world import RealWorld
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from azure.core.credentials import TokenCredential
     from azure.data.tables import TableServiceClient
     from azure.storage.blob import BlobServiceClient
@@ -165,6 +167,19 @@ class Services:
         from shared.adapters.caller_tokens import EntraCallerTokens
 
         return EntraCallerTokens(self.config)
+
+    @property
+    def probes(self) -> Mapping[str, Callable[[], object]]:
+        """A call for each part of the outside that returns if the part answers."""
+        from shared.adapters.storage_probe import ask_containers, ask_queue
+
+        return {
+            "tables": lambda: self.settings.load(self.home_tenant),
+            "queue": lambda: ask_queue(self.storage, self._storage_credential),
+            "blobs": lambda: ask_containers(self._blobs),
+            "vault": lambda: self.vault.read("readiness"),
+            "entra": lambda: self.authorizer.discover(self.home_tenant),
+        }
 
     @cached_property
     def _tables(self) -> TableServiceClient:

@@ -7,13 +7,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from shared.consent import journey as consent
-from shared.consent.dependencies import Consenting
 from shared.settings import journey as settings
 from shared.web.caller import Caller
 from shared.web.exchange import Reply, Request
 from tests.builders import ADMIN
+from tests.fakes import FakeServices
 
-type AdminOperation = Callable[[Request, Caller, Consenting], Reply]
+type AdminOperation = Callable[[Request, Caller, FakeServices], Reply]
 
 
 def a_request(body: object = None, **parts: Any) -> Request:
@@ -23,7 +23,7 @@ def a_request(body: object = None, **parts: Any) -> Request:
 
 
 def call(
-    operation: AdminOperation, ports: Consenting, body: object = None, caller: Caller = ADMIN, **parts: Any
+    operation: AdminOperation, ports: FakeServices, body: object = None, caller: Caller = ADMIN, **parts: Any
 ) -> Reply:
     """Call an operation as a workspace admin."""
     return operation(a_request(body, **parts), caller, ports)
@@ -35,7 +35,7 @@ def content(reply: Reply) -> dict[str, Any]:
     return found
 
 
-def shown(ports: Consenting, caller: Caller = ADMIN) -> dict[str, Any]:
+def shown(ports: FakeServices, caller: Caller = ADMIN) -> dict[str, Any]:
     """Read the settings as the page shows them."""
     return content(call(settings.read, ports, caller=caller))
 
@@ -57,14 +57,14 @@ class Window:
         return a_request(text.encode(), headers={"cookie": f"__Host-consent={self.cookie}"})
 
 
-def enable(ports: Consenting, address: str = "ada@contoso.com", **members: Any) -> Window:
+def enable(ports: FakeServices, address: str = "ada@contoso.com", **members: Any) -> Window:
     """Press Enable."""
     reply = call(settings.enable, ports, {"fromEmailAddress": address, **members})
     started = content(reply)
     return Window(started["flowId"], started["startUrl"])
 
 
-def open_start(window: Window, ports: Consenting) -> Reply:
+def open_start(window: Window, ports: FakeServices) -> Reply:
     """Open the start link."""
     ticket = parse_qs(urlsplit(window.start_url).query)["ticket"][0]
     return consent.start(
@@ -72,7 +72,7 @@ def open_start(window: Window, ports: Consenting) -> Reply:
     )
 
 
-def opened(window: Window, ports: Consenting) -> Window:
+def opened(window: Window, ports: FakeServices) -> Window:
     """Open the start link and keep what a browser keeps."""
     return with_answer(window, open_start(window, ports))
 
@@ -85,12 +85,12 @@ def with_answer(window: Window, reply: Reply) -> Window:
     return Window(window.flow_id, window.start_url, state, cookie, address)
 
 
-def finish(window: Window, ports: Consenting, **reply: str) -> Reply:
+def finish(window: Window, ports: FakeServices, **reply: str) -> Reply:
     """Have Microsoft answer in this window."""
     return consent.finish(window.answers(**reply), ports)
 
 
-def walk(ports: Consenting, address: str = "ada@contoso.com", **members: Any) -> Window:
+def walk(ports: FakeServices, address: str = "ada@contoso.com", **members: Any) -> Window:
     """Enable, open the link, consent."""
     window = opened(enable(ports, address, **members), ports)
     finish(window, ports)

@@ -493,5 +493,9 @@ class FakeServices:
         self.caller_tokens = FakeCallers()
 
     @property
+    def probes(self) -> Mapping[str, Callable[[], object]]:
+        return {"tables": lambda: self.settings.load(CONTOSO), "vault": lambda: self.vault.read("readiness")}
+
+    @property
     def home_tenant(self) -> str:
         return self.config.entra_tenant_id

@@ -15,6 +15,8 @@ HTTP = {
     "enable_sending": ("POST", "tenant-settings/smtp/enable"),
     "save_tenant_settings": ("PUT", "tenant-settings/smtp"),
     "reset_tenant_settings": ("POST", "tenant-settings/smtp/reset"),
+    "check_tenant_settings": ("POST", "tenant-settings/smtp/check"),
+    "get_readiness": ("GET", "health/ready"),
     "start_consent": ("GET", "consent/{flow_id:guid}/start"),
     "finish_consent": ("POST", "consent/callback"),
     "finish_admin_consent": ("GET", "consent/callback"),

@@ -110,6 +110,8 @@ class EntraAuthority:
         if answer is None:
             raise ConsentRequiredError("consent_lost", account=account.username, error="no_refresh_token")
         if "access_token" not in answer:
+            # MSAL would repeat the refusal for a minute, even to an admin who has just mended its cause.
+            self._http_memory = {}
             raise entra_error(answer, account.username)
         return Issued(
             access_token=answer["access_token"],

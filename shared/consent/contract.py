@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from shared.consent.doctor import Check, CheckName, Outcome
 from shared.consent.flow import ConsentFlow, FlowStatus
 from shared.contract import Contract
-from shared.problems import explain
+from shared.problems import Actor, explain
 from shared.web.contract import ProblemView, problem_view
 
 
@@ -17,6 +18,29 @@ class FlowView(Contract):
     status: FlowStatus
     expires_at: datetime
     problem: ProblemView | None
+
+
+class CheckBody(Contract):
+    """What to check: with `sendTestMail` also whether a mail to the caller goes out."""
+
+    send_test_mail: bool = False
+
+
+class CheckView(Contract):
+    """One check; `detail` says what was seen, or what who acts must do."""
+
+    name: CheckName
+    status: Outcome
+    detail: str
+    who_acts: Actor
+    problem: ProblemView | None
+
+
+class ExaminationView(Contract):
+    """Every check, in the order in which they were made."""
+
+    checked_at: datetime
+    checks: tuple[CheckView, ...]
 
 
 def flow_view(flow: ConsentFlow, now: datetime) -> FlowView:
@@ -30,4 +54,21 @@ def flow_view(flow: ConsentFlow, now: datetime) -> FlowView:
         status=status,
         expires_at=flow.expires_at,
         problem=problem_view(problem) if problem else None,
+    )
+
+
+def examination_view(checks: list[Check], now: datetime) -> ExaminationView:
+    """Show what the doctor found."""
+    return ExaminationView(
+        checked_at=now,
+        checks=tuple(
+            CheckView(
+                name=check.name,
+                status=check.outcome,
+                detail=check.detail,
+                who_acts=check.problem.who_acts if check.problem else Actor.NOBODY,
+                problem=problem_view(check.problem) if check.problem else None,
+            )
+            for check in checks
+        ),
     )

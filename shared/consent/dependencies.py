@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         SettingsStore,
         TokenStore,
     )
+    from shared.sending.ports import MailTransport
     from shared.world import World
 
 
@@ -44,6 +45,26 @@ class Upkeeping(Disposing, Protocol):
     @property
     def tokens(self) -> AccessTokens:
         """Access tokens."""
+
+
+class Examining(Protocol):
+    """What the doctor needs."""
+
+    @property
+    def world(self) -> World:
+        """The clock."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """What is to work."""
+
+    @property
+    def tokens(self) -> AccessTokens:
+        """Access tokens."""
+
+    @property
+    def transport(self) -> MailTransport:
+        """Microsoft Graph."""
 
 
 class Consenting(Disposing, Protocol):

@@ -41,6 +41,14 @@ def show_consent_result(req: func.HttpRequest) -> func.HttpResponse:
     return public(req, journey.result)
 
 
+@blueprint.route("tenant-settings/smtp/check", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def check_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
+    """Check whether everything is there that sending needs."""
+    from shared.consent import journey
+
+    return admin(req, journey.check)
+
+
 @blueprint.route("consent/{flow_id:guid}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_consent(req: func.HttpRequest) -> func.HttpResponse:
     """Tell the settings page how a consent stands."""

@@ -7,10 +7,12 @@ from urllib.parse import urlencode
 
 from shared.consent.agreement import Answer
 from shared.consent.arrival import arrive
-from shared.consent.contract import flow_view
+from shared.consent.contract import CheckBody, examination_view, flow_view
 from shared.consent.departure import depart
+from shared.consent.doctor import examine
 from shared.consent.flow import FLOW_ID, FlowStatus, flow_of_state
 from shared.consent.result_page import result_page
+from shared.contract import parse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.waiting import release_waiting
 from shared.errors import NotFoundError, ProblemError
@@ -20,7 +22,7 @@ from shared.telemetry import Event, log_event
 from shared.web.exchange import empty_reply, json_reply
 
 if TYPE_CHECKING:
-    from shared.consent.dependencies import Consenting
+    from shared.consent.dependencies import Consenting, Examining
     from shared.consent.flow import ConsentFlow
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
@@ -97,6 +99,13 @@ def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
     if flow is None or flow.tenant_id != caller.tenant_id:
         raise NotFoundError("consent_not_found")
     return json_reply(200, flow_view(flow, ports.world.now()))
+
+
+def check(request: Request, caller: Caller, ports: Examining) -> Reply:
+    """Have the doctor look; the body may be left out."""
+    body = parse(CheckBody, request.body or b"{}", "invalid_request")
+    to = caller.name if body.send_test_mail else None
+    return json_reply(200, examination_view(examine(caller.tenant_id, to, ports), ports.world.now()))
 
 
 def find_flow(flow_id: str, ports: Consenting) -> ConsentFlow | None:

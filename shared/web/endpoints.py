@@ -42,6 +42,14 @@ def get_health(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(req, lambda _: json_reply(200, {"status": "alive", "version": VERSION}))
 
 
+@blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_readiness(req: func.HttpRequest) -> func.HttpResponse:
+    """Say whether everything answers that the app is made of."""
+    from shared.web.readiness import read_readiness
+
+    return admin(req, read_readiness)
+
+
 def _as_admin(
     request: Request, operation: Callable[[Request, Caller, Services], Reply], services: Services
 ) -> Reply:

@@ -1,0 +1,87 @@
+"""Is everything there that the app is made of?
+
+All parts are asked at the same time, each with a deadline of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from shared.contract import Contract
+from shared.errors import ProblemError
+from shared.problems import Problem, explain
+from shared.web.contract import ProblemView, problem_view
+from shared.web.exchange import json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
+
+    from shared.web.caller import Caller
+    from shared.web.exchange import Reply, Request
+
+_DEADLINE_SECONDS = 5.0
+
+
+class Ready(Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def probes(self) -> Mapping[str, Callable[[], object]]:
+        """A call for each part that returns if the part answers."""
+
+
+class PartView(Contract):
+    """One part of the app."""
+
+    status: Literal["ok", "failed"]
+    problem: ProblemView | None
+
+
+class ReadinessView(Contract):
+    """Whether mail can flow, and which part is in its way."""
+
+    status: Literal["ready", "not_ready"]
+    parts: dict[str, PartView]
+
+
+def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Reply:
+    """Ask every part; 503 where one does not answer, as load balancers and probes expect."""
+    parts = {name: _part(problem) for name, problem in ask_all(ports.probes, _DEADLINE_SECONDS).items()}
+    ready = all(part.status == "ok" for part in parts.values())
+    view = ReadinessView(status="ready" if ready else "not_ready", parts=parts)
+    return json_reply(200 if ready else 503, view)
+
+
+def ask_all(probes: Mapping[str, Callable[[], object]], deadline: float) -> dict[str, Problem | None]:
+    """Ask every part at once, and return what is wrong with each; what nobody foresaw goes up.
+
+    A part that hangs is left behind in its thread, which ends with the SDK's own timeout.
+
+    Args:
+        probes: a call for each part.
+        deadline: in seconds, for each.
+    """
+    end = time.monotonic() + deadline
+    threads = ThreadPoolExecutor(len(probes))
+    answers = {name: threads.submit(probe) for name, probe in probes.items()}
+    threads.shutdown(wait=False)
+    return {name: _wait(name, answer, end, deadline) for name, answer in answers.items()}
+
+
+def _wait(name: str, answer: Future[object], end: float, deadline: float) -> Problem | None:
+    try:
+        answer.result(max(0.0, end - time.monotonic()))
+    except TimeoutError:
+        return explain("no_answer_in_time", part=name, seconds=f"{deadline:g}")
+    except ProblemError as error:
+        return error.problem
+    return None
+
+
+def _part(problem: Problem | None) -> PartView:
+    if problem is None:
+        return PartView(status="ok", problem=None)
+    return PartView(status="failed", problem=problem_view(problem))

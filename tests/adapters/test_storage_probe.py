@@ -1,0 +1,56 @@
+"""The probes of readiness, against the real queue and containers."""
+
+from typing import NoReturn
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from shared.adapters.storage_probe import ask_containers, ask_queue
+from shared.config import StorageConfig
+from shared.errors import TransientError
+from shared.storage_names import CONTAINERS, MAIL_OUTBOX
+from tests.local_stack.azurite import Azurite
+
+
+def no_identity() -> NoReturn:
+    raise AssertionError("a connection string needs no credential")
+
+
+@pytest.fixture
+def config(azurite: Azurite) -> StorageConfig:
+    with QueueServiceClient.from_connection_string(azurite.connection_string) as queues:
+        if MAIL_OUTBOX not in {queue.name for queue in queues.list_queues()}:
+            queues.create_queue(MAIL_OUTBOX)
+    return StorageConfig(azurite.connection_string)
+
+
+def test_a_storage_that_is_there_answers(config: StorageConfig, azurite: Azurite) -> None:
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
+        known = {container.name for container in blobs.list_containers()}
+        for name in set(CONTAINERS) - known:
+            blobs.create_container(name)
+
+        ask_queue(config, no_identity)
+        ask_containers(blobs)
+
+
+def test_a_queue_that_is_not_there_is_waited_for() -> None:
+    nowhere = (
+        "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;QueueEndpoint=http://127.0.0.1:9/a;"
+    )
+
+    with pytest.raises(TransientError):
+        ask_queue(StorageConfig(nowhere), no_identity)
+
+
+def test_with_an_identity_no_connection_string_is_needed() -> None:
+    asked: list[str] = []
+
+    def identity() -> NoReturn:
+        asked.append("identity")
+        raise TransientError("storage_unavailable", service="queues")
+
+    with pytest.raises(TransientError):
+        ask_queue(StorageConfig(queue_uri="https://mailer.queue.core.windows.net"), identity)
+    assert asked == ["identity"]
