@@ -90,6 +90,7 @@ class Photographer:
         window.cancel()
         window.page.close()
         expect(self.settings.problem).to_be_visible()
+        expect(self.settings.pending).to_be_hidden()
         self.take("declined")
         self.settings.page.get_by_role("button", name="Dismiss").click()
 
@@ -102,6 +103,7 @@ class Photographer:
 
     def delegated_mailbox(self) -> None:
         """A group's address, sent by Ada."""
+        self.stack.microsoft365.revoke_consent(ADA)
         self.settings.enable_as(BOARD, ADA)
         self._queue("board:2026-11", "Board pack, November", ["chair@contoso.com"])
         self.take("delegated-mailbox")

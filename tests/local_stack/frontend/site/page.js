@@ -59,20 +59,22 @@ function showNothing() {
   delete document.body.dataset.status;
 }
 
-/** Do something at the API; what it refuses is shown, and the settings are read again. */
-async function attempt(action) {
+/** Do something at the API; what it refuses is shown, and the settings are read again (`anew`: into the form). */
+async function attempt(action, { anew = false } = {}) {
   setBusy(true);
   dismissable("action", null);
+  let done = null;
   try {
-    return await action();
+    done = await action();
+    return done;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     say("");
     dismissable("action", error.document);
     return null;
   } finally {
+    await load({ anew: anew && done !== null });
     setBusy(false);
-    await load();
   }
 }
 
@@ -128,10 +130,9 @@ async function retry(messageId) {
 async function reset() {
   watch.stop();
   page.link = null;
-  const done = await attempt(() => api.reset(page.etag));
+  const done = await attempt(() => api.reset(page.etag), { anew: true });
   if (!done) return;
   dismissable("consent", null);
-  await load({ anew: true });
   say("The settings and tokens were removed.");
   byId("from").focus();
 }

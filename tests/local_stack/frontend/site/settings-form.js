@@ -105,7 +105,8 @@ function refresh() {
   buttons.reset.disabled = busy || !actions.reset;
   buttons.enable.textContent = settings.status === "reconnect_needed" ? "Consent again" : "Enable";
   buttons.save.classList.toggle("primary", actions.save && !actions.enable);
-  buttons.enable.classList.toggle("primary", actions.enable);
+  // Where the operator must act, a consent is possible and does not help.
+  buttons.enable.classList.toggle("primary", actions.enable && settings.status !== "operator_error");
   showHints(valid);
 }
 
