@@ -23,15 +23,8 @@ if TYPE_CHECKING:
 
     from shared.adapters.entra import EntraAuthority
     from shared.consent.custody import Custody
-    from shared.ports import (
-        CallerTokens,
-        DeliveryLog,
-        FlowStore,
-        KeptTexts,
-        Outbox,
-        SettingsStore,
-        TokenStore,
-    )
+    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.ports import CallerTokens, FlowStore, Outbox, SettingsStore, TokenStore
     from shared.sending.pauses import Pauses
     from shared.sending.ports import AttachmentFiles, MailTransport
 

@@ -158,7 +158,7 @@ class AppConfig:
             key_vault_url=env.url("KEY_VAULT_URL"),
             identity_client_id=env.text("AzureWebJobsStorage__clientId", "") or identity or None,
             on_unknown_outcome=_on_unknown_outcome(env),
-            mailbox_message_limit_mb=env.number("MAILBOX_MESSAGE_LIMIT_MB", 35, 1, 150),
+            mailbox_message_limit_mb=env.number("MAILBOX_MESSAGE_LIMIT_MB", 35, 1, 210),
             delivery_retention_days=env.number("DELIVERY_RETENTION_DAYS", 90, 1, 3650),
         )
 

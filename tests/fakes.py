@@ -19,8 +19,9 @@ from shared.config import AppConfig, ClientSecret
 from shared.consent.custody import Custody
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.errors import PreconditionFailedError, RejectedError, TransientError, UnauthenticatedError
-from shared.ports import DeliveryPage, DeliveryQuery, Issued, Redeemed, SignIn
+from shared.ports import Issued, Redeemed, SignIn
 from shared.sending.pauses import Pauses
 from shared.sending.ports import FoundMail, StoredFile
 from shared.settings.sender import Sender
@@ -447,15 +448,36 @@ class MemoryDeliveries:
         start = int(query.continuation or 0)
         shown = fitting[start : start + query.limit]
         more = start + query.limit < len(fitting)
-        listed = tuple(replace(row, history=(), fields=(), etag=None) for row in shown)
+        listed = tuple(replace(row, history=(), fields=(), etag=None, stored=None) for row in shown)
         return DeliveryPage(listed, str(start + query.limit) if more else None)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
         wanted = set(statuses)
         return sum(row.tenant_id == tenant_id and row.status in wanted for row in self.rows.values())
 
+    def set_aside(
+        self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
+    ) -> tuple[Delivery, ...]:
+        wanted = set(statuses)
+        rows = [row for row in self.rows.values() if row.tenant_id == tenant_id and row.status in wanted]
+        oldest_first = sorted(rows, key=lambda row: (row.queued_at, row.message_id))
+        return tuple(replace(row, history=(), fields=(), etag=None, stored=None) for row in oldest_first)[
+            :limit
+        ]
+
+    def finished_before(self, moment: datetime) -> Iterator[Delivery]:
+        rows = tuple(self.rows.values())
+        yield from (
+            replace(row, etag=None, stored=None)
+            for row in rows
+            if row.status.final and row.updated_at < moment
+        )
+
+    def remove(self, delivery: Delivery) -> None:
+        self.rows.pop((delivery.tenant_id, delivery.message_id), None)
+
     def _write(self, delivery: Delivery) -> Delivery:
-        saved = replace(delivery, etag=f"v{next(iter(self.versions))}")
+        saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored=delivery.status)
         self.rows[delivery.tenant_id, delivery.message_id] = saved
         return saved
 

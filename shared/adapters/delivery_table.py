@@ -1,8 +1,9 @@
 """Azure Table Storage: the delivery log.
 
-Each mail has two rows in its tenant's partition, written in one transaction, which is one call: the
-mail itself under its message id, and its place in time under `!` and a key that falls as time rises,
-so that reading the partition from the start gives the newest first. `!` is in no message id.
+Each mail has up to three rows in its tenant's partition, written in one transaction, which is one call:
+the mail itself under its message id; its place in time under `!` and a key that falls as time rises, so
+that reading the partition from the start gives the newest first; and while it is set aside, its place
+among those under `~` and a key that rises, the oldest first. Neither sign is in a message id.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from azure.core import MatchConditions
 from azure.data.tables import TableTransactionError, UpdateMode
 
 from shared.adapters.documents import read_document, write_document
-from shared.adapters.tables import etag_of, find_row, table_errors
-from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.ports import DeliveryPage, DeliveryQuery
+from shared.adapters.tables import Row, etag_of, find_row, table_errors
+from shared.deliveries.delivery import FINAL, SET_ASIDE, Delivery, DeliveryStatus
+from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.storage_names import DELIVERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from azure.data.tables import TableServiceClient
 
@@ -40,7 +41,7 @@ class TableDeliveryLog:
 
     def add(self, delivery: Delivery) -> Delivery | None:
         """Write a new row and return it; None where the mail has one already."""
-        return self._write(delivery, ("create", _row(delivery)), ("upsert", _place(delivery)))
+        return self._write(replace(delivery, stored=None), ("create", _row(delivery)))
 
     def save(self, delivery: Delivery) -> Delivery | None:
         """Write a row if it is still the one that was read; None where it is not."""
@@ -49,14 +50,15 @@ class TableDeliveryLog:
             "match_condition": MatchConditions.IfNotModified,
             "mode": UpdateMode.REPLACE,
         }
-        return self._write(delivery, ("update", _row(delivery), condition), ("upsert", _place(delivery)))
+        return self._write(delivery, ("update", _row(delivery), condition))
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         """Return the row of one mail, or None."""
         row = find_row(self._table, tenant_id, message_id)
         if row is None:
             return None
-        return replace(read_document(Delivery, row["Document"]), etag=etag_of(row))
+        found = read_document(Delivery, row["Document"])
+        return replace(found, etag=etag_of(row), stored=found.status)
 
     def list(self, query: DeliveryQuery) -> DeliveryPage:
         """Return a page of rows, for reading only: without their histories and ETags."""
@@ -80,26 +82,65 @@ class TableDeliveryLog:
         return DeliveryPage(tuple(read_document(Delivery, row["Document"]) for row in shown), more)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
-        """Count the mails in these states; a thousand stands for any more."""
-        named = {f"s{place}": status.value for place, status in enumerate(statuses)}
-        anyone = " or ".join(f"Status eq @{name}" for name in named)
-        # The SDK splits the filter at blanks, so a parameter must not touch the bracket.
-        condition = f"PartitionKey eq @tenant and RowKey lt @oldest and ({anyone} )"
-        with table_errors():
-            rows = self._table.query_entities(
-                condition, parameters={"tenant": tenant_id, "oldest": '"', **named}, select=["RowKey"]
-            )
-            return sum(1 for _ in islice(rows, _MOST_COUNTED))
+        """Count the mails that are set aside in these states; a thousand stands for any more."""
+        return sum(1 for _ in self._aside(tenant_id, statuses, _MOST_COUNTED, "RowKey"))
 
-    def _write(self, delivery: Delivery, *operations: tuple[Any, ...]) -> Delivery | None:
+    def set_aside(
+        self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
+    ) -> tuple[Delivery, ...]:
+        """Return mails that are set aside in these states, the oldest first, for reading only."""
+        rows = self._aside(tenant_id, statuses, limit, "Document")
+        return tuple(read_document(Delivery, row["Document"]) for row in rows)
+
+    def finished_before(self, moment: datetime) -> Iterator[Delivery]:
+        """Return the mails of every tenant that have been final since before a moment, for reading only."""
+        condition, values = _any_of(FINAL)
+        values |= {"moment": moment, "first": "-", "last": "~"}
+        with table_errors():
+            for row in self._table.query_entities(
+                f"RowKey ge @first and RowKey lt @last and UpdatedAt lt @moment and {condition}",
+                parameters=values,
+                select=["Document"],
+            ):
+                yield read_document(Delivery, row["Document"])
+
+    def remove(self, delivery: Delivery) -> None:
+        """Remove a mail's row; one that is gone already is no error."""
+        keys = [_row(delivery), _place(delivery)]
         with table_errors():
             try:
-                results = self._table.submit_transaction(list(operations))
+                self._table.submit_transaction([("delete", row) for row in keys])
+            except TableTransactionError as error:
+                if error.status_code not in _CONFLICTS:
+                    raise
+
+    def _aside(
+        self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int, *columns: str
+    ) -> Iterator[Row]:
+        condition, values = _any_of(statuses)
+        values |= {"tenant": tenant_id, "first": "~"}
+        with table_errors():
+            rows = self._table.query_entities(
+                f"PartitionKey eq @tenant and RowKey ge @first and {condition}",
+                parameters=values,
+                select=list(columns),
+            )
+            yield from islice(rows, limit)
+
+    def _write(self, delivery: Delivery, main: tuple[Any, ...]) -> Delivery | None:
+        operations = [main, ("upsert", _place(delivery))]
+        if delivery.status in SET_ASIDE:
+            operations.append(("upsert", _place_aside(delivery)))
+        elif delivery.stored in SET_ASIDE:
+            operations.append(("delete", _place_aside(delivery)))
+        with table_errors():
+            try:
+                results = self._table.submit_transaction(operations)
             except TableTransactionError as error:
                 if error.status_code in _CONFLICTS:
                     return None
                 raise
-        return replace(delivery, etag=str(results[0]["etag"]))
+        return replace(delivery, etag=str(results[0]["etag"]), stored=delivery.status)
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:
@@ -112,12 +153,29 @@ def _row(delivery: Delivery) -> dict[str, Any]:
     }
 
 
+def _any_of(statuses: Iterable[DeliveryStatus]) -> tuple[str, dict[str, Any]]:
+    """Write a filter that holds for any of these states, and its parameters."""
+    values: dict[str, Any] = {f"s{place}": status.value for place, status in enumerate(statuses)}
+    # The SDK puts parameters in word by word, so the brackets stand apart.
+    return f"( {' or '.join(f'Status eq @{name}' for name in values)} )", values
+
+
 def _place(delivery: Delivery) -> dict[str, Any]:
     """Return the row in time: the same, but for what a list does not show."""
     short = replace(delivery, history=(), fields=())
     return {**_row(short), "RowKey": f"{_time_key(delivery.queued_at)}!{delivery.message_id}"}
 
 
+def _place_aside(delivery: Delivery) -> dict[str, Any]:
+    """Return the row among those set aside."""
+    waited_since = _microseconds(delivery.queued_at)
+    return {**_place(delivery), "RowKey": f"~{waited_since:016d}!{delivery.message_id}"}
+
+
 def _time_key(moment: datetime) -> str:
     """Return a key that falls as time rises, by the microsecond."""
-    return f"!{_END_OF_TIME - (moment - _EPOCH) // timedelta(microseconds=1):016d}"
+    return f"!{_END_OF_TIME - _microseconds(moment):016d}"
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -17,8 +17,8 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any dataclass
 
 
 def write_document(value: object) -> str:
-    """Write a value, without its ETag: that belongs to the row."""
-    return _adapter(type(value)).dump_json(value, exclude={"etag"}, exclude_defaults=True).decode()
+    """Write a value, without what belongs to the row that was read."""
+    return _adapter(type(value)).dump_json(value, exclude={"etag", "stored"}, exclude_defaults=True).decode()
 
 
 def read_document[Value](kind: type[Value], text: str) -> Value:

@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from shared.config import AppConfig
-    from shared.ports import (
-        AccessTokens,
-        Authorizer,
-        DeliveryLog,
-        FlowStore,
-        Outbox,
-        SettingsStore,
-        TokenStore,
-    )
+    from shared.deliveries.ports import DeliveryLog
+    from shared.ports import AccessTokens, Authorizer, FlowStore, Outbox, SettingsStore, TokenStore
     from shared.sending.ports import MailTransport
     from shared.world import World
 

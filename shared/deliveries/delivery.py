@@ -46,6 +46,17 @@ FINAL = frozenset(
 )
 
 
+#: States of mails that are put aside: no queue message keeps them, or only a note that may get lost.
+SET_ASIDE = frozenset(
+    {
+        DeliveryStatus.DEFERRED,
+        DeliveryStatus.VERIFYING,
+        DeliveryStatus.WAITING_FOR_CONSENT,
+        DeliveryStatus.WAITING_FOR_OPERATOR,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Audience:
     """Who gets the mail, without saying who: counts, and the domains in alphabetical order."""
@@ -84,6 +95,7 @@ class Delivery:
         fingerprint: tells this content from another under the same id; empty where it was unreadable.
         claimed_by: the queue message whose worker is sending it.
         etag: the version that was read; None where nothing is stored yet.
+        stored: the status that was read.
     """
 
     tenant_id: str
@@ -105,6 +117,7 @@ class Delivery:
     fields: tuple[FieldError, ...] = ()
     history: tuple[Step, ...] = ()
     etag: str | None = None
+    stored: DeliveryStatus | None = None
 
     def moved(
         self,

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.contract import DeliveryListView, delivery_view, summary
 from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.ports import DeliveryQuery
 from shared.errors import InvalidInputError, NotFoundError
-from shared.ports import DeliveryQuery
 from shared.problems import FieldError
 from shared.web.exchange import json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.ports import DeliveryLog
+    from shared.deliveries.ports import DeliveryLog
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.ports import DeliveryQuery
 from shared.deliveries.resume import resume_message
-from shared.ports import DeliveryQuery
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from shared.ports import DeliveryLog, Outbox
+    from shared.deliveries.ports import DeliveryLog
+    from shared.ports import Outbox
     from shared.world import World
 
 #: Exchange Online takes 30 messages a minute from a mailbox; more would only come back throttled.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from shared.ports import AccessTokens, DeliveryLog, KeptTexts, Outbox, SettingsStore
+    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.ports import AccessTokens, Outbox, SettingsStore
     from shared.sending.pauses import Pauses
     from shared.sending.ports import AttachmentFiles, MailTransport
     from shared.world import World

@@ -5,8 +5,8 @@ import pytest
 
 from shared.consent import journey as consent
 from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.errors import NotFoundError, TransientError
-from shared.ports import DeliveryPage, DeliveryQuery
 from shared.web.caller import Caller
 from tests.calls import call, content, enable, finish, opened
 from tests.fakes import FABRIKAM, FakeServices, MemoryDeliveries

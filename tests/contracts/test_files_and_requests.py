@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from azure.storage.blob import BlobServiceClient
 
-    from shared.ports import KeptTexts
+    from shared.deliveries.ports import KeptTexts
     from shared.sending.ports import AttachmentFiles
 
 PATH = f"{uuid.uuid4()}/größe 1.pdf"

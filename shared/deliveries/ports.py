@@ -1,0 +1,78 @@
+"""What is needed to keep mails and to know what became of them; the promises of `shared/ports.py` hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class KeptTexts(Protocol):
+    """One text a mail, by tenant and message id: its request, or a note on its draft."""
+
+    def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
+        """Keep a text; one that is kept already is written over."""
+
+    def load(self, tenant_id: str, message_id: str) -> bytes | None:
+        """Return a kept text, or None."""
+
+    def remove(self, tenant_id: str, message_id: str) -> None:
+        """Remove a text; one that is gone already is no error."""
+
+    def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
+        """Name the mails whose texts nobody wrote from that moment on."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryQuery:
+    """Which deliveries to list: newest first, from `since` on and before `until`."""
+
+    tenant_id: str
+    status: DeliveryStatus | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50
+    continuation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """Some deliveries, and where to go on, if there may be more."""
+
+    deliveries: tuple[Delivery, ...]
+    continuation: str | None = None
+
+
+class DeliveryLog(Protocol):
+    """Keeps one row a mail."""
+
+    def add(self, delivery: Delivery) -> Delivery | None:
+        """Write a new row and return it; None where the mail has one already."""
+
+    def save(self, delivery: Delivery) -> Delivery | None:
+        """Write a row if it is still the one that was read; None where it is not."""
+
+    def find(self, tenant_id: str, message_id: str) -> Delivery | None:
+        """Return the row of one mail, or None."""
+
+    def list(self, query: DeliveryQuery) -> DeliveryPage:
+        """Return a page of rows, for reading only: without their histories and ETags."""
+
+    def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
+        """Count the mails that are set aside in these states; a thousand stands for any more."""
+
+    def set_aside(
+        self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
+    ) -> tuple[Delivery, ...]:
+        """Return mails that are set aside in these states, the oldest first, for reading only."""
+
+    def finished_before(self, moment: datetime) -> Iterator[Delivery]:
+        """Return the mails of every tenant that have been final since before a moment, for reading only."""
+
+    def remove(self, delivery: Delivery) -> None:
+        """Remove a mail's row; one that is gone already is no error."""
