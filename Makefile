@@ -25,7 +25,7 @@ check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, l
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m tests.infra
-	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py tests/test_licences.py -p no:cacheprovider
+	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py tests/web/test_openapi.py tests/test_licences.py -p no:cacheprovider
 
 bench: setup ## Measure against the budgets and write docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks

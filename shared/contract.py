@@ -29,6 +29,8 @@ class Contract(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         hide_input_in_errors=True,
+        # What we answer always has every member, whether it has a default or not.
+        json_schema_serialization_defaults_required=True,
     )
 
 

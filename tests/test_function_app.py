@@ -16,6 +16,7 @@ HTTP = {
     "save_tenant_settings": ("PUT", "tenant-settings/smtp"),
     "reset_tenant_settings": ("POST", "tenant-settings/smtp/reset"),
     "check_tenant_settings": ("POST", "tenant-settings/smtp/check"),
+    "get_openapi": ("GET", "openapi.json"),
     "get_readiness": ("GET", "health/ready"),
     "start_consent": ("GET", "consent/{flow_id:guid}/start"),
     "finish_consent": ("POST", "consent/callback"),

@@ -42,6 +42,16 @@ def get_health(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(req, lambda _: json_reply(200, {"status": "alive", "version": VERSION}))
 
 
+@blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe this API."""
+    from shared.web.exchange import Reply
+    from shared.web.openapi import document_text
+
+    headers = {"Content-Type": "application/json", "Cache-Control": "max-age=300"}
+    return _answer(req, lambda _: Reply(200, document_text(), headers))
+
+
 @blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_readiness(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether everything answers that the app is made of."""

@@ -8,6 +8,11 @@ import azure.functions as func
 import pytest
 
 from shared import bootstrap
+from shared.consent import endpoints as consent
+from shared.deliveries import endpoints as deliveries
+from shared.settings import endpoints as settings
+from shared.web import endpoints as web
+from shared.web.openapi import OPERATIONS
 from tests.fakes import CONTOSO, FABRIKAM, FakeServices
 
 CLAIMS = {
@@ -46,6 +51,10 @@ class Api:
             body=text,
         )
         answer: func.HttpResponse = self.functions[name](request)
+        if answer.headers.get("Content-Type") == "application/problem+json":
+            described = next(operation for operation in OPERATIONS if operation.name == name)
+            code = json.loads(answer.get_body())["code"]
+            assert code in described.all_problems()[answer.status_code], f"{name} does not document {code}"
         return answer
 
 
@@ -65,10 +74,11 @@ def ports() -> FakeServices:
 @pytest.fixture
 def api(ports: FakeServices, monkeypatch: pytest.MonkeyPatch) -> Api:
     """The app, given other services where the process would build its own."""
-    from shared.consent import endpoints as consent
-    from shared.settings import endpoints as settings
-    from shared.web import endpoints as web
-
     monkeypatch.setattr(bootstrap, "services", lambda: ports)
-    modules = (settings, consent, web)
-    return Api(ports, {name: found for module in modules for name, found in vars(module).items()})
+    return Api(ports, functions_of_the_api())
+
+
+def functions_of_the_api() -> dict[str, Any]:
+    """Return every HTTP function by its name."""
+    modules = (settings, consent, deliveries, web)
+    return {name: found for module in modules for name, found in vars(module).items()}

@@ -1,0 +1,46 @@
+"""What the API of the delivery log promises."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.deliveries.contract import DeliveryListView, DeliveryView
+from shared.deliveries.delivery import DeliveryStatus
+from shared.web.operation import Answer, Operation, Parameter
+
+_MESSAGE_ID = Parameter("messageId", "path", "The scheduler's own id of the mail.")
+_TIME = {"type": "string", "format": "date-time"}
+
+OPERATIONS: Final = (
+    Operation(
+        "list_deliveries",
+        "GET",
+        "deliveries",
+        "List mails, newest first",
+        "Deliveries",
+        {200: Answer("Some mails, and where to go on.", DeliveryListView)},
+        parameters=(
+            Parameter(
+                "status",
+                "query",
+                "Only mails in this state.",
+                {"type": "string", "enum": [status.value for status in DeliveryStatus]},
+            ),
+            Parameter("since", "query", "Only mails queued from then on.", _TIME),
+            Parameter("until", "query", "Only mails queued before.", _TIME),
+            Parameter("limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 200}),
+            Parameter("continuationToken", "query", "From the page before."),
+        ),
+        problems={400: ("invalid_request",)},
+    ),
+    Operation(
+        "get_delivery",
+        "GET",
+        "deliveries/{messageId}",
+        "Show one mail with its history",
+        "Deliveries",
+        {200: Answer("The mail.", DeliveryView)},
+        parameters=(_MESSAGE_ID,),
+        problems={404: ("delivery_not_found",)},
+    ),
+)

@@ -1,0 +1,49 @@
+"""What the endpoints promise that belong to no journey."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.contract import Contract
+from shared.web.operation import Answer, Operation
+from shared.web.readiness import ReadinessView
+
+
+class HealthView(Contract):
+    """That the app is alive, and which one it is."""
+
+    status: str
+    version: str
+
+
+OPERATIONS: Final = (
+    Operation(
+        "get_health",
+        "GET",
+        "health",
+        "Say that the app is alive",
+        "Health",
+        {200: Answer("It is.", HealthView)},
+        admin=False,
+    ),
+    Operation(
+        "get_readiness",
+        "GET",
+        "health/ready",
+        "Say whether everything answers that the app is made of",
+        "Health",
+        {
+            200: Answer("Everything answers.", ReadinessView),
+            503: Answer("Something does not.", ReadinessView),
+        },
+    ),
+    Operation(
+        "get_openapi",
+        "GET",
+        "openapi.json",
+        "Describe this API",
+        "Health",
+        {200: Answer("This document.", schema={"type": "object"})},
+        admin=False,
+    ),
+)
