@@ -55,6 +55,7 @@ class Photographer:
         self.take("result-page", window.page)
         window.page.close()
         self.settings.is_enabled_for(REPORTS)
+        expect(self.settings.check("Mailbox")).to_be_visible()
 
     def enabled(self) -> None:
         """Mail flows."""
@@ -98,6 +99,7 @@ class Photographer:
         """The toggle is locked once it is authorised."""
         self.settings.reset()
         self.settings.enable_as(ADA, ADA, large_files=True)
+        expect(self.settings.check("Mailbox")).to_contain_text("OK")
         self.take("large-attachments-locked")
         self.settings.reset()
 
@@ -105,6 +107,7 @@ class Photographer:
         """A group's address, sent by Ada."""
         self.stack.microsoft365.revoke_consent(ADA)
         self.settings.enable_as(BOARD, ADA)
+        expect(self.settings.check("Mailbox")).to_be_visible()
         self._queue("board:2026-11", "Board pack, November", ["chair@contoso.com"])
         self.take("delegated-mailbox")
 

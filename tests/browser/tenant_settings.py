@@ -70,6 +70,7 @@ class TenantSettings:
         self.save = page.get_by_role("button", name="Save", exact=True)
         self.reset_button = page.get_by_role("button", name="Reset", exact=True)
         self.test_mail = page.get_by_role("button", name="Send test mail")
+        self.check_now = page.get_by_role("button", name="Check now")
         self.start_again = page.get_by_role("button", name="Start again")
         self.news = page.get_by_role("status")
         self.problem = page.get_by_role("alert")
@@ -91,6 +92,10 @@ class TenantSettings:
         """Find a fact of the connection by its name."""
         term = self.page.locator("dt").filter(has_text=name)
         return self.page.locator("#facts > div").filter(has=term).locator("dd")
+
+    def check(self, name: str) -> Locator:
+        """Find one of the doctor's checks by its name."""
+        return self.page.get_by_role("list", name="Checks").get_by_role("listitem").filter(has_text=name)
 
     def mail(self, message_id: str) -> Locator:
         """Find the row of a mail."""

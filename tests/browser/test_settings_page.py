@@ -160,6 +160,23 @@ def test_an_operators_error_names_the_operator(
     expect(settings.problem).to_contain_text("client_credential_refused")
 
 
+def test_a_consent_is_checked_at_once_and_again_when_asked(
+    settings: TenantSettings, stack: LocalStack
+) -> None:
+    settings.enable_as(ADA, ADA, large_files=True)
+    for name in ("Consent", "Permissions", "Access token", "Mailbox"):
+        expect(settings.check(name)).to_contain_text("OK")
+    expect(settings.check("Sending as the From address")).to_contain_text("Skipped")
+
+    stack.microsoft365.faults.add("token", "grant revoked", times=2)
+    settings.check_now.click()
+
+    expect(settings.check("Access token")).to_contain_text("Failed")
+    expect(settings.check("Access token")).to_contain_text("A workspace admin")
+    expect(settings.news).to_have_text("The check failed at: Access token.")
+    expect(settings.badge).to_have_text("Consent needed again")
+
+
 def test_of_two_admins_at_once_the_second_is_told(
     settings: TenantSettings, tab: OpenTab, admin: Admin
 ) -> None:

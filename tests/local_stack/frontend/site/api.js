@@ -21,6 +21,7 @@ export const api = {
   enable: (wanted, etag) => json("POST", `${SETTINGS}/enable`, { body: wanted, etag }),
   save: (wanted, etag) => json("PUT", SETTINGS, { body: wanted, etag }),
   reset: (etag) => call("POST", `${SETTINGS}/reset`, { etag }),
+  check: () => json("POST", `${SETTINGS}/check`),
   testMail: (to) => json("POST", `${SETTINGS}/test-mail`, { body: to ? { to } : undefined }),
   flow: (flowId) => json("GET", `/api/consent/${flowId}`),
   deliveries: (limit) => json("GET", `/api/deliveries?limit=${limit}`),

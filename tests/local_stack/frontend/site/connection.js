@@ -12,7 +12,9 @@ export function showConnection(settings) {
   showBadge(byId("badge"), STATUSES[settings.status] ?? [settings.status, "neutral"]);
   const list = byId("facts");
   list.replaceChildren();
-  byId("unconnected").hidden = settings.status !== "not_configured";
+  const connected = settings.status !== "not_configured";
+  byId("unconnected").hidden = connected;
+  byId("examination").hidden = !connected;
   for (const [name, value, title] of rows(settings)) {
     if (!value) continue;
     const shown = element("dd", { text: value });

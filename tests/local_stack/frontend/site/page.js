@@ -2,6 +2,7 @@
 
 import "./frame.js";
 import { api, Problem } from "./api.js";
+import { showChecks, summary } from "./checks.js";
 import { ConsentWatch, openConsentWindow } from "./consent.js";
 import { showConnection, showPending } from "./connection.js";
 import { showDeliveries } from "./deliveries.js";
@@ -55,7 +56,7 @@ function show(anew) {
 }
 
 function showNothing() {
-  byId("settings").hidden = byId("mails").hidden = true;
+  for (const id of ["settings", "examination", "mails"]) byId(id).hidden = true;
   delete document.body.dataset.status;
 }
 
@@ -108,17 +109,27 @@ async function consentEnded(flow) {
   dismissable("consent", flow?.problem ?? null);
   await load({ anew: completed });
   say(completed ? `Consent complete. Mail now goes out from ${page.settings?.fromEmailAddress}.` : "");
-  await loadMails();
+  await Promise.all([loadMails(), completed && quietly(async () => showChecks(await api.check()))]);
+}
+
+async function check() {
+  const examination = await attempt(api.check);
+  showChecks(examination);
+  if (examination) say(summary(examination));
+}
+
+/** Do what nobody asked for; when it fails, the next reading of the settings tells of the trouble, once. */
+async function quietly(action) {
+  try {
+    await action();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+  }
 }
 
 async function loadMails() {
   if (!page.settings) return;
-  try {
-    showDeliveries((await api.deliveries(MAILS_SHOWN)).deliveries, retry);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    // The settings call tells of the same trouble, once.
-  }
+  await quietly(async () => showDeliveries((await api.deliveries(MAILS_SHOWN)).deliveries, retry));
 }
 
 async function retry(messageId) {
@@ -133,6 +144,7 @@ async function reset() {
   const done = await attempt(() => api.reset(page.etag), { anew: true });
   if (!done) return;
   dismissable("consent", null);
+  showChecks(null);
   say("The settings and tokens were removed.");
   byId("from").focus();
 }
@@ -159,6 +171,7 @@ onAction("save", () => consent(api.save, toSave()));
 onAction("reset", () => byId("reset-dialog").showModal());
 onAction("sendTestMail", () => byId("test-dialog").showModal());
 byId("again").addEventListener("click", startAgain);
+byId("check").addEventListener("click", check);
 byId("refresh").addEventListener("click", loadMails);
 byId("form").addEventListener("submit", (event) => event.preventDefault());
 byId("test-cancel").addEventListener("click", () => byId("test-dialog").close("cancel"));

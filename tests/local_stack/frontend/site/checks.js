@@ -1,0 +1,45 @@
+// What the API's consent doctor found.
+
+import { byId, element, showBadge } from "./element.js";
+import { clockTime, WHO_ACTS } from "./words.js";
+
+const NAMES = {
+  consent: "Consent",
+  permissions: "Permissions",
+  token: "Access token",
+  mailbox: "Mailbox",
+  send_as: "Sending as the From address",
+};
+
+const OUTCOMES = {
+  ok: ["OK", "good"],
+  failed: ["Failed", "bad"],
+  skipped: ["Skipped", "neutral"],
+};
+
+/** Show an examination, or nothing (null). */
+export function showChecks(examination) {
+  byId("checks").replaceChildren(...(examination?.checks ?? []).map(item));
+  byId("unchecked").hidden = examination !== null;
+  byId("checked-at").textContent = examination ? `Checked at ${clockTime(examination.checkedAt)}` : "";
+}
+
+/** Sum an examination up in one sentence. */
+export function summary({ checks }) {
+  const failed = checks.filter((each) => each.status === "failed");
+  if (failed.length === 0) return "The check found nothing wrong.";
+  return `The check failed at: ${failed.map((each) => NAMES[each.name] ?? each.name).join(", ")}.`;
+}
+
+function item(check) {
+  const badge = element("span", { className: "badge" });
+  showBadge(badge, OUTCOMES[check.status] ?? [check.status, "neutral"]);
+  const lines = [
+    element("strong", { text: NAMES[check.name] ?? check.name }),
+    element("p", { className: "hint", text: check.detail }),
+  ];
+  if (check.status === "failed") {
+    lines.push(element("p", { className: "hint", text: `Who must act: ${WHO_ACTS[check.whoActs] ?? check.whoActs}` }));
+  }
+  return element("li", { attributes: { "data-check": check.name } }, badge, element("div", {}, ...lines));
+}
