@@ -64,6 +64,11 @@ class Services:
         return self.config.on_unknown_outcome == "resend"
 
     @property
+    def retention_days(self) -> int:
+        """How long the delivery log goes back."""
+        return self.config.delivery_retention_days
+
+    @property
     def home_tenant(self) -> str:
         """The operator's own tenant."""
         return self.config.entra_tenant_id

@@ -41,7 +41,9 @@ class Event(StrEnum):
     MAIL_DUPLICATE_IGNORED = "mail_duplicate_ignored"
     MAIL_CONFLICT = "mail_conflict"
     MAIL_POISONED = "mail_poisoned"
+    MAIL_RETRIED = "mail_retried"
     WAITING_MAILS_RELEASED = "waiting_mails_released"
+    FINISHED_MAILS_REMOVED = "finished_mails_removed"
 
 
 _SECRETS = re.compile(

@@ -511,6 +511,7 @@ class FakeServices:
         self.allowed_tenants = self.config.allowed_tenant_ids
         self.message_limit_mb = self.config.mailbox_message_limit_mb
         self.resends_unknown = False
+        self.retention_days = self.config.delivery_retention_days
         self.deliveries = MemoryDeliveries()
         self.caller_tokens = FakeCallers()
 

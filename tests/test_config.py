@@ -59,7 +59,7 @@ def test_any_other_provider_switches_the_feature_off(provider: str) -> None:
         ("MICROSOFT_CLOUD", "mars"),
         ("ON_UNKNOWN_OUTCOME", "hope"),
         ("MAILBOX_MESSAGE_LIMIT_MB", "0"),
-        ("MAILBOX_MESSAGE_LIMIT_MB", "151"),
+        ("MAILBOX_MESSAGE_LIMIT_MB", "211"),
         ("DELIVERY_RETENTION_DAYS", "ninety"),
         ("FRONTEND_ORIGINS", ","),
     ],

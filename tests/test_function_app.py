@@ -25,9 +25,15 @@ HTTP = {
     "get_consent": ("GET", "consent/{flow_id:guid}"),
     "list_deliveries": ("GET", "deliveries"),
     "get_delivery": ("GET", "deliveries/{message_id}"),
+    "retry_delivery": ("POST", "deliveries/{message_id}/retry"),
+    "send_test_mail": ("POST", "tenant-settings/smtp/test-mail"),
 }
-QUEUES = {"deliver_mail": "mail-outbox"}
-TIMERS = {"release_waiting_mails": "0 */5 * * * *", "keep_consents_alive": "0 17 3 * * *"}
+QUEUES = {"deliver_mail": "mail-outbox", "record_poisoned_mail": "mail-outbox-poison"}
+TIMERS = {
+    "release_waiting_mails": "0 */5 * * * *",
+    "keep_consents_alive": "0 17 3 * * *",
+    "remove_finished_deliveries": "0 47 2 * * *",
+}
 
 INDEX = """
 import asyncio, json

@@ -23,3 +23,11 @@ def get_delivery(req: func.HttpRequest) -> func.HttpResponse:
     from shared.deliveries import journey
 
     return admin(req, journey.read_delivery)
+
+
+@blueprint.route("deliveries/{message_id}/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def retry_delivery(req: func.HttpRequest) -> func.HttpResponse:
+    """Send a mail again that was not sent."""
+    from shared.deliveries import retry
+
+    return admin(req, retry.retry_delivery)

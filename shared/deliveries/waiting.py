@@ -1,24 +1,29 @@
-"""Let mail go that waited for an admin or the operator."""
+"""Let mail go that waited for an admin or the operator, and find what got lost on its way to another try."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.ports import DeliveryQuery
 from shared.deliveries.resume import resume_message
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog
     from shared.ports import Outbox
     from shared.world import World
 
 #: Exchange Online takes 30 messages a minute from a mailbox; more would only come back throttled.
 _PACE = timedelta(seconds=2)
-#: One page a call: the timer releases the rest, and nothing runs long.
-_AT_ONCE = 500
+#: A person is waiting for the answer; the timer goes on with the rest.
+_AT_ONCE = 20
+#: As many as the pace lets go until the timer comes again.
+_EACH_TIME = 150
+#: A note that has not come by then got lost: it was to be queued when the process died.
+_OVERDUE = timedelta(minutes=15)
 
 
 class Releasing(Protocol):
@@ -37,20 +42,41 @@ class Releasing(Protocol):
         """The queue."""
 
 
-def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing) -> int:
-    """Queue every mail that waits in this state, oldest first, and return how many.
+def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, most: int = _AT_ONCE) -> int:
+    """Queue mails that wait in this state, the oldest first and paced, and return how many.
 
     The note is queued before the row says so: a crash between the two queues it again, and the
     second note finds the mail done.
     """
-    page = ports.deliveries.list(DeliveryQuery(tenant_id, status=status, limit=_AT_ONCE))
+    waiting = ports.deliveries.set_aside(tenant_id, [status], most)
+    for place, mail in enumerate(waiting):
+        _release(mail, status, place * _PACE, ports)
+    if waiting:
+        log_event(Event.WAITING_MAILS_RELEASED, tenant_id=tenant_id, count=len(waiting))
+    return len(waiting)
+
+
+def release_next(tenant_id: str, status: DeliveryStatus, ports: Releasing) -> int:
+    """Queue as many as fit between two calls of the timer."""
+    return release_waiting(tenant_id, status, ports, _EACH_TIME)
+
+
+def resume_overdue(tenant_id: str, ports: Releasing) -> int:
+    """Queue again what was put off and never came back, and return how many."""
     now = ports.world.now()
-    for place, listed in enumerate(reversed(page.deliveries)):
-        delay = place * _PACE
-        ports.outbox.put(resume_message(tenant_id, listed.message_id), delay)
-        row = ports.deliveries.find(tenant_id, listed.message_id)
-        if row and row.status is status:
-            ports.deliveries.save(row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay))
-    if page.deliveries:
-        log_event(Event.WAITING_MAILS_RELEASED, tenant_id=tenant_id, count=len(page.deliveries))
-    return len(page.deliveries)
+    put_off = ports.deliveries.set_aside(
+        tenant_id, [DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING], _EACH_TIME
+    )
+    overdue = [mail for mail in put_off if mail.next_attempt_at and mail.next_attempt_at + _OVERDUE < now]
+    for mail in overdue:
+        ports.outbox.put(resume_message(tenant_id, mail.message_id), timedelta(0))
+    return len(overdue)
+
+
+def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Releasing) -> None:
+    now = ports.world.now()
+    ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), delay)
+    row = ports.deliveries.find(mail.tenant_id, mail.message_id)
+    if row and row.status is status:
+        moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
+        ports.deliveries.save(replace(moved, trying_since=now))

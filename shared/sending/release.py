@@ -1,4 +1,4 @@
-"""Find out which tenants can send again, and let their waiting mail go.
+"""Every few minutes: let waiting mail go where it can be sent again, and look after what was left behind.
 
 A consent releases its tenant's mail at once; this is for what that missed, and for operators'
 errors, which nobody reports as mended.
@@ -6,31 +6,48 @@ errors, which nobody reports as mended.
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.waiting import release_waiting
-from shared.errors import ConfigurationError, MailerError
+from shared.deliveries.waiting import release_next, resume_overdue
+from shared.errors import ConfigurationError, ConsentRequiredError, MailerError, ProblemError
+from shared.sending.draft import DraftNote, abandon
+from shared.sending.mailbox import Mailbox
 from shared.settings.health import note_failure
+from shared.settings.sender import sender_of
 from shared.settings.state import note_refresh
 from shared.settings.tenant import Status, TenantSettings
 from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
 
 _WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
+#: A mail that has not moved for so long is not being sent; its draft can be made again.
+_DRAFTS_KEPT = timedelta(hours=12)
 
 
 def release_all(ports: Sending) -> None:
-    """Release the waiting mail of every tenant that can send."""
+    """Look after every tenant; one that fails keeps no other from it."""
     for tenant_id in ports.settings.tenants():
-        if not ports.deliveries.count(tenant_id, _WAITING):
-            continue
-        settings = ports.settings.load(tenant_id)
-        if settings.status is Status.ENABLED or _works_again(settings, ports):
-            for status in _WAITING:
-                release_waiting(tenant_id, status, ports)
+        try:
+            _release(tenant_id, ports)
+        except ProblemError as error:
+            _note_missed(tenant_id, error)
+    _remove_old_drafts(ports)
+
+
+def _release(tenant_id: str, ports: Sending) -> None:
+    resume_overdue(tenant_id, ports)
+    if not ports.deliveries.count(tenant_id, _WAITING):
+        return
+    settings = ports.settings.load(tenant_id)
+    if settings.status is Status.ENABLED or _works_again(settings, ports):
+        for status in _WAITING:
+            release_next(tenant_id, status, ports)
 
 
 def _works_again(settings: TenantSettings, ports: Sending) -> bool:
@@ -42,7 +59,7 @@ def _works_again(settings: TenantSettings, ports: Sending) -> bool:
         ports.tokens.get(settings.tenant_id, settings.consent, fresh=True)
     except ConfigurationError:
         return False
-    except MailerError as error:
+    except ConsentRequiredError as error:
         note_failure(ports.settings, settings.tenant_id, generation, error, ports.world)
         return False
     update_settings(
@@ -51,3 +68,20 @@ def _works_again(settings: TenantSettings, ports: Sending) -> bool:
         lambda now: note_refresh(now, generation, ports.world.now(), stored=False),
     )
     return True
+
+
+def _remove_old_drafts(ports: Sending) -> None:
+    """Keep half-made mails from staying in anybody's Drafts."""
+    for tenant_id, message_id in ports.drafts.untouched_since(ports.world.now() - _DRAFTS_KEPT):
+        note = DraftNote(tenant_id, message_id, ports)
+        try:
+            mailbox = Mailbox(sender_of(ports.settings.load(tenant_id)), ports)
+            abandon(note, mailbox, ports)
+        except (MailerError, ConfigurationError) as error:
+            _note_missed(tenant_id, error)
+
+
+def _note_missed(tenant_id: str, error: ProblemError) -> None:
+    log_event(
+        Event.REQUEST_FAILED, level=logging.WARNING, path="release", problem=error.code, tenant_id=tenant_id
+    )

@@ -134,3 +134,83 @@ def test_a_date_without_a_zone_is_in_utc() -> None:
     assert retry_after("Mon, 23 Nov 2026 12:00:05", datetime(2026, 11, 23, 12, tzinfo=UTC)) == timedelta(
         seconds=5
     )
+
+
+SEND = "send_as_denied"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "ours"),
+    [
+        (429, "ApplicationThrottled", TransientError, "mailbox_throttled"),
+        (429, "activityLimitReached", TransientError, "mailbox_throttled"),
+        (429, "ErrorSomethingNew", TransientError, "mailbox_throttled"),
+        (503, "serviceNotAvailable", TransientError, "graph_unavailable"),
+        (503, "ErrorServerBusy", TransientError, "graph_unavailable"),
+        (408, "ErrorSomethingNew", TransientError, "graph_unavailable"),
+        (509, "ErrorSomethingNew", TransientError, "graph_unavailable"),
+        (412, "ErrorIrresolvableConflict", TransientError, "graph_unavailable"),
+        (500, "ErrorInternalServerError", OutcomeUnknownError, "outcome_unknown"),
+        (502, "UnknownError", OutcomeUnknownError, "outcome_unknown"),
+        (504, "ErrorTimeoutExpired", OutcomeUnknownError, "outcome_unknown"),
+        (504, "serviceNotAvailable", OutcomeUnknownError, "outcome_unknown"),
+        (504, "TooManyRequests", OutcomeUnknownError, "outcome_unknown"),
+        (503, "ErrorMailboxStoreUnavailable", OutcomeUnknownError, "outcome_unknown"),
+        (400, "ErrorMessageTransientError", OutcomeUnknownError, "outcome_unknown"),
+        (501, "ErrorSomethingNew", OutcomeUnknownError, "outcome_unknown"),
+        (200, "", OutcomeUnknownError, "outcome_unknown"),
+        (302, "", OutcomeUnknownError, "outcome_unknown"),
+        (401, "InvalidAuthenticationToken", ConsentRequiredError, "consent_lost"),
+        (401, "NoPermissionsInAccessToken", ConsentRequiredError, "consent_lost"),
+        (401, "ErrorSomethingNew", ConsentRequiredError, "consent_lost"),
+        (403, "insufficient_claims", ConsentRequiredError, "consent_lost"),
+        (403, "ErrorExceededMessageLimit", TransientError, "sending_limit_reached"),
+        (400, "ErrorExceededHourlyMessageLimit", TransientError, "sending_limit_reached"),
+        (429, "ErrorSubmissionQuotaExceeded", TransientError, "sending_limit_reached"),
+        (403, "ErrorMessageSubmissionBlocked", RejectedError, "sender_blocked"),
+        (403, "ErrorAccountSuspend", RejectedError, "sender_blocked"),
+        (507, "ErrorQuotaExceeded", RejectedError, "mailbox_full"),
+        (507, "ErrorSomethingNew", RejectedError, "mailbox_full"),
+        (500, "ErrorQuotaExceeded", RejectedError, "mailbox_full"),
+        (413, "ErrorSomethingNew", RejectedError, "message_too_large"),
+        (400, "ErrorMessageSizeExceeded", RejectedError, "message_too_large"),
+        (400, "ErrorInvalidRecipients", RejectedError, "recipients_refused"),
+        (400, "ErrorExceededMaxRecipientLimit", RejectedError, "recipients_refused"),
+        (400, "InvalidInternetMessageHeaderCollection", RejectedError, "mail_rejected"),
+        (403, "ErrorSendAsDenied", RejectedError, SEND),
+        (500, "ErrorSendAsDenied", RejectedError, SEND),
+        (403, "ErrorAccessDenied", RejectedError, "access_denied"),
+        (403, "ErrorSomethingNew", RejectedError, "mail_rejected"),
+        (404, "MailboxNotEnabledForRESTAPI", RejectedError, "mailbox_not_found"),
+        (404, "ErrorNonExistentMailbox", RejectedError, "mailbox_not_found"),
+        (404, "ErrorItemNotFound", TransientError, "draft_lost"),
+    ],
+)
+def test_each_answer_of_graph_means_one_thing(
+    status: int, code: str, kind: type[Exception], ours: str
+) -> None:
+    error = graph_error(coded(status, code), a_sender())
+
+    assert (type(error), error.code) == (kind, ours)
+
+
+def test_what_graph_refuses_at_random_is_believed_only_the_third_time() -> None:
+    for code in ("ErrorNonExistentMailbox", "ErrorInvalidRecipients"):
+        error = graph_error(coded(400, code), a_sender())
+        assert isinstance(error, RejectedError)
+        assert error.believed_after == 3
+
+
+def test_a_mailbox_over_its_limit_is_left_alone_for_an_hour_at_least() -> None:
+    short = coded(403, "ErrorExceededMessageLimit")
+    short.headers["Retry-After"] = "5"
+    error = graph_error(short, a_sender())
+
+    assert isinstance(error, TransientError)
+    assert error.retry_after == timedelta(hours=1)
+
+
+def test_a_call_that_submits_nothing_leaves_nothing_in_doubt() -> None:
+    assert isinstance(
+        graph_error(coded(504, "ErrorTimeoutExpired"), a_sender(), submits=False), TransientError
+    )

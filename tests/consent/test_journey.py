@@ -1,11 +1,11 @@
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
 
 from shared.consent import journey as consent
-from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.ports import DeliveryPage, DeliveryQuery
+from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NotFoundError, TransientError
 from shared.web.caller import Caller
 from tests.calls import call, content, enable, finish, opened
@@ -68,14 +68,16 @@ class WaitingLog(MemoryDeliveries):
 
     def __init__(self, failure: Exception | None = None) -> None:
         super().__init__()
-        self.looked_for: list[DeliveryStatus | None] = []
+        self.looked_for: list[DeliveryStatus] = []
         self.failure = failure
 
-    def list(self, query: DeliveryQuery) -> DeliveryPage:
-        self.looked_for.append(query.status)
+    def set_aside(
+        self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
+    ) -> tuple[Delivery, ...]:
+        self.looked_for += statuses
         if self.failure:
             raise self.failure
-        return super().list(query)
+        return super().set_aside(tenant_id, statuses, limit)
 
 
 def test_a_consent_lets_the_mail_go_that_waited_for_it(ports: FakeServices) -> None:

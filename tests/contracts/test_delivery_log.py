@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus, Step
@@ -191,3 +192,15 @@ def test_old_finished_mails_can_be_removed(log: DeliveryLog, tenant: str) -> Non
 
     assert log.find(tenant, "old") is None
     assert set(ids(log, DeliveryQuery(tenant))) == {"new", "waiting"}
+
+
+def test_a_log_that_refuses_what_it_is_told_is_not_taken_for_a_conflict(
+    table_clients: TableServiceClient, tenant: str
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    far_too_long = a_delivery(tenant, correlation_id="x" * 70_000)
+
+    with pytest.raises(HttpResponseError):
+        log.add(far_too_long)
+    with pytest.raises(HttpResponseError):
+        log.remove(a_delivery(tenant, "x" * 2000))

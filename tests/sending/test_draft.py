@@ -164,6 +164,15 @@ def test_a_draft_whose_creation_nobody_answered_is_removed_and_made_again(servic
     assert not services.transport.drafts
 
 
+def test_a_mail_of_the_same_name_that_was_sent_is_no_draft_to_remove(services: FakeServices) -> None:
+    deliver(a_mail("small"), "q-1", services)
+    (sent,) = services.transport.mails
+    services.deliveries.rows.clear()
+    deliver(a_mail("large"), "q-2", services)
+
+    assert sent in services.transport.mails
+
+
 def test_a_draft_that_somebody_removed_is_made_again(services: FakeServices) -> None:
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)

@@ -1,0 +1,17 @@
+"""The route by which an admin tries sending."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from shared.web.endpoints import admin
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route("tenant-settings/smtp/test-mail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def send_test_mail(req: func.HttpRequest) -> func.HttpResponse:
+    """Queue a test mail."""
+    from shared.sending import test_mail
+
+    return admin(req, test_mail.send_test_mail)

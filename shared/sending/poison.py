@@ -1,0 +1,81 @@
+"""Record a message that failed five times for a reason nobody foresaw, and keep its mail on its way.
+
+It waits for the operator like any mail that can't be sent, is released by the timer, and can be retried
+by hand. A message that poisons itself again and again ends after a day.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import DeliveryStatus, Doubt
+from shared.errors import ConfigurationError, InvalidInputError, TransientError
+from shared.sending.claim import first_row
+from shared.sending.outcome import record_lost, record_unreadable
+from shared.sending.request import MailRequest, parse_mail_request, parse_queued
+from shared.sending.verdict import HORIZON
+from shared.settings.health import standing
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.deliveries.delivery import Delivery
+    from shared.sending.dependencies import Sending
+
+#: What says already why the mail does not move needs no other word.
+_KNOWN = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
+
+
+def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
+    """Record one message of the poison queue; returning completes it."""
+    try:
+        queued = parse_queued(text)
+    except InvalidInputError as error:
+        record_unreadable(text, queue_id, error, ports)
+        return
+    if isinstance(queued, MailRequest):
+        _record(queued, text, ports)
+        return
+    kept = ports.requests.load(queued.tenant_id, queued.message_id)
+    if kept is None:
+        record_lost(queued.tenant_id, queued.message_id, ports)
+        return
+    _record(parse_mail_request(kept), kept, ports)
+
+
+def _record(request: MailRequest, text: bytes, ports: Sending) -> None:
+    known = ports.deliveries.find(request.tenant_id, request.message_id)
+    if known is not None and _needs_nothing(known, request):
+        return
+    ports.requests.keep(request.tenant_id, request.message_id, text)
+    now = ports.world.now()
+    row = _poisoned(known or first_row(request, now), now, claimed=known is not None)
+    problem = standing(ConfigurationError("mail_poisoned"), ports.world)
+    row = row.moved(row.status, now, problem=problem)
+    if (ports.deliveries.add(row) if known is None else ports.deliveries.save(row)) is None:
+        raise TransientError("storage_unavailable", service="tables")
+    log_event(
+        Event.MAIL_POISONED,
+        level=logging.ERROR,
+        tenant_id=row.tenant_id,
+        message_id=row.message_id,
+        correlation_id=row.correlation_id,
+        status=row.status,
+    )
+
+
+def _needs_nothing(known: Delivery, request: MailRequest) -> bool:
+    other = known.fingerprint != request.fingerprint()
+    return other or known.status.final or known.status in _KNOWN
+
+
+def _poisoned(row: Delivery, now: datetime, *, claimed: bool) -> Delivery:
+    """Say how the mail goes on; one that a worker had claimed may have been sent."""
+    if claimed and row.status is DeliveryStatus.SENDING and row.doubt is None:
+        row = replace(row, doubt=Doubt(now))
+    if now - row.queued_at < HORIZON:
+        return replace(row, status=DeliveryStatus.WAITING_FOR_OPERATOR)
+    return replace(row, status=DeliveryStatus.UNKNOWN if row.doubt else DeliveryStatus.EXPIRED)

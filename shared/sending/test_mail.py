@@ -1,0 +1,98 @@
+"""Queue a test mail, on the way that every other mail takes."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from shared.contract import Contract, parse
+from shared.errors import InvalidInputError
+from shared.problems import FieldError
+from shared.sending.request import MailAddress, parse_mail_request
+from shared.settings.sender import sender_of
+from shared.web.exchange import json_reply
+
+if TYPE_CHECKING:
+    from shared.config import AppConfig
+    from shared.ports import Outbox, SettingsStore
+    from shared.web.caller import Caller
+    from shared.web.exchange import Reply, Request
+    from shared.world import World
+
+_NOW = timedelta(0)
+_TEXT = """\
+This mail shows that Inforiver can send through Microsoft 365 as {address}.
+
+If another From address stands above it, Exchange put it there: the account that consented needs the \
+permission Send As on {address}.
+"""
+
+
+class Testing(Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def config(self) -> AppConfig:
+        """What the operator decided."""
+
+    @property
+    def world(self) -> World:
+        """The clock, and names for mails."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """Who sends."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue."""
+
+
+class TestMailBody(Contract):
+    """Who gets the test mail; without it the caller does."""
+
+    to: MailAddress | None = None
+
+
+class QueuedMailView(Contract):
+    """Where to see what becomes of a mail."""
+
+    message_id: str
+    delivery_url: str
+
+
+def send_test_mail(request: Request, caller: Caller, ports: Testing) -> Reply:
+    """Queue a test mail.
+
+    Raises:
+        InvalidInputError: `invalid_request`.
+        ConsentRequiredError: nobody consented yet, or the consent was lost.
+        ConfigurationError: the operator has to act first.
+    """
+    body = parse(TestMailBody, request.body or b"{}", "invalid_request")
+    sender = sender_of(ports.settings.load(caller.tenant_id))
+    message_id = f"test-mail:{ports.world.identifier()}"
+    text = _message(message_id, caller.tenant_id, body.to or caller.name, sender.address)
+    ports.outbox.put(text, _NOW)
+    url = f"{ports.config.public_base_url}/api/deliveries/{message_id}"
+    return json_reply(202, QueuedMailView(message_id=message_id, delivery_url=url))
+
+
+def _message(message_id: str, tenant_id: str, recipient: str, address: str) -> bytes:
+    message = {
+        "schemaVersion": 1,
+        "messageId": message_id,
+        "tenantId": tenant_id,
+        "to": [recipient],
+        "subject": "Test mail from Inforiver",
+        "body": {"contentType": "text", "content": _TEXT.format(address=address)},
+    }
+    text = json.dumps(message).encode()
+    try:
+        parse_mail_request(text)
+    except InvalidInputError as error:
+        help_text = "your sign-in name is no mail address; say who gets the test mail"
+        nobody = FieldError(field="to", message=help_text)
+        raise InvalidInputError("invalid_request", fields=[nobody]) from error
+    return text

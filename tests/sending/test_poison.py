@@ -1,0 +1,138 @@
+"""Messages that nobody could deal with: recorded, kept, and still on their way."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
+from shared.deliveries.resume import resume_message
+from shared.errors import OutcomeUnknownError, TransientError
+from shared.sending.claim import first_row
+from shared.sending.deliver import deliver
+from shared.sending.poison import record_poisoned
+from shared.sending.release import release_all
+from shared.sending.request import parse_mail_request
+from tests.builders import a_message, enabled_services
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+MAIL = a_message(messageId="m-1")
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return enabled_services()
+
+
+def row(services: FakeServices) -> Delivery:
+    return services.deliveries.rows[CONTOSO, "m-1"]
+
+
+def claimed(services: FakeServices) -> None:
+    services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
+
+
+def test_a_poisoned_mail_is_recorded_alerted_and_kept(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        record_poisoned(MAIL, "p-1", services)
+
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+    assert row(services).problem.code == "mail_poisoned"  # type: ignore[union-attr]
+    assert row(services).doubt is None
+    assert services.requests.load(CONTOSO, "m-1") == MAIL
+    assert "mail_poisoned {" in caplog.text
+
+
+def test_it_goes_out_by_itself_once_it_can(services: FakeServices) -> None:
+    record_poisoned(MAIL, "p-1", services)
+    release_all(services)
+    deliver(services.outbox.messages[0][0], "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_one_that_a_worker_had_claimed_may_have_been_sent(services: FakeServices) -> None:
+    claimed(services)
+    record_poisoned(MAIL, "p-1", services)
+    assert row(services).doubt == Doubt(NOON)
+
+    release_all(services)
+    deliver(services.outbox.messages[0][0], "q-2", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert not services.transport.sent
+
+
+def test_an_older_doubt_stands(services: FakeServices) -> None:
+    claimed(services)
+    held = row(services)
+    services.deliveries.save(replace(held, doubt=Doubt(NOON, 1)))
+    services.world.pass_time(timedelta(minutes=3))
+    record_poisoned(MAIL, "p-1", services)
+
+    assert row(services).doubt == Doubt(NOON, 1)
+
+
+@pytest.mark.parametrize(
+    ("in_doubt", "end"), [(True, DeliveryStatus.UNKNOWN), (False, DeliveryStatus.EXPIRED)]
+)
+def test_one_that_poisons_itself_again_and_again_ends_after_a_day(
+    services: FakeServices,
+    in_doubt: bool,  # noqa: FBT001
+    end: DeliveryStatus,
+) -> None:
+    record_poisoned(MAIL, "p-1", services)
+    release_all(services)
+    if in_doubt:
+        services.deliveries.save(replace(row(services), doubt=Doubt(NOON)))
+    services.world.pass_time(timedelta(hours=25))
+    record_poisoned(resume_message(CONTOSO, "m-1"), "p-2", services)
+
+    assert row(services).status is end
+
+
+@pytest.mark.parametrize("text", [MAIL, resume_message(CONTOSO, "m-1")])
+def test_one_that_is_done_or_waits_already_is_left_as_it_is(services: FakeServices, text: bytes) -> None:
+    services.transport.fail = [OutcomeUnknownError("outcome_unknown")]
+    deliver(MAIL, "q-1", services)
+    before = row(services)
+    record_poisoned(text, "p-1", services)
+
+    assert row(services) == before
+
+
+def test_other_content_under_the_same_id_does_not_replace_what_is_kept(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")]
+    deliver(MAIL, "q-1", services)
+    record_poisoned(a_message(messageId="m-1", subject="Another"), "p-1", services)
+
+    assert services.requests.load(CONTOSO, "m-1") == MAIL
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+
+def test_a_message_that_is_none_is_recorded_as_invalid(services: FakeServices) -> None:
+    record_poisoned(b"\xff\xfe", "p-1", services)
+
+    assert services.deliveries.rows[CONTOSO, "unreadable-p-1"].status is DeliveryStatus.INVALID
+
+
+def test_a_note_whose_mail_is_gone_is_recorded_as_such(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")]
+    deliver(MAIL, "q-1", services)
+    services.requests.kept.clear()
+    record_poisoned(resume_message(CONTOSO, "m-1"), "p-1", services)
+
+    assert row(services).problem.code == "request_not_kept"  # type: ignore[union-attr]
+
+
+def test_a_row_that_somebody_else_changes_meanwhile_is_looked_at_again(services: FakeServices) -> None:
+    claimed(services)
+    services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
+
+    with pytest.raises(TransientError):
+        record_poisoned(MAIL, "p-1", services)
