@@ -23,7 +23,7 @@ from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.storage_names import DELIVERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from azure.data.tables import TableServiceClient
 
@@ -106,13 +106,7 @@ class TableDeliveryLog:
 
     def remove(self, delivery: Delivery) -> None:
         """Remove a mail's row; one that is gone already is no error."""
-        keys = [_row(delivery), _place(delivery)]
-        with table_errors():
-            try:
-                self._table.submit_transaction([("delete", row) for row in keys])
-            except TableTransactionError as error:
-                if error.status_code not in _CONFLICTS:
-                    raise
+        self._submit([("delete", _row(delivery)), ("delete", _place(delivery))])
 
     def _aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int, *columns: str
@@ -133,14 +127,20 @@ class TableDeliveryLog:
             operations.append(("upsert", _place_aside(delivery)))
         elif delivery.stored in SET_ASIDE:
             operations.append(("delete", _place_aside(delivery)))
+        results = self._submit(operations)
+        if results is None:
+            return None
+        return replace(delivery, etag=str(results[0]["etag"]), stored=delivery.status)
+
+    def _submit(self, operations: Sequence[tuple[Any, ...]]) -> Sequence[Mapping[str, Any]] | None:
+        """Do everything or nothing; None where a row is not as it was read."""
         with table_errors():
             try:
-                results = self._table.submit_transaction(operations)
+                return self._table.submit_transaction(operations)
             except TableTransactionError as error:
                 if error.status_code in _CONFLICTS:
                     return None
                 raise
-        return replace(delivery, etag=str(results[0]["etag"]), stored=delivery.status)
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:
