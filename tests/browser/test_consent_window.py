@@ -200,6 +200,34 @@ def test_microsoft_asks_again_only_when_the_admin_wants_it(settings: TenantSetti
     settings.is_enabled_for(ADA)
 
 
+def test_another_account_than_the_addresss_own_is_refused_by_name(settings: TenantSettings) -> None:
+    settings.from_address.fill(ADA)
+    window = settings.window_of(settings.enable)
+    window.sign_in(UMA)
+    window.page.get_by_role("button", name="Accept").click()
+
+    window.shows("Consent not completed")
+    expect(settings.problem).to_contain_text("Another account signed in")
+    expect(settings.problem).to_contain_text(f"Sign in as {ADA}")
+    expect(settings.badge).to_have_text("Not configured")
+
+
+def test_a_grant_that_is_smaller_than_asked_for_is_named(settings: TenantSettings, stack: LocalStack) -> None:
+    stack.microsoft365.behaviour.withheld_scopes = frozenset({"Mail.ReadWrite"})
+    try:
+        settings.from_address.fill(ADA)
+        settings.large_files.check()
+        window = settings.window_of(settings.enable)
+        window.sign_in(ADA)
+        window.page.get_by_role("button", name="Accept").click()
+        window.shows("Consent not completed")
+    finally:
+        stack.microsoft365.behaviour.withheld_scopes = frozenset()
+
+    expect(settings.problem).to_contain_text("Mail.ReadWrite is missing")
+    expect(settings.problem).to_contain_text("A Microsoft 365 admin")
+
+
 def test_a_reset_ends_the_consent_in_the_open_window(settings: TenantSettings) -> None:
     settings.from_address.fill(REPORTS)
     window = settings.window_of(settings.enable)

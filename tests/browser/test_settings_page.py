@@ -5,7 +5,7 @@ from playwright.sync_api import BrowserContext, Locator, expect
 from tests.browser.conftest import OpenTab
 from tests.browser.tenant_settings import ConsentWindow, TenantSettings
 from tests.local_stack.actors import Admin, Scheduler
-from tests.local_stack.microsoft365.contoso import ADA, MALLORY, REPORTS, UMA
+from tests.local_stack.microsoft365.contoso import ADA, BOARD, MALLORY, REPORTS, UMA
 from tests.local_stack.stack import LocalStack
 
 MAIL = {"to": ["cfo@contoso.com"], "subject": "Sales", "body": {"contentType": "text", "content": "Up."}}
@@ -158,6 +158,18 @@ def test_an_operators_error_names_the_operator(
     expect(settings.badge).to_have_text("Operator must act")
     expect(settings.problem).to_contain_text("The operator of this installation")
     expect(settings.problem).to_contain_text("client_credential_refused")
+
+
+def test_a_missing_right_to_send_as_the_address_names_who_grants_what(
+    settings: TenantSettings, scheduler: Scheduler
+) -> None:
+    settings.enable_as(BOARD, REPORTS)
+
+    scheduler.queue("browser:send-as", **MAIL)
+
+    row = settings.mail("browser:send-as")
+    expect(row).to_contain_text(f"{REPORTS} has no Send As permission on {BOARD}")
+    expect(row).to_contain_text("Who must act: A Microsoft 365 admin")
 
 
 def test_a_consent_is_checked_at_once_and_again_when_asked(

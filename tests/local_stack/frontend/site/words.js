@@ -8,7 +8,6 @@ export const STATUSES = {
 };
 
 export const DELIVERIES = {
-  queued: ["Queued", "neutral"],
   sending: ["Sending", "neutral"],
   deferred: ["Deferred", "warn"],
   waiting_for_consent: ["Waiting for consent", "warn"],
