@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from shared.consent import journey as consent
+from shared.consent.dependencies import Consenting
 from shared.settings import journey as settings
 from shared.web.caller import Caller
 from shared.web.exchange import Reply, Request
@@ -64,7 +65,7 @@ def enable(ports: FakeServices, address: str = "ada@contoso.com", **members: Any
     return Window(started["flowId"], started["startUrl"])
 
 
-def open_start(window: Window, ports: FakeServices) -> Reply:
+def open_start(window: Window, ports: Consenting) -> Reply:
     """Open the start link."""
     ticket = parse_qs(urlsplit(window.start_url).query)["ticket"][0]
     return consent.start(
