@@ -8,7 +8,6 @@ from typing import Any
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     initialize,
     invariant,
@@ -30,7 +29,7 @@ from shared.settings import journey as settings
 from shared.settings.health import note_failure
 from shared.settings.sender import sender_of
 from shared.settings.state import check_enable, check_save
-from shared.settings.tenant import Account, Status, Wanted
+from shared.settings.tenant import Account, Status, TenantSettings, Wanted
 from shared.web.caller import Caller
 from shared.web.exchange import Reply
 from tests.calls import Window, a_request, call, content, open_start, shown, with_answer
@@ -40,6 +39,7 @@ ADDRESSES = st.sampled_from(["ada@contoso.com", "uma@contoso.com", "finance@cont
 ADMINS = st.sampled_from([Caller(CONTOSO, f"{name}-id", f"{name}@contoso.com") for name in ("ada", "uma")])
 ACCOUNTS = st.sampled_from([Account(f"{name}-id", CONTOSO, f"{name}@contoso.com") for name in ("ada", "uma")])
 WAYS = st.sampled_from(["delegated", "application"])
+GRANTS = st.sampled_from([None, frozenset({"Mail.Send"}), frozenset({"Mail.Send", "Mail.Send.Shared"})])
 REPLIES = st.sampled_from(
     [{}, {}, {}, {"error": "access_denied"}, {"error": "server_error"}, {"state": "forged.state"}]
 )
@@ -56,12 +56,11 @@ REFUSALS = st.sampled_from(
 class Everything(RuleBasedStateMachine):
     """One tenant, two admins with a page each, any number of consent windows."""
 
-    windows = Bundle("windows")
-
     @initialize()
     def begin(self) -> None:
         self.ports = FakeServices()
         self.seen: dict[str, str] = {}
+        self.windows: list[Window] = []
         self.generations = 0
         self.vault_was_away = False
 
@@ -71,15 +70,15 @@ class Everything(RuleBasedStateMachine):
     def look(self, admin: Caller) -> None:
         self.seen[admin.object_id] = call(settings.read, self.ports, caller=admin).headers["ETag"]
 
-    @rule(target=windows, admin=ADMINS, address=ADDRESSES, large=st.booleans(), way=WAYS, blind=st.booleans())
-    def enable(self, admin: Caller, address: str, large: bool, way: str, blind: bool) -> Window | None:  # noqa: FBT001 - hypothesis passes by name
+    @rule(admin=ADMINS, address=ADDRESSES, large=st.booleans(), way=WAYS, blind=st.booleans())
+    def enable(self, admin: Caller, address: str, large: bool, way: str, blind: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
         body = {"fromEmailAddress": address, "largeFileAttachments": large, "authorization": way}
-        return self._ask(settings.enable, admin, body, blind=blind)
+        self._ask(settings.enable, admin, body, blind=blind)
 
-    @rule(target=windows, admin=ADMINS, address=ADDRESSES, large=st.booleans(), blind=st.booleans())
-    def save(self, admin: Caller, address: str, large: bool, blind: bool) -> Window | None:  # noqa: FBT001 - hypothesis passes by name
+    @rule(admin=ADMINS, address=ADDRESSES, large=st.booleans(), blind=st.booleans())
+    def save(self, admin: Caller, address: str, large: bool, blind: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
         body = {"fromEmailAddress": address, "largeFileAttachments": large}
-        return self._ask(settings.save, admin, body, blind=blind)
+        self._ask(settings.save, admin, body, blind=blind)
 
     @rule(admin=ADMINS)
     def reset(self, admin: Caller) -> None:
@@ -96,41 +95,40 @@ class Everything(RuleBasedStateMachine):
 
     # What the window does
 
-    @rule(target=windows, window=windows)
-    def open_window(self, window: Window | None) -> Window | None:
-        if window is None:
-            return None
-        reply = open_start(window, self.ports)
-        return with_answer(window, reply) if reply.status == 302 else window
+    # What the window does
 
-    @rule(window=windows, account=ACCOUNTS, reply=REPLIES, generous=st.booleans(), foreign=st.booleans())
+    @precondition(lambda self: self.windows)
+    @rule(turn=st.integers(1, 3))
+    def a_link_is_opened(self, turn: int) -> None:
+        place = -min(turn, len(self.windows))
+        self.windows[place] = self._opened(self.windows[place])
+
+    @precondition(lambda self: self.windows)
+    @rule(account=ACCOUNTS)
+    def somebody_consents_to_the_newest(self, account: Account) -> None:
+        self._comes_back(self.windows[-1], account, {}, granted=None)
+
+    @precondition(lambda self: self.windows)
+    @rule(turn=st.integers(1, 3), account=ACCOUNTS, reply=REPLIES, granted=GRANTS)
     def microsoft_answers(
-        self,
-        window: Window | None,
-        account: Account,
-        reply: dict[str, str],
-        generous: bool,  # noqa: FBT001 - hypothesis passes by name
-        foreign: bool,  # noqa: FBT001 - hypothesis passes by name
+        self, turn: int, account: Account, reply: dict[str, str], granted: frozenset[str] | None
     ) -> None:
-        if window is None or not window.state:
-            return
         before = self.ports.settings.load(CONTOSO)
-        self.ports.authorizer.account = account
-        self.ports.authorizer.granted = None if generous else frozenset({"Mail.Send"})
-        self.ports.authorizer.roles = frozenset(
-            {"Mail.Send", "Mail.ReadWrite"} if generous else {"Mail.Send"}
-        )
-        held = replace(window, cookie="another-browser") if foreign else window
-        answer = self._answer(held, reply)
 
-        assert answer.status == 303
-        after = self.ports.settings.load(CONTOSO)
-        if foreign or reply:
-            assert (after.sender, after.consent, after.status) == (
-                before.sender,
-                before.consent,
-                before.status,
-            )
+        self._comes_back(self.windows[-min(turn, len(self.windows))], account, reply, granted)
+
+        if reply:
+            assert _what_sends(self.ports.settings.load(CONTOSO)) == _what_sends(before)
+
+    @precondition(lambda self: self.windows)
+    @rule(account=ACCOUNTS)
+    def another_browser_answers(self, account: Account) -> None:
+        before = self.ports.settings.load(CONTOSO)
+        window = self._opened(self.windows[-1])
+
+        self._comes_back(replace(window, cookie="another-browser"), account, {}, granted=None)
+
+        assert _what_sends(self.ports.settings.load(CONTOSO)) == _what_sends(before)
 
     # What the world does
 
@@ -229,7 +227,7 @@ class Everything(RuleBasedStateMachine):
         assert now >= self.generations
         self.generations = now
 
-    def _ask(self, operation: Any, admin: Caller, body: dict[str, Any], *, blind: bool) -> Window | None:
+    def _ask(self, operation: Any, admin: Caller, body: dict[str, Any], *, blind: bool) -> None:
         """Press a button, on a page that may be out of date; a refusal changes nothing."""
         headers = {} if blind else {"if-match": self.seen.get(admin.object_id, "*")}
         before = self.ports.settings.load(CONTOSO)
@@ -237,14 +235,32 @@ class Everything(RuleBasedStateMachine):
             reply: Reply = call(operation, self.ports, body, caller=admin, headers=headers)
         except (ConflictError, PreconditionFailedError):
             assert self.ports.settings.load(CONTOSO) == before
-            return None
+            return
         after = self.ports.settings.load(CONTOSO)
-        assert (after.sender, after.consent, after.status) == (before.sender, before.consent, before.status)
+        assert _what_sends(after) == _what_sends(before)
         if reply.status == 200:
             assert after.pending is None
-            return None
+            return
         started = content(reply)
-        return Window(started["flowId"], started["startUrl"])
+        self.windows.append(Window(started["flowId"], started["startUrl"]))
+
+    def _opened(self, window: Window) -> Window:
+        if window.state:
+            return window
+        reply = open_start(window, self.ports)
+        return with_answer(window, reply) if reply.status == 302 else window
+
+    def _comes_back(
+        self, window: Window, account: Account, reply: dict[str, str], granted: frozenset[str] | None
+    ) -> None:
+        """Have a person go through Microsoft's pages and come back, unless the link leads nowhere."""
+        window = self._opened(window)
+        if not window.state:
+            return
+        entra = self.ports.authorizer
+        entra.account, entra.granted = account, granted
+        entra.roles = frozenset({"Mail.Send", "Mail.ReadWrite"}) if granted is None else granted
+        assert self._answer(window, reply).status == 303
 
     def _answer(self, window: Window, reply: dict[str, str]) -> Reply:
         if "adminconsent" not in window.address:
@@ -252,6 +268,10 @@ class Everything(RuleBasedStateMachine):
         query = {"state": window.state, "admin_consent": "True", **reply}
         headers = {"cookie": f"__Host-consent={window.cookie}"}
         return consent.finish_admin_consent(a_request(method="GET", query=query, headers=headers), self.ports)
+
+
+def _what_sends(found: TenantSettings) -> tuple[object, ...]:
+    return found.sender, found.consent, found.status
 
 
 def _allowed(check: Callable[[], object]) -> bool:
