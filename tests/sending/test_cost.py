@@ -1,0 +1,52 @@
+"""What a small mail costs in calls, once a worker is warm."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from azure.core.pipeline.transport import RequestsTransport
+from azure.data.tables import TableServiceClient
+
+from shared.adapters.delivery_table import TableDeliveryLog
+from shared.adapters.tables import TableSettingsStore
+from shared.sending.deliver import deliver
+from tests.builders import a_message, enabled_services, some_settings
+
+if TYPE_CHECKING:
+    from shared.config import StorageConfig
+
+
+class CountingTransport(RequestsTransport):
+    """Counts requests as they leave."""
+
+    calls = 0
+
+    def send(self, request: Any, **options: Any) -> Any:
+        self.calls += 1
+        return super().send(request, **options)
+
+
+def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: StorageConfig) -> None:
+    tenant, transport = str(uuid.uuid4()), CountingTransport()
+    services = enabled_services()
+    services.allowed_tenants = frozenset({tenant})
+    assert storage.connection_string
+    with TableServiceClient.from_connection_string(storage.connection_string, transport=transport) as tables:
+        services.settings = TableSettingsStore(tables)  # type: ignore[assignment]
+        services.deliveries = TableDeliveryLog(tables)  # type: ignore[assignment]
+        services.settings.save(replace(some_settings(), tenant_id=tenant))
+        deliver(a_message(messageId="warm", tenantId=tenant), "q-0", services)
+        services.vault.secrets.clear()
+        services.transport.asked.clear()
+        transport.calls = 0
+
+        for number in range(4):
+            deliver(a_message(messageId=f"m-{number}", tenantId=tenant), f"q-{number}", services)
+
+    assert transport.calls == 4 * 3
+    assert services.transport.asked == ["send_mail"] * 4
+    assert services.authorizer.refreshed == ["tokens"]
+    assert not services.requests.kept
+    assert not services.outbox.messages
