@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.deliveries.contract import DeliveryListView, DeliveryView
+from shared.deliveries.contract import DeliveryListView, DeliverySummary, DeliveryView
 from shared.deliveries.delivery import DeliveryStatus
 from shared.web.operation import Answer, Operation, Parameter
 
@@ -42,5 +42,18 @@ OPERATIONS: Final = (
         {200: Answer("The mail.", DeliveryView)},
         parameters=(_MESSAGE_ID,),
         problems={404: ("delivery_not_found",)},
+    ),
+    Operation(
+        "retry_delivery",
+        "POST",
+        "deliveries/{messageId}/retry",
+        "Send a mail again that failed or waits",
+        "Deliveries",
+        {202: Answer("It is queued again.", DeliverySummary)},
+        parameters=(_MESSAGE_ID,),
+        problems={
+            404: ("delivery_not_found",),
+            409: ("already_accepted", "invalid_message", "request_not_kept", "still_under_way"),
+        },
     ),
 )

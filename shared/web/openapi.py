@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from shared.consent import operations as consent
 from shared.deliveries import operations as deliveries
 from shared.problems import catalogue
+from shared.sending import operations as sending
 from shared.settings import operations as settings
 from shared.version import VERSION
 from shared.web import operations as web
@@ -31,6 +32,7 @@ type References = dict[tuple[type[Contract], Mode], dict[str, Any]]
 OPERATIONS: tuple[Operation, ...] = (
     *settings.OPERATIONS,
     *consent.OPERATIONS,
+    *sending.OPERATIONS,
     *deliveries.OPERATIONS,
     *web.OPERATIONS,
 )

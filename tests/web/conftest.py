@@ -10,6 +10,7 @@ import pytest
 from shared import bootstrap
 from shared.consent import endpoints as consent
 from shared.deliveries import endpoints as deliveries
+from shared.sending import endpoints as sending
 from shared.settings import endpoints as settings
 from shared.web import endpoints as web
 from shared.web.openapi import OPERATIONS
@@ -80,5 +81,5 @@ def api(ports: FakeServices, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 def functions_of_the_api() -> dict[str, Any]:
     """Return every HTTP function by its name."""
-    modules = (settings, consent, deliveries, web)
+    modules = (settings, consent, sending, deliveries, web)
     return {name: found for module in modules for name, found in vars(module).items()}
