@@ -90,7 +90,7 @@ def tab(context: BrowserContext, stack: LocalStack, admin: Admin) -> Iterator[Op
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", note)
         opened = TenantSettings(page, stack)
-        opened.open()
+        opened.visit()
         return opened
 
     yield open_tab

@@ -84,6 +84,11 @@ class TenantSettings:
         expect(self.page.get_by_role("heading", name="Tenant Settings")).to_be_visible()
         self.settle()
 
+    def visit(self) -> None:
+        """Go to the page by its address."""
+        self.page.goto(f"{self.origin}/settings")
+        self.settle()
+
     def settle(self) -> None:
         """Wait until the page has read the API once."""
         self.page.wait_for_selector("body[data-ready]")

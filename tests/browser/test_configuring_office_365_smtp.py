@@ -13,6 +13,7 @@ READ_WRITE = "Mail.ReadWrite"
 
 
 def test_steps_to_configure_ms_office_365_smtp(settings: TenantSettings) -> None:
+    settings.open()
     settings.from_address.press_sequentially("ada@contoso")
     expect(settings.enable).to_be_disabled()
     settings.from_address.press_sequentially(".com")

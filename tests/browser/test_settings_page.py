@@ -160,6 +160,34 @@ def test_an_operators_error_names_the_operator(
     expect(settings.problem).to_contain_text("client_credential_refused")
 
 
+def test_a_test_mail_goes_to_the_admin_and_its_fate_is_shown(
+    settings: TenantSettings, stack: LocalStack
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+
+    settings.test_mail.click()
+    settings.page.get_by_role("dialog").get_by_role("button", name="Send").click()
+
+    expect(settings.page.get_by_role("row").nth(1)).to_contain_text("Accepted")
+    assert [address.address for address in stack.microsoft365.mails()[-1].to] == [ADA]
+
+
+def test_a_mail_of_unknown_fate_can_be_sent_again(
+    settings: TenantSettings, stack: LocalStack, scheduler: Scheduler
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+    stack.microsoft365.faults.add("sendMail", "timeout")
+    scheduler.queue("browser:unknown", **MAIL)
+    row = settings.mail("browser:unknown")
+    expect(row).to_contain_text("Nobody can tell whether the mail went out")
+    expect(row).to_contain_text("A workspace admin")
+
+    row.get_by_role("button", name="Retry").click()
+
+    expect(row).to_contain_text("Accepted")
+    expect(row.get_by_role("button")).to_have_count(0)
+
+
 def test_a_missing_right_to_send_as_the_address_names_who_grants_what(
     settings: TenantSettings, scheduler: Scheduler
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.consent.doctor import CheckName, Outcome
+from shared.deliveries import retry
 from shared.deliveries.delivery import DeliveryStatus
 from shared.problems import Actor
 from shared.settings.tenant import Authorization, Status
@@ -33,3 +34,13 @@ def keys(file: Path, table: str) -> set[str]:
 )
 def test_every_value_that_the_api_may_give_has_its_words(file: str, table: str, said: type[StrEnum]) -> None:
     assert keys(SITE / file, table) == {value.value for value in said}
+
+
+def test_a_retry_is_offered_for_exactly_the_states_that_the_api_retries() -> None:
+    script = (SITE / "deliveries.js").read_text()
+    offered = re.search(r"RETRIABLE = new Set\(\[(.*?)\]\)", script, re.DOTALL)
+    assert offered
+
+    assert set(re.findall(r'"(\w+)"', offered[1])) == {
+        status.value for status in DeliveryStatus if status not in retry._REFUSALS
+    }
