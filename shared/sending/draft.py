@@ -44,6 +44,7 @@ class DraftNote:
     """The kept note on one mail's draft."""
 
     def __init__(self, tenant_id: str, message_id: str, ports: Sending) -> None:
+        self.key = delivery_key(tenant_id, message_id)
         self._mail = (tenant_id, message_id)
         self._drafts = ports.drafts
 
@@ -96,7 +97,7 @@ def _go_on(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) ->
 
 
 def _begin(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) -> Draft:
-    remove_strays(parcel.request.tenant_id, parcel.request.message_id, mailbox, ports)
+    _remove_drafts(note, mailbox, ports)
     message = write_json(parcel.message)
     draft_id = mailbox.ask(lambda token, sender: ports.transport.create_draft(token, sender, message))
     generation = mailbox.sender.consent.generation
@@ -119,14 +120,6 @@ def _attach(
     return draft.model_copy(update={"upload": None})
 
 
-def remove_strays(tenant_id: str, message_id: str, mailbox: Mailbox, ports: Sending) -> None:
-    """Remove drafts of this mail that nobody noted, left by an attempt that was cut short."""
-    key = delivery_key(tenant_id, message_id)
-    for found in mailbox.ask(lambda token, sender: ports.transport.find(token, sender, key)):
-        if found.is_draft:
-            _remove(found.mail_id, mailbox, ports)
-
-
 def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
     """Remove a draft that will not be sent; where that fails now, the note stays for a later try."""
     draft = note.load()
@@ -134,10 +127,20 @@ def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
         return
     if draft.generation == mailbox.sender.consent.generation:
         try:
-            _remove(draft.draft_id, mailbox, ports)
+            _remove_drafts(note, mailbox, ports)
         except (MailerError, ConfigurationError):
             return
     note.remove()
+
+
+def _remove_drafts(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
+    """Remove every draft of this mail, noted or not.
+
+    They are looked up first: a draft that was sent keeps its id, and the copy in Sent Items must stay.
+    """
+    for found in mailbox.ask(lambda token, sender: ports.transport.find(token, sender, note.key)):
+        if found.is_draft:
+            _remove(found.mail_id, mailbox, ports)
 
 
 def _remove(draft_id: str, mailbox: Mailbox, ports: Sending) -> None:

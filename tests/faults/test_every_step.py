@@ -1,0 +1,130 @@
+"""A worker is killed, or a service is away, at every single step of a delivery; and at any two of them.
+
+After each run the invariants hold: no mail is lost, none is sent twice unless its row says that nobody
+knows, its files are whole, and no draft stays behind.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from shared.deliveries.delivery import DeliveryStatus
+from tests.builders import a_file, a_message, enabled_services, large_file_services
+from tests.faults.rehearsal import Fate, Rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.fakes import FakeServices
+
+LARGE = os.urandom(6_000_000)
+MEDIUM = os.urandom(2_900_000)
+
+
+def small(*, look_up: bool = True) -> tuple[FakeServices, bytes]:
+    services = large_file_services() if look_up else enabled_services()
+    return services, a_message(messageId="m-1")
+
+
+def draft() -> tuple[FakeServices, bytes]:
+    services = large_file_services(large=LARGE, medium=MEDIUM)
+    return services, a_message(messageId="m-1", attachments=[a_file("medium"), a_file("large")])
+
+
+def steps_of(services: FakeServices, mail: bytes) -> list[str]:
+    run = Rehearsal(services, {})
+    run.put(mail)
+    run.run()
+    return run.doom.seen
+
+
+def rehearse(services: FakeServices, mail: bytes, fates: Mapping[int, Fate]) -> Rehearsal:
+    run = Rehearsal(services, fates)
+    run.put(mail)
+    run.run()
+    run.pass_a_day()
+    return run
+
+
+def assert_sent_exactly_once(run: Rehearsal) -> None:
+    (row,) = run.rows
+    assert row.status is DeliveryStatus.ACCEPTED, (run.doom.fates, row)
+    assert row.doubt is None
+    assert len(run.sent) == 1, run.doom.fates
+    assert_tidy(run)
+
+
+def assert_never_twice_and_honest(run: Rehearsal) -> None:
+    (row,) = run.rows
+    assert row.status in {DeliveryStatus.ACCEPTED, DeliveryStatus.UNKNOWN}, (run.doom.fates, row)
+    if row.status is DeliveryStatus.ACCEPTED:
+        assert len(run.sent) == 1, run.doom.fates
+    assert len(run.sent) <= 1, run.doom.fates
+    assert_tidy(run)
+
+
+def assert_tidy(run: Rehearsal) -> None:
+    assert not run.services.transport.drafts, run.doom.fates
+    for mail in run.sent:
+        assert [content for _, content in mail.files] in ([], [MEDIUM, LARGE]), run.doom.fates
+    if all(row.status is DeliveryStatus.ACCEPTED for row in run.rows):
+        assert not run.services.drafts.kept
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_a_small_mail_that_can_be_looked_up_is_sent_once_whatever_step_goes_wrong(fate: Fate) -> None:
+    for step in range(len(steps_of(*small()))):
+        assert_sent_exactly_once(rehearse(*small(), {step: fate}))
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_a_small_mail_that_cannot_is_never_sent_twice_and_its_row_says_what_nobody_knows(fate: Fate) -> None:
+    for step in range(len(steps_of(*small(look_up=False)))):
+        assert_never_twice_and_honest(rehearse(*small(look_up=False), {step: fate}))
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_a_large_mail_is_sent_once_and_whole_whatever_step_goes_wrong(fate: Fate) -> None:
+    for step in range(len(steps_of(*draft()))):
+        assert_sent_exactly_once(rehearse(*draft(), {step: fate}))
+
+
+def test_a_small_mail_survives_any_two_faults() -> None:
+    for first, second in itertools.combinations(range(len(steps_of(*small())) + 4), 2):
+        for fates in itertools.product(Fate, Fate):
+            assert_sent_exactly_once(rehearse(*small(), dict(zip((first, second), fates, strict=True))))
+
+
+FATES = st.dictionaries(st.integers(0, 60), st.sampled_from(Fate), max_size=6)
+
+
+@hypothesis_settings(max_examples=150)
+@given(FATES)
+def test_a_large_mail_survives_any_sequence_of_faults(fates: dict[int, Fate]) -> None:
+    assert_sent_exactly_once(rehearse(*draft(), fates))
+
+
+@hypothesis_settings(max_examples=150)
+@given(FATES, st.booleans())
+def test_the_same_mail_queued_three_times_is_sent_once(
+    fates: dict[int, Fate],
+    look_up: bool,  # noqa: FBT001
+) -> None:
+    services, mail = small(look_up=look_up)
+    run = Rehearsal(services, fates)
+    for _ in range(3):
+        run.put(mail)
+    run.run()
+    run.pass_a_day()
+
+    if look_up:
+        assert_sent_exactly_once(run)
+    else:
+        assert_never_twice_and_honest(run)
