@@ -5,6 +5,7 @@ A name is used once, so a deleted secret that is still recoverable is never in t
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from azure.keyvault.secrets import DeletedSecret
 
 #: Deletion usually takes a few seconds; somebody waits for the answer.
-_SECONDS_TO_DELETE = 8
+_TIME_TO_DELETE = timedelta(seconds=8)
 _NOT_ALLOWED = frozenset({403, 409})
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
 
@@ -29,7 +30,13 @@ _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry
 class KeyVaultTokenStore:
     """Tokens as secrets of a vault."""
 
-    def __init__(self, vault_url: str, credential: TokenCredential) -> None:
+    def __init__(
+        self,
+        vault_url: str,
+        credential: TokenCredential,
+        time_to_delete: timedelta = _TIME_TO_DELETE,
+    ) -> None:
+        self._time_to_delete = time_to_delete
         self._client = SecretClient(vault_url, credential, **_TIMEOUTS)
 
     def read(self, name: str) -> str | None:
@@ -61,7 +68,7 @@ class KeyVaultTokenStore:
         with _errors():
             try:
                 poller = self._client.begin_delete_secret(name)
-                poller.wait(_SECONDS_TO_DELETE)
+                poller.wait(self._time_to_delete.total_seconds())
                 if not poller.done():
                     return poller.result().scheduled_purge_date
                 return self._purge(poller.result())

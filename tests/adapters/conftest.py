@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
 
 from shared.config import AppConfig, ClientSecret
+from shared.storage_names import CONTAINERS, QUEUES, TABLES, TENANT_SETTINGS
 from tests.fakes import CONFIG
+from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
-from tests.local_stack.fixtures import ServedMicrosoft365
+from tests.local_stack.fixtures import ServedIdentity, ServedMicrosoft365, ServedVault
 from tests.local_stack.microsoft365.behaviour import Behaviour
 from tests.local_stack.microsoft365.contoso import CLIENT_ID, CLIENT_SECRET, CONTOSO
 
@@ -53,3 +58,47 @@ def config(office: ServedMicrosoft365) -> AppConfig:
         api_audience=CLIENT_ID,
         public_base_url=BASE_URL,
     )
+
+
+@pytest.fixture
+def environment(
+    office: ServedMicrosoft365,
+    key_vault: ServedVault,
+    managed_identity: ServedIdentity,
+    azurite: Azurite,
+    config: AppConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
+    """The settings of a deployment, and everything that is provisioned with it."""
+    values = {
+        "SMTP_PROVIDER": "Office365",
+        "ENTRA_TENANT_ID": CONTOSO,
+        "ENTRA_CLIENT_ID": CLIENT_ID,
+        "ENTRA_CLIENT_SECRET": CLIENT_SECRET,
+        "ENTRA_AUTHORITY_HOST": office.entra,
+        "GRAPH_ENDPOINT": office.graph,
+        "API_AUDIENCE": CLIENT_ID,
+        "PUBLIC_BASE_URL": config.public_base_url,
+        "FRONTEND_ORIGINS": "https://inforiver.example.test",
+        "KEY_VAULT_URL": key_vault.url,
+        "AzureWebJobsStorage": azurite.connection_string,
+        **managed_identity.settings,
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with (
+        TableServiceClient.from_connection_string(azurite.connection_string) as tables,
+        QueueServiceClient.from_connection_string(azurite.connection_string) as queues,
+        BlobServiceClient.from_connection_string(azurite.connection_string) as blobs,
+    ):
+        for name in TABLES:
+            tables.create_table_if_not_exists(name)
+        for name in set(QUEUES) - {queue.name for queue in queues.list_queues()}:
+            queues.create_queue(name)
+        for name in set(CONTAINERS) - {container.name for container in blobs.list_containers()}:
+            blobs.create_container(name)
+        yield
+        tables.get_table_client(TENANT_SETTINGS).delete_entity(CONTOSO, "smtp")
+        for name in list(key_vault.vault.secrets):
+            key_vault.vault.secrets.delete(name)
+            key_vault.vault.secrets.purge(name)

@@ -1,7 +1,7 @@
 """Key Vault's refusals, through its SDK."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.identity import ManagedIdentityCredential
@@ -104,3 +104,17 @@ def test_a_name_whose_tokens_are_deleted_but_recoverable_is_not_written(
     finally:
         key_vault.vault.secrets.purge_protection = False
     assert refused.value.code == "consent_superseded"
+
+
+def test_a_deletion_that_takes_long_is_not_waited_for(
+    key_vault: ServedVault, store: KeyVaultTokenStore
+) -> None:
+    impatient = KeyVaultTokenStore(key_vault.url, ManagedIdentityCredential(), timedelta(milliseconds=50))
+    impatient.write("smtp-slow-1", "tokens")
+    # A name is not among the deleted ones at once.
+    key_vault.vault.faults.add(Fault(method="GET", path="/deletedsecrets", status=404, times=9))
+
+    until = impatient.delete("smtp-slow-1")
+
+    assert until is not None
+    assert impatient.read("smtp-slow-1") is None

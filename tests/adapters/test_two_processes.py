@@ -6,28 +6,21 @@ Each `Services` shares nothing with the other, as if it were in a process of its
 import itertools
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
-from azure.data.tables import TableServiceClient
-
 from shared.bootstrap import Services
-from shared.config import AppConfig
 from shared.consent import journey as consent
 from shared.consent.doctor import examine
 from shared.errors import ConflictError, ConsentRequiredError, PreconditionFailedError
 from shared.settings import journey as settings
-from shared.storage_names import TABLES
 from shared.web.caller import Caller
 from shared.world import RealWorld
 from tests.calls import Window, a_request, content, open_start, with_answer
-from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
-from tests.local_stack.fixtures import ServedIdentity, ServedMicrosoft365, ServedVault
-from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET, CONTOSO
+from tests.local_stack.fixtures import ServedVault
+from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
 from tests.local_stack.visitor import Visitor
 
 ADMIN = Caller(CONTOSO, "ada-object-id", ADA)
@@ -42,39 +35,6 @@ class Hurrying(RealWorld):
 
     def now(self) -> datetime:
         return datetime.now(UTC) + next(self._weeks) * timedelta(days=8)
-
-
-@pytest.fixture
-def environment(
-    office: ServedMicrosoft365,
-    key_vault: ServedVault,
-    managed_identity: ServedIdentity,
-    azurite: Azurite,
-    config: AppConfig,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[None]:
-    """The settings of a deployment, an empty set of tables, and a vault without this tenant's secrets."""
-    values = {
-        "SMTP_PROVIDER": "Office365",
-        "ENTRA_TENANT_ID": CONTOSO,
-        "ENTRA_CLIENT_ID": CLIENT_ID,
-        "ENTRA_CLIENT_SECRET": CLIENT_SECRET,
-        "ENTRA_AUTHORITY_HOST": office.entra,
-        "GRAPH_ENDPOINT": office.graph,
-        "API_AUDIENCE": CLIENT_ID,
-        "PUBLIC_BASE_URL": config.public_base_url,
-        "FRONTEND_ORIGINS": "https://inforiver.example.test",
-        "KEY_VAULT_URL": key_vault.url,
-        "AzureWebJobsStorage": azurite.connection_string,
-        **managed_identity.settings,
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    with TableServiceClient.from_connection_string(azurite.connection_string) as tables:
-        for name in TABLES:
-            tables.create_table_if_not_exists(name)
-        yield
-        tables.get_table_client("TenantSettings").delete_entity(CONTOSO, "smtp")
 
 
 def secrets_of(key_vault: ServedVault) -> set[str]:

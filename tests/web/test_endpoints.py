@@ -16,7 +16,10 @@ from tests.web.conftest import Api
 ADMIN_FUNCTIONS: list[tuple[str, dict[str, str]]] = [
     ("get_tenant_settings", {}),
     ("enable_sending", {}),
+    ("save_tenant_settings", {}),
     ("reset_tenant_settings", {}),
+    ("check_tenant_settings", {}),
+    ("get_readiness", {}),
     ("get_consent", {"flow_id": "00000000-0000-4000-8000-000000000001"}),
 ]
 
@@ -161,3 +164,18 @@ def test_the_tenant_of_the_token_chooses_the_settings(api: Api, ports: FakeServi
 
     assert read(api.call("get_tenant_settings"))["pendingConsent"] is None
     assert CONTOSO not in ports.settings.rows
+
+
+def test_every_further_endpoint_answers_an_admin(api: Api) -> None:
+    save = {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False}
+
+    assert read(api.call("save_tenant_settings", method="PUT", body=save))["code"] == "not_configured"
+    assert read(api.call("check_tenant_settings", method="POST"))["checks"][0]["name"] == "consent"
+    assert read(api.call("get_readiness"))["status"] == "ready"
+
+
+def test_an_admins_consent_for_the_app_comes_back_by_get(api: Api) -> None:
+    answer = api.call("finish_admin_consent", caller=None)
+
+    assert answer.status_code == 303
+    assert answer.headers["Location"].endswith("/api/consent/result?problem=consent_not_found")
