@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, BinaryIO
 
 from shared.config import AppConfig, ClientSecret
 from shared.consent.custody import Custody
@@ -394,6 +394,9 @@ class MemoryFiles:
             raise RejectedError("file_changed", blob=file.path)
         end = None if length is None else first + length
         return self._content(file.path)[first:end]
+
+    def put(self, path: str, content: BinaryIO) -> None:
+        self.blobs[path] = content.read()
 
     def _content(self, path: str) -> bytes:
         if path not in self.blobs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
@@ -56,6 +56,11 @@ class BlobAttachmentFiles:
                 etag=file.version,
                 match_condition=MatchConditions.IfNotModified,
             ).readall()
+
+    def put(self, path: str, content: BinaryIO) -> None:
+        """Put a file into the container, piece by piece."""
+        with _errors():
+            self._container.upload_blob(path, content, overwrite=True)
 
 
 class BlobKeptTexts:

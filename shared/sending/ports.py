@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     from shared.settings.sender import Sender
@@ -89,3 +89,6 @@ class AttachmentFiles(Protocol):
         Raises:
             RejectedError: `file_changed` since it was looked up.
         """
+
+    def put(self, path: str, content: BinaryIO) -> None:
+        """Put a file into the container, piece by piece; one that is there already is replaced."""

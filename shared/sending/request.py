@@ -56,10 +56,25 @@ def _as_recipient(value: object) -> object:
     return {"address": value} if isinstance(value, str) else value
 
 
-type Line = Annotated[str, StringConstraints(max_length=998), AfterValidator(_without_control_characters)]
-type MailAddress = Annotated[str, StringConstraints(max_length=320), AfterValidator(check_mail_address)]
+type Line = Annotated[
+    str,
+    StringConstraints(max_length=998),
+    AfterValidator(_without_control_characters),
+    Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f]*$"}),
+]
+type MailAddress = Annotated[
+    str,
+    StringConstraints(max_length=320),
+    AfterValidator(check_mail_address),
+    Field(json_schema_extra={"format": "email"}),
+]
 type BlobPath = Annotated[
-    str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_inside_the_container)
+    str,
+    StringConstraints(min_length=1, max_length=1024),
+    AfterValidator(_inside_the_container),
+    Field(
+        description="A path inside the container `attachments`, without `..`, such as 2026/11/23/sales.pdf."
+    ),
 ]
 
 
@@ -129,7 +144,7 @@ class MailRequest(Contract):
     importance: Literal["low", "normal", "high"] = "normal"
     save_to_sent_items: bool = True
     headers: dict[Annotated[str, StringConstraints(pattern=r"^[xX]-[A-Za-z0-9-]{1,74}$")], Line] = Field(
-        default_factory=dict, max_length=MAX_HEADERS
+        default_factory=dict, max_length=MAX_HEADERS, json_schema_extra={"additionalProperties": False}
     )
     expires_at: AwareDatetime | None = None
     correlation_id: Annotated[Line, Field(max_length=128)] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,13 @@ def test_a_file_has_its_size_and_its_bytes(shelf: Shelf) -> None:
     assert shelf.files.read(found) == b"%PDF-1.7"
     assert shelf.files.read(found, 1, 3) == b"PDF"
     assert shelf.files.read(found, 5, 3) == b"1.7"
+
+
+def test_a_file_can_be_put_and_replaced(shelf: Shelf) -> None:
+    shelf.files.put(PATH, io.BytesIO(b"first"))
+    shelf.files.put(PATH, io.BytesIO(b"second"))
+
+    assert shelf.files.read(shelf.files.find(PATH)) == b"second"
 
 
 def test_an_empty_file_is_a_file(shelf: Shelf) -> None:
