@@ -1,8 +1,10 @@
 """Journey 1: an admin lets us send.
 
-1. `journey.start`     the admin asks; a flow is kept, and the admin gets a link that opens once
-2. `journey.depart`    the link binds the flow to the admin's browser and leads to Microsoft
-3. `journey.arrive`    Microsoft's answer is checked, the code redeemed once, the tokens kept
-4. `endpoints`         a small page tells the person, the status endpoint tells the settings page
-5. `custody`           from then on gives access tokens, and notices a consent that was lost
+1. `departure`   the admin asks; a flow is kept, and a link that opens once leads this browser to Microsoft
+2. `arrival`     Microsoft's answer is checked and taken once; `agreement` says what was agreed to,
+                 and the tokens are kept before the settings that name them
+3. `journey`     what browsers and the settings page see of it: pages, redirects, how a consent stands
+4. `custody`     gives access tokens from then on, and notices a consent that was lost
+5. `upkeep`      keeps consents alive once a day, and tidies up; `disposal` deletes tokens
+6. `doctor`      tells an admin what is wrong, and who must do what
 """
