@@ -27,6 +27,9 @@ check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, l
 	@$(BIN)/python -m tests.infra
 	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py tests/web/test_openapi.py tests/test_licences.py -p no:cacheprovider
 
+faults: setup ## Make everything go wrong that can, and print what became of each mail (half an hour)
+	@$(BIN)/python -m tests.faults
+
 bench: setup ## Measure against the budgets and write docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks
 
@@ -65,4 +68,4 @@ $(AZURITE): tests/local_stack/package.json tests/local_stack/package-lock.json
 	@cd tests/local_stack && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help demo start test check bench screenshots format lock models setup
+.PHONY: help demo start test check faults bench screenshots format lock models setup

@@ -1,0 +1,224 @@
+"""Mails through several host processes while things go wrong; and what became of each, seen from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from azure.data.tables import TableServiceClient
+
+from shared.storage_names import DELIVERIES
+from tests.local_stack.actors import Admin, Scheduler, wait_for
+from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
+from tests.local_stack.stack import LocalStack
+from tests.local_stack.visitor import Visitor
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+#: Our host hides a received message for so long; a message whose host was killed comes back then.
+LEASE_SECONDS = 8
+BODY = {"contentType": "text", "content": "Up 4 %"}
+FILE = os.urandom(7_000_000)
+NEVER_SENT = frozenset({"rejected", "invalid", "expired"})
+FINAL = NEVER_SENT | {"accepted", "unknown"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Something that goes wrong while some mails are on their way.
+
+    Attributes:
+        large: how many of the mails carry a file that goes up in chunks.
+        copies: how often each message is queued.
+    """
+
+    name: str
+    disturb: Callable[[Campaign], None]
+    small: int = 6
+    large: int = 0
+    copies: int = 1
+
+
+@dataclass
+class Result:
+    """What became of a scenario's mails."""
+
+    name: str
+    ids: list[str] = field(repr=False)
+    statuses: Counter[str] = field(default_factory=Counter)
+    duplicated: int = 0
+    lost: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def under_way(self) -> int:
+        """How many have not come to their end."""
+        return sum(count for status, count in self.statuses.items() if status not in {*FINAL, "no row"})
+
+    def row(self) -> str:
+        """Write one line of the table."""
+        others = sum(self.statuses[status] for status in NEVER_SENT)
+        numbers = (len(self.ids), self.statuses["accepted"], self.duplicated, self.lost)
+        cells = [*numbers, self.statuses["unknown"], others, self.under_way]
+        return f"{self.name:<52}" + "".join(f"{cell:>11}" for cell in cells)
+
+
+HEADER = f"{'fault':<52}" + "".join(
+    f"{title:>11}"
+    for title in ("mails", "accepted", "duplicated", "lost", "unknown", "not sent", "under way")
+)
+
+
+class Campaign:
+    """A stack with several hosts, whose tenant has consented; `look_up`: to Mail.ReadWrite too."""
+
+    def __init__(self, *, look_up: bool, hosts: int = 2) -> None:
+        self.look_up = look_up
+        self._hosts = hosts
+        self._cleanup = ExitStack()
+        self._results: list[Result] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as cleanup:
+            self.stack = cleanup.enter_context(LocalStack(with_host=False))
+            # Faults are meant for what each scenario does, not for somebody else's copy arriving late.
+            self.stack.microsoft365.behaviour.sent_items_lag = 2.0
+            for _ in range(self._hosts):
+                self.stack.start_host(lease=LEASE_SECONDS)
+            self._consent(cleanup)
+            self.scheduler = Scheduler(self.stack.azurite.connection_string, CONTOSO)
+            cleanup.callback(self.scheduler.close)
+            tables = TableServiceClient.from_connection_string(self.stack.azurite.connection_string)
+            self._table = cleanup.enter_context(tables).get_table_client(DELIVERIES)
+            self._file = self.scheduler.upload("campaign/large.bin", FILE)
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def run(self, scenario: Scenario) -> Result:
+        """Queue a scenario's mails, disturb them, and go on when nothing more happens soon."""
+        number = len(self._results) + 1
+        result = Result(scenario.name, [f"s{number}:m{place}" for place in range(scenario.small)])
+        large = [f"s{number}:l{place}" for place in range(scenario.large if self.look_up else 0)]
+        result.ids += large
+        disturbing = threading.Thread(target=scenario.disturb, args=(self,))
+        disturbing.start()
+        for message_id in result.ids:
+            for _ in range(scenario.copies):
+                self.queue(message_id, large=message_id in large)
+        disturbing.join()
+        self._restore()
+        self._results.append(result)
+        self._wait(result.ids, FINAL | {"verifying", "deferred"}, 60)
+        return result
+
+    def settle(self, seconds: float = 900) -> list[Result]:
+        """Wait until every mail has come to its end, and say what became of it."""
+        self._restore()
+        for result in self._results:
+            self._wait(result.ids, FINAL, seconds)
+            self._judge(result)
+        return self._results
+
+    def queue(self, message_id: str, *, large: bool = False) -> None:
+        """Queue one mail; its subject is its id."""
+        files = [{"name": "large.bin", "contentType": "application/pdf", "blob": self._file}]
+        self.scheduler.queue(
+            message_id,
+            to=["cfo@contoso.com"],
+            subject=message_id,
+            body=BODY,
+            attachments=files if large else None,
+        )
+
+    def drafts(self) -> int:
+        """Count what lies half-made in Drafts."""
+        return sum(mail.arrives is None for mail in self.stack.microsoft365.drafts(ADA))
+
+    def statuses(self) -> dict[str, str]:
+        """Read every row's state, straight from the table."""
+        rows = self._table.query_entities(
+            "RowKey ge @a and RowKey lt @b", parameters={"a": "-", "b": "~"}, select=["RowKey", "Status"]
+        )
+        return {row["RowKey"]: row["Status"] for row in rows}
+
+    def in_flight(self, operation: str) -> bool:
+        """Say whether a call of this kind is waiting for its answer."""
+        return any(request.status == 0 for request in self.stack.microsoft365.requests.all(operation))
+
+    def kill_and_replace(self) -> None:
+        """Kill every running host, as a crash would, and start as many."""
+        running = [host for host in self.stack.hosts if host.running]
+        for host in running:
+            host.kill()
+        for _ in running:
+            self.stack.start_host(lease=LEASE_SECONDS)
+
+    def freeze_storage(self, seconds: float) -> None:
+        """Let storage answer nothing for a while."""
+        os.kill(self.stack.azurite.pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(self.stack.azurite.pid, signal.SIGCONT)
+
+    def _consent(self, cleanup: ExitStack) -> None:
+        admin = Admin(
+            self.stack.api_url, self.stack.microsoft365.api_token(ADA), self.stack.authority.ca_file
+        )
+        cleanup.callback(admin.close)
+        wanted = {"fromEmailAddress": ADA, "largeFileAttachments": self.look_up}
+        started = admin.call("POST", "tenant-settings/smtp/enable", wanted).json()
+        Visitor(self.stack.authority.ca_file).consent(started["startUrl"], ADA)
+        wait_for(lambda: admin.settings()["status"] == "enabled" or None, "the consent")
+
+    def _restore(self) -> None:
+        self.stack.microsoft365.faults.clear()
+        self.stack.key_vault.faults.clear()
+        while sum(host.running for host in self.stack.hosts) < self._hosts:
+            self.stack.start_host(lease=LEASE_SECONDS)
+
+    def _wait(self, ids: Iterable[str], wanted: frozenset[str], seconds: float) -> None:
+        """Wait a while; a mail that does not come to its end is judged as lost later."""
+        deadline = time.monotonic() + seconds
+        open_ids = set(ids)
+        while open_ids and time.monotonic() < deadline:
+            statuses = self.statuses()
+            open_ids = {each for each in open_ids if statuses.get(each) not in wanted}
+            time.sleep(0.5)
+
+    def _judge(self, result: Result) -> None:
+        """Hold rows against mails: the invariants 1 to 3."""
+        statuses = self.statuses()
+        mails: Counter[str] = Counter(mail.subject for mail in self.stack.microsoft365.mails())
+        for message_id in result.ids:
+            status, sent = statuses.get(message_id, "no row"), mails[message_id]
+            result.statuses[status] += 1
+            admits = status == "unknown" and not self.look_up
+            lost = sent == 0 and (status in {"accepted", "no row"} or (status == "unknown" and not admits))
+            twice = sent > 1 and not admits
+            untrue = sent > 0 and status in NEVER_SENT
+            result.lost += lost
+            result.duplicated += twice
+            if lost or twice or untrue:
+                result.wrong.append(f"{message_id}: {status}, sent {sent} times")
+        self._check_files(result)
+
+    def _check_files(self, result: Result) -> None:
+        for mail in self.stack.microsoft365.mails():
+            if mail.subject in result.ids and ":l" in mail.subject:
+                whole = [attachment.read() for attachment in mail.attachments] == [FILE]
+                if not whole:
+                    result.wrong.append(f"{mail.subject}: its file is not whole")

@@ -1,0 +1,139 @@
+"""Everything that is made to go wrong."""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.faults.campaign import Scenario
+from tests.local_stack.actors import wait_for
+from tests.local_stack.faults import Fault
+from tests.local_stack.microsoft365 import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.faults.campaign import Campaign
+
+BUTTONS = (
+    "throttled",
+    "throttled without Retry-After",
+    "busy",
+    "busy and closed",
+    "internal error",
+    "bad gateway",
+    "timeout",
+    "timeout but accepted",
+    "accepted with Retry-After",
+    "reset",
+    "reset but accepted",
+    "refused",
+    "conflict",
+    "token expired",
+)
+DRAFT_STEPS = ("createDraft", "createUploadSession", "uploadChunk", "send")
+DRAFT_BUTTONS = ("throttled", "internal error", "timeout but accepted", "reset", "reset but accepted")
+PAST_THE_TIMEOUT_SECONDS = 105.0
+
+type Disturbance = Callable[[Campaign], None]
+
+
+def nothing(campaign: Campaign) -> None:
+    """Let everything work."""
+
+
+def press(campaign: Campaign, operation: str, effect: Effect | str, times: int = 3, nth: int = 1) -> None:
+    """Press a fault button for the next requests."""
+    campaign.stack.microsoft365.faults.add(operation, effect, times=times, nth=nth)
+
+
+def kill_during(campaign: Campaign, operation: str, *, accepted: bool, nth: int = 1) -> None:
+    """Kill every host while Graph has a request in hand, which it carries out or not."""
+    effect = Effect(delay=4.0) if accepted else Effect(503, "serviceNotAvailable", delay=4.0)
+    press(campaign, operation, effect, times=2, nth=nth)
+    try:
+        wait_for(lambda: campaign.in_flight(operation) or None, operation, 30)
+    except TimeoutError:
+        return
+    time.sleep(1.0)
+    campaign.kill_and_replace()
+
+
+def kill_at_random(campaign: Campaign, times: int = 4) -> None:
+    """Kill every host again and again, whatever they are doing."""
+    chance = random.Random(4711)
+    for _ in range(times):
+        time.sleep(chance.uniform(0.1, 2.0))
+        campaign.kill_and_replace()
+
+
+def without_entra(campaign: Campaign) -> None:
+    """Start hosts that have no token yet, while Entra is away."""
+    press(campaign, "token", "Entra busy", times=0)
+    campaign.kill_and_replace()
+    time.sleep(5.0)
+
+
+def without_vault(campaign: Campaign) -> None:
+    """Start hosts that have no token yet, while Key Vault is away."""
+    campaign.stack.key_vault.faults.add(Fault(503, times=12, path="/secrets/"))
+    campaign.kill_and_replace()
+    time.sleep(5.0)
+
+
+def malformed(campaign: Campaign, count: int = 1000) -> None:
+    """Queue messages that are none, by the thousand."""
+    chance = random.Random(4711)
+    for number in range(count):
+        text = bytes(chance.choices(range(32, 127), k=chance.randrange(60))).decode()
+        shapes = (text, "{" + text, f'{{"schemaVersion":1,"messageId":"bad:{number}"}}', "[]", "null", "{}")
+        campaign.scheduler.queue_text(chance.choice(shapes))
+
+
+def pressing(operation: str, effect: Effect | str, times: int = 3) -> Disturbance:
+    """Make a disturbance of a fault button."""
+    return partial(press, operation=operation, effect=effect, times=times)
+
+
+def killing(operation: str, *, accepted: bool = True, nth: int = 1) -> Disturbance:
+    """Make a disturbance of killed hosts."""
+    return partial(kill_during, operation=operation, accepted=accepted, nth=nth)
+
+
+def short() -> list[Scenario]:
+    """Return what runs in every test run: a minute's worth."""
+    return [
+        Scenario("sendMail: 504 although it went out", pressing("sendMail", "timeout but accepted")),
+        Scenario("hosts killed after sendMail, before the row", killing("sendMail")),
+        Scenario("hosts killed in an upload", killing("uploadChunk", nth=2), small=2, large=2),
+        Scenario("the same message twice at once", nothing, small=15, copies=2),
+    ]
+
+
+def everything() -> list[Scenario]:
+    """Return the whole campaign."""
+    late = Effect(delay=PAST_THE_TIMEOUT_SECONDS)
+    return [
+        Scenario("nothing goes wrong", nothing, small=12, large=2),
+        *(Scenario(f"sendMail: {button}", pressing("sendMail", button)) for button in BUTTONS),
+        Scenario("sendMail: answers after our timeout", pressing("sendMail", late, times=1), small=2),
+        *(
+            Scenario(f"{step}: {button}", pressing(step, button, times=2), small=1, large=2)
+            for step in DRAFT_STEPS
+            for button in DRAFT_BUTTONS
+        ),
+        *short()[1:],
+        Scenario("hosts killed before Graph took the mail", killing("sendMail", accepted=False)),
+        Scenario("hosts killed at createDraft", killing("createDraft"), small=1, large=2),
+        Scenario("hosts killed after send", killing("send"), small=1, large=2),
+        Scenario("hosts killed before send", killing("send", accepted=False), small=1, large=2),
+        Scenario("hosts killed at random", kill_at_random, small=40, large=2),
+        Scenario("Entra away", without_entra),
+        Scenario("Key Vault away", without_vault),
+        Scenario("storage slow", lambda campaign: campaign.freeze_storage(12.0), small=20, large=1),
+        Scenario("storage away", lambda campaign: campaign.freeze_storage(90.0), small=20, large=1),
+        Scenario("a thousand malformed messages", malformed, small=10),
+        Scenario("a thousand mails, two hosts", nothing, small=1000),
+    ]

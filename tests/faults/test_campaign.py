@@ -1,0 +1,33 @@
+"""A minute of the fault campaign, on real processes; `make faults` runs all of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.campaign import Campaign
+from tests.faults.scenarios import short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
+
+
+@pytest.fixture
+def campaign() -> Iterator[Campaign]:
+    with Campaign(look_up=True) as running:
+        yield running
+
+
+def test_no_mail_is_lost_or_sent_twice_whatever_happens_to_graph_and_to_the_hosts(campaign: Campaign) -> None:
+    for scenario in short():
+        campaign.run(scenario)
+
+    for result in campaign.settle(10):
+        assert not result.wrong
+        assert (result.lost, result.duplicated) == (0, 0)
+        # A mail that was never with Graph is looked for during five minutes before it is sent again.
+        assert result.statuses["accepted"] + result.statuses["verifying"] == len(result.ids), result
+        assert result.statuses["accepted"]
