@@ -18,7 +18,7 @@ start: setup ## Start the local stack and leave it running
 	@$(BIN)/python -m tests.local_stack start
 
 test: setup ## Pass every test that this machine can run
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered -rs
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered -rs
 
 check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, licences
 	@$(BIN)/ruff format --check .

@@ -18,11 +18,10 @@ type OpenTab = Callable[[], TenantSettings]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark this folder's tests, and keep them on one worker: they share a browser and a tenant."""
+    """Mark this folder's tests."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="package")

@@ -23,7 +23,7 @@ PAGE = "https://page.example"
 WAIT_SECONDS = 15.0
 NEVER = "0 0 0 29 2 *"
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("sample-host")]
+pytestmark = pytest.mark.stack
 
 
 def wait_for[T](probe: Callable[[], T | None]) -> T:

@@ -19,7 +19,7 @@ from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
 from tests.local_stack.processes import Child, ChildFailedError
 from tests.local_stack.stack import LocalStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 SAMPLE_APP = Path(__file__).parent / "sample_app"
 COMMAND = [sys.executable, "-m", "tests.local_stack"]

@@ -5,7 +5,7 @@ from tests.local_stack.microsoft365.contoso import ADA, MALLORY, UMA
 from tests.local_stack.stack import LocalStack
 from tests.local_stack.visitor import Visitor
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 ENABLE = "tenant-settings/smtp/enable"
 

@@ -15,7 +15,7 @@ from tests.local_stack.visitor import Visitor
 
 MAIL = {"to": ["cfo@contoso.com"], "subject": "s", "body": {"contentType": "text", "content": "b"}}
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 
 def stored(connection_string: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from tests.local_stack.microsoft365.contoso import ADA
 from tests.local_stack.stack import LocalStack
 from tests.local_stack.visitor import Visitor
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 BODY = {"contentType": "html", "content": "<p>Grüße</p>"}
 EVERY_BYTE = bytes(range(256)) * 400
