@@ -1,0 +1,106 @@
+"""What the Tenant Settings page can do, through to the mail that Graph accepts."""
+
+from typing import Any
+
+import pytest
+
+from tests.local_stack.actors import Admin
+from tests.local_stack.microsoft365 import AcceptedMail
+from tests.local_stack.microsoft365.contoso import ADA, BOARD, CLIENT_ID, CONTOSO, FINANCE, REPORTS
+from tests.local_stack.stack import LocalStack
+from tests.local_stack.visitor import Visitor
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+
+SETTINGS = "tenant-settings/smtp"
+
+
+def enable(admin: Admin, visitor: Visitor, address: str, account: str = ADA, **members: Any) -> str:
+    """Enable and consent, and return what the window says at the end."""
+    body = {"fromEmailAddress": address, **members}
+    started = admin.call("POST", f"{SETTINGS}/enable", body).json()
+    return visitor.consent(started["startUrl"], account).title
+
+
+def send_test_mail(admin: Admin, stack: LocalStack) -> AcceptedMail:
+    """Send a test mail, and return what Graph got."""
+    queued = admin.call("POST", f"{SETTINGS}/test-mail").json()
+    admin.delivery(queued["messageId"], "accepted")
+    return [mail for mail in stack.microsoft365.mails() if mail.subject == "Test mail from Inforiver"][-1]
+
+
+def test_a_shared_mailbox_is_sent_from_by_the_account_that_consented(
+    admin: Admin, visitor: Visitor, stack: LocalStack
+) -> None:
+    assert enable(admin, visitor, FINANCE) == "Consent complete"
+
+    mail = send_test_mail(admin, stack)
+
+    assert (mail.from_address.address, mail.sender.address, mail.mailbox) == (FINANCE, FINANCE, ADA)
+    assert admin.settings()["delegatedMailbox"] is True
+    assert admin.settings()["permissions"] == ["Mail.Send", "Mail.Send.Shared"]
+
+
+def test_a_group_without_a_mailbox_is_sent_from_too(
+    admin: Admin, visitor: Visitor, stack: LocalStack
+) -> None:
+    enable(admin, visitor, BOARD)
+
+    mail = send_test_mail(admin, stack)
+
+    assert mail.from_address.address == BOARD
+
+
+def test_the_app_itself_sends_from_the_mailbox_and_keeps_no_tokens(
+    admin: Admin, visitor: Visitor, stack: LocalStack
+) -> None:
+    assert enable(admin, visitor, REPORTS, authorization="application") == "Consent complete"
+
+    mail = send_test_mail(admin, stack)
+
+    assert (mail.caller, mail.mailbox, mail.from_address.address) == ("", REPORTS, REPORTS)
+    assert admin.settings()["authorization"] == "application"
+    assert list(stack.key_vault.secrets) == []
+    stack.microsoft365.consents.revoke_application(CLIENT_ID, CONTOSO)
+
+
+def test_until_the_new_address_is_consented_to_the_old_one_sends(
+    admin: Admin, visitor: Visitor, stack: LocalStack
+) -> None:
+    enable(admin, visitor, ADA)
+    body = {"fromEmailAddress": FINANCE, "largeFileAttachments": False}
+    started = admin.call("PUT", SETTINGS, body).json()
+
+    before = send_test_mail(admin, stack)
+    visitor.consent(started["startUrl"], ADA)
+    after = send_test_mail(admin, stack)
+
+    assert (before.from_address.address, after.from_address.address) == (ADA, FINANCE)
+    assert len(stack.key_vault.secrets) == 1
+
+
+def test_a_consent_that_was_taken_back_is_noticed_and_one_consent_repairs_it(
+    admin: Admin, visitor: Visitor, stack: LocalStack
+) -> None:
+    enable(admin, visitor, ADA)
+    stack.microsoft365.grants.revoke_sessions(stack.microsoft365.user(ADA).object_id)
+
+    checks = {c["name"]: c for c in admin.call("POST", f"{SETTINGS}/check").json()["checks"]}
+    lost = admin.settings()
+    title = enable(admin, Visitor(stack.authority.ca_file), ADA)
+    mail = send_test_mail(admin, stack)
+
+    assert checks["token"]["problem"]["code"] == "consent_lost"
+    assert (lost["status"], lost["problem"]["whoActs"]) == ("reconnect_needed", "workspace_admin")
+    assert title == "Consent complete"
+    assert admin.settings()["status"] == "enabled"
+    assert mail.from_address.address == ADA
+
+
+def test_the_whole_stack_is_ready_and_describes_itself(admin: Admin, stack: LocalStack) -> None:
+    ready = admin.read("health/ready")
+    described = admin.read("openapi.json")
+
+    assert ready["status"] == "ready", ready
+    assert set(ready["parts"]) == {"tables", "queue", "blobs", "vault", "entra"}
+    assert described["openapi"].startswith("3.1")
