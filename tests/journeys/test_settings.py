@@ -10,7 +10,7 @@ from tests.local_stack.microsoft365.contoso import ADA, BOARD, CLIENT_ID, CONTOS
 from tests.local_stack.stack import LocalStack
 from tests.local_stack.visitor import Visitor
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 SETTINGS = "tenant-settings/smtp"
 

@@ -192,6 +192,7 @@ byId("test-dialog").querySelector("form").addEventListener("submit", (event) => 
   const to = byId("test-to");
   const wrong = to.value.trim() !== "" && !isAddress(to.value);
   to.setAttribute("aria-invalid", String(wrong));
+  byId("test-wrong").hidden = !wrong;
   if (wrong) event.preventDefault();
 });
 
