@@ -64,6 +64,7 @@ class Operation:
         name: the function's name.
         path: below `/api/`, parameters in braces.
         admin: whether only a workspace admin may call.
+        configured: whether it needs the settings of the deployment.
         body_required: whether the body may be left out.
         form: the fields of a urlencoded form, in place of a body.
         problems: what this function may answer beside what every function may.
@@ -76,6 +77,7 @@ class Operation:
     tag: str
     answers: Mapping[int, Answer]
     admin: bool = True
+    configured: bool = True
     parameters: tuple[Parameter, ...] = ()
     body: type[Contract] | None = None
     body_required: bool = True
@@ -85,7 +87,7 @@ class Operation:
     def all_problems(self) -> dict[int, tuple[str, ...]]:
         """Return every problem that may be answered, by status, in the order of the alphabet."""
         found: dict[int, set[str]] = {}
-        for some in (DEPLOYMENT, ADMIN if self.admin else {}, self.problems):
+        for some in (DEPLOYMENT if self.configured else {}, ADMIN if self.admin else {}, self.problems):
             for status, codes in some.items():
                 found.setdefault(status, set()).update(codes)
         return {status: tuple(sorted(codes)) for status, codes in sorted(found.items())}

@@ -25,6 +25,7 @@ OPERATIONS: Final = (
         "Health",
         {200: Answer("It is.", HealthView)},
         admin=False,
+        configured=False,
     ),
     Operation(
         "get_readiness",
@@ -45,5 +46,6 @@ OPERATIONS: Final = (
         "Health",
         {200: Answer("This document.", schema={"type": "object"})},
         admin=False,
+        configured=False,
     ),
 )

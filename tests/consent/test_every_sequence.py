@@ -36,6 +36,7 @@ from tests.calls import Window, a_request, call, content, open_start, shown, wit
 from tests.fakes import CONTOSO, FakeServices
 
 ADDRESSES = st.sampled_from(["ada@contoso.com", "uma@contoso.com", "finance@contoso.com"])
+ADA = Caller(CONTOSO, "ada-id", "ada@contoso.com")
 ADMINS = st.sampled_from([Caller(CONTOSO, f"{name}-id", f"{name}@contoso.com") for name in ("ada", "uma")])
 ACCOUNTS = st.sampled_from([Account(f"{name}-id", CONTOSO, f"{name}@contoso.com") for name in ("ada", "uma")])
 WAYS = st.sampled_from(["delegated", "application"])
@@ -56,13 +57,16 @@ REFUSALS = st.sampled_from(
 class Everything(RuleBasedStateMachine):
     """One tenant, two admins with a page each, any number of consent windows."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(configured=st.booleans())
+    def begin(self, configured: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
         self.ports = FakeServices()
         self.seen: dict[str, str] = {}
         self.windows: list[Window] = []
         self.generations = 0
         self.vault_was_away = False
+        if configured:
+            self.enable_and_consent(ADA, "ada@contoso.com", False, "delegated")
+            assert self.ports.settings.load(CONTOSO).status is Status.ENABLED
 
     # What admins do
 
@@ -92,6 +96,14 @@ class Everything(RuleBasedStateMachine):
     def check(self, admin: Caller) -> None:
         view = content(call(consent.check, self.ports, caller=admin))
         assert all(check["detail"] for check in view["checks"])
+
+    @rule(admin=ADMINS, address=ADDRESSES, large=st.booleans(), way=WAYS)
+    def enable_and_consent(self, admin: Caller, address: str, large: bool, way: str) -> None:  # noqa: FBT001 - hypothesis passes by name
+        self.enable(admin, address, large, way, blind=True)
+        if self.windows:
+            self._comes_back(
+                self.windows[-1], Account(admin.object_id, CONTOSO, admin.name), {}, granted=None
+            )
 
     # What the window does
 
