@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.consent.disposal import delete_tokens
+from shared.consent.scopes import scopes_in_use
 from shared.errors import ConsentRequiredError, ProblemError, TransientError
 from shared.ports import Issued
 from shared.settings.state import holds, note_refresh
@@ -82,14 +83,15 @@ class Custody:
             return self._issuer.app_only(tenant_id)
         newest = held.issued.tokens if held and held.generation == consent.generation else None
         tokens = newest or self._read(consent)
+        scopes = scopes_in_use(consent.scopes)
         try:
-            return self._issuer.refresh(tenant_id, tokens, account, consent.scopes)
+            return self._issuer.refresh(tenant_id, tokens, account, scopes)
         except ConsentRequiredError:
             self._held.pop(tenant_id, None)
             kept = self._read(consent)
             if kept == tokens:
                 raise
-            return self._issuer.refresh(tenant_id, kept, account, consent.scopes)
+            return self._issuer.refresh(tenant_id, kept, account, scopes)
 
     def _read(self, consent: Consent) -> str:
         tokens = self.vault.read(consent.secret_name) if consent.secret_name else None

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Wanted
 
 
+_OURS = (MAIL_SEND, MAIL_READ_WRITE, MAIL_SEND_SHARED, MAIL_READ_WRITE_SHARED)
+
+
 def scopes_for(wanted: Wanted, *, shared: bool = False) -> tuple[str, ...]:
     """Return the least that the wanted way of sending needs.
 
@@ -36,6 +39,16 @@ def granted_scopes(scope: str) -> frozenset[str]:
     """Read the `scope` of a token response: Graph's permissions by their short names."""
     short = (part.rpartition("/")[2] for part in scope.split())
     return frozenset(short) - {"openid", "profile", "email", "offline_access"}
+
+
+def scopes_in_use(granted: Iterable[str]) -> tuple[str, ...]:
+    """Return the permissions that sending uses.
+
+    Microsoft also names what was consented to for other reasons. To ask for that again would lose the
+    consent to send together with it.
+    """
+    ours = {scope.casefold() for scope in _OURS}
+    return tuple(sorted(scope for scope in granted if scope.casefold() in ours))
 
 
 def missing_scopes(wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:

@@ -9,10 +9,13 @@ import pytest
 
 from shared.adapters.entra import EntraAuthority
 from shared.config import AppConfig
+from shared.consent.custody import Custody
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
 from shared.ports import Redeemed
 from shared.settings.tenant import Account
 from shared.world import RealWorld
+from tests.builders import a_consent
+from tests.fakes import MemorySettings, MemoryVault
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.fixtures import ServedMicrosoft365
 from tests.local_stack.microsoft365 import Effect
@@ -309,3 +312,18 @@ def test_discovery_is_asked_each_time(entra: EntraAuthority, office: ServedMicro
     with pytest.raises(TransientError) as refused:
         entra.discover(CONTOSO)
     assert refused.value.code == "entra_unavailable"
+
+
+def test_a_permission_for_something_else_that_is_taken_back_does_not_stop_mail(
+    config: AppConfig, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.grant_consent(ADA, "User.Read")
+    granted = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).scopes
+    vault = MemoryVault({"name": redeemed.tokens})
+    custody = Custody(vault, entra, MemorySettings(), RealWorld())
+    office.world.revoke_consent(ADA, "User.Read")
+
+    consent = a_consent(account=ACCOUNT, scopes=granted, secret_name="name", stored_at=RealWorld().now())
+
+    assert granted == {"Mail.Send", "User.Read"}
+    assert custody.get(CONTOSO, consent)

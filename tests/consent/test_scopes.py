@@ -1,6 +1,6 @@
 import pytest
 
-from shared.consent.scopes import granted_scopes, missing_scopes, scopes_for
+from shared.consent.scopes import granted_scopes, missing_scopes, scopes_for, scopes_in_use
 from shared.settings.tenant import Wanted
 
 
@@ -32,3 +32,9 @@ def test_granted_permissions_are_read_by_their_short_names(scope: str, granted: 
 
 def test_what_was_not_granted_is_missing_whatever_its_case() -> None:
     assert missing_scopes(["Mail.Send", "Mail.ReadWrite"], ["mail.send"]) == ("Mail.ReadWrite",)
+
+
+def test_only_what_sending_uses_is_asked_for_again() -> None:
+    granted = {"User.Read", "mail.send", "Mail.Read", "Mail.Send.Shared", "Calendars.Read"}
+
+    assert scopes_in_use(granted) == ("Mail.Send.Shared", "mail.send")
