@@ -10,14 +10,11 @@ import re
 import uuid
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError
+from urllib.parse import quote, urlsplit
 
 from shared.adapters.graph_errors import graph_error
-from shared.errors import ConsentRequiredError, MailerError, OutcomeUnknownError, TransientError
+from shared.adapters.https import Answer, Connections, NoAnswerError, NotSentError
+from shared.errors import ConsentRequiredError, OutcomeUnknownError, TransientError
 from shared.sending.payload import KEY_PROPERTY
 from shared.sending.ports import FoundMail
 
@@ -25,8 +22,8 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
 #: Until the connection stands nothing was sent; after that Graph may take its time with a large mail.
-_TIMEOUTS_SECONDS = (5, 100)
-_CONNECTIONS = 8
+_CONNECT_SECONDS = 5
+_ANSWER_SECONDS = 100
 _JSON = {"Content-Type": "application/json"}
 _NEXT_RANGE = re.compile(r"\s*(\d+)")
 
@@ -36,15 +33,16 @@ class GraphMailTransport:
 
     def __init__(self, endpoint: str) -> None:
         self._root = f"{endpoint}/v1.0"
-        self._session = _session(self._root)
+        self._connections = Connections(_CONNECT_SECONDS, _ANSWER_SECONDS)
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
         """Send one mail in one request, and return Graph's id of its answer.
 
         Only 202 is success: an oversized mail can be answered with 200 and lost.
         """
-        answer = self._call("POST", "sendMail", token, sender, body, want=HTTPStatus.ACCEPTED, submits=True)
-        return _name(answer)
+        return _name(
+            self._call("POST", "sendMail", token, sender, body, want=HTTPStatus.ACCEPTED, submits=True)
+        )
 
     def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
         """Keep a message in Drafts and return its id, which it keeps when it is sent."""
@@ -76,9 +74,9 @@ class GraphMailTransport:
             "Content-Range": f"bytes {first}-{first + len(chunk) - 1}/{total}",
         }
         answer = self._ask("PUT", url, headers, chunk, submits=False)
-        if answer.status_code == HTTPStatus.CREATED:
+        if answer.status == HTTPStatus.CREATED:
             return None
-        if answer.status_code == HTTPStatus.OK:
+        if answer.status == HTTPStatus.OK:
             return _next_range(answer, first + len(chunk))
         error = graph_error(answer, sender, submits=False)
         if isinstance(error, ConsentRequiredError) or error.code in {"mail_rejected", "draft_lost"}:
@@ -108,6 +106,10 @@ class GraphMailTransport:
             if error.code != "draft_lost":
                 raise
 
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._connections.close()
+
     def _call(
         self,
         method: str,
@@ -118,7 +120,7 @@ class GraphMailTransport:
         *,
         want: HTTPStatus,
         submits: bool = False,
-    ) -> requests.Response:
+    ) -> Answer:
         headers = {
             "Authorization": f"Bearer {token}",
             "client-request-id": str(uuid.uuid4()),
@@ -128,22 +130,24 @@ class GraphMailTransport:
         if body is not None:
             headers |= _JSON if body else {"Content-Length": "0"}
         answer = self._ask(method, f"{self._root}/{sender.mailbox}/{path}", headers, body, submits=submits)
-        if answer.status_code != want:
+        if answer.status != want:
             raise graph_error(answer, sender, submits=submits)
         return answer
 
     def _ask(
         self, method: str, address: str, headers: dict[str, str], body: bytes | None, *, submits: bool
-    ) -> requests.Response:
+    ) -> Answer:
         try:
-            answer = self._session.request(
-                method, address, data=body, headers=headers, timeout=_TIMEOUTS_SECONDS, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            raise _transport_error(error, submits=submits) from error
-        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            answer = self._connections.ask(method, address, headers, body)
+        except NotSentError as error:
+            raise TransientError("graph_unavailable") from error
+        except NoAnswerError as error:
+            if submits:
+                raise OutcomeUnknownError("outcome_unknown") from error
+            raise TransientError("graph_unavailable") from error
+        if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
             # https://learn.microsoft.com/graph/best-practices-concept: come back over a new connection.
-            self._session.close()
+            self._connections.close(urlsplit(address).netloc)
         return answer
 
 
@@ -151,46 +155,23 @@ def _draft(draft_id: str) -> str:
     return f"messages/{quote(draft_id, safe='')}"
 
 
-def _name(answer: requests.Response) -> str:
-    return answer.headers.get("request-id") or answer.request.headers["client-request-id"]
+def _name(answer: Answer) -> str:
+    """Return Graph's id of an answer, or else the one that we gave the request, which Graph repeats."""
+    return answer.headers.get("request-id") or answer.headers.get("client-request-id") or ""
 
 
-def _document(answer: requests.Response) -> dict[str, Any]:
+def _document(answer: Answer) -> dict[str, Any]:
     """Read what a success brought; an answer cut short is asked for again later."""
     try:
-        found = json.loads(answer.content)
+        found = json.loads(answer.body)
     except ValueError as error:
         raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id")) from error
     return found if isinstance(found, dict) else {}
 
 
-def _next_range(answer: requests.Response, otherwise: int) -> int:
+def _next_range(answer: Answer, otherwise: int) -> int:
     """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`, under a name in any case."""
     named = {name.casefold(): value for name, value in _document(answer).items()}
     ranges = named.get("nextexpectedranges")
     found = _NEXT_RANGE.match(str(ranges[0])) if isinstance(ranges, list) and ranges else None
     return int(found[1]) if found else otherwise
-
-
-def _session(endpoint: str) -> requests.Session:
-    """Open a session that never repeats a request, and reads proxy and CA settings once, not each time."""
-    session = requests.Session()
-    session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
-    found = session.merge_environment_settings(endpoint, {}, stream=False, verify=True, cert=None)
-    session.verify, session.proxies, session.trust_env = found["verify"], dict(found["proxies"]), False
-    return session
-
-
-def _transport_error(error: requests.RequestException, *, submits: bool) -> MailerError:
-    """Tell a request that was never sent, or can be repeated, from a mail whose answer did not come."""
-    if not submits or isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
-        return TransientError("graph_unavailable")
-    if isinstance(error, requests.ConnectionError) and _never_connected(error):
-        return TransientError("graph_unavailable")
-    return OutcomeUnknownError("outcome_unknown")
-
-
-def _never_connected(error: requests.ConnectionError) -> bool:
-    """Requests keeps urllib3's reason inside; a refused connection or a name that is not found says so."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, NewConnectionError)

@@ -23,8 +23,7 @@ from shared.errors import (
 )
 
 if TYPE_CHECKING:
-    from requests import Response
-
+    from shared.adapters.https import Answer
     from shared.settings.sender import Sender
 
 
@@ -115,16 +114,16 @@ _LONGEST_WAIT = timedelta(hours=6)
 _SAFE_CODE = re.compile(r"[A-Za-z_]{1,80}")
 
 
-def graph_error(response: Response, sender: Sender, *, submits: bool = True) -> MailerError:
+def graph_error(answer: Answer, sender: Sender, *, submits: bool = True) -> MailerError:
     """Say what an answer other than success means.
 
     A call that does not submit the mail can be repeated whatever became of it.
     """
-    codes = graph_codes(response)
-    kind, code, shown = _meaning(response.status_code, codes)
-    request_id = response.headers.get("request-id")
+    codes = graph_codes(answer)
+    kind, code, shown = _meaning(answer.status, codes)
+    request_id = answer.headers.get("request-id")
     if kind is _Kind.WAIT:
-        asked = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+        asked = retry_after(answer.headers.get("Retry-After"), datetime.now(UTC))
         wait = max(asked or _LIMIT_PAUSE, _LIMIT_PAUSE) if code == _LIMIT[1] else asked
         return TransientError(code, retry_after=wait, request_id=request_id, address=sender.address)
     if kind is _Kind.UNSURE and not submits:
@@ -158,10 +157,10 @@ def _meaning(status: int, codes: list[str]) -> tuple[_Kind, str, str]:
     return *(_REJECTED if status in _ANSWERS_OF_THE_CALLERS_MAKING else _UNSURE), shown
 
 
-def graph_codes(response: Response) -> list[str]:
+def graph_codes(answer: Answer) -> list[str]:
     """Return the codes of an error answer, the most specific first; none of a body that is no JSON."""
     try:
-        inner: Any = json.loads(response.content)
+        inner: Any = json.loads(answer.body)
     except (ValueError, RecursionError):
         return []
     found: list[str] = []

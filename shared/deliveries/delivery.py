@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from shared.problems import FieldError
 from shared.settings.tenant import StandingProblem
@@ -126,26 +127,23 @@ class Delivery:
         *,
         problem: StandingProblem | None = None,
         request_id: str | None = None,
-        next_attempt_at: datetime | None = None,
+        **changes: Any,  # noqa: ANN401 - of this value's own fields
     ) -> Delivery:
-        """Take the next step; the claim ends with it."""
+        """Take the next step, together with other changes; the claim ends with it."""
         step = Step(now, status, problem.code if problem else None, request_id)
+        fresh = {"next_attempt_at": None, "claimed_by": None, "claim_ends_at": None}
         return replace(
             self,
             status=status,
             updated_at=now,
             problem=problem,
-            next_attempt_at=next_attempt_at,
-            claimed_by=None,
-            claim_ends_at=None,
             history=(*self.history, step)[-MAX_HISTORY:],
+            **(fresh | changes),
         )
 
     def claimed(self, queue_id: str, now: datetime) -> Delivery:
         """Let the worker of one queue message send the mail, and nobody else."""
-        return replace(
-            self.moved(DeliveryStatus.SENDING, now), claimed_by=queue_id, claim_ends_at=now + CLAIM
-        )
+        return self.moved(DeliveryStatus.SENDING, now, claimed_by=queue_id, claim_ends_at=now + CLAIM)
 
     def held_by_another(self, queue_id: str, now: datetime) -> bool:
         """Whether another worker may be sending the mail at this moment."""

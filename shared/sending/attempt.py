@@ -35,15 +35,9 @@ class Attempt:
         return len(self.delivery.history) > 1
 
     @property
-    def known_sender(self) -> Sender:
-        """The sender, once it is known."""
-        assert self.sender is not None  # noqa: S101 - `use` came first
-        return self.sender
-
-    def use(self, sender: Sender) -> None:
-        """Note who sends."""
-        self.sender = sender
-        self.delivery = replace(self.delivery, from_address=sender.address)
+    def from_address(self) -> str | None:
+        """The address that sends, or sent the last time."""
+        return self.sender.address if self.sender else self.delivery.from_address
 
     def note(self, ports: Sending) -> DraftNote:
         """Return the note on the mail's draft."""

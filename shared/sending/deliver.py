@@ -56,8 +56,8 @@ def _deliver(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -
 
 def _send(attempt: Attempt, ports: Sending) -> str | None:
     """Send the mail, and return Graph's id of its answer; None where an earlier attempt had sent it."""
-    attempt.use(_sender(attempt.request.tenant_id, ports))
-    mailbox = Mailbox(attempt.known_sender, ports)
+    sender = attempt.sender = _sender(attempt.request.tenant_id, ports)
+    mailbox = Mailbox(sender, ports)
     note = attempt.note(ports)
     doubt = attempt.delivery.doubt
     if doubt is not None:
@@ -67,7 +67,7 @@ def _send(attempt: Attempt, ports: Sending) -> str | None:
         attempt.delivery = replace(attempt.delivery, doubt=None)
     _check_time(attempt.request, ports)
     mailbox.check_pause()
-    parcel = prepare(attempt.request, mailbox.sender, ports)
+    parcel = prepare(attempt.request, sender, ports)
     if parcel.route is Route.DRAFT:
         attempt.drafted = True
         return send_as_draft(parcel, note, mailbox, ports)

@@ -98,8 +98,7 @@ def _go_on(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) ->
 
 def _begin(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) -> Draft:
     _remove_drafts(note, mailbox, ports)
-    message = write_json(parcel.message)
-    draft_id = mailbox.ask(lambda token, sender: ports.transport.create_draft(token, sender, message))
+    draft_id = mailbox.ask(lambda token, sender: ports.transport.create_draft(token, sender, parcel.message))
     generation = mailbox.sender.consent.generation
     return note.keep(Draft(draft_id=draft_id, generation=generation, stamp=parcel.stamp()))
 

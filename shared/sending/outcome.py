@@ -43,8 +43,10 @@ _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, Delive
 def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) -> None:
     """Keep that Exchange took the mail; nothing that was kept of it is needed any more."""
     now = ports.world.now()
-    row = attempt.delivery.moved(DeliveryStatus.ACCEPTED, now, request_id=request_id)
-    _write(replace(row, doubt=None), ports)
+    row = attempt.delivery.moved(
+        DeliveryStatus.ACCEPTED, now, request_id=request_id, doubt=None, from_address=attempt.from_address
+    )
+    _write(row, ports)
     if attempt.repeated:
         ports.requests.remove(row.tenant_id, row.message_id)
     if attempt.drafted:
@@ -64,11 +66,9 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         problem=standing(_reason(error, verdict, situation), ports.world),
         request_id=error.request_id,
         next_attempt_at=verdict.next_attempt_at,
-    )
-    row = replace(
-        row,
-        attempt=row.attempt if verdict.counts else row.attempt - 1,
-        doubt=None if verdict.forgets_doubt else row.doubt,
+        from_address=attempt.from_address,
+        attempt=before.attempt if verdict.counts else before.attempt - 1,
+        doubt=None if verdict.forgets_doubt else before.doubt,
         fields=error.fields if isinstance(error, InvalidInputError) else (),
     )
     _write(row, ports)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.errors import InvalidInputError
 from shared.problems import FieldError
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is handed to Microsoft 365."""
+    """What is handed to Microsoft 365; `message` is its JSON without the files."""
 
     request: MailRequest
-    message: dict[str, Any]
+    message: bytes
     files: tuple[SizedFile, ...]
     route: Route
 
@@ -44,8 +44,9 @@ def prepare(request: MailRequest, sender: Sender, ports: Sending) -> Parcel:
     """
     check_own_files(request, ports)
     files = size_files(request.attachments, ports.files)
-    message = build_message(request, read_body(request.body, ports.files), sender.from_field)
-    route = choose_route(len(write_json(message)), files, sender, ports.message_limit_mb)
+    body = read_body(request.body, ports.files)
+    message = write_json(build_message(request, body, sender.from_field))
+    route = choose_route(len(message), files, sender, ports.message_limit_mb)
     return Parcel(request, message, files, route)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: https://learn.microsoft.com/graph/api/resources/extended-properties-overview
 KEY_PROPERTY: Final = "String {5f6c2b0e-0d53-4d0a-9c55-0f4b1e9a7c31} Name DeliveryKey"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def delivery_key(tenant_id: str, message_id: str) -> str:
     """Return what the property holds: a digest, as Exchange compares values without regard to case."""
@@ -60,14 +62,12 @@ def build_attachment(attachment: Attachment, content: bytes) -> dict[str, Any]:
 
 
 def build_send_mail(
-    message: dict[str, Any], attachments: Sequence[dict[str, Any]], *, save_to_sent_items: bool
+    message: bytes, attachments: Sequence[dict[str, Any]], *, save_to_sent_items: bool
 ) -> bytes:
-    """Write the body of one `sendMail` request."""
-    whole = message | {"attachments": list(attachments)} if attachments else message
-    call: dict[str, Any] = {"message": whole}
-    if not save_to_sent_items:
-        call["saveToSentItems"] = False
-    return write_json(call)
+    """Write the body of one `sendMail` request around a message that is written already."""
+    files = b',"attachments":' + write_json(attachments) if attachments else b""
+    keep = b"" if save_to_sent_items else b',"saveToSentItems":false'
+    return b"".join((b'{"message":', message[:-1], files, b"}", keep, b"}"))
 
 
 def build_upload_item(attachment: Attachment, size: int) -> bytes:
@@ -87,7 +87,7 @@ def build_upload_item(attachment: Attachment, size: int) -> bytes:
 
 def write_json(value: object) -> bytes:
     """Write what Graph gets, in as few bytes as can be."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _place(attachment: Attachment) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def a_call(**changes: Any) -> bytes:
 def transport(exchange: ExchangeOnline) -> Iterator[GraphMailTransport]:
     made = GraphMailTransport(exchange.graph)
     yield made
-    made._session.close()
+    made.close()
 
 
 def test_a_mail_is_accepted_and_graph_names_its_answer(
@@ -64,9 +64,7 @@ def test_a_second_mail_takes_the_connection_of_the_first(
     for _ in range(3):
         transport.send_mail(exchange.token(), a_sender(), a_call())
 
-    adapter = transport._session.get_adapter("https://")
-    pools = adapter.poolmanager.pools  # type: ignore[attr-defined]
-    assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - it has no iteration
+    assert [len(idle) for idle in transport._connections._idle.values()] == [1]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +166,7 @@ def test_a_server_that_refuses_the_connection_was_sent_nothing() -> None:
         transport.send_mail("token", a_sender(), a_call())
 
     assert caught.value.code == "graph_unavailable"
-    transport._session.close()
+    transport.close()
 
 
 def test_a_certificate_that_is_not_trusted_is_sent_nothing(
@@ -181,13 +179,13 @@ def test_a_certificate_that_is_not_trusted_is_sent_nothing(
         transport.send_mail(exchange.token(), a_sender(), a_call())
 
     assert not exchange.world.mails()
-    transport._session.close()
+    transport.close()
 
 
 def test_a_connection_that_never_stands_is_given_up_and_was_sent_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shared.adapters.graph._TIMEOUTS_SECONDS", (0.2, 0.2))
+    monkeypatch.setattr("shared.adapters.graph._CONNECT_SECONDS", 0.2)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -201,13 +199,13 @@ def test_a_connection_that_never_stands_is_given_up_and_was_sent_nothing(
             transport.send_mail("token", a_sender(), a_call())
         for one in waiting:
             one.close()
-    transport._session.close()
+    transport.close()
 
 
 def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_open(
-    transport: GraphMailTransport, exchange: ExchangeOnline, monkeypatch: pytest.MonkeyPatch
+    transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
-    monkeypatch.setattr("shared.adapters.graph._TIMEOUTS_SECONDS", (5, 0.3))
+    transport._connections._answer_seconds = 0.3
     exchange.world.faults.add("sendMail", Effect(delay=1.0))
 
     with pytest.raises(OutcomeUnknownError):

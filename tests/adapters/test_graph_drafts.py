@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from shared.adapters.graph import GraphMailTransport
+from shared.adapters.https import Answer
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.payload import KEY_PROPERTY, build_attachment, build_upload_item
 from shared.sending.request import Attachment
@@ -33,7 +34,7 @@ PDF = Attachment(name="größe.pdf", content_type="application/pdf", blob="a.pdf
 def transport(exchange: ExchangeOnline) -> Iterator[GraphMailTransport]:
     made = GraphMailTransport(exchange.graph)
     yield made
-    made._session.close()
+    made.close()
 
 
 @pytest.fixture
@@ -233,11 +234,8 @@ def test_a_success_that_is_cut_short_is_asked_for_again(
 def test_a_chunks_answer_that_says_nothing_of_what_comes_next_means_the_next_one(
     body: str,
 ) -> None:
-    import requests
-
     from shared.adapters.graph import _next_range
 
-    answer = requests.Response()
-    answer.status_code, answer._content = 200, body.encode()
+    answer = Answer(200, {}, body.encode())
 
     assert _next_range(answer, 17) == 17

@@ -7,26 +7,23 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.adapters.graph_errors import graph_codes, graph_error, retry_after
+from shared.adapters.https import Answer
 from shared.errors import ConsentRequiredError, OutcomeUnknownError, RejectedError, TransientError
 from tests.exchange_online import a_sender
 from tests.fakes import NOON
 
 
-def an_answer(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> requests.Response:
-    response = requests.Response()
-    response.status_code = status
-    response._content = body
-    response.headers.update(headers or {})
-    return response
+def an_answer(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+    return Answer(status, headers or {}, body)
 
 
-def coded(status: int, code: str) -> requests.Response:
-    return an_answer(status, json.dumps({"error": {"code": code, "message": "secret text"}}).encode())
+def coded(status: int, code: str, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return an_answer(status, json.dumps({"error": {"code": code, "message": "secret text"}}).encode(), named)
 
 
 @pytest.mark.parametrize(
@@ -202,9 +199,7 @@ def test_what_graph_refuses_at_random_is_believed_only_the_third_time() -> None:
 
 
 def test_a_mailbox_over_its_limit_is_left_alone_for_an_hour_at_least() -> None:
-    short = coded(403, "ErrorExceededMessageLimit")
-    short.headers["Retry-After"] = "5"
-    error = graph_error(short, a_sender())
+    error = graph_error(coded(403, "ErrorExceededMessageLimit", Retry_After="5"), a_sender())
 
     assert isinstance(error, TransientError)
     assert error.retry_after == timedelta(hours=1)

@@ -49,7 +49,7 @@ class Scenario:
 
 @dataclass
 class Result:
-    """What became of a scenario's mails."""
+    """What became of a scenario's mails; `pressed`: every fault that was asked for has happened."""
 
     name: str
     ids: list[str] = field(repr=False)
@@ -57,6 +57,7 @@ class Result:
     duplicated: int = 0
     lost: int = 0
     wrong: list[str] = field(default_factory=list)
+    pressed: bool = True
 
     @property
     def under_way(self) -> int:
@@ -119,9 +120,10 @@ class Campaign:
             for _ in range(scenario.copies):
                 self.queue(message_id, large=message_id in large)
         disturbing.join()
-        self._restore()
         self._results.append(result)
         self._wait(result.ids, FINAL | {"verifying", "deferred"}, 60)
+        result.pressed = not self.stack.microsoft365.faults.waiting()
+        self._restore()
         return result
 
     def settle(self, seconds: float = 900) -> list[Result]:

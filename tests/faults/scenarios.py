@@ -74,6 +74,7 @@ def without_entra(campaign: Campaign) -> None:
     press(campaign, "token", "Entra busy", times=0)
     campaign.kill_and_replace()
     time.sleep(5.0)
+    campaign.stack.microsoft365.faults.clear()
 
 
 def without_vault(campaign: Campaign) -> None:

@@ -16,6 +16,7 @@ from shared.sending.payload import (
     build_send_mail,
     build_upload_item,
     delivery_key,
+    write_json,
 )
 from shared.sending.request import Attachment, parse_mail_request
 from tests.builders import a_message
@@ -87,7 +88,7 @@ def test_the_whole_mail_is_what_graph_documents() -> None:
     )
     message = build_message(request, "<p>Ünï</p>", "reports@contoso.com")
 
-    call = json.loads(build_send_mail(message, [], save_to_sent_items=False))
+    call = json.loads(build_send_mail(write_json(message), [], save_to_sent_items=False))
 
     assert call == {
         "message": {
@@ -109,7 +110,7 @@ def test_the_copy_in_sent_items_is_graphs_default_and_files_stand_in_the_message
     message = build_message(parse_mail_request(a_message()), "text", None)
     file = build_attachment(Attachment(name="a.pdf", content_type="application/pdf", blob="a.pdf"), b"%PDF")
 
-    call = json.loads(build_send_mail(message, [file], save_to_sent_items=True))
+    call = json.loads(build_send_mail(write_json(message), [file], save_to_sent_items=True))
 
     assert set(call) == {"message"}
     assert call["message"]["attachments"] == [file]

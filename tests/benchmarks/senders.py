@@ -1,0 +1,93 @@
+"""Ways to send the same small mail, each run in a fresh process that prints its CPU seconds a mail.
+
+python -m tests.benchmarks.senders <ours | bare | o365> <address> <count>
+"""
+
+import http.client
+import json
+import os
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+WARM_UP = 20
+MESSAGE: dict[str, Any] = {
+    "subject": "Weekly sales, EMEA",
+    "importance": "normal",
+    "body": {"contentType": "html", "content": "<p>Up 4 %</p>" * 50},
+    "toRecipients": [{"emailAddress": {"address": "cfo@contoso.com"}}],
+}
+
+
+def ours(address: str) -> Callable[[int], None]:
+    """Send through the whole of `deliver`: ports in memory, the real Graph adapter."""
+    from shared.adapters.graph import GraphMailTransport
+    from shared.sending.deliver import deliver
+    from tests.builders import a_message, enabled_services
+
+    services = enabled_services()
+    services.transport = GraphMailTransport(address)  # type: ignore[assignment]
+    body = {"contentType": "html", "content": MESSAGE["body"]["content"]}
+    messages = [a_message(messageId=f"m-{number}", body=body) for number in range(100_000)]
+    return lambda number: deliver(messages[number], f"q-{number}", services)
+
+
+def bare(address: str) -> Callable[[int], None]:
+    """Write JSON and post it over one connection, and nothing else."""
+    context = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
+    connection = http.client.HTTPSConnection(urlsplit(address).netloc, context=context)
+    headers = {"Authorization": "Bearer x", "Content-Type": "application/json"}
+
+    def send(_: int) -> None:
+        connection.request("POST", "/v1.0/me/sendMail", json.dumps({"message": MESSAGE}), headers)
+        assert connection.getresponse().read() == b""
+
+    return send
+
+
+def o365(address: str) -> Callable[[int], None]:
+    """Send as python-o365's documentation does, without its pause of 200 ms between requests."""
+    from O365 import Account, MSGraphProtocol  # type: ignore[import-not-found]
+    from O365.utils.token import MemoryTokenBackend  # type: ignore[import-not-found]
+
+    class Local(MSGraphProtocol):  # type: ignore[misc]
+        _protocol_url = f"{address}/"
+
+    account = Account(
+        ("client", "secret"),
+        protocol=Local(),
+        auth_flow_type="credentials",
+        tenant_id="tenant",
+        token_backend=MemoryTokenBackend(),
+        requests_delay=0,
+        main_resource="ada@contoso.com",
+    )
+    account.con.session = account.con.get_session()
+    account.con.session.headers["Authorization"] = "Bearer x"
+
+    def send(_: int) -> None:
+        mail = account.new_message()
+        mail.to.add("cfo@contoso.com")
+        mail.subject = MESSAGE["subject"]
+        mail.body = MESSAGE["body"]["content"]
+        assert mail.send()
+
+    return send
+
+
+def main(way: str, address: str, count: int) -> None:
+    """Measure one way."""
+    send = {"ours": ours, "bare": bare, "o365": o365}[way](address)
+    for number in range(WARM_UP):
+        send(number)
+    started = time.process_time()
+    for number in range(WARM_UP, WARM_UP + count):
+        send(number)
+    print((time.process_time() - started) / count)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,90 @@
+"""Ways to bring a file from Blob Storage to an upload session, each in a fresh process.
+
+    python -m tests.benchmarks.uploads <ours | bare> <address> <size in MB>
+
+prints as JSON the seconds it took, and by how many bytes the peak of memory grew beyond what a small file
+of 4 MB had needed before.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+MEGABYTE = 1024 * 1024
+CONNECTION = "AzureWebJobsStorage"
+SMALL = 4
+
+
+def path_of(size: int) -> str:
+    """Name the file of a size."""
+    return f"bench/{size}.bin"
+
+
+def ours(address: str) -> Callable[[int], None]:
+    """Send a mail with the file: real blobs, the real Graph adapter, everything else in memory."""
+    from shared.adapters.blobs import BlobAttachmentFiles, blob_service
+    from shared.adapters.graph import GraphMailTransport
+    from shared.config import StorageConfig
+    from shared.deliveries.delivery import DeliveryStatus
+    from shared.sending.deliver import deliver
+    from tests.builders import a_message, large_file_services
+    from tests.fakes import CONTOSO
+
+    services = large_file_services()
+    services.allowed_tenants = frozenset({CONTOSO})
+    services.message_limit_mb = 210
+    config = StorageConfig(os.environ[CONNECTION])
+    services.files = BlobAttachmentFiles(blob_service(config, lambda: None))  # type: ignore[arg-type,assignment,return-value]
+    services.transport = GraphMailTransport(address)  # type: ignore[assignment]
+
+    def send(size: int) -> None:
+        file = {"name": "a.bin", "contentType": "application/octet-stream", "blob": path_of(size)}
+        deliver(a_message(messageId=f"m-{size}", attachments=[file]), f"q-{size}", services)
+        assert services.deliveries.rows[CONTOSO, f"m-{size}"].status is DeliveryStatus.ACCEPTED
+
+    return send
+
+
+def bare(address: str) -> Callable[[int], None]:
+    """Read a chunk, put it, read the next: what a loop of ten lines does."""
+    import requests
+    from azure.storage.blob import ContainerClient
+
+    from shared.sending.upload import CHUNK_BYTES
+
+    files = ContainerClient.from_connection_string(os.environ[CONNECTION], "attachments")
+    session = requests.Session()
+
+    def send(size: int) -> None:
+        total = size * MEGABYTE
+        for first in range(0, total, CHUNK_BYTES):
+            length = min(CHUNK_BYTES, total - first)
+            chunk = files.download_blob(path_of(size), offset=first, length=length).readall()
+            headers = {"Content-Range": f"bytes {first}-{first + length - 1}/{total}"}
+            assert session.put(f"{address}/upload", chunk, headers=headers, timeout=60).ok
+
+    return send
+
+
+def peak() -> int:
+    """Return the most memory that this process ever had, in bytes."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def main(way: str, address: str, size: int) -> None:
+    """Measure one way."""
+    send = {"ours": ours, "bare": bare}[way](address)
+    send(SMALL)
+    before = peak()
+    started = time.perf_counter()
+    send(size)
+    seconds = time.perf_counter() - started
+    print(json.dumps({"seconds": seconds, "growth": peak() - before}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
