@@ -5,6 +5,7 @@ import json
 import pytest
 
 from shared.bootstrap import Services
+from shared.sending.pauses import Pauses
 from shared.web.readiness import read_readiness
 from tests.builders import ADMIN
 from tests.calls import a_request
@@ -37,3 +38,12 @@ def test_only_the_tenants_of_the_settings_are_served(environment: None) -> None:
 
     assert services.allowed_tenants == frozenset({CONTOSO})
     assert services.home_tenant == CONTOSO
+
+
+def test_what_the_operator_chose_reaches_sending(environment: None) -> None:
+    services = Services()
+
+    assert (services.message_limit_mb, services.retention_days) == (35, 90)
+    assert services.resends_unknown is False
+    assert services.drafts.load(CONTOSO, "never-kept") is None
+    assert isinstance(services.pauses, Pauses)
