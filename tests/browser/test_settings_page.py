@@ -27,7 +27,7 @@ def tab_to(page: TenantSettings, target: Locator) -> None:
 
 
 def test_an_address_is_judged_when_it_is_left_not_while_it_is_typed(settings: TenantSettings) -> None:
-    message = settings.page.get_by_text("Enter one full address")
+    message = settings.page.get_by_text("Enter one full address, such as")
     settings.from_address.press_sequentially("reports@")
     expect(message).to_be_hidden()
 
