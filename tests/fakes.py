@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from shared.config import AppConfig, ClientSecret
 from shared.consent.custody import Custody
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import SET_ASIDE, Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.errors import PreconditionFailedError, RejectedError, TransientError, UnauthenticatedError
 from shared.ports import Issued, Redeemed, SignIn
@@ -426,13 +426,16 @@ class MemoryTexts:
 
 @dataclass
 class MemoryDeliveries:
+    """Keeps the rows, and beside them which are set aside and in which state, as the table does."""
+
     rows: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    aside: dict[tuple[str, str], Delivery] = field(default_factory=dict)
     versions: Iterable[int] = field(default_factory=lambda: count(1))
 
     def add(self, delivery: Delivery) -> Delivery | None:
         if (delivery.tenant_id, delivery.message_id) in self.rows:
             return None
-        return self._write(delivery)
+        return self._write(replace(delivery, stored=None))
 
     def save(self, delivery: Delivery) -> Delivery | None:
         known = self.find(delivery.tenant_id, delivery.message_id)
@@ -456,13 +459,13 @@ class MemoryDeliveries:
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
         wanted = set(statuses)
-        return sum(row.tenant_id == tenant_id and row.status in wanted for row in self.rows.values())
+        return sum(row.tenant_id == tenant_id and row.status in wanted for row in self.aside.values())
 
     def set_aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
         wanted = set(statuses)
-        rows = [row for row in self.rows.values() if row.tenant_id == tenant_id and row.status in wanted]
+        rows = [row for row in self.aside.values() if row.tenant_id == tenant_id and row.status in wanted]
         oldest_first = sorted(rows, key=lambda row: (row.queued_at, row.message_id))
         return tuple(replace(row, history=(), fields=(), etag=None, stored=None) for row in oldest_first)[
             :limit
@@ -478,10 +481,16 @@ class MemoryDeliveries:
 
     def remove(self, delivery: Delivery) -> None:
         self.rows.pop((delivery.tenant_id, delivery.message_id), None)
+        self.aside.pop((delivery.tenant_id, delivery.message_id), None)
 
     def _write(self, delivery: Delivery) -> Delivery:
         saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored=delivery.status)
-        self.rows[delivery.tenant_id, delivery.message_id] = saved
+        mail = (delivery.tenant_id, delivery.message_id)
+        self.rows[mail] = saved
+        if delivery.status in SET_ASIDE:
+            self.aside[mail] = saved
+        elif delivery.stored in SET_ASIDE:
+            self.aside.pop(mail, None)
         return saved
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from shared.config import StorageConfig
 
+_ENDING = ".json"
+
 
 def blob_service(config: StorageConfig, credential: Callable[[], TokenCredential]) -> BlobServiceClient:
     """Connect to the blobs of the storage account."""
@@ -64,7 +66,10 @@ class BlobAttachmentFiles:
 
 
 class BlobKeptTexts:
-    """A part of the container `mail-requests`: one blob a mail, folder / tenant id / message id."""
+    """A part of the container `mail-requests`: one blob a mail, folder / tenant id / message id and ending.
+
+    Without the ending the message ids `.` and `..` would be steps in a path, and not names.
+    """
 
     def __init__(self, service: BlobServiceClient, folder: str) -> None:
         self._container = service.get_container_client(MAIL_REQUESTS)
@@ -97,10 +102,10 @@ class BlobKeptTexts:
             for blob in self._container.list_blobs(name_starts_with=f"{self._folder}/"):
                 if blob.last_modified < moment:
                     _, tenant_id, message_id = blob.name.split("/")
-                    yield tenant_id, message_id
+                    yield tenant_id, message_id.removesuffix(_ENDING)
 
     def _name(self, tenant_id: str, message_id: str) -> str:
-        return f"{self._folder}/{tenant_id}/{message_id}"
+        return f"{self._folder}/{tenant_id}/{message_id}{_ENDING}"
 
 
 def _errors() -> AbstractContextManager[None]:

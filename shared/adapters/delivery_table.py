@@ -105,8 +105,13 @@ class TableDeliveryLog:
                 yield read_document(Delivery, row["Document"])
 
     def remove(self, delivery: Delivery) -> None:
-        """Remove a mail's row; one that is gone already is no error."""
-        self._submit([("delete", _row(delivery)), ("delete", _place(delivery))])
+        """Remove a mail's row; one that is gone already is no error.
+
+        The row itself goes last: as long as it is there, the rest is removed the next time.
+        """
+        with table_errors():
+            for row in (_place_aside(delivery), _place(delivery), _row(delivery)):
+                self._table.delete_entity(row["PartitionKey"], row["RowKey"])
 
     def _aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int, *columns: str
@@ -138,9 +143,13 @@ class TableDeliveryLog:
             try:
                 return self._table.submit_transaction(operations)
             except TableTransactionError as error:
-                if error.status_code in _CONFLICTS:
+                if error.status_code not in _CONFLICTS:
+                    raise
+                last = len(operations) - 1
+                if error.index != last or operations[last][0] != "delete":
                     return None
-                raise
+        # What was to be removed is gone already, and nothing else stands in the way.
+        return self._submit(operations[:last])
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

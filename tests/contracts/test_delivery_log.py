@@ -15,6 +15,7 @@ from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus, Step
 from shared.deliveries.ports import DeliveryLog, DeliveryQuery
 from shared.problems import FieldError
 from shared.settings.tenant import StandingProblem
+from shared.storage_names import DELIVERIES
 from tests.fakes import NOON, MemoryDeliveries
 
 if TYPE_CHECKING:
@@ -202,3 +203,47 @@ def test_a_log_that_refuses_what_it_is_told_is_not_taken_for_a_conflict(
 
     with pytest.raises(HttpResponseError):
         log.add(far_too_long)
+
+
+def test_a_row_whose_place_among_those_set_aside_is_missing_goes_on_all_the_same(
+    table_clients: TableServiceClient, tenant: str
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    added = log.add(a_delivery(tenant, status=WAITING))
+    assert added
+    table = table_clients.get_table_client(DELIVERIES)
+    (place,) = table.query_entities(
+        "PartitionKey eq @tenant and RowKey ge '~'", parameters={"tenant": tenant}
+    )
+    table.delete_entity(place)
+
+    sending = log.save(replace(added, status=DeliveryStatus.SENDING))
+
+    assert sending
+    assert log.find(tenant, "m-1").status is DeliveryStatus.SENDING  # type: ignore[union-attr]
+    assert log.save(replace(added, status=DeliveryStatus.ACCEPTED)) is None
+
+
+def test_a_mail_is_removed_whole_though_a_part_of_it_is_missing(
+    table_clients: TableServiceClient, tenant: str
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    added = log.add(a_delivery(tenant, status=DeliveryStatus.ACCEPTED))
+    assert added
+    table = table_clients.get_table_client(DELIVERIES)
+    (place,) = table.query_entities(
+        "PartitionKey eq @tenant and RowKey lt '-'", parameters={"tenant": tenant}
+    )
+    table.delete_entity(place)
+
+    log.remove(added)
+
+    assert log.find(tenant, "m-1") is None
+
+
+def test_a_mail_that_was_set_aside_leaves_nothing_behind(log: DeliveryLog, tenant: str) -> None:
+    added = log.add(a_delivery(tenant, status=WAITING))
+    assert added
+    log.remove(added)
+
+    assert log.count(tenant, [WAITING]) == 0

@@ -113,6 +113,18 @@ def test_a_text_is_kept_and_kept_again(texts: KeptTexts, message_id: str) -> Non
     assert texts.load(CONTOSO, message_id) == b"second"
 
 
+@pytest.mark.parametrize("message_id", [".", "..", "a.json", ":"])
+def test_every_message_id_is_a_name(texts: KeptTexts, message_id: str) -> None:
+    tenant = str(uuid.uuid4())
+    texts.keep(tenant, message_id, b"text")
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+
+    assert texts.load(tenant, message_id) == b"text"
+    assert (tenant, message_id) in list(texts.untouched_since(soon))
+    texts.remove(tenant, message_id)
+    assert texts.load(tenant, message_id) is None
+
+
 def test_a_text_can_be_removed_twice(texts: KeptTexts, message_id: str) -> None:
     texts.keep(CONTOSO, message_id, b"text")
     texts.remove(CONTOSO, message_id)
