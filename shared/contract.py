@@ -11,8 +11,11 @@ from shared.errors import InvalidInputError
 from shared.problems import FieldError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+#: What is wrong with a mail is kept in a row of 64 KiB, and read by a person.
+_MOST_FIELDS = 20
+_LONGEST_PATH = 200
 _SENTENCES = {
     "extra_forbidden": "there is no such member",
     "missing": "is missing",
@@ -46,8 +49,15 @@ def parse[Shape: Contract](shape: type[Shape], text: bytes, code: str) -> Shape:
         raise InvalidInputError(code, fields=field_errors(error)) from error
 
 
+def _path(found: Sequence[object]) -> str:
+    return ".".join(str(part) for part in found)[:_LONGEST_PATH] or "(whole body)"
+
+
 def field_errors(error: ValidationError) -> Iterator[FieldError]:
-    """Say what is wrong with each field, without repeating what stood in it."""
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
-        path = ".".join(str(part) for part in found["loc"]) or "(whole body)"
-        yield FieldError(path, _SENTENCES.get(found["type"]) or found["msg"].removeprefix("Value error, "))
+    """Say what is wrong with each field, without repeating what stood in it; of many, with the first."""
+    every = error.errors(include_url=False, include_context=False, include_input=False)
+    for found in every[:_MOST_FIELDS]:
+        message = _SENTENCES.get(found["type"]) or found["msg"].removeprefix("Value error, ")
+        yield FieldError(_path(found["loc"]), message)
+    if len(every) > _MOST_FIELDS:
+        yield FieldError("(whole body)", f"has {len(every) - _MOST_FIELDS} more broken fields")

@@ -36,3 +36,11 @@ def test_what_is_no_json_at_all_is_said_of_the_whole_body() -> None:
 
 def test_the_value_of_a_broken_field_is_not_repeated() -> None:
     assert "hunter2" not in str(broken(b'{"reportName": "s", "pages": "hunter2"}'))
+
+
+def test_of_very_many_broken_fields_the_first_are_named_and_the_others_counted() -> None:
+    fields = broken(b"{" + b",".join(b'"%d%s": 1' % (number, b"x" * 300) for number in range(500)) + b"}")
+
+    assert len(fields) == 21
+    assert fields["(whole body)"] == "has 481 more broken fields"
+    assert max(len(field) for field in fields) == 200

@@ -5,7 +5,18 @@ It carries only the name of the kept request: a message that fills the queue's l
 
 from __future__ import annotations
 
+import re
+from typing import Annotated
+
+from pydantic import StringConstraints
+
 from shared.contract import Contract, parse
+
+MESSAGE_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+
+#: Both are parts of the names of blobs and rows, so neither holds anything that leads out of its place.
+type MessageId = Annotated[str, StringConstraints(pattern=f"^{MESSAGE_ID.pattern}$")]
+type TenantId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$", to_lower=True)]
 
 _MARK = b'{"resume":'
 
@@ -13,8 +24,8 @@ _MARK = b'{"resume":'
 class KeptMail(Contract):
     """A mail whose request is kept in `mail-requests`."""
 
-    tenant_id: str
-    message_id: str
+    tenant_id: TenantId
+    message_id: MessageId
 
 
 class Resume(Contract):

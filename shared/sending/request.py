@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from shared.contract import Contract, parse
-from shared.deliveries.resume import KeptMail, parse_resume
+from shared.deliveries.resume import KeptMail, MessageId, TenantId, parse_resume
 from shared.errors import InvalidInputError
 from shared.mail_address import check_mail_address
 from shared.problems import FieldError
@@ -31,8 +31,6 @@ MAX_MESSAGE_BYTES = 48 * 1024
 MAX_RECIPIENTS = 500
 #: Graph refuses the sixth with InvalidInternetMessageHeaderCollection.
 MAX_HEADERS = 5
-
-MESSAGE_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BLOB_SEGMENT = re.compile(r"(?!\.{1,2}$)[^\x00-\x1f\x7f\\?#%:/]+")
@@ -130,10 +128,10 @@ class MailRequest(Contract):
     """
 
     schema_version: Literal[1]
-    message_id: Annotated[str, StringConstraints(pattern=f"^{MESSAGE_ID.pattern}$")] = Field(
+    message_id: MessageId = Field(
         description="Derived from the occurrence: schedule, due time, audience. Firing twice then sends once."
     )
-    tenant_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$", to_lower=True)]
+    tenant_id: TenantId
     to: tuple[AnyRecipient, ...] = ()
     cc: tuple[AnyRecipient, ...] = ()
     bcc: tuple[AnyRecipient, ...] = ()
@@ -164,9 +162,10 @@ class MailRequest(Contract):
     def fingerprint(self) -> str:
         """Tell this mail's content from another's under the same id.
 
-        What may differ between two firings of the same occurrence is left out.
+        What may differ between two firings of the same occurrence is left out; so is what has its default,
+        so that a member that is new in the contract changes nothing for the mails that are under way.
         """
-        same = self.model_dump_json(exclude={"expires_at", "correlation_id"})
+        same = self.model_dump_json(exclude={"expires_at", "correlation_id"}, exclude_defaults=True)
         return hashlib.sha256(same.encode()).hexdigest()
 
 

@@ -287,3 +287,29 @@ def test_a_moment_needs_its_time_zone(moment: datetime) -> None:
     assert parse_mail_request(a_message(expiresAt=moment.isoformat())).expires_at == moment
     assert "expiresAt" in broken_fields(a_message(expiresAt=moment.replace(tzinfo=None).isoformat()))
     assert timedelta(0) == moment.utcoffset()
+
+
+@pytest.mark.parametrize("name", ["../m-1", "m-1/../../attachments/a", "", "a b"])
+def test_a_note_cannot_name_what_is_no_mail(name: str) -> None:
+    with pytest.raises(InvalidInputError):
+        parse_queued(b'{"resume":' + json.dumps({"tenantId": CONTOSO, "messageId": name}).encode() + b"}")
+
+
+def test_a_note_cannot_name_another_folder_as_its_tenant() -> None:
+    with pytest.raises(InvalidInputError):
+        parse_queued(b'{"resume":{"tenantId":"../drafts","messageId":"m-1"}}')
+
+
+def test_a_member_that_is_new_in_the_contract_leaves_the_fingerprints_of_mails_under_way() -> None:
+    class NextContract(MailRequest):
+        sensitivity: str = "normal"
+
+    newer = NextContract.model_validate_json(a_message())
+
+    assert newer.fingerprint() == MailRequest.model_validate_json(a_message()).fingerprint()
+
+
+def test_a_default_that_is_spelt_out_is_the_same_content() -> None:
+    spelt_out = parse_mail_request(a_message(importance="normal", saveToSentItems=True))
+
+    assert spelt_out.fingerprint() == parse_mail_request(a_message()).fingerprint()
