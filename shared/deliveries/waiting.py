@@ -46,7 +46,8 @@ def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, mo
     """Queue mails that wait in this state, the oldest first and paced, and return how many.
 
     The note is queued before the row says so: a crash between the two queues it again, and the
-    second note finds the mail done.
+    second note finds the mail done. A mail that its worker puts aside again meanwhile stays as that
+    worker wrote it.
     """
     waiting = ports.deliveries.set_aside(tenant_id, [status], most)
     for place, mail in enumerate(waiting):
@@ -75,8 +76,9 @@ def resume_overdue(tenant_id: str, ports: Releasing) -> int:
 
 def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Releasing) -> None:
     now = ports.world.now()
-    ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), delay)
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
-    if row and row.status is status:
-        moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
-        ports.deliveries.save(replace(moved, trying_since=now))
+    if row is None or row.status is not status:
+        return
+    ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), delay)
+    moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
+    ports.deliveries.save(replace(moved, trying_since=now))

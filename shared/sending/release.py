@@ -7,6 +7,7 @@ errors, which nobody reports as mended.
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -31,13 +32,21 @@ _DRAFTS_KEPT = timedelta(hours=12)
 
 
 def release_all(ports: Sending) -> None:
-    """Look after every tenant; one that fails keeps no other from it."""
-    for tenant_id in ports.settings.tenants():
-        try:
-            _release(tenant_id, ports)
-        except ProblemError as error:
-            _note_missed(tenant_id, error)
-    _remove_old_drafts(ports)
+    """Look after every tenant; one that fails keeps no other from it, whatever it fails with.
+
+    What nobody foresaw goes up once everything else is done.
+    """
+    with ExitStack() as work:
+        work.callback(_remove_old_drafts, ports)
+        for tenant_id in ports.settings.tenants():
+            work.callback(_look_after, tenant_id, ports)
+
+
+def _look_after(tenant_id: str, ports: Sending) -> None:
+    try:
+        _release(tenant_id, ports)
+    except ProblemError as error:
+        _note_missed(tenant_id, error)
 
 
 def _release(tenant_id: str, ports: Sending) -> None:

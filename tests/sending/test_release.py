@@ -203,3 +203,39 @@ def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
 
     assert "consent_missing" in caplog.text
     assert services.drafts.kept
+
+
+def test_a_mail_that_is_taken_and_put_aside_again_while_it_is_released_is_not_lost() -> None:
+    services = waiting_services(0)
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, status=Status.NOT_CONFIGURED, sender=None, consent=None))
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    put = services.outbox.put
+
+    def taken_at_once(text: bytes, _delay: timedelta) -> None:
+        services.outbox.put = put  # type: ignore[method-assign]
+        deliver(text, "q-2", services)
+
+    services.outbox.put = taken_at_once  # type: ignore[method-assign,assignment]
+    release_waiting(CONTOSO, CONSENT, services)
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is CONSENT
+
+
+def test_what_nobody_foresaw_at_one_tenant_goes_up_after_the_others_were_looked_after() -> None:
+    services = waiting_services(1)
+    services.settings.rows = {FABRIKAM: some_settings(), **services.settings.rows}
+    count = services.deliveries.count
+
+    def broken_for_one(tenant_id: str, statuses: object) -> int:
+        if tenant_id == FABRIKAM:
+            raise KeyError(tenant_id)
+        return count(tenant_id, statuses)  # type: ignore[arg-type]
+
+    services.deliveries.count = broken_for_one  # type: ignore[method-assign]
+    for first in (FABRIKAM, CONTOSO):
+        services.settings.rows = {first: services.settings.rows[first], **services.settings.rows}
+        with pytest.raises(KeyError):
+            release_all(services)
+
+    assert released(services) == [("0000", 0)]
