@@ -53,7 +53,7 @@ def sender_of(settings: TenantSettings) -> Sender:
         raise ConsentRequiredError("consent_missing")
     address, account = settings.sender.from_address, settings.consent.account
     if account is None:
-        mailbox = f"users/{quote(address)}"
+        mailbox = f"users/{quote(address, safe='')}"
         return Sender(settings.tenant_id, settings.consent, address, "the app", None, mailbox)
     from_field = address if settings.delegated_mailbox else None
     return Sender(settings.tenant_id, settings.consent, address, account.username, from_field)
