@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from shared.settings.tenant import Account, Consent, Status, TenantSettings, Wanted
@@ -36,7 +37,7 @@ def a_consent(**changes: Any) -> Consent:
         scopes=frozenset({"Mail.Send"}),
         secret_name=f"smtp-{CONTOSO}-1",
         consented_by="ada@contoso.com",
-        consented_at=NOON,
+        consented_at=NOON - timedelta(days=1),
         refreshed_at=NOON,
         stored_at=NOON,
     )

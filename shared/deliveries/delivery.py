@@ -60,7 +60,7 @@ SET_ASIDE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who gets the mail, without saying who: counts, and the domains in alphabetical order."""
+    """Who gets the mail, without saying who: counts, and domains in alphabetical order, not all of many."""
 
     to: int = 0
     cc: int = 0
@@ -80,10 +80,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A mail may have been sent, at this moment at the latest, under this consent (None: the present one)."""
+    """A mail may have been sent, at this moment at the latest.
+
+    Attributes:
+        generation: the consent it was sent with; None where its worker died before it could say.
+        begun: when that worker had begun, so that a consent given later is known to be another.
+    """
 
     since: datetime
     generation: int | None = None
+    begun: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class Delivery:
         doubt: an attempt whose outcome nobody knows; the mail is not sent again before that is settled.
         trying_since: when the present row of attempts began; a mail that waited for a consent starts anew.
         fingerprint: tells this content from another under the same id; empty where it was unreadable.
-        claimed_by: the queue message whose worker is sending it.
+        claimed_by: the queue message whose worker is sending it; None where it failed before it could send.
         etag: the version that was read; None where nothing is stored yet.
         stored: the status that was read.
     """
@@ -133,13 +139,16 @@ class Delivery:
         step = Step(now, status, problem.code if problem else None, request_id)
         fresh = {"next_attempt_at": None, "claimed_by": None, "claim_ends_at": None}
         return replace(
-            self,
+            self.noted(step),
             status=status,
             updated_at=now,
             problem=problem,
-            history=(*self.history, step)[-MAX_HISTORY:],
             **(fresh | changes),
         )
+
+    def noted(self, step: Step) -> Delivery:
+        """Add to the history."""
+        return replace(self, history=(*self.history, step)[-MAX_HISTORY:])
 
     def claimed(self, queue_id: str, now: datetime) -> Delivery:
         """Let the worker of one queue message send the mail, and nobody else."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.errors import ConfigurationError, ExpiredError, InvalidInputError, MailerError
+from shared.errors import ConfigurationError, InvalidInputError, MailerError
 from shared.problems import FieldError
-from shared.sending.attempt import Attempt
+from shared.sending.attempt import Attempt, HeldClaim
 from shared.sending.claim import claim
 from shared.sending.doubt import was_sent
 from shared.sending.draft import abandon, send_as_draft
@@ -17,6 +17,7 @@ from shared.sending.parcel import Parcel, prepare
 from shared.sending.payload import build_attachment, build_send_mail
 from shared.sending.request import MailRequest, parse_mail_request, parse_queued
 from shared.sending.route import Route
+from shared.sending.verdict import expired
 from shared.settings.sender import sender_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,12 @@ def deliver(text: bytes, queue_id: str, ports: Sending) -> None:
     if kept is None:
         record_lost(queued.tenant_id, queued.message_id, ports)
         return
-    _deliver(parse_mail_request(kept), kept, queue_id, ports)
+    try:
+        request = parse_mail_request(kept)
+    except InvalidInputError as error:
+        record_lost(queued.tenant_id, queued.message_id, ports, error)
+        return
+    _deliver(request, kept, queue_id, ports)
 
 
 def _deliver(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -> None:
@@ -46,18 +52,19 @@ def _deliver(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -
     if delivery is None:
         return
     attempt = Attempt(request, text, delivery)
-    try:
-        request_id = _send(attempt, ports)
-    except (MailerError, ConfigurationError) as error:
-        record_failure(attempt, error, ports)
-    else:
-        record_accepted(attempt, request_id, ports)
+    with HeldClaim(attempt, ports):
+        try:
+            request_id = _send(attempt, ports)
+        except (MailerError, ConfigurationError) as error:
+            record_failure(attempt, error, ports)
+        else:
+            record_accepted(attempt, request_id, ports)
 
 
 def _send(attempt: Attempt, ports: Sending) -> str | None:
     """Send the mail, and return Graph's id of its answer; None where an earlier attempt had sent it."""
-    sender = attempt.sender = _sender(attempt.request.tenant_id, ports)
-    mailbox = Mailbox(sender, ports)
+    sender = _sender(attempt.request.tenant_id, ports)
+    mailbox = attempt.mailbox = Mailbox(sender, ports)
     note = attempt.note(ports)
     doubt = attempt.delivery.doubt
     if doubt is not None:
@@ -80,7 +87,7 @@ def _send_at_once(parcel: Parcel, mailbox: Mailbox, ports: Sending) -> str:
     files = [build_attachment(file.attachment, file.content(ports.files)) for file in parcel.files]
     save = parcel.request.save_to_sent_items
     body = build_send_mail(parcel.message, files, save_to_sent_items=save)
-    return mailbox.ask(lambda token, sender: ports.transport.send_mail(token, sender, body))
+    return mailbox.submit(lambda token, sender: ports.transport.send_mail(token, sender, body))
 
 
 def _sender(tenant_id: str, ports: Sending) -> Sender:
@@ -92,4 +99,4 @@ def _sender(tenant_id: str, ports: Sending) -> Sender:
 
 def _check_time(request: MailRequest, ports: Sending) -> None:
     if request.expires_at is not None and request.expires_at <= ports.world.now():
-        raise ExpiredError("expired", moment=f"{request.expires_at:%Y-%m-%d %H:%M} UTC")
+        raise expired(request.expires_at)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    MailerError,
+    OutcomeUnknownError,
+    ProblemError,
+    TransientError,
+)
 from shared.settings.health import note_failure
+from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,14 +23,28 @@ if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
     from shared.settings.sender import Sender
 
+#: With the longest call on top still below `functionTimeout` in host.json: then the host kills the worker.
+_TIME_FOR_ONE_ATTEMPT = timedelta(minutes=6)
+
 
 class Mailbox:
-    """One sender's mailbox; its token is fetched when it is first needed."""
+    """One sender's mailbox; its token is fetched when it is first needed.
+
+    Attributes:
+        submitted: the mail was handed over, and it is not known that it was refused.
+    """
 
     def __init__(self, sender: Sender, ports: Sending) -> None:
         self.sender = sender
+        self.submitted = False
         self._ports = ports
         self._token: str | None = None
+        self._until = ports.world.now() + _TIME_FOR_ONE_ATTEMPT
+
+    @property
+    def owner(self) -> str:
+        """Whose mailbox it is, whichever consent opens it."""
+        return self.sender.account if self.sender.mailbox == "me" else self.sender.mailbox
 
     def ask[Answer](self, call: Callable[[str, Sender], Answer]) -> Answer:
         """Make one call of the transport.
@@ -45,6 +69,24 @@ class Mailbox:
             self._note(error)
             raise
 
+    def submit(self, call: Callable[[str, Sender], str]) -> str:
+        """Make the call that hands the mail over; raises what `ask` raises."""
+
+        def noted(token: str, sender: Sender) -> str:
+            self.submitted = True
+            try:
+                return call(token, sender)
+            except MailerError as error:
+                self.submitted = isinstance(error, OutcomeUnknownError)
+                raise
+
+        return self.ask(noted)
+
+    def check_time(self) -> None:
+        """Raise TransientError `attempt_too_long` once this attempt has taken what one may take."""
+        if self._ports.world.now() >= self._until:
+            raise TransientError("attempt_too_long", retry_after=timedelta(0))
+
     def check_pause(self) -> None:
         """Raise TransientError `mailbox_paused` while Graph wants the mailbox left alone."""
         self._ports.pauses.check(self.sender, self._ports.world.now())
@@ -65,10 +107,18 @@ class Mailbox:
             raise
 
     def _note(self, error: ConsentRequiredError | ConfigurationError) -> None:
-        note_failure(
-            self._ports.settings,
-            self.sender.tenant_id,
-            self.sender.consent.generation,
-            error,
-            self._ports.world,
-        )
+        """Have the settings show it if they can be written; what becomes of the mail depends on `error`."""
+        tenant_id = self.sender.tenant_id
+        settings = self._ports.settings
+        try:
+            stands = settings.load(tenant_id).problem
+            if stands is None or stands.code != error.code:
+                note_failure(settings, tenant_id, self.sender.consent.generation, error, self._ports.world)
+        except ProblemError as missed:
+            log_event(
+                Event.REQUEST_FAILED,
+                level=logging.WARNING,
+                path="note_failure",
+                problem=missed.code,
+                tenant_id=tenant_id,
+            )

@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import MESSAGE_ID, resume_message
 from shared.errors import ExpiredError, InvalidInputError, OutcomeUnknownError
-from shared.sending.request import MESSAGE_ID
-from shared.sending.verdict import decide
+from shared.sending.verdict import decide, expired
 from shared.settings.health import standing
 from shared.telemetry import Event, log_event
 
@@ -79,14 +78,20 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         attempt.give_up_draft(ports)
 
 
-def record_lost(tenant_id: str, message_id: str, ports: Sending) -> None:
-    """Keep that a mail was to be tried again whose request is not there any more."""
+def record_lost(
+    tenant_id: str, message_id: str, ports: Sending, error: InvalidInputError | None = None
+) -> None:
+    """Keep that a mail was to be tried again whose request is not there any more, or can't be read."""
     known = ports.deliveries.find(tenant_id, message_id)
     if known is None or known.status.final:
         return
-    error = ExpiredError("request_not_kept")
-    status = DeliveryStatus.UNKNOWN if known.doubt else DeliveryStatus.EXPIRED
-    _write(known.moved(status, ports.world.now(), problem=standing(error, ports.world)), ports)
+    end = DeliveryStatus.INVALID if error else DeliveryStatus.EXPIRED
+    row = known.moved(
+        DeliveryStatus.UNKNOWN if known.doubt else end,
+        ports.world.now(),
+        problem=standing(error or ExpiredError("request_not_kept"), ports.world),
+    )
+    _write(replace(row, fields=error.fields if error else ()), ports)
 
 
 def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: Sending) -> None:
@@ -115,7 +120,7 @@ def _reason(error: ProblemError, verdict: Verdict, situation: Situation) -> Prob
     if verdict.status is DeliveryStatus.UNKNOWN and not isinstance(error, OutcomeUnknownError):
         return OutcomeUnknownError("outcome_unknown", request_id=error.request_id)
     if verdict.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
-        return ExpiredError("expired", moment=f"{situation.deadline:%Y-%m-%d %H:%M} UTC")
+        return expired(situation.deadline)
     return error
 
 
@@ -153,5 +158,6 @@ def _names_in(text: bytes) -> tuple[str | None, str | None]:
         return None, None
     if not isinstance(found, dict):
         return None, None
-    tenant_id, message_id = str(found.get("tenantId")), str(found.get("messageId"))
-    return tenant_id.lower(), message_id if MESSAGE_ID.fullmatch(message_id) else None
+    tenant_id, message_id = found.get("tenantId"), found.get("messageId")
+    named = isinstance(message_id, str) and MESSAGE_ID.fullmatch(message_id)
+    return tenant_id.lower() if isinstance(tenant_id, str) else None, message_id if named else None

@@ -43,7 +43,12 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
     if kept is None:
         record_lost(queued.tenant_id, queued.message_id, ports)
         return
-    _record(parse_mail_request(kept), kept, ports)
+    try:
+        request = parse_mail_request(kept)
+    except InvalidInputError as error:
+        record_lost(queued.tenant_id, queued.message_id, ports, error)
+        return
+    _record(request, kept, ports)
 
 
 def _record(request: MailRequest, text: bytes, ports: Sending) -> None:
@@ -74,8 +79,8 @@ def _needs_nothing(known: Delivery, request: MailRequest) -> bool:
 
 def _poisoned(row: Delivery, now: datetime, *, claimed: bool) -> Delivery:
     """Say how the mail goes on; one that a worker had claimed may have been sent."""
-    if claimed and row.status is DeliveryStatus.SENDING and row.doubt is None:
-        row = replace(row, doubt=Doubt(now))
+    if claimed and row.claimed_by is not None and row.doubt is None:
+        row = replace(row, doubt=Doubt(now, begun=row.updated_at))
     if now - row.queued_at < HORIZON:
         return replace(row, status=DeliveryStatus.WAITING_FOR_OPERATOR)
     return replace(row, status=DeliveryStatus.UNKNOWN if row.doubt else DeliveryStatus.EXPIRED)

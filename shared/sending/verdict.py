@@ -19,7 +19,7 @@ the message.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import (
@@ -46,7 +46,7 @@ _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     ConfigurationError: DeliveryStatus.WAITING_FOR_OPERATOR,
 }
 
-
+_NO_FAILURES = frozenset({"mailbox_paused", "attempt_too_long"})
 #: These ends would be untrue of a mail that may have gone out.
 _NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.REJECTED, DeliveryStatus.INVALID})
 
@@ -59,6 +59,7 @@ class Situation:
         in_doubt_since: the moment of an attempt whose outcome nobody knows, this one included.
         may_look_up: whether the mail can be found again in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
+        refusals: how often it ended with this error, this time included.
     """
 
     now: datetime
@@ -69,6 +70,7 @@ class Situation:
     in_doubt_since: datetime | None = None
     may_look_up: bool = False
     resends: bool = False
+    refusals: int = 1
 
     @property
     def deadline(self) -> datetime:
@@ -82,7 +84,7 @@ class Verdict:
     """What to do: the row's next status, and when to try again, if ever.
 
     Attributes:
-        counts: whether Microsoft 365 was asked at all.
+        counts: whether something failed, rather than having to wait or to go on.
         forgets_doubt: the mail is sent again although it may have been sent.
     """
 
@@ -95,6 +97,11 @@ class Verdict:
     def keeps_request(self) -> bool:
         """Whether the mail may still be wanted as it is."""
         return self.status is not DeliveryStatus.INVALID
+
+
+def expired(moment: datetime) -> ExpiredError:
+    """Say when it was too late, in UTC wherever the moment was written."""
+    return ExpiredError("expired", moment=f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
 
 
 def decide(error: ProblemError, situation: Situation) -> Verdict:
@@ -111,13 +118,13 @@ def _decide(error: ProblemError, situation: Situation) -> Verdict:
         return _wait(error, situation)
     if isinstance(error, OutcomeUnknownError):
         return _look(situation)
-    if isinstance(error, RejectedError) and situation.attempt < error.believed_after:
+    if isinstance(error, RejectedError) and situation.refusals < error.believed_after:
         return _again(situation, backoff(situation.attempt, situation.jitter))
     return Verdict(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
 
 
 def _wait(error: TransientError, situation: Situation) -> Verdict:
-    if error.code == "mailbox_paused" and error.retry_after is not None:
+    if error.code in _NO_FAILURES and error.retry_after is not None:
         return replace(_again(situation, hold_back(error.retry_after, situation.jitter)), counts=False)
     return _again(situation, backoff(situation.attempt, situation.jitter, error.retry_after))
 

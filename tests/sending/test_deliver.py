@@ -16,13 +16,14 @@ from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
     OutcomeUnknownError,
+    PreconditionFailedError,
     RejectedError,
     TransientError,
 )
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.request import parse_mail_request
-from shared.settings.tenant import Status
+from shared.settings.tenant import StandingProblem, Status
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -326,3 +327,57 @@ def test_an_outcome_over_a_lost_claim_is_left_to_the_one_that_took_it(services: 
     deliver(a_message(), "q-1", services)
 
     assert row(services).status is DeliveryStatus.SENDING
+
+
+def test_settings_that_change_all_the_time_do_not_hide_what_went_wrong(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    def moved_on(_: object) -> Any:
+        raise PreconditionFailedError("settings_changed")
+
+    services.settings.save = moved_on  # type: ignore[method-assign,assignment]
+    services.authorizer.fail = [ConsentRequiredError("consent_lost", account="a", error="e")] * 2
+    deliver(a_message(), "q-1", services)
+
+    assert (row(services).status, code(services)) == (DeliveryStatus.WAITING_FOR_CONSENT, "consent_lost")
+    assert services.requests.load(CONTOSO, MESSAGE_ID)
+    assert "settings_changed" in caplog.text
+
+
+def test_a_problem_that_stands_in_the_settings_already_is_not_written_again(services: FakeServices) -> None:
+    lost = [ConsentRequiredError("consent_lost", account="a", error="e")] * 2
+    settings = services.settings.load(CONTOSO)
+    stands = StandingProblem("consent_lost", NOON - timedelta(hours=1), {"account": "a", "error": "e"})
+    before = services.settings.save(replace(settings, problem=stands))
+    services.authorizer.fail = list(lost)
+    deliver(a_message(), "q-1", services)
+
+    assert services.settings.load(CONTOSO) == before
+
+
+def test_the_moment_at_which_it_was_too_late_is_said_in_utc(services: FakeServices) -> None:
+    deliver(a_message(expiresAt="2026-11-23T13:30:00+02:00"), "q-1", services)
+
+    assert row(services).problem.facts == {"moment": "2026-11-23 11:30 UTC"}  # type: ignore[union-attr]
+
+
+def test_a_name_that_is_no_text_is_no_name(services: FakeServices) -> None:
+    deliver(b'{"tenantId": null, "messageId": null}', "q-7", services)
+    deliver(b'{"messageId": 12}', "q-8", services)
+
+    assert {message_id for _, message_id in services.deliveries.rows} == {"unreadable-q-7", "unreadable-q-8"}
+
+
+def test_refusals_that_come_at_times_are_counted_apart_from_throttling(services: FakeServices) -> None:
+    away = [TransientError("graph_unavailable")] * 3
+    refused = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", believed_after=3)
+    services.transport.fail = [*away, refused, refused, refused]
+    deliver(a_message(), "q-0", services)
+    statuses = []
+    for number in range(1, 6):
+        note, delay = services.outbox.messages.pop(0)
+        services.world.pass_time(delay)
+        deliver(note, f"q-{number}", services)
+        statuses.append(row(services).status)
+
+    assert statuses == [DeliveryStatus.DEFERRED] * 4 + [DeliveryStatus.REJECTED]

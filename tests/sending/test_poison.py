@@ -59,7 +59,7 @@ def test_it_goes_out_by_itself_once_it_can(services: FakeServices) -> None:
 def test_one_that_a_worker_had_claimed_may_have_been_sent(services: FakeServices) -> None:
     claimed(services)
     record_poisoned(MAIL, "p-1", services)
-    assert row(services).doubt == Doubt(NOON)
+    assert row(services).doubt == Doubt(NOON, begun=NOON)
 
     release_all(services)
     deliver(services.outbox.messages[0][0], "q-2", services)
