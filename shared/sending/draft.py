@@ -2,42 +2,58 @@
 
 How far it came is kept after each step, so that an attempt that was cut short goes on where it stopped.
 The draft itself says how many files it has; the note adds what Graph can't be asked: which draft it is,
-and how far an upload came. Files go strictly one after the other: two writers on one draft are answered
-with ErrorIrresolvableConflict.
+and how far an upload came. There is a note before there is a draft: no draft is ever forgotten, and one
+without a note is known to be the copy of a mail that was handed over in one request.
+
+Files go strictly one after the other: two writers on one draft are answered with ErrorIrresolvableConflict.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from shared.contract import Contract
-from shared.errors import ConfigurationError, MailerError, TransientError
+from shared.errors import RejectedError, TransientError
 from shared.sending.payload import build_attachment, delivery_key, write_json
 from shared.sending.route import LARGE_FILE_BYTES
 from shared.sending.upload import Upload, upload_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from shared.sending.attachments import SizedFile
     from shared.sending.dependencies import Sending
     from shared.sending.mailbox import Mailbox
     from shared.sending.parcel import Parcel
+    from shared.sending.ports import FoundMail, MailTransport
+    from shared.settings.sender import Sender
 
 
 class Draft(Contract):
     """What is kept of a draft.
 
     Attributes:
-        generation: the consent it was made with; another one may belong to another mailbox.
+        owner: whose mailbox it is in.
         stamp: the content it was begun with.
+        draft_id: empty until it is there.
         upload: the large file that is on its way.
         submitted: sending it has been asked for, so it may be on its way out.
     """
 
-    draft_id: str
-    generation: int
+    owner: str
     stamp: str
+    draft_id: str = ""
     upload: Upload | None = None
     submitted: bool = False
+
+
+#: What another version of the app has kept: the draft may be on its way out, and nobody goes on with it.
+_UNREADABLE = Draft(owner="", stamp="", submitted=True)
+#: Graph's documents say 3 MB and mean, in some places, 3 MiB.
+_TOO_SMALL_FOR_AN_UPLOAD = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 
 
 class DraftNote:
@@ -51,7 +67,12 @@ class DraftNote:
     def load(self) -> Draft | None:
         """Return what is kept, or None."""
         text = self._drafts.load(*self._mail)
-        return None if text is None else Draft.model_validate_json(text)
+        if text is None:
+            return None
+        try:
+            return Draft.model_validate_json(text)
+        except ValidationError:
+            return _UNREADABLE
 
     def keep(self, draft: Draft) -> Draft:
         """Write how far the draft came, and return it."""
@@ -63,28 +84,35 @@ class DraftNote:
         self._drafts.remove(*self._mail)
 
 
-def send_as_draft(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) -> str:
-    """Send a mail that one request can't carry, and return Graph's id of its answer.
+def send_as_draft(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) -> str | None:
+    """Send a mail that one request can't carry, and return Graph's id of its answer; None where it was sent.
 
     Raises:
         OutcomeUnknownError: the draft went out, and the answer did not come.
         RejectedError, TransientError, ConsentRequiredError: it did not.
     """
-    draft, attached = _go_on(parcel, note, mailbox, ports) or (_begin(parcel, note, mailbox, ports), 0)
+    draft, attached = _go_on(parcel, note, mailbox, ports)
+    if draft is None or draft.submitted:
+        found = _find(note, mailbox, ports)
+        if any(not mail.is_draft for mail in found):
+            return None
+        draft = draft or _begin(found, parcel, note, mailbox, ports)
     for place, file in enumerate(parcel.files[attached:], start=attached):
+        mailbox.check_time()
         draft = _attach(file, place, draft, note, mailbox, ports)
-    draft = note.keep(draft.model_copy(update={"submitted": True}))
-    return mailbox.ask(lambda token, sender: ports.transport.send_draft(token, sender, draft.draft_id))
+    ready = note.keep(draft.model_copy(update={"submitted": True}))
+    return mailbox.submit(lambda token, sender: ports.transport.send_draft(token, sender, ready.draft_id))
 
 
-def _go_on(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) -> tuple[Draft, int] | None:
+def _go_on(
+    parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending
+) -> tuple[Draft, int] | tuple[None, int]:
     """Return the draft of an earlier attempt and how many files it has; None where there is none to use."""
     draft = note.load()
-    if draft is None:
-        return None
-    if (draft.generation, draft.stamp) != (mailbox.sender.consent.generation, parcel.stamp()):
-        abandon(note, mailbox, ports)
-        return None
+    if draft is None or not draft.draft_id:
+        return None, 0
+    if (draft.owner, draft.stamp) != (mailbox.owner, parcel.stamp()):
+        return None, 0
     try:
         return draft, mailbox.ask(
             lambda token, sender: ports.transport.count_attachments(token, sender, draft.draft_id)
@@ -92,55 +120,66 @@ def _go_on(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) ->
     except TransientError as error:
         if error.code != "draft_lost":
             raise
-        note.remove()
-        return None
+        return None, 0
 
 
-def _begin(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) -> Draft:
-    _remove_drafts(note, mailbox, ports)
+def _begin(
+    left: Iterable[FoundMail], parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending
+) -> Draft:
+    _remove(left, mailbox, ports)
+    draft = note.keep(Draft(owner=mailbox.owner, stamp=parcel.stamp()))
     draft_id = mailbox.ask(lambda token, sender: ports.transport.create_draft(token, sender, parcel.message))
-    generation = mailbox.sender.consent.generation
-    return note.keep(Draft(draft_id=draft_id, generation=generation, stamp=parcel.stamp()))
+    return note.keep(draft.model_copy(update={"draft_id": draft_id}))
 
 
 def _attach(
     file: SizedFile, place: int, draft: Draft, note: DraftNote, mailbox: Mailbox, ports: Sending
 ) -> Draft:
     if file.size < LARGE_FILE_BYTES:
-        whole = write_json(build_attachment(file.attachment, file.content(ports.files)))
-        mailbox.ask(lambda token, sender: ports.transport.attach(token, sender, draft.draft_id, whole))
-        return draft
+        return _attach_whole(file, draft, mailbox, ports)
     under_way = draft.upload if draft.upload and draft.upload.place == place else None
 
     def keep(upload: Upload | None) -> None:
         note.keep(draft.model_copy(update={"upload": upload}))
 
-    upload_file(file, place, draft.draft_id, under_way, keep, mailbox, ports)
+    try:
+        upload_file(file, place, draft.draft_id, under_way, keep, mailbox, ports)
+    except RejectedError as error:
+        if error.graph_code != _TOO_SMALL_FOR_AN_UPLOAD:
+            raise
+        return _attach_whole(file, draft, mailbox, ports)
     return draft.model_copy(update={"upload": None})
 
 
+def _attach_whole(file: SizedFile, draft: Draft, mailbox: Mailbox, ports: Sending) -> Draft:
+    whole = write_json(build_attachment(file.attachment, file.content(ports.files)))
+    mailbox.ask(lambda token, sender: ports.transport.attach(token, sender, draft.draft_id, whole))
+    return draft
+
+
 def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
-    """Remove a draft that will not be sent; where that fails now, the note stays for a later try."""
+    """Remove a draft that will not be sent; one in a mailbox that is closed to us now is only forgotten.
+
+    Raises:
+        MailerError, ConfigurationError: it can't be removed now, and the note stays for a later try.
+    """
     draft = note.load()
     if draft is None:
         return
-    if draft.generation == mailbox.sender.consent.generation:
-        try:
-            _remove_drafts(note, mailbox, ports)
-        except (MailerError, ConfigurationError):
-            return
+    if mailbox.sender.may_draft and draft.owner in {mailbox.owner, _UNREADABLE.owner}:
+        _remove(_find(note, mailbox, ports), mailbox, ports)
     note.remove()
 
 
-def _remove_drafts(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
-    """Remove every draft of this mail, noted or not.
-
-    They are looked up first: a draft that was sent keeps its id, and the copy in Sent Items must stay.
-    """
-    for found in mailbox.ask(lambda token, sender: ports.transport.find(token, sender, note.key)):
-        if found.is_draft:
-            _remove(found.mail_id, mailbox, ports)
+def _find(note: DraftNote, mailbox: Mailbox, ports: Sending) -> tuple[FoundMail, ...]:
+    return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, note.key))
 
 
-def _remove(draft_id: str, mailbox: Mailbox, ports: Sending) -> None:
-    mailbox.ask(lambda token, sender: ports.transport.remove(token, sender, draft_id))
+def _remove(found: Iterable[FoundMail], mailbox: Mailbox, ports: Sending) -> None:
+    """Remove the drafts among the mails: one that was sent keeps its id, and its copy must stay."""
+    for draft_id in [mail.mail_id for mail in found if mail.is_draft]:
+        mailbox.ask(partial(_remove_one, ports.transport, draft_id))
+
+
+def _remove_one(transport: MailTransport, draft_id: str, token: str, sender: Sender) -> None:
+    transport.remove(token, sender, draft_id)

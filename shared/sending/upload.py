@@ -49,7 +49,7 @@ def upload_file(
     """Put a file on a draft; `under_way` goes on with an upload that was cut short.
 
     Raises:
-        TransientError: `upload_interrupted` and the like; the next attempt goes on.
+        TransientError: `upload_interrupted`, `attempt_too_long` and the like; the next attempt goes on.
         RejectedError: `file_changed`, or Exchange takes no more.
     """
     assert file.stored is not None  # noqa: S101 - what stands in a message is small
@@ -85,11 +85,15 @@ def _send_chunks(
                 chunk = reader.submit(_read, file, end, ports)
             after = _put(file, upload.url, sent, first, mailbox, ports, may_be_there=may_be_there)
             may_be_there = False
+            if after is not None and not first < after < file.size:
+                # Whoever wants what was sent, or what lies behind the end, will want it again.
+                raise TransientError("upload_interrupted")
             if after is not None and after != end:
                 chunk = reader.submit(_read, file, after, ports)
             first = after
             if first is not None:
                 keep(upload.model_copy(update={"first": first}))
+                mailbox.check_time()
 
 
 def _put(

@@ -17,7 +17,7 @@ from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.doubt import SETTLED, next_look
 from shared.sending.request import parse_mail_request
-from shared.settings.tenant import Status
+from shared.settings.tenant import Account, Status, Wanted
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -221,7 +221,7 @@ def test_a_worker_that_died_before_there_was_a_sender_leaves_an_open_doubt() -> 
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
-    assert row(services).doubt == Doubt(NOON)
+    assert row(services).doubt == Doubt(NOON, begun=NOON)
 
 
 def test_a_note_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:
@@ -248,3 +248,71 @@ def test_a_lost_request_of_a_mail_in_doubt_stays_in_doubt(services: FakeServices
     again(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
+
+
+def move_to_bob(services: FakeServices) -> None:
+    """Have the admin consent for another mailbox, in which nothing of the mail is found."""
+    bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
+    consent = a_consent(
+        generation=2,
+        account=bob,
+        scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}),
+        consented_at=services.world.now(),
+    )
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, consent=consent, sender=Wanted("bob@contoso.com")))
+    services.transport.mails.clear()
+
+
+def test_a_worker_that_died_before_the_mailbox_changed_leaves_a_mail_that_nobody_can_look_up(
+    services: FakeServices,
+) -> None:
+    services.transport.after = {"send_mail": [Killed()]}  # type: ignore[list-item]
+    with pytest.raises(Killed):
+        deliver(MAIL, "q-1", services)
+    services.world.pass_time(timedelta(minutes=1))
+    move_to_bob(services)
+    services.world.pass_time(timedelta(minutes=9))
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert len(services.transport.sent) == 1
+
+
+def test_a_mail_that_cannot_be_looked_up_any_more_is_not_waited_for(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    move_to_bob(services)
+    again(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+
+
+def test_what_cannot_be_looked_up_any_more_is_repeated_where_the_deployment_chose_so(
+    services: FakeServices,
+) -> None:
+    services.resends_unknown = True
+    lost_answer(services, accepted=False)
+    move_to_bob(services)
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_copy_that_stays_in_drafts_for_long_is_never_sent_a_second_time(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    (copy,) = services.transport.mails.values()
+    copy.is_draft = True
+    for _ in range(8):
+        again(services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+    assert services.world.now() > NOON + SETTLED
+
+    copy.is_draft = False
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+class Killed(BaseException):
+    """The worker is gone."""

@@ -20,8 +20,9 @@ from shared.errors import (
 from shared.sending.deliver import deliver
 from shared.sending.draft import DraftNote
 from shared.sending.upload import CHUNK_BYTES
+from shared.settings.tenant import Account
 from tests.builders import a_consent, a_file, a_message, large_file_services, some_settings
-from tests.fakes import CONTOSO, FakeServices
+from tests.fakes import CONTOSO, NOON, FakeServices
 
 SMALL = b"%PDF-1.7 small"
 MEDIUM = os.urandom(2_900_000)
@@ -206,10 +207,11 @@ def test_a_file_that_was_replaced_in_between_begins_a_new_draft(services: FakeSe
     assert not services.transport.drafts
 
 
-def test_a_draft_of_another_consent_is_left_to_its_mailbox(services: FakeServices) -> None:
+def test_a_draft_of_another_account_is_left_to_its_mailbox(services: FakeServices) -> None:
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
-    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
+    bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
+    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2, account=bob)
     settings = some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag)
     services.settings.save(settings)
     services.transport.mails.clear()
@@ -342,3 +344,152 @@ def test_a_note_survives_being_kept(services: FakeServices) -> None:
 
     assert (kept.upload.place, kept.upload.first, kept.submitted) == (1, CHUNK_BYTES, False)
     assert replace(row(services), etag=None).doubt is None
+
+
+def cut_short(services: FakeServices) -> None:
+    """Leave a draft with half a file on it."""
+    services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
+    deliver(a_mail("large"), "q-1", services)
+
+
+@pytest.mark.parametrize("refusal", ["mailbox_throttled", "graph_unavailable"])
+def test_a_draft_that_went_out_although_graph_said_later_is_not_sent_again(
+    services: FakeServices, refusal: str
+) -> None:
+    services.transport.after = {
+        "send_draft": [TransientError(refusal, retry_after=timedelta(seconds=2), address="a")]
+    }
+    deliver(a_mail("large"), "q-1", services)
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+    again(services, "q-2")
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert services.transport.asked.count("send_draft") == 1
+    assert note(services) is None
+
+
+def test_a_mail_that_is_found_sent_is_not_made_again(services: FakeServices) -> None:
+    deliver(a_mail("large"), "q-1", services)
+    services.deliveries.rows.clear()
+    deliver(a_mail("large"), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert services.transport.asked.count("create_draft") == 1
+
+
+def test_a_draft_of_the_same_account_is_gone_on_with_after_a_new_consent(services: FakeServices) -> None:
+    cut_short(services)
+    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
+    services.settings.save(some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag))
+    again(services, "q-2")
+
+    assert sent_files(services) == [("large", LARGE)]
+    assert services.transport.asked.count("create_draft") == 1
+
+
+def test_a_draft_is_only_forgotten_where_the_permission_to_remove_it_is_gone(services: FakeServices) -> None:
+    cut_short(services)
+    sending_only = some_settings(consent=a_consent(generation=2), etag=services.settings.load(CONTOSO).etag)
+    services.settings.save(sending_only)
+    services.files.blobs[f"{CONTOSO}/large"] = b"tiny now"
+    again(services, "q-2")
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert "remove" not in services.transport.asked
+    assert note(services) is None
+
+
+def test_a_mail_does_not_go_in_one_request_before_its_draft_is_gone(services: FakeServices) -> None:
+    cut_short(services)
+    services.files.blobs[f"{CONTOSO}/large"] = b"tiny now"
+    services.transport.fail_at = {"remove": [TransientError("graph_unavailable")]}
+    again(services, "q-2")
+    assert row(services).status is DeliveryStatus.DEFERRED
+    assert not services.transport.sent
+
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    for number in range(3, 6):
+        again(services, f"q-{number}")
+        if row(services).status.final:
+            break
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+    assert not services.transport.drafts
+
+
+def test_a_draft_that_was_made_when_its_worker_died_is_known_by_its_note(services: FakeServices) -> None:
+    services.transport.after = {"create_draft": [Killed()]}  # type: ignore[list-item]
+    with pytest.raises(Killed):
+        deliver(a_mail("large"), "q-1", services)
+    assert note(services).draft_id == ""
+    deliver(a_mail("large"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert not services.transport.drafts
+
+
+def test_a_note_that_this_version_cannot_read_begins_a_new_draft(services: FakeServices) -> None:
+    cut_short(services)
+    services.drafts.keep(CONTOSO, "m-1", b'{"draftId": "draft-1", "generation": 1}')
+    again(services, "q-2")
+
+    assert sent_files(services) == [("large", LARGE)]
+    assert not services.transport.drafts
+
+
+def test_a_slow_upload_goes_on_in_the_next_attempt_before_the_host_ends_this_one(
+    services: FakeServices,
+) -> None:
+    put = services.transport.put_chunk
+
+    def slowly(*chunk: Any) -> int | None:
+        services.world.pass_time(timedelta(minutes=4))
+        return put(*chunk)
+
+    services.transport.put_chunk = slowly  # type: ignore[method-assign,assignment]
+    deliver(a_mail("large"), "q-1", services)
+    assert row(services).problem.code == "attempt_too_long"  # type: ignore[union-attr]
+    assert services.world.now() == NOON + timedelta(minutes=8)
+    assert services.outbox.messages[-1][1] == timedelta(0)
+    assert row(services).attempt == 0
+
+    again(services, "q-2")
+
+    assert sent_files(services) == [("large", LARGE)]
+    assert services.transport.asked.count("put_chunk") == 3
+
+
+@pytest.mark.parametrize("wanted", [0, CHUNK_BYTES, 2**40], ids=["the first", "the same", "behind the end"])
+def test_a_server_that_wants_what_cannot_be_next_is_not_asked_for_ever(
+    services: FakeServices, wanted: int
+) -> None:
+    put = services.transport.put_chunk
+
+    def confused(sender: Any, url: str, chunk: bytes, first: int, total: int) -> int | None:
+        after = put(sender, url, chunk, first, total)
+        return wanted if first == CHUNK_BYTES else after
+
+    services.transport.put_chunk = confused  # type: ignore[method-assign]
+    deliver(a_mail("large"), "q-1", services)
+
+    assert row(services).problem.code == "upload_interrupted"  # type: ignore[union-attr]
+    assert services.transport.asked.count("put_chunk") == 2
+
+
+def test_a_file_that_graph_finds_too_small_for_an_upload_goes_in_one_piece(services: FakeServices) -> None:
+    in_between = os.urandom(3_100_000)
+    services.files.blobs[f"{CONTOSO}/large"] = in_between
+    services.transport.fail_at = {
+        "open_upload": [
+            RejectedError("mail_rejected", graph_code="ErrorAttachmentSizeShouldNotBeLessThanMinimumSize")
+        ]
+    }
+    deliver(a_mail("large", "medium"), "q-1", services)
+
+    assert sent_files(services) == [("large", in_between), ("medium", MEDIUM)]
+
+
+class Killed(BaseException):
+    """The worker is gone."""
