@@ -1,22 +1,21 @@
-"""Two processes of the app at the same tables and vault: no refresh token is lost, none comes back.
+"""Processes of the app at the same tables and vault: no refresh token is lost, none comes back."""
 
-Each `Services` shares nothing with the other, as if it were in a process of its own.
-"""
-
-import itertools
 import json
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from shared.bootstrap import Services
 from shared.consent import journey as consent
 from shared.consent.doctor import examine
-from shared.errors import ConflictError, ConsentRequiredError, PreconditionFailedError
+from shared.errors import ConflictError, PreconditionFailedError
 from shared.settings import journey as settings
 from shared.web.caller import Caller
-from shared.world import RealWorld
 from tests.calls import Window, a_request, content, open_start, with_answer
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.fixtures import ServedVault
@@ -25,16 +24,7 @@ from tests.local_stack.visitor import Visitor
 
 ADMIN = Caller(CONTOSO, "ada-object-id", ADA)
 ROUNDS = 6
-
-
-class Hurrying(RealWorld):
-    """A clock that is a week further at each look, so that every refresh rewrites the kept tokens."""
-
-    def __init__(self) -> None:
-        self._weeks = itertools.count(1)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + next(self._weeks) * timedelta(days=8)
+ROOT = Path(__file__).parents[2]
 
 
 def secrets_of(key_vault: ServedVault) -> set[str]:
@@ -53,43 +43,43 @@ def configure(ports: Services, local_authority: LocalAuthority) -> None:
     assert consent.finish(replace(window, state="").answers(**fields), ports).status == 303
 
 
-def send(ports: Services, until: threading.Event) -> int:
-    """Get tokens as one mail after another does; being overtaken is no error, and neither is Reset."""
-    got = 0
-    while not until.is_set():
-        found = ports.settings.load(CONTOSO)
-        if found.consent is None:
-            continue
-        try:
-            ports.tokens.get(CONTOSO, found.consent, fresh=True)
-        except ConsentRequiredError:
-            continue
-        got += 1
-    return got
+@contextmanager
+def refreshing(processes: int) -> Iterator[list[int]]:
+    """Refresh in processes of their own meanwhile; afterwards the list says how many tokens each got."""
+    command = [sys.executable, "-m", "tests.adapters.refresher"]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for _ in range(processes)
+    ]
+    got: list[int] = []
+    try:
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield got
+        got += [int(process.communicate(timeout=60)[0]) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(10)
 
 
 def test_refreshing_resetting_and_consenting_at_once_loses_and_resurrects_nothing(
     environment: None, key_vault: ServedVault, local_authority: LocalAuthority
 ) -> None:
     key_vault.vault.secrets.purge_protection = False
-    mine, theirs, admin = Services(), Services(), Services()
-    mine.world = theirs.world = Hurrying()
-    done = threading.Event()
-    with ThreadPoolExecutor(3) as threads:
-        senders = [threads.submit(send, ports, done) for ports in (mine, theirs, mine)]
-        try:
-            for _ in range(ROUNDS):
-                configure(admin, local_authority)
-                settings.reset_settings(a_request(), ADMIN, admin)
+    admin = Services()
+    with refreshing(2) as got:
+        for _ in range(ROUNDS):
             configure(admin, local_authority)
-        finally:
-            done.set()
-        refreshed = [sender.result(60) for sender in senders]
+            settings.reset_settings(a_request(), ADMIN, admin)
+        configure(admin, local_authority)
 
     found = admin.settings.load(CONTOSO)
     assert found.consent is not None
     assert secrets_of(key_vault) == {found.consent.secret_name}
-    assert all(refreshed)
+    assert len(got) == 2
+    assert all(got)
     for fresh in (Services(), Services()):
         assert [check.name for check in examine(CONTOSO, None, fresh) if check.outcome == "failed"] == []
 
