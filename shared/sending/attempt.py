@@ -72,7 +72,8 @@ class Attempt:
             ports.world.jitter(),
             in_doubt_since=doubt.since if doubt else None,
             may_look_up=self.mailbox is not None and may_look_up(self.request, self.mailbox.sender, doubt),
-            resends=ports.resends_unknown,
+            # Asked only when it matters: a mail is kept while every setting but storage's is wrong.
+            resends=isinstance(error, OutcomeUnknownError) and ports.resends_unknown,
             refusals=self._times(error.code),
         )
 

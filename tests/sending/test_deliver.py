@@ -6,7 +6,7 @@ import base64
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -26,6 +26,9 @@ from shared.sending.request import parse_mail_request
 from shared.settings.tenant import StandingProblem, Status
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from shared.sending.dependencies import Sending
 
 MESSAGE_ID = "sales-weekly:2026-11-23T06:00Z:emea"
 
@@ -381,3 +384,27 @@ def test_refusals_that_come_at_times_are_counted_apart_from_throttling(services:
         statuses.append(row(services).status)
 
     assert statuses == [DeliveryStatus.DEFERRED] * 4 + [DeliveryStatus.REJECTED]
+
+
+class WithoutSettings:
+    """A deployment that lacks a setting: what needs one raises."""
+
+    def __init__(self, services: FakeServices) -> None:
+        self._services = services
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"allowed_tenants", "resends_unknown", "message_limit_mb", "config", "home_tenant"}:
+            raise ConfigurationError("setting_missing", setting="API_AUDIENCE")
+        return getattr(self._services, name)
+
+
+def test_a_mail_is_kept_while_every_setting_but_storages_is_wrong() -> None:
+    services = enabled_services()
+    deliver(a_message(), "q-1", cast("Sending", WithoutSettings(services)))
+
+    assert (row(services).status, code(services)) == (
+        DeliveryStatus.WAITING_FOR_OPERATOR,
+        "setting_missing",
+    )
+    assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
+    assert not services.transport.sent
