@@ -9,7 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import jwt
-from jwt import PyJWKClient, PyJWKClientConnectionError
+from jwt import PyJWK, PyJWKClient, PyJWKClientConnectionError, PyJWKSetError
 
 from shared.errors import ForbiddenError, TransientError, UnauthenticatedError
 
@@ -27,8 +27,9 @@ _REQUIRED = ["exp", "iat", "nbf", "aud", "iss", "tid", "oid"]
 class EntraCallerTokens:
     """Access tokens, signed by the tenant that the caller belongs to."""
 
-    def __init__(self, config: AppConfig) -> None:
+    def __init__(self, config: AppConfig, keys_live_seconds: float = _KEYS_LIVE_SECONDS) -> None:
         self._config = config
+        self._keys_live_seconds = keys_live_seconds
         self._keys = functools.cache(self._key_client)
 
     def verify(self, token: str) -> Mapping[str, Any]:
@@ -43,15 +44,13 @@ class EntraCallerTokens:
             tenant_id = self._claimed_tenant(token)
             claims: dict[str, Any] = jwt.decode(
                 token,
-                self._keys(tenant_id).get_signing_key_from_jwt(token).key,
+                self._signing_key(tenant_id, token).key,
                 algorithms=["RS256"],
                 audience=self._config.api_audience,
                 issuer=f"{self._config.authority(tenant_id)}/v2.0",
                 leeway=_LEEWAY_SECONDS,
                 options={"require": _REQUIRED},
             )
-        except PyJWKClientConnectionError as error:
-            raise TransientError("entra_unavailable") from error
         except jwt.PyJWTError as error:
             raise UnauthenticatedError("token_invalid") from error
         return claims
@@ -66,10 +65,17 @@ class EntraCallerTokens:
             raise ForbiddenError("tenant_not_allowed")
         return tenant_id
 
+    def _signing_key(self, tenant_id: str, token: str) -> PyJWK:
+        try:
+            return self._keys(tenant_id).get_signing_key_from_jwt(token)
+        except (PyJWKClientConnectionError, PyJWKSetError, OSError, ValueError) as error:
+            # An answer that breaks off, or is no set of keys, says nothing about the token.
+            raise TransientError("entra_unavailable") from error
+
     def _key_client(self, tenant_id: str) -> PyJWKClient:
+        """Keep the set of keys for its time; single keys, which PyJWK would keep for ever, are not kept."""
         return PyJWKClient(
             f"{self._config.authority(tenant_id)}/discovery/v2.0/keys",
-            cache_keys=True,
-            lifespan=_KEYS_LIVE_SECONDS,
+            lifespan=self._keys_live_seconds,
             timeout=5,
         )

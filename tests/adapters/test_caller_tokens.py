@@ -12,8 +12,9 @@ from shared.errors import ForbiddenError, InvalidInputError, TransientError, Una
 from shared.web.caller import admin_of
 from tests.calls import a_request
 from tests.local_stack.fixtures import ServedMicrosoft365
-from tests.local_stack.microsoft365 import Microsoft365
+from tests.local_stack.microsoft365 import Effect, Microsoft365
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, FABRIKAM, MALLORY, UMA
+from tests.local_stack.microsoft365.tokens import SigningKey
 
 
 @pytest.fixture
@@ -125,3 +126,29 @@ def test_while_entras_keys_can_not_be_had_nobody_is_let_in(
     with pytest.raises(TransientError) as refused:
         callers.verify(world.api_token(ADA))
     assert refused.value.code == "entra_unavailable"
+
+
+@pytest.mark.parametrize("answer", [Effect(200, body="html"), Effect(200, body="empty")], ids=str)
+def test_an_answer_that_is_no_set_of_keys_says_nothing_about_a_token(
+    answer: Effect, callers: EntraCallerTokens, world: Microsoft365
+) -> None:
+    world.faults.add("keys", answer)
+
+    with pytest.raises(TransientError) as refused:
+        callers.verify(world.api_token(ADA))
+    assert refused.value.code == "entra_unavailable"
+
+
+def test_a_key_that_entra_withdrew_is_not_trusted_for_longer_than_the_set_it_was_in(
+    config: AppConfig, world: Microsoft365
+) -> None:
+    callers, withdrawn = EntraCallerTokens(config, keys_live_seconds=1e-9), world.tokens.key
+    token = world.api_token(ADA)
+    assert callers.verify(token)
+
+    world.tokens.key = SigningKey()
+    try:
+        assert callers.verify(world.api_token(ADA))
+        assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
+    finally:
+        world.tokens.key = withdrawn
