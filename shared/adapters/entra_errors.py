@@ -1,7 +1,7 @@
 """From Entra's error answers to our errors, in one table.
 
 The OAuth `error` decides; AADSTS numbers only choose the sentence, and Microsoft's text is never
-read. https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+read. A refusal of the user's grant often names numbers of the app's credential beside its own. https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ def entra_error(answer: Mapping[str, Any], account: str) -> ProblemError:
     codes = {code for code in answer.get("error_codes") or () if isinstance(code, int)}
     shown = f"AADSTS{min(codes)}" if codes else error or "no error code"
     trace = _trace(answer)
-    if error in _TRANSIENT_ERRORS or codes & _TRANSIENT_CODES:
+    of_user = error in _USER_ERRORS
+    if error in _TRANSIENT_ERRORS or _passes(codes, of_user=of_user):
         return TransientError("entra_unavailable", request_id=trace)
-    if codes & _CREDENTIAL or error == "invalid_client":
+    if error == "invalid_client" or (codes & _CREDENTIAL and not of_user):
         return ConfigurationError("client_credential_refused", request_id=trace, error=shown)
     if codes & _NEEDS_APPROVAL:
         return ConsentRequiredError("admin_approval_needed", request_id=trace, error=shown)
     if codes & _BLOCKED:
         return ConsentRequiredError("sign_in_blocked", request_id=trace, error=shown)
-    if error in _USER_ERRORS:
+    if of_user:
         return ConsentRequiredError("consent_lost", request_id=trace, account=account, error=shown)
     return ConfigurationError("app_registration_wrong", request_id=trace, error=shown)
 
@@ -53,6 +54,12 @@ def redeem_error(answer: Mapping[str, Any]) -> ProblemError:
     if _CODE_USED in (answer.get("error_codes") or ()):
         return ConsentRequiredError("consent_code_used", request_id=error.request_id)
     return ConsentRequiredError("consent_failed", request_id=error.request_id, error=error.facts["error"])
+
+
+def _passes(codes: set[int], *, of_user: bool) -> bool:
+    """Say whether the numbers are of something that passes; for a user's grant, all of them must be."""
+    transient = codes & _TRANSIENT_CODES
+    return bool(transient) and (transient == codes or not of_user)
 
 
 def _trace(answer: Mapping[str, Any]) -> str | None:
