@@ -65,8 +65,10 @@ def redact(text: str) -> str:
 
 def quieten_libraries() -> None:
     """Keep the SDKs from logging every request; an address can be a secret in itself."""
-    for name in ("azure", "msal", "urllib3"):
+    for name in ("azure", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # MSAL logs whole answers of the token endpoint as errors; what they mean is raised and logged by us.
+    logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 
 def log_event(event: Event, *, level: int = logging.INFO, **fields: object) -> None:

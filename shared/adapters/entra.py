@@ -13,9 +13,10 @@ import msal
 import requests
 from msal.exceptions import MsalServiceError
 
+from shared.adapters.entra_connection import TIMEOUT_SECONDS, EntraConnection
 from shared.adapters.entra_errors import entra_error, redeem_error
 from shared.consent.scopes import granted_scopes
-from shared.errors import ConsentRequiredError, InvalidInputError, TransientError
+from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
 from shared.ports import Issued, Redeemed, SignIn
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Account
     from shared.world import World
 
-#: MSAL would wait for ever.
-_TIMEOUT_SECONDS = 10
 #: Access and ID tokens are not kept: the first live an hour, the second were checked.
 _KEPT_PARTS = ("Account", "RefreshToken", "AppMetadata")
 
@@ -58,6 +57,8 @@ class EntraAuthority:
                 login_hint=login_hint,
                 response_mode="form_post",
             )
+        # Whoever reads what is kept can't answer for the browser: of its state a hash is kept elsewhere.
+        del proof["state"]
         return SignIn(proof.pop("auth_uri"), proof)
 
     def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
@@ -71,23 +72,27 @@ class EntraAuthority:
         return SignIn(f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}", {})
 
     def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
-        """Exchange the code of a reply for tokens.
+        """Exchange the code of a reply for tokens; that its state is ours was checked before.
 
         Raises:
             ConsentRequiredError: `consent_failed`, `consent_code_used`, `admin_approval_needed`,
-                `sign_in_blocked`: Microsoft refuses the code.
+                `sign_in_blocked`: Microsoft refuses the code; `permission_not_granted`: its tokens
+                would last an hour.
             InvalidInputError: `consent_reply_invalid`.
         """
         # A cache of its own: MSAL fills it before it checks the nonce.
         cache = msal.SerializableTokenCache()
+        begun = {**proof, "state": reply.get("state")}
         try:
             with _network_errors():
-                answer = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(dict(proof), dict(reply))
+                answer = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(begun, dict(reply))
         except (ValueError, RuntimeError):
-            # MSAL's text holds the state or the nonce, so the cause is not carried along.
+            # MSAL's text holds the nonce, so the cause is not carried along.
             raise InvalidInputError("consent_reply_invalid") from None
         if "access_token" not in answer:
             raise redeem_error(answer)
+        if "refresh_token" not in answer:
+            raise ConsentRequiredError("permission_not_granted", missing="offline_access")
         return Redeemed(
             claims=answer.get("id_token_claims", {}),
             scopes=granted_scopes(answer.get("scope", "")),
@@ -102,9 +107,9 @@ class EntraAuthority:
         """
         cache = msal.SerializableTokenCache()
         cache.deserialize(tokens)
-        app = self._app(tenant_id, cache)
         asked_at = self._world.now()
         with _network_errors():
+            app = self._app(tenant_id, cache)
             known = next(iter(app.get_accounts()), None)
             answer = app.acquire_token_silent_with_error(list(scopes), known, force_refresh=True)
         if answer is None:
@@ -127,9 +132,9 @@ class EntraAuthority:
             ConsentRequiredError: `consent_lost`, `sign_in_blocked`.
         """
         # A memory of its own: MSAL repeats a refusal for a minute, and the admin may just have consented.
-        app = self._app(tenant_id, msal.SerializableTokenCache(), {})
         asked_at = self._world.now()
         with _network_errors():
+            app = self._app(tenant_id, msal.SerializableTokenCache(), {})
             answer = app.acquire_token_for_client([self._app_scope])
         if "access_token" not in answer:
             raise entra_error(answer, "the app")
@@ -148,7 +153,7 @@ class EntraAuthority:
         """
         address = f"{self._config.authority(tenant_id)}/v2.0/.well-known/openid-configuration"
         with _network_errors():
-            requests.get(address, timeout=_TIMEOUT_SECONDS).raise_for_status()
+            requests.get(address, timeout=TIMEOUT_SECONDS).raise_for_status()
 
     @property
     def _app_scope(self) -> str:
@@ -161,15 +166,20 @@ class EntraAuthority:
     def _app(
         self, tenant_id: str, cache: msal.SerializableTokenCache, memory: dict[str, Any] | None = None
     ) -> msal.ConfidentialClientApplication:
-        return msal.ConfidentialClientApplication(
-            self._config.entra_client_id,
-            authority=self._config.authority(tenant_id),
-            client_credential=self._credential,
-            token_cache=cache,
-            http_cache=self._http_memory if memory is None else memory,
-            instance_discovery=False,
-            timeout=_TIMEOUT_SECONDS,
-        )
+        """Build MSAL's app, which asks for the tenant's endpoints where they are not known yet."""
+        try:
+            return msal.ConfidentialClientApplication(
+                self._config.entra_client_id,
+                authority=self._config.authority(tenant_id),
+                client_credential=self._credential,
+                token_cache=cache,
+                http_client=EntraConnection(),
+                http_cache=self._http_memory if memory is None else memory,
+                instance_discovery=False,
+            )
+        except ValueError as error:
+            # Entra knows no such tenant, or the credential has a form that MSAL can't use.
+            raise ConfigurationError("app_registration_wrong", error="no endpoints") from error
 
 
 def _kept(cache: msal.SerializableTokenCache) -> str:
@@ -188,7 +198,7 @@ def _roles(access_token: str) -> frozenset[str]:
 
 @contextmanager
 def _network_errors() -> Iterator[None]:
-    """MSAL raises for a 5xx answer and lets `requests` raise for a connection that fails."""
+    """MSAL raises for a 5xx answer and lets the connection raise; also where it looks for endpoints."""
     try:
         yield
     except (MsalServiceError, requests.RequestException) as error:

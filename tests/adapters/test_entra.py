@@ -1,6 +1,9 @@
 """Consent and tokens against a real token endpoint, through MSAL."""
 
 import json
+import logging
+import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +26,8 @@ from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET
 from tests.local_stack.visitor import Visitor
 
 SCOPES = ("Mail.Send",)
+#: What a proxy or a cut connection makes of an answer.
+PAGE = Effect(200, body="html")
 ACCOUNT = Account("0b1ec700-0000-4000-8000-000000000001", CONTOSO, ADA)
 
 
@@ -109,17 +114,8 @@ def test_a_new_process_refreshes_from_what_is_kept(
     assert restarted.refresh(CONTOSO, issued.tokens, ACCOUNT, SCOPES).access_token
 
 
-@pytest.mark.parametrize("change", [{"state": "another"}, {"state": ""}], ids=str)
-def test_an_answer_with_another_state_is_refused_without_repeating_it(
-    entra: EntraAuthority, visitor: Visitor, change: dict[str, str]
-) -> None:
-    proof, reply = sign_in(entra, visitor)
-
-    with pytest.raises(InvalidInputError) as refused:
-        entra.redeem(CONTOSO, proof, {**reply, **change})
-    assert refused.value.code == "consent_reply_invalid"
-    assert refused.value.__cause__ is None
-    assert "the-state" not in str(refused.value)
+def test_what_is_kept_of_a_sign_in_does_not_hold_its_state(entra: EntraAuthority) -> None:
+    assert "the-state" not in str(entra.begin(CONTOSO, SCOPES, "the-state", ADA).proof)
 
 
 def test_an_id_token_with_another_nonce_is_refused(entra: EntraAuthority, visitor: Visitor) -> None:
@@ -128,6 +124,8 @@ def test_an_id_token_with_another_nonce_is_refused(entra: EntraAuthority, visito
     with pytest.raises(InvalidInputError) as refused:
         entra.redeem(CONTOSO, {**proof, "nonce": "another"}, reply)
     assert refused.value.code == "consent_reply_invalid"
+    assert refused.value.__cause__ is None
+    assert proof["nonce"] not in str(refused.value)
 
 
 def test_a_code_of_another_browser_fails_the_pkce_check(entra: EntraAuthority, visitor: Visitor) -> None:
@@ -225,6 +223,72 @@ def test_while_entra_can_not_be_reached_nothing_can_begin(config: AppConfig) -> 
     with pytest.raises(TransientError) as refused:
         EntraAuthority(nowhere, CLIENT_SECRET, RealWorld()).begin(CONTOSO, SCOPES, "s", ADA)
     assert refused.value.code == "entra_unavailable"
+
+
+def test_while_entra_can_not_be_reached_no_token_is_lost(config: AppConfig, redeemed: Redeemed) -> None:
+    nowhere = replace(config, authority_host="https://127.0.0.1:9")
+
+    with pytest.raises(TransientError):
+        EntraAuthority(nowhere, CLIENT_SECRET, RealWorld()).refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+    with pytest.raises(TransientError):
+        EntraAuthority(nowhere, CLIENT_SECRET, RealWorld()).app_only(CONTOSO)
+
+
+PROOF = {"scope": list(SCOPES), "nonce": "n", "code_verifier": "v" * 43}
+type Call = Callable[[EntraAuthority, str], object]
+CALLS: dict[str, Call] = {
+    "begin": lambda entra, _: entra.begin(CONTOSO, SCOPES, "s", ADA),
+    "redeem": lambda entra, _: entra.redeem(CONTOSO, PROOF, {"state": "s", "code": "c"}),
+    "refresh": lambda entra, tokens: entra.refresh(CONTOSO, tokens, ACCOUNT, SCOPES),
+    "app_only": lambda entra, _: entra.app_only(CONTOSO),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("button", ["busy", "throttled without Retry-After", "bad gateway", "reset", PAGE])
+def test_while_the_tenants_endpoints_can_not_be_had_everything_waits(
+    button: str | Effect, call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.faults.add("discovery", button, times=3)
+
+    with pytest.raises(TransientError) as refused:
+        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealWorld()), redeemed.tokens)
+    assert refused.value.code == "entra_unavailable"
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_tenant_that_entra_does_not_know_is_the_operators(
+    call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.faults.add("discovery", Effect(aadsts=90002), times=3)
+
+    with pytest.raises(ConfigurationError) as refused:
+        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealWorld()), redeemed.tokens)
+    assert refused.value.code == "app_registration_wrong"
+
+
+@pytest.mark.parametrize("answer", [PAGE, Effect(429, "never_heard_of"), Effect(429, body="html")], ids=str)
+@pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
+def test_an_answer_that_says_nothing_about_the_tokens_is_waited_out(
+    answer: Effect, call: str, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.faults.add("token", answer, times=3)
+
+    with pytest.raises(TransientError) as refused:
+        CALLS[call](entra, redeemed.tokens)
+    assert refused.value.code == "entra_unavailable"
+
+
+def test_an_answer_that_is_no_json_is_not_logged_because_it_may_hold_tokens(
+    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.world.faults.add("token", PAGE)
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(TransientError) as refused:
+        entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+
+    assert "Service error" not in caplog.text
+    assert "Service error" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_wrong_secret_is_the_operators(config: AppConfig, entra: EntraAuthority, visitor: Visitor) -> None:
