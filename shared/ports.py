@@ -158,8 +158,10 @@ class TokenIssuer(AppTokens, Protocol):
 class AccessTokens(Protocol):
     """Gives the access token that sends a tenant's mail."""
 
-    def get(self, tenant_id: str, consent: Consent, *, fresh: bool = False) -> str:
-        """Return an access token; `fresh` asks for a new one after Graph refused the last.
+    def get(
+        self, tenant_id: str, consent: Consent, *, fresh: bool = False, refused: str | None = None
+    ) -> str:
+        """Return an access token, another one than Graph `refused`; `fresh` has Entra asked in any case.
 
         Raises:
             ConsentRequiredError: an admin must consent again.

@@ -51,8 +51,13 @@ class Custody:
         self._held: dict[str, _Held] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
-    def get(self, tenant_id: str, consent: Consent, *, fresh: bool = False) -> str:
-        """Return an access token of this consent; `fresh` after Graph refused the last one.
+    def get(
+        self, tenant_id: str, consent: Consent, *, fresh: bool = False, refused: str | None = None
+    ) -> str:
+        """Return an access token of this consent, another one than Graph `refused`.
+
+        Of several mails whose same token was refused, the first one gets a new one for all. `fresh` asks
+        Entra in any case.
 
         Raises:
             ConsentRequiredError: `consent_lost` or `sign_in_blocked`.
@@ -60,7 +65,8 @@ class Custody:
         with self._locks[tenant_id]:
             held = self._held.get(tenant_id)
             current = held is not None and held.generation == consent.generation
-            usable = held if current and not fresh else None
+            rejected = held is not None and held.issued.access_token == refused
+            usable = held if current and not fresh and not rejected else None
             if usable and self._lasts(usable, _MARGIN):
                 return usable.issued.access_token
             try:

@@ -58,11 +58,11 @@ class Mailbox:
         """
         self.check_pause()
         if self._token is None:
-            self._token = self._get_token(fresh=False)
+            self._token = self._get_token()
         try:
             return self.noting_pauses(lambda: call(self._token or "", self.sender))
         except ConsentRequiredError:
-            self._token = self._get_token(fresh=True)
+            self._token = self._get_token(refused=self._token)
         try:
             return self.noting_pauses(lambda: call(self._token or "", self.sender))
         except ConsentRequiredError as error:
@@ -99,9 +99,9 @@ class Mailbox:
             self._ports.pauses.note(self.sender, error, self._ports.world.now())
             raise
 
-    def _get_token(self, *, fresh: bool) -> str:
+    def _get_token(self, *, refused: str | None = None) -> str:
         try:
-            return self._ports.tokens.get(self.sender.tenant_id, self.sender.consent, fresh=fresh)
+            return self._ports.tokens.get(self.sender.tenant_id, self.sender.consent, refused=refused)
         except (ConsentRequiredError, ConfigurationError) as error:
             self._note(error)
             raise

@@ -55,6 +55,15 @@ def test_a_token_that_graph_refused_is_not_given_again(ports: FakeServices) -> N
     assert ports.tokens.get(CONTOSO, a_consent(), fresh=True) == "access-2"
 
 
+def test_mails_whose_same_token_was_refused_get_one_new_one(ports: FakeServices) -> None:
+    refused = ports.tokens.get(CONTOSO, a_consent())
+
+    tokens = {ports.tokens.get(CONTOSO, a_consent(), refused=refused) for _ in range(4)}
+
+    assert tokens == {"access-2"}
+    assert ports.authorizer.refreshed == ["tokens", "tokens+"]
+
+
 def test_after_a_new_consent_the_old_accounts_token_is_not_used(ports: FakeServices) -> None:
     ports.tokens.get(CONTOSO, a_consent())
     ports.vault.write("new", "new-tokens")
