@@ -7,13 +7,13 @@ used; a daily refresh finds both out before a report does.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.consent.disposal import delete_tokens
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
 from shared.settings.health import note_failure
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_event, log_failure
 
 if TYPE_CHECKING:
     from shared.consent.dependencies import Upkeeping
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _REFRESHED_AFTER = timedelta(days=1)
 #: The settings page and the consent window ask for a flow within minutes of its end.
 _FLOWS_KEPT = timedelta(days=1)
+#: Much longer than it can take from an answer in time to the settings that name its tokens.
+_ANSWER_HANDLED = timedelta(hours=1)
 
 
 def keep_all(ports: Upkeeping) -> None:
@@ -38,6 +40,8 @@ def keep_all(ports: Upkeeping) -> None:
                     problem=error.code,
                     tenant_id=tenant_id,
                 )
+            except Exception as error:  # noqa: BLE001 - a bug that one tenant meets is not every tenant's
+                log_failure(error, path=f"upkeep/{step.__name__}", tenant_id=tenant_id)
     ports.flows.forget(ports.world.now() - _FLOWS_KEPT)
 
 
@@ -60,13 +64,14 @@ def sweep(tenant_id: str, ports: Upkeeping) -> None:
     """
     listed = ports.vault.names(tenant_id)
     settings = ports.settings.load(tenant_id)
-    for name in set(listed) - set(_names_in_use(settings)):
+    for name in set(listed) - set(_names_in_use(settings, ports.world.now())):
         delete_tokens(tenant_id, name, ports)
 
 
-def _names_in_use(settings: TenantSettings) -> list[str]:
+def _names_in_use(settings: TenantSettings, now: datetime) -> list[str]:
+    """Name the tokens of the consent, and of one under way unless its process must have died."""
     consent: Consent | None = settings.consent
     names = [consent.secret_name] if consent and consent.secret_name else []
-    if settings.pending:
+    if settings.pending and now < settings.pending.expires_at + _ANSWER_HANDLED:
         names.append(f"smtp-{settings.tenant_id}-{settings.pending.generation}")
     return names

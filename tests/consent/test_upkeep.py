@@ -120,6 +120,37 @@ def test_tokens_of_a_consent_under_way_are_left_alone() -> None:
     assert set(ports.vault.secrets) == {f"smtp-{CONTOSO}-1"}
 
 
+def test_tokens_of_a_consent_whose_process_died_are_deleted_once_nobody_can_finish_it() -> None:
+    ports = FakeServices()
+    opened(enable(ports), ports)
+    ports.vault.write(f"smtp-{CONTOSO}-1", "written by a process that died")
+
+    ports.world.pass_time(timedelta(minutes=69))
+    keep_all(ports)
+    assert ports.vault.secrets
+    ports.world.pass_time(timedelta(minutes=1))
+    keep_all(ports)
+
+    assert ports.vault.secrets == {}
+
+
+def test_a_bug_that_one_tenant_meets_keeps_no_other_from_it(
+    ports: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = a_consent(secret_name=f"smtp-{FABRIKAM}-1")
+    ports.settings.save(some_settings(tenant_id=FABRIKAM, consent=other))
+    ports.vault.write(f"smtp-{FABRIKAM}-1", "tokens")
+    ports.world.pass_time(DAY)
+    ports.authorizer.fail.append(ZeroDivisionError())
+
+    keep_all(ports)
+
+    consent = ports.settings.load(FABRIKAM).consent
+    assert consent is not None
+    assert consent.refreshed_at == NOON + DAY
+    assert "unexpected_error" in caplog.text
+
+
 def test_while_the_vault_is_away_nothing_breaks(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
