@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -63,3 +63,15 @@ def explain(code: str, **facts: object) -> Problem:
     """
     problem = catalogue()[code]
     return Problem(code, problem.title, problem.sentence.format(**facts), problem.who_acts)
+
+
+def outline(code: str) -> Problem:
+    """Explain a code without facts, where somebody may read it who may not know them.
+
+    Raises:
+        KeyError: the code is not in the catalogue, which is a bug.
+    """
+    problem = catalogue()[code]
+    if "{" not in problem.sentence:
+        return problem
+    return replace(problem, sentence=f"{problem.title}. The Tenant Settings page says more.")

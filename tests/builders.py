@@ -33,9 +33,11 @@ def a_consent(**changes: Any) -> Consent:
     """Build Ada's consent for her own mailbox."""
     consent = Consent(
         generation=1,
+        flow_id="00000000-0000-4000-8000-0000000000f1",
         account=ADA,
         scopes=frozenset({"Mail.Send"}),
         secret_name=f"smtp-{CONTOSO}-1",
+        started_by="ada@contoso.com",
         consented_by="ada@contoso.com",
         consented_at=NOON - timedelta(days=1),
         refreshed_at=NOON,

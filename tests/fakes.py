@@ -81,7 +81,10 @@ class FakeWorld:
 
 @dataclass
 class MemorySettings:
+    """Keeps settings; with each entry of `lost` one write is made, and its answer is that error."""
+
     rows: dict[str, TenantSettings] = field(default_factory=dict)
+    lost: list[Exception] = field(default_factory=list)
     versions: Iterable[int] = field(default_factory=lambda: count(1))
 
     def load(self, tenant_id: str) -> TenantSettings:
@@ -92,6 +95,8 @@ class MemorySettings:
             raise PreconditionFailedError("settings_changed")
         saved = replace(settings, etag=f"v{next(iter(self.versions))}")
         self.rows[settings.tenant_id] = saved
+        if self.lost:
+            raise self.lost.pop(0)
         return saved
 
     def tenants(self) -> tuple[str, ...]:

@@ -82,9 +82,11 @@ def _redeem(
     ports.vault.write(secret_name, redeemed.tokens)
     return Consent(
         generation=pending.generation,
+        flow_id=flow.flow_id,
         account=account,
         scopes=redeemed.scopes,
         secret_name=secret_name,
+        started_by=flow.admin_name,
         consented_by=account.username,
         consented_at=now,
         refreshed_at=now,
@@ -102,9 +104,11 @@ def _prove(flow: ConsentFlow, answer: Answer, pending: PendingConsent, ports: Co
     now = ports.world.now()
     return Consent(
         generation=pending.generation,
+        flow_id=flow.flow_id,
         account=None,
         scopes=granted or frozenset(asked),
         secret_name=None,
+        started_by=flow.admin_name,
         consented_by=flow.admin_name,
         consented_at=now,
         refreshed_at=now,

@@ -2,7 +2,8 @@
 
 Everything is checked before the code is redeemed, and it is redeemed once. A crash can't break the
 order of writes: the flow's secrets go before the code is redeemed, the tokens come before the
-settings that name them, and replaced tokens go last.
+settings that name them, and replaced tokens go last. Once the settings name the consent it is
+complete, whatever becomes of the flow's own row.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from shared.consent.agreement import agreed
 from shared.consent.disposal import dispose
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
 from shared.errors import (
+    ConflictError,
     ConsentRequiredError,
     InvalidInputError,
     NotFoundError,
@@ -22,21 +24,21 @@ from shared.errors import (
     TransientError,
 )
 from shared.settings.health import standing
-from shared.settings.state import complete_consent, end_consent
+from shared.settings.state import complete_consent, end_consent, holds
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
     from shared.consent.agreement import Answer
     from shared.consent.dependencies import Consenting
-    from shared.settings.tenant import Consent
+    from shared.settings.tenant import Consent, TenantSettings
 
 
 def arrive(flow: ConsentFlow | None, answer: Answer, cookie: str | None, ports: Consenting) -> ConsentFlow:
     """Finish a consent with what Microsoft's redirect brought, and return how the flow ended.
 
     `flow` is the one that the answer's state names. An answer that does not prove itself changes
-    nothing. One that was answered already, such as a reloaded page, returns how the flow ended then.
+    nothing. One that was answered already, such as a reloaded page, returns the flow as it is.
 
     Raises:
         NotFoundError: `consent_not_found`.
@@ -54,30 +56,58 @@ def arrive(flow: ConsentFlow | None, answer: Answer, cookie: str | None, ports: 
     if not ports.flows.take_secret(secret):
         raise InvalidInputError("consent_link_used")
     try:
-        replaced = _complete(flow, secret, answer, ports)
+        before = ports.settings.load(flow.tenant_id)
+        consent = _complete(flow, secret, answer, before, ports)
     except ProblemError as error:
         return _close(flow, error, ports)
-    done = replace(flow, status=FlowStatus.COMPLETED)
-    ports.flows.save(done)
-    log_event(Event.CONSENT_COMPLETED, tenant_id=flow.tenant_id, flow_id=flow.flow_id)
-    dispose(flow.tenant_id, replaced, ports)
+    done = _note(flow, consent, ports)
+    dispose(flow.tenant_id, before.consent, ports)
     return done
 
 
-def _complete(flow: ConsentFlow, secret: FlowSecret, answer: Answer, ports: Consenting) -> Consent | None:
-    """Make the consent the tenant's, and return the one that it replaces."""
+def _complete(
+    flow: ConsentFlow, secret: FlowSecret, answer: Answer, before: TenantSettings, ports: Consenting
+) -> Consent:
+    """Make what was agreed to the tenant's consent."""
     if flow.status_at(ports.world.now()) is FlowStatus.EXPIRED:
         raise InvalidInputError("consent_expired")
-    before = ports.settings.load(flow.tenant_id)
     consent = agreed(flow, secret, answer, before, ports)
     try:
         update_settings(
             ports.settings, flow.tenant_id, lambda now: complete_consent(now, flow.flow_id, consent)
         )
-    except ProblemError:
+    except ConflictError:
+        # This alone says that no settings name the tokens; after anything else the sweep finds out.
         dispose(flow.tenant_id, consent, ports)
         raise
-    return before.consent
+    except TransientError:
+        # The settings may have been written, and only the answer been lost.
+        if not holds(ports.settings.load(flow.tenant_id), consent.generation):
+            raise
+    return consent
+
+
+def _note(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow:
+    """Note a completed consent in its flow; what can't be noted now, the settings say as well."""
+    done = replace(flow, status=FlowStatus.COMPLETED)
+    try:
+        ports.flows.save(done)
+    except ProblemError as error:
+        log_event(
+            Event.REQUEST_FAILED,
+            level=logging.WARNING,
+            path="arrival",
+            problem=error.code,
+            flow_id=flow.flow_id,
+        )
+    log_event(
+        Event.CONSENT_COMPLETED,
+        tenant_id=flow.tenant_id,
+        flow_id=flow.flow_id,
+        started_by=flow.admin_id,
+        consented_by=consent.account.object_id if consent.account else None,
+    )
+    return done
 
 
 def _close(flow: ConsentFlow, error: ProblemError, ports: Consenting) -> ConsentFlow:

@@ -7,7 +7,7 @@ from datetime import datetime
 from shared.consent.doctor import Check, CheckName, Outcome
 from shared.consent.flow import ConsentFlow, FlowStatus
 from shared.contract import Contract
-from shared.problems import Actor, explain
+from shared.problems import Actor
 from shared.web.contract import ProblemView, problem_view
 
 
@@ -43,17 +43,13 @@ class ExaminationView(Contract):
     checks: tuple[CheckView, ...]
 
 
-def flow_view(flow: ConsentFlow, now: datetime) -> FlowView:
-    """Show a consent to its admin."""
-    status = flow.status_at(now)
-    problem = flow.problem.problem if flow.problem else None
-    if problem is None and status is FlowStatus.EXPIRED:
-        problem = explain("consent_expired")
+def flow_view(flow: ConsentFlow) -> FlowView:
+    """Show a consent to its admin, as it stands under the settings."""
     return FlowView(
         flow_id=flow.flow_id,
-        status=status,
+        status=flow.status,
         expires_at=flow.expires_at,
-        problem=problem_view(problem) if problem else None,
+        problem=problem_view(flow.problem.problem) if flow.problem else None,
     )
 
 

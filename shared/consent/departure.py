@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from shared.consent.disposal import forget_flow
 from shared.consent.flow import (
     TIME_TO_CONSENT,
     ConsentFlow,
@@ -15,7 +16,7 @@ from shared.consent.flow import (
     matches,
 )
 from shared.consent.scopes import scopes_for
-from shared.errors import InvalidInputError, NotFoundError
+from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import begin_consent, pending_consent
 from shared.settings.tenant import Authorization, same_address
 from shared.settings.update import update_settings
@@ -58,9 +59,18 @@ def start_consent(
     expires_at = ports.world.now() + TIME_TO_CONSENT
     flow = ConsentFlow(flow_id, caller.tenant_id, caller.object_id, caller.name, expires_at, ask_again)
     ports.flows.add(flow, FlowSecret(flow_id, ticket_hash=hash_of(ticket)))
-    update_settings(
-        ports.settings, caller.tenant_id, lambda now: begin_consent(now, decide(now), flow_id, expires_at)
-    )
+    superseded: set[str] = set()
+
+    def begin(now: TenantSettings) -> TenantSettings:
+        if now.pending and now.pending.flow_id == flow_id:
+            # Our own write, whose answer was lost; `decide` would take it for somebody else's.
+            return now
+        superseded.update({now.pending.flow_id} if now.pending else ())
+        return begin_consent(now, decide(now), flow_id, expires_at)
+
+    update_settings(ports.settings, caller.tenant_id, begin)
+    for other in superseded:
+        forget_flow(other, ports)
     log_event(Event.CONSENT_STARTED, tenant_id=caller.tenant_id, flow_id=flow_id)
     return StartedConsent(flow_id, ticket, expires_at)
 
@@ -77,7 +87,7 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
         raise NotFoundError("consent_not_found")
     secret = ports.flows.secret(flow.flow_id)
     if secret is None or secret.ticket_hash is None:
-        raise InvalidInputError("consent_link_used")
+        raise _without_ticket(flow, ports)
     if not matches(ticket, secret.ticket_hash):
         raise NotFoundError("consent_not_found")
     if flow.status_at(ports.world.now()) is FlowStatus.EXPIRED:
@@ -95,6 +105,14 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
     if not ports.flows.replace_secret(bound):
         raise InvalidInputError("consent_link_used")
     return Departure(sign_in.address, cookie)
+
+
+def _without_ticket(flow: ConsentFlow, ports: Consenting) -> ProblemError:
+    """Say why a link can't be opened: it was, or something newer took its place."""
+    stands = flow.under(ports.settings.load(flow.tenant_id), ports.world.now())
+    if stands.problem and stands.problem.code == "consent_superseded":
+        return ConflictError("consent_superseded")
+    return InvalidInputError("consent_link_used")
 
 
 def _sign_in(flow: ConsentFlow, wanted: Wanted, state: str, authorizer: Authorizer) -> SignIn:

@@ -10,12 +10,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import StandingProblem, TenantSettings
 
 FLOW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Entra's codes live about as long.
@@ -55,6 +55,23 @@ class ConsentFlow:
             return FlowStatus.EXPIRED
         return self.status
 
+    def under(self, settings: TenantSettings, now: datetime) -> ConsentFlow:
+        """Say how the flow stands by the tenant's settings, whatever kept its own row from being written.
+
+        Read the settings before the flow: of a flow that ends without a consent, its row is written first.
+        """
+        if settings.consent and settings.consent.flow_id == self.flow_id:
+            return replace(self, status=FlowStatus.COMPLETED, problem=None)
+        if self.status is not FlowStatus.PENDING:
+            return self
+        if settings.pending is None or settings.pending.flow_id != self.flow_id:
+            problem = StandingProblem("consent_superseded", now)
+            return replace(self, status=FlowStatus.FAILED, problem=problem)
+        if self.status_at(now) is FlowStatus.EXPIRED:
+            problem = StandingProblem("consent_expired", self.expires_at)
+            return replace(self, status=FlowStatus.EXPIRED, problem=problem)
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class FlowSecret:
@@ -64,7 +81,7 @@ class FlowSecret:
         ticket_hash: of the ticket in the start link; None once the link was opened.
         state_hash: of Microsoft's `state`; None before the link was opened.
         cookie_hash: of the browser's cookie; None before the link was opened.
-        proof: PKCE verifier and nonce.
+        proof: PKCE verifier and nonce; never the state.
     """
 
     flow_id: str

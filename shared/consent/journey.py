@@ -16,7 +16,7 @@ from shared.contract import parse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.waiting import release_waiting
 from shared.errors import NotFoundError, ProblemError
-from shared.problems import explain
+from shared.problems import outline
 from shared.settings.tenant import Authorization
 from shared.telemetry import Event, log_event
 from shared.web.exchange import empty_reply, json_reply
@@ -70,35 +70,38 @@ def finish_admin_consent(request: Request, ports: Consenting) -> Reply:
 def _finish(request: Request, answer: Answer, ports: Consenting) -> Reply:
     """Answer 303, so that a reload asks for the page and not for the answer again."""
     try:
-        flow = find_flow(flow_of_state(answer.reply.get("state", "")), ports)
-        flow = arrive(flow, answer, request.cookie(COOKIE), ports)
+        known = find_flow(flow_of_state(answer.reply.get("state", "")), ports)
+        flow = arrive(known, answer, request.cookie(COOKIE), ports)
     except ProblemError as error:
         log_event(Event.REQUEST_FAILED, path=request.path, problem=error.code, trace_id=request.trace_id)
         return _to_result(ports, problem=_told(error))
-    if flow.status is FlowStatus.COMPLETED:
+    if flow.status is FlowStatus.COMPLETED and flow != known:
+        # Not for an answer that came before: whoever repeats it proves nothing.
         _release(flow, ports)
     return _to_result(ports, flow=flow.flow_id)
 
 
 def result(request: Request, ports: Consenting) -> Reply:
-    """Tell the person in the consent window how it ended."""
+    """Tell whoever is in the consent window how it ended, and no fact: nobody is asked who they are."""
     nonce = ports.world.secret()
     flow = find_flow(request.query.get("flow", ""), ports)
     if flow is None:
         code = request.query.get("problem", "")
         return result_page(
-            FlowStatus.FAILED, explain(code if code in _SHOWN else "consent_not_found"), "", nonce
+            FlowStatus.FAILED, outline(code if code in _SHOWN else "consent_not_found"), "", nonce
         )
-    problem = flow.problem.problem if flow.problem else None
-    return result_page(flow.status_at(ports.world.now()), problem, flow.flow_id, nonce)
+    flow = flow.under(ports.settings.load(flow.tenant_id), ports.world.now())
+    problem = outline(flow.problem.code) if flow.problem else None
+    return result_page(flow.status, problem, flow.flow_id, nonce)
 
 
 def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Tell the settings page how a consent stands."""
+    settings = ports.settings.load(caller.tenant_id)
     flow = find_flow(request.route["flow_id"], ports)
     if flow is None or flow.tenant_id != caller.tenant_id:
         raise NotFoundError("consent_not_found")
-    return json_reply(200, flow_view(flow, ports.world.now()))
+    return json_reply(200, flow_view(flow.under(settings, ports.world.now())))
 
 
 def check(request: Request, caller: Caller, ports: Examining) -> Reply:

@@ -86,6 +86,7 @@ class SettingsView(Contract):
     single_sender_identity: Toggle = Toggle(enabled=True, locked=True)
     large_file_attachments: Toggle
     permissions: tuple[str, ...]
+    consent_started_by: str | None
     consented_by: str | None
     consented_at: datetime | None
     token_refreshed_at: datetime | None
@@ -116,6 +117,7 @@ def view(settings: TenantSettings, waiting_mails: int, now: datetime) -> Setting
         delegated_mailbox=settings.delegated_mailbox,
         large_file_attachments=Toggle(enabled=large, locked=large),
         permissions=tuple(sorted(consent.scopes)) if consent else (),
+        consent_started_by=consent.started_by if consent else None,
         consented_by=consent.consented_by if consent else None,
         consented_at=consent.consented_at if consent else None,
         token_refreshed_at=consent.refreshed_at if consent else None,

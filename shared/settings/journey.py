@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from shared.consent.departure import start_consent
-from shared.consent.disposal import dispose
+from shared.consent.disposal import dispose, forget_flow
 from shared.contract import parse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import PreconditionFailedError
@@ -21,7 +21,7 @@ from shared.web.exchange import empty_reply, json_reply
 if TYPE_CHECKING:
     from shared.consent.departure import StartedConsent
     from shared.consent.dependencies import Consenting
-    from shared.settings.tenant import Consent, TenantSettings, Wanted
+    from shared.settings.tenant import TenantSettings, Wanted
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
@@ -67,23 +67,41 @@ def save(request: Request, caller: Caller, ports: Consenting) -> Reply:
     if not holds_already(settings, decide(settings)) or body.ask_again:
         return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
     if settings.pending:
-        settings = ports.settings.save(end_consent(settings, settings.pending.flow_id))
+        settings = _end(settings.tenant_id, settings.pending.flow_id, ports)
     return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
 
 
 def reset_settings(request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Remove settings and tokens, and end a consent under way."""
-    replaced: list[Consent | None] = []
+    replaced: list[TenantSettings] = []
 
     def change(settings: TenantSettings) -> TenantSettings:
-        _check_precondition(request, settings)
-        replaced.append(settings.consent)
-        return reset(settings)
+        after = reset(settings)
+        if after != settings:
+            # Else it happened before, maybe in our own try whose answer was lost.
+            _check_precondition(request, settings)
+            replaced.append(settings)
+        return after
 
     update_settings(ports.settings, caller.tenant_id, change)
-    dispose(caller.tenant_id, replaced[-1], ports)
+    for settings in replaced:
+        _clear(settings, ports)
     log_event(Event.SETTINGS_RESET, tenant_id=caller.tenant_id)
     return empty_reply(204)
+
+
+def _end(tenant_id: str, flow_id: str, ports: Consenting) -> TenantSettings:
+    """End a consent under way, and return the settings as they are then."""
+    settings = update_settings(ports.settings, tenant_id, lambda now: end_consent(now, flow_id))
+    forget_flow(flow_id, ports)
+    return settings
+
+
+def _clear(settings: TenantSettings, ports: Consenting) -> None:
+    """Delete the tokens and the flow's secrets that these settings named."""
+    dispose(settings.tenant_id, settings.consent, ports)
+    if settings.pending:
+        forget_flow(settings.pending.flow_id, ports)
 
 
 def etag_of(settings: TenantSettings) -> str:

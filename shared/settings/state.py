@@ -87,11 +87,13 @@ def pending_consent(settings: TenantSettings, flow_id: str) -> PendingConsent:
 
 
 def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -> TenantSettings:
-    """Let the new sender take over.
+    """Let the new sender take over; where it did already, the answer to an earlier try was lost.
 
     Raises:
         ConflictError: `consent_superseded` by a Reset or a newer consent.
     """
+    if holds(settings, consent.generation):
+        return settings
     pending = pending_consent(settings, flow_id)
     return replace(
         settings, status=Status.ENABLED, sender=pending.wanted, consent=consent, pending=None, problem=None
@@ -125,7 +127,7 @@ def lose_consent(settings: TenantSettings, generation: int, problem: StandingPro
     """Note that an admin must consent again; news about an older generation changes nothing."""
     if not holds(settings, generation):
         return settings
-    return replace(settings, status=Status.RECONNECT_NEEDED, problem=problem)
+    return _troubled(settings, Status.RECONNECT_NEEDED, problem)
 
 
 def note_operator_error(
@@ -134,7 +136,15 @@ def note_operator_error(
     """Note that the operator must act; a lost consent stays the more urgent news."""
     if not holds(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
         return settings
-    return replace(settings, status=Status.OPERATOR_ERROR, problem=problem)
+    return _troubled(settings, Status.OPERATOR_ERROR, problem)
+
+
+def _troubled(settings: TenantSettings, status: Status, problem: StandingProblem) -> TenantSettings:
+    """Keep since when it lasts where the same problem was met again."""
+    known = settings.problem
+    if settings.status is status and known and known.code == problem.code:
+        problem = replace(problem, since=known.since)
+    return replace(settings, status=status, problem=problem)
 
 
 def note_refresh(settings: TenantSettings, generation: int, now: datetime, *, stored: bool) -> TenantSettings:

@@ -76,12 +76,18 @@ class StandingProblem:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A completed consent: what was granted, by whom, and where its tokens are kept."""
+    """A completed consent: what was granted, by whom, and where its tokens are kept.
+
+    Attributes:
+        started_by: the admin whose flow it was; somebody else may have signed in and consented.
+    """
 
     generation: int
+    flow_id: str
     account: Account | None
     scopes: frozenset[str]
     secret_name: str | None
+    started_by: str
     consented_by: str
     consented_at: datetime
     refreshed_at: datetime

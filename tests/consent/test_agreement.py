@@ -62,6 +62,16 @@ def test_the_owner_of_the_address_needs_no_shared_permission(ports: FakeServices
     assert shown(ports)["delegatedMailbox"] is False
 
 
+def test_a_colleague_may_consent_and_the_page_names_both(ports: FakeServices) -> None:
+    window = opened(enable(ports, "reports@contoso.com"), ports)
+    signs_in(ports, "reports@contoso.com")
+
+    finish(window, ports)
+
+    view = shown(ports)
+    assert (view["consentStartedBy"], view["consentedBy"]) == ("ada@contoso.com", "reports@contoso.com")
+
+
 def test_another_account_needs_the_shared_permission(ports: FakeServices) -> None:
     window = opened(enable(ports, "finance@contoso.com"), ports)
     ports.authorizer.granted = frozenset({"Mail.Send"})

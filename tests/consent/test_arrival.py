@@ -1,3 +1,4 @@
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,13 +9,20 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from shared.consent import journey as consent
-from shared.consent.flow import FlowSecret
-from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
+from shared.consent.flow import ConsentFlow, FlowSecret
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    InvalidInputError,
+    PreconditionFailedError,
+    TransientError,
+)
 from shared.ports import Redeemed
 from shared.settings import journey as settings
+from shared.settings.tenant import Account, TenantSettings
 from tests.builders import enabled_services
 from tests.calls import Window, a_request, call, content, enable, finish, opened, shown, walk
-from tests.fakes import CONTOSO, FABRIKAM, FakeEntra, FakeServices, MemoryFlows
+from tests.fakes import CONTOSO, FABRIKAM, FakeEntra, FakeServices, MemoryFlows, MemorySettings
 
 
 @pytest.fixture
@@ -349,3 +357,111 @@ def test_a_form_is_read_as_a_browser_posts_it(ports: FakeServices) -> None:
     consent.finish(posted, ports)
 
     assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens-of-a+b c"}
+
+
+AWAY = TransientError("storage_unavailable", service="tables")
+
+
+@pytest.mark.parametrize("answer", [PreconditionFailedError("settings_changed"), AWAY], ids=str)
+def test_a_consent_whose_settings_were_written_is_complete_even_if_nobody_was_told(
+    ports: FakeServices, answer: Exception
+) -> None:
+    window = opened(enable(ports), ports)
+    # The SDK repeats a write without an answer, and is told that the settings moved on.
+    ports.settings.lost = [answer]
+
+    finish(window, ports)
+
+    kept = ports.settings.load(CONTOSO).consent
+    assert kept is not None
+    assert how_it_ended(ports, window) == ("completed", None)
+    assert ports.tokens.get(CONTOSO, kept) == "access-1"
+
+
+def test_while_storage_is_away_the_tokens_of_a_consent_are_not_touched(ports: FakeServices) -> None:
+    class GoesAway(MemorySettings):
+        """Gives no more answers after the next write."""
+
+        def load(self, tenant_id: str) -> TenantSettings:
+            if not self.lost:
+                raise AWAY
+            return super().load(tenant_id)
+
+    window = opened(enable(ports), ports)
+    there = ports.settings
+    ports.settings = GoesAway(there.rows, [AWAY])
+
+    assert refusal(ports, window) == "consent_interrupted"
+
+    ports.settings = there
+    assert shown(ports)["status"] == "enabled"
+    assert how_it_ended(ports, window) == ("completed", None)
+    assert list(ports.vault.secrets) == [f"smtp-{CONTOSO}-1"]
+
+
+def test_a_completed_consent_does_not_depend_on_its_flows_row(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full(MemoryFlows):
+        def save(self, flow: ConsentFlow) -> None:
+            raise AWAY
+
+    ports = enabled_services()
+    window = opened(_save(ports), ports)
+    ports.flows = Full(ports.flows.flows, ports.flows.secrets)
+
+    finish(window, ports)
+    ports.world.pass_time(timedelta(minutes=11))
+
+    assert how_it_ended(ports, window) == ("completed", None)
+    assert ports.vault.deleted == [f"smtp-{CONTOSO}-1"]
+    assert "storage_unavailable" in caplog.text
+
+
+def test_the_log_says_who_started_a_consent_and_who_gave_it(
+    ports: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    window = opened(enable(ports, "reports@contoso.com"), ports)
+    ports.authorizer.account = Account("reports-object-id", CONTOSO, "reports@contoso.com")
+
+    with caplog.at_level(logging.INFO):
+        finish(window, ports)
+
+    event = next(line for line in caplog.messages if line.startswith("consent_completed "))
+    fields = json.loads(event.partition(" ")[2])
+    assert (fields["started_by"], fields["consented_by"]) == ("ada-object-id", "reports-object-id")
+    assert "@" not in event
+
+
+@pytest.mark.parametrize("newer", ["reset", "consent", "save of what holds"])
+def test_a_consent_that_something_newer_replaced_says_so_and_keeps_no_secrets(newer: str) -> None:
+    ports = enabled_services()
+    window = opened(_save(ports), ports)
+
+    if newer == "reset":
+        call(settings.reset_settings, ports)
+    elif newer == "consent":
+        _save(ports)
+    else:
+        body = {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False}
+        assert call(settings.save, ports, body).status == 200
+    ports.world.pass_time(timedelta(minutes=11))
+
+    assert how_it_ended(ports, window) == ("failed", "consent_superseded")
+    assert window.flow_id not in ports.flows.secrets
+
+
+def test_a_reset_holds_though_a_replaced_flows_secrets_can_not_be_taken_now(
+    ports: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(MemoryFlows):
+        def take_secret(self, secret: FlowSecret) -> bool:
+            raise AWAY
+
+    window = opened(enable(ports), ports)
+    ports.flows = Full(ports.flows.flows, ports.flows.secrets)
+
+    assert call(settings.reset_settings, ports).status == 204
+
+    assert how_it_ended(ports, window) == ("failed", "consent_superseded")
+    assert "forget_flow" in caplog.text

@@ -107,8 +107,6 @@ class Everything(RuleBasedStateMachine):
 
     # What the window does
 
-    # What the window does
-
     @precondition(lambda self: self.windows)
     @rule(turn=st.integers(1, 3))
     def a_link_is_opened(self, turn: int) -> None:
@@ -160,6 +158,10 @@ class Everything(RuleBasedStateMachine):
     def the_vault_is_away_next(self) -> None:
         self.ports.vault.fail = [TransientError("key_vault_unavailable")]
         self.vault_was_away = True
+
+    @rule()
+    def the_next_write_goes_without_an_answer(self) -> None:
+        self.ports.settings.lost = [PreconditionFailedError("settings_changed")]
 
     @rule()
     def a_mail_is_sent(self) -> None:

@@ -8,7 +8,7 @@ from shared.consent import journey as consent
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NotFoundError, TransientError
 from shared.web.caller import Caller
-from tests.calls import call, content, enable, finish, opened
+from tests.calls import a_request, call, content, enable, finish, opened, walk
 from tests.fakes import FABRIKAM, FakeServices, MemoryDeliveries
 
 
@@ -106,3 +106,13 @@ def test_mail_that_can_not_be_let_go_now_does_not_spoil_the_consent(
 
     assert "flow=" in reply.headers["Location"]
     assert "storage_unavailable" in caplog.text
+
+
+def test_an_answer_that_is_repeated_by_anybody_lets_nothing_go(ports: FakeServices) -> None:
+    window = walk(ports)
+    log = ports.deliveries = WaitingLog()
+
+    consent.finish(a_request(f"state={window.flow_id}.anything".encode()), ports)
+    finish(window, ports)
+
+    assert log.looked_for == []

@@ -8,8 +8,9 @@ from shared.consent import journey as consent
 from shared.consent.flow import FlowStatus
 from shared.consent.result_page import result_page
 from shared.problems import Actor, Problem, explain
-from tests.calls import a_request, enable, finish, opened, walk
-from tests.fakes import FakeServices
+from shared.settings.tenant import Account
+from tests.calls import a_request, call, content, enable, finish, opened, walk
+from tests.fakes import CONTOSO, FakeServices
 
 
 def page(ports: FakeServices, **query: str) -> str:
@@ -90,3 +91,17 @@ def test_what_a_problem_says_is_text_and_never_markup() -> None:
     news = re.search(r'id="news"[^>]*>(.*?)</script>', text)
     assert news is not None
     assert json.loads(news.group(1)) == {"flowId": "</script>", "outcome": "failed"}
+
+
+def test_what_is_a_matter_of_persons_is_told_on_the_settings_page_alone() -> None:
+    ports = FakeServices()
+    window = opened(enable(ports), ports)
+    ports.authorizer.account = Account("eve-object-id", CONTOSO, "eve@contoso.com")
+    finish(window, ports)
+
+    text = page(ports, flow=window.flow_id)
+    told = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
+
+    assert "@contoso.com" not in text
+    assert "Another account signed in. The Tenant Settings page says more." in text
+    assert "eve@contoso.com" in told["problem"]["detail"]

@@ -55,7 +55,7 @@ def test_after_consent_the_page_shows_who_sends_and_who_consented(ports: FakeSer
 
     assert view["status"] == "enabled"
     assert view["fromEmailAddress"] == "ada@contoso.com"
-    assert view["consentedBy"] == "ada@contoso.com"
+    assert view["consentedBy"] == view["consentStartedBy"] == "ada@contoso.com"
     assert view["permissions"] == ["Mail.Send"]
     assert view["consentedAt"] == view["tokenRefreshedAt"] == "2026-11-23T12:00:00Z"
     assert view["actions"]["reset"] is True
@@ -208,6 +208,29 @@ def test_reset_removes_address_tokens_and_problem(ports: FakeServices) -> None:
 
 def test_reset_of_nothing_is_fine(ports: FakeServices) -> None:
     assert call(journey.reset_settings, ports).status == 204
+
+
+def test_a_reset_whose_answer_was_lost_is_told_as_done_and_leaves_no_tokens(ports: FakeServices) -> None:
+    walk(ports)
+    seen = call(journey.read, ports).headers["ETag"]
+    ports.settings.lost = [PreconditionFailedError("settings_changed")]
+
+    reply = call(journey.reset_settings, ports, headers={"if-match": seen})
+
+    assert reply.status == 204
+    assert shown(ports)["status"] == "not_configured"
+    assert ports.vault.secrets == {}
+
+
+def test_a_consent_whose_start_was_written_without_an_answer_is_started(ports: FakeServices) -> None:
+    seen = call(journey.read, ports).headers["ETag"]
+    ports.settings.lost = [PreconditionFailedError("settings_changed")]
+
+    body = {"fromEmailAddress": "ada@contoso.com"}
+    reply = call(journey.enable, ports, body, headers={"if-match": seen})
+
+    assert reply.status == 202
+    assert shown(ports)["pendingConsent"]["flowId"] == content(reply)["flowId"]
 
 
 def test_after_reset_everything_can_be_configured_again_at_once(ports: FakeServices) -> None:

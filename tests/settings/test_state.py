@@ -86,8 +86,15 @@ def test_a_superseded_consent_can_not_be_completed(settings: TenantSettings) -> 
     )
 
     with pytest.raises(ConflictError) as refused:
-        complete_consent(newer, "old", a_consent())
+        complete_consent(newer, "old", a_consent(generation=newer.generations - 1))
     assert refused.value.code == "consent_superseded"
+
+
+def test_a_consent_that_was_completed_already_stays_so() -> None:
+    begun = begin_consent(TenantSettings(CONTOSO), WANTED, "flow", LATER)
+    done = complete_consent(begun, "flow", a_consent(generation=1))
+
+    assert complete_consent(done, "flow", a_consent(generation=1)) == done
 
 
 def test_reset_ends_a_consent_under_way(settings: TenantSettings) -> None:
@@ -124,6 +131,19 @@ def test_a_lost_consent_asks_to_reconnect_wherever_there_is_one(settings: Tenant
     else:
         assert (lost.status, lost.problem) == (Status.RECONNECT_NEEDED, PROBLEM)
         assert lost.sender == settings.sender
+
+
+def test_a_problem_that_is_met_again_keeps_since_when_it_lasts() -> None:
+    week = timedelta(days=7)
+    lost = lose_consent(some_settings(), 1, PROBLEM)
+    broken = note_operator_error(some_settings(), 1, OPERATOR_PROBLEM)
+
+    assert lose_consent(lost, 1, replace(PROBLEM, since=NOON + week)).problem == PROBLEM
+    assert note_operator_error(broken, 1, replace(OPERATOR_PROBLEM, since=NOON + week)).problem == (
+        OPERATOR_PROBLEM
+    )
+    another = StandingProblem("sign_in_blocked", NOON + week, {"error": "AADSTS53003"})
+    assert lose_consent(lost, 1, another).problem == another
 
 
 def test_an_operator_error_never_hides_a_lost_consent(settings: TenantSettings) -> None:
