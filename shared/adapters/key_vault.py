@@ -1,6 +1,7 @@
 """Azure Key Vault: tokens, one secret a consent.
 
-A name is used once, so a deleted secret that is still recoverable is never in the way.
+A name is used once, so a deleted secret that is still recoverable is never in the way. Other apps may
+share the vault, so each secret carries the client id of our app registration.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: Deletion usually takes a few seconds; somebody waits for the answer.
 _TIME_TO_DELETE = timedelta(seconds=8)
 _NOT_ALLOWED = frozenset({403, 409})
+_APP = "app-registration"
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
 
 
@@ -33,9 +35,11 @@ class KeyVaultTokenStore:
     def __init__(
         self,
         vault_url: str,
+        client_id: str,
         credential: TokenCredential,
         time_to_delete: timedelta = _TIME_TO_DELETE,
     ) -> None:
+        self._tags = {_APP: client_id}
         self._time_to_delete = time_to_delete
         self._client = SecretClient(vault_url, credential, **_TIMEOUTS)
 
@@ -55,7 +59,7 @@ class KeyVaultTokenStore:
         """
         with _errors():
             try:
-                self._client.set_secret(name, tokens, content_type="application/json")
+                self._client.set_secret(name, tokens, content_type="application/json", tags=self._tags)
             except ResourceExistsError as error:
                 raise ConflictError("consent_superseded") from error
 
@@ -72,13 +76,18 @@ class KeyVaultTokenStore:
                 if not poller.done():
                     return poller.result().scheduled_purge_date
                 return self._purge(poller.result())
-            except ResourceNotFoundError:
+            except (ResourceNotFoundError, ResourceExistsError):
+                # The second says that somebody else is deleting it just now.
                 return None
 
     def names(self, tenant_id: str) -> tuple[str, ...]:
-        """Return the names of all tokens that are kept for a tenant."""
+        """Return the names of all tokens that this app registration keeps for a tenant."""
         with _errors():
-            found = [secret.name for secret in self._client.list_properties_of_secrets()]
+            found = [
+                secret.name
+                for secret in self._client.list_properties_of_secrets()
+                if self._tags.items() <= (secret.tags or {}).items()
+            ]
         return tuple(name for name in found if name and name.startswith(f"smtp-{tenant_id}-"))
 
     def _purge(self, deleted: DeletedSecret) -> datetime | None:

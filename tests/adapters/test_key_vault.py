@@ -8,6 +8,7 @@ from azure.identity import ManagedIdentityCredential
 
 from shared.adapters.key_vault import KeyVaultTokenStore
 from shared.errors import ConfigurationError, ConflictError, TransientError
+from tests.fakes import CLIENT_ID
 from tests.local_stack.faults import Fault
 from tests.local_stack.fixtures import ServedIdentity, ServedVault
 
@@ -18,7 +19,7 @@ def store(
 ) -> Iterator[KeyVaultTokenStore]:
     for name, value in managed_identity.settings.items():
         monkeypatch.setenv(name, value)
-    yield KeyVaultTokenStore(key_vault.url, ManagedIdentityCredential())
+    yield KeyVaultTokenStore(key_vault.url, CLIENT_ID, ManagedIdentityCredential())
     key_vault.vault.faults.clear()
 
 
@@ -35,7 +36,7 @@ def test_a_vault_that_refuses_the_app_is_the_operators(
 
 
 def test_a_vault_that_is_not_there_is_waited_for(trusted: None) -> None:
-    store = KeyVaultTokenStore("https://127.0.0.1:9", ManagedIdentityCredential())
+    store = KeyVaultTokenStore("https://127.0.0.1:9", CLIENT_ID, ManagedIdentityCredential())
 
     with pytest.raises(TransientError) as refused:
         store.read("any")
@@ -109,7 +110,8 @@ def test_a_name_whose_tokens_are_deleted_but_recoverable_is_not_written(
 def test_a_deletion_that_takes_long_is_not_waited_for(
     key_vault: ServedVault, store: KeyVaultTokenStore
 ) -> None:
-    impatient = KeyVaultTokenStore(key_vault.url, ManagedIdentityCredential(), timedelta(milliseconds=50))
+    identity, moment = ManagedIdentityCredential(), timedelta(milliseconds=50)
+    impatient = KeyVaultTokenStore(key_vault.url, CLIENT_ID, identity, moment)
     impatient.write("smtp-slow-1", "tokens")
     # A name is not among the deleted ones at once.
     key_vault.vault.faults.add(Fault(method="GET", path="/deletedsecrets", status=404, times=9))
@@ -118,3 +120,22 @@ def test_a_deletion_that_takes_long_is_not_waited_for(
 
     assert until is not None
     assert impatient.read("smtp-slow-1") is None
+
+
+def test_what_somebody_else_is_deleting_just_now_counts_as_gone(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
+    store.write("smtp-contested-1", "tokens")
+    key_vault.vault.faults.add(Fault(method="DELETE", path="/secrets/smtp-contested-1", status=409))
+
+    assert store.delete("smtp-contested-1") is None
+
+
+def test_in_a_shared_vault_only_what_this_app_registration_wrote_is_its_own(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
+    neighbour = KeyVaultTokenStore(key_vault.url, "another-client-id", ManagedIdentityCredential())
+    store.write("smtp-shared-1", "ours")
+    neighbour.write("smtp-shared-2", "another installation's")
+
+    assert store.names("shared") == ("smtp-shared-1",)

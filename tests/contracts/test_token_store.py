@@ -7,7 +7,7 @@ from azure.identity import ManagedIdentityCredential
 
 from shared.adapters.key_vault import KeyVaultTokenStore
 from shared.ports import TokenStore
-from tests.fakes import MemoryVault
+from tests.fakes import CLIENT_ID, MemoryVault
 from tests.local_stack.fixtures import ServedVault
 
 
@@ -15,7 +15,7 @@ from tests.local_stack.fixtures import ServedVault
 def store(request: pytest.FixtureRequest, key_vault: ServedVault, identified: None) -> TokenStore:
     if request.param == "memory":
         return MemoryVault()
-    return KeyVaultTokenStore(key_vault.url, ManagedIdentityCredential())
+    return KeyVaultTokenStore(key_vault.url, CLIENT_ID, ManagedIdentityCredential())
 
 
 @pytest.fixture
