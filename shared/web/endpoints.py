@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from shared.web.exchange import Reply, Request
 
 blueprint = func.Blueprint()
+
+#: https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def public(req: func.HttpRequest, operation: Callable[[Request, Services], Reply]) -> func.HttpResponse:
@@ -91,13 +95,18 @@ def _request(req: func.HttpRequest) -> Request:
     from shared.web.exchange import Request
 
     headers = {name.lower(): value for name, value in req.headers.items()}
-    trace = headers.get("traceparent", "").split("-")
     return Request(
         method=req.method or "",
         path=urlsplit(req.url).path,
-        trace_id=trace[1] if len(trace) == 4 else uuid.uuid4().hex,  # noqa: PLR2004 - W3C Trace Context
+        trace_id=_trace_id(headers.get("traceparent", "")),
         headers=headers,
         query=dict(req.params),
         route=dict(req.route_params),
         body=req.get_body(),
     )
+
+
+def _trace_id(traceparent: str) -> str:
+    """Take over the caller's trace id if it is one: it is logged, and shown in problems."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return found[1] if found else uuid.uuid4().hex

@@ -97,7 +97,9 @@ def test_the_trace_of_the_caller_names_the_request(api: Api) -> None:
     assert read(api.call("get_tenant_settings", caller=None, headers=headers))["traceId"] == trace
 
 
-@pytest.mark.parametrize("header", ["", "nonsense", "00-1-2"])
+@pytest.mark.parametrize(
+    "header", ["", "nonsense", "00-1-2", "00-<script>-x-01", f"00-{'F' * 32}-00f067aa0ba902b7-01"]
+)
 def test_without_a_trace_the_request_gets_one(api: Api, header: str) -> None:
     headers = {"traceparent": header}
 
