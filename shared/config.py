@@ -145,7 +145,7 @@ class AppConfig:
         identity = env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "")
         return cls(
             entra_tenant_id=home,
-            entra_client_id=env.text("ENTRA_CLIENT_ID"),
+            entra_client_id=env.text("ENTRA_CLIENT_ID").lower(),
             credential=_credential(env, cloud),
             authority_host=env.url("ENTRA_AUTHORITY_HOST", cloud.authority_host),
             graph_endpoint=env.url("GRAPH_ENDPOINT", cloud.graph_endpoint),
@@ -154,7 +154,7 @@ class AppConfig:
             api_audience=env.text("API_AUDIENCE"),
             admin_role=env.text("ADMIN_ROLE", "Workspace.Admin"),
             public_base_url=env.url("PUBLIC_BASE_URL"),
-            frontend_origins=env.items("FRONTEND_ORIGINS"),
+            frontend_origins=env.origins("FRONTEND_ORIGINS"),
             key_vault_url=env.url("KEY_VAULT_URL"),
             identity_client_id=env.text("AzureWebJobsStorage__clientId", "") or identity or None,
             on_unknown_outcome=_on_unknown_outcome(env),
@@ -187,6 +187,19 @@ class _Environment:
             raise ConfigurationError("setting_invalid", setting=name, reason="it names nothing")
         return found
 
+    def origins(self, name: str) -> tuple[str, ...]:
+        """Read origins as browsers send them (RFC 6454 section 6.2); `*` is none."""
+        found = self.items(name)
+        for origin in found:
+            parts = urlsplit(origin)
+            if not parts.hostname or origin != f"https://{parts.hostname}{_port(parts.netloc)}":
+                raise ConfigurationError(
+                    "setting_invalid",
+                    setting=name,
+                    reason="use origins such as https://inforiver.contoso.com",
+                )
+        return found
+
     def one_of(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         value = self.text(name, default).lower()
         if value not in allowed:
@@ -209,6 +222,11 @@ class _Environment:
         if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
             raise ConfigurationError("setting_invalid", setting=name, reason="use an https address")
         return value
+
+
+def _port(netloc: str) -> str:
+    _, colon, port = netloc.partition(":")
+    return f":{port}" if colon and port.isdecimal() else ""
 
 
 def _credential(env: _Environment, cloud: Cloud) -> ClientCredential:

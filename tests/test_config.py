@@ -62,6 +62,12 @@ def test_any_other_provider_switches_the_feature_off(provider: str) -> None:
         ("MAILBOX_MESSAGE_LIMIT_MB", "211"),
         ("DELIVERY_RETENTION_DAYS", "ninety"),
         ("FRONTEND_ORIGINS", ","),
+        ("FRONTEND_ORIGINS", "*"),
+        ("FRONTEND_ORIGINS", "https://*.contoso.com/"),
+        ("FRONTEND_ORIGINS", "http://inforiver.contoso.com"),
+        ("FRONTEND_ORIGINS", "https://inforiver.contoso.com/app"),
+        ("FRONTEND_ORIGINS", "https://ada@inforiver.contoso.com"),
+        ("FRONTEND_ORIGINS", "https://inforiver.contoso.com, null"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
@@ -138,3 +144,15 @@ def test_storage_is_reached_by_an_identity_in_azure() -> None:
 
     assert storage.queue_uri == "https://mailer.queue.core.windows.net"
     assert storage.client_id == "an-id"
+
+
+def test_a_client_id_is_compared_as_entra_writes_it() -> None:
+    config = AppConfig.from_env({**GIVEN, "ENTRA_CLIENT_ID": "AAAAAAAA-2222-4333-8444-555555555555"})
+
+    assert config.entra_client_id == "aaaaaaaa-2222-4333-8444-555555555555"
+
+
+def test_an_origin_may_name_a_port() -> None:
+    config = AppConfig.from_env({**GIVEN, "FRONTEND_ORIGINS": "https://localhost:5173"})
+
+    assert config.frontend_origins == ("https://localhost:5173",)
