@@ -7,8 +7,8 @@ wanted: an import at the top would be paid at each cold start, by functions that
 from __future__ import annotations
 
 import functools
-from functools import cached_property
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from shared.config import AppConfig, StorageConfig
 from shared.telemetry import quieten_libraries
@@ -29,6 +29,23 @@ if TYPE_CHECKING:
     from shared.sending.ports import AttachmentFiles, MailTransport
 
 
+#: Members need one another, so whoever builds one may go on to build the next.
+_BUILDING = threading.RLock()
+
+
+class member[Kept](functools.cached_property[Kept]):  # noqa: N801 - read as the decorator that it is
+    """A member that is built once, also when the first mails of a process want it at the same time."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Kept: ...
+    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Self | Kept:
+        """Build it, or return what another thread has built meanwhile."""
+        with _BUILDING:
+            return super().__get__(instance, owner)
+
+
 class Services:
     """Everything the journeys need; reading a member may raise ConfigurationError.
 
@@ -38,12 +55,12 @@ class Services:
     def __init__(self) -> None:
         self.world = RealWorld()
 
-    @cached_property
+    @member
     def config(self) -> AppConfig:
         """What the operator decided."""
         return AppConfig.from_env()
 
-    @cached_property
+    @member
     def storage(self) -> StorageConfig:
         """Where tables, queues and blobs are."""
         return StorageConfig.from_env()
@@ -73,93 +90,93 @@ class Services:
         """The operator's own tenant."""
         return self.config.entra_tenant_id
 
-    @cached_property
+    @member
     def settings(self) -> SettingsStore:
         """What the admins decided."""
         from shared.adapters.tables import TableSettingsStore
 
         return TableSettingsStore(self._tables)
 
-    @cached_property
+    @member
     def flows(self) -> FlowStore:
         """The consents under way."""
         from shared.adapters.tables import TableFlowStore
 
         return TableFlowStore(self._tables)
 
-    @cached_property
+    @member
     def deliveries(self) -> DeliveryLog:
         """What became of each mail."""
         from shared.adapters.delivery_table import TableDeliveryLog
 
         return TableDeliveryLog(self._tables)
 
-    @cached_property
+    @member
     def outbox(self) -> Outbox:
         """The queue `mail-outbox`."""
         from shared.adapters.queues import StorageQueueOutbox
 
         return StorageQueueOutbox(self.storage, self._storage_credential)
 
-    @cached_property
+    @member
     def files(self) -> AttachmentFiles:
         """The schedulers' files."""
         from shared.adapters.blobs import BlobAttachmentFiles
 
         return BlobAttachmentFiles(self._blobs)
 
-    @cached_property
+    @member
     def requests(self) -> KeptTexts:
         """The requests of mails that are not done yet."""
         from shared.adapters.blobs import BlobKeptTexts
 
         return BlobKeptTexts(self._blobs, "requests")
 
-    @cached_property
+    @member
     def drafts(self) -> KeptTexts:
         """The notes on drafts under way."""
         from shared.adapters.blobs import BlobKeptTexts
 
         return BlobKeptTexts(self._blobs, "drafts")
 
-    @cached_property
+    @member
     def pauses(self) -> Pauses:
         """The mailboxes that Graph wants left alone."""
         from shared.sending.pauses import Pauses
 
         return Pauses()
 
-    @cached_property
+    @member
     def vault(self) -> TokenStore:
         """Where tokens are kept."""
         from shared.adapters.key_vault import KeyVaultTokenStore
 
-        return KeyVaultTokenStore(self.config.key_vault_url, self._identity(self.config.identity_client_id))
+        identity = self._identity(self.config.identity_client_id)
+        return KeyVaultTokenStore(self.config.key_vault_url, self.config.entra_client_id, identity)
 
-    @cached_property
+    @member
     def authorizer(self) -> EntraAuthority:
         """Microsoft Entra, for consent and for access tokens."""
         from shared.adapters.credentials import msal_credential
         from shared.adapters.entra import EntraAuthority
 
-        identity = functools.partial(self._identity, self.config.identity_client_id)
-        return EntraAuthority(self.config, msal_credential(self.config.credential, identity), self.world)
+        return EntraAuthority(self.config, msal_credential(self.config.credential), self.world)
 
-    @cached_property
+    @member
     def tokens(self) -> Custody:
         """Access tokens for sending."""
         from shared.consent.custody import Custody
 
         return Custody(self.vault, self.authorizer, self.settings, self.world)
 
-    @cached_property
+    @member
     def transport(self) -> MailTransport:
         """Microsoft Graph."""
         from shared.adapters.graph import GraphMailTransport
 
         return GraphMailTransport(self.config.graph_endpoint)
 
-    @cached_property
+    @member
     def caller_tokens(self) -> CallerTokens:
         """The check of our callers' access tokens."""
         from shared.adapters.caller_tokens import EntraCallerTokens
@@ -169,23 +186,23 @@ class Services:
     @property
     def probes(self) -> Mapping[str, Callable[[], object]]:
         """A call for each part of the outside that returns if the part answers."""
-        from shared.adapters.storage_probe import ask_containers, ask_queue
+        from shared.adapters.storage_probe import ask_containers, ask_queue, ask_tables
 
         return {
-            "tables": lambda: self.settings.load(self.home_tenant),
+            "tables": lambda: ask_tables(self._tables),
             "queue": lambda: ask_queue(self.storage, self._storage_credential),
             "blobs": lambda: ask_containers(self._blobs),
             "vault": lambda: self.vault.read("readiness"),
             "entra": lambda: self.authorizer.discover(self.home_tenant),
         }
 
-    @cached_property
+    @member
     def _tables(self) -> TableServiceClient:
         from shared.adapters.tables import table_service
 
         return table_service(self.storage, self._storage_credential)
 
-    @cached_property
+    @member
     def _blobs(self) -> BlobServiceClient:
         from shared.adapters.blobs import blob_service
 

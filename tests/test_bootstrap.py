@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,17 @@ def test_a_member_is_built_once_and_without_asking_anybody(member: str, built: S
     first = getattr(built, member)
 
     assert first is getattr(built, member)
+
+
+def test_threads_that_want_a_member_first_at_the_same_time_get_the_same_one(built: Services) -> None:
+    together = threading.Barrier(8)
+
+    def read(_: int) -> object:
+        together.wait(10)
+        return built.tokens
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len({id(found) for found in threads.map(read, range(8))}) == 1
 
 
 def test_who_is_served_comes_from_the_settings(built: Services) -> None:

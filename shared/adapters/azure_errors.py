@@ -6,6 +6,7 @@ https://learn.microsoft.com/python/api/azure-core/azure.core.exceptions
 from __future__ import annotations
 
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import (
@@ -27,19 +28,23 @@ _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @contextmanager
-def translated(away: str, denied: str, **facts: str) -> Iterator[None]:
+def translated(away: str, denied: str, missing: str | None = None, **facts: str) -> Iterator[None]:
     """Turn Azure's errors into ours: `away` when the service is, `denied` when it refuses the app.
+
+    `missing`: when what should have been deployed is not there.
 
     What is in neither table is a bug of ours and goes up as it is.
 
     Raises:
         TransientError: with the code `away`.
-        ConfigurationError: with the code `denied`.
+        ConfigurationError: with the code `denied` or `missing`.
     """
     try:
         yield
     except AzureError as error:
         ours = _translate(error, away, denied, facts)
+        if missing and isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.NOT_FOUND:
+            ours = ConfigurationError(missing, **facts)
         if ours is None:
             raise
         raise ours from error

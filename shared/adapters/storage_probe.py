@@ -1,4 +1,4 @@
-"""Does Azure Storage answer? One cheap read of the queue and of the containers."""
+"""Does Azure Storage answer, and is everything in it? One cheap read of each table, queue and container."""
 
 from __future__ import annotations
 
@@ -7,31 +7,48 @@ from typing import TYPE_CHECKING
 from azure.storage.queue import QueueClient
 
 from shared.adapters.azure_errors import translated
-from shared.adapters.tables import TIMEOUTS
-from shared.storage_names import CONTAINERS, MAIL_OUTBOX
+from shared.adapters.tables import TIMEOUTS, find_row
+from shared.storage_names import CONTAINERS, MAIL_OUTBOX, TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from azure.core.credentials import TokenCredential
+    from azure.data.tables import TableServiceClient
     from azure.storage.blob import BlobServiceClient
 
     from shared.config import StorageConfig
 
+#: No row has this key.
+_NOWHERE = "readiness"
 
-def ask_queue(config: StorageConfig, credential: Callable[[], TokenCredential]) -> None:
-    """Read the properties of the queue `mail-outbox`."""
-    with translated("storage_unavailable", "storage_denied", service="queues"):
+
+def ask_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> None:
+    """Look for a row in every table.
+
+    Raises:
+        TransientError: `storage_unavailable`.
+        ConfigurationError: `storage_denied`, `storage_incomplete`.
+    """
+    for name in names:
+        find_row(service.get_table_client(name), _NOWHERE, _NOWHERE)
+
+
+def ask_queue(
+    config: StorageConfig, credential: Callable[[], TokenCredential], name: str = MAIL_OUTBOX
+) -> None:
+    """Read the properties of the queue; raises as `ask_tables` does."""
+    with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
         if config.connection_string:
-            queue = QueueClient.from_connection_string(config.connection_string, MAIL_OUTBOX, **TIMEOUTS)
+            queue = QueueClient.from_connection_string(config.connection_string, name, **TIMEOUTS)
         else:
-            queue = QueueClient(config.queue_uri, MAIL_OUTBOX, credential=credential(), **TIMEOUTS)
+            queue = QueueClient(config.queue_uri, name, credential=credential(), **TIMEOUTS)
         with queue:
             queue.get_queue_properties()
 
 
-def ask_containers(service: BlobServiceClient) -> None:
-    """Read the properties of every container."""
-    with translated("storage_unavailable", "storage_denied", service="blobs"):
-        for name in CONTAINERS:
+def ask_containers(service: BlobServiceClient, names: Iterable[str] = CONTAINERS) -> None:
+    """Read the properties of every container; raises as `ask_tables` does."""
+    with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="blobs"):
+        for name in names:
             service.get_container_client(name).get_container_properties()

@@ -15,7 +15,7 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableServiceClient, TableTransactionError, UpdateMode
+from azure.data.tables import TableErrorCode, TableServiceClient, TableTransactionError, UpdateMode
 
 from shared.adapters.azure_errors import translated
 from shared.adapters.documents import read_document, write_document
@@ -57,7 +57,7 @@ def table_service(config: StorageConfig, credential: Callable[[], TokenCredentia
 
 def table_errors() -> AbstractContextManager[None]:
     """Translate what a table call raises."""
-    return translated("storage_unavailable", "storage_denied", service="tables")
+    return translated("storage_unavailable", "storage_denied", "storage_incomplete", service="tables")
 
 
 def etag_of(row: Row) -> str:
@@ -180,7 +180,9 @@ def find_row(table: TableClient, partition: str, row: str) -> Row | None:
     with table_errors():
         try:
             return table.get_entity(partition, row)
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            if _no_table(error):
+                raise
             return None
 
 
@@ -194,5 +196,15 @@ def write_row(table: TableClient, row: dict[str, Any], etag: str | None) -> str 
                 row, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
             )
             return str(changed["etag"])
-        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+        except (ResourceExistsError, ResourceModifiedError):
             return None
+        except ResourceNotFoundError as error:
+            # A new row can miss nothing but its table, of which the SDK gives no code then.
+            if etag is None or _no_table(error):
+                raise
+            return None
+
+
+def _no_table(error: ResourceNotFoundError) -> bool:
+    """Tell a table that is missing from a missing row."""
+    return getattr(error, "error_code", None) == TableErrorCode.TABLE_NOT_FOUND

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.identity import ManagedIdentityCredential
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -19,27 +18,25 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from shared.adapters.credentials import azure_credential, msal_credential
+from shared.adapters.credentials import msal_credential
 from shared.adapters.entra import EntraAuthority
+from shared.bootstrap import Services
 from shared.config import AppConfig, ClientCertificate, ClientSecret, FederatedIdentity
-from shared.errors import ConfigurationError, ConsentRequiredError
+from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 from shared.world import RealWorld
 from tests.local_stack.fixtures import ServedIdentity, ServedMicrosoft365
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
 from tests.local_stack.microsoft365.directory import FederatedCredential
+from tests.test_config import GIVEN
 
 EXCHANGE = "api://AzureADTokenExchange"
-
-
-def no_identity() -> ManagedIdentityCredential:
-    raise AssertionError("this credential needs no managed identity")
 
 
 class KeyPair:
     """A certificate signed by its own key, as an app registration takes it."""
 
-    def __init__(self) -> None:
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None) -> None:
+        self.key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mailer")])
         now = datetime.now(UTC)
         self.certificate = (
@@ -85,7 +82,7 @@ def check(config: AppConfig, credential: str | dict[str, Any]) -> None:
 def test_a_secret_proves_the_app(config: AppConfig) -> None:
     assert isinstance(config.credential, ClientSecret)
 
-    check(config, msal_credential(config.credential, no_identity))
+    check(config, msal_credential(config.credential))
 
 
 @pytest.mark.parametrize("form", ["pem", "pem with the certificate first", "pem with a chain", "pfx"])
@@ -103,7 +100,7 @@ def test_a_certificate_proves_the_app(
         }[form]
     )
 
-    check(config, msal_credential(ClientCertificate(str(file)), no_identity))
+    check(config, msal_credential(ClientCertificate(str(file))))
 
 
 def test_a_certificate_that_is_not_registered_is_the_operators(
@@ -113,7 +110,7 @@ def test_a_certificate_that_is_not_registered_is_the_operators(
     file.write_bytes(pair.key_pem() + pair.public_pem)
 
     with pytest.raises(ConfigurationError) as refused:
-        check(config, msal_credential(ClientCertificate(str(file)), no_identity))
+        check(config, msal_credential(ClientCertificate(str(file))))
     assert refused.value.facts["error"] == "AADSTS700027"
 
 
@@ -129,12 +126,14 @@ def test_a_certificate_that_is_not_registered_is_the_operators(
         "pem with a password",
         "pfx with a password",
         "pfx without a key",
+        "a key of an elliptic curve",
     ],
 )
 def test_a_certificate_file_that_can_not_be_used_names_the_setting(
     content: str, pair: KeyPair, other: KeyPair, tmp_path: Path
 ) -> None:
     locked = BestAvailableEncryption(b"password")
+    curve = KeyPair(ec.generate_private_key(ec.SECP256R1()))
     file = tmp_path / "credential"
     if content != "missing":
         file.write_bytes(
@@ -146,6 +145,7 @@ def test_a_certificate_file_that_can_not_be_used_names_the_setting(
                 "another's certificate": pair.key_pem() + other.public_pem,
                 "pem with a password": pair.key_pem(locked) + pair.public_pem,
                 "pfx with a password": pair.pfx(locked),
+                "a key of an elliptic curve": curve.key_pem() + curve.public_pem,
                 "pfx without a key": pkcs12.serialize_key_and_certificates(
                     b"mailer", None, pair.certificate, None, NoEncryption()
                 ),
@@ -153,7 +153,7 @@ def test_a_certificate_file_that_can_not_be_used_names_the_setting(
         )
 
     with pytest.raises(ConfigurationError) as refused:
-        msal_credential(ClientCertificate(str(file)), no_identity)
+        msal_credential(ClientCertificate(str(file)))
     assert refused.value.code == "setting_invalid"
     assert refused.value.facts["setting"] == "ENTRA_CLIENT_CERTIFICATE_PATH"
 
@@ -178,7 +178,7 @@ def test_a_managed_identity_proves_the_app_without_any_secret(
     office.world.proof.trust(issuer, identity._key.public_key())
     credential = FederatedIdentity(identity.user_assigned.client_id, EXCHANGE)
 
-    check(config, msal_credential(credential, lambda: azure_credential(credential.client_id)))
+    check(config, msal_credential(credential))
 
 
 def test_a_managed_identity_that_is_not_there_is_the_operators(
@@ -187,8 +187,40 @@ def test_a_managed_identity_that_is_not_there_is_the_operators(
     unknown = FederatedIdentity("not-assigned-to-this-app", EXCHANGE)
 
     with pytest.raises(ConfigurationError) as refused:
-        check(
-            config, msal_credential(unknown, lambda: ManagedIdentityCredential(client_id=unknown.client_id))
-        )
+        check(config, msal_credential(unknown))
     assert refused.value.code == "client_credential_refused"
     assert refused.value.facts["error"] == "managed_identity"
+
+
+def test_an_identity_endpoint_that_does_not_answer_is_waited_for(
+    config: AppConfig, identified: ServedIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
+    credential = msal_credential(FederatedIdentity(identified.identity.user_assigned.client_id, EXCHANGE))
+
+    with pytest.raises(TransientError) as waited:
+        EntraAuthority(config, credential, RealWorld()).app_only(CONTOSO)
+    assert waited.value.code == "entra_unavailable"
+
+
+def test_the_identity_that_proves_the_app_need_not_be_the_one_that_reads_storage_and_vault(
+    config: AppConfig, office: ServedMicrosoft365, identified: ServedIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = identified.identity
+    issuer = identity.issuer(EXCHANGE)
+    office.world.directory.change_app(
+        CLIENT_ID, secrets=(), federated=(FederatedCredential(issuer, identity.user_assigned.principal_id),)
+    )
+    office.world.proof.trust(issuer, identity._key.public_key())
+    settings = GIVEN | {
+        "ENTRA_TENANT_ID": CONTOSO,
+        "ENTRA_CLIENT_ID": CLIENT_ID,
+        "ENTRA_AUTHORITY_HOST": office.entra,
+        "ENTRA_CLIENT_SECRET": "",
+        "ENTRA_MANAGED_IDENTITY_CLIENT_ID": identity.user_assigned.client_id,
+        "AzureWebJobsStorage__clientId": "reads-storage-and-vault",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    assert Services().authorizer.app_only(CONTOSO).access_token

@@ -1,16 +1,20 @@
 """The probes of readiness, against the real queue and containers."""
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from shared.adapters.storage_probe import ask_containers, ask_queue
+from shared.adapters.storage_probe import ask_containers, ask_queue, ask_tables
 from shared.config import StorageConfig
-from shared.errors import TransientError
+from shared.errors import ConfigurationError, TransientError
 from shared.storage_names import CONTAINERS, MAIL_OUTBOX
 from tests.local_stack.azurite import Azurite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def no_identity() -> NoReturn:
@@ -54,3 +58,25 @@ def test_with_an_identity_no_connection_string_is_needed() -> None:
     with pytest.raises(TransientError):
         ask_queue(StorageConfig(queue_uri="https://mailer.queue.core.windows.net"), identity)
     assert asked == ["identity"]
+
+
+def test_tables_that_are_there_answer(table_clients: TableServiceClient) -> None:
+    ask_tables(table_clients)
+
+
+@pytest.mark.parametrize("part", ["tables", "queues", "blobs"])
+def test_a_part_that_was_never_made_is_the_operators(
+    part: str,
+    storage: StorageConfig,
+    table_clients: TableServiceClient,
+    blob_clients: BlobServiceClient,
+) -> None:
+    asks: "dict[str, Callable[[], None]]" = {
+        "tables": lambda: ask_tables(table_clients, ["NeverMade"]),
+        "queues": lambda: ask_queue(storage, no_identity, "never-made"),
+        "blobs": lambda: ask_containers(blob_clients, ["never-made"]),
+    }
+
+    with pytest.raises(ConfigurationError) as refused:
+        asks[part]()
+    assert (refused.value.code, refused.value.facts) == ("storage_incomplete", {"service": part})

@@ -1,6 +1,6 @@
 """What tables refuse, and how they are reached; what they keep stands in tests/contracts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
@@ -12,6 +12,7 @@ from shared.adapters.tables import TableFlowStore, TableSettingsStore, table_ser
 from shared.config import StorageConfig
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.errors import ConfigurationError, TransientError
+from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, NOON
 from tests.local_stack.azurite import Azurite
 
@@ -43,14 +44,23 @@ class Elsewhere:
         return self._service.get_table_client(f"Missing{name}")
 
 
-def test_a_table_that_nobody_made_is_a_bug_and_no_empty_one(service: TableServiceClient) -> None:
-    store = TableFlowStore(cast("TableServiceClient", Elsewhere(service)))
+def test_a_table_that_nobody_made_is_the_operators_and_no_empty_one(service: TableServiceClient) -> None:
+    elsewhere = cast("TableServiceClient", Elsewhere(service))
+    flows, settings = TableFlowStore(elsewhere), TableSettingsStore(elsewhere)
     flow = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON)
+    uses: list[Callable[[], object]] = [
+        lambda: flows.add(flow, FlowSecret("flow")),
+        lambda: flows.save(flow),
+        lambda: flows.flow("flow"),
+        lambda: settings.load(CONTOSO),
+        lambda: settings.save(TenantSettings(CONTOSO)),
+        lambda: settings.save(TenantSettings(CONTOSO, etag='W/"1"')),
+    ]
 
-    with pytest.raises(HttpResponseError):
-        store.add(flow, FlowSecret("flow"))
-    with pytest.raises(HttpResponseError):
-        store.save(flow)
+    for use in uses:
+        with pytest.raises(ConfigurationError) as refused:
+            use()
+        assert refused.value.code == "storage_incomplete"
 
 
 def test_a_storage_that_is_not_there_is_waited_for() -> None:
