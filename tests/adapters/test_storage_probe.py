@@ -71,7 +71,7 @@ def test_a_part_that_was_never_made_is_the_operators(
     table_clients: TableServiceClient,
     blob_clients: BlobServiceClient,
 ) -> None:
-    asks: "dict[str, Callable[[], None]]" = {
+    asks: dict[str, Callable[[], None]] = {
         "tables": lambda: ask_tables(table_clients, ["NeverMade"]),
         "queues": lambda: ask_queue(storage, no_identity, "never-made"),
         "blobs": lambda: ask_containers(blob_clients, ["never-made"]),
