@@ -29,7 +29,7 @@ AZURE_ONLY_PREFIX = "AzureWebJobsStorage__"
 #: Of these, `shared/config.py` wants exactly one.
 CREDENTIALS = ("ENTRA_CLIENT_SECRET", "ENTRA_CLIENT_CERTIFICATE_PATH", "ENTRA_MANAGED_IDENTITY_CLIENT_ID")
 
-_READERS = frozenset({"text", "items", "one_of", "number", "url"})
+_READERS = frozenset({"text", "items", "origins", "one_of", "number", "url"})
 
 
 def settings_in_code(project: Project) -> set[str]:
