@@ -30,6 +30,10 @@ class Killed(BaseException):
     """The worker is gone, as after kill -9."""
 
 
+class UnforeseenError(Exception):
+    """A bug, or something that a library raises and nobody has seen yet."""
+
+
 class Fate(Enum):
     """What happens to one call."""
 
@@ -107,9 +111,9 @@ class Queued:
 class Rehearsal:
     """Runs mails to their ends."""
 
-    def __init__(self, services: FakeServices, fates: Mapping[int, Fate]) -> None:
+    def __init__(self, services: FakeServices, fates: Mapping[int, Fate], doom: Doom | None = None) -> None:
         self.services = services
-        self.doom = Doom(fates)
+        self.doom = doom or Doom(fates)
         self.queue: list[Queued] = []
         self._names = 0
         self._ports: Any = DoomedServices(services, self.doom)
@@ -179,7 +183,7 @@ class Rehearsal:
         except Killed:
             self.services.pauses = type(self.services.pauses)()
             return LEASE
-        except ProblemError:
+        except (ProblemError, UnforeseenError):
             return VISIBILITY
         return None
 

@@ -1,0 +1,116 @@
+"""Mails under bad luck of every kind at once: crashes, lost answers, throttling, bugs, copies, conflicts.
+
+The luck of each mail comes from its seed, so that a failure can be seen again. Whatever happens, every mail
+comes to an end and its request is there as long as it is wanted; none is sent twice; and no row says that a
+mail went out that did not, or the other way round.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import OutcomeUnknownError, TransientError
+from tests.builders import a_file, a_message, enabled_services, large_file_services
+from tests.faults.rehearsal import SUBMITTING, Doom, Killed, Rehearsal, UnforeseenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.fakes import FakeServices
+
+LARGE, SMALL = os.urandom(3_100_000), os.urandom(1000)
+MOST_BLOWS = 12
+
+
+def with_large_files() -> tuple[FakeServices, dict[str, Any]]:
+    files = [a_file("large"), a_file("small"), a_file("large")]
+    return large_file_services(large=LARGE, small=SMALL), {"attachments": files}
+
+
+def small() -> tuple[FakeServices, dict[str, Any]]:
+    return large_file_services(), {}
+
+
+def small_without_looking_up() -> tuple[FakeServices, dict[str, Any]]:
+    return enabled_services(), {}
+
+
+@dataclass
+class BadLuck(Doom):
+    """Goes wrong by chance, a number of times, and keeps what it did."""
+
+    chance: random.Random = field(default_factory=random.Random)
+    left: int = 0
+    blows: list[str] = field(default_factory=list)
+
+    def call(self, port: str, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if not self.left or self.chance.random() > 0.12:
+            return function(*args, **options)
+        self.left -= 1
+        after = self.chance.random() < 0.5
+        blow = self._blow(port, name, after=after)
+        self.blows.append(f"{type(blow).__name__} {'after' if after else 'before'} {port}.{name}")
+        if after:
+            function(*args, **options)
+        raise blow
+
+    def _blow(self, port: str, name: str, *, after: bool) -> BaseException:
+        pause = timedelta(seconds=5)
+        kinds: list[BaseException] = [Killed(), UnforeseenError(), TransientError("graph_unavailable")]
+        if port != "transport":
+            kinds[2] = TransientError("storage_unavailable", service=port)
+        elif name in SUBMITTING:
+            kinds[2] = OutcomeUnknownError("outcome_unknown")
+        elif name == "put_chunk":
+            kinds.append(TransientError("upload_interrupted"))
+        if port == "transport" and not after:
+            kinds.append(TransientError("mailbox_throttled", retry_after=pause, address="a"))
+        return self.chance.choice(kinds)
+
+
+def rehearse(services: FakeServices, members: dict[str, Any], seed: int) -> tuple[Rehearsal, BadLuck]:
+    chance = random.Random(seed)
+    luck = BadLuck({}, chance=chance, left=chance.randint(1, MOST_BLOWS))
+    run = Rehearsal(services, {}, luck)
+    mail = a_message(messageId="m-1", **members)
+    run.put(mail)
+    if seed % 3 == 0:
+        run.put(mail, timedelta(seconds=chance.randint(0, 40)))
+    run.run()
+    if seed % 5 == 0:
+        run.put(a_message(messageId="m-1", subject="Something else"))
+        run.run()
+    run.pass_a_day()
+    return run, luck
+
+
+@pytest.mark.parametrize(
+    ("kind", "seeds"), [(with_large_files, 50), (small, 1000), (small_without_looking_up, 1000)]
+)
+def test_every_mail_comes_to_a_true_end_and_none_is_sent_twice(
+    kind: Callable[[], tuple[FakeServices, dict[str, Any]]], seeds: int
+) -> None:
+    for seed in range(seeds):
+        run, luck = rehearse(*kind(), seed)
+        what_happened = (seed, luck.blows, run.rows)
+
+        (row,) = run.rows
+        ends = {DeliveryStatus.ACCEPTED, DeliveryStatus.UNKNOWN, DeliveryStatus.EXPIRED}
+        assert row.status in ends, what_happened
+        assert len(run.sent) <= 1, what_happened
+        if row.status is DeliveryStatus.ACCEPTED:
+            assert len(run.sent) == 1, what_happened
+        else:
+            assert run.services.requests.load(row.tenant_id, row.message_id), what_happened
+        if row.status is DeliveryStatus.EXPIRED:
+            assert not run.sent, what_happened
+        assert not run.services.transport.drafts, what_happened
+        for mail in run.sent:
+            assert [content for _, content in mail.files] in ([], [LARGE, SMALL, LARGE]), what_happened
