@@ -391,3 +391,13 @@ def test_a_permission_for_something_else_that_is_taken_back_does_not_stop_mail(
 
     assert granted == {"Mail.Send", "User.Read"}
     assert custody.get(CONTOSO, consent)
+
+
+def test_tokens_that_can_not_be_refreshed_are_no_consent(entra: EntraAuthority, visitor: Visitor) -> None:
+    begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
+    page = visitor.consent(begun.address.replace("offline_access", ""), ADA)
+
+    with pytest.raises(ConsentRequiredError) as refused:
+        entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
+    assert refused.value.code == "permission_not_granted"
+    assert refused.value.facts == {"missing": "offline_access"}
