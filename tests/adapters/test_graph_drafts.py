@@ -239,3 +239,12 @@ def test_a_chunks_answer_that_says_nothing_of_what_comes_next_means_the_next_one
     answer = Answer(200, {}, body.encode())
 
     assert _next_range(answer, 17) == 17
+
+
+def test_a_file_that_is_too_small_for_an_upload_is_refused_by_a_code_that_says_so(
+    transport: GraphMailTransport, token: str, draft: str
+) -> None:
+    with pytest.raises(RejectedError) as caught:
+        transport.open_upload(token, a_sender(), draft, build_upload_item(PDF, 1_000_000))
+
+    assert caught.value.graph_code == "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"

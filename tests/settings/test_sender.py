@@ -3,7 +3,7 @@ import pytest
 from shared.errors import ConfigurationError, ConsentRequiredError
 from shared.settings.sender import sender_of
 from shared.settings.tenant import StandingProblem, Status, TenantSettings, Wanted
-from tests.builders import some_settings
+from tests.builders import a_consent, some_settings
 from tests.fakes import CONTOSO, NOON
 
 LOST = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS50173"})
@@ -43,3 +43,9 @@ def test_an_operators_error_is_told_with_its_own_problem() -> None:
 
 def test_a_problem_that_stops_nothing_stops_nothing() -> None:
     assert sender_of(some_settings(problem=LOST)).address == "ada@contoso.com"
+
+
+def test_a_mailbox_that_the_app_sends_from_is_one_step_of_the_path() -> None:
+    sender = sender_of(some_settings(sender=Wanted("a/b@contoso.com"), consent=a_consent(account=None)))
+
+    assert sender.mailbox == "users/a%2Fb%40contoso.com"
