@@ -1,14 +1,18 @@
 """Large mail through the real queue, blobs, worker and TLS; and what a mail costs in calls."""
 
+import base64
 import hashlib
+import json
 import os
 from typing import Any
 
 import pytest
+from azure.storage.queue import QueueClient
 
+from shared.storage_names import MAIL_OUTBOX_POISON
 from tests.local_stack.actors import Admin, Scheduler
 from tests.local_stack.microsoft365 import AcceptedMail
-from tests.local_stack.microsoft365.contoso import ADA
+from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
 from tests.local_stack.stack import LocalStack
 from tests.local_stack.visitor import Visitor
 
@@ -175,3 +179,26 @@ def test_a_small_mail_costs_one_call_of_graph_and_none_of_entra_or_the_vault(
 
     assert [request.operation for request in stack.microsoft365.requests.all()] == ["sendMail"] * 5
     assert len(stack.key_vault.requests) == vault_before
+
+
+def test_a_poisoned_mail_is_on_record_and_can_be_replayed(
+    enabled: Admin, stack: LocalStack, new_id: str
+) -> None:
+    mail = {
+        "schemaVersion": 1,
+        "messageId": new_id,
+        "tenantId": CONTOSO,
+        "to": ["cfo@contoso.com"],
+        "subject": new_id,
+        "body": BODY,
+    }
+    text = base64.b64encode(json.dumps(mail).encode()).decode()
+    with QueueClient.from_connection_string(stack.azurite.connection_string, MAIL_OUTBOX_POISON) as queue:
+        queue.send_message(text)
+
+    waiting = enabled.delivery(new_id, "waiting_for_operator")
+    assert (waiting["problem"]["code"], waiting["problem"]["whoActs"]) == ("mail_poisoned", "operator")
+    enabled.call("POST", f"deliveries/{new_id}/retry")
+    enabled.delivery(new_id, "accepted")
+
+    assert len(sent(stack, new_id)) == 1
