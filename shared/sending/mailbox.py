@@ -92,9 +92,10 @@ class Mailbox:
         self._ports.pauses.check(self.sender, self._ports.world.now())
 
     def noting_pauses[Answer](self, call: Callable[[], Answer]) -> Answer:
-        """Make a call that needs no token, and remember when Graph asks for a pause."""
+        """Make a call in this mailbox's turn, and remember when Graph asks for a pause."""
         try:
-            return call()
+            with self._ports.pauses.turn(self.sender):
+                return call()
         except TransientError as error:
             self._ports.pauses.note(self.sender, error, self._ports.world.now())
             raise

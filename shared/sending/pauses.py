@@ -1,6 +1,6 @@
-"""Mailboxes that Graph asked to leave alone for a while, as this process knows them.
+"""How this process spares mailboxes: four requests at a time, and none while Graph wants one left alone.
 
-Their other mails wait without asking: every early attempt counts against the mailbox.
+The other mails of such a mailbox wait without asking: every early attempt counts against it.
 https://learn.microsoft.com/graph/throttling
 """
 
@@ -15,6 +15,8 @@ from shared.errors import TransientError
 if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
+#: https://learn.microsoft.com/graph/throttling-limits: of one app, for one mailbox.
+IN_FLIGHT = 4
 #: What is waited where Graph does not say how long.
 UNSAID = timedelta(seconds=10)
 _ASKS_FOR_A_PAUSE = frozenset({"mailbox_throttled", "sending_limit_reached"})
@@ -25,7 +27,13 @@ class Pauses:
 
     def __init__(self) -> None:
         self._until: dict[tuple[str, str], datetime] = {}
+        self._turns: dict[tuple[str, str], threading.Semaphore] = {}
         self._lock = threading.Lock()
+
+    def turn(self, sender: Sender) -> threading.Semaphore:
+        """Return what is held during a request: `with pauses.turn(sender): ...`."""
+        with self._lock:
+            return self._turns.setdefault(_mailbox(sender), threading.Semaphore(IN_FLIGHT))
 
     def check(self, sender: Sender, now: datetime) -> None:
         """Let a call to a mailbox pass.

@@ -69,3 +69,11 @@ def test_other_mailboxes_go_on() -> None:
     pauses.note(replace(a_sender(), mailbox="users/ada@contoso.com"), throttled(60), NOON)
 
     assert left(pauses, NOON) is None
+
+
+def test_a_mailbox_has_four_turns_and_another_mailbox_its_own() -> None:
+    pauses = Pauses()
+    taken = [pauses.turn(a_sender()).acquire(blocking=False) for _ in range(5)]
+
+    assert taken == [True, True, True, True, False]
+    assert pauses.turn(replace(a_sender(), account="uma@contoso.com")).acquire(blocking=False)
