@@ -378,6 +378,21 @@ def test_a_consent_whose_settings_were_written_is_complete_even_if_nobody_was_to
     assert ports.tokens.get(CONTOSO, kept) == "access-1"
 
 
+def test_a_consent_whose_settings_can_not_be_written_is_none(ports: FakeServices) -> None:
+    class ReadOnly(MemorySettings):
+        def save(self, settings: TenantSettings) -> TenantSettings:
+            raise AWAY
+
+    window = opened(enable(ports), ports)
+    there = ports.settings
+    ports.settings = ReadOnly(there.rows)
+
+    assert refusal(ports, window) == "consent_interrupted"
+
+    ports.settings = there
+    assert shown(ports)["status"] == "not_configured"
+
+
 def test_while_storage_is_away_the_tokens_of_a_consent_are_not_touched(ports: FakeServices) -> None:
     class GoesAway(MemorySettings):
         """Gives no more answers after the next write."""
