@@ -73,7 +73,7 @@ param onUnknownOutcome string = 'hold'
 
 @description('Largest message that the mailboxes take, as set in Exchange.')
 @minValue(1)
-@maxValue(150)
+@maxValue(210)
 param mailboxMessageLimitMb int = 35
 
 @minValue(1)

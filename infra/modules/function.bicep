@@ -57,6 +57,8 @@ var hostSettings = {
   AzureWebJobsStorage__tableServiceUri: tableEndpoint
   APPLICATIONINSIGHTS_CONNECTION_STRING: connectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  // The worker's default is the number of cores and four. A mail without a thread would wait while its lease runs.
+  PYTHON_THREADPOOL_THREAD_COUNT: '16'
 }
 
 var appSettings = {

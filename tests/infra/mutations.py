@@ -152,6 +152,8 @@ MUTATIONS = [
     Mutation(MAIN, "param clientSecretName string = ''", "param clientSecretName string = 'secret'", "one_credential_is_set"),
     Mutation(FUNCTION, "API_AUDIENCE: entraClientId", "API_AUDIENCE: publicBaseUrl", "values_come_from_where_they_belong"),
     Mutation(FUNCTION, "Authorization=AAD", "Authorization=Aad", "values_come_from_where_they_belong"),
+    Mutation(FUNCTION, "THREAD_COUNT: '16'", "THREAD_COUNT: '8'", "every_mail_in_flight_has_a_thread"),
+    Mutation("host.json", '"newBatchThreshold": 7', '"newBatchThreshold": 15', "every_mail_in_flight_has_a_thread"),
     Mutation("local.settings.sample.json", '    "SMTP_PROVIDER": "Office365",\n', "", "sample_lists_every_setting"),
     Mutation("local.settings.sample.json", '"ENTRA_CLIENT_CERTIFICATE_PATH": ""', '"ENTRA_CLIENT_CERTIFICATE_PATH": "x"', "sample_lists_every_setting"),
     # entra

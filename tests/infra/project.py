@@ -18,6 +18,7 @@ PATTERNS = (
     "infra/hooks/*.py",
     ".python-version",
     "azure.yaml",
+    "host.json",
     "local.settings.sample.json",
     ".github/workflows/*.yml",
     "docs/operations.md",

@@ -20,6 +20,7 @@ HOST_SETTINGS = frozenset(
         "AzureWebJobsStorage__credential",
         "APPLICATIONINSIGHTS_CONNECTION_STRING",
         "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+        "PYTHON_THREADPOOL_THREAD_COUNT",
     }
 )
 #: A connection string carries the account key: for the laptop alone.
@@ -151,6 +152,20 @@ def values_come_from_where_they_belong(project: Project) -> Iterator[str]:
             yield f"{FUNCTION}: {name} comes from {found.get(name)}, not {source}"
 
 
+def every_mail_in_flight_has_a_thread(project: Project) -> Iterator[str]:
+    """The worker has a thread for each mail that the host hands it, and some for the API."""
+    queues = json.loads(project.files["host.json"])["extensions"]["queues"]
+    in_flight = queues["batchSize"] + queues["newBatchThreshold"]
+    threads = [
+        value.text
+        for variable in project.templates[FUNCTION].of("variable")
+        for key, value in (variable.body.properties if variable.body else {}).items()
+        if key == "PYTHON_THREADPOOL_THREAD_COUNT"
+    ]
+    if [int(text.strip("'")) > in_flight for text in threads] != [True]:
+        yield f"{FUNCTION}: {in_flight} mails in flight, but PYTHON_THREADPOOL_THREAD_COUNT is {threads}"
+
+
 def sample_lists_every_setting(project: Project) -> Iterator[str]:
     """The sample for a laptop lists what the code reads, and nothing that nobody reads."""
     values = json.loads(project.files[SAMPLE])["Values"]
@@ -168,5 +183,6 @@ RULES = (
     connections_have_credential_and_client,
     one_credential_is_set,
     values_come_from_where_they_belong,
+    every_mail_in_flight_has_a_thread,
     sample_lists_every_setting,
 )
