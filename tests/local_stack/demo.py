@@ -68,6 +68,8 @@ def main() -> int:
         finally:
             scheduler.close()
         accepted = [message for message in story.promised if _accepted(admin, message)]
+        sent = len(stack.microsoft365.mails())
+        check(sent == len(story.promised), f"Graph should have taken {len(story.promised)} mails, not {sent}")
         admin.close()
     print(f"\nEverything is stopped again after {time.monotonic() - story.started:.1f} s.")
     print(f"demo: {len(accepted)} of {len(story.promised)} mails accepted")
