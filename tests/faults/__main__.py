@@ -20,7 +20,7 @@ def main(wanted: list[str]) -> int:
                 ):
                     continue
                 result = campaign.run(scenario)
-                note = "" if result.pressed else " (a fault was not needed)"
+                note = "" if result.pressed else " (fewer presses than offered were needed)"
                 print(f"… {scenario.name}{note}", file=sys.stderr, flush=True)
             settled = campaign.settle()
             for result in settled:
