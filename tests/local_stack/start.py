@@ -25,7 +25,7 @@ The local stack runs. Ctrl-C stops it; nothing is kept.
   Settings page   {frontend}/settings
   Inbox           {graph}/
   API             {api}/api/health
-  Queue a mail    python -m tests.local_stack mail --to cfo@contoso.com
+  Queue a mail    .venv/bin/python -m tests.local_stack mail --to cfo@contoso.com
   App's log       {log}
 
 The certificates are signed by {ca}.
