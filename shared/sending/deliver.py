@@ -12,42 +12,26 @@ from shared.sending.claim import claim
 from shared.sending.doubt import was_sent
 from shared.sending.draft import abandon, send_as_draft
 from shared.sending.mailbox import Mailbox
-from shared.sending.outcome import record_accepted, record_failure, record_lost, record_unreadable
+from shared.sending.outcome import record_accepted, record_failure
 from shared.sending.parcel import Parcel, prepare
 from shared.sending.payload import build_attachment, build_send_mail
-from shared.sending.request import MailRequest, parse_mail_request, parse_queued
+from shared.sending.queued import find_mail
 from shared.sending.route import Route
 from shared.sending.verdict import expired
 from shared.settings.sender import sender_of
 
 if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
+    from shared.sending.request import MailRequest
     from shared.settings.sender import Sender
 
 
 def deliver(text: bytes, queue_id: str, ports: Sending) -> None:
     """Do what is to be done with one queued message; returning completes it."""
-    try:
-        queued = parse_queued(text)
-    except InvalidInputError as error:
-        record_unreadable(text, queue_id, error, ports)
+    mail = find_mail(text, queue_id, ports)
+    if mail is None:
         return
-    if isinstance(queued, MailRequest):
-        _deliver(queued, text, queue_id, ports)
-        return
-    kept = ports.requests.load(queued.tenant_id, queued.message_id)
-    if kept is None:
-        record_lost(queued.tenant_id, queued.message_id, ports)
-        return
-    try:
-        request = parse_mail_request(kept)
-    except InvalidInputError as error:
-        record_lost(queued.tenant_id, queued.message_id, ports, error)
-        return
-    _deliver(request, kept, queue_id, ports)
-
-
-def _deliver(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -> None:
+    request, text = mail
     delivery = claim(request, text, queue_id, ports)
     if delivery is None:
         return

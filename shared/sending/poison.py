@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus, Doubt
-from shared.errors import ConfigurationError, InvalidInputError, TransientError
+from shared.errors import ConfigurationError, TransientError
 from shared.sending.claim import first_row
-from shared.sending.outcome import record_lost, record_unreadable
-from shared.sending.request import MailRequest, parse_mail_request, parse_queued
+from shared.sending.queued import find_mail
 from shared.sending.verdict import HORIZON
 from shared.settings.health import standing
 from shared.telemetry import Event, log_event
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.sending.dependencies import Sending
+    from shared.sending.request import MailRequest
 
 #: What says already why the mail does not move needs no other word.
 _KNOWN = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
@@ -31,27 +31,10 @@ _KNOWN = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_F
 
 def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
     """Record one message of the poison queue; returning completes it."""
-    try:
-        queued = parse_queued(text)
-    except InvalidInputError as error:
-        record_unreadable(text, queue_id, error, ports)
+    mail = find_mail(text, queue_id, ports)
+    if mail is None:
         return
-    if isinstance(queued, MailRequest):
-        _record(queued, text, ports)
-        return
-    kept = ports.requests.load(queued.tenant_id, queued.message_id)
-    if kept is None:
-        record_lost(queued.tenant_id, queued.message_id, ports)
-        return
-    try:
-        request = parse_mail_request(kept)
-    except InvalidInputError as error:
-        record_lost(queued.tenant_id, queued.message_id, ports, error)
-        return
-    _record(request, kept, ports)
-
-
-def _record(request: MailRequest, text: bytes, ports: Sending) -> None:
+    request, text = mail
     known = ports.deliveries.find(request.tenant_id, request.message_id)
     if known is not None and _needs_nothing(known, request):
         return
