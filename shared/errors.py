@@ -84,7 +84,18 @@ class PreconditionFailedError(InvalidInputError):
 
 
 class ConsentRequiredError(MailerError):
-    """An admin must sign in again; an expired client secret is a ConfigurationError."""
+    """An admin must sign in again; an expired client secret is a ConfigurationError.
+
+    Attributes:
+        believed_after: how often Graph must say so before it is believed; it may err while Entra, which
+            has the consent, still issues tokens.
+    """
+
+    def __init__(
+        self, code: str, *, believed_after: int = 1, request_id: str | None = None, **facts: object
+    ) -> None:
+        super().__init__(code, request_id=request_id, **facts)
+        self.believed_after = believed_after
 
 
 class TransientError(MailerError):

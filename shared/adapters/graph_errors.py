@@ -106,7 +106,8 @@ _STATUSES: dict[int, _Meaning] = {
 #: Nobody can tell whether Exchange took the mail.
 _UNSURE_STATUSES = frozenset({500, 502, 504})
 _ANSWERS_OF_THE_CALLERS_MAKING = range(400, 500)
-#: A refusal that comes at times is believed when it comes this often.
+#: A refusal that comes at times, or of a token that Entra has just issued, is believed when it comes
+#: this often.
 _BELIEVED_AFTER = 3
 #: Exchange counts a mailbox's messages over an hour and over a day.
 _LIMIT_PAUSE = timedelta(hours=1)
@@ -131,7 +132,9 @@ def graph_error(answer: Answer, sender: Sender, *, submits: bool = True) -> Mail
     if kind is _Kind.UNSURE:
         return OutcomeUnknownError(code, request_id=request_id)
     if kind is _Kind.TOKEN:
-        return ConsentRequiredError(code, request_id=request_id, account=sender.account, error=shown)
+        return ConsentRequiredError(
+            code, believed_after=_BELIEVED_AFTER, request_id=request_id, account=sender.account, error=shown
+        )
     return RejectedError(
         code,
         graph_code=shown,

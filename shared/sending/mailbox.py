@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import (
-    ConfigurationError,
-    ConsentRequiredError,
-    MailerError,
-    OutcomeUnknownError,
-    ProblemError,
-    TransientError,
-)
-from shared.settings.health import note_failure
-from shared.telemetry import Event, log_event
+from shared.errors import ConsentRequiredError, MailerError, OutcomeUnknownError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,11 +53,7 @@ class Mailbox:
             return self.noting_pauses(lambda: call(self._token or "", self.sender))
         except ConsentRequiredError:
             self._token = self._get_token(refused=self._token)
-        try:
-            return self.noting_pauses(lambda: call(self._token or "", self.sender))
-        except ConsentRequiredError as error:
-            self._note(error)
-            raise
+        return self.noting_pauses(lambda: call(self._token or "", self.sender))
 
     def submit(self, call: Callable[[str, Sender], str]) -> str:
         """Make the call that hands the mail over; raises what `ask` raises."""
@@ -101,25 +87,4 @@ class Mailbox:
             raise
 
     def _get_token(self, *, refused: str | None = None) -> str:
-        try:
-            return self._ports.tokens.get(self.sender.tenant_id, self.sender.consent, refused=refused)
-        except (ConsentRequiredError, ConfigurationError) as error:
-            self._note(error)
-            raise
-
-    def _note(self, error: ConsentRequiredError | ConfigurationError) -> None:
-        """Have the settings show it if they can be written; what becomes of the mail depends on `error`."""
-        tenant_id = self.sender.tenant_id
-        settings = self._ports.settings
-        try:
-            stands = settings.load(tenant_id).problem
-            if stands is None or stands.code != error.code:
-                note_failure(settings, tenant_id, self.sender.consent.generation, error, self._ports.world)
-        except ProblemError as missed:
-            log_event(
-                Event.REQUEST_FAILED,
-                level=logging.WARNING,
-                path="note_failure",
-                problem=missed.code,
-                tenant_id=tenant_id,
-            )
+        return self._ports.tokens.get(self.sender.tenant_id, self.sender.consent, refused=refused)

@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import MESSAGE_ID, resume_message
-from shared.errors import ExpiredError, InvalidInputError, OutcomeUnknownError
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    ExpiredError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    ProblemError,
+)
 from shared.sending.verdict import decide, expired
-from shared.settings.health import standing
+from shared.settings.health import note_failure, standing
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from shared.errors import ProblemError
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
     from shared.sending.verdict import Situation, Verdict
@@ -57,6 +63,8 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     situation = attempt.failed(error, ports)
     verdict = decide(error, situation)
     before = attempt.delivery
+    if isinstance(error, (ConsentRequiredError, ConfigurationError)) and verdict.next_attempt_at is None:
+        _note_standing(attempt, error, ports)
     if verdict.keeps_request:
         ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
     row = before.moved(
@@ -113,6 +121,28 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         )
     else:
         _announce(row)
+
+
+def _note_standing(
+    attempt: Attempt, error: ConsentRequiredError | ConfigurationError, ports: Sending
+) -> None:
+    """Have the settings show it if they can be written; what becomes of the mail depends on `error`."""
+    if attempt.mailbox is None:
+        # The settings themselves said so.
+        return
+    sender = attempt.mailbox.sender
+    try:
+        stands = ports.settings.load(sender.tenant_id).problem
+        if stands is None or stands.code != error.code:
+            note_failure(ports.settings, sender.tenant_id, sender.consent.generation, error, ports.world)
+    except ProblemError as missed:
+        log_event(
+            Event.REQUEST_FAILED,
+            level=logging.WARNING,
+            path="note_failure",
+            problem=missed.code,
+            tenant_id=sender.tenant_id,
+        )
 
 
 def _reason(error: ProblemError, verdict: Verdict, situation: Situation) -> ProblemError:

@@ -2,7 +2,8 @@
 
     error                 row                                           the request   the queue
     InvalidInputError     invalid                                       -             complete
-    ConsentRequiredError  waiting_for_consent                           kept          complete
+    ConsentRequiredError  waiting_for_consent; deferred until Graph
+                          is believed                                   kept          complete, or again
     TransientError        deferred; expired past the horizon            kept          again, after a delay
     ExpiredError          expired                                       kept          complete
     RejectedError         rejected; deferred until Graph is believed    kept          complete, or again
@@ -118,7 +119,7 @@ def _decide(error: ProblemError, situation: Situation) -> Verdict:
         return _wait(error, situation)
     if isinstance(error, OutcomeUnknownError):
         return _look(situation)
-    if isinstance(error, RejectedError) and situation.refusals < error.believed_after:
+    if isinstance(error, (RejectedError, ConsentRequiredError)) and situation.refusals < error.believed_after:
         return _again(situation, backoff(situation.attempt, situation.jitter))
     return Verdict(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
 

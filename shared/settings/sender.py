@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from shared.errors import ConfigurationError, ConsentRequiredError
@@ -45,10 +45,11 @@ def sender_of(settings: TenantSettings) -> Sender:
         ConfigurationError: the operator has to act first.
     """
     problem = settings.problem
+    facts: dict[str, Any] = dict(problem.facts) if problem else {}
     if problem and settings.status is Status.OPERATOR_ERROR:
-        raise ConfigurationError(problem.code, **problem.facts)
+        raise ConfigurationError(problem.code, **facts)
     if problem and settings.status is Status.RECONNECT_NEEDED:
-        raise ConsentRequiredError(problem.code, **problem.facts)
+        raise ConsentRequiredError(problem.code, **facts)
     if settings.sender is None or settings.consent is None:
         raise ConsentRequiredError("consent_missing")
     address, account = settings.sender.from_address, settings.consent.account

@@ -198,6 +198,13 @@ def test_what_graph_refuses_at_random_is_believed_only_the_third_time() -> None:
         assert error.believed_after == 3
 
 
+def test_that_a_consent_is_lost_is_believed_only_the_third_time() -> None:
+    for code in ("InvalidAuthenticationToken", "NoPermissionsInAccessToken", "insufficient_claims"):
+        error = graph_error(coded(401, code), a_sender())
+        assert isinstance(error, ConsentRequiredError)
+        assert error.believed_after == 3
+
+
 def test_a_mailbox_over_its_limit_is_left_alone_for_an_hour_at_least() -> None:
     error = graph_error(coded(403, "ErrorExceededMessageLimit", Retry_After="5"), a_sender())
 

@@ -220,8 +220,41 @@ def test_graph_refusing_a_token_once_is_answered_with_a_new_one(services: FakeSe
     assert [token for token, _, _ in services.transport.sent] == ["access-2"]
 
 
-def test_graph_refusing_tokens_twice_means_that_the_consent_is_lost(services: FakeServices) -> None:
-    services.transport.fail = [ConsentRequiredError("consent_lost", account="a", error="e")] * 2
+def test_graph_refusing_new_tokens_at_three_times_means_that_the_consent_is_lost(
+    services: FakeServices,
+) -> None:
+    refused = ConsentRequiredError("consent_lost", account="a", error="e", believed_after=3)
+    services.transport.fail = [refused] * 6
+    deliver(a_message(), "q-1", services)
+    seen = [(row(services).status, services.settings.load(CONTOSO).status)]
+    for number in (2, 3):
+        note, delay = services.outbox.messages.pop()
+        services.world.pass_time(delay)
+        deliver(note, f"q-{number}", services)
+        seen.append((row(services).status, services.settings.load(CONTOSO).status))
+
+    assert seen == [
+        (DeliveryStatus.DEFERRED, Status.ENABLED),
+        (DeliveryStatus.DEFERRED, Status.ENABLED),
+        (DeliveryStatus.WAITING_FOR_CONSENT, Status.RECONNECT_NEEDED),
+    ]
+
+
+def test_graph_refusing_tokens_for_a_while_stops_nobody(services: FakeServices) -> None:
+    refused = ConsentRequiredError("consent_lost", account="a", error="e", believed_after=3)
+    services.transport.fail = [refused] * 4
+    deliver(a_message(), "q-1", services)
+    for number in (2, 3):
+        note, delay = services.outbox.messages.pop()
+        services.world.pass_time(delay)
+        deliver(note, f"q-{number}", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert services.settings.load(CONTOSO).problem is None
+
+
+def test_entra_ending_a_consent_is_believed_at_once(services: FakeServices) -> None:
+    services.authorizer.fail = [ConsentRequiredError("consent_lost", account="a", error="invalid_grant")]
     deliver(a_message(), "q-1", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT

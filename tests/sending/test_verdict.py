@@ -31,6 +31,7 @@ LOOK = {**DOUBT, "may_look_up": True}
 
 INVALID = InvalidInputError("invalid_message")
 CONSENT = ConsentRequiredError("consent_missing")
+REFUSED_TOKEN = ConsentRequiredError("consent_lost", account="a", error="e", believed_after=3)
 AWAY = TransientError("graph_unavailable")
 THROTTLED = TransientError("mailbox_throttled", retry_after=timedelta(minutes=2), address="a")
 PAUSED = TransientError("mailbox_paused", retry_after=timedelta(minutes=2), address="a")
@@ -46,6 +47,10 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (ConflictError("message_conflict"), {}, Status.INVALID, None),
     (CONSENT, {}, Status.WAITING_FOR_CONSENT, None),
     (CONSENT, DOUBT, Status.WAITING_FOR_CONSENT, None),
+    (REFUSED_TOKEN, {}, Status.DEFERRED, 15),
+    (REFUSED_TOKEN, DOUBT, Status.DEFERRED, 15),
+    (REFUSED_TOKEN, {"attempt": 3, "refusals": 3}, Status.WAITING_FOR_CONSENT, None),
+    (REFUSED_TOKEN, DAY_AGO, Status.EXPIRED, None),
     (OPERATOR, {}, Status.WAITING_FOR_OPERATOR, None),
     (EXPIRED, {}, Status.EXPIRED, None),
     (REJECTED, {}, Status.REJECTED, None),
@@ -100,7 +105,9 @@ def test_only_the_deployments_choice_to_resend_forgets_a_doubt() -> None:
     assert not decide(UNKNOWN, replace(FIRST, in_doubt_since=NOON, may_look_up=True)).forgets_doubt
 
 
-ERRORS = st.sampled_from([INVALID, CONSENT, AWAY, THROTTLED, PAUSED, EXPIRED, REJECTED, AT_TIMES, UNKNOWN])
+ERRORS = st.sampled_from(
+    [INVALID, CONSENT, REFUSED_TOKEN, AWAY, THROTTLED, PAUSED, EXPIRED, REJECTED, AT_TIMES, UNKNOWN]
+)
 MOMENTS = st.timedeltas(timedelta(days=-3), timedelta(days=3)).map(lambda wait: NOON + wait)
 
 
