@@ -8,6 +8,10 @@ from tests.faults.campaign import HEADER, Campaign, Result
 from tests.faults.scenarios import everything
 
 
+def _tell(text: str) -> None:
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
 def main(wanted: list[str]) -> int:
     """Return 1 where an invariant broke; words choose the scenarios whose names have one of them."""
     results: list[Result] = []
@@ -20,9 +24,8 @@ def main(wanted: list[str]) -> int:
                 ):
                     continue
                 result = campaign.run(scenario)
-                note = "" if result.pressed else " (fewer presses than offered were needed)"
-                print(f"… {scenario.name}{note}", file=sys.stderr, flush=True)
-            settled = campaign.settle()
+                _tell(f"{scenario.name}: {result.faults} faults")
+            settled = campaign.settle(tell=_tell)
             for result in settled:
                 print(result.row(), *result.wrong, sep="\n    ", flush=True)
             print(f"half-made mails in Drafts: {campaign.drafts()}", flush=True)

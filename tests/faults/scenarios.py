@@ -7,15 +7,17 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.faults.campaign import Scenario
+from tests.faults.campaign import Scenario, nothing
 from tests.local_stack.actors import wait_for
 from tests.local_stack.faults import Fault
 from tests.local_stack.microsoft365 import Effect
+from tests.local_stack.storage_gates import ANSWERS_LOST, AWAY, BUSY, SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.campaign import Campaign
+    from tests.local_stack.storage_gates import Outage, Service
 
 BUTTONS = (
     "throttled",
@@ -35,13 +37,16 @@ BUTTONS = (
 )
 DRAFT_STEPS = ("createDraft", "createUploadSession", "uploadChunk", "send")
 DRAFT_BUTTONS = ("throttled", "internal error", "timeout but accepted", "reset", "reset but accepted")
+SERVICES: tuple[Service, ...] = ("table", "queue", "blob")
+OUTAGES = (
+    ("away", AWAY, 30.0),
+    ("busy", BUSY, 15.0),
+    ("slow", SLOW, 20.0),
+    ("answers lost", ANSWERS_LOST, 15.0),
+)
 PAST_THE_TIMEOUT_SECONDS = 105.0
 
 type Disturbance = Callable[[Campaign], None]
-
-
-def nothing(campaign: Campaign) -> None:
-    """Let everything work."""
 
 
 def press(campaign: Campaign, operation: str, effect: Effect | str, times: int = 3, nth: int = 1) -> None:
@@ -84,13 +89,19 @@ def without_vault(campaign: Campaign) -> None:
     time.sleep(5.0)
 
 
+def without_service(campaign: Campaign, service: Service, outage: Outage, seconds: float) -> None:
+    """Let one of storage's services fail for a while; the others go on."""
+    with campaign.gates.during(service, outage):
+        time.sleep(seconds)
+
+
 def malformed(campaign: Campaign, count: int = 1000) -> None:
     """Queue messages that are none, by the thousand."""
     chance = random.Random(4711)
     for number in range(count):
         text = bytes(chance.choices(range(32, 127), k=chance.randrange(60))).decode()
         shapes = (text, "{" + text, f'{{"schemaVersion":1,"messageId":"bad:{number}"}}', "[]", "null", "{}")
-        campaign.scheduler.queue_text(chance.choice(shapes))
+        campaign.queue_text(chance.choice(shapes))
 
 
 def pressing(operation: str, effect: Effect | str, times: int = 3) -> Disturbance:
@@ -133,6 +144,16 @@ def everything() -> list[Scenario]:
         Scenario("hosts killed at random", kill_at_random, small=40, large=2),
         Scenario("Entra away", without_entra),
         Scenario("Key Vault away", without_vault),
+        *(
+            Scenario(
+                f"{service}s {words}",
+                partial(without_service, service=service, outage=outage, seconds=seconds),
+                small=12,
+                large=2,
+            )
+            for service in SERVICES
+            for words, outage, seconds in OUTAGES
+        ),
         Scenario("storage slow", lambda campaign: campaign.freeze_storage(12.0), small=20, large=1),
         Scenario("storage away", lambda campaign: campaign.freeze_storage(90.0), small=20, large=1),
         Scenario("a thousand malformed messages", malformed, small=10),

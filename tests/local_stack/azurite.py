@@ -27,6 +27,23 @@ class Ports:
     table: int = 0
 
 
+@dataclass(frozen=True)
+class Endpoints:
+    """The origins of the three services."""
+
+    blob: str
+    queue: str
+    table: str
+
+    def connection_string(self) -> str:
+        """Spell out the address of each service."""
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
+            f"BlobEndpoint={self.blob}/{ACCOUNT};QueueEndpoint={self.queue}/{ACCOUNT};"
+            f"TableEndpoint={self.table}/{ACCOUNT};"
+        )
+
+
 class Azurite:
     """A running Azurite. `wait()` separates its slow start from whatever can be done meanwhile."""
 
@@ -56,7 +73,7 @@ class Azurite:
         Raises:
             ChildFailedError: it ended instead, for instance because a given port is taken.
         """
-        self._endpoints()
+        _ = self.endpoints
         return self
 
     @property
@@ -64,13 +81,14 @@ class Azurite:
         return self._child.pid
 
     @property
+    def endpoints(self) -> Endpoints:
+        """The addresses that Azurite printed, in the order of its start."""
+        return Endpoints(*self._child.wait_for_lines(LISTENING, 3, START_SECONDS))
+
+    @property
     def connection_string(self) -> str:
-        """The value of AzureWebJobsStorage, with the address of each service spelt out."""
-        blob, queue, table = self._endpoints()
-        return (
-            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
-            f"BlobEndpoint={blob}/{ACCOUNT};QueueEndpoint={queue}/{ACCOUNT};TableEndpoint={table}/{ACCOUNT};"
-        )
+        """The value of AzureWebJobsStorage."""
+        return self.endpoints.connection_string()
 
     def stop(self) -> None:
         """End the process; everything that was stored is gone."""
@@ -88,10 +106,6 @@ class Azurite:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _endpoints(self) -> list[str]:
-        """Read the addresses that Azurite printed: blob, queue, table, in the order of its start."""
-        return self._child.wait_for_lines(LISTENING, 3, START_SECONDS)
 
 
 def _require(program: Path) -> Path:

@@ -30,9 +30,14 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait for their request; safe to use from any thread."""
+    """The faults that wait for their request; safe to use from any thread.
+
+    Attributes:
+        hits: how many requests went wrong so far.
+    """
 
     def __init__(self) -> None:
+        self.hits = 0
         self._waiting: list[Fault] = []
         self._lock = threading.Lock()
 
@@ -51,6 +56,7 @@ class Faults:
         with self._lock:
             for place, fault in enumerate(self._waiting):
                 if fault.fits(method, path):
+                    self.hits += 1
                     spent = replace(fault, times=fault.times - 1)
                     self._waiting[place : place + 1] = [spent] if spent.times else []
                     return fault

@@ -108,9 +108,14 @@ class _Armed:
 
 
 class Faults:
-    """Faults in the order they were added; a request takes the first that matches and is due."""
+    """Faults in the order they were added; a request takes the first that matches and is due.
+
+    Attributes:
+        hits: how many requests went wrong so far.
+    """
 
     def __init__(self) -> None:
+        self.hits = 0
         self._lock = threading.Lock()
         self._armed: list[_Armed] = []
         self._chance = random.Random(0)
@@ -156,6 +161,7 @@ class Faults:
                 armed.seen += 1
                 if armed.seen >= armed.fault.nth and self._chance.random() < armed.fault.chance:
                     armed.hits += 1
+                    self.hits += 1
                     if armed.hits == armed.fault.times:
                         self._armed.remove(armed)
                     return armed.fault.effect
