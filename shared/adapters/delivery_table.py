@@ -20,6 +20,7 @@ from shared.adapters.documents import read_document, write_document
 from shared.adapters.tables import Row, etag_of, find_row, table_errors
 from shared.deliveries.delivery import FINAL, SET_ASIDE, Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
+from shared.errors import TransientError
 from shared.storage_names import DELIVERIES
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class TableDeliveryLog:
         self._table = service.get_table_client(DELIVERIES)
 
     def add(self, delivery: Delivery) -> Delivery | None:
-        """Write a new row and return it; None where the mail has one already."""
+        """Write a new row and return it; None where the mail has one already, which is not this one."""
         return self._write(replace(delivery, stored=None), ("create", _row(delivery)))
 
     def save(self, delivery: Delivery) -> Delivery | None:
@@ -132,10 +133,29 @@ class TableDeliveryLog:
             operations.append(("upsert", _place_aside(delivery)))
         elif delivery.stored in SET_ASIDE:
             operations.append(("delete", _place_aside(delivery)))
-        results = self._submit(operations)
+        try:
+            results = self._submit(operations)
+        except TransientError:
+            written = self._written(delivery)
+            if written is None:
+                raise
+            return written
         if results is None:
-            return None
+            return self._written(delivery)
         return replace(delivery, etag=str(results[0]["etag"]), stored=delivery.status)
+
+    def _written(self, delivery: Delivery) -> Delivery | None:
+        """Return the row if it is what was to be written: only the answer was lost, or the first of two.
+
+        Otherwise a worker would find its own claim, and take it for that of one that died.
+        """
+        try:
+            row = find_row(self._table, delivery.tenant_id, delivery.message_id)
+        except TransientError:
+            return None
+        if row is None or row["Document"] != write_document(delivery):
+            return None
+        return replace(delivery, etag=etag_of(row), stored=delivery.status)
 
     def _submit(self, operations: Sequence[tuple[Any, ...]]) -> Sequence[Mapping[str, Any]] | None:
         """Do everything or nothing; None where a row is not as it was read."""

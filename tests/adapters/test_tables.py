@@ -1,6 +1,9 @@
 """What tables refuse, and how they are reached; what they keep stands in tests/contracts."""
 
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -8,13 +11,17 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableClient, TableServiceClient
 
+from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.tables import TableFlowStore, TableSettingsStore, table_service
 from shared.config import StorageConfig
 from shared.consent.flow import ConsentFlow, FlowSecret
+from shared.deliveries.delivery import Delivery, DeliveryStatus, Step
 from shared.errors import ConfigurationError, TransientError
 from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, NOON
 from tests.local_stack.azurite import Azurite
+from tests.local_stack.storage_gates import AWAY, Outage, StorageGates
+from tests.storage import provision
 
 
 class Identity:
@@ -100,3 +107,54 @@ def test_a_refusal_that_nobody_foresaw_goes_up(service: TableServiceClient) -> N
 
     with pytest.raises(HttpResponseError):
         TableFlowStore(service).take_secret(FlowSecret("fl/ow", etag="nonsense"))
+
+
+@pytest.fixture
+def gates(azurite: Azurite) -> Iterator[StorageGates]:
+    provision(azurite.connection_string)
+    with StorageGates(azurite) as running:
+        yield running
+
+
+@pytest.fixture
+def gated_log(gates: StorageGates) -> Iterator[TableDeliveryLog]:
+    with table_service(StorageConfig(gates.connection_string), no_identity) as connected:
+        yield TableDeliveryLog(connected)
+
+
+def a_claim(queue_id: str = "q-1") -> Delivery:
+    row = Delivery(str(uuid.uuid4()), "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON, fingerprint="f")
+    return row.claimed(queue_id, NOON)
+
+
+def test_a_row_whose_answer_was_lost_is_known_as_written(
+    gates: StorageGates, gated_log: TableDeliveryLog
+) -> None:
+    with gates.during("table", Outage(answers=False, every=2)):
+        for _ in range(3):
+            added = gated_log.add(a_claim())
+            assert added
+            saved = gated_log.save(added.moved(DeliveryStatus.ACCEPTED, NOON))
+            assert saved
+            assert gated_log.save(saved.noted(Step(NOON, DeliveryStatus.ACCEPTED)))
+
+    assert gates.hits >= 6
+
+
+def test_a_claim_of_another_worker_is_not_taken_for_ones_own(
+    gates: StorageGates, gated_log: TableDeliveryLog
+) -> None:
+    mine = a_claim()
+    assert gated_log.add(replace(mine, claimed_by="q-2"))
+
+    with gates.during("table", Outage(answers=False, every=2)):
+        for _ in range(2):
+            with suppress(TransientError):
+                assert gated_log.add(mine) is None
+
+
+def test_a_write_that_nobody_can_look_up_is_tried_again_later(
+    gates: StorageGates, gated_log: TableDeliveryLog
+) -> None:
+    with gates.during("table", AWAY), pytest.raises(TransientError):
+        gated_log.add(a_claim())

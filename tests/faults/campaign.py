@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 #: Our host hides a received message for so long; a message whose host was killed comes back then.
 LEASE_SECONDS = 8
 BODY = {"contentType": "text", "content": "Up 4 %"}
-FILE = os.urandom(7_000_000)
+#: By the letter in the id of a mail that carries it: in one request, and in chunks.
+FILES = {"f": os.urandom(200_000), "l": os.urandom(7_000_000)}
 TELL_SECONDS = 30.0
 NEVER_SENT = frozenset({"rejected", "invalid", "expired"})
 PUT_OFF = {"deferred", "verifying", "waiting_for_operator"}
@@ -45,6 +46,7 @@ class Scenario:
     """Something that goes wrong while some mails are on their way.
 
     Attributes:
+        small: how many mails leave in one request; every third has a file.
         large: how many of the mails carry a file that goes up in chunks.
         copies: how often each message is queued.
     """
@@ -113,7 +115,10 @@ class Campaign:
             cleanup.callback(self.scheduler.close)
             tables = TableServiceClient.from_connection_string(self.stack.azurite.connection_string)
             self._table = cleanup.enter_context(tables).get_table_client(DELIVERIES)
-            self._file = self.scheduler.upload("campaign/large.bin", FILE)
+            self._blobs = {
+                letter: self.scheduler.upload(f"campaign/{letter}.bin", content)
+                for letter, content in FILES.items()
+            }
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -125,15 +130,16 @@ class Campaign:
     def run(self, scenario: Scenario) -> Result:
         """Queue a scenario's mails, disturb them, and go on when nothing more happens soon."""
         number = len(self._results) + 1
-        result = Result(scenario.name, [f"s{number}:m{place}" for place in range(scenario.small)])
-        large = [f"s{number}:l{place}" for place in range(scenario.large if self.look_up else 0)]
-        result.ids += large
+        letters = ["f" if place % 3 == 1 else "m" for place in range(scenario.small)]
+        letters += "l" * (scenario.large if self.look_up else 0)
+        ids = [f"s{number}:{letter}{place}" for place, letter in enumerate(letters)]
+        result = Result(scenario.name, ids)
         before = self.faults
         disturbing = threading.Thread(target=scenario.disturb, args=(self,))
         disturbing.start()
         for message_id in result.ids:
             for _ in range(scenario.copies):
-                self.queue(message_id, large=message_id in large)
+                self._queue(message_id)
         disturbing.join()
         self._results.append(result)
         self._wait(result.ids, FINAL | PUT_OFF, 60)
@@ -160,17 +166,6 @@ class Campaign:
         for result in self._results:
             self._judge(result)
         return self._results
-
-    def queue(self, message_id: str, *, large: bool = False) -> None:
-        """Queue one mail; its subject is its id."""
-        files = [{"name": "large.bin", "contentType": "application/pdf", "blob": self._file}]
-        self.scheduler.queue(
-            message_id,
-            to=["cfo@contoso.com"],
-            subject=message_id,
-            body=BODY,
-            attachments=files if large else None,
-        )
 
     def queue_text(self, text: str) -> None:
         """Queue what may be no mail at all."""
@@ -248,6 +243,18 @@ class Campaign:
                 tell(f"{len(open_ids)} still under way: {some}")
             time.sleep(0.5)
 
+    def _queue(self, message_id: str) -> None:
+        """Queue one mail; its subject is its id."""
+        blob = self._blobs.get(_letter(message_id))
+        files = [{"name": "sales.pdf", "contentType": "application/pdf", "blob": blob}]
+        self.scheduler.queue(
+            message_id,
+            to=["cfo@contoso.com"],
+            subject=message_id,
+            body=BODY,
+            attachments=files if blob else None,
+        )
+
     def _described(self, message_id: str) -> str:
         """Name a mail with its state and the moment of its next attempt."""
         rows = list(self._table.query_entities("RowKey eq @id", parameters={"id": message_id}))
@@ -276,7 +283,11 @@ class Campaign:
 
     def _check_files(self, result: Result) -> None:
         for mail in self.stack.microsoft365.mails():
-            if mail.subject in result.ids and ":l" in mail.subject:
-                whole = [attachment.read() for attachment in mail.attachments] == [FILE]
-                if not whole:
+            if mail.subject in result.ids:
+                file = FILES.get(_letter(mail.subject))
+                if [attachment.read() for attachment in mail.attachments] != ([file] if file else []):
                     result.wrong.append(f"{mail.subject}: its file is not whole")
+
+
+def _letter(message_id: str) -> str:
+    return message_id.partition(":")[2][0]
