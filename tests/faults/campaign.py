@@ -46,6 +46,7 @@ class Scenario:
     """Something that goes wrong while some mails are on their way.
 
     Attributes:
+        pause: seconds to wait before the next, whose mails would otherwise not be asked for.
         small: how many mails leave in one request; every third has a file.
         large: how many of the mails carry a file that goes up in chunks.
         copies: how often each message is queued.
@@ -56,6 +57,7 @@ class Scenario:
     small: int = 6
     large: int = 0
     copies: int = 1
+    pause: float = 0.0
 
 
 @dataclass
@@ -147,6 +149,7 @@ class Campaign:
         if not result.faults and scenario.disturb is not nothing:
             result.wrong.append("nothing went wrong")
         self._restore()
+        time.sleep(scenario.pause)
         return result
 
     @property

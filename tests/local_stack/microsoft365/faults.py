@@ -64,6 +64,8 @@ BUTTONS = {
         412, "ErrorIrresolvableConflict", "The send or update operation could not be performed."
     ),
     "access denied": Effect(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again."),
+    "send as denied": Effect(403, "ErrorSendAsDenied", "The user account doesn't have the right to send as."),
+    "too large": Effect(413, "BadRequest", "The maximum request length supported is 4MB."),
     "mailbox full": Effect(507, "ErrorQuotaExceeded", "The mailbox is full."),
     "daily limit": Effect(403, "ErrorExceededMessageLimit", "Daily Message limit exceeded."),
     "refresh token expired": Effect(aadsts=700082),
