@@ -396,7 +396,7 @@ class MemoryFiles:
     def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:
         self.reads.append(file.path)
         if file.path not in self.blobs or self.find(file.path).version != file.version:
-            raise RejectedError("file_changed", blob=file.path)
+            raise TransientError("file_changed", blob=file.path)
         end = None if length is None else first + length
         return self._content(file.path)[first:end]
 

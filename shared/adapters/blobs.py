@@ -11,7 +11,7 @@ from azure.storage.blob import BlobServiceClient
 
 from shared.adapters.azure_errors import translated
 from shared.adapters.tables import TIMEOUTS
-from shared.errors import RejectedError
+from shared.errors import RejectedError, TransientError
 from shared.sending.ports import StoredFile
 from shared.storage_names import ATTACHMENTS, MAIL_REQUESTS
 
@@ -120,4 +120,4 @@ def _file_errors(path: str) -> Iterator[None]:
         except ResourceNotFoundError as error:
             raise RejectedError("attachment_not_found", blob=path) from error
         except ResourceModifiedError as error:
-            raise RejectedError("file_changed", blob=path) from error
+            raise TransientError("file_changed", blob=path) from error

@@ -35,7 +35,7 @@ class SizedFile:
         """Return the whole file; for small ones only.
 
         Raises:
-            RejectedError: `file_changed`.
+            TransientError: `file_changed`.
         """
         return (self.attachment.content_bytes or b"") if self.stored is None else files.read(self.stored)
 
@@ -53,7 +53,8 @@ def read_body(body: Body, files: AttachmentFiles) -> str:
     """Return the text of the mail.
 
     Raises:
-        RejectedError: `attachment_not_found`, `file_changed`, `body_too_large`.
+        RejectedError: `attachment_not_found`, `body_too_large`.
+        TransientError: `file_changed`.
         InvalidInputError: `invalid_message` when the file is no text.
     """
     if body.blob is None:

@@ -87,7 +87,7 @@ class AttachmentFiles(Protocol):
         """Return a part of a file, or all of a small one.
 
         Raises:
-            RejectedError: `file_changed` since it was looked up.
+            TransientError: `file_changed` since it was looked up.
         """
 
     def put(self, path: str, content: BinaryIO) -> None:

@@ -14,7 +14,9 @@ from pydantic import (
     AwareDatetime,
     Base64Bytes,
     BeforeValidator,
+    ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     model_validator,
 )
@@ -33,7 +35,8 @@ MAX_RECIPIENTS = 500
 MAX_HEADERS = 5
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_BLOB_SEGMENT = re.compile(r"(?!\.{1,2}$)[^\x00-\x1f\x7f\\?#%:/]+")
+_BLOB_PART = r"(?!\.{1,2}(?:/|$))[^\u0000-\u001f\u007f\\?#%:/]+"
+_BLOB_PATH = re.compile(f"{_BLOB_PART}(?:/{_BLOB_PART})*")
 
 
 def _without_control_characters(text: str) -> str:
@@ -45,7 +48,7 @@ def _without_control_characters(text: str) -> str:
 
 def _inside_the_container(path: str) -> str:
     """Keep a mail from reading anything but its own container."""
-    if not all(_BLOB_SEGMENT.fullmatch(segment) for segment in path.split("/")):
+    if not _BLOB_PATH.fullmatch(path):
         raise ValueError("use a plain path inside the attachments container, such as 2026/11/23/sales.pdf")
     return path
 
@@ -71,16 +74,20 @@ type BlobPath = Annotated[
     StringConstraints(min_length=1, max_length=1024),
     AfterValidator(_inside_the_container),
     Field(
-        description="A path inside the container `attachments`, without `..`, such as 2026/11/23/sales.pdf."
+        description=(
+            "A path in the container `attachments`, such as 2026/11/23/sales.pdf: without \\ ? # % : and "
+            "control characters, no part empty, `.` or `..`."
+        ),
+        json_schema_extra={"pattern": f"^{_BLOB_PART}(?:/{_BLOB_PART})*$"},
     ),
 ]
 
 
 class Recipient(Contract):
-    """A mail address, or an address with a display name."""
+    """A mail address with a display name."""
 
-    address: MailAddress
-    name: Annotated[Line, Field(max_length=256)] | None = None
+    address: MailAddress = Field(description="Such as cfo@contoso.com.")
+    name: Annotated[Line, Field(max_length=256)] | None = Field(None, description="The name shown with it.")
 
 
 type AnyRecipient = Annotated[
@@ -88,12 +95,23 @@ type AnyRecipient = Annotated[
 ]
 
 
-class Body(Contract):
-    """The text of the mail, in the message or, for a long one, as a blob."""
+def _either(one: str, other: str) -> dict[str, JsonValue]:
+    """Say in JSON Schema that one of two members is given, and not both."""
+    both: dict[str, JsonValue] = {
+        "required": [one, other],
+        "properties": {one: {"type": "string"}, other: {"type": "string"}},
+    }
+    return {"anyOf": [{"required": [one]}, {"required": [other]}], "not": both}
 
-    content_type: Literal["html", "text"]
-    content: str | None = None
-    blob: BlobPath | None = None
+
+class Body(Contract):
+    """The text of the mail: `content`, or for a long one `blob`."""
+
+    model_config = ConfigDict(json_schema_extra=_either("content", "blob"))
+
+    content_type: Literal["html", "text"] = Field(description="What the text is.")
+    content: str | None = Field(None, description="The text itself.")
+    blob: BlobPath | None = Field(None, description="A file with the text, in UTF-8, of 3.8 MB at most.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -103,14 +121,28 @@ class Body(Contract):
 
 
 class Attachment(Contract):
-    """A file, from the attachments container or, when tiny, in the message."""
+    """A file: `blob`, or when tiny `contentBytes`."""
 
-    name: Annotated[Line, Field(min_length=1, max_length=255)]
-    content_type: Annotated[str, StringConstraints(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127)]
-    blob: BlobPath | None = None
-    content_bytes: Base64Bytes | None = None
-    content_id: Annotated[Line, Field(min_length=1, max_length=255)] | None = None
-    inline: bool = False
+    model_config = ConfigDict(
+        json_schema_extra={
+            **_either("blob", "contentBytes"),
+            "if": {"properties": {"inline": {"const": True}}, "required": ["inline"]},
+            "then": {"properties": {"contentId": {"type": "string"}}, "required": ["contentId"]},
+        }
+    )
+
+    name: Annotated[Line, Field(min_length=1, max_length=255)] = Field(
+        description="The file's name, as the recipients see it."
+    )
+    content_type: Annotated[str, StringConstraints(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127)] = Field(
+        description="Its media type, such as text/csv; without parameters."
+    )
+    blob: BlobPath | None = Field(None, description="Where it lies in the container `attachments`.")
+    content_bytes: Base64Bytes | None = Field(None, description="The file itself, in base64.")
+    content_id: Annotated[Line, Field(min_length=1, max_length=255)] | None = Field(
+        None, description="The name by which the HTML refers to it, as `cid:…`."
+    )
+    inline: bool = Field(default=False, description="Shown in the text; needs a contentId.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -127,25 +159,47 @@ class MailRequest(Contract):
     There is no sender: the address on the Tenant Settings page is the only one.
     """
 
-    schema_version: Literal[1]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"minItems": 1}}} for name in ("to", "cc", "bcc")
+            ]
+        }
+    )
+
+    schema_version: Literal[1] = Field(description="The version of this contract.")
     message_id: MessageId = Field(
         description="Derived from the occurrence: schedule, due time, audience. Firing twice then sends once."
     )
-    tenant_id: TenantId
-    to: tuple[AnyRecipient, ...] = ()
-    cc: tuple[AnyRecipient, ...] = ()
-    bcc: tuple[AnyRecipient, ...] = ()
-    reply_to: tuple[AnyRecipient, ...] = ()
-    subject: Line
-    body: Body
-    attachments: tuple[Attachment, ...] = ()
-    importance: Literal["low", "normal", "high"] = "normal"
-    save_to_sent_items: bool = True
-    headers: dict[Annotated[str, StringConstraints(pattern=r"^[xX]-[A-Za-z0-9-]{1,74}$")], Line] = Field(
-        default_factory=dict, max_length=MAX_HEADERS, json_schema_extra={"additionalProperties": False}
+    tenant_id: TenantId = Field(description="The Entra tenant whose admin enabled sending.")
+    to: tuple[AnyRecipient, ...] = Field((), description="1 to 500 recipients in to, cc and bcc together.")
+    cc: tuple[AnyRecipient, ...] = Field((), description="Recipients of a copy.")
+    bcc: tuple[AnyRecipient, ...] = Field((), description="Recipients whom the others don't see.")
+    reply_to: tuple[AnyRecipient, ...] = Field((), description="Where answers go; the From address if empty.")
+    subject: Line = Field(description="One line of text.")
+    body: Body = Field(description="The text of the mail.")
+    attachments: tuple[Attachment, ...] = Field(
+        (), description="Files, in the order in which they are shown."
     )
-    expires_at: AwareDatetime | None = None
-    correlation_id: Annotated[Line, Field(max_length=128)] | None = None
+    importance: Literal["low", "normal", "high"] = Field(
+        "normal", description="As the mail program shows it."
+    )
+    save_to_sent_items: bool = Field(
+        default=True,
+        description="Without a copy, a mail whose answer got lost can't be looked up and ends as unknown.",
+    )
+    headers: dict[Annotated[str, StringConstraints(pattern=r"^[xX]-[A-Za-z0-9-]{1,74}$")], Line] = Field(
+        default_factory=dict,
+        max_length=MAX_HEADERS,
+        json_schema_extra={"additionalProperties": False},
+        description="Further headers, each named x-….",
+    )
+    expires_at: AwareDatetime | None = Field(
+        None, description="After it the mail is not sent any more; with its time zone."
+    )
+    correlation_id: Annotated[Line, Field(max_length=128)] | None = Field(
+        None, description="The scheduler's own mark; it stands in the delivery and in the log."
+    )
 
     @model_validator(mode="after")
     def _count_recipients(self) -> Self:

@@ -49,8 +49,9 @@ def upload_file(
     """Put a file on a draft; `under_way` goes on with an upload that was cut short.
 
     Raises:
-        TransientError: `upload_interrupted`, `attempt_too_long` and the like; the next attempt goes on.
-        RejectedError: `file_changed`, or Exchange takes no more.
+        TransientError: `upload_interrupted`, `attempt_too_long` and the like; the next attempt goes on,
+            after `file_changed` with a new draft.
+        RejectedError: Exchange takes no more.
     """
     assert file.stored is not None  # noqa: S101 - what stands in a message is small
     upload = under_way

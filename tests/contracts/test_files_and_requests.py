@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.adapters.blobs import BlobAttachmentFiles, BlobKeptTexts
-from shared.errors import RejectedError
+from shared.errors import RejectedError, TransientError
 from shared.sending.ports import StoredFile
 from shared.storage_names import ATTACHMENTS
 from tests.fakes import CONTOSO, MemoryFiles, MemoryTexts
@@ -89,7 +89,7 @@ def test_a_file_that_is_not_there_is_said_by_name(shelf: Shelf) -> None:
 
 
 def test_a_file_that_was_removed_after_it_was_looked_up_has_changed(shelf: Shelf) -> None:
-    with pytest.raises(RejectedError) as caught:
+    with pytest.raises(TransientError) as caught:
         shelf.files.read(StoredFile("nowhere/a.pdf", 1, '"v"'))
 
     assert caught.value.code == "file_changed"
@@ -100,7 +100,7 @@ def test_a_file_that_was_replaced_is_not_mixed_with_the_new_one(shelf: Shelf) ->
     found = shelf.files.find(PATH)
     shelf.put(PATH, b"the new file")
 
-    with pytest.raises(RejectedError) as caught:
+    with pytest.raises(TransientError) as caught:
         shelf.files.read(found, 4, 8)
 
     assert caught.value.code == "file_changed"

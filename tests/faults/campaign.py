@@ -96,10 +96,15 @@ HEADER = f"{'fault':<52}" + "".join(
 
 
 class Campaign:
-    """A stack with several hosts, whose tenant has consented; `look_up`: to Mail.ReadWrite too."""
+    """A stack with several hosts, whose tenant has consented.
 
-    def __init__(self, *, look_up: bool, hosts: int = 2) -> None:
+    Attributes:
+        look_up: whether to Mail.ReadWrite too.
+    """
+
+    def __init__(self, *, look_up: bool, hosts: int = 2, gated: bool = True) -> None:
         self.look_up = look_up
+        self._gated = gated
         self._hosts = hosts
         self._cleanup = ExitStack()
         self._results: list[Result] = []
@@ -141,7 +146,7 @@ class Campaign:
         disturbing.start()
         for message_id in result.ids:
             for _ in range(scenario.copies):
-                self._queue(message_id)
+                self.queue(message_id)
         disturbing.join()
         self._results.append(result)
         self._wait(result.ids, FINAL | PUT_OFF, 60)
@@ -169,6 +174,18 @@ class Campaign:
         for result in self._results:
             self._judge(result)
         return self._results
+
+    def queue(self, message_id: str) -> None:
+        """Queue one mail; its subject is its id."""
+        blob = self._blobs.get(_letter(message_id))
+        files = [{"name": "sales.pdf", "contentType": "application/pdf", "blob": blob}]
+        self.scheduler.queue(
+            message_id,
+            to=["cfo@contoso.com"],
+            subject=message_id,
+            body=BODY,
+            attachments=files if blob else None,
+        )
 
     def queue_text(self, text: str) -> None:
         """Queue what may be no mail at all."""
@@ -222,10 +239,10 @@ class Campaign:
         self._start_hosts()
 
     def _start_hosts(self) -> None:
-        """Start as many as are missing; what they read and write of storage goes through the gates."""
-        through_gates = {"AzureWebJobsStorage": self.gates.connection_string}
+        """Start as many as are missing; gates cost time, so a measurement goes without."""
+        settings = {"AzureWebJobsStorage": self.gates.connection_string} if self._gated else {}
         while sum(host.running for host in self.stack.hosts) < self._hosts:
-            self.stack.start_host(lease=LEASE_SECONDS, settings=through_gates)
+            self.stack.start_host(lease=LEASE_SECONDS, settings=settings)
 
     def _wait(
         self,
@@ -245,18 +262,6 @@ class Campaign:
                 some = ", ".join(self._described(each) for each in sorted(open_ids)[:8])
                 tell(f"{len(open_ids)} still under way: {some}")
             time.sleep(0.5)
-
-    def _queue(self, message_id: str) -> None:
-        """Queue one mail; its subject is its id."""
-        blob = self._blobs.get(_letter(message_id))
-        files = [{"name": "sales.pdf", "contentType": "application/pdf", "blob": blob}]
-        self.scheduler.queue(
-            message_id,
-            to=["cfo@contoso.com"],
-            subject=message_id,
-            body=BODY,
-            attachments=files if blob else None,
-        )
 
     def _described(self, message_id: str) -> str:
         """Name a mail with its state and the moment of its next attempt."""
@@ -293,4 +298,4 @@ class Campaign:
 
 
 def _letter(message_id: str) -> str:
-    return message_id.partition(":")[2][0]
+    return message_id.partition(":")[2][:1]

@@ -493,3 +493,23 @@ def test_a_file_that_graph_finds_too_small_for_an_upload_goes_in_one_piece(servi
 
 class Killed(BaseException):
     """The worker is gone."""
+
+
+def test_a_file_that_is_replaced_during_its_upload_goes_out_as_the_new_one(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_chunk = services.transport.put_chunk
+    new = os.urandom(len(LARGE))
+
+    def replaced_meanwhile(*arguments: Any) -> int | None:
+        services.files.blobs[f"{CONTOSO}/large"] = new
+        return put_chunk(*arguments)
+
+    monkeypatch.setattr(services.transport, "put_chunk", replaced_meanwhile)
+    deliver(a_mail("large"), "q-1", services)
+    assert (row(services).status, row(services).history[-1].code) == (DeliveryStatus.DEFERRED, "file_changed")
+    again(services, "q-2")
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert sent_files(services) == [("large", new)]
+    assert not [mail for mail in services.transport.mails.values() if mail.is_draft]

@@ -19,6 +19,24 @@ from tests.builders import a_file, a_message
 PUBLISHED = Path(__file__).parents[2] / "docs" / "mail-message.schema.json"
 
 
+NO_PATHS = (
+    "",
+    "/a",
+    "a/",
+    "a//b",
+    "..",
+    "../a",
+    "a/../b",
+    "a/.",
+    "sales:1/a",
+    "a?b",
+    "a#b",
+    "a%20b",
+    "a\\b",
+    "a\nb",
+)
+
+
 def agrees(text: bytes) -> tuple[bool, bool]:
     """Say whether schema and contract take a message."""
     try:
@@ -58,6 +76,8 @@ def test_the_command_prints_it() -> None:
         {},
         {"attachments": [a_file("a.pdf", inline=True, contentId="c1")], "headers": {"x-a": "1"}},
         {"to": ["a@contoso.com", {"address": "b@contoso.com", "name": "B"}], "importance": "high"},
+        {"to": [], "bcc": ["a@contoso.com"]},
+        {"attachments": [a_file("größe & co/..a/sales (1).pdf")]},
         {"expiresAt": "2026-11-24T06:00:00Z", "body": {"contentType": "text", "blob": "a.txt"}},
     ],
 )
@@ -76,8 +96,27 @@ def test_what_the_contract_takes_the_schema_takes(changes: dict[str, Any]) -> No
         {"headers": {"subject": "x"}},
         {"headers": {f"x-{n}": "v" for n in range(6)}},
         {"importance": "urgent"},
+        {"to": []},
+        {"body": {"contentType": "text"}},
+        {"body": {"contentType": "text", "content": "a", "blob": "a.txt"}},
         {"attachments": [{"name": "a.pdf", "contentType": "no type", "blob": "a"}]},
+        {"attachments": [{"name": "a.pdf", "contentType": "text/csv; charset=utf-8", "blob": "a"}]},
+        {"attachments": [{"name": "a.pdf", "contentType": "a/b", "blob": "a", "contentBytes": "YQ=="}]},
+        {"attachments": [a_file("a.pdf", inline=True)]},
+        *({"attachments": [{"name": "a", "contentType": "a/b", "blob": path}]} for path in NO_PATHS),
     ],
 )
 def test_what_the_schema_refuses_the_contract_refuses(changes: dict[str, Any]) -> None:
     assert agrees(a_message(**changes)) == (False, False)
+
+
+def test_every_member_is_described() -> None:
+    schema = mail_message_schema()
+    shapes = [schema, *(shape for shape in schema["$defs"].values() if "properties" in shape)]
+
+    assert [
+        name
+        for shape in shapes
+        for name, member in shape["properties"].items()
+        if "description" not in member
+    ] == []

@@ -4,7 +4,7 @@
 import { byId } from "./element.js";
 
 const FULL_ADDRESS = /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/;
-const LARGE_OFF = "Files up to 3 MB are sent. When on, Microsoft asks for the permission Mail.ReadWrite as well.";
+const LARGE_OFF = "Mails of up to about 2.9 MB are sent. When on, Microsoft asks for the permission Mail.ReadWrite as well.";
 const LARGE_ON = "Files up to 150 MB are sent, with the permission Mail.ReadWrite.";
 const LARGE_LOCKED = `${LARGE_ON} Switching it off takes a Reset.`;
 
