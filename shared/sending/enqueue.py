@@ -3,14 +3,15 @@
     python -m shared.sending.enqueue mail.json
 
 `mail.json` is a message of the queue. A file on this machine is named by `file` in place of `blob`, both for
-an attachment and for the body; it is put into the container first. Storage is found by
-AzureWebJobsStorage, or AzureWebJobsStorage__queueServiceUri and …__blobServiceUri with your own sign-in.
+an attachment and for the body; it is put into the container first. Storage is found by AzureWebJobsStorage;
+or, with your own sign-in, by AzureWebJobsStorage__queueServiceUri, …__blobServiceUri and …__tableServiceUri.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentParser
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -76,10 +77,11 @@ def _holders(message: dict[str, Any]) -> list[object]:
 
 def main(arguments: list[str], ports: Queueing) -> int:
     """Queue the mail of a file and say so; return 1 for a mail that can't be queued."""
-    if len(arguments) != 1:
-        sys.stderr.write("Use: python -m shared.sending.enqueue mail.json\n")
-        return 2
-    path = Path(arguments[0])
+    command = ArgumentParser("python -m shared.sending.enqueue", description="Queue a mail.")
+    command.add_argument(
+        "mail", type=Path, help="a message as docs/scheduler.md has it, with `file` for files of this machine"
+    )
+    path: Path = command.parse_args(arguments).mail
     try:
         message = json.loads(path.read_text("utf-8"))
         if not isinstance(message, dict):

@@ -93,8 +93,11 @@ def test_a_file_that_is_missing_is_told_by_name(
 def test_without_a_file_the_command_says_how_it_is_used(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([], services) == 2
-    assert "mail.json" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main([], services)
+
+    assert ended.value.code == 2
+    assert "usage: python -m shared.sending.enqueue [-h] mail" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("storage")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from azure.storage.queue import QueueClient
+from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from shared.adapters.blobs import BlobAttachmentFiles
 from shared.deliveries.delivery import DeliveryStatus
@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 PAGE = (Path(__file__).parents[2] / "docs" / "scheduler.md").read_text("utf-8")
 
 
-def example(language: str) -> str:
-    """Return the first example in a language."""
-    found = re.search(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert found
-    return found[1]
+def example(language: str, place: int = 0) -> str:
+    """Return an example in a language."""
+    return str(re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[place])
+
+
+def names_of(text: str) -> dict[str, Any]:
+    """Run an example, and return what it made."""
+    names: dict[str, Any] = {}
+    exec(compile(text, "scheduler.md", "exec"), names)  # noqa: S102 - our own page
+    return names
 
 
 def test_the_message_keeps_the_contract() -> None:
@@ -55,11 +60,16 @@ def test_the_python_example_queues_a_mail_that_arrives(
     storage: StorageConfig, blob_clients: BlobServiceClient
 ) -> None:
     assert storage.connection_string
-    names: dict[str, Any] = {}
-    exec(compile(example("python"), "scheduler.md", "exec"), names)  # noqa: S102 - our own page
-    with QueueClient.from_connection_string(storage.connection_string, MAIL_OUTBOX) as queue:
+    encode = TextBase64EncodePolicy()
+    with (
+        QueueClient.from_connection_string(storage.connection_string, MAIL_OUTBOX) as queue,
+        QueueClient.from_connection_string(
+            storage.connection_string, MAIL_OUTBOX, message_encode_policy=encode
+        ) as encoding,
+        blob_clients.get_container_client(ATTACHMENTS) as files,
+    ):
         queue.clear_messages()
-        names["queue_report"](storage.connection_string, CONTOSO, b"%PDF-1.7")
+        names_of(example("python"))["queue_report"](files, encoding, CONTOSO, b"%PDF-1.7")
         message = queue.receive_message()
     services = enabled_services()
     services.allowed_tenants = frozenset({CONTOSO})
@@ -70,6 +80,16 @@ def test_the_python_example_queues_a_mail_that_arrives(
 
     sent = json.loads(services.transport.sent[0][2])["message"]
     assert sent["attachments"][0]["contentBytes"] == base64.b64encode(b"%PDF-1.7").decode()
+
+
+def test_the_clients_of_the_python_example_sign_in_and_encode() -> None:
+    made = names_of(example("python", 1))
+
+    with made["files"] as files, made["queue"] as queue:
+        assert files.url == f"https://mailerstorage.blob.core.windows.net/{ATTACHMENTS}"
+        assert queue.url == f"https://mailerstorage.queue.core.windows.net/{MAIL_OUTBOX}"
+        assert files.credential is queue.credential is made["credential"]
+        assert isinstance(queue._message_encode_policy, TextBase64EncodePolicy)
 
 
 @pytest.mark.parametrize("status", DeliveryStatus)
