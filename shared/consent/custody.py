@@ -76,7 +76,8 @@ class Custody:
                     return usable.issued.access_token
                 raise
             self._held[tenant_id] = _Held(consent.generation, issued)
-            self._note(tenant_id, consent, issued)
+            # What Graph refused says more than that Entra issues another.
+            self._note(tenant_id, consent, issued, mends=refused is None)
             return issued.access_token
 
     def _lasts(self, held: _Held, wait: timedelta) -> bool:
@@ -106,15 +107,15 @@ class Custody:
             raise ConsentRequiredError("consent_lost", account=username, error="tokens_not_found")
         return tokens
 
-    def _note(self, tenant_id: str, consent: Consent, issued: Issued) -> None:
+    def _note(self, tenant_id: str, consent: Consent, issued: Issued, *, mends: bool) -> None:
         """Keep that the consent works; whatever fails here is tried at the next refresh."""
         name = consent.secret_name
         stored = name is not None and self._world.now() - consent.stored_at >= _REWRITTEN_AFTER
         try:
             if name and stored:
-                self._rewrite(tenant_id, consent.generation, name, issued)
+                self._rewrite(tenant_id, consent.generation, name, issued, mends=mends)
             else:
-                self._record(tenant_id, consent.generation, stored=False)
+                self._record(tenant_id, consent.generation, stored=False, mends=mends)
         except ProblemError as error:
             log_event(
                 Event.REQUEST_FAILED,
@@ -125,7 +126,7 @@ class Custody:
             )
         log_event(Event.TOKEN_REFRESHED, tenant_id=tenant_id, stored=stored)
 
-    def _rewrite(self, tenant_id: str, generation: int, name: str, issued: Issued) -> None:
+    def _rewrite(self, tenant_id: str, generation: int, name: str, issued: Issued, *, mends: bool) -> None:
         """Write the newest tokens, unless a Reset or a new consent was faster.
 
         Both change the settings before they delete the old name. Whoever writes it after that finds out
@@ -134,13 +135,15 @@ class Custody:
         if not holds(self.settings.load(tenant_id), generation):
             return
         self.vault.write(name, issued.tokens)
-        if not self._record(tenant_id, generation, stored=True):
+        if not self._record(tenant_id, generation, stored=True, mends=mends):
             delete_tokens(tenant_id, name, self)
 
-    def _record(self, tenant_id: str, generation: int, *, stored: bool) -> bool:
+    def _record(self, tenant_id: str, generation: int, *, stored: bool, mends: bool) -> bool:
         """Note the refresh, and return whether this consent is still the tenant's."""
         now = self._world.now()
         after = update_settings(
-            self.settings, tenant_id, lambda found: note_refresh(found, generation, now, stored=stored)
+            self.settings,
+            tenant_id,
+            lambda found: note_refresh(found, generation, now, stored=stored, mends=mends),
         )
         return holds(after, generation)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import ConsentRequiredError, MailerError, OutcomeUnknownError, TransientError
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    MailerError,
+    OutcomeUnknownError,
+    ProblemError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +29,13 @@ class Mailbox:
 
     Attributes:
         submitted: the mail was handed over, and it is not known that it was refused.
+        token_error: why there is no token that Graph takes.
     """
 
     def __init__(self, sender: Sender, ports: Sending) -> None:
         self.sender = sender
         self.submitted = False
+        self.token_error: ProblemError | None = None
         self._ports = ports
         self._token: str | None = None
         self._until = ports.world.now() + _TIME_FOR_ONE_ATTEMPT
@@ -53,7 +62,11 @@ class Mailbox:
             return self.noting_pauses(lambda: call(self._token or "", self.sender))
         except ConsentRequiredError:
             self._token = self._get_token(refused=self._token)
-        return self.noting_pauses(lambda: call(self._token or "", self.sender))
+        try:
+            return self.noting_pauses(lambda: call(self._token or "", self.sender))
+        except ConsentRequiredError as error:
+            self.token_error = error
+            raise
 
     def submit(self, call: Callable[[str, Sender], str]) -> str:
         """Make the call that hands the mail over; raises what `ask` raises."""
@@ -87,4 +100,8 @@ class Mailbox:
             raise
 
     def _get_token(self, *, refused: str | None = None) -> str:
-        return self._ports.tokens.get(self.sender.tenant_id, self.sender.consent, refused=refused)
+        try:
+            return self._ports.tokens.get(self.sender.tenant_id, self.sender.consent, refused=refused)
+        except (ConsentRequiredError, ConfigurationError) as error:
+            self.token_error = error
+            raise

@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import MESSAGE_ID, resume_message
-from shared.errors import (
-    ConfigurationError,
-    ConsentRequiredError,
-    ExpiredError,
-    InvalidInputError,
-    OutcomeUnknownError,
-    ProblemError,
-)
+from shared.errors import ExpiredError, InvalidInputError, OutcomeUnknownError, ProblemError
 from shared.sending.verdict import decide, expired
 from shared.settings.health import note_failure, standing
 from shared.telemetry import Event, log_event
@@ -29,6 +22,7 @@ if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
     from shared.sending.verdict import Situation, Verdict
+    from shared.settings.sender import Sender
 
 _EVENTS = {
     DeliveryStatus.ACCEPTED: (Event.MAIL_ACCEPTED, logging.INFO),
@@ -41,6 +35,8 @@ _EVENTS = {
     DeliveryStatus.UNKNOWN: (Event.MAIL_OUTCOME_UNKNOWN, logging.ERROR),
     DeliveryStatus.EXPIRED: (Event.MAIL_EXPIRED, logging.ERROR),
 }
+#: What holds until somebody acts.
+_STANDING = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 #: Ends after which a half-made draft is of no use.
 _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
 
@@ -63,8 +59,8 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     situation = attempt.failed(error, ports)
     verdict = decide(error, situation)
     before = attempt.delivery
-    if isinstance(error, (ConsentRequiredError, ConfigurationError)) and verdict.next_attempt_at is None:
-        _note_standing(attempt, error, ports)
+    if verdict.status in _STANDING and attempt.mailbox and attempt.mailbox.token_error is error:
+        _note_standing(attempt.mailbox.sender, error, ports)
     if verdict.keeps_request:
         ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
     row = before.moved(
@@ -123,14 +119,8 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         _announce(row)
 
 
-def _note_standing(
-    attempt: Attempt, error: ConsentRequiredError | ConfigurationError, ports: Sending
-) -> None:
-    """Have the settings show it if they can be written; what becomes of the mail depends on `error`."""
-    if attempt.mailbox is None:
-        # The settings themselves said so.
-        return
-    sender = attempt.mailbox.sender
+def _note_standing(sender: Sender, error: ProblemError, ports: Sending) -> None:
+    """Have the settings show what concerns every mail, if they can be written."""
     try:
         stands = ports.settings.load(sender.tenant_id).problem
         if stands is None or stands.code != error.code:

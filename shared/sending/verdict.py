@@ -39,6 +39,9 @@ from shared.sending.doubt import next_look
 #: A mail that could not be sent for a day is late enough for a person to decide.
 HORIZON = timedelta(hours=24)
 
+#: Graph may be the one that errs, and then not for seconds only.
+_BETWEEN_REFUSED_TOKENS = timedelta(minutes=5)
+
 _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     InvalidInputError: DeliveryStatus.INVALID,
     ConsentRequiredError: DeliveryStatus.WAITING_FOR_CONSENT,
@@ -119,8 +122,10 @@ def _decide(error: ProblemError, situation: Situation) -> Verdict:
         return _wait(error, situation)
     if isinstance(error, OutcomeUnknownError):
         return _look(situation)
-    if isinstance(error, (RejectedError, ConsentRequiredError)) and situation.refusals < error.believed_after:
+    if isinstance(error, RejectedError) and situation.refusals < error.believed_after:
         return _again(situation, backoff(situation.attempt, situation.jitter))
+    if isinstance(error, ConsentRequiredError) and situation.refusals < error.believed_after:
+        return _again(situation, backoff(situation.attempt, situation.jitter, _BETWEEN_REFUSED_TOKENS))
     return Verdict(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
 
 

@@ -147,13 +147,16 @@ def _troubled(settings: TenantSettings, status: Status, problem: StandingProblem
     return replace(settings, status=status, problem=problem)
 
 
-def note_refresh(settings: TenantSettings, generation: int, now: datetime, *, stored: bool) -> TenantSettings:
-    """Note that a token could be had, which also ends every problem of an earlier failure."""
+def note_refresh(
+    settings: TenantSettings, generation: int, now: datetime, *, stored: bool, mends: bool = True
+) -> TenantSettings:
+    """Note that a token could be had; where it `mends`, that ends every problem of an earlier failure."""
     if not holds(settings, generation) or settings.consent is None:
         return settings
     stored_at = now if stored else settings.consent.stored_at
     consent = replace(settings.consent, refreshed_at=now, stored_at=stored_at)
-    return replace(settings, status=Status.ENABLED, consent=consent, problem=None)
+    refreshed = replace(settings, consent=consent)
+    return replace(refreshed, status=Status.ENABLED, problem=None) if mends else refreshed
 
 
 def holds(settings: TenantSettings, generation: int) -> bool:

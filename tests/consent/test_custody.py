@@ -55,6 +55,17 @@ def test_a_token_that_graph_refused_is_not_given_again(ports: FakeServices) -> N
     assert ports.tokens.get(CONTOSO, a_consent(), fresh=True) == "access-2"
 
 
+def test_a_new_token_for_a_refused_one_mends_no_lost_consent(ports: FakeServices) -> None:
+    refused = ports.tokens.get(CONTOSO, a_consent())
+    note_failure(ports.settings, CONTOSO, 1, LOST, ports.world)
+
+    ports.tokens.get(CONTOSO, a_consent(), refused=refused)
+    assert ports.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED
+
+    ports.tokens.get(CONTOSO, a_consent(), fresh=True)
+    assert ports.settings.load(CONTOSO).status is Status.ENABLED
+
+
 def test_mails_whose_same_token_was_refused_get_one_new_one(ports: FakeServices) -> None:
     refused = ports.tokens.get(CONTOSO, a_consent())
 

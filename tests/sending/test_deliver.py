@@ -24,7 +24,7 @@ from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.request import parse_mail_request
 from shared.settings.tenant import StandingProblem, Status
-from tests.builders import a_message, enabled_services
+from tests.builders import a_file, a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
@@ -251,6 +251,30 @@ def test_graph_refusing_tokens_for_a_while_stops_nobody(services: FakeServices) 
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert services.settings.load(CONTOSO).problem is None
+
+
+def test_a_refused_token_shortly_before_a_mail_expires_stops_nobody_else(services: FakeServices) -> None:
+    services.transport.fail = [
+        ConsentRequiredError("consent_lost", account="a", error="e", believed_after=3)
+    ] * 2
+    deliver(a_message(expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert services.settings.load(CONTOSO).problem is None
+
+
+def test_a_container_that_refuses_the_app_stops_no_mail_without_files(services: FakeServices) -> None:
+    class Denied:
+        def find(self, path: str) -> int:
+            raise ConfigurationError("storage_denied", service="blobs")
+
+    services.files = Denied()  # type: ignore[assignment]
+    deliver(a_message(attachments=[a_file("a.pdf")]), "q-1", services)
+    deliver(a_message(messageId="m-2"), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+    assert services.deliveries.rows[CONTOSO, "m-2"].status is DeliveryStatus.ACCEPTED
+    assert services.settings.load(CONTOSO).status is Status.ENABLED
 
 
 def test_entra_ending_a_consent_is_believed_at_once(services: FakeServices) -> None:
