@@ -73,14 +73,14 @@ def claim(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -> D
         raise TransientError("storage_unavailable", service="tables")
     standing = stand(known, request.fingerprint(), queue_id, now)
     if standing in (Standing.FREE, Standing.INTERRUPTED):
-        again = _reclaimed(known, request, queue_id, now)
+        again = next_row(known, request, now).claimed(queue_id, now)
         if standing is Standing.INTERRUPTED and again.doubt is None:
             again = replace(again, doubt=Doubt(now, begun=known.updated_at))
         mine = ports.deliveries.save(again)
         if mine:
             return mine
         standing = Standing.HELD
-    _stand_back(standing, known, text, ports)
+    stand_back(standing, known, text, ports)
     return None
 
 
@@ -99,8 +99,9 @@ def first_row(request: MailRequest, now: datetime) -> Delivery:
     )
 
 
-def _reclaimed(known: Delivery, request: MailRequest, queue_id: str, now: datetime) -> Delivery:
-    row = replace(
+def next_row(known: Delivery, request: MailRequest, now: datetime) -> Delivery:
+    """Describe a mail that is tried again, or that comes corrected."""
+    return replace(
         first_row(request, now),
         queued_at=known.queued_at,
         attempt=known.attempt + 1,
@@ -110,10 +111,10 @@ def _reclaimed(known: Delivery, request: MailRequest, queue_id: str, now: dateti
         etag=known.etag,
         stored=known.stored,
     )
-    return row.claimed(queue_id, now)
 
 
-def _stand_back(standing: Standing, known: Delivery, text: bytes, ports: Sending) -> None:
+def stand_back(standing: Standing, known: Delivery, text: bytes, ports: Sending) -> None:
+    """Do what is to be done with a message whose mail is not this worker's to send."""
     if standing is Standing.HELD:
         ports.outbox.put(text, WAIT_FOR_OTHER)
         return

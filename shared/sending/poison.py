@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus, Doubt
 from shared.errors import ConfigurationError, TransientError
-from shared.sending.claim import first_row
+from shared.sending.claim import Standing, first_row, next_row, stand, stand_back
 from shared.sending.queued import find_mail
 from shared.sending.verdict import HORIZON
 from shared.settings.health import standing
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
     from shared.sending.request import MailRequest
 
+_NOT_TO_BE_SENT = frozenset({Standing.DONE, Standing.OTHER_CONTENT})
 #: What says already why the mail does not move needs no other word.
 _KNOWN = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 
@@ -35,12 +36,17 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
     if mail is None:
         return
     request, text = mail
-    known = ports.deliveries.find(request.tenant_id, request.message_id)
-    if known is not None and _needs_nothing(known, request):
-        return
-    ports.requests.keep(request.tenant_id, request.message_id, text)
     now = ports.world.now()
-    row = _poisoned(known or first_row(request, now), now, claimed=known is not None)
+    known = ports.deliveries.find(request.tenant_id, request.message_id)
+    if known is not None:
+        found = stand(known, request.fingerprint(), queue_id, now)
+        if found in _NOT_TO_BE_SENT:
+            stand_back(found, known, text, ports)
+            return
+        if known.status in _KNOWN:
+            return
+    ports.requests.keep(request.tenant_id, request.message_id, text)
+    row = _poisoned(_row(known, request, now), now, claimed=known is not None)
     problem = standing(ConfigurationError("mail_poisoned"), ports.world)
     row = row.moved(row.status, now, problem=problem)
     if (ports.deliveries.add(row) if known is None else ports.deliveries.save(row)) is None:
@@ -55,15 +61,17 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
     )
 
 
-def _needs_nothing(known: Delivery, request: MailRequest) -> bool:
-    other = known.fingerprint != request.fingerprint()
-    return other or known.status.final or known.status in _KNOWN
+def _row(known: Delivery | None, request: MailRequest, now: datetime) -> Delivery:
+    if known is None:
+        return first_row(request, now)
+    # A broken message came first, and this is the corrected one.
+    return next_row(known, request, now) if known.status is DeliveryStatus.INVALID else known
 
 
 def _poisoned(row: Delivery, now: datetime, *, claimed: bool) -> Delivery:
     """Say how the mail goes on; one that a worker had claimed may have been sent."""
     if claimed and row.claimed_by is not None and row.doubt is None:
         row = replace(row, doubt=Doubt(now, begun=row.updated_at))
-    if now - row.queued_at < HORIZON:
+    if now - row.trying_since < HORIZON:
         return replace(row, status=DeliveryStatus.WAITING_FOR_OPERATOR)
     return replace(row, status=DeliveryStatus.UNKNOWN if row.doubt else DeliveryStatus.EXPIRED)

@@ -136,3 +136,37 @@ def test_a_row_that_somebody_else_changes_meanwhile_is_looked_at_again(services:
 
     with pytest.raises(TransientError):
         record_poisoned(MAIL, "p-1", services)
+
+
+def test_a_corrected_mail_is_kept_although_a_broken_one_came_first(services: FakeServices) -> None:
+    deliver(a_message(messageId="m-1", subject=None), "q-1", services)
+    assert row(services).status is DeliveryStatus.INVALID
+    record_poisoned(MAIL, "p-1", services)
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+    assert not row(services).fields
+
+    release_all(services)
+    deliver(services.outbox.messages[0][0], "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_other_content_under_a_used_id_is_a_conflict_here_too(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(MAIL, "q-1", services)
+    record_poisoned(a_message(messageId="m-1", subject="Another"), "p-1", services)
+
+    assert [step.code for step in row(services).history][-1] == "message_conflict"
+    assert "mail_conflict {" in caplog.text
+
+
+def test_the_day_does_not_count_what_it_waited_for_somebody(services: FakeServices) -> None:
+    waiting = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON)
+    services.deliveries.add(waiting)
+    services.requests.keep(CONTOSO, "m-1", MAIL)
+    services.world.pass_time(timedelta(days=3))
+    release_all(services)
+    record_poisoned(services.outbox.messages[0][0], "p-1", services)
+
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
