@@ -484,9 +484,10 @@ class MemoryDeliveries:
             if row.status.final and row.updated_at < moment
         )
 
-    def remove(self, delivery: Delivery) -> None:
-        self.rows.pop((delivery.tenant_id, delivery.message_id), None)
-        self.aside.pop((delivery.tenant_id, delivery.message_id), None)
+    def remove(self, delivery: Delivery) -> bool:
+        mail = (delivery.tenant_id, delivery.message_id)
+        unchanged = mail in self.rows and self.rows[mail].etag == delivery.etag
+        return unchanged and self.rows.pop(mail) is not None
 
     def _write(self, delivery: Delivery) -> Delivery:
         saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored=delivery.status)

@@ -105,14 +105,11 @@ class TableDeliveryLog:
             ):
                 yield read_document(Delivery, row["Document"])
 
-    def remove(self, delivery: Delivery) -> None:
-        """Remove a mail's row; one that is gone already is no error.
-
-        The row itself goes last: as long as it is there, the rest is removed the next time.
-        """
-        with table_errors():
-            for row in (_place_aside(delivery), _place(delivery), _row(delivery)):
-                self._table.delete_entity(row["PartitionKey"], row["RowKey"])
+    def remove(self, delivery: Delivery) -> bool:
+        """Remove a row that is done, if it is still the one that was read; say whether it was."""
+        unchanged = {"etag": delivery.etag, "match_condition": MatchConditions.IfNotModified}
+        rows = [("delete", _row(delivery), unchanged), ("delete", _place(delivery))]
+        return self._submit(rows) is not None
 
     def _aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int, *columns: str

@@ -74,5 +74,5 @@ class DeliveryLog(Protocol):
     def finished_before(self, moment: datetime) -> Iterator[Delivery]:
         """Return the mails of every tenant that have been final since before a moment, for reading only."""
 
-    def remove(self, delivery: Delivery) -> None:
-        """Remove a mail's row; one that is gone already is no error."""
+    def remove(self, delivery: Delivery) -> bool:
+        """Remove a row that is done, if it is still the one that was read; say whether it was."""

@@ -28,6 +28,10 @@ class Forgetting(Protocol):
         """What was kept for a retry."""
 
     @property
+    def drafts(self) -> KeptTexts:
+        """What was kept of drafts."""
+
+    @property
     def retention_days(self) -> int:
         """How long the delivery log goes back."""
 
@@ -35,13 +39,17 @@ class Forgetting(Protocol):
 def remove_finished(ports: Forgetting) -> int:
     """Remove old rows and what is kept for them, and return how many.
 
-    The request goes first: a row without its request can still be removed the next time.
+    The row goes first, unless somebody retries the mail just now; what is left after a crash, the
+    storage account removes by its age.
     """
     count = 0
-    for mail in ports.deliveries.finished_before(ports.world.now() - timedelta(days=ports.retention_days)):
-        ports.requests.remove(mail.tenant_id, mail.message_id)
-        ports.deliveries.remove(mail)
-        count += 1
+    before = ports.world.now() - timedelta(days=ports.retention_days)
+    for mail in ports.deliveries.finished_before(before):
+        row = ports.deliveries.find(mail.tenant_id, mail.message_id)
+        if row is not None and row.status.final and row.updated_at < before and ports.deliveries.remove(row):
+            ports.requests.remove(mail.tenant_id, mail.message_id)
+            ports.drafts.remove(mail.tenant_id, mail.message_id)
+            count += 1
     if count:
         log_event(Event.FINISHED_MAILS_REMOVED, count=count)
     return count

@@ -11,6 +11,8 @@ from shared.deliveries.resume import resume_message
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog
     from shared.ports import Outbox
@@ -22,6 +24,8 @@ _PACE = timedelta(seconds=2)
 _AT_ONCE = 20
 #: As many as the pace lets go until the timer comes again.
 _EACH_TIME = 150
+_PUT_OFF = (DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING)
+_MOST_LOOKED_AT = 5000
 #: A note that has not come by then got lost: it was to be queued when the process died.
 _OVERDUE = timedelta(minutes=15)
 
@@ -64,14 +68,25 @@ def release_next(tenant_id: str, status: DeliveryStatus, ports: Releasing) -> in
 
 def resume_overdue(tenant_id: str, ports: Releasing) -> int:
     """Queue again what was put off and never came back, and return how many."""
-    now = ports.world.now()
-    put_off = ports.deliveries.set_aside(
-        tenant_id, [DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING], _EACH_TIME
-    )
-    overdue = [mail for mail in put_off if mail.next_attempt_at and mail.next_attempt_at + _OVERDUE < now]
+    put_off = ports.deliveries.set_aside(tenant_id, _PUT_OFF, _MOST_LOOKED_AT)
+    overdue = [mail for mail in put_off if _overdue(mail, ports.world.now())][:_EACH_TIME]
     for mail in overdue:
-        ports.outbox.put(resume_message(tenant_id, mail.message_id), timedelta(0))
+        _queue_again(mail, ports)
     return len(overdue)
+
+
+def _queue_again(mail: Delivery, ports: Releasing) -> None:
+    """Queue one mail, and move its time, so that it is not overdue again at the next look."""
+    now = ports.world.now()
+    row = ports.deliveries.find(mail.tenant_id, mail.message_id)
+    if row is None or row.status not in _PUT_OFF or not _overdue(row, now):
+        return
+    ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), timedelta(0))
+    ports.deliveries.save(replace(row, next_attempt_at=now))
+
+
+def _overdue(mail: Delivery, now: datetime) -> bool:
+    return mail.next_attempt_at is not None and mail.next_attempt_at + _OVERDUE < now
 
 
 def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Releasing) -> None:
@@ -80,5 +95,8 @@ def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Re
     if row is None or row.status is not status:
         return
     ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), delay)
-    moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
-    ports.deliveries.save(replace(moved, trying_since=now))
+    # What poisons itself again and again has a day in all.
+    poisoned = row.problem is not None and row.problem.code == "mail_poisoned"
+    since = row.trying_since if poisoned else now
+    moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay, trying_since=since)
+    ports.deliveries.save(moved)

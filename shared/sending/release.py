@@ -7,7 +7,7 @@ errors, which nobody reports as mended.
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
 
 _WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
+#: These come to an end within a day, and a draft that is of no use then goes with it.
+_UNDER_WAY = frozenset({DeliveryStatus.SENDING, DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
 #: A mail that has not moved for so long is not being sent; its draft can be made again.
 _DRAFTS_KEPT = timedelta(hours=12)
 
@@ -37,9 +39,19 @@ def release_all(ports: Sending) -> None:
     What nobody foresaw goes up once everything else is done.
     """
     with ExitStack() as work:
-        work.callback(_remove_old_drafts, ports)
-        for tenant_id in ports.settings.tenants():
+        for tenant_id in _tenants(ports):
             work.callback(_look_after, tenant_id, ports)
+        # The last is done first: what is released now may be sent now, and with it its draft.
+        work.callback(_remove_old_drafts, ports)
+
+
+def _tenants(ports: Sending) -> set[str]:
+    """Name whoever may have mail: it can come before there are settings."""
+    tenants = set(ports.settings.tenants())
+    # A setting that is broken keeps all mail where it is.
+    with suppress(ConfigurationError):
+        tenants |= ports.allowed_tenants
+    return tenants
 
 
 def _look_after(tenant_id: str, ports: Sending) -> None:
@@ -57,6 +69,9 @@ def _release(tenant_id: str, ports: Sending) -> None:
     if settings.status is Status.ENABLED or _works_again(settings, ports):
         for status in _WAITING:
             release_next(tenant_id, status, ports)
+    elif settings.status is Status.NOT_CONFIGURED:
+        # What was broken may be mended by now; next the mail waits for the first consent.
+        release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports)
 
 
 def _works_again(settings: TenantSettings, ports: Sending) -> bool:
@@ -84,6 +99,9 @@ def _remove_old_drafts(ports: Sending) -> None:
     for tenant_id, message_id in ports.drafts.untouched_since(ports.world.now() - _DRAFTS_KEPT):
         note = DraftNote(tenant_id, message_id, ports)
         try:
+            row = ports.deliveries.find(tenant_id, message_id)
+            if row is not None and row.status in _UNDER_WAY:
+                continue
             mailbox = Mailbox(sender_of(ports.settings.load(tenant_id)), ports)
             abandon(note, mailbox, ports)
         except (MailerError, ConfigurationError) as error:

@@ -188,11 +188,22 @@ def test_old_finished_mails_can_be_removed(log: DeliveryLog, tenant: str) -> Non
 
     old = [row for row in log.finished_before(NOON) if row.tenant_id == tenant]
     assert [row.message_id for row in old] == ["old"]
-    log.remove(old[0])
-    log.remove(old[0])
+    row = log.find(tenant, "old")
+    assert row
+    assert log.remove(row)
+    assert not log.remove(row)
 
     assert log.find(tenant, "old") is None
     assert set(ids(log, DeliveryQuery(tenant))) == {"new", "waiting"}
+
+
+def test_a_row_that_changed_is_not_removed(log: DeliveryLog, tenant: str) -> None:
+    rejected = log.add(a_delivery(tenant, status=DeliveryStatus.REJECTED))
+    assert rejected
+    assert log.save(replace(rejected, status=DeliveryStatus.DEFERRED))
+
+    assert not log.remove(rejected)
+    assert log.find(tenant, "m-1").status is DeliveryStatus.DEFERRED  # type: ignore[union-attr]
 
 
 def test_a_log_that_refuses_what_it_is_told_is_not_taken_for_a_conflict(
@@ -244,6 +255,9 @@ def test_a_mail_is_removed_whole_though_a_part_of_it_is_missing(
 def test_a_mail_that_was_set_aside_leaves_nothing_behind(log: DeliveryLog, tenant: str) -> None:
     added = log.add(a_delivery(tenant, status=WAITING))
     assert added
-    log.remove(added)
+    rejected = log.save(replace(added, status=DeliveryStatus.REJECTED))
+    assert rejected
+    log.remove(rejected)
 
     assert log.count(tenant, [WAITING]) == 0
+    assert ids(log, DeliveryQuery(tenant)) == []

@@ -178,8 +178,16 @@ def half_made() -> FakeServices:
     return services
 
 
-def test_a_half_made_mail_does_not_stay_in_drafts_for_a_day() -> None:
+def left_behind() -> FakeServices:
+    """Leave a draft of a mail that came to its end, and that could not be removed then."""
     services = half_made()
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert services.deliveries.save(row.moved(DeliveryStatus.REJECTED, NOON))
+    return services
+
+
+def test_a_half_made_mail_does_not_stay_in_drafts_for_a_day() -> None:
+    services = left_behind()
     services.world.pass_time(timedelta(hours=11))
     release_all(services)
     assert services.transport.drafts
@@ -194,7 +202,7 @@ def test_a_half_made_mail_does_not_stay_in_drafts_for_a_day() -> None:
 def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    services = half_made()
+    services = left_behind()
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, consent=None))
     services.world.pass_time(timedelta(hours=13))
@@ -203,6 +211,59 @@ def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
 
     assert "consent_missing" in caplog.text
     assert services.drafts.kept
+
+
+def test_a_mail_that_is_on_its_way_keeps_its_draft() -> None:
+    services = half_made()
+    services.world.pass_time(timedelta(hours=13))
+    release_all(services)
+
+    assert services.transport.drafts
+
+
+def test_drafts_go_before_the_mails_that_would_use_them() -> None:
+    services = half_made()
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert services.deliveries.save(row.moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON))
+    services.world.pass_time(timedelta(hours=60))
+    seen: list[object] = []
+    services.outbox.put = lambda *_: seen.append(list(services.transport.drafts))  # type: ignore[method-assign]
+    release_all(services)
+
+    assert seen == [[]]
+
+
+def test_a_mail_that_came_before_there_were_settings_is_looked_after() -> None:
+    services = FakeServices()
+    row = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
+    services.deliveries.add(row)
+    release_all(services)
+
+    assert released(services) == [("0001", 0)]
+
+
+def test_an_overdue_mail_is_queued_once_and_not_at_every_look() -> None:
+    services = half_made()
+    services.outbox.messages.clear()
+    services.world.pass_time(timedelta(minutes=20))
+    for _ in range(3):
+        release_all(services)
+        services.world.pass_time(timedelta(minutes=5))
+
+    assert len(services.outbox.messages) == 1
+
+
+def test_an_overdue_mail_is_found_behind_older_ones_that_are_in_time() -> None:
+    services = enabled_services()
+    for number in range(200):
+        moment = NOON - timedelta(hours=1) + timedelta(seconds=number)
+        later = NOON + timedelta(hours=6)
+        row = Delivery(CONTOSO, f"m-{number:04d}", DeliveryStatus.DEFERRED, moment, NOON, NOON)
+        services.deliveries.add(replace(row, next_attempt_at=later if number < 199 else NOON))
+    services.world.pass_time(timedelta(minutes=16))
+    release_all(services)
+
+    assert released(services) == [("0199", 0)]
 
 
 def test_a_mail_that_is_taken_and_put_aside_again_while_it_is_released_is_not_lost() -> None:
