@@ -43,7 +43,7 @@ def defaults_agree(project: Project) -> Iterator[str]:
     """A default in the parameter file is the one of the template."""
     given = json.loads(project.files[PARAMETERS])["parameters"]
     for name, entry in given.items():
-        found = re.fullmatch(r"\$\{\w+=(.*)\}", entry["value"])
+        found = re.fullmatch(r"\$\{\w+=(.*)\}", str(entry["value"]))
         declared = project.main.named(name)
         default = declared.body.text if declared and declared.body else None
         if found and found[1] != default:

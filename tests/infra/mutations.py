@@ -216,5 +216,8 @@ MUTATIONS = [
     Mutation(CI, "persist-credentials: false", "fetch-depth: 0", "nothing_is_secret"),
     Mutation(DEPLOY, "azd provision --no-prompt", "azd provision -e ${{ inputs.environment }}", "inputs_are_not_pasted_into_scripts"),
     Mutation(CI, "az bicep build", "echo bicep build", "ci_compiles_and_tests"),
+    Mutation(DEPLOY, "      PRIVATE_NETWORK: ${{ vars.PRIVATE_NETWORK }}\n", "", "deployment_passes_every_variable"),
+    Mutation(DEPLOY, "vars.ALLOWED_IP_ADDRESSES", "vars.ALLOWED_ADDRESSES", "deployment_passes_every_variable"),
+    Mutation(PARAMETERS, "${CUSTOM_BASE_URL}", "${BASE_URL}", "deployment_passes_every_variable"),
 ]
 # fmt: on

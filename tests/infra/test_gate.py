@@ -26,6 +26,15 @@ def test_broken_grammar_silences_the_other_rules() -> None:
     assert {finding.rule for finding in check(broken)} == {"bicep_parses"}
 
 
+def test_a_parameter_may_be_given_as_a_value_instead_of_a_variable() -> None:
+    """The runbook tells operators to do so."""
+    path, last = "infra/main.parameters.json", '"recoverVault"'
+    added = '"logRetentionDays": { "value": 60 }, "silence": { "value": "P1D" }'
+    project = Project.from_disk().with_change(path, last, f"{added}, {last}")
+
+    assert [str(finding) for finding in check(project)] == []
+
+
 def test_the_command_says_what_it_checked_and_that_it_is_no_compiler() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.infra"],

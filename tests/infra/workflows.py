@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,13 @@ PINNED = {
 }
 #: What a job may ask for; only the deployment may prove who it is.
 ALLOWED = {"ci.yml": {"contents"}, "models.yml": {"contents"}, "deploy.yml": {"contents", "id-token"}}
+
+#: What the deployment's variables come from, where it is not a variable of the same name.
+ELSEWHERE = {"AZURE_ENV_NAME": "${{ inputs.environment }}", "AZURE_PRINCIPAL_TYPE": "ServicePrincipal"}
+#: For the sign-in; the template has no use for them.
+SIGN_IN = frozenset({"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID"})
+#: azd fills it in by itself.
+FILLED_IN = frozenset({"AZURE_PRINCIPAL_ID"})
 
 
 def actions_are_pinned(project: Project) -> Iterator[str]:
@@ -79,6 +87,19 @@ def ci_compiles_and_tests(project: Project) -> Iterator[str]:
         yield ".github/workflows/deploy.yml: does not sign in by OIDC"
 
 
+def deployment_passes_every_variable(project: Project) -> Iterator[str]:
+    """The deployment hands over every variable of the parameter file: one left out would fall back."""
+    given = json.loads(project.files["infra/main.parameters.json"])["parameters"]
+    text = " ".join(str(entry["value"]) for entry in given.values())
+    named = set(re.findall(r"\$\{(\w+)", text)) - FILLED_IN | SIGN_IN
+    wanted = {name: ELSEWHERE.get(name, f"${{{{ vars.{name} }}}}") for name in named}
+    jobs = yaml.safe_load(project.files[".github/workflows/deploy.yml"])["jobs"]
+    found = {name: value for job in jobs.values() for name, value in job.get("env", {}).items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            yield f".github/workflows/deploy.yml: {name} is {found.get(name)}, not {wanted.get(name)}"
+
+
 def _workflows(project: Project) -> Iterator[tuple[str, str]]:
     for path, text in project.files.items():
         if path.startswith(".github/workflows/"):
@@ -97,4 +118,5 @@ RULES = (
     nothing_is_secret,
     inputs_are_not_pasted_into_scripts,
     ci_compiles_and_tests,
+    deployment_passes_every_variable,
 )
