@@ -25,7 +25,7 @@ param frontendClientIds string = ''
 @description('Object ids of the users or groups that administer mail settings, comma-separated. Needs the right to assign app roles.')
 param workspaceAdminPrincipalIds string = ''
 
-@description('Principal ids of the schedulers\' identities, comma-separated.')
+@description('Principal ids of the schedulers\' service principals and managed identities, comma-separated; no users.')
 param schedulerPrincipalIds string = ''
 
 @description('Address under which browsers reach the app. Empty: its own host name.')
@@ -33,6 +33,7 @@ param publicBaseUrl string = ''
 
 // ---- Microsoft 365 ----
 
+@description('The Microsoft cloud that sign-in and Graph belong to.')
 @allowed([ 'global', 'usgov', 'usdod', 'china' ])
 param microsoftCloud string = 'global'
 
@@ -48,9 +49,10 @@ param entraClientId string = ''
 @description('Home tenant of the registration. Empty: the tenant of the subscription.')
 param entraTenantId string = ''
 
-@description('Tenants that are served, comma-separated. Empty: the home tenant.')
+@description('Tenants that are served, comma-separated, the home tenant included. Empty: the home tenant alone.')
 param allowedTenantIds string = ''
 
+@description('Value of the app role that may change mail settings.')
 param adminRole string = 'Workspace.Admin'
 
 @description('Name of a vault secret with a client secret. Empty: no secret at all, the managed identity proves the app.')
@@ -76,10 +78,12 @@ param onUnknownOutcome string = 'hold'
 @maxValue(210)
 param mailboxMessageLimitMb int = 35
 
+@description('Days for which finished deliveries are kept.')
 @minValue(1)
 @maxValue(3650)
 param deliveryRetentionDays int = 90
 
+@description('Days for which the schedulers\' files are kept.')
 @minValue(2)
 @maxValue(3650)
 param attachmentRetentionDays int = 30
@@ -89,11 +93,12 @@ param attachmentRetentionDays int = 30
 @maxValue(20)
 param alwaysReadyInstances int = 0
 
-@description('One instance sends four mails at a time, which is all that Microsoft 365 takes for one mailbox.')
+@description('Most instances at once. Each has eight mails in flight, four at Graph for one mailbox; one mailbox gains nothing from more than one.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstances int = 10
 
+@description('Memory of an instance; what is paid for grows with it.')
 @allowed([ 512, 2048, 4096 ])
 param instanceMemoryMB int = 2048
 
@@ -106,10 +111,12 @@ param alertEmails string = ''
 @allowed([ 'PT1H', 'PT2H', 'PT3H', 'PT4H', 'PT5H', 'PT6H', 'P1D', 'P2D' ])
 param silence string = 'PT6H'
 
+@description('Days for which the log is kept.')
 @minValue(30)
 @maxValue(730)
 param logRetentionDays int = 30
 
+@description('Log of a day after which nothing is logged, and no alert rings, until the next.')
 @minValue(1)
 param dailyLogCapGb int = 1
 
@@ -128,14 +135,17 @@ param budgetStartDate string = ''
 @description('Reach storage and vault through a network of their own.')
 param privateNetwork bool = false
 
+@description('Addresses of the private network, at least a /24.')
 param networkAddressPrefix string = '10.20.0.0/24'
 
 @description('Addresses that reach storage and vault although they are closed, comma-separated: schedulers, for instance.')
 param allowedIpAddresses string = ''
 
+@description('Copies of the storage account: in one datacenter (LRS) or in three zones (ZRS).')
 @allowed([ 'Standard_LRS', 'Standard_ZRS' ])
 param storageRedundancy string = 'Standard_ZRS'
 
+@description('Keep a deleted vault, and deleted tokens, recoverable for seven days whatever anybody does. Can\'t be switched off again.')
 param protectVaultFromPurge bool = true
 
 @description('Bring back the deleted vault of the same name.')
@@ -147,6 +157,7 @@ param grantOperatorDataAccess bool = false
 @description('Object id of the deploying principal; azd fills it in.')
 param principalId string = ''
 
+@description('Kind of the deploying principal.')
 @allowed([ 'User', 'Group', 'ServicePrincipal' ])
 param principalType string = 'User'
 

@@ -32,6 +32,13 @@ def parameter_file_fits(project: Project) -> Iterator[str]:
         yield f"{PARAMETERS}: {name} is missing"
 
 
+def parameters_are_described(project: Project) -> Iterator[str]:
+    """Every parameter of the main template says what it is for; the runbook refers to that."""
+    for item in project.main.of("parameter"):
+        if not any(decorator.startswith("description(") for decorator in item.decorators):
+            yield f"{MAIN}:{item.line} {item.name} has no description"
+
+
 def only_three_things_are_asked(project: Project) -> Iterator[str]:
     """A first deployment needs a name, a region and the frontend's origin; the rest has a default."""
     asked = {item.name for item in project.main.of("parameter") if not item.body}
@@ -138,6 +145,7 @@ def budget_has_a_fixed_start(project: Project) -> Iterator[str]:
 
 RULES = (
     parameter_file_fits,
+    parameters_are_described,
     only_three_things_are_asked,
     defaults_agree,
     nothing_needs_a_secret,

@@ -174,6 +174,7 @@ MUTATIONS = [
     # deployment
     Mutation(PARAMETERS, '"alertEmails"', '"alertMails"', "parameter_file_fits"),
     Mutation(PARAMETERS, '    "location": { "value": "${AZURE_LOCATION}" },\n', "", "parameter_file_fits"),
+    Mutation(MAIN, "@description('Days for which the log is kept.')\n", "", "parameters_are_described"),
     Mutation(MAIN, "param alertEmails string = ''", "param alertEmails string", "only_three_things_are_asked"),
     Mutation(PARAMETERS, "DELIVERY_RETENTION_DAYS=90", "DELIVERY_RETENTION_DAYS=30", "defaults_agree"),
     Mutation(MAIN, "param clientSecretName", "@secure()\nparam clientSecretName", "nothing_needs_a_secret"),
