@@ -1,5 +1,5 @@
 # Every command sets up what it needs; nothing has to be installed or started by hand beside the
-# prerequisites: Python 3.13 and Node 20 (for Azurite), and Chromium for the browser tests alone.
+# prerequisites: Python 3.13 and Node 22 (for Azurite; 20 works too), and Chromium for the browser tests alone.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -17,7 +17,7 @@ demo: setup ## Run the whole journey on this machine and tell it step by step
 start: setup ## Start the local stack and leave it running
 	@$(BIN)/python -m tests.local_stack start
 
-test: setup ## Pass every test that this machine can run
+test: setup ## Run every test that this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered -rs
 
 check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, licences
@@ -51,7 +51,7 @@ models: ## Read the properties of Azure's resources from Microsoft's SDKs again,
 	@.local/models/bin/python -m pip install -qq --disable-pip-version-check -r tests/infra/models-requirements.txt
 	@.local/models/bin/python -m tests.infra.model_reader
 
-setup: $(VENV)/ready $(AZURITE)
+setup: $(VENV)/ready $(AZURITE) ## Fetch what the other commands need
 
 $(VENV)/ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || \
@@ -63,7 +63,7 @@ $(VENV)/ready: requirements.txt requirements-dev.txt
 
 $(AZURITE): tests/local_stack/package.json tests/local_stack/package-lock.json
 	@command -v npm >/dev/null || \
-	  { echo "Node 20 with npm is needed for Azurite, the storage emulator, and was not found."; exit 1; }
+	  { echo "Node 22 with npm is needed for Azurite, the storage emulator, and was not found."; exit 1; }
 	@echo "Fetching Azurite, Microsoft's storage emulator"
 	@cd tests/local_stack && npm ci --silent --no-audit --no-fund
 	@touch $@

@@ -59,7 +59,7 @@ def test_a_missing_package_is_one_sentence(tmp_path: Path) -> None:
 def test_a_missing_node_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(MissingPrerequisiteError, match=r"^Node 20 is needed.*was not found\.$"):
+    with pytest.raises(MissingPrerequisiteError, match=r"^Node 22 is needed.*was not found\.$"):
         Azurite(program=PROGRAM)
 
 

@@ -111,7 +111,7 @@ class Azurite:
 def _require(program: Path) -> Path:
     if shutil.which("node") is None:
         raise MissingPrerequisiteError(
-            "Node 20 is needed for Azurite, the storage emulator, and was not found."
+            "Node 22 is needed for Azurite, the storage emulator, and was not found."
         )
     if not program.exists():
         raise MissingPrerequisiteError(
