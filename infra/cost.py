@@ -40,7 +40,8 @@ class Traffic:
     """What one month carries.
 
     Attributes:
-        seconds_a_mail: how long an instance is busy with one mail; four share an instance.
+        seconds_a_mail: how long an instance is busy with one mail.
+        mails_at_once: how many share an instance: eight are in flight, of one mailbox four are at Graph.
         attachment_mb: mean size of a mail's files that lie in Blob Storage.
         log_bytes_a_mail: the events of one mail, its trace, and the log line of its queued message.
     """

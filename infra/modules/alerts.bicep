@@ -83,7 +83,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/function-failed.kql')
-    says: 'A timer failed, or the sending function failed repeatedly.'
+    says: 'A timer or the record of a poisoned mail failed, or the sending function failed repeatedly.'
   }
   {
     name: 'log-cap-reached'
@@ -107,7 +107,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/unexpected-error.kql')
-    says: 'The app met an error that nobody foresaw.'
+    says: 'A call of the API or the daily upkeep met an error that nobody foresaw.'
   }
 ]
 
