@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from shared.adapters.graph_errors import graph_error
 from shared.adapters.https import Answer, Connections, NoAnswerError, NotSentError
-from shared.errors import ConsentRequiredError, OutcomeUnknownError, TransientError
+from shared.errors import OutcomeUnknownError, TransientError
 from shared.sending.payload import KEY_PROPERTY
 from shared.sending.ports import FoundMail
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 100
 _JSON = {"Content-Type": "application/json"}
+_MOST_PAGES = 100
+#: What an upload's host says of a session that it does not know any more, whatever code it adds.
+_SESSION_OVER = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _NEXT_RANGE = re.compile(r"\s*(\d+)")
 
 
@@ -55,8 +58,7 @@ class GraphMailTransport:
 
     def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
         """Say how many files are on a draft, those inside its text included."""
-        path = f"{_draft(draft_id)}/attachments?$select=id&$top=1000"
-        return len(_document(self._call("GET", path, token, sender, want=HTTPStatus.OK))["value"])
+        return len(self._list(f"{_draft(draft_id)}/attachments?$select=id&$top=1000", token, sender))
 
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
         """Begin to put a large file on a draft, and return the URL that takes its chunks."""
@@ -79,7 +81,7 @@ class GraphMailTransport:
         if answer.status == HTTPStatus.OK:
             return _next_range(answer, first + len(chunk))
         error = graph_error(answer, sender, submits=False)
-        if isinstance(error, ConsentRequiredError) or error.code in {"mail_rejected", "draft_lost"}:
+        if answer.status in _SESSION_OVER or error.code == "mail_rejected":
             raise TransientError("upload_interrupted", request_id=error.request_id)
         raise error
 
@@ -93,9 +95,8 @@ class GraphMailTransport:
         test = f"ep/id eq '{KEY_PROPERTY}' and ep/value eq '{key}'"
         wanted = quote(f"singleValueExtendedProperties/Any(ep: {test})", safe="")
         path = f"messages?$filter={wanted}&$select=id,isDraft&$top=50"
-        answer = self._call("GET", path, token, sender, want=HTTPStatus.OK)
         return tuple(
-            FoundMail(str(found["id"]), bool(found["isDraft"])) for found in _document(answer)["value"]
+            FoundMail(str(found["id"]), bool(found["isDraft"])) for found in self._list(path, token, sender)
         )
 
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
@@ -110,10 +111,45 @@ class GraphMailTransport:
         """Close the connections that are kept open."""
         self._connections.close()
 
+    def _list(self, path: str, token: str, sender: Sender) -> list[dict[str, Any]]:
+        """Return what a list holds; any of its pages but the last may be short or empty.
+
+        https://learn.microsoft.com/graph/paging
+        """
+        found: list[dict[str, Any]] = []
+        page = self._address(path, sender)
+        for _ in range(_MOST_PAGES):
+            document = _document(self._request("GET", page, token, sender, want=HTTPStatus.OK))
+            found += document.get("value", [])
+            page = document.get("@odata.nextLink", "")
+            if not page:
+                return found
+            if not page.startswith(f"{self._root}/"):
+                # The token is for Graph alone.
+                break
+        raise TransientError("graph_unavailable")
+
     def _call(
         self,
         method: str,
         path: str,
+        token: str,
+        sender: Sender,
+        body: bytes | None = None,
+        *,
+        want: HTTPStatus,
+        submits: bool = False,
+    ) -> Answer:
+        address = self._address(path, sender)
+        return self._request(method, address, token, sender, body, want=want, submits=submits)
+
+    def _address(self, path: str, sender: Sender) -> str:
+        return f"{self._root}/{sender.mailbox}/{path}"
+
+    def _request(
+        self,
+        method: str,
+        address: str,
         token: str,
         sender: Sender,
         body: bytes | None = None,
@@ -129,7 +165,7 @@ class GraphMailTransport:
         }
         if body is not None:
             headers |= _JSON if body else {"Content-Length": "0"}
-        answer = self._ask(method, f"{self._root}/{sender.mailbox}/{path}", headers, body, submits=submits)
+        answer = self._ask(method, address, headers, body, submits=submits)
         if answer.status != want:
             raise graph_error(answer, sender, submits=submits)
         return answer

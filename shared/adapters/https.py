@@ -6,10 +6,12 @@ A thin layer on the standard library: a small mail costs a third of the CPU time
 
 from __future__ import annotations
 
+import http
 import http.client
 import select
 import ssl
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +24,10 @@ from shared.version import VERSION
 
 #: More idle connections to a host than requests in flight would never be used.
 _MOST_IDLE = 8
+#: Networks forget a connection that is idle for minutes, and tell neither side of it.
+_LONGEST_IDLE_SECONDS = 60.0
+#: What was answered before the whole request was sent has come already, or does not come.
+_EARLY_ANSWER_SECONDS = 1.0
 
 
 class NotSentError(Exception):
@@ -47,11 +53,14 @@ class Connections:
     Proxies and certificate authorities are those of the environment, as `requests` finds them.
     """
 
-    def __init__(self, connect_seconds: float, answer_seconds: float) -> None:
+    def __init__(
+        self, connect_seconds: float, answer_seconds: float, idle_seconds: float = _LONGEST_IDLE_SECONDS
+    ) -> None:
         self._connect_seconds = connect_seconds
         self._answer_seconds = answer_seconds
+        self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
-        self._idle: defaultdict[str, deque[http.client.HTTPSConnection]] = defaultdict(deque)
+        self._idle: defaultdict[str, deque[_Idle]] = defaultdict(deque)
         self._tls = _tls_context()
 
     def ask(self, method: str, address: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
@@ -66,6 +75,16 @@ class Connections:
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         try:
             connection.request(method, path, body, {"User-Agent": f"inforiver-mailer/{VERSION}", **headers})
+        except TimeoutError as error:
+            connection.close()
+            raise NoAnswerError from error
+        except OSError as error:
+            refusal = _early_refusal(connection)
+            connection.close()
+            if refusal is None:
+                raise NoAnswerError from error
+            return refusal
+        try:
             response = connection.getresponse()
             answer = Answer(response.status, response.headers, response.read())
         except (OSError, http.client.HTTPException) as error:
@@ -81,25 +100,29 @@ class Connections:
         """Close what is idle, of one host or of all; the next request opens anew."""
         with self._lock:
             hosts = list(self._idle) if host is None else [host]
-            idle = [connection for each in hosts for connection in self._idle.pop(each, ())]
-        for connection in idle:
-            connection.close()
+            idle = [each for name in hosts for each in self._idle.pop(name, ())]
+        for each in idle:
+            each.connection.close()
 
     def _take(self, host: str) -> http.client.HTTPSConnection | None:
-        """Return an open connection; one that the other side has closed meanwhile is readable."""
+        """Return an open connection: one that was used lately, and not closed by the other side meanwhile.
+
+        A closed one is readable.
+        """
         while True:
             with self._lock:
                 if not self._idle[host]:
                     return None
-                connection = self._idle[host].pop()
-            if not select.select([connection.sock], [], [], 0)[0]:
-                return connection
-            connection.close()
+                idle = self._idle[host].pop()
+            fresh = time.monotonic() - idle.since < self._idle_seconds
+            if fresh and not select.select([idle.connection.sock], [], [], 0)[0]:
+                return idle.connection
+            idle.connection.close()
 
     def _give_back(self, host: str, connection: http.client.HTTPSConnection) -> None:
         with self._lock:
             if len(self._idle[host]) < _MOST_IDLE:
-                self._idle[host].append(connection)
+                self._idle[host].append(_Idle(connection, time.monotonic()))
                 return
         connection.close()
 
@@ -112,11 +135,33 @@ class Connections:
             connection.set_tunnel(host)
         try:
             connection.connect()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise NotSentError from error
         connection.sock.settimeout(self._answer_seconds)
         return connection
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    connection: http.client.HTTPSConnection
+    since: float
+
+
+def _early_refusal(connection: http.client.HTTPSConnection) -> Answer | None:
+    """Read the refusal of a server that closed before it had read the whole request, if it came whole.
+
+    A server may answer so where it need not read the rest (RFC 9112, section 9.3).
+    """
+    try:
+        connection.sock.settimeout(_EARLY_ANSWER_SECONDS)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    whole = response.chunked or "Content-Length" in response.headers
+    refused = response.status >= http.HTTPStatus.BAD_REQUEST
+    return Answer(response.status, response.headers, body) if whole and refused else None
 
 
 def _tls_context() -> ssl.SSLContext:

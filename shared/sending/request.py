@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -51,6 +52,14 @@ def _inside_the_container(path: str) -> str:
     if not _BLOB_PATH.fullmatch(path):
         raise ValueError("use a plain path inside the attachments container, such as 2026/11/23/sales.pdf")
     return path
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Write a moment as we compare it; the first and the last year have moments that UTC can't express."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is no moment that can be compared") from error
 
 
 def _as_recipient(value: object) -> object:
@@ -194,7 +203,7 @@ class MailRequest(Contract):
         json_schema_extra={"additionalProperties": False},
         description="Further headers, each named x-….",
     )
-    expires_at: AwareDatetime | None = Field(
+    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
         None, description="After it the mail is not sent any more; with its time zone."
     )
     correlation_id: Annotated[Line, Field(max_length=128)] | None = Field(

@@ -20,7 +20,7 @@ the message.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import (
@@ -104,8 +104,8 @@ class Verdict:
 
 
 def expired(moment: datetime) -> ExpiredError:
-    """Say when it was too late, in UTC wherever the moment was written."""
-    return ExpiredError("expired", moment=f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
+    """Say when it was too late; every moment of ours is in UTC."""
+    return ExpiredError("expired", moment=f"{moment:%Y-%m-%d %H:%M} UTC")
 
 
 def decide(error: ProblemError, situation: Situation) -> Verdict:

@@ -88,6 +88,33 @@ def test_a_key_is_found_by_its_value_alone(
     assert transport.find(token, a_sender(), "another") == ()
 
 
+def test_lists_are_read_to_their_last_page(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    exchange.world.behaviour.longest_page = 1
+    file = json.dumps(build_attachment(PDF, b"%PDF")).encode()
+    for _ in range(3):
+        transport.attach(token, a_sender(), draft, file)
+        transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
+
+    assert transport.count_attachments(token, a_sender(), draft) == 3
+    assert len(transport.find(token, a_sender(), "0123abcd")) == 4
+
+
+def test_a_list_that_goes_on_elsewhere_or_for_ever_is_tried_again_later(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    exchange.world.behaviour.longest_page = 0
+    with pytest.raises(TransientError, match="graph_unavailable"):
+        transport.find(token, a_sender(), "0123abcd")
+
+    elsewhere = GraphMailTransport(exchange.graph)
+    elsewhere._root = elsewhere._root.replace("127.0.0.1", "localhost")
+    with pytest.raises(TransientError, match="graph_unavailable"):
+        elsewhere.find(token, a_sender(), "0123abcd")
+    elsewhere.close()
+
+
 @pytest.mark.parametrize("spelling", ["N", "N-", "N-M"])
 @pytest.mark.parametrize("pascal_case", [True, False])
 def test_a_large_file_goes_up_in_exact_ranges_however_the_next_one_is_spelt(
@@ -202,6 +229,20 @@ def test_a_draft_that_is_gone_is_told_as_such_and_removing_it_is_no_error(
 
     with pytest.raises(TransientError, match="draft_lost"):
         transport.count_attachments(token, a_sender(), draft)
+
+
+@pytest.mark.parametrize(
+    "over",
+    [Effect(404, "ResourceNotFound"), Effect(410, "ErrorQuotaExceeded"), Effect(401, "InvalidAudience")],
+)
+def test_an_upload_that_its_host_knows_no_more_is_begun_again(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, over: Effect
+) -> None:
+    url = open_upload(transport, token, draft)
+    exchange.world.faults.add("uploadChunk", over)
+
+    with pytest.raises(TransientError, match="upload_interrupted"):
+        put(transport, url, 0)
 
 
 def test_a_mailbox_that_takes_no_more_refuses_a_chunk_for_good(

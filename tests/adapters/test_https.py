@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -118,6 +120,112 @@ def test_more_connections_than_are_ever_used_are_not_kept(connections: Connectio
     assert len(connections._idle[host]) == 8
 
 
+def test_a_connection_that_was_idle_for_long_is_not_trusted(site: Site) -> None:
+    connections = Connections(2, 2, idle_seconds=0.1)
+    connections.ask("GET", f"{site.url}/a", {}, None)
+    time.sleep(0.15)
+    connections.ask("GET", f"{site.url}/b", {}, None)
+    connections.ask("GET", f"{site.url}/c", {}, None)
+    connections.close()
+
+    assert [path for path, _ in site.seen] == ["/a", "/b", "/c"]
+    assert ports(site) == 2
+
+
+@dataclass
+class Impatient:
+    """A server that answers after the first bytes of a body, and closes."""
+
+    answer: bytes
+    url: str = ""
+
+
+@pytest.fixture
+def impatient(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Impatient]:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(local_authority.bundle))
+    made = Impatient(b"")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        made.url = f"https://localhost:{listener.getsockname()[1]}"
+
+        def serve() -> None:
+            with local_authority.server_context().wrap_socket(
+                listener.accept()[0], server_side=True
+            ) as client:
+                client.recv(1000)
+                client.sendall(made.answer)
+                # Reads on, as otherwise the network may throw the answer away with the rest of the body.
+                client.settimeout(1.0)
+                client.shutdown(socket.SHUT_WR)
+                with suppress(OSError):
+                    while client.recv(65536):
+                        time.sleep(0.001)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield made
+        thread.join()
+
+
+class Breaking(Connections):
+    """Connections that break while the body is sent, once the server has answered."""
+
+    def _open(self, host: str) -> Any:
+        connection = super()._open(host)
+        send = connection.send
+
+        def send_half(data: Any) -> None:
+            if len(data) < 100_000:
+                send(data)
+                return
+            send(data[:1000])
+            time.sleep(0.3)
+            raise ConnectionResetError
+
+        connection.send = send_half  # type: ignore[method-assign]
+        return connection
+
+
+BODY = bytes(3_000_000)
+
+
+def test_a_refusal_that_comes_before_the_whole_body_was_sent_is_an_answer(impatient: Impatient) -> None:
+    impatient.answer = b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}"
+    answer = Breaking(2, 2).ask("POST", impatient.url, {}, BODY)
+
+    assert (answer.status, answer.headers.get("retry-after"), answer.body) == (429, "7", b"{}")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 429 Too Many\r\nContent-Length: 20\r\n\r\n{}",
+        b"HTTP/1.1 429 Too Many\r\n\r\n{}",
+        b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["none", "cut short", "of unknown length", "a success"],
+)
+def test_any_other_early_answer_says_nothing(impatient: Impatient, answer: bytes) -> None:
+    impatient.answer = answer
+    with pytest.raises(NoAnswerError):
+        Breaking(2, 2).ask("POST", impatient.url, {}, BODY)
+
+
+def test_a_body_that_nobody_takes_is_not_waited_for_twice(site: Site) -> None:
+    class Stuck(Connections):
+        def _open(self, host: str) -> Any:
+            connection = super()._open(host)
+            connection.request = stuck  # type: ignore[method-assign,assignment]
+            return connection
+
+    def stuck(*_: object) -> None:
+        raise TimeoutError
+
+    with pytest.raises(NoAnswerError):
+        Stuck(2, 2).ask("GET", f"{site.url}/a", {}, None)
+    assert not site.seen
+
+
 def test_an_answer_that_breaks_off_is_none(connections: Connections, site: Site) -> None:
     with pytest.raises(NoAnswerError):
         connections.ask("GET", f"{site.url}/half", {}, None)
@@ -134,8 +242,9 @@ def test_a_certificate_that_nobody_trusts_ends_it_before_anything_is_sent(
     assert not site.seen
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n"])
 def test_a_proxy_of_the_environment_is_asked_for_a_tunnel(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -145,7 +254,7 @@ def test_a_proxy_of_the_environment_is_asked_for_a_tunnel(
         def refuse() -> None:
             with listener.accept()[0] as client:
                 asked.append(client.recv(1000))
-                client.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+                client.sendall(answer)
 
         proxy = threading.Thread(target=refuse)
         proxy.start()

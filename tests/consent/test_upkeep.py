@@ -18,18 +18,18 @@ def ports() -> FakeServices:
     return enabled_services()
 
 
-def test_a_consent_that_was_not_used_for_a_day_is_refreshed(ports: FakeServices) -> None:
-    ports.world.pass_time(DAY)
+def test_a_consent_is_refreshed_every_day_though_the_timer_is_a_little_early(ports: FakeServices) -> None:
+    for day in range(1, 4):
+        ports.world.pass_time(DAY - timedelta(minutes=5))
+        keep_all(ports)
 
-    keep_all(ports)
-
-    consent = ports.settings.load(CONTOSO).consent
-    assert consent is not None
-    assert consent.refreshed_at == NOON + DAY
+        consent = ports.settings.load(CONTOSO).consent
+        assert consent is not None
+        assert consent.refreshed_at == NOON + day * (DAY - timedelta(minutes=5))
 
 
 def test_a_consent_that_was_used_today_is_left_alone(ports: FakeServices) -> None:
-    ports.world.pass_time(DAY - timedelta(seconds=1))
+    ports.world.pass_time(timedelta(hours=19))
 
     keep_all(ports)
 

@@ -313,3 +313,8 @@ def test_a_default_that_is_spelt_out_is_the_same_content() -> None:
     spelt_out = parse_mail_request(a_message(importance="normal", saveToSentItems=True))
 
     assert spelt_out.fingerprint() == parse_mail_request(a_message()).fingerprint()
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_moment_that_cannot_be_compared_is_refused(moment: str) -> None:
+    assert set(broken_fields(a_message(expiresAt=moment))) == {"expiresAt"}

@@ -25,6 +25,7 @@ class Behaviour:
         smallest_session: so by default a file between the two figures may go either way.
         chunk_limit: the longest chunk of an upload.
         session_lifetime: of an upload session, from its creation; uploading does not prolong it.
+        longest_page: how much of a list one answer holds, whatever was asked for.
         next_range: how a chunk's answer spells what comes next: `N`, `N-` or `N-M`.
         pascal_case: `NextExpectedRanges`, as the cloud run by 21Vianet has it.
         too_large_status: of `ErrorMessageSizeExceeded`.
@@ -46,6 +47,7 @@ class Behaviour:
     smallest_session: int = 3_000_000
     chunk_limit: int = 4 * MEGABYTE
     session_lifetime: timedelta = timedelta(hours=2)
+    longest_page: int = 1000
     next_range: Literal["N", "N-", "N-M"] = "N"
     pascal_case: bool = False
     too_large_status: int = 413

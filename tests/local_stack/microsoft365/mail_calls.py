@@ -1,6 +1,7 @@
 """What each mail route of Graph does with a request that has passed the door."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -103,13 +104,11 @@ class MailCalls:
         found = [
             m for m in self._mailboxes.list_messages(call.mailbox, folder) if all(t(m) for t in query.tests)
         ]
-        page = found[query.skip : query.skip + query.top]
-        document: dict[str, Any] = {"@odata.context": f"{self.origin}/v1.0/$metadata#{call.root}/messages"}
-        if len(found) > query.skip + query.top:
-            rest = call.request.url.update_query({"$skip": str(query.skip + query.top)})
-            document["@odata.nextLink"] = f"{self.origin}{rest.raw_path_qs}"
-        document["value"] = [self._document(call, message, query) for message in page]
-        return self._answer(call, document)
+        page, more = self._page(call, found, query.skip, query.top)
+        context = {"@odata.context": f"{self.origin}/v1.0/$metadata#{call.root}/messages"}
+        return self._answer(
+            call, context | more | {"value": [self._document(call, message, query) for message in page]}
+        )
 
     async def get_message(self, call: Call) -> web.Response:
         """Read one message."""
@@ -149,8 +148,9 @@ class MailCalls:
     async def list_attachments(self, call: Call) -> web.Response:
         """List a message's files, without their bytes."""
         self._rules.require(call.access, call.mailbox, *_READ)
-        files = [write_attachment(a, whole=False) for a in self._message(call).attachments]
-        return self._answer(call, {"value": files})
+        skip = read_query(call.request.query).skip
+        page, more = self._page(call, self._message(call).attachments, skip, self._behaviour.longest_page)
+        return self._answer(call, more | {"value": [write_attachment(a, whole=False) for a in page]})
 
     async def attach(self, call: Call) -> web.Response:
         """Put a small file on a draft."""
@@ -195,6 +195,16 @@ class MailCalls:
         user = call.mailbox
         named = {"displayName": user.display_name, "mail": user.address, "userPrincipalName": user.address}
         return self._answer(call, {"id": user.object_id} | named)
+
+    def _page[Item](
+        self, call: Call, found: Sequence[Item], skip: int, top: int
+    ) -> tuple[Sequence[Item], dict[str, Any]]:
+        """Cut a page out of a list, with the link to the next one, if there is one."""
+        end = skip + min(top, self._behaviour.longest_page)
+        if len(found) <= end:
+            return found[skip:end], {}
+        rest = call.request.url.update_query({"$skip": str(end)})
+        return found[skip:end], {"@odata.nextLink": f"{self.origin}{rest.raw_path_qs}"}
 
     def _message(self, call: Call) -> Message:
         return self._mailboxes.find(call.mailbox, call.request.match_info["message"])
