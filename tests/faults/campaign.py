@@ -46,6 +46,7 @@ class Scenario:
     """Something that goes wrong while some mails are on their way.
 
     Attributes:
+        drafts: whether it needs mails that travel as drafts.
         pause: seconds to wait before the next, whose mails would otherwise not be asked for.
         small: how many mails leave in one request; every third has a file.
         large: how many of the mails carry a file that goes up in chunks.
@@ -57,6 +58,7 @@ class Scenario:
     small: int = 6
     large: int = 0
     copies: int = 1
+    drafts: bool = False
     pause: float = 0.0
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.faults.campaign import Scenario, nothing
 from tests.local_stack.actors import wait_for
 from tests.local_stack.faults import Fault
 from tests.local_stack.microsoft365 import Effect
-from tests.local_stack.storage_gates import ANSWERS_LOST, AWAY, BUSY, SLOW
+from tests.local_stack.storage_gates import ANSWERS_LOST, AWAY, BUSY, SLOW, Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.campaign import Campaign
-    from tests.local_stack.storage_gates import Outage, Service
+    from tests.local_stack.storage_gates import Service
 
 BUTTONS = (
     "throttled",
@@ -46,6 +46,12 @@ OUTAGES = (
     ("slow", SLOW, 20.0),
     ("answers lost", ANSWERS_LOST, 15.0),
 )
+#: Between the steps of a delivery: the claim is a POST to the table, the completion a DELETE at the queue.
+MOMENTS: tuple[tuple[str, Service, Outage], ...] = (
+    ("before the claim", "table", Outage(reaches=False, answers=False, delay=4.0, method="POST")),
+    ("after the claim", "table", Outage(delay=4.0, method="POST")),
+    ("after the row, before the completion", "queue", Outage(delay=4.0, method="DELETE")),
+)
 #: For so many seconds our hosts leave a mailbox alone that Graph throttled.
 PAUSES = {"throttled": 3.0, "throttled without Retry-After": 11.0}
 PAST_THE_TIMEOUT_SECONDS = 105.0
@@ -70,6 +76,15 @@ def kill_during(campaign: Campaign, operation: str, *, accepted: bool, nth: int 
     campaign.kill_and_replace()
 
 
+def kill_at_storage(campaign: Campaign, service: Service, outage: Outage) -> None:
+    """Kill every host while a service of storage has a request in hand, which it carries out or not."""
+    before = campaign.gates.hits
+    with campaign.gates.during(service, outage):
+        wait_for(lambda: campaign.gates.hits > before or None, f"a call to {service}", 30)
+        time.sleep(1.0)
+        campaign.kill_and_replace()
+
+
 def kill_at_random(campaign: Campaign, times: int = 4) -> None:
     """Kill every host again and again, whatever they are doing."""
     chance = random.Random(4711)
@@ -86,9 +101,15 @@ def without_entra(campaign: Campaign) -> None:
     campaign.stack.microsoft365.faults.clear()
 
 
-def without_vault(campaign: Campaign) -> None:
-    """Start hosts that have no token yet, while Key Vault is away."""
-    campaign.stack.key_vault.faults.add(Fault(503, times=12, path="/secrets/"))
+def slow_entra(campaign: Campaign) -> None:
+    """Start hosts that have no token yet, while Entra takes its time."""
+    press(campaign, "token", Effect(delay=8.0), times=4)
+    campaign.kill_and_replace()
+
+
+def without_vault(campaign: Campaign, fault: Fault) -> None:
+    """Start hosts that have no token yet, while Key Vault fails."""
+    campaign.stack.key_vault.faults.add(fault)
     campaign.kill_and_replace()
     time.sleep(5.0)
 
@@ -108,7 +129,7 @@ def malformed(campaign: Campaign, count: int = 1000) -> None:
         campaign.queue_text(chance.choice(shapes))
 
 
-def pressing(operation: str, button: str, times: int = 3, **mails: int) -> Scenario:
+def pressing(operation: str, button: str, times: int = 3, **mails: Any) -> Scenario:
     """Make a scenario of a fault button."""
     disturb = partial(press, operation=operation, effect=button, times=times)
     return Scenario(f"{operation}: {button}", disturb, pause=PAUSES.get(button, 0.0), **mails)
@@ -124,7 +145,7 @@ def short() -> list[Scenario]:
     return [
         pressing("sendMail", "timeout but accepted"),
         Scenario("hosts killed after sendMail, before the row", killing("sendMail")),
-        Scenario("hosts killed in an upload", killing("uploadChunk", nth=2), small=2, large=2),
+        Scenario("hosts killed in an upload", killing("uploadChunk", nth=2), small=2, large=2, drafts=True),
         Scenario("the same message twice at once", nothing, small=15, copies=2),
     ]
 
@@ -137,18 +158,26 @@ def everything() -> list[Scenario]:
         *(pressing("sendMail", button) for button in (*BUTTONS, *REFUSALS)),
         Scenario("sendMail: answers after our timeout", late, small=2),
         *(
-            pressing(step, button, times=2, small=1, large=2)
+            pressing(step, button, times=2, small=1, large=2, drafts=True)
             for step in DRAFT_STEPS
             for button in DRAFT_BUTTONS
         ),
         *short()[1:],
         Scenario("hosts killed before Graph took the mail", killing("sendMail", accepted=False)),
-        Scenario("hosts killed at createDraft", killing("createDraft"), small=1, large=2),
-        Scenario("hosts killed after send", killing("send"), small=1, large=2),
-        Scenario("hosts killed before send", killing("send", accepted=False), small=1, large=2),
+        Scenario("hosts killed at createDraft", killing("createDraft"), small=1, large=2, drafts=True),
+        Scenario("hosts killed after send", killing("send"), small=1, large=2, drafts=True),
+        Scenario("hosts killed before send", killing("send", accepted=False), small=1, large=2, drafts=True),
+        *(
+            Scenario(f"hosts killed {words}", partial(kill_at_storage, service=service, outage=outage))
+            for words, service, outage in MOMENTS
+        ),
         Scenario("hosts killed at random", kill_at_random, small=40, large=2),
         Scenario("Entra away", without_entra),
-        Scenario("Key Vault away", without_vault),
+        Scenario("Entra slow", slow_entra),
+        Scenario("Key Vault away", partial(without_vault, fault=Fault(503, times=12, path="/secrets/"))),
+        Scenario(
+            "Key Vault slow", partial(without_vault, fault=Fault(200, delay=4, times=12, path="/secrets/"))
+        ),
         *(
             Scenario(
                 f"{service}s {words}",

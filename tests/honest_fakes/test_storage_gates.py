@@ -86,6 +86,15 @@ def test_only_some_answers_are_lost_where_some_are_meant(gates: StorageGates, ta
     assert len(list(table.list_entities())) == 6
 
 
+def test_only_one_verb_is_meant_where_one_is_named(gates: StorageGates, table: TableClient) -> None:
+    with gates.during("table", Outage(reaches=False, answers=False, method="DELETE")):
+        table.create_entity(ROW)
+        with pytest.raises(ServiceResponseError):
+            table.delete_entity(ROW["PartitionKey"], ROW["RowKey"])
+
+    assert len(list(table.list_entities())) == 1
+
+
 def test_a_slow_answer_is_the_true_one(gates: StorageGates, table: TableClient) -> None:
     started = time.monotonic()
     with gates.during("table", Outage(delay=0.3)):

@@ -9,7 +9,7 @@ class Fault:
     """A wrong answer for the requests that it fits.
 
     Attributes:
-        status: the HTTP status; 0 drops the connection without an answer.
+        status: the HTTP status; 0 drops the connection without an answer, 200 lets the true answer come.
         times: how many requests get it.
         retry_after: the Retry-After header as sent, in any form.
         delay: seconds to wait before answering.

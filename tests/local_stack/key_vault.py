@@ -70,6 +70,8 @@ class KeyVault:
         if fault is None:
             return await handler(request)
         await asyncio.sleep(fault.delay)
+        if fault.status == web.HTTPOk.status_code:
+            return await handler(request)
         if fault.status:
             headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
             return _refusal(VaultError(fault.status, "Fault", "This fault was asked for."), headers)

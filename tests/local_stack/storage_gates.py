@@ -31,12 +31,14 @@ class Outage:
         answers: whether an answer comes: the true one, or 503 for what was not carried out.
         delay: seconds until the answer, or until the connection breaks.
         every: of how many requests one is meant.
+        method: the verb that is meant; empty for any.
     """
 
     reaches: bool = True
     answers: bool = True
     delay: float = 0.0
     every: int = 1
+    method: str = ""
 
 
 AWAY = Outage(reaches=False, answers=False)
@@ -83,7 +85,7 @@ class StorageGate:
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         outage = self._outage
-        if next(self._count) % outage.every:
+        if outage.method not in ("", request.method) or next(self._count) % outage.every:
             outage = Outage()
         self.hits += outage != Outage()
         body = await request.read()
