@@ -45,13 +45,13 @@ def release_all(ports: Sending) -> None:
         work.callback(_remove_old_drafts, ports)
 
 
-def _tenants(ports: Sending) -> set[str]:
+def _tenants(ports: Sending) -> list[str]:
     """Name whoever may have mail: it can come before there are settings."""
     tenants = set(ports.settings.tenants())
     # A setting that is broken keeps all mail where it is.
     with suppress(ConfigurationError):
         tenants |= ports.allowed_tenants
-    return tenants
+    return sorted(tenants)
 
 
 def _look_after(tenant_id: str, ports: Sending) -> None:

@@ -6,13 +6,9 @@ Pure. The published JSON Schema is made from these models.
 from __future__ import annotations
 
 import hashlib
-import re
-from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     Base64Bytes,
     BeforeValidator,
     ConfigDict,
@@ -25,8 +21,8 @@ from pydantic import (
 from shared.contract import Contract, parse
 from shared.deliveries.resume import KeptMail, MessageId, TenantId, parse_resume
 from shared.errors import InvalidInputError
-from shared.mail_address import check_mail_address
 from shared.problems import FieldError
+from shared.sending.fields import BlobPath, Line, MailAddress, Moment
 
 #: A storage queue takes 64 KiB after base64, which makes a third more of it.
 MAX_MESSAGE_BYTES = 48 * 1024
@@ -35,61 +31,9 @@ MAX_RECIPIENTS = 500
 #: Graph refuses the sixth with InvalidInternetMessageHeaderCollection.
 MAX_HEADERS = 5
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_BLOB_PART = r"(?!\.{1,2}(?:/|$))[^\u0000-\u001f\u007f\\?#%:/]+"
-_BLOB_PATH = re.compile(f"{_BLOB_PART}(?:/{_BLOB_PART})*")
-
-
-def _without_control_characters(text: str) -> str:
-    """Close header injection (RFC 5322 section 2.2: a header ends at a line break)."""
-    if _CONTROL.search(text):
-        raise ValueError("control characters and line breaks are not allowed")
-    return text
-
-
-def _inside_the_container(path: str) -> str:
-    """Keep a mail from reading anything but its own container."""
-    if not _BLOB_PATH.fullmatch(path):
-        raise ValueError("use a plain path inside the attachments container, such as 2026/11/23/sales.pdf")
-    return path
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """Write a moment as we compare it; the first and the last year have moments that UTC can't express."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is no moment that can be compared") from error
-
 
 def _as_recipient(value: object) -> object:
     return {"address": value} if isinstance(value, str) else value
-
-
-type Line = Annotated[
-    str,
-    StringConstraints(max_length=998),
-    AfterValidator(_without_control_characters),
-    Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f]*$"}),
-]
-type MailAddress = Annotated[
-    str,
-    StringConstraints(max_length=320),
-    AfterValidator(check_mail_address),
-    Field(json_schema_extra={"format": "email"}),
-]
-type BlobPath = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=1024),
-    AfterValidator(_inside_the_container),
-    Field(
-        description=(
-            "A path in the container `attachments`, such as 2026/11/23/sales.pdf: without \\ ? # % : and "
-            "control characters, no part empty, `.` or `..`."
-        ),
-        json_schema_extra={"pattern": f"^{_BLOB_PART}(?:/{_BLOB_PART})*$"},
-    ),
-]
 
 
 class Recipient(Contract):
@@ -203,7 +147,7 @@ class MailRequest(Contract):
         json_schema_extra={"additionalProperties": False},
         description="Further headers, each named x-….",
     )
-    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
+    expires_at: Moment | None = Field(
         None, description="After it the mail is not sent any more; with its time zone."
     )
     correlation_id: Annotated[Line, Field(max_length=128)] | None = Field(

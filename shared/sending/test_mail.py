@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from shared.contract import Contract, parse
 from shared.errors import InvalidInputError
 from shared.problems import FieldError
-from shared.sending.request import MailAddress, parse_mail_request
+from shared.sending.fields import MailAddress
+from shared.sending.request import parse_mail_request
 from shared.settings.sender import sender_of
 from shared.web.exchange import json_reply
 

@@ -109,7 +109,7 @@ def test_a_list_that_goes_on_elsewhere_or_for_ever_is_tried_again_later(
         transport.find(token, a_sender(), "0123abcd")
 
     elsewhere = GraphMailTransport(exchange.graph)
-    elsewhere._root = elsewhere._root.replace("127.0.0.1", "localhost")
+    elsewhere._root = elsewhere._root.replace("localhost", "127.0.0.1")
     with pytest.raises(TransientError, match="graph_unavailable"):
         elsewhere.find(token, a_sender(), "0123abcd")
     elsewhere.close()

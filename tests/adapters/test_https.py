@@ -53,7 +53,11 @@ def site(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) -> It
             if self.path == "/half":
                 self.close_connection = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Say nothing of clients that go away."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.socket = local_authority.server_context().wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)

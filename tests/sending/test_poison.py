@@ -170,3 +170,11 @@ def test_the_day_does_not_count_what_it_waited_for_somebody(services: FakeServic
     record_poisoned(services.outbox.messages[0][0], "p-1", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+
+
+def test_a_mail_that_waits_for_a_consent_needs_no_other_word(services: FakeServices) -> None:
+    waiting = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.WAITING_FOR_CONSENT, NOON)
+    before = services.deliveries.add(waiting)
+    record_poisoned(MAIL, "p-1", services)
+
+    assert row(services) == before

@@ -6,12 +6,13 @@ import logging
 import os
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import resume_message
-from shared.deliveries.waiting import release_waiting
+from shared.deliveries.waiting import release_waiting, resume_overdue
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.release import release_all
@@ -251,6 +252,24 @@ def test_an_overdue_mail_is_queued_once_and_not_at_every_look() -> None:
         services.world.pass_time(timedelta(minutes=5))
 
     assert len(services.outbox.messages) == 1
+
+
+def test_an_overdue_mail_that_goes_on_at_this_moment_is_left_alone() -> None:
+    services = half_made()
+    services.outbox.messages.clear()
+    services.world.pass_time(timedelta(minutes=20))
+    listed = services.deliveries.set_aside
+
+    def taken_meanwhile(*arguments: Any) -> tuple[Delivery, ...]:
+        mails = listed(*arguments)
+        row = services.deliveries.rows[CONTOSO, "m-1"]
+        services.deliveries.save(row.claimed("q-2", services.world.now()))
+        return mails
+
+    services.deliveries.set_aside = taken_meanwhile  # type: ignore[method-assign,assignment]
+    resume_overdue(CONTOSO, services)
+
+    assert not services.outbox.messages
 
 
 def test_an_overdue_mail_is_found_behind_older_ones_that_are_in_time() -> None:
