@@ -117,9 +117,9 @@ class GraphMailTransport:
         https://learn.microsoft.com/graph/paging
         """
         found: list[dict[str, Any]] = []
-        page = self._address(path, sender)
+        page = path
         for _ in range(_MOST_PAGES):
-            document = _document(self._request("GET", page, token, sender, want=HTTPStatus.OK))
+            document = _document(self._call("GET", page, token, sender, want=HTTPStatus.OK))
             found += document.get("value", [])
             page = document.get("@odata.nextLink", "")
             if not page:
@@ -140,23 +140,8 @@ class GraphMailTransport:
         want: HTTPStatus,
         submits: bool = False,
     ) -> Answer:
-        address = self._address(path, sender)
-        return self._request(method, address, token, sender, body, want=want, submits=submits)
-
-    def _address(self, path: str, sender: Sender) -> str:
-        return f"{self._root}/{sender.mailbox}/{path}"
-
-    def _request(
-        self,
-        method: str,
-        address: str,
-        token: str,
-        sender: Sender,
-        body: bytes | None = None,
-        *,
-        want: HTTPStatus,
-        submits: bool = False,
-    ) -> Answer:
+        """Make one call; `path` counts from the mailbox, unless it is an address that Graph gave us."""
+        address = path if path.startswith(self._root) else f"{self._root}/{sender.mailbox}/{path}"
         headers = {
             "Authorization": f"Bearer {token}",
             "client-request-id": str(uuid.uuid4()),
