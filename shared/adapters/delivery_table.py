@@ -163,7 +163,7 @@ class TableDeliveryLog:
                 if error.status_code not in _CONFLICTS:
                     raise
                 last = len(operations) - 1
-                if error.index != last or operations[last][0] != "delete":
+                if last == 0 or error.index != last or operations[last][0] != "delete":
                     return None
         # What was to be removed is gone already, and nothing else stands in the way.
         return self._submit(operations[:last])

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from shared.adapters.graph_errors import graph_error
 from shared.adapters.https import Answer, Connections, NoAnswerError, NotSentError
-from shared.errors import OutcomeUnknownError, TransientError
+from shared.errors import ConsentRequiredError, OutcomeUnknownError, TransientError
 from shared.sending.payload import KEY_PROPERTY
 from shared.sending.ports import FoundMail
 
@@ -81,7 +81,8 @@ class GraphMailTransport:
         if answer.status == HTTPStatus.OK:
             return _next_range(answer, first + len(chunk))
         error = graph_error(answer, sender, submits=False)
-        if answer.status in _SESSION_OVER or error.code == "mail_rejected":
+        over = answer.status in _SESSION_OVER or isinstance(error, ConsentRequiredError)
+        if over or error.code == "mail_rejected":
             raise TransientError("upload_interrupted", request_id=error.request_id)
         raise error
 
@@ -120,8 +121,10 @@ class GraphMailTransport:
         page = path
         for _ in range(_MOST_PAGES):
             document = _document(self._call("GET", page, token, sender, want=HTTPStatus.OK))
-            found += document.get("value", [])
-            page = document.get("@odata.nextLink", "")
+            some, page = document.get("value"), str(document.get("@odata.nextLink", ""))
+            if not isinstance(some, list):
+                break
+            found += some
             if not page:
                 return found
             if not page.startswith(f"{self._root}/"):

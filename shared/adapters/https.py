@@ -75,7 +75,7 @@ class Connections:
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         try:
             connection.request(method, path, body, {"User-Agent": f"inforiver-mailer/{VERSION}", **headers})
-        except TimeoutError as error:
+        except (TimeoutError, http.client.HTTPException, ValueError) as error:
             connection.close()
             raise NoAnswerError from error
         except OSError as error:

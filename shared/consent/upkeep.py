@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from shared.consent.dependencies import Upkeeping
     from shared.settings.tenant import Consent, TenantSettings
 
-#: Less than a day, so that the daily timer, which may be some minutes early, does not wait for the next.
-_REFRESHED_AFTER = timedelta(hours=20)
 #: The settings page and the consent window ask for a flow within minutes of its end.
 _FLOWS_KEPT = timedelta(days=1)
 #: Much longer than it can take from an answer in time to the settings that name its tokens.
@@ -47,9 +45,9 @@ def keep_all(ports: Upkeeping) -> None:
 
 
 def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
-    """Refresh what was not refreshed today, also where it did not work the last time."""
+    """Refresh a consent, also where it did not work the last time."""
     consent = ports.settings.load(tenant_id).consent
-    if consent is None or ports.world.now() - consent.refreshed_at < _REFRESHED_AFTER:
+    if consent is None:
         return
     try:
         ports.tokens.get(tenant_id, consent, fresh=True)

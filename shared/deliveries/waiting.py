@@ -26,6 +26,8 @@ _AT_ONCE = 20
 _EACH_TIME = 150
 _PUT_OFF = (DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING)
 _MOST_LOOKED_AT = 5000
+#: What waits longer waits for somebody.
+_PASSING = timedelta(hours=1)
 #: A note that has not come by then got lost: it was to be queued when the process died.
 _OVERDUE = timedelta(minutes=15)
 
@@ -89,14 +91,18 @@ def _overdue(mail: Delivery, now: datetime) -> bool:
     return mail.next_attempt_at is not None and mail.next_attempt_at + _OVERDUE < now
 
 
+def _poisoned_again(row: Delivery, now: datetime) -> bool:
+    """Whether its attempts go on: what poisons itself again and again has a day in all."""
+    poisoned = row.problem is not None and row.problem.code == "mail_poisoned"
+    return poisoned and now - row.updated_at < _PASSING
+
+
 def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Releasing) -> None:
     now = ports.world.now()
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if row is None or row.status is not status:
         return
     ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), delay)
-    # What poisons itself again and again has a day in all.
-    poisoned = row.problem is not None and row.problem.code == "mail_poisoned"
-    since = row.trying_since if poisoned else now
+    since = row.trying_since if _poisoned_again(row, now) else now
     moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay, trying_since=since)
     ports.deliveries.save(moved)

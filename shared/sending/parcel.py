@@ -30,8 +30,10 @@ class Parcel:
     route: Route
 
     def stamp(self) -> str:
-        """Tell this content from another: a file that was replaced makes a new one."""
-        parts = [self.request.fingerprint(), *(f.stored.version if f.stored else "" for f in self.files)]
+        """Tell this content from another: a text or a file that was replaced makes a new one."""
+        text = hashlib.sha256(self.message).hexdigest()
+        versions = (file.stored.version if file.stored else "" for file in self.files)
+        parts = [self.request.fingerprint(), text, *versions]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

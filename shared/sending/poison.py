@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus, Doubt
-from shared.errors import ConfigurationError, TransientError
+from shared.errors import ConfigurationError, ConflictError, TransientError
 from shared.sending.claim import Standing, first_row, next_row, stand, stand_back
 from shared.sending.queued import find_mail
 from shared.sending.verdict import HORIZON
@@ -31,7 +31,11 @@ _KNOWN = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_F
 
 
 def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
-    """Record one message of the poison queue; returning completes it."""
+    """Record one message of the poison queue; returning completes it.
+
+    Raises:
+        ConflictError: `still_under_way`, where a worker may be sending the mail for another message.
+    """
     mail = find_mail(text, queue_id, ports)
     if mail is None:
         return
@@ -43,6 +47,9 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
         if found in _NOT_TO_BE_SENT:
             stand_back(found, known, text, ports)
             return
+        if found is Standing.HELD:
+            # The host shows the message again in ten minutes, and the claim ends soon after.
+            raise ConflictError("still_under_way")
         if known.status in _KNOWN:
             return
     ports.requests.keep(request.tenant_id, request.message_id, text)

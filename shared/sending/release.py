@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
 
 _WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
+#: The releases come after it, and the host ends the timer after ten minutes.
+_TIME_FOR_DRAFTS = timedelta(minutes=2)
 #: These come to an end within a day, and a draft that is of no use then goes with it.
 _UNDER_WAY = frozenset({DeliveryStatus.SENDING, DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
 #: A mail that has not moved for so long is not being sent; its draft can be made again.
@@ -95,8 +97,11 @@ def _works_again(settings: TenantSettings, ports: Sending) -> bool:
 
 
 def _remove_old_drafts(ports: Sending) -> None:
-    """Keep half-made mails from staying in anybody's Drafts."""
-    for tenant_id, message_id in ports.drafts.untouched_since(ports.world.now() - _DRAFTS_KEPT):
+    """Keep half-made mails from staying in anybody's Drafts; what there is no time for waits."""
+    begun = ports.world.now()
+    for tenant_id, message_id in ports.drafts.untouched_since(begun - _DRAFTS_KEPT):
+        if ports.world.now() - begun > _TIME_FOR_DRAFTS:
+            return
         note = DraftNote(tenant_id, message_id, ports)
         try:
             row = ports.deliveries.find(tenant_id, message_id)

@@ -101,6 +101,15 @@ def test_lists_are_read_to_their_last_page(
     assert len(transport.find(token, a_sender(), "0123abcd")) == 4
 
 
+@pytest.mark.parametrize("body", ["{}", "[]", '{"error": {"code": "x"}}', '{"value": null}', "<html>"])
+def test_an_answer_without_a_list_does_not_say_that_nothing_is_there(
+    transport: GraphMailTransport, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setattr(transport._connections, "ask", lambda *_: Answer(200, {}, body.encode()))
+    with pytest.raises(TransientError, match="graph_unavailable"):
+        transport.find("token", a_sender(), "0123abcd")
+
+
 def test_a_list_that_goes_on_elsewhere_or_for_ever_is_tried_again_later(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
@@ -233,7 +242,12 @@ def test_a_draft_that_is_gone_is_told_as_such_and_removing_it_is_no_error(
 
 @pytest.mark.parametrize(
     "over",
-    [Effect(404, "ResourceNotFound"), Effect(410, "ErrorQuotaExceeded"), Effect(401, "InvalidAudience")],
+    [
+        Effect(404, "ResourceNotFound"),
+        Effect(410, "ErrorQuotaExceeded"),
+        Effect(401, "InvalidAudience"),
+        Effect(403, "InvalidAuthenticationToken"),
+    ],
 )
 def test_an_upload_that_its_host_knows_no_more_is_begun_again(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, over: Effect

@@ -230,6 +230,15 @@ def test_a_body_that_nobody_takes_is_not_waited_for_twice(site: Site) -> None:
     assert not site.seen
 
 
+@pytest.mark.parametrize("path", ["/a b", "/a\u00e9"])
+def test_an_address_that_cannot_be_written_is_asked_for_nothing(
+    connections: Connections, site: Site, path: str
+) -> None:
+    with pytest.raises(NoAnswerError):
+        connections.ask("GET", site.url + path, {}, None)
+    assert not site.seen
+
+
 def test_an_answer_that_breaks_off_is_none(connections: Connections, site: Site) -> None:
     with pytest.raises(NoAnswerError):
         connections.ask("GET", f"{site.url}/half", {}, None)

@@ -261,3 +261,20 @@ def test_a_mail_that_was_set_aside_leaves_nothing_behind(log: DeliveryLog, tenan
 
     assert log.count(tenant, [WAITING]) == 0
     assert ids(log, DeliveryQuery(tenant)) == []
+
+
+def test_a_mail_that_changed_stays_though_a_part_of_it_is_missing(
+    table_clients: TableServiceClient, tenant: str
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    added = log.add(a_delivery(tenant, status=DeliveryStatus.ACCEPTED))
+    assert added
+    table = table_clients.get_table_client(DELIVERIES)
+    (place,) = table.query_entities(
+        "PartitionKey eq @tenant and RowKey lt '-'", parameters={"tenant": tenant}
+    )
+    assert log.save(replace(added, attempt=2))
+    table.delete_entity(place)
+
+    assert not log.remove(added)
+    assert log.find(tenant, "m-1")

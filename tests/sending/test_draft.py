@@ -513,3 +513,15 @@ def test_a_file_that_is_replaced_during_its_upload_goes_out_as_the_new_one(
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert sent_files(services) == [("large", new)]
     assert not [mail for mail in services.transport.mails.values() if mail.is_draft]
+
+
+def test_a_text_that_was_replaced_in_between_begins_a_new_draft(services: FakeServices) -> None:
+    services.files.blobs[f"{CONTOSO}/text"] = b"the old words"
+    mail = a_mail("large", body={"contentType": "text", "blob": f"{CONTOSO}/text"})
+    services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
+    deliver(mail, "q-1", services)
+    services.files.blobs[f"{CONTOSO}/text"] = b"the new words"
+    again(services, "q-2")
+
+    assert services.transport.asked.count("create_draft") == 2
+    assert not [mail for mail in services.transport.mails.values() if mail.is_draft]

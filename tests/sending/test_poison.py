@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
+from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, Doubt
 from shared.deliveries.resume import resume_message
-from shared.errors import OutcomeUnknownError, TransientError
+from shared.errors import ConflictError, OutcomeUnknownError, TransientError
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
@@ -58,8 +58,9 @@ def test_it_goes_out_by_itself_once_it_can(services: FakeServices) -> None:
 
 def test_one_that_a_worker_had_claimed_may_have_been_sent(services: FakeServices) -> None:
     claimed(services)
+    services.world.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
-    assert row(services).doubt == Doubt(NOON, begun=NOON)
+    assert row(services).doubt == Doubt(NOON + CLAIM, begun=NOON)
 
     release_all(services)
     deliver(services.outbox.messages[0][0], "q-2", services)
@@ -72,7 +73,7 @@ def test_an_older_doubt_stands(services: FakeServices) -> None:
     claimed(services)
     held = row(services)
     services.deliveries.save(replace(held, doubt=Doubt(NOON, 1)))
-    services.world.pass_time(timedelta(minutes=3))
+    services.world.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
 
     assert row(services).doubt == Doubt(NOON, 1)
@@ -132,6 +133,7 @@ def test_a_note_whose_mail_is_gone_is_recorded_as_such(services: FakeServices) -
 
 def test_a_row_that_somebody_else_changes_meanwhile_is_looked_at_again(services: FakeServices) -> None:
     claimed(services)
+    services.world.pass_time(CLAIM)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
 
     with pytest.raises(TransientError):
@@ -178,3 +180,22 @@ def test_a_mail_that_waits_for_a_consent_needs_no_other_word(services: FakeServi
     record_poisoned(MAIL, "p-1", services)
 
     assert row(services) == before
+
+
+def test_a_mail_that_a_worker_may_be_sending_is_left_to_it(services: FakeServices) -> None:
+    claimed(services)
+    before = row(services)
+    with pytest.raises(ConflictError):
+        record_poisoned(MAIL, "p-1", services)
+
+    assert row(services) == before
+
+
+def test_what_waited_for_somebody_has_a_new_day_when_it_is_released(services: FakeServices) -> None:
+    record_poisoned(MAIL, "p-1", services)
+    services.world.pass_time(timedelta(hours=26))
+    release_all(services)
+    services.transport.fail = [TransientError("graph_unavailable")]
+    deliver(services.outbox.messages[0][0], "q-2", services)
+
+    assert row(services).status is DeliveryStatus.DEFERRED

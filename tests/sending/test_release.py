@@ -319,3 +319,25 @@ def test_what_nobody_foresaw_at_one_tenant_goes_up_after_the_others_were_looked_
             release_all(services)
 
     assert released(services) == [("0000", 0)]
+
+
+def test_drafts_that_take_long_to_remove_do_not_keep_mails_waiting() -> None:
+    services = left_behind()
+    for number in range(5):
+        services.drafts.keep(CONTOSO, f"old-{number}", b"{}")
+    waiting = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
+    services.deliveries.add(waiting)
+    services.world.pass_time(timedelta(hours=13))
+    started = services.world.now()
+    find = services.deliveries.find
+
+    def slowly(tenant_id: str, message_id: str) -> Delivery | None:
+        services.world.pass_time(timedelta(seconds=100))
+        return find(tenant_id, message_id)
+
+    services.deliveries.find = slowly  # type: ignore[method-assign]
+    services.outbox.messages.clear()
+    release_all(services)
+
+    assert released(services) == [("0001", 0)]
+    assert services.world.now() - started < timedelta(minutes=8)
