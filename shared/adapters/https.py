@@ -151,8 +151,10 @@ class _Idle:
 def _early_refusal(connection: http.client.HTTPSConnection) -> Answer | None:
     """Read the refusal of a server that closed before it had read the whole request, if it came whole.
 
-    A server may answer so where it need not read the rest (RFC 9112, section 9.3).
+    A client does well to look for it while it is still sending (RFC 9112, section 9.5).
     """
+    if connection.sock is None:
+        return None
     try:
         connection.sock.settimeout(_EARLY_ANSWER_SECONDS)
         response = connection.getresponse()

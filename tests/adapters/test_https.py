@@ -215,6 +215,22 @@ def test_any_other_early_answer_says_nothing(impatient: Impatient, answer: bytes
         Breaking(2, 2).ask("POST", impatient.url, {}, BODY)
 
 
+def test_a_connection_that_closed_itself_has_no_answer(site: Site) -> None:
+    class Closing(Connections):
+        def _open(self, host: str) -> Any:
+            connection = super()._open(host)
+
+            def fail(*_: object) -> None:
+                connection.close()
+                raise BrokenPipeError
+
+            connection.request = fail  # type: ignore[method-assign,assignment]
+            return connection
+
+    with pytest.raises(NoAnswerError):
+        Closing(2, 2).ask("GET", f"{site.url}/a", {}, None)
+
+
 def test_a_body_that_nobody_takes_is_not_waited_for_twice(site: Site) -> None:
     class Stuck(Connections):
         def _open(self, host: str) -> Any:
