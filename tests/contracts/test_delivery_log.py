@@ -46,6 +46,13 @@ def ids(log: DeliveryLog, query: DeliveryQuery) -> list[str]:
     return [row.message_id for row in log.list(query).deliveries]
 
 
+def lose_place(tables: TableServiceClient, tenant: str, which: str) -> None:
+    """Delete the one row of a tenant's that has such a key."""
+    with tables.get_table_client(DELIVERIES) as table:
+        (place,) = table.query_entities(f"PartitionKey eq @tenant and {which}", parameters={"tenant": tenant})
+        table.delete_entity(place)
+
+
 def test_a_row_comes_back_as_it_was_written(log: DeliveryLog, tenant: str) -> None:
     whole = a_delivery(
         tenant,
@@ -222,11 +229,7 @@ def test_a_row_whose_place_among_those_set_aside_is_missing_goes_on_all_the_same
     log = TableDeliveryLog(table_clients)
     added = log.add(a_delivery(tenant, status=WAITING))
     assert added
-    table = table_clients.get_table_client(DELIVERIES)
-    (place,) = table.query_entities(
-        "PartitionKey eq @tenant and RowKey ge '~'", parameters={"tenant": tenant}
-    )
-    table.delete_entity(place)
+    lose_place(table_clients, tenant, "RowKey ge '~'")
 
     sending = log.save(replace(added, status=DeliveryStatus.SENDING))
 
@@ -241,11 +244,7 @@ def test_a_mail_is_removed_whole_though_a_part_of_it_is_missing(
     log = TableDeliveryLog(table_clients)
     added = log.add(a_delivery(tenant, status=DeliveryStatus.ACCEPTED))
     assert added
-    table = table_clients.get_table_client(DELIVERIES)
-    (place,) = table.query_entities(
-        "PartitionKey eq @tenant and RowKey lt '-'", parameters={"tenant": tenant}
-    )
-    table.delete_entity(place)
+    lose_place(table_clients, tenant, "RowKey lt '-'")
 
     log.remove(added)
 
@@ -269,12 +268,8 @@ def test_a_mail_that_changed_stays_though_a_part_of_it_is_missing(
     log = TableDeliveryLog(table_clients)
     added = log.add(a_delivery(tenant, status=DeliveryStatus.ACCEPTED))
     assert added
-    table = table_clients.get_table_client(DELIVERIES)
-    (place,) = table.query_entities(
-        "PartitionKey eq @tenant and RowKey lt '-'", parameters={"tenant": tenant}
-    )
     assert log.save(replace(added, attempt=2))
-    table.delete_entity(place)
+    lose_place(table_clients, tenant, "RowKey lt '-'")
 
     assert not log.remove(added)
     assert log.find(tenant, "m-1")
