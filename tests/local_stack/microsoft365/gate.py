@@ -47,12 +47,16 @@ async def read_body(request: web.Request, limit: int) -> bytes | None:
     """Read a body; None when it is longer than the limit, after reading it away."""
     parts: list[bytes] = []
     size = 0
-    async for chunk in request.content.iter_chunked(_CHUNK):
-        size += len(chunk)
-        if size <= limit:
-            parts.append(chunk)
-        else:
-            parts.clear()
+    try:
+        async for chunk in request.content.iter_chunked(_CHUNK):
+            size += len(chunk)
+            if size <= limit:
+                parts.append(chunk)
+            else:
+                parts.clear()
+    except ConnectionResetError as error:
+        # The client is gone, and nobody hears this answer.
+        raise web.HTTPBadRequest from error
     return b"".join(parts) if size <= limit else None
 
 
