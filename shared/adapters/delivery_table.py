@@ -41,7 +41,7 @@ class TableDeliveryLog:
         self._table = service.get_table_client(DELIVERIES)
 
     def add(self, delivery: Delivery) -> Delivery | None:
-        """Write a new row and return it; None where the mail has one already, which is not this one."""
+        """Write a new row and return it; None where the mail has another one already."""
         return self._write(replace(delivery, stored=None), ("create", _row(delivery)))
 
     def save(self, delivery: Delivery) -> Delivery | None:
