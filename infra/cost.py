@@ -12,12 +12,19 @@ import sys
 from dataclasses import asdict, dataclass, fields, replace
 
 SECONDS_A_MONTH = 30 * 24 * 3600
+#: Five places, every 15 minutes; see infra/modules/availability.bicep.
+AVAILABILITY_CALLS_A_MONTH = 5 * SECONDS_A_MONTH // 900
 BYTES_A_GB = 1e9
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Unit prices in one currency; the defaults are round examples, not a quotation."""
+    """Unit prices in one currency; the defaults are round examples, not a quotation.
+
+    Attributes:
+        availability_call: the meter *Standard Web Test Execution*; eastus2 on 2026-07-28, as a public
+            repository quotes the Azure Retail Prices API.
+    """
 
     gb_second: float = 0.000026
     executions_million: float = 0.40
@@ -31,6 +38,7 @@ class Prices:
     log_gb: float = 2.76
     free_log_gb: float = 5
     alert_rule: float = 1.00
+    availability_call: float = 0.0005
     egress_gb: float = 0.08
     free_egress_gb: float = 100
 
@@ -43,7 +51,9 @@ class Traffic:
         seconds_a_mail: how long an instance is busy with one mail.
         mails_at_once: how many share an instance: eight are in flight, of one mailbox four are at Graph.
         attachment_mb: mean size of a mail's files that lie in Blob Storage.
-        log_bytes_a_mail: the events of one mail, its trace, and the log line of its queued message.
+        log_bytes_a_mail: requests, traces and dependencies of one mail, as measured (docs/decisions.md).
+        queue_log_bytes_a_mail: the storage log's row of its queued message; assumed.
+        idle_log_bytes_a_day: what an instance logs that has no mail, timers included, as measured.
     """
 
     mails: int
@@ -52,10 +62,13 @@ class Traffic:
     mails_at_once: int = 4
     attachment_mb: float = 0.2
     attachment_days: int = 30
-    log_bytes_a_mail: int = 6_000
+    log_bytes_a_mail: int = 6_200
+    queue_log_bytes_a_mail: int = 1_000
+    idle_log_bytes_a_day: int = 5_200_000
     storage_calls_a_mail: int = 12
     always_ready_instances: int = 0
-    alert_rules: int = 12
+    alert_rules: int = 16
+    availability_calls: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,7 @@ class Cost:
     vault: float
     logs: float
     alerts: float
+    availability: float
     egress: float
 
     @property
@@ -90,9 +104,9 @@ def cost_of(traffic: Traffic, prices: Prices) -> Cost:
         + files_gb * traffic.attachment_days / 30 * prices.stored_gb,
         # Tokens are kept in memory: about one read an hour for each instance, not one a mail.
         vault=0.1 * prices.vault_calls_10_000,
-        logs=_above(traffic.mails * traffic.log_bytes_a_mail / BYTES_A_GB, prices.free_log_gb)
-        * prices.log_gb,
+        logs=_above(_logged(traffic) / BYTES_A_GB, prices.free_log_gb) * prices.log_gb,
         alerts=traffic.alert_rules * prices.alert_rule,
+        availability=traffic.availability_calls * prices.availability_call,
         # Files leave Azure in base64, a third longer than they are.
         egress=_above(files_gb * 4 / 3, prices.free_egress_gb) * prices.egress_gb,
     )
@@ -110,13 +124,23 @@ def _executing(traffic: Traffic, prices: Prices) -> float:
     return paid_seconds * prices.gb_second + paid_calls / 1e6 * prices.executions_million
 
 
+def _logged(traffic: Traffic) -> float:
+    """Return the bytes that a month logs, as if one instance at least were always there."""
+    a_mail = traffic.log_bytes_a_mail + traffic.queue_log_bytes_a_mail
+    return traffic.mails * a_mail + 30 * traffic.idle_log_bytes_a_day * max(1, traffic.always_ready_instances)
+
+
 def _above(used: float, free: float) -> float:
     return max(0.0, used - free)
 
 
 @dataclass(frozen=True)
 class ExchangeLimits:
-    """What Exchange Online allows, a day; see docs/cost.md for where each number is from."""
+    """What Exchange Online allows, a day; see docs/cost.md for where each number is from.
+
+    Attributes:
+        messages_a_mailbox_a_minute: documented for SMTP submission; taken as a planning figure for Graph too.
+    """
 
     recipients_a_mailbox: int = 10_000
     messages_a_mailbox_a_minute: int = 30
@@ -134,7 +158,11 @@ class ExchangeLimits:
 
 
 def external_recipients_a_day(licences: int) -> int:
-    """The tenant's limit (TERRL): 500 x licences^0.7 + 9,500 external recipients in 24 hours."""
+    """Return the tenant's limit (TERRL) in pairs of message and external recipient in 24 hours.
+
+    500 x licences^0.7 + 9,500. A mail to three external recipients counts as three, and so does a second
+    mail to the same three.
+    """
     return round(500 * math.pow(licences, 0.7) + 9_500)
 
 

@@ -2,21 +2,70 @@
 
 targetScope = 'subscription'
 
+import * as inputs from 'inputs.bicep'
+
 // ---- Where ----
 
-@description('Names the installation; part of every name.')
-@minLength(1)
-@maxLength(20)
+@description('Names the installation; part of every name. At most 20 characters.')
 param environmentName string
 
-@description('Azure region.')
+// The regions that Microsoft's own sample offers for Flex Consumption, without the test region eastus2euap:
+// https://github.com/Azure-Samples/functions-quickstart-python-http-azd/blob/0bb0f10/infra/main.bicep, read on
+// 2026-11-29. `az functionapp list-flexconsumption-locations` shows today's. Of the government and China clouds
+// all regions are here, because no page says which of them have it.
+@description('Azure region. One that is not in this list goes into unlistedLocation.')
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+  'brazilsouth'
+  'canadacentral'
+  'centralindia'
+  'centralus'
+  'eastasia'
+  'eastus'
+  'eastus2'
+  'francecentral'
+  'germanywestcentral'
+  'italynorth'
+  'japaneast'
+  'koreacentral'
+  'northcentralus'
+  'northeurope'
+  'norwayeast'
+  'southafricanorth'
+  'southcentralus'
+  'southeastasia'
+  'southindia'
+  'spaincentral'
+  'swedencentral'
+  'uaenorth'
+  'uksouth'
+  'ukwest'
+  'westcentralus'
+  'westeurope'
+  'westus'
+  'westus2'
+  'westus3'
+  'usgovarizona'
+  'usgovtexas'
+  'usgovvirginia'
+  'chinaeast2'
+  'chinaeast3'
+  'chinanorth2'
+  'chinanorth3'
+])
 @metadata({ azd: { type: 'location' } })
 param location string
+
+@description('A region with Flex Consumption that the list of location does not have yet. Used instead of location.')
+param unlistedLocation string = ''
+
+@description('What the last deployment was made with and cannot change any more: its output of this name. azd fills it in; empty the first time.')
+param deployedWith string = ''
 
 // ---- Who calls, who administers ----
 
 @description('Origins of the frontend, comma-separated, for example https://inforiver.contoso.com.')
-@minLength(8)
 param frontendOrigins string
 
 @description('Client ids of the frontends that call the API, comma-separated.')
@@ -28,20 +77,38 @@ param workspaceAdminPrincipalIds string = ''
 @description('Principal ids of the schedulers\' service principals and managed identities, comma-separated; no users.')
 param schedulerPrincipalIds string = ''
 
+@description('Below which path a scheduler\'s files lie, as <principal id>=<path>, comma-separated. A scheduler that is not named reaches all files.')
+param schedulerFilePaths string = ''
+
+@description('Names of queues that mails may name for a message on how they ended, comma-separated. They are made here; schedulers may read them.')
+param outcomeQueues string = ''
+
+@description('Object ids of the service principals that may read deliveries without a user, comma-separated. Needs the right to assign app roles.')
+param deliveryReaderPrincipalIds string = ''
+
 @description('Address under which browsers reach the app. Empty: its own host name.')
 param publicBaseUrl string = ''
 
 // ---- Microsoft 365 ----
 
 @description('The Microsoft cloud that sign-in and Graph belong to.')
-@allowed([ 'global', 'usgov', 'usdod', 'china' ])
+@allowed(['global', 'usgov', 'usdod', 'china'])
 param microsoftCloud string = 'global'
 
 @description('Make the app registration. Needs the right to register applications.')
 param createAppRegistration bool = true
 
-@description('Declare the permissions for sending without a user too. False where Exchange limits the app to a mailbox.')
-param declareApplicationPermissions bool = true
+@description('Declare Mail.Send for the app itself too: consent then lets it send from every mailbox. False where Exchange limits it.')
+param declareApplicationPermissions bool = false
+
+@description('Declare Mail.ReadWrite and the .Shared forms on the registration too. A user\'s consent does not need it.')
+param declareMailReadWrite bool = false
+
+@description('Addresses that may send without a user, comma-separated. Empty: no tenant may send without a user.')
+param applicationSenders string = ''
+
+@description('Object ids of users or service principals that own the registration, comma-separated: further deployers, for instance. Added, never removed.')
+param registrationOwnerIds string = ''
 
 @description('Client id of a registration that exists. Used when none is made.')
 param entraClientId string = ''
@@ -54,6 +121,12 @@ param allowedTenantIds string = ''
 
 @description('Value of the app role that may change mail settings.')
 param adminRole string = 'Workspace.Admin'
+
+@description('Scope that every access token of a user must have, for an existing registration that names it otherwise. Empty: settings.')
+param requiredApiScope string = ''
+
+@description('Client ids whose access tokens the API accepts, comma-separated. Empty: those of any client.')
+param allowedClientIds string = ''
 
 @description('Name of a vault secret with a client secret. Empty: no secret at all, the managed identity proves the app.')
 param clientSecretName string = ''
@@ -70,7 +143,7 @@ param graphEndpoint string = ''
 // ---- How it sends ----
 
 @description('What happens to a mail whose outcome nobody can tell.')
-@allowed([ 'hold', 'resend' ])
+@allowed(['hold', 'resend'])
 param onUnknownOutcome string = 'hold'
 
 @description('Largest message that the mailboxes take, as set in Exchange.')
@@ -93,14 +166,21 @@ param attachmentRetentionDays int = 30
 @maxValue(20)
 param alwaysReadyInstances int = 0
 
-@description('Most instances at once. Each has eight mails in flight, four at Graph for one mailbox; one mailbox gains nothing from more than one.')
+@description('Most instances at once. Below 40 is a preview that not every region has.')
 @minValue(1)
 @maxValue(1000)
-param maximumInstances int = 10
+param maximumInstances int = 40
 
 @description('Memory of an instance; what is paid for grows with it.')
-@allowed([ 512, 2048, 4096 ])
+@allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
+
+@description('What a deployment and a change of a setting do to mails that are being sent. Recreate ends them; RollingUpdate, a preview, lets them finish.')
+@allowed(['Recreate', 'RollingUpdate'])
+param siteUpdateStrategy string = 'Recreate'
+
+@description('Spread instances over the zones of the region. Azure then keeps two instances ready for each group of functions, and bills them.')
+param zoneRedundant bool = false
 
 // ---- Watching ----
 
@@ -108,7 +188,7 @@ param instanceMemoryMB int = 2048
 param alertEmails string = ''
 
 @description('How long mails may be queued without a single one being accepted before an alert.')
-@allowed([ 'PT1H', 'PT2H', 'PT3H', 'PT4H', 'PT5H', 'PT6H', 'P1D', 'P2D' ])
+@allowed(['PT1H', 'PT2H', 'PT3H', 'PT4H', 'PT5H', 'PT6H', 'P1D', 'P2D'])
 param silence string = 'PT6H'
 
 @description('Days for which the log is kept.')
@@ -122,6 +202,9 @@ param dailyLogCapGb int = 1
 
 @description('Log every call to the storage account.')
 param auditStorageCalls bool = false
+
+@description('Call /api/health every 15 minutes from five places, and alert if two of them fail. Billed for each call.')
+param availabilityTest bool = false
 
 @description('In the currency of the subscription. Zero: no budget.')
 @minValue(0)
@@ -141,9 +224,9 @@ param networkAddressPrefix string = '10.20.0.0/24'
 @description('Addresses that reach storage and vault although they are closed, comma-separated: schedulers, for instance.')
 param allowedIpAddresses string = ''
 
-@description('Copies of the storage account: in one datacenter (LRS) or in three zones (ZRS).')
-@allowed([ 'Standard_LRS', 'Standard_ZRS' ])
-param storageRedundancy string = 'Standard_ZRS'
+@description('Copies of the storage account: in one datacenter (LRS), in three zones (ZRS), or besides in the paired region (GRS, GZRS). Empty: ZRS where the region has zones, else LRS.')
+@allowed(['', 'Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
+param storageRedundancy string = ''
 
 @description('Keep a deleted vault, and deleted tokens, recoverable for seven days whatever anybody does. Can\'t be switched off again.')
 param protectVaultFromPurge bool = true
@@ -158,34 +241,260 @@ param grantOperatorDataAccess bool = false
 param principalId string = ''
 
 @description('Kind of the deploying principal.')
-@allowed([ 'User', 'Group', 'ServicePrincipal' ])
+@allowed(['User', 'Group', 'ServicePrincipal'])
 param principalType string = 'User'
+
+// ---- What was typed, as it is used ----
+
+var region = empty(trim(unlistedLocation)) ? location : toLower(replace(unlistedLocation, ' ', ''))
+var origins = inputs.originsOf(frontendOrigins)
+var frontends = inputs.lowerListOf(frontendClientIds)
+var allowedClients = inputs.lowerListOf(allowedClientIds)
+var apiScope = empty(trim(requiredApiScope)) ? 'settings' : trim(requiredApiScope)
+var workspaceAdmins = inputs.lowerListOf(workspaceAdminPrincipalIds)
+// As typed: the names of role assignments depend on it.
+var schedulers = inputs.listOf(schedulerPrincipalIds)
+var filePaths = inputs.listOf(schedulerFilePaths)
+var outcomeQueueNames = inputs.lowerListOf(outcomeQueues)
+var deliveryReaders = inputs.lowerListOf(deliveryReaderPrincipalIds)
+var registrationOwners = inputs.lowerListOf(registrationOwnerIds)
+var tenantIds = inputs.lowerListOf(allowedTenantIds)
+var senders = inputs.listOf(applicationSenders)
+var alertAddresses = inputs.listOf(alertEmails)
+var openAddresses = inputs.listOf(allowedIpAddresses)
+var existingClientId = toLower(trim(entraClientId))
+var homeTenantId = empty(trim(entraTenantId)) ? tenant().tenantId : toLower(trim(entraTenantId))
+var firstBudgetDay = trim(budgetStartDate)
+
+// Of what stays once made: what it was made with, as far as a deployment made it.
+var deployed = {
+  region: inputs.valueOf(deployedWith, 'region')
+  redundancy: inputs.valueOf(deployedWith, 'redundancy')
+  network: inputs.valueOf(deployedWith, 'network')
+  closed: inputs.valueOf(deployedWith, 'closed')
+  adminRole: inputs.valueOf(deployedWith, 'adminRole')
+  budget: inputs.valueOf(deployedWith, 'budget')
+}
+var wanted = {
+  region: region
+  redundancy: redundancy
+  network: privateNetwork ? trim(networkAddressPrefix) : deployed.network
+  closed: privateNetwork ? 'true' : 'false'
+  adminRole: createAppRegistration ? trim(adminRole) : deployed.adminRole
+  budget: monthlyBudget > 0 ? firstBudgetDay : deployed.budget
+}
+
+var regionsWithZones = loadJsonContent('regions.json').withZones
+var hasZones = contains(regionsWithZones, region)
+// Nothing is known here of the zones of an unlisted region.
+var lacksZones = empty(trim(unlistedLocation)) && !hasZones
+var redundancy = !empty(storageRedundancy)
+  ? storageRedundancy
+  : !empty(deployed.redundancy) ? deployed.redundancy : hasZones ? 'Standard_ZRS' : 'Standard_LRS'
+
+// ---- What cannot work, refused before anything is made ----
+
+var checks = [
+  {
+    wrong: empty(trim(environmentName)) || length(trim(environmentName)) > 20 || endsWith(trim(environmentName), '.') || !inputs.consistsOf(
+      trim(environmentName),
+      'abcdefghijklmnopqrstuvwxyz0123456789-_.()'
+    )
+    says: 'AZURE_ENV_NAME (environmentName) must have 1 to 20 letters, digits, hyphens, underscores, dots or parentheses, and not end with a dot: make an azd environment with another name.'
+  }
+  {
+    wrong: !inputs.consistsOf(region, 'abcdefghijklmnopqrstuvwxyz0123456789')
+    says: 'UNLISTED_LOCATION (unlistedLocation) must be the name of one region, for example polandcentral.'
+  }
+  {
+    wrong: empty(origins) || !empty(filter(origins, origin => !inputs.isOrigin(origin)))
+    says: 'FRONTEND_ORIGINS (frontendOrigins) must name one or more origins, comma-separated and without a path, for example https://inforiver.contoso.com.'
+  }
+  {
+    wrong: !empty(filter(frontends, id => !inputs.isId(id)))
+    says: 'FRONTEND_CLIENT_IDS (frontendClientIds) must hold client ids (GUIDs), comma-separated.'
+  }
+  {
+    wrong: !empty(filter(allowedClients, id => !inputs.isId(id)))
+    says: 'ALLOWED_CLIENT_IDS (allowedClientIds) must hold client ids (GUIDs), comma-separated.'
+  }
+  {
+    wrong: !empty(allowedClients) && !empty(filter(frontends, id => inputs.isId(id) && !contains(allowedClients, id)))
+    says: 'ALLOWED_CLIENT_IDS (allowedClientIds) must hold every client of FRONTEND_CLIENT_IDS, or these could not call the API.'
+  }
+  {
+    wrong: contains(apiScope, ' ') || contains(apiScope, '://')
+    says: 'REQUIRED_API_SCOPE (requiredApiScope) must be the value of one scope, without blanks and without api://….'
+  }
+  {
+    wrong: createAppRegistration && apiScope != 'settings'
+    says: 'A registration that is made here has the scope settings: unset REQUIRED_API_SCOPE (requiredApiScope), or set CREATE_APP_REGISTRATION to false.'
+  }
+  {
+    wrong: !empty(filter(workspaceAdmins, id => !inputs.isId(id)))
+    says: 'WORKSPACE_ADMIN_PRINCIPAL_IDS (workspaceAdminPrincipalIds) must hold object ids (GUIDs) of users or groups, comma-separated.'
+  }
+  {
+    wrong: !empty(filter(schedulers, id => !inputs.isId(id)))
+    says: 'SCHEDULER_PRINCIPAL_IDS (schedulerPrincipalIds) must hold principal ids (GUIDs), comma-separated.'
+  }
+  {
+    wrong: !empty(filter(filePaths, item => !inputs.isFilePath(item, schedulers)))
+    says: 'SCHEDULER_FILE_PATHS (schedulerFilePaths) must hold items such as <principal id>=sales, comma-separated: each id once and also in SCHEDULER_PRINCIPAL_IDS, each path of letters, digits, and - _ . / without a slash at its ends.'
+  }
+  {
+    wrong: length(union(map(filePaths, item => first(split(item, '='))!), [])) < length(filePaths)
+    says: 'SCHEDULER_FILE_PATHS (schedulerFilePaths) names a scheduler twice: each has one path.'
+  }
+  {
+    wrong: !empty(filter(outcomeQueueNames, name => !inputs.isQueueName(name) || startsWith(name, 'mail-outbox')))
+    says: 'OUTCOME_QUEUES (outcomeQueues) must hold names of storage queues, comma-separated: 3 to 63 letters, digits and single hyphens, for example mail-outcomes, and not those of the app.'
+  }
+  {
+    wrong: !empty(filter(deliveryReaders, id => !inputs.isId(id)))
+    says: 'DELIVERY_READER_PRINCIPAL_IDS (deliveryReaderPrincipalIds) must hold object ids (GUIDs) of service principals, comma-separated.'
+  }
+  {
+    wrong: !empty(filter(registrationOwners, id => !inputs.isId(id)))
+    says: 'REGISTRATION_OWNER_IDS (registrationOwnerIds) must hold object ids (GUIDs) of users or service principals, comma-separated.'
+  }
+  {
+    wrong: !empty(filter(tenantIds, id => !inputs.isId(id)))
+    says: 'ALLOWED_TENANT_IDS (allowedTenantIds) must hold tenant ids (GUIDs), comma-separated, not domain names.'
+  }
+  {
+    wrong: !empty(trim(publicBaseUrl)) && !inputs.isAddress(trim(publicBaseUrl))
+    says: 'CUSTOM_BASE_URL (publicBaseUrl) must be an https address without query or fragment, for example https://mail.contoso.com.'
+  }
+  {
+    wrong: !createAppRegistration && !inputs.isId(existingClientId)
+    says: 'CREATE_APP_REGISTRATION is false: set EXISTING_CLIENT_ID (entraClientId) to the client id (a GUID) of your registration.'
+  }
+  {
+    wrong: !inputs.isId(homeTenantId)
+    says: 'EXISTING_CLIENT_TENANT_ID (entraTenantId) must be a tenant id (a GUID).'
+  }
+  {
+    wrong: createAppRegistration && homeTenantId != tenant().tenantId
+    says: 'A registration is made in the tenant of the subscription only: unset EXISTING_CLIENT_TENANT_ID (entraTenantId), or set CREATE_APP_REGISTRATION to false and EXISTING_CLIENT_ID.'
+  }
+  {
+    wrong: createAppRegistration && microsoftCloud != 'global'
+    says: 'Microsoft\'s Graph extension makes registrations in the global cloud only: for another MICROSOFT_CLOUD set CREATE_APP_REGISTRATION to false and EXISTING_CLIENT_ID.'
+  }
+  {
+    wrong: empty(trim(adminRole)) || contains(trim(adminRole), ' ') || length(trim(adminRole)) > 120
+    says: 'The parameter adminRole must be the value of an app role: 1 to 120 characters, no blanks.'
+  }
+  {
+    wrong: !inputs.consistsOf(trim(clientSecretName), 'abcdefghijklmnopqrstuvwxyz0123456789-') || length(trim(clientSecretName)) > 127
+    says: 'CLIENT_SECRET_NAME (clientSecretName) must be the name of a secret in the vault: at most 127 letters, digits and hyphens. It is not the secret itself.'
+  }
+  {
+    wrong: !empty(trim(entraAuthorityHost)) && !inputs.isAddress(trim(entraAuthorityHost))
+    says: 'The parameter entraAuthorityHost must be an https address.'
+  }
+  {
+    wrong: !empty(trim(graphEndpoint)) && !inputs.isAddress(trim(graphEndpoint))
+    says: 'The parameter graphEndpoint must be an https address.'
+  }
+  {
+    wrong: alwaysReadyInstances > maximumInstances
+    says: 'ALWAYS_READY_INSTANCES (alwaysReadyInstances) must not be larger than MAXIMUM_INSTANCES (maximumInstances).'
+  }
+  {
+    wrong: !empty(filter(senders, address => !inputs.isMailAddress(address)))
+    says: 'APPLICATION_SENDERS (applicationSenders) must hold mail addresses, comma-separated.'
+  }
+  {
+    wrong: !empty(filter(alertAddresses, address => !inputs.isMailAddress(address)))
+    says: 'ALERT_EMAILS (alertEmails) must hold mail addresses, comma-separated.'
+  }
+  {
+    wrong: monthlyBudget > 0 && !inputs.isFirstOfMonth(firstBudgetDay)
+    says: 'MONTHLY_BUDGET needs BUDGET_START_DATE (budgetStartDate): the first day of a month, for example 2026-12-01.'
+  }
+  {
+    wrong: !inputs.isRange(trim(networkAddressPrefix), 8, 24)
+    says: 'The parameter networkAddressPrefix must be a range from /8 to /24, for example 10.20.0.0/24.'
+  }
+  {
+    // Storage takes no range smaller than a /30 and no private address; see
+    // https://learn.microsoft.com/azure/storage/common/storage-network-security-limitations.
+    wrong: !empty(filter(
+      openAddresses,
+      address => (!inputs.isIpAddress(address) && !inputs.isRange(address, 1, 30)) || inputs.isPrivate(address)
+    ))
+    says: 'ALLOWED_IP_ADDRESSES (allowedIpAddresses) must hold public IPv4 addresses, or ranges up to /30, comma-separated.'
+  }
+  {
+    wrong: lacksZones && zoneRedundant
+    says: 'The region has no availability zones: set ZONE_REDUNDANT (zoneRedundant) to false, or choose another region.'
+  }
+  {
+    wrong: lacksZones && contains(redundancy, 'ZRS')
+    says: 'The region has no availability zones: set STORAGE_REDUNDANCY (storageRedundancy) to Standard_LRS or Standard_GRS, or choose another region.'
+  }
+  {
+    wrong: zoneRedundant && !contains(redundancy, 'ZRS')
+    says: 'ZONE_REDUNDANT needs storage in several zones: set STORAGE_REDUNDANCY (storageRedundancy) to Standard_ZRS or Standard_GZRS.'
+  }
+  {
+    wrong: !empty(deployed.region) && deployed.region != wanted.region
+    says: 'This environment is deployed in ${deployed.region}, and nothing in it can move: make another azd environment for ${wanted.region}.'
+  }
+  {
+    wrong: !empty(deployed.redundancy) && contains(deployed.redundancy, 'ZRS') != contains(wanted.redundancy, 'ZRS')
+    says: 'Storage does not change from ${deployed.redundancy} to ${wanted.redundancy} by a deployment: set STORAGE_REDUNDANCY back, or convert the account first (docs/operations.md, "Change a parameter").'
+  }
+  {
+    wrong: !empty(deployed.network) && deployed.network != wanted.network
+    says: 'The private network is ${deployed.network} and in use: set networkAddressPrefix back.'
+  }
+  {
+    wrong: !empty(deployed.adminRole) && deployed.adminRole != wanted.adminRole
+    says: 'The registration has the app role ${deployed.adminRole}, and Entra changes no role that is enabled: set adminRole back.'
+  }
+  {
+    wrong: !empty(deployed.budget) && deployed.budget != wanted.budget
+    says: 'The budget began on ${deployed.budget}, which Azure never lets change: set BUDGET_START_DATE back, or delete the budget first (docs/operations.md, "Change a parameter").'
+  }
+  {
+    wrong: grantOperatorDataAccess && !inputs.isId(trim(principalId))
+    says: 'GRANT_OPERATOR_DATA_ACCESS needs AZURE_PRINCIPAL_ID (principalId): the object id of the person who may read and repair data.'
+  }
+]
+var problems = map(filter(checks, check => check.wrong), check => check.says)
 
 // ---- Names ----
 
 var abbreviations = loadJsonContent('abbreviations.json')
-var token = uniqueString(subscription().id, environmentName, location)
+// Of the name as it was typed, so that two names that differ in one character alone stay two installations.
+var token = uniqueString(subscription().id, environmentName, region)
+var name = inputs.siteNamePart(environmentName)
 var tags = { 'azd-env-name': environmentName }
-var groupName = '${abbreviations.resourceGroup}${environmentName}'
-var siteName = '${abbreviations.functionApp}${environmentName}-${token}'
+// Azure works out the names of resources before it makes the first of them, so this is where it stops.
+var groupName = empty(problems) ? '${abbreviations.resourceGroup}${trim(environmentName)}' : fail(join(problems, ' '))
+var siteName = '${abbreviations.functionApp}${name}-${token}'
+var storageAccountName = '${abbreviations.storageAccount}${token}'
 var siteSuffixes = {
   AzureCloud: 'azurewebsites.net'
   AzureUSGovernment: 'azurewebsites.us'
   AzureChinaCloud: 'chinacloudsites.cn'
 }
 // The host name follows from the site's name, so the registration can know it before the site exists.
-var baseUrl = empty(publicBaseUrl) ? 'https://${siteName}.${siteSuffixes[environment().name]}' : publicBaseUrl
+var baseUrl = empty(trim(publicBaseUrl))
+  ? 'https://${siteName}.${siteSuffixes[environment().name]}'
+  : inputs.addressOf(publicBaseUrl)
 var redirectUri = '${baseUrl}/api/consent/callback'
-var homeTenantId = empty(entraTenantId) ? tenant().tenantId : entraTenantId
-var alertAddresses = empty(alertEmails) ? [] : split(alertEmails, ',')
-var openAddresses = empty(allowedIpAddresses) ? [] : split(allowedIpAddresses, ',')
-var schedulers = empty(schedulerPrincipalIds) ? [] : split(schedulerPrincipalIds, ',')
-var frontends = empty(frontendClientIds) ? [] : split(frontendClientIds, ',')
-var workspaceAdmins = empty(workspaceAdminPrincipalIds) ? [] : split(workspaceAdminPrincipalIds, ',')
 
-resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
+// Storage and vault close after the app has joined the network, or it would lose them for the time between.
+// So the first step of a deployment leaves them open, or closed if an earlier deployment has closed them.
+var accessAtFirst = !privateNetwork ? 'open' : deployed.closed == 'true' ? 'closed' : 'unchanged'
+
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: groupName
-  location: location
+  location: region
   tags: tags
 }
 
@@ -193,8 +502,8 @@ module identity 'modules/identity.bicep' = {
   name: 'identity'
   scope: group
   params: {
-    name: '${abbreviations.identity}${environmentName}-${token}'
-    location: location
+    name: '${abbreviations.identity}${name}-${token}'
+    location: region
     tags: tags
   }
 }
@@ -203,27 +512,37 @@ module monitoring 'modules/monitoring.bicep' = {
   name: 'monitoring'
   scope: group
   params: {
-    workspaceName: '${abbreviations.workspace}${environmentName}-${token}'
-    componentName: '${abbreviations.component}${environmentName}-${token}'
-    location: location
+    workspaceName: '${abbreviations.workspace}${name}-${token}'
+    componentName: '${abbreviations.component}${name}-${token}'
+    location: region
     tags: tags
     retentionDays: logRetentionDays
     dailyCapGb: dailyLogCapGb
   }
 }
 
+module storageAccount 'modules/storage-account.bicep' = {
+  name: 'storage-account'
+  scope: group
+  params: {
+    name: storageAccountName
+    location: region
+    tags: tags
+    redundancy: redundancy
+    allowedIpAddresses: openAddresses
+    access: accessAtFirst
+  }
+}
+
 module storage 'modules/storage.bicep' = {
   name: 'storage'
   scope: group
+  dependsOn: [storageAccount]
   params: {
-    name: '${abbreviations.storageAccount}${token}'
-    location: location
-    tags: tags
-    redundancy: storageRedundancy
+    outcomeQueueNames: outcomeQueueNames
+    accountName: storageAccountName
     attachmentRetentionDays: attachmentRetentionDays
     deliveryRetentionDays: deliveryRetentionDays
-    closedToTheInternet: privateNetwork
-    allowedIpAddresses: openAddresses
     auditAllCalls: auditStorageCalls
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -234,12 +553,12 @@ module vault 'modules/vault.bicep' = {
   scope: group
   params: {
     name: '${abbreviations.keyVault}${token}'
-    location: location
+    location: region
     tags: tags
     protectFromPurge: protectVaultFromPurge
-    recover: recoverVault
-    closedToTheInternet: privateNetwork
     allowedIpAddresses: openAddresses
+    access: accessAtFirst
+    recover: recoverVault
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -248,12 +567,12 @@ module network 'modules/network.bicep' = if (privateNetwork) {
   name: 'network'
   scope: group
   params: {
-    name: '${abbreviations.network}${environmentName}-${token}'
-    endpointNamePrefix: '${abbreviations.privateEndpoint}${environmentName}-'
-    location: location
+    name: '${abbreviations.network}${name}-${token}'
+    endpointNamePrefix: '${abbreviations.privateEndpoint}${name}-'
+    location: region
     tags: tags
     addressPrefix: networkAddressPrefix
-    storageId: storage.outputs.id
+    storageId: storageAccount.outputs.id
     vaultId: vault.outputs.id
   }
 }
@@ -267,9 +586,12 @@ module roles 'modules/roles.bicep' = {
     componentName: monitoring.outputs.componentName
     outboxQueueName: storage.outputs.outboxQueueName
     attachmentsContainerName: storage.outputs.attachmentsContainerName
+    dataContainerNames: storage.outputs.dataContainerNames
     appPrincipalId: identity.outputs.principalId
     schedulerPrincipalIds: schedulers
-    operatorPrincipalId: grantOperatorDataAccess ? principalId : ''
+    schedulerFilePaths: filePaths
+    outcomeQueueNames: outcomeQueueNames
+    operatorPrincipalId: grantOperatorDataAccess ? trim(principalId) : ''
     operatorPrincipalType: principalType
   }
 }
@@ -278,16 +600,19 @@ module entra 'modules/entra.bicep' = if (createAppRegistration) {
   name: 'entra'
   scope: group
   params: {
-    uniqueName: 'inforiver-mailer-${environmentName}-${token}'
+    uniqueName: 'inforiver-mailer-${name}-${token}'
     displayName: 'Inforiver mail (${environmentName})'
     redirectUri: redirectUri
     identityPrincipalId: identity.outputs.principalId
     microsoftCloud: microsoftCloud
-    adminRole: adminRole
+    adminRole: trim(adminRole)
     declareApplicationPermissions: declareApplicationPermissions
-    severalTenants: contains(allowedTenantIds, ',')
+    declareMailReadWrite: declareMailReadWrite
+    severalTenants: length(tenantIds) > 1
+    ownerIds: registrationOwners
     frontendClientIds: frontends
     workspaceAdminPrincipalIds: workspaceAdmins
+    deliveryReaderPrincipalIds: deliveryReaders
   }
 }
 
@@ -295,11 +620,11 @@ module function 'modules/function.bicep' = {
   name: 'function'
   scope: group
   // Without its roles the app could not read its own package when it first starts.
-  dependsOn: [ roles ]
+  dependsOn: [roles]
   params: {
     siteName: siteName
-    planName: '${abbreviations.plan}${environmentName}-${token}'
-    location: location
+    planName: '${abbreviations.plan}${name}-${token}'
+    location: region
     tags: tags
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
@@ -313,21 +638,59 @@ module function 'modules/function.bicep' = {
     subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
     alwaysReadyInstances: alwaysReadyInstances
     maximumInstances: maximumInstances
+    siteUpdateStrategy: siteUpdateStrategy
+    zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     entraTenantId: homeTenantId
-    entraClientId: createAppRegistration ? entra!.outputs.clientId : entraClientId
+    entraClientId: createAppRegistration ? entra!.outputs.clientId : existingClientId
     microsoftCloud: microsoftCloud
-    entraAuthorityHost: entraAuthorityHost
-    graphEndpoint: graphEndpoint
-    allowedTenantIds: allowedTenantIds
-    adminRole: adminRole
+    entraAuthorityHost: inputs.addressOf(entraAuthorityHost)
+    graphEndpoint: inputs.addressOf(graphEndpoint)
+    allowedTenantIds: tenantIds
+    applicationSenders: senders
+    outcomeQueues: outcomeQueueNames
+    adminRole: trim(adminRole)
+    requiredApiScope: apiScope
+    allowedClientIds: allowedClients
     publicBaseUrl: baseUrl
-    frontendOrigins: frontendOrigins
+    frontendOrigins: origins
     onUnknownOutcome: onUnknownOutcome
     mailboxMessageLimitMb: mailboxMessageLimitMb
     deliveryRetentionDays: deliveryRetentionDays
-    clientSecretName: clientSecretName
-    clientCertificatePath: clientCertificatePath
+    clientSecretName: trim(clientSecretName)
+    clientCertificatePath: trim(clientCertificatePath)
+  }
+}
+
+// The app has joined the network and reaches storage and vault through it: nobody else needs to.
+module storageClosed 'modules/storage-account.bicep' = if (privateNetwork) {
+  name: 'storage-closed'
+  scope: group
+  dependsOn: [storageAccount, network, function]
+  params: {
+    name: storageAccountName
+    location: region
+    tags: tags
+    redundancy: redundancy
+    allowedIpAddresses: openAddresses
+    access: 'closed'
+  }
+}
+
+module vaultClosed 'modules/vault.bicep' = if (privateNetwork) {
+  name: 'vault-closed'
+  scope: group
+  dependsOn: [vault, network, function]
+  params: {
+    name: '${abbreviations.keyVault}${token}'
+    location: region
+    tags: tags
+    protectFromPurge: protectVaultFromPurge
+    allowedIpAddresses: openAddresses
+    access: 'closed'
+    // The first step has brought it back.
+    recover: false
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -335,12 +698,25 @@ module alerts 'modules/alerts.bicep' = {
   name: 'alerts'
   scope: group
   params: {
-    actionGroupName: '${abbreviations.actionGroup}${environmentName}'
-    location: location
+    actionGroupName: '${abbreviations.actionGroup}${name}'
+    location: region
     tags: tags
     workspaceId: monitoring.outputs.workspaceId
     emailAddresses: alertAddresses
     silence: silence
+    availabilityTest: availabilityTest
+  }
+}
+
+module availability 'modules/availability.bicep' = if (availabilityTest) {
+  name: 'availability'
+  scope: group
+  params: {
+    name: '${abbreviations.availabilityTest}${name}'
+    location: region
+    tags: tags
+    componentName: monitoring.outputs.componentName
+    address: '${baseUrl}/api/health'
   }
 }
 
@@ -348,7 +724,7 @@ module workbook 'modules/workbook.bicep' = {
   name: 'workbook'
   scope: group
   params: {
-    location: location
+    location: region
     tags: tags
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -358,9 +734,9 @@ module budget 'modules/budget.bicep' = if (monthlyBudget > 0) {
   name: 'budget'
   scope: group
   params: {
-    name: 'mailer-${environmentName}'
+    name: 'mailer-${name}'
     amount: monthlyBudget
-    startDate: budgetStartDate
+    startDate: firstBudgetDay
     emailAddresses: alertAddresses
   }
 }
@@ -374,8 +750,9 @@ output STORAGE_ACCOUNT_NAME string = storage.outputs.name
 output KEY_VAULT_NAME string = vault.outputs.name
 output PUBLIC_BASE_URL string = baseUrl
 output REDIRECT_URI string = redirectUri
-output ADMIN_ROLE string = adminRole
-output ENTRA_CLIENT_ID string = createAppRegistration ? entra!.outputs.clientId : entraClientId
+output ADMIN_ROLE string = trim(adminRole)
+output ENTRA_CLIENT_ID string = createAppRegistration ? entra!.outputs.clientId : existingClientId
 output ENTERPRISE_APP_OBJECT_ID string = createAppRegistration ? entra!.outputs.enterpriseAppObjectId : ''
 output API_SCOPE string = createAppRegistration ? entra!.outputs.apiScope : ''
+output DEPLOYED_WITH string = join(map(items(wanted), item => '${item.key}=${item.value}'), ';')
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId

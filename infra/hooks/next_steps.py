@@ -1,21 +1,23 @@
 """Print what a person still has to do after provisioning, with the real names filled in.
 
-azd runs this after `azd provision` and hands over the outputs of `main.bicep` as environment
-variables. It changes nothing, needs nothing but Python, and may be run again at any time.
+azd runs this after `azd provision` and passes the outputs of `main.bicep` as environment variables. It
+changes nothing, needs nothing but Python, and can run again at any time: `azd hooks run postprovision`.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+import re
 from string import Template
 from typing import TYPE_CHECKING
+
+from infra.hooks.reporting import report, run_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REGISTRATION_BY_HAND = """
-0. Complete your own app registration (none was made)
+0. Complete your own app registration (the template made none)
    Client id:            $ENTRA_CLIENT_ID
    Redirect URI (Web):   $REDIRECT_URI
    App role for users:   $ADMIN_ROLE
@@ -36,12 +38,15 @@ STEPS = """
 
 3. Consent once
    On the Tenant Settings page enter the From Email Address, press Enable, and sign in with the
-   account that sends. Is From a shared mailbox or a group, let that account send as it first:
+   account that sends. Where From is a shared mailbox or a group, grant Send As to that account first:
      Connect-ExchangeOnline
      Add-RecipientPermission <from address> -AccessRights SendAs -Trustee <account>
 
-4. Only for sending without a user: allow the app one mailbox, not all of them
-   Do not grant Mail.Send in Entra as well: the two add up, and the limit would be gone.
+4. Only for sending without a user: list the addresses that may send so
+     azd env set APPLICATION_SENDERS <from address>
+     azd provision
+   Then let Exchange allow the app one mailbox, not all of them. Do not grant Mail.Send in Entra
+   as well: the two add up, and the limit would be gone.
      Connect-ExchangeOnline
      New-ServicePrincipal -DisplayName "Inforiver mail" `
        -AppId $ENTRA_CLIENT_ID -ObjectId $ENTERPRISE_APP_OBJECT_ID
@@ -52,21 +57,36 @@ STEPS = """
    The first of these must say InScope True, the second InScope False:
      Test-ServicePrincipalAuthorization $ENTERPRISE_APP_OBJECT_ID -Resource <from address>
      Test-ServicePrincipalAuthorization $ENTERPRISE_APP_OBJECT_ID -Resource <another mailbox>
-   It takes half an hour to two hours until Exchange follows.
+   Exchange takes half an hour to two hours to apply this.
 
-5. See that it lives
+5. Check that it answers
    $PUBLIC_BASE_URL/api/health
    The rest is in docs/operations.md.
 """
 
 
+NOT_FILLED_IN = """
+Not filled in, because azd passed no value: $names
+`azd env get-values` shows what azd knows; `azd provision` writes it again.
+"""
+
+#: Outputs that are empty where the template made no registration; its owner knows the values.
+FROM_THE_OWNER = {
+    "ENTERPRISE_APP_OBJECT_ID": "<object id of your enterprise application>",
+    "API_SCOPE": "<scope of your app registration>",
+}
+
+
 def next_steps(outputs: Mapping[str, str]) -> str:
-    """Fill the outputs into the steps; what is missing stays visible as its name."""
-    made_here = bool(outputs.get("ENTERPRISE_APP_OBJECT_ID"))
-    shown = {name: value for name, value in outputs.items() if value}
-    steps = STEPS if made_here else REGISTRATION_BY_HAND + STEPS
-    return Template(steps).safe_substitute(shown)
+    """Fill the outputs into the steps; a missing one is shown as <NAME> and listed."""
+    # Absent means that azd passed nothing; empty, that the template made no registration.
+    by_hand = outputs.get("ENTERPRISE_APP_OBJECT_ID") == ""
+    steps = REGISTRATION_BY_HAND + STEPS if by_hand else STEPS
+    known = (FROM_THE_OWNER if by_hand else {}) | {name: value for name, value in outputs.items() if value}
+    missing = [name for name in dict.fromkeys(re.findall(r"\$([A-Z_]+)", steps)) if name not in known]
+    text = Template(steps).substitute({name: f"<{name}>" for name in missing} | known)
+    return text + (Template(NOT_FILLED_IN).substitute(names=", ".join(missing)) if missing else "")
 
 
 if __name__ == "__main__":
-    sys.stdout.write(next_steps(os.environ))
+    run_step("The list of next steps", lambda: report(next_steps(os.environ)))

@@ -12,6 +12,9 @@ param emailAddresses array
 @description('How long mails may be queued without a single one being accepted.')
 param silence string
 
+@description('The app is called from outside, and the alert that reads the results is made.')
+param availabilityTest bool
+
 var rules = [
   {
     name: 'mail-poisoned'
@@ -19,7 +22,7 @@ var rules = [
     frequency: 'PT5M'
     window: 'PT15M'
     query: loadTextContent('../queries/mail-poisoned.kql')
-    says: 'A mail could not be processed five times over and was set aside.'
+    says: 'A mail could not be processed five times over and was set aside, or lies in the poison queue.'
   }
   {
     name: 'consent-lost'
@@ -52,6 +55,22 @@ var rules = [
     window: silence
     query: loadTextContent('../queries/no-mail-accepted.kql')
     says: 'Mails were queued and not one was accepted.'
+  }
+  {
+    name: 'tenant-not-served'
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+    query: loadTextContent('../queries/tenant-not-served.kql')
+    says: 'A tenant that has settings or mail here is not in ALLOWED_TENANT_IDS; nothing is sent for it.'
+  }
+  {
+    name: 'sending-paused-long'
+    severity: 2
+    frequency: 'PT5M'
+    window: 'PT15M'
+    query: loadTextContent('../queries/sending-paused-long.kql')
+    says: 'Sending has been paused for more than an hour.'
   }
   {
     name: 'mail-outcome-unknown'
@@ -107,9 +126,34 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/unexpected-error.kql')
-    says: 'A call of the API or the daily upkeep met an error that nobody foresaw.'
+    says: 'An unexpected error occurred in a call of the API or in the daily upkeep.'
+  }
+  {
+    name: 'five-minute-timer-stopped'
+    severity: 1
+    frequency: 'PT15M'
+    window: 'PT2H'
+    query: loadTextContent('../queries/five-minute-timer-stopped.kql')
+    says: 'The timer that runs every five minutes has not run for two hours.'
+  }
+  {
+    name: 'daily-timer-stopped'
+    severity: 1
+    frequency: 'PT1H'
+    window: 'P2D'
+    query: loadTextContent('../queries/daily-timer-stopped.kql')
+    says: 'A timer that runs once a day has not run for two days.'
   }
 ]
+
+var unavailable = {
+  name: 'app-unreachable'
+  severity: 1
+  frequency: 'PT15M'
+  window: 'PT30M'
+  query: loadTextContent('../queries/app-unreachable.kql')
+  says: 'The app does not answer calls from two or more places.'
+}
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: actionGroupName
@@ -118,41 +162,45 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
   properties: {
     groupShortName: 'mailer'
     enabled: true
-    emailReceivers: [for address in emailAddresses: {
-      name: address
-      emailAddress: address
-      useCommonAlertSchema: true
-    }]
+    emailReceivers: [
+      for address in emailAddresses: {
+        name: address
+        emailAddress: address
+        useCommonAlertSchema: true
+      }
+    ]
   }
 }
 
-resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in rules: {
-  name: rule.name
-  location: location
-  tags: tags
-  properties: {
-    displayName: rule.name
-    description: rule.says
-    severity: rule.severity
-    enabled: true
-    scopes: [ workspaceId ]
-    evaluationFrequency: rule.frequency
-    windowSize: rule.window
-    criteria: {
-      allOf: [
-        {
-          query: rule.query
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: 0
-          failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
-        }
-      ]
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+  for rule in concat(rules, availabilityTest ? [unavailable] : []): {
+    name: rule.name
+    location: location
+    tags: tags
+    properties: {
+      displayName: rule.name
+      description: rule.says
+      severity: rule.severity
+      enabled: true
+      scopes: [workspaceId]
+      evaluationFrequency: rule.frequency
+      windowSize: rule.window
+      criteria: {
+        allOf: [
+          {
+            query: rule.query
+            timeAggregation: 'Count'
+            operator: 'GreaterThan'
+            threshold: 0
+            failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+          }
+        ]
+      }
+      // One notice while it lasts, one when it is over; no mail for each evaluation.
+      autoMitigate: true
+      // The tables exist only after the first log line, and the rules are there before it.
+      skipQueryValidation: true
+      actions: { actionGroups: [actionGroup.id] }
     }
-    // One notice while it lasts, one when it is over; no mail for each evaluation.
-    autoMitigate: true
-    // The tables exist only after the first log line, and the rules are there before it.
-    skipQueryValidation: true
-    actions: { actionGroups: [ actionGroup.id ] }
   }
-}]
+]

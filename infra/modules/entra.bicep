@@ -12,11 +12,17 @@ param identityPrincipalId string
 param microsoftCloud string
 param adminRole string
 
-@description('Declare the permissions for sending without a user too. Off where Exchange limits the app to a mailbox.')
+@description('Declare Mail.Send for the app itself too: consent then lets it send from every mailbox. Off where Exchange limits it.')
 param declareApplicationPermissions bool
+
+@description('Declare Mail.ReadWrite and the .Shared forms too, for users and, where declared at all, for the app itself.')
+param declareMailReadWrite bool
 
 @description('Accounts of other tenants than this one may consent and sign in too.')
 param severalTenants bool
+
+@description('Object ids of the users and service principals that may change the registration besides the one that made it. Added, never removed.')
+param ownerIds array
 
 @description('Client ids of the frontends that call the API; their users are not asked again.')
 param frontendClientIds array
@@ -24,22 +30,36 @@ param frontendClientIds array
 @description('Object ids of the users or groups that get the admin role.')
 param workspaceAdminPrincipalIds array
 
+@description('Object ids of the service principals that may read deliveries without a user.')
+param deliveryReaderPrincipalIds array
+
 var cloud = loadJsonContent('../clouds.json')[microsoftCloud]
 var permissions = loadJsonContent('../graph-permissions.json')
 var graphAppId = '00000003-0000-0000-c000-000000000000'
 var scopeId = guid(uniqueName, 'settings')
 var adminRoleId = guid(uniqueName, adminRole)
+// The same in every installation, so that the documented command can name it.
+var deliveryReaderRoleId = 'ecacd421-9b9c-5777-aa64-95a84bccad4c'
 
-// Declaring grants nothing; consent does. The application permissions serve the way without a user.
-var declaredScopes = [for permission in items(permissions.delegated): { id: permission.value, type: 'Scope' }]
-var declaredRoles = [for permission in items(permissions.application): { id: permission.value, type: 'Role' }]
+// Declaring grants nothing, but an admin's consent for the organisation grants all that is declared, to users and to
+// the app itself. A user's consent asks for each permission by name, whether it is declared or not.
+var declared = {
+  delegated: union(permissions.delegated, declareMailReadWrite ? permissions.mailReadWrite.delegated : {})
+  application: union(permissions.application, declareMailReadWrite ? permissions.mailReadWrite.application : {})
+}
+var declaredScopes = [for permission in items(declared.delegated): { id: permission.value, type: 'Scope' }]
+var declaredRoles = [for permission in items(declared.application): { id: permission.value, type: 'Role' }]
+
+// Application.ReadWrite.OwnedBy lets a deployer change only what it owns.
+var owners = { relationships: ownerIds, relationshipSemantics: 'append' }
 
 resource registration 'Microsoft.Graph/applications@v1.0' = {
   uniqueName: uniqueName
   displayName: displayName
   signInAudience: severalTenants ? 'AzureADMultipleOrgs' : 'AzureADMyOrg'
-  identifierUris: [ 'api://${tenant().tenantId}/${uniqueName}' ]
-  web: { redirectUris: [ redirectUri ] }
+  owners: owners
+  identifierUris: ['api://${tenant().tenantId}/${uniqueName}']
+  web: { redirectUris: [redirectUri] }
   api: {
     // A token of version 2 carries the client id as its audience; API_AUDIENCE relies on it.
     requestedAccessTokenVersion: 2
@@ -55,10 +75,12 @@ resource registration 'Microsoft.Graph/applications@v1.0' = {
         userConsentDescription: 'Read and change the mail settings of your workspace, as you.'
       }
     ]
-    preAuthorizedApplications: [for clientId in frontendClientIds: {
-      appId: clientId
-      delegatedPermissionIds: [ scopeId ]
-    }]
+    preAuthorizedApplications: [
+      for clientId in frontendClientIds: {
+        appId: clientId
+        delegatedPermissionIds: [scopeId]
+      }
+    ]
   }
   appRoles: [
     {
@@ -66,31 +88,59 @@ resource registration 'Microsoft.Graph/applications@v1.0' = {
       value: adminRole
       displayName: 'Workspace admin'
       description: 'Sets up from which mailbox reports are sent.'
-      allowedMemberTypes: [ 'User' ]
+      allowedMemberTypes: ['User']
+      isEnabled: true
+    }
+    {
+      id: deliveryReaderRoleId
+      value: 'Deliveries.Read'
+      displayName: 'Read deliveries'
+      description: 'Reads what happened to the mails of its tenant, as an application without a user.'
+      allowedMemberTypes: ['Application']
       isEnabled: true
     }
   ]
+  // Without idtyp nothing tells an application's token from an ID token. email tells the primary address of an account,
+  // which its sign-in name need not be; it needs no permission.
+  optionalClaims: {
+    accessToken: [{ name: 'idtyp' }, { name: 'email' }]
+    idToken: [{ name: 'email' }]
+  }
   requiredResourceAccess: [
-    { resourceAppId: graphAppId, resourceAccess: concat(declaredScopes, declareApplicationPermissions ? declaredRoles : []) }
+    {
+      resourceAppId: graphAppId
+      resourceAccess: concat(declaredScopes, declareApplicationPermissions ? declaredRoles : [])
+    }
   ]
 }
 
 resource enterpriseApp 'Microsoft.Graph/servicePrincipals@v1.0' = {
   appId: registration.appId
+  owners: owners
 }
 
 resource identityAsCredential 'Microsoft.Graph/applications/federatedIdentityCredentials@v1.0' = {
   name: '${registration.uniqueName}/managed-identity'
-  audiences: [ cloud.tokenExchangeAudience ]
+  audiences: [cloud.tokenExchangeAudience]
   issuer: '${cloud.authorityHost}/${tenant().tenantId}/v2.0'
   subject: identityPrincipalId
 }
 
-resource workspaceAdmins 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [for principalId in workspaceAdminPrincipalIds: {
-  appRoleId: adminRoleId
-  principalId: principalId
-  resourceId: enterpriseApp.id
-}]
+resource workspaceAdmins 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [
+  for principalId in workspaceAdminPrincipalIds: {
+    appRoleId: adminRoleId
+    principalId: principalId
+    resourceId: enterpriseApp.id
+  }
+]
+
+resource deliveryReaders 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [
+  for principalId in deliveryReaderPrincipalIds: {
+    appRoleId: deliveryReaderRoleId
+    principalId: principalId
+    resourceId: enterpriseApp.id
+  }
+]
 
 output clientId string = registration.appId
 output enterpriseAppObjectId string = enterpriseApp.id

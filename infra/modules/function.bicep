@@ -22,16 +22,22 @@ param subnetId string
 param alwaysReadyInstances int
 param maximumInstances int
 param instanceMemoryMB int
+param siteUpdateStrategy string
+param zoneRedundant bool
 
 param entraTenantId string
 param entraClientId string
 param microsoftCloud string
 param entraAuthorityHost string
 param graphEndpoint string
-param allowedTenantIds string
+param allowedTenantIds array
+param applicationSenders array
+param outcomeQueues array
 param adminRole string
+param requiredApiScope string
+param allowedClientIds array
 param publicBaseUrl string
-param frontendOrigins string
+param frontendOrigins array
 param onUnknownOutcome string
 param mailboxMessageLimitMb int
 param deliveryRetentionDays int
@@ -42,11 +48,15 @@ param clientSecretName string
 @description('A certificate file on a mounted share. Empty: the identity proves the app.')
 param clientCertificatePath string
 
-var secretReference = { ENTRA_CLIENT_SECRET: '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=${clientSecretName})' }
+var secretReference = {
+  ENTRA_CLIENT_SECRET: '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=${clientSecretName})'
+}
 var certificateReference = { ENTRA_CLIENT_CERTIFICATE_PATH: clientCertificatePath }
 var identityReference = { ENTRA_MANAGED_IDENTITY_CLIENT_ID: identityClientId }
 // The app refuses to start with several credentials.
-var credential = !empty(clientSecretName) ? secretReference : !empty(clientCertificatePath) ? certificateReference : identityReference
+var credential = !empty(clientSecretName)
+  ? secretReference
+  : !empty(clientCertificatePath) ? certificateReference : identityReference
 
 // Each connection by identity needs both its kind and its client id; without them triggers never wake.
 var hostSettings = {
@@ -59,6 +69,10 @@ var hostSettings = {
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
   // The worker's default is the number of cores and four. A mail without a thread would wait while its lease runs.
   PYTHON_THREADPOOL_THREAD_COUNT: '16'
+  // The default is 100 MB, and the host keeps a body four times over: a few anonymous requests end an instance
+  // with every mail in flight. The app reads 64 KB at most.
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576'
+  AzureWebJobsDisableHomepage: 'true'
 }
 
 var appSettings = {
@@ -68,11 +82,15 @@ var appSettings = {
   MICROSOFT_CLOUD: microsoftCloud
   ENTRA_AUTHORITY_HOST: entraAuthorityHost
   GRAPH_ENDPOINT: graphEndpoint
-  ALLOWED_TENANT_IDS: allowedTenantIds
+  ALLOWED_TENANT_IDS: join(allowedTenantIds, ',')
+  APPLICATION_SENDERS: join(applicationSenders, ',')
+  OUTCOME_QUEUES: join(outcomeQueues, ',')
   API_AUDIENCE: entraClientId
   ADMIN_ROLE: adminRole
+  REQUIRED_API_SCOPE: requiredApiScope
+  ALLOWED_CLIENT_IDS: join(allowedClientIds, ',')
   PUBLIC_BASE_URL: publicBaseUrl
-  FRONTEND_ORIGINS: frontendOrigins
+  FRONTEND_ORIGINS: join(frontendOrigins, ',')
   KEY_VAULT_URL: keyVaultUri
   ON_UNKNOWN_OUTCOME: onUnknownOutcome
   MAILBOX_MESSAGE_LIMIT_MB: string(mailboxMessageLimitMb)
@@ -85,7 +103,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   tags: tags
   kind: 'functionapp'
   sku: { name: 'FC1', tier: 'FlexConsumption' }
-  properties: { reserved: true }
+  properties: { reserved: true, zoneRedundant: zoneRedundant }
 }
 
 resource site 'Microsoft.Web/sites@2025-03-01' = {
@@ -117,15 +135,21 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         maximumInstanceCount: maximumInstances
         instanceMemoryMB: instanceMemoryMB
-        alwaysReady: alwaysReadyInstances == 0 ? [] : [ { name: 'function:deliver_mail', instanceCount: alwaysReadyInstances } ]
+        alwaysReady: alwaysReadyInstances == 0
+          ? []
+          : [{ name: 'function:deliver_mail', instanceCount: alwaysReadyInstances }]
         // Python gets one call at a time unless told otherwise.
         triggers: { http: { perInstanceConcurrency: 16 } }
       }
+      // In the service since 2025, not yet in the types of API version 2025-03-01:
+      // https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates.
+      #disable-next-line BCP037
+      siteUpdateStrategy: { type: siteUpdateStrategy }
     }
     siteConfig: {
       minTlsVersion: '1.2'
       http20Enabled: true
-      cors: { allowedOrigins: split(frontendOrigins, ','), supportCredentials: false }
+      cors: { allowedOrigins: frontendOrigins, supportCredentials: false }
     }
   }
 }

@@ -13,8 +13,17 @@ param appPrincipalId string
 @description('Principals that queue mails and put files beside them; they reach nothing else.')
 param schedulerPrincipalIds array
 
+@description('Below which path the files of some of them lie: <principal id>=<path>.')
+param schedulerFilePaths array
+
+@description('Queues in which schedulers read how their mails ended.')
+param outcomeQueueNames array
+
 @description('A person who may read and repair data by hand. Empty: nobody.')
 param operatorPrincipalId string
+
+@description('The containers with that data. The package of the app is in another one, which stays out of reach.')
+param dataContainerNames array
 param operatorPrincipalType string
 
 var roleIds = {
@@ -23,6 +32,7 @@ var roleIds = {
   'Storage Blob Data Contributor': 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
   'Storage Blob Data Owner': 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
   'Storage Queue Data Contributor': '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+  'Storage Queue Data Message Processor': '8a0f0c08-91a1-4084-bc3d-661d67233fed'
   'Storage Queue Data Message Sender': 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
   'Storage Table Data Contributor': '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 }
@@ -34,12 +44,14 @@ var appStorageRoles = [
   'Storage Queue Data Contributor'
   'Storage Table Data Contributor'
 ]
-var operatorStorageRoles = empty(operatorPrincipalId) ? [] : [
-  'Storage Blob Data Contributor'
-  'Storage Queue Data Contributor'
-  'Storage Table Data Contributor'
-]
-var operatorVaultRoles = empty(operatorPrincipalId) ? [] : [ 'Key Vault Secrets Officer' ]
+var operatorStorageRoles = empty(operatorPrincipalId)
+  ? []
+  : [
+      'Storage Queue Data Contributor'
+      'Storage Table Data Contributor'
+    ]
+var operatorContainerNames = empty(operatorPrincipalId) ? [] : dataContainerNames
+var operatorVaultRoles = empty(operatorPrincipalId) ? [] : ['Key Vault Secrets Officer']
 
 resource storage 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
   name: storageName
@@ -54,6 +66,13 @@ resource outbox 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-
   parent: queueService
   name: outboxQueueName
 }
+
+resource outcomes 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-01' existing = [
+  for name in outcomeQueueNames: {
+    parent: queueService
+    name: name
+  }
+]
 
 resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' existing = {
   parent: storage
@@ -73,15 +92,17 @@ resource component 'Microsoft.Insights/components@2020-02-02' existing = {
   name: componentName
 }
 
-resource appOnStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in appStorageRoles: {
-  scope: storage
-  name: guid(storage.id, appPrincipalId, roleIds[role])
-  properties: {
-    principalId: appPrincipalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds[role])
+resource appOnStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in appStorageRoles: {
+    scope: storage
+    name: guid(storage.id, appPrincipalId, roleIds[role])
+    properties: {
+      principalId: appPrincipalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds[role])
+    }
   }
-}]
+]
 
 resource appOnVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault
@@ -89,7 +110,10 @@ resource appOnVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds['Key Vault Secrets Officer'])
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roleIds['Key Vault Secrets Officer']
+    )
   }
 }
 
@@ -99,46 +123,130 @@ resource appOnComponent 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds['Monitoring Metrics Publisher'])
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roleIds['Monitoring Metrics Publisher']
+    )
   }
 }
 
-resource schedulersOnOutbox 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for principalId in schedulerPrincipalIds: {
-  scope: outbox
-  name: guid(outbox.id, principalId, roleIds['Storage Queue Data Message Sender'])
-  properties: {
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds['Storage Queue Data Message Sender'])
+resource schedulersOnOutbox 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for principalId in schedulerPrincipalIds: {
+    scope: outbox
+    name: guid(outbox.id, principalId, roleIds['Storage Queue Data Message Sender'])
+    properties: {
+      principalId: principalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId(
+        'Microsoft.Authorization/roleDefinitions',
+        roleIds['Storage Queue Data Message Sender']
+      )
+    }
   }
-}]
+]
 
-resource schedulersOnAttachments 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for principalId in schedulerPrincipalIds: {
-  scope: attachments
-  name: guid(attachments.id, principalId, roleIds['Storage Blob Data Contributor'])
-  properties: {
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds['Storage Blob Data Contributor'])
+// Every scheduler with every queue: who reads which is agreed among them.
+resource schedulersOnOutcomes 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for i in range(0, length(schedulerPrincipalIds) * length(outcomeQueueNames)): {
+    scope: outcomes[i % max(length(outcomeQueueNames), 1)]
+    name: guid(
+      outcomes[i % max(length(outcomeQueueNames), 1)].id,
+      schedulerPrincipalIds[i / max(length(outcomeQueueNames), 1)],
+      roleIds['Storage Queue Data Message Processor']
+    )
+    properties: {
+      principalId: schedulerPrincipalIds[i / max(length(outcomeQueueNames), 1)]
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId(
+        'Microsoft.Authorization/roleDefinitions',
+        roleIds['Storage Queue Data Message Processor']
+      )
+    }
   }
-}]
+]
 
-resource operatorOnStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in operatorStorageRoles: {
-  scope: storage
-  name: guid(storage.id, operatorPrincipalId, roleIds[role])
-  properties: {
-    principalId: operatorPrincipalId
-    principalType: operatorPrincipalType
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds[role])
+// Whoever has no condition reads, replaces and deletes the files of every other scheduler.
+// https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples, "Read, write, or delete blobs in a path"
+var blobActions = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
+var onPaths = [
+  for item in schedulerFilePaths: {
+    principalId: first(split(item, '='))
+    condition: join(
+      [
+        '((!(ActionMatches{\'${blobActions}/read\'} AND NOT SubOperationMatches{\'Blob.List\'})'
+        ' AND !(ActionMatches{\'${blobActions}/write\'})'
+        ' AND !(ActionMatches{\'${blobActions}/add/action\'})'
+        ' AND !(ActionMatches{\'${blobActions}/move/action\'})'
+        ' AND !(ActionMatches{\'${blobActions}/delete\'}))'
+        ' OR (@Resource[${blobActions}:path] StringStartsWith \'${last(split(item, '='))}/\'))'
+        ' AND ((!(ActionMatches{\'${blobActions}/read\'} AND SubOperationMatches{\'Blob.List\'}))'
+        ' OR (@Request[${blobActions}:prefix] StringStartsWith \'${last(split(item, '='))}/\'))'
+      ],
+      ''
+    )
   }
-}]
+]
 
-resource operatorOnVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in operatorVaultRoles: {
-  scope: vault
-  name: guid(vault.id, operatorPrincipalId, roleIds[role])
-  properties: {
-    principalId: operatorPrincipalId
-    principalType: operatorPrincipalType
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds[role])
+resource schedulersOnAttachments 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for principalId in schedulerPrincipalIds: {
+    scope: attachments
+    name: guid(attachments.id, principalId, roleIds['Storage Blob Data Contributor'])
+    properties: {
+      principalId: principalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId(
+        'Microsoft.Authorization/roleDefinitions',
+        roleIds['Storage Blob Data Contributor']
+      )
+      condition: first(filter(onPaths, item => item.principalId == principalId)).?condition
+      conditionVersion: empty(filter(onPaths, item => item.principalId == principalId)) ? null : '2.0'
+    }
   }
-}]
+]
+
+resource operatorOnStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in operatorStorageRoles: {
+    scope: storage
+    name: guid(storage.id, operatorPrincipalId, roleIds[role])
+    properties: {
+      principalId: operatorPrincipalId
+      principalType: operatorPrincipalType
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds[role])
+    }
+  }
+]
+
+resource operatorContainers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01' existing = [
+  for name in operatorContainerNames: {
+    parent: blobService
+    name: name
+  }
+]
+
+// Who could write to the whole account could replace the package, and so run code as the app.
+resource operatorOnContainers 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (name, i) in operatorContainerNames: {
+    scope: operatorContainers[i]
+    name: guid(operatorContainers[i].id, operatorPrincipalId, roleIds['Storage Blob Data Contributor'])
+    properties: {
+      principalId: operatorPrincipalId
+      principalType: operatorPrincipalType
+      roleDefinitionId: subscriptionResourceId(
+        'Microsoft.Authorization/roleDefinitions',
+        roleIds['Storage Blob Data Contributor']
+      )
+    }
+  }
+]
+
+resource operatorOnVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in operatorVaultRoles: {
+    scope: vault
+    name: guid(vault.id, operatorPrincipalId, roleIds[role])
+    properties: {
+      principalId: operatorPrincipalId
+      principalType: operatorPrincipalType
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds[role])
+    }
+  }
+]

@@ -1,27 +1,51 @@
-"""Say what is checked, then what was found; exit 1 if anything was."""
+"""`python -m tests.infra` checks `infra/` with Microsoft's compiler; `update` writes the snapshots."""
 
 from __future__ import annotations
 
+import os
 import sys
-import time
 
-from tests.infra.gate import MODULES, check
+from tests.infra.bicep import Bicep, is_available
+from tests.infra.gate import PINNED_BICEP, STEPS, stale_files, update
 from tests.infra.project import Project
 
+WITHOUT_BICEP = "infra: bicep is not on the PATH: format, build, lint and snapshot were not checked"
 
-def main() -> int:
-    """Check the repository."""
-    started = time.monotonic()
-    project = Project.from_disk()
-    findings = check(project)
-    for module in MODULES:
-        print(f"{(module.__doc__ or '').splitlines()[0]} ({len(module.RULES)} rules)")
-    for finding in findings:
-        print(f"  {finding}")
-    seconds = time.monotonic() - started
-    print(f"infra: {len(findings)} findings in {len(project.files)} files, {seconds:.1f} s. Not a compiler.")
-    return 1 if findings else 0
+
+def check() -> int:
+    """Print what each step objects to; return the exit code."""
+    stale = stale_files(Project.from_disk())
+    if stale:
+        print(f"infra: the snapshots are older than {', '.join(stale)}: run `make snapshots`")
+    if not is_available():
+        print(WITHOUT_BICEP)
+        return 1 if stale or "GITHUB_ACTIONS" in os.environ else 0
+    findings = 0
+    with Bicep() as bicep:
+        _print_version(bicep.version())
+        for step in STEPS:
+            found = list(step(bicep))
+            findings += len(found)
+            print(f"infra: {(step.__doc__ or '').removesuffix('.')}: {len(found) or 'no'} findings")
+            print("".join(f"  {finding}\n" for finding in found), end="")
+    return 1 if stale or findings else 0
+
+
+def write() -> int:
+    """Write snapshots and checksums; return the exit code."""
+    if not is_available():
+        print("infra: the snapshots are made by bicep, which is not on the PATH")
+        return 1
+    with Bicep() as bicep:
+        _print_version(bicep.version())
+        update(bicep)
+    return 0
+
+
+def _print_version(version: str) -> None:
+    if version != PINNED_BICEP:
+        print(f"infra: this is bicep {version}; the workflows use {PINNED_BICEP}, whose answers can differ")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write() if sys.argv[1:] == ["update"] else check())

@@ -1,50 +1,144 @@
-"""What stands under `infra/` passes the gate, and the gate says what it does."""
+"""`make infra`: every step notices a planted fault, and a machine without Bicep is told what was skipped."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-from tests.infra.gate import RULES, check
+import pytest
+
+from tests.infra.__main__ import WITHOUT_BICEP
+from tests.infra.gate import STEPS, complaints, misformatted, outdated, rejected, stale_files, update
 from tests.infra.project import ROOT, Project
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-def test_the_infrastructure_passes_every_rule() -> None:
-    assert [str(finding) for finding in check(Project.from_disk())] == []
+    from tests.infra.bicep import Bicep
+
+    type Step = Callable[[Bicep, Path], Iterator[str]]
+
+VAULT = "modules/vault.bicep"
+
+#: What is broken, the step that must notice it, and what it must say.
+FAULTS: list[tuple[str, str, str, Step, str]] = [
+    (
+        VAULT,
+        "param location string",
+        "param  location string",
+        misformatted,
+        "vault.bicep:4 is not formatted",
+    ),
+    (VAULT, "  name: name\n", "  name: nam\n", rejected, "BCP057"),
+    (VAULT, "enableRbacAuthorization:", "enableRbac:", rejected, "BCP037"),
+    (VAULT, "recover ? 'recover'", "recover ? 'restore'", rejected, "BCP036"),
+    (VAULT, "    sku: { family: 'A', name: 'standard' }\n", "", rejected, "BCP035"),
+    (VAULT, "KeyVault/vaults@", "KeyVault/vault@", rejected, "BCP081"),
+    ("main.bicep", "identity.outputs.clientId", "identity.outputs.client", rejected, "BCP083"),
+    ("modules/alerts.bicep", "queries/mail-expired.kql", "queries/expired.kql", rejected, "BCP091"),
+    (VAULT, "param name string", "param spare string\nparam name string", complaints, "no-unused-params"),
+    (VAULT, "vaults@2026-02-01", "vaults@2023-07-01", complaints, "use-recent-api-versions"),
+    (VAULT, "#disable-next-line use-recent-api-versions\n", "", complaints, "use-recent-api-versions"),
+    (VAULT, "softDeleteRetentionInDays: 7", "softDeleteRetentionInDays: 9", outdated, 'InDays": 9'),
+    ("queries/mail-expired.kql", "mail_expired", "mail_ended", outdated, "mail_ended"),
+    (
+        "main.bicep",
+        "deliveryRetentionDays int = 90",
+        "deliveryRetentionDays int = 91",
+        outdated,
+        "interface.json",
+    ),
+    ("snapshots/usgov.bicepparam", "'usgov'", "'moon'", outdated, "BCP033"),
+    (
+        "snapshots/usgov.snapshot.json",
+        '"outputs": {',
+        '"outputs": {"SPARE": "",',
+        outdated,
+        "usgov.snapshot.json",
+    ),
+]
 
 
-def test_every_rule_says_in_a_sentence_what_it_wants() -> None:
-    without = [name for name, rule in RULES.items() if not (rule.__doc__ or "").rstrip().endswith(".")]
-
-    assert without == []
-
-
-def test_broken_grammar_silences_the_other_rules() -> None:
-    """They would report nonsense about a file that cannot be read."""
-    broken = Project.from_disk().with_change("infra/modules/vault.bicep", "properties: {", "properties {")
-
-    assert {finding.rule for finding in check(broken)} == {"bicep_parses"}
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of `infra/` under its own root."""
+    shutil.copytree(ROOT / "infra", tmp_path / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
 
 
-def test_a_parameter_may_be_given_as_a_value_instead_of_a_variable() -> None:
-    """The runbook tells operators to do so."""
-    path, last = "infra/main.parameters.json", '"recoverVault"'
-    added = '"logRetentionDays": { "value": 60 }, "silence": { "value": "P1D" }'
-    project = Project.from_disk().with_change(path, last, f"{added}, {last}")
+@pytest.mark.parametrize(
+    ("path", "old", "new", "step", "says"),
+    FAULTS,
+    ids=[f"{fault[3].__name__}: {fault[4]}" for fault in FAULTS],
+)
+def test_each_step_notices_a_planted_fault(
+    path: str, old: str, new: str, step: Step, says: str, copy: Path, bicep: Bicep
+) -> None:
+    file = copy / "infra" / path
+    text = file.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), "utf-8")
 
-    assert [str(finding) for finding in check(project)] == []
+    found = list(step(bicep, copy))
+
+    assert any(says in finding for finding in found), found
+    assert not any(str(copy) in finding for finding in found)
 
 
-def test_the_command_says_what_it_checked_and_that_it_is_no_compiler() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.infra"],
+def test_a_file_that_is_right_passes_every_step(copy: Path, bicep: Bicep) -> None:
+    assert [finding for step in STEPS for finding in step(bicep, copy)] == []
+
+
+def test_snapshots_are_the_same_bytes_each_time(copy: Path, bicep: Bicep) -> None:
+    committed = {path.name: path.read_bytes() for path in (ROOT / "infra/snapshots").iterdir()}
+
+    update(bicep, copy)
+
+    assert {path.name: path.read_bytes() for path in (copy / "infra/snapshots").iterdir()} == committed
+
+
+def test_a_snapshot_without_its_parameter_file_is_stale(copy: Path) -> None:
+    (copy / "infra/snapshots/usgov.bicepparam").unlink()
+    (copy / "infra/snapshots/new.bicepparam").write_text("using '../main.bicep'\n")
+
+    assert stale_files(Project.from_disk(copy)) == [
+        "infra/snapshots/new.bicepparam",
+        "infra/snapshots/usgov.bicepparam",
+    ]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command on a PATH without Bicep."""
+    outside = {name: value for name, value in os.environ.items() if name not in {"PATH", "GITHUB_ACTIONS"}}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.infra", *arguments],
         cwd=ROOT,
+        env=outside | environment,
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
 
-    assert done.returncode == 0, done.stdout
-    assert "Grammar" in done.stdout
-    assert "Not a compiler" in done.stdout
+
+def test_without_bicep_one_line_says_what_was_skipped(tmp_path: Path) -> None:
+    done = run(PATH=str(tmp_path))
+
+    assert (done.returncode, done.stdout) == (0, f"{WITHOUT_BICEP}\n"), done.stderr
+
+
+def test_github_fails_without_bicep(tmp_path: Path) -> None:
+    done = run(PATH=str(tmp_path), GITHUB_ACTIONS="true")
+
+    assert (done.returncode, done.stdout) == (1, f"{WITHOUT_BICEP}\n"), done.stderr
+
+
+def test_without_bicep_no_snapshot_is_written(tmp_path: Path) -> None:
+    done = run("update", PATH=str(tmp_path))
+
+    assert done.returncode == 1
+    assert "made by bicep" in done.stdout

@@ -1,0 +1,28 @@
+"""Prints what a hook has to say, and never fails: azd would end a deployment that has succeeded."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def report(text: str) -> None:
+    """Print a text; a closed console, or one without a character, is no error."""
+    try:
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):
+        # Python flushes it once more at its end, and would end with 120.
+        sys.stdout = None
+
+
+def run_step(name: str, step: Callable[[], None]) -> None:
+    """Run a step; an unexpected error is printed and goes no further."""
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - the edge: azd would end the deployment
+        report(f"{name} stopped: {type(error).__name__}: {error}\n")

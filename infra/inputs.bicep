@@ -1,0 +1,124 @@
+// Functions that read and check the parameters of main.bicep. People type lists with blanks and repetitions,
+// addresses with a slash at the end and ids in capitals; all of that is accepted.
+
+@export()
+@description('The items of a comma-separated list: trimmed, none empty, none twice.')
+func listOf(list string) string[] => union(filter(map(split(list, ','), item => trim(item)), item => !empty(item)), [])
+
+@export()
+@description('The items of a comma-separated list whose case means nothing, in lower case.')
+func lowerListOf(list string) string[] => listOf(toLower(list))
+
+@export()
+@description('Origins as browsers send them: lower case and no slash at the end (RFC 6454, section 6.2).')
+func originsOf(list string) string[] => map(lowerListOf(list), origin => withoutSlash(origin))
+
+@export()
+@description('An address without blanks around it and without a slash at its end; scheme and host in lower case.')
+func addressOf(address string) string =>
+  length(split(address, '/')) < 3
+    ? trim(address)
+    : join(
+        map(
+          range(0, length(split(withoutSlash(address), '/'))),
+          i => i < 3 ? toLower(split(withoutSlash(address), '/')[i]) : split(withoutSlash(address), '/')[i]
+        ),
+        '/'
+      )
+
+func withoutSlash(address string) string =>
+  endsWith(trim(address), '/') ? take(trim(address), max(length(trim(address)) - 1, 0)) : trim(address)
+
+@export()
+@description('A name in which whatever Azure refuses in the name of a site has become a hyphen.')
+func siteNamePart(name string) string =>
+  join(map(charactersOf(trim(name)), character => contains(letters, toLower(character)) ? character : '-'), '')
+
+@export()
+@description('Every character is one of these; case means nothing.')
+func consistsOf(text string, characters string) bool =>
+  empty(filter(charactersOf(text), character => !contains(characters, toLower(character))))
+
+@export()
+@description('A value of a text such as region=westeurope;closed=true. Empty: it has none of that name.')
+func valueOf(values string, name string) string =>
+  first(map(
+    filter(split(values, ';'), value => startsWith(value, '${name}=')),
+    value => substring(value, length(name) + 1)
+  )) ?? ''
+
+@export()
+func isId(text string) bool =>
+  join(map(split(text, '-'), part => string(length(part))), ' ') == '8 4 4 4 12' && consistsOf(
+    text,
+    '0123456789abcdef-'
+  )
+
+@export()
+@description('A scheduler of the list and below which path its files lie, for example <principal id>=sales.')
+func isFilePath(item string, schedulers array) bool =>
+  length(split(item, '=')) == 2 && contains(schedulers, first(split(item, '='))) && isPath(last(split(item, '='))!)
+
+func isPath(path string) bool =>
+  !empty(path) && !startsWith(path, '/') && !endsWith(path, '/') && consistsOf(path, '${letters}_./')
+
+@export()
+@description('https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata')
+func isQueueName(text string) bool =>
+  length(text) >= 3 && length(text) <= 63 && !startsWith(text, '-') && !endsWith(text, '-') && !contains(text, '--') && consistsOf(
+    text,
+    letters
+  )
+
+@export()
+@description('An address of https with a host and no query, fragment or blank.')
+func isAddress(text string) bool =>
+  startsWith(toLower(text), 'https://') && length(text) > 8 && substring(text, 8, 1) != '/' && !contains(text, ' ') && !contains(
+    text,
+    '?'
+  ) && !contains(text, '#') && !contains(text, '@')
+
+@export()
+@description('https, a host and perhaps a port: no path, no wildcard.')
+func isOrigin(text string) bool => isAddress(text) && consistsOf(substring(text, 8), '${letters}.:')
+
+@export()
+func isMailAddress(text string) bool =>
+  length(split(text, '@')) == 2 && !startsWith(text, '@') && !endsWith(text, '@') && !contains(text, ' ')
+
+@export()
+@description('The first day of a month, for example 2026-12-01.')
+func isFirstOfMonth(text string) bool =>
+  length(text) == 10 && endsWith(text, '-01') && substring(text, 4, 1) == '-' && consistsOf(
+    replace(text, '-', ''),
+    digits
+  ) && contains(months, substring(text, 5, 2))
+
+@export()
+@description('An IPv4 address, or a range such as 203.0.113.0/24 whose prefix is in the span.')
+func isRange(text string, shortestPrefix int, longestPrefix int) bool =>
+  length(split(text, '/')) == 2 && isIpAddress(split(text, '/')[0]) && isNumberUpTo(split(text, '/')[1], longestPrefix) && int(split(
+    text,
+    '/'
+  )[1]) >= shortestPrefix
+
+@export()
+func isIpAddress(text string) bool =>
+  length(split(text, '.')) == 4 && empty(filter(split(text, '.'), part => !isNumberUpTo(part, 255)))
+
+@description('Addresses that only a private network uses (RFC 1918): storage refuses them in its rules.')
+@export()
+func isPrivate(text string) bool =>
+  startsWith(text, '10.') || startsWith(text, '192.168.') || (startsWith(text, '172.') && isIpAddress(split(text, '/')[0]) && int(split(
+    text,
+    '.'
+  )[1]) >= 16 && int(split(text, '.')[1]) <= 31)
+
+var digits = '0123456789'
+var letters = 'abcdefghijklmnopqrstuvwxyz0123456789-'
+var months = ['01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', '12']
+
+func charactersOf(text string) string[] => map(range(0, length(text)), i => substring(text, i, 1))
+
+func isNumberUpTo(text string, most int) bool =>
+  !empty(text) && length(text) <= 3 && consistsOf(text, digits) && int(text) <= most

@@ -1,0 +1,1 @@
+"""How the app is packaged, deployed and checked: azd, GitHub, pinned packages, the deployment package."""

@@ -1,0 +1,76 @@
+"""The runbook's script that retries what an outage of Microsoft 365 ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.local_stack.host_process import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUNBOOK = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+PAGES = {"": (["sales:1", "sales:2"], "a+b/="), "a+b/=": (["sales:3"], None)}
+PROGRAMS = ("bash", "curl", "jq")
+
+
+@contextmanager
+def deliveries(retried: list[tuple[str, str | None]]) -> Iterator[str]:
+    """Serve the list of expired deliveries, and note each retry with its body's length."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+            assert (query["status"], query["limit"]) == ("expired", "200")
+            ids, token = PAGES[query.get("continuationToken", "")]
+            self._answer({"deliveries": [{"messageId": each} for each in ids], "continuationToken": token})
+
+        def do_POST(self) -> None:
+            retried.append((self.path, self.headers["Content-Length"]))
+            self._answer({})
+
+        def _answer(self, body: dict[str, Any]) -> None:
+            assert self.headers["Authorization"] == "Bearer an-admin"
+            text = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason="The script needs bash, curl and jq.")
+def test_the_script_retries_each_expired_mail_of_every_page_once(tmp_path: Path) -> None:
+    section = RUNBOOK.partition("### When Microsoft 365 is not available for a day\n")[2]
+    (script,) = re.findall(r"^```sh\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
+    sleep = tmp_path / "sleep"
+    sleep.write_text("#!/bin/sh\n")
+    sleep.chmod(0o755)
+    retried: list[tuple[str, str | None]] = []
+    with deliveries(retried) as url:
+        given = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PUBLIC_BASE_URL": url, "token": "an-admin"}
+        no_proxy = {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
+        subprocess.run(
+            ["/bin/bash", "-eu", "-c", script], env=os.environ | given | no_proxy, check=True, timeout=60
+        )
+
+    assert retried == [(f"/api/deliveries/sales%3A{number}/retry", "0") for number in (1, 2, 3)]

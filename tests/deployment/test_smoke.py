@@ -1,0 +1,237 @@
+"""The call after a deployment, against servers that answer as apps, proxies and broken hosts do."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+import pytest
+
+from infra.hooks.smoke import main
+from shared.version import VERSION
+from shared.web.endpoints import get_health
+from tests.deployment.pins import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+QUICKLY = ["--wait", "0.4", "--pause", "0.05"]
+ALIVE = json.dumps({"status": "alive", "version": VERSION}).encode()
+
+
+@dataclass
+class Reply:
+    """One answer; the last one of a list is repeated."""
+
+    status: int = 200
+    body: bytes = ALIVE
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def app(*replies: Reply) -> Iterator[tuple[str, list[str]]]:
+    """Serve the replies; give the address and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            reply = replies[min(len(asked), len(replies) - 1)]
+            asked.append(self.path)
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_or_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.delenv("PUBLIC_BASE_URL", raising=False)
+
+
+def test_the_version_that_answers_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with app(Reply()) as (url, asked):
+        code = main([url, "--strict", *QUICKLY])
+
+    assert (code, asked) == (0, ["/api/health"])
+    assert f"{url}/api/health: version {VERSION} answers." in capsys.readouterr().out
+
+
+def test_an_address_that_ends_with_a_slash_is_the_same_address() -> None:
+    with app(Reply()) as (url, asked):
+        assert main([f"{url}/", "--strict", *QUICKLY]) == 0
+
+    assert asked == ["/api/health"]
+
+
+def test_an_app_that_still_starts_is_asked_until_it_answers() -> None:
+    with app(Reply(503, b""), Reply(404, b"no functions yet"), Reply()) as (url, asked):
+        code = main([url, "--strict", "--wait", "10", "--pause", "0.01"])
+
+    assert (code, len(asked)) == (0, 3)
+
+
+def test_the_version_before_is_waited_out() -> None:
+    old = Reply(body=b'{"status": "alive", "version": "0.0.9"}')
+    with app(old, old, Reply()) as (url, asked):
+        code = main([url, "--strict", "--wait", "10", "--pause", "0.01"])
+
+    assert (code, len(asked)) == (0, 3)
+
+
+FAILURES = {
+    "HTTP 503": Reply(503, b"Function host is not running."),
+    "HTTP 404": Reply(404, b""),
+    "HTTP 401": Reply(401, b'{"version": "0.1.0"}'),
+    "HTTP 500": Reply(500, b"\x00\xff"),
+    "version 0.0.9 answers, not": Reply(body=b'{"status": "alive", "version": "0.0.9"}'),
+    "version 5 answers, not": Reply(body=b'{"version": 5}'),
+}
+NO_VERSION = {
+    "broken json": Reply(body=b'{"status": "ali'),
+    "empty": Reply(body=b""),
+    "html": Reply(body=b"<!doctype html><title>Sign in</title>"),
+    "list": Reply(body=b"[]"),
+    "null": Reply(body=b"null"),
+    "no version": Reply(body=b'{"status": "alive"}'),
+    "not utf-8": Reply(body=b'{"version": "\xff"}'),
+    "endless": Reply(body=b" " * 200_000),
+}
+
+
+@pytest.mark.parametrize("says", FAILURES)
+def test_a_failure_is_named_and_ends_a_strict_call_with_1(
+    says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with app(FAILURES[says]) as (url, asked):
+        code = main([url, "--strict", *QUICKLY])
+
+    assert code == 1
+    assert len(asked) > 1
+    assert says in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("reply", NO_VERSION.values(), ids=NO_VERSION.keys())
+def test_an_answer_without_a_version_is_a_failure(reply: Reply, capsys: pytest.CaptureFixture[str]) -> None:
+    with app(reply) as (url, _):
+        code = main([url, "--strict", *QUICKLY])
+
+    assert code == 1
+    assert "an answer without a version" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_redirect_to_a_sign_in_page_is_a_failure() -> None:
+    page = Reply(body=b"<!doctype html>")
+    with app(Reply(302, b"", {"Location": "/sign-in"}), page) as (url, asked):
+        code = main([url, "--strict", *QUICKLY])
+
+    assert code == 1
+    assert asked[1] == "/sign-in"
+
+
+def test_a_host_that_refuses_the_connection_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        code = main([f"http://127.0.0.1:{closed.getsockname()[1]}", "--strict", *QUICKLY])
+
+    assert code == 1
+    assert "no answer: [Errno" in capsys.readouterr().out
+
+
+def test_a_host_that_never_answers_is_left_after_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code = main([f"http://127.0.0.1:{silent.getsockname()[1]}", "--strict", *QUICKLY])
+
+    assert code == 1
+    assert "timed out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("url", ["", "func-mailer.azurewebsites.net", "file:///etc/passwd", "https://"])
+def test_an_address_that_is_none_is_not_asked(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([url, "--strict", *QUICKLY]) == 1
+    assert "The app was not asked: PUBLIC_BASE_URL is" in capsys.readouterr().out
+
+
+def test_the_summary_of_the_job_says_which_version_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    with app(Reply(body=b'{"version": "0.0.9"}')) as (url, _):
+        failed = main([url, "--strict", *QUICKLY])
+    with app(Reply()) as (url, _):
+        passed = main([url, "--strict", *QUICKLY])
+
+    before, after = (tmp_path / "summary.md").read_text("utf-8").splitlines()
+    assert (failed, passed) == (1, 0)
+    assert "version 0.0.9 answers, not" in before
+    assert f"version {VERSION} answers." in after
+
+
+def test_a_summary_that_cannot_be_written_changes_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "missing" / "summary.md"))
+    with app(Reply()) as (url, _):
+        assert main([url, "--strict", *QUICKLY]) == 0
+
+
+@pytest.mark.parametrize(
+    "reply", [*FAILURES.values(), *NO_VERSION.values()], ids=[*FAILURES.keys(), *NO_VERSION.keys()]
+)
+def test_the_hook_prints_a_failure_and_ends_with_0(reply: Reply, capsys: pytest.CaptureFixture[str]) -> None:
+    with app(reply) as (url, _):
+        assert main([url, *QUICKLY]) == 0
+
+    assert "docs/operations.md" in capsys.readouterr().out
+
+
+def test_the_hook_takes_the_address_that_azd_passes() -> None:
+    with app(Reply()) as (url, asked):
+        done = subprocess.run(
+            [sys.executable, "-S", "-m", "infra.hooks.smoke", *QUICKLY],
+            cwd=ROOT,
+            env={"PUBLIC_BASE_URL": url},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert (done.returncode, done.stderr, asked) == (0, "", ["/api/health"])
+    assert f"version {VERSION} answers" in done.stdout
+
+
+def test_the_health_of_this_app_is_what_the_call_expects() -> None:
+    request = func.HttpRequest(method="GET", url="https://app/api/health", headers={}, body=b"")
+    answer = get_health(request)
+
+    with app(Reply(answer.status_code, answer.get_body(), dict(answer.headers))) as (url, _):
+        assert main([url, "--strict", *QUICKLY]) == 0

@@ -1,0 +1,243 @@
+"""What can happen to mails, told to the real code with everything outside it in memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.deliveries.resume import resume_message
+from shared.deliveries.retry import retry_delivery
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    OutcomeUnknownError,
+    RejectedError,
+    TransientError,
+)
+from shared.sending.deliver import deliver
+from shared.sending.poison import record_poisoned
+from shared.sending.release import release_all
+from shared.settings.sending_switch import MAX_AGE, SendingPause
+from shared.telemetry import log_failure
+from tests.builders import ADMIN, a_message, some_settings
+from tests.calls import a_request
+from tests.fakes import CONTOSO, FABRIKAM
+
+if TYPE_CHECKING:
+    from tests.fakes import FakeServices
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_BUSY = TransientError("graph_unavailable")
+_REFUSED = RejectedError(
+    "send_as_denied", graph_code="ErrorSendAsDenied", account="ada", address="x@contoso.com"
+)
+
+
+def send(services: FakeServices, message_id: str = "m-1", **changes: Any) -> None:
+    deliver(a_message(messageId=message_id, **changes), f"q-{message_id}", services)
+
+
+def keep_busy(services: FakeServices, time: timedelta) -> None:
+    """Have Graph answer 503 for so long, while the queue delivers the mail again and again."""
+    end = services.world.now() + time
+    services.transport.fail = [_BUSY] * 1000
+    while services.world.now() < end:
+        come_back(services)
+    services.transport.fail = []
+
+
+def come_back(services: FakeServices) -> None:
+    """Have the queue deliver what it holds, at its time."""
+    note, delay = services.outbox.messages.pop()
+    services.world.pass_time(delay)
+    deliver(note, f"q-{services.world.now()}", services)
+
+
+def send_while_busy(services: FakeServices, time: timedelta, message_id: str = "m-1") -> None:
+    services.transport.fail = [_BUSY]
+    send(services, message_id)
+    keep_busy(services, time)
+
+
+def accepted(services: FakeServices) -> None:
+    send(services)
+
+
+def accepted_after_hours(services: FakeServices) -> None:
+    send_while_busy(services, 3 * HOUR)
+    come_back(services)
+
+
+def deferred_for_two_hours(services: FakeServices) -> None:
+    send_while_busy(services, 2 * HOUR)
+
+
+def deferred_for_half_an_hour(services: FakeServices) -> None:
+    send_while_busy(services, 30 * MINUTE)
+
+
+def deferred_after_waiting_for_consent(services: FakeServices) -> None:
+    consent = services.settings.rows.pop(CONTOSO)
+    send(services)
+    services.world.pass_time(5 * HOUR)
+    services.settings.rows[CONTOSO] = consent
+    services.outbox.messages.append((resume_message(CONTOSO, "m-1"), timedelta()))
+    keep_busy(services, 2 * HOUR)
+
+
+def deferred_after_waiting_for_the_operator(services: FakeServices) -> None:
+    services.authorizer.fail = [ConfigurationError("client_credential_refused", error="invalid_client")]
+    send(services)
+    services.world.pass_time(5 * HOUR)
+    services.settings.rows[CONTOSO] = some_settings(etag=services.settings.rows[CONTOSO].etag)
+    services.outbox.messages.append((resume_message(CONTOSO, "m-1"), timedelta()))
+    keep_busy(services, 2 * HOUR)
+
+
+def deferred_after_a_retry(services: FakeServices) -> None:
+    services.transport.fail = [_REFUSED]
+    send(services)
+    services.world.pass_time(5 * HOUR)
+    retry_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services)
+    keep_busy(services, 2 * HOUR)
+
+
+def retried_just_now_after_long_deferrals(services: FakeServices) -> None:
+    send_while_busy(services, 2 * HOUR)
+    services.transport.fail = [_REFUSED]
+    come_back(services)
+    retry_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services)
+    keep_busy(services, 10 * MINUTE)
+
+
+def deferred_and_queued_again(services: FakeServices) -> None:
+    send_while_busy(services, 2 * HOUR)
+    retries = list(services.outbox.messages)
+    deliver(a_message(messageId="m-1"), "q-again", services)
+    services.outbox.messages = retries
+
+
+def deferred_and_then_paused(services: FakeServices) -> None:
+    send_while_busy(services, 2 * HOUR)
+    services.pause_store.save(SendingPause(services.world.now(), "deploying"))
+    services.world.pass_time(MAX_AGE)
+    come_back(services)
+
+
+def paused_for(services: FakeServices, time: timedelta) -> None:
+    """Pause sending, and have the five-minute timer run until now."""
+    services.pause_store.save(SendingPause(services.world.now(), "deploying"))
+    end = services.world.now() + time
+    while services.world.now() < end:
+        services.world.pass_time(5 * MINUTE)
+        release_all(services)
+
+
+def paused_for_two_hours(services: FakeServices) -> None:
+    paused_for(services, 2 * HOUR)
+
+
+def paused_for_half_an_hour(services: FakeServices) -> None:
+    paused_for(services, 30 * MINUTE)
+
+
+def paused_for_two_hours_and_resumed(services: FakeServices) -> None:
+    paused_for(services, 2 * HOUR)
+    services.pause_store.remove()
+    services.world.pass_time(20 * MINUTE)
+    release_all(services)
+
+
+def tenant_removed(services: FakeServices) -> None:
+    """Deploy without the tenant; the five-minute timer finds out."""
+    services.allowed_tenants = frozenset({FABRIKAM})
+    release_all(services)
+
+
+def mail_of_a_removed_tenant(services: FakeServices) -> None:
+    services.allowed_tenants = frozenset({FABRIKAM})
+    send(services)
+
+
+def mail_of_a_tenant_that_nobody_knows(services: FakeServices) -> None:
+    send(services, tenantId="6f1c0000-0000-4000-8000-00000000dead")
+
+
+def tenant_brought_back(services: FakeServices) -> None:
+    served = services.allowed_tenants
+    tenant_removed(services)
+    services.allowed_tenants = served
+    services.world.pass_time(20 * MINUTE)
+    release_all(services)
+
+
+def one_accepted_one_deferred(services: FakeServices) -> None:
+    send_while_busy(services, 2 * HOUR)
+    send(services, "m-2")
+
+
+def rejected(services: FakeServices) -> None:
+    services.transport.fail = [_REFUSED]
+    send(services)
+
+
+def invalid(services: FakeServices) -> None:
+    send(services, subject=None)
+
+
+def conflicting(services: FakeServices) -> None:
+    send(services)
+    deliver(a_message(messageId="m-1", subject="Another"), "q-2", services)
+
+
+def duplicate(services: FakeServices) -> None:
+    send(services)
+    deliver(a_message(messageId="m-1"), "q-2", services)
+
+
+def duplicate_of_yesterday(services: FakeServices) -> None:
+    send(services)
+    services.world.pass_time(DAY)
+    deliver(a_message(messageId="m-1"), "q-2", services)
+
+
+def expired(services: FakeServices) -> None:
+    send(services, expiresAt="2026-11-23T12:00:00Z")
+
+
+def unknown(services: FakeServices) -> None:
+    services.transport.fail = [OutcomeUnknownError("outcome_unknown")]
+    send(services)
+
+
+def stuck_in_the_poison_queue(services: FakeServices) -> None:
+    services.outbox.poisoned = 3
+    release_all(services)
+
+
+def poisoned(services: FakeServices) -> None:
+    record_poisoned(a_message(messageId="m-1"), "p-1", services)
+
+
+def consent_lost(services: FakeServices) -> None:
+    services.authorizer.fail = [ConsentRequiredError("consent_lost", account="ada", error="invalid_grant")]
+    send(services, "m-3")
+
+
+def operator_error(services: FakeServices) -> None:
+    services.authorizer.fail = [ConfigurationError("client_credential_refused", error="invalid_client")]
+    send(services)
+
+
+def storage_denied(services: FakeServices) -> None:
+    """Only this mail waits for the operator; the tenant's settings stay as they are."""
+    services.transport.fail = [ConfigurationError("storage_denied", service="blobs")]
+    send(services)
+
+
+def bug(services: FakeServices) -> None:
+    log_failure(ValueError(f"at {services.world.now()}"), operation="upkeep/keep_alive")
+
+
+def nothing(services: FakeServices) -> None:
+    """Log no line."""

@@ -1,0 +1,99 @@
+"""The resources that a deployment creates, as `bicep snapshot` predicts them, and questions about them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: A resource of a snapshot: `type`, `name`, `apiVersion`, `properties` and so on. Microsoft Graph's have
+#: neither name nor id.
+type Resource = dict[str, Any]
+
+_RESOURCE_ID = re.compile(r"/subscriptions/[^'\[\]]+")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one set of parameters deploys.
+
+    A resource that the deployment writes twice, first open and then closed for instance, appears as it is
+    in the end.
+
+    A value that Azure computes stays an expression, for example `[reference('<id>', '…').clientId]`;
+    compare it by the resources that it names: `references(value)`.
+    """
+
+    name: str
+    resources: tuple[Resource, ...]
+    outputs: dict[str, Any]
+    diagnostics: tuple[Any, ...]
+
+    @classmethod
+    def from_json(cls, name: str, text: str) -> Prediction:
+        """Read a snapshot; Graph types lose the version that Bicep puts behind an @."""
+        snapshot = json.loads(text)
+        return cls(
+            name=name,
+            resources=_in_the_end(_without_version(resource) for resource in snapshot["predictedResources"]),
+            outputs=snapshot["outputs"],
+            diagnostics=tuple(snapshot["diagnostics"]),
+        )
+
+    def all(self, resource_type: str, name: str = "") -> list[Resource]:
+        """Return the resources of a type, and of a name if one is given: the last part after `/` suffices."""
+        return [
+            resource
+            for resource in self.resources
+            if resource["type"] == resource_type
+            and (not name or name in {resource.get("name"), resource.get("name", "").rpartition("/")[2]})
+        ]
+
+    def one(self, resource_type: str, name: str = "") -> Resource:
+        """Return the only resource of a type (and name).
+
+        Raises:
+            AssertionError: there is none, or there are several.
+        """
+        found = self.all(resource_type, name)
+        assert len(found) == 1, f"{self.name} has {len(found)} of {resource_type} {name}".rstrip()
+        return found[0]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The app settings of the site."""
+        settings: dict[str, str] = self.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        return settings
+
+
+def at(resource: Resource, path: str) -> Any:
+    """Return the value under a dotted path, or None where the path ends early."""
+    value: Any = resource
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def resources_of(template: dict[str, Any]) -> dict[str, Resource]:
+    """Return the resources of a compiled template by their symbolic names, or by name where it has none."""
+    resources: dict[str, Resource] | list[Resource] = template["resources"]
+    return resources if isinstance(resources, dict) else {item["name"]: item for item in resources}
+
+
+def references(value: str) -> set[str]:
+    """Return the ids of the resources that an expression, or an id itself, names."""
+    return set(_RESOURCE_ID.findall(value))
+
+
+def _in_the_end(written: Iterable[Resource]) -> tuple[Resource, ...]:
+    """Keep the last of the resources with the same id; Graph's have none and stay."""
+    return tuple({resource.get("id", index): resource for index, resource in enumerate(written)}.values())
+
+
+def _without_version(resource: Resource) -> Resource:
+    bare, _, version = resource["type"].partition("@")
+    return resource | {"type": bare} | ({"apiVersion": version} if version else {})

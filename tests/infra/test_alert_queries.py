@@ -1,0 +1,301 @@
+"""Each alert on logs: which lines raise it, and which similar ones do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fakes import CONTOSO
+from tests.infra.app_log import Story, logged
+from tests.infra.mail_stories import (
+    DAY,
+    HOUR,
+    MINUTE,
+    accepted,
+    accepted_after_hours,
+    bug,
+    conflicting,
+    consent_lost,
+    deferred_after_a_retry,
+    deferred_after_waiting_for_consent,
+    deferred_after_waiting_for_the_operator,
+    deferred_and_queued_again,
+    deferred_and_then_paused,
+    deferred_for_half_an_hour,
+    deferred_for_two_hours,
+    duplicate,
+    duplicate_of_yesterday,
+    expired,
+    invalid,
+    mail_of_a_removed_tenant,
+    mail_of_a_tenant_that_nobody_knows,
+    nothing,
+    one_accepted_one_deferred,
+    operator_error,
+    paused_for_half_an_hour,
+    paused_for_two_hours,
+    paused_for_two_hours_and_resumed,
+    poisoned,
+    rejected,
+    retried_just_now_after_long_deferrals,
+    storage_denied,
+    stuck_in_the_poison_queue,
+    tenant_brought_back,
+    tenant_removed,
+    unknown,
+)
+from tests.infra.project import Project
+from tests.infra.workspace import Row, fires, run
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+OUTBOX = "https://stmailer.queue.core.windows.net:443/mail-outbox/messages?visibilitytimeout=0"
+
+# ---- What Azure logs ----
+
+
+def put(age: timedelta, status: str = "201", uri: str = OUTBOX) -> Row:
+    return Row("StorageQueueLogs", age, {"OperationName": "PutMessage", "Uri": uri, "StatusCode": status})
+
+
+def request(function: str, age: timedelta = MINUTE, *, success: bool = True) -> Row:
+    return Row("AppRequests", age, {"OperationName": function, "Success": success})
+
+
+def call(place: str, *, success: bool, age: timedelta = MINUTE) -> Row:
+    return Row("AppAvailabilityResults", age, {"Location": place, "Success": success})
+
+
+def host_line(text: str) -> Row:
+    """A line of the Functions host, as `Microsoft.Azure.WebJobs.Extensions.Storage.Queues` writes it."""
+    return Row("AppTraces", MINUTE, {"Message": text})
+
+
+# ---- Which of it raises an alert ----
+
+
+@dataclass(frozen=True)
+class Case:
+    """A story of mails, what Azure logged besides, and whether the alert is raised."""
+
+    alert: str
+    story: Story
+    raised: bool
+    besides: tuple[Row, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.alert}: {self.note or self.story.__name__}{'' if self.raised else ' does not'}"
+
+
+def both(alert: str, *stories: Story) -> list[Case]:
+    """Each of these stories raises the alert, and a mail that is accepted does not."""
+    return [*(Case(alert, story, raised=True) for story in stories), Case(alert, accepted, raised=False)]
+
+
+def failures(function: str, count: int) -> tuple[Row, ...]:
+    return tuple(request(function, success=False) for _ in range(count))
+
+
+POISON_LINE = (
+    "Message has reached MaxDequeueCount of 5. Moving message to queue 'https://stmailer.queue.core."
+    "windows.net/mail-outbox-poison'."
+)
+OFTEN = ("release_waiting_mails", "delete_abandoned_consents")
+DAILY = ("keep_consents_alive", "remove_finished_deliveries")
+
+CASES = [
+    *both("mail-expired", expired),
+    *both("mail-outcome-unknown", unknown),
+    *both("mail-refused", rejected, invalid, conflicting),
+    Case("mail-refused", duplicate, raised=False),
+    *both("consent-lost", consent_lost),
+    *both("operator-error", operator_error, storage_denied),
+    Case("operator-error", consent_lost, raised=False),
+    *both("unexpected-error", bug),
+    *both("mail-poisoned", poisoned, stuck_in_the_poison_queue),
+    Case("mail-poisoned", nothing, raised=True, besides=(host_line(POISON_LINE),), note="the host says it"),
+    Case(
+        "mail-poisoned",
+        nothing,
+        raised=False,
+        besides=(host_line(POISON_LINE.replace("mail-outbox", "other")),),
+        note="another queue's",
+    ),
+    Case("mail-deferred-long", deferred_for_two_hours, raised=True),
+    Case("mail-deferred-long", deferred_after_waiting_for_consent, raised=True),
+    Case("mail-deferred-long", deferred_after_waiting_for_the_operator, raised=True),
+    Case("mail-deferred-long", deferred_after_a_retry, raised=True),
+    Case("mail-deferred-long", deferred_and_queued_again, raised=True),
+    Case("mail-deferred-long", one_accepted_one_deferred, raised=True),
+    Case("mail-deferred-long", deferred_for_half_an_hour, raised=False),
+    Case("mail-deferred-long", accepted_after_hours, raised=False),
+    Case("mail-deferred-long", retried_just_now_after_long_deferrals, raised=False),
+    Case("mail-deferred-long", deferred_and_then_paused, raised=False),
+    Case("mail-deferred-long", rejected, raised=False),
+    Case("sending-paused-long", paused_for_two_hours, raised=True),
+    Case("sending-paused-long", paused_for_half_an_hour, raised=False),
+    Case("sending-paused-long", paused_for_two_hours_and_resumed, raised=False),
+    *both("tenant-not-served", tenant_removed, mail_of_a_removed_tenant),
+    Case("tenant-not-served", mail_of_a_tenant_that_nobody_knows, raised=True),
+    Case("tenant-not-served", tenant_brought_back, raised=False),
+    Case("operator-error", mail_of_a_removed_tenant, raised=True),
+    Case("no-mail-accepted", nothing, raised=True, besides=(put(2 * HOUR),), note="a mail is queued"),
+    Case("no-mail-accepted", rejected, raised=True, besides=(put(2 * HOUR),)),
+    Case("no-mail-accepted", nothing, raised=False, note="nothing is queued"),
+    Case("no-mail-accepted", nothing, raised=False, besides=(put(10 * MINUTE),), note="queued just now"),
+    Case("no-mail-accepted", nothing, raised=False, besides=(put(7 * HOUR),), note="queued long ago"),
+    Case("no-mail-accepted", accepted, raised=False, besides=(put(2 * HOUR),)),
+    Case("no-mail-accepted", nothing, raised=False, besides=(put(HOUR, "403"),), note="a refused put"),
+    Case(
+        "no-mail-accepted",
+        nothing,
+        raised=False,
+        besides=(put(HOUR, uri=OUTBOX.replace("outbox", "outbox-poison")),),
+        note="a put on the poison queue",
+    ),
+    Case("no-mail-accepted", duplicate_of_yesterday, raised=False, besides=(put(HOUR),)),
+    Case(
+        "no-mail-accepted",
+        duplicate_of_yesterday,
+        raised=True,
+        besides=(put(HOUR), put(2 * HOUR)),
+        note="a duplicate and a mail",
+    ),
+    Case(
+        "vault-forbidden",
+        nothing,
+        raised=True,
+        besides=(Row("AZKVAuditLogs", MINUTE, {"HttpStatusCode": 403}),),
+    ),
+    Case(
+        "vault-forbidden",
+        nothing,
+        raised=False,
+        besides=(Row("AZKVAuditLogs", MINUTE, {"HttpStatusCode": 404}),),
+        note="a missing secret",
+    ),
+    Case(
+        "log-cap-reached",
+        nothing,
+        raised=True,
+        besides=(
+            Row(
+                "_LogOperation",
+                MINUTE,
+                {"Category": "Ingestion", "Detail": "OverQuota. Data collection stopped"},
+            ),
+        ),
+    ),
+    Case(
+        "log-cap-reached",
+        nothing,
+        raised=False,
+        besides=(
+            Row("_LogOperation", MINUTE, {"Category": "Ingestion", "Detail": "Data collection resumed"}),
+        ),
+        note="ingestion begins again",
+    ),
+    Case("function-failed", nothing, raised=True, besides=failures("keep_consents_alive", 1), note="a timer"),
+    Case("function-failed", nothing, raised=True, besides=failures("deliver_mail", 5), note="five mails"),
+    Case("function-failed", nothing, raised=False, besides=failures("deliver_mail", 4), note="four mails"),
+    Case("function-failed", nothing, raised=False, besides=failures("start_consent", 9), note="a page"),
+    Case("function-failed", nothing, raised=False, besides=(request("deliver_mail"),), note="success"),
+    Case("five-minute-timer-stopped", accepted, raised=True, note="no timer among the logs"),
+    Case("five-minute-timer-stopped", nothing, raised=True, note="no logs at all"),
+    Case(
+        "five-minute-timer-stopped",
+        nothing,
+        raised=True,
+        besides=(*(request(timer, 3 * HOUR) for timer in OFTEN), request("deliver_mail")),
+        note="three hours ago",
+    ),
+    Case(
+        "five-minute-timer-stopped",
+        nothing,
+        raised=False,
+        besides=tuple(request(timer, HOUR) for timer in OFTEN),
+        note="an hour ago",
+    ),
+    *(
+        Case(
+            "five-minute-timer-stopped",
+            nothing,
+            raised=True,
+            besides=(request(timer, HOUR),),
+            note=f"{timer} alone",
+        )
+        for timer in OFTEN
+    ),
+    Case(
+        "five-minute-timer-stopped",
+        nothing,
+        raised=False,
+        besides=tuple(row for timer in OFTEN for row in failures(timer, 1)),
+        note="they run and fail",
+    ),
+    Case("daily-timer-stopped", nothing, raised=True, note="no logs at all"),
+    *(
+        Case("daily-timer-stopped", nothing, raised=True, besides=(request(ran, DAY),), note=f"{ran} alone")
+        for ran in DAILY
+    ),
+    Case(
+        "daily-timer-stopped",
+        nothing,
+        raised=True,
+        besides=tuple(request(timer, 3 * DAY) for timer in DAILY),
+        note="three days ago",
+    ),
+    Case(
+        "daily-timer-stopped",
+        nothing,
+        raised=False,
+        besides=tuple(request(timer, DAY + HOUR) for timer in DAILY),
+        note="yesterday",
+    ),
+    Case(
+        "app-unreachable",
+        nothing,
+        raised=True,
+        besides=(call("West Europe", success=False), call("East US", success=False)),
+        note="two places",
+    ),
+    Case(
+        "app-unreachable",
+        nothing,
+        raised=False,
+        besides=(
+            call("West Europe", success=False),
+            call("West Europe", success=False, age=16 * MINUTE),
+            call("East US", success=True),
+        ),
+        note="one place twice",
+    ),
+]
+
+RULES = Project.from_disk().alert_rules
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_an_alert_is_raised_by_its_case_alone(case: Case) -> None:
+    rows = [*logged(case.story), *case.besides]
+
+    assert fires(RULES[case.alert], rows) is case.raised
+
+
+def test_every_alert_has_cases_that_raise_it_and_that_do_not() -> None:
+    tried = {(case.alert, case.raised) for case in CASES}
+
+    assert tried == {(name, raised) for name in RULES for raised in (True, False)}
+
+
+def test_the_alert_on_long_deferral_names_the_mail_and_the_beginning_of_the_deferral() -> None:
+    query = RULES["mail-deferred-long"]["criteria"]["allOf"][0]["query"]
+    ((tenant, mail, since),) = run(query, logged(deferred_after_waiting_for_consent), DAY)
+    (elsewhere,) = run(query, logged(deferred_for_two_hours), DAY)
+
+    assert (tenant, mail) == (CONTOSO, "m-1")
+    assert abs(since - elsewhere[2]) < MINUTE
