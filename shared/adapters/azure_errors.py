@@ -1,34 +1,95 @@
-"""From what Azure's SDKs raise to our errors, in one table.
+"""From what the SDKs of Azure Storage and of credentials raise to our errors, in one table.
 
 https://learn.microsoft.com/python/api/azure-core/azure.core.exceptions
 """
 
 from __future__ import annotations
 
+import logging
+import re
 from contextlib import contextmanager
+from enum import Enum, auto
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
+    DecodeError,
     HttpResponseError,
     IncompleteReadError,
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.identity import CredentialUnavailableError
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from shared.errors import ConfigurationError, ProblemError, TransientError
+from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+class Kind(Enum):
+    """What an answer of an Azure service means."""
+
+    BUSY = auto()
+    DENIED = auto()
+    LOCKED = auto()
+    MISSING = auto()
+    NETWORK = auto()
+
+
+class AzureCode(NamedTuple):
+    """One error code of an Azure service."""
+
+    meaning: str
+    kind: Kind
+
+
+#: Codes that say more than their status: what they mean, and what they are.
+#: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+STORAGE_CODES: dict[str, AzureCode] = {
+    "AuthorizationFailure": AzureCode("The firewall of storage does not know the address.", Kind.NETWORK),
+    "AuthorizationSourceIPMismatch": AzureCode("The address is not an allowed one.", Kind.NETWORK),
+    "PublicAccessNotPermitted": AzureCode("Storage takes calls through a private link only.", Kind.NETWORK),
+    "AuthorizationPermissionMismatch": AzureCode("The identity has no role for this call.", Kind.DENIED),
+    "InsufficientAccountPermissions": AzureCode("The identity has no right on the account.", Kind.DENIED),
+    "AuthenticationFailed": AzureCode("The key or token is not valid.", Kind.DENIED),
+    "InvalidAuthenticationInfo": AzureCode("The token is not valid.", Kind.DENIED),
+    "NoAuthenticationInformation": AzureCode("The request carries no token.", Kind.DENIED),
+    "KeyBasedAuthenticationNotPermitted": AzureCode("The account takes no keys.", Kind.DENIED),
+    "AuthorizationProtocolMismatch": AzureCode("The signature does not allow the protocol.", Kind.DENIED),
+    "AuthorizationServiceMismatch": AzureCode("The signature is for another service.", Kind.DENIED),
+    "AuthorizationResourceTypeMismatch": AzureCode("The signature is for other resources.", Kind.DENIED),
+    "AccountBeingCreated": AzureCode("The storage account is being created.", Kind.BUSY),
+    "AccountIsDisabled": AzureCode("The storage account is disabled.", Kind.DENIED),
+    "ServerBusy": AzureCode("Storage is busy.", Kind.BUSY),
+    "OperationTimedOut": AzureCode("The operation was not done in time.", Kind.BUSY),
+    "InternalError": AzureCode("An error inside storage.", Kind.BUSY),
+    "TableNotFound": AzureCode("The table does not exist.", Kind.MISSING),
+    "TableBeingDeleted": AzureCode("The table is being deleted.", Kind.MISSING),
+    "QueueNotFound": AzureCode("The queue does not exist.", Kind.MISSING),
+    "QueueBeingDeleted": AzureCode("The queue is being deleted.", Kind.MISSING),
+    "QueueDisabled": AzureCode("The queue is disabled.", Kind.MISSING),
+    "ContainerNotFound": AzureCode("The container does not exist.", Kind.MISSING),
+    "ContainerBeingDeleted": AzureCode("The container is being deleted.", Kind.MISSING),
+    "ContainerDisabled": AzureCode("The container is disabled.", Kind.MISSING),
+    "BlobImmutableDueToPolicy": AzureCode("A policy forbids to change the blob.", Kind.LOCKED),
+    "LeaseIdMissing": AzureCode("Another application has leased the blob.", Kind.LOCKED),
+}
+#: The same refusal, where the network is its cause and not a role.
+_OF_NETWORK = {"storage_denied": "storage_network_denied"}
+_OF_OPERATOR = {Kind.MISSING: "storage_incomplete", Kind.LOCKED: "storage_locked"}
 _REFUSED = frozenset({401, 403})
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
 @contextmanager
-def translated(away: str, denied: str, missing: str | None = None, **facts: str) -> Iterator[None]:
+def translated(away: str, denied: str, missing: str | None = None, **facts: Any) -> Iterator[None]:  # noqa: ANN401 - facts of a problem
     """Turn Azure's errors into ours: `away` when the service is, `denied` when it refuses the app.
 
     `missing`: when what should have been deployed is not there.
@@ -41,6 +102,9 @@ def translated(away: str, denied: str, missing: str | None = None, **facts: str)
     """
     try:
         yield
+    except (RequestException, HTTPError) as error:
+        # The SDK reads the answer to a batch outside its pipeline, where nothing translates what breaks.
+        raise TransientError(away, **facts) from error
     except AzureError as error:
         ours = _translate(error, away, denied, facts)
         if missing and isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.NOT_FOUND:
@@ -51,13 +115,68 @@ def translated(away: str, denied: str, missing: str | None = None, **facts: str)
 
 
 def _translate(error: AzureError, away: str, denied: str, facts: dict[str, Any]) -> ProblemError | None:
+    code = _code_of(error)
+    if code is not None:
+        return _by_kind(STORAGE_CODES[code].kind, away, denied, facts)
     if isinstance(error, ClientAuthenticationError):
+        # Azure was not asked: the credential could not get a token, and does not say why.
+        could_not_ask = isinstance(error, CredentialUnavailableError)
+        return TransientError(away, **facts) if could_not_ask else ConfigurationError(denied, **facts)
+    ours = _by_status(error, away, denied, facts)
+    if isinstance(error, HttpResponseError):
+        _note_unknown(error, ours)
+    return ours
+
+
+def _by_status(error: AzureError, away: str, denied: str, facts: dict[str, Any]) -> ProblemError | None:
+    if isinstance(error, HttpResponseError) and error.status_code in _REFUSED:
         return ConfigurationError(denied, **facts)
-    if isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError):
+    return TransientError(away, **facts) if _passes(error) else None
+
+
+def _note_unknown(error: HttpResponseError, ours: ProblemError | None) -> None:
+    """Log a code that is in no table, so that it can be added."""
+    code = _said_code(error)
+    if code and _CODE.fullmatch(code):
+        log_event(
+            Event.UNKNOWN_ERROR_CODE,
+            level=logging.WARNING,
+            service="storage",
+            code=code,
+            status=error.status_code,
+            problem=ours.code if ours else "internal_error",
+        )
+
+
+def _passes(error: AzureError) -> bool:
+    if not isinstance(error, HttpResponseError):
+        return isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError)
+    # An answer that broke off has no status, or the SDK could not read what came of it.
+    broken = error.status_code is None or isinstance(error, DecodeError)
+    return broken or error.status_code in _BUSY
+
+
+def _by_kind(kind: Kind, away: str, denied: str, facts: dict[str, Any]) -> ProblemError:
+    if kind is Kind.BUSY:
         return TransientError(away, **facts)
-    status = error.status_code if isinstance(error, HttpResponseError) else None
-    if status in _REFUSED:
-        return ConfigurationError(denied, **facts)
-    if status in _BUSY:
-        return TransientError(away, **facts)
-    return None
+    if kind in _OF_OPERATOR:
+        return ConfigurationError(_OF_OPERATOR[kind], **facts)
+    return ConfigurationError(_OF_NETWORK.get(denied, denied) if kind is Kind.NETWORK else denied, **facts)
+
+
+def is_missing(error: AzureError) -> bool:
+    """Say whether a table, queue or container is gone, and not only what was looked for in it."""
+    code = _code_of(error)
+    return code is not None and STORAGE_CODES[code].kind is Kind.MISSING
+
+
+def _code_of(error: AzureError) -> str | None:
+    """Return the code of an answer, if it is a known one."""
+    code = _said_code(error)
+    return code if code in STORAGE_CODES else None
+
+
+def _said_code(error: AzureError) -> str | None:
+    named = getattr(error, "error_code", None)
+    code = getattr(named, "value", named)
+    return code if isinstance(code, str) else None

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from shared.adapters.azure_errors import translated
-from shared.adapters.tables import TIMEOUTS
-from shared.errors import RejectedError, TransientError
+from shared.adapters.azure_errors import is_missing, translated
+from shared.adapters.tables import STORAGE_OPTIONS
+from shared.errors import MissingFileError, RejectedError, TransientError
 from shared.sending.ports import StoredFile
 from shared.storage_names import ATTACHMENTS, MAIL_REQUESTS
 
@@ -25,13 +25,22 @@ if TYPE_CHECKING:
     from shared.config import StorageConfig
 
 _ENDING = ".json"
+#: Why a file that is there cannot be read.
+#: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
+_UNREADABLE = {
+    "BlobArchived": "attachment_archived",
+    "BlobBeingRehydrated": "attachment_archived",
+    "BlobUsesCustomerSpecifiedEncryption": "attachment_encrypted",
+}
+#: Refusals that are not about the app's rights, and that no waiting changes.
+_PERMANENT = frozenset(range(400, 500)) - {401, 403, 408, 429}
 
 
 def blob_service(config: StorageConfig, credential: Callable[[], TokenCredential]) -> BlobServiceClient:
     """Connect to the blobs of the storage account."""
     if config.connection_string:
-        return BlobServiceClient.from_connection_string(config.connection_string, **TIMEOUTS)
-    return BlobServiceClient(config.blob_uri, credential=credential(), **TIMEOUTS)
+        return BlobServiceClient.from_connection_string(config.connection_string, **STORAGE_OPTIONS)
+    return BlobServiceClient(config.blob_uri, credential=credential(), **STORAGE_OPTIONS)
 
 
 class BlobAttachmentFiles:
@@ -44,10 +53,16 @@ class BlobAttachmentFiles:
         """Look a file up."""
         with _file_errors(path):
             found = self._container.get_blob_client(path).get_blob_properties()
+        if None in (found.size, found.etag):
+            # The answer broke off among its headers.
+            raise TransientError("storage_unavailable", service="blobs")
         return StoredFile(path, found.size, found.etag)
 
     def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:
-        """Return a part of a file, or all of a small one."""
+        """Return a part of a file, or all of a small one, as it is stored.
+
+        `download_blob` would unpack a blob whose owner declared a `Content-Encoding`.
+        """
         if not file.size:
             return b""
         with _file_errors(file.path):
@@ -57,11 +72,12 @@ class BlobAttachmentFiles:
                 length=file.size if length is None else length,
                 etag=file.version,
                 match_condition=MatchConditions.IfNotModified,
+                decompress=False,
             ).readall()
 
     def put(self, path: str, content: BinaryIO) -> None:
         """Put a file into the container, piece by piece."""
-        with _errors():
+        with _file_errors(path):
             self._container.upload_blob(path, content, overwrite=True)
 
 
@@ -85,7 +101,9 @@ class BlobKeptTexts:
         with _errors():
             try:
                 return self._container.download_blob(self._name(tenant_id, message_id)).readall()
-            except ResourceNotFoundError:
+            except ResourceNotFoundError as error:
+                if is_missing(error):
+                    raise
                 return None
 
     def remove(self, tenant_id: str, message_id: str) -> None:
@@ -93,8 +111,9 @@ class BlobKeptTexts:
         with _errors():
             try:
                 self._container.delete_blob(self._name(tenant_id, message_id))
-            except ResourceNotFoundError:
-                return
+            except ResourceNotFoundError as error:
+                if is_missing(error):
+                    raise
 
     def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
         """Name the mails whose texts nobody wrote from that moment on."""
@@ -103,6 +122,13 @@ class BlobKeptTexts:
                 if blob.last_modified < moment:
                     _, tenant_id, message_id = blob.name.split("/")
                     yield tenant_id, message_id.removesuffix(_ENDING)
+
+    def of_tenant(self, tenant_id: str) -> Iterator[str]:
+        """Name a tenant's mails by their message ids."""
+        prefix = f"{self._folder}/{tenant_id}/"
+        with _errors():
+            for name in self._container.list_blob_names(name_starts_with=prefix):
+                yield name.removeprefix(prefix).removesuffix(_ENDING)
 
     def _name(self, tenant_id: str, message_id: str) -> str:
         return f"{self._folder}/{tenant_id}/{message_id}{_ENDING}"
@@ -118,6 +144,16 @@ def _file_errors(path: str) -> Iterator[None]:
         try:
             yield
         except ResourceNotFoundError as error:
-            raise RejectedError("attachment_not_found", blob=path) from error
+            if is_missing(error):
+                raise
+            raise MissingFileError(path) from error
         except ResourceModifiedError as error:
             raise TransientError("file_changed", blob=path) from error
+        except HttpResponseError as error:
+            code = str(getattr(error, "error_code", None) or "")
+            if code in _UNREADABLE:
+                raise RejectedError(_UNREADABLE[code], blob=path) from error
+            if is_missing(error) or error.status_code not in _PERMANENT:
+                raise
+            reason = code or error.status_code
+            raise RejectedError("attachment_refused", blob=path, reason=reason) from error

@@ -9,17 +9,19 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import jwt
-from jwt import PyJWK, PyJWKClient, PyJWKClientConnectionError, PyJWKSetError
 
-from shared.errors import ForbiddenError, TransientError, UnauthenticatedError
+from shared.adapters.http import SIGNING_KEYS_ANSWER_SECONDS, HttpClient
+from shared.adapters.signing_keys import KeyLifetimes, SigningKeys
+from shared.errors import UnauthenticatedError
+from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jwt import PyJWK
+
     from shared.config import AppConfig
 
-#: Entra rotates its signing keys every few weeks and may at any time; an unknown key is fetched at once.
-_KEYS_LIVE_SECONDS = 3600
 _LEEWAY_SECONDS = 60
 _REQUIRED = ["exp", "iat", "nbf", "aud", "iss", "tid", "oid"]
 
@@ -27,55 +29,72 @@ _REQUIRED = ["exp", "iat", "nbf", "aud", "iss", "tid", "oid"]
 class EntraCallerTokens:
     """Access tokens, signed by the tenant that the caller belongs to."""
 
-    def __init__(self, config: AppConfig, keys_live_seconds: float = _KEYS_LIVE_SECONDS) -> None:
+    def __init__(self, config: AppConfig, lifetimes: KeyLifetimes | None = None) -> None:
         self._config = config
-        self._keys_live_seconds = keys_live_seconds
-        self._keys = functools.cache(self._key_client)
+        self._lifetimes = lifetimes or KeyLifetimes()
+        self._http = HttpClient(SIGNING_KEYS_ANSWER_SECONDS)
+        self._keys = functools.cache(self._keys_of)
 
     def verify(self, token: str) -> Mapping[str, Any]:
         """Return the claims of a valid token.
 
         Raises:
-            UnauthenticatedError: `token_invalid`.
-            ForbiddenError: `tenant_not_allowed`.
-            TransientError: `entra_unavailable`, when the signing keys can't be had.
+            UnauthenticatedError: `token_invalid`, also for a tenant that is not served;
+                `token_version_unsupported` for a token that is valid and of version 1, which the app
+                registration asks for.
+            TransientError: `entra_unavailable`: the signing keys can't be fetched now.
+            ConfigurationError: as `HttpClient.request`.
         """
         try:
-            tenant_id = self._claimed_tenant(token)
+            tenant_id, issuer = self._claimed_tenant(token)
             claims: dict[str, Any] = jwt.decode(
                 token,
                 self._signing_key(tenant_id, token).key,
                 algorithms=["RS256"],
-                audience=self._config.api_audience,
-                issuer=f"{self._config.authority(tenant_id)}/v2.0",
+                audience=self._audiences(version_1=issuer == _version_1_issuer(tenant_id)),
+                issuer=issuer,
                 leeway=_LEEWAY_SECONDS,
                 options={"require": _REQUIRED},
             )
         except jwt.PyJWTError as error:
             raise UnauthenticatedError("token_invalid") from error
+        if issuer == _version_1_issuer(tenant_id):
+            log_failed_step("caller_tokens", "token_version_unsupported", tenant_id=tenant_id)
+            raise UnauthenticatedError("token_version_unsupported")
         return claims
 
-    def _claimed_tenant(self, token: str) -> str:
-        """Return the tenant whose keys to check with; the signature then proves it."""
-        claims = jwt.decode(token, options={"verify_signature": False})
+    def _claimed_tenant(self, token: str) -> tuple[str, str]:
+        """Return the tenant whose keys to check with, and its issuer; the signature then proves both.
+
+        A tenant that is not served is refused here, before any key is fetched, and with the same error as
+        any bad token: without a signature nobody learns which tenants are served.
+        """
+        try:
+            claims = jwt.decode(token, options={"verify_signature": False})
+        except (RecursionError, jwt.PyJWTError) as error:
+            raise UnauthenticatedError("token_invalid") from error
         tenant_id = claims.get("tid")
-        if not isinstance(tenant_id, str):
+        if not isinstance(tenant_id, str) or tenant_id not in self._config.allowed_tenant_ids:
             raise UnauthenticatedError("token_invalid")
-        if tenant_id not in self._config.allowed_tenant_ids:
-            raise ForbiddenError("tenant_not_allowed")
-        return tenant_id
+        version_1 = _version_1_issuer(tenant_id)
+        issuer = version_1 if claims.get("iss") == version_1 else f"{self._config.authority(tenant_id)}/v2.0"
+        return tenant_id, issuer
+
+    def _audiences(self, *, version_1: bool) -> list[str]:
+        """Return what names the API: its client id, in version 1 its App ID URI."""
+        audience = self._config.api_audience
+        return [audience, f"api://{audience}"] if version_1 else [audience]
 
     def _signing_key(self, tenant_id: str, token: str) -> PyJWK:
-        try:
-            return self._keys(tenant_id).get_signing_key_from_jwt(token)
-        except (PyJWKClientConnectionError, PyJWKSetError, OSError, ValueError) as error:
-            # An answer that breaks off, or is no set of keys, says nothing about the token.
-            raise TransientError("entra_unavailable") from error
+        key_id = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(key_id, str):
+            raise UnauthenticatedError("token_invalid")
+        return self._keys(tenant_id).find(key_id)
 
-    def _key_client(self, tenant_id: str) -> PyJWKClient:
-        """Keep the set of keys for its time; single keys, which PyJWK would keep for ever, are not kept."""
-        return PyJWKClient(
-            f"{self._config.authority(tenant_id)}/discovery/v2.0/keys",
-            lifespan=self._keys_live_seconds,
-            timeout=5,
-        )
+    def _keys_of(self, tenant_id: str) -> SigningKeys:
+        url = f"{self._config.authority(tenant_id)}/discovery/v2.0/keys"
+        return SigningKeys(url, self._http, self._lifetimes)
+
+
+def _version_1_issuer(tenant_id: str) -> str:
+    return f"https://sts.windows.net/{tenant_id}/"

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+import jwt
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -18,18 +18,40 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from shared.config import ClientCertificate, ClientSecret
-from shared.errors import ConfigurationError, TransientError
+from shared.adapters.azure_errors import translated
+from shared.adapters.managed_identity import AppServiceIdentity
+from shared.client_credential import ClientCertificate, ClientSecret
+from shared.config import has_identity_endpoint
+from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from shared.config import ClientCredential
+    from shared.client_credential import ClientCredential
 
 
 def azure_credential(identity_client_id: str | None) -> TokenCredential:
     """Return the managed identity in Azure, and the developer's own sign-in on a laptop."""
+    if has_identity_endpoint():
+        return AppServiceIdentity(identity_client_id)
     return DefaultAzureCredential(managed_identity_client_id=identity_client_id)
+
+
+def object_id(credential: TokenCredential) -> str | None:
+    """Return the object id in a token for storage, to record who acted; None where it can't be read.
+
+    Storage checks the token, not we.
+
+    Raises:
+        ConfigurationError: `storage_denied`: nobody is signed in.
+    """
+    with translated("storage_unavailable", "storage_denied", service="tables"):
+        token = credential.get_token("https://storage.azure.com/.default").token
+    try:
+        found = jwt.decode(token, options={"verify_signature": False}).get("oid")
+    except jwt.PyJWTError:
+        return None
+    return str(found) if found else None
 
 
 def msal_credential(credential: ClientCredential) -> str | dict[str, Any]:
@@ -44,19 +66,29 @@ def msal_credential(credential: ClientCredential) -> str | dict[str, Any]:
         return credential.value
     if isinstance(credential, ClientCertificate):
         return _certificate(Path(credential.path))
-    identity = ManagedIdentityCredential(client_id=credential.client_id)
+    identity = _managed_identity(credential.client_id)
     return {"client_assertion": functools.partial(_assertion, identity, f"{credential.audience}/.default")}
+
+
+def credential_problems(credential: ClientCredential) -> tuple[ConfigurationError, ...]:
+    """Return what is wrong with a credential that can be read on this machine: a certificate file."""
+    try:
+        msal_credential(credential)
+    except ConfigurationError as error:
+        return (error,)
+    return ()
+
+
+def _managed_identity(client_id: str) -> TokenCredential:
+    if has_identity_endpoint():
+        return AppServiceIdentity(client_id)
+    return ManagedIdentityCredential(client_id=client_id)
 
 
 def _assertion(identity: TokenCredential, scope: str) -> str:
     """Let the managed identity vouch for the app; MSAL asks only when it sends a request."""
-    try:
+    with translated("identity_unavailable", "client_credential_refused", error="managed_identity"):
         return identity.get_token(scope).token
-    except ClientAuthenticationError as error:
-        raise ConfigurationError("client_credential_refused", error="managed_identity") from error
-    except AzureError as error:
-        # Nobody refused anything: the identity's endpoint did not answer.
-        raise TransientError("entra_unavailable") from error
 
 
 def _certificate(path: Path) -> dict[str, Any]:

@@ -2,33 +2,37 @@
 
 Each mail has up to three rows in its tenant's partition, written in one transaction, which is one call:
 the mail itself under its message id; its place in time under `!` and a key that falls as time rises, so
-that reading the partition from the start gives the newest first; and while it is set aside, its place
-among those under `~` and a key that rises, the oldest first. Neither sign is in a message id.
+that reading the partition from the start gives the newest first; and until it comes to its end, its place
+among the pending mails under `~` and a key that rises, the oldest first. Neither sign is in a message id.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import batched, islice
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
 from azure.data.tables import TableTransactionError, UpdateMode
 
-from shared.adapters.documents import read_document, write_document
-from shared.adapters.tables import Row, etag_of, find_row, table_errors
-from shared.deliveries.delivery import FINAL, SET_ASIDE, Delivery, DeliveryStatus
+from shared.adapters.azure_errors import is_missing
+from shared.adapters.delivery_row import COLUMNS, read_delivery
+from shared.adapters.documents import write_document
+from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock, utc_now
+from shared.adapters.tables import Row, etag_in, etag_of, find_row, find_written, table_errors
+from shared.deliveries.delivery import FINAL, PENDING, Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.errors import TransientError
 from shared.storage_names import DELIVERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from azure.data.tables import TableServiceClient
 
 _MOST_COUNTED = 1000
+_MOST_IN_A_TRANSACTION = 100
 _END_OF_TIME = 10**16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONFLICTS = frozenset({404, 409, 412})
@@ -37,29 +41,35 @@ _CONFLICTS = frozenset({404, 409, 412})
 class TableDeliveryLog:
     """The delivery log: partition tenant id, one row a mail and one for its place in time."""
 
-    def __init__(self, service: TableServiceClient) -> None:
+    def __init__(self, service: TableServiceClient, now: Callable[[], datetime] = utc_now) -> None:
         self._table = service.get_table_client(DELIVERIES)
+        self._now = now
 
     def add(self, delivery: Delivery) -> Delivery | None:
         """Write a new row and return it; None where the mail has another one already."""
-        return self._write(replace(delivery, stored=None), ("create", _row(delivery)))
+        return self._write(replace(delivery, stored=None), ("create", self._stamped(delivery)))
 
     def save(self, delivery: Delivery) -> Delivery | None:
         """Write a row if it is still the one that was read; None where it is not."""
         condition = {
             "etag": delivery.etag,
             "match_condition": MatchConditions.IfNotModified,
-            "mode": UpdateMode.REPLACE,
+            # Columns that another version of the app added stay as they are.
+            "mode": UpdateMode.MERGE,
         }
-        return self._write(delivery, ("update", _row(delivery), condition))
+        return self._write(delivery, ("update", self._stamped(delivery), condition))
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         """Return the row of one mail, or None."""
-        row = find_row(self._table, tenant_id, message_id)
+        answered = AnswerTime()
+        row = find_row(self._table, tenant_id, message_id, raw_response_hook=answered.note)
         if row is None:
             return None
-        found = read_document(Delivery, row["Document"])
+        found = on_own_clock(read_delivery(row), row, answered.moment, self._now())
         return replace(found, etag=etag_of(row), stored=found.status)
+
+    def _stamped(self, delivery: Delivery) -> dict[str, Any]:
+        return {**_row(delivery), WRITTEN_AT: self._now()}
 
     def list(self, query: DeliveryQuery) -> DeliveryPage:
         """Return a page of rows, for reading only: without their histories and ETags."""
@@ -70,7 +80,11 @@ class TableDeliveryLog:
             "newest": newest,
             "oldest": _time_key(query.since) + '"' if query.since else '"',
         }
-        if query.status:
+        if query.status is DeliveryStatus.OTHER_VERSION:
+            condition, known = _any_of(set(DeliveryStatus) - {query.status})
+            conditions.append(f"not {condition}")
+            values |= known
+        elif query.status:
             conditions.append("Status eq @status")
             values["status"] = query.status.value
         with table_errors():
@@ -80,18 +94,18 @@ class TableDeliveryLog:
             some = list(islice(rows, query.limit + 1))
         shown = some[: query.limit]
         more = str(shown[-1]["RowKey"]) if len(some) > query.limit else None
-        return DeliveryPage(tuple(read_document(Delivery, row["Document"]) for row in shown), more)
+        return DeliveryPage(tuple(read_delivery(row) for row in shown), more)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
-        """Count the mails that are set aside in these states; a thousand stands for any more."""
-        return sum(1 for _ in self._aside(tenant_id, statuses, _MOST_COUNTED, "RowKey"))
+        """Count the pending mails in these states; a thousand stands for any more."""
+        return sum(1 for _ in self._pending(tenant_id, statuses, _MOST_COUNTED, "RowKey"))
 
     def set_aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
-        """Return mails that are set aside in these states, the oldest first, for reading only."""
-        rows = self._aside(tenant_id, statuses, limit, "Document")
-        return tuple(read_document(Delivery, row["Document"]) for row in rows)
+        """Return the pending mails in these states, the oldest first, for reading only."""
+        rows = self._pending(tenant_id, statuses, limit, *COLUMNS)
+        return tuple(read_delivery(row) for row in rows)
 
     def finished_before(self, moment: datetime) -> Iterator[Delivery]:
         """Return the mails of every tenant that have been final since before a moment, for reading only."""
@@ -101,17 +115,40 @@ class TableDeliveryLog:
             for row in self._table.query_entities(
                 f"RowKey ge @first and RowKey lt @last and UpdatedAt lt @moment and {condition}",
                 parameters=values,
-                select=["Document"],
+                select=list(COLUMNS),
             ):
-                yield read_document(Delivery, row["Document"])
+                yield read_delivery(row)
 
     def remove(self, delivery: Delivery) -> bool:
         """Remove a row that is done, if it is still the one that was read; say whether it was."""
         unchanged = {"etag": delivery.etag, "match_condition": MatchConditions.IfNotModified}
         rows = [("delete", _row(delivery), unchanged), ("delete", _place(delivery))]
+        if delivery.owed:
+            rows.append(("delete", _pending_place(delivery)))
         return self._submit(rows) is not None
 
-    def _aside(
+    def count_all(self, tenant_id: str) -> int:
+        """Count a tenant's mails, whatever their state; this reads all of them."""
+        return sum("-" <= key < "~" for key in self._keys(tenant_id))
+
+    def remove_all(self, tenant_id: str) -> None:
+        """Remove every row of a tenant; a transaction takes a hundred rows.
+
+        https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
+        """
+        for keys in batched(self._keys(tenant_id), _MOST_IN_A_TRANSACTION, strict=False):
+            rows = [{"PartitionKey": tenant_id, "RowKey": key} for key in keys]
+            with table_errors():
+                self._table.submit_transaction([("delete", row) for row in rows])
+
+    def _keys(self, tenant_id: str) -> Iterator[str]:
+        with table_errors():
+            for row in self._table.query_entities(
+                "PartitionKey eq @tenant", parameters={"tenant": tenant_id}, select=["RowKey"]
+            ):
+                yield str(row["RowKey"])
+
+    def _pending(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int, *columns: str
     ) -> Iterator[Row]:
         condition, values = _any_of(statuses)
@@ -126,10 +163,10 @@ class TableDeliveryLog:
 
     def _write(self, delivery: Delivery, main: tuple[Any, ...]) -> Delivery | None:
         operations = [main, ("upsert", _place(delivery))]
-        if delivery.status in SET_ASIDE:
-            operations.append(("upsert", _place_aside(delivery)))
-        elif delivery.stored in SET_ASIDE:
-            operations.append(("delete", _place_aside(delivery)))
+        if delivery.status in PENDING or delivery.owed:
+            operations.append(("upsert", _pending_place(delivery)))
+        elif delivery.stored in PENDING or (delivery.outcomes and delivery.stored):
+            operations.append(("delete", _pending_place(delivery)))
         try:
             results = self._submit(operations)
         except TransientError:
@@ -139,20 +176,15 @@ class TableDeliveryLog:
             return written
         if results is None:
             return self._written(delivery)
-        return replace(delivery, etag=str(results[0]["etag"]), stored=delivery.status)
+        return replace(delivery, etag=etag_in(results[0]), stored=delivery.status)
 
     def _written(self, delivery: Delivery) -> Delivery | None:
         """Return the row if it is what was to be written: only the answer was lost, or the first of two.
 
         Otherwise a worker would find its own claim, and take it for that of one that died.
         """
-        try:
-            row = find_row(self._table, delivery.tenant_id, delivery.message_id)
-        except TransientError:
-            return None
-        if row is None or row["Document"] != write_document(delivery):
-            return None
-        return replace(delivery, etag=etag_of(row), stored=delivery.status)
+        etag = find_written(self._table, _row(delivery))
+        return None if etag is None else replace(delivery, etag=etag, stored=delivery.status)
 
     def _submit(self, operations: Sequence[tuple[Any, ...]]) -> Sequence[Mapping[str, Any]] | None:
         """Do everything or nothing; None where a row is not as it was read."""
@@ -160,7 +192,7 @@ class TableDeliveryLog:
             try:
                 return self._table.submit_transaction(operations)
             except TableTransactionError as error:
-                if error.status_code not in _CONFLICTS:
+                if is_missing(error) or error.status_code not in _CONFLICTS:
                     raise
                 last = len(operations) - 1
                 if last == 0 or error.index != last or operations[last][0] != "delete":
@@ -188,19 +220,21 @@ def _any_of(statuses: Iterable[DeliveryStatus]) -> tuple[str, dict[str, Any]]:
 
 def _place(delivery: Delivery) -> dict[str, Any]:
     """Return the row in time: the same, but for what a list does not show."""
-    short = replace(delivery, history=(), fields=())
+    short = replace(delivery, history=(), fields=(), owed=())
     return {**_row(short), "RowKey": f"{_time_key(delivery.queued_at)}!{delivery.message_id}"}
 
 
-def _place_aside(delivery: Delivery) -> dict[str, Any]:
-    """Return the row among those set aside."""
+def _pending_place(delivery: Delivery) -> dict[str, Any]:
+    """Return the row among the pending mails."""
     waited_since = _microseconds(delivery.queued_at)
     return {**_place(delivery), "RowKey": f"~{waited_since:016d}!{delivery.message_id}"}
 
 
 def _time_key(moment: datetime) -> str:
     """Return a key that falls as time rises, by the microsecond."""
-    return f"!{_END_OF_TIME - _microseconds(moment):016d}"
+    # Before 1970 and after 2286 a key would have a digit more, or a sign, and be out of order.
+    within = min(max(_microseconds(moment), 1), _END_OF_TIME)
+    return f"!{_END_OF_TIME - within:016d}"
 
 
 def _microseconds(moment: datetime) -> int:

@@ -1,27 +1,98 @@
-"""Values as JSON, for one column of a table row."""
+"""Values as JSON, for one column of a table row; what another version of the app wrote survives a rewrite."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import json
+from dataclasses import is_dataclass
+from enum import EnumType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+from shared.stored import OTHER_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ADDITIONS = "additions"
 
 
+@functools.cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any dataclass
     """Building an adapter takes a hundred times as long as using it."""
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
+    return TypeAdapter(kind)
 
 
 def write_document(value: object) -> str:
     """Write a value, without what belongs to the row that was read."""
-    return _adapter(type(value)).dump_json(value, exclude={"etag", "stored"}, exclude_defaults=True).decode()
+    kind: Any = type(value)
+    written = _adapter(kind).dump_python(
+        value, mode="json", exclude={"etag", "stored"}, exclude_defaults=True
+    )
+    return json.dumps(_merged(kind, written), ensure_ascii=False, separators=(",", ":"))
 
 
-def read_document[Value](kind: type[Value], text: str) -> Value:
-    """Read a value back."""
-    found: Value = _adapter(kind).validate_json(text)
+def read_document[Value](kind: type[Value], text: object) -> Value | None:
+    """Read a value back; None where another version wrote it so that this one can't read it."""
+    shape: Any = kind
+    try:
+        found: Value = _adapter(shape).validate_python(_parted(shape, json.loads(str(text))))
+    except (ValidationError, ValueError, RecursionError):
+        return None
     return found
+
+
+@functools.cache
+def _parts(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any dataclass
+    """Return the members of a dataclass, each with the dataclass or enumeration that it holds, if any."""
+    return {name: _inner(hint) for name, hint in get_type_hints(kind).items()}
+
+
+def _inner(hint: Any) -> Any:  # noqa: ANN401 - a type hint
+    """Look into `X | None` and `tuple[X, ...]`."""
+    return next((part for part in (hint, *get_args(hint)) if is_dataclass(part) or _is_enum(part)), None)
+
+
+def _is_enum(kind: Any) -> bool:  # noqa: ANN401 - a type hint
+    return isinstance(kind, EnumType)
+
+
+def _parted(kind: Any, found: Any) -> Any:  # noqa: ANN401 - JSON, and what it is to become
+    """Put what this version does not know under `additions`, at every level."""
+    if isinstance(found, list):
+        return [_parted(kind, each) for each in found]
+    if not isinstance(found, dict) or not is_dataclass(kind):
+        return found
+    shape: Any = kind
+    parts = _parts(shape)
+    known = {name: _parted(parts[name], value) for name, value in found.items() if name in parts}
+    additions = {name: value for name, value in found.items() if name not in parts}
+    for name, value in known.items():
+        if _is_unknown(parts[name], value):
+            known[name], additions[name] = OTHER_VERSION, value
+    return {**known, _ADDITIONS: additions}
+
+
+def _is_unknown(kind: Any, value: object) -> bool:  # noqa: ANN401 - a type hint
+    """Say whether a value is of an enumeration that has a member for what it does not know."""
+    if not _is_enum(kind):
+        return False
+    known = {member.value for member in kind}
+    return isinstance(value, str) and value not in known and OTHER_VERSION in known
+
+
+def _merged(kind: Any, written: Any) -> Any:  # noqa: ANN401 - JSON, and what it was
+    """Take `additions` back to where they were read; a value that was changed since is not undone."""
+    if isinstance(written, list):
+        return [_merged(kind, each) for each in written]
+    if not isinstance(written, dict) or not is_dataclass(kind):
+        return written
+    shape: Any = kind
+    parts = _parts(shape)
+    known = {
+        name: _merged(parts[name], value)
+        for name, value in written.items()
+        if name != _ADDITIONS and not (_is_enum(parts[name]) and value == OTHER_VERSION)
+    }
+    return {**written.get(_ADDITIONS, {}), **known}

@@ -11,13 +11,12 @@ from urllib.parse import urlencode
 import jwt
 import msal
 import requests
-from msal.exceptions import MsalServiceError
 
-from shared.adapters.entra_connection import TIMEOUT_SECONDS, EntraConnection
+from shared.adapters.entra_connection import EntraConnection, wait_of
 from shared.adapters.entra_errors import entra_error, redeem_error
-from shared.consent.scopes import granted_scopes
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
 from shared.ports import Issued, Redeemed, SignIn
+from shared.settings.scopes import granted_scopes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,8 +36,9 @@ class EntraAuthority:
         self._config = config
         self._credential = credential
         self._world = world
-        # Remembers the tenants' endpoints and, for a minute, refusals of equal requests.
+        # Remembers the tenants' endpoints and, for as long as Entra asks for it, that requests are throttled.
         self._http_memory: dict[str, Any] = {}
+        self._session = EntraConnection()
 
     def begin(
         self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
@@ -99,43 +99,56 @@ class EntraAuthority:
             tokens=_kept(cache),
         )
 
-    def refresh(self, tenant_id: str, tokens: str, account: Account, scopes: Iterable[str]) -> Issued:
+    def refresh(
+        self,
+        tenant_id: str,
+        tokens: str,
+        account: Account,
+        scopes: Iterable[str],
+        *,
+        claims: str | None = None,
+    ) -> Issued:
         """Get a fresh access token.
 
         Raises:
             ConsentRequiredError: `consent_lost`, `sign_in_blocked`.
+            ConfigurationError: `tokens_of_other_account`: they are not used.
         """
-        cache = msal.SerializableTokenCache()
-        cache.deserialize(tokens)
+        cache = _read(tokens, account.name)
         asked_at = self._world.now()
         with _network_errors():
             app = self._app(tenant_id, cache)
-            known = next(iter(app.get_accounts()), None)
-            answer = app.acquire_token_silent_with_error(list(scopes), known, force_refresh=True)
+            known = _account(app.get_accounts(), account)
+            answer = app.acquire_token_silent_with_error(
+                list(scopes), known, force_refresh=True, claims_challenge=claims
+            )
         if answer is None:
-            raise ConsentRequiredError("consent_lost", account=account.username, error="no_refresh_token")
+            raise ConsentRequiredError("consent_lost", account=account.name, error="no_refresh_token")
         if "access_token" not in answer:
-            # MSAL would repeat the refusal for a minute, even to an admin who has just mended its cause.
-            self._http_memory = {}
-            raise entra_error(answer, account.username)
+            raise entra_error(answer, account.name)
+        identity = answer.get("id_token_claims", {})
+        if identity.get("oid", account.object_id) != account.object_id:
+            raise _of_other_account(account, str(identity["oid"]))
         return Issued(
             access_token=answer["access_token"],
             expires_at=asked_at + timedelta(seconds=int(answer["expires_in"])),
-            scopes=granted_scopes(answer.get("scope", "")),
+            # An answer may leave its scope out, where it is the one asked for (RFC 6749 5.1).
+            scopes=granted_scopes(answer.get("scope", "")) or None,
             tokens=_kept(cache),
+            username=str(identity.get("preferred_username") or ""),
+            email=str(identity.get("email") or ""),
         )
 
-    def app_only(self, tenant_id: str) -> Issued:
+    def app_only(self, tenant_id: str, *, claims: str | None = None) -> Issued:
         """Get an access token for the app itself.
 
         Raises:
             ConsentRequiredError: `consent_lost`, `sign_in_blocked`.
         """
-        # A memory of its own: MSAL repeats a refusal for a minute, and the admin may just have consented.
         asked_at = self._world.now()
         with _network_errors():
-            app = self._app(tenant_id, msal.SerializableTokenCache(), {})
-            answer = app.acquire_token_for_client([self._app_scope])
+            app = self._app(tenant_id, msal.SerializableTokenCache())
+            answer = app.acquire_token_for_client([self._app_scope], claims_challenge=claims)
         if "access_token" not in answer:
             raise entra_error(answer, "the app")
         return Issued(
@@ -153,7 +166,7 @@ class EntraAuthority:
         """
         address = f"{self._config.authority(tenant_id)}/v2.0/.well-known/openid-configuration"
         with _network_errors():
-            requests.get(address, timeout=TIMEOUT_SECONDS).raise_for_status()
+            self._session.get(address).raise_for_status()
 
     @property
     def _app_scope(self) -> str:
@@ -163,9 +176,7 @@ class EntraAuthority:
     def _redirect_uri(self) -> str:
         return f"{self._config.public_base_url}/api/consent/callback"
 
-    def _app(
-        self, tenant_id: str, cache: msal.SerializableTokenCache, memory: dict[str, Any] | None = None
-    ) -> msal.ConfidentialClientApplication:
+    def _app(self, tenant_id: str, cache: msal.SerializableTokenCache) -> msal.ConfidentialClientApplication:
         """Build MSAL's app, which asks for the tenant's endpoints where they are not known yet."""
         try:
             return msal.ConfidentialClientApplication(
@@ -173,8 +184,8 @@ class EntraAuthority:
                 authority=self._config.authority(tenant_id),
                 client_credential=self._credential,
                 token_cache=cache,
-                http_client=EntraConnection(),
-                http_cache=self._http_memory if memory is None else memory,
+                http_client=self._session,
+                http_cache=self._http_memory,
                 instance_discovery=False,
             )
         except ValueError as error:
@@ -182,24 +193,55 @@ class EntraAuthority:
             raise ConfigurationError("app_registration_wrong", error="no endpoints") from error
 
 
+def _account(cached: list[dict[str, Any]], account: Account) -> dict[str, Any] | None:
+    """Choose the account of the settings from a cache; None where the cache holds none at all."""
+    found = {str(each.get("local_account_id", "")): each for each in cached}
+    if found and account.object_id not in found:
+        raise _of_other_account(account, ", ".join(sorted(found)))
+    return found.get(account.object_id)
+
+
+def _of_other_account(account: Account, found: str) -> ConfigurationError:
+    return ConfigurationError("tokens_of_other_account", expected=account.object_id, found=found)
+
+
+def _read(tokens: str, username: str) -> msal.SerializableTokenCache:
+    """Read what is kept; somebody may have changed the secret, and only a consent replaces it."""
+    cache = msal.SerializableTokenCache()
+    try:
+        found = json.loads(tokens)
+        if isinstance(found, dict) and all(isinstance(each, dict) for each in found.values()):
+            cache.deserialize(tokens)
+            return cache
+    except ValueError as error:
+        raise ConsentRequiredError("consent_lost", account=username, error="tokens_unreadable") from error
+    raise ConsentRequiredError("consent_lost", account=username, error="tokens_unreadable")
+
+
 def _kept(cache: msal.SerializableTokenCache) -> str:
     whole = json.loads(cache.serialize())
     return json.dumps({part: whole[part] for part in _KEPT_PARTS if part in whole})
 
 
-def _roles(access_token: str) -> frozenset[str]:
-    """Read what Entra granted the app, to show it; Graph checks the token, not we.
+def _roles(access_token: str) -> frozenset[str] | None:
+    """Read what Entra granted the app, to show it; None where the token can't be read.
 
+    Graph's tokens are opaque to clients and may take any form; only Graph's answers prove what they permit.
+    https://learn.microsoft.com/entra/identity-platform/access-tokens
     Permissions that Exchange grants (RBAC for Applications) are in no token.
     """
-    roles = jwt.decode(access_token, options={"verify_signature": False}).get("roles", [])
-    return frozenset(str(role) for role in roles)
+    try:
+        roles = jwt.decode(access_token, options={"verify_signature": False}).get("roles", [])
+    except jwt.PyJWTError:
+        return None
+    return frozenset(str(role) for role in roles) if isinstance(roles, list) else None
 
 
 @contextmanager
 def _network_errors() -> Iterator[None]:
-    """MSAL raises for a 5xx answer and lets the connection raise; also where it looks for endpoints."""
+    """Translate what the connection raises, also where MSAL looks for the tenant's endpoints."""
     try:
         yield
-    except (MsalServiceError, requests.RequestException) as error:
-        raise TransientError("entra_unavailable") from error
+    except requests.RequestException as error:
+        wait = None if error.response is None else wait_of(error.response)
+        raise TransientError("entra_unavailable", retry_after=wait) from error

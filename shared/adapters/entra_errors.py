@@ -1,65 +1,144 @@
-"""From Entra's error answers to our errors, in one table.
+"""From Entra's error answers to our errors.
 
-The OAuth `error` decides; AADSTS numbers only choose the sentence, and Microsoft's text is never
-read. A refusal of the user's grant often names numbers of the app's credential beside its own. https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+The number that says most decides, by the table of `entra_codes`; the OAuth `error` decides only where no
+number is known. Microsoft's text is never read. A refusal of a user's grant often names numbers of the
+app's credential beside its own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
+from shared.adapters.entra_codes import ENTRA_CODES
+from shared.adapters.entra_connection import THROTTLED_WAIT, WAIT_SECONDS
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
+from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: An admin of the tenant must change a rule; signing in again would fail the same way.
-_BLOCKED = frozenset(
-    {50034, 50057, 50105, 51004, 53000, 53001, 53003, 70001, 530003, 530032, 530035, 7000112}
-)
-_NEEDS_APPROVAL = frozenset({90094, 90095})
 _CODE_USED = 54005
-#: The app's own secret, certificate or assertion.
-_CREDENTIAL = frozenset({50012, 70002, 700027, 700229, 7000215, 7000218, 7000222})
-_TRANSIENT_CODES = frozenset({50033, 50196, 90006, 90012, 90024, 90033, 90055, 90090, 90091})
+#: Right after a registration or a consent these can pass (microsoft-graph-docs#4765, #10907).
+_UNSEEN: dict[int, Literal["app", "consent"]] = {
+    65001: "consent",
+    500011: "consent",
+    650052: "consent",
+    650056: "consent",
+    700016: "app",
+    7000229: "app",
+}
+#: Too many requests: each further one prolongs it.
+#: https://learn.microsoft.com/entra/msal/dotnet/advanced/client-and-server-throttling
+_THROTTLED = frozenset({50196, 90055})
+#: The OAuth error, or the suberror of `invalid_grant`, that 65001 comes with.
+_NO_CONSENT = "consent_required"
 _TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 _USER_ERRORS = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
+_OF_USER = (
+    "service_disabled",
+    "admin_approval_needed",
+    "account_unusable",
+    "sign_in_blocked",
+    "app_removed",
+    "consent_lost",
+)
+_OF_APP = ("client_credential_refused", "app_registration_wrong")
 
 
 def entra_error(answer: Mapping[str, Any], account: str) -> ProblemError:
     """Say what an error answer of the token endpoint means; an unknown one is the operator's."""
-    error = str(answer.get("error", ""))
     codes = {code for code in answer.get("error_codes") or () if isinstance(code, int)}
-    shown = f"AADSTS{min(codes)}" if codes else error or "no error code"
+    found = _classify(answer, codes, account)
+    found.unseen = next((_UNSEEN[code] for code in sorted(codes & _UNSEEN.keys(), reverse=True)), "")
+    if not codes and _NO_CONSENT in (answer.get("error"), answer.get("suberror")):
+        found.unseen = "consent"
+    return found
+
+
+def _classify(answer: Mapping[str, Any], codes: set[int], account: str) -> ProblemError:
+    error = str(answer.get("error", ""))
     trace = _trace(answer)
     of_user = error in _USER_ERRORS
     if error in _TRANSIENT_ERRORS or _passes(codes, of_user=of_user):
-        return TransientError("entra_unavailable", request_id=trace)
-    if error == "invalid_client" or (codes & _CREDENTIAL and not of_user):
-        return ConfigurationError("client_credential_refused", request_id=trace, error=shown)
-    if codes & _NEEDS_APPROVAL:
-        return ConsentRequiredError("admin_approval_needed", request_id=trace, error=shown)
-    if codes & _BLOCKED:
-        return ConsentRequiredError("sign_in_blocked", request_id=trace, error=shown)
-    if of_user:
-        return ConsentRequiredError("consent_lost", request_id=trace, account=account, error=shown)
-    return ConfigurationError("app_registration_wrong", request_id=trace, error=shown)
+        return TransientError("entra_unavailable", request_id=trace, retry_after=_wait(answer, codes))
+    ours, deciding = _most_specific(codes, of_user=of_user)
+    if not ours:
+        ours = _by_word(error)
+        if error not in _KNOWN_WORDS or codes - ENTRA_CODES.keys():
+            _note_unknown(error, codes, ours)
+    shown = f"AADSTS{min(deciding or codes)}" if codes else error or "no error code"
+    if ours in _OF_APP:
+        return ConfigurationError(ours, request_id=trace, error=shown)
+    facts: dict[str, Any] = {"account": account} if ours == "consent_lost" else {}
+    return ConsentRequiredError(ours, request_id=trace, error=shown, **facts)
 
 
 def redeem_error(answer: Mapping[str, Any]) -> ProblemError:
     """Say what an error answer to a code means, at a moment when there is no consent to lose yet."""
+    if _CODE_USED in (answer.get("error_codes") or ()):
+        return ConsentRequiredError("consent_code_used", request_id=_trace(answer))
     error = entra_error(answer, "")
     if error.code != "consent_lost":
         return error
-    if _CODE_USED in (answer.get("error_codes") or ()):
-        return ConsentRequiredError("consent_code_used", request_id=error.request_id)
-    return ConsentRequiredError("consent_failed", request_id=error.request_id, error=error.facts["error"])
+    failed = ConsentRequiredError("consent_failed", request_id=error.request_id, error=error.facts["error"])
+    failed.unseen = error.unseen
+    return failed
+
+
+#: Words that say enough where no number comes with them.
+_KNOWN_WORDS = _USER_ERRORS | {"invalid_client", "unauthorized_client"}
+
+
+def _most_specific(codes: set[int], *, of_user: bool) -> tuple[str, set[int]]:
+    """Return our code for the numbers, and those that decided; an empty code where none is known.
+
+    What an admin of the organisation must do comes before what the operator must: where it was the grant
+    of a user that was refused, the credential had been accepted.
+    """
+    known = {code: ENTRA_CODES[code] for code in codes & ENTRA_CODES.keys()}
+    specific = {code: found for code, found in known.items() if not found.general}
+    if not specific and not of_user:
+        specific = known
+    order = (*_OF_USER, *_OF_APP) if of_user else (*_OF_USER[:-1], *_OF_APP, *_OF_USER[-1:])
+    for ours in order:
+        deciding = {code for code, found in specific.items() if found.ours == ours}
+        if deciding:
+            return ours, deciding
+    return "", set()
+
+
+def _by_word(error: str) -> str:
+    if error in _USER_ERRORS:
+        return "consent_lost"
+    return "client_credential_refused" if error == "invalid_client" else "app_registration_wrong"
+
+
+def _note_unknown(error: str, codes: set[int], ours: str) -> None:
+    """Log what is in no table, so that it can be added."""
+    numbers = ", ".join(f"AADSTS{code}" for code in sorted(codes))
+    log_event(
+        Event.UNKNOWN_ERROR_CODE,
+        level=logging.WARNING,
+        service="entra",
+        code=numbers or error or "none",
+        problem=ours,
+    )
 
 
 def _passes(codes: set[int], *, of_user: bool) -> bool:
     """Say whether the numbers are of something that passes; for a user's grant, all of them must be."""
-    transient = codes & _TRANSIENT_CODES
+    transient = {code for code in codes & ENTRA_CODES.keys() if ENTRA_CODES[code].ours == "entra_unavailable"}
     return bool(transient) and (transient == codes or not of_user)
+
+
+def _wait(answer: Mapping[str, Any], codes: set[int]) -> timedelta | None:
+    """Return for how long no token may be asked for; a request loop is answered without a time."""
+    seconds = answer.get(WAIT_SECONDS)
+    if isinstance(seconds, int):
+        return timedelta(seconds=seconds)
+    return THROTTLED_WAIT if codes & _THROTTLED else None
 
 
 def _trace(answer: Mapping[str, Any]) -> str | None:

@@ -5,30 +5,58 @@ https://learn.microsoft.com/graph/api/resources/message and …/graph/outlook-la
 
 from __future__ import annotations
 
-import json
-import re
 import uuid
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from shared.adapters.graph_answers import (
+    answer_id,
+    document_of,
+    graph_codes,
+    next_range,
+    read_message,
+    text_member,
+)
 from shared.adapters.graph_errors import graph_error
-from shared.adapters.https import Answer, Connections, NoAnswerError, NotSentError
-from shared.errors import ConsentRequiredError, OutcomeUnknownError, TransientError
+from shared.adapters.http import GRAPH_ANSWER_SECONDS, Answer, HttpClient, NoAnswerError, NotSentError
+from shared.errors import ConfigurationError, NothingSentError, OutcomeUnknownError, TransientError
 from shared.sending.payload import KEY_PROPERTY
-from shared.sending.ports import FoundMail
 
 if TYPE_CHECKING:
+    from shared.sending.ports import FoundMail
     from shared.settings.sender import Sender
 
-#: Until the connection stands nothing was sent; after that Graph may take its time with a large mail.
-_CONNECT_SECONDS = 5
-_ANSWER_SECONDS = 100
 _JSON = {"Content-Type": "application/json"}
 _MOST_PAGES = 100
 #: What an upload's host says of a session that it does not know any more, whatever code it adds.
-_SESSION_OVER = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_NEXT_RANGE = re.compile(r"\s*(\d+)")
+_SESSION_OVER = frozenset(
+    {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE}
+)
+#: How a server answers that does not know `permanentDelete`.
+_NO_SUCH_ACTION = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.NOT_IMPLEMENTED,
+    }
+)
+#: Codes of a draft that is not in the mailbox any more.
+_GONE = frozenset({"ErrorItemNotFound", "itemNotFound"})
+#: Refusals of a chunk after which another session may take the same file.
+_NOT_OF_THE_FILE = frozenset(
+    {
+        "access_denied",
+        "mail_rejected",
+        "mailbox_not_found",
+        "organization_not_found",
+        "send_as_denied",
+        "unexpected_answer",
+    }
+)
+#: In the path of a call that names one message; the look-up by key has its filter there.
+_ITEM = "messages/"
 
 
 class GraphMailTransport:
@@ -36,25 +64,26 @@ class GraphMailTransport:
 
     def __init__(self, endpoint: str) -> None:
         self._root = f"{endpoint}/v1.0"
-        self._connections = Connections(_CONNECT_SECONDS, _ANSWER_SECONDS)
+        self._http = HttpClient(GRAPH_ANSWER_SECONDS)
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
         """Send one mail in one request, and return Graph's id of its answer.
 
         Only 202 is success: an oversized mail can be answered with 200 and lost.
         """
-        return _name(
+        return answer_id(
             self._call("POST", "sendMail", token, sender, body, want=HTTPStatus.ACCEPTED, submits=True)
         )
 
     def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
         """Keep a message in Drafts and return its id, which it keeps when it is sent."""
         answer = self._call("POST", "messages", token, sender, message, want=HTTPStatus.CREATED)
-        return str(_document(answer)["id"])
+        return text_member(answer, "id")
 
     def attach(self, token: str, sender: Sender, draft_id: str, file: bytes) -> None:
         """Put a small file on a draft."""
-        self._call("POST", f"{_draft(draft_id)}/attachments", token, sender, file, want=HTTPStatus.CREATED)
+        path = f"{_draft(draft_id)}/attachments"
+        self._call("POST", path, token, sender, file, want=HTTPStatus.CREATED, missing="draft_not_ready")
 
     def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
         """Say how many files are on a draft, those inside its text included."""
@@ -63,8 +92,13 @@ class GraphMailTransport:
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
         """Begin to put a large file on a draft, and return the URL that takes its chunks."""
         path = f"{_draft(draft_id)}/attachments/createUploadSession"
-        answer = self._call("POST", path, token, sender, item, want=HTTPStatus.CREATED)
-        return str(_document(answer)["uploadUrl"])
+        answer = self._call(
+            "POST", path, token, sender, item, want=HTTPStatus.CREATED, missing="draft_not_ready"
+        )
+        address = text_member(answer, "uploadUrl")
+        if not address.startswith("https://"):
+            raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id"))
+        return address
 
     def put_chunk(self, sender: Sender, url: str, chunk: bytes, first: int, total: int) -> int | None:
         """Upload the bytes from `first` on; return where the next chunk begins, None after the last.
@@ -79,48 +113,62 @@ class GraphMailTransport:
         if answer.status == HTTPStatus.CREATED:
             return None
         if answer.status == HTTPStatus.OK:
-            return _next_range(answer, first + len(chunk))
+            return next_range(answer, first + len(chunk))
         error = graph_error(answer, sender, submits=False)
-        over = answer.status in _SESSION_OVER or isinstance(error, ConsentRequiredError)
-        if over or error.code == "mail_rejected":
+        over = answer.status in _SESSION_OVER or isinstance(error, ConfigurationError)
+        if over or error.code in _NOT_OF_THE_FILE:
             raise TransientError("upload_interrupted", request_id=error.request_id)
         raise error
 
     def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:
         """Send a draft, and return Graph's id of its answer."""
         path = f"{_draft(draft_id)}/send"
-        return _name(self._call("POST", path, token, sender, b"", want=HTTPStatus.ACCEPTED, submits=True))
+        return answer_id(self._call("POST", path, token, sender, b"", want=HTTPStatus.ACCEPTED, submits=True))
 
     def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
         """Return every message in the mailbox that carries this key, in whatever folder."""
         test = f"ep/id eq '{KEY_PROPERTY}' and ep/value eq '{key}'"
         wanted = quote(f"singleValueExtendedProperties/Any(ep: {test})", safe="")
         path = f"messages?$filter={wanted}&$select=id,isDraft&$top=50"
-        return tuple(
-            FoundMail(str(found["id"]), bool(found["isDraft"])) for found in self._list(path, token, sender)
-        )
+        return tuple(read_message(each) for each in self._list(path, token, sender))
 
-    def remove(self, token: str, sender: Sender, draft_id: str) -> None:
-        """Remove a draft; one that is gone already is no error."""
+    def find_draft(self, token: str, sender: Sender, draft_id: str) -> tuple[FoundMail, ...]:
+        """Return the message that was created as this draft, sent or not; nothing where it is not found."""
+        path = f"{_draft(draft_id)}?$select=id,isDraft"
         try:
-            self._call("DELETE", _draft(draft_id), token, sender, want=HTTPStatus.NO_CONTENT)
+            answer = self._call("GET", path, token, sender, want=HTTPStatus.OK)
         except TransientError as error:
             if error.code != "draft_lost":
                 raise
+            return ()
+        return (read_message(document_of(answer)),)
+
+    def remove(self, token: str, sender: Sender, draft_id: str) -> None:
+        """Remove a draft for good; one that is gone already is no error.
+
+        DELETE would keep its content in Deleted Items. It is only used where Graph has no `permanentDelete`,
+        as in the national clouds: https://learn.microsoft.com/graph/api/message-permanentdelete
+        """
+        draft = _draft(draft_id)
+        answer = self._answer("POST", f"{draft}/permanentDelete", token, sender, b"", submits=False)
+        if answer.status in _NO_SUCH_ACTION and not _GONE & set(graph_codes(answer)):
+            answer = self._answer("DELETE", draft, token, sender, None, submits=False)
+        if answer.status != HTTPStatus.NO_CONTENT and not _GONE & set(graph_codes(answer)):
+            raise graph_error(answer, sender, submits=False)
 
     def close(self) -> None:
         """Close the connections that are kept open."""
-        self._connections.close()
+        self._http.close()
 
-    def _list(self, path: str, token: str, sender: Sender) -> list[dict[str, Any]]:
+    def _list(self, path: str, token: str, sender: Sender) -> list[object]:
         """Return what a list holds; any of its pages but the last may be short or empty.
 
         https://learn.microsoft.com/graph/paging
         """
-        found: list[dict[str, Any]] = []
+        found: list[object] = []
         page = path
         for _ in range(_MOST_PAGES):
-            document = _document(self._call("GET", page, token, sender, want=HTTPStatus.OK))
+            document = document_of(self._call("GET", page, token, sender, want=HTTPStatus.OK))
             some, page = document.get("value"), str(document.get("@odata.nextLink", ""))
             if not isinstance(some, list):
                 break
@@ -142,8 +190,24 @@ class GraphMailTransport:
         *,
         want: HTTPStatus,
         submits: bool = False,
+        missing: str | None = None,
     ) -> Answer:
-        """Make one call; `path` counts from the mailbox, unless it is an address that Graph gave us."""
+        """Make one call; `path` counts from the mailbox, unless it is an address that Graph gave us.
+
+        `missing`: the code of a 404, where it is known what was not found.
+        """
+        answer = self._answer(method, path, token, sender, body, submits=submits)
+        if missing and answer.status == HTTPStatus.NOT_FOUND:
+            # A draft that was just made is not on every server at once; one that is lost is made again.
+            raise TransientError(missing, request_id=answer.headers.get("request-id"))
+        if answer.status != want:
+            raise graph_error(answer, sender, submits=submits, names_draft=_ITEM in path)
+        return answer
+
+    def _answer(
+        self, method: str, path: str, token: str, sender: Sender, body: bytes | None, *, submits: bool
+    ) -> Answer:
+        """Make one call with a token, and return what was answered."""
         address = path if path.startswith(self._root) else f"{self._root}/{sender.mailbox}/{path}"
         headers = {
             "Authorization": f"Bearer {token}",
@@ -151,51 +215,22 @@ class GraphMailTransport:
             # A draft keeps its id when it becomes a sent mail.
             "Prefer": 'IdType="ImmutableId"',
         }
-        if body is not None:
-            headers |= _JSON if body else {"Content-Length": "0"}
-        answer = self._ask(method, address, headers, body, submits=submits)
-        if answer.status != want:
-            raise graph_error(answer, sender, submits=submits)
-        return answer
+        if body:
+            headers |= _JSON
+        return self._ask(method, address, headers, body, submits=submits)
 
     def _ask(
         self, method: str, address: str, headers: dict[str, str], body: bytes | None, *, submits: bool
     ) -> Answer:
         try:
-            answer = self._connections.ask(method, address, headers, body)
+            return self._http.request(method, address, headers, body)
         except NotSentError as error:
-            raise TransientError("graph_unavailable") from error
+            raise NothingSentError("graph_unavailable") from error
         except NoAnswerError as error:
             if submits:
                 raise OutcomeUnknownError("outcome_unknown") from error
             raise TransientError("graph_unavailable") from error
-        if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            # https://learn.microsoft.com/graph/best-practices-concept: come back over a new connection.
-            self._connections.close(urlsplit(address).netloc)
-        return answer
 
 
 def _draft(draft_id: str) -> str:
     return f"messages/{quote(draft_id, safe='')}"
-
-
-def _name(answer: Answer) -> str:
-    """Return Graph's id of an answer, or else the one that we gave the request, which Graph repeats."""
-    return answer.headers.get("request-id") or answer.headers.get("client-request-id") or ""
-
-
-def _document(answer: Answer) -> dict[str, Any]:
-    """Read what a success brought; an answer cut short is asked for again later."""
-    try:
-        found = json.loads(answer.body)
-    except ValueError as error:
-        raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id")) from error
-    return found if isinstance(found, dict) else {}
-
-
-def _next_range(answer: Answer, otherwise: int) -> int:
-    """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`, under a name in any case."""
-    named = {name.casefold(): value for name, value in _document(answer).items()}
-    ranges = named.get("nextexpectedranges")
-    found = _NEXT_RANGE.match(str(ranges[0])) if isinstance(ranges, list) and ranges else None
-    return int(found[1]) if found else otherwise

@@ -1,197 +1,214 @@
-"""From Microsoft Graph's error answers to our errors, in one table.
+"""From Microsoft Graph's error answers to our errors.
 
-Graph's `code` decides, never its message; a code that is in no table falls to the HTTP status. After
-500, 502 and 504 only a code that surely refuses the mail counts: anything else may have been taken.
+Graph's `code` decides, by the table of `graph_codes`, never its message; a code that is not in it falls to
+the HTTP status, and is logged. Only what is known to be about this message refuses it: an answer that is in
+no table is tried again until the mail expires. After 500, 502 and 504 only a code that surely refuses the
+mail counts: anything else may have been taken.
 https://learn.microsoft.com/graph/errors
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from enum import Enum, auto
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from shared.adapters.graph_answers import claims_challenge, graph_codes
+from shared.adapters.graph_codes import GENERAL_CODES, GRAPH_CODES, Kind
+from shared.adapters.retry_after import asked_wait
 from shared.errors import (
-    ConsentRequiredError,
-    MailerError,
+    ConfigurationError,
     OutcomeUnknownError,
+    ProblemError,
+    RefusedRecipientError,
     RejectedError,
+    TokenRefusedError,
     TransientError,
 )
+from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from shared.adapters.https import Answer
+    from shared.adapters.http import Answer
     from shared.settings.sender import Sender
 
 
-class _Kind(Enum):
-    """What an answer means for the mail."""
+_Meaning = tuple[Kind, str]
 
-    WAIT = auto()
-    UNSURE = auto()
-    TOKEN = auto()
-    REFUSED = auto()
-    #: A refusal that Graph is known to give now and then for a mail that is in order.
-    REFUSED_AT_TIMES = auto()
+_BUSY = (Kind.WAIT, "graph_unavailable")
+_THROTTLED = (Kind.WAIT, "mailbox_throttled")
+_LIMIT = "sending_limit_reached"
+_UNSURE = (Kind.UNSURE, "outcome_unknown")
+_TOKEN = (Kind.TOKEN, "token_refused")
+#: Not known to be about this message: tried again, and shown to the one who can probably act.
+_UNEXPECTED = (Kind.WAIT, "unexpected_answer")
+_ACCESS = (Kind.WAIT, "access_denied")
+_NO_MAILBOX = (Kind.WAIT, "mailbox_not_found")
+_DRAFT_LOST = (Kind.WAIT, "draft_lost")
 
-
-_Meaning = tuple[_Kind, str]
-
-_THROTTLED = (_Kind.WAIT, "mailbox_throttled")
-_BUSY = (_Kind.WAIT, "graph_unavailable")
-_LIMIT = (_Kind.WAIT, "sending_limit_reached")
-_UNSURE = (_Kind.UNSURE, "outcome_unknown")
-_GONE = (_Kind.WAIT, "draft_lost")
-_TOKEN = (_Kind.TOKEN, "consent_lost")
-_ACCESS = (_Kind.REFUSED, "access_denied")
-_NO_MAILBOX = (_Kind.REFUSED, "mailbox_not_found")
-_BLOCKED = (_Kind.REFUSED, "sender_blocked")
-_TOO_LARGE = (_Kind.REFUSED, "message_too_large")
-_REJECTED = (_Kind.REFUSED, "mail_rejected")
-
-_CODES: dict[str, _Meaning] = {
-    "ApplicationThrottled": _THROTTLED,
-    "TooManyRequests": _THROTTLED,
-    "activityLimitReached": _THROTTLED,
-    "CommandConcurrencyLimitReached": _THROTTLED,
-    "ErrorMessageThrottled": _THROTTLED,
-    "serviceNotAvailable": _BUSY,
-    "ErrorServerBusy": _BUSY,
-    "ErrorIrresolvableConflict": _BUSY,
-    "ErrorItemNotFound": _GONE,
-    "ErrorExceededMessageLimit": _LIMIT,
-    "ErrorExceededHourlyMessageLimit": _LIMIT,
-    "ErrorSubmissionQuotaExceeded": _LIMIT,
-    "ErrorInternalServerError": _UNSURE,
-    "ErrorInternalServerTransientError": _UNSURE,
-    "ErrorMailboxStoreUnavailable": _UNSURE,
-    "ErrorMessageTimeout": _UNSURE,
-    "ErrorMessageTransientError": _UNSURE,
-    "ErrorTimeoutExpired": _UNSURE,
-    "InvalidAuthenticationToken": _TOKEN,
-    "NoPermissionsInAccessToken": _TOKEN,
-    "insufficient_claims": _TOKEN,
-    "Authorization_RequestDenied": _ACCESS,
-    "ErrorAccessDenied": _ACCESS,
-    "ErrorSendAsDenied": (_Kind.REFUSED, "send_as_denied"),
-    "ErrorInvalidUser": _NO_MAILBOX,
-    "ErrorNonExistentMailbox": (_Kind.REFUSED_AT_TIMES, "mailbox_not_found"),
-    "MailboxNotEnabledForRESTAPI": _NO_MAILBOX,
-    "Request_ResourceNotFound": _NO_MAILBOX,
-    "ResourceNotFound": _NO_MAILBOX,
-    "extensionError": _NO_MAILBOX,
-    "ErrorAccountSuspend": _BLOCKED,
-    "ErrorAccountSuspendShowTierUpgrade": _BLOCKED,
-    "ErrorMessageBlocked": _BLOCKED,
-    "ErrorMessageSubmissionBlocked": _BLOCKED,
-    "ErrorQuotaExceeded": (_Kind.REFUSED, "mailbox_full"),
-    "ErrorAttachmentSizeLimitExceeded": _TOO_LARGE,
-    "ErrorMessageSizeExceeded": _TOO_LARGE,
-    "ErrorExceededMaxRecipientLimit": (_Kind.REFUSED, "recipients_refused"),
-    "ErrorInvalidRecipients": (_Kind.REFUSED_AT_TIMES, "recipients_refused"),
-}
 _STATUSES: dict[int, _Meaning] = {
     401: _TOKEN,
+    403: _ACCESS,
+    404: _NO_MAILBOX,
     408: _BUSY,
+    409: _BUSY,
+    410: _NO_MAILBOX,
     412: _BUSY,
-    413: _TOO_LARGE,
+    413: (Kind.REFUSED, "message_too_large"),
+    423: _BUSY,
+    425: _BUSY,
     429: _THROTTLED,
     503: _BUSY,
-    507: (_Kind.REFUSED, "mailbox_full"),
+    507: (Kind.NO_RIGHT, "mailbox_full"),
     509: _BUSY,
 }
+#: These say that a right or the mailbox is missing only in Graph's own words: a page may be a proxy's.
+_NEEDS_A_CODE = frozenset({403, 404, 410})
 #: Nobody can tell whether Exchange took the mail.
 _UNSURE_STATUSES = frozenset({500, 502, 504})
-_ANSWERS_OF_THE_CALLERS_MAKING = range(400, 500)
-#: A refusal that comes at times, or of a token that Entra has just issued, is believed when it comes
-#: this often.
-_BELIEVED_AFTER = 3
+#: Refused, whatever code comes with it. Users report mails that were sent after these too:
+#: https://learn.microsoft.com/answers/questions/5629476
+_REFUSED_STATUSES = frozenset({429, 503})
+#: After these no mail is sent: the token is read first, then the mailbox is looked for and the right checked,
+#: then the message is read, and only after that it is saved and submitted. After any other status the service
+#: may have given up at any point of its work.
+_NOTHING_SENT = frozenset({401, 403, 404, 405, 410, 411, 413, 414, 415})
+_CLIENT_ERRORS = range(400, 500)
+#: A refusal that comes at times, or of a right that may still spread, counts when it comes this often.
+_CONFIRM_AFTER = 3
 #: Exchange counts a mailbox's messages over an hour and over a day.
 _LIMIT_PAUSE = timedelta(hours=1)
-_LONGEST_WAIT = timedelta(hours=6)
-_SAFE_CODE = re.compile(r"[A-Za-z_]{1,80}")
+#: A grant of Send As, a role or a consent may take that long to reach every server.
+_RIGHTS_SPREAD = timedelta(hours=24)
+_INSUFFICIENT_CLAIMS = re.compile(r'\berror\s*=\s*"?insufficient_claims\b', re.IGNORECASE)
+_ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}[A-Za-z0-9]")
+_MOST_TEXT = 8000
+_NO_SUCH_ADDRESS = frozenset({404, 405})
 
 
-def graph_error(answer: Answer, sender: Sender, *, submits: bool = True) -> MailerError:
+def graph_error(
+    answer: Answer, sender: Sender, *, submits: bool = True, names_draft: bool = False
+) -> ProblemError:
     """Say what an answer other than success means.
 
-    A call that does not submit the mail can be repeated whatever became of it.
+    `submits`: the call hands the mail over; every other call can be repeated in any case. `names_draft`: the
+    call's path has a draft's id, so what is not found is that draft.
     """
     codes = graph_codes(answer)
     kind, code, shown = _meaning(answer.status, codes)
+    sends_draft = submits and names_draft
+    kind, code = _what_is_missing(
+        answer, codes, (kind, code), names_draft=names_draft, sends_draft=sends_draft
+    )
+    challenge = answer.headers.get("WWW-Authenticate")
+    claims = claims_challenge(challenge)
+    conditional_access = "insufficient_claims" in codes or bool(_INSUFFICIENT_CLAIMS.search(challenge or ""))
     request_id = answer.headers.get("request-id")
-    if kind is _Kind.WAIT:
-        asked = retry_after(answer.headers.get("Retry-After"), datetime.now(UTC))
-        wait = max(asked or _LIMIT_PAUSE, _LIMIT_PAUSE) if code == _LIMIT[1] else asked
-        return TransientError(code, retry_after=wait, request_id=request_id, address=sender.address)
-    if kind is _Kind.UNSURE and not submits:
-        return TransientError("graph_unavailable", request_id=request_id)
-    if kind is _Kind.UNSURE:
-        return OutcomeUnknownError(code, request_id=request_id)
-    if kind is _Kind.TOKEN:
-        return ConsentRequiredError(
-            code, believed_after=_BELIEVED_AFTER, request_id=request_id, account=sender.account, error=shown
+    if kind is Kind.TOKEN or claims or conditional_access:
+        return TokenRefusedError(
+            "token_refused",
+            claims=claims,
+            conditional_access=conditional_access,
+            request_id=request_id,
+            error="insufficient_claims" if conditional_access else shown,
         )
-    return RejectedError(
+    if answer.status in _NO_SUCH_ADDRESS and not codes and request_id is None:
+        # Graph says what is missing, and gives its answer an id: this is another server.
+        reason = f"the server there answers HTTP {answer.status}, and not as Microsoft Graph does"
+        other = ConfigurationError("setting_invalid", setting="GRAPH_ENDPOINT", reason=reason)
+        other.confirm_after = _CONFIRM_AFTER
+        return other
+    if kind is Kind.WAIT:
+        return _transient(code, shown, answer, sender)
+    if kind is Kind.UNSURE and not submits:
+        timed_out = answer.status == HTTPStatus.GATEWAY_TIMEOUT
+        return _transient("graph_timeout" if timed_out else "graph_unavailable", shown, answer, sender)
+    if kind is Kind.UNSURE:
+        return OutcomeUnknownError(code, request_id=request_id)
+    kind_of_error = RefusedRecipientError if code == "recipients_refused" else RejectedError
+    refused = kind_of_error(
         code,
         graph_code=shown,
-        believed_after=_BELIEVED_AFTER if kind is _Kind.REFUSED_AT_TIMES else 1,
+        confirm_after=1 if kind is Kind.REFUSED else _CONFIRM_AFTER,
+        spreads=kind is Kind.NO_RIGHT,
         request_id=request_id,
-        account=sender.account,
-        address=sender.address,
+        account=sender.account_name,
+        address=sender.address if code == "send_as_denied" else sender.mailbox_address,
         what="The mail",
+        **_circumstances(sender),
     )
+    if isinstance(refused, RefusedRecipientError):
+        refused.mentioned = _addresses_in(answer)
+    return refused
 
 
-def _meaning(status: int, codes: list[str]) -> tuple[_Kind, str, str]:
+def _what_is_missing(
+    answer: Answer, codes: list[str], meaning: _Meaning, *, names_draft: bool, sends_draft: bool
+) -> _Meaning:
+    """Tell a draft that is not found from a mailbox: only a call that names a draft can miss one.
+
+    Of a draft that was to be sent any 404 may say that it is on its way. Elsewhere Graph must name the
+    message: a draft that is taken for lost is made again.
+    """
+    listed = codes and any(code in GRAPH_CODES for code in codes)
+    from_graph = codes or answer.headers.get("request-id")
+    if sends_draft and answer.status == HTTPStatus.NOT_FOUND and from_graph and not listed:
+        return _DRAFT_LOST
+    return _NO_MAILBOX if meaning == _DRAFT_LOST and not names_draft else meaning
+
+
+def _transient(code: str, shown: str, answer: Answer, sender: Sender) -> TransientError:
+    asked = asked_wait(answer.headers)
+    error = TransientError(
+        code,
+        retry_after=max(asked or _LIMIT_PAUSE, _LIMIT_PAUSE) if code == _LIMIT else asked,
+        request_id=answer.headers.get("request-id"),
+        address=sender.mailbox_address,
+        graph_code=shown,
+        **_circumstances(sender),
+    )
+    # A draft that is not found may be on its way out.
+    error.maybe_sent = answer.status not in _NOTHING_SENT or code == _DRAFT_LOST[1]
+    return error
+
+
+def _addresses_in(answer: Answer) -> tuple[str, ...]:
+    """Return what looks like addresses in an answer's text, in lower case, and of many the first."""
+    text = answer.body[:_MOST_TEXT].decode("utf-8", "replace")
+    return tuple(dict.fromkeys(found.lower() for found in _ADDRESS.findall(text)))
+
+
+def _circumstances(sender: Sender) -> dict[str, Any]:
+    """Return the facts by which some sentences say more."""
+    facts = {
+        "recent": datetime.now(UTC) - sender.consent.consented_at < _RIGHTS_SPREAD,
+        "by_the_app": sender.is_found_by_address,
+    }
+    return {name: "yes" for name, holds in facts.items() if holds}
+
+
+def _meaning(status: int, codes: list[str]) -> tuple[Kind, str, str]:
     """Return the kind, our code, and Graph's code or status for people."""
     shown = codes[0] if codes else f"HTTP {status}"
     for code in codes:
-        if code in _CODES:
-            kind, ours = _CODES[code]
-            if status in _UNSURE_STATUSES and kind is _Kind.WAIT:
+        if code in GRAPH_CODES:
+            found = GRAPH_CODES[code]
+            if status in _UNSURE_STATUSES and found.kind is Kind.WAIT:
                 return *_UNSURE, code
-            return kind, ours, code
-    if status in _STATUSES:
-        return *_STATUSES[status], shown
-    return *(_REJECTED if status in _ANSWERS_OF_THE_CALLERS_MAKING else _UNSURE), shown
-
-
-def graph_codes(answer: Answer) -> list[str]:
-    """Return the codes of an error answer, the most specific first; none of a body that is no JSON."""
-    try:
-        inner: Any = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return []
-    found: list[str] = []
-    inner = inner.get("error") if isinstance(inner, dict) else None
-    while isinstance(inner, dict):
-        code = inner.get("code")
-        if isinstance(code, str) and _SAFE_CODE.fullmatch(code):
-            found.insert(0, code)
-        inner = inner.get("innerError", inner.get("innererror"))
-    return found
-
-
-def retry_after(text: str | None, now: datetime) -> timedelta | None:
-    """Read a `Retry-After`: seconds, which Graph writes as `2.128` too, or a date (RFC 9110 10.2.3)."""
-    if text is None:
-        return None
-    for read in (_seconds, _until):
-        try:
-            return min(max(read(text, now), timedelta(0)), _LONGEST_WAIT)
-        except (ValueError, OverflowError):
-            continue
-    return None
-
-
-def _seconds(text: str, _now: datetime) -> timedelta:
-    return timedelta(seconds=min(float(text), _LONGEST_WAIT.total_seconds()))
-
-
-def _until(text: str, now: datetime) -> timedelta:
-    moment = parsedate_to_datetime(text)
-    return moment.replace(tzinfo=moment.tzinfo or UTC) - now
+            if status in _REFUSED_STATUSES and found.kind is Kind.UNSURE:
+                return *_STATUSES[status], code
+            return found.kind, found.ours, code
+    by_status = _STATUSES.get(status, _UNEXPECTED if status in _CLIENT_ERRORS else _UNSURE)
+    if not codes and status in _NEEDS_A_CODE:
+        by_status = _UNEXPECTED
+    if codes and codes[0] not in GENERAL_CODES:
+        log_event(
+            Event.UNKNOWN_ERROR_CODE,
+            level=logging.WARNING,
+            service="graph",
+            code=codes[0],
+            status=status,
+            problem=by_status[1],
+        )
+    return *by_status, shown

@@ -1,105 +1,240 @@
 """Azure Key Vault: tokens, one secret a consent.
 
 A name is used once, so a deleted secret that is still recoverable is never in the way. Other apps may
-share the vault, so each secret carries the client id of our app registration.
+share the vault, so each secret carries the mark of our installation.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
-from azure.keyvault.secrets import SecretClient
+from azure.keyvault.secrets import ApiVersion, SecretClient
 
-from shared.adapters.azure_errors import translated
-from shared.errors import ConflictError
+from shared.adapters.key_vault_errors import (
+    NAME_TAKEN,
+    UNAVAILABLE,
+    check_absent,
+    key_vault_errors,
+    vault_code,
+)
+from shared.adapters.key_vault_requests import ShortRetries, check_page, count_tries
+from shared.adapters.key_vault_secrets import check_owner, deleted_tokens, tags_of
+from shared.errors import ConflictError, ProblemError, TransientError
+from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from datetime import datetime
+    from collections.abc import Callable
 
     from azure.core.credentials import TokenCredential
-    from azure.keyvault.secrets import DeletedSecret
+    from azure.keyvault.secrets import SecretProperties
 
-#: Deletion usually takes a few seconds; somebody waits for the answer.
+    from shared.ports import DeletedTokens
+    from shared.settings.installation import Installation
+
+#: Entra accepts a refresh token for so long after it was issued, used or not; it can't be configured.
+#: https://learn.microsoft.com/entra/identity-platform/refresh-tokens#token-lifetime
+REFRESH_TOKEN_LIFETIME = timedelta(days=90)
+#: Deletion usually takes a few seconds, nobody promises how long, and somebody waits for the answer.
 _TIME_TO_DELETE = timedelta(seconds=8)
-_NOT_ALLOWED = frozenset({403, 409})
-_APP = "app-registration"
-_TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
+_POLLS = 8
+#: In every cloud for years; the SDK's own default is newer than some sovereign clouds.
+API_VERSION = ApiVersion.V7_4
+_TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10}
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class KeyVaultTokenStore:
-    """Tokens as secrets of a vault."""
+    """Tokens as secrets of a vault.
+
+    Each secret expires when its refresh token does. The vault still reads an expired secret; the date is for
+    whoever watches the vault.
+    """
 
     def __init__(
         self,
         vault_url: str,
-        client_id: str,
+        installation: Installation,
         credential: TokenCredential,
         time_to_delete: timedelta = _TIME_TO_DELETE,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        self._tags = {_APP: client_id}
-        self._time_to_delete = time_to_delete
-        self._client = SecretClient(vault_url, credential, **_TIMEOUTS)
+        self._now = now
+        self._installation = installation
+        self._tags = tags_of(installation)
+        self._time_to_delete = time_to_delete.total_seconds()
+        self._client = SecretClient(
+            vault_url, credential, api_version=API_VERSION, retry_policy=ShortRetries(), **_TIMEOUTS
+        )
 
     def read(self, name: str) -> str | None:
-        """Return what is kept, or None."""
-        with _errors():
+        """Return what is kept, or None where the vault says that there is no such secret."""
+        with key_vault_errors():
             try:
-                return self._client.get_secret(name).value
-            except ResourceNotFoundError:
+                secret = self._client.get_secret(name)
+            except ResourceNotFoundError as error:
+                check_absent(error)
                 return None
+        check_owner(secret.properties.tags, self._installation)
+        if secret.value is None:
+            # An answer without a secret; absent secrets answer 404.
+            raise TransientError(UNAVAILABLE)
+        return secret.value
 
-    def write(self, name: str, tokens: str) -> None:
-        """Keep tokens.
+    def write(self, name: str, tokens: str, *, new: bool = False) -> None:
+        """Keep tokens; `new`: this installation has not used the name before.
 
         Raises:
-            ConflictError: `consent_superseded`: what had this name was deleted and is recoverable.
+            ConflictError: `consent_superseded`: what had this name was deleted and is recoverable, or carries
+                no mark, so that it can be another installation's with the same app registration.
+            ConfigurationError: `other_installation`: the name is in use by it.
         """
-        with _errors():
+        versions = self._check_versions(name)
+        if new and not all(self._is_ours(found.tags) for found in versions):
+            raise ConflictError("consent_superseded")
+        with key_vault_errors():
             try:
-                self._client.set_secret(name, tokens, content_type="application/json", tags=self._tags)
+                self._client.set_secret(
+                    name,
+                    tokens,
+                    content_type="application/json",
+                    tags=self._tags,
+                    expires_on=self._now() + REFRESH_TOKEN_LIFETIME,
+                )
             except ResourceExistsError as error:
+                if vault_code(error) not in NAME_TAKEN:
+                    raise
                 raise ConflictError("consent_superseded") from error
+
+    def disable_older_versions(self, name: str) -> None:
+        """Make every version but the newest unreadable: a refresh token in an old one may still be good.
+
+        Versions of the same second as the newest stay enabled until the next time: of these the vault does
+        not say which one it gives to a reader.
+        """
+        versions = self._versions(name)
+        with key_vault_errors():
+            newest = max((found.created_on for found in versions if found.created_on), default=None)
+            for found in versions:
+                if newest and found.enabled and found.created_on and found.created_on < newest:
+                    self._client.update_secret_properties(name, found.version, enabled=False)
 
     def delete(self, name: str) -> datetime | None:
         """Delete tokens, for good where the vault allows it, and return until when they are recoverable.
 
-        A name is gone from the vault a few seconds before it can be purged.
+        A deletion is accepted at once and finished some time later; only then the secret can be purged.
         https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
+
+        Raises:
+            TransientError: they may be in the vault still, and nothing says until when.
+            ConfigurationError: `other_installation`: they stay.
         """
-        with _errors():
+        self._check_versions(name)
+        tries: list[int] = []
+        with key_vault_errors():
             try:
-                poller = self._client.begin_delete_secret(name)
-                poller.wait(self._time_to_delete.total_seconds())
-                if not poller.done():
-                    return poller.result().scheduled_purge_date
-                return self._purge(poller.result())
-            except (ResourceNotFoundError, ResourceExistsError):
-                # The second says that somebody else is deleting it just now.
-                return None
+                accepted = self._client.begin_delete_secret(
+                    name, raw_response_hook=count_tries(tries)
+                ).result()
+            except ResourceNotFoundError as error:
+                check_absent(error)
+                return self._delete_again(name, may_be_deleting=any(tries))
+            except ResourceExistsError:
+                # Somebody else, or our own request whose answer was lost, is deleting it just now.
+                return self._delete_again(name, may_be_deleting=True)
+        if accepted.name is None:
+            raise TransientError(UNAVAILABLE)
+        return self._purge_if_allowed(deleted_tokens(accepted, name))
 
-    def names(self, tenant_id: str) -> tuple[str, ...]:
-        """Return the names of all tokens that this app registration keeps for a tenant."""
-        with _errors():
-            found = [
-                secret.name
-                for secret in self._client.list_properties_of_secrets()
-                if self._tags.items() <= (secret.tags or {}).items()
-            ]
-        return tuple(name for name in found if name and name.startswith(f"smtp-{tenant_id}-"))
+    def recoverable(self) -> tuple[DeletedTokens, ...]:
+        """Return the tokens of this installation that are deleted and recoverable."""
+        with key_vault_errors():
+            return tuple(
+                deleted_tokens(found, found.name)
+                for found in self._client.list_deleted_secrets(raw_response_hook=check_page)
+                if found.name and self._is_ours(found.properties.tags)
+            )
 
-    def _purge(self, deleted: DeletedSecret) -> datetime | None:
-        """Purge protection and a role without the right to purge both refuse it; neither is an error."""
+    def purge(self, name: str) -> None:
+        """Delete tokens for good that are deleted; those that are gone already are no error."""
+        with key_vault_errors():
+            try:
+                self._client.purge_deleted_secret(name)
+            except ResourceNotFoundError as error:
+                check_absent(error)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all tokens that this installation keeps, of those that carry its mark."""
+        with key_vault_errors():
+            return tuple(
+                found.name
+                for found in self._client.list_properties_of_secrets(raw_response_hook=check_page)
+                if found.name and self._is_ours(found.tags)
+            )
+
+    def _check_versions(self, name: str) -> list[SecretProperties]:
+        """Refuse a name under which another installation keeps tokens, and return what is there."""
+        versions = self._versions(name)
+        for found in versions:
+            check_owner(found.tags, self._installation)
+        return versions
+
+    def _versions(self, name: str) -> list[SecretProperties]:
+        """List the versions of a secret, none where there is no such secret."""
+        with key_vault_errors():
+            try:
+                return list(
+                    self._client.list_properties_of_secret_versions(name, raw_response_hook=check_page)
+                )
+            except ResourceNotFoundError as error:
+                check_absent(error)
+                return []
+
+    def _is_ours(self, tags: dict[str, str] | None) -> bool:
+        return self._tags.items() <= (tags or {}).items()
+
+    def _delete_again(self, name: str, *, may_be_deleting: bool) -> datetime | None:
+        """Finish what was deleted before: it is nowhere for as long as a deletion takes."""
+        found = self._find_deleted(name, self._time_to_delete if may_be_deleting else 0)
+        if found is None and may_be_deleting:
+            raise TransientError(UNAVAILABLE)
+        return self._purge_if_allowed(found) if found else None
+
+    def _purge_if_allowed(self, deleted: DeletedTokens) -> datetime | None:
+        """Purge where the vault's recovery level allows it; what fails here, the daily maintenance repeats.
+
+        A purge that purge protection forbids would be a refusal in the vault's log, and an alert.
+        """
+        if not deleted.purgeable or deleted.recoverable_until is None:
+            return deleted.recoverable_until
         try:
-            self._client.purge_deleted_secret(str(deleted.name))
-        except HttpResponseError as error:
-            if error.status_code not in _NOT_ALLOWED:
-                raise
-            return deleted.scheduled_purge_date
+            if self._find_deleted(deleted.name, self._time_to_delete) is None:
+                return deleted.recoverable_until
+            self.purge(deleted.name)
+        except ProblemError as error:
+            log_failed_step("purge_tokens", error.code)
+            return deleted.recoverable_until
         return None
 
-
-def _errors() -> AbstractContextManager[None]:
-    return translated("key_vault_unavailable", "key_vault_denied")
+    def _find_deleted(self, name: str, seconds: float) -> DeletedTokens | None:
+        """Look for a secret among the deleted ones, until it is there or the time has passed."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with key_vault_errors():
+                try:
+                    return deleted_tokens(self._client.get_deleted_secret(name), name)
+                except ResourceNotFoundError as error:
+                    check_absent(error)
+                except HttpResponseError as error:
+                    if vault_code(error) != "SecretDisabled":
+                        raise
+                    # The list shows a disabled secret, which a direct read refuses.
+                    return next((found for found in self.recoverable() if found.name == name), None)
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(min(seconds / _POLLS, 1.0))

@@ -1,15 +1,17 @@
-"""Azure Queue Storage: the putting side of `mail-outbox`."""
+"""Azure Queue Storage: the putting side of `mail-outbox` and of the queues for outcomes."""
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure.storage.queue import BinaryBase64EncodePolicy, QueueClient
 
 from shared.adapters.azure_errors import translated
-from shared.adapters.tables import TIMEOUTS
-from shared.storage_names import MAIL_OUTBOX
+from shared.adapters.tables import STORAGE_OPTIONS
+from shared.errors import TransientError
+from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,30 +24,79 @@ if TYPE_CHECKING:
 #: The longest delay that a storage queue takes is 7 days; ours are hours.
 _FOR_EVER = -1
 
+#: A message has 64 KiB of text, and base64 makes four bytes of three.
+_MAX_BEFORE_BASE64 = 48 * 1024
+#: Characters that XML 1.0 section 2.2 forbids and that JSON can hold, as JSON escapes them.
+_ESCAPED = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
+
+
+def queue_client(
+    config: StorageConfig,
+    credential: Callable[[], TokenCredential],
+    name: str,
+    **options: Any,  # noqa: ANN401 - the SDK's
+) -> QueueClient:
+    """Make a client of one queue, with a connection string or an identity."""
+    if config.connection_string:
+        return QueueClient.from_connection_string(
+            config.connection_string, name, **STORAGE_OPTIONS, **options
+        )
+    return QueueClient(config.queue_uri, name, credential=credential(), **STORAGE_OPTIONS, **options)
+
 
 class StorageQueueOutbox:
-    """The queue `mail-outbox`."""
+    """The queues `mail-outbox` and `mail-outbox-poison`."""
 
     def __init__(self, config: StorageConfig, credential: Callable[[], TokenCredential]) -> None:
-        # The Functions host reads base64 alone; the SDK would write the text as it is.
-        if config.connection_string:
-            self._queue = QueueClient.from_connection_string(
-                config.connection_string,
-                MAIL_OUTBOX,
-                message_encode_policy=BinaryBase64EncodePolicy(),
-                **TIMEOUTS,
-            )
-        else:
-            self._queue = QueueClient(
-                config.queue_uri,
-                MAIL_OUTBOX,
-                credential=credential(),
-                message_encode_policy=BinaryBase64EncodePolicy(),
-                **TIMEOUTS,
-            )
+        # Plain JSON would do for this version; one that is rolled back to reads base64 alone.
+        self._config, self._credential = config, credential
+        encode = BinaryBase64EncodePolicy()
+        self._queue = queue_client(config, credential, MAIL_OUTBOX, message_encode_policy=encode)
 
     def put(self, text: bytes, delay: timedelta) -> None:
-        """Queue a message that becomes visible after a delay, and stays until it is taken."""
+        """Queue a message that becomes visible after a delay, and stays until it is taken.
+
+        One that is too long for base64 came in as plain text, or was made of a mail nearly as long as one may
+        be. It is queued as plain text, which older versions take for invalid.
+        """
         seconds = max(0, math.ceil(delay.total_seconds()))
-        with translated("storage_unavailable", "storage_denied", service="queues"):
-            self._queue.send_message(text, visibility_timeout=seconds, time_to_live=_FOR_EVER)
+        with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
+            if len(text) <= _MAX_BEFORE_BASE64:
+                self._queue.send_message(text, visibility_timeout=seconds, time_to_live=_FOR_EVER)
+                return
+            with queue_client(self._config, self._credential, MAIL_OUTBOX) as queue:
+                queue.send_message(_plain(text), visibility_timeout=seconds, time_to_live=_FOR_EVER)
+
+    def poison_length(self) -> int:
+        """Count the messages of the poison queue; those that nobody sees at this moment count too."""
+        with (
+            translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
+            queue_client(self._config, self._credential, MAIL_OUTBOX_POISON) as queue,
+        ):
+            try:
+                return int(queue.get_queue_properties().approximate_message_count or 0)
+            except ValueError as error:
+                # The answer broke off among its headers.
+                raise TransientError("storage_unavailable", service="queues") from error
+
+
+def _plain(text: bytes) -> str:
+    """Return a message as XML can carry it; nothing but UTF-8 has come out of the queue."""
+    return text.decode(errors="replace").translate(_ESCAPED)
+
+
+class StorageOutcomeQueues:
+    """The queues that schedulers read. Base64 is what a queue trigger of Functions expects by default."""
+
+    def __init__(self, config: StorageConfig, credential: Callable[[], TokenCredential]) -> None:
+        self._config, self._credential = config, credential
+        self._client = functools.cache(self._make_client)
+
+    def put(self, queue: str, text: bytes) -> None:
+        """Queue a message that stays until it is taken."""
+        with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
+            self._client(queue).send_message(text, time_to_live=_FOR_EVER)
+
+    def _make_client(self, queue: str) -> QueueClient:
+        encode = BinaryBase64EncodePolicy()
+        return queue_client(self._config, self._credential, queue, message_encode_policy=encode)

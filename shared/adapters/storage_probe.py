@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from azure.storage.queue import QueueClient
-
 from shared.adapters.azure_errors import translated
-from shared.adapters.tables import TIMEOUTS, find_row
+from shared.adapters.queues import queue_client
+from shared.adapters.tables import find_row
 from shared.storage_names import CONTAINERS, MAIL_OUTBOX, TABLES
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ _NOWHERE = "readiness"
 
 
 def ask_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> None:
-    """Look for a row in every table.
+    """Ask every table for a row that it does not have.
 
     Raises:
         TransientError: `storage_unavailable`.
@@ -38,13 +37,11 @@ def ask_queue(
     config: StorageConfig, credential: Callable[[], TokenCredential], name: str = MAIL_OUTBOX
 ) -> None:
     """Read the properties of the queue; raises as `ask_tables` does."""
-    with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
-        if config.connection_string:
-            queue = QueueClient.from_connection_string(config.connection_string, name, **TIMEOUTS)
-        else:
-            queue = QueueClient(config.queue_uri, name, credential=credential(), **TIMEOUTS)
-        with queue:
-            queue.get_queue_properties()
+    with (
+        translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
+        queue_client(config, credential, name) as queue,
+    ):
+        queue.get_queue_properties()
 
 
 def ask_containers(service: BlobServiceClient, names: Iterable[str] = CONTAINERS) -> None:

@@ -1,4 +1,4 @@
-"""Azure Table Storage: tenant settings, consents under way, and the delivery log.
+"""Azure Table Storage: how rows are read and written, and the tenant settings.
 
 A row holds the whole value as JSON in one column; the other columns are those we search by.
 """
@@ -15,18 +15,16 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableErrorCode, TableServiceClient, TableTransactionError, UpdateMode
+from azure.data.tables import TableServiceClient, UpdateMode
 
-from shared.adapters.azure_errors import translated
+from shared.adapters.azure_errors import is_missing, translated
 from shared.adapters.documents import read_document, write_document
-from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.errors import PreconditionFailedError
-from shared.settings.tenant import TenantSettings
-from shared.storage_names import CONSENT_FLOWS, TENANT_SETTINGS
+from shared.errors import PreconditionFailedError, TransientError
+from shared.settings.tenant import Status, TenantSettings
+from shared.storage_names import API_VERSION, TENANT_SETTINGS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from datetime import datetime
 
     from azure.core.credentials import TokenCredential
     from azure.data.tables import TableClient
@@ -34,25 +32,32 @@ if TYPE_CHECKING:
     from shared.config import StorageConfig
 
 #: A call that takes longer is repeated by the host or the person; the SDK would wait five minutes.
-TIMEOUTS: dict[str, Any] = {
+STORAGE_OPTIONS: dict[str, Any] = {
     "connection_timeout": 5,
     "read_timeout": 20,
     "retry_total": 2,
     # Blobs and queues would otherwise wait 15 seconds before they try again.
     "initial_backoff": 1,
     "increment_base": 1,
+    "api_version": API_VERSION,
 }
 
-_GONE_OR_CHANGED = frozenset({404, 412})
+#: Storage may carry out a write for 30 seconds after it was sent; a client that gives up earlier and looks
+#: does not see it.
+#: https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations
+TABLE_OPTIONS: dict[str, Any] = STORAGE_OPTIONS | {"read_timeout": 35}
+#: A read changes nothing, so it can be given up early.
+READ_TIMEOUT: dict[str, Any] = {"read_timeout": 10}
 
+_GENERATIONS = "generations"
 Row = Mapping[str, Any]
 
 
 def table_service(config: StorageConfig, credential: Callable[[], TokenCredential]) -> TableServiceClient:
     """Connect to the tables of the storage account."""
     if config.connection_string:
-        return TableServiceClient.from_connection_string(config.connection_string, **TIMEOUTS)
-    return TableServiceClient(config.table_uri, credential=credential(), **TIMEOUTS)
+        return TableServiceClient.from_connection_string(config.connection_string, **TABLE_OPTIONS)
+    return TableServiceClient(config.table_uri, credential=credential(), **TABLE_OPTIONS)
 
 
 def table_errors() -> AbstractContextManager[None]:
@@ -66,17 +71,22 @@ def etag_of(row: Row) -> str:
 
 
 class TableSettingsStore:
-    """Tenant settings: partition tenant id, row `smtp`."""
+    """Tenant settings: partition tenant id, row `smtp`; after their removal, row `generations`."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._table = service.get_table_client(TENANT_SETTINGS)
 
     def load(self, tenant_id: str) -> TenantSettings:
-        """Return the tenant's settings; unconfigured ones where nothing is stored."""
+        """Return the tenant's settings; unconfigured ones where nothing is stored.
+
+        What this version can't read has the status `other_version`, and nothing else.
+        """
         row = find_row(self._table, tenant_id, "smtp")
         if row is None:
-            return TenantSettings(tenant_id)
-        return replace(read_document(TenantSettings, row["Document"]), etag=etag_of(row))
+            left = find_row(self._table, tenant_id, _GENERATIONS)
+            return TenantSettings(tenant_id, generations=left["Generations"] if left else 0)
+        unreadable = TenantSettings(tenant_id, status=Status.OTHER_VERSION)
+        return replace(read_document(TenantSettings, row.get("Document")) or unreadable, etag=etag_of(row))
 
     def save(self, settings: TenantSettings) -> TenantSettings:
         """Write the settings if they are still the ones that were read."""
@@ -94,117 +104,86 @@ class TableSettingsStore:
     def tenants(self) -> tuple[str, ...]:
         """Return every tenant that has settings."""
         with table_errors():
-            return tuple(
-                str(row["PartitionKey"]) for row in self._table.list_entities(select=["PartitionKey"])
-            )
+            rows = self._table.query_entities("RowKey eq 'smtp'", select=["PartitionKey"])
+            return tuple(str(row["PartitionKey"]) for row in rows)
 
-
-class TableFlowStore:
-    """Consents under way: partition flow id, rows `flow` and `secret`."""
-
-    def __init__(self, service: TableServiceClient) -> None:
-        self._table = service.get_table_client(CONSENT_FLOWS)
-
-    def add(self, flow: ConsentFlow, secret: FlowSecret) -> None:
-        """Keep a new flow, both rows or neither."""
-        rows = [self._flow_row(flow), self._secret_row(secret)]
+    def remove(self, tenant_id: str) -> None:
+        """Remove a tenant's settings; the number of generations stays, so that none is used twice."""
+        generations = self.load(tenant_id).generations
+        row = {"PartitionKey": tenant_id, "RowKey": _GENERATIONS, "Generations": generations}
         with table_errors():
-            self._table.submit_transaction([("create", row) for row in rows])
-
-    def flow(self, flow_id: str) -> ConsentFlow | None:
-        """Return a flow, or None where there is none."""
-        row = find_row(self._table, flow_id, "flow")
-        return None if row is None else read_document(ConsentFlow, row["Document"])
-
-    def forget(self, before: datetime) -> None:
-        """Delete every flow that expired before a moment, with its secrets."""
-        with table_errors():
-            old = self._table.query_entities(
-                "RowKey eq 'flow' and ExpiresAt lt @before",
-                parameters={"before": before},
-                select=["PartitionKey"],
-            )
-            for row in old:
-                # The flow goes last: what is left after a crash is found again.
-                self._table.delete_entity(row["PartitionKey"], "secret")
-                self._table.delete_entity(row["PartitionKey"], "flow")
-
-    def save(self, flow: ConsentFlow) -> None:
-        """Write how a flow stands."""
-        with table_errors():
-            self._table.upsert_entity(self._flow_row(flow), mode=UpdateMode.REPLACE)
-
-    def secret(self, flow_id: str) -> FlowSecret | None:
-        """Return the secrets of a flow, or None where they were used."""
-        row = find_row(self._table, flow_id, "secret")
-        if row is None:
-            return None
-        return replace(read_document(FlowSecret, row["Document"]), etag=etag_of(row))
-
-    def replace_secret(self, secret: FlowSecret) -> bool:
-        """Write the secrets if they are still the ones that were read; say whether they were."""
-        return write_row(self._table, self._secret_row(secret), secret.etag) is not None
-
-    def take_secret(self, secret: FlowSecret) -> bool:
-        """Delete the secrets if they are still the ones that were read; say whether they were.
-
-        A transaction of one, because `delete_entity` takes a row that is gone already for a success.
-        """
-        row = {"PartitionKey": secret.flow_id, "RowKey": "secret"}
-        unchanged = {"etag": secret.etag, "match_condition": MatchConditions.IfNotModified}
-        with table_errors():
-            try:
-                self._table.submit_transaction([("delete", row, unchanged)])
-            except TableTransactionError as error:
-                if error.status_code not in _GONE_OR_CHANGED:
-                    raise
-                return False
-        return True
-
-    @staticmethod
-    def _flow_row(flow: ConsentFlow) -> dict[str, Any]:
-        return {
-            "PartitionKey": flow.flow_id,
-            "RowKey": "flow",
-            "ExpiresAt": flow.expires_at,
-            "Document": write_document(flow),
-        }
-
-    @staticmethod
-    def _secret_row(secret: FlowSecret) -> dict[str, Any]:
-        return {"PartitionKey": secret.flow_id, "RowKey": "secret", "Document": write_document(secret)}
+            self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+            self._table.delete_entity(tenant_id, "smtp")
 
 
-def find_row(table: TableClient, partition: str, row: str) -> Row | None:
-    """Read one row by its keys; None where there is none."""
+def find_row(table: TableClient, partition: str, row: str, **options: Any) -> Row | None:  # noqa: ANN401
+    """Read one row by its keys; None where there is none. `options` are the SDK's.
+
+    A query, because the service answers the read of a single row of a table that does not exist as if the row
+    alone were missing.
+    """
     with table_errors():
-        try:
-            return table.get_entity(partition, row)
-        except ResourceNotFoundError as error:
-            if _no_table(error):
-                raise
-            return None
+        found = table.query_entities(
+            "PartitionKey eq @partition and RowKey eq @row",
+            parameters={"partition": partition, "row": row},
+            results_per_page=1,
+            **READ_TIMEOUT,
+            **options,
+        )
+        return next(iter(found), None)
 
 
 def write_row(table: TableClient, row: dict[str, Any], etag: str | None) -> str | None:
     """Write one row if it is as it was read (`etag` None: not there), and return its new ETag, or None."""
+    try:
+        written = _write_row(table, row, etag)
+    except TransientError:
+        written = find_written(table, row)
+        if written is None:
+            raise
+    return written or find_written(table, row)
+
+
+def find_written(table: TableClient, row: dict[str, Any]) -> str | None:
+    """Return the ETag of a row that says what was to be written; None where it does not.
+
+    The answer to a write may be lost, and its repetition then meets what it has written itself. A row that
+    cannot be read is no row of somebody else.
+
+    Raises:
+        TransientError: the row cannot be read.
+    """
+    found = find_row(table, row["PartitionKey"], row["RowKey"])
+    if found is None or any(found.get(name) != value for name, value in row.items()):
+        return None
+    return etag_of(found)
+
+
+def etag_in(answer: Row) -> str:
+    """Return the ETag in the answer to a write.
+
+    Raises:
+        TransientError: the answer broke off before it.
+    """
+    if not answer.get("etag"):
+        raise TransientError("storage_unavailable", service="tables")
+    return str(answer["etag"])
+
+
+def _write_row(table: TableClient, row: dict[str, Any], etag: str | None) -> str | None:
+    """Merge, so that columns which another version of the app added stay as they are."""
     with table_errors():
         try:
             if etag is None:
-                return str(table.create_entity(row)["etag"])
-            changed = table.update_entity(
-                row, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
+                return etag_in(table.create_entity(row))
+            return etag_in(
+                table.update_entity(
+                    row, mode=UpdateMode.MERGE, etag=etag, match_condition=MatchConditions.IfNotModified
+                )
             )
-            return str(changed["etag"])
-        except (ResourceExistsError, ResourceModifiedError):
-            return None
-        except ResourceNotFoundError as error:
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
             # A new row can miss nothing but its table, of which the SDK gives no code then.
-            if etag is None or _no_table(error):
+            no_table = etag is None and isinstance(error, ResourceNotFoundError)
+            if no_table or is_missing(error):
                 raise
             return None
-
-
-def _no_table(error: ResourceNotFoundError) -> bool:
-    """Tell a table that is missing from a missing row."""
-    return getattr(error, "error_code", None) == TableErrorCode.TABLE_NOT_FOUND

@@ -8,8 +8,9 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from shared.config import AppConfig, ClientSecret
-from shared.storage_names import CONTAINERS, QUEUES, TABLES, TENANT_SETTINGS
+from shared.client_credential import ClientSecret
+from shared.config import AppConfig
+from shared.storage_names import API_VERSION, CONTAINERS, QUEUES, TABLES, TENANT_SETTINGS
 from tests.fakes import CONFIG
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
@@ -88,8 +89,10 @@ def environment(
         monkeypatch.setenv(name, value)
     with (
         TableServiceClient.from_connection_string(azurite.connection_string) as tables,
-        QueueServiceClient.from_connection_string(azurite.connection_string) as queues,
-        BlobServiceClient.from_connection_string(azurite.connection_string) as blobs,
+        QueueServiceClient.from_connection_string(
+            azurite.connection_string, api_version=API_VERSION
+        ) as queues,
+        BlobServiceClient.from_connection_string(azurite.connection_string, api_version=API_VERSION) as blobs,
     ):
         for name in TABLES:
             tables.create_table_if_not_exists(name)

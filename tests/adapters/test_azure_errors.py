@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from azure.core import exceptions
 from azure.core.exceptions import AzureError, HttpResponseError
+from azure.identity import CredentialUnavailableError
 
 from shared.adapters.azure_errors import translated
 from shared.errors import ConfigurationError, TransientError
@@ -50,10 +51,38 @@ def test_a_service_that_refuses_the_app_is_for_the_operator(error: AzureError) -
     assert caught.value.code == "storage_denied"
 
 
+def test_a_credential_that_could_not_ask_was_not_refused() -> None:
+    with pytest.raises(TransientError) as caught:
+        fall_with(CredentialUnavailableError(message="no answer"))
+
+    assert caught.value.code == "storage_unavailable"
+
+
 @pytest.mark.parametrize("error", [AzureError("new"), http_error(400), http_error(404), http_error(409)])
 def test_what_nobody_foresaw_goes_up_as_it_is(error: AzureError) -> None:
     with pytest.raises(AzureError):
         fall_with(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "ours"),
+    [
+        (403, "AuthorizationFailure", ConfigurationError, "storage_network_denied"),
+        (403, "AuthorizationPermissionMismatch", ConfigurationError, "storage_denied"),
+        (403, "ServerBusy", TransientError, "storage_unavailable"),
+        (500, "OperationTimedOut", TransientError, "storage_unavailable"),
+        (403, "SomethingNew", ConfigurationError, "storage_denied"),
+    ],
+)
+def test_the_code_of_storage_says_more_than_its_status(
+    status: int, code: str, kind: type[Exception], ours: str
+) -> None:
+    error = http_error(status)
+    error.error_code = code  # type: ignore[attr-defined] # as the storage SDKs set it
+
+    with pytest.raises(kind) as caught:
+        fall_with(error)
+    assert getattr(caught.value, "code", None) == ours
 
 
 def test_every_kind_that_azure_core_knows_is_decided_on() -> None:
@@ -89,3 +118,31 @@ def test_every_kind_that_azure_core_knows_is_decided_on() -> None:
     }
 
     assert there == known_as_bugs | decided
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"), [(403, "storage_denied"), (503, "storage_unavailable"), (409, "internal_error")]
+)
+def test_a_code_of_storage_that_is_in_no_table_is_logged(
+    status: int, problem: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = http_error(status)
+    error.error_code = "SomethingNew"  # type: ignore[attr-defined]
+    with pytest.raises((ConfigurationError, TransientError, AzureError)):
+        fall_with(error)
+
+    [logged] = [line for line in caplog.messages if line.startswith("unknown_error_code {")]
+    assert '"code": "SomethingNew"' in logged
+    assert f'"problem": "{problem}", "service": "storage", "status": {status}' in logged
+
+
+@pytest.mark.parametrize("code", [None, "ServerBusy", "a code {of} the network", 7])
+def test_a_known_code_and_what_is_no_code_are_not_logged_as_new(
+    code: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = http_error(503)
+    error.error_code = code  # type: ignore[attr-defined]
+    with pytest.raises(TransientError):
+        fall_with(error)
+
+    assert not [line for line in caplog.messages if line.startswith("unknown_error_code {")]

@@ -1,16 +1,22 @@
 """Callers' tokens against real keys: whatever is wrong with a token, it is refused."""
 
+import base64
 import time
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
 
 from shared.adapters.caller_tokens import EntraCallerTokens
+from shared.adapters.signing_keys import KeyLifetimes
 from shared.config import AppConfig
 from shared.errors import ForbiddenError, InvalidInputError, TransientError, UnauthenticatedError
-from shared.web.caller import admin_of
+from shared.problems import explain
+from shared.settings.operations import READ
+from shared.web.caller import authorize, verified_claims
 from tests.calls import a_request
+from tests.fakes import CONFIG
 from tests.local_stack.fixtures import ServedMicrosoft365
 from tests.local_stack.microsoft365 import Effect, Microsoft365
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, FABRIKAM, MALLORY, UMA
@@ -29,10 +35,9 @@ def world(office: ServedMicrosoft365) -> Microsoft365:
 
 def refusal(callers: EntraCallerTokens, token: str) -> tuple[type[InvalidInputError], str]:
     """Return how an endpoint refuses a token."""
+    request = a_request(headers={"authorization": f"Bearer {token}"})
     with pytest.raises(InvalidInputError) as refused:
-        admin_of(
-            a_request(headers={"authorization": f"Bearer {token}"}), callers, admin_role="Workspace.Admin"
-        )
+        authorize(verified_claims(request, callers), READ, CONFIG)
     return type(refused.value), refused.value.code
 
 
@@ -55,12 +60,12 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("by another issuer", {"iss": f"https://login.microsoftonline.com/{CONTOSO}/v2.0"}),
     ("by the issuer of another tenant", {"iss": f"https://sts.windows.net/{FABRIKAM}/"}),
     ("expired", {"lifetime": timedelta(minutes=-5)}),
-    ("not valid yet", {"nbf": int(time.time()) + 600}),
+    ("not valid yet", {"nbf": int(time.time()) + 86_400}),
     ("without an expiry", {"exp": None}),
     ("without a tenant", {"tid": None}),
     ("with a tenant that is no text", {"tid": 7}),
     ("without a person", {"oid": None}),
-    ("of an app, without scp", {"scp": None, "idtyp": "app"}),
+    ("of nobody, without scp", {"scp": None}),
 ]
 
 
@@ -69,6 +74,25 @@ def test_a_token_is_refused_that_is(
     how: str, changes: dict[str, Any], callers: EntraCallerTokens, world: Microsoft365
 ) -> None:
     assert refusal(callers, world.api_token(ADA, **changes)) == (UnauthenticatedError, "token_invalid")
+
+
+@pytest.mark.parametrize("audience", [CLIENT_ID, f"api://{CLIENT_ID}"])
+def test_a_token_of_version_1_is_the_operators(
+    audience: str, callers: EntraCallerTokens, world: Microsoft365, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = world.api_token(ADA, iss=f"https://sts.windows.net/{CONTOSO}/", audience=audience)
+
+    assert refusal(callers, token) == (UnauthenticatedError, "token_version_unsupported")
+    assert "token_version_unsupported" in caplog.text
+
+
+def test_a_token_that_only_claims_version_1_is_refused_as_any_other(
+    callers: EntraCallerTokens, world: Microsoft365
+) -> None:
+    issuer = f"https://sts.windows.net/{CONTOSO}/"
+    for wrong in ({"forged": True}, {"audience": "api://another-app"}, {"lifetime": timedelta(minutes=-5)}):
+        token = world.api_token(ADA, iss=issuer, **wrong)
+        assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
 
 
 def test_an_id_token_is_no_access_token(callers: EntraCallerTokens, world: Microsoft365) -> None:
@@ -87,13 +111,28 @@ def test_a_token_for_graph_is_no_token_for_us(callers: EntraCallerTokens, world:
 def test_an_apps_own_token_is_no_persons(callers: EntraCallerTokens, world: Microsoft365) -> None:
     token = world.tokens.app_token(CONTOSO, "daemon", "daemon-id", CLIENT_ID, roles=["Workspace.Admin"])
 
-    assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
+    assert refusal(callers, token) == (ForbiddenError, "signed_in_admin_required")
 
 
-def test_a_token_of_a_tenant_that_is_not_served_is_refused_as_such(
+def test_a_tenant_that_is_not_served_is_refused_as_any_bad_token_and_before_its_signature(
     callers: EntraCallerTokens, world: Microsoft365
 ) -> None:
-    assert refusal(callers, world.api_token(MALLORY)) == (ForbiddenError, "tenant_not_allowed")
+    for token in (world.api_token(MALLORY), world.api_token(MALLORY, forged=True)):
+        assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
+
+    assert world.requests.all("keys") == []
+
+
+def test_the_refusal_of_a_bad_token_says_that_the_organisation_may_not_be_served() -> None:
+    sentence = explain("token_invalid").sentence
+
+    assert sentence.endswith("or your organisation is not served by this installation.")
+
+
+def test_a_token_whose_content_is_nested_too_deep_is_refused(callers: EntraCallerTokens) -> None:
+    nested = base64.urlsafe_b64encode(b"[" * 20_000).rstrip(b"=").decode()
+
+    assert refusal(callers, f"eyJhbGciOiJSUzI1NiJ9.{nested}.c2ln") == (UnauthenticatedError, "token_invalid")
 
 
 def test_a_stranger_can_not_pass_by_naming_our_tenant(
@@ -139,11 +178,11 @@ def test_an_answer_that_is_no_set_of_keys_says_nothing_about_a_token(
     assert refused.value.code == "entra_unavailable"
 
 
-def test_a_key_that_entra_withdrew_is_not_trusted_for_longer_than_the_set_it_was_in(
+def test_a_withdrawn_key_is_trusted_until_the_keys_are_discarded(
     config: AppConfig, world: Microsoft365
 ) -> None:
-    callers, withdrawn = EntraCallerTokens(config, keys_live_seconds=1e-9), world.tokens.key
-    token = world.api_token(ADA)
+    callers = EntraCallerTokens(config, KeyLifetimes(discard_after=1e-9))
+    token, withdrawn = world.api_token(ADA), world.tokens.key
     assert callers.verify(token)
 
     world.tokens.key = SigningKey()
@@ -152,3 +191,10 @@ def test_a_key_that_entra_withdrew_is_not_trusted_for_longer_than_the_set_it_was
         assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
     finally:
         world.tokens.key = withdrawn
+
+
+def test_a_token_without_a_key_id_is_refused(callers: EntraCallerTokens, world: Microsoft365) -> None:
+    claims = jwt.decode(world.api_token(ADA), options={"verify_signature": False})
+    token = jwt.encode(claims, world.tokens.key.private, "RS256")
+
+    assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")

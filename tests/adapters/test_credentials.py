@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -18,10 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from shared.adapters.credentials import msal_credential
+from shared.adapters.credentials import azure_credential, msal_credential, object_id
 from shared.adapters.entra import EntraAuthority
 from shared.bootstrap import Services
-from shared.config import AppConfig, ClientCertificate, ClientSecret, FederatedIdentity
+from shared.client_credential import ClientCertificate, ClientSecret, FederatedIdentity
+from shared.config import AppConfig
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 from shared.world import RealWorld
 from tests.local_stack.fixtures import ServedIdentity, ServedMicrosoft365
@@ -188,8 +191,8 @@ def test_a_managed_identity_that_is_not_there_is_the_operators(
 
     with pytest.raises(ConfigurationError) as refused:
         check(config, msal_credential(unknown))
-    assert refused.value.code == "client_credential_refused"
-    assert refused.value.facts["error"] == "managed_identity"
+    assert refused.value.code == "identity_refused"
+    assert refused.value.facts["identity"] == "not-assigned-to-this-app"
 
 
 def test_an_identity_endpoint_that_does_not_answer_is_waited_for(
@@ -200,7 +203,7 @@ def test_an_identity_endpoint_that_does_not_answer_is_waited_for(
 
     with pytest.raises(TransientError) as waited:
         EntraAuthority(config, credential, RealWorld()).app_only(CONTOSO)
-    assert waited.value.code == "entra_unavailable"
+    assert waited.value.code == "identity_unavailable"
 
 
 def test_the_identity_that_proves_the_app_need_not_be_the_one_that_reads_storage_and_vault(
@@ -218,9 +221,36 @@ def test_the_identity_that_proves_the_app_need_not_be_the_one_that_reads_storage
         "ENTRA_AUTHORITY_HOST": office.entra,
         "ENTRA_CLIENT_SECRET": "",
         "ENTRA_MANAGED_IDENTITY_CLIENT_ID": identity.user_assigned.client_id,
-        "AzureWebJobsStorage__clientId": "reads-storage-and-vault",
+        "AzureWebJobsStorage__clientId": "33333333-2222-4333-8444-555555555555",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
 
     assert Services().authorizer.app_only(CONTOSO).access_token
+
+
+def test_an_operator_is_recorded_by_the_object_id_of_their_token(
+    managed_identity: ServedIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in managed_identity.settings.items():
+        monkeypatch.setenv(name, value)
+
+    assert object_id(azure_credential(None)) == managed_identity.identity.system_assigned.principal_id
+
+
+def test_an_operator_whose_token_cannot_be_read_is_recorded_without_an_id() -> None:
+    class Opaque:
+        def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
+            return AccessToken("opaque", 1)
+
+    assert object_id(Opaque()) is None
+
+
+def test_an_operator_who_is_not_signed_in_is_told_that_storage_refuses_them() -> None:
+    class SignedOut:
+        def get_token(self, *_: str, **__: object) -> AccessToken:
+            raise ClientAuthenticationError("run az login")
+
+    with pytest.raises(ConfigurationError) as refused:
+        object_id(SignedOut())
+    assert refused.value.code == "storage_denied"

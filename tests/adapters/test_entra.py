@@ -4,13 +4,16 @@ import json
 import logging
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
 
 from shared.adapters.entra import EntraAuthority
+from shared.adapters.token_cache import client_of
 from shared.config import AppConfig
 from shared.consent.custody import Custody
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
@@ -81,7 +84,7 @@ def test_what_proves_the_answer_is_not_in_the_address(entra: EntraAuthority) -> 
 def test_a_code_becomes_tokens_and_a_name(redeemed: Redeemed) -> None:
     assert redeemed.claims["preferred_username"] == ADA
     assert redeemed.claims["tid"] == CONTOSO
-    assert redeemed.scopes == {"Mail.Send"}
+    assert redeemed.scopes == frozenset({"Mail.Send"})
 
 
 def test_only_what_a_later_refresh_needs_is_kept(redeemed: Redeemed) -> None:
@@ -97,11 +100,106 @@ def test_a_kept_token_becomes_an_access_token(
 
     issued = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
 
-    assert issued.scopes == {"Mail.Send"}
+    assert issued.scopes == frozenset({"Mail.Send"})
     assert 70 * 60 < (issued.expires_at - before).total_seconds() < 80 * 60
     assert issued.tokens != redeemed.tokens
     assert len(office.world.requests.all("token")) == 1
     assert "access_token" not in issued.tokens.lower()
+
+
+def test_a_fresh_token_names_its_account_as_it_is_called_now(
+    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    assert entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).username == ADA
+
+
+@pytest.mark.parametrize("id_token", ["opaque", "a.b.c", "", None, 5])
+def test_an_id_token_that_cannot_be_read_keeps_no_mail_from_being_sent(
+    id_token: object, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    answer = {"token_type": "Bearer", "expires_in": "3600", "access_token": "t", "id_token": id_token}
+    office.world.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+
+    issued = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+
+    assert (issued.access_token, issued.scopes, issued.username, issued.email) == ("t", None, "", "")
+
+
+@pytest.mark.parametrize("lifetime", [{}, {"expires_in": None}, {"expires_in": "soon"}], ids=str)
+@pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
+def test_a_token_without_a_lifetime_is_asked_for_again(
+    call: str, lifetime: dict[str, object], config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    answer = {"token_type": "Bearer", "access_token": "t", **lifetime}
+    office.world.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+
+    with pytest.raises(TransientError) as refused:
+        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealWorld()), redeemed.tokens)
+    assert refused.value.code == "entra_unavailable"
+
+
+def test_sign_in_name_and_address_are_told_apart_when_they_differ(
+    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+) -> None:
+    uma = office.world.user(UMA)
+    office.world.directory.change_user(UMA, sign_in_name="u1@contoso.com")
+    try:
+        begun = entra.begin(CONTOSO, SCOPES, "the-state", "u1@contoso.com")
+        page = visitor.consent(begun.address, "u1@contoso.com")
+        redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
+        account = Account(uma.object_id, CONTOSO, "u1@contoso.com")
+
+        issued = entra.refresh(CONTOSO, redeemed.tokens, account, SCOPES)
+    finally:
+        office.world.directory.add(uma)
+
+    assert (redeemed.claims["preferred_username"], redeemed.claims["email"]) == ("u1@contoso.com", UMA)
+    assert (issued.username, issued.email) == ("u1@contoso.com", UMA)
+
+
+def test_tokens_of_another_account_are_never_used(
+    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.requests.clear()
+    other = replace(ACCOUNT, object_id="another-object-id")
+
+    with pytest.raises(ConfigurationError) as refused:
+        entra.refresh(CONTOSO, redeemed.tokens, other, SCOPES)
+    assert refused.value.code == "tokens_of_other_account"
+    assert refused.value.facts == {"expected": "another-object-id", "found": ACCOUNT.object_id}
+    assert not office.world.requests.all("token")
+
+
+def test_a_token_that_was_issued_for_another_account_is_not_used(
+    entra: EntraAuthority, redeemed: Redeemed
+) -> None:
+    cache = json.loads(redeemed.tokens)
+    for account in cache["Account"].values():
+        account["local_account_id"] = "another-object-id"
+
+    with pytest.raises(ConfigurationError) as refused:
+        entra.refresh(CONTOSO, json.dumps(cache), replace(ACCOUNT, object_id="another-object-id"), SCOPES)
+    assert refused.value.facts["found"] == ACCOUNT.object_id
+
+
+def test_a_cache_tells_to_which_client_it_was_issued(redeemed: Redeemed) -> None:
+    assert client_of(redeemed.tokens) == CLIENT_ID
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"RefreshToken": []}',
+        '{"RefreshToken": {"a": 1}}',
+        '{"RefreshToken": {"a": {}}}',
+        '{"RefreshToken": {"a": {"client_id": "x"}, "b": {"client_id": "y"}}}',
+    ],
+)
+def test_a_cache_that_does_not_say_whose_it_is_is_nobodys(tokens: str) -> None:
+    assert client_of(tokens) is None
 
 
 def test_a_new_process_refreshes_from_what_is_kept(
@@ -161,7 +259,7 @@ def test_a_code_is_good_once(entra: EntraAuthority, visitor: Visitor) -> None:
         ("refused", TransientError, "entra_unavailable"),
         (Effect(aadsts=53003), ConsentRequiredError, "sign_in_blocked"),
         (Effect(aadsts=50105), ConsentRequiredError, "sign_in_blocked"),
-        (Effect(aadsts=700016), ConfigurationError, "app_registration_wrong"),
+        (Effect(aadsts=700016), ConsentRequiredError, "app_removed"),
         (Effect(aadsts=70011), ConfigurationError, "app_registration_wrong"),
     ],
     ids=str,
@@ -192,6 +290,13 @@ def test_a_refusal_carries_microsofts_trace_and_none_of_its_text(
     assert refused.value.request_id
     assert refused.value.facts == {"account": ADA, "error": "AADSTS50173"}
     assert "revoked" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kept", ["", "tokens", '{"RefreshToken": {', "[]", "null", '{"Account": 1}'])
+def test_kept_tokens_that_somebody_changed_are_a_lost_consent(entra: EntraAuthority, kept: str) -> None:
+    with pytest.raises(ConsentRequiredError) as refused:
+        entra.refresh(CONTOSO, kept, ACCOUNT, ["Mail.Send"])
+    assert refused.value.facts["error"] == "tokens_unreadable"
 
 
 def test_kept_tokens_without_a_refresh_token_are_a_lost_consent(entra: EntraAuthority) -> None:
@@ -267,7 +372,11 @@ def test_a_tenant_that_entra_does_not_know_is_the_operators(
     assert refused.value.code == "app_registration_wrong"
 
 
-@pytest.mark.parametrize("answer", [PAGE, Effect(429, "never_heard_of"), Effect(429, body="html")], ids=str)
+@pytest.mark.parametrize(
+    "answer",
+    [PAGE, Effect(403, body="raw"), Effect(429, "never_heard_of"), Effect(429, body="html")],
+    ids=str,
+)
 @pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
 def test_an_answer_that_says_nothing_about_the_tokens_is_waited_out(
     answer: Effect, call: str, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
@@ -328,7 +437,7 @@ def test_an_admin_consents_to_the_apps_own_permissions(
     }
     office.world.consents.grant_application(CLIENT_ID, CONTOSO, ("Mail.Send",))
 
-    assert entra.app_only(CONTOSO).scopes == {"Mail.Send"}
+    assert entra.app_only(CONTOSO).scopes == frozenset({"Mail.Send"})
 
 
 def test_an_apps_token_is_for_the_app(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
@@ -338,16 +447,175 @@ def test_an_apps_token_is_for_the_app(entra: EntraAuthority, office: ServedMicro
 
     claims = jwt.decode(issued.access_token, options={"verify_signature": False})
     assert (claims["idtyp"], claims["tid"]) == ("app", CONTOSO)
-    assert issued.scopes == {"Mail.Send", "Mail.ReadWrite"}
+    assert issued.scopes == frozenset({"Mail.Send", "Mail.ReadWrite"})
     assert issued.tokens == ""
+
+
+def test_an_app_that_an_admin_removed_is_told_and_another_consent_adds_it_again(
+    entra: EntraAuthority, visitor: Visitor, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    office.world.consents.remove_app(CLIENT_ID, CONTOSO)
+    for call in ("refresh", "app_only"):
+        with pytest.raises(ConsentRequiredError) as refused:
+            CALLS[call](entra, redeemed.tokens)
+        assert (refused.value.code, refused.value.facts) == ("app_removed", {"error": "AADSTS700016"})
+        assert refused.value.problem.who_acts == "workspace_admin"
+
+    proof, reply = sign_in(entra, visitor)
+
+    assert entra.redeem(CONTOSO, proof, reply).scopes == frozenset({"Mail.Send"})
+
+
+# Throttling
+
+
+@pytest.mark.parametrize(
+    ("button", "wait"),
+    [
+        ("Entra throttled", 60),
+        ("Entra request loop", 60),
+        (Effect(429, body="empty"), 60),
+        (Effect(503, body="html", retry_after="30"), 30),
+        (Effect(400, "invalid_grant", retry_after="20", aadsts=50196), 20),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("call", ["refresh", "app_only"])
+def test_a_wait_that_entra_asks_for_is_told_and_kept(
+    button: str | Effect,
+    wait: int,
+    call: str,
+    config: AppConfig,
+    redeemed: Redeemed,
+    office: ServedMicrosoft365,
+) -> None:
+    entra = EntraAuthority(config, CLIENT_SECRET, RealWorld())
+    office.world.faults.add("token", button)
+    office.world.requests.clear()
+
+    with pytest.raises(TransientError) as refused:
+        CALLS[call](entra, redeemed.tokens)
+
+    assert (refused.value.code, refused.value.retry_after) == ("entra_unavailable", timedelta(seconds=wait))
+    assert len(office.world.requests.all("token")) == 1
+
+
+@pytest.mark.parametrize("call", ["refresh", "app_only"])
+def test_other_requests_do_not_make_msal_forget_that_it_is_throttled(
+    call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    entra = EntraAuthority(config, CLIENT_SECRET, RealWorld())
+    office.world.faults.add("token", "Entra throttled")
+    with pytest.raises(TransientError):
+        CALLS[call](entra, redeemed.tokens)
+    office.world.faults.add("token", Effect(aadsts=50173))
+    with pytest.raises(ConsentRequiredError):
+        CALLS["redeem"](entra, "")
+    office.world.requests.clear()
+
+    with pytest.raises(TransientError) as again:
+        CALLS[call](entra, redeemed.tokens)
+
+    assert again.value.retry_after == timedelta(seconds=60)
+    assert office.world.requests.all("token") == []
+
+
+def test_endpoints_that_are_throttled_are_waited_for(config: AppConfig, office: ServedMicrosoft365) -> None:
+    office.world.faults.add("discovery", "Entra throttled")
+
+    with pytest.raises(TransientError) as refused:
+        EntraAuthority(config, CLIENT_SECRET, RealWorld()).app_only(CONTOSO)
+    assert refused.value.retry_after == timedelta(seconds=60)
+
+
+def test_of_eight_mails_at_once_one_asks_a_throttled_entra(
+    config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    entra = EntraAuthority(config, CLIENT_SECRET, RealWorld())
+    vault = MemoryVault({"name": redeemed.tokens})
+    custody = Custody(vault, entra, MemorySettings(), RealWorld(), lambda: frozenset({CONTOSO}))
+    consent = a_consent(account=ACCOUNT, secret_name="name", stored_at=RealWorld().now())
+    office.world.behaviour.token_requests_a_minute = 1
+    custody.get(CONTOSO, consent)
+    office.world.requests.clear()
+
+    def get(_: int) -> TransientError:
+        with pytest.raises(TransientError) as refused:
+            custody.get(CONTOSO, consent, fresh=True)
+        return refused.value
+
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(get, range(8)))
+
+    assert all(error.retry_after and error.retry_after > timedelta(seconds=50) for error in told)
+    assert len(office.world.requests.all("token")) == 1
+
+
+# What an app's token says
+
+
+@pytest.mark.parametrize(
+    "token", ["opaque", "EwBIA8l6BAAU.x.y", "a.b.c.d.e", "e30.WzFd.x", "e30.eyJyb2xlcyI6Im9uZSJ9.x", "é.é.é"]
+)
+def test_an_app_token_that_cannot_be_read_is_used_all_the_same(
+    token: str, entra: EntraAuthority, office: ServedMicrosoft365
+) -> None:
+    answer = json.dumps({"token_type": "Bearer", "expires_in": 3600, "access_token": token})
+    office.world.faults.add("token", Effect(200, body="raw", message=answer))
+
+    issued = entra.app_only(CONTOSO)
+
+    assert (issued.access_token, issued.scopes) == (token, None)
 
 
 def test_a_refusal_of_the_app_is_not_remembered(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
     office.world.faults.add("token", Effect(aadsts=700016))
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConsentRequiredError):
         entra.app_only(CONTOSO)
 
     assert entra.app_only(CONTOSO).access_token
+
+
+def test_a_code_is_redeemed_once_entra_knows_the_app(
+    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+) -> None:
+    office.world.revoke_consent(ADA)
+    office.world.behaviour.app_lag = 30
+    try:
+        proof, reply = sign_in(entra, visitor)
+        with pytest.raises(ConsentRequiredError) as refused:
+            entra.redeem(CONTOSO, proof, reply)
+        assert refused.value.unseen == "app"
+
+        office.world.clock.advance(timedelta(seconds=31))
+
+        assert entra.redeem(CONTOSO, proof, reply).tokens
+    finally:
+        office.world.behaviour.app_lag = 0
+        office.world.clock.reset()
+
+
+def test_a_scope_that_shows_later_comes_with_a_refresh(
+    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+) -> None:
+    office.world.revoke_consent(ADA)
+    office.world.behaviour.consent_lag = 30
+    try:
+        proof, reply = sign_in(entra, visitor)
+        early = entra.redeem(CONTOSO, proof, reply)
+        assert early.scopes == frozenset()
+        account = Account(office.world.user(ADA).object_id, CONTOSO, ADA)
+        with pytest.raises(ConsentRequiredError) as refused:
+            entra.refresh(CONTOSO, early.tokens, account, SCOPES)
+        assert refused.value.unseen == "consent"
+
+        office.world.clock.advance(timedelta(seconds=31))
+
+        issued = entra.refresh(CONTOSO, early.tokens, account, SCOPES)
+        assert set(SCOPES) <= (issued.scopes or set())
+    finally:
+        office.world.behaviour.consent_lag = 0
+        office.world.clock.reset()
 
 
 def test_an_admin_who_asks_for_it_sees_the_consent_page_again(entra: EntraAuthority) -> None:
@@ -384,12 +652,12 @@ def test_a_permission_for_something_else_that_is_taken_back_does_not_stop_mail(
     office.world.grant_consent(ADA, "User.Read")
     granted = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).scopes
     vault = MemoryVault({"name": redeemed.tokens})
-    custody = Custody(vault, entra, MemorySettings(), RealWorld())
+    custody = Custody(vault, entra, MemorySettings(), RealWorld(), lambda: frozenset({CONTOSO}))
     office.world.revoke_consent(ADA, "User.Read")
 
     consent = a_consent(account=ACCOUNT, scopes=granted, secret_name="name", stored_at=RealWorld().now())
 
-    assert granted == {"Mail.Send", "User.Read"}
+    assert granted == frozenset({"Mail.Send", "User.Read"})
     assert custody.get(CONTOSO, consent)
 
 

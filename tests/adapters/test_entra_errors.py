@@ -1,7 +1,9 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from shared.adapters.entra_codes import ENTRA_CODES
 from shared.adapters.entra_errors import entra_error, redeem_error
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 
@@ -9,10 +11,25 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"error": "invalid_grant", "error_codes": [700082]}, ConsentRequiredError, "consent_lost"),
     ({"error": "interaction_required", "error_codes": [50076]}, ConsentRequiredError, "consent_lost"),
     ({"error": "consent_required"}, ConsentRequiredError, "consent_lost"),
-    ({"error": "invalid_grant", "error_codes": [50057]}, ConsentRequiredError, "sign_in_blocked"),
+    ({"error": "invalid_grant", "error_codes": [50057]}, ConsentRequiredError, "account_unusable"),
+    ({"error": "invalid_grant", "error_codes": [50034]}, ConsentRequiredError, "account_unusable"),
+    ({"error": "invalid_grant", "error_codes": [51004]}, ConsentRequiredError, "account_unusable"),
+    ({"error": "invalid_grant", "error_codes": [500571, 50057]}, ConsentRequiredError, "account_unusable"),
+    ({"error": "invalid_grant", "error_codes": [50057, 50012]}, ConsentRequiredError, "account_unusable"),
     ({"error": "interaction_required", "error_codes": [53003]}, ConsentRequiredError, "sign_in_blocked"),
     ({"error": "invalid_grant", "error_codes": [90094]}, ConsentRequiredError, "admin_approval_needed"),
     ({"error": "invalid_client", "error_codes": [7000215]}, ConfigurationError, "client_credential_refused"),
+    ({"error": "invalid_client", "error_codes": [500014]}, ConsentRequiredError, "service_disabled"),
+    ({"error": "invalid_resource", "error_codes": [500014]}, ConsentRequiredError, "service_disabled"),
+    ({"error": "invalid_grant", "error_codes": [500014]}, ConsentRequiredError, "service_disabled"),
+    ({"error": "unauthorized_client", "error_codes": [7000112]}, ConsentRequiredError, "sign_in_blocked"),
+    ({"error": "invalid_grant", "error_codes": [7000215]}, ConfigurationError, "client_credential_refused"),
+    ({"error": "invalid_grant", "error_codes": [7000215, 50173]}, ConsentRequiredError, "consent_lost"),
+    ({"error": "interaction_required", "error_codes": [530034]}, ConsentRequiredError, "sign_in_blocked"),
+    ({"error": "invalid_client", "error_codes": [70002]}, ConfigurationError, "client_credential_refused"),
+    ({"error": "invalid_client", "error_codes": [700016]}, ConsentRequiredError, "app_removed"),
+    ({"error": "unauthorized_client", "error_codes": [7000229]}, ConsentRequiredError, "app_removed"),
+    ({"error": "invalid_request", "error_codes": [65001]}, ConsentRequiredError, "consent_lost"),
     ({"error": "invalid_grant", "error_codes": [70002, 70008]}, ConsentRequiredError, "consent_lost"),
     ({"error": "invalid_grant", "error_codes": [50012, 53003]}, ConsentRequiredError, "sign_in_blocked"),
     ({"error": "invalid_request", "error_codes": [700027]}, ConfigurationError, "client_credential_refused"),
@@ -31,9 +48,7 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "kind", "code"), ANSWERS, ids=str)
-def test_the_oauth_error_decides_and_the_number_chooses_the_sentence(
-    answer: dict[str, Any], kind: type[Exception], code: str
-) -> None:
+def test_the_number_that_says_most_decides(answer: dict[str, Any], kind: type[Exception], code: str) -> None:
     error = entra_error(answer, "ada@contoso.com")
 
     assert (type(error), error.code) == (kind, code)
@@ -81,3 +96,73 @@ def test_microsofts_correlation_id_goes_along(answer: dict[str, Any], trace: str
 )
 def test_a_refused_code_is_no_lost_consent(answer: dict[str, Any], code: str) -> None:
     assert redeem_error(answer).code == code
+
+
+@pytest.mark.parametrize(
+    ("answer", "unseen"),
+    [
+        ({"error": "unauthorized_client", "error_codes": [700016]}, "app"),
+        ({"error": "invalid_grant", "error_codes": [700016, 65001]}, "app"),
+        ({"error": "invalid_grant", "error_codes": [65001]}, "consent"),
+        ({"error": "unauthorized_client", "error_codes": [7000229]}, "app"),
+        ({"error": "invalid_client", "error_codes": [650056]}, "consent"),
+        ({"error": "invalid_resource", "error_codes": [500011]}, "consent"),
+        ({"error": "invalid_grant", "suberror": "consent_required"}, "consent"),
+        ({"error": "consent_required"}, "consent"),
+        ({"error": "invalid_grant", "suberror": "consent_required", "error_codes": [90094]}, ""),
+        ({"error": "invalid_grant", "error_codes": [50173]}, ""),
+    ],
+)
+def test_what_microsofts_directory_may_not_know_yet_is_told(answer: dict[str, Any], unseen: str) -> None:
+    assert entra_error(answer, "ada@contoso.com").unseen == unseen
+    assert redeem_error(answer).unseen == unseen
+
+
+@pytest.mark.parametrize(
+    ("answer", "wait"),
+    [
+        ({"error": "temporarily_unavailable", "retry_after_seconds": 7}, timedelta(seconds=7)),
+        ({"error": "invalid_grant", "error_codes": [50196]}, timedelta(seconds=60)),
+        ({"error": "temporarily_unavailable", "error_codes": [90055]}, timedelta(seconds=60)),
+        ({"error": "temporarily_unavailable", "error_codes": [90033]}, None),
+    ],
+    ids=str,
+)
+def test_too_many_requests_are_waited_out_even_if_entra_names_no_time(
+    answer: dict[str, Any], wait: timedelta | None
+) -> None:
+    error = entra_error(answer, "ada@contoso.com")
+
+    assert isinstance(error, TransientError)
+    assert error.retry_after == wait
+
+
+def test_every_number_of_the_table_leads_to_a_code_of_the_catalogue() -> None:
+    for number, code in ENTRA_CODES.items():
+        assert code.meaning.endswith(".")
+        answer = {"error": "invalid_request", "error_codes": [number]}
+        assert entra_error(answer, "ada@contoso.com").code == code.ours
+
+
+@pytest.mark.parametrize(
+    ("answer", "logged"),
+    [
+        ({"error": "invalid_grant", "error_codes": [999001]}, '"code": "AADSTS999001"'),
+        ({"error": "brand_new"}, '"code": "brand_new"'),
+        ({}, '"code": "none"'),
+    ],
+)
+def test_an_unknown_code_is_logged(
+    answer: dict[str, Any], logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    entra_error(answer, "ada@contoso.com")
+
+    assert "unknown_error_code {" in caplog.text
+    assert logged in caplog.text
+
+
+def test_a_known_code_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    entra_error({"error": "invalid_grant", "error_codes": [50173]}, "ada@contoso.com")
+    entra_error({"error": "invalid_grant"}, "ada@contoso.com")
+
+    assert "unknown_error_code" not in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,16 @@ import pytest
 
 from shared.adapters.graph import GraphMailTransport
 from shared.errors import (
-    ConsentRequiredError,
+    ConfigurationError,
     MailerError,
     OutcomeUnknownError,
     RejectedError,
+    TokenRefusedError,
     TransientError,
 )
 from tests.exchange_online import ExchangeOnline, a_sender
 from tests.local_stack.microsoft365 import Effect
-from tests.local_stack.microsoft365.contoso import FINANCE
+from tests.local_stack.microsoft365.contoso import ADA, CONTOSO, FINANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,13 +60,21 @@ def test_a_mail_is_accepted_and_graph_names_its_answer(
     assert len(request_id) == 36
 
 
-def test_a_second_mail_takes_the_connection_of_the_first(
+def test_a_mailbox_whose_address_is_not_its_sign_in_name_is_found_by_its_object_id(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
-    for _ in range(3):
-        transport.send_mail(exchange.token(), a_sender(), a_call())
+    ada = exchange.world.directory.change_user(ADA, sign_in_name="a1@contoso.com")
+    token = exchange.world.app_only_token(CONTOSO, "Mail.Send")
+    by_address = replace(a_sender(), mailbox="users/ada%40contoso.com")
 
-    assert [len(idle) for idle in transport._connections._idle.values()] == [1]
+    with pytest.raises(RejectedError) as refused:
+        transport.send_mail(token, by_address, a_call())
+    assert refused.value.code == "mailbox_not_found"
+    assert "enters the sign-in name" in refused.value.problem.sentence
+
+    transport.send_mail(token, replace(by_address, mailbox=f"users/{ada.object_id}"), a_call())
+    transport.send_mail(token, replace(by_address, mailbox="users/a1%40contoso.com"), a_call())
+    assert {mail.from_address.address for mail in exchange.world.mails()} == {ADA}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,7 @@ def test_a_second_mail_takes_the_connection_of_the_first(
         ("timeout but accepted", OutcomeUnknownError),
         ("reset", OutcomeUnknownError),
         ("reset but accepted", OutcomeUnknownError),
-        ("token expired", ConsentRequiredError),
+        ("token expired", TokenRefusedError),
         ("access denied", RejectedError),
         ("mailbox full", RejectedError),
     ],
@@ -175,7 +185,7 @@ def test_a_certificate_that_is_not_trusted_is_sent_nothing(
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     transport = GraphMailTransport(exchange.graph)
 
-    with pytest.raises(TransientError):
+    with pytest.raises(ConfigurationError, match="certificate_not_trusted"):
         transport.send_mail(exchange.token(), a_sender(), a_call())
 
     assert not exchange.world.mails()
@@ -185,7 +195,7 @@ def test_a_certificate_that_is_not_trusted_is_sent_nothing(
 def test_a_connection_that_never_stands_is_given_up_and_was_sent_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shared.adapters.graph._CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("shared.adapters.http.CONNECT_SECONDS", 0.2)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -203,13 +213,15 @@ def test_a_connection_that_never_stands_is_given_up_and_was_sent_nothing(
 
 
 def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_open(
-    transport: GraphMailTransport, exchange: ExchangeOnline
+    exchange: ExchangeOnline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    transport._connections._answer_seconds = 0.3
+    monkeypatch.setattr("shared.adapters.graph.GRAPH_ANSWER_SECONDS", 0.3)
+    transport = GraphMailTransport(exchange.graph)
     exchange.world.faults.add("sendMail", Effect(delay=1.0))
 
     with pytest.raises(OutcomeUnknownError):
         transport.send_mail(exchange.token(), a_sender(), a_call())
+    transport.close()
 
 
 def test_four_mails_may_be_on_their_way_at_once(

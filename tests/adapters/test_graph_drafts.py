@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from shared.adapters.graph import GraphMailTransport
-from shared.adapters.https import Answer
+from shared.adapters.http import Answer
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.payload import KEY_PROPERTY, build_attachment, build_upload_item
+from shared.sending.ports import FoundMail
 from shared.sending.request import Attachment
 from tests.exchange_online import ExchangeOnline, a_sender
 from tests.local_stack.microsoft365 import Effect
@@ -105,7 +106,7 @@ def test_lists_are_read_to_their_last_page(
 def test_an_answer_without_a_list_does_not_say_that_nothing_is_there(
     transport: GraphMailTransport, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
-    monkeypatch.setattr(transport._connections, "ask", lambda *_: Answer(200, {}, body.encode()))
+    monkeypatch.setattr(transport._http, "request", lambda *_: Answer(200, {}, body.encode()))
     with pytest.raises(TransientError, match="graph_unavailable"):
         transport.find("token", a_sender(), "0123abcd")
 
@@ -196,7 +197,7 @@ def test_an_address_that_is_not_whole_is_told_as_such(
     ["throttled", "busy", "conflict", "internal error", "timeout", "reset", "bad gateway"],
 )
 @pytest.mark.parametrize(
-    "operation", ["createDraft", "attach", "createUploadSession", "uploadChunk", "lookup", "deleteMessage"]
+    "operation", ["createDraft", "attach", "createUploadSession", "uploadChunk", "lookup", "permanentDelete"]
 )
 def test_what_submits_nothing_can_be_tried_again_whatever_was_answered(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, operation: str, effect: str
@@ -212,7 +213,7 @@ def test_what_submits_nothing_can_be_tried_again_whatever_was_answered(
         "createUploadSession": lambda: open_upload(transport, token, draft),
         "uploadChunk": lambda: put(transport, url, 0),
         "lookup": lambda: transport.find(token, a_sender(), "0123abcd"),
-        "deleteMessage": lambda: transport.remove(token, a_sender(), draft),
+        "permanentDelete": lambda: transport.remove(token, a_sender(), draft),
     }
 
     with pytest.raises(TransientError):
@@ -229,6 +230,29 @@ def test_sending_a_draft_is_as_uncertain_as_sending_a_mail(
         transport.send_draft(token, a_sender(), draft)
 
 
+def test_a_draft_is_found_by_its_id_before_and_after_it_was_sent(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    exchange.world.behaviour.sent_items_lag = 0
+    assert transport.find_draft(token, a_sender(), draft) == (FoundMail(draft, is_draft=True),)
+
+    transport.send_draft(token, a_sender(), draft)
+    assert transport.find_draft(token, a_sender(), draft) == (FoundMail(draft, is_draft=False),)
+
+    transport.remove(token, a_sender(), draft)
+    assert transport.find_draft(token, a_sender(), draft) == ()
+
+
+@pytest.mark.parametrize("ask", ["find_draft", "count_attachments"])
+def test_a_404_that_does_not_name_the_message_loses_no_draft(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, ask: str
+) -> None:
+    exchange.world.faults.add("*", Effect(404, "UnknownError"))
+
+    with pytest.raises(TransientError, match="mailbox_not_found"):
+        getattr(transport, ask)(token, a_sender(), draft)
+
+
 def test_a_draft_that_is_gone_is_told_as_such_and_removing_it_is_no_error(
     transport: GraphMailTransport, token: str, draft: str
 ) -> None:
@@ -238,6 +262,51 @@ def test_a_draft_that_is_gone_is_told_as_such_and_removing_it_is_no_error(
 
     with pytest.raises(TransientError, match="draft_lost"):
         transport.count_attachments(token, a_sender(), draft)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Effect(400, "BadRequest"),
+        Effect(404, body="html"),
+        Effect(404, "UnknownError"),
+        Effect(405, body="empty"),
+        Effect(501, "NotImplemented"),
+    ],
+)
+def test_a_draft_is_removed_for_good_where_graph_can_and_else_deleted(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, other: Effect
+) -> None:
+    second = transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
+    transport.remove(token, a_sender(), draft)
+    assert (
+        exchange.world.mailboxes.list_messages(exchange.world.user("ada@contoso.com"), "deleteditems") == []
+    )
+
+    exchange.world.faults.add("permanentDelete", other)
+    transport.remove(token, a_sender(), second)
+
+    assert exchange.world.drafts("ada@contoso.com") == []
+    assert exchange.asked[-2:] == ["permanentDelete", "deleteMessage"]
+
+
+def test_a_national_cloud_has_no_deletion_for_good(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    exchange.world.behaviour.permanent_delete = False
+    transport.remove(token, a_sender(), draft)
+
+    assert exchange.world.drafts("ada@contoso.com") == []
+
+
+def test_a_draft_that_may_not_be_removed_is_not_deleted_in_another_way(
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
+) -> None:
+    exchange.world.faults.add("permanentDelete", "access denied")
+
+    with pytest.raises(RejectedError, match="access_denied"):
+        transport.remove(token, a_sender(), draft)
+    assert "deleteMessage" not in exchange.asked
 
 
 @pytest.mark.parametrize(
@@ -289,11 +358,11 @@ def test_a_success_that_is_cut_short_is_asked_for_again(
 def test_a_chunks_answer_that_says_nothing_of_what_comes_next_means_the_next_one(
     body: str,
 ) -> None:
-    from shared.adapters.graph import _next_range
+    from shared.adapters.graph_answers import next_range
 
     answer = Answer(200, {}, body.encode())
 
-    assert _next_range(answer, 17) == 17
+    assert next_range(answer, 17) == 17
 
 
 def test_a_file_that_is_too_small_for_an_upload_is_refused_by_a_code_that_says_so(
@@ -303,3 +372,13 @@ def test_a_file_that_is_too_small_for_an_upload_is_refused_by_a_code_that_says_s
         transport.open_upload(token, a_sender(), draft, build_upload_item(PDF, 1_000_000))
 
     assert caught.value.graph_code == "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
+
+
+def test_a_draft_that_is_not_on_every_server_yet_is_waited_for(
+    transport: GraphMailTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Answer(404, {}, b'{"error": {"code": "ErrorItemNotFound"}}')
+    monkeypatch.setattr(transport._http, "request", lambda *_: missing)
+    for call in (transport.attach, transport.open_upload):
+        with pytest.raises(TransientError, match="draft_not_ready"):
+            call("token", a_sender(), "a-draft", b"{}")

@@ -59,6 +59,6 @@ def test_a_mail_that_arrived_before_tls_broke_may_have_been_taken(
         transport = GraphMailTransport(address)
         with pytest.raises(OutcomeUnknownError):
             transport.send_mail("token", a_sender(), MAIL)
-        transport._connections.close()
+        transport.close()
 
     assert arrived

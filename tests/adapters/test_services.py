@@ -1,18 +1,28 @@
 """The app's parts, put together by settings alone and asked whether they answer."""
 
 import json
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from azure.storage.queue import AccountSasPermissions, QueueClient, ResourceTypes, generate_account_sas
 
 from shared.bootstrap import Services
+from shared.errors import ConfigurationError
+from shared.sending.deliver import deliver
 from shared.sending.pauses import Pauses
+from shared.storage_names import API_VERSION, MAIL_OUTBOX
 from shared.web.readiness import read_readiness
-from tests.builders import ADMIN
+from tests.adapters.test_credentials import KeyPair
+from tests.builders import ADMIN, a_consent, a_message, some_settings
 from tests.calls import a_request
+from tests.local_stack.azurite import Azurite
 from tests.local_stack.fixtures import ServedVault
-from tests.local_stack.microsoft365.contoso import CONTOSO
+from tests.local_stack.microsoft365.contoso import CLIENT_ID, CONTOSO
 
-PARTS = {"tables", "queue", "blobs", "vault", "entra"}
+PARTS = {"switch", "poisonQueue", "tables", "queue", "blobs", "vault", "entra"}
 
 
 def parts(services: Services) -> dict[str, str | None]:
@@ -47,3 +57,69 @@ def test_what_the_operator_chose_reaches_sending(environment: None) -> None:
     assert services.resends_unknown is False
     assert services.drafts.load(CONTOSO, "never-kept") is None
     assert isinstance(services.pauses, Pauses)
+
+
+def test_settings_that_are_older_than_the_mark_are_adopted_by_whose_tokens_they_name(
+    environment: None,
+) -> None:
+    services = Services()
+    tenant = str(uuid.uuid4())
+    name = f"smtp-{tenant}-1"
+    services.stored_settings.save(
+        replace(some_settings(), tenant_id=tenant, consent=a_consent(secret_name=name))
+    )
+    with pytest.raises(ConfigurationError) as unknown:
+        services.settings.load(tenant)
+    assert unknown.value.facts == {"ours": CLIENT_ID, "theirs": "unknown", "unmarked": "yes"}
+
+    services.vault.write(name, json.dumps({"RefreshToken": {"a": {"client_id": CLIENT_ID}}}))
+    assert services.settings.load(tenant).installation == CLIENT_ID == services.installation
+
+
+def test_a_message_goes_back_to_the_queue_while_the_address_of_the_tables_is_wrong(
+    environment: None, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = dict(part.split("=", 1) for part in azurite.connection_string.rstrip(";").split(";"))
+    sas = generate_account_sas(
+        parts["AccountName"],
+        parts["AccountKey"],
+        ResourceTypes(object=True, container=True, service=True),
+        AccountSasPermissions(read=True, write=True, add=True, process=True),
+        datetime.now(UTC) + timedelta(hours=1),
+    )
+    queues = f"SharedAccessSignature={sas};QueueEndpoint={parts['QueueEndpoint']}"
+    monkeypatch.setenv("AzureWebJobsStorage", queues)
+    services = Services()
+    mail = a_message(messageId=str(uuid.uuid4()))
+
+    with QueueClient.from_connection_string(
+        azurite.connection_string, MAIL_OUTBOX, api_version=API_VERSION
+    ) as queue:
+        queue.clear_messages()
+        deliver(mail, "q-1", services)
+        # It is hidden for 15 seconds at least.
+        assert queue.get_queue_properties().approximate_message_count == 1
+        queue.clear_messages()
+
+
+def test_a_certificate_that_cannot_be_used_is_found_when_the_app_starts(
+    environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ENTRA_CLIENT_SECRET")
+    monkeypatch.setenv("ENTRA_CLIENT_CERTIFICATE_PATH", str(tmp_path / "missing.pem"))
+
+    (problem,) = Services().setting_problems
+    assert (problem.code, problem.facts["setting"]) == ("setting_invalid", "ENTRA_CLIENT_CERTIFICATE_PATH")
+    assert "PEM or PFX" in problem.facts["reason"]
+
+
+def test_a_certificate_that_can_be_used_is_no_problem(
+    environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = KeyPair()
+    (tmp_path / "app.pem").write_bytes(pair.key_pem() + pair.public_pem)
+    assert Services().setting_problems == ()
+    monkeypatch.delenv("ENTRA_CLIENT_SECRET")
+    monkeypatch.setenv("ENTRA_CLIENT_CERTIFICATE_PATH", str(tmp_path / "app.pem"))
+
+    assert Services().setting_problems == ()

@@ -10,7 +10,7 @@ from azure.storage.queue import QueueServiceClient
 from shared.adapters.storage_probe import ask_containers, ask_queue, ask_tables
 from shared.config import StorageConfig
 from shared.errors import ConfigurationError, TransientError
-from shared.storage_names import CONTAINERS, MAIL_OUTBOX
+from shared.storage_names import API_VERSION, CONTAINERS, MAIL_OUTBOX
 from tests.local_stack.azurite import Azurite
 
 if TYPE_CHECKING:
@@ -23,14 +23,18 @@ def no_identity() -> NoReturn:
 
 @pytest.fixture
 def config(azurite: Azurite) -> StorageConfig:
-    with QueueServiceClient.from_connection_string(azurite.connection_string) as queues:
+    with QueueServiceClient.from_connection_string(
+        azurite.connection_string, api_version=API_VERSION
+    ) as queues:
         if MAIL_OUTBOX not in {queue.name for queue in queues.list_queues()}:
             queues.create_queue(MAIL_OUTBOX)
     return StorageConfig(azurite.connection_string)
 
 
 def test_a_storage_that_is_there_answers(config: StorageConfig, azurite: Azurite) -> None:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
+    with BlobServiceClient.from_connection_string(
+        azurite.connection_string, api_version=API_VERSION
+    ) as blobs:
         known = {container.name for container in blobs.list_containers()}
         for name in set(CONTAINERS) - known:
             blobs.create_container(name)

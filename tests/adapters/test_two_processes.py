@@ -22,7 +22,7 @@ from tests.local_stack.fixtures import ServedVault
 from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
 from tests.local_stack.visitor import Visitor
 
-ADMIN = Caller(CONTOSO, "ada-object-id", ADA)
+ADMIN = Caller(CONTOSO, "0b1ec700-0000-4000-8000-000000000001", ADA)
 ROUNDS = 6
 ROOT = Path(__file__).parents[2]
 

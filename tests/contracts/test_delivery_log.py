@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
 
 from shared.adapters.delivery_table import TableDeliveryLog
-from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus, Step
+from shared.deliveries.delivery import FINAL, PENDING, Audience, Delivery, DeliveryStatus, Step
 from shared.deliveries.ports import DeliveryLog, DeliveryQuery
+from shared.deliveries.told import ToldDeliveries
+from shared.errors import TransientError
 from shared.problems import FieldError
 from shared.settings.tenant import StandingProblem
 from shared.storage_names import DELIVERIES
-from tests.fakes import NOON, MemoryDeliveries
+from tests.fakes import NOON, FakeWorld, MemoryDeliveries
 
 if TYPE_CHECKING:
     from azure.data.tables import TableServiceClient
@@ -24,10 +26,20 @@ if TYPE_CHECKING:
 WAITING = DeliveryStatus.WAITING_FOR_CONSENT
 
 
-@pytest.fixture(params=["memory", "azure"])
+class UnreachableQueues:
+    """Queues that take nothing, so that every end stays owed."""
+
+    def put(self, queue: str, text: bytes) -> None:
+        raise TransientError("storage_unavailable", service="queues")
+
+
+@pytest.fixture(params=["memory", "azure", "telling"])
 def log(request: pytest.FixtureRequest) -> DeliveryLog:
     if request.param == "memory":
         return MemoryDeliveries()
+    if request.param == "telling":
+        offered = lambda: frozenset({"mail-outcomes"})  # noqa: E731 - one word
+        return ToldDeliveries(MemoryDeliveries(), UnreachableQueues(), offered, FakeWorld())
     tables: TableServiceClient = request.getfixturevalue("table_clients")
     return TableDeliveryLog(tables)
 
@@ -136,6 +148,11 @@ def test_a_list_is_chosen_by_status_and_time(log: DeliveryLog, tenant: str) -> N
     assert ids(log, DeliveryQuery(tenant, until=NOON + timedelta(hours=1))) == ["m-0", "waiting"]
     window = DeliveryQuery(tenant, since=NOON + timedelta(hours=1), until=NOON + timedelta(hours=2))
     assert ids(log, window) == ["m-1"]
+    for year in (1, 1900, 1969):
+        long_ago = datetime(year, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+        assert len(ids(log, DeliveryQuery(tenant, since=long_ago))) == 5
+        assert ids(log, DeliveryQuery(tenant, until=long_ago)) == []
+    assert len(ids(log, DeliveryQuery(tenant, until=datetime(9999, 12, 31, tzinfo=UTC)))) == 5
 
 
 def test_a_list_shows_a_row_as_it_is_now_and_no_other_tenants(log: DeliveryLog, tenant: str) -> None:
@@ -185,6 +202,48 @@ def test_a_mail_that_goes_on_is_set_aside_no_more(log: DeliveryLog, tenant: str)
     assert log.count(tenant, [DeliveryStatus.DEFERRED]) == 0
     assert log.save(replace(sending, status=WAITING))
     assert log.count(tenant, [WAITING]) == 1
+
+
+def test_a_mail_that_names_no_queue_any_more_is_not_set_aside_once_its_end_was_told(
+    log: DeliveryLog, tenant: str
+) -> None:
+    asking = log.add(a_delivery(tenant, outcome_queue="mail-outcomes"))
+    assert asking
+    ended = log.save(asking.moved(DeliveryStatus.REJECTED, NOON))
+    assert ended
+    corrected = log.save(replace(ended, outcome_queue=None).moved(DeliveryStatus.INVALID, NOON))
+    assert corrected
+    assert log.save(replace(corrected, owed=()))
+
+    assert log.set_aside(tenant, FINAL, 10) == ()
+
+
+def test_a_mail_whose_end_is_owed_is_set_aside_until_it_was_told(log: DeliveryLog, tenant: str) -> None:
+    added = log.add(a_delivery(tenant, outcome_queue="mail-outcomes"))
+    assert added
+    ended = log.save(added.moved(DeliveryStatus.ACCEPTED, NOON))
+    assert ended
+    assert [row.message_id for row in log.set_aside(tenant, FINAL, 9)] == ["m-1"]
+    assert log.set_aside(tenant, PENDING, 9) == ()
+    assert log.find(tenant, "m-1") == ended
+
+    told = log.save(replace(ended, owed=()))
+
+    assert told
+    assert log.set_aside(tenant, FINAL, 9) == ()
+    noted = log.save(told.in_conflict(NOON, "other"))
+    assert noted
+    assert (noted.owed, noted.outcomes) == ((), 1)
+
+
+def test_a_mail_that_owes_its_end_can_be_removed(log: DeliveryLog, tenant: str) -> None:
+    added = log.add(a_delivery(tenant, outcome_queue="mail-outcomes").moved(DeliveryStatus.INVALID, NOON))
+    assert added
+
+    assert log.remove(added)
+
+    assert log.set_aside(tenant, FINAL, 9) == ()
+    assert ids(log, DeliveryQuery(tenant)) == []
 
 
 def test_old_finished_mails_can_be_removed(log: DeliveryLog, tenant: str) -> None:
@@ -273,3 +332,21 @@ def test_a_mail_that_changed_stays_though_a_part_of_it_is_missing(
 
     assert not log.remove(added)
     assert log.find(tenant, "m-1")
+
+
+def test_a_tenants_mails_can_be_counted_and_removed_whatever_their_state(
+    log: DeliveryLog, tenant: str
+) -> None:
+    other = str(uuid.uuid4())
+    statuses = list(DeliveryStatus)
+    for number in range(60):
+        log.add(a_delivery(tenant, f"m-{number}", status=statuses[number % len(statuses)]))
+    log.add(a_delivery(other))
+    assert (log.count_all(tenant), log.count_all(other)) == (60, 1)
+
+    log.remove_all(tenant)
+    log.remove_all(tenant)
+
+    assert (log.count_all(tenant), log.count_all(other)) == (0, 1)
+    assert log.count(tenant, statuses) == 0
+    assert ids(log, DeliveryQuery(tenant)) == []

@@ -147,3 +147,12 @@ def test_what_is_kept_of_drafts_is_apart_from_the_requests(
     BlobKeptTexts(blob_clients, "requests").keep(CONTOSO, message_id, b"request")
 
     assert BlobKeptTexts(blob_clients, "drafts").load(CONTOSO, message_id) is None
+
+
+def test_a_tenants_texts_can_be_listed(texts: KeptTexts) -> None:
+    tenant = str(uuid.uuid4())
+    for message_id in ("m-1", "..", "a.json"):
+        texts.keep(tenant, message_id, b"text")
+    texts.keep(str(uuid.uuid4()), "m-2", b"another tenant's")
+
+    assert set(texts.of_tenant(tenant)) == {"m-1", "..", "a.json"}

@@ -2,14 +2,15 @@
 
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from shared.adapters.tables import TableFlowStore
+from shared.adapters.flow_table import TableFlowStore
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus
 from shared.ports import FlowStore
 from shared.settings.tenant import StandingProblem
+from tests.builders import a_consent
 from tests.contracts.conftest import Tables
 from tests.fakes import CONTOSO, NOON, MemoryFlows
 
@@ -116,3 +117,49 @@ def test_an_old_flow_whose_secret_was_used_is_forgotten_too(store: FlowStore, fl
     store.forget(NOON + timedelta(seconds=1))
 
     assert store.flow(flow.flow_id) is None
+
+
+def test_secrets_are_written_anew_only_where_there_are_none(store: FlowStore, flow: ConsentFlow) -> None:
+    store.add(flow, secret_of(flow))
+    held = FlowSecret(flow.flow_id, form_hash="form")
+
+    assert not store.replace_secret(held)
+    store.take_secret(kept(store, flow))
+
+    assert store.replace_secret(held)
+    assert kept(store, flow).form_hash == "form"
+
+
+def test_a_consent_that_nobody_decided_about_is_found_once_it_expired(
+    store: FlowStore, flow: ConsentFlow
+) -> None:
+    store.add(flow, secret_of(flow))
+    store.take_secret(kept(store, flow))
+    held = FlowSecret(flow.flow_id, form_hash="form", consent=a_consent(), expires_at=NOON)
+    store.replace_secret(held)
+
+    def found(moment: datetime) -> list[FlowSecret]:
+        return [secret for secret in store.undecided(moment) if secret.flow_id == flow.flow_id]
+
+    assert found(NOON) == []
+    (expired,) = found(NOON + timedelta(milliseconds=1))
+    assert expired == replace(held, etag=expired.etag)
+    assert store.take_secret(expired)
+    assert found(NOON + timedelta(days=1)) == []
+
+
+def test_a_tenants_flows_are_listed_and_removed_with_their_secrets(
+    store: FlowStore, flow: ConsentFlow
+) -> None:
+    ours = replace(flow, tenant_id=str(uuid.uuid4()))
+    theirs = replace(flow, flow_id=str(uuid.uuid4()), tenant_id=str(uuid.uuid4()))
+    for each in (ours, theirs):
+        store.add(each, secret_of(each))
+    assert store.of_tenant(ours.tenant_id) == (ours.flow_id,)
+
+    store.remove(ours.flow_id)
+    store.remove(ours.flow_id)
+
+    assert (store.flow(ours.flow_id), store.secret(ours.flow_id)) == (None, None)
+    assert store.of_tenant(ours.tenant_id) == ()
+    assert store.flow(theirs.flow_id) == theirs

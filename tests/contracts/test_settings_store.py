@@ -90,3 +90,21 @@ def test_every_tenant_with_a_row_is_listed(store: SettingsStore, tenant: str) ->
     store.save(everything(tenant))
 
     assert tenant in store.tenants()
+
+
+def test_settings_that_were_removed_leave_only_the_number_of_generations(
+    store: SettingsStore, tenant: str
+) -> None:
+    generations = store.save(everything(tenant)).generations
+    store.remove(tenant)
+    store.remove(tenant)
+
+    assert store.load(tenant) == TenantSettings(tenant, generations=generations)
+    assert tenant not in store.tenants()
+    assert store.save(replace(store.load(tenant), generations=generations + 1)).etag
+
+
+def test_settings_that_never_were_can_be_removed(store: SettingsStore, tenant: str) -> None:
+    store.remove(tenant)
+
+    assert store.load(tenant) == TenantSettings(tenant)

@@ -1,0 +1,27 @@
+"""Read a row of the delivery log, whichever version of the app wrote it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from shared.adapters.documents import read_document
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+
+if TYPE_CHECKING:
+    from shared.adapters.tables import Row
+
+#: The columns that are read.
+COLUMNS: Final = ("PartitionKey", "RowKey", "UpdatedAt", "Document")
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_delivery(row: Row) -> Delivery:
+    """Read a row; what can't be read has the status `other_version`, its names and its time alone."""
+    found = read_document(Delivery, row.get("Document"))
+    if found is not None:
+        return found
+    moment = row.get("UpdatedAt")
+    written = moment if isinstance(moment, datetime) else _NEVER
+    tenant_id, message_id = str(row["PartitionKey"]), str(row["RowKey"]).rpartition("!")[2]
+    return Delivery(tenant_id, message_id, DeliveryStatus.OTHER_VERSION, written, written, written)

@@ -1,0 +1,144 @@
+"""Azure Table Storage: consents that are not completed yet."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from azure.data.tables import TableTransactionError, UpdateMode
+
+from shared.adapters.azure_errors import is_missing
+from shared.adapters.documents import read_document, write_document
+from shared.adapters.tables import Row, etag_of, find_row, find_written, table_errors, write_row
+from shared.consent.flow import ConsentFlow, FlowSecret
+from shared.errors import TransientError
+from shared.storage_names import CONSENT_FLOWS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from azure.data.tables import TableServiceClient
+
+#: What a repeated write can meet that it has carried out itself.
+_WRITTEN_BEFORE = frozenset({409, 412})
+#: The column of a secret that was used.
+_TAKEN = "TakenBy"
+
+
+class TableFlowStore:
+    """Consents under way: partition flow id, rows `flow` and `secret`."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._table = service.get_table_client(CONSENT_FLOWS)
+
+    def add(self, flow: ConsentFlow, secret: FlowSecret) -> None:
+        """Keep a new flow, both rows or neither."""
+        rows = [self._flow_row(flow), self._secret_row(secret)]
+        try:
+            self._create(rows)
+        except TransientError:
+            # Its answer may be lost, or its repetition have met what it has written itself.
+            if find_written(self._table, rows[0]) is None:
+                raise
+
+    def flow(self, flow_id: str) -> ConsentFlow | None:
+        """Return a flow, or None where there is none."""
+        row = find_row(self._table, flow_id, "flow")
+        return None if row is None else read_document(ConsentFlow, row.get("Document"))
+
+    def forget(self, before: datetime) -> None:
+        """Delete every flow that expired before a moment, with its secrets."""
+        with table_errors():
+            old = self._table.query_entities(
+                "RowKey eq 'flow' and ExpiresAt lt @before",
+                parameters={"before": before},
+                select=["PartitionKey"],
+            )
+            for row in old:
+                self.remove(row["PartitionKey"])
+
+    def of_tenant(self, tenant_id: str) -> tuple[str, ...]:
+        """Return the ids of a tenant's flows, of all tenants' flows of about a day."""
+        with table_errors():
+            flows = [
+                read_document(ConsentFlow, row.get("Document"))
+                for row in self._table.query_entities("RowKey eq 'flow'")
+            ]
+        return tuple(flow.flow_id for flow in flows if flow is not None and flow.tenant_id == tenant_id)
+
+    def remove(self, flow_id: str) -> None:
+        """Delete a flow with its secrets; the flow goes last, so that what is left after a crash is found."""
+        with table_errors():
+            self._table.delete_entity(flow_id, "secret")
+            self._table.delete_entity(flow_id, "flow")
+
+    def save(self, flow: ConsentFlow) -> None:
+        """Write how a flow stands."""
+        with table_errors():
+            self._table.upsert_entity(self._flow_row(flow), mode=UpdateMode.MERGE)
+
+    def secret(self, flow_id: str) -> FlowSecret | None:
+        """Return the secrets of a flow, or None where they were used."""
+        row = find_row(self._table, flow_id, "secret")
+        return None if row is None or _TAKEN in row else _read_secret(row)
+
+    def undecided(self, before: datetime) -> tuple[FlowSecret, ...]:
+        """Return the secrets whose `expires_at` is before a moment: consents that nobody decided about."""
+        with table_errors():
+            found = self._table.query_entities(
+                "RowKey eq 'secret' and ExpiresAt lt @before", parameters={"before": before}
+            )
+            return tuple(secret for row in found if (secret := _read_secret(row)) is not None)
+
+    def replace_secret(self, secret: FlowSecret) -> bool:
+        """Write the secrets if they are still the ones that were read; say whether they were."""
+        return write_row(self._table, self._secret_row(secret), secret.etag) is not None
+
+    def take_secret(self, secret: FlowSecret) -> bool:
+        """Remove the secrets if they are still the ones that were read; say whether they were.
+
+        A mark is written over them first: a deletion whose answer is lost leaves nothing that tells who made
+        it.
+        """
+        mark = {
+            "PartitionKey": secret.flow_id,
+            "RowKey": "secret",
+            "Document": "",
+            _TAKEN: str(uuid.uuid4()),
+        }
+        if write_row(self._table, mark, secret.etag) is None:
+            return False
+        # What is left of the row is removed with its flow.
+        with suppress(TransientError), table_errors():
+            self._table.delete_entity(secret.flow_id, "secret")
+        return True
+
+    def _create(self, rows: list[dict[str, Any]]) -> None:
+        with table_errors():
+            try:
+                self._table.submit_transaction([("create", row) for row in rows])
+            except TableTransactionError as error:
+                if is_missing(error) or error.status_code not in _WRITTEN_BEFORE:
+                    raise
+                raise TransientError("storage_unavailable", service="tables") from error
+
+    @staticmethod
+    def _flow_row(flow: ConsentFlow) -> dict[str, Any]:
+        return {
+            "PartitionKey": flow.flow_id,
+            "RowKey": "flow",
+            "ExpiresAt": flow.expires_at,
+            "Document": write_document(flow),
+        }
+
+    @staticmethod
+    def _secret_row(secret: FlowSecret) -> dict[str, Any]:
+        row = {"PartitionKey": secret.flow_id, "RowKey": "secret", "Document": write_document(secret)}
+        return row | ({"ExpiresAt": secret.expires_at} if secret.expires_at else {})
+
+
+def _read_secret(row: Row) -> FlowSecret | None:
+    found = read_document(FlowSecret, row.get("Document"))
+    return None if found is None else replace(found, etag=etag_of(row))

@@ -1,0 +1,92 @@
+"""Read Graph's answers: what a success brought, and an error's codes and claims challenge.
+
+A success that lacks what was asked for is asked for again later.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import TransientError
+from shared.sending.ports import FoundMail
+
+if TYPE_CHECKING:
+    from shared.adapters.http import Answer
+
+_CLAIMS = re.compile(r'\bclaims\s*=\s*"([A-Za-z0-9+/=_-]{1,8000})"', re.IGNORECASE)
+_SAFE_CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_NEXT_RANGE = re.compile(r"\s*(\d+)")
+
+
+def answer_id(answer: Answer) -> str:
+    """Return Graph's id of an answer, or else the one that we gave the request, which Graph repeats."""
+    return answer.headers.get("request-id") or answer.headers.get("client-request-id") or ""
+
+
+def document_of(answer: Answer) -> dict[str, Any]:
+    """Read what a success brought; an answer cut short is asked for again later."""
+    try:
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id")) from error
+    return found if isinstance(found, dict) else {}
+
+
+def text_member(answer: Answer, name: str) -> str:
+    """Return a member of a success; one that lacks it is asked for again later."""
+    found = document_of(answer).get(name)
+    if not isinstance(found, str) or not found:
+        raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id"))
+    return found
+
+
+def read_message(listed: object) -> FoundMail:
+    """Read one message of a list; a mail that is not known to be a draft or sent decides nothing."""
+    if isinstance(listed, dict):
+        mail_id, is_draft = listed.get("id"), listed.get("isDraft")
+        if isinstance(mail_id, str) and isinstance(is_draft, bool):
+            return FoundMail(mail_id, is_draft)
+    raise TransientError("graph_unavailable")
+
+
+def next_range(answer: Answer, otherwise: int) -> int:
+    """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`, under a name in any case."""
+    named = {name.casefold(): value for name, value in document_of(answer).items()}
+    ranges = named.get("nextexpectedranges")
+    found = _NEXT_RANGE.match(str(ranges[0])) if isinstance(ranges, list) and ranges else None
+    return int(found[1]) if found else otherwise
+
+
+def claims_challenge(header: str | None) -> str | None:
+    """Return the claims that a `WWW-Authenticate` asks for, as JSON; None where it asks for none.
+
+    https://learn.microsoft.com/entra/identity-platform/claims-challenge
+    """
+    found = _CLAIMS.search(header or "")
+    if not found:
+        return None
+    encoded = found[1].replace("-", "+").replace("_", "/")
+    try:
+        text = base64.b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+        return text if isinstance(json.loads(text), dict) else None
+    except ValueError:
+        return None
+
+
+def graph_codes(answer: Answer) -> list[str]:
+    """Return the codes of an error answer, the most specific first; none of a body that is no JSON."""
+    try:
+        inner: Any = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return []
+    found: list[str] = []
+    inner = inner.get("error") if isinstance(inner, dict) else None
+    while isinstance(inner, dict):
+        code = inner.get("code")
+        if isinstance(code, str) and _SAFE_CODE.fullmatch(code):
+            found.insert(0, code)
+        inner = inner.get("innerError", inner.get("innererror"))
+    return found

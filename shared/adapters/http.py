@@ -1,0 +1,226 @@
+"""The HTTP configuration of every call to Graph, upload hosts and Entra.
+
+`requests` with one set of rules: proxies and certificate authorities as `requests` reads them from the
+environment (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE), connections that are reused
+while they are fresh, nothing retried, no redirect followed, no `.netrc`, no cookies.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from shared.adapters.http_connection import ConnectError, Freshness, pool_classes
+from shared.adapters.http_environment import proxies_of, tls_context
+from shared.version import VERSION
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, ProxyManager
+
+#: Until the connection stands nothing was sent.
+CONNECT_SECONDS = 5.0
+#: Graph may take its time with a large mail.
+GRAPH_ANSWER_SECONDS = 100.0
+#: A person may be waiting for what Entra says.
+ENTRA_ANSWER_SECONDS = 10.0
+SIGNING_KEYS_ANSWER_SECONDS = 5.0
+
+#: More idle connections to a host than requests in flight are never used.
+_MAX_IDLE_CONNECTIONS = 8
+_MAX_HOSTS = 32
+#: Networks drop connections that are idle for minutes without telling either side.
+_MAX_IDLE_SECONDS = 60.0
+_USER_AGENT = f"inforiver-mailer/{VERSION}"
+
+
+class NotSentError(requests.ConnectionError):
+    """No connection was established, so the other side has seen nothing of the request."""
+
+
+class NoAnswerError(Exception):
+    """The request was sent, in part or whole, and no complete answer arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP response; header names are found in any case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class HttpClient:
+    """Sends single requests over connections that all threads of a process share."""
+
+    def __init__(self, answer_seconds: float, idle_seconds: float = _MAX_IDLE_SECONDS) -> None:
+        self._adapter = _AnswerAdapter(answer_seconds, idle_seconds)
+
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Send one request and return its answer.
+
+        Raises:
+            NotSentError: there was no connection.
+            NoAnswerError: anything that goes wrong afterwards.
+            ConfigurationError: `certificate_not_trusted`, `proxy_refused`, `host_not_found`,
+                `setting_invalid`; nothing was sent.
+        """
+        prepared = requests.PreparedRequest()
+        try:
+            # What else `prepare` does is for redirects, cookies and forms.
+            prepared.url = _encoded(url)
+            prepared.method = method
+            prepared.headers = {"User-Agent": _USER_AGENT, **headers}  # type: ignore[assignment] # any mapping will do
+            prepared.body = body
+            if body is not None:
+                prepared.headers["Content-Length"] = str(len(body))
+            return self._adapter.answer(prepared)
+        except NotSentError:
+            raise
+        except (
+            requests.RequestException,
+            HTTPError,
+            http.client.HTTPException,
+            OSError,
+            ValueError,
+        ) as error:
+            raise NoAnswerError from error
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._adapter.close()
+
+
+@functools.lru_cache(maxsize=128)
+def _encoded(url: str) -> str | None:
+    """Encode an address as `requests` does; most calls go to a few."""
+    prepared = requests.PreparedRequest()
+    prepared.prepare_url(url, None)
+    return prepared.url
+
+
+class HttpSession(requests.Session):
+    """The same configuration for libraries that want a `requests.Session`.
+
+    A connection that could not be established is tried once more: nothing was sent, and a person may
+    be waiting for the answer.
+    """
+
+    def __init__(self, answer_seconds: float) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        self.headers["User-Agent"] = _USER_AGENT
+        self.adapters.clear()
+        self.mount("https://", ConfiguredAdapter(answer_seconds, _MAX_IDLE_SECONDS))
+
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override] # noqa: ANN401 - as `requests` has it
+        """Send one request; a redirect is returned as the answer that it is.
+
+        Raises:
+            requests.RequestException: there is no complete answer.
+            ConfigurationError: as `HttpClient.request`.
+        """
+        options["allow_redirects"] = False
+        try:
+            return super().request(method, url, **options)
+        except NotSentError:
+            return super().request(method, url, **options)
+
+
+class ConfiguredAdapter(HTTPAdapter):
+    """A transport that applies this module's rules to every request, whoever sends it."""
+
+    def __init__(self, answer_seconds: float, idle_seconds: float) -> None:
+        self._timeout = (CONNECT_SECONDS, answer_seconds)
+        self._tls = tls_context()
+        self._pools = pool_classes(Freshness(idle_seconds))
+        self._proxies_of = functools.cache(proxies_of)
+        self._pool_of_host: dict[str, Any] = {}
+        super().__init__(pool_connections=_MAX_HOSTS, pool_maxsize=_MAX_IDLE_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as `requests` has it
+        """Use connections that know how fresh they are."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> ProxyManager:  # noqa: ANN401 - as `requests` has it
+        """Use the same connections through a proxy, and trust the same authorities for the proxy itself."""
+        manager: ProxyManager = super().proxy_manager_for(proxy, proxy_ssl_context=self._tls, **options)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+    def get_connection_with_tls_context(  # type: ignore[override] # urllib3 describes two pools
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str,  # noqa: FBT001 - as `requests` has it
+        proxies: Any = None,  # noqa: ANN401
+        cert: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Remember the pool of each host: to look it up costs as much CPU time as to send the request."""
+        host = urlsplit(request.url or "").netloc
+        pool = self._pool_of_host.get(host)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._pool_of_host = {host: pool} | dict(islice(self._pool_of_host.items(), _MAX_HOSTS - 1))
+        return pool
+
+    def close(self) -> None:
+        """Close the idle connections of every host."""
+        self._pool_of_host = {}
+        super().close()
+
+    def request_url(self, request: requests.PreparedRequest, _: Any) -> str:  # noqa: ANN401
+        """Name the path alone: a proxy is asked for a tunnel, never for a whole address."""
+        return request.path_url
+
+    def build_connection_pool_key_attributes(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str,  # noqa: FBT001 - as `requests` has it
+        cert: str | tuple[str, str] | None = None,
+    ) -> tuple[Any, Any]:
+        """Verify certificates with this process's one TLS configuration."""
+        host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {**tls, "ssl_context": self._tls}
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as `requests` has it
+        """Add nothing: the TLS configuration verifies, and knows the authorities already."""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # noqa: ANN401 - as `requests` has it
+        """Send one request; options given here are replaced by this module's.
+
+        Raises:
+            NotSentError: there was no connection.
+            requests.RequestException: anything that goes wrong afterwards.
+            ConfigurationError: as `HttpClient.request`.
+        """
+        url = urlsplit(request.url or "")
+        if url.scheme != "https":
+            raise NotSentError(f"Only https is used, not {url.scheme}.", request=request)
+        try:
+            return super().send(request, timeout=self._timeout, proxies=self._proxies_of(url.netloc))
+        except ConnectError as error:
+            raise error.for_operator() or NotSentError(f"No connection to {error.host}.") from error.__cause__
+
+
+class _AnswerAdapter(ConfiguredAdapter):
+    """Reads a response as an `Answer`, without the cookies and guesses of `requests.Response`."""
+
+    def answer(self, request: requests.PreparedRequest) -> Answer:
+        """Send one request; raises what `send` raises, and urllib3's errors while the answer is read."""
+        return cast("Answer", self.send(request))
+
+    def build_response(self, _: requests.PreparedRequest, resp: BaseHTTPResponse) -> Any:  # noqa: ANN401
+        """Read the whole response; urllib3 then keeps its connection for the next request."""
+        return Answer(resp.status, resp.headers, resp.read(decode_content=True))

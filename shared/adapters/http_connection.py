@@ -1,0 +1,162 @@
+"""Connections that tell "nothing was sent" from "no answer".
+
+urllib3's connections, with three rules more: how long an idle one may be reused, what an answer means
+that arrives before the whole request was sent, and which failures of connecting are the operator's.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+
+from shared.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: An answer that was sent before the whole request was read is here already, or does not come.
+_EARLY_ANSWER_SECONDS = 1.0
+#: The most that TLS puts into one record (RFC 8446 section 5.1), less what a head may take.
+_ONE_WRITE_BYTES = 12 * 1024
+#: The resolver answered that there is no such name; other errors say that it could not be asked.
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+#: http.client's text for a proxy that refuses to connect.
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (4\d\d)\b")
+
+
+class ConnectError(Exception):
+    """A connection was not established; passes through urllib3 and `requests` as it is.
+
+    Attributes:
+        host: the host that was being connected to, which may be a proxy.
+        origin: the host that the request is for.
+    """
+
+    def __init__(self, host: str, origin: str) -> None:
+        super().__init__(host)
+        self.host = host
+        self.origin = origin
+
+    def for_operator(self) -> ConfigurationError | None:
+        """Return the operator's error, or None where waiting may help."""
+        for cause in _causes(self.__cause__):
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return ConfigurationError(
+                    "certificate_not_trusted", host=self.host, reason=cause.verify_message
+                )
+            if isinstance(cause, socket.gaierror) and cause.errno in _NO_SUCH_NAME:
+                return ConfigurationError("host_not_found", host=self.host)
+            refused = _TUNNEL_REFUSED.match(str(cause))
+            if refused:
+                return ConfigurationError("proxy_refused", host=self.origin, status=refused[1])
+        return None
+
+
+@dataclass(slots=True)
+class Freshness:
+    """Which idle connections may be used again, for all hosts of one adapter."""
+
+    idle_seconds: float
+    #: https://learn.microsoft.com/graph/best-practices-concept: after a 503, use a new connection.
+    renewed_at: float = 0.0
+
+
+class _Connection(HTTPSConnection):
+    """A connection that tells "nothing was sent" from "no answer", and reads an early refusal."""
+
+    #: Set by the adapter in a subclass of its own.
+    freshness: Freshness
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as urllib3 has it
+        super().__init__(*args, **options)
+        self._opened_at = self._used_at = 0.0
+        self._send_error: OSError | None = None
+        self._body_follows = False
+        self._head = b""
+
+    def connect(self) -> None:
+        """Connect, through a tunnel where there is a proxy."""
+        # A refused tunnel forgets its host.
+        origin = self._tunnel_host or self.host
+        try:
+            super().connect()
+        except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
+            host = origin if self.has_connected_to_proxy else self.host
+            raise ConnectError(host, origin) from error
+        self._opened_at = self._used_at = time.monotonic()
+
+    def request(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as urllib3 has it
+        """Send a request; a server may refuse it and close while it is being sent."""
+        self._send_error = None
+        body = options.get("body")
+        self._body_follows = isinstance(body, bytes) and 0 < len(body) <= _ONE_WRITE_BYTES
+        self._head = b""
+        try:
+            super().request(*args, **options)
+        except TimeoutError:
+            # The server reads nothing; waiting for its answer would take as long again.
+            raise
+        except OSError as error:
+            self._send_error = error
+            # urllib3 reads on after this one (RFC 9112, section 9.5).
+            raise BrokenPipeError from error
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - as http.client has it
+        """Send bytes; the head of a request goes out together with a small body, in one record of TLS."""
+        if self._body_follows:
+            self._body_follows, self._head = False, data
+            return
+        if self._head:
+            data, self._head = self._head + data, b""
+        super().send(data)
+
+    def getresponse(self) -> Any:  # noqa: ANN401 - as urllib3 has it
+        """Read the answer; of an unfinished request only a whole refusal counts."""
+        error = self._send_error
+        if error:
+            if self.sock is None:
+                raise error
+            self.timeout = _EARLY_ANSWER_SECONDS
+        response = super().getresponse()
+        if error and not _is_refusal(response):
+            response.close()
+            raise error
+        self._used_at = time.monotonic()
+        if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.freshness.renewed_at = self._used_at
+        return response
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether this idle connection may be used again."""
+        fresh = time.monotonic() - self._used_at < self.freshness.idle_seconds
+        return fresh and self._opened_at > self.freshness.renewed_at and super().is_connected
+
+
+def _is_refusal(response: Any) -> bool:  # noqa: ANN401 - urllib3's response
+    known_length = response.chunked or "Content-Length" in response.headers
+    return bool(response.status >= HTTPStatus.BAD_REQUEST and known_length)
+
+
+def pool_classes(freshness: Freshness) -> dict[str, type[HTTPSConnectionPool]]:
+    """Return the connection pool of each scheme, with connections that share one freshness."""
+    connection = type("Connection", (_Connection,), {"freshness": freshness})
+    return {"https": type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": connection})}
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what caused it; urllib3 keeps some causes as arguments."""
+    while error is not None:
+        yield error
+        inner = next((each for each in error.args if isinstance(each, BaseException)), None)
+        error = error.__cause__ or inner or error.__context__

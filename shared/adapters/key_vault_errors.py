@@ -1,0 +1,165 @@
+"""From what Key Vault's SDK raises to our errors, with the remedy for each refusal.
+
+https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import contextmanager
+from http import HTTPStatus
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, NamedTuple
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.identity import CredentialUnavailableError
+
+from shared.adapters.retry_after import asked_wait
+from shared.errors import ConfigurationError, ProblemError, TransientError
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+
+UNAVAILABLE = "key_vault_unavailable"
+_DENIED = "key_vault_denied"
+_NETWORK = "key_vault_network_denied"
+#: Nothing has this name, and the vault itself says so: a 404 of a proxy says nothing about a secret.
+_SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a code
+#: The name is taken for good, or until the secret is purged.
+NAME_TAKEN = frozenset({"ObjectIsDeletedButRecoverable", "ObjectIsBeingDeleted"})
+
+
+class VaultCode(NamedTuple):
+    """One error code of Key Vault: what it means, our code, and what the operator does."""
+
+    meaning: str
+    ours: str
+    remedy: str = ""
+
+
+_ROLE = "The operator gives the app's managed identity the role Key Vault Secrets Officer on the vault."
+_POLICY = (
+    "The operator gives the app's managed identity the rights get, list, set, delete and purge in the access "
+    "policies of the vault, or has the vault use roles (Azure RBAC)."
+)
+KEY_VAULT_CODES: dict[str, VaultCode] = {
+    "ForbiddenByFirewall": VaultCode(
+        "The vault's firewall does not know the address.",
+        _NETWORK,
+        "The operator lets the app's subnet or outbound addresses through the vault's firewall.",
+    ),
+    "ForbiddenByConnection": VaultCode(
+        "The vault takes calls through a private link only.",
+        _NETWORK,
+        "The operator checks the vault's private endpoint, its private DNS zone and the app's network "
+        "integration.",
+    ),
+    "ForbiddenByRbac": VaultCode("The identity has no role on the vault.", _DENIED, _ROLE),
+    "AccessDenied": VaultCode("The identity is in no access policy of the vault.", _DENIED, _POLICY),
+    "ForbiddenByPolicy": VaultCode("A policy of the vault does not allow the call.", _DENIED, _POLICY),
+    "SecretDisabled": VaultCode(
+        "The secret's version is disabled.",
+        _DENIED,
+        "The operator enables the newest version of the tenant's secret in the vault, or an admin consents "
+        "again.",
+    ),
+    "Unauthorized": VaultCode(
+        "The vault does not accept the identity's token.",
+        _DENIED,
+        "The operator checks that the vault belongs to the Entra tenant of the app's managed identity.",
+    ),
+    # Some of a vault's servers answer so for minutes to a token that the others accept.
+    # https://github.com/hashicorp/terraform-provider-azurerm/issues/30912
+    "AKV10046": VaultCode("The vault can't find the key that signed the token, at the moment.", UNAVAILABLE),
+    "Throttled": VaultCode("The vault is busy.", UNAVAILABLE),
+    "ObjectIsBeingDeleted": VaultCode("The secret is being deleted.", UNAVAILABLE),
+    "ObjectIsBeingRecovered": VaultCode("The secret is being recovered.", UNAVAILABLE),
+}
+_BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+#: Said of every refusal, so it says nothing.
+_OUTER = frozenset({"Forbidden", "Conflict"})
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+#: A refused token has its reason as the first word of the message only.
+_REASON = re.compile(r"AKV[0-9]{1,10}")
+
+
+@contextmanager
+def key_vault_errors() -> Iterator[None]:
+    """Turn what a call raises into our errors, whatever it is.
+
+    An answer that can't be read says nothing about a secret: it is transient.
+
+    Raises:
+        TransientError: `key_vault_unavailable`.
+        ConfigurationError: `key_vault_denied`, `key_vault_network_denied`, `key_vault_rejected`.
+    """
+    try:
+        yield
+    except AzureError as error:
+        raise _translate(error) from error
+    except (JSONDecodeError, TypeError, AttributeError) as error:
+        # The SDK reads an answer that is no JSON, or other JSON, without a check.
+        raise TransientError(UNAVAILABLE) from error
+    except ValueError as error:
+        # The challenge is not one of a vault at this address, or of a vault at all.
+        raise ConfigurationError(
+            "key_vault_rejected", status=HTTPStatus.UNAUTHORIZED.value, error="challenge"
+        ) from error
+
+
+def vault_code(error: HttpResponseError) -> str:
+    """Return the code that says most: an inner or known one before the outer; empty where there is none."""
+    outer = error.error
+    if outer is None:
+        return ""
+    inner = outer.innererror.get("code") if isinstance(outer.innererror, dict) else None
+    reason = _REASON.match(str(outer.message))
+    known = reason[0] if reason and reason[0] in KEY_VAULT_CODES else None
+    return next((code for code in (inner, known, outer.code) if code and _CODE.fullmatch(str(code))), "")
+
+
+def check_absent(error: HttpResponseError) -> None:
+    """Raise where the vault did not say itself that there is no such secret."""
+    if vault_code(error) != _SECRET_NOT_FOUND:
+        raise error
+
+
+def _translate(error: AzureError) -> ProblemError:
+    if isinstance(error, HttpResponseError) and error.status_code is not None:
+        return _by_answer(error, error.status_code)
+    if isinstance(error, ClientAuthenticationError) and not isinstance(error, CredentialUnavailableError):
+        # A developer's own sign-in: the vault was not asked.
+        return ConfigurationError(_DENIED, error="sign_in_failed", remedy="Sign in with az login.")
+    return TransientError(UNAVAILABLE)
+
+
+def _by_answer(error: HttpResponseError, status: int) -> ProblemError:
+    code = vault_code(error)
+    known = KEY_VAULT_CODES.get(code)
+    if known is None and code not in _OUTER:
+        _note_unknown(code, status)
+    if known and known.ours != UNAVAILABLE:
+        return ConfigurationError(known.ours, error=code, remedy=known.remedy)
+    if known or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR or status in _BUSY:
+        return TransientError(UNAVAILABLE, retry_after=_asked(error))
+    if status in _REFUSED:
+        return ConfigurationError(_DENIED, error=code or f"HTTP {status}", remedy=_ROLE)
+    if status == HTTPStatus.NOT_FOUND:
+        return TransientError(UNAVAILABLE)
+    return ConfigurationError("key_vault_rejected", status=status, error=code or "none")
+
+
+def _asked(error: HttpResponseError) -> timedelta | None:
+    return asked_wait(getattr(error.response, "headers", {}))
+
+
+def _note_unknown(code: str, status: int) -> None:
+    """Log a code that is in no table, so that it can be added."""
+    if code:
+        log_event(
+            Event.UNKNOWN_ERROR_CODE, level=logging.WARNING, service="key_vault", code=code, status=status
+        )

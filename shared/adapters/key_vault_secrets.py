@@ -1,0 +1,43 @@
+"""What a secret says about itself: whose tokens it holds, and whether it can be recovered. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shared.ports import DeletedTokens
+from shared.settings.installation import Installation, other_installation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from azure.keyvault.secrets import DeletedSecret
+
+#: The tags with the client id of the app registration that wrote a secret, and with its storage account.
+APP: Final = "app-registration"
+ACCOUNT: Final = "storage-account"
+
+
+def tags_of(installation: Installation) -> dict[str, str]:
+    """Return the tags that mark the secrets of an installation."""
+    return {APP: installation.client_id, ACCOUNT: installation.storage_account}
+
+
+def check_owner(tags: Mapping[str, str] | None, ours: Installation) -> None:
+    """Refuse another installation's tokens; a secret without a tag is older than the tag.
+
+    Raises:
+        ConfigurationError: `other_installation`, which names both.
+    """
+    found = tags_of(ours) | dict(tags or {})
+    theirs = Installation(found[APP], found[ACCOUNT])
+    if theirs != ours:
+        raise other_installation(ours, theirs)
+
+
+def deleted_tokens(secret: DeletedSecret, name: str) -> DeletedTokens:
+    """Read a deleted secret; without a date and a recovery id, the vault keeps nothing that is deleted."""
+    return DeletedTokens(
+        name,
+        recoverable_until=secret.scheduled_purge_date,
+        purgeable="Purgeable" in (secret.properties.recovery_level or ""),
+    )

@@ -1,0 +1,125 @@
+"""The managed identity of a Function App, which tells "could not ask" from "was refused".
+
+azure-identity raises the same error for both, and waits up to 300 seconds for each of four tries. The
+endpoint is known to answer 429 and 500 for minutes.
+https://learn.microsoft.com/azure/app-service/overview-managed-identity
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceResponseError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
+
+from shared.errors import ConfigurationError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
+
+#: The endpoint understood the request and will not issue a token: there is no such identity, or the header
+#: that proves the app is wrong. Anything else says nothing about the identity.
+_REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+#: MSAL and azure-identity could not read the answer: what they raise then, for text, numbers and depth.
+_UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 10
+_RETRIES = 2
+#: The SDKs want a new token so long before the end of one.
+_MARGIN_SECONDS = 300
+#: While the endpoint fails, a token is used to its end but for the time that one request takes.
+_LAST_MOMENT_SECONDS = 25
+#: With a token that is valid, the endpoint is asked again only after a time between these, a sixtieth of
+#: what the token still lasts: each call that asks an endpoint that hangs waits for half a minute.
+_SHORTEST_PAUSE_SECONDS = 30
+_LONGEST_PAUSE_SECONDS = 600
+
+
+class AppServiceIdentity(ManagedIdentityCredential):
+    """One identity of the Function App: the system-assigned one where no client id names another.
+
+    It raises our errors, which the SDKs neither catch nor repeat: they would multiply its own tries. While
+    the endpoint fails or one call waits for it, a token is used to its last moment.
+    """
+
+    def __init__(self, client_id: str | None) -> None:
+        transport = _Transport(connection_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS)
+        super().__init__(client_id=client_id, transport=transport, retry_total=_RETRIES)
+        self._name = client_id or "system-assigned"
+        self._held: dict[tuple[str, ...], AccessTokenInfo] = {}
+        self._not_before: dict[tuple[str, ...], float] = {}
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ANN401 - as the SDK has it
+        """Return a token.
+
+        Raises:
+            TransientError: `identity_unavailable`.
+            ConfigurationError: `identity_refused`.
+        """
+        found = self.get_token_info(*scopes, options=cast("TokenRequestOptions", options))
+        return AccessToken(found.token, found.expires_on)
+
+    def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """Return a token; raises what `get_token` raises."""
+        now = time.time()
+        held = None if (options or {}).get("claims") else self._held.get(scopes)
+        if held and held.expires_on - now <= _LAST_MOMENT_SECONDS:
+            held = None
+        if held and (not _is_due(held, now) or now < self._not_before.get(scopes, 0.0)):
+            return held
+        # Set before the endpoint is asked, so that only this call waits for it.
+        self._not_before[scopes] = now + _pause(held, now)
+        try:
+            with self._told_apart():
+                found: AccessTokenInfo = super().get_token_info(*scopes, options=options)
+                if found.expires_on <= now:
+                    raise ValueError("the token has expired already")
+        except TransientError:
+            if held:
+                return held
+            raise
+        self._held[scopes] = found
+        return found
+
+    @contextmanager
+    def _told_apart(self) -> Iterator[None]:
+        try:
+            yield
+        except CredentialUnavailableError as error:
+            # A success without a token: the transport raised for every other status.
+            raise TransientError("identity_unavailable") from error
+        except ClientAuthenticationError as error:
+            raise ConfigurationError("identity_refused", identity=self._name) from error
+        except (AzureError, *_UNREADABLE) as error:
+            raise TransientError("identity_unavailable") from error
+
+
+def _pause(held: AccessTokenInfo | None, now: float) -> float:
+    left = (held.expires_on - now) / 60 if held else 0.0
+    return min(max(left, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+
+
+def _is_due(token: AccessTokenInfo, now: float) -> bool:
+    """Say whether another token is wanted: from half of a long lifetime on, and before the end of any."""
+    return token.expires_on - now < _MARGIN_SECONDS or (
+        token.refresh_on is not None and token.refresh_on <= now
+    )
+
+
+class _Transport(RequestsTransport):  # type: ignore[misc] # azure-core exports it without its type
+    """Raises for every answer that is no success, so that its status is not lost in MSAL."""
+
+    def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as the SDK has it
+        response = super().send(request, **options)
+        if response.status_code == HTTPStatus.OK:
+            return response
+        if response.status_code in _REFUSALS:
+            raise ClientAuthenticationError(f"HTTP {response.status_code}")
+        raise ServiceResponseError(f"HTTP {response.status_code}")

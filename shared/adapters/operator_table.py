@@ -1,0 +1,49 @@
+"""Azure Table Storage: what operators did by command, until the timer has logged it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.adapters.documents import read_document, write_document
+from shared.adapters.tables import table_errors
+from shared.settings.operator_log import OperatorAction
+from shared.storage_names import TENANT_SETTINGS
+
+if TYPE_CHECKING:
+    from azure.data.tables import TableServiceClient
+
+_PARTITION = "installation"
+
+
+class TableOperatorLog:
+    """Rows `installation` / `action:<time>:<id>`, beside the pause of sending."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._table = service.get_table_client(TENANT_SETTINGS)
+
+    def add(self, action: OperatorAction) -> None:
+        """Store an action."""
+        row = {"PartitionKey": _PARTITION, "RowKey": _key(action), "Document": write_document(action)}
+        with table_errors():
+            self._table.upsert_entity(row)
+
+    def unreported(self) -> tuple[OperatorAction, ...]:
+        """Return the actions that are not in the log yet, the oldest first."""
+        with table_errors():
+            rows = self._table.query_entities(
+                "PartitionKey eq @partition and RowKey ge 'action:' and RowKey lt 'action;'",
+                parameters={"partition": _PARTITION},
+            )
+            found = [read_document(OperatorAction, row.get("Document")) for row in rows]
+        # What another version wrote so that this one can't read it stays for that version.
+        return tuple(action for action in found if action is not None)
+
+    def remove(self, action: OperatorAction) -> None:
+        """Remove an action; the SDK takes a row that is gone already for a success."""
+        with table_errors():
+            self._table.delete_entity(_PARTITION, _key(action))
+
+
+def _key(action: OperatorAction) -> str:
+    """Name the row so that rows sort by time."""
+    return f"action:{action.at:%Y-%m-%dT%H:%M:%S.%f}:{action.action_id}"

@@ -1,0 +1,131 @@
+"""The keys with which one Entra tenant signs its access tokens.
+
+https://learn.microsoft.com/entra/identity-platform/signing-key-rollover
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from jwt import PyJWKSet, PyJWTError
+
+from shared.adapters.http import NoAnswerError, NotSentError
+from shared.errors import ProblemError, TransientError, UnauthenticatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jwt import PyJWK
+
+    from shared.adapters.http import HttpClient
+
+_NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLifetimes:
+    """How long keys are used, in seconds.
+
+    Attributes:
+        refresh_after: Entra rotates its keys every few weeks and may at any time.
+        discard_after: a withdrawn key is trusted no longer, however long Entra can't be reached.
+        look_up_interval: an unknown key id is looked up at most this often; anybody can send one.
+        failure_interval: the same after a failed attempt.
+    """
+
+    refresh_after: float = 3600.0
+    discard_after: float = 24 * 3600.0
+    look_up_interval: float = 30.0
+    failure_interval: float = 5.0
+
+
+class SigningKeys:
+    """Keys of one tenant, by id; a known key is returned without waiting for Entra."""
+
+    def __init__(self, url: str, http: HttpClient, lifetimes: KeyLifetimes) -> None:
+        self._url = url
+        self._http = http
+        self._lifetimes = lifetimes
+        self._keys: Mapping[str, PyJWK] = {}
+        self._fetched_at = _NEVER
+        self._failed_at = _NEVER
+        self._failure: ProblemError | None = None
+        self._fetching = threading.Lock()
+
+    def find(self, key_id: str) -> PyJWK:
+        """Return the key with this id.
+
+        Raises:
+            UnauthenticatedError: `token_invalid`: Entra publishes no such key.
+            TransientError: `entra_unavailable`: the keys can't be fetched now.
+            ConfigurationError: as `HttpClient.request`.
+        """
+        key = self._usable().get(key_id)
+        if key is None:
+            self._look_up()
+            key = self._keys.get(key_id)
+        elif self._age() > self._lifetimes.refresh_after:
+            threading.Thread(target=self._refresh, daemon=True).start()
+        if key is None:
+            raise UnauthenticatedError("token_invalid")
+        return key
+
+    def _usable(self) -> Mapping[str, PyJWK]:
+        return self._keys if self._age() < self._lifetimes.discard_after else {}
+
+    def _age(self) -> float:
+        return time.monotonic() - self._fetched_at
+
+    def _look_up(self) -> None:
+        """Fetch the keys for an unknown id, unless that was tried a moment ago.
+
+        Where no key is known every caller waits for the first fetch. Otherwise one does, and the others
+        are told to repeat their request.
+        """
+        if not self._fetching.acquire(blocking=not self._usable()):
+            raise TransientError("entra_unavailable")
+        try:
+            if self._failed_lately():
+                raise self._failure or TransientError("entra_unavailable")
+            if not self._usable() or self._age() > self._lifetimes.look_up_interval:
+                self._fetch()
+        finally:
+            self._fetching.release()
+
+    def _refresh(self) -> None:
+        """Fetch the keys in the background; after a failure the known keys serve on."""
+        if self._fetching.acquire(blocking=False):
+            try:
+                if self._age() > self._lifetimes.refresh_after and not self._failed_lately():
+                    with suppress(ProblemError):
+                        self._fetch()
+            finally:
+                self._fetching.release()
+
+    def _failed_lately(self) -> bool:
+        return time.monotonic() - self._failed_at < self._lifetimes.failure_interval
+
+    def _fetch(self) -> None:
+        try:
+            self._keys = self._download()
+            self._fetched_at = time.monotonic()
+        except ProblemError as error:
+            self._failed_at, self._failure = time.monotonic(), error.with_traceback(None)
+            raise
+
+    def _download(self) -> Mapping[str, PyJWK]:
+        """An answer that breaks off, or is no set of keys, says nothing about a token."""
+        try:
+            answer = self._http.request("GET", self._url, {}, None)
+            if answer.status != HTTPStatus.OK:
+                raise TransientError("entra_unavailable")
+            keys = PyJWKSet.from_dict(json.loads(answer.body)).keys
+        except (NotSentError, NoAnswerError, PyJWTError, ValueError, TypeError, AttributeError) as error:
+            raise TransientError("entra_unavailable") from error
+        return {key.key_id: key for key in keys if key.key_id and key.public_key_use in {"sig", None}}

@@ -1,0 +1,150 @@
+"""A claims challenge on its whole way: Graph's 401, MSAL's claims, Entra's token, the mail."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.adapters.entra import EntraAuthority
+from shared.adapters.graph import GraphMailTransport
+from shared.consent.custody import Custody
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.sending.deliver import deliver
+from shared.settings.tenant import Account, Status, TenantSettings, Wanted
+from tests.builders import a_consent, a_message, list_senders, some_settings
+from tests.fakes import FakeServices
+from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET, CONTOSO
+from tests.local_stack.visitor import Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.config import AppConfig
+    from tests.local_stack.certificates import LocalAuthority
+    from tests.local_stack.fixtures import ServedMicrosoft365
+
+CLAIMS = '{"access_token": {"nbf": {"essential": true, "value": "1702682181"}}}'
+ACCOUNT = Account("0b1ec700-0000-4000-8000-000000000001", CONTOSO, ADA)
+MAIL = a_message(messageId="m-1", tenantId=CONTOSO)
+
+
+@pytest.fixture
+def services(
+    config: AppConfig, office: ServedMicrosoft365, local_authority: LocalAuthority
+) -> Iterator[FakeServices]:
+    """Storage in memory; Ada's consent, Entra and Graph as they are over the network."""
+    services = FakeServices()
+    entra = EntraAuthority(config, CLIENT_SECRET, services.world)
+    begun = entra.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
+    page = Visitor(local_authority.ca_file, posts_by_itself=False).consent(begun.address, ADA)
+    redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
+    services.allowed_tenants = frozenset({CONTOSO})
+    services.vault.write(f"smtp-{CONTOSO}-1", redeemed.tokens)
+    services.settings.save(
+        some_settings(tenant_id=CONTOSO, consent=a_consent(account=ACCOUNT, secret_name=f"smtp-{CONTOSO}-1"))
+    )
+    services.tokens = Custody(
+        services.vault, entra, services.settings, services.world, lambda: services.allowed_tenants
+    )
+    with closing(GraphMailTransport(office.graph)) as transport:
+        services.transport = transport  # type: ignore[assignment]
+        office.world.requests.clear()
+        yield services
+
+
+def row(services: FakeServices) -> Delivery:
+    return services.deliveries.rows[CONTOSO, "m-1"]
+
+
+def settings(services: FakeServices) -> TenantSettings:
+    return services.settings.load(CONTOSO)
+
+
+def test_the_claims_reach_entra_and_the_mail_goes_out_with_the_new_token(
+    services: FakeServices, office: ServedMicrosoft365
+) -> None:
+    office.world.behaviour.wanted_claims = CLAIMS
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert settings(services).status is Status.ENABLED
+    assert [request.status for request in office.world.requests.all("sendMail")] == [401, 202]
+    assert len(office.world.requests.all("token")) == 2
+
+
+def test_later_mails_use_the_token_that_graph_took(
+    services: FakeServices, office: ServedMicrosoft365
+) -> None:
+    office.world.behaviour.wanted_claims = CLAIMS
+    deliver(MAIL, "q-1", services)
+    office.world.requests.clear()
+    deliver(a_message(messageId="m-2", tenantId=CONTOSO), "q-2", services)
+
+    assert [request.operation for request in office.world.requests.all()] == ["sendMail"]
+
+
+@pytest.mark.parametrize(
+    ("aadsts", "status", "problem"),
+    [
+        (50076, DeliveryStatus.WAITING_FOR_CONSENT, "consent_lost"),
+        (53003, DeliveryStatus.WAITING_FOR_CONSENT, "sign_in_blocked"),
+    ],
+)
+def test_entra_alone_decides_that_the_consent_is_lost(
+    services: FakeServices,
+    office: ServedMicrosoft365,
+    aadsts: int,
+    status: DeliveryStatus,
+    problem: str,
+) -> None:
+    office.world.behaviour.wanted_claims, office.world.behaviour.claims_problem = CLAIMS, aadsts
+    deliver(MAIL, "q-1", services)
+
+    shown = row(services).problem
+    assert shown
+    assert (row(services).status, shown.code) == (status, problem)
+    assert shown.facts["error"] == f"AADSTS{aadsts}"
+    assert settings(services).status is Status.RECONNECT_NEEDED
+    assert services.requests.load(CONTOSO, "m-1") == MAIL
+
+
+def test_entra_that_cannot_answer_the_claims_now_loses_nothing(
+    services: FakeServices, office: ServedMicrosoft365
+) -> None:
+    office.world.behaviour.wanted_claims, office.world.behaviour.claims_problem = CLAIMS, 90033
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.DEFERRED
+    assert settings(services).status is Status.ENABLED
+
+
+def test_a_token_for_the_claims_that_graph_refuses_all_the_same_is_no_lost_consent(
+    services: FakeServices, office: ServedMicrosoft365
+) -> None:
+    office.world.faults.add("sendMail", "token expired", times=2)
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.DEFERRED
+    assert settings(services).status is Status.ENABLED
+
+
+def test_the_apps_own_token_answers_a_challenge_too(
+    services: FakeServices, office: ServedMicrosoft365, config: AppConfig
+) -> None:
+    office.world.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])
+    list_senders(services, ADA)
+    services.settings.rows.clear()
+    services.settings.save(
+        some_settings(
+            tenant_id=CONTOSO,
+            sender=Wanted(ADA),
+            consent=a_consent(account=None, secret_name=None, consented_by=""),
+        )
+    )
+    office.world.behaviour.wanted_claims = CLAIMS
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert [request.status for request in office.world.requests.all("sendMail")] == [401, 202]

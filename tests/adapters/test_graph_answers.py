@@ -1,0 +1,355 @@
+"""Each published error of Graph on each route of the app, over HTTP; and what a mail becomes of some."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.adapters.graph import GraphMailTransport
+from shared.adapters.graph_codes import GRAPH_CODES, Kind
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.errors import OutcomeUnknownError, ProblemError, TransientError
+from shared.sending.deliver import deliver
+from shared.sending.payload import build_attachment, build_upload_item
+from shared.sending.request import Attachment
+from shared.sending.verdict import Situation, decide
+from shared.settings.tenant import Status
+from tests.builders import a_file, a_message, enabled_services, large_file_services
+from tests.exchange_online import ExchangeOnline, a_sender
+from tests.fakes import CONTOSO, NOON, FakeServices
+from tests.local_stack.microsoft365 import BUTTONS, Effect
+from tests.local_stack.microsoft365.vocabulary import CLAIMS, vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MESSAGE: dict[str, Any] = {
+    "subject": "Weekly sales",
+    "body": {"contentType": "text", "content": "Up 4 %"},
+    "toRecipients": [{"emailAddress": {"address": "cfo@contoso.com"}}],
+}
+PDF = Attachment.model_validate({"name": "a.pdf", "contentType": "application/pdf", "blob": "a.pdf"})
+SUBMITTING = {"sendMail", "send"}
+ROUTES = [
+    *sorted(SUBMITTING),
+    "createDraft",
+    "attach",
+    "createUploadSession",
+    "uploadChunk",
+    "lookup",
+    "listAttachments",
+    "permanentDelete",
+]
+
+
+@pytest.fixture
+def transport(exchange: ExchangeOnline) -> Iterator[GraphMailTransport]:
+    with closing(GraphMailTransport(exchange.graph)) as made:
+        yield made
+
+
+def calls(transport: GraphMailTransport, token: str) -> dict[str, Callable[[], object]]:
+    """Build one call for each route."""
+    sender, message = a_sender(), json.dumps(MESSAGE).encode()
+    draft = transport.create_draft(token, sender, message)
+    item = build_upload_item(PDF, 6_000_000)
+    url = transport.open_upload(token, sender, draft, item)
+    small = json.dumps(build_attachment(PDF, b"%PDF")).encode()
+    return {
+        "sendMail": lambda: transport.send_mail(token, sender, json.dumps({"message": MESSAGE}).encode()),
+        "createDraft": lambda: transport.create_draft(token, sender, message),
+        "attach": lambda: transport.attach(token, sender, draft, small),
+        "createUploadSession": lambda: transport.open_upload(token, sender, draft, item),
+        "uploadChunk": lambda: transport.put_chunk(sender, url, bytes(1000), 0, 6_000_000),
+        "send": lambda: transport.send_draft(token, sender, draft),
+        "lookup": lambda: transport.find(token, sender, "0123abcd"),
+        "listAttachments": lambda: transport.count_attachments(token, sender, draft),
+        "permanentDelete": lambda: transport.remove(token, sender, draft),
+    }
+
+
+def error_of(call: Callable[[], object]) -> ProblemError | None:
+    """Make a call, and return how it failed."""
+    try:
+        call()
+    except ProblemError as error:
+        return error
+    return None
+
+
+def ends_a_mail(name: str) -> bool:
+    """Say whether an effect is known to be about the message."""
+    effect = BUTTONS[name]
+    known = GRAPH_CODES.get(effect.code)
+    return effect.status == 413 or (known is not None and known.kind is Kind.REFUSED)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_no_route_takes_an_answer_for_the_end_of_a_mail_that_says_nothing_of_the_message(
+    transport: GraphMailTransport, exchange: ExchangeOnline, route: str
+) -> None:
+    call = calls(transport, exchange.token())[route]
+    for name in vocabulary():
+        exchange.world.faults.add(route, name)
+        error = error_of(call)
+        if error is None:
+            # A draft that is gone, or that was deleted in the other way.
+            assert route == "permanentDelete", name
+        else:
+            status = decide(error, Situation(NOON, 1, NOON, None, 0.5)).status
+            waits = {DeliveryStatus.DEFERRED, DeliveryStatus.UNKNOWN}
+            assert status in waits or ends_a_mail(name), (name, error)
+            assert route in SUBMITTING or not isinstance(error, OutcomeUnknownError), name
+        exchange.world.faults.clear()
+
+
+class GivenToken:
+    """Hands out a token that the local Graph takes."""
+
+    def __init__(self, exchange: ExchangeOnline) -> None:
+        self._exchange = exchange
+        self.claims: list[str | None] = []
+
+    def get(self, _tenant_id: str, _consent: object, *, claims: str | None = None, **_: object) -> str:
+        self.claims.append(claims)
+        more = {"claims_request": claims} if claims else {}
+        return self._exchange.world.graph_token("ada@contoso.com", "Mail.Send", "Mail.ReadWrite", **more)
+
+
+def over_http(
+    services: FakeServices, exchange: ExchangeOnline, transport: GraphMailTransport
+) -> tuple[FakeServices, GivenToken]:
+    """Let services in memory send through the local Graph."""
+    tokens = GivenToken(exchange)
+    services.transport = transport  # type: ignore[assignment]
+    services.tokens = tokens  # type: ignore[assignment]
+    return services, tokens
+
+
+def row(services: FakeServices, message_id: str = "m-1") -> Delivery:
+    return services.deliveries.rows[CONTOSO, message_id]
+
+
+def deliver_again(services: FakeServices, exchange: ExchangeOnline, wait: timedelta) -> None:
+    """Let time pass on both sides, and deliver what is queued."""
+    services.world.pass_time(wait)
+    exchange.world.clock.advance(wait)
+    queued, services.outbox.messages = services.outbox.messages, []
+    for number, (text, _) in enumerate(queued):
+        deliver(text, f"q-{services.world.now():%H%M}-{number}", services)
+
+
+def test_twenty_mails_wait_while_graph_does_not_count_the_consent_yet(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    services, _ = over_http(enabled_services(), exchange, transport)
+    exchange.world.behaviour.rights_lag = 1200
+    exchange.world.grant_consent("ada@contoso.com", "Mail.Send")
+    for number in range(20):
+        deliver(a_message(messageId=f"m-{number}"), f"q-{number}", services)
+    waiting = {row(services, f"m-{number}").status for number in range(20)}
+    deliver_again(services, exchange, timedelta(minutes=10))
+    deliver_again(services, exchange, timedelta(minutes=11))
+
+    assert waiting == {DeliveryStatus.DEFERRED}
+    assert {row(services, f"m-{number}").status for number in range(20)} == {DeliveryStatus.ACCEPTED}
+    assert len(exchange.world.mails()) == 20
+
+
+def test_conditional_access_gets_the_claims_that_it_asks_for(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    services, tokens = over_http(enabled_services(), exchange, transport)
+    exchange.world.behaviour.wanted_claims, exchange.world.behaviour.wanted_claims_status = CLAIMS, 403
+    deliver(a_message(messageId="m-1"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert tokens.claims == [None, CLAIMS]
+
+
+@pytest.mark.parametrize("button", ["conditional access without claims", "insufficient_claims"])
+def test_conditional_access_that_names_no_claims_waits_for_an_admin(
+    exchange: ExchangeOnline, transport: GraphMailTransport, button: str
+) -> None:
+    services, _ = over_http(enabled_services(), exchange, transport)
+    exchange.world.faults.add("sendMail", button, times=0)
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    first = row(services).status
+    for _ in range(2):
+        deliver_again(services, exchange, timedelta(minutes=6))
+
+    assert first is DeliveryStatus.DEFERRED
+    assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
+    assert services.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED
+
+
+def test_opaque_tokens_are_used_as_they_are(exchange: ExchangeOnline, transport: GraphMailTransport) -> None:
+    services, _ = over_http(enabled_services(), exchange, transport)
+    exchange.world.behaviour.opaque_tokens = True
+    deliver(a_message(messageId="m-1"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_over_the_limit_of_uploads_goes_on_once_the_limit_allows_it(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    services, _ = over_http(large_file_services(), exchange, transport)
+    exchange.world.behaviour.upload_limit = 6_000_000
+    content = bytes(range(256)) * 40_000
+    services.files.blobs[f"{CONTOSO}/large.bin"] = content
+    mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
+    deliver(mail, "q-1", services)
+    first = row(services)
+    for _ in range(4):
+        deliver_again(services, exchange, timedelta(minutes=6))
+
+    assert first.status is DeliveryStatus.DEFERRED
+    assert first.problem
+    assert first.problem.code == "mailbox_throttled"
+    assert first.next_attempt_at
+    assert first.next_attempt_at - NOON > timedelta(minutes=4)
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    [sent] = exchange.world.mails()
+    assert [file.read() for file in sent.attachments] == [content]
+
+
+def test_a_mail_over_the_limit_of_calls_waits_as_long_as_graph_says(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    exchange.world.behaviour.calls_limit = 1
+    token = exchange.token()
+    transport.find(token, a_sender(), "0123abcd")
+
+    with pytest.raises(TransientError, match="mailbox_throttled") as caught:
+        transport.send_mail(token, a_sender(), json.dumps({"message": MESSAGE}).encode())
+
+    assert caught.value.retry_after
+    assert timedelta(minutes=9) < caught.value.retry_after <= timedelta(minutes=10)
+
+
+def test_a_subject_that_exchange_cuts_is_sent_with_a_warning(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    services, _ = over_http(enabled_services(), exchange, transport)
+    deliver(a_message(messageId="m-1", subject="x" * 300), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert [warning.code for warning in row(services).warnings] == ["subject_over_limit"]
+    assert len(exchange.world.mails()[0].subject) == 255
+
+
+@pytest.mark.parametrize(
+    ("route", "status", "text"),
+    [
+        ("createDraft", 201, "{}"),
+        ("createDraft", 201, "null"),
+        ("createDraft", 201, "[" * 100_000),
+        ("createDraft", 201, '{"id": null}'),
+        ("createDraft", 201, '{"id": ""}'),
+        ("createUploadSession", 201, "{}"),
+        ("createUploadSession", 201, '{"uploadUrl": 7}'),
+        ("createUploadSession", 201, '{"uploadUrl": "http://outlook.office.com/x"}'),
+        ("lookup", 200, '{"value": [null]}'),
+        ("lookup", 200, '{"value": [{}]}'),
+        ("lookup", 200, '{"value": [{"id": "x"}]}'),
+        ("lookup", 200, '{"value": [], "@odata.nextLink": 7}'),
+        ("listAttachments", 200, '{"value": {}}'),
+        ("uploadChunk", 200, "[]"),
+        ("uploadChunk", 200, '{"nextExpectedRanges": [null]}'),
+    ],
+)
+def test_a_success_that_lacks_what_was_asked_for_is_asked_for_again(
+    transport: GraphMailTransport, exchange: ExchangeOnline, route: str, status: int, text: str
+) -> None:
+    call = calls(transport, exchange.token())[route]
+    exchange.world.faults.add(route, Effect(status, message=text, body="raw"))
+    error = error_of(call)
+
+    assert (error is None) is (route == "uploadChunk")
+    assert error is None or (isinstance(error, TransientError) and error.code == "graph_unavailable")
+
+
+def test_a_wait_that_comes_with_an_error_of_the_service_is_kept(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
+    exchange.world.faults.add("createDraft", Effect(504, "UnknownError", retry_after="120"))
+    error = error_of(calls_to_create(transport, exchange))
+
+    assert isinstance(error, TransientError)
+    assert error.retry_after == timedelta(seconds=120)
+
+
+def calls_to_create(transport: GraphMailTransport, exchange: ExchangeOnline) -> Callable[[], object]:
+    token = exchange.token()
+    return lambda: transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
+
+
+@pytest.mark.parametrize("code", ["RequestBroker--ParseUri", "Request_BadRequest", "20Error.x"])
+def test_a_code_of_any_form_is_named(
+    transport: GraphMailTransport, exchange: ExchangeOnline, code: str
+) -> None:
+    exchange.world.faults.add("createDraft", Effect(400, code))
+    error = error_of(calls_to_create(transport, exchange))
+
+    assert error
+    assert error.facts["graph_code"] == code
+
+
+def test_one_refusal_keeps_no_mail_from_being_sent_in_a_mailbox_where_every_look_up_takes_too_long(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    services, _ = over_http(large_file_services(), exchange, transport)
+    exchange.world.behaviour.large_mailbox = True
+    exchange.world.faults.add("sendMail", "busy")
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    for _ in range(5):
+        deliver_again(services, exchange, timedelta(minutes=5))
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert "maybe_accepted" in [warning.code for warning in row(services).warnings]
+    assert len(exchange.world.mails()) == 1
+    assert exchange.asked.count("lookup") >= 3
+
+
+@pytest.mark.parametrize(
+    ("route", "effect"),
+    [
+        ("createUploadSession", "busy"),
+        ("uploadChunk", "busy"),
+        ("send", "busy"),
+        ("send", "busy but accepted"),
+    ],
+)
+def test_a_large_mail_goes_out_in_a_mailbox_where_every_look_up_takes_too_long(
+    exchange: ExchangeOnline, transport: GraphMailTransport, route: str, effect: str
+) -> None:
+    services, _ = over_http(large_file_services(), exchange, transport)
+    exchange.world.behaviour.large_mailbox = True
+    exchange.world.faults.add(route, effect)
+    services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
+    mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
+    deliver(mail, "q-1", services)
+    for _ in range(6):
+        deliver_again(services, exchange, timedelta(minutes=6))
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(exchange.world.mails()) == 1
+
+
+def test_a_large_mail_waits_where_graph_cannot_search_now(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    services, _ = over_http(large_file_services(), exchange, transport)
+    exchange.world.faults.add("lookup", "busy")
+    services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
+    mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
+    deliver(mail, "q-1", services)
+    first = row(services).status
+    deliver_again(services, exchange, timedelta(minutes=1))
+
+    assert (first, row(services).status) == (DeliveryStatus.DEFERRED, DeliveryStatus.ACCEPTED)

@@ -1,0 +1,175 @@
+"""Every answer that Graph can give: what ends a mail, what waits, and what leaves its outcome open."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from http import HTTPStatus
+
+import pytest
+
+from shared.adapters.graph_codes import GENERAL_CODES, GRAPH_CODES, Kind
+from shared.adapters.graph_errors import graph_error
+from shared.adapters.http import Answer
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
+from shared.sending.verdict import Situation, decide
+from tests.exchange_online import a_sender
+from tests.fakes import NOON
+
+STATUSES = range(400, 600)
+#: https://learn.microsoft.com/graph/errors, the codes of both tables.
+PUBLISHED = frozenset(
+    {
+        "accessDenied",
+        "activityLimitReached",
+        "extensionError",
+        "generalException",
+        "invalidRange",
+        "invalidRequest",
+        "itemNotFound",
+        "malwareDetected",
+        "nameAlreadyExists",
+        "notAllowed",
+        "notSupported",
+        "resourceModified",
+        "resyncRequired",
+        "serviceNotAvailable",
+        "syncStateNotFound",
+        "quotaLimitReached",
+        "unauthenticated",
+        "accessRestricted",
+        "cannotSnapshotTree",
+        "childItemCountExceeded",
+        "entityTagDoesNotMatch",
+        "fragmentLengthMismatch",
+        "fragmentOutOfOrder",
+        "fragmentOverlap",
+        "invalidAcceptType",
+        "invalidParameterFormat",
+        "invalidPath",
+        "invalidQueryOption",
+        "invalidStartIndex",
+        "lockMismatch",
+        "lockNotFoundOrAlreadyExpired",
+        "lockOwnerMismatch",
+        "malformedEntityTag",
+        "maxDocumentCountExceeded",
+        "maxFileSizeExceeded",
+        "maxFolderCountExceeded",
+        "maxFragmentLengthExceeded",
+        "maxItemCountExceeded",
+        "maxQueryLengthExceeded",
+        "maxStreamSizeExceeded",
+        "parameterIsTooLong",
+        "parameterIsTooSmall",
+        "pathIsTooLong",
+        "pathTooDeep",
+        "propertyNotUpdateable",
+        "provisioningNotAllowed",
+        "resourceBeingProvisioned",
+        "resyncApplyDifferences",
+        "resyncUploadDifferences",
+        "serviceReadOnly",
+        "throttledRequest",
+        "tooManyResultsRequested",
+        "tooManyTermsInQuery",
+        "totalAffectedItemCountExceeded",
+        "truncationNotAllowed",
+        "uploadSessionFailed",
+        "uploadSessionIncomplete",
+        "uploadSessionNotFound",
+        "virusSuspicious",
+        "zeroOrFewerResultsRequested",
+    }
+)
+#: Nobody can tell what became of a mail after these.
+UNSURE = {500, 502, 504}
+NOT_JSON = [b"", b"<html><body>Error</body></html>", b"\xff\xfe", b"[]", b'{"error": "denied"}']
+
+
+def coded(status: int, code: str) -> Answer:
+    body = json.dumps({"error": {"code": code, "message": "m", "innerError": {"request-id": "r"}}})
+    return Answer(status, {"request-id": "r"}, body.encode())
+
+
+def first_verdict(error: ProblemError) -> DeliveryStatus:
+    """Say what happens to a mail whose first attempt ends like this."""
+    return decide(error, Situation(NOON, 1, NOON, None, 0.5)).status
+
+
+def test_every_published_code_is_in_a_table() -> None:
+    assert PUBLISHED - GRAPH_CODES.keys() - GENERAL_CODES == set()
+    assert GRAPH_CODES.keys() & GENERAL_CODES == set()
+
+
+@pytest.mark.parametrize("code", ["ErrorSomethingNew", "UnknownError", *NOT_JSON], ids=repr)
+def test_an_answer_that_is_not_known_to_be_about_the_message_never_refuses_it(code: str | bytes) -> None:
+    for status in STATUSES:
+        answer = coded(status, code) if isinstance(code, str) else Answer(status, {"request-id": "r"}, code)
+        error = graph_error(answer, a_sender())
+
+        if status == HTTPStatus.CONTENT_TOO_LARGE:
+            assert first_verdict(error) is DeliveryStatus.REJECTED
+        elif status == HTTPStatus.INSUFFICIENT_STORAGE:
+            assert first_verdict(error) is DeliveryStatus.DEFERRED
+        else:
+            assert first_verdict(error) in {DeliveryStatus.DEFERRED, DeliveryStatus.UNKNOWN}
+            assert not isinstance(error, RejectedError)
+
+
+@pytest.mark.parametrize("code", ["ErrorSomethingNew", "UnknownError", b"<html>Error</html>"], ids=repr)
+def test_an_answer_that_makes_a_mail_wait_is_named(code: str | bytes) -> None:
+    for status in STATUSES:
+        answer = coded(status, code) if isinstance(code, str) else Answer(status, {"request-id": "r"}, code)
+        error = graph_error(answer, a_sender(), submits=False)
+
+        assert (code if isinstance(code, str) else f"HTTP {status}") in error.facts.values()
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 406, 409, 411, 415, 416, 422, 451, 499])
+@pytest.mark.parametrize("body", [b"", b"<html>Denied</html>"])
+def test_a_page_of_another_server_ends_no_mail_at_once(status: int, body: bytes) -> None:
+    assert first_verdict(graph_error(Answer(status, {}, body), a_sender())) is DeliveryStatus.DEFERRED
+
+
+@pytest.mark.parametrize("code", GRAPH_CODES)
+def test_only_a_refusal_of_the_message_ends_a_mail_at_once(code: str) -> None:
+    for status in STATUSES:
+        ended = first_verdict(graph_error(coded(status, code), a_sender())) is DeliveryStatus.REJECTED
+
+        assert ended is (GRAPH_CODES[code].kind is Kind.REFUSED)
+
+
+@pytest.mark.parametrize("code", [code for code, found in GRAPH_CODES.items() if found.kind is Kind.NO_RIGHT])
+def test_a_refusal_of_the_mailbox_counts_after_an_hour_of_refusals_that_lie_minutes_apart(code: str) -> None:
+    error = graph_error(coded(403, code), a_sender())
+    moment, attempt = NOON, 1
+    while True:
+        verdict = decide(
+            error, Situation(moment, attempt, NOON, None, 0.5, refusals=attempt, consented_at=NOON)
+        )
+        if verdict.next_attempt_at is None:
+            break
+        assert verdict.next_attempt_at - moment >= timedelta(minutes=5)
+        moment, attempt = verdict.next_attempt_at, attempt + 1
+
+    assert verdict.status is DeliveryStatus.REJECTED
+    assert timedelta(hours=1) <= moment - NOON < timedelta(hours=3)
+
+
+@pytest.mark.parametrize("status", sorted(UNSURE))
+@pytest.mark.parametrize(
+    "code", ["", "UnknownError", "ErrorSomethingNew", "serviceNotAvailable", "accessDenied2"]
+)
+def test_an_answer_after_which_the_mail_may_be_gone_leaves_the_outcome_open(status: int, code: str) -> None:
+    assert isinstance(graph_error(coded(status, code), a_sender()), OutcomeUnknownError)
+    assert not isinstance(graph_error(coded(status, code), a_sender(), submits=False), OutcomeUnknownError)
+
+
+@pytest.mark.parametrize("body", NOT_JSON)
+def test_a_call_that_submits_nothing_leaves_no_outcome_open(body: bytes) -> None:
+    for status in STATUSES:
+        error = graph_error(Answer(status, {"request-id": "r"}, body), a_sender(), submits=False)
+
+        assert not isinstance(error, OutcomeUnknownError)
