@@ -61,12 +61,17 @@ def read_body(body: Body, files: AttachmentFiles) -> str:
         return body.content or ""
     file = files.find(body.blob)
     if file.size > MAX_BODY_BYTES:
-        raise RejectedError("body_too_large", size=megabytes(file.size))
+        raise text_too_long(file.size, MAX_BODY_BYTES)
     try:
         return files.read(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         no_text = FieldError("body.blob", "the file is not text in UTF-8")
         raise InvalidInputError("invalid_message", fields=[no_text]) from error
+
+
+def text_too_long(size: int, limit: int) -> RejectedError:
+    """Name both sizes to the byte: rounded, they can be the same."""
+    return RejectedError("body_too_large", size=f"{size:,} bytes", limit=f"{limit:,} bytes")
 
 
 def megabytes(size: int) -> str:

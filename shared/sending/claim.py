@@ -8,18 +8,25 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus, Doubt, Step
+from shared.deliveries.delivery import LONGEST_WAIT, Audience, Delivery, DeliveryStatus
 from shared.errors import TransientError
+from shared.sending.attempt import Attempt
+from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
+from shared.sending.persist import persist
+from shared.sending.restart import may_restart
 from shared.telemetry import Event, log_event
+from shared.world import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.sending.dependencies import Sending
-    from shared.sending.request import MailRequest, Recipient
+    from shared.sending.queued import QueuedMail
+    from shared.sending.recipient import Recipient
+    from shared.sending.request import MailRequest
 
-#: How long a message waits while another worker is sending the same mail.
-WAIT_FOR_OTHER = timedelta(seconds=30)
+#: How long a message waits whose row another version of the app wrote so that this one can't read it.
+WAIT_FOR_OTHER_VERSION = timedelta(minutes=5)
 
 
 class Standing(Enum):
@@ -31,8 +38,20 @@ class Standing(Enum):
     EARLY = auto()
     DONE = auto()
     OTHER_CONTENT = auto()
+    OTHER_VERSION = auto()
+    OTHER_INSTALLATION = auto()
 
 
+#: Rows that are not to be changed here, and the problem of each.
+_FOREIGN = {
+    Standing.OTHER_VERSION: "written_by_other_version",
+    Standing.OTHER_INSTALLATION: "other_installation",
+}
+#: What a state says alone, whatever the content is.
+_BY_STATUS = {
+    DeliveryStatus.INVALID: Standing.FREE,
+    DeliveryStatus.OTHER_VERSION: Standing.OTHER_VERSION,
+}
 #: States of a mail that is to be tried again at a set time.
 _PUT_OFF = frozenset({DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
 #: States in which the attempts go on that began before, and with them the time until they are given up.
@@ -43,45 +62,104 @@ _CLOCKS = timedelta(seconds=10)
 _MOST_DOMAINS = 50
 
 
-def stand(known: Delivery, fingerprint: str, queue_id: str, now: datetime) -> Standing:
-    """Read from a row whether its mail may be sent. Pure.
+def stand(
+    known: Delivery, fingerprint: str, queue_id: str, now: datetime, unused: frozenset[str] = frozenset()
+) -> Standing:
+    """Read from a row whether its mail may be sent. Pure; `unused`: claims that handed nothing over.
 
     The same queue message only comes again when its worker died or failed, so a claim in its name
     was interrupted, whatever its end says.
     """
-    if known.status is DeliveryStatus.INVALID:
-        return Standing.FREE
+    if known.status in _BY_STATUS:
+        return _BY_STATUS[known.status]
     if known.fingerprint != fingerprint:
         return Standing.OTHER_CONTENT
-    if known.status.final:
-        return Standing.DONE
-    if known.status in _PUT_OFF and known.next_attempt_at and known.next_attempt_at > now + _CLOCKS:
-        return Standing.EARLY
-    if known.status is not DeliveryStatus.SENDING or known.claimed_by is None:
+    if _claim_in_question(known) in unused:
         return Standing.FREE
-    return Standing.HELD if known.held_by_another(queue_id, now) else Standing.INTERRUPTED
+    if known.status.final:
+        return Standing.FREE if _lost_its_request(known) else Standing.DONE
+    if known.status in _PUT_OFF and known.next_attempt_at:
+        wait = known.next_attempt_at - now
+        if _CLOCKS < wait <= LONGEST_WAIT:
+            return Standing.EARLY
+    return _standing_of_claim(known, queue_id, now)
 
 
-def claim(request: MailRequest, text: bytes, queue_id: str, ports: Sending) -> Delivery | None:
-    """Claim the mail for this worker alone; None where this message has nothing more to do."""
-    now = ports.world.now()
-    added = ports.deliveries.add(first_row(request, now).claimed(queue_id, now))
-    if added:
-        return added
+def _standing_of_claim(known: Delivery, queue_id: str, now: datetime) -> Standing:
+    if known.claimed_by is not None and known.held_by_another(queue_id, now):
+        return Standing.HELD
+    return Standing.INTERRUPTED if known.maybe_handed_over else Standing.FREE
+
+
+def _lost_its_request(known: Delivery) -> bool:
+    """Whether the mail ended because its request was gone: here it is again, and nothing was sent."""
+    code = known.problem.code if known.problem else None
+    return known.status is DeliveryStatus.EXPIRED and code == "request_not_kept" and known.doubt is None
+
+
+def _claim_in_question(known: Delivery) -> str | None:
+    """Name the claim under which the mail may have been handed over, as far as its row says."""
+    if known.status is DeliveryStatus.SENDING:
+        return known.own_claim
+    return known.doubt.claim_id if known.doubt else None
+
+
+def begin(mail: QueuedMail, queue_id: str, ports: Sending) -> Attempt:
+    """Begin an attempt to send a mail, which is not claimed yet."""
+    row = replace(first_row(mail.request, ports.world.now()), installation=ports.installation)
+    begun = Moment.of(ports.world)
+    return Attempt(mail, queue_id, ports.world.identifier(), row, mail.unused_claims, begun)
+
+
+def claim(attempt: Attempt, ports: Sending) -> bool:
+    """Claim the mail for this worker alone; False where this message has nothing more to do.
+
+    Raises:
+        NotRecordedError, TransientError: storage does not answer.
+    """
+    if claim_new(attempt, ports):
+        return True
+    request, now = attempt.request, ports.world.now()
     known = ports.deliveries.find(request.tenant_id, request.message_id)
     if known is None:
         raise TransientError("storage_unavailable", service="tables")
-    standing = stand(known, request.fingerprint(), queue_id, now)
+    standing = standing_of(known, attempt, ports)
     if standing in (Standing.FREE, Standing.INTERRUPTED):
-        again = next_row(known, request, now).claimed(queue_id, now)
-        if standing is Standing.INTERRUPTED and again.doubt is None:
-            again = replace(again, doubt=Doubt(now, begun=known.updated_at))
-        mine = ports.deliveries.save(again)
+        again = next_row(known, request, now, attempt.unused_claims)
+        if standing is Standing.INTERRUPTED:
+            again = replace(again, doubt=known.doubted(now).doubt)
+        again = replace(again, installation=ports.installation)
+        claimed = again.claimed(attempt.queue_id, now, attempt.claim_id)
+        mine = persist(lambda: ports.deliveries.save(claimed), ports.world)
         if mine:
-            return mine
+            attempt.take(mine)
+            return True
         standing = Standing.HELD
-    stand_back(standing, known, text, ports)
-    return None
+    stand_back(standing, known, attempt.mail, ports)
+    return False
+
+
+def claim_new(attempt: Attempt, ports: Sending) -> bool:
+    """Claim a mail that has no row; False where it has one."""
+    attempt.claim_tried = True
+    row = attempt.next_claim(ports.world.now())
+    added = persist(lambda: ports.deliveries.add(row), ports.world)
+    if added:
+        attempt.take(added)
+    return added is not None
+
+
+def standing_of(known: Delivery, attempt: Attempt, ports: Sending) -> Standing:
+    """Read from a row, and from what this process knows, whether its mail may be sent."""
+    unused = attempt.unused_claims
+    if known.status is DeliveryStatus.SENDING and known.installation not in (None, ports.installation):
+        return Standing.OTHER_INSTALLATION
+    if known.own_claim not in unused and ports.claims.holds(known.own_claim):
+        # The queue has shown the message again while its mail is still worked on.
+        return Standing.HELD
+    if attempt.mail.maybe_new and may_restart(known):
+        return Standing.FREE
+    return stand(known, attempt.request.fingerprint(), attempt.queue_id, ports.world.now(), unused)
 
 
 def first_row(request: MailRequest, now: datetime) -> Delivery:
@@ -96,27 +174,56 @@ def first_row(request: MailRequest, now: datetime) -> Delivery:
         fingerprint=request.fingerprint(),
         audience=_audience(request),
         correlation_id=request.correlation_id,
+        outcome_queue=request.outcome_queue,
     )
 
 
-def next_row(known: Delivery, request: MailRequest, now: datetime) -> Delivery:
-    """Describe a mail that is tried again, or that comes corrected."""
+def next_row(
+    known: Delivery, request: MailRequest, now: datetime, unused: frozenset[str] = frozenset()
+) -> Delivery:
+    """Describe a mail that is tried again, or that comes corrected; a doubt about an unused claim ends."""
+    settled = known.doubt is not None and known.doubt.claim_id in unused
+    first = first_row(request, now)
+    # Content that takes the place of the content on record conflicts with nothing any more.
+    replaces = first.fingerprint != known.fingerprint
+    goes_on = known.status in _GOING_ON or settled
     return replace(
-        first_row(request, now),
+        first,
         queued_at=known.queued_at,
         attempt=known.attempt + 1,
-        trying_since=known.trying_since if known.status in _GOING_ON else now,
-        doubt=known.doubt,
+        trying_since=known.trying_since if goes_on else now,
+        paused_for=known.total_pause(now) + known.overdue(now) if goes_on else timedelta(0),
+        doubt=None if settled else known.doubt,
+        # The same mail again does not take back what was asked for.
+        outcome_queue=first.outcome_queue or (None if replaces else known.outcome_queue),
         history=known.history,
+        conflict_at=None if replaces else known.conflict_at,
+        warnings=known.warnings,
+        without_key=known.without_key,
+        outcomes=known.outcomes,
+        owed=known.owed,
+        additions=known.additions,
         etag=known.etag,
         stored=known.stored,
     )
 
 
-def stand_back(standing: Standing, known: Delivery, text: bytes, ports: Sending) -> None:
+def stand_back(standing: Standing, known: Delivery, mail: QueuedMail, ports: Sending) -> None:
     """Do what is to be done with a message whose mail is not this worker's to send."""
+    text = mail.message
     if standing is Standing.HELD:
         ports.outbox.put(text, WAIT_FOR_OTHER)
+        return
+    if standing in _FOREIGN:
+        log_event(
+            Event.OPERATOR_ERROR,
+            level=logging.ERROR,
+            problem=_FOREIGN[standing],
+            theirs=known.installation,
+            tenant_id=known.tenant_id,
+            message_id=known.message_id,
+        )
+        ports.outbox.put(text, WAIT_FOR_OTHER_VERSION)
         return
     if standing is Standing.EARLY and known.next_attempt_at:
         # It may be the only message there is, so it is not dropped.
@@ -125,12 +232,7 @@ def stand_back(standing: Standing, known: Delivery, text: bytes, ports: Sending)
     if standing is Standing.DONE:
         log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=known.tenant_id, message_id=known.message_id)
         return
-    if known.status is not DeliveryStatus.SENDING:
-        # A row that a worker has claimed is its own: it could not write the outcome over a newer one.
-        ports.deliveries.save(known.noted(Step(ports.world.now(), known.status, "message_conflict")))
-    log_event(
-        Event.MAIL_CONFLICT, level=logging.ERROR, tenant_id=known.tenant_id, message_id=known.message_id
-    )
+    record_conflict(known, mail.request.fingerprint(), text, ports)
 
 
 def _audience(request: MailRequest) -> Audience:

@@ -3,82 +3,202 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from shared.errors import ConfigurationError, InvalidInputError, MailerError
-from shared.problems import FieldError
-from shared.sending.attempt import Attempt, HeldClaim
-from shared.sending.claim import claim
-from shared.sending.doubt import was_sent
+from shared.errors import ConfigurationError, MailerError, TransientError
+from shared.sending.accepted import record_accepted
+from shared.sending.claim import begin, claim, claim_new
+from shared.sending.doubt import CopyWaitsError, gives_up_looking, look_up, was_sent
 from shared.sending.draft import abandon, send_as_draft
+from shared.sending.hand_over import (
+    ClaimLostError,
+    MailKnownError,
+    SendingPausedError,
+    check_switch,
+    record_hand_over,
+    withdraw_hand_over,
+)
+from shared.sending.held_claim import HeldClaim
 from shared.sending.mailbox import Mailbox
-from shared.sending.outcome import record_accepted, record_failure
+from shared.sending.outcome import record_failure
 from shared.sending.parcel import Parcel, prepare
+from shared.sending.paused import requeue_paused
 from shared.sending.payload import build_attachment, build_send_mail
-from shared.sending.queued import find_mail
+from shared.sending.persist import NotRecordedError, problem_of
+from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.route import Route
-from shared.sending.verdict import expired
+from shared.sending.unrecorded import queue_again, queue_kept
+from shared.sending.verdict import deadline, expired
+from shared.settings.health import apply_sender_list
 from shared.settings.sender import sender_of
+from shared.settings.served import log_unserved_tenant
+from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from shared.deliveries.delivery import Doubt
+    from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
+    from shared.sending.draft import Draft
+    from shared.sending.ports import FoundMail
+    from shared.sending.queued import QueuedMail
     from shared.sending.request import MailRequest
     from shared.settings.sender import Sender
 
 
-def deliver(text: bytes, queue_id: str, ports: Sending) -> None:
-    """Do what is to be done with one queued message; returning completes it."""
-    mail = find_mail(text, queue_id, ports)
-    if mail is None:
-        return
-    request, text = mail
-    delivery = claim(request, text, queue_id, ports)
-    if delivery is None:
-        return
-    attempt = Attempt(request, text, delivery)
+#: What keeps the end of an attempt from being recorded; what happens to a mail is decided before that.
+_NOT_RECORDED = (NotRecordedError, TransientError, ConfigurationError)
+
+
+def deliver(raw: bytes, queue_id: str, ports: Sending, waited: timedelta | None = None) -> None:
+    """Do what is to be done with one queued message; returning completes it.
+
+    Where storage prevents that, the message goes back to the queue. `waited`: how long it was in the queue.
+    """
+    key = key_of(raw)
+    message = ports.claims.recall(key, raw)
+    try:
+        mail = find_mail(message, queue_id, ports)
+    except _NOT_RECORDED as error:
+        queue_again(readable(message), key, waited, problem_of(error), ports)
+    else:
+        if mail is not None:
+            _deliver_mail(mail, queue_id, key, waited, ports)
+    ports.claims.forget(key, message)
+    queue_kept(ports)
+
+
+def _deliver_mail(
+    mail: QueuedMail, queue_id: str, key: str, waited: timedelta | None, ports: Sending
+) -> None:
+    attempt = begin(mail, queue_id, ports)
+    try:
+        with ports.claims.holding(attempt.claim_id):
+            _try_to_send(attempt, ports)
+    except _NOT_RECORDED as error:
+        again = attempt.message_for_another_try()
+        queue_again(again, key, waited, problem_of(error), ports)
+
+
+def _try_to_send(attempt: Attempt, ports: Sending) -> None:
+    """Send a mail that is to be sent now; a new one is looked for in the log only where it is not new."""
+    try:
+        check_switch(ports)
+        if attempt.mail.maybe_new:
+            try:
+                _send_and_record(attempt, ports)
+            except MailKnownError:
+                attempt.begin_again()
+            else:
+                return
+        if claim(attempt, ports):
+            _send_and_record(attempt, ports)
+    except SendingPausedError as paused:
+        if attempt.claim_tried:
+            # It could not be given back, and nothing was handed over under it.
+            attempt.begin_again()
+        requeue_paused(attempt, paused.pause, ports)
+    except ClaimLostError:
+        log_event(
+            Event.MAIL_DUPLICATE_IGNORED,
+            tenant_id=attempt.request.tenant_id,
+            message_id=attempt.request.message_id,
+        )
+
+
+def _send_and_record(attempt: Attempt, ports: Sending) -> None:
     with HeldClaim(attempt, ports):
         try:
             request_id = _send(attempt, ports)
         except (MailerError, ConfigurationError) as error:
+            _claim_unless_claimed(attempt, ports)
             record_failure(attempt, error, ports)
         else:
             record_accepted(attempt, request_id, ports)
 
 
+def _claim_unless_claimed(attempt: Attempt, ports: Sending) -> None:
+    if not attempt.claimed and not claim_new(attempt, ports):
+        raise MailKnownError
+
+
 def _send(attempt: Attempt, ports: Sending) -> str | None:
     """Send the mail, and return Graph's id of its answer; None where an earlier attempt had sent it."""
-    sender = _sender(attempt.request.tenant_id, ports)
-    mailbox = attempt.mailbox = Mailbox(sender, ports)
+    sender = _sender(attempt, ports)
+    mailbox = attempt.mailbox = Mailbox(sender, ports, attempt.begun)
+    mailbox.before_hand_over = partial(record_hand_over, attempt, mailbox, ports)
+    mailbox.after_refused_token = partial(withdraw_hand_over, attempt, ports)
     note = attempt.note(ports)
-    doubt = attempt.delivery.doubt
-    if doubt is not None:
-        attempt.drafted = True
-        if was_sent(attempt.request, doubt, note.load(), mailbox, ports):
+    found = None
+    if attempt.delivery.doubt is not None:
+        found = _look_for(attempt, attempt.delivery.doubt, note.load(), mailbox, ports)
+        if was_sent(found):
             return None
-        attempt.delivery = replace(attempt.delivery, doubt=None)
     _check_time(attempt.request, ports)
     mailbox.check_pause()
     parcel = prepare(attempt.request, sender, ports)
+    attempt.warn(parcel.warnings, ports)
     if parcel.route is Route.DRAFT:
-        attempt.drafted = True
-        return send_as_draft(parcel, note, mailbox, ports)
+        _claim_unless_claimed(attempt, ports)
+        attempt.drafted = attempt.as_draft = True
+        return send_as_draft(parcel, attempt, found, mailbox, ports)
     if attempt.repeated:
         abandon(note, mailbox, ports)
-    return _send_at_once(parcel, mailbox, ports)
+    return _send_at_once(parcel, attempt, mailbox, ports)
 
 
-def _send_at_once(parcel: Parcel, mailbox: Mailbox, ports: Sending) -> str:
+def _look_for(
+    attempt: Attempt, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
+) -> tuple[FoundMail, ...] | None:
+    """Look for a mail that may have been sent, which ends the doubt; what is too late then is not sent."""
+    attempt.drafted = True
+    attempt.as_draft = draft is not None and draft.submitted
+    key = attempt.look_up_key(mailbox.sender)
+    try:
+        found = look_up(key, doubt, draft, mailbox, ports)
+    except CopyWaitsError:
+        attempt.delivery = replace(attempt.delivery, doubt=replace(doubt, seen=True))
+        raise
+    except TransientError as error:
+        if not gives_up_looking(error, doubt, ports.world.now()):
+            raise
+        # A draft is found by its id as well.
+        found = look_up(None, doubt, draft, mailbox, ports)
+    attempt.as_draft = False
+    if was_sent(found):
+        return found
+    unseen = doubt.refused and found is None
+    row = attempt.delivery
+    attempt.delivery = row.without_look() if unseen else replace(row, doubt=None)
+    now = ports.world.now()
+    end = deadline(row.counted_since(now), attempt.request.expires_at)
+    if now >= end:
+        raise expired(end)
+    return found
+
+
+def _send_at_once(parcel: Parcel, attempt: Attempt, mailbox: Mailbox, ports: Sending) -> str:
     files = [build_attachment(file.attachment, file.content(ports.files)) for file in parcel.files]
-    save = parcel.request.save_to_sent_items
-    body = build_send_mail(parcel.message, files, save_to_sent_items=save)
-    return mailbox.submit(lambda token, sender: ports.transport.send_mail(token, sender, body))
+
+    def send(key: str | None) -> str:
+        save = parcel.request.save_to_sent_items
+        body = build_send_mail(parcel.message_with(key), files, save_to_sent_items=save)
+        return mailbox.submit(lambda token, sender: ports.transport.send_mail(token, sender, body))
+
+    return attempt.with_or_without_key(send, ports)
 
 
-def _sender(tenant_id: str, ports: Sending) -> Sender:
-    if tenant_id not in ports.allowed_tenants:
-        unserved = FieldError("tenantId", "this installation does not serve that tenant")
-        raise InvalidInputError("invalid_message", fields=[unserved])
-    return sender_of(ports.settings.load(tenant_id))
+def _sender(attempt: Attempt, ports: Sending) -> Sender:
+    """Return who sends; the mail of a tenant that is not served waits until the operator adds it."""
+    tenant_id = attempt.request.tenant_id
+    settings = ports.settings.load(tenant_id)
+    if tenant_id in ports.allowed_tenants:
+        senders = ports.application_senders
+        return sender_of(apply_sender_list(settings, senders, ports.settings, ports.world), senders)
+    log_unserved_tenant(tenant_id)
+    raise ConfigurationError("tenant_not_served")
 
 
 def _check_time(request: MailRequest, ports: Sending) -> None:

@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from shared.deliveries.ports import DeliveryLog, KeptTexts
-    from shared.ports import AccessTokens, Outbox, SettingsStore
+    from shared.errors import ConfigurationError
+    from shared.ports import AccessTokens, Outbox
+    from shared.sending.claim_memory import ClaimMemory
     from shared.sending.pauses import Pauses
     from shared.sending.ports import AttachmentFiles, MailTransport
+    from shared.settings.operator_log import OperatorLog
+    from shared.settings.ownership import OwnedSettingsStore
+    from shared.settings.sending_switch import SendingSwitch
     from shared.world import World
 
 
@@ -24,8 +29,16 @@ class Sending(Protocol):
         """Time and chance."""
 
     @property
-    def settings(self) -> SettingsStore:
+    def settings(self) -> OwnedSettingsStore:
         """Who sends."""
+
+    @property
+    def switch(self) -> SendingSwitch:
+        """Whether sending is paused for the whole installation."""
+
+    @property
+    def operator_log(self) -> OperatorLog:
+        """What operators did by command."""
 
     @property
     def deliveries(self) -> DeliveryLog:
@@ -60,6 +73,10 @@ class Sending(Protocol):
         """The mailboxes that Graph wants left alone."""
 
     @property
+    def claims(self) -> ClaimMemory:
+        """What this process knows of claims."""
+
+    @property
     def message_limit_mb(self) -> int:
         """The most that a mailbox may send, encoded."""
 
@@ -68,8 +85,20 @@ class Sending(Protocol):
         """Whether a mail that may have been sent, and can't be looked up, is sent again."""
 
     @property
+    def installation(self) -> str | None:
+        """The client id, which marks what this installation claims; None while a setting is wrong."""
+
+    @property
+    def setting_problems(self) -> tuple[ConfigurationError, ...]:
+        """What is wrong with the settings, each by its name."""
+
+    @property
     def allowed_tenants(self) -> frozenset[str]:
         """The tenants that this installation serves."""
+
+    @property
+    def application_senders(self) -> tuple[str, ...]:
+        """The addresses that may send with the app's own permission."""
 
     @property
     def home_tenant(self) -> str:

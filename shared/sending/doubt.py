@@ -1,7 +1,12 @@
-"""Find out what became of a mail whose answer never came.
+"""Find out whether a mail was sent whose answer was lost, or that was refused and may be sent all the same.
 
-With Mail.ReadWrite it carries our key, by which it is found in the mailbox. Without, or where no copy is
-kept, nobody can tell.
+With Mail.ReadWrite a mail carries our key, by which it is found in the mailbox. Without that permission,
+without a copy, or where the mailbox has no room for the key, nobody can tell.
+
+Users report mails that were sent although Graph answered 429 or 503. `sendMail` saves a mail in Drafts and
+then submits it, so one look is enough for a mail that was refused. A draft is in Drafts whether submitted or
+not, so the look comes once transport must have it.
+https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail
 """
 
 from __future__ import annotations
@@ -9,62 +14,133 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import OutcomeUnknownError
+from shared.errors import OutcomeUnknownError, RejectedError, TransientError
+from shared.sending.mailbox import mailbox_of
 from shared.sending.payload import delivery_key
 
 if TYPE_CHECKING:
-    from shared.deliveries.delivery import Doubt
+    from collections.abc import Callable
+
+    from shared.deliveries.delivery import Delivery, Doubt
     from shared.sending.dependencies import Sending
     from shared.sending.draft import Draft
     from shared.sending.mailbox import Mailbox
+    from shared.sending.ports import FoundMail
     from shared.sending.request import MailRequest
     from shared.settings.sender import Sender
 
 #: A mail that is not in the mailbox by then was not taken: copies arrive in seconds, and Graph gives a
 #: request up after two minutes.
 SETTLED = timedelta(minutes=5)
-_FIRST_LOOK = timedelta(seconds=15)
+FIRST_LOOK = timedelta(seconds=15)
+#: A search that takes too long for so long is not likely to end.
+_SEARCH_PATIENCE = timedelta(minutes=15)
+_NO_ANSWER_TO_A_SEARCH = frozenset({"access_denied", "graph_timeout", "unexpected_answer"})
+#: What the clocks of two hosts may differ.
+_CLOCKS = timedelta(minutes=15)
+
+
+class CopyWaitsError(OutcomeUnknownError):
+    """A copy of the mail is in the mailbox and waits to be sent."""
 
 
 def next_look(since: datetime, now: datetime) -> datetime:
     """Return when to look next: soon at first, then less and less often, and once it must have settled."""
-    later = now + max(_FIRST_LOOK, now - since)
+    later = now + max(FIRST_LOOK, now - since)
     return later if now >= since + SETTLED else min(later, since + SETTLED)
 
 
-def may_look_up(request: MailRequest, sender: Sender, doubt: Doubt | None) -> bool:
-    """Say whether a mail of this sender can be found again."""
-    return sender.may_draft and request.save_to_sent_items and not (doubt and _strange(doubt, sender))
+def look_up_key(
+    request: MailRequest, sender: Sender, delivery: Delivery, *, as_draft: bool = False
+) -> str | None:
+    """Return the key by which a mail of this sender can be found again; None where it cannot be.
+
+    `as_draft`: the mail was handed over as a draft, which leaves a copy whatever was asked for.
+    """
+    refused = delivery.doubt is not None and delivery.doubt.refused
+    leaves_copy = request.save_to_sent_items or as_draft or refused
+    return mailbox_key(sender, delivery) if leaves_copy else None
 
 
-def was_sent(
-    request: MailRequest, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
-) -> bool:
-    """Say whether a mail in doubt went out.
+def mailbox_key(sender: Sender, delivery: Delivery) -> str | None:
+    """Return the key of a mail whose copy is in this sender's mailbox, if one was wanted; None as above."""
+    if not sender.may_draft or delivery.without_key:
+        return None
+    if delivery.doubt and _other_mailbox(delivery.doubt, sender):
+        return None
+    return delivery_key(delivery.tenant_id, delivery.message_id)
+
+
+def look_up(
+    key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
+) -> tuple[FoundMail, ...] | None:
+    """Return what the mailbox holds of a mail in doubt: the sent mail, or what is left of one that was not.
+
+    `key` is None where the mail has none or its copy may be elsewhere; a draft that was refused is then known
+    by its id, which it keeps. The result is None where there is no need to look, and where nobody can look
+    for a mail that was refused: it was not sent, as far as is known.
 
     Raises:
+        CopyWaitsError: the mail was taken and waits to be sent.
         OutcomeUnknownError: nobody can tell, or not yet.
         TransientError, ConsentRequiredError: the mailbox can't be looked into at present.
     """
-    sender = mailbox.sender
     if draft is not None and not draft.submitted:
         # The worker that was cut short was still putting files on it.
-        return False
-    if not may_look_up(request, sender, doubt):
+        return None
+    if key is not None:
+        found = _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
+    elif not doubt.refused:
         raise OutcomeUnknownError("outcome_unknown")
-    key = delivery_key(request.tenant_id, request.message_id)
-    found = mailbox.ask(lambda token, sender: ports.transport.find(token, sender, key))
+    elif draft is not None and draft.owner == mailbox.owner and mailbox.sender.may_draft:
+        draft_id = draft.draft_id
+        found = _ask(mailbox, lambda token, sender: ports.transport.find_draft(token, sender, draft_id))
+    else:
+        return None
     if any(not mail.is_draft for mail in found):
-        return True
+        return found
     # A draft that no note tells of is the copy of a mail that was taken in one request and waits its turn.
-    waits = draft is None and bool(found)
-    if waits or ports.world.now() < doubt.since + SETTLED:
+    if draft is None and found:
+        raise CopyWaitsError("outcome_unknown")
+    one_look_is_enough = draft is None and doubt.refused
+    if doubt.seen or (ports.world.now() < doubt.since + SETTLED and not one_look_is_enough):
         raise OutcomeUnknownError("outcome_unknown")
-    return False
+    return found
 
 
-def _strange(doubt: Doubt, sender: Sender) -> bool:
+def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:
+    """Search the mailbox; an answer that is about a message says nothing, as a search carries none."""
+    try:
+        return mailbox.ask(search)
+    except RejectedError as error:
+        if error.confirm_after > 1:
+            # About the mailbox or a right: it counts once Graph repeats it.
+            raise
+        raise TransientError(
+            "unexpected_answer", request_id=error.request_id, graph_code=error.graph_code or error.code
+        ) from error
+
+
+def gives_up_looking(error: TransientError, doubt: Doubt, now: datetime) -> bool:
+    """Say whether a refused mail is sent without a look, because Graph never answers the search.
+
+    In a large mailbox it can always take too long (microsoft-graph-docs#5853), and the right to search can be
+    gone. One refusal must not keep a mail from being sent.
+    """
+    is_needed = not doubt.refused or doubt.seen
+    return not is_needed and error.code in _NO_ANSWER_TO_A_SEARCH and now >= doubt.since + _SEARCH_PATIENCE
+
+
+def was_sent(found: tuple[FoundMail, ...] | None) -> bool:
+    """Say whether what was found is a sent mail; a draft was not sent, or is still on its way."""
+    return any(not mail.is_draft for mail in found or ())
+
+
+def _other_mailbox(doubt: Doubt, sender: Sender) -> bool:
     """Whether the mail may have gone out from another mailbox than the one that can be looked into."""
+    if doubt.refused:
+        return doubt.mailbox != mailbox_of(sender)
     if doubt.generation is None:
-        return doubt.begun is not None and sender.consent.consented_at >= doubt.begun
+        # The consent was given by the clock of another host, so one from shortly before counts as well.
+        return doubt.begun is not None and sender.consent.consented_at >= doubt.begun - _CLOCKS
     return doubt.generation != sender.consent.generation

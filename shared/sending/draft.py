@@ -3,7 +3,8 @@
 How far it came is kept after each step, so that an attempt that was cut short goes on where it stopped.
 The draft itself says how many files it has; the note adds what Graph can't be asked: which draft it is,
 and how far an upload came. There is a note before there is a draft: no draft is ever forgotten, and one
-without a note is known to be the copy of a mail that was handed over in one request.
+without a note is known to be the copy of a mail that was handed over in one request. Only where the mailbox
+has no room for our key, a draft whose creation was not answered stays behind, without files.
 
 Files go strictly one after the other: two writers on one draft are answered with ErrorIrresolvableConflict.
 """
@@ -13,10 +14,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from shared.contract import Contract
 from shared.errors import RejectedError, TransientError
+from shared.sending.doubt import was_sent
 from shared.sending.payload import build_attachment, delivery_key, write_json
 from shared.sending.route import LARGE_FILE_BYTES
 from shared.sending.upload import Upload, upload_file
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.sending.attachments import SizedFile
+    from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
     from shared.sending.mailbox import Mailbox
     from shared.sending.parcel import Parcel
@@ -42,6 +45,9 @@ class Draft(Contract):
         upload: the large file that is on its way.
         submitted: sending it has been asked for, so it may be on its way out.
     """
+
+    #: What another version of the app noted stays in the note.
+    model_config = ConfigDict(extra="allow")
 
     owner: str
     stamp: str
@@ -84,19 +90,31 @@ class DraftNote:
         self._drafts.remove(*self._mail)
 
 
-def send_as_draft(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending) -> str | None:
+def send_as_draft(
+    parcel: Parcel,
+    attempt: Attempt,
+    found: tuple[FoundMail, ...] | None,
+    mailbox: Mailbox,
+    ports: Sending,
+) -> str | None:
     """Send a mail that one request can't carry, and return Graph's id of its answer; None where it was sent.
+
+    `found`: what a look at the mailbox has found in this attempt already.
 
     Raises:
         OutcomeUnknownError: the draft went out, and the answer did not come.
         RejectedError, TransientError, ConsentRequiredError: it did not.
     """
-    draft, attached = _go_on(parcel, note, mailbox, ports)
-    if draft is None or draft.submitted:
-        found = _find(note, mailbox, ports)
-        if any(not mail.is_draft for mail in found):
+    note = attempt.note(ports)
+    known = note.load()
+    draft, attached = _go_on(known, parcel, found, mailbox, ports)
+    if found is None and (draft is None or draft.submitted):
+        found = _find_left(note, mailbox, ports, new=known is None and not attempt.repeated)
+        if was_sent(found):
             return None
-        draft = draft or _begin(found, parcel, note, mailbox, ports)
+    if draft is None:
+        _remove(_left_of(known, found or (), mailbox), mailbox, ports)
+        draft = _begin(parcel, attempt, note, mailbox, ports)
     for place, file in enumerate(parcel.files[attached:], start=attached):
         mailbox.check_time()
         draft = _attach(file, place, draft, note, mailbox, ports)
@@ -105,14 +123,21 @@ def send_as_draft(parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Send
 
 
 def _go_on(
-    parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending
+    draft: Draft | None,
+    parcel: Parcel,
+    found: tuple[FoundMail, ...] | None,
+    mailbox: Mailbox,
+    ports: Sending,
 ) -> tuple[Draft, int] | tuple[None, int]:
     """Return the draft of an earlier attempt and how many files it has; None where there is none to use."""
-    draft = note.load()
     if draft is None or not draft.draft_id:
         return None, 0
     if (draft.owner, draft.stamp) != (mailbox.owner, parcel.stamp()):
         return None, 0
+    if draft.submitted and found is not None:
+        # It had all its files when it was to be sent.
+        there = draft.draft_id in {mail.mail_id for mail in found}
+        return (draft, len(parcel.files)) if there else (None, 0)
     try:
         return draft, mailbox.ask(
             lambda token, sender: ports.transport.count_attachments(token, sender, draft.draft_id)
@@ -123,12 +148,14 @@ def _go_on(
         return None, 0
 
 
-def _begin(
-    left: Iterable[FoundMail], parcel: Parcel, note: DraftNote, mailbox: Mailbox, ports: Sending
-) -> Draft:
-    _remove(left, mailbox, ports)
+def _begin(parcel: Parcel, attempt: Attempt, note: DraftNote, mailbox: Mailbox, ports: Sending) -> Draft:
     draft = note.keep(Draft(owner=mailbox.owner, stamp=parcel.stamp()))
-    draft_id = mailbox.ask(lambda token, sender: ports.transport.create_draft(token, sender, parcel.message))
+
+    def create(key: str | None) -> str:
+        message = parcel.message_with(key)
+        return mailbox.ask(lambda token, sender: ports.transport.create_draft(token, sender, message))
+
+    draft_id = attempt.with_or_without_key(create, ports)
     return note.keep(draft.model_copy(update={"draft_id": draft_id}))
 
 
@@ -167,7 +194,7 @@ def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
     if draft is None:
         return
     if mailbox.sender.may_draft and draft.owner in {mailbox.owner, _UNREADABLE.owner}:
-        _remove(_find(note, mailbox, ports), mailbox, ports)
+        _remove(_left_of(draft, _find(note, mailbox, ports), mailbox), mailbox, ports)
     note.remove()
 
 
@@ -175,9 +202,29 @@ def _find(note: DraftNote, mailbox: Mailbox, ports: Sending) -> tuple[FoundMail,
     return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, note.key))
 
 
-def _remove(found: Iterable[FoundMail], mailbox: Mailbox, ports: Sending) -> None:
-    """Remove the drafts among the mails: one that was sent keeps its id, and its copy must stay."""
-    for draft_id in [mail.mail_id for mail in found if mail.is_draft]:
+def _find_left(note: DraftNote, mailbox: Mailbox, ports: Sending, *, new: bool) -> tuple[FoundMail, ...]:
+    """Find what earlier attempts left; a new mail is sent also where Graph never ends the search."""
+    try:
+        return _find(note, mailbox, ports)
+    except TransientError as error:
+        if not new or error.code != "graph_timeout":
+            raise
+        return ()
+
+
+def _left_of(draft: Draft | None, found: Iterable[FoundMail], mailbox: Mailbox) -> list[str]:
+    """Name the drafts that a mail left; one that was sent keeps its id, and its copy must stay.
+
+    A draft that was made without our key is known by its note alone.
+    """
+    left = [mail.mail_id for mail in found if mail.is_draft]
+    if draft is None or draft.submitted or draft.owner != mailbox.owner:
+        return left
+    return left if draft.draft_id in {"", *left} else [*left, draft.draft_id]
+
+
+def _remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: Sending) -> None:
+    for draft_id in draft_ids:
         mailbox.ask(partial(_remove_one, ports.transport, draft_id))
 
 

@@ -12,6 +12,6 @@ blueprint = func.Blueprint()
 @blueprint.route("tenant-settings/smtp/test-mail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def send_test_mail(req: func.HttpRequest) -> func.HttpResponse:
     """Queue a test mail."""
-    from shared.sending import test_mail
+    from shared.sending import operations, test_mail
 
-    return admin(req, test_mail.send_test_mail)
+    return admin(req, operations.TEST_MAIL, test_mail.send_test_mail)

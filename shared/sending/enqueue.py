@@ -4,7 +4,7 @@
 
 `mail.json` is a message of the queue. A file on this machine is named by `file` in place of `blob`, both for
 an attachment and for the body; it is put into the container first. Storage is found by AzureWebJobsStorage;
-or, with your own sign-in, by AzureWebJobsStorage__queueServiceUri, …__blobServiceUri and …__tableServiceUri.
+or, with your own sign-in, by AzureWebJobsStorage__queueServiceUri and …__blobServiceUri.
 """
 
 from __future__ import annotations
@@ -12,15 +12,24 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from shared.errors import InvalidInputError, ProblemError
-from shared.sending.request import parse_mail_request
+from shared.json_input import read_json
+from shared.problems import FieldError
+from shared.sending.attachments import read_body, size_files
+from shared.sending.local_files import LocalFile, take_files
+from shared.sending.parcel import foreign_files
+from shared.sending.payload import build_message, write_json
+from shared.sending.ports import StoredFile
+from shared.sending.request import MailRequest, parse_mail_request
+from shared.sending.route import check_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from typing import BinaryIO
 
     from shared.ports import Outbox
     from shared.sending.ports import AttachmentFiles
@@ -39,65 +48,112 @@ class Queueing(Protocol):
     def files(self) -> AttachmentFiles:
         """The container for files."""
 
+    @property
+    def allowed_tenants(self) -> frozenset[str]:
+        """The tenants that the installation serves, as far as this machine knows them."""
 
-def enqueue(message: dict[str, Any], folder: Path, ports: Queueing) -> str:
-    """Check a mail, put its files into the container, queue it, and return its message id.
+    @property
+    def public_base_url(self) -> str:
+        """Where the installation's API is; empty where this machine does not know it."""
 
-    Relative paths count from `folder`. A file's path in the container is the message id and its name,
-    below the tenant's own folder.
+
+class _PlannedFiles:
+    """The container as it will be once the files of this machine are in it."""
+
+    def __init__(self, local: tuple[LocalFile, ...], stored: AttachmentFiles) -> None:
+        self._local = {file.blob: file for file in local}
+        self._stored = stored
+
+    def find(self, path: str) -> StoredFile:
+        """Look a file up here, then in the container."""
+        local = self._local.get(path)
+        return self._stored.find(path) if local is None else StoredFile(path, local.size, "")
+
+    def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:
+        """Return the content of a small file."""
+        local = self._local.get(file.path)
+        return self._stored.read(file, first, length) if local is None else local.path.read_bytes()
+
+    def put(self, path: str, content: BinaryIO) -> None:
+        """Put a file into the container."""
+        self._stored.put(path, content)
+
+
+def enqueue(message: dict[str, Any], folder: Path, ports: Queueing) -> MailRequest:
+    """Check a mail as the app does, put its files into the container, queue it, and return it.
+
+    Relative paths count from `folder`. Whether large file attachments are on, and what the mailbox may send,
+    only the installation knows.
 
     Raises:
         InvalidInputError: `invalid_message`, with every broken field; nothing was queued or put anywhere.
-        OSError: a file can't be read.
+        RejectedError: a file is missing in the container, or the mail is larger than any mailbox may send.
     """
-    uploads = list(_name_files(message))
+    local = take_files(message, folder)
     text = json.dumps(message, ensure_ascii=False).encode()
-    request = parse_mail_request(text)
-    for file, blob in uploads:
-        with (folder / file).open("rb") as content:
-            ports.files.put(blob, content)
+    request = _parse(text, local)
+    planned = _PlannedFiles(local, ports.files)
+    _check(request, planned, ports.allowed_tenants)
+    for file in local:
+        with file.path.open("rb") as content:
+            planned.put(file.blob, content)
     ports.outbox.put(text, _NOW)
-    return request.message_id
+    return request
 
 
-def _name_files(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Turn each `file` of a message into a `blob`; give the pairs."""
-    prefix = f"{message.get('tenantId')}/{str(message.get('messageId')).replace(':', '-')}"
-    for place, holder in enumerate(_holders(message)):
-        if isinstance(holder, dict) and isinstance(holder.get("file"), str):
-            file = holder.pop("file")
-            holder["blob"] = f"{prefix}/{place}/{Path(file).name}"
-            yield file, holder["blob"]
+def _parse(text: bytes, local: tuple[LocalFile, ...]) -> MailRequest:
+    broken = [file.problem for file in local if file.error]
+    try:
+        request = parse_mail_request(text)
+    except InvalidInputError as error:
+        raise InvalidInputError("invalid_message", fields=[*error.fields, *broken]) from error
+    if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
+        broken.append(FieldError("expiresAt", "is over"))
+    if broken:
+        raise InvalidInputError("invalid_message", fields=broken)
+    return request
 
 
-def _holders(message: dict[str, Any]) -> list[object]:
-    attachments = message.get("attachments")
-    return [message.get("body"), *(attachments if isinstance(attachments, list) else [])]
+def _check(request: MailRequest, files: AttachmentFiles, allowed_tenants: frozenset[str]) -> None:
+    reason = f"must begin with {request.tenant_id}/ because this installation serves several tenants"
+    foreign = [FieldError(field, reason) for field, _ in foreign_files(request, allowed_tenants)]
+    if foreign:
+        raise InvalidInputError("invalid_message", fields=foreign)
+    sized = size_files(request.attachments, files)
+    message = write_json(build_message(request, read_body(request.body, files), None))
+    check_sizes(len(message), sized)
 
 
 def main(arguments: list[str], ports: Queueing) -> int:
-    """Queue the mail of a file and say so; return 1 for a mail that can't be queued."""
+    """Queue the mail of a file and say where to follow it; return 1 for a mail that can't be queued."""
     command = ArgumentParser("python -m shared.sending.enqueue", description="Queue a mail.")
     command.add_argument(
         "mail", type=Path, help="a message as docs/scheduler.md has it, with `file` for files of this machine"
     )
     path: Path = command.parse_args(arguments).mail
     try:
-        message = json.loads(path.read_text("utf-8"))
+        message = read_json(path.read_bytes())
         if not isinstance(message, dict):
             raise TypeError("it holds no JSON object")  # noqa: TRY301 - told like any other mistake in the file
-        message_id = enqueue(message, path.parent, ports)
+        request = enqueue(message, path.parent, ports)
     except InvalidInputError as error:
         sys.stderr.write("".join(f"{field.field}: {field.message}\n" for field in error.fields))
         return 1
     except (ProblemError, OSError, TypeError, ValueError) as error:
         sys.stderr.write(f"{path}: {error}\n")
         return 1
-    sys.stdout.write(f"queued {message_id}\n")
+    sys.stdout.write(f"queued {request.message_id}\n{_follow(request, ports.public_base_url)}\n")
     return 0
 
 
-if __name__ == "__main__":
-    from shared.bootstrap import services
+def _follow(request: MailRequest, public_base_url: str) -> str:
+    """Say where an admin reads the mail's status."""
+    url = f"{public_base_url}/api/deliveries/{quote(request.message_id, safe='')}"
+    where = "" if public_base_url else ", at the address of the installation's API"
+    return f"its status: GET {url} with an admin's token{where}, or the Tenant Settings page"
 
-    sys.exit(main(sys.argv[1:], services()))
+
+if __name__ == "__main__":
+    from shared.scheduler_bootstrap import scheduler_services
+
+    sys.exit(main(sys.argv[1:], scheduler_services()))

@@ -6,13 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import (
+    ConditionalAccessError,
     ConfigurationError,
     ConsentRequiredError,
     MailerError,
     OutcomeUnknownError,
     ProblemError,
+    TokenRefusedError,
     TransientError,
 )
+from shared.world import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,21 +32,28 @@ class Mailbox:
 
     Attributes:
         submitted: the mail was handed over, and it is not known that it was refused.
+        refusal: the refusal of the call that handed the mail over, where it may be sent all the same.
+        before_hand_over: what is done directly before that; the mail is not handed over where it fails.
+        after_refused_token: what is done where Graph has refused the token, before a new one is fetched.
         token_error: why there is no token that Graph takes.
     """
 
-    def __init__(self, sender: Sender, ports: Sending) -> None:
+    def __init__(self, sender: Sender, ports: Sending, begun: Moment | None = None) -> None:
         self.sender = sender
         self.submitted = False
+        self.refusal: MailerError | None = None
+        self.before_hand_over: Callable[[], None] = _nothing
+        self.after_refused_token: Callable[[], None] = _nothing
         self.token_error: ProblemError | None = None
         self._ports = ports
         self._token: str | None = None
-        self._until = ports.world.now() + _TIME_FOR_ONE_ATTEMPT
+        # From before the claim, so that this time is over before the claim ends.
+        self._begun = begun or Moment.of(ports.world)
 
     @property
     def owner(self) -> str:
         """Whose mailbox it is, whichever consent opens it."""
-        return self.sender.account if self.sender.mailbox == "me" else self.sender.mailbox
+        return mailbox_of(self.sender)
 
     def ask[Answer](self, call: Callable[[str, Sender], Answer]) -> Answer:
         """Make one call of the transport.
@@ -52,7 +62,9 @@ class Mailbox:
 
         Raises:
             TransientError: `mailbox_paused` without asking, or what the call raises.
-            ConsentRequiredError: Graph refuses a new token too, or there is none to be had.
+            TokenRefusedError: Graph refuses a new token too.
+            ConditionalAccessError: the same, because of conditional access.
+            ConsentRequiredError: Entra issues none, also none with the claims that Graph asks for.
             ConfigurationError: the operator has to act before there is one.
         """
         self.check_pause()
@@ -60,35 +72,57 @@ class Mailbox:
             self._token = self._get_token()
         try:
             return self.noting_pauses(lambda: call(self._token or "", self.sender))
-        except ConsentRequiredError:
-            self._token = self._get_token(refused=self._token)
+        except TokenRefusedError as error:
+            self._token = self._get_token(refused=self._token, claims=error.claims)
         try:
             return self.noting_pauses(lambda: call(self._token or "", self.sender))
-        except ConsentRequiredError as error:
+        except TokenRefusedError as error:
             self.token_error = error
-            raise
+            if not error.conditional_access:
+                raise
+            facts = {"account": self.sender.account, "error": error.facts["error"]}
+            self.token_error = ConditionalAccessError(
+                "conditional_access", request_id=error.request_id, **facts
+            )
+            raise self.token_error from error
 
     def submit(self, call: Callable[[str, Sender], str]) -> str:
-        """Make the call that hands the mail over; raises what `ask` raises."""
+        """Make the call that hands the mail over.
+
+        Raises:
+            TransientError: `attempt_too_long` directly before the call, or what `ask` raises.
+        """
 
         def noted(token: str, sender: Sender) -> str:
+            self.before_hand_over()
+            # A host that was suspended wakes here, and the mail may have been taken over by another.
+            self.check_time()
             self.submitted = True
             try:
                 return call(token, sender)
             except MailerError as error:
                 self.submitted = isinstance(error, OutcomeUnknownError)
+                self.refusal = error if error.maybe_sent else None
+                raise
+            except TokenRefusedError:
+                self.submitted = False
+                self.after_refused_token()
                 raise
 
         return self.ask(noted)
 
     def check_time(self) -> None:
-        """Raise TransientError `attempt_too_long` once this attempt has taken what one may take."""
-        if self._ports.world.now() >= self._until:
+        """Raise TransientError `attempt_too_long` once this attempt has taken what one may take.
+
+        By the calendar, which goes on while a host is suspended, and by the time that has passed, which no
+        change of the clock shortens.
+        """
+        if self._begun.has_passed(_TIME_FOR_ONE_ATTEMPT, self._ports.world):
             raise TransientError("attempt_too_long", retry_after=timedelta(0))
 
     def check_pause(self) -> None:
         """Raise TransientError `mailbox_paused` while Graph wants the mailbox left alone."""
-        self._ports.pauses.check(self.sender, self._ports.world.now())
+        self._ports.pauses.check(self.sender, self._ports.world.steady())
 
     def noting_pauses[Answer](self, call: Callable[[], Answer]) -> Answer:
         """Make a call in this mailbox's turn, and remember when Graph asks for a pause."""
@@ -96,12 +130,22 @@ class Mailbox:
             with self._ports.pauses.turn(self.sender):
                 return call()
         except TransientError as error:
-            self._ports.pauses.note(self.sender, error, self._ports.world.now())
+            self._ports.pauses.note(self.sender, error, self._ports.world.steady())
             raise
 
-    def _get_token(self, *, refused: str | None = None) -> str:
+    def _get_token(self, *, refused: str | None = None, claims: str | None = None) -> str:
+        get = self._ports.tokens.get
         try:
-            return self._ports.tokens.get(self.sender.tenant_id, self.sender.consent, refused=refused)
+            return get(self.sender.tenant_id, self.sender.consent, refused=refused, claims=claims)
         except (ConsentRequiredError, ConfigurationError) as error:
             self.token_error = error
             raise
+
+
+def mailbox_of(sender: Sender) -> str:
+    """Name the mailbox that a sender sends from, whichever consent opens it."""
+    return sender.account if sender.mailbox == "me" else sender.mailbox
+
+
+def _nothing() -> None:
+    """Need nothing to be done."""

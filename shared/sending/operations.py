@@ -7,20 +7,31 @@ from typing import Final
 from shared.sending.test_mail import QueuedMailView, TestMailBody
 from shared.web.operation import Answer, Operation
 
-OPERATIONS: Final = (
-    Operation(
-        "send_test_mail",
-        "POST",
-        "tenant-settings/smtp/test-mail",
-        "Send a test mail, to the caller if nobody else is named",
-        "Tenant settings",
-        {202: Answer("The mail is queued: `deliveryUrl` tells what becomes of it.", QueuedMailView)},
-        body=TestMailBody,
-        body_required=False,
-        problems={
-            400: ("invalid_request",),
-            409: ("admin_approval_needed", "consent_lost", "consent_missing", "sign_in_blocked"),
-            500: ("app_registration_wrong", "client_credential_refused", "key_vault_denied"),
-        },
-    ),
+TEST_MAIL: Final = Operation(
+    "send_test_mail",
+    "POST",
+    "tenant-settings/smtp/test-mail",
+    "Send a test mail, to the caller if nobody else is named",
+    "Tenant settings",
+    {202: Answer("The mail is queued: `deliveryUrl` tells what becomes of it.", QueuedMailView)},
+    body=TestMailBody,
+    body_required=False,
+    problems={
+        400: ("invalid_request",),
+        409: (
+            "account_unusable",
+            "admin_approval_needed",
+            "consent_lost",
+            "consent_missing",
+            "sign_in_blocked",
+        ),
+        500: (
+            "app_registration_wrong",
+            "application_sender_not_allowed",
+            "client_credential_refused",
+            "key_vault_denied",
+        ),
+    },
 )
+
+OPERATIONS: Final = (TEST_MAIL,)

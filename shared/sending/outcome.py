@@ -6,17 +6,23 @@ attempt, and all of them before this message is completed.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import MESSAGE_ID, resume_message
-from shared.errors import ExpiredError, InvalidInputError, OutcomeUnknownError, ProblemError
+from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, DeliveryStatus
+from shared.deliveries.resume import resume_message
+from shared.errors import (
+    ExpiredError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    ProblemError,
+)
+from shared.sending.persist import persist
+from shared.sending.refused_recipient import name_recipient
 from shared.sending.verdict import decide, expired
 from shared.settings.health import note_failure, standing
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
@@ -35,27 +41,17 @@ _EVENTS = {
     DeliveryStatus.UNKNOWN: (Event.MAIL_OUTCOME_UNKNOWN, logging.ERROR),
     DeliveryStatus.EXPIRED: (Event.MAIL_EXPIRED, logging.ERROR),
 }
+_PAUSED = (Event.MAIL_PAUSED, logging.INFO)
 #: What holds until somebody acts.
 _STANDING = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
-#: Ends after which a half-made draft is of no use.
+_IN_DOUBT = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
+#: Ends after which an unsent draft is of no use.
 _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
-
-
-def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) -> None:
-    """Keep that Exchange took the mail; nothing that was kept of it is needed any more."""
-    now = ports.world.now()
-    row = attempt.delivery.moved(
-        DeliveryStatus.ACCEPTED, now, request_id=request_id, doubt=None, from_address=attempt.from_address
-    )
-    _write(row, ports)
-    if attempt.repeated:
-        ports.requests.remove(row.tenant_id, row.message_id)
-    if attempt.drafted:
-        attempt.note(ports).remove()
 
 
 def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> None:
     """Keep why the mail was not sent, and arrange for its next attempt, if there is one."""
+    error = name_recipient(error, attempt.request)
     situation = attempt.failed(error, ports)
     verdict = decide(error, situation)
     before = attempt.delivery
@@ -66,15 +62,18 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     row = before.moved(
         verdict.status,
         situation.now,
-        problem=standing(_reason(error, verdict, situation), ports.world),
+        problem=standing(_reason(attempt, error, verdict, situation), ports.world),
         request_id=error.request_id,
+        maybe_sent=situation.maybe_sent,
         next_attempt_at=verdict.next_attempt_at,
         from_address=attempt.from_address,
         attempt=before.attempt if verdict.counts else before.attempt - 1,
         doubt=None if verdict.forgets_doubt else before.doubt,
         fields=error.fields if isinstance(error, InvalidInputError) else (),
     )
-    _write(row, ports)
+    write_outcome(row, ports, attempt.claim_id)
+    if situation.maybe_sent:
+        _warn_of_repeat(row)
     if verdict.next_attempt_at is not None:
         note = resume_message(row.tenant_id, row.message_id)
         ports.outbox.put(note, verdict.next_attempt_at - situation.now)
@@ -82,41 +81,15 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         attempt.give_up_draft(ports)
 
 
-def record_lost(
-    tenant_id: str, message_id: str, ports: Sending, error: InvalidInputError | None = None
-) -> None:
-    """Keep that a mail was to be tried again whose request is not there any more, or can't be read."""
-    known = ports.deliveries.find(tenant_id, message_id)
-    if known is None or known.status.final:
-        return
-    end = DeliveryStatus.INVALID if error else DeliveryStatus.EXPIRED
-    row = known.moved(
-        DeliveryStatus.UNKNOWN if known.doubt else end,
-        ports.world.now(),
-        problem=standing(error or ExpiredError("request_not_kept"), ports.world),
+def _warn_of_repeat(row: Delivery) -> None:
+    log_event(
+        Event.MAIL_WARNING,
+        level=logging.WARNING,
+        tenant_id=row.tenant_id,
+        message_id=row.message_id,
+        correlation_id=row.correlation_id,
+        problem=MAYBE_ACCEPTED,
     )
-    _write(replace(row, fields=error.fields if error else ()), ports)
-
-
-def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: Sending) -> None:
-    """Keep a message that breaks the contract, under the names that it gives itself, if any."""
-    now = ports.world.now()
-    tenant_id, message_id = _names_in(text)
-    row = Delivery(
-        tenant_id=tenant_id if tenant_id in ports.allowed_tenants else ports.home_tenant,
-        message_id=message_id or f"unreadable-{queue_id}",
-        status=DeliveryStatus.INVALID,
-        queued_at=now,
-        updated_at=now,
-        trying_since=now,
-        fields=error.fields,
-    ).moved(DeliveryStatus.INVALID, now, problem=standing(error, ports.world))
-    if ports.deliveries.add(replace(row, fields=error.fields)) is None:
-        log_event(
-            Event.MAIL_CONFLICT, level=logging.ERROR, tenant_id=row.tenant_id, message_id=row.message_id
-        )
-    else:
-        _announce(row)
 
 
 def _note_standing(sender: Sender, error: ProblemError, ports: Sending) -> None:
@@ -126,36 +99,49 @@ def _note_standing(sender: Sender, error: ProblemError, ports: Sending) -> None:
         if stands is None or stands.code != error.code:
             note_failure(ports.settings, sender.tenant_id, sender.consent.generation, error, ports.world)
     except ProblemError as missed:
-        log_event(
-            Event.REQUEST_FAILED,
-            level=logging.WARNING,
-            path="note_failure",
-            problem=missed.code,
-            tenant_id=sender.tenant_id,
-        )
+        log_failed_step("note_failure", missed.code, tenant_id=sender.tenant_id)
 
 
-def _reason(error: ProblemError, verdict: Verdict, situation: Situation) -> ProblemError:
-    """Name the end rather than the last obstacle before it."""
-    if verdict.status is DeliveryStatus.UNKNOWN and not isinstance(error, OutcomeUnknownError):
-        return OutcomeUnknownError("outcome_unknown", request_id=error.request_id)
+def _reason(attempt: Attempt, error: ProblemError, verdict: Verdict, situation: Situation) -> ProblemError:
+    """Name the end rather than the last obstacle before it, and where a mail in doubt can be looked for."""
+    if verdict.status in _IN_DOUBT or isinstance(error, OutcomeUnknownError):
+        return OutcomeUnknownError("outcome_unknown", request_id=error.request_id, **_where_to_look(attempt))
     if verdict.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
-        return expired(situation.deadline)
+        return expired(situation.deadline, error)
     return error
 
 
-def _write(row: Delivery, ports: Sending) -> None:
-    """Write the outcome over the claim; a claim that was lost is another worker's to report."""
-    if ports.deliveries.save(row) is None:
+def _where_to_look(attempt: Attempt) -> dict[str, str]:
+    """Name the mailbox that holds the copy; a draft leaves one whatever the mail asks for."""
+    if not attempt.request.save_to_sent_items and not attempt.drafted:
+        return {"no_copy": "yes"}
+    return {"copy_in": attempt.mailbox.sender.mailbox_address} if attempt.mailbox else {}
+
+
+def write_outcome(row: Delivery, ports: Sending, claim_id: str | None = None) -> None:
+    """Write the outcome over the claim; a claim that was lost is another worker's to report.
+
+    Raises:
+        NotRecordedError: storage does not answer.
+    """
+    written = persist(lambda: ports.deliveries.save(row), ports.world)
+    if written is None and claim_id is not None:
+        # An earlier write of this worker may have been carried out without an answer.
+        known = ports.deliveries.find(row.tenant_id, row.message_id)
+        if known is not None and known.own_claim == claim_id:
+            mine = replace(row, etag=known.etag, stored=known.stored)
+            written = persist(lambda: ports.deliveries.save(mine), ports.world)
+    if written is None:
         log_event(
             Event.MAIL_CONFLICT, level=logging.ERROR, tenant_id=row.tenant_id, message_id=row.message_id
         )
     else:
-        _announce(row)
+        announce(row)
 
 
-def _announce(row: Delivery) -> None:
-    event, level = _EVENTS[row.status]
+def announce(row: Delivery, **facts: str) -> None:
+    """Log what a row says by now, and facts of its problem."""
+    event, level = _PAUSED if row.paused_since is not None else _EVENTS[row.status]
     log_event(
         event,
         level=level,
@@ -167,17 +153,5 @@ def _announce(row: Delivery) -> None:
         who_acts=row.problem.problem.who_acts if row.problem else None,
         next_attempt_at=row.next_attempt_at,
         request_id=row.history[-1].request_id,
+        **facts,
     )
-
-
-def _names_in(text: bytes) -> tuple[str | None, str | None]:
-    """Return tenant id and message id of a broken message, as far as they can serve as names."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None, None
-    if not isinstance(found, dict):
-        return None, None
-    tenant_id, message_id = found.get("tenantId"), found.get("messageId")
-    named = isinstance(message_id, str) and MESSAGE_ID.fullmatch(message_id)
-    return tenant_id.lower() if isinstance(tenant_id, str) else None, message_id if named else None

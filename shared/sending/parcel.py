@@ -6,12 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.errors import InvalidInputError
-from shared.problems import FieldError
+from shared.errors import ConfigurationError
 from shared.sending.attachments import SizedFile, read_body, size_files
-from shared.sending.payload import build_message, write_json
+from shared.sending.awaited_setting import OUTSIDE_FOLDER
+from shared.sending.payload import add_properties, build_message, write_json
 from shared.sending.request import MailRequest
 from shared.sending.route import Route, choose_route
+from shared.sending.warnings import MailWarning, find_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,15 +20,28 @@ if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
     from shared.settings.sender import Sender
 
+#: Of the paths outside the folder, so many are named.
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is handed to Microsoft 365; `message` is its JSON without the files."""
+    """What is handed to Microsoft 365.
+
+    Attributes:
+        message: its JSON, without files and extended properties.
+        warnings: what its sender should correct; it is sent all the same.
+    """
 
     request: MailRequest
     message: bytes
     files: tuple[SizedFile, ...]
     route: Route
+    warnings: tuple[MailWarning, ...] = ()
+
+    def message_with(self, key: str | None) -> bytes:
+        """Return the message with our key, or without one."""
+        return add_properties(self.message, self.request, key)
 
     def stamp(self) -> str:
         """Tell this content from another: a text or a file that was replaced makes a new one."""
@@ -41,33 +55,31 @@ def prepare(request: MailRequest, sender: Sender, ports: Sending) -> Parcel:
     """Look up what the mail needs and choose its route; no file is read yet.
 
     Raises:
-        InvalidInputError: `invalid_message` for a file that belongs to another tenant or is no text.
+        InvalidInputError: `invalid_message` for a file that is no text.
         RejectedError: a file is missing, or the mail is too large.
+        ConfigurationError: `files_outside_folder`, `message_too_large`: by the settings it cannot be sent.
     """
-    check_own_files(request, ports)
+    foreign = foreign_files(request, ports.allowed_tenants)
+    if foreign:
+        paths = ", ".join(field for field, _ in foreign[:_MOST_NAMED])
+        raise ConfigurationError(OUTSIDE_FOLDER, folder=f"{request.tenant_id}/", fields=paths)
     files = size_files(request.attachments, ports.files)
     body = read_body(request.body, ports.files)
     message = write_json(build_message(request, body, sender.from_field))
     route = choose_route(len(message), files, sender, ports.message_limit_mb)
-    return Parcel(request, message, files, route)
+    return Parcel(request, message, files, route, find_warnings(request, body))
 
 
-def check_own_files(request: MailRequest, ports: Sending) -> None:
-    """Keep tenants that share an installation from reading each other's files.
+def foreign_files(request: MailRequest, allowed_tenants: frozenset[str]) -> list[tuple[str, str]]:
+    """Return the fields with a path outside the tenant's folder, where several tenants are served.
 
-    Raises:
-        InvalidInputError: `invalid_message`, with every path outside the tenant's folder.
+    This keeps tenants that share an installation from sending each other's files by mistake. It is no
+    boundary against an attack: whoever may write to the queue may claim any served tenant's id.
     """
-    if len(ports.allowed_tenants) == 1:
-        return
+    if len(allowed_tenants) <= 1:
+        return []
     folder = f"{request.tenant_id}/"
-    foreign = [
-        FieldError(field, f"must begin with {folder} because this installation serves several tenants")
-        for field, path in _paths(request)
-        if not path.startswith(folder)
-    ]
-    if foreign:
-        raise InvalidInputError("invalid_message", fields=foreign)
+    return [(field, path) for field, path in _paths(request) if not path.startswith(folder)]
 
 
 def _paths(request: MailRequest) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,10 @@ _ASKS_FOR_A_PAUSE = frozenset({"mailbox_throttled", "sending_limit_reached"})
 
 
 class Pauses:
-    """Until when each mailbox is left alone; used by all threads of a process."""
+    """Until when each mailbox is left alone; used by all threads of a process.
+
+    `now` is the steady time of the process: a clock that is set back must not lengthen a pause.
+    """
 
     def __init__(self) -> None:
         self._until: dict[tuple[str, str], datetime] = {}
@@ -44,7 +47,7 @@ class Pauses:
         with self._lock:
             until = self._until.get(_mailbox(sender), now)
         if until > now:
-            raise TransientError("mailbox_paused", retry_after=until - now, address=sender.address)
+            raise TransientError("mailbox_paused", retry_after=until - now, address=sender.mailbox_address)
 
     def note(self, sender: Sender, error: TransientError, now: datetime) -> None:
         """Remember what an answer asked for, if it is about the mailbox; a longer pause stands."""

@@ -10,10 +10,13 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.sending.list_unsubscribe import UNSUBSCRIBE_POST_PROPERTY, UNSUBSCRIBE_PROPERTY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from shared.sending.request import Attachment, MailRequest, Recipient
+    from shared.sending.recipient import Recipient
+    from shared.sending.request import Attachment, MailRequest
 
 #: Our own name for a mail, by which it is found in the mailbox; no recipient gets to see it.
 #: https://learn.microsoft.com/graph/api/resources/extended-properties-overview
@@ -28,17 +31,15 @@ def delivery_key(tenant_id: str, message_id: str) -> str:
 
 
 def build_message(request: MailRequest, body: str, from_address: str | None) -> dict[str, Any]:
-    """Build the message without its files.
+    """Build the message without its files and without its extended properties.
 
     `from_address` is None where the signed-in user's own address sends: Graph then fills it in.
     """
-    key = delivery_key(request.tenant_id, request.message_id)
     message: dict[str, Any] = {
         "subject": request.subject,
         "importance": request.importance,
         "body": {"contentType": request.body.content_type, "content": body},
         "toRecipients": _addresses(request.to),
-        "singleValueExtendedProperties": [{"id": KEY_PROPERTY, "value": key}],
     }
     optional = {
         "ccRecipients": _addresses(request.cc),
@@ -46,6 +47,8 @@ def build_message(request: MailRequest, body: str, from_address: str | None) -> 
         "replyTo": _addresses(request.reply_to),
         "internetMessageHeaders": [{"name": n, "value": v} for n, v in request.headers.items()],
         "from": {"emailAddress": {"address": from_address}} if from_address else None,
+        "isReadReceiptRequested": request.is_read_receipt_requested,
+        "isDeliveryReceiptRequested": request.is_delivery_receipt_requested,
     }
     return message | {name: value for name, value in optional.items() if value}
 
@@ -59,6 +62,19 @@ def build_attachment(attachment: Attachment, content: bytes) -> dict[str, Any]:
         "contentBytes": base64.b64encode(content).decode(),
         **_place(attachment),
     }
+
+
+def add_properties(message: bytes, request: MailRequest, key: str | None) -> bytes:
+    """Write what Graph has no member for into a message that is written already: our key, two headers."""
+    values = {
+        KEY_PROPERTY: key,
+        UNSUBSCRIBE_PROPERTY: request.list_unsubscribe,
+        UNSUBSCRIBE_POST_PROPERTY: request.list_unsubscribe_post,
+    }
+    properties = [{"id": name, "value": value} for name, value in values.items() if value is not None]
+    if not properties:
+        return message
+    return b"".join((message[:-1], b',"singleValueExtendedProperties":', write_json(properties), b"}"))
 
 
 def build_send_mail(

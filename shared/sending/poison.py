@@ -1,4 +1,4 @@
-"""Record a message that failed five times for a reason nobody foresaw, and keep its mail on its way.
+"""Record a message that failed five times with an unexpected error, and retry its mail.
 
 It waits for the operator like any mail that can't be sent, is released by the timer, and can be retried
 by hand. A message that poisons itself again and again ends after a day.
@@ -10,53 +10,77 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import DeliveryStatus, Doubt
-from shared.errors import ConfigurationError, ConflictError, TransientError
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import ConfigurationError, ConflictError, ProblemError, TransientError
 from shared.sending.claim import Standing, first_row, next_row, stand, stand_back
-from shared.sending.queued import find_mail
+from shared.sending.persist import NotRecordedError, persist, problem_of
+from shared.sending.queued import find_mail, key_of, readable
+from shared.sending.restart import may_restart
+from shared.sending.unrecorded import LONGEST_WAIT, queue_again
 from shared.sending.verdict import HORIZON
 from shared.settings.health import standing
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_event, log_failed_step, log_failure
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from shared.deliveries.delivery import Delivery
     from shared.sending.dependencies import Sending
-    from shared.sending.request import MailRequest
+    from shared.sending.queued import QueuedMail
 
-_NOT_TO_BE_SENT = frozenset({Standing.DONE, Standing.OTHER_CONTENT})
+_NOT_TO_BE_SENT = frozenset({Standing.DONE, Standing.OTHER_CONTENT, Standing.OTHER_VERSION})
 #: What says already why the mail does not move needs no other word.
 _KNOWN = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 
 
-def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
+def record_poisoned(text: bytes, queue_id: str, ports: Sending, waited: timedelta | None = None) -> None:
     """Record one message of the poison queue; returning completes it.
+
+    What cannot be recorded goes back to `mail-outbox`: Azure deletes what stays in the poison queue for seven
+    days.
 
     Raises:
         ConflictError: `still_under_way`, where a worker may be sending the mail for another message.
+        TransientError: the row or the request could not be stored; the host shows the message again.
     """
+    key = key_of(text)
+    message = ports.claims.recall(key, text)
+    try:
+        _record_poisoned(message, queue_id, ports)
+    except (NotRecordedError, TransientError, ConfigurationError) as error:
+        queue_again(readable(message), key, waited, problem_of(error), ports)
+    except ConflictError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the mail is kept
+        log_failure(error)
+        ports.outbox.put(readable(message), LONGEST_WAIT)
+    ports.claims.forget(key, message)
+
+
+def _record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
     mail = find_mail(text, queue_id, ports)
     if mail is None:
         return
-    request, text = mail
+    request = mail.request
     now = ports.world.now()
     known = ports.deliveries.find(request.tenant_id, request.message_id)
+    found = Standing.FREE
     if known is not None:
-        found = stand(known, request.fingerprint(), queue_id, now)
+        found = _standing(known, mail, queue_id, now)
         if found in _NOT_TO_BE_SENT:
-            stand_back(found, known, text, ports)
+            stand_back(found, known, mail, ports)
             return
         if found is Standing.HELD:
             # The host shows the message again in ten minutes, and the claim ends soon after.
             raise ConflictError("still_under_way")
-        if known.status in _KNOWN:
+        if known.status in _KNOWN and known.fingerprint == request.fingerprint():
             return
-    ports.requests.keep(request.tenant_id, request.message_id, text)
-    row = _poisoned(_row(known, request, now), now, claimed=known is not None)
+    ports.requests.keep(request.tenant_id, request.message_id, mail.text)
+    row = _poisoned(_row(known, mail, found, now), now)
     problem = standing(ConfigurationError("mail_poisoned"), ports.world)
     row = row.moved(row.status, now, problem=problem)
-    if (ports.deliveries.add(row) if known is None else ports.deliveries.save(row)) is None:
+    write = ports.deliveries.add if known is None else ports.deliveries.save
+    if persist(lambda: write(row), ports.world) is None:
         raise TransientError("storage_unavailable", service="tables")
     log_event(
         Event.MAIL_POISONED,
@@ -68,17 +92,39 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
     )
 
 
-def _row(known: Delivery | None, request: MailRequest, now: datetime) -> Delivery:
+def report_poison_queue(ports: Sending) -> None:
+    """Log that messages lie in the poison queue: its function takes each at once, so these are stuck."""
+    try:
+        length = ports.outbox.poison_length()
+    except ProblemError as error:
+        log_failed_step("poison_queue", error.code)
+        return
+    if length:
+        log_event(Event.POISON_QUEUE_NOT_EMPTY, level=logging.ERROR, length=length)
+
+
+def _standing(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime) -> Standing:
+    if mail.maybe_new and may_restart(known):
+        return Standing.FREE
+    return stand(known, mail.request.fingerprint(), queue_id, now, mail.unused_claims)
+
+
+def _row(known: Delivery | None, mail: QueuedMail, found: Standing, now: datetime) -> Delivery:
+    """Return the row to go on with; a doubt about a claim that handed nothing over ends."""
     if known is None:
-        return first_row(request, now)
-    # A broken message came first, and this is the corrected one.
-    return next_row(known, request, now) if known.status is DeliveryStatus.INVALID else known
+        return first_row(mail.request, now)
+    if known.status is DeliveryStatus.INVALID or may_restart(known):
+        # A broken or refused message came first, and this is the corrected one.
+        return next_row(known, mail.request, now)
+    if found is Standing.INTERRUPTED:
+        return known.doubted(now)
+    settled = known.doubt is not None and known.doubt.claim_id in mail.unused_claims
+    return replace(known, doubt=None) if settled else known
 
 
-def _poisoned(row: Delivery, now: datetime, *, claimed: bool) -> Delivery:
-    """Say how the mail goes on; one that a worker had claimed may have been sent."""
-    if claimed and row.claimed_by is not None and row.doubt is None:
-        row = replace(row, doubt=Doubt(now, begun=row.updated_at))
-    if now - row.trying_since < HORIZON:
+def _poisoned(row: Delivery, now: datetime) -> Delivery:
+    """Say how the mail goes on; time for which nobody took it up, as in an outage, does not count."""
+    row = replace(row, paused_for=row.paused_for + row.overdue(now))
+    if now - row.counted_since(now) < HORIZON:
         return replace(row, status=DeliveryStatus.WAITING_FOR_OPERATOR)
     return replace(row, status=DeliveryStatus.UNKNOWN if row.doubt else DeliveryStatus.EXPIRED)

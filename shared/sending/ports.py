@@ -60,6 +60,9 @@ class MailTransport(Protocol):
     def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
         """Return every message in the mailbox that carries this key."""
 
+    def find_draft(self, token: str, sender: Sender, draft_id: str) -> tuple[FoundMail, ...]:
+        """Return the message that was created as this draft, sent or not; nothing where it is not found."""
+
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
         """Remove a draft; one that is gone already is no error."""
 

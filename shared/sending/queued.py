@@ -2,31 +2,103 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.errors import InvalidInputError
-from shared.sending.outcome import record_lost, record_unreadable
+from shared.deliveries.resume import KeptMail
+from shared.errors import ConfigurationError, InvalidInputError
+from shared.sending.accepted import record_accepted_mail
+from shared.sending.decode import decode_message
 from shared.sending.request import MailRequest, parse_mail_request, parse_queued
+from shared.sending.unreadable import record_unreadable
+from shared.sending.unrecorded import AcceptedMail, RepeatedMail, parse_unrecorded, write_mail, write_repeated
+from shared.sending.unusable_request import record_lost, record_unreadable_request
+from shared.settings.ownership import refuse_foreign
 
 if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
 
 
-def find_mail(text: bytes, queue_id: str, ports: Sending) -> tuple[MailRequest, bytes] | None:
-    """Return the mail with its text; None, and the reason in its row, where there is none to be read."""
+@dataclass(frozen=True, slots=True)
+class QueuedMail:
+    """The mail of a queued message.
+
+    Attributes:
+        text: the mail as JSON.
+        message: what is queued again where the mail is another worker's at this moment.
+        maybe_new: the delivery log may not know the mail yet.
+        unused_claims: claims of the mail that are known to have handed nothing over.
+    """
+
+    request: MailRequest
+    text: bytes
+    message: bytes
+    maybe_new: bool = False
+    unused_claims: frozenset[str] = frozenset()
+
+
+def find_mail(raw: bytes, queue_id: str, ports: Sending) -> QueuedMail | None:
+    """Return the mail of a message; None, and the reason in its row, where there is none to be read.
+
+    Raises:
+        NotRecordedError, TransientError, ConfigurationError: storage does not answer, another installation
+            owns the tenant, or another version of the app wrote what this one can't read.
+    """
+    text = raw
     try:
-        queued = parse_queued(text)
+        text = decode_message(raw)
+        found = parse_unrecorded(text) or parse_queued(text)
+        queued = _repeated(found) if isinstance(found, RepeatedMail) else found
     except InvalidInputError as error:
         record_unreadable(text, queue_id, error, ports)
         return None
+    refuse_foreign(found.tenant_id, ports.settings)
+    if isinstance(queued, AcceptedMail):
+        record_accepted_mail(queued, ports)
+        return None
     if isinstance(queued, MailRequest):
-        return queued, text
-    kept = ports.requests.load(queued.tenant_id, queued.message_id)
+        return QueuedMail(queued, text, text, maybe_new=True)
+    if isinstance(queued, QueuedMail):
+        return queued
+    unused = frozenset(found.unused_claims) if isinstance(found, RepeatedMail) else frozenset[str]()
+    return _kept(queued, text, unused, queue_id, ports)
+
+
+def readable(raw: bytes) -> bytes:
+    """Return a message as it is to be queued again: decoded, where it can be."""
+    try:
+        return decode_message(raw)
+    except InvalidInputError:
+        return raw
+
+
+def key_of(raw: bytes) -> str:
+    """Name a message by its content, which is the same in the poison queue."""
+    return hashlib.sha256(readable(raw)).hexdigest()
+
+
+def _repeated(note: RepeatedMail) -> QueuedMail | KeptMail:
+    if note.mail is None:
+        return KeptMail(tenant_id=note.tenant_id, message_id=note.message_id)
+    text = write_mail(note)
+    try:
+        request = parse_mail_request(text)
+    except InvalidInputError as error:
+        # The app writes such a message only for a mail that it has read: another version did.
+        raise ConfigurationError("request_of_other_version") from error
+    return QueuedMail(request, text, write_repeated(note), unused_claims=frozenset(note.unused_claims))
+
+
+def _kept(
+    mail: KeptMail, message: bytes, unused: frozenset[str], queue_id: str, ports: Sending
+) -> QueuedMail | None:
+    kept = ports.requests.load(mail.tenant_id, mail.message_id)
     if kept is None:
-        record_lost(queued.tenant_id, queued.message_id, ports)
+        record_lost(mail, queue_id, unused, ports)
         return None
     try:
-        return parse_mail_request(kept), kept
+        return QueuedMail(parse_mail_request(kept), kept, message if unused else kept, unused_claims=unused)
     except InvalidInputError as error:
-        record_lost(queued.tenant_id, queued.message_id, ports, error)
+        record_unreadable_request(mail, queue_id, unused, error, ports)
         return None

@@ -8,56 +8,123 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.told import tell_owed
 from shared.deliveries.waiting import release_next, resume_overdue
-from shared.errors import ConfigurationError, ConsentRequiredError, MailerError, ProblemError
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    MailerError,
+    ProblemError,
+    RejectedError,
+    TransientError,
+)
+from shared.sending.awaited_setting import waits_for_setting
 from shared.sending.draft import DraftNote, abandon
+from shared.sending.lost_claims import settle_lost_claims
 from shared.sending.mailbox import Mailbox
-from shared.settings.health import note_failure
+from shared.sending.poison import report_poison_queue
+from shared.setting_report import report_settings
+from shared.settings.health import apply_sender_list, note_failure
+from shared.settings.operator_log import report_operator_actions
+from shared.settings.refresh import TOKEN_REFUSED, note_refresh
 from shared.settings.sender import sender_of
-from shared.settings.state import note_refresh
+from shared.settings.served import report_removed_tenants
 from shared.settings.tenant import Status, TenantSettings
 from shared.settings.update import update_settings
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_event, log_failed_step
+from shared.world import Moment
 
 if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
 
+#: The timer runs every five minutes; tokens that Graph refuses are shown to it every second time.
+_TIMER_MINUTES = 5
+_PROBE_MINUTES = 10
+#: Finds no mail: what counts is whether Graph takes the token.
+_NO_MAIL = "release-check"
+#: Answers of Graph, not refusals of the token, that can pass and so are no RejectedError.
+_TOOK_THE_TOKEN = frozenset({"access_denied", "mailbox_not_found"})
 _WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
 #: The releases come after it, and the host ends the timer after ten minutes.
 _TIME_FOR_DRAFTS = timedelta(minutes=2)
 #: These come to an end within a day, and a draft that is of no use then goes with it.
 _UNDER_WAY = frozenset({DeliveryStatus.SENDING, DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
+#: Nor is a draft removed whose mail this version knows nothing of.
+_DRAFT_NEEDED = _UNDER_WAY | {DeliveryStatus.OTHER_VERSION}
 #: A mail that has not moved for so long is not being sent; its draft can be made again.
 _DRAFTS_KEPT = timedelta(hours=12)
 
 
 def release_all(ports: Sending) -> None:
-    """Look after every tenant; one that fails keeps no other from it, whatever it fails with.
+    """Log what the operator must know, then look after every tenant that is served.
 
-    What nobody foresaw goes up once everything else is done.
+    A step or a tenant that fails does not stop the others; an unexpected error is raised once all are done.
     """
     with ExitStack() as work:
-        for tenant_id in _tenants(ports):
+        # The last is done first.
+        work.callback(_tell_outcomes, ports)
+        work.callback(_release_unless_paused, ports)
+        work.callback(report_removed_tenants, ports)
+        work.callback(report_poison_queue, ports)
+        work.callback(report_operator_actions, ports)
+        work.callback(_report_foreign_pause, ports)
+        work.callback(report_settings, ports.setting_problems)
+
+
+def _release_unless_paused(ports: Sending) -> None:
+    """While sending is paused, release nothing, remove no draft and try no token; say since when."""
+    pause = ports.switch.current_pause()
+    if pause is not None:
+        minutes = (ports.world.now() - pause.since) // timedelta(minutes=1)
+        log_event(Event.SENDING_PAUSED, level=logging.WARNING, since=pause.since, minutes=minutes)
+        return
+    tenants = _tenants(ports)
+    with ExitStack() as work:
+        for tenant_id in tenants:
             work.callback(_look_after, tenant_id, ports)
-        # The last is done first: what is released now may be sent now, and with it its draft.
-        work.callback(_remove_old_drafts, ports)
+        # First of all: what is released now may be sent now, and with it its draft.
+        work.callback(_remove_old_drafts, tenants, ports)
+
+
+def _tell_outcomes(ports: Sending) -> None:
+    """Tell schedulers what they were not told yet; a pause of sending holds back no outcome."""
+    begun = Moment.of(ports.world)
+    for tenant_id in _tenants(ports):
+        try:
+            ports.settings.check_owner(tenant_id)
+            tell_owed(tenant_id, begun, ports)
+        except ProblemError as error:
+            _note_missed(tenant_id, error)
+
+
+def _report_foreign_pause(ports: Sending) -> None:
+    """Log that the stored pause is of another installation; it pauses nothing here, and stays."""
+    try:
+        # What cannot be read now fails the release too, which says so.
+        with suppress(TransientError):
+            ports.switch.check_owner()
+    except ConfigurationError as error:
+        log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code, **error.facts)
 
 
 def _tenants(ports: Sending) -> list[str]:
-    """Name whoever may have mail: it can come before there are settings."""
-    tenants = set(ports.settings.tenants())
-    # A setting that is broken keeps all mail where it is.
-    with suppress(ConfigurationError):
-        tenants |= ports.allowed_tenants
-    return sorted(tenants)
+    """Name the tenants that are served; their mail can come before there are settings."""
+    try:
+        return sorted(ports.allowed_tenants)
+    except ConfigurationError:
+        # Whatever is released now waits again, so that a setting that is broken loses no mail.
+        return sorted(ports.settings.tenants())
 
 
 def _look_after(tenant_id: str, ports: Sending) -> None:
     try:
+        ports.settings.check_owner(tenant_id)
         _release(tenant_id, ports)
     except ProblemError as error:
         _note_missed(tenant_id, error)
@@ -65,55 +132,91 @@ def _look_after(tenant_id: str, ports: Sending) -> None:
 
 def _release(tenant_id: str, ports: Sending) -> None:
     resume_overdue(tenant_id, ports)
+    settle_lost_claims(tenant_id, ports)
+    settings = apply_sender_list(
+        ports.settings.load(tenant_id), ports.application_senders, ports.settings, ports.world
+    )
     if not ports.deliveries.count(tenant_id, _WAITING):
         return
-    settings = ports.settings.load(tenant_id)
+    waits = partial(waits_for_setting, ports=ports)
     if settings.status is Status.ENABLED or _works_again(settings, ports):
         for status in _WAITING:
-            release_next(tenant_id, status, ports)
+            release_next(tenant_id, status, ports, waits)
     elif settings.status is Status.NOT_CONFIGURED:
         # What was broken may be mended by now; next the mail waits for the first consent.
-        release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports)
+        release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports, waits)
 
 
 def _works_again(settings: TenantSettings, ports: Sending) -> bool:
-    """Try what an operator may have mended; a lost consent only an admin can give again."""
-    if settings.status is not Status.OPERATOR_ERROR or settings.consent is None:
+    """Try whether the reason is gone: an operator's error each time, a lost consent once an hour.
+
+    Microsoft can refuse a consent that it accepts later, and an admin can restore an account or the app.
+    """
+    lost = settings.status is Status.RECONNECT_NEEDED
+    if settings.consent is None or not (lost or settings.status is Status.OPERATOR_ERROR):
         return False
     generation = settings.consent.generation
+    now = ports.world.now()
+    if lost and now.minute >= _TIMER_MINUTES:
+        return False
+    refused = settings.problem is not None and settings.problem.code == TOKEN_REFUSED
+    if refused and now.minute % _PROBE_MINUTES >= _TIMER_MINUTES:
+        return False
     try:
-        ports.tokens.get(settings.tenant_id, settings.consent, fresh=True)
+        token = ports.tokens.get(settings.tenant_id, settings.consent, fresh=True)
+        if refused:
+            _probe(settings, token, ports)
     except ConfigurationError:
         return False
     except ConsentRequiredError as error:
-        note_failure(ports.settings, settings.tenant_id, generation, error, ports.world)
+        if settings.problem is None or settings.problem.code != error.code:
+            note_failure(ports.settings, settings.tenant_id, generation, error, ports.world)
         return False
-    update_settings(
+    after = update_settings(
         ports.settings,
         settings.tenant_id,
-        lambda now: note_refresh(now, generation, ports.world.now(), stored=False),
+        lambda found: note_refresh(found, generation, now, stored=False, accepted=refused),
     )
-    return True
+    return after.status is Status.ENABLED
 
 
-def _remove_old_drafts(ports: Sending) -> None:
-    """Keep half-made mails from staying in anybody's Drafts; what there is no time for waits."""
-    begun = ports.world.now()
-    for tenant_id, message_id in ports.drafts.untouched_since(begun - _DRAFTS_KEPT):
-        if ports.world.now() - begun > _TIME_FOR_DRAFTS:
+def _probe(settings: TenantSettings, token: str, ports: Sending) -> None:
+    """Show Graph a token; whatever else it answers, it took the token.
+
+    Raises:
+        TokenRefusedError: it did not.
+        TransientError: Graph did not answer.
+    """
+    working = replace(settings, status=Status.ENABLED, problem=None)
+    sender = sender_of(working, ports.application_senders)
+    try:
+        ports.transport.find(token, sender, _NO_MAIL)
+    except RejectedError:
+        return
+    except TransientError as error:
+        if error.code not in _TOOK_THE_TOKEN:
+            raise
+
+
+def _remove_old_drafts(tenants: list[str], ports: Sending) -> None:
+    """Remove old unsent drafts of these tenants; the rest waits for the next run."""
+    begun = Moment.of(ports.world)
+    for tenant_id, message_id in ports.drafts.untouched_since(begun.calendar - _DRAFTS_KEPT):
+        if begun.has_passed(_TIME_FOR_DRAFTS, ports.world):
             return
+        if tenant_id not in tenants:
+            continue
         note = DraftNote(tenant_id, message_id, ports)
         try:
+            ports.settings.check_owner(tenant_id)
             row = ports.deliveries.find(tenant_id, message_id)
-            if row is not None and row.status in _UNDER_WAY:
+            if row is not None and row.status in _DRAFT_NEEDED:
                 continue
-            mailbox = Mailbox(sender_of(ports.settings.load(tenant_id)), ports)
+            mailbox = Mailbox(sender_of(ports.settings.load(tenant_id), ports.application_senders), ports)
             abandon(note, mailbox, ports)
         except (MailerError, ConfigurationError) as error:
             _note_missed(tenant_id, error)
 
 
 def _note_missed(tenant_id: str, error: ProblemError) -> None:
-    log_event(
-        Event.REQUEST_FAILED, level=logging.WARNING, path="release", problem=error.code, tenant_id=tenant_id
-    )
+    log_failed_step("release", error.code, tenant_id=tenant_id)

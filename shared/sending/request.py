@@ -8,53 +8,55 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Base64Bytes,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
 
-from shared.contract import Contract, parse
+from shared.contract import FIELD_ERROR, Contract, Flag, parse
 from shared.deliveries.resume import KeptMail, MessageId, TenantId, parse_resume
 from shared.errors import InvalidInputError
 from shared.problems import FieldError
-from shared.sending.fields import BlobPath, Line, MailAddress, Moment
+from shared.sending.fields import Base64File, BlobPath, Headers, Line, MediaType, Moment, QueueName
+from shared.sending.list_unsubscribe import HAS_HTTPS, ONE_CLICK_HAS_HTTPS, ListUnsubscribe
+from shared.sending.recipient import AnyRecipient, Recipient
 
 #: A storage queue takes 64 KiB after base64, which makes a third more of it.
 MAX_MESSAGE_BYTES = 48 * 1024
 #: https://learn.microsoft.com/graph/api/resources/message: to, cc and bcc together.
 MAX_RECIPIENTS = 500
-#: Graph refuses the sixth with InvalidInternetMessageHeaderCollection.
-MAX_HEADERS = 5
+MAX_CORRELATION_ID = 128
+#: https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits:
+#: "File attachments limit", those inside the text included.
+MAX_ATTACHMENTS = 250
 
 
-def _as_recipient(value: object) -> object:
-    return {"address": value} if isinstance(value, str) else value
-
-
-class Recipient(Contract):
-    """A mail address with a display name."""
-
-    address: MailAddress = Field(description="Such as cfo@contoso.com.")
-    name: Annotated[Line, Field(max_length=256)] | None = Field(None, description="The name shown with it.")
-
-
-type AnyRecipient = Annotated[
-    Recipient, BeforeValidator(_as_recipient, json_schema_input_type=str | Recipient)
-]
+def _given(*names: str) -> dict[str, JsonValue]:
+    """Say in JSON Schema that these texts are there, and are not null."""
+    return {"required": list(names), "properties": {name: {"type": "string"} for name in names}}
 
 
 def _either(one: str, other: str) -> dict[str, JsonValue]:
     """Say in JSON Schema that one of two members is given, and not both."""
-    both: dict[str, JsonValue] = {
-        "required": [one, other],
-        "properties": {one: {"type": "string"}, other: {"type": "string"}},
-    }
-    return {"anyOf": [{"required": [one]}, {"required": [other]}], "not": both}
+    return {"anyOf": [_given(one), _given(other)], "not": _given(one, other)}
+
+
+#: In keywords that validators of older drafts know too: NJsonSchema skips `if`.
+_INLINE_HAS_CONTENT_ID: dict[str, JsonValue] = {
+    "anyOf": [
+        {"properties": {"inline": {"type": ["boolean", "null"], "enum": [False, None]}}},
+        _given("contentId"),
+    ]
+}
+
+
+def _one(version: object) -> object:
+    if isinstance(version, bool) or version != 1:
+        raise ValueError("use 1")
+    return 1
+
+
+def _field_error(field: str, message: str) -> PydanticCustomError:
+    """Name the one field that breaks a rule over several."""
+    return PydanticCustomError(FIELD_ERROR, "{message}", {"field": field, "message": message})
 
 
 class Body(Contract):
@@ -79,23 +81,25 @@ class Attachment(Contract):
     model_config = ConfigDict(
         json_schema_extra={
             **_either("blob", "contentBytes"),
-            "if": {"properties": {"inline": {"const": True}}, "required": ["inline"]},
-            "then": {"properties": {"contentId": {"type": "string"}}, "required": ["contentId"]},
+            "allOf": [_INLINE_HAS_CONTENT_ID],
         }
     )
 
     name: Annotated[Line, Field(min_length=1, max_length=255)] = Field(
         description="The file's name, as the recipients see it."
     )
-    content_type: Annotated[str, StringConstraints(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127)] = Field(
-        description="Its media type, such as text/csv; without parameters."
+    content_type: MediaType = Field(
+        description=(
+            "Its media type, such as text/csv; without parameters, except text/calendar; method=REQUEST. "
+            "Whether Outlook shows that as an invitation was not verified."
+        )
     )
     blob: BlobPath | None = Field(None, description="Where it lies in the container `attachments`.")
-    content_bytes: Base64Bytes | None = Field(None, description="The file itself, in base64.")
+    content_bytes: Base64File | None = Field(None, description="The file itself, in base64.")
     content_id: Annotated[Line, Field(min_length=1, max_length=255)] | None = Field(
         None, description="The name by which the HTML refers to it, as `cid:…`."
     )
-    inline: bool = Field(default=False, description="Shown in the text; needs a contentId.")
+    inline: Flag = Field(default=False, description="Shown in the text; needs a contentId.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -115,43 +119,71 @@ class MailRequest(Contract):
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
-                {"required": [name], "properties": {name: {"minItems": 1}}} for name in ("to", "cc", "bcc")
-            ]
+                {"required": [name], "properties": {name: {"type": "array", "minItems": 1}}}
+                for name in ("to", "cc", "bcc")
+            ],
+            "allOf": [ONE_CLICK_HAS_HTTPS],
         }
     )
 
-    schema_version: Literal[1] = Field(description="The version of this contract.")
+    schema_version: Annotated[Literal[1], BeforeValidator(_one)] = Field(
+        description="The version of this contract."
+    )
     message_id: MessageId = Field(
-        description="Derived from the occurrence: schedule, due time, audience. Firing twice then sends once."
+        description=(
+            "Derived from the occurrence: schedule, due time, audience. Firing twice then sends once, within "
+            "the days for which the operator keeps deliveries (90 unless changed). accepted and unknown are "
+            "final for an id. invalid, expired, and rejected for a reason that the sender can correct start "
+            "again when the id is queued again, also with other content."
+        )
     )
     tenant_id: TenantId = Field(description="The Entra tenant whose admin enabled sending.")
     to: tuple[AnyRecipient, ...] = Field((), description="1 to 500 recipients in to, cc and bcc together.")
     cc: tuple[AnyRecipient, ...] = Field((), description="Recipients of a copy.")
     bcc: tuple[AnyRecipient, ...] = Field((), description="Recipients whom the others don't see.")
     reply_to: tuple[AnyRecipient, ...] = Field((), description="Where answers go; the From address if empty.")
-    subject: Line = Field(description="One line of text.")
+    subject: Line = Field(
+        description="One line of text. Exchange keeps 255 characters, and the delivery warns of a longer one."
+    )
     body: Body = Field(description="The text of the mail.")
     attachments: tuple[Attachment, ...] = Field(
-        (), description="Files, in the order in which they are shown."
+        (), max_length=MAX_ATTACHMENTS, description="Up to 250 files, in the order in which they are shown."
     )
     importance: Literal["low", "normal", "high"] = Field(
         "normal", description="As the mail program shows it."
     )
-    save_to_sent_items: bool = Field(
+    save_to_sent_items: Flag = Field(
         default=True,
         description="Without a copy, a mail whose answer got lost can't be looked up and ends as unknown.",
     )
-    headers: dict[Annotated[str, StringConstraints(pattern=r"^[xX]-[A-Za-z0-9-]{1,74}$")], Line] = Field(
-        default_factory=dict,
-        max_length=MAX_HEADERS,
-        json_schema_extra={"additionalProperties": False},
-        description="Further headers, each named x-….",
+    headers: Headers = Field(default_factory=dict, description="Headers named x-…, but not x-ms-….")
+    is_read_receipt_requested: Flag = Field(
+        default=False, description="Ask each recipient's mail program to report when the mail is read."
     )
-    expires_at: Moment | None = Field(
-        None, description="After it the mail is not sent any more; with its time zone."
+    is_delivery_receipt_requested: Flag = Field(
+        default=False, description="Ask each recipient's server to report when it has the mail."
     )
-    correlation_id: Annotated[Line, Field(max_length=128)] | None = Field(
+    list_unsubscribe: ListUnsubscribe | None = Field(
+        None,
+        description=(
+            "How to leave the list: https and mailto addresses in angle brackets, separated by commas (the "
+            "header List-Unsubscribe). What Exchange makes of it was not verified."
+        ),
+    )
+    list_unsubscribe_post: Literal["List-Unsubscribe=One-Click"] | None = Field(
+        None,
+        description=(
+            "Says that the https address of listUnsubscribe takes a POST without further question (RFC 8058, "
+            "List-Unsubscribe-Post). What Exchange makes of it was not verified."
+        ),
+    )
+    expires_at: Moment | None = Field(None, description="The mail is not sent after it; with a time zone.")
+    correlation_id: Annotated[Line, Field(max_length=MAX_CORRELATION_ID)] | None = Field(
         None, description="The scheduler's own mark; it stands in the delivery and in the log."
+    )
+    outcome_queue: QueueName | None = Field(
+        None,
+        description="One of OUTCOME_QUEUES, which is told how the mail ended (mail-outcome.schema.json).",
     )
 
     @model_validator(mode="after")
@@ -159,6 +191,23 @@ class MailRequest(Contract):
         count = len(self.to) + len(self.cc) + len(self.bcc)
         if not 1 <= count <= MAX_RECIPIENTS:
             raise ValueError(f"give 1 to {MAX_RECIPIENTS} recipients in to, cc and bcc together, not {count}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_file_for_each_content_id(self) -> Self:
+        seen: set[str] = set()
+        for number, attachment in enumerate(self.attachments):
+            if attachment.content_id is not None and attachment.content_id in seen:
+                raise _field_error(
+                    f"attachments.{number}.contentId", "another attachment has the same contentId"
+                )
+            seen.add(attachment.content_id or "")
+        return self
+
+    @model_validator(mode="after")
+    def _one_click_has_an_https_address(self) -> Self:
+        if self.list_unsubscribe_post is not None and HAS_HTTPS not in (self.list_unsubscribe or ""):
+            raise _field_error("listUnsubscribePost", "needs an https address in listUnsubscribe")
         return self
 
     @property
@@ -172,7 +221,8 @@ class MailRequest(Contract):
         What may differ between two firings of the same occurrence is left out; so is what has its default,
         so that a member that is new in the contract changes nothing for the mails that are under way.
         """
-        same = self.model_dump_json(exclude={"expires_at", "correlation_id"}, exclude_defaults=True)
+        varying = {"expires_at", "correlation_id", "outcome_queue"}
+        same = self.model_dump_json(exclude=varying, exclude_defaults=True)
         return hashlib.sha256(same.encode()).hexdigest()
 
 

@@ -9,29 +9,37 @@ import json
 import sys
 from typing import Any
 
+from shared.json_schema import PlainJsonSchema, allow_null, references, without, write_out_refined
 from shared.sending.request import MailRequest
 
 
 def mail_message_schema() -> dict[str, Any]:
-    """Describe a message of `mail-outbox` (JSON Schema 2020-12)."""
+    """Describe a message of `mail-outbox` (JSON Schema 2020-12).
+
+    Shared parts stand under `definitions`, where every validator looks; NJsonSchema finds no `$defs`.
+    """
+    schema = MailRequest.model_json_schema(
+        by_alias=True, ref_template="#/definitions/{model}", schema_generator=PlainJsonSchema
+    )
+    parts = schema["definitions"] = schema.pop("$defs")
+    for shape in (schema, *parts.values()):
+        write_out_refined(shape, parts)
+        allow_null(shape, parts)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        # A name and no place; npm's jsonschema can't resolve references against a URN.
+        "$id": "https://inforiver-mailer.example/mail-message:1",
         "title": "A mail on the queue mail-outbox",
-        **_without_titles(MailRequest.model_json_schema(by_alias=True)),
+        **without("title", _without_unused(schema)),
     }
 
 
-def _without_titles(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Leave out the titles that pydantic makes of names; a property may be called `title` all the same."""
-    if isinstance(value, list):
-        return [_without_titles(item) for item in value]
-    if isinstance(value, dict):
-        return {
-            name: _without_titles(item)
-            for name, item in value.items()
-            if name != "title" or not isinstance(item, str)
-        }
-    return value
+def _without_unused(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the parts that nothing refers to any more."""
+    used = set(references(schema))
+    return schema | {
+        "definitions": {name: part for name, part in schema["definitions"].items() if name in used}
+    }
 
 
 def schema_text() -> str:

@@ -72,7 +72,7 @@ def send_test_mail(request: Request, caller: Caller, ports: Testing) -> Reply:
         ConfigurationError: the operator has to act first.
     """
     body = parse(TestMailBody, request.body or b"{}", "invalid_request")
-    sender = sender_of(ports.settings.load(caller.tenant_id))
+    sender = sender_of(ports.settings.load(caller.tenant_id), ports.config.application_senders)
     message_id = f"test-mail:{ports.world.identifier()}"
     text = _message(message_id, caller.tenant_id, body.to or caller.name, sender.address)
     ports.outbox.put(text, _NOW)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import azure.functions as func
 
 from shared.bootstrap import services
@@ -10,20 +12,36 @@ from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
 blueprint = func.Blueprint()
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=MAIL_OUTBOX, connection="AzureWebJobsStorage")
+def _waited(message: func.QueueMessage) -> timedelta | None:
+    """Return how long a message was in the queue; its delay is a part of that."""
+    return datetime.now(UTC) - message.insertion_time if message.insertion_time else None
+
+
+# The bytes as they lie in the queue: what the host takes for text and cannot decode never reaches a function.
+@blueprint.queue_trigger(
+    arg_name="message",
+    queue_name=MAIL_OUTBOX,
+    connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
+)
 def deliver_mail(message: func.QueueMessage) -> None:
     """Send one queued mail."""
     from shared.sending.deliver import deliver
 
-    deliver(message.get_body(), message.id or "", services())
+    deliver(message.get_body(), message.id or "", services(), _waited(message))
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=MAIL_OUTBOX_POISON, connection="AzureWebJobsStorage")
+@blueprint.queue_trigger(
+    arg_name="message",
+    queue_name=MAIL_OUTBOX_POISON,
+    connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
+)
 def record_poisoned_mail(message: func.QueueMessage) -> None:
     """Record a message that nobody could deal with."""
     from shared.sending.poison import record_poisoned
 
-    record_poisoned(message.get_body(), message.id or "", services())
+    record_poisoned(message.get_body(), message.id or "", services(), _waited(message))
 
 
 @blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", run_on_startup=False)

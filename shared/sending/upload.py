@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from shared.contract import Contract
 from shared.errors import TransientError
@@ -28,6 +28,8 @@ CHUNK_BYTES = 8 * 320 * 1024
 
 class Upload(Contract):
     """How far a file came: its place among the files, and where its next chunk begins."""
+
+    model_config = ConfigDict(extra="allow")
 
     place: int
     url: str = Field(repr=False)
@@ -63,7 +65,8 @@ def upload_file(
     try:
         _send_chunks(file.stored, upload, keep, mailbox, ports, may_be_there=under_way is not None)
     except TransientError as error:
-        if error.code == "upload_interrupted":
+        # A session that was just opened is not on every server at once, and is tried once more.
+        if error.code == "upload_interrupted" and under_way is not None:
             keep(None)
         raise
 

@@ -2,19 +2,20 @@
 
     error                 row                                           the request   the queue
     InvalidInputError     invalid                                       -             complete
-    ConsentRequiredError  waiting_for_consent; deferred until Graph
-                          is believed                                   kept          complete, or again
+    ConsentRequiredError  waiting_for_consent                           kept          complete
+    ConditionalAccessError  the same; deferred until it is confirmed    kept          complete, or again
     TransientError        deferred; expired past the horizon            kept          again, after a delay
     ExpiredError          expired                                       kept          complete
-    RejectedError         rejected; deferred until Graph is believed    kept          complete, or again
+    RejectedError         rejected; deferred until it is confirmed      kept          complete, or again
     OutcomeUnknownError   verifying where the mail can be looked up     kept          again, after a pause
                           otherwise unknown; deferred where the
                           deployment chose to repeat                    kept          complete, or again
     ConfigurationError    waiting_for_operator                          kept          complete
+    TokenRefusedError     the same; deferred until it is confirmed      kept          complete, or again
 
 A mail in doubt, which may have been sent, ends as unknown where it would otherwise end as expired,
-rejected or invalid. Anything else is a bug or storage out of reach: it goes up, and the host repeats
-the message.
+rejected or invalid; where it can be looked up, it is looked up after its time too, and not sent any more.
+Anything else is a bug or storage out of reach: it goes up, and the host repeats the message.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
     ExpiredError,
     InvalidInputError,
+    MissingFileError,
     OutcomeUnknownError,
     ProblemError,
     RejectedError,
@@ -39,8 +41,16 @@ from shared.sending.doubt import next_look
 #: A mail that could not be sent for a day is late enough for a person to decide.
 HORIZON = timedelta(hours=24)
 
+#: A file can come after its message: a scheduler that uploads both at once, or storage that is slow.
+FILE_PATIENCE = timedelta(minutes=10)
+
 #: Graph may be the one that errs, and then not for seconds only.
-_BETWEEN_REFUSED_TOKENS = timedelta(minutes=5)
+_BETWEEN_REFUSALS = timedelta(minutes=5)
+
+#: A consent and the rights given with it take seconds to an hour to reach every server of Microsoft 365.
+RIGHTS_SPREAD = timedelta(hours=1)
+#: How long a mail in doubt is looked for while the mailbox can't be read.
+_LOOKS = 2 * HORIZON
 
 _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     InvalidInputError: DeliveryStatus.INVALID,
@@ -63,7 +73,10 @@ class Situation:
         in_doubt_since: the moment of an attempt whose outcome nobody knows, this one included.
         may_look_up: whether the mail can be found again in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
-        refusals: how often it ended with this error, this time included.
+        refusals: how often it ended with this error, each time after the interval, this time included.
+        consented_at: when the consent was given that the mail was sent with.
+        first_look: how soon a refused mail that may be sent can be looked for; None after another error.
+        maybe_sent: whether it was refused, may be sent all the same, and nobody can look for it.
     """
 
     now: datetime
@@ -75,12 +88,14 @@ class Situation:
     may_look_up: bool = False
     resends: bool = False
     refusals: int = 1
+    consented_at: datetime | None = None
+    first_look: timedelta | None = None
+    maybe_sent: bool = False
 
     @property
     def deadline(self) -> datetime:
         """The moment after which the mail is not tried any more."""
-        horizon = self.trying_since + HORIZON
-        return horizon if self.expires_at is None else min(horizon, self.expires_at)
+        return deadline(self.trying_since, self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +118,18 @@ class Verdict:
         return self.status is not DeliveryStatus.INVALID
 
 
-def expired(moment: datetime) -> ExpiredError:
-    """Say when it was too late; every moment of ours is in UTC."""
-    return ExpiredError("expired", moment=f"{moment:%Y-%m-%d %H:%M} UTC")
+def expired(moment: datetime, last: ProblemError | None = None) -> ExpiredError:
+    """Say when it was too late, in UTC, and what Graph answered last, where that is known."""
+    known = last.facts.get("graph_code") if last else None
+    answer = {} if known is None else {"graph_code": known}
+    request_id = last.request_id if last else None
+    return ExpiredError("expired", request_id=request_id, moment=f"{moment:%Y-%m-%d %H:%M} UTC", **answer)
+
+
+def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:
+    """Return the moment after which a mail is not tried any more."""
+    horizon = trying_since + HORIZON
+    return horizon if expires_at is None else min(horizon, expires_at)
 
 
 def decide(error: ProblemError, situation: Situation) -> Verdict:
@@ -122,11 +146,47 @@ def _decide(error: ProblemError, situation: Situation) -> Verdict:
         return _wait(error, situation)
     if isinstance(error, OutcomeUnknownError):
         return _look(situation)
-    if isinstance(error, RejectedError) and situation.refusals < error.believed_after:
-        return _again(situation, backoff(situation.attempt, situation.jitter))
-    if isinstance(error, ConsentRequiredError) and situation.refusals < error.believed_after:
-        return _again(situation, backoff(situation.attempt, situation.jitter, _BETWEEN_REFUSED_TOKENS))
+    if isinstance(error, MissingFileError):
+        return _wait_for_file(situation)
+    if not _confirmed(error, situation):
+        least = _refusal_interval(error) or None
+        return _again(situation, backoff(situation.attempt, situation.jitter, least))
     return Verdict(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
+
+
+def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> int:
+    """Count how often the present row of attempts ended like this one, this one included.
+
+    Of refusals that come shortly after each other one counts.
+    """
+    times, last, apart = 1, now, _refusal_interval(error)
+    for step in reversed(delivery.history):
+        if step.code == error.code and step.at >= delivery.trying_since and last - step.at >= apart:
+            times, last = times + 1, step.at
+    return times
+
+
+def _refusal_interval(error: ProblemError) -> timedelta:
+    """Return how far refusals like this must lie apart for each to count."""
+    at_random = isinstance(error, RejectedError) and not error.spreads
+    return timedelta(0) if at_random or error.confirm_after == 1 else _BETWEEN_REFUSALS
+
+
+def _confirmed(error: ProblemError, situation: Situation) -> bool:
+    """Say whether a refusal counts: it came often enough, and no right is still spreading."""
+    consented_at = situation.consented_at
+    if isinstance(error, RejectedError) and error.spreads and consented_at is not None:
+        spreading = situation.now < consented_at + RIGHTS_SPREAD
+        return not spreading and situation.refusals >= error.confirm_after
+    return situation.refusals >= error.confirm_after
+
+
+def _wait_for_file(situation: Situation) -> Verdict:
+    """Try again until the time for a file is over, and then once more."""
+    left = situation.trying_since + FILE_PATIENCE - situation.now
+    if left <= timedelta(0):
+        return Verdict(DeliveryStatus.REJECTED)
+    return _again(situation, min(backoff(situation.attempt, situation.jitter), left))
 
 
 def _wait(error: TransientError, situation: Situation) -> Verdict:
@@ -136,10 +196,15 @@ def _wait(error: TransientError, situation: Situation) -> Verdict:
 
 
 def _again(situation: Situation, wait: timedelta) -> Verdict:
+    if situation.first_look is not None:
+        wait = max(wait, situation.first_look)
     again = situation.now + wait
-    if again >= situation.deadline:
-        return Verdict(DeliveryStatus.EXPIRED)
-    return Verdict(DeliveryStatus.DEFERRED, again)
+    if again < situation.deadline:
+        return Verdict(DeliveryStatus.DEFERRED, again)
+    in_doubt = situation.in_doubt_since is not None and situation.may_look_up
+    if in_doubt and again < situation.trying_since + _LOOKS:
+        return Verdict(DeliveryStatus.VERIFYING, again)
+    return Verdict(DeliveryStatus.EXPIRED)
 
 
 def _look(situation: Situation) -> Verdict:

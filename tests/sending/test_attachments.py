@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.adapters.documents import write_document
 from shared.deliveries.delivery import DeliveryStatus
 from shared.sending.attachments import MAX_BODY_BYTES
 from shared.sending.deliver import deliver
@@ -57,12 +58,23 @@ def test_tenants_that_share_an_installation_read_only_their_own_files(services: 
         services,
     )
 
-    assert outcome(services) == (
-        DeliveryStatus.INVALID,
-        ["body.blob", "attachments.1.blob"],
-        "invalid_message",
-    )
+    assert outcome(services) == (DeliveryStatus.WAITING_FOR_OPERATOR, [], "files_outside_folder")
+    [row] = services.deliveries.rows.values()
+    assert row.problem is not None
+    assert f"body.blob, attachments.1.blob must begin with {CONTOSO}/" in row.problem.problem.sentence
     assert not services.files.reads
+
+
+def test_a_mail_of_250_foreign_files_is_recorded_in_a_row_that_a_table_takes(services: FakeServices) -> None:
+    foreign = [a_file("plan.pdf", blob=f"fabrikam/{number}.pdf") for number in range(250)]
+    recipients = [f"cfo@{'x' * 30}{number}.contoso.com" for number in range(200)]
+
+    deliver(a_message(messageId="m-1", attachments=foreign, to=recipients), "q-1", services)
+
+    [row] = services.deliveries.rows.values()
+    assert row.status is DeliveryStatus.WAITING_FOR_OPERATOR
+    # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+    assert len(write_document(row).encode("utf-16-le")) < 64 * 1024
 
 
 def test_one_tenant_alone_needs_no_folder_of_its_own(services: FakeServices) -> None:

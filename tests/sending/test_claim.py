@@ -8,17 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, MAX_HISTORY, Delivery, DeliveryStatus, Doubt
+from shared.deliveries.delivery import (
+    CLAIM,
+    FINAL,
+    LONGEST_WAIT,
+    MAX_HISTORY,
+    Delivery,
+    DeliveryStatus,
+    Doubt,
+)
 from shared.deliveries.resume import resume_message
-from shared.errors import OutcomeUnknownError, ProblemError, RejectedError, TransientError
-from shared.sending.claim import first_row
+from shared.errors import OutcomeUnknownError, RejectedError, TransientError
+from shared.sending.claim import Standing, first_row, next_row, stand
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
+from shared.sending.release import release_all
 from shared.sending.request import parse_mail_request
+from shared.settings.sending_switch import SendingPause
+from shared.settings.tenant import StandingProblem
 from tests.builders import a_message, enabled_services
-from tests.fakes import CONTOSO, NOON, FakeServices
+from tests.fakes import CONTOSO, NOON, FakeServices, MemoryDeliveries
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.settings.sender import Sender
 
 MAIL = a_message(messageId="m-1")
@@ -35,7 +48,107 @@ def row(services: FakeServices) -> Delivery:
 
 
 class OutOfTheBlueError(Exception):
-    """What nobody foresaw."""
+    """An unexpected error."""
+
+
+A_TICK = timedelta(microseconds=1)
+#: What the clocks of the queue and of a worker may differ.
+SKEW = timedelta(seconds=10)
+
+
+def known(status: DeliveryStatus, **changes: Any) -> Delivery:
+    """Build the row of a mail whose fingerprint is `same`."""
+    return replace(first_row(parse_mail_request(MAIL), NOON), status=status, fingerprint="same", **changes)
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING])
+@pytest.mark.parametrize(
+    ("wait", "standing"),
+    [
+        (timedelta(0), Standing.FREE),
+        (SKEW, Standing.FREE),
+        (SKEW + A_TICK, Standing.EARLY),
+        (LONGEST_WAIT, Standing.EARLY),
+        (LONGEST_WAIT + A_TICK, Standing.FREE),
+    ],
+)
+def test_a_message_may_come_ten_seconds_before_its_time(
+    status: DeliveryStatus, wait: timedelta, standing: Standing
+) -> None:
+    assert stand(known(status, next_attempt_at=NOON + wait), "same", "q-1", NOON) is standing
+
+
+@pytest.mark.parametrize(
+    "status",
+    [DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR],
+)
+def test_a_mail_that_waits_for_a_person_is_free_whenever_its_message_comes(status: DeliveryStatus) -> None:
+    later = NOON + timedelta(hours=1)
+
+    assert stand(known(status, next_attempt_at=later), "same", "q-1", NOON) is Standing.FREE
+
+
+@pytest.mark.parametrize("status", sorted(FINAL - {DeliveryStatus.INVALID}))
+def test_a_mail_that_came_to_its_end_is_done(status: DeliveryStatus) -> None:
+    assert stand(known(status), "same", "q-1", NOON) is Standing.DONE
+
+
+def test_a_corrected_mail_is_free_whatever_its_content() -> None:
+    assert stand(known(DeliveryStatus.INVALID), "other", "q-1", NOON) is Standing.FREE
+
+
+@pytest.mark.parametrize(
+    "status", sorted(set(DeliveryStatus) - {DeliveryStatus.INVALID, DeliveryStatus.OTHER_VERSION})
+)
+@pytest.mark.parametrize("next_attempt_at", [None, NOON, NOON + timedelta(hours=1)])
+def test_other_content_is_other_content_in_every_state(
+    status: DeliveryStatus, next_attempt_at: datetime | None
+) -> None:
+    row = known(status, next_attempt_at=next_attempt_at)
+
+    assert stand(row, "other", "q-1", NOON) is Standing.OTHER_CONTENT
+
+
+@pytest.mark.parametrize(
+    ("worker", "passed", "standing"),
+    [
+        ("q-2", timedelta(0), Standing.HELD),
+        ("q-2", CLAIM - A_TICK, Standing.HELD),
+        ("q-2", CLAIM, Standing.INTERRUPTED),
+        ("q-1", timedelta(0), Standing.INTERRUPTED),
+    ],
+)
+def test_a_claim_holds_for_others_until_it_ends(worker: str, passed: timedelta, standing: Standing) -> None:
+    held = known(DeliveryStatus.SENDING).claimed("q-1", NOON)
+
+    assert stand(held, "same", worker, NOON + passed) is standing
+
+
+def test_a_claim_without_a_name_is_free() -> None:
+    assert stand(known(DeliveryStatus.SENDING), "same", "q-1", NOON) is Standing.FREE
+
+
+@pytest.mark.parametrize("status", sorted(DeliveryStatus))
+def test_only_attempts_that_go_on_keep_the_moment_at_which_they_began(status: DeliveryStatus) -> None:
+    later = NOON + timedelta(hours=1)
+    before = known(status, attempt=3, paused_for=timedelta(minutes=5))
+    after = next_row(before, parse_mail_request(MAIL), later)
+
+    goes_on = status in {DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING, DeliveryStatus.SENDING}
+    assert after.trying_since == (NOON if goes_on else later)
+    assert after.paused_for == (timedelta(minutes=5) if goes_on else timedelta(0))
+    assert (after.attempt, after.queued_at, after.updated_at) == (4, NOON, later)
+
+
+def test_other_content_for_a_deferred_mail_is_recorded_and_does_not_wait(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(hours=1))]
+    deliver(MAIL, "q-1", services)
+    before = list(services.outbox.messages)
+    deliver(OTHER, "q-2", services)
+
+    assert (row(services).status, row(services).conflict_at) == (DeliveryStatus.DEFERRED, NOON)
+    assert row(services).next_attempt_at == NOON + timedelta(hours=1)
+    assert services.outbox.messages == before
 
 
 @pytest.mark.parametrize(
@@ -63,12 +176,80 @@ def test_other_content_that_comes_while_a_mail_is_sent_does_not_keep_its_outcome
     assert row(services).status is status
 
 
-def test_conflicts_do_not_make_a_row_grow_for_ever(services: FakeServices) -> None:
+def test_other_content_that_comes_while_a_mail_is_sent_is_shown_afterwards(services: FakeServices) -> None:
+    held = services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
+    assert held
+    deliver(OTHER, "q-2", services)
+    assert services.outbox.messages == [(OTHER, timedelta(seconds=30))]
+    assert row(services) == held
+
+    services.deliveries.save(held.moved(DeliveryStatus.ACCEPTED, NOON))
+    deliver(OTHER, "q-2", services)
+
+    assert row(services).conflict_at == NOON
+    assert len(services.outbox.messages) == 1
+
+
+def test_other_content_for_a_mail_whose_worker_died_is_shown_at_once(services: FakeServices) -> None:
+    services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
+    services.world.pass_time(CLAIM)
+    deliver(OTHER, "q-2", services)
+
+    assert row(services).conflict_at == NOON + CLAIM
+    assert not services.outbox.messages
+
+
+def test_a_conflict_that_could_not_be_written_is_tried_again(services: FakeServices) -> None:
+    class Overtaken(MemoryDeliveries):
+        def save(self, delivery: Delivery) -> Delivery | None:
+            return None
+
+    deliver(MAIL, "q-1", services)
+    services.deliveries = Overtaken(services.deliveries.rows)
+    deliver(OTHER, "q-2", services)
+
+    assert services.outbox.messages == [(OTHER, timedelta(seconds=30))]
+
+
+@pytest.mark.parametrize(
+    "status",
+    sorted(
+        set(DeliveryStatus) - {DeliveryStatus.INVALID, DeliveryStatus.OTHER_VERSION, DeliveryStatus.EXPIRED}
+    ),
+)
+def test_other_content_is_a_conflict_whatever_the_status_of_the_mail(
+    services: FakeServices, status: DeliveryStatus
+) -> None:
+    known = first_row(parse_mail_request(MAIL), NOON).moved(status, NOON, next_attempt_at=NOON)
+    services.deliveries.add(known)
+    deliver(OTHER, "q-2", services)
+
+    assert (row(services).status, row(services).conflict_at) == (status, NOON)
+    assert row(services).history[-1].code == "message_conflict"
+    contents = tuple(parse_mail_request(text).fingerprint() for text in (MAIL, OTHER))
+    assert row(services).history[-1].contents == contents
+    assert not services.transport.sent
+
+
+def test_a_mail_that_is_sent_later_keeps_its_conflict(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")]
+    deliver(MAIL, "q-1", services)
+    deliver(OTHER, "q-2", services)
+    services.world.pass_time(timedelta(minutes=1))
+    deliver(resume_message(CONTOSO, "m-1"), "q-3", services)
+
+    assert (row(services).status, row(services).conflict_at) == (DeliveryStatus.ACCEPTED, NOON)
+
+
+def test_conflicts_do_not_push_the_attempts_out_of_the_history(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
     for number in range(MAX_HISTORY + 5):
+        services.world.pass_time(timedelta(minutes=1))
         deliver(OTHER, f"c-{number}", services)
 
-    assert len(row(services).history) == MAX_HISTORY
+    history = row(services).history
+    assert [step.code for step in history] == [None, None, "message_conflict"]
+    assert row(services).conflict_at == history[-1].at == services.world.now()
 
 
 def test_a_mail_that_goes_on_leaves_the_list_of_those_set_aside(services: FakeServices) -> None:
@@ -124,6 +305,15 @@ def test_an_open_doubt_remembers_when_the_worker_had_begun(services: FakeService
     assert row(services).doubt == Doubt(NOON + CLAIM, begun=NOON)
 
 
+def test_an_open_doubt_is_not_replaced_by_that_of_a_later_worker_that_died(services: FakeServices) -> None:
+    first = replace(first_row(parse_mail_request(MAIL), NOON), doubt=Doubt(NOON, 1))
+    services.deliveries.add(first.claimed("q-1", NOON))
+    services.world.pass_time(CLAIM)
+    deliver(MAIL, "q-2", services)
+
+    assert row(services).doubt == Doubt(NOON, 1)
+
+
 def test_a_failure_that_nobody_foresaw_before_the_mail_is_handed_over_leaves_no_doubt(
     services: FakeServices,
 ) -> None:
@@ -140,10 +330,10 @@ def test_storage_that_is_away_after_graph_refused_leaves_no_doubt(services: Fake
     services.transport.fail = [TransientError("graph_unavailable")]
     keep = services.requests.keep
     services.requests.keep = _away  # type: ignore[method-assign,assignment]
-    with pytest.raises(TransientError, match="storage_unavailable"):
-        deliver(MAIL, "q-1", services)
-    services.requests.keep = keep  # type: ignore[method-assign]
     deliver(MAIL, "q-1", services)
+    services.requests.keep = keep  # type: ignore[method-assign]
+    assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
+    deliver(MAIL, "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -152,12 +342,12 @@ def test_storage_that_is_away_after_the_answer_was_lost_leaves_the_doubt(service
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     keep = services.requests.keep
     services.requests.keep = _away  # type: ignore[method-assign,assignment]
-    with pytest.raises(TransientError, match="storage_unavailable"):
-        deliver(MAIL, "q-1", services)
+    deliver(MAIL, "q-1", services)
     services.requests.keep = keep  # type: ignore[method-assign]
+    assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
     assert row(services).doubt == Doubt(NOON, 1)
 
-    deliver(MAIL, "q-1", services)
+    deliver(MAIL, "q-2", services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
     assert len(services.transport.sent) == 1
@@ -169,18 +359,6 @@ def test_a_failure_that_nobody_foresaw_while_the_mail_is_handed_over_leaves_a_do
     services.transport.after = {"send_mail": [OutOfTheBlueError()]}
     with pytest.raises(OutOfTheBlueError):
         deliver(MAIL, "q-1", services)
-    deliver(MAIL, "q-1", services)
-
-    assert row(services).status is DeliveryStatus.UNKNOWN
-    assert len(services.transport.sent) == 1
-
-
-def test_storage_that_is_away_after_graph_took_the_mail_leaves_a_doubt(services: FakeServices) -> None:
-    save = services.deliveries.save
-    services.deliveries.save = _away  # type: ignore[method-assign,assignment]
-    with pytest.raises(ProblemError):
-        deliver(MAIL, "q-1", services)
-    services.deliveries.save = save  # type: ignore[method-assign]
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
@@ -207,18 +385,29 @@ def test_many_domains_fit_into_a_row(services: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
-def test_a_kept_mail_that_this_version_cannot_read_is_invalid_and_not_poison(
+def test_a_kept_mail_that_this_version_cannot_read_waits_for_the_operator(
     services: FakeServices,
     poisoned: bool,  # noqa: FBT001
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
-    services.requests.keep(CONTOSO, "m-1", b'{"schemaVersion": 7}')
+    newer = a_message(messageId="m-1", priority="later")
+    services.requests.keep(CONTOSO, "m-1", newer)
     services.world.pass_time(timedelta(minutes=1))
     (record_poisoned if poisoned else deliver)(resume_message(CONTOSO, "m-1"), "q-2", services)
 
-    assert row(services).status is DeliveryStatus.INVALID
-    assert "schemaVersion" in [field.field for field in row(services).fields]
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+    assert row(services).problem == StandingProblem(
+        "request_of_other_version", services.world.now(), {}, None
+    )
+    assert [field.field for field in row(services).fields] == ["priority"]
+    assert services.requests.load(CONTOSO, "m-1") == newer
+
+    services.requests.keep(CONTOSO, "m-1", MAIL)
+    release_all(services)
+    services.world.pass_time(timedelta(minutes=1))
+    deliver(services.outbox.messages[-1][0], "q-3", services)
+    assert row(services).status is DeliveryStatus.ACCEPTED
 
 
 def test_a_kept_mail_in_doubt_that_cannot_be_read_stays_in_doubt(services: FakeServices) -> None:
@@ -228,7 +417,97 @@ def test_a_kept_mail_in_doubt_that_cannot_be_read_stays_in_doubt(services: FakeS
     services.requests.keep(CONTOSO, "m-1", b"{}")
     deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
 
-    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+    assert row(services).doubt == Doubt(NOON, 1)
+
+
+@pytest.mark.parametrize("minutes", [1, 12])
+def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
+    services: FakeServices, minutes: int
+) -> None:
+    claimed = first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON)
+    services.deliveries.add(claimed)
+    services.requests.keep(CONTOSO, "m-1", a_message(messageId="m-1", priority="later"))
+    services.world.pass_time(timedelta(minutes=minutes))
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+
+    if minutes == 1:
+        assert row(services).claimed_by == "q-1"
+        assert services.outbox.messages == [(resume_message(CONTOSO, "m-1"), CLAIM)]
+    else:
+        assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+        assert row(services).doubt == Doubt(services.world.now(), begun=NOON)
+
+
+def test_a_note_whose_row_is_gone_or_done_changes_nothing(services: FakeServices) -> None:
+    services.requests.keep(CONTOSO, "m-1", b"{}")
+    deliver(resume_message(CONTOSO, "m-1"), "q-1", services)
+    assert services.deliveries.rows == {}
+
+    done = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.ACCEPTED, NOON)
+    services.deliveries.add(done)
+    deliver(resume_message(CONTOSO, "m-1"), "q-1", services)
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("kind", ["mail", "note", "note without a request", "poisoned"])
+def test_a_mail_whose_row_another_version_wrote_waits_for_that_version(
+    services: FakeServices, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    foreign = first_row(parse_mail_request(MAIL), NOON)
+    services.deliveries.add(replace(foreign, status=DeliveryStatus.OTHER_VERSION))
+    before = row(services)
+    if kind != "note without a request":
+        services.requests.keep(CONTOSO, "m-1", MAIL)
+    text = resume_message(CONTOSO, "m-1") if kind.startswith("note") else MAIL
+    (record_poisoned if kind == "poisoned" else deliver)(text, "q-1", services)
+
+    assert row(services) == before
+    assert not services.transport.sent
+    if kind != "note without a request":
+        assert services.outbox.messages == [(MAIL, timedelta(minutes=5))]
+        assert '"problem": "written_by_other_version"' in caplog.text
+
+
+def test_an_invalid_message_leaves_the_row_of_another_version_alone(services: FakeServices) -> None:
+    foreign = first_row(parse_mail_request(MAIL), NOON)
+    services.deliveries.add(replace(foreign, status=DeliveryStatus.OTHER_VERSION))
+    before = row(services)
+    text = a_message(messageId="m-1", priority=3)
+    deliver(text, "q-1", services)
+
+    assert row(services) == before
+    assert [message for message, _ in services.outbox.messages] == [text]
+
+
+def test_an_invalid_message_leaves_the_log_of_another_installation_alone(services: FakeServices) -> None:
+    services.settings.foreign = {CONTOSO}
+    text = a_message(messageId="m-1", priority=3)
+    deliver(text, "q-1", services)
+
+    assert not services.deliveries.rows
+    assert [message for message, _ in services.outbox.messages] == [text]
+
+
+def test_a_pause_leaves_the_row_of_another_version_alone(services: FakeServices) -> None:
+    foreign = first_row(parse_mail_request(MAIL), NOON)
+    services.deliveries.add(replace(foreign, status=DeliveryStatus.OTHER_VERSION))
+    services.pause_store.save(SendingPause(NOON))
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.OTHER_VERSION
+    assert services.outbox.messages == [(MAIL, timedelta(minutes=5))]
+
+
+def test_a_mail_that_goes_on_keeps_what_another_version_added_to_its_row(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")]
+    deliver(MAIL, "q-1", services)
+    services.deliveries.save(replace(row(services), additions={"priority": 3}))
+    services.world.pass_time(timedelta(minutes=1))
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert row(services).additions == {"priority": 3}
 
 
 def _away(*_: Any) -> Any:

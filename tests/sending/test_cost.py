@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableServiceClient
 
 from shared.adapters.delivery_table import TableDeliveryLog
+from shared.adapters.pause_table import TablePauseStore
 from shared.adapters.tables import TableSettingsStore
 from shared.sending.deliver import deliver
+from shared.settings.ownership import OwnedSettings
+from shared.settings.sending_switch import SendingSwitch
 from tests.builders import a_message, enabled_services, some_settings
+from tests.fakes import CLIENT_ID, INSTALLATION
 
 if TYPE_CHECKING:
     from shared.config import StorageConfig
@@ -34,8 +39,12 @@ def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: St
     services.allowed_tenants = frozenset({tenant})
     assert storage.connection_string
     with TableServiceClient.from_connection_string(storage.connection_string, transport=transport) as tables:
-        services.settings = TableSettingsStore(tables)  # type: ignore[assignment]
+        stored = TableSettingsStore(tables)
+        services.settings = OwnedSettings(  # type: ignore[assignment]
+            stored, lambda: INSTALLATION, lambda _: CLIENT_ID, services.world
+        )
         services.deliveries = TableDeliveryLog(tables)  # type: ignore[assignment]
+        services.switch = SendingSwitch(TablePauseStore(tables), services.world)
         services.settings.save(replace(some_settings(), tenant_id=tenant))
         deliver(a_message(messageId="warm", tenantId=tenant), "q-0", services)
         services.vault.secrets.clear()
@@ -45,8 +54,14 @@ def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: St
         for number in range(4):
             deliver(a_message(messageId=f"m-{number}", tenantId=tenant), f"q-{number}", services)
 
-    assert transport.calls == 4 * 3
-    assert services.transport.asked == ["send_mail"] * 4
+        mails = transport.calls
+        services.world.pass_time(timedelta(seconds=10))
+        deliver(a_message(messageId="m-4", tenantId=tenant), "q-4", services)
+
+    assert mails == 4 * 3
+    # The switch that pauses sending is read once in ten seconds, whatever the number of mails.
+    assert transport.calls - mails == 3 + 1
+    assert services.transport.asked == ["send_mail"] * 5
     assert services.authorizer.refreshed == ["tokens"]
     assert not services.requests.kept
     assert not services.outbox.messages

@@ -18,6 +18,7 @@ from shared.errors import (
     OutcomeUnknownError,
     PreconditionFailedError,
     RejectedError,
+    TokenRefusedError,
     TransientError,
 )
 from shared.sending.claim import first_row
@@ -120,14 +121,14 @@ def test_a_message_without_a_usable_name_is_recorded_under_its_queue_id(
     assert row(services, "unreadable-q-7").status is DeliveryStatus.INVALID
 
 
-def test_a_tenant_that_is_not_served_is_the_callers_mistake(services: FakeServices) -> None:
+def test_the_mail_of_a_tenant_that_is_not_served_waits_for_the_operator(services: FakeServices) -> None:
     stranger = "6f1c0000-0000-4000-8000-00000000dead"
     deliver(a_message(tenantId=stranger), "q-1", services)
 
     found = services.deliveries.find(stranger, MESSAGE_ID)
     assert found is not None
-    assert found.status is DeliveryStatus.INVALID
-    assert found.fields[0].field == "tenantId"
+    assert found.status is DeliveryStatus.WAITING_FOR_OPERATOR
+    assert services.requests.load(stranger, MESSAGE_ID) == a_message(tenantId=stranger)
 
 
 def test_a_mail_that_another_worker_is_sending_waits(services: FakeServices) -> None:
@@ -195,14 +196,29 @@ def test_a_throttled_mail_comes_back_after_the_time_that_graph_asks_for(services
 
 
 def test_a_mail_that_was_put_off_for_a_day_expires(services: FakeServices) -> None:
-    services.transport.fail = [TransientError("graph_unavailable")] * 2
+    services.transport.fail = [TransientError("graph_unavailable")] * 40
     deliver(a_message(), "q-1", services)
-    services.world.pass_time(timedelta(hours=24))
-    deliver(services.outbox.messages[0][0], "q-2", services)
+    for hour in range(24):
+        assert row(services).status is DeliveryStatus.DEFERRED
+        services.world.pass_time(timedelta(hours=1))
+        deliver(services.outbox.messages[-1][0], f"q-{hour}", services)
 
     assert (row(services).status, code(services)) == (DeliveryStatus.EXPIRED, "expired")
-    assert len(services.outbox.messages) == 1
+    assert len(services.outbox.messages) == 24
     assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
+
+
+def test_time_for_which_the_app_was_away_is_not_taken_from_a_mails_24_hours(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")] * 4
+    deliver(a_message(), "q-1", services)
+    services.world.pass_time(timedelta(days=3))
+    for number in range(3):
+        deliver(services.outbox.messages[-1][0], f"q-{number}", services)
+        assert row(services).status is DeliveryStatus.DEFERRED
+        services.world.pass_time(timedelta(hours=1))
+    deliver(services.outbox.messages[-1][0], "q-9", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
 
 
 def test_a_mail_is_not_sent_after_it_expired(services: FakeServices) -> None:
@@ -213,17 +229,17 @@ def test_a_mail_is_not_sent_after_it_expired(services: FakeServices) -> None:
 
 
 def test_graph_refusing_a_token_once_is_answered_with_a_new_one(services: FakeServices) -> None:
-    services.transport.fail = [ConsentRequiredError("consent_lost", account="a", error="e")]
+    services.transport.fail = [TokenRefusedError("token_refused", error="e")]
     deliver(a_message(), "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert [token for token, _, _ in services.transport.sent] == ["access-2"]
 
 
-def test_graph_refusing_new_tokens_at_three_times_means_that_the_consent_is_lost(
+def test_tokens_that_graph_refuses_three_times_are_the_operators_and_no_lost_consent(
     services: FakeServices,
 ) -> None:
-    refused = ConsentRequiredError("consent_lost", account="a", error="e", believed_after=3)
+    refused = TokenRefusedError("token_refused", error="e")
     services.transport.fail = [refused] * 6
     deliver(a_message(), "q-1", services)
     seen = [(row(services).status, services.settings.load(CONTOSO).status)]
@@ -236,12 +252,34 @@ def test_graph_refusing_new_tokens_at_three_times_means_that_the_consent_is_lost
     assert seen == [
         (DeliveryStatus.DEFERRED, Status.ENABLED),
         (DeliveryStatus.DEFERRED, Status.ENABLED),
-        (DeliveryStatus.WAITING_FOR_CONSENT, Status.RECONNECT_NEEDED),
+        (DeliveryStatus.WAITING_FOR_OPERATOR, Status.OPERATOR_ERROR),
     ]
 
 
+def test_the_claims_that_graph_asks_for_reach_entra(services: FakeServices) -> None:
+    services.transport.fail = [TokenRefusedError("token_refused", claims='{"access_token":{}}', error="e")]
+    deliver(a_message(), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert services.authorizer.claims_wanted == [None, '{"access_token":{}}']
+
+
+def test_an_unknown_outcome_names_the_mailbox_that_holds_the_copy(services: FakeServices) -> None:
+    services.transport.fail = [OutcomeUnknownError("outcome_unknown")]
+    deliver(a_message(), "q-1", services)
+    services.transport.fail = [OutcomeUnknownError("outcome_unknown")]
+    deliver(a_message(messageId="m-2", saveToSentItems=False), "q-2", services)
+
+    kept = row(services).problem
+    unkept = services.deliveries.rows[CONTOSO, "m-2"].problem
+    assert kept
+    assert unkept
+    assert "in the mailbox ada@contoso.com" in kept.problem.sentence
+    assert "use the message trace" in unkept.problem.sentence
+
+
 def test_graph_refusing_tokens_for_a_while_stops_nobody(services: FakeServices) -> None:
-    refused = ConsentRequiredError("consent_lost", account="a", error="e", believed_after=3)
+    refused = TokenRefusedError("token_refused", error="e")
     services.transport.fail = [refused] * 4
     deliver(a_message(), "q-1", services)
     for number in (2, 3):
@@ -254,9 +292,7 @@ def test_graph_refusing_tokens_for_a_while_stops_nobody(services: FakeServices) 
 
 
 def test_a_refused_token_shortly_before_a_mail_expires_stops_nobody_else(services: FakeServices) -> None:
-    services.transport.fail = [
-        ConsentRequiredError("consent_lost", account="a", error="e", believed_after=3)
-    ] * 2
+    services.transport.fail = [TokenRefusedError("token_refused", error="e")] * 2
     deliver(a_message(expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
 
     assert row(services).status is DeliveryStatus.EXPIRED
@@ -339,7 +375,7 @@ def test_a_file_that_is_not_there_is_said_by_name(services: FakeServices) -> Non
     files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": f"{CONTOSO}/a.pdf"}]
     deliver(a_message(attachments=files), "q-1", services)
 
-    assert (row(services).status, code(services)) == (DeliveryStatus.REJECTED, "attachment_not_found")
+    assert (row(services).status, code(services)) == (DeliveryStatus.DEFERRED, "attachment_not_found")
     assert row(services).problem.facts["blob"] == f"{CONTOSO}/a.pdf"  # type: ignore[union-attr]
 
 
@@ -367,10 +403,12 @@ def test_storage_that_is_away_puts_the_mail_off(services: FakeServices) -> None:
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_a_row_that_vanishes_between_two_looks_is_tried_again_by_the_host(services: FakeServices) -> None:
+def test_a_row_that_vanishes_between_two_looks_is_tried_again(services: FakeServices) -> None:
     services.deliveries.add = lambda _: None  # type: ignore[method-assign,assignment]
-    with pytest.raises(TransientError):
-        deliver(a_message(), "q-1", services)
+    deliver(a_message(), "q-1", services)
+
+    ((again, _),) = services.outbox.messages
+    assert again.startswith(b'{"repeated":')
 
 
 def test_of_two_workers_that_claim_at_once_the_second_waits(services: FakeServices) -> None:
@@ -430,7 +468,7 @@ def test_a_name_that_is_no_text_is_no_name(services: FakeServices) -> None:
 
 def test_refusals_that_come_at_times_are_counted_apart_from_throttling(services: FakeServices) -> None:
     away = [TransientError("graph_unavailable")] * 3
-    refused = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", believed_after=3)
+    refused = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", confirm_after=3)
     services.transport.fail = [*away, refused, refused, refused]
     deliver(a_message(), "q-0", services)
     statuses = []
@@ -465,3 +503,26 @@ def test_a_mail_is_kept_while_every_setting_but_storages_is_wrong() -> None:
     )
     assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
     assert not services.transport.sent
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1)])
+def test_a_clock_that_is_set_back_lengthens_no_pause_of_a_mailbox(
+    services: FakeServices, back: timedelta
+) -> None:
+    wait = timedelta(seconds=20)
+    services.transport.fail = [TransientError("mailbox_throttled", retry_after=wait, address="a")]
+    deliver(a_message(), "q-1", services)
+    services.world.set_clock(-back)
+    services.world.pass_time(timedelta(seconds=30))
+    deliver(a_message(messageId="m-2"), "q-2", services)
+
+    assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
+
+
+def test_a_look_in_a_pause_by_a_clock_that_was_ahead_takes_no_time_from_a_mail(
+    services: FakeServices,
+) -> None:
+    deliver(a_message(), "q-1", services)
+    ahead = replace(row(services), paused_since=services.world.now() + timedelta(days=1))
+
+    assert ahead.total_pause(services.world.now()) == timedelta(0)

@@ -12,11 +12,20 @@ from hypothesis import strategies as st
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
 from shared.deliveries.resume import resume_message
-from shared.errors import ConsentRequiredError, OutcomeUnknownError, RejectedError, TransientError
+from shared.errors import (
+    ConsentRequiredError,
+    NothingSentError,
+    OutcomeUnknownError,
+    RejectedError,
+    TransientError,
+)
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
-from shared.sending.doubt import SETTLED, next_look
+from shared.sending.doubt import SETTLED, look_up, look_up_key, next_look, was_sent
+from shared.sending.draft import Draft
+from shared.sending.ports import FoundMail
 from shared.sending.request import parse_mail_request
+from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status, Wanted
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices
@@ -71,6 +80,69 @@ def test_looks_come_soon_at_first_and_then_less_often_and_not_past_the_moment_th
     assert look > NOON + passed
 
 
+@pytest.mark.parametrize(
+    ("passed", "look"),
+    [
+        (0, 15),
+        (14, 29),
+        (15, 30),
+        (16, 32),
+        (100, 200),
+        (150, 300),
+        (160, 300),
+        (299, 300),
+        (300, 600),
+        (400, 800),
+    ],
+)
+def test_each_look_comes_twice_as_late_as_the_one_before(passed: int, look: int) -> None:
+    """Seconds after the lost answer; after five minutes it must have settled."""
+    assert next_look(NOON, NOON + timedelta(seconds=passed)) == NOON + timedelta(seconds=look)
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(299, 0), (300, 1)])
+def test_a_mail_that_is_not_in_the_mailbox_was_not_taken_after_five_minutes(
+    services: FakeServices, seconds: int, sent: int
+) -> None:
+    lost_answer(services, accepted=False)
+    services.deliveries.save(replace(row(services), next_attempt_at=NOON))
+    services.world.pass_time(timedelta(seconds=seconds))
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+
+    assert len(services.transport.sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("earlier", "findable"),
+    [(timedelta(0), False), (timedelta(minutes=15), False), (timedelta(minutes=16), True)],
+)
+def test_a_mail_that_began_when_the_consent_came_may_be_in_another_mailbox(
+    services: FakeServices,
+    earlier: timedelta,
+    findable: bool,  # noqa: FBT001
+) -> None:
+    request = parse_mail_request(MAIL)
+    sender = sender_of(services.settings.load(CONTOSO), ())
+    sender = replace(sender, consent=replace(sender.consent, consented_at=NOON - earlier))
+    delivery = replace(first_row(request, NOON), doubt=Doubt(NOON, begun=NOON))
+
+    assert (look_up_key(request, sender, delivery) is not None) is findable
+
+
+def test_a_draft_that_was_to_be_sent_and_is_a_draft_after_five_minutes_was_not(
+    services: FakeServices,
+) -> None:
+    class MailboxWithTheDraft:
+        def ask(self, _call: object) -> list[FoundMail]:
+            return [FoundMail("d-1", is_draft=True)]
+
+    draft = Draft(owner="me", stamp="s", draft_id="d-1", submitted=True)
+    services.world.pass_time(SETTLED)
+
+    mailbox: Any = MailboxWithTheDraft()
+    assert not was_sent(look_up("key", Doubt(NOON, 1), draft, mailbox, services))
+
+
 def test_a_mail_that_went_out_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
     assert (row(services).status, row(services).doubt) == (DeliveryStatus.VERIFYING, Doubt(NOON, 1))
@@ -118,9 +190,7 @@ def test_a_worker_that_died_is_followed_by_one_that_looks_first(services: FakeSe
 
 def test_a_doubt_outlives_a_lost_consent(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
-    services.transport.fail_at = {
-        "find": [ConsentRequiredError("consent_lost", account="a", error="e") for _ in range(2)]
-    }
+    services.transport.fail_at = {"find": [ConsentRequiredError("consent_lost", account="a", error="e")]}
     again(services)
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
     assert row(services).doubt == Doubt(NOON, 1)
@@ -137,10 +207,9 @@ def test_a_mail_in_doubt_is_not_called_unsent_because_the_mailbox_cannot_be_read
     services: FakeServices,
 ) -> None:
     lost_answer(services, accepted=True)
-    services.transport.fail_at = {
-        "find": [RejectedError("access_denied", graph_code="ErrorAccessDenied", address="a")]
-    }
-    again(services)
+    refused = RejectedError("access_denied", graph_code="ErrorAccessDenied", confirm_after=3, address="a")
+    services.transport.fail_at = {"find": [refused] * 20}
+    to_the_end(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
     assert row(services).problem.code == "outcome_unknown"  # type: ignore[union-attr]
@@ -225,7 +294,7 @@ def test_a_worker_that_died_before_there_was_a_sender_leaves_an_open_doubt() -> 
 
 
 def test_a_note_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:
-    services.transport.fail_at = {"send_mail": [TransientError("graph_unavailable")]}
+    services.transport.fail_at = {"send_mail": [NothingSentError("graph_unavailable")]}
     deliver(MAIL, "q-1", services)
     services.requests.kept.clear()
     again(services)

@@ -11,12 +11,7 @@ import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import resume_message
-from shared.errors import (
-    ConsentRequiredError,
-    OutcomeUnknownError,
-    RejectedError,
-    TransientError,
-)
+from shared.errors import OutcomeUnknownError, RejectedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.draft import DraftNote
 from shared.sending.upload import CHUNK_BYTES
@@ -212,8 +207,7 @@ def test_a_draft_of_another_account_is_left_to_its_mailbox(services: FakeService
     deliver(a_mail("medium", "medium"), "q-1", services)
     bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
     newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2, account=bob)
-    settings = some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag)
-    services.settings.save(settings)
+    services.settings.save(replace(services.settings.load(CONTOSO), consent=newer))
     services.transport.mails.clear()
     again(services, "q-2")
 
@@ -263,9 +257,7 @@ def test_a_retried_mail_that_has_become_small_forgets_its_draft(services: FakeSe
 
 
 def test_a_token_that_ends_during_a_long_upload_is_renewed(services: FakeServices) -> None:
-    services.transport.fail_at = {
-        "send_draft": [ConsentRequiredError("consent_lost", account="a", error="e")]
-    }
+    services.transport.fail_at = {"send_draft": [TokenRefusedError("token_refused", error="e")]}
     deliver(a_mail("large"), "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -381,7 +373,7 @@ def test_a_mail_that_is_found_sent_is_not_made_again(services: FakeServices) -> 
 def test_a_draft_of_the_same_account_is_gone_on_with_after_a_new_consent(services: FakeServices) -> None:
     cut_short(services)
     newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
-    services.settings.save(some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag))
+    services.settings.save(replace(services.settings.load(CONTOSO), consent=newer))
     again(services, "q-2")
 
     assert sent_files(services) == [("large", LARGE)]

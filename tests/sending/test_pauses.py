@@ -77,3 +77,12 @@ def test_a_mailbox_has_four_turns_and_another_mailbox_its_own() -> None:
 
     assert taken == [True, True, True, True, False]
     assert pauses.turn(replace(a_sender(), account="uma@contoso.com")).acquire(blocking=False)
+
+
+def test_the_mailbox_that_is_left_alone_is_the_accounts_whatever_the_from_address() -> None:
+    pauses, sender = Pauses(), a_sender(from_field="finance@contoso.com")
+    pauses.note(sender, throttled(10), NOON)
+
+    with pytest.raises(TransientError) as raised:
+        pauses.check(sender, NOON)
+    assert raised.value.facts["address"] == "ada@contoso.com"

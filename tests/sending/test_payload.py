@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.sending.payload import (
     KEY_PROPERTY,
+    add_properties,
     build_attachment,
     build_message,
     build_send_mail,
@@ -23,7 +24,7 @@ from tests.builders import a_message
 from tests.fakes import CONTOSO
 
 ADDRESSES = st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.com", fullmatch=True)
-NAMES = st.none() | st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
+NAMES = st.none() | st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp"]), max_size=20)
 PEOPLE = st.lists(st.tuples(ADDRESSES, NAMES), max_size=8)
 
 
@@ -88,7 +89,8 @@ def test_the_whole_mail_is_what_graph_documents() -> None:
     )
     message = build_message(request, "<p>Ünï</p>", "reports@contoso.com")
 
-    call = json.loads(build_send_mail(write_json(message), [], save_to_sent_items=False))
+    whole = add_properties(write_json(message), request, "key")
+    call = json.loads(build_send_mail(whole, [], save_to_sent_items=False))
 
     assert call == {
         "message": {
@@ -96,14 +98,50 @@ def test_the_whole_mail_is_what_graph_documents() -> None:
             "importance": "high",
             "body": {"contentType": "html", "content": "<p>Ünï</p>"},
             "toRecipients": [{"emailAddress": {"address": "cfo@contoso.com"}}],
-            "singleValueExtendedProperties": [
-                {"id": KEY_PROPERTY, "value": delivery_key(CONTOSO, request.message_id)}
-            ],
+            "singleValueExtendedProperties": [{"id": KEY_PROPERTY, "value": "key"}],
             "internetMessageHeaders": [{"name": "x-report", "value": "4711"}],
             "from": {"emailAddress": {"address": "reports@contoso.com"}},
         },
         "saveToSentItems": False,
     }
+
+
+def test_receipts_are_asked_for_by_name() -> None:
+    request = parse_mail_request(a_message(isReadReceiptRequested=True, isDeliveryReceiptRequested=True))
+    message = build_message(request, "text", None)
+
+    assert (message["isReadReceiptRequested"], message["isDeliveryReceiptRequested"]) == (True, True)
+
+
+def test_the_headers_for_leaving_a_list_are_properties_of_the_message() -> None:
+    request = parse_mail_request(
+        a_message(
+            listUnsubscribe="<https://contoso.com/leave?id=1>",
+            listUnsubscribePost="List-Unsubscribe=One-Click",
+        )
+    )
+    written = add_properties(write_json(build_message(request, "text", None)), request, None)
+
+    assert json.loads(written)["singleValueExtendedProperties"] == [
+        {"id": "String 0x1045", "value": "<https://contoso.com/leave?id=1>"},
+        {
+            "id": "String {00020386-0000-0000-C000-000000000046} Name List-Unsubscribe-Post",
+            "value": "List-Unsubscribe=One-Click",
+        },
+    ]
+
+
+def test_a_mail_without_key_and_list_has_no_properties() -> None:
+    request = parse_mail_request(a_message())
+
+    assert add_properties(b'{"subject":"a"}', request, None) == b'{"subject":"a"}'
+
+
+def test_an_invitation_keeps_its_method() -> None:
+    invitation = Attachment(name="a.ics", content_type="text/calendar; method=REQUEST", blob="a.ics")
+
+    assert build_attachment(invitation, b"BEGIN")["contentType"] == "text/calendar; method=REQUEST"
+    assert b'"contentType":"text/calendar; method=REQUEST"' in build_upload_item(invitation, 5)
 
 
 def test_the_copy_in_sent_items_is_graphs_default_and_files_stand_in_the_message() -> None:

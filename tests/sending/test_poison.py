@@ -16,6 +16,7 @@ from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
 from shared.sending.release import release_all
 from shared.sending.request import parse_mail_request
+from shared.sending.unrecorded import repeated_message
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -91,10 +92,24 @@ def test_one_that_poisons_itself_again_and_again_ends_after_a_day(
     release_all(services)
     if in_doubt:
         services.deliveries.save(replace(row(services), doubt=Doubt(NOON)))
-    services.world.pass_time(timedelta(hours=25))
-    record_poisoned(resume_message(CONTOSO, "m-1"), "p-2", services)
+    for _ in range(30):
+        services.world.pass_time(timedelta(minutes=50))
+        record_poisoned(resume_message(CONTOSO, "m-1"), "p-2", services)
+        release_all(services)
 
     assert row(services).status is end
+
+
+def test_the_day_does_not_count_the_time_for_which_the_app_was_not_running(services: FakeServices) -> None:
+    claim = first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON)
+    services.deliveries.add(claim.moved(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON))
+    services.world.pass_time(timedelta(days=3))
+    record_poisoned(MAIL, "p-1", services)
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+
+    release_all(services)
+    record_poisoned(resume_message(CONTOSO, "m-1"), "p-2", services)
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
 
 
 @pytest.mark.parametrize("text", [MAIL, resume_message(CONTOSO, "m-1")])
@@ -114,6 +129,37 @@ def test_other_content_under_the_same_id_does_not_replace_what_is_kept(services:
 
     assert services.requests.load(CONTOSO, "m-1") == MAIL
     assert row(services).status is DeliveryStatus.DEFERRED
+
+
+def test_what_lies_in_the_poison_queue_is_told_with_every_run_of_the_timer(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    services.outbox.poisoned = 11
+    with caplog.at_level(logging.ERROR):
+        release_all(services)
+
+    assert 'poison_queue_not_empty {"length": 11}' in caplog.messages
+
+
+def test_an_empty_poison_queue_is_not_worth_a_word(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        release_all(services)
+
+    assert "poison_queue" not in caplog.text
+
+
+def test_a_poison_queue_that_does_not_answer_keeps_no_mail_waiting(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    record_poisoned(MAIL, "p-1", services)
+    services.outbox.fail.append(TransientError("storage_unavailable", service="queues"))
+    with caplog.at_level(logging.WARNING):
+        release_all(services)
+
+    assert len(services.outbox.messages) == 1
+    assert 'request_failed {"operation": "poison_queue", "problem": "storage_unavailable"}' in caplog.messages
 
 
 def test_a_message_that_is_none_is_recorded_as_invalid(services: FakeServices) -> None:
@@ -136,8 +182,9 @@ def test_a_row_that_somebody_else_changes_meanwhile_is_looked_at_again(services:
     services.world.pass_time(CLAIM)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
 
-    with pytest.raises(TransientError):
-        record_poisoned(MAIL, "p-1", services)
+    record_poisoned(MAIL, "p-1", services)
+
+    assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
 
 
 def test_a_corrected_mail_is_kept_although_a_broken_one_came_first(services: FakeServices) -> None:
@@ -199,3 +246,14 @@ def test_what_waited_for_somebody_has_a_new_day_when_it_is_released(services: Fa
     deliver(services.outbox.messages[0][0], "q-2", services)
 
     assert row(services).status is DeliveryStatus.DEFERRED
+
+
+def test_a_poisoned_mail_whose_doubtful_claim_handed_nothing_over_is_in_no_doubt(
+    services: FakeServices,
+) -> None:
+    known = first_row(parse_mail_request(MAIL), NOON)
+    doubted = replace(known, status=DeliveryStatus.UNKNOWN, doubt=Doubt(NOON, 1, claim_id="claim-1"))
+    services.deliveries.add(doubted)
+    record_poisoned(repeated_message(known, MAIL, frozenset({"claim-1"})), "p-1", services)
+
+    assert (row(services).status, row(services).doubt) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)

@@ -10,13 +10,24 @@ from typing import Any
 
 import pytest
 
+from shared.config import check_settings
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import resume_message
 from shared.deliveries.waiting import release_waiting, resume_overdue
-from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    RejectedError,
+    TokenRefusedError,
+    TransientError,
+)
+from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.release import release_all
-from shared.settings.tenant import Status
+from shared.sending.request import parse_mail_request
+from shared.settings.operator_log import OperatorAction
+from shared.settings.sending_switch import SendingPause
+from shared.settings.tenant import StandingProblem, Status
 from tests.builders import a_file, a_message, enabled_services, large_file_services, some_settings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
@@ -90,14 +101,50 @@ def test_a_tenant_that_can_send_gets_its_mail_released(status: DeliveryStatus) -
     assert len(services.outbox.messages) == 1
 
 
-def test_a_tenant_without_a_consent_keeps_waiting() -> None:
+def lost_services() -> FakeServices:
+    """Build services with a mail that waits for a consent that Microsoft refused."""
     services = waiting_services(1)
+    problem = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS65001"})
     settings = services.settings.load(CONTOSO)
-    services.settings.save(replace(settings, status=Status.RECONNECT_NEEDED))
+    services.settings.save(replace(settings, status=Status.RECONNECT_NEEDED, problem=problem))
+    return services
+
+
+def test_a_tenant_without_a_consent_keeps_waiting() -> None:
+    services = lost_services()
+    services.world.pass_time(timedelta(minutes=5))
     release_all(services)
 
     assert not services.outbox.messages
     assert not services.authorizer.refreshed
+
+
+def test_a_lost_consent_is_tried_once_an_hour_and_mail_goes_out_once_it_works_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = lost_services()
+    services.authorizer.fail.append(
+        ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS65001")
+    )
+    release_all(services)
+    assert services.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED
+    assert "consent_lost" not in caplog.text
+
+    services.world.pass_time(timedelta(hours=1))
+    release_all(services)
+
+    assert services.settings.load(CONTOSO).status is Status.ENABLED
+    assert len(services.outbox.messages) == 1
+
+
+def test_another_reason_for_a_lost_consent_is_shown() -> None:
+    services = lost_services()
+    services.authorizer.fail.append(ConsentRequiredError("sign_in_blocked", error="AADSTS53003"))
+    release_all(services)
+
+    problem = services.settings.load(CONTOSO).problem
+    assert problem is not None
+    assert problem.code == "sign_in_blocked"
 
 
 def test_a_tenant_with_nothing_waiting_costs_no_look_at_its_settings() -> None:
@@ -137,6 +184,53 @@ def test_what_the_operator_may_have_mended_is_tried(
 
     assert services.settings.load(CONTOSO).status is status
     assert bool(services.outbox.messages) is goes_out
+
+
+class Graph:
+    """Answers a look into the mailbox with this error, or with nothing found."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.asked = 0
+
+    def find(self, *_: object) -> tuple[object, ...]:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return ()
+
+
+NO_READ = RejectedError("access_denied", graph_code="ErrorAccessDenied", address="ada@contoso.com")
+
+
+@pytest.mark.parametrize(
+    ("minute", "answer", "asked", "status"),
+    [
+        (0, None, 1, Status.ENABLED),
+        (10, NO_READ, 1, Status.ENABLED),
+        (10, TokenRefusedError("token_refused", error="e"), 1, Status.OPERATOR_ERROR),
+        (10, TransientError("graph_unavailable"), 1, Status.OPERATOR_ERROR),
+        (10, TransientError("access_denied", graph_code="Forbidden", address="a"), 1, Status.ENABLED),
+        (10, TransientError("mailbox_not_found", graph_code="NotFound", address="a"), 1, Status.ENABLED),
+        (5, None, 0, Status.OPERATOR_ERROR),
+        (15, None, 0, Status.OPERATOR_ERROR),
+    ],
+)
+def test_a_token_is_shown_to_graph_every_ten_minutes_until_it_takes_one(
+    minute: int, answer: Exception | None, asked: int, status: Status
+) -> None:
+    services = waiting_services(1, DeliveryStatus.WAITING_FOR_OPERATOR)
+    problem = StandingProblem("token_refused", NOON, {"error": "InvalidAuthenticationToken"})
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, status=Status.OPERATOR_ERROR, problem=problem))
+    services.transport = graph = Graph(answer)  # type: ignore[assignment]
+    services.world.pass_time(timedelta(minutes=minute))
+
+    release_all(services)
+
+    assert graph.asked == asked
+    assert services.settings.load(CONTOSO).status is status
+    assert bool(services.outbox.messages) is (status is Status.ENABLED)
 
 
 def test_a_tenant_that_fails_keeps_no_other_from_its_mail(caplog: pytest.LogCaptureFixture) -> None:
@@ -216,6 +310,16 @@ def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
 
 def test_a_mail_that_is_on_its_way_keeps_its_draft() -> None:
     services = half_made()
+    services.world.pass_time(timedelta(hours=13))
+    release_all(services)
+
+    assert services.transport.drafts
+
+
+def test_a_mail_of_which_only_another_version_knows_keeps_its_draft() -> None:
+    services = half_made()
+    known = services.deliveries.rows[CONTOSO, "m-1"]
+    services.deliveries.rows[CONTOSO, "m-1"] = replace(known, status=DeliveryStatus.OTHER_VERSION)
     services.world.pass_time(timedelta(hours=13))
     release_all(services)
 
@@ -321,18 +425,20 @@ def test_what_nobody_foresaw_at_one_tenant_goes_up_after_the_others_were_looked_
     assert released(services) == [("0000", 0)]
 
 
-def test_drafts_that_take_long_to_remove_do_not_keep_mails_waiting() -> None:
+@pytest.mark.parametrize("set_back", [timedelta(0), timedelta(hours=1)])
+def test_drafts_that_take_long_to_remove_do_not_keep_mails_waiting(set_back: timedelta) -> None:
     services = left_behind()
     for number in range(5):
         services.drafts.keep(CONTOSO, f"old-{number}", b"{}")
     waiting = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
     services.deliveries.add(waiting)
     services.world.pass_time(timedelta(hours=13))
-    started = services.world.now()
+    started = services.world.steady()
     find = services.deliveries.find
 
     def slowly(tenant_id: str, message_id: str) -> Delivery | None:
         services.world.pass_time(timedelta(seconds=100))
+        services.world.set_clock(-set_back)
         return find(tenant_id, message_id)
 
     services.deliveries.find = slowly  # type: ignore[method-assign]
@@ -340,4 +446,100 @@ def test_drafts_that_take_long_to_remove_do_not_keep_mails_waiting() -> None:
     release_all(services)
 
     assert released(services) == [("0001", 0)]
-    assert services.world.now() - started < timedelta(minutes=8)
+    assert services.world.steady() - started < timedelta(minutes=8)
+
+
+def test_a_setting_that_is_broken_does_not_end_the_release() -> None:
+    services = waiting_services(1)
+
+    def broken(_: object) -> object:
+        raise ConfigurationError("setting_missing", setting="ENTRA_TENANT_ID")
+
+    kind: type = type("Broken", (type(services),), {"allowed_tenants": property(broken)})
+    services.__class__ = kind
+    release_all(services)
+
+    assert released(services)
+
+
+def test_a_wrong_setting_is_logged_every_five_minutes_by_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    services = FakeServices()
+    services.setting_problems = check_settings({"SMTP_PROVIDER": "Office365", "ENTRA_TENANT_ID": "contoso"})
+    for _ in range(2):
+        release_all(services)
+
+    lines = [line for line in caplog.messages if line.startswith("operator_error {")]
+    named = [line for line in lines if '"setting": "ENTRA_TENANT_ID"' in line and "use one GUID" in line]
+    assert len(named) == 2
+
+
+def test_a_feature_that_is_switched_off_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    services = FakeServices()
+    services.setting_problems = check_settings({})
+    release_all(services)
+
+    assert "operator_error" not in caplog.text
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=30), timedelta(days=400)])
+def test_a_next_attempt_that_lies_in_a_future_no_clock_was_right_to_set_is_not_believed(
+    ahead: timedelta,
+) -> None:
+    services = enabled_services()
+    mail = a_message(messageId="late")
+    row = first_row(parse_mail_request(mail), NOON)
+    services.deliveries.add(row.moved(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON + ahead))
+    services.requests.keep(CONTOSO, "late", mail)
+    before = services.deliveries.rows[CONTOSO, "late"]
+    resume_overdue(CONTOSO, services)
+    ((note, _),) = services.outbox.messages
+    services.deliveries.rows[CONTOSO, "late"] = before
+    deliver(note, "q-1", services)
+
+    assert services.deliveries.rows[CONTOSO, "late"].status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_that_was_put_off_without_a_time_is_left_to_its_message() -> None:
+    services = enabled_services()
+    row = first_row(parse_mail_request(a_message(messageId="m-1")), NOON)
+    services.deliveries.add(row.moved(DeliveryStatus.DEFERRED, NOON))
+
+    assert resume_overdue(CONTOSO, services) == 0
+    assert not services.outbox.messages
+
+
+def test_the_pause_of_another_installation_is_reported_and_holds_nothing_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = enabled_services()
+    services.pause_store.save(SendingPause(NOON, installation="another-client"))
+    waiting = Delivery(CONTOSO, "m-1", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
+    services.deliveries.add(waiting)
+    release_all(services)
+
+    assert released(services)
+    assert '"problem": "other_installation"' in caplog.text
+    assert '"theirs": "another-client"' in caplog.text
+    assert "sending_paused {" not in caplog.text
+
+
+def test_a_switch_that_cannot_be_read_is_no_error_of_the_operator(caplog: pytest.LogCaptureFixture) -> None:
+    services = enabled_services()
+    services.pause_store.fail = [TransientError("storage_unavailable", service="tables")]
+    release_all(services)
+
+    assert "operator_error {" not in caplog.text
+
+
+def test_what_the_operator_of_another_installation_did_stays_for_its_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = enabled_services()
+    for mark in (None, services.installation, "another-client"):
+        action = OperatorAction(f"a-{mark}", NOON, "pause_sending", "done", installation=mark)
+        services.operator_log.add(action)
+    with caplog.at_level(logging.WARNING):
+        release_all(services)
+
+    assert caplog.text.count("operator_action {") == 2
+    assert [action.installation for action in services.operator_log.actions] == ["another-client"]

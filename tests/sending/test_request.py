@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 
 from shared.deliveries.resume import KeptMail, resume_message
 from shared.errors import InvalidInputError
-from shared.sending.request import (
-    MAX_MESSAGE_BYTES,
-    MailRequest,
-    Recipient,
-    parse_mail_request,
-    parse_queued,
-)
+from shared.sending.recipient import Recipient
+from shared.sending.request import MAX_MESSAGE_BYTES, MailRequest, parse_mail_request, parse_queued
 from tests.builders import a_message
 from tests.fakes import CONTOSO
 
@@ -143,6 +138,10 @@ def test_five_headers_are_the_most() -> None:
         "a\n.pdf",
         "",
         "a/",
+        "a\u0081.pdf",
+        "a\ue000.pdf",
+        "a\uffff.pdf",
+        254 * "a/" + "b.pdf",
     ],
 )
 def test_a_blob_is_a_plain_path_inside_its_container(path: str) -> None:
@@ -318,3 +317,100 @@ def test_a_default_that_is_spelt_out_is_the_same_content() -> None:
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
 def test_a_moment_that_cannot_be_compared_is_refused(moment: str) -> None:
     assert set(broken_fields(a_message(expiresAt=moment))) == {"expiresAt"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data:application/pdf;base64,JVBERi0=", "is a data URL; give only what follows its comma"),
+        ("-_-_", "is URL-safe base64; use + and / in place of - and _"),
+        (
+            "sales.pdf",
+            "is not base64 (RFC 4648 section 4, with its padding; only line breaks may stand between)",
+        ),
+    ],
+)
+def test_a_file_that_is_not_base64_is_refused(text: str, said: str) -> None:
+    files = [{"name": "a.pdf", "contentType": "application/pdf", "contentBytes": text}]
+
+    assert broken_fields(a_message(attachments=files)) == {"attachments.0.contentBytes": said}
+
+
+@given(st.binary(max_size=300), st.sampled_from(["", "\r\n", "\n"]))
+def test_a_file_in_base64_arrives_byte_for_byte(content: bytes, line_break: str) -> None:
+    encoded = base64.b64encode(content).decode()
+    lines = line_break.join(encoded[first : first + 76] for first in range(0, len(encoded), 76))
+    files = [{"name": "a.bin", "contentType": "application/octet-stream", "contentBytes": lines}]
+
+    assert parse_mail_request(a_message(attachments=files)).attachments[0].content_bytes == content
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_url_safe_base64_that_differs_is_refused(content: bytes) -> None:
+    encoded = base64.urlsafe_b64encode(content).decode()
+    files = [{"name": "a.bin", "contentType": "application/octet-stream", "contentBytes": encoded}]
+    if encoded == base64.b64encode(content).decode():
+        assert parse_mail_request(a_message(attachments=files)).attachments[0].content_bytes == content
+    else:
+        assert broken_fields(a_message(attachments=files))
+
+
+@pytest.mark.parametrize(
+    ("content_type", "said"),
+    [
+        ("text/csv; charset=utf-8", "leave out the parameters; only text/calendar may have method=…"),
+        ("pdf", "use a media type such as application/pdf"),
+    ],
+)
+def test_a_content_type_is_explained_in_words(content_type: str, said: str) -> None:
+    files = [{"name": "a", "contentType": content_type, "blob": "a"}]
+
+    assert broken_fields(a_message(attachments=files)) == {"attachments.0.contentType": said}
+
+
+def test_an_invitation_names_its_method() -> None:
+    files = [{"name": "a.ics", "contentType": "text/calendar; method=REQUEST", "blob": "a.ics"}]
+
+    assert parse_mail_request(a_message(attachments=files)).attachments[0].content_type == (
+        "text/calendar; method=REQUEST"
+    )
+
+
+def test_two_attachments_with_one_content_id_are_refused() -> None:
+    files = [{"name": n, "contentType": "image/png", "blob": n, "contentId": "c1"} for n in ("a", "b")]
+
+    assert broken_fields(a_message(attachments=files)) == {
+        "attachments.1.contentId": "another attachment has the same contentId"
+    }
+
+
+def test_null_is_the_same_as_leaving_a_member_out() -> None:
+    written_out = parse_mail_request(
+        a_message(cc=None, bcc=None, attachments=None, importance=None, saveToSentItems=None, headers=None)
+    )
+
+    assert written_out == parse_mail_request(a_message())
+    assert written_out.fingerprint() == parse_mail_request(a_message()).fingerprint()
+
+
+@pytest.mark.parametrize("moment", [0, "20261224", "2026-12-24", "2026-12-24 06:00", "2026-12-24T06:00:00"])
+def test_a_moment_is_a_text_of_rfc_3339(moment: object) -> None:
+    assert broken_fields(a_message(expiresAt=moment)) == {
+        "expiresAt": "use a moment with its time zone, such as 2026-11-24T06:00:00Z"
+    }
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert parse_mail_request(b"\xef\xbb\xbf" + a_message()) == parse_mail_request(a_message())
+
+
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON, min_size=1))
+def test_no_library_text_reaches_a_person(changes: dict[str, Any]) -> None:
+    text = json.dumps(json.loads(a_message()) | changes).encode()
+    try:
+        parse_mail_request(text)
+    except InvalidInputError as refused:
+        for field in refused.fields:
+            assert not any(
+                word in field.message for word in ("Input should", "pattern", "valid ", "Value error")
+            )

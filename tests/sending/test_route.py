@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import RejectedError
+from shared.errors import ConfigurationError, RejectedError
 from shared.sending.attachments import SizedFile
 from shared.sending.request import Attachment
 from shared.sending.route import (
@@ -39,7 +39,7 @@ def test_what_does_not_travels_as_a_draft(sizes: list[int]) -> None:
     assert choose_route(500, files(*sizes), a_sender(READ_WRITE), 35) is Route.DRAFT
 
 
-@pytest.mark.parametrize("sizes", [[2_930_000], [3_000_000], [2_000_000, 2_000_000], [200_000_000]])
+@pytest.mark.parametrize("sizes", [[2_930_000], [3_000_000], [2_000_000, 2_000_000]])
 def test_without_the_permission_it_is_refused_and_said_who_can_switch_it_on(sizes: list[int]) -> None:
     with pytest.raises(RejectedError) as caught:
         choose_route(500, files(*sizes), a_sender(SEND_ALONE), 35)
@@ -54,12 +54,12 @@ def test_the_permission_counts_whatever_its_case() -> None:
     assert choose_route(500, files(4_000_000), sender, 35) is Route.DRAFT
 
 
-def test_more_than_the_mailbox_may_send_is_refused_with_the_command_that_raises_it() -> None:
+def test_more_than_the_limit_waits_and_says_with_which_command_it_is_raised() -> None:
     limit = 35 * 1024 * 1024
     fitting = limit // 4 * 3 - 3_000
 
     assert choose_route(500, files(fitting), a_sender(), 35) is Route.DRAFT
-    with pytest.raises(RejectedError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         choose_route(500, files(fitting + 6_000), a_sender(), 35)
 
     assert caught.value.code == "message_too_large"
@@ -67,13 +67,46 @@ def test_more_than_the_mailbox_may_send_is_refused_with_the_command_that_raises_
         "Set-Mailbox -Identity ada@contoso.com -MaxSendSize 150MB -MaxReceiveSize 150MB"
         in caught.value.problem.sentence
     )
+    assert "sets MAILBOX_MESSAGE_LIMIT_MB to 36, which this mail needs." in caught.value.problem.sentence
+
+
+def test_the_limit_that_is_named_is_one_that_suffices() -> None:
+    one_file = files(120_000_000)
+    with pytest.raises(ConfigurationError) as caught:
+        choose_route(500, one_file, a_sender(), 150)
+
+    assert caught.value.problem.sentence.startswith("The mail, 152.6 MB with its files encoded,")
+    assert caught.value.facts["needed"] == "153"
+    assert "more than the 150 MB that Exchange can be set to" in caught.value.problem.sentence
+    assert choose_route(500, one_file, a_sender(), 153) is Route.DRAFT
+
+
+def test_what_no_setting_can_make_possible_is_the_schedulers_to_change() -> None:
+    two_files = files(90_000_000, 90_000_000)
+    for sender in (a_sender(), a_sender(SEND_ALONE)):
+        with pytest.raises(RejectedError) as caught:
+            choose_route(500, two_files, sender, 210)
+
+        assert caught.value.code == "message_over_maximum"
+        assert caught.value.problem.who_acts == "caller"
+        assert "needs a message size limit of 229 MB, and no setting goes beyond 210" in str(caught.value)
+
+
+def test_large_files_are_not_advised_to_a_mail_that_they_would_not_help() -> None:
+    with pytest.raises(RejectedError, match="file_too_large"):
+        choose_route(500, files(LARGEST_FILE_BYTES + 1), a_sender(SEND_ALONE), 210)
+    with pytest.raises(RejectedError) as caught:
+        choose_route(500, files(40_000_000), a_sender(SEND_ALONE), 35)
+
+    assert caught.value.code == "large_file_attachments_off"
+    assert "sets MAILBOX_MESSAGE_LIMIT_MB to 51." in caught.value.problem.sentence
 
 
 def test_many_files_count_together_and_after_encoding() -> None:
     sizes = [3_000_000] * 9
 
     assert sum(sizes) < 35 * 1024 * 1024 < sum(map(encoded_size, [*sizes, 1_000_000]))
-    with pytest.raises(RejectedError, match="message_too_large"):
+    with pytest.raises(ConfigurationError, match="message_too_large"):
         choose_route(500, files(*sizes, 1_000_000), a_sender(), 35)
 
 
@@ -84,5 +117,16 @@ def test_no_file_may_have_more_than_150_mb_whatever_the_mailbox_allows() -> None
 
 
 def test_a_text_that_no_request_carries_is_refused() -> None:
-    with pytest.raises(RejectedError, match="body_too_large"):
+    with pytest.raises(RejectedError, match="body_too_large") as caught:
         choose_route(MAX_REQUEST_BYTES + 1, [], a_sender(), 35)
+
+    assert "has 3,900,001 bytes" in str(caught.value)
+    assert "At most 3,900,000 bytes are sent." in str(caught.value)
+
+
+def test_the_limit_is_that_of_the_mailbox_that_sends_whatever_the_from_address() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        choose_route(500, files(30_000_000), a_sender(READ_WRITE, "finance@contoso.com"), 35)
+
+    assert raised.value.code == "message_too_large"
+    assert raised.value.facts["address"] == "ada@contoso.com"

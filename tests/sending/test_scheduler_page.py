@@ -1,42 +1,30 @@
-"""docs/scheduler.md: its message is one, its Python runs, its tables know every state."""
+"""docs/scheduler.md: its message is one, its figures are right, its tables know every state."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
-from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
-from shared.adapters.blobs import BlobAttachmentFiles
 from shared.deliveries.delivery import DeliveryStatus
 from shared.sending.deliver import deliver
 from shared.sending.request import parse_mail_request
 from shared.storage_names import ATTACHMENTS, MAIL_OUTBOX
-from tests.builders import enabled_services
+from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO
 
-if TYPE_CHECKING:
-    from azure.storage.blob import BlobServiceClient
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "scheduler.md").read_text("utf-8")
+CSHARP = (DOCS / "samples" / "csharp" / "Program.cs").read_text("utf-8")
 
-    from shared.config import StorageConfig
-
-PAGE = (Path(__file__).parents[2] / "docs" / "scheduler.md").read_text("utf-8")
+PRINTED_TENANT = "6f1c0000-0000-4000-8000-00000000c0de"
 
 
 def example(language: str, place: int = 0) -> str:
     """Return an example in a language."""
     return str(re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[place])
-
-
-def names_of(text: str) -> dict[str, Any]:
-    """Run an example, and return what it made."""
-    names: dict[str, Any] = {}
-    exec(compile(text, "scheduler.md", "exec"), names)  # noqa: S102 - our own page
-    return names
 
 
 def test_the_message_keeps_the_contract() -> None:
@@ -45,51 +33,77 @@ def test_the_message_keeps_the_contract() -> None:
     assert request.message_id == "sales-weekly:2026-11-23T06:00Z:emea"
 
 
+def test_the_message_is_sent_as_it_is_printed() -> None:
+    services = enabled_services()
+    services.files.blobs["2026/11/23/sales.pdf"] = b"%PDF"
+    services.allowed_tenants = frozenset({CONTOSO})
+    deliver(example("json").replace(PRINTED_TENANT, CONTOSO).encode(), "q-1", services)
+
+    sent = json.loads(services.transport.sent[0][2])["message"]
+    assert [file["name"] for file in sent["attachments"]] == ["sales.pdf", "chart.png"]
+
+
 def test_the_message_in_csharp_keeps_the_contract() -> None:
-    text = re.search(r"var message = new\n(\{.*?\n\});", example("csharp"), re.DOTALL)
+    text = re.search(r"var message = new\n(\{.*?\n\});", CSHARP, re.DOTALL)
     assert text
-    as_json = re.sub(r"new\[\] \{(.*?)\}(,?)\n", r"[\1]\2\n", text[1])
-    as_json = re.sub(r"\bnew \{", "{", as_json).replace("= path", '= "2026/11/23/sales.pdf"')
+    as_json = re.sub(r"^ *//.*\n", "", text[1], flags=re.MULTILINE)
+    as_json = re.sub(r"new\[\] \{(.*?)\}(,?)\n", r"[\1]\2\n", as_json)
+    values = {
+        "messageId,": 'messageId = "m-1",',
+        "tenantId,": f'tenantId = "{CONTOSO}",',
+        "[ recipient ]": '["cfo@contoso.com"]',
+        "Path.GetFileName(report)": '"report.pdf"',
+        "blob = path": 'blob = "report.pdf"',
+        'DateTimeOffset.UtcNow.AddDays(1).ToString("O")': '"2026-11-24T06:00:00.0000000+00:00"',
+    }
+    for code, value in values.items():
+        assert code in as_json
+        as_json = as_json.replace(code, value)
+    as_json = re.sub(r"\bnew \{", "{", as_json)
     as_json = re.sub(r"(\w+) = ", r'"\1": ', as_json)
     as_json = re.sub(r",(\s*\})", r"\1", as_json)
 
-    assert parse_mail_request(as_json.encode()).attachments[0].blob == "2026/11/23/sales.pdf"
+    assert parse_mail_request(as_json.encode()).attachments[0].blob == "report.pdf"
 
 
-def test_the_python_example_queues_a_mail_that_arrives(
-    storage: StorageConfig, blob_clients: BlobServiceClient
-) -> None:
-    assert storage.connection_string
-    encode = TextBase64EncodePolicy()
-    with (
-        QueueClient.from_connection_string(storage.connection_string, MAIL_OUTBOX) as queue,
-        QueueClient.from_connection_string(
-            storage.connection_string, MAIL_OUTBOX, message_encode_policy=encode
-        ) as encoding,
-        blob_clients.get_container_client(ATTACHMENTS) as files,
-    ):
-        queue.clear_messages()
-        names_of(example("python"))["queue_report"](files, encoding, CONTOSO, b"%PDF-1.7")
-        message = queue.receive_message()
-    services = enabled_services()
-    services.allowed_tenants = frozenset({CONTOSO})
-    services.files = BlobAttachmentFiles(blob_clients)  # type: ignore[assignment]
+def test_every_program_is_on_the_page_and_none_is_missing() -> None:
+    linked = set(re.findall(r"\]\((samples/[^)]+)\)", PAGE))
+    programs = {
+        str(path.relative_to(DOCS))
+        for path in (DOCS / "samples").rglob("*")
+        if path.suffix in {".py", ".mjs", ".sh", ".cs"} and "node_modules" not in path.parts
+    }
 
-    assert message
-    deliver(base64.b64decode(message.content, validate=True), message.id, services)
-
-    sent = json.loads(services.transport.sent[0][2])["message"]
-    assert sent["attachments"][0]["contentBytes"] == base64.b64encode(b"%PDF-1.7").decode()
+    assert linked == programs
 
 
-def test_the_clients_of_the_python_example_sign_in_and_encode() -> None:
-    made = names_of(example("python", 1))
+def test_the_commands_of_the_local_stack_exist() -> None:
+    known = {"environment", "token", "fault"}
 
-    with made["files"] as files, made["queue"] as queue:
-        assert files.url == f"https://mailerstorage.blob.core.windows.net/{ATTACHMENTS}"
-        assert queue.url == f"https://mailerstorage.queue.core.windows.net/{MAIL_OUTBOX}"
-        assert files.credential is queue.credential is made["credential"]
-        assert isinstance(queue._message_encode_policy, TextBase64EncodePolicy)
+    assert set(re.findall(r"tests\.local_stack (\w+)", PAGE)) == known
+
+
+@pytest.mark.parametrize(("ensure_ascii", "told"), [(False, "33,002"), (True, "47,002")])
+def test_the_sizes_of_a_text_are_those_of_the_page(ensure_ascii: bool, told: str) -> None:  # noqa: FBT001
+    """In each paragraph two quotes, two letters of two bytes and two signs of three."""
+    html = '<p class="a">äö€… 123</p>' * 1000
+    written = json.dumps(html, ensure_ascii=ensure_ascii)
+
+    assert len(html.encode()) == 31_000
+    assert f"{len(written.encode()):,}" == told
+    assert told in PAGE
+
+
+@pytest.mark.parametrize(("named", "told"), [(True, 41), (False, 18)])
+def test_what_500_recipients_come_to_is_told(named: bool, told: int) -> None:  # noqa: FBT001
+    people: list[object] = [f"firstname.lastname{n:03}@contoso.com" for n in range(500)]
+    if named:
+        people = [{"address": p, "name": f"Firstname Lastname {n:03}"} for n, p in enumerate(people)]
+    message = a_message(to=people)
+
+    parse_mail_request(message)
+    assert abs(len(message) / 1000 - told) < 1.5
+    assert f"about {told} KB" in PAGE
 
 
 @pytest.mark.parametrize("status", DeliveryStatus)

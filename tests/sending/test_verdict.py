@@ -12,17 +12,20 @@ from hypothesis import strategies as st
 
 from shared.deliveries.delivery import DeliveryStatus as Status
 from shared.errors import (
+    ConditionalAccessError,
     ConfigurationError,
     ConflictError,
     ConsentRequiredError,
     ExpiredError,
     InvalidInputError,
+    MissingFileError,
     OutcomeUnknownError,
     ProblemError,
     RejectedError,
+    TokenRefusedError,
     TransientError,
 )
-from shared.sending.verdict import HORIZON, Situation, Verdict, decide
+from shared.sending.verdict import HORIZON, Situation, Verdict, decide, expired
 from tests.fakes import NOON
 
 FIRST = Situation(NOON, attempt=1, trying_since=NOON, expires_at=None, jitter=1.0)
@@ -31,15 +34,20 @@ LOOK = {**DOUBT, "may_look_up": True}
 
 INVALID = InvalidInputError("invalid_message")
 CONSENT = ConsentRequiredError("consent_missing")
-REFUSED_TOKEN = ConsentRequiredError("consent_lost", account="a", error="e", believed_after=3)
+REFUSED_TOKEN = TokenRefusedError("token_refused", error="e")
+BLOCKED = ConditionalAccessError("conditional_access", account="a", error="insufficient_claims")
+NOT_GRAPH = ConfigurationError("setting_invalid", setting="GRAPH_ENDPOINT", reason="a page")
+NOT_GRAPH.confirm_after = 3
 AWAY = TransientError("graph_unavailable")
 THROTTLED = TransientError("mailbox_throttled", retry_after=timedelta(minutes=2), address="a")
 PAUSED = TransientError("mailbox_paused", retry_after=timedelta(minutes=2), address="a")
 EXPIRED = ExpiredError("expired", moment="noon")
 REJECTED = RejectedError("mail_rejected", graph_code="ErrorX")
-AT_TIMES = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", believed_after=3)
+AT_TIMES = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", confirm_after=3)
+NO_FILE = MissingFileError("a.pdf")
 UNKNOWN = OutcomeUnknownError("outcome_unknown")
 OPERATOR = ConfigurationError("client_credential_refused", error="invalid_client")
+TOO_LONG = TransientError("attempt_too_long", retry_after=timedelta(0))
 DAY_AGO = {"trying_since": NOON - HORIZON}
 
 TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
@@ -49,11 +57,15 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (CONSENT, DOUBT, Status.WAITING_FOR_CONSENT, None),
     (REFUSED_TOKEN, {}, Status.DEFERRED, 307.5),
     (REFUSED_TOKEN, DOUBT, Status.DEFERRED, 307.5),
-    (REFUSED_TOKEN, {"attempt": 3, "refusals": 3}, Status.WAITING_FOR_CONSENT, None),
+    (REFUSED_TOKEN, {"attempt": 3, "refusals": 3}, Status.WAITING_FOR_OPERATOR, None),
     (REFUSED_TOKEN, DAY_AGO, Status.EXPIRED, None),
     (OPERATOR, {}, Status.WAITING_FOR_OPERATOR, None),
     (EXPIRED, {}, Status.EXPIRED, None),
     (REJECTED, {}, Status.REJECTED, None),
+    (NO_FILE, {}, Status.DEFERRED, 15),
+    (NO_FILE, {"attempt": 9}, Status.DEFERRED, 600),
+    (NO_FILE, {"trying_since": NOON - timedelta(minutes=10)}, Status.REJECTED, None),
+    (NO_FILE, {"expires_at": NOON}, Status.EXPIRED, None),
     (AWAY, {}, Status.DEFERRED, 15),
     (AWAY, {"attempt": 3}, Status.DEFERRED, 60),
     (AWAY, {"jitter": 0.0}, Status.DEFERRED, 7.5),
@@ -80,6 +92,61 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
 ]
 
 
+#: The first attempt waits 15 seconds with this jitter, and so does the first look.
+DAY = timedelta(hours=24)
+LAST = {"trying_since": NOON - DAY + timedelta(seconds=16)}
+TOO_LATE = {"trying_since": NOON - DAY + timedelta(seconds=15)}
+NO_RIGHT = RejectedError("access_denied", graph_code="ErrorX", address="a", confirm_after=3, spreads=True)
+
+TABLE += [
+    (AWAY, LAST, Status.DEFERRED, 15),
+    (AWAY, TOO_LATE, Status.EXPIRED, None),
+    (UNKNOWN, {**LOOK, **LAST}, Status.VERIFYING, 15),
+    (UNKNOWN, {**LOOK, **TOO_LATE}, Status.UNKNOWN, None),
+    (UNKNOWN, {**LOOK, "in_doubt_since": NOON - timedelta(seconds=40)}, Status.VERIFYING, 40),
+    # Without a moment of doubt of its own, this attempt is the one in doubt.
+    (UNKNOWN, {"may_look_up": True}, Status.VERIFYING, 15),
+    (AWAY, {**LAST, "expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
+    (AWAY, {**TOO_LATE, "expires_at": NOON + DAY}, Status.EXPIRED, None),
+    (NO_RIGHT, {}, Status.DEFERRED, 307.5),
+    (NO_RIGHT, {"refusals": 2}, Status.DEFERRED, 307.5),
+    (NO_RIGHT, {"refusals": 3}, Status.REJECTED, None),
+    (NO_RIGHT, {"refusals": 9, "consented_at": NOON - timedelta(minutes=59)}, Status.DEFERRED, 307.5),
+    (NO_RIGHT, {"refusals": 3, "consented_at": NOON - timedelta(minutes=60)}, Status.REJECTED, None),
+    (NO_RIGHT, {"refusals": 2, "consented_at": NOON - timedelta(minutes=60)}, Status.DEFERRED, 307.5),
+    (NO_RIGHT, {"refusals": 9, "consented_at": NOON, **DAY_AGO}, Status.EXPIRED, None),
+    (REJECTED, {"consented_at": NOON}, Status.REJECTED, None),
+    (REFUSED_TOKEN, {"refusals": 2}, Status.DEFERRED, 307.5),
+    (BLOCKED, {"refusals": 2}, Status.DEFERRED, 307.5),
+    (BLOCKED, {"refusals": 3}, Status.WAITING_FOR_CONSENT, None),
+    (NOT_GRAPH, {"refusals": 2}, Status.DEFERRED, 307.5),
+    (NOT_GRAPH, {"refusals": 3}, Status.WAITING_FOR_OPERATOR, None),
+    # No length of a pause is known, so it is waited as for any failure.
+    (TransientError("mailbox_paused", address="a"), {}, Status.DEFERRED, 15),
+]
+
+
+def test_a_mail_is_given_up_after_a_day() -> None:
+    assert FIRST.deadline - NOON == timedelta(hours=24)
+
+
+def test_a_mail_that_is_too_late_says_since_when_in_utc() -> None:
+    assert "2026-11-23 12:00 UTC" in expired(NOON.replace(2026, 11, 23, 12, 0)).problem.sentence
+
+
+def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
+    last = TransientError("unexpected_answer", graph_code="HTTP 402", request_id="g-17")
+    error = expired(NOON, last)
+
+    assert "The last answer of Microsoft Graph was HTTP 402." in error.problem.sentence
+    assert error.request_id == "g-17"
+    assert "last answer" not in expired(NOON, AWAY).problem.sentence
+
+
+def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:
+    assert decide(TransientError("mailbox_paused", address="a"), FIRST).counts
+
+
 @pytest.mark.parametrize(("error", "circumstances", "status", "seconds"), TABLE)
 def test_each_error_has_its_action(
     error: ProblemError, circumstances: dict[str, Any], status: Status, seconds: float | None
@@ -96,6 +163,7 @@ def test_only_a_message_that_breaks_the_contract_is_not_kept() -> None:
 
 def test_a_mail_that_never_reached_graph_has_used_no_attempt() -> None:
     assert not decide(PAUSED, FIRST).counts
+    assert not decide(TOO_LONG, FIRST).counts
     assert decide(THROTTLED, FIRST).counts
 
 
@@ -106,7 +174,21 @@ def test_only_the_deployments_choice_to_resend_forgets_a_doubt() -> None:
 
 
 ERRORS = st.sampled_from(
-    [INVALID, CONSENT, REFUSED_TOKEN, AWAY, THROTTLED, PAUSED, EXPIRED, REJECTED, AT_TIMES, UNKNOWN]
+    [
+        INVALID,
+        CONSENT,
+        REFUSED_TOKEN,
+        BLOCKED,
+        NOT_GRAPH,
+        NO_RIGHT,
+        AWAY,
+        THROTTLED,
+        PAUSED,
+        EXPIRED,
+        REJECTED,
+        AT_TIMES,
+        UNKNOWN,
+    ]
 )
 MOMENTS = st.timedeltas(timedelta(days=-3), timedelta(days=3)).map(lambda wait: NOON + wait)
 
@@ -137,6 +219,7 @@ def test_the_verdict_is_total_and_no_mail_goes_round_for_ever(
     again = verdict.next_attempt_at
     assert (again is not None) == (verdict.status in {Status.DEFERRED, Status.VERIFYING})
     if again is not None:
-        assert NOON < again < since + HORIZON
+        looks_on = verdict.status is Status.VERIFYING and doubt is not None and may_look
+        assert NOON < again < since + HORIZON * (2 if looks_on else 1)
     if doubt is not None:
         assert verdict.status not in {Status.EXPIRED, Status.REJECTED, Status.INVALID}

@@ -1,0 +1,83 @@
+"""Record that Exchange took a mail: the row says so in the end, whatever storage does meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.errors import ConfigurationError, ProblemError, TransientError
+from shared.sending.outcome import announce
+from shared.sending.persist import persist
+from shared.telemetry import log_failed_step
+
+if TYPE_CHECKING:
+    from shared.deliveries.ports import KeptTexts
+    from shared.sending.attempt import Attempt
+    from shared.sending.dependencies import Sending
+    from shared.sending.unrecorded import AcceptedMail
+
+
+def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) -> None:
+    """Keep that Exchange took the mail; nothing that was kept of it is needed any more.
+
+    Raises:
+        NotRecordedError, TransientError: storage does not answer.
+    """
+    now = ports.world.now()
+    row = attempt.delivery.moved(
+        DeliveryStatus.ACCEPTED, now, request_id=request_id, doubt=None, from_address=attempt.from_address
+    )
+    attempt.accepted = row
+    if persist(lambda: ports.deliveries.save(row), ports.world):
+        announce(row)
+    else:
+        persist(lambda: _accept_over(row, request_id, ports), ports.world)
+    if attempt.repeated:
+        _forget(ports.requests, row)
+    if attempt.drafted:
+        _forget(ports.drafts, row)
+
+
+def record_accepted_mail(mail: AcceptedMail, ports: Sending) -> None:
+    """Keep what storage could not be told when Exchange took the mail.
+
+    Raises:
+        NotRecordedError, TransientError: storage still does not answer.
+    """
+    at = mail.accepted_at
+    row = Delivery(
+        mail.tenant_id, mail.message_id, DeliveryStatus.ACCEPTED, at, at, at, from_address=mail.from_address
+    )
+    persist(lambda: _accept_over(row, mail.request_id, ports), ports.world)
+    for texts in (ports.requests, ports.drafts):
+        _forget(texts, row)
+
+
+def _accept_over(row: Delivery, request_id: str | None, ports: Sending) -> None:
+    """Write that a mail was accepted, whatever another worker has concluded without knowing it."""
+    known = ports.deliveries.find(row.tenant_id, row.message_id)
+    if known is None or known.status is DeliveryStatus.ACCEPTED:
+        return
+    if known.status is DeliveryStatus.OTHER_VERSION:
+        # A version that can read the row records it from the queue; to repeat the write here changes nothing.
+        raise ConfigurationError("written_by_other_version")
+    accepted = known.moved(
+        DeliveryStatus.ACCEPTED,
+        row.updated_at,
+        request_id=request_id,
+        doubt=None,
+        from_address=row.from_address,
+        fields=(),
+    )
+    if ports.deliveries.save(accepted) is None:
+        # Somebody else was faster once more.
+        raise TransientError("storage_unavailable", service="tables")
+    announce(accepted)
+
+
+def _forget(texts: KeptTexts, row: Delivery) -> None:
+    """Remove what is not needed any more; what cannot be removed now, the timers remove."""
+    try:
+        texts.remove(row.tenant_id, row.message_id)
+    except ProblemError as error:
+        log_failed_step("remove_kept_text", error.code, tenant_id=row.tenant_id, message_id=row.message_id)

@@ -1,0 +1,31 @@
+"""Show on a mail that another message came under its id and was not sent."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
+    from shared.sending.dependencies import Sending
+
+#: How long a message waits while another worker is sending the same mail.
+WAIT_FOR_OTHER = timedelta(seconds=30)
+
+
+def record_conflict(known: Delivery, content: str, text: bytes, ports: Sending) -> None:
+    """Record a refused message, by the hash of its content; while the mail is being sent, do so later.
+
+    A row that a worker has claimed is its own: it could not write the outcome over a newer one.
+    """
+    now = ports.world.now()
+    claimed = known.claim_ends_at is not None and now < known.claim_ends_at
+    if claimed or ports.deliveries.save(known.in_conflict(now, content)) is None:
+        ports.outbox.put(text, WAIT_FOR_OTHER)
+        return
+    log_event(
+        Event.MAIL_CONFLICT, level=logging.ERROR, tenant_id=known.tenant_id, message_id=known.message_id
+    )

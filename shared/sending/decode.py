@@ -1,0 +1,107 @@
+"""Read what lies in the queue: a mail's JSON, or base64 of it.
+
+Pure. The host hands over every message as it lies there: what it decodes itself and cannot decode never
+reaches the app. Most clients write plain JSON; the app itself and older schedulers write base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import hashlib
+import json
+from typing import Final
+
+from shared.errors import InvalidInputError
+from shared.json_input import encoding_of, signature_of
+
+_WHITE_SPACE: Final = b" \t\r\n"
+_URL_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")
+#: Members by which an envelope is known. Its name goes into the problem, nothing of its content.
+_ENVELOPES: Final = {
+    "an Event Grid event": frozenset({"eventType", "eventTime", "subject", "data"}),
+    "a CloudEvents event": frozenset({"specversion", "type", "source"}),
+    "a Celery message": frozenset({"body", "content-type", "content-encoding", "properties"}),
+}
+#: Without one of these a text is no envelope, and need not be parsed to see that.
+_ENVELOPE_MARKS: Final = (b'"eventTime"', b'"specversion"', b'"content-encoding"')
+_JSON_KINDS: Final = ((list, "a list"), (str, "a JSON string"), (object, "JSON, but no object"))
+
+
+def decode_message(raw: bytes) -> bytes:
+    """Return the JSON object in a queue message, in UTF-8 without a byte order mark.
+
+    Whether it is valid JSON and a mail is for the contract to say.
+
+    Raises:
+        InvalidInputError: `unreadable_message`; says what was found, with its size and hash.
+    """
+    text = _trimmed(raw)
+    for candidate, where in ((text, ""), (_trimmed(_from_base64(text)), " in base64")):
+        if candidate.startswith(b"{"):
+            other = _other_object(candidate)
+            if other:
+                raise _unreadable(raw, other + where)
+            return candidate
+    raise _unreadable(raw, _describe(text))
+
+
+def _unreadable(raw: bytes, found: str) -> InvalidInputError:
+    digest = hashlib.sha256(raw).hexdigest()
+    return InvalidInputError("unreadable_message", found=found, size=len(raw), sha256=digest)
+
+
+def _other_object(text: bytes) -> str:
+    """Name what begins as an object and is no mail's; empty where it may be one."""
+    other = encoding_of(text)
+    if other or not any(mark in text for mark in _ENVELOPE_MARKS):
+        return other or ""
+    try:
+        members = json.loads(text).keys()
+    except (ValueError, RecursionError):
+        return ""
+    return next((name for name, known in _ENVELOPES.items() if known <= members), "")
+
+
+def _describe(text: bytes) -> str:
+    """Name what is no object at all, in base64 or not."""
+    if not text:
+        return "empty"
+    if kind := _kind(text):
+        return kind
+    if kind := _kind(_trimmed(_from_base64(text))):
+        return f"{kind} in base64"
+    return "base64 with the alphabet for URLs or without its padding" if _is_loose_base64(text) else "no JSON"
+
+
+def _kind(text: bytes) -> str:
+    if not text:
+        return ""
+    start = signature_of(text) or ("XML or HTML" if text.startswith(b"<") else "")
+    if start:
+        return start
+    if _from_base64(text).lstrip(_WHITE_SPACE).startswith(b"{"):
+        return "base64"
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    return next(name for kind, name in _JSON_KINDS if isinstance(value, kind))
+
+
+def _is_loose_base64(text: bytes) -> bool:
+    padded = text.translate(_URL_ALPHABET).rstrip(b"=") + b"=" * (-len(text.rstrip(b"=")) % 4)
+    return _trimmed(_from_base64(padded)).startswith(b"{")
+
+
+def _trimmed(text: bytes) -> bytes:
+    return text.strip(_WHITE_SPACE).removeprefix(codecs.BOM_UTF8).strip(_WHITE_SPACE)
+
+
+def _from_base64(text: bytes) -> bytes:
+    """Decode strict base64, in which white space alone is skipped; empty where it is none."""
+    try:
+        return base64.b64decode(text.translate(None, _WHITE_SPACE), validate=True)
+    except binascii.Error:
+        return b""

@@ -1,0 +1,115 @@
+"""Settle mails whose claim ended long ago and whose message does not come any more.
+
+The queue was cleared, or a region was lost. After an outage of the tables the message can also be on its
+way back, and with it what its worker knows. So the row is noted first, which shows that the tables can be
+written, and the claim is settled when nothing has changed for longer than a message waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import CLAIM, DeliveryStatus
+from shared.deliveries.resume import resume_message
+from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError
+from shared.sending.doubt import mailbox_key
+from shared.sending.mailbox import Mailbox
+from shared.sending.outcome import announce
+from shared.settings.sender import sender_of
+from shared.settings.tenant import StandingProblem
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.deliveries.delivery import Delivery
+    from shared.sending.dependencies import Sending
+
+#: The queue shows a message again after ten minutes, and the poison queue after as long.
+_LOST_AFTER = timedelta(minutes=30)
+#: A message that goes back to the queue waits for a quarter of an hour at most.
+_SETTLED_AFTER = timedelta(minutes=30)
+_MOST_LOOKED_AT = 5000
+_EACH_TIME = 150
+
+
+def settle_lost_claims(tenant_id: str, ports: Sending) -> int:
+    """Bring such mails to an end, or on their way again, and return how many were looked at.
+
+    Where the request is stored the mail is queued again, and who takes it up finds the claim interrupted.
+    Otherwise nothing can be sent any more; one that was being handed over is looked up, where it can be. If
+    the mail comes again from its scheduler and was not handed over, it is sent then.
+    """
+    claimed = ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LOOKED_AT)
+    lost = [mail for mail in claimed if _may_be_lost(mail, ports.world.now())][:_EACH_TIME]
+    for mail in lost:
+        now = ports.world.now()
+        row = ports.deliveries.find(mail.tenant_id, mail.message_id)
+        if row is None or not _is_lost(row, now) or row.installation not in {None, ports.installation}:
+            continue
+        if row.lost_since is None or row.lost_since > now:
+            ports.deliveries.save(replace(row, lost_since=now))
+        elif now - row.lost_since >= _SETTLED_AFTER:
+            _settle(row, now, ports)
+    return len(lost)
+
+
+def _may_be_lost(mail: Delivery, now: datetime) -> bool:
+    """Judge by the list, which has the times of the workers' clocks: no claim ends later than it lasts."""
+    return _is_lost(mail, now) or (mail.claim_ends_at is not None and mail.claim_ends_at > now + CLAIM)
+
+
+def _is_lost(mail: Delivery, now: datetime) -> bool:
+    ends_at = mail.claim_ends_at or mail.updated_at + CLAIM
+    return mail.status is DeliveryStatus.SENDING and ends_at + _LOST_AFTER < now
+
+
+def _settle(row: Delivery, now: datetime, ports: Sending) -> None:
+    if ports.requests.load(row.tenant_id, row.message_id) is not None:
+        ports.outbox.put(resume_message(row.tenant_id, row.message_id), timedelta(0))
+        return
+    if not row.maybe_handed_over and row.doubt is None:
+        _end(row, DeliveryStatus.EXPIRED, "request_not_kept", Event.MAIL_EXPIRED, now, ports)
+        return
+    row = row.doubted(now)
+    if _is_in_mailbox(row, ports):
+        accepted = row.moved(DeliveryStatus.ACCEPTED, now, doubt=None)
+        if ports.deliveries.save(accepted) is not None:
+            announce(accepted)
+        return
+    _end(row, DeliveryStatus.UNKNOWN, "outcome_unknown", Event.MAIL_OUTCOME_UNKNOWN, now, ports)
+
+
+def _end(
+    row: Delivery, status: DeliveryStatus, code: str, event: Event, now: datetime, ports: Sending
+) -> None:
+    if ports.deliveries.save(row.moved(status, now, problem=StandingProblem(code, now))) is not None:
+        log_event(
+            event,
+            level=logging.ERROR,
+            tenant_id=row.tenant_id,
+            message_id=row.message_id,
+            correlation_id=row.correlation_id,
+            attempt=row.attempt,
+            problem=code,
+        )
+
+
+def _is_in_mailbox(row: Delivery, ports: Sending) -> bool:
+    """Look for the mail in the mailbox; that it is not there says nothing, because its copy may be unwanted.
+
+    Raises:
+        TransientError: the mailbox cannot be looked into now; the timer tries again.
+    """
+    try:
+        sender = sender_of(ports.settings.load(row.tenant_id), ports.application_senders)
+        key = mailbox_key(sender, row)
+        if key is None:
+            return False
+        found = Mailbox(sender, ports).ask(lambda token, own: ports.transport.find(token, own, key))
+    except (ConsentRequiredError, ConfigurationError, RejectedError):
+        return False
+    return any(not mail.is_draft for mail in found)

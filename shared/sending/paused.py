@@ -1,0 +1,102 @@
+"""Put a mail back into the queue while sending is paused.
+
+It counts as no attempt, and the time that it waits here is not taken from its 24 hours. No token is fetched
+and Graph is not called, so a mail whose outcome is unknown is not looked up either: it stays `verifying`.
+A mail whose `expiresAt` passes meanwhile ends as `expired`, unless it may have been sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.resume import resume_message
+from shared.errors import TransientError
+from shared.sending.claim import (
+    Standing,
+    first_row,
+    next_row,
+    stand_back,
+    standing_of,
+)
+from shared.sending.conflict import WAIT_FOR_OTHER
+from shared.sending.outcome import announce
+from shared.sending.verdict import expired
+from shared.settings.health import standing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.deliveries.delivery import Delivery
+    from shared.sending.attempt import Attempt
+    from shared.sending.dependencies import Sending
+    from shared.settings.sending_switch import SendingPause
+    from shared.world import World
+
+#: A mail comes back soon in a short pause, as for a deployment, and at a steady pace in a long one.
+SHORTEST_WAIT = timedelta(seconds=30)
+LONGEST_WAIT = timedelta(minutes=4)
+#: A mail with a deadline comes back more and more often before it, but not more often than this.
+_SHORTEST_BEFORE_DEADLINE = timedelta(seconds=5)
+
+
+def requeue_paused(attempt: Attempt, pause: SendingPause, ports: Sending) -> None:
+    """Record that a mail waits because sending is paused, and queue it for another look."""
+    now = ports.world.now()
+    request = attempt.request
+    known = ports.deliveries.find(request.tenant_id, request.message_id)
+    found = standing_of(known, attempt, ports) if known else Standing.FREE
+    if known and found not in (Standing.FREE, Standing.INTERRUPTED):
+        stand_back(found, known, attempt.mail, ports)
+        return
+    if known is None or known.paused_since is None:
+        ports.requests.keep(request.tenant_id, request.message_id, attempt.text)
+    row = _next_row(known, attempt, now, interrupted=found is Standing.INTERRUPTED)
+    if request.expires_at is not None and request.expires_at <= now and row.doubt is None:
+        row = row.moved(
+            DeliveryStatus.EXPIRED, now, problem=standing(expired(request.expires_at), ports.world)
+        )
+    else:
+        wait = wait_while_paused(pause, request.expires_at, now, ports.world.jitter())
+        row = _put_off(row, known, now + wait, ports.world)
+    written = ports.deliveries.save(row) if known else ports.deliveries.add(row)
+    if written is None:
+        # Another worker was faster; it may not have queued the mail yet.
+        ports.outbox.put(attempt.mail.message, WAIT_FOR_OTHER)
+        return
+    if not known or len(row.history) > len(known.history):
+        announce(row)
+    if row.next_attempt_at is not None:
+        ports.outbox.put(resume_message(row.tenant_id, row.message_id), row.next_attempt_at - now)
+
+
+def _next_row(known: Delivery | None, attempt: Attempt, now: datetime, *, interrupted: bool) -> Delivery:
+    """Describe the mail as it goes on; one whose worker died while it handed it over may have been sent."""
+    if known is None:
+        return replace(first_row(attempt.request, now), attempt=0)
+    row = next_row(known, attempt.request, now, attempt.unused_claims)
+    row = replace(row, attempt=known.attempt, from_address=known.from_address)
+    return replace(row, doubt=known.doubted(now).doubt) if interrupted else row
+
+
+def _put_off(row: Delivery, known: Delivery | None, until: datetime, world: World) -> Delivery:
+    """Let the mail wait; a pause that goes on adds nothing to its history."""
+    now = world.now()
+    status = DeliveryStatus.VERIFYING if row.doubt else DeliveryStatus.DEFERRED
+    problem = standing(TransientError("sending_paused"), world)
+    waiting = row.moved(status, now, problem=problem, next_attempt_at=until, paused_since=now)
+    if known and known.paused_since is not None and known.status is status:
+        return replace(waiting, problem=known.problem, history=known.history)
+    return waiting
+
+
+def wait_while_paused(
+    pause: SendingPause, expires_at: datetime | None, now: datetime, jitter: float
+) -> timedelta:
+    """Return how long a mail waits for its next look: at most five minutes. Pure; `jitter` is 0 to 1."""
+    wait = min(max((now - pause.since) / 2, SHORTEST_WAIT), LONGEST_WAIT) * (1 + jitter / 4)
+    if expires_at is None or expires_at <= now:
+        return wait
+    return min(wait, max((expires_at - now) / 2, _SHORTEST_BEFORE_DEADLINE))

@@ -1,0 +1,51 @@
+"""Write to storage until it answers, for as long as one attempt can wait."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.errors import ConfigurationError, ProblemError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.world import World
+
+#: With calls of 40 seconds on top still far below `functionTimeout` in host.json.
+PATIENCE = timedelta(minutes=1)
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 15.0
+
+
+class NotRecordedError(Exception):
+    """Storage kept something from being recorded; a write may have been carried out all the same."""
+
+    def __init__(self, problem: ProblemError) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+def problem_of(error: NotRecordedError | ProblemError) -> ProblemError:
+    """Return what kept something from being recorded."""
+    return error.problem if isinstance(error, NotRecordedError) else error
+
+
+def persist[Answer](write: Callable[[], Answer], world: World) -> Answer:
+    """Repeat a write that can be repeated until storage answers it.
+
+    Raises:
+        NotRecordedError: storage does not answer for a minute, or the operator has to act.
+    """
+    until = world.steady() + PATIENCE
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            return write()
+        except ConfigurationError as error:
+            raise NotRecordedError(error) from error
+        except TransientError as error:
+            if world.steady() + timedelta(seconds=wait) >= until:
+                raise NotRecordedError(error) from error
+        world.sleep(wait)
+        wait = min(2 * wait, _LONGEST_WAIT)

@@ -1,0 +1,125 @@
+"""Record a message that breaks the contract."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from shared.characters import check_line
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.resume import MESSAGE_ID
+from shared.errors import ConfigurationError, TransientError
+from shared.sending.conflict import record_conflict
+from shared.sending.outcome import announce
+from shared.sending.persist import persist
+from shared.sending.request import MAX_CORRELATION_ID
+from shared.settings.health import standing
+from shared.settings.ownership import refuse_foreign
+from shared.storage_names import QUEUE_NAME
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    import re
+
+    from shared.errors import InvalidInputError
+    from shared.sending.dependencies import Sending
+
+
+def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: Sending) -> None:
+    """Keep a message that breaks the contract, under the names that it gives itself, if any.
+
+    It replaces an earlier one under the same names. A mail that has such a name shows it as a conflict.
+
+    Raises:
+        NotRecordedError, TransientError: storage does not answer.
+        ConfigurationError: `other_installation`, or `written_by_other_version`: the row stays as it is.
+    """
+    now = ports.world.now()
+    names = _names_in(text)
+    row = Delivery(
+        tenant_id=names.tenant_id if names.tenant_id in ports.allowed_tenants else ports.home_tenant,
+        message_id=names.message_id or f"unreadable-{queue_id}",
+        status=DeliveryStatus.INVALID,
+        queued_at=now,
+        updated_at=now,
+        trying_since=now,
+        fields=error.fields,
+        correlation_id=names.correlation_id,
+        outcome_queue=names.outcome_queue,
+    ).moved(DeliveryStatus.INVALID, now, problem=standing(error, ports.world))
+    refuse_foreign(row.tenant_id, ports.settings)
+    if persist(lambda: ports.deliveries.add(row), ports.world) is None:
+        known = ports.deliveries.find(row.tenant_id, row.message_id)
+        if known is None:
+            raise TransientError("storage_unavailable", service="tables")
+        if known.status is DeliveryStatus.OTHER_VERSION:
+            raise ConfigurationError("written_by_other_version")
+        if known.status is not DeliveryStatus.INVALID:
+            record_conflict(known, hashlib.sha256(text).hexdigest(), text, ports)
+            return
+        if known.fields == row.fields and row.outcome_queue in {None, known.outcome_queue}:
+            # The queue shows a message again whose worker was ended.
+            log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=row.tenant_id, message_id=row.message_id)
+            return
+        row = _replacing(known, row)
+        if persist(lambda: ports.deliveries.save(row), ports.world) is None:
+            raise TransientError("storage_unavailable", service="tables")
+    # What was found instead of a mail, by kind, size and hash; none of it is the message's own text.
+    announce(row, **error.facts)
+
+
+def _replacing(known: Delivery, row: Delivery) -> Delivery:
+    """Put the latest mistakes under an id in the place of earlier ones."""
+    replacing = replace(
+        row,
+        queued_at=known.queued_at,
+        history=known.noted(row.history[-1]).history,
+        conflict_at=known.conflict_at,
+        outcomes=known.outcomes,
+        owed=known.owed,
+        additions=known.additions,
+        etag=known.etag,
+        stored=known.stored,
+    )
+    return replacing.owing_outcome()
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a broken message says of itself, as far as it can serve; None where it cannot."""
+
+    tenant_id: str | None = None
+    message_id: str | None = None
+    correlation_id: str | None = None
+    outcome_queue: str | None = None
+
+
+def _names_in(text: bytes) -> _Names:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return _Names()
+    if not isinstance(found, dict):
+        return _Names()
+    tenant_id = found.get("tenantId")
+    return _Names(
+        tenant_id.lower() if isinstance(tenant_id, str) else None,
+        _matching(MESSAGE_ID, found.get("messageId")),
+        _mark(found.get("correlationId")),
+        _matching(QUEUE_NAME, found.get("outcomeQueue")),
+    )
+
+
+def _matching(pattern: re.Pattern[str], value: object) -> str | None:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
+
+
+def _mark(value: object) -> str | None:
+    if not isinstance(value, str) or len(value) > MAX_CORRELATION_ID:
+        return None
+    try:
+        return check_line(value)
+    except ValueError:
+        return None

@@ -1,0 +1,68 @@
+"""Record what happens to a mail whose stored request is gone, or that another version of the app wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import CLAIM, DeliveryStatus
+from shared.deliveries.resume import resume_message
+from shared.errors import ConfigurationError, ExpiredError
+from shared.sending.outcome import write_outcome
+from shared.settings.health import standing
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
+    from shared.deliveries.resume import KeptMail
+    from shared.errors import InvalidInputError
+    from shared.sending.dependencies import Sending
+
+
+def record_lost(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Sending) -> None:
+    """Keep that a mail was to be tried again whose request is not there any more.
+
+    `unused`: claims of it under which nothing was handed over.
+    """
+    known = _unfinished(mail, queue_id, unused, ports)
+    if known is None:
+        return
+    row = known.moved(
+        DeliveryStatus.UNKNOWN if known.doubt else DeliveryStatus.EXPIRED,
+        ports.world.now(),
+        problem=standing(ExpiredError("request_not_kept"), ports.world),
+    )
+    write_outcome(replace(row, fields=()), ports)
+
+
+def record_unreadable_request(
+    mail: KeptMail, queue_id: str, unused: frozenset[str], error: InvalidInputError, ports: Sending
+) -> None:
+    """Keep that a mail waits whose kept request this version can't read: another version took it.
+
+    The request stays as it is, and the timer releases the mail like any that waits for the operator.
+    """
+    known = _unfinished(mail, queue_id, unused, ports)
+    if known is None:
+        return
+    row = known.moved(
+        DeliveryStatus.WAITING_FOR_OPERATOR,
+        ports.world.now(),
+        problem=standing(ConfigurationError("request_of_other_version"), ports.world),
+        fields=error.fields,
+    )
+    write_outcome(row, ports)
+
+
+def _unfinished(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Sending) -> Delivery | None:
+    """Return the row, in doubt where the mail may have been handed over; None where nothing is to be done."""
+    now = ports.world.now()
+    known = ports.deliveries.find(mail.tenant_id, mail.message_id)
+    if known is None or known.status.final or known.status is DeliveryStatus.OTHER_VERSION:
+        return None
+    if known.own_claim in unused:
+        return known
+    if known.held_by_another(queue_id, now):
+        # Its worker has the request, or is a host of the other version, and may be sending it.
+        ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), CLAIM)
+        return None
+    return known.doubted(now) if known.maybe_handed_over else known

@@ -1,0 +1,267 @@
+"""A claim that ended long ago, and whose message does not come any more, is settled by the timer."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, HandOver
+from shared.errors import ConsentRequiredError, ProblemError, RejectedError, TransientError
+from shared.sending.claim import first_row
+from shared.sending.deliver import deliver
+from shared.sending.payload import KEY_PROPERTY, delivery_key
+from shared.sending.release import release_all
+from shared.sending.request import parse_mail_request
+from tests.builders import a_message, enabled_services, large_file_services
+from tests.fakes import CONTOSO, NOON, FakeMail, FakeServices
+
+#: An hour after the mail was claimed nothing is done yet.
+LOST = CLAIM + timedelta(minutes=31)
+
+
+def settle(services: FakeServices) -> None:
+    """Let the timer run until it settles what was lost."""
+    for _ in range(2):
+        services.world.pass_time(LOST)
+        release_all(services)
+
+
+def lost_claim(services: FakeServices, *, handed_over: bool) -> Delivery:
+    mail = parse_mail_request(a_message(messageId="lost"))
+    row = replace(first_row(mail, NOON), installation=None).claimed("q-1", NOON, "claim-1")
+    if handed_over:
+        row = replace(row, hand_over=HandOver(NOON, 1))
+    services.deliveries.add(row)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("handed_over", "status", "code"),
+    [
+        (True, DeliveryStatus.UNKNOWN, "outcome_unknown"),
+        (False, DeliveryStatus.EXPIRED, "request_not_kept"),
+    ],
+)
+def test_a_claim_whose_message_is_gone_comes_to_an_end(
+    handed_over: bool,  # noqa: FBT001
+    status: DeliveryStatus,
+    code: str,
+) -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=handed_over)
+    services.world.pass_time(LOST - timedelta(minutes=1))
+    release_all(services)
+    services.world.pass_time(timedelta(minutes=29))
+    release_all(services)
+    assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.SENDING
+
+    settle(services)
+    found = services.deliveries.rows[CONTOSO, "lost"]
+    assert found.status is status
+    assert found.problem is not None
+    assert found.problem.code == code
+    assert found.problem.problem.sentence
+
+
+def test_a_claim_whose_request_is_stored_goes_on() -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=False)
+    services.requests.keep(CONTOSO, "lost", a_message(messageId="lost"))
+    settle(services)
+    deliver(services.outbox.messages[-1][0], "q-2", services)
+
+    assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_that_ended_without_its_request_is_sent_when_it_comes_again() -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=False)
+    settle(services)
+    deliver(a_message(messageId="lost"), "q-2", services)
+
+    assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.ACCEPTED
+
+
+def test_a_claim_that_another_worker_ends_meanwhile_is_left_to_it() -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=True)
+    services.world.pass_time(LOST)
+    services.deliveries.save = lambda _: None  # type: ignore[method-assign, assignment]
+    release_all(services)
+
+    assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.SENDING
+
+
+def test_a_claim_that_moves_on_between_list_and_look_is_left_alone() -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=True)
+    services.world.pass_time(LOST)
+    find = services.deliveries.find
+
+    def moved(tenant_id: str, message_id: str) -> Delivery | None:
+        found = find(tenant_id, message_id)
+        return found and found.claimed("q-9", services.world.now())
+
+    services.deliveries.find = moved  # type: ignore[method-assign]
+    release_all(services)
+
+    assert services.deliveries.rows[CONTOSO, "lost"].claimed_by == "q-1"
+
+
+def row(services: FakeServices) -> Delivery:
+    return services.deliveries.rows[CONTOSO, "lost"]
+
+
+def copy_in_mailbox(services: FakeServices, *, is_draft: bool = False) -> None:
+    key = {"id": KEY_PROPERTY, "value": delivery_key(CONTOSO, "lost")}
+    mail = FakeMail({"singleValueExtendedProperties": [key]}, is_draft=is_draft)
+    services.transport.mails["copy"] = mail
+
+
+def test_what_the_worker_knows_is_waited_for_after_an_outage_of_the_tables() -> None:
+    """The message that says that Exchange took the mail waits for up to a quarter of an hour."""
+    services = enabled_services()
+    save = services.deliveries.save
+
+    def away(_: Delivery) -> Delivery | None:
+        raise TransientError("storage_unavailable", service="tables")
+
+    services.deliveries.save = away  # type: ignore[method-assign, assignment]
+    deliver(a_message(messageId="lost"), "q-1", services)
+    ((accepted, _),) = services.outbox.messages
+    assert accepted.startswith(b'{"accepted":')
+    services.world.pass_time(timedelta(hours=3))
+    services.deliveries.save = save  # type: ignore[method-assign]
+    for _ in range(3):
+        release_all(services)
+        services.world.pass_time(timedelta(minutes=5))
+    assert row(services).status is DeliveryStatus.SENDING
+    deliver(accepted, "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert row(services).lost_since is None
+
+
+def test_a_note_that_lies_in_the_future_is_written_again() -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=False)
+    services.deliveries.save(replace(row(services), lost_since=NOON + timedelta(days=9)))
+    services.world.pass_time(LOST)
+    release_all(services)
+
+    assert row(services).lost_since == NOON + LOST
+
+
+@pytest.mark.parametrize(
+    ("is_draft", "status"), [(False, DeliveryStatus.ACCEPTED), (True, DeliveryStatus.UNKNOWN)]
+)
+def test_a_mail_that_was_being_handed_over_is_looked_up_in_the_mailbox(
+    is_draft: bool,  # noqa: FBT001
+    status: DeliveryStatus,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = large_file_services()
+    lost_claim(services, handed_over=True)
+    copy_in_mailbox(services, is_draft=is_draft)
+    with caplog.at_level(logging.INFO):
+        settle(services)
+
+    assert row(services).status is status
+    assert ("mail_accepted {" in caplog.text) is (status is DeliveryStatus.ACCEPTED)
+    assert (row(services).doubt is None) is (status is DeliveryStatus.ACCEPTED)
+
+
+def test_an_acceptance_that_another_worker_overtakes_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    services = large_file_services()
+    lost_claim(services, handed_over=True)
+    copy_in_mailbox(services)
+    services.world.pass_time(LOST)
+    release_all(services)
+    services.deliveries.save = lambda _: None  # type: ignore[method-assign, assignment]
+    with caplog.at_level(logging.INFO):
+        settle(services)
+
+    assert "mail_accepted {" not in caplog.text
+
+
+def test_without_the_permission_to_read_the_mailbox_nobody_looks() -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=True)
+    settle(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert "find" not in services.transport.asked
+
+
+def test_a_mail_of_a_later_consent_is_not_looked_up_in_another_mailbox() -> None:
+    services = large_file_services()
+    lost_claim(services, handed_over=True)
+    services.deliveries.save(replace(row(services), hand_over=HandOver(NOON, 7)))
+    copy_in_mailbox(services)
+    settle(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (TransientError("graph_unavailable"), DeliveryStatus.SENDING),
+        (
+            RejectedError("mailbox_not_found", address="ada@contoso.com", graph_code="ErrorItemNotFound"),
+            DeliveryStatus.UNKNOWN,
+        ),
+        (ConsentRequiredError("consent_lost", account="ada", error="e"), DeliveryStatus.UNKNOWN),
+    ],
+)
+def test_a_mailbox_that_does_not_answer_is_asked_again_and_one_that_refuses_is_not(
+    error: ProblemError, status: DeliveryStatus
+) -> None:
+    services = large_file_services()
+    lost_claim(services, handed_over=True)
+
+    def refuse(*_: Any) -> Any:
+        raise error
+
+    services.transport.find = refuse  # type: ignore[method-assign, assignment]
+    settle(services)
+
+    assert row(services).status is status
+
+
+def test_a_claim_of_a_worker_whose_clock_was_far_ahead_is_judged_by_its_age() -> None:
+    """The list has the time by the clock of the worker; a single row is read on this host's."""
+    services = enabled_services()
+    lost_claim(services, handed_over=False)
+    true = row(services)
+    ahead = replace(true, claim_ends_at=NOON + timedelta(days=400), claim_id_until=NOON + timedelta(days=400))
+    services.deliveries.set_aside = lambda *_: (ahead,)  # type: ignore[method-assign]
+    services.world.pass_time(LOST)
+    release_all(services)
+
+    assert row(services).lost_since == NOON + LOST
+
+
+def test_an_end_that_another_worker_overtakes_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=True)
+    services.world.pass_time(LOST)
+    release_all(services)
+    services.deliveries.save = lambda _: None  # type: ignore[method-assign, assignment]
+    settle(services)
+
+    assert "mail_outcome_unknown {" not in caplog.text
+
+
+def test_the_lost_claim_of_another_installation_is_left_alone() -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=False)
+    services.deliveries.save(replace(row(services), installation="another-client"))
+    settle(services)
+
+    assert row(services).status is DeliveryStatus.SENDING
+    assert row(services).lost_since is None

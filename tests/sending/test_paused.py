@@ -1,0 +1,335 @@
+"""What happens to mails while the operator has paused sending."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
+from shared.deliveries.resume import resume_message
+from shared.errors import OutcomeUnknownError, RejectedError, TransientError
+from shared.sending.claim import first_row
+from shared.sending.deliver import deliver
+from shared.sending.paused import LONGEST_WAIT, SHORTEST_WAIT, wait_while_paused
+from shared.sending.poison import record_poisoned
+from shared.sending.release import release_all
+from shared.sending.request import parse_mail_request
+from shared.settings.sending_switch import MAX_AGE, SendingPause
+from tests.builders import a_file, a_message, enabled_services, large_file_services
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+MAIL = a_message(messageId="m-1")
+NOTE = resume_message(CONTOSO, "m-1")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return enabled_services()
+
+
+def pause(services: FakeServices) -> None:
+    """Pause sending, and let every process notice."""
+    services.pause_store.save(SendingPause(services.world.now(), "deploying 1.4"))
+    services.world.pass_time(MAX_AGE)
+
+
+def resume(services: FakeServices) -> None:
+    services.pause_store.remove()
+    services.world.pass_time(MAX_AGE)
+
+
+def row(services: FakeServices) -> Delivery:
+    return services.deliveries.rows[CONTOSO, "m-1"]
+
+
+def look(services: FakeServices, queue_id: str = "q-n") -> None:
+    """Take the only message from the queue at its time, and work on it."""
+    (message,) = services.outbox.messages
+    services.outbox.messages.clear()
+    services.world.pass_time(message[1])
+    deliver(message[0], queue_id, services)
+
+
+def calls(services: FakeServices) -> list[str]:
+    """List every call of Graph and every token that was fetched."""
+    return services.transport.asked + services.authorizer.refreshed
+
+
+def test_a_mail_waits_without_a_token_and_without_a_call_of_graph(services: FakeServices) -> None:
+    pause(services)
+    deliver(MAIL, "q-1", services)
+
+    assert calls(services) == []
+    assert row(services).status is DeliveryStatus.DEFERRED
+    assert row(services).problem.code == "sending_paused"  # type: ignore[union-attr]
+    assert row(services).problem.problem.title == "Sending is paused"  # type: ignore[union-attr]
+    assert services.requests.load(CONTOSO, "m-1") == MAIL
+    assert [text for text, _ in services.outbox.messages] == [NOTE]
+
+
+def test_it_is_sent_after_the_pause_as_its_first_attempt(services: FakeServices) -> None:
+    pause(services)
+    deliver(MAIL, "q-1", services)
+    look(services)
+    resume(services)
+    look(services)
+
+    assert (row(services).status, row(services).attempt) == (DeliveryStatus.ACCEPTED, 1)
+    assert len(services.transport.sent) == 1
+    assert services.requests.load(CONTOSO, "m-1") is None
+
+
+def test_the_history_and_the_log_tell_of_a_pause_once(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    pause(services)
+    with caplog.at_level(logging.INFO):
+        deliver(MAIL, "q-1", services)
+        for _ in range(100):
+            look(services)
+
+    assert [step.code for step in row(services).history] == ["sending_paused"]
+    assert caplog.text.count("mail_paused {") == 1
+    assert row(services).problem.since == NOON + MAX_AGE  # type: ignore[union-attr]
+    assert row(services).updated_at == services.world.now()
+
+
+def test_a_mail_that_is_being_sent_when_sending_is_paused_is_sent_to_its_end() -> None:
+    services = large_file_services(large=bytes(10_000_000))
+    put = services.transport.put_chunk
+
+    def paused_meanwhile(*chunk: Any) -> int | None:
+        pause(services)
+        return put(*chunk)
+
+    services.transport.put_chunk = paused_meanwhile  # type: ignore[method-assign,assignment]
+    deliver(a_message(messageId="m-1", attachments=[a_file("large")]), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert services.pause_store.pause is not None
+
+
+def test_days_of_pause_do_not_count_against_the_24_hours(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")] * 90
+    deliver(MAIL, "q-1", services)
+    begun = services.world.now()
+    while services.world.now() - begun < 20 * HOUR:
+        look(services)
+    pause(services)
+    look(services)
+    started = services.world.now()
+    while services.world.now() - started < timedelta(days=3):
+        look(services)
+    resume(services)
+    look(services)
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+    # Twenty hours were used before the pause, so four are left after it.
+    resumed = services.world.now()
+    while services.world.now() - resumed < 2.5 * HOUR:
+        look(services)
+        assert row(services).status is DeliveryStatus.DEFERRED
+    while services.outbox.messages:
+        look(services)
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert services.world.now() - resumed < 5 * HOUR
+
+
+def test_refusals_before_a_pause_still_count_after_it(services: FakeServices) -> None:
+    refused = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", confirm_after=3)
+    services.transport.fail = [refused] * 3
+    deliver(MAIL, "q-1", services)
+    look(services)
+    pause(services)
+    look(services)
+    resume(services)
+    look(services)
+
+    assert row(services).status is DeliveryStatus.REJECTED
+
+
+def test_a_mail_whose_own_time_passes_during_the_pause_ends_as_expired(services: FakeServices) -> None:
+    mail = a_message(messageId="m-1", expiresAt="2026-11-23T12:10:00Z")
+    pause(services)
+    deliver(mail, "q-1", services)
+    while services.outbox.messages:
+        look(services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert row(services).problem.code == "expired"  # type: ignore[union-attr]
+    assert services.world.now() - NOON < timedelta(minutes=11)
+    assert services.requests.load(CONTOSO, "m-1") == mail
+    assert calls(services) == []
+
+
+def test_a_mail_with_little_time_left_is_sent_if_the_pause_ends_before(services: FakeServices) -> None:
+    pause(services)
+    services.world.pass_time(5 * HOUR)
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T17:02:00Z"), "q-1", services)
+    resume(services)
+    look(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_that_may_have_been_sent_is_not_looked_up_and_never_expires_unsaid() -> None:
+    services = large_file_services()
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:01:00Z"), "q-1", services)
+    asked = calls(services)
+    pause(services)
+    for _ in range(5):
+        look(services)
+    assert (row(services).status, calls(services)) == (DeliveryStatus.VERIFYING, asked)
+    assert row(services).problem.code == "sending_paused"  # type: ignore[union-attr]
+
+    resume(services)
+    look(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+def test_a_mail_whose_worker_was_killed_may_have_been_sent(services: FakeServices) -> None:
+    request = parse_mail_request(MAIL)
+    services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
+    pause(services)
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.VERIFYING
+    assert row(services).doubt == Doubt(NOON + MAX_AGE, begun=NOON)
+    assert row(services).attempt == 1
+
+
+def test_a_mail_that_another_worker_is_sending_is_left_to_it(services: FakeServices) -> None:
+    request = parse_mail_request(MAIL)
+    before = services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
+    pause(services)
+    deliver(MAIL, "q-2", services)
+
+    assert row(services) == before
+    assert services.outbox.messages == [(MAIL, timedelta(seconds=30))]
+
+
+def test_of_two_messages_of_a_mail_at_once_the_second_comes_back(services: FakeServices) -> None:
+    pause(services)
+    find = services.deliveries.find
+    services.deliveries.find = lambda *_: None  # type: ignore[method-assign]
+    deliver(MAIL, "q-1", services)
+    deliver(MAIL, "q-2", services)
+    services.deliveries.find = find  # type: ignore[method-assign]
+
+    assert row(services).history[-1].code == "sending_paused"
+    assert services.outbox.messages[-1] == (MAIL, timedelta(seconds=30))
+
+
+def test_what_is_done_stays_done_and_a_conflict_is_told(services: FakeServices) -> None:
+    deliver(MAIL, "q-1", services)
+    pause(services)
+    deliver(MAIL, "q-2", services)
+    deliver(a_message(messageId="m-1", subject="Something else"), "q-3", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert row(services).history[-1].code == "message_conflict"
+    assert not services.outbox.messages
+
+
+def test_a_message_that_breaks_the_contract_is_recorded_at_once(services: FakeServices) -> None:
+    pause(services)
+    deliver(a_message(messageId="m-1", subject=None), "q-1", services)
+    assert row(services).status is DeliveryStatus.INVALID
+
+    deliver(MAIL, "q-2", services)
+    assert (row(services).status, row(services).fields) == (DeliveryStatus.DEFERRED, ())
+
+
+def test_a_mail_that_waited_for_a_consent_has_a_new_day_after_the_pause() -> None:
+    services = FakeServices()
+    deliver(MAIL, "q-1", services)
+    services.world.pass_time(timedelta(days=3))
+    pause(services)
+    deliver(MAIL, "q-2", services)
+
+    assert row(services).status is DeliveryStatus.DEFERRED
+    assert row(services).counted_since(services.world.now()) == services.world.now()
+
+
+def test_a_switch_that_cannot_be_read_puts_the_message_back(services: FakeServices) -> None:
+    services.pause_store.fail = [TransientError("storage_unavailable", service="tables")]
+    deliver(MAIL, "q-1", services)
+
+    assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
+    assert calls(services) == []
+    assert not services.deliveries.rows
+
+
+def test_the_timer_releases_nothing_and_tries_no_token_during_a_pause(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    for status in (DeliveryStatus.WAITING_FOR_OPERATOR, DeliveryStatus.DEFERRED):
+        waiting = Delivery(CONTOSO, status, status, NOON, NOON, NOON, next_attempt_at=NOON)
+        services.deliveries.add(waiting)
+    services.drafts.keep(CONTOSO, "m-1", b"{}")
+    pause(services)
+    services.world.pass_time(timedelta(days=1))
+    with caplog.at_level(logging.WARNING):
+        release_all(services)
+    assert not services.outbox.messages
+    assert calls(services) == []
+    assert '"minutes": 1440' in caplog.text
+    assert "sending_paused {" in caplog.text
+
+    resume(services)
+    release_all(services)
+    assert len(services.outbox.messages) == 2
+
+
+def test_the_poison_queue_is_emptied_during_a_pause_and_its_mail_goes_out_after_it(
+    services: FakeServices,
+) -> None:
+    pause(services)
+    deliver(MAIL, "q-1", services)
+    services.outbox.messages.clear()
+    services.world.pass_time(timedelta(days=2))
+    record_poisoned(NOTE, "p-1", services)
+    assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
+
+    resume(services)
+    release_all(services)
+    look(services)
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_that_a_worker_claims_again_carries_its_pauses_along(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")]
+    for _ in range(2):
+        pause(services)
+        deliver(NOTE if services.deliveries.rows else MAIL, "q-1", services)
+        services.world.pass_time(HOUR)
+        resume(services)
+        services.outbox.messages.clear()
+        deliver(NOTE, "q-2", services)
+
+    assert row(services).paused_for == 2 * (HOUR + MAX_AGE)
+    assert services.world.now() - row(services).counted_since(services.world.now()) < HOUR
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=30)), st.floats(0, 1))
+def test_a_mail_never_waits_more_than_five_minutes_for_its_next_look(
+    paused_for: timedelta, jitter: float
+) -> None:
+    wait = wait_while_paused(SendingPause(NOON - paused_for), None, NOON, jitter)
+
+    assert SHORTEST_WAIT <= wait <= timedelta(minutes=5)
+    assert wait <= LONGEST_WAIT * 1.25
+
+
+@given(st.timedeltas(timedelta(seconds=10), timedelta(days=30)), st.floats(0, 1))
+def test_a_mail_with_a_deadline_comes_back_before_it(left: timedelta, jitter: float) -> None:
+    assert wait_while_paused(SendingPause(NOON - HOUR), NOON + left, NOON, jitter) < left

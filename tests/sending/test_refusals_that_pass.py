@@ -1,0 +1,135 @@
+"""Refusals of the mailbox, of a right or of conditional access, which pass: no mail is lost to them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import RejectedError, TokenRefusedError, TransientError
+from shared.sending.deliver import deliver
+from shared.settings.tenant import Status
+from tests.builders import a_consent, a_message, enabled_services, some_settings
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+BLOCKED = TokenRefusedError("token_refused", conditional_access=True, error="insufficient_claims")
+
+
+def no_right(code: str = "access_denied") -> RejectedError:
+    facts = {"account": "ada@contoso.com", "address": "ada@contoso.com"}
+    return RejectedError(code, graph_code="ErrorX", confirm_after=3, spreads=True, **facts)
+
+
+def freshly_consented() -> FakeServices:
+    services = enabled_services()
+    known = services.settings.load(CONTOSO)
+    services.settings.save(some_settings(consent=a_consent(consented_at=NOON), etag=known.etag))
+    return services
+
+
+def deliver_what_is_queued(services: FakeServices, until: timedelta) -> None:
+    """Deliver queued messages in the order of their time, for as long as the given time lasts."""
+    begun, number = services.world.now(), 0
+    due = [(begun + delay, text) for text, delay in services.outbox.messages]
+    services.outbox.messages.clear()
+    while due:
+        due.sort(key=lambda each: each[0])
+        moment, text = due.pop(0)
+        if moment > begun + until:
+            return
+        services.world.pass_time(max(moment - services.world.now(), timedelta(0)))
+        number += 1
+        deliver(text, f"q-again-{number}", services)
+        due += [(services.world.now() + delay, more) for more, delay in services.outbox.messages]
+        services.outbox.messages.clear()
+
+
+@pytest.mark.parametrize(
+    "code", ["access_denied", "mailbox_not_found", "send_as_denied", "mailbox_full", "sender_blocked"]
+)
+def test_twenty_mails_after_a_consent_survive_a_right_that_spreads_for_most_of_an_hour(code: str) -> None:
+    services = freshly_consented()
+    refused_until = NOON + timedelta(minutes=55)
+    send = services.transport.send_mail
+
+    def send_when_the_right_counts(token: str, sender: object, body: bytes) -> str:
+        if services.world.now() < refused_until:
+            raise no_right(code)
+        return send(token, sender, body)  # type: ignore[arg-type]
+
+    services.transport.send_mail = send_when_the_right_counts  # type: ignore[method-assign]
+    for number in range(20):
+        deliver(a_message(messageId=f"m-{number}"), f"q-{number}", services)
+    deliver_what_is_queued(services, timedelta(hours=3))
+
+    rows = [services.deliveries.rows[CONTOSO, f"m-{number}"] for number in range(20)]
+    assert {row.status for row in rows} == {DeliveryStatus.ACCEPTED}
+
+
+def test_a_right_that_is_missing_an_hour_after_the_consent_rejects_the_mail() -> None:
+    services = freshly_consented()
+    services.transport.fail = [no_right()] * 50
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    deliver_what_is_queued(services, timedelta(hours=3))
+
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert row.status is DeliveryStatus.REJECTED
+    assert row.problem
+    assert row.problem.code == "access_denied"
+    assert row.updated_at >= NOON + timedelta(hours=1)
+
+
+def test_an_answer_that_the_app_does_not_know_is_tried_for_a_day_and_named_at_the_end() -> None:
+    services = enabled_services()
+    services.transport.fail = [TransientError("unexpected_answer", graph_code="HTTP 402")] * 200
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    deliver_what_is_queued(services, timedelta(hours=30))
+
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert row.status is DeliveryStatus.EXPIRED
+    assert row.problem
+    assert "The last answer of Microsoft Graph was HTTP 402." in row.problem.problem.sentence
+    assert row.attempt > 10
+
+
+def test_conditional_access_that_a_new_token_does_not_meet_waits_for_an_admin_and_not_for_the_operator() -> (
+    None
+):
+    services = enabled_services()
+    services.transport.fail = [BLOCKED] * 6
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.DEFERRED
+    assert services.settings.load(CONTOSO).status is Status.ENABLED
+    deliver_what_is_queued(services, timedelta(hours=1))
+
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    settings = services.settings.load(CONTOSO)
+    assert (row.status, settings.status) == (DeliveryStatus.WAITING_FOR_CONSENT, Status.RECONNECT_NEEDED)
+    assert settings.problem
+    assert (settings.problem.code, settings.problem.problem.who_acts) == (
+        "conditional_access",
+        "microsoft365_admin",
+    )
+
+
+def test_conditional_access_that_refuses_once_stops_nobody() -> None:
+    services = enabled_services()
+    services.transport.fail = [BLOCKED] * 2
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    deliver_what_is_queued(services, timedelta(hours=1))
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
+    assert services.settings.load(CONTOSO).problem is None
+
+
+def test_refusals_within_seconds_count_as_one() -> None:
+    services = enabled_services()
+    unknown = TransientError("access_denied", graph_code="Forbidden", address="ada@contoso.com")
+    services.transport.fail = [unknown, unknown, no_right()]
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    deliver_what_is_queued(services, timedelta(minutes=1))
+
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert [step.code for step in row.history].count("access_denied") == 3
+    assert row.status is DeliveryStatus.DEFERRED

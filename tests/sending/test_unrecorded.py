@@ -1,0 +1,191 @@
+"""Messages that go back to the queue because storage keeps what is known of them from being recorded."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.resume import resume_message
+from shared.errors import ConfigurationError, InvalidInputError, ProblemError, TransientError
+from shared.sending.deliver import deliver
+from shared.sending.poison import record_poisoned
+from shared.sending.unrecorded import LONGEST_WAIT, SHORTEST_WAIT, parse_unrecorded
+from tests.builders import a_message, enabled_services
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAIL = a_message(messageId="m-1")
+AWAY = TransientError("storage_unavailable", service="tables")
+DENIED = ConfigurationError("storage_denied", service="tables")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return enabled_services()
+
+
+def row(services: FakeServices) -> Delivery:
+    return services.deliveries.rows[CONTOSO, "m-1"]
+
+
+def fail(*_: object) -> None:
+    raise AWAY
+
+
+@pytest.mark.parametrize("problem", [AWAY, DENIED])
+def test_a_message_goes_back_while_storage_cannot_be_asked(
+    services: FakeServices, problem: ProblemError, caplog: pytest.LogCaptureFixture
+) -> None:
+    services.pause_store.fail = [problem]
+    with caplog.at_level(logging.WARNING):
+        deliver(MAIL, "q-1", services)
+
+    assert services.outbox.messages == [(MAIL, SHORTEST_WAIT)]
+    assert "mail_requeued {" in caplog.text
+    assert ("operator_error {" in caplog.text) is (problem is DENIED)
+    assert not services.deliveries.rows
+
+
+@pytest.mark.parametrize(
+    ("waited", "delay"),
+    [
+        (None, SHORTEST_WAIT),
+        (timedelta(seconds=2), SHORTEST_WAIT),
+        (timedelta(seconds=40), timedelta(seconds=80)),
+        (HOUR, LONGEST_WAIT),
+    ],
+)
+def test_it_waits_twice_as_long_each_time(
+    services: FakeServices, waited: timedelta | None, delay: timedelta
+) -> None:
+    services.pause_store.fail = [AWAY]
+    deliver(MAIL, "q-1", services, waited)
+
+    assert services.outbox.messages == [(MAIL, delay)]
+
+
+def test_messages_that_go_back_together_do_not_come_back_together(services: FakeServices) -> None:
+    services.pause_store.fail = [AWAY]
+    services.world.chance = 1.0
+    deliver(MAIL, "q-1", services)
+
+    assert services.outbox.messages == [(MAIL, 1.5 * SHORTEST_WAIT)]
+
+
+def test_after_an_outage_of_any_length_a_mail_goes_out(services: FakeServices) -> None:
+    text, waited = MAIL, timedelta(0)
+    services.pause_store.fail = [AWAY] * 200
+    while services.pause_store.fail:
+        deliver(text, "q-1", services, waited)
+        ((text, waited),) = services.outbox.messages
+        services.outbox.messages.clear()
+        services.world.pass_time(waited)
+    assert services.world.now() - NOON > timedelta(days=1)
+
+    deliver(text, "q-2", services, waited)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_whose_own_deadline_passed_in_the_outage_is_expired_and_can_be_retried(
+    services: FakeServices,
+) -> None:
+    mail = a_message(messageId="m-1", expiresAt=(NOON + HOUR).isoformat())
+    services.pause_store.fail = [AWAY]
+    deliver(mail, "q-1", services)
+    services.world.pass_time(2 * HOUR)
+    deliver(services.outbox.messages[0][0], "q-2", services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert services.requests.load(CONTOSO, "m-1") == mail
+
+
+def test_a_message_in_base64_goes_back_as_the_mail_in_it(services: FakeServices) -> None:
+    services.pause_store.fail = [AWAY]
+    deliver(base64.b64encode(MAIL), "q-1", services)
+
+    assert services.outbox.messages == [(MAIL, SHORTEST_WAIT)]
+
+
+@pytest.mark.parametrize("text", [b"no JSON", base64.b64encode(MAIL)])
+def test_a_message_whose_invalid_mail_cannot_be_recorded_goes_back(
+    services: FakeServices, text: bytes
+) -> None:
+    services.deliveries.add = fail  # type: ignore[method-assign,assignment]
+    services.requests.load = fail  # type: ignore[method-assign,assignment]
+    deliver(b"no JSON", "q-1", services)
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+
+    queued = [message for message, _ in services.outbox.messages]
+    assert queued == [b"no JSON", resume_message(CONTOSO, "m-1")]
+
+
+def test_a_note_whose_container_is_gone_waits_for_the_operator_and_is_not_lost(
+    services: FakeServices,
+) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")]
+    deliver(MAIL, "q-1", services)
+    ((note, delay),) = services.outbox.messages
+    services.outbox.messages.clear()
+    services.world.pass_time(delay)
+    load, gone = services.requests.load, ConfigurationError("storage_incomplete", service="blobs")
+
+    def missing(*_: object) -> None:
+        raise gone
+
+    services.requests.load = missing  # type: ignore[method-assign,assignment]
+    deliver(note, "q-2", services)
+    services.requests.load = load  # type: ignore[method-assign]
+    assert row(services).status is DeliveryStatus.DEFERRED
+    deliver(services.outbox.messages[0][0], "q-3", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_poisoned_message_that_cannot_be_recorded_goes_back_to_the_outbox(services: FakeServices) -> None:
+    services.deliveries.find = fail  # type: ignore[method-assign,assignment]
+    record_poisoned(MAIL, "p-1", services, timedelta(minutes=1))
+
+    assert services.outbox.messages == [(MAIL, timedelta(minutes=2))]
+
+
+def test_a_poisoned_message_on_which_the_app_itself_fails_goes_back_too(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    services.deliveries.find = bug  # type: ignore[method-assign,assignment]
+    record_poisoned(MAIL, "p-1", services)
+
+    assert services.outbox.messages == [(MAIL, LONGEST_WAIT)]
+    assert "unexpected_error {" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["accepted", "repeated"])
+def test_a_message_of_this_kind_that_somebody_else_wrote_badly_is_invalid(kind: str) -> None:
+    with pytest.raises(InvalidInputError):
+        parse_unrecorded(b'{"%s":{"tenantId":1}}' % kind.encode())
+
+
+@pytest.mark.parametrize("end", [deliver, record_poisoned])
+def test_a_mail_within_such_a_message_that_only_another_version_reads_waits_for_it(
+    services: FakeServices, end: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    mail = json.loads(MAIL) | {"priority": 3}
+    note = {"tenantId": CONTOSO, "messageId": "m-1", "unusedClaims": ["c-1"], "mail": mail}
+    text = json.dumps({"repeated": note}, separators=(",", ":")).encode()
+    end(text, "q-1", services)
+
+    assert not services.deliveries.rows
+    assert services.outbox.messages == [(text, SHORTEST_WAIT)]
+    assert '"problem": "request_of_other_version"' in caplog.text
