@@ -7,30 +7,26 @@ https://learn.microsoft.com/entra/identity-platform/v2-admin-consent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shared.consent.identity import check_identity
-from shared.consent.scopes import missing_scopes, scopes_for
-from shared.errors import ConsentRequiredError, InvalidInputError
+from shared.consent.answer import check_error
+from shared.consent.confirming import Confirming
+from shared.consent.identity import as_owner, check_identity, owner_of
+from shared.errors import ConsentRequiredError, InvalidInputError, ProblemError, TransientError
+from shared.settings.application import check_listed
+from shared.settings.scopes import missing_scopes, requested_and_granted, scopes_for
+from shared.settings.secret_names import name_secret
 from shared.settings.state import pending_consent
 from shared.settings.tenant import Authorization, Consent, same_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from shared.consent.answer import Answer
     from shared.consent.dependencies import Consenting
     from shared.consent.flow import ConsentFlow, FlowSecret
-    from shared.settings.tenant import Account, PendingConsent, TenantSettings, Wanted
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back, and the way of authorisation whose address it came to."""
-
-    way: Authorization
-    reply: Mapping[str, str] = field(repr=False)
+    from shared.ports import Redeemed
+    from shared.settings.tenant import Account, TenantSettings, Wanted
 
 
 def agreed(
@@ -40,33 +36,31 @@ def agreed(
 
     Raises:
         ConsentRequiredError: `consent_declined`, `consent_failed`, `consent_code_used`,
-            `consent_wrong_account`, `admin_approval_needed`, `permission_not_granted`.
+            `consent_wrong_account`, `admin_approval_needed`, `permission_not_granted`,
+            `consent_not_confirmed`.
         InvalidInputError: `consent_reply_invalid`, `consent_wrong_tenant`.
-        ConflictError: `consent_superseded`.
+        ConflictError: `consent_superseded`, `application_sender_not_allowed`.
     """
-    _check_error(answer)
+    check_error(answer)
     pending = pending_consent(settings, flow.flow_id)
     if answer.way is not pending.wanted.authorization:
         raise InvalidInputError("consent_reply_invalid")
-    if answer.way is Authorization.APPLICATION:
-        return _prove(flow, answer, pending, ports)
-    return _redeem(flow, secret, answer, settings, ports)
-
-
-def _check_error(answer: Answer) -> None:
-    """Look for `error` first: a declined consent can come with marks of success."""
-    error = answer.reply.get("error")
-    if error in _DECLINED[answer.way]:
-        raise ConsentRequiredError("consent_declined")
-    if error:
-        raise ConsentRequiredError("consent_failed", error=_known(error))
+    with Confirming(flow, ports) as tries:
+        if answer.way is Authorization.APPLICATION:
+            return _prove(flow, answer, settings, tries, ports)
+        return _redeem(flow, secret, answer, settings, tries, ports)
 
 
 def _redeem(
-    flow: ConsentFlow, secret: FlowSecret, answer: Answer, settings: TenantSettings, ports: Consenting
+    flow: ConsentFlow,
+    secret: FlowSecret,
+    answer: Answer,
+    settings: TenantSettings,
+    tries: Confirming,
+    ports: Consenting,
 ) -> Consent:
     pending = pending_consent(settings, flow.flow_id)
-    redeemed = ports.authorizer.redeem(flow.tenant_id, secret.proof, answer.reply)
+    redeemed = _redeem_code(flow, secret, answer, tries, ports)
     now = ports.world.now()
     account = check_identity(
         redeemed.claims,
@@ -75,90 +69,140 @@ def _redeem(
         issuer=f"{ports.config.authority(flow.tenant_id)}/v2.0",
         now=now,
     )
-    _check_account(account, pending.wanted, flow, settings)
-    shared = not same_address(pending.wanted.from_address, account.username)
-    _check_granted(scopes_for(pending.wanted, shared=shared), redeemed.scopes)
-    secret_name = f"smtp-{flow.tenant_id}-{pending.generation}"
-    ports.vault.write(secret_name, redeemed.tokens)
+    owner = owner_of(pending.wanted, flow, settings)
+    _check_account(account, pending.wanted, flow, owner)
+    account = as_owner(account, pending.wanted, owner)
+    needed = scopes_for(pending.wanted, shared=not account.owns(pending.wanted.from_address))
+    tokens, granted = _confirm_scopes(redeemed, account, needed, tries, ports)
+    secret_name = name_secret(flow.tenant_id, pending.generation)
+    ports.vault.write(secret_name, tokens, new=True)
     return Consent(
         generation=pending.generation,
         flow_id=flow.flow_id,
         account=account,
-        scopes=redeemed.scopes,
+        scopes=requested_and_granted(needed, granted),
         secret_name=secret_name,
         started_by=flow.admin_name,
-        consented_by=account.username,
+        consented_by=account.name,
         consented_at=now,
         refreshed_at=now,
         stored_at=now,
+        granted=granted,
     )
 
 
-def _prove(flow: ConsentFlow, answer: Answer, pending: PendingConsent, ports: Consenting) -> Consent:
+def _redeem_code(
+    flow: ConsentFlow, secret: FlowSecret, answer: Answer, tries: Confirming, ports: Consenting
+) -> Redeemed:
+    """Redeem the code, and again only where Entra rejected it because it does not know the app yet."""
+    while True:
+        try:
+            return ports.authorizer.redeem(flow.tenant_id, secret.proof, answer.reply)
+        except ProblemError as error:
+            _wait_for_app(error, tries)
+
+
+def _wait_for_app(error: ProblemError, tries: Confirming) -> None:
+    """Wait if Entra does not know the app in the tenant yet; else, or after a minute, it counts."""
+    if error.unseen != "app":
+        raise error
+    if not tries.again():
+        raise ConsentRequiredError("consent_not_confirmed", request_id=error.request_id) from error
+
+
+def _confirm_scopes(
+    redeemed: Redeemed, account: Account, needed: tuple[str, ...], tries: Confirming, ports: Consenting
+) -> tuple[str, frozenset[str]]:
+    """Return the tokens and what they permit; a missing permission is tested again before it counts."""
+    tokens, granted = redeemed.tokens, redeemed.scopes
+    while missing_scopes(needed, granted) and tries.again():
+        try:
+            issued = ports.authorizer.refresh(account.tenant_id, tokens, account, needed)
+        except ProblemError as error:
+            if not (error.unseen or isinstance(error, TransientError)):
+                raise
+        else:
+            tokens = issued.tokens
+            granted = frozenset(needed) if issued.scopes is None else issued.scopes
+    _check_granted(needed, granted)
+    return tokens, granted
+
+
+def _prove(
+    flow: ConsentFlow, answer: Answer, settings: TenantSettings, tries: Confirming, ports: Consenting
+) -> Consent:
+    pending = pending_consent(settings, flow.flow_id)
     if answer.reply.get("admin_consent", "").casefold() != "true":
         raise InvalidInputError("consent_reply_invalid")
-    granted = ports.authorizer.app_only(flow.tenant_id).scopes
+    # The operator may have shortened the list while the admin was at Microsoft.
+    check_listed(pending.wanted, ports.config.application_senders)
     asked = scopes_for(pending.wanted)
-    if granted:
-        _check_granted(asked, granted)
+    granted = _confirm_roles(flow, asked, tries, ports)
     now = ports.world.now()
     return Consent(
         generation=pending.generation,
         flow_id=flow.flow_id,
         account=None,
-        scopes=granted or frozenset(asked),
+        # Where no token names a permission, or none can be read, each call shows what is permitted.
+        scopes=frozenset(asked),
         secret_name=None,
         started_by=flow.admin_name,
-        consented_by=flow.admin_name,
+        consented_by="",
         consented_at=now,
         refreshed_at=now,
         stored_at=now,
+        granted=granted,
+        mailbox_id=_mailbox_id(pending.wanted, flow, settings),
     )
 
 
-def _check_account(account: Account, wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> None:
+def _mailbox_id(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> str | None:
+    """Return the object id of the mailbox, which survives that it is renamed, where it is known.
+
+    Graph finds a mailbox by its id or sign-in name, not by its address.
+    """
+    owner = owner_of(wanted, flow, settings)
+    if owner:
+        return owner.object_id
+    same = settings.sender and same_address(settings.sender.from_address, wanted.from_address)
+    return settings.consent.mailbox_id if same and settings.consent else None
+
+
+def _confirm_roles(
+    flow: ConsentFlow, asked: tuple[str, ...], tries: Confirming, ports: Consenting
+) -> frozenset[str] | None:
+    """Return the roles of the app's token, tested again while some are missing; None where it can't be read.
+
+    A token that still has none is accepted: permissions that Exchange grants are in no token.
+    """
+    while True:
+        try:
+            granted = ports.authorizer.app_only(flow.tenant_id).scopes
+        except ProblemError as error:
+            _wait_for_app(error, tries)
+            continue
+        if granted is None or not missing_scopes(asked, granted) or not tries.again():
+            break
+    if granted:
+        _check_granted(asked, granted)
+    return granted
+
+
+def _check_account(account: Account, wanted: Wanted, flow: ConsentFlow, owner: Account | None) -> None:
     """Refuse another account where the From address is known to be a person's own mailbox.
 
     That is the admin's, or the one that consented before: whoever picked the wrong tile on Microsoft's
-    page would otherwise send in somebody's name, or find out with the first report.
+    page would otherwise send in somebody's name, or find out with the first report. An account that was
+    renamed is the same by its id.
     """
-    before = settings.consent.account if settings.consent else None
-    owners = [flow.admin_name, *([before.username] if before else [])]
-    owned = any(same_address(wanted.from_address, owner) for owner in owners)
-    if owned and not same_address(wanted.from_address, account.username):
-        raise ConsentRequiredError(
-            "consent_wrong_account", account=account.username, address=wanted.from_address
-        )
+    if owner is None or owner.object_id == account.object_id or account.owns(wanted.from_address):
+        return
+    # Reset lets another account send for what was connected; it is no help with the admin's own address.
+    code = "consent_wrong_account" if owner.object_id == flow.admin_id else "consent_account_changed"
+    raise ConsentRequiredError(code, account=account.name, address=wanted.from_address, owner=owner.name)
 
 
 def _check_granted(asked: Iterable[str], granted: Iterable[str]) -> None:
     missing = missing_scopes(asked, granted)
     if missing:
         raise ConsentRequiredError("permission_not_granted", missing=", ".join(missing))
-
-
-_DECLINED = {
-    Authorization.DELEGATED: frozenset({"access_denied"}),
-    Authorization.APPLICATION: frozenset({"access_denied", "consent_required", "permission_denied"}),
-}
-#: https://learn.microsoft.com/entra/identity-platform/reference-error-codes and RFC 6749 section 4.1.2.1.
-_ERRORS = frozenset(
-    {
-        "consent_required",
-        "interaction_required",
-        "invalid_client",
-        "invalid_request",
-        "invalid_resource",
-        "invalid_scope",
-        "login_required",
-        "server_error",
-        "temporarily_unavailable",
-        "unauthorized_client",
-        "unsupported_response_type",
-    }
-)
-
-
-def _known(error: str) -> str:
-    """Repeat an error only if it is one that Microsoft documents: the reply came through a browser."""
-    return error if error in _ERRORS else "an error that is not documented"

@@ -5,25 +5,37 @@ from __future__ import annotations
 from datetime import datetime
 
 from shared.consent.doctor import Check, CheckName, Outcome
-from shared.consent.flow import ConsentFlow, FlowStatus
-from shared.contract import Contract
+from shared.consent.flow import ConsentFlow, FlowStage, FlowStatus
+from shared.contract import Contract, Flag
 from shared.problems import Actor
 from shared.web.contract import ProblemView, problem_view
 
 
 class FlowView(Contract):
-    """How a consent stands."""
+    """How a consent stands.
+
+    `stage` says what a pending one waits for: that the link is opened, that Microsoft's pages are answered,
+    that Microsoft's directory confirms the permissions (up to a minute), or that another account than the
+    admin's, which signed in, continues. It is null once the consent has ended.
+    """
 
     flow_id: str
     status: FlowStatus
+    stage: FlowStage | None
     expires_at: datetime
     problem: ProblemView | None
+
+
+class NextPageView(Contract):
+    """Where the consent window goes next."""
+
+    location: str
 
 
 class CheckBody(Contract):
     """What to check: with `sendTestMail` also whether a mail to the caller goes out."""
 
-    send_test_mail: bool = False
+    send_test_mail: Flag = False
 
 
 class CheckView(Contract):
@@ -48,6 +60,7 @@ def flow_view(flow: ConsentFlow) -> FlowView:
     return FlowView(
         flow_id=flow.flow_id,
         status=flow.status,
+        stage=flow.stage if flow.status is FlowStatus.PENDING else None,
         expires_at=flow.expires_at,
         problem=problem_view(flow.problem.problem) if flow.problem else None,
     )

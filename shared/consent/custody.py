@@ -7,22 +7,24 @@ https://learn.microsoft.com/entra/identity-platform/refresh-tokens
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.consent.disposal import delete_tokens
-from shared.consent.scopes import scopes_in_use
-from shared.errors import ConsentRequiredError, ProblemError, TransientError
+from shared.consent.token_requests import TokenRequests, Turn, is_fresh
+from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from shared.ports import Issued
-from shared.settings.state import holds, note_refresh
+from shared.settings.refresh import Named, note_refresh
+from shared.settings.scopes import mail_scopes, missing_scopes
+from shared.settings.state import holds
 from shared.settings.update import update_settings
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_event, log_failed_step, log_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.ports import SettingsStore, TokenIssuer, TokenStore
     from shared.settings.tenant import Consent
     from shared.world import World
@@ -31,7 +33,13 @@ if TYPE_CHECKING:
 _MARGIN = timedelta(minutes=5)
 #: While Entra is away, a token is used to its end but for the time that a small mail takes.
 _LAST_MOMENT = timedelta(seconds=30)
+#: How long a token that lacks a permission is used.
+_WITHOUT_PERMISSION = timedelta(minutes=1)
 _REWRITTEN_AFTER = timedelta(days=7)
+#: What the clocks of two hosts may differ without anything being wrong.
+_CLOCK_SKEW = timedelta(hours=1)
+#: No access token lives longer, also with continuous access evaluation (28 hours).
+_LONGEST_LIFE = timedelta(hours=29)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,107 +51,164 @@ class _Held:
 class Custody:
     """Hold the access tokens of this process."""
 
-    def __init__(self, vault: TokenStore, issuer: TokenIssuer, settings: SettingsStore, world: World) -> None:
+    def __init__(
+        self,
+        vault: TokenStore,
+        issuer: TokenIssuer,
+        settings: SettingsStore,
+        world: World,
+        served: Callable[[], frozenset[str]],
+    ) -> None:
         self.vault = vault
         self.settings = settings
         self._issuer = issuer
-        self._world = world
+        self.world = world
+        self._served = served
+        self._requests = TokenRequests(settings, world)
         self._held: dict[str, _Held] = {}
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._turns: defaultdict[str, Turn] = defaultdict(Turn)
 
     def get(
-        self, tenant_id: str, consent: Consent, *, fresh: bool = False, refused: str | None = None
+        self,
+        tenant_id: str,
+        consent: Consent,
+        *,
+        fresh: bool = False,
+        refused: str | None = None,
+        claims: str | None = None,
     ) -> str:
         """Return an access token of this consent, another one than Graph `refused`.
 
         Of several mails whose same token was refused, the first one gets a new one for all. `fresh` asks
-        Entra in any case.
+        Entra in any case. `claims`: what Graph's claims challenge wants in the token.
 
         Raises:
             ConsentRequiredError: `consent_lost` or `sign_in_blocked`.
+            ConfigurationError: `tenant_not_served`: its tokens stay as they are.
+            TransientError: Entra or the vault could not be asked; also for another caller's try.
         """
-        with self._locks[tenant_id]:
-            held = self._held.get(tenant_id)
-            current = held is not None and held.generation == consent.generation
-            rejected = held is not None and held.issued.access_token == refused
-            usable = held if current and not fresh and not rejected else None
-            if usable and self._lasts(usable, _MARGIN):
+        if tenant_id not in self._served():
+            raise ConfigurationError("tenant_not_served")
+        usable = None if fresh else self._usable(tenant_id, consent, refused)
+        if usable and self._lasts(usable, _MARGIN):
+            return usable.issued.access_token
+        turn = self._turns[tenant_id]
+        if usable and self._lasts(usable, _LAST_MOMENT) and turn.taken:
+            return usable.issued.access_token
+        with turn.take():
+            return self._renew(tenant_id, consent, fresh=fresh, refused=refused, claims=claims)
+
+    def _usable(self, tenant_id: str, consent: Consent, refused: str | None) -> _Held | None:
+        held = self._held.get(tenant_id)
+        current = held is not None and held.generation == consent.generation
+        rejected = held is not None and held.issued.access_token == refused
+        return held if current and not rejected else None
+
+    def _renew(
+        self, tenant_id: str, consent: Consent, *, fresh: bool, refused: str | None, claims: str | None
+    ) -> str:
+        """Get a new token, unless another caller got one meanwhile; while nobody can, use up the old one."""
+        usable = None if fresh else self._usable(tenant_id, consent, refused)
+        if usable and self._lasts(usable, _MARGIN):
+            return usable.issued.access_token
+        try:
+            issued = self._requests.ask(
+                tenant_id,
+                consent,
+                lambda: self._issue(tenant_id, consent, self._held.get(tenant_id), claims),
+            )
+        except TransientError:
+            if usable and self._lasts(usable, _LAST_MOMENT):
                 return usable.issued.access_token
-            try:
-                issued = self._issue(tenant_id, consent, held)
-            except TransientError:
-                if usable and self._lasts(usable, _LAST_MOMENT):
-                    return usable.issued.access_token
-                raise
-            self._held[tenant_id] = _Held(consent.generation, issued)
-            # What Graph refused says more than that Entra issues another.
-            self._note(tenant_id, consent, issued, mends=refused is None)
-            return issued.access_token
+            raise
+        self._held[tenant_id] = _Held(consent.generation, self._shortened(issued, consent))
+        # What Graph refused says more than that Entra issues another.
+        self._note(tenant_id, consent, issued, mends=refused is None)
+        return issued.access_token
+
+    def _shortened(self, issued: Issued, consent: Consent) -> Issued:
+        """Let a token that lacks a permission be renewed soon: its server may not know the consent yet."""
+        if issued.scopes is None or not missing_scopes(consent.scopes, issued.scopes):
+            return issued
+        if not issued.scopes and not is_fresh(consent, self.world.now()):
+            # The permissions are Exchange's, which are in no token.
+            return issued
+        soon = self.world.now() + _MARGIN + _WITHOUT_PERMISSION
+        return replace(issued, expires_at=min(issued.expires_at, soon))
 
     def _lasts(self, held: _Held, wait: timedelta) -> bool:
-        return self._world.now() + wait < held.issued.expires_at
+        # A clock that was set back would lengthen its life.
+        left = held.issued.expires_at - self.world.now()
+        return wait < left <= _LONGEST_LIFE
 
-    def _issue(self, tenant_id: str, consent: Consent, held: _Held | None) -> Issued:
+    def _issue(self, tenant_id: str, consent: Consent, held: _Held | None, claims: str | None) -> Issued:
         """Get a new token; when Entra refuses, once more with what is kept by now, should it be newer."""
         account = consent.account
         if account is None:
-            return self._issuer.app_only(tenant_id)
+            return self._issuer.app_only(tenant_id, claims=claims)
         newest = held.issued.tokens if held and held.generation == consent.generation else None
         tokens = newest or self._read(consent)
-        scopes = scopes_in_use(consent.scopes)
+        scopes = mail_scopes(consent.scopes)
         try:
-            return self._issuer.refresh(tenant_id, tokens, account, scopes)
+            return self._issuer.refresh(tenant_id, tokens, account, scopes, claims=claims)
         except ConsentRequiredError:
             self._held.pop(tenant_id, None)
             kept = self._read(consent)
             if kept == tokens:
                 raise
-            return self._issuer.refresh(tenant_id, kept, account, scopes)
+            return self._issuer.refresh(tenant_id, kept, account, scopes, claims=claims)
 
     def _read(self, consent: Consent) -> str:
         tokens = self.vault.read(consent.secret_name) if consent.secret_name else None
         if tokens is None:
-            username = consent.account.username if consent.account else ""
-            raise ConsentRequiredError("consent_lost", account=username, error="tokens_not_found")
+            name = consent.account.name if consent.account else ""
+            raise ConsentRequiredError("consent_lost", account=name, error="tokens_not_found")
         return tokens
 
     def _note(self, tenant_id: str, consent: Consent, issued: Issued, *, mends: bool) -> None:
         """Keep that the consent works; whatever fails here is tried at the next refresh."""
         name = consent.secret_name
-        stored = name is not None and self._world.now() - consent.stored_at >= _REWRITTEN_AFTER
+        age = self.world.now() - consent.stored_at
+        # A time in the future was written by a host whose clock was wrong, and would be believed until then.
+        stored = name is not None and not -_CLOCK_SKEW < age < _REWRITTEN_AFTER
         try:
             if name and stored:
-                self._rewrite(tenant_id, consent.generation, name, issued, mends=mends)
+                self._rewrite(tenant_id, consent, name, issued, mends=mends)
             else:
-                self._record(tenant_id, consent.generation, stored=False, mends=mends)
+                self._record(tenant_id, consent, issued, stored=False, mends=mends)
         except ProblemError as error:
-            log_event(
-                Event.REQUEST_FAILED,
-                level=logging.WARNING,
-                path="custody",
-                problem=error.code,
-                tenant_id=tenant_id,
-            )
+            log_failed_step("custody", error.code, tenant_id=tenant_id)
+        except Exception as error:  # noqa: BLE001 - whatever fails here must not cost the mail
+            log_failure(error, operation="custody", tenant_id=tenant_id)
         log_event(Event.TOKEN_REFRESHED, tenant_id=tenant_id, stored=stored)
 
-    def _rewrite(self, tenant_id: str, generation: int, name: str, issued: Issued, *, mends: bool) -> None:
+    def _rewrite(self, tenant_id: str, consent: Consent, name: str, issued: Issued, *, mends: bool) -> None:
         """Write the newest tokens, unless a Reset or a new consent was faster.
 
         Both change the settings before they delete the old name. Whoever writes it after that finds out
         when the settings are written, and takes it back.
         """
-        if not holds(self.settings.load(tenant_id), generation):
+        if not holds(self.settings.load(tenant_id), consent.generation):
             return
         self.vault.write(name, issued.tokens)
-        if not self._record(tenant_id, generation, stored=True, mends=mends):
+        if self._record(tenant_id, consent, issued, stored=True, mends=mends):
+            self.vault.disable_older_versions(name)
+        else:
             delete_tokens(tenant_id, name, self)
 
-    def _record(self, tenant_id: str, generation: int, *, stored: bool, mends: bool) -> bool:
+    def _record(self, tenant_id: str, consent: Consent, issued: Issued, *, stored: bool, mends: bool) -> bool:
         """Note the refresh, and return whether this consent is still the tenant's."""
-        now = self._world.now()
+        now = self.world.now()
         after = update_settings(
             self.settings,
             tenant_id,
-            lambda found: note_refresh(found, generation, now, stored=stored, mends=mends),
+            lambda found: note_refresh(
+                found,
+                consent.generation,
+                now,
+                stored=stored,
+                mends=mends,
+                named=Named(issued.scopes, issued.username, issued.email),
+            ),
         )
-        return holds(after, generation)
+        return holds(after, consent.generation)

@@ -6,19 +6,23 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from shared.consent.completion import save_flow
 from shared.consent.disposal import forget_flow
 from shared.consent.flow import (
     TIME_TO_CONSENT,
     ConsentFlow,
     FlowSecret,
+    FlowStage,
     FlowStatus,
     hash_of,
     matches,
 )
-from shared.consent.scopes import scopes_for
+from shared.consent.identity import owner_of
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
+from shared.settings.application import check_listed
+from shared.settings.scopes import scopes_for
 from shared.settings.state import begin_consent, pending_consent
-from shared.settings.tenant import Authorization, same_address
+from shared.settings.tenant import Authorization
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event
 
@@ -57,7 +61,15 @@ def start_consent(
     """
     flow_id, ticket = ports.world.identifier(), ports.world.secret()
     expires_at = ports.world.now() + TIME_TO_CONSENT
-    flow = ConsentFlow(flow_id, caller.tenant_id, caller.object_id, caller.name, expires_at, ask_again)
+    flow = ConsentFlow(
+        flow_id,
+        caller.tenant_id,
+        caller.object_id,
+        caller.name,
+        expires_at,
+        ask_again,
+        admin_email=caller.email,
+    )
     ports.flows.add(flow, FlowSecret(flow_id, ticket_hash=hash_of(ticket)))
     superseded: set[str] = set()
 
@@ -80,8 +92,8 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
 
     Raises:
         NotFoundError: `consent_not_found`, also for a wrong ticket, which must not tell the two apart.
-        InvalidInputError: `consent_link_used`, `consent_expired`.
-        ConflictError: `consent_superseded`.
+        InvalidInputError: `consent_link_used`, `consent_link_expired`.
+        ConflictError: `consent_superseded`, `application_sender_not_allowed`.
     """
     if flow is None:
         raise NotFoundError("consent_not_found")
@@ -91,10 +103,12 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
     if not matches(ticket, secret.ticket_hash):
         raise NotFoundError("consent_not_found")
     if flow.status_at(ports.world.now()) is FlowStatus.EXPIRED:
-        raise InvalidInputError("consent_expired")
-    pending = pending_consent(ports.settings.load(flow.tenant_id), flow.flow_id)
+        raise InvalidInputError(flow.expired_code)
+    settings = ports.settings.load(flow.tenant_id)
+    pending = pending_consent(settings, flow.flow_id)
+    check_listed(pending.wanted, ports.config.application_senders)
     cookie, state = ports.world.secret(), f"{flow.flow_id}.{ports.world.secret()}"
-    sign_in = _sign_in(flow, pending.wanted, state, ports.authorizer)
+    sign_in = _sign_in(flow, pending.wanted, settings, state, ports.authorizer)
     bound = replace(
         secret,
         ticket_hash=None,
@@ -104,6 +118,7 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
     )
     if not ports.flows.replace_secret(bound):
         raise InvalidInputError("consent_link_used")
+    save_flow(replace(flow, stage=FlowStage.AT_MICROSOFT), ports)
     return Departure(sign_in.address, cookie)
 
 
@@ -115,13 +130,16 @@ def _without_ticket(flow: ConsentFlow, ports: Consenting) -> ProblemError:
     return InvalidInputError("consent_link_used")
 
 
-def _sign_in(flow: ConsentFlow, wanted: Wanted, state: str, authorizer: Authorizer) -> SignIn:
+def _sign_in(
+    flow: ConsentFlow, wanted: Wanted, settings: TenantSettings, state: str, authorizer: Authorizer
+) -> SignIn:
     """Choose the screen.
 
-    Who will sign in is known afterwards only. So the `.Shared` permissions are asked for when the From
-    address is not the admin's own, and `arrival` compares what was granted with who signed in.
+    Who will sign in is known afterwards only. So the `.Shared` permissions are asked for unless the From
+    address is known to be somebody's own, whom `arrival` then expects; it compares what was granted with who
+    signed in.
     """
     if wanted.authorization is Authorization.APPLICATION:
         return authorizer.begin_admin_consent(flow.tenant_id, state)
-    scopes = scopes_for(wanted, shared=not same_address(wanted.from_address, flow.admin_name))
+    scopes = scopes_for(wanted, shared=owner_of(wanted, flow, settings) is None)
     return authorizer.begin(flow.tenant_id, scopes, state, flow.admin_name, ask_again=flow.ask_again)

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from threading import BoundedSemaphore
+
     from shared.config import AppConfig
     from shared.deliveries.ports import DeliveryLog
     from shared.ports import AccessTokens, Authorizer, FlowStore, Outbox, SettingsStore, TokenStore
     from shared.sending.ports import MailTransport
+    from shared.settings.sending_switch import SendingSwitch
     from shared.world import World
+
+
+class Refusals(Protocol):
+    """What logging a refused anonymous call needs."""
+
+    def count(self, operation: str, problem: str, trace_id: str) -> str:
+        """Count a refusal instead of logging it."""
 
 
 class Disposing(Protocol):
@@ -23,13 +33,17 @@ class Disposing(Protocol):
     def vault(self) -> TokenStore:
         """Where tokens are kept."""
 
+    @property
+    def world(self) -> World:
+        """The clock."""
+
 
 class Upkeeping(Disposing, Protocol):
     """What the daily upkeep needs."""
 
     @property
-    def world(self) -> World:
-        """The clock."""
+    def allowed_tenants(self) -> frozenset[str]:
+        """The tenants that this installation serves."""
 
     @property
     def flows(self) -> FlowStore:
@@ -56,8 +70,16 @@ class Examining(Protocol):
         """Access tokens."""
 
     @property
+    def application_senders(self) -> tuple[str, ...]:
+        """The addresses that may send with the app's own permission."""
+
+    @property
     def transport(self) -> MailTransport:
         """Microsoft Graph."""
+
+    @property
+    def switch(self) -> SendingSwitch:
+        """Whether sending is paused."""
 
 
 class Consenting(Disposing, Protocol):
@@ -68,16 +90,24 @@ class Consenting(Disposing, Protocol):
         """What the operator decided."""
 
     @property
-    def world(self) -> World:
-        """Time and chance."""
+    def refusals(self) -> Refusals:
+        """Counts what anonymous callers were refused."""
 
     @property
     def flows(self) -> FlowStore:
         """The consents under way."""
 
     @property
+    def confirmations(self) -> BoundedSemaphore:
+        """The callbacks that may wait for Microsoft's directory at a time."""
+
+    @property
     def authorizer(self) -> Authorizer:
         """Microsoft Entra's consent screen."""
+
+    @property
+    def switch(self) -> SendingSwitch:
+        """Whether sending is paused."""
 
     @property
     def deliveries(self) -> DeliveryLog:

@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from shared.consent.scopes import missing_scopes, scopes_for
-from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
+from shared.errors import ConfigurationError, ConsentRequiredError, OutcomeUnknownError, ProblemError
 from shared.problems import Problem, explain
-from shared.settings.health import note_failure
+from shared.settings.health import apply_sender_list, note_failure
+from shared.settings.permissions import (
+    exchange_decides,
+    granted_scopes_known,
+    needed_scopes,
+    permissions_unreadable,
+    surplus_scopes,
+)
+from shared.settings.scopes import missing_scopes
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Status
 
@@ -24,6 +31,14 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
     from shared.settings.tenant import Consent, TenantSettings
 
+_EXCHANGE_DECIDES = (
+    "No permission is in the token: Exchange decides what the app may do (RBAC for Applications). The look "
+    "into the mailbox proves Mail.ReadWrite; only a test mail proves Mail.Send."
+)
+_UNREADABLE = (
+    "The app's token can't be read, so its permissions are not known. A test mail proves Mail.Send, and the "
+    "look into the mailbox proves Mail.ReadWrite."
+)
 #: Finds no mail: what is looked for is that Graph answers.
 _NO_MAIL = "consent-check"
 
@@ -32,6 +47,7 @@ class Outcome(StrEnum):
     """How a check ended."""
 
     OK = "ok"
+    WARNING = "warning"
     FAILED = "failed"
     SKIPPED = "skipped"
 
@@ -58,36 +74,67 @@ class Check:
 
 def examine(tenant_id: str, test_mail_to: str | None, ports: Examining) -> list[Check]:
     """Run every check; a test mail goes out only where a recipient is given."""
-    settings = ports.settings.load(tenant_id)
+    settings = _load(tenant_id, ports)
+    if settings.status is Status.OTHER_VERSION:
+        unreadable = _failed(CheckName.CONSENT, explain("written_by_other_version"))
+        return [unreadable, *_skipped_after(CheckName.CONSENT)]
     if settings.sender is None or settings.consent is None:
         return [_failed(CheckName.CONSENT, explain("consent_missing")), *_skipped_after(CheckName.CONSENT)]
-    checks = [_consent(settings), _permissions(settings, settings.consent)]
+    consent = _consent(settings, settings.consent)
     try:
         token = ports.tokens.get(tenant_id, settings.consent, fresh=True)
     except (ConsentRequiredError, ConfigurationError) as error:
         note_failure(ports.settings, tenant_id, settings.consent.generation, error, ports.world)
-        return [*checks, _failed(CheckName.TOKEN, error.problem), *_skipped_after(CheckName.TOKEN)]
+        return [consent, *_without_token(settings, settings.consent, error)]
     except ProblemError as error:
-        return [*checks, _failed(CheckName.TOKEN, error.problem), *_skipped_after(CheckName.TOKEN)]
-    checks.append(_ok(CheckName.TOKEN, "Microsoft issued an access token just now."))
-    sender = sender_of(ports.settings.load(tenant_id))
-    return [*checks, _mailbox(sender, token, ports), _send_as(sender, token, test_mail_to, ports)]
+        return [consent, *_without_token(settings, settings.consent, error)]
+    issued = _ok(CheckName.TOKEN, "Microsoft issued an access token just now.")
+    # The new token says what is granted now, and ends the problem of an earlier one.
+    settings = _load(tenant_id, ports)
+    permissions = _permissions(settings, settings.consent) if settings.consent else consent
+    try:
+        sender = sender_of(settings, ports.application_senders)
+    except ProblemError:
+        skipped = _skipped_after(CheckName.TOKEN, because=CheckName.CONSENT)
+        return [consent, permissions, issued, *skipped]
+    probes = _mailbox(sender, token, ports), _send_as(sender, token, test_mail_to, ports)
+    return [consent, permissions, issued, *probes]
 
 
-def _consent(settings: TenantSettings) -> Check:
+def _load(tenant_id: str, ports: Examining) -> TenantSettings:
+    settings = ports.settings.load(tenant_id)
+    return apply_sender_list(settings, ports.application_senders, ports.settings, ports.world)
+
+
+def _without_token(settings: TenantSettings, consent: Consent, error: ProblemError) -> list[Check]:
+    refused = _failed(CheckName.TOKEN, error.problem)
+    return [_permissions(settings, consent), refused, *_skipped_after(CheckName.TOKEN)]
+
+
+def _consent(settings: TenantSettings, consent: Consent) -> Check:
     if settings.problem and settings.status is not Status.ENABLED:
         return _failed(CheckName.CONSENT, settings.problem.problem)
-    by = settings.consent.consented_by if settings.consent else ""
-    return _ok(CheckName.CONSENT, f"{by} consented.")
+    if consent.account is None:
+        return _ok(CheckName.CONSENT, f"{consent.started_by} set up sending with the app's own permission.")
+    seen = settings.recipients_see or "the mailbox's primary address, which Microsoft does not tell the app"
+    return _ok(CheckName.CONSENT, f"{consent.account.name} consented. Recipients see {seen}.")
 
 
 def _permissions(settings: TenantSettings, consent: Consent) -> Check:
-    wanted = settings.sender
-    asked = scopes_for(wanted, shared=settings.delegated_mailbox) if wanted else ()
-    missing = missing_scopes(asked, consent.scopes)
+    """Compare what the newest token names with what sending needs; a surplus keeps nothing from working."""
+    if exchange_decides(consent):
+        return Check(CheckName.PERMISSIONS, Outcome.SKIPPED, _EXCHANGE_DECIDES)
+    if permissions_unreadable(consent):
+        return Check(CheckName.PERMISSIONS, Outcome.SKIPPED, _UNREADABLE)
+    granted = granted_scopes_known(consent)
+    missing = missing_scopes(needed_scopes(settings), granted)
     if missing:
         return _failed(CheckName.PERMISSIONS, explain("permission_not_granted", missing=", ".join(missing)))
-    return _ok(CheckName.PERMISSIONS, f"Microsoft granted {', '.join(sorted(consent.scopes))}.")
+    surplus = surplus_scopes(settings)
+    if surplus:
+        problem = explain("permission_surplus", surplus=", ".join(surplus))
+        return Check(CheckName.PERMISSIONS, Outcome.WARNING, problem.sentence, problem)
+    return _ok(CheckName.PERMISSIONS, f"Microsoft granted {', '.join(sorted(granted))}.")
 
 
 def _mailbox(sender: Sender, token: str, ports: Examining) -> Check:
@@ -105,8 +152,12 @@ def _mailbox(sender: Sender, token: str, ports: Examining) -> Check:
 def _send_as(sender: Sender, token: str, to: str | None, ports: Examining) -> Check:
     if to is None:
         return Check(CheckName.SEND_AS, Outcome.SKIPPED, "Only a test mail can tell; none was asked for.")
+    if ports.switch.current_pause() is not None:
+        return Check(CheckName.SEND_AS, Outcome.SKIPPED, "The operator has paused sending; try again later.")
     try:
         ports.transport.send_mail(token, sender, _test_mail(sender, to))
+    except OutcomeUnknownError as error:
+        return _failed(CheckName.SEND_AS, explain(error.code, no_copy="yes"))
     except ProblemError as error:
         return _failed(CheckName.SEND_AS, error.problem)
     return _ok(CheckName.SEND_AS, f"Exchange accepted a mail from {sender.address} to {to}.")
@@ -131,7 +182,7 @@ def _failed(name: CheckName, problem: Problem) -> Check:
     return Check(name, Outcome.FAILED, problem.sentence, problem)
 
 
-def _skipped_after(name: CheckName) -> list[Check]:
+def _skipped_after(name: CheckName, *, because: CheckName | None = None) -> list[Check]:
     names = list(CheckName)
-    detail = f"Skipped, because the check “{name}” failed."
+    detail = f"Skipped, because the check “{because or name}” failed."
     return [Check(later, Outcome.SKIPPED, detail) for later in names[names.index(name) + 1 :]]

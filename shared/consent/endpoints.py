@@ -10,48 +10,65 @@ blueprint = func.Blueprint()
 
 
 @blueprint.route("consent/{flow_id:guid}/start", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def show_consent_start(req: func.HttpRequest) -> func.HttpResponse:
+    """Show the page that posts the ticket."""
+    from shared.consent import journey, operations
+
+    return public(req, operations.START_PAGE, journey.show_start)
+
+
+@blueprint.route("consent/{flow_id:guid}/start", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def start_consent(req: func.HttpRequest) -> func.HttpResponse:
     """Lead the admin's browser to Microsoft."""
-    from shared.consent import journey
+    from shared.consent import journey, operations
 
-    return public(req, journey.start)
+    return public(req, operations.START, journey.start)
 
 
 @blueprint.route("consent/callback", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def finish_consent(req: func.HttpRequest) -> func.HttpResponse:
     """Take Microsoft's answer."""
-    from shared.consent import journey
+    from shared.consent import journey, operations
 
-    return public(req, journey.finish)
+    return public(req, operations.CALLBACK, journey.finish)
 
 
 @blueprint.route("consent/callback", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def finish_admin_consent(req: func.HttpRequest) -> func.HttpResponse:
     """Take Microsoft's answer to an admin's consent for the app itself."""
-    from shared.consent import journey
+    from shared.consent import journey, operations
 
-    return public(req, journey.finish_admin_consent)
+    return public(req, operations.ADMIN_CONSENT_CALLBACK, journey.finish_admin_consent)
+
+
+@blueprint.route("consent/{flow_id:guid}/decision", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def decide_consent(req: func.HttpRequest) -> func.HttpResponse:
+    """Take the decision of somebody who signed in for another person."""
+    from shared.consent import journey, operations
+
+    return public(req, operations.DECISION, journey.decide)
 
 
 @blueprint.route("consent/result", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def show_consent_result(req: func.HttpRequest) -> func.HttpResponse:
     """Tell the person how it ended."""
-    from shared.consent import journey
+    from shared.consent import journey, operations
 
-    return public(req, journey.result)
+    return public(req, operations.RESULT, journey.result)
 
 
 @blueprint.route("tenant-settings/smtp/check", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def check_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
     """Check whether everything is there that sending needs."""
     from shared.consent import journey
+    from shared.settings import operations
 
-    return admin(req, journey.check)
+    return admin(req, operations.CHECK, journey.check)
 
 
 @blueprint.route("consent/{flow_id:guid}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_consent(req: func.HttpRequest) -> func.HttpResponse:
     """Tell the settings page how a consent stands."""
-    from shared.consent import journey
+    from shared.consent import journey, operations
 
-    return admin(req, journey.read_flow)
+    return admin(req, operations.STATUS, journey.read_flow)

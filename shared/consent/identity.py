@@ -15,6 +15,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from shared.consent.flow import ConsentFlow
+    from shared.settings.tenant import TenantSettings, Wanted
+
+
+def owner_of(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> Account | None:
+    """Return the account of which the From address is known to be its own: the admin's, or the connected one.
+
+    None where nobody's token named the address: it may be a shared mailbox, a group, an alias, or an account
+    that never signed in here.
+    """
+    connected = settings.consent.account if settings.consent else None
+    known = [flow.admin, *([connected] if connected else [])]
+    return next((account for account in known if account.owns(wanted.from_address)), None)
+
+
+def as_owner(account: Account, wanted: Wanted, owner: Account | None) -> Account:
+    """Return the account that signed in, under the names by which the From address is known to be its own.
+
+    It may have been renamed since, or only one of its tokens may name its address.
+    """
+    if owner is None or owner.object_id != account.object_id or account.owns(wanted.from_address):
+        return account
+    return owner.named(account.username, account.email)
+
 
 def check_identity(
     claims: Mapping[str, Any], *, tenant_id: str, client_id: str, issuer: str, now: datetime
@@ -23,12 +47,20 @@ def check_identity(
 
     Raises:
         InvalidInputError: `consent_wrong_tenant`; or `consent_reply_invalid` for a token that was
-            issued by somebody else, for somebody else, or has expired.
+            issued by somebody else, for somebody else, or has expired, and where there is none.
     """
+    if not claims:
+        raise InvalidInputError("consent_reply_invalid")
     if claims.get("tid") != tenant_id:
         raise InvalidInputError("consent_wrong_tenant")
     in_time = isinstance(claims.get("exp"), int) and claims["exp"] > now.timestamp()
     identity = [claims.get("oid"), claims.get("preferred_username")]
     if claims.get("aud") != client_id or claims.get("iss") != issuer or not in_time or not all(identity):
         raise InvalidInputError("consent_reply_invalid")
-    return Account(str(claims["oid"]), tenant_id, str(claims["preferred_username"]))
+    email = claims.get("email")
+    return Account(
+        str(claims["oid"]),
+        tenant_id,
+        str(claims["preferred_username"]),
+        email=email if isinstance(email, str) else "",
+    )

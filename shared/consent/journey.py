@@ -5,56 +5,69 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from shared.consent.agreement import Answer
+from shared.consent.answer import Answer
 from shared.consent.arrival import arrive
-from shared.consent.contract import CheckBody, examination_view, flow_view
+from shared.consent.contract import CheckBody, NextPageView, examination_view, flow_view
+from shared.consent.cookie import NAME, cookie_header, expired_cookie_header
 from shared.consent.departure import depart
 from shared.consent.doctor import examine
 from shared.consent.flow import FLOW_ID, FlowStatus, flow_of_state
+from shared.consent.other_account import Confirmation
+from shared.consent.other_account import decide as decide_consent
+from shared.consent.other_account_page import other_account_page
 from shared.consent.result_page import result_page
+from shared.consent.start_page import start_page
 from shared.contract import parse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.waiting import release_waiting
-from shared.errors import NotFoundError, ProblemError
+from shared.errors import ConfigurationError, NotFoundError, ProblemError
 from shared.problems import outline
 from shared.settings.tenant import Authorization
-from shared.telemetry import Event, log_event
+from shared.telemetry import log_failed_step
 from shared.web.exchange import empty_reply, json_reply
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shared.consent.dependencies import Consenting, Examining
     from shared.consent.flow import ConsentFlow
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
-#: Browsers refuse the prefix without Secure and with a Domain (RFC 6265bis section 4.1.3.2).
-COOKIE = "__Host-consent"
-
 #: The problems that the result page explains where no flow is known; anything else is not repeated.
 _SHOWN = frozenset(
     {
-        "consent_expired",
+        "application_sender_not_allowed",
+        "consent_cookie_ambiguous",
+        "consent_cookie_missing",
+        "consent_form_invalid",
         "consent_interrupted",
+        "consent_link_expired",
         "consent_link_used",
         "consent_not_found",
         "consent_reply_invalid",
         "consent_superseded",
+        "consent_unavailable",
         "consent_wrong_browser",
     }
 )
 
 
+def show_start(_request: Request, ports: Consenting) -> Reply:
+    """Show the page that posts the ticket of a start link."""
+    return start_page(ports.world.secret())
+
+
 def start(request: Request, ports: Consenting) -> Reply:
-    """Bind the flow to this browser and lead it to Microsoft."""
+    """Bind the flow to this browser and say where it goes: to Microsoft, or to the page that says why not."""
+    ticket = request.form().get("ticket", "")
     try:
-        departure = depart(find_flow(request.route["flow_id"], ports), request.query.get("ticket", ""), ports)
+        departure = depart(find_flow(request.route["flow_id"], ports), ticket, ports)
     except ProblemError as error:
-        log_event(Event.REQUEST_FAILED, path=request.path, problem=error.code, trace_id=request.trace_id)
-        return _to_result(ports, problem=_told(error))
-    # Microsoft answers by a POST from its own site, on which only SameSite=None travels.
-    cookie = f"{COOKIE}={departure.cookie}; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=600"
-    headers = {"Location": departure.address, "Set-Cookie": cookie, "Referrer-Policy": "no-referrer"}
-    return empty_reply(302, **headers)
+        ports.refusals.count(request.operation, error.code, request.trace_id)
+        return json_reply(200, NextPageView(location=_result_address(ports, problem=_told(error))))
+    cookie = cookie_header(departure.cookie, ports.config.public_base_url)
+    return json_reply(200, NextPageView(location=departure.address), **{"Set-Cookie": cookie})
 
 
 def finish(request: Request, ports: Consenting) -> Reply:
@@ -68,17 +81,44 @@ def finish_admin_consent(request: Request, ports: Consenting) -> Reply:
 
 
 def _finish(request: Request, answer: Answer, ports: Consenting) -> Reply:
-    """Answer 303, so that a reload asks for the page and not for the answer again."""
+    """Answer 303, so that a reload asks for the page and not for the answer again.
+
+    A person who must confirm is answered at once: no later request could prove as much as this one.
+    """
     try:
         known = find_flow(flow_of_state(answer.reply.get("state", "")), ports)
-        flow = arrive(known, answer, request.cookie(COOKIE), ports)
+        arrived = arrive(known, answer, request.cookies(NAME), ports)
     except ProblemError as error:
-        log_event(Event.REQUEST_FAILED, path=request.path, problem=error.code, trace_id=request.trace_id)
-        return _to_result(ports, problem=_told(error))
-    if flow.status is FlowStatus.COMPLETED and flow != known:
-        # Not for an answer that came before: whoever repeats it proves nothing.
+        return _refused(request, error, ports)
+    if isinstance(arrived, Confirmation):
+        return other_account_page(arrived, ports.config.public_base_url, ports.world.secret())
+    return _ended(known, arrived, ports)
+
+
+def decide(request: Request, ports: Consenting) -> Reply:
+    """Take what the person decided who signed in for another one."""
+    try:
+        known = find_flow(request.route["flow_id"], ports)
+        flow = decide_consent(known, request.form(), request.cookies(NAME), ports)
+    except ProblemError as error:
+        return _refused(request, error, ports)
+    return _ended(known, flow, ports)
+
+
+def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: Consenting) -> Reply:
+    """Lead to the result; what ended just now also removes the cookie and lets waiting mail go."""
+    if flow == known:
+        # Whoever repeats an answer that came before proves nothing.
+        return _to_result(ports, flow=flow.flow_id)
+    if flow.status is FlowStatus.COMPLETED:
         _release(flow, ports)
-    return _to_result(ports, flow=flow.flow_id)
+    removed = {"Set-Cookie": expired_cookie_header(ports.config.public_base_url)}
+    return _to_result(ports, removed, flow=flow.flow_id)
+
+
+def _refused(request: Request, error: ProblemError, ports: Consenting) -> Reply:
+    ports.refusals.count(request.operation, error.code, request.trace_id)
+    return _to_result(ports, problem=_told(error))
 
 
 def result(request: Request, ports: Consenting) -> Reply:
@@ -87,16 +127,18 @@ def result(request: Request, ports: Consenting) -> Reply:
     flow = find_flow(request.query.get("flow", ""), ports)
     if flow is None:
         code = request.query.get("problem", "")
-        return result_page(
-            FlowStatus.FAILED, outline(code if code in _SHOWN else "consent_not_found"), "", nonce
-        )
+        return result_page(None, outline(code if code in _SHOWN else "consent_not_found"), nonce)
     flow = flow.under(ports.settings.load(flow.tenant_id), ports.world.now())
     problem = outline(flow.problem.code) if flow.problem else None
-    return result_page(flow.status, problem, flow.flow_id, nonce)
+    return result_page(flow, problem, nonce)
 
 
 def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
-    """Tell the settings page how a consent stands."""
+    """Tell the settings page how a consent stands.
+
+    Raises:
+        NotFoundError: `consent_not_found`, also for one of another tenant.
+    """
     settings = ports.settings.load(caller.tenant_id)
     flow = find_flow(request.route["flow_id"], ports)
     if flow is None or flow.tenant_id != caller.tenant_id:
@@ -112,18 +154,25 @@ def check(request: Request, caller: Caller, ports: Examining) -> Reply:
 
 
 def find_flow(flow_id: str, ports: Consenting) -> ConsentFlow | None:
-    """Return a flow by what a browser calls it, or None."""
-    return ports.flows.flow(flow_id) if FLOW_ID.fullmatch(flow_id) else None
+    """Return a flow by its id in any case; None also where its tenant is not served any more."""
+    stored_id = flow_id.lower()
+    flow = ports.flows.flow(stored_id) if FLOW_ID.fullmatch(stored_id) else None
+    return flow if flow and flow.tenant_id in ports.config.allowed_tenant_ids else None
 
 
 def _told(error: ProblemError) -> str:
     """Return the code to explain in the window; what only the operator understands is in the log."""
-    return error.code if error.code in _SHOWN else "consent_interrupted"
+    if error.code in _SHOWN:
+        return error.code
+    return "consent_unavailable" if isinstance(error, ConfigurationError) else "consent_interrupted"
 
 
-def _to_result(ports: Consenting, **query: str) -> Reply:
-    address = f"{ports.config.public_base_url}/api/consent/result?{urlencode(query)}"
-    return empty_reply(303, Location=address)
+def _to_result(ports: Consenting, headers: Mapping[str, str] | None = None, **query: str) -> Reply:
+    return empty_reply(303, Location=_result_address(ports, **query), **(headers or {}))
+
+
+def _result_address(ports: Consenting, **query: str) -> str:
+    return f"{ports.config.public_base_url}/api/consent/result?{urlencode(query)}"
 
 
 def _release(flow: ConsentFlow, ports: Consenting) -> None:
@@ -131,4 +180,4 @@ def _release(flow: ConsentFlow, ports: Consenting) -> None:
     try:
         release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_CONSENT, ports)
     except ProblemError as error:
-        log_event(Event.REQUEST_FAILED, path="release", problem=error.code, flow_id=flow.flow_id)
+        log_failed_step("release", error.code, flow_id=flow.flow_id)

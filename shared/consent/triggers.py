@@ -15,3 +15,11 @@ def keep_consents_alive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the
     from shared.consent.upkeep import keep_all
 
     keep_all(bootstrap.services())
+
+
+@blueprint.timer_trigger("timer", schedule="0 */5 * * * *")
+def delete_abandoned_consents(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding needs its name
+    """Delete the tokens of consents whose page nobody answered in time."""
+    from shared.consent.other_account import delete_abandoned
+
+    delete_abandoned(bootstrap.services())

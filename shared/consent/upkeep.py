@@ -8,40 +8,78 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.consent.disposal import delete_tokens
+from shared.consent.flow import FLOWS_KEPT
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
 from shared.settings.health import note_failure
-from shared.telemetry import Event, log_event, log_failure
+from shared.settings.secret_names import name_secret, names_of, tenant_of
+from shared.settings.served import removed_tenants
+from shared.settings.state import note_vault_content
+from shared.settings.tenant import Status
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event, log_failed_step, log_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from shared.consent.dependencies import Upkeeping
+    from shared.ports import DeletedTokens
     from shared.settings.tenant import Consent, TenantSettings
 
-#: The settings page and the consent window ask for a flow within minutes of its end.
-_FLOWS_KEPT = timedelta(days=1)
-#: Much longer than it can take from an answer in time to the settings that name its tokens.
-_ANSWER_HANDLED = timedelta(hours=1)
+#: Much longer than it can take from an answer in time to the settings that name its tokens, and than the
+#: clocks of two hosts can differ.
+_ANSWER_HANDLED = timedelta(days=1)
+#: A vault or an endpoint that hangs takes half a minute a tenant, and the host is stopped after ten minutes.
+TIME_LIMIT = timedelta(minutes=6)
 
 
 def keep_all(ports: Upkeeping) -> None:
-    """Look after every tenant; one that fails keeps no other from it."""
-    for tenant_id in ports.settings.tenants():
-        for step in (keep_alive, sweep):
-            try:
-                step(tenant_id, ports)
-            except ProblemError as error:
-                log_event(
-                    Event.REQUEST_FAILED,
-                    level=logging.WARNING,
-                    path=f"upkeep/{step.__name__}",
-                    problem=error.code,
-                    tenant_id=tenant_id,
-                )
-            except Exception as error:  # noqa: BLE001 - a bug that one tenant meets is not every tenant's
-                log_failure(error, path=f"upkeep/{step.__name__}", tenant_id=tenant_id)
-    ports.flows.forget(ports.world.now() - _FLOWS_KEPT)
+    """Look after every tenant that is served; one that fails keeps no other from it.
+
+    The vault is listed once for all tenants. What the time limit leaves out is done the next day.
+    """
+    deadline = ports.world.steady() + TIME_LIMIT
+    removed = removed_tenants(ports)
+    listed = _attempt("list_tokens", ports.vault.names)
+    tenants = [tenant_id for tenant_id in ports.settings.tenants() if tenant_id not in removed]
+    for number, tenant_id in enumerate(tenants):
+        if _is_late(deadline, len(tenants) - number, ports):
+            break
+        _attempt("keep_alive", partial(keep_alive, tenant_id, ports), tenant_id)
+        if listed is not None:
+            _attempt("sweep", partial(sweep, tenant_id, listed, ports), tenant_id)
+    if listed is not None:
+        _attempt("purge", partial(purge_deleted, removed, listed, deadline, ports))
+    ports.flows.forget(ports.world.now() - FLOWS_KEPT)
+
+
+def _is_late(deadline: datetime, left: int, ports: Upkeeping) -> bool:
+    """Say whether the time limit has passed, and log how many tenants are left for the next day."""
+    late = ports.world.steady() >= deadline
+    if late:
+        log_event(
+            Event.REQUEST_FAILED,
+            level=logging.WARNING,
+            operation="upkeep/time_limit",
+            problem="time_limit_reached",
+            tenants_left=left,
+        )
+    return late
+
+
+def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None = None) -> Found | None:
+    """Do one step; a bug that one tenant meets is not every tenant's."""
+    facts = {"tenant_id": tenant_id} if tenant_id else {}
+    try:
+        return work()
+    except ProblemError as error:
+        log_failed_step(f"upkeep/{step}", error.code, **facts)
+    except Exception as error:  # noqa: BLE001 - the last resort, which logs it
+        log_failure(error, operation=f"upkeep/{step}", **facts)
+    return None
 
 
 def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
@@ -55,22 +93,73 @@ def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
         note_failure(ports.settings, tenant_id, consent.generation, error, ports.world)
 
 
-def sweep(tenant_id: str, ports: Upkeeping) -> None:
+def sweep(tenant_id: str, listed: Collection[str], ports: Upkeeping) -> None:
     """Delete tokens that no settings name, such as those of a consent whose process died.
 
     The names are listed before the settings are read: a name that was listed and is then neither in use
-    nor expected was given up, because no generation is ever used twice.
+    nor expected was given up, because no generation is ever used twice. Tokens without the mark of this
+    installation are not listed: of these, only those are deleted that the settings know to be given up.
     """
-    listed = ports.vault.names(tenant_id)
     settings = ports.settings.load(tenant_id)
-    for name in set(listed) - set(_names_in_use(settings, ports.world.now())):
+    given_up = {*names_of(tenant_id, listed), *settings.undeleted}
+    for name in given_up - set(_names_in_use(settings, ports.world.now())):
         delete_tokens(tenant_id, name, ports)
 
 
+def purge_deleted(
+    removed: Collection[str], listed: Collection[str], deadline: datetime, ports: Upkeeping
+) -> None:
+    """Purge deleted tokens where the vault allows it, and note until when it can bring the others back.
+
+    Those of a tenant that left stay as they are.
+    """
+    deleted = ports.vault.recoverable()
+    tenants = {tenant for found in deleted if (tenant := tenant_of(found.name))}
+    remaining = sorted(tenants.union(ports.settings.tenants()).difference(removed))
+    for number, tenant_id in enumerate(remaining):
+        if _is_late(deadline, len(remaining) - number, ports):
+            break
+        own = [found for found in deleted if tenant_of(found.name) == tenant_id]
+        _attempt("purge", partial(_purge, tenant_id, own, listed, ports), tenant_id)
+
+
+def _purge(
+    tenant_id: str, deleted: Collection[DeletedTokens], listed: Collection[str], ports: Upkeeping
+) -> None:
+    """Purge all but what the settings name: whoever deleted that by mistake can recover it."""
+    now = ports.world.now()
+    settings = ports.settings.load(tenant_id)
+    in_use = _names_in_use(settings, now)
+    left = [found for found in deleted if found.name in in_use or not _purged(found, ports)]
+    latest = max((found.recoverable_until for found in left if found.recoverable_until), default=None)
+    names = {found.name for found in deleted}
+    if settings.etag is not None:
+        update_settings(
+            ports.settings, tenant_id, lambda found: note_vault_content(found, listed, names, latest, now)
+        )
+
+
+def _purged(found: DeletedTokens, ports: Upkeeping) -> bool:
+    if not found.purgeable:
+        return False
+    try:
+        ports.vault.purge(found.name)
+    except ProblemError as error:
+        log_failed_step("upkeep/purge", error.code, kept_as=found.name)
+        return False
+    return True
+
+
 def _names_in_use(settings: TenantSettings, now: datetime) -> list[str]:
-    """Name the tokens of the consent, and of one under way unless its process must have died."""
+    """Name the tokens of the consent, and of one under way unless its process must have died.
+
+    Raises:
+        ConfigurationError: `written_by_other_version`: this version can't tell.
+    """
+    if settings.status is Status.OTHER_VERSION:
+        raise ConfigurationError("written_by_other_version")
     consent: Consent | None = settings.consent
     names = [consent.secret_name] if consent and consent.secret_name else []
     if settings.pending and now < settings.pending.expires_at + _ANSWER_HANDLED:
-        names.append(f"smtp-{settings.tenant_id}-{settings.pending.generation}")
+        names.append(name_secret(settings.tenant_id, settings.pending.generation))
     return names

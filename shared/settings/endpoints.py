@@ -12,30 +12,30 @@ blueprint = func.Blueprint()
 @blueprint.route("tenant-settings/smtp", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
     """Show the settings."""
-    from shared.settings import journey
+    from shared.settings import journey, operations
 
-    return admin(req, journey.read)
+    return admin(req, operations.READ, journey.read)
 
 
 @blueprint.route("tenant-settings/smtp/enable", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def enable_sending(req: func.HttpRequest) -> func.HttpResponse:
     """Start the consent for a From address."""
-    from shared.settings import journey
+    from shared.settings import journey, operations
 
-    return admin(req, journey.enable)
+    return admin(req, operations.ENABLE, journey.enable)
 
 
 @blueprint.route("tenant-settings/smtp", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
 def save_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
     """Start the consent for changed settings."""
-    from shared.settings import journey
+    from shared.settings import journey, operations
 
-    return admin(req, journey.save)
+    return admin(req, operations.SAVE, journey.save)
 
 
 @blueprint.route("tenant-settings/smtp/reset", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def reset_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
     """Remove settings and tokens."""
-    from shared.settings import journey
+    from shared.settings import journey, operations
 
-    return admin(req, journey.reset_settings)
+    return admin(req, operations.RESET, journey.reset_settings)

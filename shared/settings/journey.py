@@ -11,7 +11,8 @@ from shared.consent.disposal import dispose, forget_flow
 from shared.contract import parse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import PreconditionFailedError
-from shared.settings.contract import EnableBody, SaveBody, SettingsView, StartedConsentView, view
+from shared.settings.application import check_listed, under_list
+from shared.settings.contract import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView, view
 from shared.settings.state import check_enable, check_save, end_consent, holds_already, reset
 from shared.settings.tenant import Authorization
 from shared.settings.update import update_settings
@@ -31,19 +32,24 @@ _WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERA
 def read(_request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Show the settings."""
     settings = ports.settings.load(caller.tenant_id)
-    # A page on another origin is shown no other header (https://fetch.spec.whatwg.org/#http-cors-protocol).
-    headers = {"ETag": etag_of(settings), "Access-Control-Expose-Headers": "ETag"}
-    return json_reply(200, _view(settings, ports), **headers)
+    return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
 
 
 def enable(request: Request, caller: Caller, ports: Consenting) -> Reply:
-    """Start the consent for a From address."""
+    """Start the consent for a From address.
+
+    Raises:
+        InvalidInputError: `invalid_request`, `invalid_from_email_address`.
+        PreconditionFailedError: `settings_changed`.
+        ConflictError: what Enable may not change.
+    """
     body = parse(EnableBody, request.body, "invalid_request")
     wanted = body.wanted()
 
     def decide(settings: TenantSettings) -> Wanted:
         _check_precondition(request, settings)
-        check_enable(settings, wanted)
+        check_enable(_under_list(settings, ports), wanted)
+        check_listed(wanted, ports.config.application_senders)
         return wanted
 
     decide(ports.settings.load(caller.tenant_id))
@@ -54,6 +60,11 @@ def save(request: Request, caller: Caller, ports: Consenting) -> Reply:
     """Start the consent for another From address or for large files; until it is there, nothing changes.
 
     Saving what holds already ends a consent under way, since that would change it.
+
+    Raises:
+        InvalidInputError: `invalid_request`, `invalid_from_email_address`.
+        PreconditionFailedError: `settings_changed`.
+        ConflictError: what Save may not change.
     """
     body = parse(SaveBody, request.body, "invalid_request")
 
@@ -61,6 +72,7 @@ def save(request: Request, caller: Caller, ports: Consenting) -> Reply:
         _check_precondition(request, settings)
         wanted = body.wanted(settings.sender.authorization if settings.sender else Authorization.DELEGATED)
         check_save(settings, wanted)
+        check_listed(wanted, ports.config.application_senders)
         return wanted
 
     settings = ports.settings.load(caller.tenant_id)
@@ -68,11 +80,15 @@ def save(request: Request, caller: Caller, ports: Consenting) -> Reply:
         return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
     if settings.pending:
         settings = _end(settings.tenant_id, settings.pending.flow_id, ports)
-    return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
+    return json_reply(202, SavedView(), ETag=etag_of(settings))
 
 
 def reset_settings(request: Request, caller: Caller, ports: Consenting) -> Reply:
-    """Remove settings and tokens, and end a consent under way."""
+    """Remove settings and tokens, and end a consent under way.
+
+    Raises:
+        PreconditionFailedError: `settings_changed`.
+    """
     replaced: list[TenantSettings] = []
 
     def change(settings: TenantSettings) -> TenantSettings:
@@ -120,16 +136,23 @@ def _check_precondition(request: Request, settings: TenantSettings) -> None:
         raise PreconditionFailedError("settings_changed")
 
 
+def _under_list(settings: TenantSettings, ports: Consenting) -> TenantSettings:
+    """Take the list as it is now, which sending and the timer may not have met yet."""
+    return under_list(settings, ports.config.application_senders, ports.world.now())
+
+
 def _view(settings: TenantSettings, ports: Consenting) -> SettingsView:
     waiting = ports.deliveries.count(settings.tenant_id, _WAITING)
-    return view(settings, waiting, ports.world.now())
+    available = bool(ports.config.application_senders)
+    pause, now = ports.switch.current_pause(), ports.world.now()
+    return view(_under_list(settings, ports), waiting, pause, now, application_available=available)
 
 
 def _started(started: StartedConsent, ports: Consenting) -> Reply:
     flow = f"{ports.config.public_base_url}/api/consent/{started.flow_id}"
     shown = StartedConsentView(
         flow_id=started.flow_id,
-        start_url=f"{flow}/start?ticket={quote(started.ticket)}",
+        start_url=f"{flow}/start#ticket={quote(started.ticket)}",
         status_url=flow,
         expires_at=started.expires_at,
     )

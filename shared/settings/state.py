@@ -17,6 +17,7 @@ large file attachments off (409); Reset can, and leads to not_configured from ev
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import ConflictError
@@ -30,7 +31,12 @@ from shared.settings.tenant import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
+
+#: Deletion takes seconds to minutes; nobody promises how long.
+_DELETION_LISTED = timedelta(hours=1)
+_MAX_UNDELETED = 50
 
 
 def check_enable(settings: TenantSettings, wanted: Wanted) -> None:
@@ -96,7 +102,13 @@ def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -
         return settings
     pending = pending_consent(settings, flow_id)
     return replace(
-        settings, status=Status.ENABLED, sender=pending.wanted, consent=consent, pending=None, problem=None
+        settings,
+        status=Status.ENABLED,
+        sender=pending.wanted,
+        consent=consent,
+        pending=None,
+        problem=None,
+        undeleted=_given_up(settings),
     )
 
 
@@ -108,19 +120,62 @@ def end_consent(settings: TenantSettings, flow_id: str) -> TenantSettings:
 
 
 def reset(settings: TenantSettings) -> TenantSettings:
-    """Forget everything but the count of generations, and until when old tokens are recoverable."""
+    """Forget everything but the count of generations, and which old tokens the vault has until when."""
     return TenantSettings(
         settings.tenant_id,
         generations=settings.generations,
+        undeleted=_given_up(settings),
+        deleted_at=settings.deleted_at,
         recoverable_until=settings.recoverable_until,
         etag=settings.etag,
     )
 
 
-def note_deleted_tokens(settings: TenantSettings, recoverable_until: datetime) -> TenantSettings:
-    """Note until when the vault can bring deleted tokens back; the longest time counts."""
+def note_undeleted_tokens(settings: TenantSettings, name: str, now: datetime) -> TenantSettings:
+    """Note tokens that no settings use and that are not known to be deleted: an answer may be lost."""
+    return replace(settings, undeleted=_with(settings.undeleted, name), deleted_at=now)
+
+
+def note_deleted_tokens(
+    settings: TenantSettings, name: str, recoverable_until: datetime | None, now: datetime
+) -> TenantSettings:
+    """Note that tokens are deleted, and until when the vault can bring them back; the longest time counts."""
+    left = tuple(each for each in settings.undeleted if each != name)
+    if recoverable_until is None:
+        return replace(settings, undeleted=left)
+    latest = max(settings.recoverable_until or recoverable_until, recoverable_until)
+    return replace(settings, undeleted=left, recoverable_until=latest, deleted_at=now)
+
+
+def note_vault_content(
+    settings: TenantSettings,
+    names: Collection[str],
+    deleted: Collection[str],
+    recoverable_until: datetime | None,
+    now: datetime,
+) -> TenantSettings:
+    """Note which old tokens the vault has, by their `names`, and until when it can bring others back.
+
+    For a while after a deletion the vault lists the tokens nowhere, not even among the `deleted` ones.
+    """
+    recent = settings.deleted_at is not None and now - settings.deleted_at < _DELETION_LISTED
+    left = tuple(name for name in settings.undeleted if name in names or (recent and name not in deleted))
+    settings = replace(settings, undeleted=left)
     known = settings.recoverable_until
-    return replace(settings, recoverable_until=max(known or recoverable_until, recoverable_until))
+    if recent and known and (recoverable_until is None or recoverable_until < known):
+        return settings
+    return replace(settings, recoverable_until=recoverable_until)
+
+
+def _given_up(settings: TenantSettings) -> tuple[str, ...]:
+    """Name the tokens that are to be deleted once nothing uses those of the present consent."""
+    name = settings.consent.secret_name if settings.consent else None
+    return _with(settings.undeleted, name) if name else settings.undeleted
+
+
+def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Add a name; a row holds 64 KB, and the daily maintenance finds what is not named too."""
+    return (*(each for each in names if each != name), name)[-_MAX_UNDELETED:]
 
 
 def lose_consent(settings: TenantSettings, generation: int, problem: StandingProblem) -> TenantSettings:
@@ -145,18 +200,6 @@ def _troubled(settings: TenantSettings, status: Status, problem: StandingProblem
     if settings.status is status and known and known.code == problem.code:
         problem = replace(problem, since=known.since)
     return replace(settings, status=status, problem=problem)
-
-
-def note_refresh(
-    settings: TenantSettings, generation: int, now: datetime, *, stored: bool, mends: bool = True
-) -> TenantSettings:
-    """Note that a token could be had; where it `mends`, that ends every problem of an earlier failure."""
-    if not holds(settings, generation) or settings.consent is None:
-        return settings
-    stored_at = now if stored else settings.consent.stored_at
-    consent = replace(settings.consent, refreshed_at=now, stored_at=stored_at)
-    refreshed = replace(settings, consent=consent)
-    return replace(refreshed, status=Status.ENABLED, problem=None) if mends else refreshed
 
 
 def holds(settings: TenantSettings, generation: int) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.problems import Problem, explain
+from shared.mail_address import address_key
+from shared.problems import Problem, recall
+from shared.stored import Stored
 
 MAIL_SEND = "Mail.Send"
 MAIL_READ_WRITE = "Mail.ReadWrite"
@@ -22,6 +24,8 @@ class Status(StrEnum):
     ENABLED = "enabled"
     RECONNECT_NEEDED = "reconnect_needed"
     OPERATOR_ERROR = "operator_error"
+    #: Settings that this version cannot read; it changes nothing of them.
+    OTHER_VERSION = "other_version"
 
 
 class Authorization(StrEnum):
@@ -32,16 +36,55 @@ class Authorization(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """The Microsoft account that consented; `object_id` with `tenant_id` is its identity, never the name."""
+class Account(Stored):
+    """The Microsoft account that consented; `object_id` with `tenant_id` is its identity, never the name.
+
+    Attributes:
+        username: its sign-in name when it consented.
+        renamed_to: its sign-in name by Microsoft's newest token, where that is another one.
+        email: its address when it consented; empty where Microsoft did not say it. It can differ from the
+            sign-in name: https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
+        newest_email: its address by Microsoft's newest token, where that is another one.
+    """
 
     object_id: str
     tenant_id: str
     username: str
+    renamed_to: str | None = None
+    email: str = ""
+    newest_email: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The present sign-in name, as a person knows the account."""
+        return self.renamed_to or self.username
+
+    @property
+    def present_email(self) -> str:
+        """The address by Microsoft's newest token; empty where it did not say it."""
+        return self.newest_email or self.email
+
+    def owns(self, address: str) -> bool:
+        """Say whether an address was the account's own when it consented; an alias can't be recognised."""
+        return any(same_address(address, own) for own in (self.username, self.email) if own)
+
+    def named(self, username: str, email: str) -> Account:
+        """Return the account under the names that Microsoft's newest token has; an empty one says nothing."""
+        return replace(
+            self,
+            renamed_to=_changed(username, self.username, self.renamed_to),
+            newest_email=_changed(email, self.email, self.newest_email),
+        )
+
+
+def _changed(newest: str, first: str, known: str | None) -> str | None:
+    if not newest:
+        return known
+    return None if newest == first else newest
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Stored):
     """What an admin asks consent for."""
 
     from_address: str
@@ -50,7 +93,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingConsent:
+class PendingConsent(Stored):
     """A consent under way; its generation is never used again, whatever becomes of it."""
 
     flow_id: str
@@ -60,7 +103,7 @@ class PendingConsent:
 
 
 @dataclass(frozen=True, slots=True)
-class StandingProblem:
+class StandingProblem(Stored):
     """A problem that lasts until somebody acts."""
 
     code: str
@@ -71,15 +114,23 @@ class StandingProblem:
     @property
     def problem(self) -> Problem:
         """The problem in words."""
-        return explain(self.code, **self.facts)
+        return recall(self.code, self.facts)
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(Stored):
     """A completed consent: what was granted, by whom, and where its tokens are kept.
 
     Attributes:
+        scopes: the permissions that the app uses: asked for and granted. Where Exchange alone decides, no
+            token names one, and they are those asked for.
         started_by: the admin whose flow it was; somebody else may have signed in and consented.
+        consented_by: who signed in; empty where nobody did, because the app's own permission sends.
+        granted: what Microsoft's newest readable token names, with what was never asked for; None in rows
+            of earlier versions, and where none could be read.
+        mailbox_id: the object id of the mailbox from which the app itself sends, where a token named its
+            owner; None: Graph finds it by the From address alone.
+        refused_at: when Microsoft first refused a token in a way that can pass; None once it issues one.
     """
 
     generation: int
@@ -92,15 +143,23 @@ class Consent:
     consented_at: datetime
     refreshed_at: datetime
     stored_at: datetime
+    granted: frozenset[str] | None = None
+    refused_at: datetime | None = None
+    mailbox_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TenantSettings:
+class TenantSettings(Stored):
     """Everything that is known of one tenant.
 
     Attributes:
         generations: how many generations were handed out so far; grows for ever, also over a Reset.
+        undeleted: the names of tokens that are not used any more and not known to be deleted yet.
+        installation: the client id of the app registration whose settings they are; None in rows that are
+            older than this mark, and in those that were never written.
+        storage_account: the account that they were written to, which tells a copy of them; None as above.
         recoverable_until: until when deleted tokens can be brought back by whoever may do that in the vault.
+        deleted_at: when the last deletion was tried, whether its answer came or not.
         etag: the version that was read; None where nothing is stored yet.
     """
 
@@ -111,7 +170,11 @@ class TenantSettings:
     generations: int = 0
     pending: PendingConsent | None = None
     problem: StandingProblem | None = None
+    undeleted: tuple[str, ...] = ()
     recoverable_until: datetime | None = None
+    installation: str | None = None
+    storage_account: str | None = None
+    deleted_at: datetime | None = None
     etag: str | None = None
 
     @property
@@ -119,9 +182,20 @@ class TenantSettings:
         """Whether mail goes out from an address that is not the consenting account's own."""
         if self.sender is None or self.consent is None or self.consent.account is None:
             return False
-        return not same_address(self.sender.from_address, self.consent.account.username)
+        return not self.consent.account.owns(self.sender.from_address)
+
+    @property
+    def recipients_see(self) -> str | None:
+        """The address that recipients see; None where Microsoft does not tell it.
+
+        Exchange sends from the primary address of a mailbox, whichever of its names was entered.
+        """
+        account = self.consent.account if self.consent else None
+        if account is None or self.delegated_mailbox:
+            return None
+        return account.present_email or None
 
 
 def same_address(one: str, other: str) -> bool:
-    """Compare mail addresses as Exchange does, without regard to case."""
-    return one.casefold() == other.casefold()
+    """Compare mail addresses as Exchange does: without regard to case, and to how a domain is written."""
+    return address_key(one) == address_key(other)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.errors import PreconditionFailedError
+from shared.errors import ConfigurationError, PreconditionFailedError
+from shared.settings.tenant import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ def update_settings(
 
     Raises:
         PreconditionFailedError: they moved on at every try.
+        ConfigurationError: `written_by_other_version`; they stay as they are.
     """
     for _ in range(_TRIES - 1):
         try:
@@ -38,5 +40,7 @@ def _try(
     store: SettingsStore, tenant_id: str, change: Callable[[TenantSettings], TenantSettings]
 ) -> TenantSettings:
     before = store.load(tenant_id)
+    if before.status is Status.OTHER_VERSION:
+        raise ConfigurationError("written_by_other_version")
     after = change(before)
     return before if after == before else store.save(after)

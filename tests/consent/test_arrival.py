@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from shared.consent import journey as consent
-from shared.consent.flow import ConsentFlow, FlowSecret
+from shared.consent.cookie import NAME
+from shared.consent.flow import TIME_TO_CONSENT, ConsentFlow, FlowSecret
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -19,9 +20,23 @@ from shared.errors import (
 )
 from shared.ports import Redeemed
 from shared.settings import journey as settings
+from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, TenantSettings
 from tests.builders import enabled_services
-from tests.calls import Window, a_request, call, content, enable, finish, opened, shown, walk
+from tests.calls import (
+    Window,
+    a_request,
+    call,
+    content,
+    decide,
+    enable,
+    finish,
+    form_token,
+    open_start,
+    opened,
+    shown,
+    walk,
+)
 from tests.fakes import CONTOSO, FABRIKAM, FakeEntra, FakeServices, MemoryFlows, MemorySettings
 
 
@@ -107,13 +122,52 @@ def test_the_state_of_another_flow_does_not_finish_this_one(ports: FakeServices)
     assert refusal(ports, crossed) == "consent_reply_invalid"
 
 
-@pytest.mark.parametrize("cookie", ["", "another-browsers-cookie"])
-def test_a_consent_is_finished_only_in_the_browser_that_started_it(ports: FakeServices, cookie: str) -> None:
+@pytest.mark.parametrize(
+    ("cookies", "code"),
+    [
+        ("", "consent_cookie_missing"),
+        ("other=1", "consent_cookie_missing"),
+        (f"{NAME}=another-browsers-cookie", "consent_wrong_browser"),
+        (f"{NAME}=", "consent_wrong_browser"),
+        (f"{NAME}=planted; {NAME}=RIGHT", "consent_cookie_ambiguous"),
+        (f"{NAME}=RIGHT,{NAME}=RIGHT", "consent_cookie_ambiguous"),
+        (f"a=1;\u2000{NAME}=RIGHT", "consent_cookie_missing"),
+    ],
+)
+def test_a_consent_is_finished_only_in_the_browser_that_opened_its_link(
+    ports: FakeServices, cookies: str, code: str
+) -> None:
     window = opened(enable(ports), ports)
+    answer = replace(window.answers(), headers={"cookie": cookies.replace("RIGHT", window.cookie)})
 
-    assert refusal(ports, replace(window, cookie=cookie)) == "consent_wrong_browser"
+    reply = consent.finish(answer, ports)
+
+    assert parse_qs(urlsplit(reply.headers["Location"]).query)["problem"] == [code]
+    assert "Set-Cookie" not in reply.headers
     assert ports.vault.secrets == {}
     assert how_it_ended(ports, window) == ("pending", None)
+
+
+def test_after_ten_minutes_a_missing_cookie_says_nothing_about_the_browser(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.world.pass_time(timedelta(minutes=10))
+
+    finish(replace(window, cookie=""), ports)
+
+    assert how_it_ended(ports, window) == ("expired", "consent_expired")
+
+
+@pytest.mark.parametrize("reply", [{}, {"error": "access_denied", "code": ""}])
+def test_the_cookie_is_removed_once_it_was_used(ports: FakeServices, reply: dict[str, str]) -> None:
+    window = opened(enable(ports), ports)
+
+    cookie = finish(window, ports, **reply).headers["Set-Cookie"]
+
+    assert cookie == (
+        "__Secure-consent=; Path=/api/consent; Secure; HttpOnly; SameSite=None; Max-Age=0; "
+        "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+    )
+    assert "Set-Cookie" not in finish(window, ports, **reply).headers
 
 
 def test_of_two_answers_at_once_one_is_taken(ports: FakeServices) -> None:
@@ -144,6 +198,14 @@ def test_the_secrets_of_a_flow_are_gone_before_its_code_is_redeemed(ports: FakeS
     assert left == [0]
 
 
+def test_the_cookie_outlives_the_flow_so_that_a_slow_person_reads_what_is_so(ports: FakeServices) -> None:
+    started = enable(ports)
+    cookie = open_start(started, ports).headers["Set-Cookie"]
+    seconds = int(cookie.rpartition("Max-Age=")[2])
+
+    assert timedelta(seconds=seconds) > TIME_TO_CONSENT + timedelta(hours=1)
+
+
 def test_an_expired_consent_is_not_completed(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     ports.world.pass_time(timedelta(minutes=10))
@@ -153,6 +215,25 @@ def test_an_expired_consent_is_not_completed(ports: FakeServices) -> None:
     assert how_it_ended(ports, window) == ("expired", "consent_expired")
     assert shown(ports)["status"] == "not_configured"
     assert ports.vault.secrets == {}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "last_minute"), [(timedelta(minutes=-5), 15), (timedelta(0), 10), (timedelta(minutes=5), 5)]
+)
+def test_the_time_to_consent_differs_by_what_the_clocks_of_two_hosts_differ(
+    ahead: timedelta, last_minute: int
+) -> None:
+    ends = []
+    for passed in (timedelta(minutes=last_minute, seconds=-1), timedelta(minutes=last_minute)):
+        ports = FakeServices()
+        window = opened(enable(ports), ports)
+        ports.world.pass_time(passed)
+        # Another host takes the answer.
+        ports.world.set_clock(ahead)
+        finish(window, ports)
+        ends.append(how_it_ended(ports, window)[0])
+
+    assert ends == ["completed", "expired"]
 
 
 def test_a_closed_window_expires_by_itself_and_says_so(ports: FakeServices) -> None:
@@ -244,13 +325,16 @@ def test_less_than_was_asked_for_is_no_consent(ports: FakeServices) -> None:
     assert flow.problem.facts == {"missing": "Mail.Send"}
 
 
-def test_the_permissions_are_what_microsoft_granted_not_what_was_asked_for(ports: FakeServices) -> None:
+def test_what_microsoft_grants_beyond_the_request_is_shown_and_not_used(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
-    ports.authorizer.granted = frozenset({"Mail.Send", "User.Read"})
+    ports.authorizer.granted = frozenset({"Mail.Send", "Mail.ReadWrite", "User.Read"})
 
     finish(window, ports)
 
-    assert shown(ports)["permissions"] == ["Mail.Send", "User.Read"]
+    view = shown(ports)
+    assert (view["status"], view["permissions"]) == ("enabled", ["Mail.Send"])
+    assert view["surplusPermissions"] == ["Mail.ReadWrite", "User.Read"]
+    assert not sender_of(ports.settings.load(CONTOSO)).may_draft
 
 
 @pytest.mark.parametrize(
@@ -352,7 +436,7 @@ def test_replaced_tokens_that_can_not_be_deleted_do_not_spoil_the_consent(
 def test_a_form_is_read_as_a_browser_posts_it(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     body = f"code=a%2Bb+c&state={window.state}&state=second&session_state=x".encode()
-    posted = a_request(body, headers={"cookie": f"other=1; __Host-consent={window.cookie}; x=y"})
+    posted = a_request(body, headers={"cookie": f"other=1; {NAME}={window.cookie}; x=y"})
 
     consent.finish(posted, ports)
 
@@ -440,7 +524,7 @@ def test_the_log_says_who_started_a_consent_and_who_gave_it(
     ports.authorizer.account = Account("reports-object-id", CONTOSO, "reports@contoso.com")
 
     with caplog.at_level(logging.INFO):
-        finish(window, ports)
+        decide(window, ports, "continue", form_token(finish(window, ports)))
 
     event = next(line for line in caplog.messages if line.startswith("consent_completed "))
     fields = json.loads(event.partition(" ")[2])
@@ -459,7 +543,7 @@ def test_a_consent_that_something_newer_replaced_says_so_and_keeps_no_secrets(ne
         _save(ports)
     else:
         body = {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False}
-        assert call(settings.save, ports, body).status == 200
+        assert content(call(settings.save, ports, body))["flowId"] is None
     ports.world.pass_time(timedelta(minutes=11))
 
     assert how_it_ended(ports, window) == ("failed", "consent_superseded")

@@ -3,18 +3,20 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from shared.consent.custody import Custody
-from shared.errors import ConsentRequiredError, TransientError
+from shared.errors import ConfigurationError, ConflictError, ConsentRequiredError, TransientError
 from shared.ports import Issued
 from shared.settings import journey as settings_journey
 from shared.settings.health import note_failure
+from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status
 from tests.builders import a_consent, enabled_services
-from tests.calls import call
-from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeEntra, FakeServices, MemoryVault
+from tests.calls import call, shown
+from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeEntra, FakeServices, FakeWorld, MemoryVault
 
 LOST = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")
 
@@ -102,13 +104,23 @@ def test_one_tenants_slow_refresh_keeps_no_other_waiting(ports: FakeServices) ->
     asked, go_on = threading.Event(), threading.Event()
 
     class Slow(FakeEntra):
-        def refresh(self, tenant_id: str, tokens: str, account: Account, scopes: Iterable[str]) -> Issued:
+        def refresh(
+            self,
+            tenant_id: str,
+            tokens: str,
+            account: Account,
+            scopes: Iterable[str],
+            *,
+            claims: str | None = None,
+        ) -> Issued:
             if tenant_id == CONTOSO:
                 asked.set()
                 assert go_on.wait(10)
             return super().refresh(tenant_id, tokens, account, scopes)
 
-    custody = Custody(ports.vault, Slow(ports.world), ports.settings, ports.world)
+    custody = Custody(
+        ports.vault, Slow(ports.world), ports.settings, ports.world, lambda: CONFIG.allowed_tenant_ids
+    )
     with ThreadPoolExecutor(1) as thread:
         slow = thread.submit(custody.get, CONTOSO, a_consent())
         assert asked.wait(10)
@@ -172,7 +184,30 @@ def test_a_good_refresh_is_noted_and_ends_a_problem(ports: FakeServices) -> None
 
     settings = ports.settings.load(CONTOSO)
     assert (settings.status, settings.problem) == (Status.ENABLED, None)
-    assert settings.consent == a_consent(refreshed_at=NOON + timedelta(hours=3))
+    assert settings.consent == a_consent(
+        refreshed_at=NOON + timedelta(hours=3), granted=frozenset({"Mail.Send"})
+    )
+
+
+def test_the_page_shows_an_account_by_the_name_that_it_has_now(ports: FakeServices) -> None:
+    ports.authorizer.account = Account("ada-object-id", CONTOSO, "ada.lovelace@contoso.com")
+    ports.tokens.get(CONTOSO, a_consent())
+
+    renamed = ports.settings.load(CONTOSO)
+    assert shown(ports)["consentedBy"] == "ada.lovelace@contoso.com"
+    assert renamed.delegated_mailbox is False
+    assert sender_of(renamed).from_field is None
+
+    ports.authorizer.account = Account("ada-object-id", CONTOSO, "ada@contoso.com")
+    ports.tokens.get(CONTOSO, a_consent(), fresh=True)
+    assert shown(ports)["consentedBy"] == "ada@contoso.com"
+
+
+def test_an_answer_without_a_name_changes_no_name(ports: FakeServices) -> None:
+    ports.authorizer.account = Account("ada-object-id", CONTOSO, "")
+    ports.tokens.get(CONTOSO, a_consent())
+
+    assert shown(ports)["consentedBy"] == "ada@contoso.com"
 
 
 def test_within_a_week_the_kept_tokens_stay_as_they_are(ports: FakeServices) -> None:
@@ -190,8 +225,39 @@ def test_after_a_week_the_newest_tokens_are_kept(ports: FakeServices) -> None:
 
     assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens+"}
     assert ports.settings.load(CONTOSO).consent == a_consent(
-        refreshed_at=NOON + timedelta(days=7), stored_at=NOON + timedelta(days=7)
+        refreshed_at=NOON + timedelta(days=7),
+        stored_at=NOON + timedelta(days=7),
+        granted=frozenset({"Mail.Send"}),
     )
+
+
+def test_the_older_tokens_can_not_be_read_any_more_after_a_rewrite(ports: FakeServices) -> None:
+    ports.world.pass_time(timedelta(days=7))
+    ports.tokens.get(CONTOSO, a_consent())
+
+    assert ports.vault.older == {}
+
+
+def test_older_tokens_that_can_not_be_disabled_now_are_disabled_with_the_next_rewrite(
+    ports: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    disable = ports.vault.disable_older_versions
+
+    def denied(_: str) -> None:
+        raise ConfigurationError("key_vault_denied")
+
+    ports.vault.disable_older_versions = denied  # type: ignore[method-assign,assignment]
+    ports.world.pass_time(timedelta(days=7))
+    assert ports.tokens.get(CONTOSO, a_consent()) == "access-1"
+    assert "key_vault_denied" in caplog.text
+    assert ports.vault.older == {f"smtp-{CONTOSO}-1": ["tokens"]}
+
+    ports.vault.disable_older_versions = disable  # type: ignore[method-assign]
+    ports.world.pass_time(timedelta(days=7))
+    consent = ports.settings.load(CONTOSO).consent
+    assert consent is not None
+    ports.tokens.get(CONTOSO, consent)
+    assert ports.vault.older == {}
 
 
 def test_a_reset_before_the_newest_tokens_are_written_wins(ports: FakeServices) -> None:
@@ -206,12 +272,12 @@ def test_a_reset_before_the_newest_tokens_are_written_wins(ports: FakeServices) 
 
 def test_a_reset_while_the_newest_tokens_are_written_leaves_none(ports: FakeServices) -> None:
     class Slow(MemoryVault):
-        def write(self, name: str, tokens: str) -> None:
+        def write(self, name: str, tokens: str, *, new: bool = False) -> None:
             call(settings_journey.reset_settings, ports)
             super().write(name, tokens)
 
     vault = ports.vault = Slow(ports.vault.secrets)
-    custody = Custody(vault, ports.authorizer, ports.settings, ports.world)
+    custody = Custody(vault, ports.authorizer, ports.settings, ports.world, lambda: CONFIG.allowed_tenant_ids)
     ports.world.pass_time(timedelta(days=7))
 
     custody.get(CONTOSO, a_consent())
@@ -224,10 +290,16 @@ def test_tokens_that_can_not_be_written_now_do_not_keep_a_mail_waiting(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full(MemoryVault):
-        def write(self, name: str, tokens: str) -> None:
+        def write(self, name: str, tokens: str, *, new: bool = False) -> None:
             raise TransientError("key_vault_unavailable")
 
-    custody = Custody(Full(ports.vault.secrets), ports.authorizer, ports.settings, ports.world)
+    custody = Custody(
+        Full(ports.vault.secrets),
+        ports.authorizer,
+        ports.settings,
+        ports.world,
+        lambda: CONFIG.allowed_tenant_ids,
+    )
     ports.world.pass_time(timedelta(days=7))
 
     assert custody.get(CONTOSO, a_consent()) == "access-1"
@@ -262,3 +334,158 @@ def test_the_app_itself_needs_no_kept_tokens(ports: FakeServices) -> None:
     assert ports.tokens.get(CONTOSO, consent) == "access-1"
     assert ports.tokens.get(CONTOSO, consent) == "access-1"
     assert ports.authorizer.refreshed == ["app-only"]
+
+
+class Hanging(FakeEntra):
+    """Waits until it is told to go on, and fails then, as an endpoint that gives no answer does."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        super().__init__(world)
+        self.waiting, self.go_on, self.calls = threading.Event(), threading.Event(), 0
+
+    def refresh(
+        self,
+        tenant_id: str,
+        tokens: str,
+        account: Account,
+        scopes: Iterable[str],
+        *,
+        claims: str | None = None,
+    ) -> Issued:
+        self.calls += 1
+        self.waiting.set()
+        assert self.go_on.wait(10)
+        raise TransientError("identity_unavailable", retry_after=timedelta(seconds=7))
+
+
+def custody_of(ports: FakeServices, issuer: FakeEntra) -> Custody:
+    return Custody(ports.vault, issuer, ports.settings, ports.world, lambda: CONFIG.allowed_tenant_ids)
+
+
+class CountedLock:
+    """A lock that knows how many threads came to it."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Semaphore(0)
+        self.inner = threading.Lock()
+        self.locked = self.inner.locked
+
+    def __enter__(self) -> None:
+        self.arrived.release()
+        self.inner.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.inner.release()
+
+
+def test_mails_that_waited_for_an_endpoint_that_hangs_share_its_failure(ports: FakeServices) -> None:
+    entra = Hanging(ports.world)
+    custody = custody_of(ports, entra)
+    lock = CountedLock()
+    custody._turns[CONTOSO]._lock = lock  # type: ignore[assignment]
+
+    with ThreadPoolExecutor(8) as threads:
+        mails = [threads.submit(custody.get, CONTOSO, a_consent()) for _ in range(8)]
+        assert all(lock.arrived.acquire(timeout=10) for _ in mails)
+        entra.go_on.set()
+        errors = [mail.exception(10) for mail in mails]
+
+    assert {
+        (type(error), getattr(error, "code", ""), getattr(error, "retry_after", "")) for error in errors
+    } == {(TransientError, "identity_unavailable", timedelta(seconds=7))}
+    assert entra.calls == 1
+    # A mail that comes later asks itself.
+    with pytest.raises(TransientError):
+        custody.get(CONTOSO, a_consent())
+    assert entra.calls == 2
+
+
+def test_a_mail_that_waited_for_its_turn_uses_the_token_that_another_got(ports: FakeServices) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Slow(FakeEntra):
+        def refresh(self, *arguments: Any, **options: Any) -> Issued:
+            asked.set()
+            assert go_on.wait(10)
+            return super().refresh(*arguments, **options)
+
+    entra = Slow(ports.world)
+    custody = custody_of(ports, entra)
+    lock = CountedLock()
+    custody._turns[CONTOSO]._lock = lock  # type: ignore[assignment]
+
+    with ThreadPoolExecutor(2) as threads:
+        mails = [threads.submit(custody.get, CONTOSO, a_consent()) for _ in range(2)]
+        assert all(lock.arrived.acquire(timeout=10) for _ in mails)
+        go_on.set()
+        assert [mail.result(10) for mail in mails] == ["access-1", "access-1"]
+    assert entra.refreshed == ["tokens"]
+
+
+def test_while_one_mail_waits_for_a_new_token_the_others_use_the_old_one(ports: FakeServices) -> None:
+    entra = Hanging(ports.world)
+    custody = custody_of(ports, ports.authorizer)
+    first = custody.get(CONTOSO, a_consent())
+    custody._issuer = entra
+    ports.world.pass_time(timedelta(minutes=57))
+
+    with ThreadPoolExecutor(1) as thread:
+        renewing = thread.submit(custody.get, CONTOSO, a_consent())
+        assert entra.waiting.wait(10)
+        assert [custody.get(CONTOSO, a_consent()) for _ in range(3)] == [first] * 3
+        entra.go_on.set()
+        assert renewing.result(10) == first
+    assert entra.calls == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigurationError("key_vault_rejected", status=400, error="BadParameter"),
+        ConfigurationError("key_vault_denied"),
+        TransientError("key_vault_unavailable"),
+        ConflictError("consent_superseded"),
+        ZeroDivisionError(),
+    ],
+    ids=lambda error: getattr(error, "code", type(error).__name__),
+)
+def test_an_error_while_tokens_are_stored_never_costs_the_mail(ports: FakeServices, error: Exception) -> None:
+    write = ports.vault.write
+
+    def refuse(*_: str) -> None:
+        raise error
+
+    ports.vault.write = refuse  # type: ignore[method-assign,assignment]
+    ports.world.pass_time(timedelta(days=7))
+    assert ports.tokens.get(CONTOSO, a_consent()) == "access-1"
+    assert ports.settings.load(CONTOSO).status is Status.ENABLED
+
+    ports.vault.write = write  # type: ignore[method-assign]
+    consent = ports.settings.load(CONTOSO).consent
+    assert consent is not None
+    ports.tokens.get(CONTOSO, consent, fresh=True)
+    assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens++"}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "rewritten"), [(timedelta(minutes=30), False), (timedelta(days=400), True)]
+)
+def test_a_time_of_storing_that_lies_in_the_future_is_not_believed(
+    ports: FakeServices,
+    ahead: timedelta,
+    rewritten: bool,  # noqa: FBT001
+) -> None:
+    consent = a_consent(stored_at=NOON + ahead)
+    settings = ports.settings.load(CONTOSO)
+    ports.settings.save(replace(settings, consent=consent))
+    ports.tokens.get(CONTOSO, consent)
+
+    assert (ports.vault.secrets[f"smtp-{CONTOSO}-1"] == "tokens+") is rewritten
+
+
+def test_a_clock_that_is_set_back_lengthens_no_tokens_life(ports: FakeServices) -> None:
+    ports.tokens.get(CONTOSO, a_consent())
+    ports.world.set_clock(timedelta(days=-2))
+    ports.tokens.get(CONTOSO, a_consent())
+
+    assert len(ports.authorizer.refreshed) == 2

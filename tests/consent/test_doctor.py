@@ -4,9 +4,16 @@ from typing import Any
 import pytest
 
 from shared.consent import journey as consent
-from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError, TransientError
-from shared.settings.tenant import StandingProblem, Status, Wanted
-from tests.builders import a_consent, enabled_services
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    OutcomeUnknownError,
+    RejectedError,
+    TransientError,
+)
+from shared.settings.sending_switch import SendingPause
+from shared.settings.tenant import Authorization, StandingProblem, Status, Wanted
+from tests.builders import a_consent, enabled_services, list_senders
 from tests.calls import call, content
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -136,6 +143,113 @@ def test_what_works_again_is_noticed() -> None:
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
 
 
+def test_a_permission_that_was_not_asked_for_is_a_warning_and_sending_goes_on() -> None:
+    ports = enabled_services()
+    ports.authorizer.also_granted = frozenset({"Mail.ReadWrite", "User.Read"})
+
+    found = checks(ports, {"sendTestMail": True})
+
+    assert (found["permissions"]["status"], found["permissions"]["whoActs"]) == (
+        "warning",
+        "microsoft365_admin",
+    )
+    assert found["permissions"]["problem"]["code"] == "permission_surplus"
+    assert "Mail.ReadWrite, User.Read" in found["permissions"]["detail"]
+    assert "Permissions" in found["permissions"]["detail"]
+    assert found["send_as"]["status"] == "ok"
+    assert ports.settings.load(CONTOSO).status is Status.ENABLED
+
+
+def test_the_warning_ends_once_the_permission_is_taken_back() -> None:
+    ports = enabled_services()
+    ports.authorizer.also_granted = frozenset({"Mail.ReadWrite"})
+    checks(ports)
+    ports.authorizer.also_granted = frozenset()
+
+    assert checks(ports)["permissions"]["status"] == "ok"
+
+
+def test_what_is_taken_back_was_never_asked_for_again() -> None:
+    ports = enabled_services()
+    ports.authorizer.also_granted = frozenset({"Mail.ReadWrite"})
+
+    checks(ports)
+    checks(ports)
+
+    assert set(ports.authorizer.refreshed_for) == {("Mail.Send",)}
+
+
+def by_the_app(**changes: Any) -> FakeServices:
+    """Build services whose tenant sends large files as ada@contoso.com with the app's own permission."""
+    ports = enabled_services(
+        sender=Wanted("ada@contoso.com", True, Authorization.APPLICATION),
+        consent=a_consent(
+            account=None, secret_name=None, consented_by="", scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})
+        ),
+        **changes,
+    )
+    list_senders(ports, "ada@contoso.com")
+    return ports
+
+
+def test_where_exchange_decides_nothing_is_called_granted_and_the_mailbox_proves_it() -> None:
+    ports = by_the_app()
+    ports.authorizer.roles = frozenset()
+
+    found = checks(ports)
+
+    assert found["permissions"]["status"] == "skipped"
+    assert "Exchange decides" in found["permissions"]["detail"]
+    assert "granted" not in found["permissions"]["detail"]
+    assert found["mailbox"]["status"] == "ok"
+    assert ports.transport.asked == ["find"]
+
+
+def test_where_exchange_refuses_the_mailbox_check_fails() -> None:
+    ports = by_the_app()
+    ports.authorizer.roles = frozenset()
+    ports.transport.fail.append(
+        RejectedError("access_denied", graph_code="ErrorAccessDenied", address="ada@contoso.com")
+    )
+
+    assert checks(ports)["mailbox"]["problem"]["code"] == "access_denied"
+
+
+def test_a_role_that_was_taken_back_is_missing_at_the_next_check() -> None:
+    ports = by_the_app()
+    ports.authorizer.roles = frozenset({"Mail.Send"})
+
+    found = checks(ports)["permissions"]
+
+    assert (found["status"], found["problem"]["code"]) == ("failed", "permission_not_granted")
+    assert "Mail.ReadWrite is missing" in found["detail"]
+
+
+def test_a_sender_that_is_not_listed_fails_and_its_mailbox_is_not_looked_into() -> None:
+    ports = by_the_app()
+    ports.authorizer.roles = frozenset({"Mail.Send", "Mail.ReadWrite"})
+    list_senders(ports)
+
+    found = checks(ports, {"sendTestMail": True})
+
+    assert outcomes(found) == {
+        "consent": "failed",
+        "permissions": "ok",
+        "token": "ok",
+        "mailbox": "skipped",
+        "send_as": "skipped",
+    }
+    assert found["consent"]["problem"]["code"] == "application_sender_not_allowed"
+    assert ports.transport.asked == []
+
+
+def test_who_set_up_the_app_is_named_and_nobody_is_said_to_have_consented() -> None:
+    detail = checks(by_the_app())["consent"]["detail"]
+
+    assert "ada@contoso.com set up" in detail
+    assert "consented" not in detail
+
+
 def test_a_permission_that_is_needed_and_missing_is_named() -> None:
     ports = enabled_services(sender=Wanted("finance@contoso.com"))
 
@@ -143,3 +257,24 @@ def test_a_permission_that_is_needed_and_missing_is_named() -> None:
 
     assert (found["status"], found["whoActs"]) == ("failed", "microsoft365_admin")
     assert "Mail.Send.Shared" in found["detail"]
+
+
+def test_no_test_mail_is_sent_while_sending_is_paused() -> None:
+    ports = enabled_services()
+    ports.pause_store.save(SendingPause(NOON))
+
+    found = checks(ports, {"sendTestMail": True})
+
+    assert found["token"]["status"] == "ok"
+    assert (found["send_as"]["status"], ports.transport.sent) == ("skipped", [])
+    assert "paused" in found["send_as"]["detail"]
+
+
+def test_a_test_mail_without_an_answer_can_only_be_traced_as_it_leaves_no_copy() -> None:
+    ports = enabled_services()
+    ports.transport.fail = [OutcomeUnknownError("outcome_unknown")]
+
+    found = checks(ports, {"sendTestMail": True})
+
+    assert found["send_as"]["status"] == "failed"
+    assert "No copy of this mail is kept: use the message trace." in found["send_as"]["detail"]

@@ -16,6 +16,8 @@ from hypothesis.stateful import (
 )
 
 from shared.consent import journey as consent
+from shared.consent.cookie import NAME
+from shared.consent.other_account import delete_abandoned
 from shared.consent.upkeep import keep_all, sweep
 from shared.errors import (
     ConfigurationError,
@@ -26,24 +28,38 @@ from shared.errors import (
     TransientError,
 )
 from shared.settings import journey as settings
-from shared.settings.health import note_failure
+from shared.settings.application import under_list
+from shared.settings.health import apply_sender_list, note_failure
 from shared.settings.sender import sender_of
 from shared.settings.state import check_enable, check_save
 from shared.settings.tenant import Account, Status, TenantSettings, Wanted
 from shared.web.caller import Caller
 from shared.web.exchange import Reply
-from tests.calls import Window, a_request, call, content, open_start, shown, with_answer
+from tests.builders import list_senders
+from tests.calls import (
+    Window,
+    a_request,
+    call,
+    content,
+    decide,
+    form_token,
+    open_start,
+    shown,
+    with_answer,
+)
 from tests.fakes import CONTOSO, FakeServices
 
 ADDRESSES = st.sampled_from(["ada@contoso.com", "uma@contoso.com", "finance@contoso.com"])
 ADA = Caller(CONTOSO, "ada-id", "ada@contoso.com")
 ADMINS = st.sampled_from([Caller(CONTOSO, f"{name}-id", f"{name}@contoso.com") for name in ("ada", "uma")])
 ACCOUNTS = st.sampled_from([Account(f"{name}-id", CONTOSO, f"{name}@contoso.com") for name in ("ada", "uma")])
+SENDERS = st.sampled_from([(), ("finance@contoso.com",), ("Ada@Contoso.com", "finance@contoso.com")])
 WAYS = st.sampled_from(["delegated", "application"])
 GRANTS = st.sampled_from([None, frozenset({"Mail.Send"}), frozenset({"Mail.Send", "Mail.Send.Shared"})])
 REPLIES = st.sampled_from(
     [{}, {}, {}, {"error": "access_denied"}, {"error": "server_error"}, {"state": "forged.state"}]
 )
+DECISIONS = st.sampled_from(["continue", "refuse", None])
 REFUSALS = st.sampled_from(
     [
         ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173"),
@@ -114,9 +130,9 @@ class Everything(RuleBasedStateMachine):
         self.windows[place] = self._opened(self.windows[place])
 
     @precondition(lambda self: self.windows)
-    @rule(account=ACCOUNTS)
-    def somebody_consents_to_the_newest(self, account: Account) -> None:
-        self._comes_back(self.windows[-1], account, {}, granted=None)
+    @rule(account=ACCOUNTS, decision=DECISIONS)
+    def somebody_consents_to_the_newest(self, account: Account, decision: str | None) -> None:
+        self._comes_back(self.windows[-1], account, {}, granted=None, decision=decision)
 
     @precondition(lambda self: self.windows)
     @rule(turn=st.integers(1, 3), account=ACCOUNTS, reply=REPLIES, granted=GRANTS)
@@ -142,6 +158,10 @@ class Everything(RuleBasedStateMachine):
 
     # What the world does
 
+    @rule(senders=SENDERS)
+    def the_operator_lists_other_senders(self, senders: tuple[str, ...]) -> None:
+        list_senders(self.ports, *senders)
+
     @rule(
         wait=st.sampled_from(
             [timedelta(minutes=1), timedelta(minutes=10), timedelta(days=1), timedelta(days=8)]
@@ -165,13 +185,16 @@ class Everything(RuleBasedStateMachine):
 
     @rule()
     def a_mail_is_sent(self) -> None:
+        senders = self.ports.application_senders
         found = self.ports.settings.load(CONTOSO)
+        found = apply_sender_list(found, senders, self.ports.settings, self.ports.world)
         try:
-            sender = sender_of(found)
+            sender = sender_of(found, senders)
         except ProblemError:
             assert found.status is not Status.ENABLED
             return
         assert found.status is Status.ENABLED
+        assert sender.mailbox == "me" or sender.address.casefold() in map(str.casefold, senders)
         try:
             self.ports.tokens.get(CONTOSO, sender.consent, fresh=True)
         except (ConsentRequiredError, ConfigurationError) as error:
@@ -181,12 +204,13 @@ class Everything(RuleBasedStateMachine):
 
     @rule()
     def a_day_ends(self) -> None:
+        delete_abandoned(self.ports)
         keep_all(self.ports)
 
     @precondition(lambda self: not self.ports.vault.fail)
     @rule()
     def the_vault_is_swept(self) -> None:
-        sweep(CONTOSO, self.ports)
+        sweep(CONTOSO, self.ports.vault.names(), self.ports)
 
         found = self.ports.settings.load(CONTOSO)
         in_use = {found.consent.secret_name} if found.consent else set()
@@ -201,7 +225,9 @@ class Everything(RuleBasedStateMachine):
         view = shown(self.ports)
         configured = view["status"] != "not_configured"
         assert (view["fromEmailAddress"] is not None) is configured
-        assert (view["consentedBy"] is not None) is configured
+        assert (view["consentedBy"] is not None) is (configured and view["authorization"] == "delegated")
+        assert (view["remainsAfterReset"] is not None) is configured
+        assert view["applicationAvailable"] is bool(self.ports.application_senders)
         assert bool(view["permissions"]) is configured
         assert (view["problem"] is not None) is (view["status"] in {"reconnect_needed", "operator_error"})
         if view["problem"]:
@@ -212,11 +238,13 @@ class Everything(RuleBasedStateMachine):
 
     @invariant()
     def the_buttons_tell_the_truth(self) -> None:
-        found, actions = self.ports.settings.load(CONTOSO), shown(self.ports)["actions"]
+        senders = self.ports.application_senders
+        found = under_list(self.ports.settings.load(CONTOSO), senders, self.ports.world.now())
+        actions = shown(self.ports)["actions"]
         wanted = Wanted("new@contoso.com", large_file_attachments=True)
         assert actions["enable"] is _allowed(lambda: check_enable(found, wanted))
         assert actions["save"] is _allowed(lambda: check_save(found, wanted))
-        assert actions["sendTestMail"] is _allowed(lambda: sender_of(found))
+        assert actions["sendTestMail"] is _allowed(lambda: sender_of(found, senders))
 
     @invariant()
     def every_consent_says_how_it_stands(self) -> None:
@@ -232,8 +260,10 @@ class Everything(RuleBasedStateMachine):
         found = self.ports.settings.load(CONTOSO)
         current = {found.consent.secret_name} - {None} if found.consent else set()
         assert current <= set(self.ports.vault.secrets)
+        undecided = {s.consent.secret_name for s in self.ports.flows.secrets.values() if s.consent}
+        assert not current & undecided
         if not self.vault_was_away:
-            assert set(self.ports.vault.secrets) <= current
+            assert set(self.ports.vault.secrets) <= current | undecided
 
     @invariant()
     def no_generation_is_used_twice(self) -> None:
@@ -252,20 +282,25 @@ class Everything(RuleBasedStateMachine):
             return
         after = self.ports.settings.load(CONTOSO)
         assert _what_sends(after) == _what_sends(before)
-        if reply.status == 200:
+        started = content(reply)
+        if started["flowId"] is None:
             assert after.pending is None
             return
-        started = content(reply)
         self.windows.append(Window(started["flowId"], started["startUrl"]))
 
     def _opened(self, window: Window) -> Window:
         if window.state:
             return window
         reply = open_start(window, self.ports)
-        return with_answer(window, reply) if reply.status == 302 else window
+        return with_answer(window, reply) if "Set-Cookie" in reply.headers else window
 
     def _comes_back(
-        self, window: Window, account: Account, reply: dict[str, str], granted: frozenset[str] | None
+        self,
+        window: Window,
+        account: Account,
+        reply: dict[str, str],
+        granted: frozenset[str] | None,
+        decision: str | None = None,
     ) -> None:
         """Have a person go through Microsoft's pages and come back, unless the link leads nowhere."""
         window = self._opened(window)
@@ -274,14 +309,21 @@ class Everything(RuleBasedStateMachine):
         entra = self.ports.authorizer
         entra.account, entra.granted = account, granted
         entra.roles = frozenset({"Mail.Send", "Mail.ReadWrite"}) if granted is None else granted
-        assert self._answer(window, reply).status == 303
+        before = self.ports.settings.load(CONTOSO)
+        answer = self._answer(window, reply)
+        if answer.status == 200:
+            assert _what_sends(self.ports.settings.load(CONTOSO)) == _what_sends(before)
+            if decision is None:
+                return
+            answer = decide(window, self.ports, decision, form_token(answer))
+        assert answer.status == 303
 
     def _answer(self, window: Window, reply: dict[str, str]) -> Reply:
         if "adminconsent" not in window.address:
             return consent.finish(window.answers(**({"code": ""} if reply else {}), **reply), self.ports)
         query = {"state": window.state, "admin_consent": "True", **reply}
-        headers = {"cookie": f"__Host-consent={window.cookie}"}
-        return consent.finish_admin_consent(a_request(method="GET", query=query, headers=headers), self.ports)
+        headers = {"cookie": f"{NAME}={window.cookie}"}
+        return consent.finish_admin_consent(a_request(query=query, headers=headers), self.ports)
 
 
 def _what_sends(found: TenantSettings) -> tuple[object, ...]:

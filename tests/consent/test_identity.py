@@ -27,6 +27,20 @@ def test_the_account_is_named_by_object_and_tenant() -> None:
     assert check() == Account("ada-object-id", CONTOSO, "ada@contoso.com")
 
 
+@pytest.mark.parametrize(
+    ("claim", "email"),
+    [("a@contoso.com", "a@contoso.com"), (None, ""), (["x"], ""), ("", "")],
+)
+def test_the_address_is_kept_beside_the_sign_in_name(claim: object, email: str) -> None:
+    assert check(email=claim) == Account("ada-object-id", CONTOSO, "ada@contoso.com", email=email)
+
+
+def test_an_answer_without_an_id_token_is_none_of_ours() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        check_identity({}, tenant_id=CONTOSO, client_id=CLIENT_ID, issuer=ISSUER, now=NOON)
+    assert refused.value.code == "consent_reply_invalid"
+
+
 @pytest.mark.parametrize("tenant", [FABRIKAM, None])
 def test_a_token_of_another_tenant_is_refused_as_such(tenant: str | None) -> None:
     with pytest.raises(InvalidInputError) as refused:

@@ -1,5 +1,7 @@
 import logging
+import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +11,7 @@ from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NotFoundError, TransientError
 from shared.web.caller import Caller
 from tests.calls import a_request, call, content, enable, finish, opened, walk
-from tests.fakes import FABRIKAM, FakeServices, MemoryDeliveries
+from tests.fakes import FABRIKAM, FakeServices, FakeWorld, MemoryDeliveries
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def ports() -> FakeServices:
     return FakeServices()
 
 
-def test_a_consent_under_way_is_pending(ports: FakeServices) -> None:
+def test_a_consent_under_way_says_what_it_waits_for(ports: FakeServices) -> None:
     window = enable(ports)
 
     reply = call(consent.read_flow, ports, route={"flow_id": window.flow_id})
@@ -25,9 +27,31 @@ def test_a_consent_under_way_is_pending(ports: FakeServices) -> None:
     assert content(reply) == {
         "flowId": window.flow_id,
         "status": "pending",
+        "stage": "link_not_opened",
         "expiresAt": "2026-11-23T12:10:00Z",
         "problem": None,
     }
+
+
+class RealIds(FakeWorld):
+    """Names consents as the app does, with letters."""
+
+    def identifier(self) -> str:
+        return str(uuid.uuid4())
+
+
+def test_the_case_of_a_consents_id_does_not_count(ports: FakeServices) -> None:
+    ports.world = RealIds()
+    window = enable(ports)
+    in_capitals = replace(window, flow_id=window.flow_id.upper())
+
+    found = content(call(consent.read_flow, ports, route={"flow_id": in_capitals.flow_id}))
+    page = consent.result(a_request(query={"flow": in_capitals.flow_id}), ports)
+    started = opened(in_capitals, ports)
+
+    assert found["flowId"] == window.flow_id
+    assert window.flow_id.encode() in page.body
+    assert started.state.startswith(f"{window.flow_id}.")
 
 
 @pytest.mark.parametrize("flow_id", ["00000000-0000-4000-8000-000000000077", "nonsense"])
@@ -54,13 +78,39 @@ def test_a_failed_consent_says_what_to_do(ports: FakeServices) -> None:
     assert shown["problem"]["whoActs"] == "workspace_admin"
 
 
-def test_an_expired_consent_says_what_to_do(ports: FakeServices) -> None:
+def test_the_stage_follows_the_window_and_ends_with_the_consent(ports: FakeServices) -> None:
+    def stage() -> str | None:
+        found: str | None = content(call(consent.read_flow, ports, route=route))["stage"]
+        return found
+
     window = enable(ports)
+    route = {"flow_id": window.flow_id}
+    window = opened(window, ports)
+    assert stage() == "at_microsoft"
+
+    finish(window, ports)
+    assert stage() is None
+
+
+@pytest.mark.parametrize(
+    ("was_opened", "code", "detail"),
+    [
+        (False, "consent_link_expired", "Microsoft was not asked"),
+        (True, "consent_expired", "Ten minutes passed before Microsoft answered"),
+    ],
+)
+def test_an_expired_consent_says_what_it_waited_for(
+    ports: FakeServices, *, was_opened: bool, code: str, detail: str
+) -> None:
+    window = enable(ports)
+    if was_opened:
+        opened(window, ports)
     ports.world.pass_time(timedelta(minutes=10))
 
     shown = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
 
-    assert shown["problem"]["code"] == "consent_expired"
+    assert (shown["status"], shown["problem"]["code"]) == ("expired", code)
+    assert detail in shown["problem"]["detail"]
 
 
 class WaitingLog(MemoryDeliveries):

@@ -1,20 +1,24 @@
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared.consent import journey as consent
-from shared.consent.flow import FlowStatus
+from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus
 from shared.consent.result_page import result_page
+from shared.errors import ConfigurationError
 from shared.problems import Actor, Problem, explain
 from shared.settings.tenant import Account
 from tests.calls import a_request, call, content, enable, finish, opened, walk
-from tests.fakes import CONTOSO, FakeServices
+from tests.fakes import CONTOSO, NOON, FakeServices, MemoryFlows
+
+A_FLOW = ConsentFlow("flow", CONTOSO, "ada-id", "ada@contoso.com", NOON, status=FlowStatus.COMPLETED)
 
 
 def page(ports: FakeServices, **query: str) -> str:
-    reply = consent.result(a_request(method="GET", query=query), ports)
+    reply = consent.result(a_request(query=query), ports)
     assert reply.status == 200
     return reply.body.decode()
 
@@ -61,17 +65,15 @@ def test_nothing_that_came_in_the_address_is_repeated(text: str) -> None:
 
 
 def test_the_browser_runs_this_pages_script_alone_and_loads_nothing() -> None:
-    reply = result_page(FlowStatus.COMPLETED, None, "flow", "the-nonce")
+    reply = result_page(A_FLOW, None, "the-nonce")
 
     policy = reply.headers["Content-Security-Policy"]
     assert policy == (
-        "default-src 'none'; script-src 'nonce-the-nonce'; style-src 'nonce-the-nonce'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'nonce-the-nonce'; style-src 'nonce-the-nonce'; img-src data:; "
+        "connect-src 'none'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     assert set(re.findall(r"<(?:script|style)[^>]* nonce=\"([^\"]*)\"", reply.body.decode())) == {"the-nonce"}
-    assert reply.headers["X-Frame-Options"] == "DENY"
-    assert reply.headers["Referrer-Policy"] == "no-referrer"
-    assert reply.headers["Cache-Control"] == "no-store"
     assert "http" not in reply.body.decode().replace("http-equiv", "")
 
 
@@ -85,7 +87,9 @@ def test_each_page_gets_a_nonce_of_its_own() -> None:
 def test_what_a_problem_says_is_text_and_never_markup() -> None:
     problem = Problem("a_code", "Title", "</script><b>bold</b>", Actor.NOBODY)
 
-    text = result_page(FlowStatus.FAILED, problem, "</script>", "n").body.decode()
+    text = result_page(
+        replace(A_FLOW, flow_id="</script>", status=FlowStatus.FAILED), problem, "n"
+    ).body.decode()
 
     assert "&lt;b&gt;bold" in text
     news = re.search(r'id="news"[^>]*>(.*?)</script>', text)
@@ -105,3 +109,42 @@ def test_what_is_a_matter_of_persons_is_told_on_the_settings_page_alone() -> Non
     assert "@contoso.com" not in text
     assert "Another account signed in. The Tenant Settings page says more." in text
     assert "eve@contoso.com" in told["problem"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        (FlowStage.LINK_NOT_OPENED, "has not been opened yet"),
+        (FlowStage.AT_MICROSOFT, "being looked into"),
+        (FlowStage.CONFIRMING, "up to a minute"),
+        (FlowStage.OTHER_ACCOUNT, "has not yet pressed Continue or Refuse"),
+    ],
+)
+def test_a_consent_that_has_not_ended_says_what_it_waits_for(stage: FlowStage, told: str) -> None:
+    text = result_page(replace(A_FLOW, status=FlowStatus.PENDING, stage=stage), None, "n").body.decode()
+
+    assert "<h1>Not finished yet</h1>" in text
+    assert told in text
+
+
+def test_where_the_operator_must_act_nobody_is_told_to_try_again() -> None:
+    ports = FakeServices()
+    window = opened(enable(ports), ports)
+
+    class Denied(MemoryFlows):
+        def take_secret(self, secret: FlowSecret) -> bool:
+            raise ConfigurationError("storage_denied", service="tables")
+
+    ports.flows = Denied(ports.flows.flows, ports.flows.secrets)
+
+    location = finish(window, ports).headers["Location"]
+
+    assert location.endswith("problem=consent_unavailable")
+    assert explain("consent_unavailable").sentence in page(ports, problem="consent_unavailable")
+
+
+def test_no_browser_asks_for_an_icon_that_the_policy_forbids() -> None:
+    reply = result_page(A_FLOW, None, "the-nonce")
+
+    assert b'<link rel="icon" href="data:,">' in reply.body
+    assert "img-src data:;" in reply.headers["Content-Security-Policy"]

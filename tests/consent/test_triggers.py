@@ -4,9 +4,11 @@ import azure.functions as func
 import pytest
 
 from shared import bootstrap
-from shared.consent.triggers import keep_consents_alive
+from shared.consent.triggers import delete_abandoned_consents, keep_consents_alive
+from shared.settings.tenant import Account
 from tests.builders import enabled_services
-from tests.fakes import CONTOSO, NOON
+from tests.calls import enable, finish, opened
+from tests.fakes import CONTOSO, NOON, FakeServices
 
 
 class Timer(func.TimerRequest):
@@ -27,3 +29,17 @@ def test_the_clock_keeps_consents_alive(monkeypatch: pytest.MonkeyPatch) -> None
     consent = ports.settings.load(CONTOSO).consent
     assert consent is not None
     assert consent.refreshed_at == NOON + timedelta(days=1)
+
+
+def test_the_clock_deletes_the_tokens_of_consents_that_nobody_decided_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ports = FakeServices()
+    ports.authorizer.account = Account("reports-object-id", CONTOSO, "reports@contoso.com")
+    finish(opened(enable(ports, "reports@contoso.com"), ports), ports)
+    ports.world.pass_time(timedelta(minutes=11))
+    monkeypatch.setattr(bootstrap, "services", lambda: ports)
+
+    delete_abandoned_consents(Timer())
+
+    assert ports.vault.secrets == {}

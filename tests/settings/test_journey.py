@@ -11,6 +11,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.settings import journey
+from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import StandingProblem, Status, TenantSettings
 from shared.web.caller import Caller
 from tests.builders import a_consent, enabled_services, some_settings
@@ -31,6 +32,7 @@ EMPTY: dict[str, Any] = {
     "tokenRefreshedAt": None,
     "pendingConsent": None,
     "waitingMails": 0,
+    "sendingPaused": None,
     "problem": None,
 }
 
@@ -60,6 +62,15 @@ def test_after_consent_the_page_shows_who_sends_and_who_consented(ports: FakeSer
     assert view["consentedAt"] == view["tokenRefreshedAt"] == "2026-11-23T12:00:00Z"
     assert view["actions"]["reset"] is True
     assert view["actions"]["enable"] is False
+
+
+def test_a_pause_of_sending_is_shown_with_its_reason(ports: FakeServices) -> None:
+    ports.pause_store.save(SendingPause(NOON, "installing version 1.4"))
+
+    assert shown(ports)["sendingPaused"] == {
+        "since": "2026-11-23T12:00:00Z",
+        "reason": "installing version 1.4",
+    }
 
 
 def test_single_sender_identity_is_on_and_locked_in_every_state(ports: FakeServices) -> None:
@@ -119,7 +130,7 @@ def test_enable_answers_where_to_go_and_where_to_ask(ports: FakeServices) -> Non
     flow = f"https://mailer.contoso.com/api/consent/{started['flowId']}"
     assert reply.status == 202
     assert started["statusUrl"] == flow
-    assert started["startUrl"].startswith(f"{flow}/start?ticket=")
+    assert started["startUrl"].startswith(f"{flow}/start#ticket=")
     assert started["expiresAt"] == "2026-11-23T12:10:00Z"
 
 
@@ -260,7 +271,17 @@ def test_reset_holds_even_while_the_vault_is_away(
 
     assert reply.status == 204
     assert shown(ports)["status"] == "not_configured"
+    assert shown(ports)["tokensLeftBehind"] is True
     assert "tokens_left_behind" in caplog.text
+
+
+def test_after_a_reset_that_went_well_nothing_is_left_behind(ports: FakeServices) -> None:
+    walk(ports)
+
+    call(journey.reset_settings, ports)
+
+    assert shown(ports)["tokensLeftBehind"] is False
+    assert shown(ports)["tokensRecoverableUntil"] is None
 
 
 def test_a_changed_page_is_told_before_it_overwrites(ports: FakeServices) -> None:
@@ -282,10 +303,6 @@ def test_a_page_that_saw_the_present_settings_may_change_them(ports: FakeService
     reply = call(journey.reset_settings, ports, headers={"if-match": form.format(seen)})
 
     assert reply.status == 204
-
-
-def test_a_page_on_another_origin_may_read_which_settings_it_saw(ports: FakeServices) -> None:
-    assert call(journey.read, ports).headers["Access-Control-Expose-Headers"] == "ETag"
 
 
 def test_of_two_admins_who_enable_at_once_the_later_one_is_told(ports: FakeServices) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from shared.errors import ConfigurationError, ConsentRequiredError
 from shared.settings.sender import sender_of
-from shared.settings.tenant import StandingProblem, Status, TenantSettings, Wanted
+from shared.settings.tenant import Account, StandingProblem, Status, TenantSettings, Wanted
 from tests.builders import a_consent, some_settings
 from tests.fakes import CONTOSO, NOON
 
@@ -46,6 +46,35 @@ def test_a_problem_that_stops_nothing_stops_nothing() -> None:
 
 
 def test_a_mailbox_that_the_app_sends_from_is_one_step_of_the_path() -> None:
-    sender = sender_of(some_settings(sender=Wanted("a/b@contoso.com"), consent=a_consent(account=None)))
+    settings = some_settings(sender=Wanted("a/b@contoso.com"), consent=a_consent(account=None))
 
-    assert sender.mailbox == "users/a%2Fb%40contoso.com"
+    assert sender_of(settings, ["a/b@contoso.com"]).mailbox == "users/a%2Fb%40contoso.com"
+
+
+@pytest.mark.parametrize("senders", [(), ("other@contoso.com",), ("ada@contoso.com.evil.com",)])
+def test_the_app_sends_from_no_address_that_is_not_listed(senders: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        sender_of(some_settings(consent=a_consent(account=None)), senders)
+    assert refused.value.code == "application_sender_not_allowed"
+
+
+def test_a_permission_that_was_not_asked_for_is_not_used() -> None:
+    granted = frozenset({"Mail.Send", "Mail.ReadWrite"})
+
+    small = sender_of(some_settings(consent=a_consent(scopes=granted)))
+    large = sender_of(
+        some_settings(
+            sender=Wanted("ada@contoso.com", large_file_attachments=True), consent=a_consent(scopes=granted)
+        )
+    )
+
+    assert (small.may_draft, large.may_draft) == (False, True)
+
+
+def test_a_renamed_account_is_told_by_its_present_name_and_stays_the_same_mailbox() -> None:
+    renamed = Account("ada-object-id", CONTOSO, "ada@contoso.com", renamed_to="ada.king@contoso.com")
+
+    sender = sender_of(some_settings(consent=a_consent(account=renamed)))
+
+    assert (sender.account_name, sender.mailbox_address) == ("ada.king@contoso.com", "ada.king@contoso.com")
+    assert (sender.account, sender.mailbox) == ("ada@contoso.com", "me")

@@ -4,14 +4,17 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import ConflictError
+from shared.settings.refresh import note_refresh
 from shared.settings.state import (
     begin_consent,
     check_enable,
     complete_consent,
     end_consent,
     lose_consent,
+    note_deleted_tokens,
     note_operator_error,
-    note_refresh,
+    note_undeleted_tokens,
+    note_vault_content,
     pending_consent,
     reset,
 )
@@ -107,7 +110,56 @@ def test_reset_ends_a_consent_under_way(settings: TenantSettings) -> None:
 def test_reset_leads_to_not_configured_from_everywhere(settings: TenantSettings) -> None:
     emptied = reset(settings)
 
-    assert emptied == TenantSettings(CONTOSO, generations=settings.generations, etag=settings.etag)
+    left = (f"smtp-{CONTOSO}-1",) if settings.consent else ()
+    assert emptied == TenantSettings(
+        CONTOSO, generations=settings.generations, undeleted=left, etag=settings.etag
+    )
+
+
+def test_tokens_that_a_consent_replaces_are_to_be_deleted() -> None:
+    begun = begin_consent(some_settings(), Wanted("a@contoso.com"), "flow", LATER)
+
+    done = complete_consent(begun, "flow", a_consent(generation=2, secret_name="new"))
+
+    assert done.undeleted == (f"smtp-{CONTOSO}-1",)
+
+
+def test_deleted_tokens_are_not_to_be_deleted_any_more() -> None:
+    settings = note_undeleted_tokens(TenantSettings(CONTOSO, undeleted=("a",)), "b", NOON)
+
+    assert note_deleted_tokens(settings, "a", None, NOON).undeleted == ("b",)
+    assert note_deleted_tokens(settings, "a", LATER, NOON) == replace(
+        settings, undeleted=("b",), recoverable_until=LATER, deleted_at=NOON
+    )
+
+
+def test_of_tokens_that_can_not_be_deleted_a_row_names_the_newest() -> None:
+    settings = TenantSettings(CONTOSO)
+    for number in range(200):
+        settings = note_undeleted_tokens(settings, f"smtp-{number}", NOON)
+
+    assert len(settings.undeleted) == 50
+    assert settings.undeleted[-1] == "smtp-199"
+
+
+def test_what_the_vault_has_corrects_what_was_noted() -> None:
+    noted = TenantSettings(CONTOSO, undeleted=("a", "b"), recoverable_until=LATER, deleted_at=NOON)
+
+    seen = note_vault_content(noted, ["b", "c"], [], None, NOON + timedelta(hours=1))
+
+    assert (seen.undeleted, seen.recoverable_until) == (("b",), None)
+
+
+def test_tokens_that_were_just_deleted_may_not_be_listed_yet() -> None:
+    noted = TenantSettings(CONTOSO, recoverable_until=LATER, deleted_at=NOON)
+    soon = NOON + timedelta(minutes=59)
+
+    assert note_vault_content(noted, [], [], None, soon) == noted
+    assert note_vault_content(noted, [], [], NOON, soon) == noted
+    lost = replace(noted, undeleted=("a", "b"))
+    assert note_vault_content(lost, [], ["b"], LATER, soon).undeleted == ("a",)
+    later = LATER + timedelta(days=1)
+    assert note_vault_content(noted, [], [], later, soon).recoverable_until == later
 
 
 def test_a_consent_that_ended_without_success_leaves_what_worked(settings: TenantSettings) -> None:

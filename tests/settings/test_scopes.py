@@ -1,6 +1,12 @@
 import pytest
 
-from shared.consent.scopes import granted_scopes, missing_scopes, scopes_for, scopes_in_use
+from shared.settings.scopes import (
+    granted_scopes,
+    mail_scopes,
+    missing_scopes,
+    requested_and_granted,
+    scopes_for,
+)
 from shared.settings.tenant import Wanted
 
 
@@ -34,7 +40,13 @@ def test_what_was_not_granted_is_missing_whatever_its_case() -> None:
     assert missing_scopes(["Mail.Send", "Mail.ReadWrite"], ["mail.send"]) == ("Mail.ReadWrite",)
 
 
-def test_only_what_sending_uses_is_asked_for_again() -> None:
+def test_only_permissions_of_this_app_are_asked_for_again() -> None:
     granted = {"User.Read", "mail.send", "Mail.Read", "Mail.Send.Shared", "Calendars.Read"}
 
-    assert scopes_in_use(granted) == ("Mail.Send.Shared", "mail.send")
+    assert mail_scopes(granted) == ("Mail.Send.Shared", "mail.send")
+
+
+def test_what_was_granted_beyond_the_request_is_not_used() -> None:
+    granted = {"User.Read", "mail.send", "Mail.ReadWrite"}
+
+    assert requested_and_granted(["Mail.Send", "Mail.Send.Shared"], granted) == {"Mail.Send"}

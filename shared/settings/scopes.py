@@ -41,14 +41,20 @@ def granted_scopes(scope: str) -> frozenset[str]:
     return frozenset(short) - {"openid", "profile", "email", "offline_access"}
 
 
-def scopes_in_use(granted: Iterable[str]) -> tuple[str, ...]:
-    """Return the permissions that sending uses.
-
-    Microsoft also names what was consented to for other reasons. To ask for that again would lose the
-    consent to send together with it.
-    """
+def mail_scopes(granted: Iterable[str]) -> tuple[str, ...]:
+    """Return those that this app may ask for; a row of an earlier version holds whatever was granted."""
     ours = {scope.casefold() for scope in _OURS}
     return tuple(sorted(scope for scope in granted if scope.casefold() in ours))
+
+
+def requested_and_granted(requested: Iterable[str], granted: Iterable[str]) -> frozenset[str]:
+    """Return what was both asked for and granted, spelled as it was asked for.
+
+    Microsoft also names what was consented to for other reasons. To ask for that again would lose the
+    consent to send together with it, once somebody takes it back.
+    """
+    have = {scope.casefold() for scope in granted}
+    return frozenset(scope for scope in requested if scope.casefold() in have)
 
 
 def missing_scopes(wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:

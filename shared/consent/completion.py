@@ -1,0 +1,107 @@
+"""The end of a consent: the tenant's settings name its tokens, or the flow says why they do not.
+
+A crash can't break the order of writes: the tokens come before the settings that name them, and replaced
+tokens go last. Once the settings name the consent it is complete, whatever becomes of the flow's own row.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.consent.disposal import dispose
+from shared.consent.flow import ConsentFlow, FlowStatus
+from shared.errors import ConflictError, ConsentRequiredError, ProblemError, TransientError
+from shared.settings.health import standing
+from shared.settings.state import complete_consent, end_consent, holds
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event, log_failed_step
+
+if TYPE_CHECKING:
+    from shared.consent.dependencies import Consenting
+    from shared.settings.tenant import Consent, TenantSettings
+
+#: How a flow ends by its problem; every other problem is a failure.
+_ENDS = {
+    "consent_declined": FlowStatus.DECLINED,
+    "consent_refused": FlowStatus.DECLINED,
+    "consent_expired": FlowStatus.EXPIRED,
+    "consent_not_continued": FlowStatus.EXPIRED,
+}
+
+
+def complete(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow:
+    """Make a consent the tenant's, or end the flow with what kept it from that."""
+    try:
+        replaced = _write(flow, consent, ports)
+    except ProblemError as error:
+        return close(flow, error, ports)
+    done = _note(flow, consent, ports)
+    dispose(flow.tenant_id, replaced, ports)
+    return done
+
+
+def _write(flow: ConsentFlow, consent: Consent, ports: Consenting) -> Consent | None:
+    """Write the settings that name the consent, and return the consent that it replaces."""
+    replaced: list[Consent | None] = [None]
+
+    def change(now: TenantSettings) -> TenantSettings:
+        if not holds(now, consent.generation):
+            replaced[0] = now.consent
+        return complete_consent(now, flow.flow_id, consent)
+
+    try:
+        update_settings(ports.settings, flow.tenant_id, change)
+    except ConflictError:
+        # This alone says that no settings name the tokens; after anything else the sweep finds out.
+        dispose(flow.tenant_id, consent, ports)
+        raise
+    except TransientError:
+        # The settings may have been written, and only the answer been lost.
+        if not holds(ports.settings.load(flow.tenant_id), consent.generation):
+            raise
+    return replaced[0]
+
+
+def _note(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow:
+    """Note a completed consent in its flow; what can't be noted now, the settings say as well."""
+    done = replace(flow, status=FlowStatus.COMPLETED)
+    save_flow(done, ports)
+    log_event(
+        Event.CONSENT_COMPLETED,
+        tenant_id=flow.tenant_id,
+        flow_id=flow.flow_id,
+        started_by=flow.admin_id,
+        consented_by=consent.account.object_id if consent.account else None,
+    )
+    return done
+
+
+def close(flow: ConsentFlow, error: ProblemError, ports: Consenting) -> ConsentFlow:
+    """End a flow without a consent; what sent before goes on sending."""
+    told = error
+    if isinstance(error, TransientError):
+        # The text of a transient problem promises an automatic retry, which a consent does not get.
+        told = ConsentRequiredError("consent_interrupted", request_id=error.request_id)
+    status = _ENDS.get(error.code, FlowStatus.FAILED)
+    ended = replace(flow, status=status, problem=standing(told, ports.world))
+    ports.flows.save(ended)
+    update_settings(ports.settings, flow.tenant_id, lambda now: end_consent(now, flow.flow_id))
+    log_event(
+        Event.CONSENT_NOT_COMPLETED,
+        level=logging.WARNING,
+        tenant_id=flow.tenant_id,
+        flow_id=flow.flow_id,
+        problem=error.code,
+        request_id=error.request_id,
+    )
+    return ended
+
+
+def save_flow(flow: ConsentFlow, ports: Consenting) -> None:
+    """Write how a flow stands, where nothing depends on it."""
+    try:
+        ports.flows.save(flow)
+    except ProblemError as error:
+        log_failed_step("save_flow", error.code, flow_id=flow.flow_id)

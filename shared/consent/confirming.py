@@ -1,0 +1,73 @@
+"""Wait for Microsoft's directory: a consent can take a minute to show in its tokens.
+
+The callback waits inside its request, which Azure ends after 230 s. It holds no lock, but one of the
+worker's 16 threads, so only a few callbacks of a process wait at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from shared.consent.completion import save_flow
+from shared.consent.flow import FlowStage
+from shared.errors import TransientError
+from shared.settings.state import pending_consent
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from shared.consent.dependencies import Consenting
+    from shared.consent.flow import ConsentFlow
+
+#: Seconds between the tries.
+_PAUSES = (1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5)
+#: No try begins later, so that its own timeout of ten seconds fits into the minute.
+_LAST_TRY = timedelta(seconds=50)
+#: How many callbacks of a process may wait at a time; eight threads are for mails.
+MAX_WAITING = 4
+
+
+class Confirming:
+    """The tries of one callback: `with Confirming(flow, ports) as tries`."""
+
+    def __init__(self, flow: ConsentFlow, ports: Consenting) -> None:
+        self._flow = flow
+        self._ports = ports
+        self._last_try = ports.world.now() + _LAST_TRY
+        self._pauses = iter(_PAUSES)
+        self._waiting = False
+
+    def __enter__(self) -> Self:
+        """Start the minute."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let another callback wait."""
+        if self._waiting:
+            self._ports.confirmations.release()
+
+    def again(self) -> bool:
+        """Pause, and say whether there is time to ask once more.
+
+        Raises:
+            ConflictError: `consent_superseded`, as soon as a Reset or a newer consent makes waiting useless.
+            TransientError: too many callbacks wait already.
+        """
+        pause = next(self._pauses, None)
+        if pause is None or self._ports.world.now() + timedelta(seconds=pause) > self._last_try:
+            return False
+        if not self._waiting:
+            self._begin()
+        self._ports.world.sleep(pause)
+        pending_consent(self._ports.settings.load(self._flow.tenant_id), self._flow.flow_id)
+        return True
+
+    def _begin(self) -> None:
+        if not self._ports.confirmations.acquire(blocking=False):
+            raise TransientError("entra_unavailable")
+        self._waiting = True
+        save_flow(replace(self._flow, stage=FlowStage.CONFIRMING), self._ports)

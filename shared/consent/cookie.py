@@ -1,0 +1,59 @@
+"""The cookie that binds a consent to one browser. Pure.
+
+On Azure every cookie of a Python function app gets a `Domain`, and browsers drop a `__Host-` cookie that
+has one; `__Secure-` tolerates it. Another host under the same custom domain can set a cookie of this name,
+so the cookie alone completes no consent of another account than the requester's (`approval`).
+https://github.com/Azure/azure-functions-python-worker/issues/1902
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from shared.consent.flow import FLOWS_KEPT, matches
+from shared.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAME: Final = "__Secure-consent"
+#: Microsoft answers by a POST from its own site, on which only SameSite=None travels.
+_ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=None"
+_ENDED: Final = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def cookie_header(value: str, base_url: str) -> str:
+    """Write the `Set-Cookie` header that binds a browser to a flow of the app at `base_url`.
+
+    The cookie lives as long as the flow is known, so a person who takes too long, and a browser or a host
+    whose clock differs, is told that the consent expired and not that another browser started it.
+    """
+    return f"{NAME}={value}; {_path(base_url)}; {_ATTRIBUTES}; Max-Age={int(FLOWS_KEPT.total_seconds())}"
+
+
+def expired_cookie_header(base_url: str) -> str:
+    """Write the `Set-Cookie` header that removes the cookie."""
+    return f"{NAME}=; {_path(base_url)}; {_ATTRIBUTES}; {_ENDED}"
+
+
+def _path(base_url: str) -> str:
+    return f"Path={urlsplit(base_url).path}/api/consent"
+
+
+def check_cookie(values: Sequence[str], kept_hash: str | None) -> None:
+    """Check that a request comes from the browser to which a flow was bound.
+
+    Args:
+        values: every cookie of this name that the request carries.
+        kept_hash: the hash of the right one.
+
+    Raises:
+        InvalidInputError: `consent_cookie_missing`, `consent_cookie_ambiguous`, `consent_wrong_browser`.
+    """
+    if not values:
+        raise InvalidInputError("consent_cookie_missing")
+    if len(values) > 1:
+        raise InvalidInputError("consent_cookie_ambiguous")
+    if not matches(values[0], kept_hash):
+        raise InvalidInputError("consent_wrong_browser")

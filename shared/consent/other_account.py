@@ -1,0 +1,168 @@
+"""A consent that another account gave than the admin's who started it.
+
+Whoever opens the start link may consent to a From address and a requester that no page of Microsoft's
+shows. So the tokens lie in the vault under the flow's version, which no settings name, until the person
+who signed in has read our own page and pressed Continue. The form takes the browser's cookie and a token
+that is in the answer to that browser alone, so neither a planted cookie nor a known `state` completes it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.consent.completion import close, complete
+from shared.consent.cookie import check_cookie
+from shared.consent.disposal import delete_held, dispose, forget_flow
+from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus, hash_of, matches
+from shared.errors import ConflictError, ConsentRequiredError, InvalidInputError, NotFoundError, ProblemError
+from shared.settings.state import pending_consent
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.consent.dependencies import Consenting, Upkeeping
+    from shared.settings.tenant import Consent
+
+#: A vault that hangs takes half a minute a consent; the timer runs every five minutes.
+ABANDONED_TIME_LIMIT = timedelta(minutes=4)
+CONTINUE = "continue"
+REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What the person is shown, and the token that the form posts, which works once."""
+
+    flow_id: str
+    token: str = field(repr=False)
+    requester: str
+    account: str
+    from_address: str
+    scopes: frozenset[str]
+    expires_at: datetime
+
+
+def is_other_account(flow: ConsentFlow, consent: Consent) -> bool:
+    """Say whether somebody else signed in than the admin who started; an app's consent has no account."""
+    account = consent.account
+    return account is not None and (account.tenant_id, account.object_id) != (flow.tenant_id, flow.admin_id)
+
+
+def hold(
+    flow: ConsentFlow, secret: FlowSecret, consent: Consent, code: str, ports: Consenting
+) -> ConsentFlow | Confirmation:
+    """Wait for the person's decision, unless something newer has replaced the flow meanwhile.
+
+    The settings are read once the secrets are written: of a Reset in between, one of the two finds the
+    tokens and deletes them.
+    """
+    token = ports.world.secret()
+    held = FlowSecret(
+        flow.flow_id,
+        state_hash=secret.state_hash,
+        cookie_hash=secret.cookie_hash,
+        consent=consent,
+        code_hash=hash_of(code),
+        form_hash=hash_of(token),
+        expires_at=flow.expires_at,
+    )
+    waiting = replace(flow, stage=FlowStage.OTHER_ACCOUNT)
+    try:
+        ports.flows.save(waiting)
+        if not ports.flows.replace_secret(held):
+            raise ConflictError("consent_superseded")
+        return _confirmation(waiting, consent, token, ports)
+    except ProblemError as error:
+        forget_flow(flow.flow_id, ports)
+        dispose(flow.tenant_id, consent, ports)
+        return close(waiting, error, ports)
+
+
+def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: Consenting) -> Confirmation:
+    """Show the page once more to a browser that reloads it, and so posts Microsoft's answer again.
+
+    Raises:
+        InvalidInputError: `consent_reply_invalid`, `consent_link_used`.
+        ConflictError: `consent_superseded`.
+    """
+    if secret.consent is None or not matches(code, secret.code_hash):
+        raise InvalidInputError("consent_reply_invalid")
+    token = ports.world.secret()
+    if not ports.flows.replace_secret(replace(secret, form_hash=hash_of(token))):
+        raise InvalidInputError("consent_link_used")
+    return _confirmation(flow, secret.consent, token, ports)
+
+
+def decide(
+    flow: ConsentFlow | None, form: Mapping[str, str], cookies: Sequence[str], ports: Consenting
+) -> ConsentFlow:
+    """Complete or end a held consent as the form says, and return how the flow ended.
+
+    A form that was posted before, such as by a second click, returns the flow as it is.
+
+    Raises:
+        NotFoundError: `consent_not_found`.
+        InvalidInputError: `consent_form_invalid`, and what `check_cookie` raises.
+    """
+    if flow is None:
+        raise NotFoundError("consent_not_found")
+    secret = ports.flows.secret(flow.flow_id)
+    if secret is None:
+        return flow
+    expired = flow.status_at(ports.world.now()) is FlowStatus.EXPIRED
+    if not expired:
+        check_cookie(cookies, secret.cookie_hash)
+    held, decision = secret.consent, form.get("decision")
+    if held is None or decision not in {CONTINUE, REFUSE} or not matches(form.get("token"), secret.form_hash):
+        raise InvalidInputError("consent_form_invalid")
+    if not ports.flows.take_secret(secret):
+        raise InvalidInputError("consent_form_invalid")
+    if expired:
+        return _give_up(flow, held, ConsentRequiredError(flow.expired_code), ports)
+    if decision == REFUSE:
+        return _give_up(flow, held, ConsentRequiredError("consent_refused", account=held.consented_by), ports)
+    return complete(flow, replace(held, consented_at=ports.world.now()), ports)
+
+
+def delete_abandoned(ports: Upkeeping) -> None:
+    """Delete the tokens of consents that nobody decided about in time; one that fails keeps no other from it.
+
+    The secrets are taken first: whoever has them decides, the person or the clock. What the time limit leaves
+    out is done in the next run.
+    """
+    deadline = ports.world.steady() + ABANDONED_TIME_LIMIT
+    for secret in ports.flows.undecided(ports.world.now()):
+        if ports.world.steady() >= deadline:
+            return
+        problem = "consent_not_continued"
+        try:
+            if secret.consent and secret.consent.account:
+                # Another installation's consents can lie in the same table.
+                ports.settings.load(secret.consent.account.tenant_id)
+            if ports.flows.take_secret(secret):
+                delete_held(secret, ports)
+        except ProblemError as error:
+            problem = error.code
+        log_event(Event.CONSENT_NOT_COMPLETED, level=logging.WARNING, flow_id=secret.flow_id, problem=problem)
+
+
+def _give_up(flow: ConsentFlow, consent: Consent, error: ProblemError, ports: Consenting) -> ConsentFlow:
+    dispose(flow.tenant_id, consent, ports)
+    return close(flow, error, ports)
+
+
+def _confirmation(flow: ConsentFlow, consent: Consent, token: str, ports: Consenting) -> Confirmation:
+    wanted = pending_consent(ports.settings.load(flow.tenant_id), flow.flow_id).wanted
+    return Confirmation(
+        flow.flow_id,
+        token,
+        requester=flow.admin_name,
+        account=consent.consented_by,
+        from_address=wanted.from_address,
+        scopes=consent.scopes,
+        expires_at=flow.expires_at,
+    )

@@ -1,0 +1,42 @@
+"""Which buttons of the settings page work, and which problem it shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.contract import Contract
+from shared.settings.tenant import StandingProblem, Status, TenantSettings
+from shared.web.contract import StandingProblemView, standing_problem_view
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Actions(Contract):
+    """Which buttons work now."""
+
+    enable: bool
+    save: bool
+    reset: bool
+    send_test_mail: bool
+
+
+def actions_of(settings: TenantSettings) -> Actions:
+    """Say which buttons work; none of settings that this version can't read."""
+    status = settings.status
+    if status is Status.OTHER_VERSION:
+        return Actions(enable=False, save=False, reset=False, send_test_mail=False)
+    return Actions(
+        enable=status is not Status.ENABLED,
+        save=status is not Status.NOT_CONFIGURED,
+        reset=status is not Status.NOT_CONFIGURED or settings.pending is not None,
+        send_test_mail=status is Status.ENABLED,
+    )
+
+
+def problem_of(settings: TenantSettings, now: datetime) -> StandingProblemView | None:
+    """Return what keeps mail from being sent, or that another version wrote the settings."""
+    problem = settings.problem
+    if problem is None and settings.status is Status.OTHER_VERSION:
+        problem = StandingProblem("written_by_other_version", now)
+    return standing_problem_view(problem) if problem else None

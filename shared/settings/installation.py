@@ -1,0 +1,30 @@
+"""What tells one installation from every other: its app registration and its storage account. Pure.
+
+Either alone is not enough: two installations can use one app registration and one vault, or, by a wrong
+setting, one storage account.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation; `storage_account` is the name of the account that holds its tables."""
+
+    client_id: str
+    storage_account: str
+
+
+def other_installation(ours: Installation, theirs: Installation) -> ConfigurationError:
+    """Return the error that names both; the storage accounts only where the app registration is the same."""
+    if ours.client_id != theirs.client_id:
+        return ConfigurationError("other_installation", ours=ours.client_id, theirs=theirs.client_id)
+    return ConfigurationError("other_installation", ours=_with_account(ours), theirs=_with_account(theirs))
+
+
+def _with_account(installation: Installation) -> str:
+    return f"{installation.client_id} with the storage account {installation.storage_account}"

@@ -1,0 +1,87 @@
+"""The audit of the operator's commands.
+
+A command runs on the operator's machine, which does not write to the app's log. It stores what it did, and
+the five-minute timer writes that into the log and removes it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from shared.stored import Stored
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorAction(Stored):
+    """One thing that an operator did by command.
+
+    Attributes:
+        operator_id: the object id in the token that the command used; None with a connection string.
+        tenant_id: the tenant that it was about; None where it was about all of them.
+        counts: how much of what was deleted.
+        installation: the client id of the app registration that it was about; None in older rows.
+    """
+
+    action_id: str
+    at: datetime
+    action: str
+    result: str
+    operator_id: str | None = None
+    tenant_id: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    installation: str | None = None
+
+
+class OperatorLog(Protocol):
+    """Stores the operator's actions until they are in the log; the promises of `shared/ports.py` hold."""
+
+    def add(self, action: OperatorAction) -> None:
+        """Store an action."""
+
+    def unreported(self) -> Iterable[OperatorAction]:
+        """Return the actions that are not in the log yet, the oldest first."""
+
+    def remove(self, action: OperatorAction) -> None:
+        """Remove an action; one that is gone already is no error."""
+
+
+class Reporting(Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def operator_log(self) -> OperatorLog:
+        """The actions to report."""
+
+    @property
+    def installation(self) -> str | None:
+        """The client id of this installation; None while it is not known."""
+
+
+def report_operator_actions(ports: Reporting) -> None:
+    """Write every stored action into the log; after a crash one may be written twice, with the same id.
+
+    Those of another installation on the same storage account stay for its log.
+    """
+    for action in ports.operator_log.unreported():
+        if action.installation not in {None, ports.installation}:
+            continue
+        log_event(
+            Event.OPERATOR_ACTION,
+            level=logging.WARNING,
+            action_id=action.action_id,
+            at=action.at,
+            action=action.action,
+            result=action.result,
+            oid=action.operator_id,
+            tenant_id=action.tenant_id,
+            deleted=", ".join(f"{name} {count}" for name, count in action.counts.items()) or None,
+        )
+        ports.operator_log.remove(action)

@@ -1,0 +1,78 @@
+"""What a token request says of a tenant's consent. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from shared.problems import catalogue
+from shared.settings.application import SENDER_NOT_ALLOWED
+from shared.settings.permissions import needed_scopes
+from shared.settings.scopes import requested_and_granted
+from shared.settings.state import holds
+from shared.settings.tenant import Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.settings.tenant import TenantSettings
+
+#: Only Graph can take it back, by taking a token.
+TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a token names; `granted` None and an empty name say nothing."""
+
+    granted: frozenset[str] | None = None
+    username: str = ""
+    email: str = ""
+
+
+NOTHING_NAMED = Named()
+
+
+def note_refusal(settings: TenantSettings, generation: int, now: datetime) -> TenantSettings:
+    """Note when Microsoft first refused a token in a way that can pass; a token that is issued ends it."""
+    if not holds(settings, generation) or settings.consent is None:
+        return settings
+    known = settings.consent.refused_at
+    # A time in the future was written by a host whose clock was wrong.
+    first = known if known is not None and known <= now else now
+    return replace(settings, consent=replace(settings.consent, refused_at=first))
+
+
+def note_refresh(
+    settings: TenantSettings,
+    generation: int,
+    now: datetime,
+    *,
+    stored: bool,
+    mends: bool = True,
+    accepted: bool = False,
+    named: Named = NOTHING_NAMED,
+) -> TenantSettings:
+    """Note that Microsoft issued a token, and what it names.
+
+    Where it `mends`, that ends every problem of an earlier failure, but not one of the operator's list of
+    senders, nor of tokens that Graph refuses unless it `accepted` one: Entra issues tokens all the same. What
+    ends a problem that only another version of the app knows, this one cannot say.
+    """
+    if not holds(settings, generation) or settings.consent is None:
+        return settings
+    consent = replace(
+        settings.consent,
+        account=settings.consent.account and settings.consent.account.named(named.username, named.email),
+        refreshed_at=now,
+        refused_at=None,
+        stored_at=now if stored else settings.consent.stored_at,
+        granted=settings.consent.granted if named.granted is None else named.granted,
+        # Only changes rows of earlier versions, which hold what was granted and never asked for.
+        scopes=requested_and_granted(needed_scopes(settings), settings.consent.scopes),
+    )
+    refreshed = replace(settings, consent=consent)
+    code = settings.problem.code if settings.problem else None
+    foreign = code is not None and code not in catalogue()
+    stays = foreign or code == SENDER_NOT_ALLOWED or (code == TOKEN_REFUSED and not accepted)
+    return replace(refreshed, status=Status.ENABLED, problem=None) if mends and not stays else refreshed

@@ -1,0 +1,260 @@
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from shared.consent import journey as consent
+from shared.consent.confirming import MAX_WAITING
+from shared.consent.cookie import NAME
+from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
+from shared.ports import Redeemed
+from shared.settings import journey as settings
+from shared.web.exchange import Reply
+from tests.builders import list_senders
+from tests.calls import Window, a_request, call, content, enable, finish, opened, shown
+from tests.fakes import NOON, FakeEntra, FakeServices, FakeWorld
+
+SEND = frozenset({"Mail.Send"})
+BOTH = frozenset({"Mail.Send", "Mail.ReadWrite"})
+
+
+@pytest.fixture
+def ports() -> FakeServices:
+    return FakeServices()
+
+
+def unseen(what: Any) -> ProblemError:
+    error: ProblemError = ConfigurationError("app_registration_wrong", error="AADSTS700016")
+    if what == "consent":
+        error = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS65001")
+    error.unseen = what
+    return error
+
+
+def flow_of(ports: FakeServices, window: Window) -> tuple[str, str | None, str | None]:
+    found = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
+    return found["status"], found["stage"], found["problem"]["code"] if found["problem"] else None
+
+
+def with_large_files(ports: FakeServices, *later: frozenset[str] | Exception) -> Window:
+    """Have Microsoft grant Mail.Send at first, and what `later` says when it is asked again."""
+    window = opened(enable(ports, largeFileAttachments=True), ports)
+    ports.authorizer.granted = SEND
+    ports.authorizer.later = list(later)
+    finish(window, ports)
+    return window
+
+
+def for_the_app(ports: FakeServices, *later: frozenset[str] | Exception) -> Window:
+    list_senders(ports, "ada@contoso.com")
+    window = opened(enable(ports, authorization="application", largeFileAttachments=True), ports)
+    ports.authorizer.later = list(later)
+    admin_consents(window, ports)
+    return window
+
+
+def admin_consents(window: Window, ports: FakeServices) -> Reply:
+    query = {"state": window.state, "admin_consent": "True"}
+    headers = {"cookie": f"{NAME}={window.cookie}"}
+    return consent.finish_admin_consent(a_request(query=query, headers=headers), ports)
+
+
+def test_a_consent_that_shows_at_once_waits_for_nothing(ports: FakeServices) -> None:
+    finish(opened(enable(ports), ports), ports)
+
+    assert ports.world.slept == []
+
+
+def test_a_missing_scope_is_tested_again_with_the_refresh_token(ports: FakeServices) -> None:
+    window = with_large_files(ports, SEND, SEND, BOTH)
+
+    assert flow_of(ports, window) == ("completed", None, None)
+    assert shown(ports)["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
+    assert ports.world.slept == [1, 2, 3]
+
+
+def test_the_newest_tokens_are_the_ones_that_are_kept(ports: FakeServices) -> None:
+    with_large_files(ports, SEND, BOTH)
+
+    (kept,) = ports.vault.secrets.values()
+    assert kept.endswith("++")
+
+
+@pytest.mark.parametrize(
+    "passing", [unseen("consent"), unseen("app"), TransientError("entra_unavailable")], ids=str
+)
+def test_a_refusal_that_can_pass_is_asked_again(ports: FakeServices, passing: ProblemError) -> None:
+    window = with_large_files(ports, passing, BOTH)
+
+    assert flow_of(ports, window) == ("completed", None, None)
+
+
+def test_a_refusal_that_cannot_pass_ends_the_consent(ports: FakeServices) -> None:
+    window = with_large_files(ports, ConsentRequiredError("sign_in_blocked", error="AADSTS53003"))
+
+    assert flow_of(ports, window) == ("failed", None, "sign_in_blocked")
+    assert ports.world.slept == [1]
+
+
+def test_a_scope_that_is_still_missing_after_a_minute_counts(ports: FakeServices) -> None:
+    ports.authorizer.granted = SEND
+
+    window = with_large_files(ports)
+
+    assert flow_of(ports, window) == ("failed", None, "permission_not_granted")
+    assert 45 <= sum(ports.world.slept) <= 50
+    assert ports.vault.secrets == {}
+
+
+def test_slow_answers_of_microsoft_count_towards_the_minute(ports: FakeServices) -> None:
+    class Slow(FakeEntra):
+        def refresh(self, *args: Any, **options: Any) -> Any:
+            self.world.sleep(10)
+            return super().refresh(*args, **options)
+
+    ports.authorizer = Slow(ports.world)
+
+    with_large_files(ports)
+
+    assert (ports.world.now() - NOON).total_seconds() <= 60
+
+
+type Stand = tuple[str, str | None, str | None]
+
+
+@dataclass
+class Watched(FakeWorld):
+    """Looks how the consent stands each time somebody sleeps."""
+
+    seen: list[Stand] = field(default_factory=list)
+    look: Callable[[], Stand] = lambda: ("", None, None)
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.seen.append(self.look())
+
+
+def test_the_page_is_told_that_the_consent_is_being_confirmed(ports: FakeServices) -> None:
+    world = ports.world = ports.authorizer.world = Watched()
+    window = opened(enable(ports, largeFileAttachments=True), ports)
+    world.look = lambda: flow_of(ports, window)
+    ports.authorizer.granted, ports.authorizer.later = SEND, [SEND, BOTH]
+
+    finish(window, ports)
+
+    assert world.seen == [("pending", "confirming", None)] * 2
+    assert flow_of(ports, window) == ("completed", None, None)
+
+
+def test_a_consent_is_not_expired_while_it_is_being_confirmed(ports: FakeServices) -> None:
+    world = ports.world = ports.authorizer.world = Watched()
+    window = opened(enable(ports, largeFileAttachments=True), ports)
+    world.look = lambda: flow_of(ports, window)
+    world.sleep(9 * 60 + 59)
+    world.seen.clear()
+    ports.authorizer.granted = SEND
+
+    finish(window, ports)
+
+    assert set(world.seen) == {("pending", "confirming", None)}
+
+
+def test_a_reset_ends_the_waiting_at_once(ports: FakeServices) -> None:
+    class Resetting(FakeWorld):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            call(settings.reset_settings, ports)
+
+    ports.world = ports.authorizer.world = Resetting()
+
+    window = with_large_files(ports)
+
+    assert flow_of(ports, window) == ("failed", None, "consent_superseded")
+    assert len(ports.world.slept) == 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_code_is_redeemed_again_where_entra_does_not_know_the_app_yet(
+    ports: FakeServices, times: int
+) -> None:
+    window = opened(enable(ports), ports)
+    ports.authorizer.fail = [unseen("app") for _ in range(times)]
+
+    finish(window, ports)
+
+    assert flow_of(ports, window) == ("completed", None, None)
+    assert len(ports.world.slept) == times
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [unseen("consent"), ConsentRequiredError("consent_code_used"), TransientError("entra_unavailable")],
+    ids=str,
+)
+def test_after_any_other_refusal_the_code_is_not_redeemed_again(
+    ports: FakeServices, refusal: ProblemError
+) -> None:
+    redeemed: list[str] = []
+
+    class Counting(FakeEntra):
+        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+            redeemed.append(reply["code"])
+            return super().redeem(tenant_id, proof, reply)
+
+    ports.authorizer = Counting(ports.world)
+    window = opened(enable(ports), ports)
+    ports.authorizer.fail = [refusal]
+
+    finish(window, ports)
+
+    assert len(redeemed) == 1
+    assert flow_of(ports, window)[0] == "failed"
+
+
+def test_an_app_that_entra_does_not_know_after_a_minute_is_told(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.authorizer.fail = [unseen("app") for _ in range(100)]
+
+    finish(window, ports)
+
+    assert flow_of(ports, window) == ("failed", None, "consent_not_confirmed")
+
+
+def test_roles_that_are_incomplete_are_tested_again(ports: FakeServices) -> None:
+    window = for_the_app(ports, frozenset(), SEND, unseen("app"), BOTH)
+
+    assert flow_of(ports, window) == ("completed", None, None)
+    assert ports.world.slept == [1, 2, 3]
+
+
+def test_roles_that_stay_incomplete_are_no_consent(ports: FakeServices) -> None:
+    window = for_the_app(ports, *[SEND] * 20)
+
+    assert flow_of(ports, window) == ("failed", None, "permission_not_granted")
+
+
+def test_a_token_that_still_has_no_role_is_accepted(ports: FakeServices) -> None:
+    window = for_the_app(ports, *[frozenset[str]()] * 20)
+
+    assert flow_of(ports, window) == ("completed", None, None)
+    assert 45 <= sum(ports.world.slept) <= 50
+
+
+def test_only_a_few_callbacks_wait_at_a_time(ports: FakeServices) -> None:
+    for _ in range(MAX_WAITING):
+        ports.confirmations.acquire()
+
+    window = with_large_files(ports, BOTH)
+
+    assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
+    assert ports.world.slept == []
+
+
+def test_a_callback_that_waited_makes_room_for_the_next(ports: FakeServices) -> None:
+    for _ in range(MAX_WAITING + 1):
+        with_large_files(ports, BOTH)
+        ports.authorizer.granted = None
+        call(settings.reset_settings, ports)
+
+    assert all(ports.confirmations.acquire(blocking=False) for _ in range(MAX_WAITING))

@@ -1,0 +1,220 @@
+"""Of two installations that meet on one storage account, none changes the other's settings or mails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.retention import remove_finished
+from shared.deliveries.retry import retry_delivery
+from shared.errors import ConfigurationError, PreconditionFailedError
+from shared.sending.release import release_all
+from shared.settings.ownership import OwnedSettings
+from shared.settings.tenant import Consent, Status, TenantSettings
+from tests.builders import a_consent, large_file_services, some_settings
+from tests.calls import call
+from tests.fakes import (
+    CLIENT_ID,
+    CONTOSO,
+    FABRIKAM,
+    INSTALLATION,
+    NOON,
+    STORAGE_ACCOUNT,
+    FakeWorld,
+    MemorySettings,
+)
+
+if TYPE_CHECKING:
+    from shared.settings.installation import Installation
+
+OTHER = "99999999-2222-4333-8444-555555555555"
+
+
+class Guarded:
+    """Settings of one store, as two installations see them, and the tokens that each has in its vault."""
+
+    def __init__(self) -> None:
+        self.store = MemorySettings()
+        self.world = FakeWorld()
+        self.issued: dict[str, str] = {f"smtp-{CONTOSO}-1": CLIENT_ID}
+        self.ours = self.of(INSTALLATION, self.issued)
+        self.theirs = self.of(replace(INSTALLATION, client_id=OTHER), {})
+        self.copied = self.of(replace(INSTALLATION, storage_account="stcopy"), self.issued)
+
+    def of(self, installation: Installation, issued: dict[str, str]) -> OwnedSettings:
+        return OwnedSettings(self.store, lambda: installation, issued.get, self.world)
+
+
+@pytest.fixture
+def shared() -> Guarded:
+    return Guarded()
+
+
+def refusal_of(settings: OwnedSettings) -> dict[str, str]:
+    with pytest.raises(ConfigurationError) as refused:
+        settings.load(CONTOSO)
+    assert refused.value.code == "other_installation"
+    return refused.value.facts
+
+
+def test_settings_carry_the_mark_of_the_installation_that_wrote_them(shared: Guarded) -> None:
+    shared.ours.save(some_settings())
+
+    assert shared.store.rows[CONTOSO].installation == CLIENT_ID
+    assert shared.ours.load(CONTOSO).installation == CLIENT_ID
+
+
+def test_another_installations_settings_are_an_error_that_names_both(shared: Guarded) -> None:
+    shared.ours.save(some_settings())
+    before = shared.store.load(CONTOSO)
+
+    assert refusal_of(shared.theirs) == {"ours": OTHER, "theirs": CLIENT_ID}
+    for change in (shared.theirs.check_owner, shared.theirs.remove):
+        with pytest.raises(ConfigurationError):
+            change(CONTOSO)
+    assert shared.store.load(CONTOSO) == before
+    assert shared.theirs.tenants() == (CONTOSO,)
+
+
+def test_settings_without_a_mark_are_adopted_once_by_the_installation_whose_tokens_they_name(
+    shared: Guarded,
+) -> None:
+    shared.store.save(some_settings())
+
+    assert refusal_of(shared.theirs) == {"ours": OTHER, "theirs": "unknown", "unmarked": "yes"}
+    assert shared.ours.load(CONTOSO).installation == CLIENT_ID
+    assert refusal_of(shared.theirs) == {"ours": OTHER, "theirs": CLIENT_ID}
+    shared.issued.clear()
+    assert shared.ours.load(CONTOSO).installation == CLIENT_ID
+
+
+def test_tokens_of_another_client_adopt_nothing(shared: Guarded) -> None:
+    shared.store.save(some_settings())
+    shared.issued[f"smtp-{CONTOSO}-1"] = OTHER
+
+    assert refusal_of(shared.ours) == {"ours": CLIENT_ID, "theirs": OTHER}
+    assert shared.store.load(CONTOSO).installation is None
+
+
+def test_a_consent_without_tokens_and_without_a_mark_is_adopted_by_nobody(shared: Guarded) -> None:
+    shared.store.save(some_settings(consent=a_consent(account=None, secret_name=None)))
+    before = shared.store.load(CONTOSO)
+
+    for settings, own in ((shared.ours, CLIENT_ID), (shared.theirs, OTHER)):
+        assert refusal_of(settings) == {"ours": own, "theirs": "unknown", "unmarked": "yes"}
+    assert shared.store.load(CONTOSO) == before
+
+
+def test_the_error_tells_the_operator_how_to_mark_settings_that_have_no_mark(shared: Guarded) -> None:
+    shared.store.save(some_settings(consent=a_consent(account=None, secret_name=None)))
+    with pytest.raises(ConfigurationError) as refused:
+        shared.ours.load(CONTOSO)
+
+    assert "python -m shared.operate take-over" in str(refused.value)
+
+
+@pytest.mark.parametrize("consent", [a_consent(), a_consent(account=None, secret_name=None), None])
+def test_a_copy_of_the_settings_in_another_storage_account_is_not_used(
+    shared: Guarded, consent: Consent | None
+) -> None:
+    shared.ours.save(some_settings(consent=consent))
+    before = shared.store.load(CONTOSO)
+
+    assert refusal_of(shared.copied) == {
+        "ours": f"{CLIENT_ID} with the storage account stcopy",
+        "theirs": f"{CLIENT_ID} with the storage account {STORAGE_ACCOUNT}",
+    }
+    assert shared.store.load(CONTOSO) == before
+
+
+@pytest.mark.parametrize("consent", [a_consent(account=None, secret_name=None), None])
+def test_settings_with_the_mark_of_the_client_alone_get_that_of_the_storage_account(
+    shared: Guarded, consent: Consent | None
+) -> None:
+    shared.store.save(some_settings(consent=consent, installation=CLIENT_ID))
+
+    assert refusal_of(shared.theirs) == {"ours": OTHER, "theirs": CLIENT_ID}
+    assert shared.ours.load(CONTOSO).storage_account == STORAGE_ACCOUNT
+    assert shared.store.rows[CONTOSO].storage_account == STORAGE_ACCOUNT
+
+
+def test_settings_without_a_consent_are_marked_at_their_next_change(shared: Guarded) -> None:
+    shared.store.save(some_settings(consent=None, status=Status.NOT_CONFIGURED))
+
+    found = shared.ours.load(CONTOSO)
+    assert found.installation is None
+    assert shared.ours.save(found).installation == CLIENT_ID
+
+
+def test_of_two_hosts_that_adopt_at_once_the_second_reads_the_mark(shared: Guarded) -> None:
+    shared.store.save(some_settings())
+    stale = shared.store.load(CONTOSO)
+    shared.ours.load(CONTOSO)
+
+    class Slow(MemorySettings):
+        def load(self, tenant_id: str) -> TenantSettings:
+            return reads.pop(0)
+
+        def save(self, settings: TenantSettings) -> TenantSettings:
+            raise PreconditionFailedError("settings_changed")
+
+    reads = [stale, shared.store.load(CONTOSO)]
+    late = OwnedSettings(Slow(), lambda: INSTALLATION, shared.issued.get, shared.world)
+    assert late.load(CONTOSO).installation == CLIENT_ID
+
+
+def test_an_unconfigured_tenant_is_nobodys(shared: Guarded) -> None:
+    assert shared.theirs.load(FABRIKAM) == TenantSettings(FABRIKAM)
+    shared.theirs.check_owner(FABRIKAM)
+
+
+def test_settings_that_another_version_wrote_are_not_adopted(shared: Guarded) -> None:
+    shared.store.save(TenantSettings(CONTOSO, status=Status.OTHER_VERSION))
+
+    assert shared.ours.load(CONTOSO).installation is None
+
+
+def test_own_settings_can_be_removed(shared: Guarded) -> None:
+    shared.ours.save(some_settings())
+    shared.ours.remove(CONTOSO)
+
+    assert shared.ours.load(CONTOSO).etag is None
+
+
+def test_whose_a_tenant_is_is_asked_again_after_five_minutes(shared: Guarded) -> None:
+    shared.ours.save(some_settings())
+    shared.ours.check_owner(CONTOSO)
+    shared.store.rows[CONTOSO] = replace(shared.store.rows[CONTOSO], installation=OTHER)
+    shared.ours.check_owner(CONTOSO)
+    shared.world.set_clock(timedelta(days=-1))
+    shared.world.pass_time(timedelta(minutes=6))
+
+    with pytest.raises(ConfigurationError):
+        shared.ours.check_owner(CONTOSO)
+
+
+def test_no_timer_and_no_retry_changes_another_installations_mails() -> None:
+    services = large_file_services()
+    for number, status in enumerate((DeliveryStatus.DEFERRED, DeliveryStatus.REJECTED)):
+        moment = NOON - timedelta(days=200)
+        services.deliveries.add(
+            Delivery(CONTOSO, f"m-{number}", status, moment, moment, moment, next_attempt_at=moment)
+        )
+        services.requests.keep(CONTOSO, f"m-{number}", b"{}")
+        services.drafts.keep(CONTOSO, f"m-{number}", b"{}")
+    before = (dict(services.deliveries.rows), dict(services.requests.kept), dict(services.drafts.kept))
+    services.settings.foreign.add(CONTOSO)
+    services.world.pass_time(timedelta(days=1))
+    release_all(services)
+    remove_finished(services)
+    with pytest.raises(ConfigurationError) as refused:
+        call(retry_delivery, services, route={"message_id": "m-1"})
+
+    assert refused.value.code == "other_installation"
+    assert (services.deliveries.rows, services.requests.kept, services.drafts.kept) == before
+    assert not services.outbox.messages
+    assert not services.transport.asked

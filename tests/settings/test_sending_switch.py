@@ -1,0 +1,125 @@
+"""How a process reads the switch that pauses sending."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import ConfigurationError, TransientError
+from shared.settings.sending_switch import MAX_AGE, SendingPause, SendingSwitch
+from tests.fakes import CLIENT_ID, NOON, FakeWorld, MemoryPause
+
+PAUSE = SendingPause(NOON, "deploying 1.4")
+
+
+@pytest.fixture
+def world() -> FakeWorld:
+    return FakeWorld()
+
+
+@pytest.fixture
+def store() -> MemoryPause:
+    return MemoryPause()
+
+
+def test_a_stored_pause_pauses_and_its_removal_resumes(store: MemoryPause, world: FakeWorld) -> None:
+    switch = SendingSwitch(store, world)
+    seen = [switch.current_pause()]
+    for change in (lambda: store.save(PAUSE), store.remove):
+        change()
+        world.pass_time(MAX_AGE)
+        seen.append(switch.current_pause())
+
+    assert seen == [None, PAUSE, None]
+
+
+def test_the_store_is_read_at_most_every_ten_seconds(store: MemoryPause, world: FakeWorld) -> None:
+    switch = SendingSwitch(store, world)
+    for _ in range(100):
+        switch.current_pause()
+        world.pass_time(timedelta(milliseconds=200))
+
+    assert store.reads == 2
+    assert timedelta(seconds=10) == MAX_AGE
+
+
+def test_a_value_that_cannot_be_read_again_is_not_used(store: MemoryPause, world: FakeWorld) -> None:
+    switch = SendingSwitch(store, world)
+    switch.current_pause()
+    world.pass_time(MAX_AGE)
+    store.fail = [TransientError("storage_unavailable", service="tables")] * 2
+
+    for _ in range(2):
+        with pytest.raises(TransientError):
+            switch.current_pause()
+    assert switch.current_pause() is None
+
+
+def test_a_clock_that_is_set_back_does_not_keep_an_old_value(store: MemoryPause, world: FakeWorld) -> None:
+    switch = SendingSwitch(store, world)
+    switch.current_pause()
+    store.save(PAUSE)
+    world.set_clock(timedelta(hours=-1))
+    world.pass_time(timedelta(seconds=10))
+
+    assert switch.current_pause() == PAUSE
+
+
+def test_a_machine_that_was_suspended_reads_the_switch_again(store: MemoryPause, world: FakeWorld) -> None:
+    switch = SendingSwitch(store, world)
+    switch.current_pause()
+    store.save(PAUSE)
+    # The time that a process measures stands still meanwhile.
+    world.set_clock(timedelta(hours=1))
+
+    assert switch.current_pause() == PAUSE
+
+
+OTHER = "99999999-2222-4333-8444-555555555555"
+
+
+@pytest.mark.parametrize(
+    ("mark", "own", "paused"),
+    [
+        (CLIENT_ID, CLIENT_ID, True),
+        (OTHER, CLIENT_ID, False),
+        (None, CLIENT_ID, True),
+        (OTHER, None, True),
+        (None, None, True),
+    ],
+)
+def test_only_its_own_pause_and_one_without_a_mark_pauses_an_installation(
+    store: MemoryPause,
+    world: FakeWorld,
+    mark: str | None,
+    own: str | None,
+    paused: bool,  # noqa: FBT001
+) -> None:
+    store.save(replace(PAUSE, installation=mark))
+    switch = SendingSwitch(store, world, lambda: own)
+
+    assert (switch.current_pause() is not None) is paused
+
+
+def test_a_pause_of_another_installation_is_an_error_that_names_both(
+    store: MemoryPause, world: FakeWorld
+) -> None:
+    store.save(replace(PAUSE, installation=OTHER))
+    with pytest.raises(ConfigurationError) as refused:
+        SendingSwitch(store, world, lambda: CLIENT_ID).check_owner()
+
+    assert refused.value.code == "other_installation"
+    assert refused.value.facts == {"ours": CLIENT_ID, "theirs": OTHER}
+
+
+@pytest.mark.parametrize("mark", [None, CLIENT_ID])
+def test_its_own_pause_is_no_error(store: MemoryPause, world: FakeWorld, mark: str | None) -> None:
+    switch = SendingSwitch(store, world, lambda: CLIENT_ID)
+    switch.check_owner()
+    store.save(replace(PAUSE, installation=mark))
+    world.pass_time(MAX_AGE)
+    switch.check_owner()
+
+    assert switch.current_pause() is not None
