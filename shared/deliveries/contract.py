@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from shared.contract import Contract
-from shared.deliveries.delivery import DeliveryStatus
-from shared.web.contract import ProblemView, problem_view
+from shared.deliveries.delivery import CONFLICT, DeliveryStatus
+from shared.deliveries.outcome import NOT_OFFERED
+from shared.problems import explain
+from shared.settings.tenant import StandingProblem
+from shared.web.contract import ProblemView, StandingProblemView, problem_view, standing_problem_view
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -16,49 +21,80 @@ if TYPE_CHECKING:
 class AudienceView(Contract):
     """How many get the mail, and at which domains."""
 
-    to: int
-    cc: int
-    bcc: int
-    domains: tuple[str, ...]
+    to: int = Field(description="How many in `to`.")
+    cc: int = Field(description="How many in `cc`.")
+    bcc: int = Field(description="How many in `bcc`.")
+    domains: tuple[str, ...] = Field(description="Their domains in alphabetical order; of many, not all.")
 
 
 class FieldView(Contract):
     """One broken field of an invalid message."""
 
-    field: str
-    message: str
+    field: str = Field(description="Its dotted path, such as `attachments.0.blob`.")
+    message: str = Field(description="What is wrong with it.")
 
 
 class StepView(Contract):
     """One thing that happened to the mail."""
 
-    at: datetime
-    status: DeliveryStatus
-    code: str | None
-    graph_request_id: str | None
+    at: datetime = Field(description="When.")
+    status: DeliveryStatus = Field(description="The status from then on.")
+    code: str | None = Field(description="The code of the problem, if there was one.")
+    graph_request_id: str | None = Field(description="Graph's own id of its answer, for Microsoft's support.")
+    content_hashes: tuple[str, ...] = Field(
+        description="Of a conflict: the hash of this mail's content, then of the content that was refused."
+    )
+    maybe_accepted: bool = Field(
+        description=(
+            "True if the mail may have been accepted before: Microsoft 365 refused it here, which proves "
+            "nothing, and the app cannot look it up in the mailbox (no `Mail.ReadWrite`, or no copy kept). "
+            "It is repeated all the same, so recipients may get it twice."
+        )
+    )
 
 
 class DeliverySummary(Contract):
     """One mail in a list."""
 
-    message_id: str
-    status: DeliveryStatus
-    final: bool
-    queued_at: datetime
-    updated_at: datetime
-    from_email_address: str | None
-    recipients: AudienceView
-    attempt: int
-    next_attempt_at: datetime | None
-    correlation_id: str | None
-    problem: ProblemView | None
+    message_id: str = Field(description="The scheduler's own id of the mail.")
+    status: DeliveryStatus = Field(description="Where the mail stands.")
+    final: bool = Field(description="True if the status no longer changes automatically.")
+    queued_at: datetime = Field(description="When it was first taken from the queue.")
+    updated_at: datetime = Field(description="When its status last changed.")
+    from_email_address: str | None = Field(
+        description="The address that it was sent from; null before its first attempt."
+    )
+    recipients: AudienceView = Field(description="Who gets it, as counts and domains.")
+    attempt: int = Field(description="Which attempt this is or was; the first is 1.")
+    next_attempt_at: datetime | None = Field(description="When it is tried again; null where no time is set.")
+    correlation_id: str | None = Field(description="The scheduler's own mark of the message.")
+    problem: ProblemView | None = Field(
+        description="Why it is not sent, and who must act; null where nothing is wrong."
+    )
+    conflict: StandingProblemView | None = Field(
+        description="Another mail with its id and other content came and was not sent."
+    )
+    warnings: tuple[StandingProblemView, ...] = Field(
+        description="What is not as it should be in this mail, which is sent all the same."
+    )
+
+
+class OutcomeView(Contract):
+    """Where the scheduler reads how the mail ended."""
+
+    queue: str = Field(description="The queue that the message names.")
+    sequence: int = Field(description="How many ends the mail came to; 0 before the first.")
+    told: bool = Field(
+        description="True if each of these ends is in the queue; false for a queue not offered."
+    )
 
 
 class DeliveryView(DeliverySummary):
     """One mail with its history."""
 
-    errors: tuple[FieldView, ...]
-    history: tuple[StepView, ...]
+    errors: tuple[FieldView, ...] = Field(description="The broken fields of an invalid message.")
+    history: tuple[StepView, ...] = Field(description="What happened, the oldest first; the latest 40 steps.")
+    outcome: OutcomeView | None = Field(description="null where the message names no `outcomeQueue`.")
 
 
 class DeliveryListView(Contract):
@@ -79,9 +115,17 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
         **_members(delivery),
         errors=tuple(FieldView(field=f.field, message=f.message) for f in delivery.fields),
         history=tuple(
-            StepView(at=step.at, status=step.status, code=step.code, graph_request_id=step.request_id)
+            StepView(
+                at=step.at,
+                status=step.status,
+                code=step.code,
+                graph_request_id=step.request_id,
+                content_hashes=step.contents,
+                maybe_accepted=step.maybe_sent,
+            )
             for step in delivery.history
         ),
+        outcome=_outcome(delivery),
     )
 
 
@@ -100,5 +144,28 @@ def _members(delivery: Delivery) -> dict[str, Any]:
         "attempt": delivery.attempt,
         "next_attempt_at": delivery.next_attempt_at,
         "correlation_id": delivery.correlation_id,
-        "problem": problem_view(delivery.problem.problem) if delivery.problem else None,
+        "problem": _problem(delivery),
+        "conflict": _conflict(delivery),
+        "warnings": tuple(standing_problem_view(warning) for warning in delivery.warnings),
     }
+
+
+def _outcome(delivery: Delivery) -> OutcomeView | None:
+    if delivery.outcome_queue is None:
+        return None
+    offered = all(warning.code != NOT_OFFERED for warning in delivery.warnings)
+    told = delivery.outcomes > 0 and not delivery.owed and offered
+    return OutcomeView(queue=delivery.outcome_queue, sequence=delivery.outcomes, told=told)
+
+
+def _problem(delivery: Delivery) -> ProblemView | None:
+    if delivery.problem:
+        return problem_view(delivery.problem.problem)
+    unreadable = delivery.status is DeliveryStatus.OTHER_VERSION
+    return problem_view(explain("written_by_other_version")) if unreadable else None
+
+
+def _conflict(delivery: Delivery) -> StandingProblemView | None:
+    if delivery.conflict_at is None:
+        return None
+    return standing_problem_view(StandingProblem(CONFLICT, delivery.conflict_at))

@@ -12,22 +12,22 @@ blueprint = func.Blueprint()
 @blueprint.route("deliveries", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def list_deliveries(req: func.HttpRequest) -> func.HttpResponse:
     """List mails, newest first."""
-    from shared.deliveries import journey
+    from shared.deliveries import journey, operations
 
-    return admin(req, journey.list_deliveries)
+    return admin(req, operations.LIST, journey.list_deliveries)
 
 
 @blueprint.route("deliveries/{message_id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_delivery(req: func.HttpRequest) -> func.HttpResponse:
     """Show one mail with its history."""
-    from shared.deliveries import journey
+    from shared.deliveries import journey, operations
 
-    return admin(req, journey.read_delivery)
+    return admin(req, operations.READ, journey.read_delivery)
 
 
 @blueprint.route("deliveries/{message_id}/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def retry_delivery(req: func.HttpRequest) -> func.HttpResponse:
     """Send a mail again that was not sent."""
-    from shared.deliveries import retry
+    from shared.deliveries import operations, retry
 
-    return admin(req, retry.retry_delivery)
+    return admin(req, operations.RETRY, retry.retry_delivery)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.contract import DeliveryListView, delivery_view, summary
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.ports import DeliveryQuery
+from shared.deliveries.resume import MESSAGE_ID
 from shared.errors import InvalidInputError, NotFoundError
 from shared.problems import FieldError
 from shared.web.exchange import json_reply
@@ -17,11 +19,14 @@ from shared.web.exchange import json_reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
 _MOST = 200
+#: Where a page ended, as the delivery log names it.
+_PLACE = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
 
 
 class Looking(Protocol):
@@ -33,7 +38,11 @@ class Looking(Protocol):
 
 
 def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
-    """List mails, newest first."""
+    """List mails, newest first.
+
+    Raises:
+        InvalidInputError: `invalid_request`, with the query parameter.
+    """
     page = ports.deliveries.list(parse_query(caller.tenant_id, request.query))
     token = page.continuation
     view = DeliveryListView(
@@ -44,11 +53,25 @@ def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
 
 
 def read_delivery(request: Request, caller: Caller, ports: Looking) -> Reply:
-    """Show one mail with its history."""
-    delivery = ports.deliveries.find(caller.tenant_id, request.route["message_id"])
-    if delivery is None:
+    """Show one mail with its history.
+
+    Raises:
+        NotFoundError: `delivery_not_found`.
+    """
+    return json_reply(200, delivery_view(find_delivery(request, caller, ports)))
+
+
+def find_delivery(request: Request, caller: Caller, ports: Looking) -> Delivery:
+    """Return the mail that the address names.
+
+    Raises:
+        NotFoundError: `delivery_not_found`, also for what can be no id: a table refuses such a key.
+    """
+    message_id = request.route["message_id"]
+    found = ports.deliveries.find(caller.tenant_id, message_id) if MESSAGE_ID.fullmatch(message_id) else None
+    if found is None:
         raise NotFoundError("delivery_not_found")
-    return json_reply(200, delivery_view(delivery))
+    return found
 
 
 def parse_query(tenant_id: str, query: Mapping[str, str]) -> DeliveryQuery:
@@ -85,10 +108,10 @@ def _moment(text: str) -> datetime:
 
 
 def _limit(text: str) -> int:
-    limit = int(text)
-    if not 1 <= limit <= _MOST:
+    # `int` also takes signs, blanks, underscores and the digits of other scripts.
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _MOST:
         raise ValueError
-    return limit
+    return int(text)
 
 
 def _token(text: str) -> str:
@@ -96,6 +119,6 @@ def _token(text: str) -> str:
         row = base64.urlsafe_b64decode(text).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise ValueError from error
-    if not row.startswith("!"):
+    if not _PLACE.fullmatch(row):
         raise ValueError
     return row

@@ -5,55 +5,65 @@ from __future__ import annotations
 from typing import Final
 
 from shared.deliveries.contract import DeliveryListView, DeliverySummary, DeliveryView
-from shared.deliveries.delivery import DeliveryStatus
 from shared.web.operation import Answer, Operation, Parameter
 
 _MESSAGE_ID = Parameter("messageId", "path", "The scheduler's own id of the mail.")
+#: App role with which an application, such as a scheduler, reads what happened to the mails of its tenant.
+READ_ROLE: Final = "Deliveries.Read"
 _TIME = {"type": "string", "format": "date-time"}
 
-OPERATIONS: Final = (
-    Operation(
-        "list_deliveries",
-        "GET",
-        "deliveries",
-        "List mails, newest first",
-        "Deliveries",
-        {200: Answer("Some mails, and where to go on.", DeliveryListView)},
-        parameters=(
-            Parameter(
-                "status",
-                "query",
-                "Only mails in this state.",
-                {"type": "string", "enum": [status.value for status in DeliveryStatus]},
-            ),
-            Parameter("since", "query", "Only mails queued from then on.", _TIME),
-            Parameter("until", "query", "Only mails queued before.", _TIME),
-            Parameter("limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 200}),
-            Parameter("continuationToken", "query", "From the page before."),
+LIST: Final = Operation(
+    "list_deliveries",
+    "GET",
+    "deliveries",
+    "List mails, newest first",
+    "Deliveries",
+    {200: Answer("Some mails, and where to go on.", DeliveryListView)},
+    parameters=(
+        Parameter(
+            "status",
+            "query",
+            "Only mails in this state.",
+            {"$ref": "#/components/schemas/DeliveryStatus"},
         ),
-        problems={400: ("invalid_request",)},
+        Parameter("since", "query", "Only mails queued from then on.", _TIME),
+        Parameter("until", "query", "Only mails queued before.", _TIME),
+        Parameter("limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 200}),
+        Parameter("continuationToken", "query", "From the page before."),
     ),
-    Operation(
-        "get_delivery",
-        "GET",
-        "deliveries/{messageId}",
-        "Show one mail with its history",
-        "Deliveries",
-        {200: Answer("The mail.", DeliveryView)},
-        parameters=(_MESSAGE_ID,),
-        problems={404: ("delivery_not_found",)},
-    ),
-    Operation(
-        "retry_delivery",
-        "POST",
-        "deliveries/{messageId}/retry",
-        "Send a mail again that failed or waits",
-        "Deliveries",
-        {202: Answer("It is queued again.", DeliverySummary)},
-        parameters=(_MESSAGE_ID,),
-        problems={
-            404: ("delivery_not_found",),
-            409: ("already_accepted", "invalid_message", "request_not_kept", "still_under_way"),
-        },
-    ),
+    problems={400: ("invalid_request",)},
+    application_roles=(READ_ROLE,),
 )
+READ: Final = Operation(
+    "get_delivery",
+    "GET",
+    "deliveries/{messageId}",
+    "Show one mail with its history",
+    "Deliveries",
+    {200: Answer("The mail.", DeliveryView)},
+    parameters=(_MESSAGE_ID,),
+    problems={404: ("delivery_not_found",)},
+    application_roles=(READ_ROLE,),
+)
+RETRY: Final = Operation(
+    "retry_delivery",
+    "POST",
+    "deliveries/{messageId}/retry",
+    "Send a mail again that failed or waits",
+    "Deliveries",
+    {202: Answer("It is queued again.", DeliverySummary)},
+    parameters=(_MESSAGE_ID,),
+    problems={
+        404: ("delivery_not_found",),
+        409: (
+            "already_accepted",
+            "expiry_passed",
+            "invalid_message",
+            "request_not_kept",
+            "still_under_way",
+            "written_by_other_version",
+        ),
+    },
+)
+
+OPERATIONS: Final = (LIST, READ, RETRY)

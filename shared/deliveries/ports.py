@@ -27,6 +27,9 @@ class KeptTexts(Protocol):
     def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
         """Name the mails whose texts nobody wrote from that moment on."""
 
+    def of_tenant(self, tenant_id: str) -> Iterator[str]:
+        """Name a tenant's mails by their message ids."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryQuery:
@@ -64,15 +67,28 @@ class DeliveryLog(Protocol):
         """Return a page of rows, for reading only: without their histories and ETags."""
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
-        """Count the mails that are set aside in these states; a thousand stands for any more."""
+        """Count the pending mails in these states; a thousand stands for any more."""
 
     def set_aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
-        """Return mails that are set aside in these states, the oldest first, for reading only."""
+        """Return the pending mails in these states, the oldest first, for reading only."""
 
     def finished_before(self, moment: datetime) -> Iterator[Delivery]:
         """Return the mails of every tenant that have been final since before a moment, for reading only."""
 
     def remove(self, delivery: Delivery) -> bool:
         """Remove a row that is done, if it is still the one that was read; say whether it was."""
+
+    def count_all(self, tenant_id: str) -> int:
+        """Count a tenant's mails, whatever their state; this reads all of them."""
+
+    def remove_all(self, tenant_id: str) -> None:
+        """Remove every row of a tenant, whatever its state."""
+
+
+class OutcomeQueues(Protocol):
+    """The queues in which schedulers read how their mails ended."""
+
+    def put(self, queue: str, text: bytes) -> None:
+        """Queue a message that stays until it is taken."""

@@ -8,21 +8,47 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field
 
+from shared.characters import END
 from shared.contract import Contract, parse
 
-MESSAGE_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+_MESSAGE_ID_SIGN = "[A-Za-z0-9._:-]"
+#: `.` and `..` are steps in a URL (RFC 3986 section 5.2.4), so the API could not be asked for them.
+MESSAGE_ID = re.compile(rf"(?!\.{{1,2}}(?!{_MESSAGE_ID_SIGN})){_MESSAGE_ID_SIGN}{{1,200}}")
+
+TENANT_ID = re.compile(r"[0-9a-fA-F-]{36}")
+
+
+def _message_id(text: str) -> str:
+    if not MESSAGE_ID.fullmatch(text):
+        raise ValueError("use 1 to 200 of the characters A-Z a-z 0-9 . _ : -, and not . or .. alone")
+    return text
+
+
+def _tenant_id(text: str) -> str:
+    if not TENANT_ID.fullmatch(text):
+        raise ValueError("use the id of an Entra tenant, such as 6f1c0a52-0000-4000-8000-000000000001")
+    return text.lower()
+
 
 #: Both are parts of the names of blobs and rows, so neither holds anything that leads out of its place.
-type MessageId = Annotated[str, StringConstraints(pattern=f"^{MESSAGE_ID.pattern}$")]
-type TenantId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$", to_lower=True)]
+type MessageId = Annotated[
+    str,
+    AfterValidator(_message_id),
+    Field(json_schema_extra={"pattern": f"^{MESSAGE_ID.pattern}{END}"}),
+]
+type TenantId = Annotated[
+    str, AfterValidator(_tenant_id), Field(json_schema_extra={"pattern": f"^{TENANT_ID.pattern}{END}"})
+]
 
 _MARK = b'{"resume":'
 
 
 class KeptMail(Contract):
-    """A mail whose request is kept in `mail-requests`."""
+    """A mail whose request is kept in `mail-requests`; what another version adds to a note is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
 
     tenant_id: TenantId
     message_id: MessageId
@@ -30,6 +56,8 @@ class KeptMail(Contract):
 
 class Resume(Contract):
     """What travels through `mail-outbox`."""
+
+    model_config = ConfigDict(extra="ignore")
 
     resume: KeptMail
 

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.contract import summary
 from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.journey import find_delivery
 from shared.deliveries.resume import resume_message
-from shared.errors import ConflictError, NotFoundError
+from shared.errors import ConflictError, InvalidInputError
+from shared.sending.request import parse_mail_request
 from shared.telemetry import Event, log_event
 from shared.web.exchange import json_reply
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog, KeptTexts
     from shared.ports import Outbox
+    from shared.settings.ownership import OwnedSettingsStore
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
     from shared.world import World
@@ -28,6 +33,7 @@ _REFUSALS = {
     DeliveryStatus.SENDING: "still_under_way",
     DeliveryStatus.DEFERRED: "still_under_way",
     DeliveryStatus.VERIFYING: "still_under_way",
+    DeliveryStatus.OTHER_VERSION: "written_by_other_version",
 }
 
 
@@ -37,6 +43,10 @@ class Retrying(Protocol):
     @property
     def world(self) -> World:
         """The clock."""
+
+    @property
+    def settings(self) -> OwnedSettingsStore:
+        """Whose tenant it is."""
 
     @property
     def deliveries(self) -> DeliveryLog:
@@ -56,17 +66,19 @@ def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
 
     Raises:
         NotFoundError: `delivery_not_found`.
+        ConfigurationError: `other_installation`.
         ConflictError: `already_accepted`, `still_under_way`, `invalid_message`,
-            `request_not_kept`.
+            `request_not_kept`, `expiry_passed`, `written_by_other_version`.
     """
-    message_id = request.route["message_id"]
-    row = ports.deliveries.find(caller.tenant_id, message_id)
-    if row is None:
-        raise NotFoundError("delivery_not_found")
+    ports.settings.check_owner(caller.tenant_id)
+    row = find_delivery(request, caller, ports)
+    message_id = row.message_id
     if row.status in _REFUSALS:
         raise ConflictError(_REFUSALS[row.status])
-    if ports.requests.load(caller.tenant_id, message_id) is None:
+    kept = ports.requests.load(caller.tenant_id, message_id)
+    if kept is None:
         raise ConflictError("request_not_kept")
+    _check_expiry(kept, ports.world.now())
     saved = ports.deliveries.save(_begun_anew(row, ports))
     if saved is None:
         raise ConflictError("still_under_way")
@@ -76,9 +88,23 @@ def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
     return json_reply(202, summary(saved))
 
 
+def _check_expiry(kept: bytes, now: datetime) -> None:
+    """Refuse a mail that would expire again at once; one that another version wrote is not judged.
+
+    Raises:
+        ConflictError: `expiry_passed`.
+    """
+    try:
+        expires_at = parse_mail_request(kept).expires_at
+    except InvalidInputError:
+        return
+    if expires_at is not None and expires_at <= now:
+        raise ConflictError("expiry_passed", moment=f"{expires_at:%Y-%m-%d %H:%M} UTC")
+
+
 def _begun_anew(row: Delivery, ports: Retrying) -> Delivery:
     """Put the mail back on its way; whoever retries an unknown outcome has decided that it was not sent."""
     now = ports.world.now()
     again = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now)
     doubt = None if row.status is DeliveryStatus.UNKNOWN else row.doubt
-    return replace(again, trying_since=now, doubt=doubt)
+    return replace(again.begun_anew(now), doubt=doubt)

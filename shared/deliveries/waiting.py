@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.delivery import LONGEST_WAIT, DeliveryStatus
 from shared.deliveries.resume import resume_message
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from shared.ports import Outbox
     from shared.world import World
 
-#: Exchange Online takes 30 messages a minute from a mailbox; more would only come back throttled.
+#: 30 a minute: Exchange Online's limit for SMTP submission. What Graph does above it is not published.
 _PACE = timedelta(seconds=2)
 #: A person is waiting for the answer; the timer goes on with the rest.
 _AT_ONCE = 20
@@ -55,17 +56,24 @@ def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, mo
     second note finds the mail done. A mail that its worker puts aside again meanwhile stays as that
     worker wrote it.
     """
-    waiting = ports.deliveries.set_aside(tenant_id, [status], most)
-    for place, mail in enumerate(waiting):
+    return _release_all(tenant_id, status, ports.deliveries.set_aside(tenant_id, [status], most), ports)
+
+
+def release_next(
+    tenant_id: str, status: DeliveryStatus, ports: Releasing, goes_on_waiting: Callable[[Delivery], bool]
+) -> int:
+    """Queue as many as fit between two calls of the timer, but for those that are to go on waiting."""
+    waiting = ports.deliveries.set_aside(tenant_id, [status], _MOST_LOOKED_AT)
+    ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_EACH_TIME]
+    return _release_all(tenant_id, status, ready, ports)
+
+
+def _release_all(tenant_id: str, status: DeliveryStatus, mails: Sequence[Delivery], ports: Releasing) -> int:
+    for place, mail in enumerate(mails):
         _release(mail, status, place * _PACE, ports)
-    if waiting:
-        log_event(Event.WAITING_MAILS_RELEASED, tenant_id=tenant_id, count=len(waiting))
-    return len(waiting)
-
-
-def release_next(tenant_id: str, status: DeliveryStatus, ports: Releasing) -> int:
-    """Queue as many as fit between two calls of the timer."""
-    return release_waiting(tenant_id, status, ports, _EACH_TIME)
+    if mails:
+        log_event(Event.WAITING_MAILS_RELEASED, tenant_id=tenant_id, count=len(mails))
+    return len(mails)
 
 
 def resume_overdue(tenant_id: str, ports: Releasing) -> int:
@@ -88,7 +96,10 @@ def _queue_again(mail: Delivery, ports: Releasing) -> None:
 
 
 def _overdue(mail: Delivery, now: datetime) -> bool:
-    return mail.next_attempt_at is not None and mail.next_attempt_at + _OVERDUE < now
+    """Whether a mail should have come by now, or waits for a time that no clock was right to set."""
+    if mail.next_attempt_at is None:
+        return False
+    return not now - _OVERDUE <= mail.next_attempt_at <= now + LONGEST_WAIT
 
 
 def _poisoned_again(row: Delivery, now: datetime) -> bool:
@@ -103,6 +114,5 @@ def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Re
     if row is None or row.status is not status:
         return
     ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), delay)
-    since = row.trying_since if _poisoned_again(row, now) else now
-    moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay, trying_since=since)
-    ports.deliveries.save(moved)
+    moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
+    ports.deliveries.save(moved if _poisoned_again(row, now) else moved.begun_anew(now))

@@ -20,7 +20,7 @@ ADA = {
     "tid": CONTOSO,
     "oid": "ada-object-id",
     "preferred_username": "ada@contoso.com",
-    "scp": "access_as_user",
+    "scp": "settings",
     "roles": ["Workspace.Admin"],
 }
 ROUTES: list[tuple[Any, str, int]] = [

@@ -12,6 +12,7 @@ import pytest
 
 from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus
 from shared.deliveries.journey import list_deliveries, parse_query, read_delivery
+from shared.deliveries.retry import retry_delivery
 from shared.errors import InvalidInputError, NotFoundError, OutcomeUnknownError
 from shared.sending.deliver import deliver
 from shared.web.caller import Caller
@@ -56,6 +57,40 @@ def test_one_mail_is_shown_with_its_history_and_without_its_text() -> None:
         assert private not in reply.body
 
 
+def test_a_conflict_is_shown_in_the_list_and_beside_the_mail() -> None:
+    services = enabled_services()
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    before = content(read_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services))
+    services.world.pass_time(timedelta(hours=1))
+    deliver(a_message(messageId="m-1", subject="Something else"), "q-2", services)
+
+    shown = content(read_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services))
+    [listed] = content(list_deliveries(a_request(), ADMIN, services))["deliveries"]
+
+    assert before["conflict"] is None
+    assert (shown["status"], shown["problem"]) == ("accepted", None)
+    assert shown["conflict"] == listed["conflict"]
+    assert (shown["conflict"]["code"], shown["conflict"]["whoActs"]) == ("message_conflict", "caller")
+    assert shown["conflict"]["since"] == "2026-11-23T13:00:00Z"
+    assert "was not sent" in shown["conflict"]["detail"]
+
+
+def test_a_picture_that_is_missing_is_a_warning_in_the_list_and_beside_the_mail() -> None:
+    services = enabled_services()
+    body = {"contentType": "html", "content": '<img src="cid:chart1"><img src="cid:logo">'}
+    files = [{"name": "l", "contentType": "image/png", "contentBytes": "AA==", "contentId": "logo"}]
+    deliver(a_message(messageId="m-1", body=body, attachments=files), "q-1", services)
+
+    shown = content(read_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services))
+    [listed] = content(list_deliveries(a_request(), ADMIN, services))["deliveries"]
+
+    assert (shown["status"], shown["problem"]) == ("accepted", None)
+    assert shown["warnings"] == listed["warnings"]
+    [warning] = shown["warnings"]
+    assert (warning["code"], warning["whoActs"]) == ("content_id_missing", "caller")
+    assert "refers to chart1 as cid:" in warning["detail"]
+
+
 def test_the_broken_fields_of_a_message_are_shown() -> None:
     services = enabled_services()
     deliver(a_message(messageId="m-1", subject=None), "q-1", services)
@@ -92,7 +127,7 @@ def test_the_last_page_has_no_token() -> None:
 
 
 def test_a_query_is_read_from_its_parameters() -> None:
-    token = base64.urlsafe_b64encode(b"!0001!m-1").decode()
+    token = base64.urlsafe_b64encode(b"!8236546599999999!m-1").decode()
     query = parse_query(
         CONTOSO,
         {
@@ -107,7 +142,7 @@ def test_a_query_is_read_from_its_parameters() -> None:
     assert query.status is DeliveryStatus.WAITING_FOR_CONSENT
     assert query.since == datetime(2026, 11, 23, 6, tzinfo=UTC)
     assert query.until == datetime(2026, 11, 24, tzinfo=UTC)
-    assert (query.limit, query.continuation) == (200, "!0001!m-1")
+    assert (query.limit, query.continuation) == (200, "!8236546599999999!m-1")
 
 
 @pytest.mark.parametrize(
@@ -119,10 +154,18 @@ def test_a_query_is_read_from_its_parameters() -> None:
         ("limit", "0"),
         ("limit", "201"),
         ("limit", "many"),
+        ("limit", "\u0665"),
+        ("limit", "+5"),
+        ("limit", " 5"),
+        ("limit", "1_0"),
+        ("limit", "9" * 7000),
+        ("since", "2026" * 1000),
         ("continuationToken", "§"),
         ("continuationToken", "a"),
         ("continuationToken", base64.urlsafe_b64encode(b"\xff").decode()),
         ("continuationToken", base64.urlsafe_b64encode(b"m-1' or true").decode()),
+        ("continuationToken", base64.urlsafe_b64encode(b"!8236546599999999!a#b").decode()),
+        ("continuationToken", base64.urlsafe_b64encode(b"!1!" + 9000 * b"m").decode()),
     ],
 )
 def test_a_parameter_that_cannot_be_read_is_named(name: str, text: str) -> None:
@@ -130,3 +173,15 @@ def test_a_parameter_that_cannot_be_read_is_named(name: str, text: str) -> None:
         parse_query(CONTOSO, {name: text})
 
     assert [field.field for field in caught.value.fields] == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a#b", "a/b", "a%2Fb", "\u202ea", "m-1\n", "x" * 201, "x" * 7000, ""]
+)
+def test_what_can_be_no_id_is_not_even_looked_up(name: str) -> None:
+    services = FakeServices()
+    services.deliveries.find = None  # type: ignore[method-assign, assignment]
+
+    for operation in (read_delivery, retry_delivery):
+        with pytest.raises(NotFoundError):
+            operation(a_request(route={"message_id": name}), ADMIN, services)

@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
+from shared.deliveries.journey import list_deliveries
 from shared.deliveries.retry import retry_delivery
-from shared.errors import ConflictError, NotFoundError, OutcomeUnknownError, RejectedError
+from shared.errors import ConflictError, NotFoundError, OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from tests.builders import ADMIN, a_message, enabled_services, large_file_services
-from tests.calls import a_request, content
+from tests.calls import a_request, call, content
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 RETRY = a_request(route={"message_id": "m-1"})
@@ -71,6 +72,22 @@ def test_a_mail_that_is_not_kept_any_more_cannot() -> None:
         retry_delivery(RETRY, ADMIN, services)
 
 
+def test_a_mail_past_its_own_expiry_needs_a_later_one() -> None:
+    services = a_row(DeliveryStatus.EXPIRED)
+    (key,) = services.requests.kept
+    services.requests.kept[key] = a_message(messageId=key[1], expiresAt=NOON.isoformat())
+    with pytest.raises(ConflictError, match="expiry_passed"):
+        retry_delivery(RETRY, ADMIN, services)
+
+
+def test_a_kept_mail_of_another_version_is_not_judged_by_a_retry() -> None:
+    services = a_row(DeliveryStatus.EXPIRED)
+    (key,) = services.requests.kept
+    services.requests.kept[key] = b"{}"
+
+    assert retry_delivery(RETRY, ADMIN, services).status == 202
+
+
 def test_two_admins_retry_once() -> None:
     services = a_row(DeliveryStatus.REJECTED)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
@@ -97,3 +114,33 @@ def test_an_unknown_outcome_is_sent_again_because_the_admin_says_so() -> None:
     deliver(services.outbox.messages[0][0], "q-2", services)
 
     assert len(services.transport.sent) == 1
+
+
+@pytest.mark.parametrize("away", ["graph", "entra", "vault"])
+def test_what_an_outage_of_more_than_a_day_ended_is_sent_after_a_retry_of_each(away: str) -> None:
+    services = enabled_services()
+    ports = {"graph": services.transport, "entra": services.authorizer, "vault": services.vault}
+    failures = ports[away].fail  # type: ignore[attr-defined]
+    code = "key_vault_unavailable" if away == "vault" else f"{away}_unavailable"
+    ids = [f"m-{number}" for number in range(3)]
+    for message_id in ids:
+        failures.append(TransientError(code))
+        deliver(a_message(messageId=message_id), "q-1", services)
+    while services.outbox.messages:
+        text, delay = services.outbox.messages.pop(0)
+        services.world.pass_time(delay)
+        failures.append(TransientError(code))
+        deliver(text, "q-2", services)
+    failures.clear()
+    rows = services.deliveries.rows
+    assert services.world.now() - NOON > timedelta(hours=20)
+    assert {rows[CONTOSO, message_id].status for message_id in ids} == {DeliveryStatus.EXPIRED}
+    expired = call(list_deliveries, services, query={"status": "expired"})
+    assert sorted(found["messageId"] for found in content(expired)["deliveries"]) == ids
+
+    for message_id in ids:
+        reply = retry_delivery(a_request(route={"message_id": message_id}), ADMIN, services)
+        assert reply.status == 202
+    for text, _ in list(services.outbox.messages):
+        deliver(text, "q-3", services)
+    assert {rows[CONTOSO, message_id].status for message_id in ids} == {DeliveryStatus.ACCEPTED}
