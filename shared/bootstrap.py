@@ -1,17 +1,24 @@
-"""Builds what the journeys need from what the operator set, on first use, once a process.
+"""Builds the adapters from the app settings, on first use, once a process.
 
-The only module that knows both ports and adapters. Every adapter is imported where it is first
-wanted: an import at the top would be paid at each cold start, by functions that never use it.
+The only module that knows both ports and adapters. Each adapter is imported where it is first used: an
+import at the top would slow every cold start.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING
 
-from shared.config import AppConfig, StorageConfig
+from shared.client_credential import ClientCertificate
+from shared.configured import Configured
+from shared.member import member
+from shared.sending.claim_memory import ClaimMemory
+from shared.sending.pauses import Pauses
+from shared.setting_report import report_settings
+from shared.settings.installation import Installation
 from shared.telemetry import quieten_libraries
+from shared.web.audit import RefusalCounter
 from shared.world import RealWorld
 
 if TYPE_CHECKING:
@@ -24,29 +31,15 @@ if TYPE_CHECKING:
     from shared.adapters.entra import EntraAuthority
     from shared.consent.custody import Custody
     from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.errors import ConfigurationError
     from shared.ports import CallerTokens, FlowStore, Outbox, SettingsStore, TokenStore
-    from shared.sending.pauses import Pauses
     from shared.sending.ports import AttachmentFiles, MailTransport
+    from shared.settings.operator_log import OperatorLog
+    from shared.settings.ownership import OwnedSettingsStore
+    from shared.settings.sending_switch import PauseStore, SendingSwitch
 
 
-#: Members need one another, so whoever builds one may go on to build the next.
-_BUILDING = threading.RLock()
-
-
-class member[Kept](functools.cached_property[Kept]):  # noqa: N801 - read as the decorator that it is
-    """A member that is built once, also when the first mails of a process want it at the same time."""
-
-    @overload
-    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Kept: ...
-    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Self | Kept:
-        """Build it, or return what another thread has built meanwhile."""
-        with _BUILDING:
-            return super().__get__(instance, owner)
-
-
-class Services:
+class Services(Configured):
     """Everything the journeys need; reading a member may raise ConfigurationError.
 
     A member that could not be built is tried again at its next use.
@@ -54,69 +47,84 @@ class Services:
 
     def __init__(self) -> None:
         self.world = RealWorld()
+        self.claims = ClaimMemory()
+        self.pauses = Pauses()
+        self.refusals = RefusalCounter(self.world)
 
     @member
-    def config(self) -> AppConfig:
-        """What the operator decided."""
-        return AppConfig.from_env()
-
-    @member
-    def storage(self) -> StorageConfig:
-        """Where tables, queues and blobs are."""
-        return StorageConfig.from_env()
-
-    @property
-    def allowed_tenants(self) -> frozenset[str]:
-        """The tenants that this installation serves."""
-        return self.config.allowed_tenant_ids
-
-    @property
-    def message_limit_mb(self) -> int:
-        """The most that a mailbox may send, encoded."""
-        return self.config.mailbox_message_limit_mb
-
-    @property
-    def resends_unknown(self) -> bool:
-        """Whether a mail that may have been sent, and can't be looked up, is sent again."""
-        return self.config.on_unknown_outcome == "resend"
-
-    @property
-    def retention_days(self) -> int:
-        """How long the delivery log goes back."""
-        return self.config.delivery_retention_days
-
-    @property
-    def home_tenant(self) -> str:
-        """The operator's own tenant."""
-        return self.config.entra_tenant_id
-
-    @member
-    def settings(self) -> SettingsStore:
-        """What the admins decided."""
+    def stored_settings(self) -> SettingsStore:
+        """What the admins decided, of whichever installation."""
         from shared.adapters.tables import TableSettingsStore
 
         return TableSettingsStore(self._tables)
 
     @member
+    def settings(self) -> OwnedSettingsStore:
+        """What the admins of this installation decided."""
+        from shared.settings.ownership import OwnedSettings
+
+        return OwnedSettings(self.stored_settings, self._this_installation, self._issued_to, self.world)
+
+    @member
+    def pause_store(self) -> PauseStore:
+        """The row that pauses sending."""
+        from shared.adapters.pause_table import TablePauseStore
+
+        return TablePauseStore(self._tables)
+
+    @member
+    def switch(self) -> SendingSwitch:
+        """Whether sending is paused, as this process knows it."""
+        from shared.settings.sending_switch import SendingSwitch
+
+        return SendingSwitch(self.pause_store, self.world, lambda: self.installation)
+
+    @member
+    def operator_log(self) -> OperatorLog:
+        """What operators did by command and is not in the log yet."""
+        from shared.adapters.operator_table import TableOperatorLog
+
+        return TableOperatorLog(self._tables)
+
+    @property
+    def operator_id(self) -> str | None:
+        """The object id of the account whose sign-in opens storage; None with a connection string."""
+        from shared.adapters.credentials import object_id
+
+        return None if self.storage.connection_string else object_id(self._storage_credential())
+
+    @member
     def flows(self) -> FlowStore:
         """The consents under way."""
-        from shared.adapters.tables import TableFlowStore
+        from shared.adapters.flow_table import TableFlowStore
 
         return TableFlowStore(self._tables)
+
+    @member
+    def confirmations(self) -> threading.BoundedSemaphore:
+        """The callbacks that may wait for Microsoft's directory at a time."""
+        from shared.consent.confirming import MAX_WAITING
+
+        return threading.BoundedSemaphore(MAX_WAITING)
 
     @member
     def deliveries(self) -> DeliveryLog:
         """What became of each mail."""
         from shared.adapters.delivery_table import TableDeliveryLog
+        from shared.adapters.queues import StorageOutcomeQueues
+        from shared.deliveries.told import ToldDeliveries
 
-        return TableDeliveryLog(self._tables)
+        queues = StorageOutcomeQueues(self.storage, self._storage_credential)
+        offered = lambda: self.config.outcome_queues  # noqa: E731 - read at each use
+        return ToldDeliveries(TableDeliveryLog(self._tables), queues, offered, self.world)
 
     @member
     def outbox(self) -> Outbox:
         """The queue `mail-outbox`."""
         from shared.adapters.queues import StorageQueueOutbox
 
-        return StorageQueueOutbox(self.storage, self._storage_credential)
+        storage = self.queue_storage
+        return StorageQueueOutbox(storage, lambda: self._identity(storage.client_id))
 
     @member
     def files(self) -> AttachmentFiles:
@@ -124,6 +132,16 @@ class Services:
         from shared.adapters.blobs import BlobAttachmentFiles
 
         return BlobAttachmentFiles(self._blobs)
+
+    @property
+    def setting_problems(self) -> tuple[ConfigurationError, ...]:
+        """What is wrong with the settings, each by its name; a certificate is read, not only its name."""
+        found = super().setting_problems
+        if found or not isinstance(self.config.credential, ClientCertificate):
+            return found
+        from shared.adapters.credentials import credential_problems
+
+        return credential_problems(self.config.credential)
 
     @member
     def requests(self) -> KeptTexts:
@@ -140,19 +158,12 @@ class Services:
         return BlobKeptTexts(self._blobs, "drafts")
 
     @member
-    def pauses(self) -> Pauses:
-        """The mailboxes that Graph wants left alone."""
-        from shared.sending.pauses import Pauses
-
-        return Pauses()
-
-    @member
     def vault(self) -> TokenStore:
         """Where tokens are kept."""
         from shared.adapters.key_vault import KeyVaultTokenStore
 
         identity = self._identity(self.config.identity_client_id)
-        return KeyVaultTokenStore(self.config.key_vault_url, self.config.entra_client_id, identity)
+        return KeyVaultTokenStore(self.config.key_vault_url, self._this_installation(), identity)
 
     @member
     def authorizer(self) -> EntraAuthority:
@@ -167,7 +178,7 @@ class Services:
         """Access tokens for sending."""
         from shared.consent.custody import Custody
 
-        return Custody(self.vault, self.authorizer, self.settings, self.world)
+        return Custody(self.vault, self.authorizer, self.settings, self.world, lambda: self.allowed_tenants)
 
     @member
     def transport(self) -> MailTransport:
@@ -196,6 +207,15 @@ class Services:
             "entra": lambda: self.authorizer.discover(self.home_tenant),
         }
 
+    def _this_installation(self) -> Installation:
+        return Installation(self.config.entra_client_id, self.storage.account)
+
+    def _issued_to(self, name: str) -> str | None:
+        from shared.adapters.token_cache import client_of
+
+        tokens = self.vault.read(name)
+        return None if tokens is None else client_of(tokens)
+
     @member
     def _tables(self) -> TableServiceClient:
         from shared.adapters.tables import table_service
@@ -220,6 +240,11 @@ class Services:
 
 @functools.cache
 def services() -> Services:
-    """Return this process's services."""
+    """Return this process's services; the first call also logs what is wrong with the settings.
+
+    At import nothing is checked: an exception there would make every function vanish.
+    """
     quieten_libraries()
-    return Services()
+    found = Services()
+    report_settings(found.setting_problems)
+    return found

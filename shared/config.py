@@ -8,72 +8,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
+from shared.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
+from shared.clouds import CLOUDS, Cloud
+from shared.connection_string import CONNECTION_STRING_EXPECTED, account_at, account_in, is_connection_string
+from shared.environment import Environment
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 OFFICE365 = "Office365"
+STORAGE_SERVICES = ("table", "queue", "blob")
 
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """Hosts of one Microsoft cloud.
-
-    https://learn.microsoft.com/graph/deployments and, for China's sign-in host,
-    https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud.
-    """
-
-    authority_host: str
-    graph_endpoint: str
-    token_exchange_audience: str
-
-
-CLOUDS: dict[str, Cloud] = {
-    "global": Cloud(
-        "https://login.microsoftonline.com", "https://graph.microsoft.com", "api://AzureADTokenExchange"
-    ),
-    "usgov": Cloud(
-        "https://login.microsoftonline.us", "https://graph.microsoft.us", "api://AzureADTokenExchangeUSGov"
-    ),
-    "usdod": Cloud(
-        "https://login.microsoftonline.us",
-        "https://dod-graph.microsoft.us",
-        "api://AzureADTokenExchangeUSGov",
-    ),
-    "china": Cloud(
-        "https://login.partner.microsoftonline.cn",
-        "https://microsoftgraph.chinacloudapi.cn",
-        "api://AzureADTokenExchangeChina",
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ClientSecret:
-    """Prove the app by a client secret."""
-
-    value: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
-    """Prove the app by a certificate file with its private key (PEM or PFX)."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class FederatedIdentity:
-    """Prove the app by a user-assigned managed identity, without any secret."""
-
-    client_id: str
-    audience: str
-
-
-type ClientCredential = ClientSecret | ClientCertificate | FederatedIdentity
+#: A file of 150 MB has 200 MB encoded, and the rest of the mail needs room too.
+MAX_MESSAGE_LIMIT_MB = 210
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +36,55 @@ class StorageConfig:
     client_id: str | None = None
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> StorageConfig:
+    def from_env(
+        cls, environ: Mapping[str, str] = os.environ, services: Collection[str] = STORAGE_SERVICES
+    ) -> StorageConfig:
         """Read the storage settings alone, so that a mail can be kept while others are wrong.
+
+        `services`: those that are needed, so that one can be used while the address of another is wrong.
 
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
         """
-        env = _Environment(environ)
-        connection_string = env.text("AzureWebJobsStorage", "")
-        if connection_string:
-            return cls(connection_string)
-        return cls(
-            table_uri=env.url("AzureWebJobsStorage__tableServiceUri"),
-            queue_uri=env.url("AzureWebJobsStorage__queueServiceUri"),
-            blob_uri=env.url("AzureWebJobsStorage__blobServiceUri"),
-            client_id=env.text("AzureWebJobsStorage__clientId", "") or None,
+        env = Environment(environ)
+        found = _storage(env, services)
+        env.check()
+        return found
+
+    @property
+    def account(self) -> str:
+        """The name of the storage account that holds the tables."""
+        return account_in(self.connection_string) if self.connection_string else account_at(self.table_uri)
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    """What the schedulers' command needs: queue and container, and what else this machine happens to know.
+
+    Attributes:
+        allowed_tenant_ids: the tenants that the installation serves; empty where it is not known here.
+        public_base_url: where the installation's API is; empty where it is not known here.
+    """
+
+    storage: StorageConfig
+    allowed_tenant_ids: frozenset[str]
+    public_base_url: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> SchedulerConfig:
+        """Read the settings of the command.
+
+        Raises:
+            ConfigurationError: a setting is missing or wrong; it names the setting.
+        """
+        env = Environment(environ)
+        config = cls(
+            _storage(env, ("queue", "blob")),
+            env.guids("ALLOWED_TENANT_IDS", ""),
+            env.url("PUBLIC_BASE_URL", ""),
         )
+        env.check()
+        return config
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +92,10 @@ class AppConfig:
     """What the operator decides about sending.
 
     Attributes:
+        required_api_scope: the permission that every user's access token must have.
+        allowed_client_ids: the clients whose tokens are accepted; empty: any client's.
+        application_senders: the addresses that may send with the app's own permission; none: no tenant may.
+        outcome_queues: queues that a mail may name for a message on how it ended.
         graph_resource: what Entra calls this cloud's Graph in a scope, wherever its requests go.
     """
 
@@ -122,6 +108,8 @@ class AppConfig:
     allowed_tenant_ids: frozenset[str]
     api_audience: str
     admin_role: str
+    required_api_scope: str
+    allowed_client_ids: frozenset[str]
     public_base_url: str
     frontend_origins: tuple[str, ...]
     key_vault_url: str
@@ -129,6 +117,8 @@ class AppConfig:
     on_unknown_outcome: Literal["hold", "resend"]
     mailbox_message_limit_mb: int
     delivery_retention_days: int
+    application_senders: tuple[str, ...] = ()
+    outcome_queues: frozenset[str] = frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> AppConfig:
@@ -137,114 +127,121 @@ class AppConfig:
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
         """
-        env = _Environment(environ)
-        if env.text("SMTP_PROVIDER", "") != OFFICE365:
-            raise ConfigurationError("smtp_provider_not_office365")
-        cloud = CLOUDS[env.one_of("MICROSOFT_CLOUD", tuple(CLOUDS), "global")]
-        home = env.text("ENTRA_TENANT_ID").lower()
-        identity = env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "")
-        return cls(
-            entra_tenant_id=home,
-            entra_client_id=env.text("ENTRA_CLIENT_ID").lower(),
-            credential=_credential(env, cloud),
-            authority_host=env.url("ENTRA_AUTHORITY_HOST", cloud.authority_host),
-            graph_endpoint=env.url("GRAPH_ENDPOINT", cloud.graph_endpoint),
-            graph_resource=cloud.graph_endpoint,
-            allowed_tenant_ids=frozenset(tenant.lower() for tenant in env.items("ALLOWED_TENANT_IDS", home)),
-            api_audience=env.text("API_AUDIENCE"),
-            admin_role=env.text("ADMIN_ROLE", "Workspace.Admin"),
-            public_base_url=env.url("PUBLIC_BASE_URL"),
-            frontend_origins=env.origins("FRONTEND_ORIGINS"),
-            key_vault_url=env.url("KEY_VAULT_URL"),
-            identity_client_id=env.text("AzureWebJobsStorage__clientId", "") or identity or None,
-            on_unknown_outcome=_on_unknown_outcome(env),
-            mailbox_message_limit_mb=env.number("MAILBOX_MESSAGE_LIMIT_MB", 35, 1, 210),
-            delivery_retention_days=env.number("DELIVERY_RETENTION_DAYS", 90, 1, 3650),
-        )
+        env = Environment(environ)
+        config = _read(env)
+        env.check()
+        return config
 
     def authority(self, tenant_id: str) -> str:
         """The Entra authority of one tenant."""
         return f"{self.authority_host}/{tenant_id}"
 
 
-class _Environment:
-    """Typed reads that fail with the setting's name."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self._values.get(name, "").strip()
-        if value:
-            return value
-        if default is None:
-            raise ConfigurationError("setting_missing", setting=name)
-        return default
-
-    def items(self, name: str, default: str | None = None) -> tuple[str, ...]:
-        found = tuple(item for part in self.text(name, default).split(",") if (item := part.strip()))
-        if not found:
-            raise ConfigurationError("setting_invalid", setting=name, reason="it names nothing")
-        return found
-
-    def origins(self, name: str) -> tuple[str, ...]:
-        """Read origins as browsers send them (RFC 6454 section 6.2); `*` is none."""
-        found = self.items(name)
-        for origin in found:
-            parts = urlsplit(origin)
-            if not parts.hostname or origin != f"https://{parts.hostname}{_port(parts.netloc)}":
-                raise ConfigurationError(
-                    "setting_invalid",
-                    setting=name,
-                    reason="use origins such as https://inforiver.contoso.com",
-                )
-        return found
-
-    def one_of(self, name: str, allowed: tuple[str, ...], default: str) -> str:
-        value = self.text(name, default).lower()
-        if value not in allowed:
-            raise ConfigurationError(
-                "setting_invalid", setting=name, reason=f"use one of {', '.join(allowed)}"
-            )
-        return value
-
-    def number(self, name: str, default: int, low: int, high: int) -> int:
-        value = self.text(name, str(default))
-        if not value.isdecimal() or not low <= int(value) <= high:
-            raise ConfigurationError(
-                "setting_invalid", setting=name, reason=f"use a whole number from {low} to {high}"
-            )
-        return int(value)
-
-    def url(self, name: str, default: str | None = None) -> str:
-        value = self.text(name, default).rstrip("/")
-        parts = urlsplit(value)
-        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigurationError("setting_invalid", setting=name, reason="use an https address")
-        return value
+def read_client_id(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the client id of the app registration alone, whatever is wrong with other settings."""
+    return Environment(environ).guid("ENTRA_CLIENT_ID") or None
 
 
-def _port(netloc: str) -> str:
-    _, colon, port = netloc.partition(":")
-    return f":{port}" if colon and port.isdecimal() else ""
+def check_settings(environ: Mapping[str, str] = os.environ) -> tuple[ConfigurationError, ...]:
+    """Return everything that is wrong with the settings, each by its name.
+
+    Where the feature is off, that alone is said.
+    """
+    env = Environment(environ)
+    try:
+        _read(env)
+        _storage(env)
+    except ConfigurationError as error:
+        return (error,)
+    return tuple(env.problems)
 
 
-def _credential(env: _Environment, cloud: Cloud) -> ClientCredential:
+def _storage(env: Environment, services: Collection[str] = STORAGE_SERVICES) -> StorageConfig:
+    connection_string = env.text("AzureWebJobsStorage", "")
+    if connection_string and not is_connection_string(connection_string, services):
+        env.refuse("AzureWebJobsStorage", CONNECTION_STRING_EXPECTED)
+    if env.is_set("AzureWebJobsStorage"):
+        return StorageConfig(connection_string)
+    return StorageConfig(
+        table_uri=env.url("AzureWebJobsStorage__tableServiceUri") if "table" in services else "",
+        queue_uri=env.url("AzureWebJobsStorage__queueServiceUri") if "queue" in services else "",
+        blob_uri=env.url("AzureWebJobsStorage__blobServiceUri") if "blob" in services else "",
+        client_id=env.guid("AzureWebJobsStorage__clientId", "") or None,
+    )
+
+
+def _read(env: Environment) -> AppConfig:
+    """Read every setting; `env.problems` says afterwards what is wrong with them.
+
+    Raises:
+        ConfigurationError: `smtp_provider_not_office365`.
+    """
+    if env.text("SMTP_PROVIDER", "") != OFFICE365:
+        raise ConfigurationError("smtp_provider_not_office365")
+    cloud = CLOUDS[env.one_of("MICROSOFT_CLOUD", tuple(CLOUDS), "global")]
+    home = env.guid("ENTRA_TENANT_ID")
+    config = AppConfig(
+        entra_tenant_id=home,
+        entra_client_id=env.guid("ENTRA_CLIENT_ID"),
+        credential=_credential(env, cloud),
+        authority_host=env.host("ENTRA_AUTHORITY_HOST", cloud.authority_host),
+        graph_endpoint=env.host("GRAPH_ENDPOINT", cloud.graph_endpoint),
+        graph_resource=cloud.graph_endpoint,
+        allowed_tenant_ids=_allowed_tenants(env, home),
+        api_audience=env.word("API_AUDIENCE"),
+        admin_role=env.word("ADMIN_ROLE", "Workspace.Admin"),
+        required_api_scope=env.word("REQUIRED_API_SCOPE", "settings"),
+        allowed_client_ids=env.guids("ALLOWED_CLIENT_IDS", ""),
+        public_base_url=env.url("PUBLIC_BASE_URL"),
+        frontend_origins=env.origins("FRONTEND_ORIGINS"),
+        key_vault_url=env.host("KEY_VAULT_URL"),
+        identity_client_id=_vault_identity(env),
+        on_unknown_outcome=_on_unknown_outcome(env),
+        mailbox_message_limit_mb=env.number("MAILBOX_MESSAGE_LIMIT_MB", 35, 1, MAX_MESSAGE_LIMIT_MB),
+        delivery_retention_days=env.number("DELIVERY_RETENTION_DAYS", 90, 1, 3650),
+        application_senders=env.addresses("APPLICATION_SENDERS", ""),
+        outcome_queues=env.queues("OUTCOME_QUEUES", ""),
+    )
+    env.check_names()
+    return config
+
+
+def _allowed_tenants(env: Environment, home: str) -> frozenset[str]:
+    found = env.guids("ALLOWED_TENANT_IDS", home)
+    if home and home not in found:
+        env.refuse("ALLOWED_TENANT_IDS", "the home tenant (ENTRA_TENANT_ID) has to be among the tenants")
+    return found
+
+
+def _vault_identity(env: Environment) -> str | None:
+    return (
+        env.guid("AzureWebJobsStorage__clientId", "")
+        or env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "").lower()
+        or None
+    )
+
+
+def _credential(env: Environment, cloud: Cloud) -> ClientCredential:
     names = ("ENTRA_CLIENT_SECRET", "ENTRA_CLIENT_CERTIFICATE_PATH", "ENTRA_MANAGED_IDENTITY_CLIENT_ID")
-    given = [name for name in names if env.text(name, "")]
+    secret, path, identity = (
+        env.text("ENTRA_CLIENT_SECRET", ""),
+        env.text("ENTRA_CLIENT_CERTIFICATE_PATH", ""),
+        env.guid("ENTRA_MANAGED_IDENTITY_CLIENT_ID", ""),
+    )
+    given = [name for name, value in zip(names, (secret, path, identity), strict=True) if value]
     if not given:
-        raise ConfigurationError("setting_missing", setting=" or ".join(names))
+        env.miss(" or ".join(names))
     if len(given) > 1:
-        raise ConfigurationError(
-            "setting_invalid", setting=" and ".join(given), reason="set one client credential, not several"
-        )
-    value = env.text(given[0])
-    if given[0] == "ENTRA_CLIENT_SECRET":
-        return ClientSecret(value)
-    if given[0] == "ENTRA_CLIENT_CERTIFICATE_PATH":
-        return ClientCertificate(value)
-    return FederatedIdentity(value, cloud.token_exchange_audience)
+        env.refuse(" and ".join(given), "set one client credential, not several")
+    if secret:
+        return ClientSecret(secret)
+    return ClientCertificate(path) if path else FederatedIdentity(identity, cloud.token_exchange_audience)
 
 
-def _on_unknown_outcome(env: _Environment) -> Literal["hold", "resend"]:
+def _on_unknown_outcome(env: Environment) -> Literal["hold", "resend"]:
     return "resend" if env.one_of("ON_UNKNOWN_OUTCOME", ("hold", "resend"), "hold") == "resend" else "hold"
+
+
+def has_identity_endpoint(environ: Mapping[str, str] = os.environ) -> bool:
+    """Say whether App Service offers this process a managed identity."""
+    return bool(environ.get("IDENTITY_ENDPOINT") and environ.get("IDENTITY_HEADER"))

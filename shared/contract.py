@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.errors import InvalidInputError
+from shared.json_input import read_json
 from shared.problems import FieldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: What is wrong with a mail is kept in a row of 64 KiB, and read by a person.
-_MOST_FIELDS = 20
-_LONGEST_PATH = 200
+#: JSON's `true` or `false`; pydantic would also take "off" and 0.
+type Flag = Annotated[bool, Strict()]
+
+#: What is said of a broken field, by pydantic's type of error; braces are filled from its context.
 _SENTENCES = {
     "extra_forbidden": "there is no such member",
     "missing": "is missing",
+    "string_type": "is not a text",
+    "bool_type": "is not true or false",
+    "int_type": "is not a whole number",
+    "int_parsing": "is not a whole number",
+    "tuple_type": "is not a list",
+    "dict_type": "is not an object",
+    "model_type": "is not an object",
+    "string_too_short": "is shorter than {min_length} characters",
+    "string_too_long": "is longer than {max_length} characters",
+    "too_long": "has more than {max_length} entries",
+    "datetime_parsing": "is no moment of the calendar",
+    "datetime_from_date_parsing": "is no moment of the calendar",
+    "literal_error": "use {expected}",
+    "enum": "use {expected}",
 }
+#: A rule over several fields: its context names one of them, and carries the sentence.
+FIELD_ERROR = "field_error"
+_OTHERWISE = "is not valid"
+_WHOLE = "(whole body)"
+#: What pydantic adds to the place of a member whose name is wrong, and not its value.
+_NAME_OF_A_MEMBER = "[key]"
 
 
 class Contract(BaseModel):
@@ -36,6 +59,23 @@ class Contract(BaseModel):
         json_schema_serialization_defaults_required=True,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nulls(cls, members: object) -> object:
+        """Drop the optional members that are null: many serialisers write every member of an object."""
+        if not isinstance(members, dict) or None not in members.values():
+            return members
+        optional = _optional_names(cls)
+        return {name: value for name, value in members.items() if value is not None or name not in optional}
+
+
+@functools.cache
+def _optional_names(shape: type[Contract]) -> frozenset[str]:
+    """Return the names on the wire of the members that may be left out."""
+    return frozenset(
+        each.alias or name for name, each in shape.model_fields.items() if not each.is_required()
+    )
+
 
 def parse[Shape: Contract](shape: type[Shape], text: bytes, code: str) -> Shape:
     """Read JSON into a shape, or name every broken field.
@@ -44,20 +84,31 @@ def parse[Shape: Contract](shape: type[Shape], text: bytes, code: str) -> Shape:
         InvalidInputError: with `code` and the fields.
     """
     try:
-        return shape.model_validate_json(text)
+        found = read_json(text)
+    except ValueError as error:
+        raise InvalidInputError(code, fields=[FieldError(_WHOLE, str(error))]) from error
+    try:
+        return shape.model_validate(found, by_alias=True, by_name=False)
     except ValidationError as error:
         raise InvalidInputError(code, fields=field_errors(error)) from error
 
 
-def _path(found: Sequence[object]) -> str:
-    return ".".join(str(part) for part in found)[:_LONGEST_PATH] or "(whole body)"
-
-
 def field_errors(error: ValidationError) -> Iterator[FieldError]:
-    """Say what is wrong with each field, without repeating what stood in it; of many, with the first."""
-    every = error.errors(include_url=False, include_context=False, include_input=False)
-    for found in every[:_MOST_FIELDS]:
-        message = _SENTENCES.get(found["type"]) or found["msg"].removeprefix("Value error, ")
-        yield FieldError(_path(found["loc"]), message)
-    if len(every) > _MOST_FIELDS:
-        yield FieldError("(whole body)", f"has {len(every) - _MOST_FIELDS} more broken fields")
+    """Say what is wrong with each field, without repeating its value."""
+    for found in error.errors(include_url=False, include_input=False):
+        context = found.get("ctx", {})
+        field = context["field"] if found["type"] == FIELD_ERROR else _path(found["loc"])
+        yield FieldError(field, _sentence(found["type"], context))
+
+
+def _sentence(kind: str, context: dict[str, Any]) -> str:
+    """Use our own words; a `ValueError` of a validator carries them."""
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == FIELD_ERROR:
+        return str(context["message"])
+    return _SENTENCES.get(kind, _OTHERWISE).format_map(context)
+
+
+def _path(found: Sequence[object]) -> str:
+    return ".".join(str(part) for part in found if part != _NAME_OF_A_MEMBER) or _WHOLE

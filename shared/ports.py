@@ -35,6 +35,9 @@ class SettingsStore(Protocol):
     def tenants(self) -> tuple[str, ...]:
         """Return every tenant that has settings."""
 
+    def remove(self, tenant_id: str) -> None:
+        """Remove a tenant's settings; the number of generations stays, so that none is used twice."""
+
 
 class FlowStore(Protocol):
     """Keeps consents under way: a row anybody may know, and a row of secrets that is used once."""
@@ -48,6 +51,12 @@ class FlowStore(Protocol):
     def forget(self, before: datetime) -> None:
         """Delete every flow that expired before a moment, with its secrets."""
 
+    def of_tenant(self, tenant_id: str) -> tuple[str, ...]:
+        """Return the ids of a tenant's flows."""
+
+    def remove(self, flow_id: str) -> None:
+        """Delete a flow with its secrets; one that is gone already is no error."""
+
     def save(self, flow: ConsentFlow) -> None:
         """Write how a flow stands."""
 
@@ -55,10 +64,27 @@ class FlowStore(Protocol):
         """Return the secrets of a flow, or None where they were used."""
 
     def replace_secret(self, secret: FlowSecret) -> bool:
-        """Write the secrets if they are still the ones that were read; say whether they were."""
+        """Write secrets whose ETag is still the stored one, or None where none is; say whether they were."""
 
     def take_secret(self, secret: FlowSecret) -> bool:
         """Delete the secrets if they are still the ones that were read; say whether they were."""
+
+    def undecided(self, before: datetime) -> Iterable[FlowSecret]:
+        """Return the secrets whose `expires_at` is before a moment: consents that nobody decided about."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedTokens:
+    """Tokens that are deleted and that whoever may do that in the vault can bring back.
+
+    Attributes:
+        recoverable_until: when the vault deletes them for good; None where it keeps nothing that is deleted.
+        purgeable: whether they can be deleted for good before.
+    """
+
+    name: str
+    recoverable_until: datetime | None
+    purgeable: bool
 
 
 class TokenStore(Protocol):
@@ -67,21 +93,31 @@ class TokenStore(Protocol):
     def read(self, name: str) -> str | None:
         """Return what is kept, or None."""
 
-    def write(self, name: str, tokens: str) -> None:
-        """Keep tokens.
+    def write(self, name: str, tokens: str, *, new: bool = False) -> None:
+        """Keep tokens; `new`: this installation has not used the name before.
 
         Raises:
-            ConflictError: `consent_superseded`: what had this name was deleted and is recoverable.
+            ConflictError: `consent_superseded`: the name is taken, or was, and is recoverable.
         """
+
+    def disable_older_versions(self, name: str) -> None:
+        """Make what was written under a name before the newest tokens unreadable."""
 
     def delete(self, name: str) -> datetime | None:
         """Delete tokens for good; those that are gone already are no error.
 
-        Where the vault keeps what is deleted, return until when.
+        Where the vault keeps what is deleted, return until when. A TransientError says that they may be there
+        still.
         """
 
-    def names(self, tenant_id: str) -> tuple[str, ...]:
-        """Return the names of all tokens that are kept for a tenant."""
+    def recoverable(self) -> tuple[DeletedTokens, ...]:
+        """Return all tokens that are deleted and recoverable."""
+
+    def purge(self, name: str) -> None:
+        """Delete tokens for good that are deleted already; those that are gone are no error."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all tokens that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +139,25 @@ class Redeemed:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """An access token, and the tokens to keep from now on."""
+    """An access token, and the tokens to keep from now on.
+
+    Attributes:
+        scopes: the permissions that the token names; None where nobody but Microsoft can read them.
+        username, email: the account's present names; empty where the answer does not say them.
+    """
 
     access_token: str = field(repr=False)
     expires_at: datetime
-    scopes: frozenset[str]
+    scopes: frozenset[str] | None
     tokens: str = field(repr=False)
+    username: str = ""
+    email: str = ""
 
 
 class AppTokens(Protocol):
     """Gives access tokens of the app itself."""
 
-    def app_only(self, tenant_id: str) -> Issued:
+    def app_only(self, tenant_id: str, *, claims: str | None = None) -> Issued:
         """Get an access token for the app itself; there are no tokens to keep.
 
         `scopes` is empty where the permissions are not Entra's but Exchange's (RBAC for Applications).
@@ -124,7 +167,26 @@ class AppTokens(Protocol):
         """
 
 
-class Authorizer(AppTokens, Protocol):
+class TokenIssuer(AppTokens, Protocol):
+    """Gives access tokens for kept ones."""
+
+    def refresh(
+        self,
+        tenant_id: str,
+        tokens: str,
+        account: Account,
+        scopes: Iterable[str],
+        *,
+        claims: str | None = None,
+    ) -> Issued:
+        """Get a fresh access token.
+
+        Raises:
+            ConsentRequiredError: Microsoft no longer accepts the kept tokens.
+        """
+
+
+class Authorizer(TokenIssuer, Protocol):
     """Has a person sign in and consent."""
 
     def begin(
@@ -144,24 +206,21 @@ class Authorizer(AppTokens, Protocol):
         """
 
 
-class TokenIssuer(AppTokens, Protocol):
-    """Gives access tokens for kept ones."""
-
-    def refresh(self, tenant_id: str, tokens: str, account: Account, scopes: Iterable[str]) -> Issued:
-        """Get a fresh access token.
-
-        Raises:
-            ConsentRequiredError: Microsoft no longer accepts the kept tokens.
-        """
-
-
 class AccessTokens(Protocol):
     """Gives the access token that sends a tenant's mail."""
 
     def get(
-        self, tenant_id: str, consent: Consent, *, fresh: bool = False, refused: str | None = None
+        self,
+        tenant_id: str,
+        consent: Consent,
+        *,
+        fresh: bool = False,
+        refused: str | None = None,
+        claims: str | None = None,
     ) -> str:
         """Return an access token, another one than Graph `refused`; `fresh` has Entra asked in any case.
+
+        `claims`: what Graph's claims challenge wants in it.
 
         Raises:
             ConsentRequiredError: an admin must consent again.
@@ -181,7 +240,10 @@ class CallerTokens(Protocol):
 
 
 class Outbox(Protocol):
-    """The queue `mail-outbox`, from the putting side."""
+    """The queue `mail-outbox`, from the putting side, and its poison queue."""
 
     def put(self, text: bytes, delay: timedelta) -> None:
         """Queue a message that becomes visible after a delay."""
+
+    def poison_length(self) -> int:
+        """Count the messages of the poison queue; those that nobody sees at this moment count too."""

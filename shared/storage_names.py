@@ -1,5 +1,6 @@
-"""Names of everything the app keeps in Azure Storage; `infra/` provisions the same."""
+"""Names of everything the app keeps in Azure Storage, which `infra/` provisions; the version of its API."""
 
+import re
 from typing import Final
 
 MAIL_OUTBOX: Final = "mail-outbox"
@@ -15,3 +16,9 @@ DELIVERIES: Final = "Deliveries"
 QUEUES: Final = (MAIL_OUTBOX, MAIL_OUTBOX_POISON)
 CONTAINERS: Final = (ATTACHMENTS, MAIL_REQUESTS)
 TABLES: Final = (TENANT_SETTINGS, CONSENT_FLOWS, DELIVERIES)
+
+#: https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata
+QUEUE_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]")
+
+#: Of blobs, queues and tables alike. The SDKs name their newest, which national clouds and Azurite can lack.
+API_VERSION: Final = "2020-12-06"

@@ -1,8 +1,9 @@
-"""What the app says about itself: one line an event, a constant name first, then its fields as JSON.
+"""The events that the app logs: one line each, a constant name first, then its fields as JSON.
 
 The fields stand in the text because the host forwards a worker's text whatever exporter is set, and
-drops everything else. Alerts and the workbook search for `name {`. No field holds an address, a
-subject, a body or a token.
+drops everything else. Alerts and the workbook search for lines that start with `name {`, so no value may
+look like one: values are redacted and cut before they are serialised, braces in them are escaped, and
+each line is ASCII without line breaks. No field holds an address, a subject, a body or a token.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import logging
 import re
 import traceback
 from enum import StrEnum
+
+from shared.redaction import redact
 
 _log = logging.getLogger("mailer")
 
@@ -27,10 +30,19 @@ class Event(StrEnum):
     TOKENS_LEFT_BEHIND = "tokens_left_behind"
     SETTINGS_RESET = "settings_reset"
     TOKEN_REFRESHED = "token_refreshed"  # noqa: S105 - the name of an event
+    ADMIN_OPERATION = "admin_operation"
+    OPERATOR_ACTION = "operator_action"
     REQUEST_FAILED = "request_failed"
+    REQUESTS_REFUSED = "requests_refused"
     UNEXPECTED_ERROR = "unexpected_error"
+    TENANT_NOT_SERVED = "tenant_not_served"
+    UNKNOWN_ERROR_CODE = "unknown_error_code"
+    SENDING_PAUSED = "sending_paused"
+    MAIL_WARNING = "mail_warning"
+    MAIL_WITHOUT_KEY = "mail_without_key"
     MAIL_ACCEPTED = "mail_accepted"
     MAIL_DEFERRED = "mail_deferred"
+    MAIL_PAUSED = "mail_paused"
     MAIL_WAITING_FOR_CONSENT = "mail_waiting_for_consent"
     MAIL_WAITING_FOR_OPERATOR = "mail_waiting_for_operator"
     MAIL_VERIFYING = "mail_verifying"
@@ -41,26 +53,35 @@ class Event(StrEnum):
     MAIL_DUPLICATE_IGNORED = "mail_duplicate_ignored"
     MAIL_CONFLICT = "mail_conflict"
     MAIL_POISONED = "mail_poisoned"
+    MAIL_REQUEUED = "mail_requeued"
+    POISON_QUEUE_NOT_EMPTY = "poison_queue_not_empty"
     MAIL_RETRIED = "mail_retried"
     WAITING_MAILS_RELEASED = "waiting_mails_released"
     FINISHED_MAILS_REMOVED = "finished_mails_removed"
 
 
-_SECRETS = re.compile(
-    r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JSON Web Token
-    r"|(?i:bearer)\s+\S+"
-    r"|(?i:\b(?:access_token|refresh_token|id_token|client_secret|client_assertion|code|code_verifier|state"
-    r"|nonce|password|sig|authtoken)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}]+"
+#: Fields that name something. Their alphabet is checked, so they are logged as they are: redaction would
+#: give all mails of `sales-by-state:…` one name.
+_IDS = frozenset(
+    {
+        "action",
+        "azp",
+        "caller_trace_id",
+        "flow_id",
+        "kept_as",
+        "message_id",
+        "oid",
+        "operation",
+        "problem",
+        "request_id",
+        "tenant_id",
+        "tid",
+        "trace_id",
+    }
 )
-_ADDRESSES = re.compile(r"[^\s@<>\"'(),:;]+@([\w.-]+)")
-
-
-def redact(text: str) -> str:
-    """Take tokens, credentials and the local part of mail addresses out of a text.
-
-    A last defence for texts that come from a library; our own texts hold none of these.
-    """
-    return _ADDRESSES.sub(r"…@\1", _SECRETS.sub("[redacted]", text))
+_ID = re.compile(r"[A-Za-z0-9._:/-]{1,200}")
+_MAX_VALUE_CHARS = 300
+_MAX_TRACE_CHARS = 8000
 
 
 def quieten_libraries() -> None:
@@ -73,13 +94,43 @@ def quieten_libraries() -> None:
 
 def log_event(event: Event, *, level: int = logging.INFO, **fields: object) -> None:
     """Write one event; fields that are None are left out."""
-    known = {name: value for name, value in fields.items() if value is not None}
-    text = json.dumps(known, default=str, ensure_ascii=False, sort_keys=True)
-    _log.log(level, "%s %s", event, redact(text))
+    _log.log(level, "%s %s", event, _serialize({name: _value(name, each) for name, each in fields.items()}))
+
+
+def log_failed_step(operation: str, problem: str, **ids: object) -> None:
+    """Write that a step failed for which no caller waits; it is tried again later."""
+    log_event(Event.REQUEST_FAILED, level=logging.WARNING, operation=operation, problem=problem, **ids)
 
 
 def log_failure(error: BaseException, **fields: object) -> None:
-    """Write an error that nobody foresaw, with its trace, without what a trace could give away."""
-    trace = "".join(traceback.format_exception(error))
-    known = json.dumps(fields, default=str, ensure_ascii=False, sort_keys=True)
-    _log.error("%s %s\n%s", Event.UNEXPECTED_ERROR, redact(known), redact(trace))
+    """Write an unforeseen error with its trace, without what a trace could give away."""
+    trace = redact("".join(traceback.format_exception(error)))
+    known = {name: _value(name, each) for name, each in fields.items()}
+    _log.error("%s %s", Event.UNEXPECTED_ERROR, _serialize(known | {"trace": _middle_cut(trace)}))
+
+
+def _value(name: str, value: object) -> object:
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    if name in _IDS and _ID.fullmatch(text):
+        return text
+    return _cut(redact(text), _MAX_VALUE_CHARS)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _middle_cut(trace: str) -> str:
+    """Keep the start, which names the first cause, and the end, which names the last error."""
+    half = _MAX_TRACE_CHARS // 2
+    return trace if len(trace) <= _MAX_TRACE_CHARS else f"{trace[:half]}…{trace[-half:]}"
+
+
+def _serialize(fields: dict[str, object]) -> str:
+    """Write fields as one JSON object whose only braces are its own."""
+    known = {name: value for name, value in fields.items() if value is not None}
+    text = json.dumps(known, sort_keys=True)[1:-1]
+    escaped = text.replace("{", "\\u007b").replace("}", "\\u007d")
+    return f"{{{escaped}}}"

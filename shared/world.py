@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 import uuid
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class World(Protocol):
@@ -17,6 +21,9 @@ class World(Protocol):
 
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""
+
+    def steady(self) -> datetime:
+        """Return a moment of no calendar that only grows, for waits within a process."""
 
     def secret(self) -> str:
         """Return an unguessable value of 256 bits, fit for a URL or a cookie."""
@@ -27,6 +34,30 @@ class World(Protocol):
     def jitter(self) -> float:
         """Return a number from 0 to 1."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass; it blocks this thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by both clocks of a machine.
+
+    The calendar can be set back, and the steady clock stands still while the machine is suspended. So of the
+    time that has passed, the longer of the two counts.
+    """
+
+    calendar: datetime
+    steady: datetime
+
+    @classmethod
+    def of(cls, world: World) -> Moment:
+        """Take the time."""
+        return cls(world.now(), world.steady())
+
+    def has_passed(self, wait: timedelta, world: World) -> bool:
+        """Say whether so much time has passed since by one of the two clocks."""
+        return world.now() - self.calendar >= wait or world.steady() - self.steady >= wait
+
 
 class RealWorld:
     """The clock of this machine and the randomness of its operating system."""
@@ -34,6 +65,10 @@ class RealWorld:
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""
         return datetime.now(UTC)
+
+    def steady(self) -> datetime:
+        """Return a moment of no calendar that only grows."""
+        return _START + timedelta(seconds=time.monotonic())
 
     def secret(self) -> str:
         """Return an unguessable value of 256 bits, fit for a URL or a cookie."""
@@ -46,3 +81,7 @@ class RealWorld:
     def jitter(self) -> float:
         """Return a number from 0 to 1."""
         return random.random()  # noqa: S311 - spreads retries, protects nothing
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass; it blocks this thread."""
+        time.sleep(seconds)

@@ -6,40 +6,93 @@ https://learn.microsoft.com/entra/identity-platform/access-token-claims-referenc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import ForbiddenError, UnauthenticatedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.config import AppConfig
     from shared.ports import CallerTokens
     from shared.web.exchange import Request
+    from shared.web.operation import Operation
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A workspace admin; the token's tenant chooses whose settings are meant, and nothing else can."""
+    """A workspace admin, or an application with a role that the operation lists.
+
+    The token's tenant chooses whose settings are meant, and nothing else can.
+    """
 
     tenant_id: str
     object_id: str
     name: str
+    email: str = ""
 
 
-def admin_of(request: Request, tokens: CallerTokens, admin_role: str) -> Caller:
-    """Return the workspace admin who calls.
+def verified_claims(request: Request, tokens: CallerTokens) -> Mapping[str, Any]:
+    """Return the claims of the request's bearer token, once its signature is verified.
 
     Raises:
         UnauthenticatedError: `token_missing`, `token_invalid`.
-        ForbiddenError: `tenant_not_allowed`, `workspace_admin_required`.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise UnauthenticatedError("token_missing")
-    claims = tokens.verify(token.strip())
-    if "scp" not in claims:
-        # An ID token or an app's own token: no person stands behind a call of this API.
+    return tokens.verify(token.strip())
+
+
+def authorize(claims: Mapping[str, Any], operation: Operation, config: AppConfig) -> Caller:
+    """Return the caller whom these claims name, if they may call this operation.
+
+    Raises:
+        UnauthenticatedError: `token_invalid`, for an ID token.
+        ForbiddenError: for a user `client_not_allowed`, `scope_required`, `workspace_admin_required`; for an
+            application `application_role_required`, `signed_in_admin_required`.
+    """
+    if "scp" in claims:
+        # A person can be led to any client; an application is let in by the role that an admin gave it.
+        _check_client(claims, config)
+        _check_user(claims, config)
+    else:
+        _check_application(claims, operation.application_roles)
+    # Never the display name: in some tenants people choose their own, and the page on which another person
+    # confirms a consent shows this name as the requester's.
+    name = claims.get("preferred_username") or claims["oid"]
+    email = claims.get("email")
+    return Caller(str(claims["tid"]), str(claims["oid"]), str(name), email if isinstance(email, str) else "")
+
+
+def _check_application(claims: Mapping[str, Any], wanted: tuple[str, ...]) -> None:
+    """Accept an application's own token where the operation lists one of its roles.
+
+    An ID token has no `scp` either, so only `idtyp` tells them apart; a registration must ask for that claim.
+    https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
+    """
+    if claims.get("idtyp") != "app":
         raise UnauthenticatedError("token_invalid")
+    if not wanted:
+        raise ForbiddenError("signed_in_admin_required")
+    if not _has_role(claims, wanted):
+        raise ForbiddenError("application_role_required", role=" or ".join(wanted))
+
+
+def _check_client(claims: Mapping[str, Any], config: AppConfig) -> None:
+    allowed = config.allowed_client_ids
+    if allowed and str(claims.get("azp", "")).lower() not in allowed:
+        raise ForbiddenError("client_not_allowed")
+
+
+def _check_user(claims: Mapping[str, Any], config: AppConfig) -> None:
+    scopes = claims["scp"]
+    if not isinstance(scopes, str) or config.required_api_scope not in scopes.split():
+        raise ForbiddenError("scope_required", scope=config.required_api_scope)
+    if not _has_role(claims, (config.admin_role,)):
+        raise ForbiddenError("workspace_admin_required", role=config.admin_role)
+
+
+def _has_role(claims: Mapping[str, Any], wanted: tuple[str, ...]) -> bool:
     roles = claims.get("roles")
-    if not isinstance(roles, list) or admin_role not in roles:
-        raise ForbiddenError("workspace_admin_required", role=admin_role)
-    name = claims.get("preferred_username") or claims.get("name") or claims["oid"]
-    return Caller(str(claims["tid"]), str(claims["oid"]), str(name))
+    return isinstance(roles, list) and any(role in roles for role in wanted)

@@ -1,9 +1,11 @@
-"""The shapes of problems, as they are answered and as they stand inside other answers."""
+"""The shapes that several answers share: problems, and a pause of sending."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from pydantic import ConfigDict
 
 from shared.contract import Contract
 from shared.problems import Actor
@@ -11,6 +13,7 @@ from shared.web.problem_document import problem_type
 
 if TYPE_CHECKING:
     from shared.problems import Problem
+    from shared.settings.sending_switch import SendingPause
     from shared.settings.tenant import StandingProblem
 
 
@@ -39,7 +42,13 @@ class BrokenField(Contract):
 
 
 class ProblemDocument(ProblemView):
-    """A problem as the whole answer (RFC 9457); `traceId` names the request in the operator's log."""
+    """A problem as the whole answer (RFC 9457).
+
+    `code` says which problem it is. `traceId` names the request in the operator's log. `errors` is there only
+    where fields of the request are broken.
+    """
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     status: int
     trace_id: str
@@ -63,3 +72,15 @@ def standing_problem_view(standing: StandingProblem) -> StandingProblemView:
     return StandingProblemView(
         **shown.model_dump(), since=standing.since, correlation_id=standing.correlation_id
     )
+
+
+class SendingPauseView(Contract):
+    """Since when the operator has paused sending for the whole installation, and why, if that was said."""
+
+    since: datetime
+    reason: str | None
+
+
+def sending_pause_view(pause: SendingPause | None) -> SendingPauseView | None:
+    """Show a pause; None while mail is sent."""
+    return None if pause is None else SendingPauseView(since=pause.since, reason=pause.reason)

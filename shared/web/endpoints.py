@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
@@ -14,99 +15,172 @@ from shared.telemetry import Event, log_event, log_failure
 from shared.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from shared.bootstrap import Services
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
+    from shared.web.operation import Operation
 
 blueprint = func.Blueprint()
 
 #: https://www.w3.org/TR/trace-context/#traceparent-header-field-values
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+#: A page on another origin reads no other header (https://fetch.spec.whatwg.org/#http-cors-protocol).
+_EXPOSED = {"Access-Control-Expose-Headers": "ETag, Location, Retry-After, WWW-Authenticate"}
 
 
-def public(req: func.HttpRequest, operation: Callable[[Request, Services], Reply]) -> func.HttpResponse:
+class _Call:
+    """One call while it is answered; `claims` are there once a token was verified."""
+
+    def __init__(self, operation: Operation, request: Request, query: str, services: Services) -> None:
+        self.operation = operation
+        self.request = request
+        self.query = query
+        self.services = services
+        self.claims: Mapping[str, Any] | None = None
+
+    def checked(self) -> Request:
+        """Return the request with its query, once its size and the arrival of its body are checked.
+
+        A caller's token is verified before, so that a refusal for any of this is in the audit too.
+        """
+        from shared.web.limits import check_body_arrived, check_size, read_query
+
+        check_size(self.operation, self.query, self.request.body)
+        check_body_arrived(self.operation, self.request.headers, self.request.body)
+        return replace(self.request, query=read_query(self.operation, self.query))
+
+
+def public(
+    req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Services], Reply]
+) -> func.HttpResponse:
     """Answer a call that anybody may make."""
-    return _answer(req, lambda request: operation(request, bootstrap.services()))
+    return _answer(req, operation, lambda call: operate(call.checked(), call.services))
 
 
 def admin(
-    req: func.HttpRequest, operation: Callable[[Request, Caller, Services], Reply]
+    req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Caller, Services], Reply]
 ) -> func.HttpResponse:
-    """Answer a call of a workspace admin, and nobody else's."""
-    return _answer(req, lambda request: _as_admin(request, operation, bootstrap.services()))
+    """Answer a call of a workspace admin, or of an application where the operation lists a role for one."""
+    return _answer(req, operation, lambda call: _as_admin(call, operate))
 
 
 @blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """Say that the app is alive."""
+    from shared.web import operations
     from shared.web.exchange import json_reply
 
-    return _answer(req, lambda _: json_reply(200, {"status": "alive", "version": VERSION}))
+    content = {"status": "alive", "version": VERSION}
+    return public(req, operations.HEALTH, lambda _request, _services: json_reply(200, content))
 
 
 @blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Describe this API."""
+    from shared.web import operations
     from shared.web.exchange import Reply
     from shared.web.openapi import document_text
 
-    headers = {"Content-Type": "application/json", "Cache-Control": "max-age=300"}
-    return _answer(req, lambda _: Reply(200, document_text(), headers))
+    headers = {"Content-Type": "application/json"}
+    return public(req, operations.OPENAPI, lambda _request, _services: Reply(200, document_text(), headers))
 
 
 @blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_readiness(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether everything answers that the app is made of."""
+    from shared.web import operations
     from shared.web.readiness import read_readiness
 
-    return admin(req, read_readiness)
+    return admin(req, operations.READINESS, read_readiness)
 
 
-def _as_admin(
-    request: Request, operation: Callable[[Request, Caller, Services], Reply], services: Services
-) -> Reply:
-    from shared.web.caller import admin_of
+def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Reply]) -> Reply:
+    from shared.web.caller import authorize, verified_claims
 
-    caller = admin_of(request, services.caller_tokens, services.config.admin_role)
-    return operation(request, caller, services)
+    call.claims = verified_claims(call.request, call.services.caller_tokens)
+    caller = authorize(call.claims, call.operation, call.services.config)
+    return operate(call.checked(), caller, call.services)
 
 
-def _answer(req: func.HttpRequest, operate: Callable[[Request], Reply]) -> func.HttpResponse:
-    """Run an operation; whatever goes wrong becomes a problem document, never a blank error."""
+def _answer(
+    req: func.HttpRequest, operation: Operation, operate: Callable[[_Call], Reply]
+) -> func.HttpResponse:
+    """Run an operation; whatever goes wrong becomes a problem document or a page, never a blank error."""
+    from shared.web.response_headers import STANDARD
+
+    query = req.url.partition("?")[2].partition("#")[0]
+    call = _Call(operation, _request(req, operation), query, bootstrap.services())
+    try:
+        reply = operate(call)
+    except ProblemError as error:
+        logged = _log_end(call, error.code, refused=True)
+        # A person reads the reference to the operator, so it must be in the log; a program gets its own.
+        reply = _error_reply(call, error, logged if operation.page else call.request.trace_id)
+    except Exception as error:  # noqa: BLE001 - the edge: the host would answer with an empty 500
+        problem = ConfigurationError("internal_error")
+        reply = _error_reply(call, problem, _log_end(call, problem.code, refused=True, bug=error))
+    else:
+        _log_end(call, str(reply.status), refused=False)
+    headers = {**STANDARD, **_EXPOSED, **reply.headers}
+    return func.HttpResponse(reply.body, status_code=reply.status, headers=headers)
+
+
+def _error_reply(call: _Call, error: ProblemError, trace_id: str) -> Reply:
+    """Answer a program with a problem document, and a person in a browser window with a page."""
     from shared.web.problem_document import problem_reply
 
-    request = _request(req)
-    try:
-        reply = operate(request)
-    except ProblemError as error:
-        log_event(Event.REQUEST_FAILED, path=request.path, problem=error.code, trace_id=request.trace_id)
-        reply = problem_reply(error, request.trace_id)
-    except Exception as error:  # noqa: BLE001 - the edge: the host would answer with an empty 500
-        log_failure(error, path=request.path, trace_id=request.trace_id)
-        reply = problem_reply(ConfigurationError("internal_error"), request.trace_id)
-    return func.HttpResponse(reply.body, status_code=reply.status, headers=dict(reply.headers))
+    if call.operation.page:
+        from shared.consent.error_page import error_page
+
+        return error_page(error, trace_id, call.services.world.secret())
+    return problem_reply(error, trace_id)
 
 
-def _request(req: func.HttpRequest) -> Request:
-    from urllib.parse import urlsplit
+def _log_end(call: _Call, result: str, *, refused: bool, bug: Exception | None = None) -> str:
+    """Log how a call ended: each one of a known caller, a count of the anonymous ones that were refused.
 
+    Return the trace id under which the log has what happened.
+    """
+    from shared.web.audit import log_audit
+
+    request, refusals = call.request, call.services.refusals
+    refusals.log_counted()
+    if call.claims is not None:
+        log_audit(request, call.claims, result, refused=refused)
+    elif refused:
+        reason = f"{result}/{type(bug).__name__}" if bug else result
+        logged = refusals.count(request.operation, reason, request.trace_id)
+        if logged != request.trace_id:
+            return logged
+    fields: dict[str, Any] = {
+        "operation": request.operation,
+        "trace_id": request.trace_id,
+        "caller_trace_id": request.caller_trace_id,
+    }
+    if bug:
+        log_failure(bug, **fields)
+    elif refused and call.claims is not None:
+        log_event(Event.REQUEST_FAILED, problem=result, **fields)
+    return request.trace_id
+
+
+def _request(req: func.HttpRequest, operation: Operation) -> Request:
     from shared.web.exchange import Request
 
     headers = {name.lower(): value for name, value in req.headers.items()}
     return Request(
-        method=req.method or "",
-        path=urlsplit(req.url).path,
-        trace_id=_trace_id(headers.get("traceparent", "")),
+        operation=operation.name,
+        trace_id=uuid.uuid4().hex,
+        caller_trace_id=_caller_trace_id(headers.get("traceparent", "")),
         headers=headers,
-        query=dict(req.params),
         route=dict(req.route_params),
         body=req.get_body(),
     )
 
 
-def _trace_id(traceparent: str) -> str:
-    """Take over the caller's trace id if it is one: it is logged, and shown in problems."""
+def _caller_trace_id(traceparent: str) -> str | None:
+    """Return the trace id that the caller chose, if it has the form of one; it proves nothing."""
     found = _TRACEPARENT.fullmatch(traceparent)
-    return found[1] if found else uuid.uuid4().hex
+    return found[1] if found else None

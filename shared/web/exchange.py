@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
+
+from shared.errors import PayloadTooLargeError
 
 if TYPE_CHECKING:
     from shared.contract import Contract
+
+#: Limit of a request body where the operation states no other. The host's own limit is 1 MB.
+MAX_BODY_BYTES: Final = 64 * 1024
+#: Limit of the fields in a form or a query where the operation states no other. Microsoft posts about five.
+MAX_FIELDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,29 +24,41 @@ class Request:
     """What was asked; header names in lower case.
 
     Attributes:
-        trace_id: names this request in our log and in a problem document.
+        operation: the name of the function, as in the OpenAPI document.
+        trace_id: names this request in our log and in a problem document; always our own.
+        caller_trace_id: the trace id that the caller sent, for comparing two logs.
     """
 
-    method: str
-    path: str
+    operation: str
     trace_id: str
+    caller_trace_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     route: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
 
     def form(self) -> dict[str, str]:
-        """Read a urlencoded form; of a name that comes twice the first one counts."""
+        """Read a urlencoded form; of a name that comes twice the first one counts.
+
+        Raises:
+            PayloadTooLargeError: `request_too_large`, `too_many_fields`; both are checked before parsing.
+        """
+        if len(self.body) > MAX_BODY_BYTES:
+            raise PayloadTooLargeError("request_too_large", limit=MAX_BODY_BYTES)
+        check_field_count(self.body, MAX_FIELDS)
         pairs = parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
         return dict(reversed(pairs))
 
-    def cookie(self, name: str) -> str | None:
-        """Return a cookie, or None."""
-        for part in self.headers.get("cookie", "").split(";"):
-            found, _, value = part.strip().partition("=")
-            if found == name:
-                return value
-        return None
+    def cookies(self, name: str) -> tuple[str, ...]:
+        """Return the value of every cookie of a name, as they stand in the header.
+
+        The host joins several `Cookie` headers with a comma, which no cookie may hold. Only space and tab
+        are trimmed (RFC 6265bis section 5.6), so no other character hides in front of a name. A part
+        without `=` is the value of a cookie that has no name.
+        """
+        parts = self.headers.get("cookie", "").replace(",", ";").split(";")
+        pairs = (part.partition("=") for part in parts if "=" in part)
+        return tuple(value.strip(" \t") for found, _, value in pairs if found.strip(" \t") == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +70,25 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-_NO_STORE = {"Cache-Control": "no-store"}
+def check_field_count(encoded: bytes, limit: int) -> None:
+    """Refuse a urlencoded form or query with too many fields, without parsing it.
+
+    Raises:
+        PayloadTooLargeError: `too_many_fields`.
+    """
+    if encoded.count(b"&") >= limit:
+        raise PayloadTooLargeError("too_many_fields", limit=limit)
 
 
 def json_reply(status: int, content: Contract | Mapping[str, Any], **headers: str) -> Reply:
-    """Answer with JSON, which nobody may keep."""
+    """Answer with JSON."""
     if isinstance(content, dict):
         text = json.dumps(content).encode()
     else:
         text = content.model_dump_json(by_alias=True).encode()  # type: ignore[union-attr]
-    return Reply(status, text, {"Content-Type": "application/json", **_NO_STORE, **headers})
+    return Reply(status, text, {"Content-Type": "application/json", **headers})
 
 
 def empty_reply(status: int, **headers: str) -> Reply:
     """Answer without a body."""
-    return Reply(status, headers={**_NO_STORE, **headers})
+    return Reply(status, headers=headers)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic.json_schema import models_json_schema
+from pydantic.alias_generators import to_camel
 
 from shared.consent import operations as consent
 from shared.deliveries import operations as deliveries
@@ -19,15 +19,14 @@ from shared.settings import operations as settings
 from shared.version import VERSION
 from shared.web import operations as web
 from shared.web.contract import ProblemDocument
+from shared.web.host_answers import with_host_answers
+from shared.web.openapi_shapes import describe_shapes, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from shared.contract import Contract
+    from shared.web.openapi_shapes import References
     from shared.web.operation import Answer, Operation, Parameter
-
-type Mode = Literal["validation", "serialization"]
-type References = dict[tuple[type[Contract], Mode], dict[str, Any]]
 
 OPERATIONS: tuple[Operation, ...] = (
     *settings.OPERATIONS,
@@ -36,14 +35,39 @@ OPERATIONS: tuple[Operation, ...] = (
     *deliveries.OPERATIONS,
     *web.OPERATIONS,
 )
-_ADMIN_ONLY = {
+_SECURITY = {
     "workspaceAdmin": {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
         "description": "An Entra access token for this API, of a person with the admins' app role.",
-    }
+    },
+    "application": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An Entra access token for this API, of an application with one of these app roles.",
+    },
 }
+_TAGS = {
+    "Tenant settings": "The From address, the consent for it, and whether sending works.",
+    "Consent": "The window in which an account consents, and how a consent stands.",
+    "Deliveries": "What happened to each mail.",
+    "Health": "Whether the app runs, and this document.",
+}
+#: Headers that a problem may come with, by its status.
+_PROBLEM_HEADERS = {
+    401: {"WWW-Authenticate": "`Bearer`: send an Entra access token (RFC 6750)."},
+    503: {"Retry-After": "After how many seconds to try again, where that is known."},
+}
+_DESCRIPTION = (
+    "Sends an organisation's report mail through Microsoft 365. Some answers come from the Functions host "
+    "and have no body, so no problem document either: each operation says which."
+)
+_BODY_HINT = (
+    "Needs a Content-Length. A body that is sent in chunks (`Transfer-Encoding: chunked`) arrives empty and "
+    "is answered with 411. That is what the Functions host does; Azure's front end was not tried."
+)
 
 
 @functools.cache
@@ -54,7 +78,7 @@ def document_text() -> bytes:
 
 def document() -> dict[str, Any]:
     """Build the document."""
-    references, schemas = _schemas()
+    references, schemas = describe_shapes(OPERATIONS)
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         described = _describe(operation, references)
@@ -64,45 +88,45 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Inforiver Mailer",
             "version": VERSION,
-            "description": "Sends an organisation's report mail through Microsoft 365.",
+            "description": _DESCRIPTION,
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": _ADMIN_ONLY},
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
     }
-
-
-def _schemas() -> tuple[References, dict[str, Any]]:
-    """Describe every shape once: bodies as they are read, answers as they are written."""
-    wanted: dict[tuple[type[Contract], Mode], None] = {(ProblemDocument, "validation"): None}
-    for operation in OPERATIONS:
-        if operation.body:
-            wanted[operation.body, "validation"] = None
-        for answer in operation.answers.values():
-            if answer.model:
-                wanted[answer.model, "serialization"] = None
-    references, found = models_json_schema(list(wanted), ref_template="#/components/schemas/{model}")
-    return references, found["$defs"]  # type: ignore[return-value]
 
 
 def _describe(operation: Operation, references: References) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": operation.name,
+        "operationId": to_camel(operation.name),
         "summary": operation.summary,
         "tags": [operation.tag],
-        "security": [{"workspaceAdmin": []}] if operation.admin else [],
+        "security": _security(operation),
         "parameters": [_parameter(parameter) for parameter in operation.parameters],
         "responses": _responses(operation, references),
     }
     if operation.body:
         schema = references[operation.body, "validation"]
         content = {"application/json": {"schema": schema}}
-        described["requestBody"] = {"required": operation.body_required, "content": content}
+        described["requestBody"] = _request_body(content, required=operation.body_required)
     if operation.form:
         fields = {name: {"type": "string", "description": text} for name, text in operation.form.items()}
-        content = {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}}
-        described["requestBody"] = {"required": True, "content": content}
+        schema = {"title": f"{words(operation.name)} form", "type": "object", "properties": fields}
+        content = {"application/x-www-form-urlencoded": {"schema": schema}}
+        described["requestBody"] = _request_body(content, required=True)
     return described
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """Name who may call; each entry stands for itself (OpenAPI 3.1 lets any scheme list roles)."""
+    admin: list[dict[str, list[str]]] = [{"workspaceAdmin": []}] if operation.admin else []
+    roles = operation.application_roles
+    return [*admin, {"application": list(roles)}] if roles else admin
+
+
+def _request_body(content: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    return {"description": _BODY_HINT, "required": required, "content": content}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -118,12 +142,13 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 def _responses(operation: Operation, references: References) -> dict[str, Any]:
     responses = {str(status): _answer(answer, references) for status, answer in operation.answers.items()}
     for status, codes in operation.all_problems().items():
-        problem = _problem(codes, references)
+        problem = _problem_page(codes) if operation.page else _problem(status, codes, references)
         known = responses.setdefault(str(status), problem)
         if known is not problem:
             known["content"] |= problem["content"]
             known["description"] += f"\n\n{problem['description']}"
-    return dict(sorted(responses.items()))
+            known["headers"] = known.get("headers", {}) | problem.get("headers", {})
+    return with_host_answers(responses)
 
 
 def _answer(answer: Answer, references: References) -> dict[str, Any]:
@@ -132,20 +157,25 @@ def _answer(answer: Answer, references: References) -> dict[str, Any]:
         described["content"] = {answer.media_type: {"schema": references[answer.model, "serialization"]}}
     elif answer.schema:
         described["content"] = {answer.media_type: {"schema": dict(answer.schema)}}
-    if answer.headers:
-        described["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
-        }
-    return described
+    return described | _headers(answer.headers)
 
 
-def _problem(codes: Iterable[str], references: References) -> dict[str, Any]:
+def _listed(codes: Iterable[str]) -> str:
     """Name each problem with its title, so that a reader need not look for it elsewhere."""
-    listed = [f"- `{code}`: {catalogue()[code].title}" for code in codes]
-    schema = {
-        "allOf": [
-            references[ProblemDocument, "validation"],
-            {"properties": {"code": {"enum": list(codes)}}},
-        ]
-    }
-    return {"description": "\n".join(listed), "content": {"application/problem+json": {"schema": schema}}}
+    return "\n".join(f"- `{code}`: {catalogue()[code].title}" for code in codes)
+
+
+def _problem_page(codes: Iterable[str]) -> dict[str, Any]:
+    return {"description": _listed(codes), "content": {"text/html": {"schema": {"type": "string"}}}}
+
+
+def _problem(status: int, codes: Iterable[str], references: References) -> dict[str, Any]:
+    """Describe every problem by one shape: generators make a type that loses members of anything finer."""
+    content = {"application/problem+json": {"schema": references[ProblemDocument, "serialization"]}}
+    headers = _headers(_PROBLEM_HEADERS.get(status, {}))
+    return {"description": _listed(codes), "content": content} | headers
+
+
+def _headers(described: Mapping[str, str]) -> dict[str, Any]:
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in described.items()}
+    return {"headers": headers} if headers else {}

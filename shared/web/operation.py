@@ -1,4 +1,8 @@
-"""What the API promises of one function: the row from which its part of the OpenAPI document is made."""
+"""One row per function of the API: what it accepts and answers.
+
+The running function checks its requests with this row, and the OpenAPI document is made from it, so the
+two can't differ.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from shared.contract import Contract
+from shared.web.exchange import MAX_BODY_BYTES, MAX_FIELDS
 
 #: Problems by their HTTP status.
 type Problems = Mapping[int, tuple[str, ...]]
@@ -14,20 +19,36 @@ type Problems = Mapping[int, tuple[str, ...]]
 #: What any call may meet that reads the settings of the deployment.
 DEPLOYMENT: Final[Problems] = {
     500: (
+        "identity_refused",
         "internal_error",
         "setting_invalid",
         "setting_missing",
         "smtp_provider_not_office365",
         "storage_denied",
+        "storage_network_denied",
     ),
-    503: ("storage_unavailable",),
+    503: ("identity_unavailable", "storage_unavailable"),
 }
+#: What any call may meet, because its size is checked before anything of it is parsed.
+LIMITS: Final[Problems] = {413: ("request_too_large", "too_many_fields")}
+#: What any call may meet whose body means something.
+BODY: Final[Problems] = {411: ("content_length_required",)}
 #: What any call may meet that only a workspace admin may make.
 ADMIN: Final[Problems] = {
-    401: ("token_invalid", "token_missing"),
-    403: ("tenant_not_allowed", "workspace_admin_required"),
+    400: ("invalid_request",),
+    401: ("token_invalid", "token_missing", "token_version_unsupported"),
+    403: (
+        "client_not_allowed",
+        "scope_required",
+        "signed_in_admin_required",
+        "workspace_admin_required",
+    ),
+    500: ("written_by_other_version",),
     503: ("entra_unavailable",),
 }
+
+#: What an application may meet besides, where one may call.
+APPLICATION: Final[Problems] = {403: ("application_role_required",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,10 @@ class Operation:
         body_required: whether the body may be left out.
         form: the fields of a urlencoded form, in place of a body.
         problems: what this function may answer beside what every function may.
+        max_body_bytes: a longer body is refused before it is parsed.
+        max_fields: a form or a query with more fields is refused before it is parsed.
+        page: whether a browser window opens it, so that a problem is answered with a page for a person.
+        application_roles: app roles with which an application may call without a user. Empty: none may.
     """
 
     name: str
@@ -83,11 +108,33 @@ class Operation:
     body_required: bool = True
     form: Mapping[str, str] = field(default_factory=dict)
     problems: Problems = field(default_factory=dict)
+    max_body_bytes: int = MAX_BODY_BYTES
+    max_fields: int = MAX_FIELDS
+    page: bool = False
+    application_roles: tuple[str, ...] = ()
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether a request body means something to this function."""
+        return self.body is not None or bool(self.form)
+
+    @property
+    def query_names(self) -> tuple[str, ...]:
+        """The names of the query parameters, as documented."""
+        return tuple(each.name for each in self.parameters if each.where == "query")
 
     def all_problems(self) -> dict[int, tuple[str, ...]]:
         """Return every problem that may be answered, by status, in the order of the alphabet."""
         found: dict[int, set[str]] = {}
-        for some in (DEPLOYMENT if self.configured else {}, ADMIN if self.admin else {}, self.problems):
+        applying = (
+            LIMITS,
+            BODY if self.takes_body else {},
+            DEPLOYMENT if self.configured else {},
+            ADMIN if self.admin else {},
+            APPLICATION if self.application_roles else {},
+            self.problems,
+        )
+        for some in applying:
             for status, codes in some.items():
                 found.setdefault(status, set()).update(codes)
         return {status: tuple(sorted(codes)) for status, codes in sorted(found.items())}

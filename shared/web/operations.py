@@ -16,36 +16,36 @@ class HealthView(Contract):
     version: str
 
 
-OPERATIONS: Final = (
-    Operation(
-        "get_health",
-        "GET",
-        "health",
-        "Say that the app is alive",
-        "Health",
-        {200: Answer("It is.", HealthView)},
-        admin=False,
-        configured=False,
-    ),
-    Operation(
-        "get_readiness",
-        "GET",
-        "health/ready",
-        "Say whether everything answers that the app is made of",
-        "Health",
-        {
-            200: Answer("Everything answers.", ReadinessView),
-            503: Answer("Something does not.", ReadinessView),
-        },
-    ),
-    Operation(
-        "get_openapi",
-        "GET",
-        "openapi.json",
-        "Describe this API",
-        "Health",
-        {200: Answer("This document.", schema={"type": "object"})},
-        admin=False,
-        configured=False,
-    ),
+HEALTH: Final = Operation(
+    "get_health",
+    "GET",
+    "health",
+    "Say that the app is alive",
+    "Health",
+    {200: Answer("It is.", HealthView)},
+    admin=False,
+    configured=False,
 )
+READINESS: Final = Operation(
+    "get_readiness",
+    "GET",
+    "health/ready",
+    "Say whether everything answers that the app is made of",
+    "Health",
+    {
+        200: Answer("Everything answers.", ReadinessView),
+        503: Answer("Something does not.", ReadinessView),
+    },
+)
+OPENAPI: Final = Operation(
+    "get_openapi",
+    "GET",
+    "openapi.json",
+    "Describe this API",
+    "Health",
+    {200: Answer("This document.", schema={"type": "object"})},
+    admin=False,
+    configured=False,
+)
+
+OPERATIONS: Final = (HEALTH, READINESS, OPENAPI)

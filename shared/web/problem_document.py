@@ -13,8 +13,10 @@ from shared.errors import (
     ExpiredError,
     ForbiddenError,
     InvalidInputError,
+    LengthRequiredError,
     NotFoundError,
     OutcomeUnknownError,
+    PayloadTooLargeError,
     PreconditionFailedError,
     ProblemError,
     RejectedError,
@@ -32,7 +34,9 @@ STATUSES: dict[type[ProblemError], int] = {
     ForbiddenError: 403,
     NotFoundError: 404,
     ConflictError: 409,
+    LengthRequiredError: 411,
     PreconditionFailedError: 412,
+    PayloadTooLargeError: 413,
     InvalidInputError: 400,
     ConsentRequiredError: 409,
     TransientError: 503,
@@ -68,7 +72,7 @@ def problem_reply(error: ProblemError, trace_id: str) -> Reply:
     """Answer with what went wrong and who must act."""
     status = status_of(error)
     members = {**problem_members(error.problem), "status": status, "traceId": trace_id}
-    headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+    headers = {"Content-Type": "application/problem+json"}
     if isinstance(error, InvalidInputError) and error.fields:
         members["errors"] = [{"field": f.field, "message": f.message} for f in error.fields]
     if isinstance(error, UnauthenticatedError):

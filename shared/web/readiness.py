@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from shared.contract import Contract
 from shared.errors import ProblemError
 from shared.problems import Problem, explain
-from shared.web.contract import ProblemView, problem_view
+from shared.web.contract import ProblemView, SendingPauseView, problem_view, sending_pause_view
 from shared.web.exchange import json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
+    from shared.ports import Outbox
+    from shared.settings.sending_switch import SendingPause, SendingSwitch
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
@@ -32,6 +34,14 @@ class Ready(Protocol):
     def probes(self) -> Mapping[str, Callable[[], object]]:
         """A call for each part that returns if the part answers."""
 
+    @property
+    def switch(self) -> SendingSwitch:
+        """Whether sending is paused."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue, and the messages that failed too often."""
+
 
 class PartView(Contract):
     """One part of the app."""
@@ -41,22 +51,40 @@ class PartView(Contract):
 
 
 class ReadinessView(Contract):
-    """Whether mail can flow, and which part is in its way."""
+    """Whether mail can flow, and which part is in its way.
+
+    `sendingPaused` is null while mail is sent. A paused app is `ready`: nothing about it is broken.
+    `poisonQueueLength` is null where the queue does not answer.
+    """
 
     status: Literal["ready", "not_ready"]
+    sending_paused: SendingPauseView | None
+    poison_queue_length: int | None
     parts: dict[str, PartView]
 
 
 def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Reply:
     """Ask every part; 503 where one does not answer, as load balancers and probes expect."""
-    parts = {name: _part(problem) for name, problem in ask_all(ports.probes, _DEADLINE_SECONDS).items()}
+    pauses: list[SendingPause | None] = []
+    lengths: list[int] = []
+    probes = {
+        **ports.probes,
+        "switch": lambda: pauses.append(ports.switch.current_pause()),
+        "poisonQueue": lambda: lengths.append(ports.outbox.poison_length()),
+    }
+    parts = {name: _part(problem) for name, problem in ask_all(probes, _DEADLINE_SECONDS).items()}
     ready = all(part.status == "ok" for part in parts.values())
-    view = ReadinessView(status="ready" if ready else "not_ready", parts=parts)
+    view = ReadinessView(
+        status="ready" if ready else "not_ready",
+        sending_paused=sending_pause_view(pauses[0] if pauses else None),
+        poison_queue_length=lengths[0] if lengths else None,
+        parts=parts,
+    )
     return json_reply(200 if ready else 503, view)
 
 
 def ask_all(probes: Mapping[str, Callable[[], object]], deadline: float) -> dict[str, Problem | None]:
-    """Ask every part at once, and return what is wrong with each; what nobody foresaw goes up.
+    """Ask every part at once, and return what is wrong with each; an unexpected error is raised.
 
     A part that hangs is left behind in its thread, which ends with the SDK's own timeout.
 

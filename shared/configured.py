@@ -1,0 +1,74 @@
+"""The app settings as the services read them, each on first use."""
+
+from __future__ import annotations
+
+from shared.config import AppConfig, StorageConfig, check_settings, read_client_id
+from shared.errors import ConfigurationError
+from shared.member import member
+
+
+class Configured:
+    """What the operator set; reading a member may raise ConfigurationError."""
+
+    @member
+    def config(self) -> AppConfig:
+        """What the operator decided."""
+        return AppConfig.from_env()
+
+    @member
+    def storage(self) -> StorageConfig:
+        """Where tables, queues and blobs are."""
+        return StorageConfig.from_env()
+
+    @member
+    def queue_storage(self) -> StorageConfig:
+        """Where the queues are, so that a message can be queued while the address of the tables is wrong."""
+        return StorageConfig.from_env(services=("queue",))
+
+    @property
+    def installation(self) -> str | None:
+        """The client id, which marks what this installation writes; None while it is missing or wrong."""
+        return read_client_id()
+
+    @property
+    def storage_account(self) -> str | None:
+        """The name of the storage account that holds the tables; None while a setting is wrong."""
+        try:
+            return self.storage.account
+        except ConfigurationError:
+            return None
+
+    @property
+    def setting_problems(self) -> tuple[ConfigurationError, ...]:
+        """What is wrong with the settings, each by its name."""
+        return check_settings()
+
+    @property
+    def allowed_tenants(self) -> frozenset[str]:
+        """The tenants that this installation serves."""
+        return self.config.allowed_tenant_ids
+
+    @property
+    def application_senders(self) -> tuple[str, ...]:
+        """The addresses that may send with the app's own permission."""
+        return self.config.application_senders
+
+    @property
+    def message_limit_mb(self) -> int:
+        """The most that a mailbox may send, encoded."""
+        return self.config.mailbox_message_limit_mb
+
+    @property
+    def resends_unknown(self) -> bool:
+        """Whether a mail that may have been sent, and can't be looked up, is sent again."""
+        return self.config.on_unknown_outcome == "resend"
+
+    @property
+    def retention_days(self) -> int:
+        """How long the delivery log goes back."""
+        return self.config.delivery_retention_days
+
+    @property
+    def home_tenant(self) -> str:
+        """The operator's own tenant."""
+        return self.config.entra_tenant_id

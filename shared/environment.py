@@ -1,0 +1,212 @@
+"""Typed reads of app settings, with errors that name the setting. Pure: the values are handed in."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from shared.errors import ConfigurationError
+from shared.storage_names import QUEUE_NAME, QUEUES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Straight ones, and those that word processors write.
+_QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019"
+#: App Service hands a reference to Key Vault or App Configuration that it can not resolve on as it is.
+#: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
+_REFERENCE = "@microsoft."
+_UNRESOLVED = (
+    "the Key Vault reference in it was not resolved: the secret is missing or disabled, or the app's managed "
+    "identity may not read it"
+)
+#: Variables of the platform that resemble settings of ours.
+_FOREIGN_PREFIXES = ("APPSETTING_", "AZURE_", "AzureWebJobs", "FUNCTIONS_", "WEBSITE_")
+#: From here on a name is taken for a misspelling; from 0 to 1, as `difflib` measures.
+_SIMILAR = 0.88
+
+
+class Environment:
+    """Read settings by type, and collect what is wrong with them.
+
+    Every read returns a value: one that stands for nothing where the setting is missing or wrong. `check`
+    then raises, so what was read is used only where every setting is right.
+
+    Attributes:
+        problems: a ConfigurationError, `setting_missing` or `setting_invalid`, for each wrong setting.
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._names: set[str] = set()
+        self.problems: list[ConfigurationError] = []
+
+    def check(self) -> None:
+        """Raise the first problem, if there is one."""
+        if self.problems:
+            raise self.problems[0]
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Note that a setting is wrong; of several reasons the first."""
+        if name in {problem.facts["setting"] for problem in self.problems}:
+            return
+        self.problems.append(ConfigurationError("setting_invalid", setting=name, reason=reason))
+
+    def miss(self, name: str) -> None:
+        """Note that a setting is missing."""
+        self.problems.append(ConfigurationError("setting_missing", setting=name))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return one value without blanks around it, or the default."""
+        self._names.add(name)
+        value = self._values.get(name, "").strip()
+        if not value and default is None:
+            self.miss(name)
+        if value.casefold().startswith(_REFERENCE):
+            self.refuse(name, _UNRESOLVED)
+        elif value and (value[0] in _QUOTES or value[-1] in _QUOTES):
+            self.refuse(name, "leave out the quotation marks")
+        else:
+            return value or default or ""
+        return ""
+
+    def is_set(self, name: str) -> bool:
+        """Say whether a setting has a value, be it right or wrong."""
+        return bool(self._values.get(name, "").strip())
+
+    def items(self, name: str, default: str | None = None) -> tuple[str, ...]:
+        """Return the values of a comma-separated list, none of an empty one."""
+        return tuple(item for part in self.text(name, default).split(",") if (item := part.strip()))
+
+    def addresses(self, name: str, default: str) -> tuple[str, ...]:
+        """Return the mail addresses of a comma-separated list, none of an empty one."""
+        from shared.mail_address import check_mail_address  # noqa: PLC0415 - every cold start comes by here
+
+        try:
+            return tuple(check_mail_address(address) for address in self.items(name, default))
+        except ValueError:
+            self.refuse(name, "use full mail addresses with commas between them, such as reports@contoso.com")
+            return ()
+
+    def word(self, name: str, default: str | None = None) -> str:
+        """Return one value that has no blank in it."""
+        value = self.text(name, default)
+        if len(value.split()) > 1:
+            self.refuse(name, "use one name, without blanks")
+        return value
+
+    def guid(self, name: str, default: str | None = None) -> str:
+        """Return one GUID in lower case."""
+        value = self.text(name, default).lower()
+        if not value or _GUID.fullmatch(value):
+            return value
+        self.refuse(
+            name, "use one GUID such as 6f1c0a52-0000-4000-8000-000000000001, without braces; no domain"
+        )
+        return ""
+
+    def guids(self, name: str, default: str) -> frozenset[str]:
+        """Return the GUIDs of a comma-separated list in lower case, none of an empty one."""
+        found = frozenset(item.lower() for item in self.items(name, default))
+        if not all(_GUID.fullmatch(each) for each in found):
+            self.refuse(name, "use GUIDs with commas between them, without braces; no domains")
+        return found
+
+    def queues(self, name: str, default: str) -> frozenset[str]:
+        """Read names of storage queues that are none of the app's own."""
+        found = self.items(name, default)
+        if not all(QUEUE_NAME.fullmatch(each) and each not in QUEUES for each in found):
+            self.refuse(name, "use names of storage queues such as mail-outcomes, but not those of the app")
+        return frozenset(found)
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        """Read origins as browsers send them (RFC 6454 section 6.2); `*` is none."""
+        found = self.items(name)
+        if not found or not all(map(_is_origin, found)):
+            self.refuse(name, "use origins such as https://inforiver.contoso.com")
+        return found
+
+    def one_of(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        """Return one of the allowed values, in lower case."""
+        value = self.text(name, default).lower()
+        if value in allowed:
+            return value
+        self.refuse(name, f"use one of {', '.join(allowed)}")
+        return default
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        """Return a whole number from `low` to `high`."""
+        value = self.text(name, str(default)) or str(default)
+        if value.isascii() and value.isdecimal() and low <= int(value) <= high:
+            return int(value)
+        self.refuse(name, f"use a whole number from {low} to {high}")
+        return default
+
+    def url(self, name: str, default: str | None = None) -> str:
+        """Return an https address without a trailing slash."""
+        return self._address(name, default, _is_address, "use an https address")
+
+    def host(self, name: str, default: str | None = None) -> str:
+        """Return the https address of a server, without a path and a trailing slash."""
+        return self._address(
+            name,
+            default,
+            lambda parts: _is_address(parts) and not parts.path,
+            "use the https address of a server, without a path",
+        )
+
+    def check_names(self) -> None:
+        """Note each variable whose name is nearly that of a setting which is not set.
+
+        An optional setting whose name is misspelt would otherwise have its default, and nobody be told.
+        """
+        from difflib import get_close_matches  # noqa: PLC0415 - every cold start comes by here
+
+        unset = [name for name in self._names if not self.is_set(name)]
+        for name in sorted(self._values.keys() - self._names):
+            if name.startswith(_FOREIGN_PREFIXES):
+                continue
+            written = name.upper().replace("-", "_").replace(".", "_")
+            for meant in get_close_matches(written, unset, 1, _SIMILAR):
+                self.refuse(name, f"no setting has this name; rename it to {meant}, or delete it")
+
+    def _address(
+        self, name: str, default: str | None, fits: Callable[[SplitResult], bool], reason: str
+    ) -> str:
+        value = self.text(name, default).rstrip("/")
+        if value and not _fits(value, fits):
+            self.refuse(name, reason)
+        return value
+
+
+def _is_origin(text: str) -> bool:
+    parts = urlsplit(text)
+    return bool(parts.hostname) and text == f"https://{parts.hostname}{_port(parts.netloc)}"
+
+
+def _fits(value: str, check: Callable[[SplitResult], bool]) -> bool:
+    try:
+        return check(urlsplit(value))
+    except ValueError:
+        # A port that is no number, or a bracket without its pair.
+        return False
+
+
+def _is_address(parts: SplitResult) -> bool:
+    """Say whether an address names a server by https, and nothing beside server, port and path."""
+    readable = not any(sign in parts.geturl() for sign in " ,;@\\<>{}")
+    return (
+        parts.scheme == "https"
+        and bool(parts.hostname)
+        and parts.port != 0
+        and not (parts.query or parts.fragment)
+        and readable
+    )
+
+
+def _port(netloc: str) -> str:
+    _, colon, port = netloc.partition(":")
+    return f":{port}" if colon and port.isdecimal() else ""

@@ -1,0 +1,131 @@
+"""Rewrite the JSON Schemas of pydantic for the validators and code generators of others. Pure.
+
+Code generators for .NET make an empty class of `anyOf: [x, {"type": "null"}]` and understand
+`"type": [x, "null"]`. pydantic makes a title of each name, which generators take for the names of types.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_core import core_schema
+
+_NULL = {"type": "null"}
+#: What may stand beside a reference, because it changes nothing.
+_ANNOTATIONS = frozenset({"$ref", "description", "default", "title"})
+#: Keywords whose value is schemas by a name that somebody chose.
+_MAPS = frozenset({"properties", "patternProperties", "definitions", "$defs"})
+
+
+class PlainJsonSchema(GenerateJsonSchema):
+    """Writes a constant as an enumeration: NJsonSchema skips `const`, and `null` has no place in it."""
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        """Describe one value as a list of one."""
+        found = super().literal_schema(schema)
+        return found | {"enum": [found.pop("const")]} if "const" in found else found
+
+
+def allow_null(shape: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Let an optional member be `null`, which is the same as leaving it out.
+
+    Args:
+        shape: what is sent to us; changed in place.
+        parts: the shapes that it refers to, by name.
+    """
+    required = shape.get("required", [])
+    for name, member in shape.get("properties", {}).items():
+        if name not in required:
+            shape["properties"][name] = or_null(member, parts)
+    # What the shape does not name, such as a header, is optional too.
+    for pattern, member in shape.get("patternProperties", {}).items():
+        shape["patternProperties"][pattern] = or_null(member, parts)
+
+
+def or_null(member: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    """Write a member that may be `null` as `"type": [x, "null"]`, with what it refers to."""
+    own = {key: value for key, value in member.items() if key not in {"anyOf", "$ref"}}
+    inner = _not_null(member)
+    while "$ref" in inner:
+        own = {key: value for key, value in inner.items() if key != "$ref"} | own
+        inner = parts[part_name(inner)]
+    found = {**inner, **own}
+    if "patternProperties" in found:
+        found = copy.deepcopy(found)
+        allow_null(found, parts)
+    return with_null(found)
+
+
+def with_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a typed schema that takes `null` too."""
+    found = schema | {"type": [schema["type"], "null"]}
+    return found | ({"enum": [*found["enum"], None]} if "enum" in found else {})
+
+
+def write_out_refined(shape: dict[str, Any], parts: dict[str, Any], *, scalars: bool = False) -> None:
+    """Write out the members that refer to a shape and narrow it: many tools skip what stands beside `$ref`.
+
+    A keyword such as `maxLength` then stands beside its `type`, which ajv insists on.
+
+    Args:
+        shape: changed in place.
+        parts: the shapes that it refers to, by name.
+        scalars: write out what refers to a text, a number or a boolean too.
+    """
+    for name, member in shape.get("properties", {}).items():
+        if "$ref" not in member:
+            continue
+        inner = parts[part_name(member)]
+        if member.keys() - _ANNOTATIONS or (scalars and inner["type"] != "object" and "enum" not in inner):
+            shape["properties"][name] = {**inner, **{k: v for k, v in member.items() if k != "$ref"}}
+
+
+def references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """Yield the name of every shape that is referred to, as often as it is."""
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield part_name(value)
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def nullable_reference(member: dict[str, Any]) -> str | None:
+    """Return the name of the shape in `anyOf: [reference, null]`; None for anything else."""
+    if _NULL not in member.get("anyOf", []):
+        return None
+    inner = _not_null(member)
+    return part_name(inner) if "$ref" in inner else None
+
+
+def part_name(reference: dict[str, Any]) -> str:
+    """Return the name of the shape that a schema refers to."""
+    return str(reference["$ref"]).rpartition("/")[2]
+
+
+def without(keyword: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out a keyword at every depth; a member of that name stays."""
+    return {
+        name: _in_each(keyword, item, named=name in _MAPS) for name, item in schema.items() if name != keyword
+    }
+
+
+def _in_each(keyword: str, value: Any, *, named: bool) -> Any:  # noqa: ANN401 - any JSON
+    if named:
+        return {name: without(keyword, part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [without(keyword, item) if isinstance(item, dict) else item for item in value]
+    return without(keyword, value) if isinstance(value, dict) else value
+
+
+def _not_null(member: dict[str, Any]) -> dict[str, Any]:
+    choices: list[dict[str, Any]] = member.get("anyOf", [member])
+    return next(choice for choice in choices if choice != _NULL)

@@ -1,0 +1,23 @@
+"""A member of a class that is built at its first use, once, whichever threads want it."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any, Self, overload
+
+#: Members need one another, so whoever builds one may go on to build the next.
+_BUILDING = threading.RLock()
+
+
+class member[Kept](functools.cached_property[Kept]):  # noqa: N801 - read as the decorator that it is
+    """A member that is built once, also when the first mails of a process want it at the same time."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Kept: ...
+    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Self | Kept:
+        """Build it, or return what another thread has built meanwhile."""
+        with _BUILDING:
+            return super().__get__(instance, owner)

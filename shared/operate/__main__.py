@@ -1,0 +1,118 @@
+"""The operator's commands.
+
+    python -m shared.operate pause --reason "installing version 1.4"
+    python -m shared.operate wait
+    python -m shared.operate resume
+    python -m shared.operate status
+    python -m shared.operate delete-tenant <tenant id>
+    python -m shared.operate take-over <tenant id>
+
+Storage is found as the app finds it: by the app's settings in the environment, with your own sign-in (`az
+login`), or by a connection string in AzureWebJobsStorage.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+from shared.errors import ProblemError
+from shared.operate.delete_tenant import Deleting, delete_tenant
+from shared.operate.switch import (
+    Switching,
+    pause_sending,
+    resume_sending,
+    show_status,
+    wait_until_nothing_is_sent,
+)
+from shared.operate.take_over import TakingOver, take_over
+from shared.settings.sending_switch import MAX_REASON_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Operating(Switching, Deleting, TakingOver, Protocol):
+    """What the commands need from the outside."""
+
+
+def main(arguments: list[str], ports: Operating, sleep: Callable[[float], None] = time.sleep) -> int:
+    """Run one command; return 1 where it could not do what it was asked for."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(_run(options, ports, sleep))
+    except ProblemError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _run(options: Namespace, ports: Operating, sleep: Callable[[float], None]) -> bool:
+    """Run the command; return whether it failed."""
+    match options.command:
+        case "pause":
+            pause_sending(options.reason, ports)
+        case "resume":
+            resume_sending(ports)
+        case "wait":
+            return not wait_until_nothing_is_sent(timedelta(minutes=options.minutes), ports, sleep)
+        case "delete-tenant":
+            return not delete_tenant(options.tenant_id, options.confirm, ports)
+        case "take-over":
+            return not take_over(options.tenant_id, options.confirm, ports)
+        case _:
+            show_status(ports)
+    return False
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "python -m shared.operate",
+        description=(__doc__ or ""),
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    pause = commands.add_parser("pause", help="pause sending for the whole installation")
+    pause.add_argument(
+        "--reason", type=_reason, help="one line for the workspace admins, on the settings page"
+    )
+    wait = commands.add_parser(
+        "wait", help="wait until no mail is being sent; ends with 1 if that does not come true"
+    )
+    wait.add_argument("--minutes", type=int, default=15, help="how long at most (default: 15)")
+    commands.add_parser("resume", help="resume sending")
+    commands.add_parser("status", help="say whether sending is paused and where the mails are")
+    delete = commands.add_parser(
+        "delete-tenant", help="say what is stored of a tenant that is not served any more, and delete it"
+    )
+    delete.add_argument("tenant_id", type=_tenant_id, help="the tenant's id")
+    delete.add_argument("--confirm", metavar="CODE", help="the code that the command gave without it")
+    take = commands.add_parser(
+        "take-over",
+        help="say which installation wrote a tenant's settings; remove another one's, or mark unmarked ones",
+    )
+    take.add_argument("tenant_id", type=_tenant_id, help="the tenant's id")
+    take.add_argument("--confirm", metavar="NAME", help="what the command names without it")
+    return parser
+
+
+def _tenant_id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError as error:
+        raise ArgumentTypeError("use a tenant's id, such as 6f1c0000-0000-4000-8000-0000000c0701") from error
+
+
+def _reason(text: str) -> str:
+    if not text.isprintable() or len(text) > MAX_REASON_LENGTH:
+        raise ArgumentTypeError(f"use one line of at most {MAX_REASON_LENGTH} printable characters")
+    return text
+
+
+if __name__ == "__main__":
+    from shared.bootstrap import services
+
+    sys.exit(main(sys.argv[1:], services()))

@@ -1,0 +1,183 @@
+"""Delete what is stored of a tenant that left.
+
+The first call only says what there is, with a code; the second one brings the code and deletes. Should it
+fail, it can be repeated: the settings go last, so that the tenant is found until everything else is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import ConflictError
+from shared.operate.record import Recording, record_action, say
+from shared.settings.secret_names import names_of, tenant_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.ports import FlowStore, SettingsStore, TokenStore
+    from shared.settings.tenant import TenantSettings
+
+DELETE = "delete_tenant"
+_MOST_LISTED = 1000
+_STAYS = """\
+Not deleted: messages in the queue (they wait for the operator when they come; delete the tenant again then),
+files in the container attachments (removed by their age), unsent drafts in Drafts, the lines in the log,
+the permission at Microsoft."""
+
+
+class Deleting(Recording, Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def allowed_tenants(self) -> frozenset[str]:
+        """The tenants that this installation serves."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """What the tenant's admin decided."""
+
+    @property
+    def flows(self) -> FlowStore:
+        """Consents under way."""
+
+    @property
+    def vault(self) -> TokenStore:
+        """The tokens."""
+
+    @property
+    def requests(self) -> KeptTexts:
+        """The mails that are not done, and those that can be retried."""
+
+    @property
+    def drafts(self) -> KeptTexts:
+        """How far drafts came."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The delivery log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is stored of a tenant."""
+
+    tenant_id: str
+    settings: bool
+    tokens: tuple[str, ...]
+    flows: tuple[str, ...]
+    requests: tuple[str, ...]
+    drafts: tuple[str, ...]
+    deliveries: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much there is of what, in words."""
+        return {
+            "settings": int(self.settings),
+            "tokens": len(self.tokens),
+            "consents_under_way": len(self.flows),
+            "stored_requests": len(self.requests),
+            "notes_on_drafts": len(self.drafts),
+            "deliveries": self.deliveries,
+        }
+
+    @property
+    def code(self) -> str:
+        """Name exactly this inventory: whoever brings the code has seen what is deleted."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+
+
+def take_inventory(tenant_id: str, ports: Deleting) -> Inventory:
+    """Look at everything that is stored of a tenant."""
+    settings = ports.settings.load(tenant_id)
+    return Inventory(
+        tenant_id,
+        settings=settings.etag is not None,
+        tokens=tuple(sorted({*names_of(tenant_id, ports.vault.names()), *_named_tokens(settings)})),
+        flows=tuple(sorted(ports.flows.of_tenant(tenant_id))),
+        requests=tuple(sorted(ports.requests.of_tenant(tenant_id))),
+        drafts=tuple(sorted(ports.drafts.of_tenant(tenant_id))),
+        deliveries=ports.deliveries.count_all(tenant_id),
+    )
+
+
+def _named_tokens(settings: TenantSettings) -> Iterator[str]:
+    """Name the tokens that the settings know; older ones carry no mark, and no list shows them."""
+    yield from settings.undeleted
+    if settings.consent and settings.consent.secret_name:
+        yield settings.consent.secret_name
+
+
+def delete_tenant(tenant_id: str, code: str | None, ports: Deleting) -> bool:
+    """Say what is stored of a tenant, and delete it where the code of that inventory is given.
+
+    Return whether it did what it was asked for.
+
+    Raises:
+        ConflictError: `tenant_still_served`, or `still_under_way` while one of its mails is being sent.
+    """
+    _check_left(tenant_id, ports)
+    found = take_inventory(tenant_id, ports)
+    say(f"Tenant {tenant_id}")
+    for name, count in found.counts.items():
+        say(f"  {name.replace('_', ' ')}: {count}")
+    if not any(found.counts.values()):
+        say("Nothing is stored of this tenant.")
+        return True
+    if code is None:
+        say(f"Nothing was deleted. To delete all of it, repeat the command with --confirm {found.code}")
+        return True
+    if code != found.code:
+        say(f"Nothing was deleted: the code does not belong to this inventory. Its code is {found.code}")
+        return False
+    record_action(DELETE, "started", ports, tenant_id=tenant_id, counts=found.counts)
+    recoverable = max(_delete(found, ports), default=None)
+    record_action(DELETE, "done", ports, tenant_id=tenant_id, counts=found.counts)
+    say("Deleted.")
+    if recoverable:
+        say(f"The vault keeps the deleted tokens, recoverable, until {recoverable:%Y-%m-%d}.")
+    say(_STAYS)
+    return True
+
+
+def _check_left(tenant_id: str, ports: Deleting) -> None:
+    if tenant_id in ports.allowed_tenants:
+        raise ConflictError("tenant_still_served")
+    for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LISTED):
+        # The list has the times of the workers' clocks; a single row is read on the clock of this machine.
+        row = ports.deliveries.find(tenant_id, mail.message_id)
+        if row is not None and row.is_being_sent(ports.world.now()):
+            raise ConflictError("still_under_way")
+
+
+def _delete_tokens(found: Inventory, ports: Deleting) -> Iterator[datetime]:
+    """Delete the tokens, and purge those that were deleted before."""
+    for name in found.tokens:
+        until = ports.vault.delete(name)
+        if until is not None:
+            yield until
+    for deleted in ports.vault.recoverable():
+        if tenant_of(deleted.name) != found.tenant_id:
+            continue
+        if deleted.purgeable:
+            ports.vault.purge(deleted.name)
+        elif deleted.recoverable_until:
+            yield deleted.recoverable_until
+
+
+def _delete(found: Inventory, ports: Deleting) -> Iterator[datetime]:
+    """Delete everything; give until when the vault can bring tokens back."""
+    for flow_id in found.flows:
+        ports.flows.remove(flow_id)
+    yield from _delete_tokens(found, ports)
+    for texts, message_ids in ((ports.requests, found.requests), (ports.drafts, found.drafts)):
+        for message_id in message_ids:
+            texts.remove(found.tenant_id, message_id)
+    ports.deliveries.remove_all(found.tenant_id)
+    ports.settings.remove(found.tenant_id)

@@ -1,0 +1,63 @@
+"""What every command of the operator does: tell the person, and record the action for the audit."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from shared.settings.operator_log import OperatorAction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.settings.operator_log import OperatorLog
+    from shared.world import World
+
+
+class Recording(Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def world(self) -> World:
+        """The clock, and ids."""
+
+    @property
+    def operator_log(self) -> OperatorLog:
+        """Where actions wait for the app's log."""
+
+    @property
+    def installation(self) -> str | None:
+        """The client id of this installation; None where this machine does not know it."""
+
+    @property
+    def operator_id(self) -> str | None:
+        """The object id of whoever is signed in on this machine."""
+
+
+def record_action(
+    action: str,
+    result: str,
+    ports: Recording,
+    *,
+    tenant_id: str | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> None:
+    """Store what was done; the app's timer writes it into the log within five minutes."""
+    ports.operator_log.add(
+        OperatorAction(
+            ports.world.identifier(),
+            ports.world.now(),
+            action,
+            result,
+            ports.operator_id,
+            tenant_id,
+            counts or {},
+            ports.installation,
+        )
+    )
+
+
+def say(line: str) -> None:
+    """Write one line for the person at the terminal."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

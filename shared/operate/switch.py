@@ -1,0 +1,179 @@
+"""Pause and resume sending, and see whether a mail is being sent at this moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
+from shared.operate.record import Recording, record_action, say
+from shared.settings.sending_switch import MAX_AGE, SendingPause, check_own_pause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.deliveries.ports import DeliveryLog
+    from shared.ports import SettingsStore
+    from shared.settings.sending_switch import PauseStore
+
+#: After it every process has read the switch, and what passed it before has claimed its mail.
+OBEYED_AFTER = MAX_AGE + timedelta(seconds=5)
+_BETWEEN_LOOKS = timedelta(seconds=2)
+#: More than all instances together have in flight.
+_MOST_LISTED = 10_000
+
+
+PAUSE = "pause_sending"
+RESUME = "resume_sending"
+
+
+class Switching(Recording, Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def pause_store(self) -> PauseStore:
+        """The switch."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """Which tenants may have mail."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The mails."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailsNow:
+    """The mails that have not come to their end.
+
+    Attributes:
+        sending: claimed by a worker that may be at work.
+        interrupted: claimed by a worker whose time is over; Azure hands their message to another.
+        pending: how many there are in each other state, of each tenant at most a thousand.
+    """
+
+    sending: tuple[Delivery, ...]
+    interrupted: tuple[Delivery, ...]
+    pending: Counter[str]
+
+
+def find_mails(ports: Switching) -> MailsNow:
+    """Look at the mails of every tenant that has settings: without them nothing is sent."""
+    now = ports.world.now()
+    sending: list[Delivery] = []
+    interrupted: list[Delivery] = []
+    pending = Counter[str]()
+    for tenant_id in ports.settings.tenants():
+        for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LISTED):
+            # The list can be behind the mail's own row.
+            row = ports.deliveries.find(mail.tenant_id, mail.message_id)
+            if row is None or row.status is not DeliveryStatus.SENDING or row.claimed_by is None:
+                continue
+            (sending if row.is_being_sent(now) else interrupted).append(row)
+        for status in PENDING - {DeliveryStatus.SENDING}:
+            pending[status] += ports.deliveries.count(tenant_id, [status])
+    return MailsNow(tuple(sending), tuple(interrupted), pending)
+
+
+def pause_sending(reason: str | None, ports: Switching) -> None:
+    """Pause sending; where it is paused already, the first pause stands.
+
+    Raises:
+        ConfigurationError: `other_installation`: its pause lies in the same storage account, and stays.
+    """
+    pause = ports.pause_store.save(SendingPause(ports.world.now(), reason, ports.installation))
+    check_own_pause(pause, ports.installation)
+    record_action(PAUSE, "done", ports)
+    say(_described(pause))
+    if ports.installation is None:
+        say("ENTRA_CLIENT_ID is not in this shell, so every installation on this storage account is paused.")
+    say(f"Every process obeys within {MAX_AGE.seconds} seconds; what is being sent is sent to its end.")
+
+
+def resume_sending(ports: Switching) -> None:
+    """Resume sending.
+
+    Raises:
+        ConfigurationError: `other_installation`: it is paused, and stays so.
+    """
+    pause = ports.pause_store.load()
+    if pause is not None:
+        check_own_pause(pause, ports.installation)
+    ports.pause_store.remove()
+    record_action(RESUME, "done", ports)
+    say("Sending is resumed. The mails that wait follow within five minutes.")
+
+
+def show_status(ports: Switching) -> None:
+    """Say whether sending is paused, and where the mails are."""
+    pause = _own_pause(ports)
+    say(_described(pause) if pause else "Sending is not paused.")
+    mails = find_mails(ports)
+    say(f"sending: {len(mails.sending)}")
+    if mails.interrupted:
+        say(f"interrupted: {len(mails.interrupted)} (their workers ended; Azure delivers the messages again)")
+    for status in sorted(mails.pending):
+        say(f"{status}: {mails.pending[status]}")
+
+
+def wait_until_nothing_is_sent(limit: timedelta, ports: Switching, sleep: Callable[[float], None]) -> bool:
+    """Wait until sending is paused in every process and no mail is being sent; say whether that came true.
+
+    A claim lasts eleven minutes at most, also where its worker was killed.
+    """
+    started = ports.world.steady()
+    if not _is_paused(ports):
+        return False
+    sleep(OBEYED_AFTER.total_seconds())
+    told = 0
+    while _is_paused(ports):
+        sending = find_mails(ports).sending
+        if not sending:
+            say("Nothing is being sent.")
+            return True
+        if ports.world.steady() - started >= limit:
+            _say_unfinished(sending)
+            return False
+        if len(sending) != told:
+            told = len(sending)
+            say(f"{told} being sent; the last claim ends at {_shown(_last_end(sending))}.")
+        sleep(_BETWEEN_LOOKS.total_seconds())
+    return False
+
+
+def _own_pause(ports: Switching) -> SendingPause | None:
+    """Return the pause of this installation; tell of one of another installation."""
+    pause = ports.pause_store.load()
+    if pause is None or not pause.is_foreign(ports.installation):
+        return pause
+    say(f"The app registration {pause.installation} is paused, which uses the same storage account.")
+    return None
+
+
+def _is_paused(ports: Switching) -> bool:
+    if _own_pause(ports) is not None:
+        return True
+    say("Sending is not paused.")
+    return False
+
+
+def _say_unfinished(sending: tuple[Delivery, ...]) -> None:
+    say(f"{len(sending)} still being sent:")
+    for mail in sending:
+        say(f"  {mail.message_id} (tenant {mail.tenant_id}), claimed until {_shown(mail.claim_ends_at)}")
+
+
+def _last_end(sending: tuple[Delivery, ...]) -> datetime:
+    return max(mail.claim_ends_at for mail in sending if mail.claim_ends_at is not None)
+
+
+def _described(pause: SendingPause) -> str:
+    reason = f": {pause.reason}" if pause.reason else ""
+    return f"Sending is paused since {_shown(pause.since)}{reason}"
+
+
+def _shown(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

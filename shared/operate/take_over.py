@@ -1,0 +1,95 @@
+"""Take over a tenant whose settings carry the mark of another installation, or none.
+
+Settings of another installation are removed, because its tokens are of no use here, and an admin consents
+again. The number of generations stays, so that no name of a secret is used twice. Settings without a mark and
+without tokens, as where mail is sent without a user, prove nothing; they are kept and marked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from shared.operate.record import Recording, record_action, say
+
+if TYPE_CHECKING:
+    from shared.ports import SettingsStore
+    from shared.settings.tenant import TenantSettings
+
+TAKE_OVER = "take_over_tenant"
+
+
+class TakingOver(Recording, Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def stored_settings(self) -> SettingsStore:
+        """The settings as they are stored, of whichever installation."""
+
+    @property
+    def storage_account(self) -> str | None:
+        """The name of its storage account; None while a setting is wrong."""
+
+
+def take_over(tenant_id: str, confirmed: str | None, ports: TakingOver) -> bool:
+    """Say whose settings a tenant has, and take them over where their mark is confirmed.
+
+    Return whether it did what it was asked for.
+    """
+    found = ports.stored_settings.load(tenant_id)
+    if ports.installation is None or ports.storage_account is None:
+        say("Nothing was changed: the app's settings are not in this shell, or one of them is wrong.")
+        return False
+    if found.installation is None:
+        return _take_unmarked(found, confirmed, ports)
+    if found.installation != ports.installation:
+        return _take_foreign(found, "app registration", found.installation, confirmed, ports)
+    if found.storage_account not in (None, ports.storage_account):
+        return _take_foreign(found, "storage account", found.storage_account, confirmed, ports)
+    return _nothing()
+
+
+def _nothing() -> bool:
+    say("Nothing to take over: no other installation wrote the settings of this tenant.")
+    return True
+
+
+def _take_unmarked(found: TenantSettings, confirmed: str | None, ports: TakingOver) -> bool:
+    if found.consent is None:
+        return _nothing()
+    ours = ports.installation
+    say(f"The settings of {found.tenant_id} carry no mark of an installation; this one is {ours}.")
+    if confirmed is None:
+        say(
+            "Nothing was changed. If this installation wrote them, and they are no copy of another one's, "
+            f"mark them: repeat it with --confirm {ours}"
+        )
+        return True
+    if confirmed != ours:
+        say(f"Nothing was changed: {confirmed} is not this installation.")
+        return False
+    marked = replace(found, installation=ours, storage_account=ports.storage_account)
+    ports.stored_settings.save(marked)
+    record_action(TAKE_OVER, "marked", ports, tenant_id=found.tenant_id)
+    say("The settings are marked as this installation's. Waiting mail is sent.")
+    return True
+
+
+def _take_foreign(
+    found: TenantSettings, kind: str, theirs: str, confirmed: str | None, ports: TakingOver
+) -> bool:
+    ours = ports.installation if theirs == found.installation else ports.storage_account
+    say(f"The settings of {found.tenant_id} were written with the {kind} {theirs}; this one is {ours}.")
+    if confirmed is None:
+        say(
+            f"Nothing was changed. Do this only where that {kind} is gone for good: its installation "
+            f"can no longer send for this tenant. To remove the settings, repeat it with --confirm {theirs}"
+        )
+        return True
+    if confirmed != theirs:
+        say(f"Nothing was changed: {confirmed} is not that {kind}.")
+        return False
+    ports.stored_settings.remove(found.tenant_id)
+    record_action(TAKE_OVER, "done", ports, tenant_id=found.tenant_id)
+    say("The settings were removed. A workspace admin consents again; waiting mail is then sent.")
+    return True

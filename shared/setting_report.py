@@ -1,0 +1,20 @@
+"""Log what is wrong with the app settings: when a process starts, and every five minutes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.errors import ConfigurationError
+
+
+def report_settings(problems: Iterable[ConfigurationError]) -> None:
+    """Log each wrong setting by its name; that the feature is switched off is no fault."""
+    for problem in problems:
+        if problem.code != "smtp_provider_not_office365":
+            log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=problem.code, **problem.facts)

@@ -1,0 +1,104 @@
+"""What is logged of a call: one audit event for each signed-in caller, one count for all anonymous ones.
+
+Anybody can cause a refusal without signing in. One line for each would let them fill the daily log cap,
+after which no alert fires, so these are counted and logged a few times an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.web.exchange import Request
+    from shared.world import World
+
+#: At most one line for each operation and reason in this time, from each process.
+INTERVAL = timedelta(minutes=5)
+
+
+@dataclass(slots=True)
+class _Count:
+    """Refusals since the last line was written, and the trace id of one of them.
+
+    Attributes:
+        logged: the trace id of the first refusal of its kind, which is in the log in full.
+    """
+
+    written_at: datetime
+    logged: str
+    refused: int = 0
+    trace_id: str = ""
+
+
+class RefusalCounter:
+    """Counts the refusals of anonymous calls; safe to use from several threads.
+
+    The first refusal of its kind is logged at once. Later ones are logged together with the first call of
+    any kind after the interval: a thread of its own would log outside of any invocation, where the
+    Functions host can lose the line.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, str], _Count] = {}
+
+    def count(self, operation: str, problem: str, trace_id: str) -> str:
+        """Count one refusal, and return the trace id under which the log has its kind: its own if new."""
+        with self._lock:
+            known = self._counts.get((operation, problem))
+            if known is not None:
+                known.refused += 1
+                known.trace_id = trace_id
+                return known.logged
+            self._counts[operation, problem] = _Count(self._world.now(), trace_id)
+        _log(operation, problem, 1, trace_id)
+        return trace_id
+
+    def log_counted(self) -> None:
+        """Log every count whose interval has passed."""
+        now = self._world.now()
+        with self._lock:
+            due = {key: each for key, each in self._counts.items() if now - each.written_at >= INTERVAL}
+            for key, each in due.items():
+                if each.refused:
+                    self._counts[key] = _Count(now, each.logged)
+                else:
+                    del self._counts[key]
+        for (operation, problem), each in due.items():
+            if each.refused:
+                _log(operation, problem, each.refused, each.trace_id)
+
+
+def log_audit(request: Request, claims: Mapping[str, Any], result: str, *, refused: bool) -> None:
+    """Log who did what, and how it ended; `claims` are those of a verified token."""
+    log_event(
+        Event.ADMIN_OPERATION,
+        level=logging.WARNING if refused else logging.INFO,
+        tid=claims["tid"],
+        oid=claims["oid"],
+        azp=claims.get("azp"),
+        action=request.operation,
+        result=result,
+        trace_id=request.trace_id,
+        caller_trace_id=request.caller_trace_id,
+    )
+
+
+def _log(operation: str, problem: str, count: int, trace_id: str) -> None:
+    log_event(
+        Event.REQUESTS_REFUSED,
+        level=logging.WARNING,
+        operation=operation,
+        problem=problem,
+        count=count,
+        trace_id=trace_id,
+    )

@@ -1,0 +1,33 @@
+"""What the Functions host answers without calling the app: no body, so no problem document.
+
+Observed on the open-source host 4.1037; the limits are those of its web server
+(https://learn.microsoft.com/aspnet/core/fundamentals/servers/kestrel/options).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HOST_ANSWERS: Final[Mapping[int, str]] = {
+    400: "The request is not valid HTTP, a header holds more than ASCII, or the path a zero byte.",
+    404: "No operation has this path and method. A wrong method is 404 too, never 405.",
+    414: "The address is longer than 8 KB.",
+    431: "The headers are larger than 32 KB, or more than 100.",
+    500: "The body is larger than 1 MB, or the process that ran the call ended.",
+    503: "The app is not running, for instance while it starts or because a setting of the host is broken.",
+}
+_FROM_THE_HOST: Final = "From the Functions host, without a body"
+
+
+def with_host_answers(responses: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the responses of an operation what the host may answer in its place."""
+    described = {name: dict(response) for name, response in responses.items()}
+    for status, reason in HOST_ANSWERS.items():
+        sentence = f"{_FROM_THE_HOST}: {reason}"
+        known = described.setdefault(str(status), {"description": sentence})
+        if known["description"] != sentence:
+            known["description"] += f"\n\n{sentence}"
+    return dict(sorted(described.items()))
