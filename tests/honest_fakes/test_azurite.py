@@ -7,6 +7,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
+from shared.storage_names import API_VERSION
 from tests.local_stack.azurite import PROGRAM, Azurite, Ports
 from tests.local_stack.prerequisites import MissingPrerequisiteError
 from tests.local_stack.processes import Child, ChildFailedError
@@ -15,8 +16,8 @@ from tests.local_stack.processes import Child, ChildFailedError
 def test_the_sdks_of_all_three_services_work_against_it(azurite: Azurite) -> None:
     text = azurite.connection_string
     with (
-        BlobServiceClient.from_connection_string(text) as blobs,
-        QueueServiceClient.from_connection_string(text) as queues,
+        BlobServiceClient.from_connection_string(text, api_version=API_VERSION) as blobs,
+        QueueServiceClient.from_connection_string(text, api_version=API_VERSION) as queues,
         TableServiceClient.from_connection_string(text) as tables,
     ):
         container = blobs.create_container("azurite-files")

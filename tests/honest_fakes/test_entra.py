@@ -28,7 +28,7 @@ from tests.local_stack.microsoft365.contoso import (
     REPORTS,
     UMA,
 )
-from tests.local_stack.microsoft365.directory import FederatedCredential, Secret
+from tests.local_stack.microsoft365.directory import FederatedCredential, Secret, User
 
 SEND = "Mail.Send"
 READ_WRITE = "Mail.ReadWrite"
@@ -332,6 +332,14 @@ def test_prompt_consent_needs_an_admin_even_after_an_admin_agreed_for_everybody(
         ({"redirect_uri": "https://localhost/elsewhere"}, "AADSTS50011"),
         ({"client_id": "6f1c0000-0000-4000-8000-00000000beef"}, "AADSTS700016"),
         ({"client_id": ""}, "AADSTS900144"),
+        ({"response_type": ""}, "AADSTS900144"),
+        ({"scope": ""}, "AADSTS900144"),
+        ({"response_type": "token"}, "AADSTS9002313"),
+        ({"response_mode": "web_message"}, "AADSTS90023"),
+        ({"prompt": "always"}, "AADSTS90023"),
+        ({"code_challenge": "x" * 43, "code_challenge_method": "md5"}, "AADSTS90023"),
+        ({"code_challenge": "short", "code_challenge_method": "S256"}, "AADSTS501491"),
+        ({"scope": f"{APP_SCOPE} {SEND}"}, "AADSTS70011"),
     ],
 )
 def test_what_entra_cannot_tell_the_app_it_shows_on_its_own_page(
@@ -343,6 +351,143 @@ def test_what_entra_cannot_tell_the_app_it_shows_on_its_own_page(
     assert page.url.startswith(stand.entra)
     assert number in page.text
     assert stand.callback.answers == []
+
+
+def test_an_app_that_is_disabled_gets_no_sign_in(stand: Stand) -> None:
+    stand.world.directory.change_app(CLIENT_ID, enabled=False)
+
+    assert "AADSTS7000112" in stand.visitor().open(authorize_url(stand)).text
+    assert "AADSTS7000112" in stand.visitor().open(admin_consent_url(stand)).text
+
+
+def test_a_page_is_answered_only_by_the_browser_that_it_was_sent_to(stand: Stand) -> None:
+    visitor = stand.visitor()
+    form = visitor.open(authorize_url(stand)).forms[0]
+
+    fields = form.fields | {"account": ADA}
+    page = stand.visitor().post(f"{stand.entra}/{CONTOSO}/oauth2/v2.0/authorize", fields)
+
+    assert "AADSTS50089" in page.text
+    assert visitor.choose(REPORTS).title == "Permissions requested"
+
+
+def test_a_page_that_was_left_for_half_an_hour_can_not_be_answered(stand: Stand) -> None:
+    visitor = stand.visitor()
+    visitor.open(authorize_url(stand))
+    stand.world.clock.advance(timedelta(minutes=30))
+
+    assert "AADSTS50089" in visitor.choose(REPORTS).text
+
+
+def test_a_single_tenant_app_redeems_nothing_without_a_tenant(stand: Stand) -> None:
+    code = a_code(stand)
+
+    assert refused(redeem(stand, code, "organizations")) == (400, "invalid_request", 50194)
+    assert redeem(stand, code).ok
+
+
+def test_default_is_asked_for_alone(stand: Stand) -> None:
+    token = redeem(stand, a_code(stand)).json()["refresh_token"]
+
+    assert refused(refresh(stand, token, f"{APP_SCOPE} {SEND}")) == (400, "invalid_scope", 70011)
+    mixed = stand.visitor().open(admin_consent_url(stand, scope=f"{APP_SCOPE} {SEND}"))
+    assert "AADSTS70011" in mixed.text
+
+
+def test_a_grant_shows_in_tokens_after_the_lag(stand: Stand) -> None:
+    stand.world.behaviour.consent_lag = 60
+    first = redeem(stand, a_code(stand)).json()
+    assert SEND not in first["scope"].split()
+    assert refused(refresh(stand, first["refresh_token"])) == (400, "invalid_grant", 65001)
+    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
+    early = token_request(stand, grant_type="client_credentials", scope=APP_SCOPE).json()
+    assert "roles" not in claims_of(early["access_token"])
+
+    stand.world.clock.advance(timedelta(seconds=60))
+
+    assert SEND in refresh(stand, first["refresh_token"]).json()["scope"].split()
+    late = token_request(stand, grant_type="client_credentials", scope=APP_SCOPE).json()
+    assert claims_of(late["access_token"])["roles"] == [SEND]
+
+
+def test_the_token_endpoint_knows_a_new_app_after_the_lag(stand: Stand) -> None:
+    stand.world.behaviour.app_lag = 60
+    code = a_code(stand)
+    assert refused(redeem(stand, code)) == (400, "unauthorized_client", 700016)
+
+    stand.world.clock.advance(timedelta(seconds=60))
+
+    assert redeem(stand, code).ok
+
+
+def test_servers_that_are_behind_answer_every_second_refresh_with_65001_or_700016(stand: Stand) -> None:
+    stand.world.behaviour.stale_for = 60
+    token = redeem(stand, a_code(stand)).json()["refresh_token"]
+
+    answers = [refresh(stand, token).json() for _ in range(4)]
+
+    assert [answer.get("error_codes") for answer in answers] == [[65001], None, [700016], None]
+    stand.world.clock.advance(timedelta(seconds=60))
+    assert all(refresh(stand, token).ok for _ in range(4))
+
+
+def test_servers_that_are_behind_issue_app_tokens_with_the_roles_of_before(stand: Stand) -> None:
+    stand.world.behaviour.stale_for = 60
+    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [READ_WRITE])
+    stand.world.clock.advance(timedelta(seconds=60))
+    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
+
+    tokens = [app_token(stand).json()["access_token"] for _ in range(2)]
+
+    assert [claims_of(token)["roles"] for token in tokens] == [[READ_WRITE], [READ_WRITE, SEND]]
+
+
+def test_a_sign_in_name_an_address_and_an_alias_are_three_names(stand: Stand) -> None:
+    stand.world.directory.change_user(
+        UMA, sign_in_name="u123@contoso.com", aliases=frozenset({"u@contoso.com"})
+    )
+    by_address = stand.visitor()
+    by_address.open(authorize_url(stand))
+    assert "AADSTS50034" in by_address.choose(UMA).text
+
+    claims = stand.token_result("u123@contoso.com")["id_token_claims"]
+
+    assert (claims["preferred_username"], claims["email"]) == ("u123@contoso.com", UMA)
+    assert claims["oid"] == stand.world.user(UMA).object_id
+
+
+def test_the_address_is_in_tokens_only_if_the_registration_asks_for_it(stand: Stand) -> None:
+    stand.world.directory.change_app(CLIENT_ID, email_claim=False)
+
+    assert "email" not in stand.token_result(ADA)["id_token_claims"]
+
+
+def test_a_guest_signs_in_under_the_name_of_its_home(stand: Stand) -> None:
+    guest = User(
+        "0b1ec700-0000-4000-8000-000000000099",
+        CONTOSO,
+        MALLORY,
+        "Mallory (guest)",
+        sign_in_name="mallory_fabrikam.com#EXT#@contoso.com",
+        is_guest=True,
+        has_mailbox=False,
+    )
+    stand.world.directory.add(guest)
+    stand.world.directory.change_app(CLIENT_ID, email_claim=False)
+
+    claims = stand.token_result(MALLORY)["id_token_claims"]
+
+    assert (claims["tid"], claims["oid"]) == (CONTOSO, guest.object_id)
+    assert (claims["preferred_username"], claims["email"]) == (MALLORY, MALLORY)
+    assert stand.world.user(MALLORY).tenant_id == FABRIKAM
+
+
+def test_a_user_who_is_renamed_is_found_under_the_new_names_only(stand: Stand) -> None:
+    before = stand.world.user(UMA)
+    stand.world.directory.change_user(UMA, address="u.young@contoso.com")
+
+    assert stand.world.directory.user(UMA) is None
+    assert stand.world.user("u.young@contoso.com").object_id == before.object_id
 
 
 def test_a_redirect_address_must_be_equal_not_similar(stand: Stand) -> None:
@@ -524,7 +669,7 @@ def test_a_token_carries_everything_granted_on_its_resource(stand: Stand) -> Non
 def test_one_request_is_for_one_resource(stand: Stand) -> None:
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
 
-    answer = refresh(stand, token, f"{SEND} api://{CLIENT_ID}/access_as_user")
+    answer = refresh(stand, token, f"{SEND} api://{CLIENT_ID}/settings")
 
     assert answer.json()["error_codes"] == [28000]
 
@@ -764,7 +909,7 @@ def test_admin_consent_is_for_admins_and_not_for_common(stand: Stand) -> None:
         ("refresh token expired", 400, "invalid_grant"),
         ("secret expired", 401, "invalid_client"),
         ("Entra busy", 503, "temporarily_unavailable"),
-        ("Entra throttled", 429, "temporarily_unavailable"),
+        ("Entra request loop", 400, "invalid_grant"),
     ],
 )
 def test_a_fault_hits_one_token_request(stand: Stand, button: str, status: int, error: str) -> None:
@@ -775,6 +920,32 @@ def test_a_fault_hits_one_token_request(stand: Stand, button: str, status: int, 
 
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert refresh(stand, token).status_code == 200
+
+
+def app_token(stand: Stand) -> requests.Response:
+    return token_request(stand, grant_type="client_credentials", scope=APP_SCOPE)
+
+
+def test_client_credentials_are_throttled_in_plain_text(stand: Stand) -> None:
+    stand.world.behaviour.token_requests_a_minute = 1
+
+    answers = [app_token(stand) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    assert (answers[1].text, answers[1].headers["Retry-After"]) == ("Too Many Requests", "60")
+    stand.world.clock.advance(timedelta(seconds=59))
+    assert app_token(stand).status_code == 429
+    stand.world.clock.advance(timedelta(seconds=60))
+    assert app_token(stand).status_code == 200
+
+
+def test_refreshes_of_one_account_are_throttled_as_a_request_loop(stand: Stand) -> None:
+    token = redeem(stand, a_code(stand)).json()["refresh_token"]
+    stand.world.behaviour.token_requests_a_minute = 1
+
+    answers = [refresh(stand, token).json() for _ in range(2)]
+
+    assert (answers[1]["error"], answers[1]["error_codes"]) == ("invalid_grant", [50196])
 
 
 def test_token_and_discovery_fail_apart(stand: Stand) -> None:
@@ -867,7 +1038,7 @@ def test_api_tokens_are_right_but_for_what_is_overridden(
 def test_api_tokens_carry_the_callers_roles(stand: Stand) -> None:
     ada, uma = claims_of(stand.world.api_token(ADA)), claims_of(stand.world.api_token(UMA))
 
-    assert (ada["roles"], ada["scp"], ada["tid"]) == (["Workspace.Admin"], "access_as_user", CONTOSO)
+    assert (ada["roles"], ada["scp"], ada["tid"]) == (["Workspace.Admin"], "settings", CONTOSO)
     assert "roles" not in uma
     assert claims_of(stand.world.api_token(ADA, scp=None, idtyp="app")).get("scp") is None
 

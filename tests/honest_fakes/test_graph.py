@@ -445,6 +445,33 @@ def test_nobody_and_no_mailbox_are_404(stand: Stand) -> None:
     assert refused(client(stand, UMA).send_mail()) == (404, "MailboxNotEnabledForRESTAPI")
 
 
+def test_a_path_takes_the_object_id_or_the_sign_in_name_and_no_address(stand: Stand) -> None:
+    named = stand.world.directory.change_user(
+        REPORTS, sign_in_name="r1@contoso.com", aliases=frozenset({"reporting@contoso.com"})
+    )
+
+    for name in (named.object_id, "r1@contoso.com", "R1@Contoso.com"):
+        assert app_client(stand, "Mail.Send", mailbox=name).send_mail().status_code == 202
+    for name in (REPORTS, "reporting@contoso.com"):
+        answer = app_client(stand, "Mail.Send", mailbox=name).send_mail()
+        assert refused(answer) == (404, "ErrorInvalidUser")
+    assert {mail.from_address.address for mail in stand.world.mails()} == {REPORTS}
+
+
+def test_an_alias_of_the_mailbox_becomes_its_primary_address(stand: Stand) -> None:
+    stand.world.directory.change_user(
+        REPORTS, sign_in_name="r1@contoso.com", aliases=frozenset({"reporting@contoso.com"})
+    )
+    caller = client(stand, REPORTS, "Mail.Send")
+
+    alias = caller.send_mail(a_message(**{"from": a_recipient("reporting@contoso.com")}))
+    sign_in_name = caller.send_mail(a_message(**{"from": a_recipient("r1@contoso.com")}))
+
+    assert alias.status_code == 202
+    assert stand.world.mails()[0].from_address.address == REPORTS
+    assert refused(sign_in_name) == (403, "ErrorAccessDenied")
+
+
 def test_who_am_i_needs_user_read(stand: Stand) -> None:
     assert refused(client(stand).ask("GET", "")) == (403, "Authorization_RequestDenied")
 
@@ -551,6 +578,15 @@ def test_a_draft_can_be_removed_for_good(stand: Stand) -> None:
     assert caller.ask("GET", "/messages").json()["value"] == []
 
 
+def test_a_national_cloud_has_no_permanent_delete(stand: Stand) -> None:
+    stand.world.behaviour.permanent_delete = False
+    caller = client(stand)
+    draft = caller.draft()
+
+    assert caller.ask("POST", f"/messages/{draft['id']}/permanentDelete").status_code == 400
+    assert [message.immutable_id for message in stand.world.drafts(REPORTS)]
+
+
 # Finding a mail again
 
 
@@ -576,11 +612,14 @@ def test_a_key_finds_its_mail_name_with_case_value_without(stand: Stand) -> None
     assert find(caller, key_filter(KEY_ID.replace("DeliveryKey", "deliverykey"), "key-1")) == []
 
 
-def test_a_stamped_send_mail_is_found_in_sent_items_after_the_lag(stand: Stand) -> None:
+@pytest.mark.parametrize("folder", ["drafts", "outbox"])
+def test_a_stamped_send_mail_is_found_in_sent_items_after_the_lag(stand: Stand, folder: Any) -> None:
     stand.world.behaviour.sent_items_lag = 60
+    stand.world.behaviour.transit_folder = folder
     caller = client(stand)
     caller.send_mail(a_message(**stamped("key-1")))
-    assert find(caller, key_filter(KEY_ID, "key-1")) == []
+    assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
+    assert len(find(caller, key_filter(KEY_ID, "key-1"), f"/mailFolders/{folder}/messages")) == 1
 
     stand.world.clock.advance(timedelta(seconds=61))
 
@@ -588,11 +627,51 @@ def test_a_stamped_send_mail_is_found_in_sent_items_after_the_lag(stand: Stand) 
     assert len(find(caller, key_filter(KEY_ID, "key-1"), "/mailFolders/sentitems/messages")) == 1
 
 
-def test_a_mail_without_a_copy_is_never_found(stand: Stand) -> None:
-    stand.world.behaviour.sent_items_lag = 0
+def test_a_new_draft_is_unknown_to_calls_that_name_it_for_a_moment(stand: Stand) -> None:
+    stand.world.behaviour.replica_lag = 2
     caller = client(stand)
+    draft = caller.draft(**stamped("key-1"))
+    assert caller.attach(draft, b"x").status_code == 404
+    assert len(find(caller, key_filter(KEY_ID, "key-1"))) == 1
 
+    stand.world.clock.advance(timedelta(seconds=3))
+
+    assert caller.attach(draft, b"x").status_code == 201
+
+
+def test_a_draft_that_was_just_sent_is_in_lists_and_not_found_by_its_id(stand: Stand) -> None:
+    caller = client(stand)
+    draft = caller.draft(**stamped("key-1"))
+    stand.world.behaviour.replica_lag = 2
+    stand.world.behaviour.sent_items_lag = 60
+    assert caller.send(draft).status_code == 202
+    assert caller.ask("GET", f"/messages/{draft['id']}").status_code == 404
+    assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
+
+    stand.world.clock.advance(timedelta(seconds=3))
+
+    assert caller.ask("GET", f"/messages/{draft['id']}").json()["isDraft"] is True
+
+
+def test_an_upload_session_is_unknown_to_its_host_for_a_moment(stand: Stand) -> None:
+    caller = client(stand)
+    draft = caller.draft()
+    stand.world.behaviour.replica_lag = 2
+    url = caller.session_for(draft, 6_000_000).json()["uploadUrl"]
+    assert caller.put(url, bytes_of(3_000_000), 0, 6_000_000).status_code == 404
+
+    stand.world.clock.advance(timedelta(seconds=3))
+
+    assert caller.put(url, bytes_of(3_000_000), 0, 6_000_000).status_code == 200
+
+
+def test_a_mail_without_a_copy_is_found_only_on_its_way(stand: Stand) -> None:
+    stand.world.behaviour.sent_items_lag = 60
+    caller = client(stand)
     caller.send_mail(a_message(**stamped("key-1")), saveToSentItems=False)
+    assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
+
+    stand.world.clock.advance(timedelta(seconds=61))
 
     assert find(caller, key_filter(KEY_ID, "key-1")) == []
 
@@ -688,7 +767,7 @@ def test_a_large_file_goes_up_chunk_by_chunk_to_another_host(stand: Stand) -> No
     assert (created.status_code, created.json()["nextExpectedRanges"]) == (201, ["0-"])
     assert urlsplit(url).netloc == urlsplit(stand.outlook).netloc != urlsplit(stand.graph).netloc
     assert (middle.status_code, middle.json()["nextExpectedRanges"]) == (200, ["2097152"])
-    assert middle.json().keys() == {"ExpirationDateTime", "nextExpectedRanges"}
+    assert middle.json().keys() == {"@odata.context", "ExpirationDateTime", "nextExpectedRanges"}
     assert (last.status_code, last.content) == (201, b"")
     assert "/Attachments('" in last.headers["Location"]
     caller.send(draft)
@@ -841,6 +920,30 @@ def test_a_message_over_the_mailbox_limit_is_refused_at_send(stand: Stand) -> No
 
     assert refused(caller.send(draft)) == (413, "ErrorMessageSizeExceeded")
     assert stand.world.mails() == []
+
+
+def test_receipts_are_true_or_false_and_on_record(stand: Stand) -> None:
+    caller = client(stand)
+
+    assert caller.send_mail(a_message(isReadReceiptRequested=True)).status_code == 202
+    assert caller.send_mail(a_message(isDeliveryReceiptRequested=True)).status_code == 202
+    assert refused(caller.send_mail(a_message(isReadReceiptRequested="true"))) == (400, "RequestBodyRead")
+    assert [(mail.read_receipt, mail.delivery_receipt) for mail in stand.world.mails()] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_a_mailbox_without_room_for_named_properties_refuses_names_alone(stand: Stand) -> None:
+    stand.world.directory.change_user(REPORTS, room_for_named_properties=False)
+    caller = client(stand)
+    named = a_message(singleValueExtendedProperties=[{"id": KEY_ID, "value": "mail-1"}])
+    tagged = a_message(singleValueExtendedProperties=[{"id": "String 0x1045", "value": "<https://a.de>"}])
+
+    assert refused(caller.send_mail(named)) == (403, "ErrorQuotaExceeded")
+    assert refused(caller.ask("POST", "/messages", json=named)) == (403, "ErrorQuotaExceeded")
+    assert caller.send_mail(tagged).status_code == 202
+    assert caller.send_mail().status_code == 202
 
 
 def test_a_draft_from_another_address_is_refused_at_send(stand: Stand) -> None:
@@ -1047,16 +1150,17 @@ def test_every_operation_can_fail(stand: Stand) -> None:
 
 
 def test_another_process_reads_mails_and_files(stand: Stand) -> None:
-    client(stand).send_mail(a_message(attachments=[a_file(b"\x00\xff")]))
+    client(stand).send_mail(a_message(attachments=[a_file(b"\x00\xff", name="Q3 #1 100%.pdf")]))
     control = f"{stand.graph}/_control/mails"
     session = stand.session()
 
     listed = session.get(control, timeout=5).json()["mails"]
-    file = session.get(f"{control}/1/attachments/1", timeout=5)
+    file = session.get(f"{stand.graph}{listed[0]['attachments'][0]['contentUrl']}", timeout=5)
 
     assert listed[0]["to"] == [{"address": "cfo@contoso.com", "name": ""}]
     assert listed[0]["attachments"][0]["size"] == 2
     assert file.content == b"\x00\xff"
+    assert file.headers["Content-Disposition"] == "attachment; filename*=UTF-8''Q3%20%231%20100%25.pdf"
     assert session.get(f"{control}/1/attachments/2", timeout=5).status_code == 404
     session.delete(control, timeout=5)
     assert stand.world.mails() == []

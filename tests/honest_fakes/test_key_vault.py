@@ -287,3 +287,113 @@ def test_a_dropped_connection_reaches_the_client_as_one(
 
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{key_vault.url}/secrets", verify=str(local_authority.ca_file), timeout=5)
+
+
+@pytest.mark.parametrize("query", ["", "?api-version=", "?api-version=7.99"])
+def test_a_request_needs_an_api_version_that_the_service_knows(
+    key_vault: ServedVault, managed_identity: ServedIdentity, local_authority: LocalAuthority, query: str
+) -> None:
+    resource = key_vault.url.replace("https://127.0.0.1", "https://0.0.1")
+    token = managed_identity.identity.token(resource)
+    answer = requests.get(
+        f"{key_vault.url}/secrets{query}",
+        headers={"Authorization": f"Bearer {token}"},
+        verify=str(local_authority.ca_file),
+        timeout=5,
+    )
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+
+
+@pytest.mark.parametrize("wanted", [0, 26])
+def test_a_page_has_at_most_25_secrets(client: SecretClient, wanted: int) -> None:
+    with pytest.raises(HttpResponseError) as refused:
+        list(client.list_properties_of_secrets(max_page_size=wanted))
+
+    assert refused.value.status_code == 400
+
+
+def test_a_secret_that_is_being_deleted_is_nowhere_and_its_name_is_taken() -> None:
+    now = 1_000.0
+    vault = VaultSecrets(lambda: now)
+    vault.deletion_seconds = 30
+    vault.set("a", {"value": "1"})
+    vault.delete("a")
+
+    for refusing in (
+        lambda: vault.purge("a"),
+        lambda: vault.recover("a"),
+        lambda: vault.delete("a"),
+        lambda: vault.set("a", {"value": "2"}),
+    ):
+        with pytest.raises(VaultError) as refused:
+            refusing()
+        assert (refused.value.status, refused.value.inner) == (409, "ObjectIsBeingDeleted")
+    for missing in (lambda: vault.get("a"), lambda: vault.get_deleted("a")):
+        with pytest.raises(VaultError) as refused:
+            missing()
+        assert refused.value.status == 404
+    now += 30
+
+    vault.purge("a")
+    vault.set("a", {"value": "2"})
+
+
+@pytest.mark.parametrize("body", [{"contentType": "x" * 256}, {"tags": {"number": 1}}])
+def test_a_content_type_and_tags_have_their_limits(body: dict[str, object]) -> None:
+    with pytest.raises(VaultError) as refused:
+        VaultSecrets(lambda: 0.0).set("a", {"value": "1", **body})
+
+    assert refused.value.status == 400
+
+
+def test_an_answer_can_be_lost_after_the_request_was_carried_out(
+    client: SecretClient, key_vault: ServedVault, name: str
+) -> None:
+    client.set_secret(name, "value")
+    key_vault.vault.faults.add(Fault(503, method="DELETE", path=name, carried_out=True))
+
+    # The SDK's second try meets what the first one did.
+    with pytest.raises(ResourceNotFoundError):
+        client.begin_delete_secret(name)
+    assert client.get_deleted_secret(name).name == name
+
+
+def test_a_request_that_is_only_challenged_is_not_carried_out(key_vault: ServedVault, name: str) -> None:
+    key_vault.vault.faults.add(Fault(0, path=name, carried_out=True))
+    try:
+        assert key_vault.vault.faults.take("GET", name, allowed=False) is None
+        assert key_vault.vault.faults.take("GET", name) is not None
+    finally:
+        key_vault.vault.faults.clear()
+
+
+def test_a_disabled_secret_is_deleted_but_only_the_list_shows_it(client: SecretClient, name: str) -> None:
+    version = client.set_secret(name, "value").properties.version
+    client.update_secret_properties(name, version, enabled=False)
+    client.begin_delete_secret(name).wait()
+
+    with pytest.raises(HttpResponseError) as refused:
+        client.get_deleted_secret(name)
+    assert refused.value.status_code == 403
+    assert name in {each.name for each in client.list_deleted_secrets()}
+    client.purge_deleted_secret(name)
+
+
+def test_a_secret_that_is_being_deleted_is_in_no_list() -> None:
+    vault = VaultSecrets(lambda: 1_000.0)
+    vault.deletion_seconds = 30
+    vault.set("a", {"value": "1"})
+    vault.delete("a")
+
+    assert (list(vault), vault.deleted()) == ([], [])
+
+
+def test_a_cloud_may_lag_behind_in_api_versions(
+    client: SecretClient, key_vault: ServedVault, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(key_vault.vault, "api_versions", frozenset({"7.3"}))
+
+    with pytest.raises(HttpResponseError) as refused:
+        client.set_secret(name, "value")
+    assert refused.value.status_code == 400

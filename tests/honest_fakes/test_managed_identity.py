@@ -85,3 +85,19 @@ def test_the_endpoint_refuses_what_app_service_refuses(
 
     assert answer.status_code == status
     assert "access_token" not in answer.text
+
+
+def test_faults_are_also_set_over_http(managed_identity: ServedIdentity) -> None:
+    endpoint = managed_identity.settings["IDENTITY_ENDPOINT"]
+    control = endpoint.replace("/msi/token", "/_control")
+    query = {"resource": VAULT, "api-version": "2019-08-01"}
+    headers = {"X-IDENTITY-HEADER": managed_identity.settings["IDENTITY_HEADER"]}
+
+    added = requests.post(control, json={"status": 429, "retry_after": "7"}, timeout=5)
+    failed = requests.get(endpoint, params=query, headers=headers, timeout=5)
+    answered = requests.get(endpoint, params=query, headers=headers, timeout=5)
+
+    assert (added.status_code, failed.status_code, failed.headers["Retry-After"]) == (204, 429, "7")
+    assert answered.json()["access_token"]
+    assert VAULT in requests.get(control, timeout=5).json()["requests"]
+    assert requests.delete(control, timeout=5).status_code == 204

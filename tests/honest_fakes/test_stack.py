@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -12,22 +13,33 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from shared.config import AppConfig
-from shared.storage_names import CONTAINERS, QUEUES, TABLES
+from shared.storage_names import API_VERSION, CONTAINERS, QUEUES, TABLES
+from tests.honest_fakes.functions_host import NEVER, SAMPLE_APP, own_host_only
+from tests.local_stack.actors import wait_for
 from tests.local_stack.host_process import REPOSITORY
+from tests.local_stack.loopback import loopback_session
 from tests.local_stack.managed_identity import TOKEN_EXCHANGE
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
 from tests.local_stack.processes import Child, ChildFailedError
+from tests.local_stack.running import DESCRIPTION_FILE, NOT_RUNNING
 from tests.local_stack.stack import LocalStack
 
 pytestmark = pytest.mark.stack
 
-SAMPLE_APP = Path(__file__).parent / "sample_app"
+SAMPLE_SETTINGS = {
+    "WORK_QUEUE": "work",
+    "BYTES_QUEUE": "bytes",
+    "RESULTS_QUEUE": "results",
+    "TICKS_QUEUE": "ticks",
+    "TICK_SCHEDULE": NEVER,
+}
 COMMAND = [sys.executable, "-m", "tests.local_stack"]
 
 
 def get(stack: LocalStack, url: str, token: str = "") -> requests.Response:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return requests.get(url, headers=headers, verify=str(stack.authority.bundle), timeout=10)
+    with loopback_session(stack.authority.bundle) as session:
+        return session.get(url, headers=headers, timeout=10)
 
 
 def alive(pid: int) -> bool:
@@ -61,8 +73,8 @@ def test_the_settings_are_a_valid_configuration_of_the_app(stack: LocalStack) ->
 def test_the_storage_of_a_deployment_is_there(stack: LocalStack) -> None:
     text = stack.azurite.connection_string
     with (
-        QueueServiceClient.from_connection_string(text) as queues,
-        BlobServiceClient.from_connection_string(text) as blobs,
+        QueueServiceClient.from_connection_string(text, api_version=API_VERSION) as queues,
+        BlobServiceClient.from_connection_string(text, api_version=API_VERSION) as blobs,
         TableServiceClient.from_connection_string(text) as tables,
     ):
         assert {queue.name for queue in queues.list_queues()} >= set(QUEUES)
@@ -98,8 +110,7 @@ def test_entra_takes_a_token_of_the_managed_identity_in_place_of_the_secret(stac
 
 
 def test_a_second_host_works_beside_the_first_and_one_that_was_killed_is_replaced() -> None:
-    settings = {"WORK_QUEUE": "work", "TICK_SCHEDULE": "0 0 0 29 2 *"}
-    with LocalStack(app_directory=SAMPLE_APP, settings=settings) as stack:
+    with LocalStack(app_directory=SAMPLE_APP, settings=SAMPLE_SETTINGS) as stack:
         first = stack.hosts[0]
         second = stack.start_host()
         assert second.port != first.port
@@ -113,16 +124,17 @@ def test_a_second_host_works_beside_the_first_and_one_that_was_killed_is_replace
             get(stack, f"{stack.api_url}/api/only-get")
         stack.start_host()
         assert get(stack, f"{stack.api_url}/api/only-get").text == "ok"
-        assert stack.host_log().count("Listening on") == 3
+        assert len(stack.hosts) == 3
         pids = [stack.azurite.pid, *(host.pid for host in stack.hosts)]
 
     assert not any(alive(pid) for pid in pids)
 
 
+@own_host_only
 def test_a_start_that_fails_leaves_nothing_running() -> None:
-    stack = LocalStack(app_directory=SAMPLE_APP)
+    stack = LocalStack(app_directory=SAMPLE_APP, settings=SAMPLE_SETTINGS | {"AzureWebJobsStorage": ""})
 
-    with pytest.raises(ChildFailedError, match="The setting WORK_QUEUE is missing"), stack:
+    with pytest.raises(ChildFailedError, match="The setting AzureWebJobsStorage is missing"), stack:
         pass
 
     assert not alive(stack.azurite.pid)
@@ -154,6 +166,74 @@ def test_the_started_stack_tells_its_addresses_and_ends_cleanly(
     assert list(tmp_path.glob("mailer-stack-*")) == list(tmp_path.glob("azurite-*")) == []
 
 
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=30
+    )
+
+
+def test_a_script_gets_all_that_a_schedulers_developer_needs(tmp_path: Path) -> None:
+    output = tmp_path / "stack.json"
+    with output.open("w") as written:
+        started = subprocess.Popen(
+            [*COMMAND, "start", "--json", "--consented", "--fault", "recipient-refused"],
+            cwd=REPOSITORY,
+            stdout=written,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            text = wait_for(lambda: output.read_text() or None, "the description")
+            stack = json.loads(text)
+            admin = command("token", "admin").stdout.strip()
+            scheduler = command("token", "scheduler").stdout.strip()
+            exports = command("environment").stdout
+            faults = command("fault", "throttled", "--times", "2").stdout
+            with loopback_session(stack["caFile"]) as session:
+                api = f"{stack['apiUrl']}/api/tenant-settings/smtp"
+                status = session.get(api, headers=bearer(admin), timeout=10).json()["status"]
+                files = f"{stack['blobEndpoint']}/{stack['container']}?restype=container&comp=list"
+                headers = bearer(scheduler) | {"x-ms-version": "2024-11-04"}
+                listed = session.get(files, headers=headers, timeout=10).status_code
+        finally:
+            started.terminate()
+            ended = started.wait(timeout=30)
+
+    assert (status, listed, ended) == ("enabled", 200, 0)
+    assert faults == "faults that wait: 2\n"
+    assert text.count("\n") == 1
+    assert f"export MAIL_QUEUE_ENDPOINT={stack['queueEndpoint']}\n" in exports
+    assert stack["schedulerEnvironment"]["MAIL_TENANT_ID"] == stack["tenantId"] == CONTOSO
+    assert not DESCRIPTION_FILE.exists()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("arguments", [["fault"], ["start", "--fault"]])
+def test_the_faults_are_listed_with_what_microsoft_answers(arguments: list[str]) -> None:
+    listed = command(*arguments)
+
+    assert listed.returncode == 0
+    assert re.search(r"^  throttled +sendMail +429 ApplicationThrottled", listed.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("arguments", [["fault", "fire"], ["start", "--fault", "fire"]])
+def test_an_unknown_fault_is_named_and_the_known_ones_are_listed(arguments: list[str]) -> None:
+    refused = command(*arguments)
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("There is no fault fire.\n")
+    assert "recipient-refused" in refused.stderr
+
+
+@pytest.mark.parametrize("arguments", [["token", "admin"], ["fault", "timeout"]])
+def test_a_command_for_a_running_stack_says_where_there_is_none(arguments: list[str]) -> None:
+    refused = command(*arguments)
+
+    assert (refused.returncode, refused.stderr) == (1, f"{NOT_RUNNING}\n")
+
+
 def test_a_mail_without_a_stack_is_one_sentence() -> None:
     refused = subprocess.run(
         [*COMMAND, "mail", "--to", "cfo@contoso.com"],
@@ -168,7 +248,7 @@ def test_a_mail_without_a_stack_is_one_sentence() -> None:
     assert refused.stderr == "No local stack is running: start one with `make start`.\n"
 
 
-@pytest.mark.parametrize("command", ["start", "mail", "demo", "host"])
+@pytest.mark.parametrize("command", ["start", "mail", "environment", "token", "fault", "demo", "host"])
 def test_every_command_has_a_help(command: str) -> None:
     shown = subprocess.run(
         [*COMMAND, command, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30

@@ -4,17 +4,34 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ServiceResponseError
-from azure.data.tables import TableClient, TableServiceClient
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+    ServiceResponseError,
+)
+from azure.data.tables import TableClient, TableServiceClient, TableTransactionError
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
+from requests.exceptions import RequestException
 
-from tests.local_stack.storage_gates import ANSWERS_LOST, AWAY, BUSY, Outage, StorageGates
+from shared.storage_names import API_VERSION
+from tests.local_stack.storage_answers import batch_error, table_error
+from tests.local_stack.storage_gates import (
+    ANSWERS_LOST,
+    AWAY,
+    BUSY,
+    STALL_SECONDS,
+    Outage,
+    StorageGates,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.local_stack.azurite import Azurite
+    from tests.local_stack.storage_gates import Break
 
 ROW = {"PartitionKey": "tenant", "RowKey": "row"}
 
@@ -36,8 +53,8 @@ def table(gates: StorageGates) -> Iterator[TableClient]:
 
 def test_nothing_changes_on_the_way_while_all_is_well(gates: StorageGates) -> None:
     with (
-        BlobServiceClient.from_connection_string(gates.connection_string) as blobs,
-        QueueServiceClient.from_connection_string(gates.connection_string) as queues,
+        BlobServiceClient.from_connection_string(gates.connection_string, api_version=API_VERSION) as blobs,
+        QueueServiceClient.from_connection_string(gates.connection_string, api_version=API_VERSION) as queues,
     ):
         container = blobs.create_container("gated-files")
         blob = container.upload_blob("Übersicht 100 %.pdf", bytes(5_000_000))
@@ -109,3 +126,59 @@ def test_the_others_go_on_while_one_is_away(gates: StorageGates, table: TableCli
         table.create_entity(ROW)
 
     assert len(list(table.list_entities())) == 1
+
+
+@pytest.mark.parametrize("how", ["closed", "reset", "cut"])
+def test_an_answer_that_breaks_after_its_first_byte_was_carried_out(
+    gates: StorageGates, table: TableClient, how: Break
+) -> None:
+    with gates.during("table", Outage(breaks=how, path="$batch")), pytest.raises(RequestException):
+        table.submit_transaction([("create", ROW)])
+
+    assert len(list(table.list_entities())) == 1
+
+
+def test_an_answer_that_stalls_ends_when_its_client_gives_up(gates: StorageGates, table: TableClient) -> None:
+    started = time.monotonic()
+    with gates.during("table", Outage(breaks="stalled")), pytest.raises(AzureError):
+        table.create_entity(ROW, read_timeout=1)
+
+    assert time.monotonic() - started < STALL_SECONDS
+    assert len(list(table.list_entities())) == 1
+
+
+def test_a_request_that_is_held_is_carried_out_though_its_client_is_gone(
+    gates: StorageGates, table: TableClient
+) -> None:
+    late = Outage(hold=0.3, drops_at_once=True)
+    with gates.during("table", late), pytest.raises(ServiceResponseError):
+        table.create_entity(ROW)
+    assert list(table.list_entities()) == []
+
+    gates.wait_until_carried_out()
+    assert len(list(table.list_entities())) == 1
+
+
+def test_only_so_many_requests_are_meant(gates: StorageGates, table: TableClient) -> None:
+    with gates.during("table", Outage(reaches=False, times=1)):
+        with pytest.raises(HttpResponseError):
+            table.create_entity(ROW)
+        table.create_entity(ROW)
+
+
+def test_a_batch_is_refused_as_azure_does_it(gates: StorageGates, table: TableClient) -> None:
+    refused = Outage(answer=batch_error(412, "UpdateConditionNotSatisfied", index=1))
+    with gates.during("table", refused), pytest.raises(TableTransactionError) as error:
+        table.submit_transaction([("create", ROW), ("upsert", ROW | {"RowKey": "2"})])
+
+    assert (error.value.status_code, error.value.index) == (412, 1)
+    assert error.value.error_code == "UpdateConditionNotSatisfied"  # type: ignore[attr-defined] # as the SDK sets it
+
+
+def test_a_single_call_is_refused_as_azure_does_it(gates: StorageGates, table: TableClient) -> None:
+    with (
+        gates.during("table", Outage(answer=table_error(404, "TableNotFound"))),
+        pytest.raises(ResourceNotFoundError) as error,
+    ):
+        table.get_entity("tenant", "row")
+    assert error.value.error_code == "TableNotFound"  # type: ignore[attr-defined] # as the SDK sets it

@@ -64,7 +64,9 @@ def test_without_same_site_a_cookie_is_lax() -> None:
         "__Host-a=1; Secure",
         "__Host-a=1; Secure; Path=/api",
         "__Host-a=1; Secure; Path=/; Domain=localhost",
+        "__secure-a=1; Path=/",
         "a=1; Path=/; SameSite=None",
+        "a=1; Path=/; Domain=elsewhere",
     ],
 )
 def test_a_cookie_that_breaks_its_own_promise_is_dropped(header: str) -> None:
@@ -73,6 +75,45 @@ def test_a_cookie_that_breaks_its_own_promise_is_dropped(header: str) -> None:
 
 def test_a_host_cookie_that_keeps_its_promise_is_kept() -> None:
     assert jar("__Host-a=1; Secure; Path=/; SameSite=None").names("localhost") == ["__Host-a"]
+
+
+APP = "https://app-test.azurewebsites.net/api/consent/start"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kept"),
+    [
+        ("__Host-a=1; Secure; Path=/", ["__Host-a"]),
+        ("__Host-a=1; domain=; path=/; secure", ["__Host-a"]),
+        ("__Host-a=1; domain=app-test.azurewebsites.net; path=/; secure", []),
+        ("__Secure-a=1; domain=; path=/; secure", ["__Secure-a"]),
+        ("__Secure-a=1; domain=app-test.azurewebsites.net; path=/; secure", ["__Secure-a"]),
+        ("__Secure-a=1; domain=azurewebsites.net; path=/; secure", []),
+    ],
+)
+def test_a_domain_ends_host_cookies_and_leaves_secure_ones(attributes: str, kept: list[str]) -> None:
+    assert jar(attributes, url=APP).names("app-test.azurewebsites.net") == kept
+    assert jar(attributes, url=APP).names("other.azurewebsites.net") == []
+
+
+def test_a_sibling_host_can_set_a_cookie_beside_the_hosts_own() -> None:
+    cookies = jar(
+        "__Secure-a=planted; Domain=contoso-apps.example; Path=/; Secure",
+        url="https://wiki.contoso-apps.example/",
+    )
+    mailer = "https://mailer.contoso-apps.example/api/consent/callback"
+    cookies.keep(mailer, ["__Secure-a=own; Domain=mailer.contoso-apps.example; Path=/api/consent; Secure"])
+
+    assert cookies.header(mailer, "GET", "") == "__Secure-a=own; __Secure-a=planted"
+
+
+def test_a_cookie_is_ended_only_by_one_of_the_same_domain_and_path() -> None:
+    cookies = jar("__Secure-a=1; domain=app-test.azurewebsites.net; path=/api; secure", url=APP)
+    for path, left in (("/", ["__Secure-a"]), ("/api", [])):
+        ended = f"__Secure-a=; max-age=0; domain=app-test.azurewebsites.net; path={path}; secure"
+        cookies.keep(APP, [ended])
+
+        assert cookies.names("app-test.azurewebsites.net") == left
 
 
 def test_secure_cookies_are_neither_taken_nor_sent_without_tls() -> None:

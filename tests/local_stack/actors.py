@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,11 @@ import requests
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
-from shared.storage_names import ATTACHMENTS, MAIL_OUTBOX
+from shared.sending.payload import delivery_key
+from shared.storage_names import API_VERSION, ATTACHMENTS, MAIL_OUTBOX
+from tests.local_stack.loopback import loopback_session
+from tests.local_stack.microsoft365 import AcceptedMail
+from tests.local_stack.microsoft365.contoso import CONTOSO
 
 PATIENCE_SECONDS = 60.0
 
@@ -26,9 +30,7 @@ class Admin:
     def __init__(self, api_url: str, token: str, ca_file: Path) -> None:
         self.answers: list[str] = []
         self._api = f"{api_url}/api"
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = str(ca_file)
+        self._session = loopback_session(ca_file)
         self._session.headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
@@ -72,13 +74,24 @@ class Admin:
         self._session.close()
 
 
+def mails_of(mails: Iterable[AcceptedMail], message_id: str, tenant_id: str = CONTOSO) -> list[AcceptedMail]:
+    """Return what Graph accepted for a message, by the key that each mail carries.
+
+    A subject that several tests use would also find another test's late mail.
+    """
+    key = delivery_key(tenant_id, message_id)
+    return [mail for mail in mails if key in mail.extended_properties.values()]
+
+
 class Scheduler:
     """Puts files into the container and mails on the queue, with Microsoft's own SDKs."""
 
     def __init__(self, connection_string: str, tenant_id: str) -> None:
         self._tenant_id = tenant_id
-        self._queue = QueueClient.from_connection_string(connection_string, MAIL_OUTBOX)
-        blobs = BlobServiceClient.from_connection_string(connection_string)
+        self._queue = QueueClient.from_connection_string(
+            connection_string, MAIL_OUTBOX, api_version=API_VERSION
+        )
+        blobs = BlobServiceClient.from_connection_string(connection_string, api_version=API_VERSION)
         self._files = blobs.get_container_client(ATTACHMENTS)
 
     def upload(self, path: str, content: bytes) -> str:
@@ -92,9 +105,13 @@ class Scheduler:
         self.queue_text(json.dumps({name: value for name, value in message.items() if value is not None}))
         return message_id
 
-    def queue_text(self, text: str) -> None:
-        """Queue whatever it is, in base64, which is what the Functions host reads."""
-        self._queue.send_message(base64.b64encode(text.encode()).decode())
+    def queue_text(self, text: str) -> str:
+        """Queue whatever it is, in base64 as older schedulers do, and return the queue's id of it."""
+        return self.queue_raw(base64.b64encode(text.encode()).decode())
+
+    def queue_raw(self, text: str) -> str:
+        """Queue a text as it is, which is what most clients do, and return the queue's id of it."""
+        return str(self._queue.send_message(text).id)
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
+from tests.local_stack.host_process import CORE_TOOLS
 from tests.local_stack.prerequisites import MissingPrerequisiteError
 from tests.local_stack.processes import Child
 
@@ -45,9 +46,15 @@ class Endpoints:
 
 
 class Azurite:
-    """A running Azurite. `wait()` separates its slow start from whatever can be done meanwhile."""
+    """A running Azurite. `wait()` separates its slow start from whatever can be done meanwhile.
 
-    def __init__(self, ports: Ports | None = None, *, program: Path = PROGRAM) -> None:
+    `any_api_version` also serves clients that are newer than Azurite, as a scheduler's may be. Those of Core
+    Tools' extension bundle may be newer too.
+    """
+
+    def __init__(
+        self, ports: Ports | None = None, *, program: Path = PROGRAM, any_api_version: bool = False
+    ) -> None:
         ports = ports or Ports()
         program = _require(program)
         self._scratch = TemporaryDirectory(prefix="azurite-")
@@ -57,8 +64,7 @@ class Azurite:
                 "--silent",
                 "--inMemoryPersistence",
                 "--disableTelemetry",
-                # The newest SDKs name an API version that Azurite doesn't know yet and would refuse.
-                "--skipApiVersionCheck",
+                *(["--skipApiVersionCheck"] if any_api_version or CORE_TOOLS else []),
                 *("--blobPort", str(ports.blob)),
                 *("--queuePort", str(ports.queue)),
                 *("--tablePort", str(ports.table)),

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.local_stack.loopback import NAMES
+
 LIFETIME = timedelta(days=7)
 LEEWAY = timedelta(minutes=5)
 
@@ -25,7 +27,7 @@ class LocalAuthority:
     Attributes:
         ca_file: the authority's certificate alone (PEM).
         bundle: the public authorities and ours, for REQUESTS_CA_BUNDLE and SSL_CERT_FILE.
-        certificate_file: the server's certificate for localhost, 127.0.0.1 and ::1 (PEM).
+        certificate_file: the server's certificate for loopback and the names in `loopback.NAMES` (PEM).
         key_file: its private key (PEM, not encrypted).
         pfx_file: both in the form that Core Tools takes, under `pfx_password`.
     """
@@ -38,8 +40,11 @@ class LocalAuthority:
     pfx_password: str = "local"
 
     @classmethod
-    def create(cls, directory: Path) -> Self:
-        """Make an authority and a server certificate in a directory that exists."""
+    def create(cls, directory: Path, *, key_identifier: bool = True) -> Self:
+        """Make an authority and a server certificate in a directory that exists.
+
+        Many proxies that inspect TLS issue certificates without the authority's key identifier.
+        """
         made = cls(
             ca_file=directory / "ca.pem",
             bundle=directory / "bundle.pem",
@@ -50,7 +55,7 @@ class LocalAuthority:
         ca_key = ec.generate_private_key(ec.SECP256R1())
         ca = _authority_certificate(ca_key)
         server_key = ec.generate_private_key(ec.SECP256R1())
-        server = _server_certificate(server_key, ca, ca_key)
+        server = _server_certificate(server_key, ca, ca_key, key_identifier=key_identifier)
         made.ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
         made.bundle.write_bytes(Path(certifi.where()).read_bytes() + b"\n" + made.ca_file.read_bytes())
         made.certificate_file.write_bytes(server.public_bytes(serialization.Encoding.PEM))
@@ -126,22 +131,27 @@ def _authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 
 
 def _server_certificate(
-    key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    ca_key: ec.EllipticCurvePrivateKey,
+    *,
+    key_identifier: bool,
 ) -> x509.Certificate:
     names = x509.SubjectAlternativeName(
         [
-            x509.DNSName("localhost"),
+            *(x509.DNSName(name) for name in NAMES),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
             x509.IPAddress(ipaddress.ip_address("::1")),
         ]
     )
     # Python 3.13 verifies strictly, as RFC 5280 section 4.2.1.1 says: without the issuer's key id, no trust.
     issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
-    return (
+    certificate = (
         _builder(_name("localhost"), ca.subject, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(names, critical=False)
-        .add_extension(issuer_key, critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(ca_key, hashes.SHA256())
     )
+    if key_identifier:
+        certificate = certificate.add_extension(issuer_key, critical=False)
+    return certificate.sign(ca_key, hashes.SHA256())

@@ -1,6 +1,7 @@
-"""Cookies as browsers keep and send them, which HTTP libraries do not: `SameSite`, `__Host-`, `Secure`.
+"""Cookies as browsers keep and send them, which HTTP libraries do not: prefixes, `Domain`, `SameSite`.
 
-Pure: no I/O. The rules are RFC 6265bis, with Chromium's choice that no `SameSite` means `Lax`.
+Pure: no I/O. The rules are RFC 6265bis as Chromium has them: no `SameSite` means `Lax`, and an empty
+`Domain` is none. Of the list of public suffixes only the entry that concerns function apps is known.
 """
 
 from dataclasses import dataclass
@@ -9,39 +10,61 @@ from email.utils import parsedate_to_datetime
 from http.cookies import Morsel, SimpleCookie
 from urllib.parse import urlsplit
 
+#: Nobody may set a cookie for all of these. https://publicsuffix.org/list/
+PUBLIC_SUFFIXES = frozenset({"azurewebsites.net"})
+
 
 @dataclass(frozen=True)
 class _Cookie:
+    """A cookie; `domain` is the host itself where `host_only`, which keeps it from hosts below."""
+
     name: str
     value: str
+    domain: str
+    host_only: bool
     path: str
     secure: bool
     same_site: str
+
+    @property
+    def key(self) -> tuple[str, str, bool, str]:
+        """What a browser tells cookies apart by."""
+        return (self.name, self.domain, self.host_only, self.path)
+
+    def reaches(self, host: str) -> bool:
+        """Say whether the cookie is sent to a host."""
+        return host == self.domain or (not self.host_only and host.endswith(f".{self.domain}"))
 
 
 class CookieJar:
     """Cookies by host; ports do not part them. Each lasts as long as the jar, or is ended by its server."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], _Cookie] = {}
+        self._kept: dict[tuple[str, str, bool, str], _Cookie] = {}
 
     def keep(self, url: str, headers: list[str]) -> None:
         """Take `Set-Cookie` headers; one that breaks its own promises is dropped."""
         place = urlsplit(url)
+        host = place.hostname or ""
         for header in headers:
             for name, morsel in SimpleCookie(header).items():
+                domain = morsel["domain"].lstrip(".").lower()
+                if not _may_set(host, domain):
+                    continue
                 cookie = _Cookie(
                     name,
                     morsel.coded_value,
-                    morsel["path"] or _folder(place.path),
+                    domain or host,
+                    domain in {"", *(PUBLIC_SUFFIXES & {host})},
+                    morsel["path"] if morsel["path"].startswith("/") else _folder(place.path),
                     bool(morsel["secure"]),
                     str(morsel["samesite"]).lower() or "lax",
                 )
-                key = (place.hostname or "", name)
-                if _ended(morsel):
-                    self._kept.pop(key, None)
-                elif _keeps_its_promises(cookie, morsel, place.scheme):
-                    self._kept[key] = cookie
+                if not _keeps_its_promises(cookie, morsel, place.scheme):
+                    continue
+                self._kept.pop(cookie.key, None)
+                if not _ended(morsel):
+                    self._kept[cookie.key] = cookie
 
     def header(self, url: str, method: str, initiator: str) -> str:
         """Write the `Cookie` header for a navigation that a page at `initiator` caused ("" for typed)."""
@@ -49,21 +72,23 @@ class CookieJar:
         crossing = bool(initiator) and site(initiator) != site(url)
         fitting = [
             cookie
-            for (host, _), cookie in self._kept.items()
-            if host == place.hostname
+            for cookie in self._kept.values()
+            if cookie.reaches(place.hostname or "")
             and _covers(cookie.path, place.path or "/")
             and (place.scheme == "https" or not cookie.secure)
             and (not crossing or _may_cross(cookie, method))
         ]
+        # The longest path first, and of equal ones the oldest (RFC 6265bis section 5.8.3).
+        fitting.sort(key=lambda cookie: -len(cookie.path))
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
 
     def names(self, host: str) -> list[str]:
-        """List the cookies kept for a host."""
-        return sorted(name for kept_host, name in self._kept if kept_host == host)
+        """List the cookies that a host is sent."""
+        return sorted(cookie.name for cookie in self._kept.values() if cookie.reaches(host))
 
-    def clear(self) -> None:
-        """Forget all cookies, as a private window does."""
-        self._kept.clear()
+    def clear(self, host: str = "") -> None:
+        """Forget what a host is sent, or all cookies, as a private window does."""
+        self._kept = {key: kept for key, kept in self._kept.items() if host and not kept.reaches(host)}
 
 
 def site(url: str) -> str:
@@ -72,14 +97,22 @@ def site(url: str) -> str:
     return f"{place.scheme}://{place.hostname}"
 
 
+def _may_set(host: str, domain: str) -> bool:
+    """Say whether a host may set a cookie for a domain: its own name or one above it, no public suffix."""
+    if domain in {"", host}:
+        return True
+    return host.endswith(f".{domain}") and domain not in PUBLIC_SUFFIXES
+
+
 def _may_cross(cookie: _Cookie, method: str) -> bool:
     return cookie.same_site == "none" or (cookie.same_site == "lax" and method == "GET")
 
 
 def _keeps_its_promises(cookie: _Cookie, morsel: "Morsel[str]", scheme: str) -> bool:
-    if cookie.name.startswith("__Host-") and (not cookie.secure or morsel["path"] != "/" or morsel["domain"]):
+    name = cookie.name.lower()
+    if name.startswith("__host-") and (not cookie.secure or morsel["path"] != "/" or morsel["domain"]):
         return False
-    if cookie.same_site == "none" and not cookie.secure:
+    if (name.startswith("__secure-") or cookie.same_site == "none") and not cookie.secure:
         return False
     return scheme == "https" or not cookie.secure
 

@@ -1,4 +1,4 @@
-"""`make demo`: the whole journey, told step by step.
+"""`make demo`: run consent and sending once, and print each step.
 
 What is printed is what was seen: every line is checked against the API, the vault and the mails that
 the fake Graph accepted, and a difference ends the demo with an error.
@@ -57,7 +57,7 @@ def check(fact: object, what: str) -> None:
 def main() -> int:
     """Run the journey and return the exit status."""
     story = Story()
-    print("Inforiver Mailer: the whole journey on this machine, without Azure and without Microsoft 365.")
+    print("Inforiver Mailer: consent and sending on this machine, without Azure and without Microsoft 365.")
     print("Starting Azurite, a Functions host, a fake Microsoft 365 and a fake Key Vault …", flush=True)
     with LocalStack() as stack:
         story.tell(f"ready after {time.monotonic() - story.started:.1f} s")
@@ -71,7 +71,7 @@ def main() -> int:
         sent = len(stack.microsoft365.mails())
         check(sent == len(story.promised), f"Graph should have taken {len(story.promised)} mails, not {sent}")
         admin.close()
-    print(f"\nEverything is stopped again after {time.monotonic() - story.started:.1f} s.")
+    print(f"\nAll servers are stopped. Run time: {time.monotonic() - story.started:.1f} s.")
     print(f"demo: {len(accepted)} of {len(story.promised)} mails accepted")
     return 0 if accepted == story.promised else 1
 
@@ -91,7 +91,7 @@ def _tell_all(story: Story, stack: LocalStack, admin: Admin, scheduler: Schedule
 
 def early_bird(story: Story, admin: Admin, scheduler: Scheduler) -> None:
     """Queue a mail before anybody consented."""
-    story.chapter("A scheduler is early: it queues a mail before anybody has set up sending")
+    story.chapter("A scheduler queues a mail before sending is set up")
     settings = admin.settings()
     check(settings["status"] == "not_configured", "the tenant should not be configured yet")
     story.tell("GET  /api/tenant-settings/smtp            status: not_configured")
@@ -129,14 +129,14 @@ def enable(story: Story, stack: LocalStack, admin: Admin) -> None:
 
 def released(story: Story, stack: LocalStack, admin: Admin) -> None:
     """See the early mail go out."""
-    story.chapter("The mail that waited goes out by itself")
+    story.chapter("The waiting mail is sent without further action")
     _show_accepted(story, admin, "headcount:2026-11-23")
     check([mail.subject for mail in stack.microsoft365.mails()] == ["Headcount"], "one mail should be there")
 
 
 def reports(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
     """Send a plain mail and one with files."""
-    story.chapter("The scheduler queues the morning's reports")
+    story.chapter("The scheduler queues two reports")
     plain = scheduler.queue(
         "sales-daily:2026-11-23",
         to=["cfo@contoso.com"],
@@ -175,7 +175,7 @@ def reports(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler)
 
 def mistake(story: Story, admin: Admin, scheduler: Scheduler) -> None:
     """Queue a mail that breaks the contract."""
-    story.chapter("A scheduler makes a mistake, and reads which fields to mend")
+    story.chapter("A scheduler queues a wrong message and reads which fields to correct")
     broken = scheduler.queue(
         "broken:2026-11-23",
         to=["cfo@"],
@@ -206,12 +206,12 @@ def save(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) ->
     story.promised.append(meanwhile)
     sender = admin.delivery(meanwhile, "accepted")["fromEmailAddress"]
     check(sender == ADA, f"until the consent the old sender should go on, not {sender}")
-    story.tell(f"{meanwhile} goes out meanwhile, still from {sender}")
+    story.tell(f"{meanwhile} is sent meanwhile, still from {sender}")
     Visitor(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
     settings = admin.settings()
     check(settings["fromEmailAddress"] == FINANCE, f"the new sender should hold: {settings}")
     story.tell(f"Ada consents: mail now leaves from {FINANCE}, with her Send As right")
-    story.tell(f"permissions: {_list(settings['permissions'])}; the toggle is locked from here on")
+    story.tell(f"permissions: {_list(settings['permissions'])}; the toggle is now locked")
 
 
 def large_report(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
@@ -252,7 +252,7 @@ def throttled(story: Story, stack: LocalStack, admin: Admin, scheduler: Schedule
 
 def log(story: Story, admin: Admin) -> None:
     """Read the delivery log."""
-    story.chapter("The admin looks what became of each mail")
+    story.chapter("The admin reads the delivery log")
     story.tell("GET  /api/deliveries, newest first")
     for row in admin.read("deliveries")["deliveries"]:
         sender = row["fromEmailAddress"] or "-"
@@ -270,7 +270,9 @@ def reset(story: Story, stack: LocalStack, admin: Admin) -> None:
     check(not stack.key_vault.secrets, "Reset should take the tokens out of the vault")
     story.tell("POST /api/tenant-settings/smtp/reset      204")
     story.tell("GET  /api/tenant-settings/smtp            status: not_configured, no From address")
-    story.tell("Key Vault holds no tokens any more")
+    check(not settings["tokensLeftBehind"], "Reset should leave no tokens behind")
+    until = settings["tokensRecoverableUntil"]
+    story.tell(f"Key Vault: tokens deleted, recoverable by the operator until {until}")
 
 
 def _show_accepted(story: Story, admin: Admin, message: str) -> None:

@@ -1,7 +1,14 @@
 """Faults that a test puts into a fake service: each is served a number of times, then it is spent."""
 
+import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+CONTROL = "/_control"
 
 
 @dataclass(frozen=True)
@@ -10,11 +17,15 @@ class Fault:
 
     Attributes:
         status: the HTTP status; 0 drops the connection without an answer, 200 lets the true answer come.
+        carried_out: whether the request is carried out all the same, so that only its answer is lost.
         times: how many requests get it.
         retry_after: the Retry-After header as sent, in any form.
         delay: seconds to wait before answering.
         method: the verb that it waits for; empty means any.
         path: what the path must contain.
+        body: the body of the answer, None for the one that the service gives such a status; with it the
+            status 200 is an answer too.
+        content_type: the type that the answer says that body has.
     """
 
     status: int
@@ -23,10 +34,13 @@ class Fault:
     delay: float = 0.0
     method: str = ""
     path: str = ""
+    body: str | None = None
+    content_type: str = "application/json"
+    carried_out: bool = False
 
-    def fits(self, method: str, path: str) -> bool:
-        """Tell whether a request gets this fault."""
-        return self.method in ("", method) and self.path in path
+    def fits(self, method: str, path: str, *, allowed: bool = True) -> bool:
+        """Tell whether a request gets this fault; one that is not `allowed` can't be carried out."""
+        return self.method in ("", method) and self.path in path and (allowed or not self.carried_out)
 
 
 class Faults:
@@ -51,13 +65,56 @@ class Faults:
         with self._lock:
             self._waiting.clear()
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, *, allowed: bool = True) -> Fault | None:
         """Return the first fault that fits a request and count it as served."""
         with self._lock:
             for place, fault in enumerate(self._waiting):
-                if fault.fits(method, path):
+                if fault.fits(method, path, allowed=allowed):
                     self.hits += 1
                     spent = replace(fault, times=fault.times - 1)
                     self._waiting[place : place + 1] = [spent] if spent.times else []
                     return fault
         return None
+
+
+async def serve_fault(
+    fault: Fault, request: web.Request, handler: Handler, refusal: Callable[[Fault], web.Response]
+) -> web.StreamResponse:
+    """Answer as the fault says; `refusal` makes the body that the service gives a status."""
+    await asyncio.sleep(fault.delay)
+    answer = await handler(request) if fault.carried_out else None
+    if fault.status == 0:
+        if request.transport:
+            request.transport.abort()
+        return web.Response()
+    if fault.body is None and fault.status == web.HTTPOk.status_code:
+        return answer or await handler(request)
+    if fault.body is None:
+        given: web.StreamResponse = refusal(fault)
+    else:
+        given = web.Response(status=fault.status, text=fault.body, content_type=fault.content_type)
+    if fault.retry_after:
+        given.headers["Retry-After"] = fault.retry_after
+    return given
+
+
+def add_control(app: web.Application, faults: Faults, requests: Callable[[], object]) -> None:
+    """Serve `/_control`: the requests so far (GET), one more fault by its fields (POST), none (DELETE)."""
+
+    async def show(_: web.Request) -> web.Response:
+        return web.json_response({"requests": requests()})
+
+    async def add(request: web.Request) -> web.Response:
+        try:
+            faults.add(Fault(**await request.json()))
+        except (TypeError, ValueError) as error:
+            return web.Response(status=400, text=f"No fault: {error}")
+        return web.Response(status=204)
+
+    async def clear(_: web.Request) -> web.Response:
+        faults.clear()
+        return web.Response(status=204)
+
+    app.router.add_get(CONTROL, show)
+    app.router.add_post(CONTROL, add)
+    app.router.add_delete(CONTROL, clear)

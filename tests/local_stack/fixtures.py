@@ -8,10 +8,11 @@ import pytest
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.key_vault import KeyVault
+from tests.local_stack.loopback import AZURE_HOST
 from tests.local_stack.managed_identity import ManagedIdentity
 from tests.local_stack.microsoft365 import Microsoft365
 from tests.local_stack.serving import serve
-from tests.local_stack.stack import LocalStack
+from tests.local_stack.stack import QUICK, LocalStack
 
 TENANT_ID = "3f5a1c1e-7d0b-4e59-9d2a-6f1f5f2f7b11"
 
@@ -82,5 +83,6 @@ def microsoft365(local_authority: LocalAuthority) -> Iterator[ServedMicrosoft365
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
-    with LocalStack() as running:
+    # Cookies get a Domain there, as on Azure.
+    with LocalStack(api_host=AZURE_HOST, settings=QUICK) as running:
         yield running

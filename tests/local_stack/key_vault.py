@@ -2,9 +2,23 @@
 
 Its address must be `https://127.0.0.1:<port>`: the SDK checks that the challenge's resource is a parent
 domain of the vault, as `vault.azure.net` is of `name.vault.azure.net`, and `0.0.1:<port>` passes that check.
+
+Not imitated:
+
+| the real vault | here |
+|---|---|
+| roles and access policies, which take minutes to spread | every token of the identity may do everything |
+| the firewall, private links, network security perimeters | every address may call |
+| throttling: 300 new secrets in ten seconds, 4,000 other calls | only as a fault |
+| a deletion takes seconds to minutes, longer with many versions | `secrets.deletion_seconds` for all |
+| a recovery takes seconds, with 409 `ObjectIsBeingRecovered` | at once |
+| the vault itself is deleted, recovered, moved or read-only after a failover | only as a fault |
+| API versions differ | a known one is only recognised (`api_versions`) |
+| backup and restore, keys, certificates, events, the audit log | missing; `requests` has the calls |
+
+A refusal is a fault with the status 403 and a body with the inner code.
 """
 
-import asyncio
 import json
 import time
 from typing import Any
@@ -12,35 +26,37 @@ from typing import Any
 import jwt
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from azure.keyvault.secrets import ApiVersion
 
-from tests.local_stack.faults import Fault, Faults
+from tests.local_stack.faults import CONTROL, Fault, Faults, add_control, serve_fault
 from tests.local_stack.managed_identity import ManagedIdentity
 from tests.local_stack.vault_secrets import DeletedSecret, VaultError, VaultSecrets, Version
 
 PAGE_SIZE = 25
-CONTROL = "/_control"
+API_VERSIONS = frozenset({version.value for version in ApiVersion})
 
 
 class KeyVault:
     """One vault. `secrets`, `faults` and `requests` are open to the test that started it.
 
-    It takes the tokens that `identity` issued for it and no others. `/_control` shows the requests so far
-    (GET) and takes the fields of a `Fault` (POST) or forgets all faults (DELETE), without a token.
+    `api_versions` are the ones that it knows; a sovereign cloud may lag behind. It takes the tokens that
+    `identity` issued for it and no others, but for `/_control` (see `add_control`).
     """
 
     def __init__(self, identity: ManagedIdentity, secrets: VaultSecrets | None = None) -> None:
         self.secrets = VaultSecrets(time.time) if secrets is None else secrets
         self.faults = Faults()
         self.requests: list[tuple[str, str]] = []
+        self.api_versions = API_VERSIONS
         self._identity = identity
 
     def app(self) -> web.Application:
         """Build the vault's HTTP interface."""
-        app = web.Application(middlewares=[self._log, self._fail, self._authenticate, _answer_refusals])
+        app = web.Application(
+            middlewares=[self._log, self._fail, self._authenticate, _answer_refusals, self._check_version]
+        )
         route = app.router.add_route
-        route("GET", CONTROL, self._show_requests)
-        route("POST", CONTROL, self._add_fault)
-        route("DELETE", CONTROL, self._clear_faults)
+        add_control(app, self.faults, lambda: self.requests)
         route("GET", "/secrets", self._list)
         route("PUT", "/secrets/{name}", self._set)
         route("DELETE", "/secrets/{name}", self._delete)
@@ -66,18 +82,12 @@ class KeyVault:
 
     @web.middleware
     async def _fail(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        fault = None if request.path == CONTROL else self.faults.take(request.method, request.path)
+        if request.path == CONTROL:
+            return await handler(request)
+        fault = self.faults.take(request.method, request.path, allowed="Authorization" in request.headers)
         if fault is None:
             return await handler(request)
-        await asyncio.sleep(fault.delay)
-        if fault.status == web.HTTPOk.status_code:
-            return await handler(request)
-        if fault.status:
-            headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-            return _refusal(VaultError(fault.status, "Fault", "This fault was asked for."), headers)
-        if request.transport:
-            request.transport.abort()
-        return web.Response()
+        return await serve_fault(fault, request, handler, _refused)
 
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -92,6 +102,13 @@ class KeyVault:
             challenge = f'Bearer authorization="{authorization}", resource="{resource}"'
             refusal = VaultError(401, "Unauthorized", f"The request has no valid bearer token: {error}")
             return _refusal(refusal, {"WWW-Authenticate": challenge})
+        return await handler(request)
+
+    @web.middleware
+    async def _check_version(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse a request without an API version, or with one that this vault does not know."""
+        if request.path != CONTROL and request.query.get("api-version") not in self.api_versions:
+            raise VaultError(400, "BadParameter", "The api-version is missing or not supported.")
         return await handler(request)
 
     async def _set(self, request: web.Request) -> web.Response:
@@ -143,21 +160,10 @@ class KeyVault:
         )
 
     async def _list_deleted(self, request: web.Request) -> web.Response:
-        return _page(request, [self._described_deleted(request, each) for each in self.secrets.deleted()])
-
-    async def _show_requests(self, request: web.Request) -> web.Response:
-        return web.json_response({"requests": self.requests})
-
-    async def _add_fault(self, request: web.Request) -> web.Response:
-        try:
-            self.faults.add(Fault(**await request.json()))
-        except (TypeError, ValueError) as error:
-            return web.Response(status=400, text=f"No fault: {error}")
-        return web.Response(status=204)
-
-    async def _clear_faults(self, request: web.Request) -> web.Response:
-        self.faults.clear()
-        return web.Response(status=204)
+        return _page(
+            request,
+            [self._described_deleted(request, each, with_id=False) for each in self.secrets.deleted()],
+        )
 
     def _bundle(self, request: web.Request, name: str, version: Version) -> web.Response:
         return web.json_response(self._described(request, name, version) | {"value": version.value})
@@ -183,8 +189,10 @@ class KeyVault:
         }
         return described | ({"contentType": version.content_type} if version.content_type else {})
 
-    def _described_deleted(self, request: web.Request, deleted: DeletedSecret) -> dict[str, Any]:
-        return self._described(request, deleted.name, deleted.versions[-1]) | {
+    def _described_deleted(
+        self, request: web.Request, deleted: DeletedSecret, *, with_id: bool = True
+    ) -> dict[str, Any]:
+        return self._described(request, deleted.name, deleted.versions[-1], with_id=with_id) | {
             "recoveryId": f"{request.scheme}://{request.host}/deletedsecrets/{deleted.name}",
             "deletedDate": deleted.deleted,
             "scheduledPurgeDate": deleted.purged,
@@ -197,6 +205,10 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except VaultError as error:
         return _refusal(error, {})
+
+
+def _refused(fault: Fault) -> web.Response:
+    return _refusal(VaultError(fault.status, "Fault", "This fault was asked for."), {})
 
 
 def _refusal(error: VaultError, headers: dict[str, str]) -> web.Response:
@@ -218,7 +230,10 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 def _page(request: web.Request, items: list[dict[str, Any]]) -> web.Response:
     """Answer one page of a list, and the address of the next one if there is more."""
-    size = int(request.query.get("maxresults", PAGE_SIZE))
+    wanted = request.query.get("maxresults", str(PAGE_SIZE))
+    if not wanted.isdecimal() or not 1 <= int(wanted) <= PAGE_SIZE:
+        raise VaultError(400, "BadParameter", f"maxresults must be from 1 to {PAGE_SIZE}.")
+    size = int(wanted)
     start = int(request.query.get("$skiptoken", "0"))
     following = request.url.update_query({"$skiptoken": str(start + size)}) if items[start + size :] else None
     return web.json_response(

@@ -1,6 +1,17 @@
 """The managed-identity endpoint of App Service, so that azure-identity's credentials work unmodified.
 
 Source: https://learn.microsoft.com/azure/app-service/overview-managed-identity, "REST endpoint reference".
+
+Not imitated:
+
+| the real endpoint | here |
+|---|---|
+| it is throttled, fails for minutes and hangs | `faults`, also over `/_control` |
+| tokens are cached for hours, so a role of the identity shows late | a token is issued at each request |
+| a resource that Entra does not know in the tenant: 500 with a text | any resource gets a token |
+| app roles are assigned to each identity | the system-assigned identity has those of `api` |
+| identities are named by client id, resource id or object id | by client id |
+| virtual machines (169.254.169.254), Arc and Service Fabric have their own endpoints | missing |
 """
 
 import secrets
@@ -11,7 +22,10 @@ from typing import Any
 
 import jwt
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.local_stack.faults import CONTROL, Fault, Faults, add_control, serve_fault
 
 API_VERSION = "2019-08-01"
 LIFETIME_SECONDS = 86_400
@@ -27,12 +41,25 @@ class Identity:
     principal_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
+@dataclass(frozen=True)
+class Api:
+    """An API of our own, and the app roles for it that the system-assigned identity has."""
+
+    client_id: str
+    roles: tuple[str, ...] = ()
+
+    def is_named(self, resource: str) -> bool:
+        """Whether a token request means this API: by client id or App ID URI."""
+        return resource in {self.client_id, f"api://{self.client_id}"}
+
+
 class ManagedIdentity:
     """The identities of the local function app and the tokens that they get.
 
     A request without `client_id` gets the system-assigned identity, one with it the user-assigned.
     `authority` is the origin of the Entra that the token-exchange tokens name as their issuer; such an
-    Entra signs them, with `key`.
+    Entra signs them, with `key`. `faults` are served in place of the true answers. Tokens live for
+    `lifetime` seconds. `api` is an API whose tokens carry roles.
     """
 
     def __init__(
@@ -43,14 +70,18 @@ class ManagedIdentity:
         self.system_assigned = Identity()
         self.user_assigned = Identity()
         self.requests: list[str] = []
+        self.faults = Faults()
+        self.api: Api | None = None
+        self.lifetime = LIFETIME_SECONDS
         self._header = secrets.token_hex(16)
         self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._key_id = key_id
 
     def app(self) -> web.Application:
         """Build the endpoint."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._fail])
         app.router.add_get("/msi/token", self._answer)
+        add_control(app, self.faults, lambda: self.requests)
         return app
 
     def environment(self, url: str) -> dict[str, str]:
@@ -73,7 +104,21 @@ class ManagedIdentity:
             "sub": identity.principal_id,
             "tid": self.tenant_id,
         }
+        if self.api and self.api.is_named(resource):
+            claims |= self._claims_for_api(self.api, identity)
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
+
+    def _claims_for_api(self, api: Api, identity: Identity) -> dict[str, Any]:
+        """Return what differs in a token of version 2, for which our registration asks."""
+        claims = {
+            "aud": api.client_id,
+            "azp": identity.client_id,
+            "iss": f"{self.authority}/{self.tenant_id}/v2.0",
+            "ver": "2.0",
+        }
+        if identity != self.system_assigned or not api.roles:
+            return claims
+        return claims | {"roles": list(api.roles)}
 
     def issuer(self, resource: str) -> str:
         """Name the issuer of a resource's tokens: v2.0 for a token exchange, v1.0 for Azure's services."""
@@ -97,9 +142,18 @@ class ManagedIdentity:
         )
         return claims
 
+    @web.middleware
+    async def _fail(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == CONTROL:
+            return await handler(request)
+        self.requests.append(request.query.get("resource", ""))
+        fault = self.faults.take(request.method, request.path)
+        if fault is None:
+            return await handler(request)
+        return await serve_fault(fault, request, handler, _refused)
+
     async def _answer(self, request: web.Request) -> web.Response:
         resource = request.query.get("resource", "")
-        self.requests.append(resource)
         if not secrets.compare_digest(request.headers.get("X-IDENTITY-HEADER", ""), self._header):
             return _refusal(401, "The request has no X-IDENTITY-HEADER of this app.")
         if request.query.get("api-version") != API_VERSION or not resource:
@@ -109,9 +163,9 @@ class ManagedIdentity:
             return _refusal(400, "Unable to load the proper Managed Identity.")
         return web.json_response(
             {
-                "access_token": self.token(resource, identity),
+                "access_token": self.token(resource, identity, self.lifetime),
                 "client_id": identity.client_id,
-                "expires_on": str(int(time.time()) + LIFETIME_SECONDS),
+                "expires_on": str(int(time.time()) + self.lifetime),
                 "resource": resource,
                 "token_type": "Bearer",
             }
@@ -121,6 +175,10 @@ class ManagedIdentity:
         if client_id is None:
             return self.system_assigned
         return self.user_assigned if client_id == self.user_assigned.client_id else None
+
+
+def _refused(fault: Fault) -> web.Response:
+    return _refusal(fault.status, "This fault was asked for.")
 
 
 def _refusal(status: int, message: str) -> web.Response:

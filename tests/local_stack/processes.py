@@ -30,8 +30,10 @@ class Child:
         *,
         directory: Path,
         environment: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.log_file = log_file
+        self._stop_signal = stop_signal
         with log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -81,7 +83,7 @@ class Child:
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Ask the program to end, insist after a while, and return its status."""
         if self.running:
-            self._process.terminate()
+            self._process.send_signal(self._stop_signal)
             try:
                 self._process.wait(seconds)
             except subprocess.TimeoutExpired:

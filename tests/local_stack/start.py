@@ -1,4 +1,4 @@
-"""The stack left running for a person, and a mail for it."""
+"""The stack left running for a person or a script, and a mail for it."""
 
 import base64
 import json
@@ -6,45 +6,102 @@ import signal
 import sys
 import threading
 import uuid
+from collections.abc import Iterable
+from typing import Any
 
 from azure.storage.queue import QueueClient
 
-from shared.storage_names import MAIL_OUTBOX
-from tests.local_stack.host_process import REPOSITORY
-from tests.local_stack.microsoft365.contoso import CONTOSO
-from tests.local_stack.prerequisites import MissingPrerequisiteError
+from shared.storage_names import API_VERSION, MAIL_OUTBOX
+from tests.local_stack.actors import Admin
+from tests.local_stack.microsoft365.contoso import ADA
+from tests.local_stack.running import (
+    COMMAND,
+    DESCRIPTION_FILE,
+    DIRECTORY,
+    FAULTS,
+    STORAGE_FILE,
+    RunningStack,
+    describe,
+    operation_of,
+)
 from tests.local_stack.stack import LocalStack
+from tests.local_stack.visitor import Visitor
 
-#: Where a running stack leaves its storage address for the `mail` command.
-STORAGE_FILE = REPOSITORY / ".local" / "storage"
 WATCH_SECONDS = 1.0
 
 ADDRESSES = """
-The local stack runs. Ctrl-C stops it; nothing is kept.
+The local stack runs. Ctrl-C stops it; nothing is kept. Sending is {sending}.
 
-  Settings page   {frontend}/settings
-  Inbox           {graph}/
-  API             {api}/api/health
-  Queue a mail    .venv/bin/python -m tests.local_stack mail --to cfo@contoso.com
-  App's log       {log}
+For a person
+  Settings page      {settingsPageUrl}
+  Inbox              {inboxUrl}/
+  App's log          {logFile}
+  Queue a mail       {command} mail --to cfo@contoso.com
+  Let it fail        {command} fault throttled        (`fault` alone lists what there is)
+  Pause sending      AzureWebJobsStorage="$(cat .local/storage)" .venv/bin/python -m shared.operate pause
 
-The certificates are signed by {ca}.
+For a scheduler
+  Tenant             {tenantId}
+  Queue              {queue}
+  Container          {container}
+  Outcomes           {outcomeQueue}
+  API                {apiUrl}/api/health
+  Arrived mails      {inboxUrl}/_control/mails
+  Admin's token      {adminTokenCommand}
+  Scheduler's token  {schedulerTokenCommand}
+  … to read the API  {readerTokenCommand}
+  Connection string  {connectionString}
+
+The connection string opens everything, as no key does in Azure. With the roles that a scheduler has there,
+and no others, the same storage is at {queueEndpoint}
+and {blobEndpoint}, for programs that sign in by DefaultAzureCredential after
+
+  eval "$({command} environment)"
+
+All of this as JSON: .local/stack.json. The certificates are signed by {caFile}.
 A browser asks before it opens them, unless you let it trust that file: otherwise open the API and the
 inbox once and accept their certificates, before the settings page calls them.
 """
 
 
-def run_until_stopped(frontend_origin: str) -> int:
-    """Run the stack, with its addresses printed, until Ctrl-C."""
-    print("Starting the local stack ...", flush=True)
-    with LocalStack(frontend_origin=frontend_origin) as stack:
-        STORAGE_FILE.parent.mkdir(exist_ok=True)
+def run_until_stopped(
+    frontend_origin: str = "", *, as_json: bool = False, consented: bool = False, faults: Iterable[str] = ()
+) -> int:
+    """Run the stack, with its addresses printed, until Ctrl-C.
+
+    Args:
+        frontend_origin: where somebody else serves a settings page.
+        as_json: print the description as one line of JSON, and nothing else on standard output.
+        consented: start with sending enabled, from Ada's mailbox.
+        faults: names of what Microsoft 365 does next.
+    """
+    print("Starting the local stack ...", file=sys.stderr if as_json else sys.stdout, flush=True)
+    with LocalStack(frontend_origin=frontend_origin, any_api_version=True) as stack:
+        if consented:
+            consent(stack)
+        for name in faults:
+            stack.microsoft365.faults.add(operation_of(FAULTS[name]), FAULTS[name])
+        description = describe(stack, consented=consented)
+        DIRECTORY.mkdir(exist_ok=True)
         STORAGE_FILE.write_text(stack.azurite.connection_string)
+        DESCRIPTION_FILE.write_text(json.dumps(description, indent=2), "utf-8")
         try:
-            _show(stack)
-            return _watch(stack)
+            print(json.dumps(description) if as_json else _for_people(description), flush=True)
+            return _watch(stack, quiet=as_json)
         finally:
             STORAGE_FILE.unlink(missing_ok=True)
+            DESCRIPTION_FILE.unlink(missing_ok=True)
+
+
+def consent(stack: LocalStack) -> None:
+    """Enable sending from Ada's mailbox, as she does on the settings page."""
+    ada = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)
+    try:
+        answer = ada.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
+        answer.raise_for_status()
+        Visitor(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
+    finally:
+        ada.close()
 
 
 def queue_mail(to: str, subject: str, body: str) -> str:
@@ -53,44 +110,37 @@ def queue_mail(to: str, subject: str, body: str) -> str:
     Raises:
         MissingPrerequisiteError: no stack runs.
     """
-    if not STORAGE_FILE.exists():
-        raise MissingPrerequisiteError("No local stack is running: start one with `make start`.")
+    running = RunningStack.find().description
     message = {
         "schemaVersion": 1,
         "messageId": f"by-hand:{uuid.uuid4()}",
-        "tenantId": CONTOSO,
+        "tenantId": running["tenantId"],
         "to": [to],
         "subject": subject,
         "body": {"contentType": "html", "content": body},
     }
     text = base64.b64encode(json.dumps(message).encode()).decode()
-    with QueueClient.from_connection_string(STORAGE_FILE.read_text(), MAIL_OUTBOX) as queue:
+    with QueueClient.from_connection_string(
+        running["connectionString"], MAIL_OUTBOX, api_version=API_VERSION
+    ) as queue:
         queue.send_message(text)
     return str(message["messageId"])
 
 
-def _show(stack: LocalStack) -> None:
-    print(
-        ADDRESSES.format(
-            graph=stack.graph_url,
-            api=stack.api_url,
-            frontend=stack.frontend_origin,
-            log=stack.hosts[0].log_file,
-            ca=stack.authority.ca_file,
-        ),
-        flush=True,
-    )
+def _for_people(description: dict[str, Any]) -> str:
+    sending = "enabled, from ada@contoso.com" if description["consented"] else "not enabled yet"
+    return ADDRESSES.format(**description, sending=sending, command=COMMAND)
 
 
-def _watch(stack: LocalStack) -> int:
-    """Wait for Ctrl-C, or for the end of the host, which nobody asked for."""
+def _watch(stack: LocalStack, *, quiet: bool) -> int:
+    """Wait for Ctrl-C, or for the end of the host, which is unexpected."""
     asked = threading.Event()
     # Not an exception: an impatient second Ctrl-C would leave half of the stack running.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     while stack.hosts[0].running:
         if asked.wait(WATCH_SECONDS):
-            print("Stopping.", flush=True)
+            print("Stopping.", file=sys.stderr if quiet else sys.stdout, flush=True)
             return 0
     print(f"The Functions host ended:\n{stack.host_log()}", file=sys.stderr)
     return 1

@@ -1,7 +1,14 @@
-"""Gates before Azurite's services, so that tables, queues and blobs can each fail alone."""
+"""Gates before Azurite's services, so that tables, queues and blobs can each fail alone.
+
+They also do what Azure Storage does and Azurite does not: an answer that breaks after its first byte, a
+request that is carried out long after it was sent, and the errors of `storage_answers`.
+"""
 
 import asyncio
 import itertools
+import socket
+import struct
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,10 +21,16 @@ from yarl import URL
 
 from tests.local_stack.azurite import Azurite, Endpoints
 from tests.local_stack.serving import serve
+from tests.local_stack.storage_answers import Answer
 
 type Service = Literal["blob", "queue", "table"]
+#: How an answer breaks after its first byte: the connection is closed, reset, closed before the announced
+#: length, or nothing more comes.
+type Break = Literal["", "closed", "reset", "cut", "stalled"]
 
 MAX_BODY_BYTES = 256 << 20
+#: Longer than any client waits.
+STALL_SECONDS = 60.0
 #: What belongs to one connection and is written anew on the other (RFC 9110, section 7.6.1).
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
@@ -30,17 +43,34 @@ class Outage:
         reaches: whether they are carried out.
         answers: whether an answer comes: the true one, or 503 for what was not carried out.
         delay: seconds until the answer, or until the connection breaks.
+        hold: seconds until the request is carried out, also when its client has given up by then.
+        drops_at_once: the connection breaks at once, while the request is still to be carried out.
+        breaks: how the true answer breaks after its first byte.
+        answer: what is answered in place of the true answer.
         every: of how many requests one is meant.
+        times: how many requests are meant; 0 for any number.
         method: the verb that is meant; empty for any.
+        path: a part of the paths that are meant; empty for any.
     """
 
     reaches: bool = True
     answers: bool = True
     delay: float = 0.0
+    hold: float = 0.0
+    drops_at_once: bool = False
+    breaks: Break = ""
+    answer: Answer | None = None
     every: int = 1
+    times: int = 0
     method: str = ""
+    path: str = ""
+
+    def means(self, request: web.Request) -> bool:
+        """Say whether a request is of the kind that is meant."""
+        return self.method in ("", request.method) and self.path in request.raw_path
 
 
+NOTHING = Outage()
 AWAY = Outage(reaches=False, answers=False)
 BUSY = Outage(reaches=False)
 SLOW = Outage(delay=3.0)
@@ -52,8 +82,10 @@ class StorageGate:
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
-        self._outage = Outage()
+        self._outage = NOTHING
         self._count = itertools.count(1)
+        self._left = 0
+        self._late: set[asyncio.Task[web.Response]] = set()
         self.hits = 0
 
     def app(self) -> web.Application:
@@ -63,14 +95,20 @@ class StorageGate:
         app.router.add_route("*", "/{path:.*}", self._pass)
         return app
 
+    @property
+    def pending(self) -> int:
+        """How many requests have not been carried out yet."""
+        return len(self._late)
+
     @contextmanager
     def during(self, outage: Outage) -> Iterator[None]:
         """Let the service do so for a while."""
+        self._left, self._count = outage.times or -1, itertools.count(1)
         self._outage = outage
         try:
             yield
         finally:
-            self._outage = Outage()
+            self._outage = NOTHING
 
     async def _connect(self, _: web.Application) -> AsyncIterator[None]:
         # A kept connection may be closed just when it is used again, which is no fault that was asked for.
@@ -84,16 +122,37 @@ class StorageGate:
             yield
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
-        outage = self._outage
-        if outage.method not in ("", request.method) or next(self._count) % outage.every:
-            outage = Outage()
-        self.hits += outage != Outage()
+        outage = self._meant(request)
         body = await request.read()
-        answer = await self._forward(request, body) if outage.reaches else _busy()
+        carried_out = asyncio.create_task(self._carry_out(request, body, outage))
+        self._late.add(carried_out)
+        carried_out.add_done_callback(self._late.discard)
+        if outage.drops_at_once and request.transport:
+            request.transport.abort()
+        # What a client no longer waits for is carried out all the same.
+        answer = await asyncio.shield(carried_out)
         await asyncio.sleep(outage.delay)
         if not outage.answers and request.transport:
             request.transport.abort()
+        if outage.breaks:
+            await _break(request, answer, outage.breaks)
         return answer
+
+    def _meant(self, request: web.Request) -> Outage:
+        """Return what is wrong for this request."""
+        outage = self._outage
+        if outage == NOTHING or not outage.means(request):
+            return NOTHING
+        if not self._left or next(self._count) % outage.every:
+            return NOTHING
+        self._left -= 1
+        self.hits += 1
+        return outage
+
+    async def _carry_out(self, request: web.Request, body: bytes, outage: Outage) -> web.Response:
+        await asyncio.sleep(outage.hold)
+        answer = await self._forward(request, body) if outage.reaches else _busy()
+        return outage.answer.response() if outage.answer else answer
 
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         # The path is signed as it was written.
@@ -135,6 +194,14 @@ class StorageGates:
         with self._gates[service].during(outage):
             yield
 
+    def wait_until_carried_out(self, seconds: float = 10.0) -> None:
+        """Wait until every request that was held has been carried out."""
+        until = time.monotonic() + seconds
+        while any(gate.pending for gate in self._gates.values()):
+            if time.monotonic() > until:
+                raise TimeoutError("A request was not carried out.")
+            time.sleep(0.02)
+
     @property
     def hits(self) -> int:
         """How many requests went wrong so far."""
@@ -144,3 +211,31 @@ class StorageGates:
 def _busy() -> web.Response:
     # https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
     return web.Response(status=503, headers={"x-ms-error-code": "ServerBusy"})
+
+
+async def _break(request: web.Request, answer: web.Response, how: Break) -> None:
+    """Send the start of an answer, then break the connection; the answers to batches are chunked."""
+    transport = request.transport
+    if transport is None:
+        return
+    body = answer.body if isinstance(answer.body, bytes) and request.method != "HEAD" else b""
+    chunked = request.raw_path.endswith("$batch") and how != "cut"
+    headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
+    headers |= {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(body))}
+    lines = (f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"HTTP/1.1 {answer.status} {answer.reason}\r\n{''.join(lines)}\r\n".encode()
+    part = body[: max(len(body) // 2, 1)]
+    size = f"{len(body):x}\r\n".encode() if chunked else b""
+    # Where there is no body, the answer breaks among its headers.
+    transport.write(head + size + part if body else head[: len(head) // 2])
+    if how == "stalled":
+        until = time.monotonic() + STALL_SECONDS
+        while not transport.is_closing() and time.monotonic() < until:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.1)
+    if how == "reset":
+        # The part arrives first: a reset discards what is still to be sent.
+        await asyncio.sleep(0.05)
+        linger = struct.pack("ii", 1, 0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.abort()
+    transport.close()

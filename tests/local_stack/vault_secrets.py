@@ -14,6 +14,7 @@ from typing import Any
 NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
 MAX_VALUE_BYTES = 25_600
 MAX_TAGS = 15
+MAX_CONTENT_TYPE = 255
 MAX_TAG_LENGTH = 256
 DAY_SECONDS = 86_400
 
@@ -57,7 +58,9 @@ class DeletedSecret:
 class VaultSecrets:
     """The content of one vault; safe to use from any thread. Names are not case-sensitive.
 
-    Iterating gives the names of the secrets that are not deleted.
+    `deletion_seconds` is how long a deletion takes: until then the secret is neither there nor among the
+    deleted ones, and purge, recover and set meet a conflict. The real service promises no time. Iterating
+    gives the names of the secrets that are not deleted.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class VaultSecrets:
     ) -> None:
         self.purge_protection = purge_protection
         self.retention_days = retention_days
+        self.deletion_seconds = 0.0
+        self._deleting: dict[str, float] = {}
         self._clock = clock
         self._lock = threading.RLock()
         self._kept: dict[str, tuple[str, tuple[Version, ...]]] = {}
@@ -89,11 +94,8 @@ class VaultSecrets:
             return self._kept.get(name.casefold(), (name, ()))[1]
 
     def deleted(self) -> list[DeletedSecret]:
-        """List the deleted secrets that were not purged."""
-        with self._lock:
-            now = self._clock()
-            self._deleted = {key: secret for key, secret in self._deleted.items() if secret.purged > now}
-            return sorted(self._deleted.values(), key=lambda secret: secret.name)
+        """List the deleted secrets whose deletion is finished and that were not purged."""
+        return [secret for secret in self._all_deleted() if not self._is_deleting(secret.name)]
 
     def set(self, name: str, body: dict[str, Any]) -> Version:
         """Add a version to a secret, which is made if need be."""
@@ -107,6 +109,7 @@ class VaultSecrets:
         now = int(self._clock())
         made = _changed(Version(secrets.token_hex(16), value, created=now, updated=now), body, now)
         with self._lock:
+            self._refuse_while_deleting(name)
             if self._find_deleted(name):
                 raise VaultError(
                     409,
@@ -122,9 +125,7 @@ class VaultSecrets:
         """Return a version with its value, by default the newest one."""
         found = self._find(name, version)
         if not found.enabled:
-            raise VaultError(
-                403, "Forbidden", "Operation get is not allowed on a disabled secret.", inner="SecretDisabled"
-            )
+            raise _disabled()
         return found
 
     def update(self, name: str, version: str, body: dict[str, Any]) -> Version:
@@ -139,24 +140,27 @@ class VaultSecrets:
     def delete(self, name: str) -> DeletedSecret:
         """Take a secret with all its versions out of use; its name stays taken until the purge."""
         with self._lock:
+            self._refuse_while_deleting(name)
             self._find(name)
             kept_name, versions = self._kept.pop(name.casefold())
             now = int(self._clock())
             deleted = DeletedSecret(kept_name, versions, now, now + self.retention_days * DAY_SECONDS)
             self._deleted[name.casefold()] = deleted
+            self._deleting[name.casefold()] = self._clock() + self.deletion_seconds
         return deleted
 
     def get_deleted(self, name: str) -> DeletedSecret:
         """Return a deleted secret."""
-        found = self._find_deleted(name)
-        if found is None:
-            raise VaultError(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+        found = self._need_deleted(name)
+        if not found.versions[-1].enabled:
+            raise _disabled()
         return found
 
     def recover(self, name: str) -> Version:
         """Bring a deleted secret back and return its newest version."""
         with self._lock:
-            deleted = self.get_deleted(name)
+            self._refuse_while_deleting(name)
+            deleted = self._need_deleted(name)
             del self._deleted[name.casefold()]
             self._kept[name.casefold()] = (deleted.name, deleted.versions)
         return deleted.versions[-1]
@@ -164,7 +168,8 @@ class VaultSecrets:
     def purge(self, name: str) -> None:
         """Destroy a deleted secret before its time, where the vault permits that."""
         with self._lock:
-            self.get_deleted(name)
+            self._refuse_while_deleting(name)
+            self._need_deleted(name)
             if self.purge_protection:
                 raise VaultError(403, "Forbidden", 'Operation "purge" is not enabled for this vault.')
             del self._deleted[name.casefold()]
@@ -177,8 +182,35 @@ class VaultSecrets:
             404, "SecretNotFound", f"A secret with (name/id) {name} was not found in this key vault."
         )
 
+    def _is_deleting(self, name: str) -> bool:
+        return self._clock() < self._deleting.get(name.casefold(), 0.0)
+
+    def _refuse_while_deleting(self, name: str) -> None:
+        if self._is_deleting(name):
+            raise VaultError(
+                409, "Conflict", f"Secret {name} is currently being deleted.", inner="ObjectIsBeingDeleted"
+            )
+
     def _find_deleted(self, name: str) -> DeletedSecret | None:
-        return next((each for each in self.deleted() if each.name.casefold() == name.casefold()), None)
+        return next((each for each in self._all_deleted() if each.name.casefold() == name.casefold()), None)
+
+    def _need_deleted(self, name: str) -> DeletedSecret:
+        found = self._find_deleted(name)
+        if found is None or self._is_deleting(name):
+            raise VaultError(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+        return found
+
+    def _all_deleted(self) -> list[DeletedSecret]:
+        with self._lock:
+            now = self._clock()
+            self._deleted = {key: secret for key, secret in self._deleted.items() if secret.purged > now}
+            return sorted(self._deleted.values(), key=lambda secret: secret.name)
+
+
+def _disabled() -> VaultError:
+    return VaultError(
+        403, "Forbidden", "Operation get is not allowed on a disabled secret.", inner="SecretDisabled"
+    )
 
 
 def _bad(message: str) -> VaultError:
@@ -190,8 +222,11 @@ def _changed(version: Version, body: dict[str, Any], now: int) -> Version:
     attributes = body.get("attributes") or {}
     tags = body.get("tags")
     tags = version.tags if tags is None else tags
-    if len(tags) > MAX_TAGS or any(len(text) > MAX_TAG_LENGTH for pair in tags.items() for text in pair):
+    texts = [text for pair in tags.items() for text in pair]
+    if len(tags) > MAX_TAGS or any(not isinstance(t, str) or len(t) > MAX_TAG_LENGTH for t in texts):
         raise _bad("A secret has at most 15 tags of 256 characters each.")
+    if len(body.get("contentType") or "") > MAX_CONTENT_TYPE:
+        raise _bad("The content type has at most 255 characters.")
     return replace(
         version,
         updated=now,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tests.local_stack.microsoft365.contoso import ADA, MALLORY, UMA
+from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, MALLORY, UMA
+from tests.local_stack.microsoft365.tokens import API_SCOPE
 
 SITE = Path(__file__).parent / "site"
 PAGES = {"/": "home.html", "/settings": "settings.html"}
@@ -24,7 +25,8 @@ ACCOUNTS = (
 
 def frontend_app(api_url: str, control_url: str) -> web.Application:
     """Build the site; both addresses are origins."""
-    config = {"apiUrl": api_url, "controlUrl": control_url, "accounts": ACCOUNTS}
+    scope = f"api://{CLIENT_ID}/{API_SCOPE}"
+    config = {"apiUrl": api_url, "apiScope": scope, "controlUrl": control_url, "accounts": ACCOUNTS}
     script = f"export const config = Object.freeze({json.dumps(config, indent=2)});\n"
     headers = _headers(api_url, control_url)
 

@@ -1,32 +1,30 @@
-"""CORS as `func start --cors` has it: the listed origins, any header, any verb, no credentials.
-
-Source: https://github.com/Azure/azure-functions-core-tools/blob/3ee97a63/src/Cli/func/Actions/HostActions/Startup.cs.
-"""
+"""CORS as on Flex Consumption: the listed origins, any header, any method, no credentials."""
 
 from collections.abc import Collection
 
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from tests.local_stack.host.http_messages import Request, Response
 
 
-def allow_origins(origins: Collection[str]) -> Middleware:
-    """Make a middleware that answers preflights itself and marks the answers that a page may read."""
+def answer_preflight(request: Request, origins: Collection[str]) -> Response | None:
+    """Answer a preflight; None for any other request, or where no origin is configured."""
+    method = request.headers.get("access-control-request-method")
+    if not origins or request.method != "OPTIONS" or method is None or "origin" not in request.headers:
+        return None
+    response = Response(204)
+    if allow_origin(request, response, origins):
+        response.headers.append(("Access-Control-Allow-Methods", method))
+        asked = request.headers.get("access-control-request-headers")
+        if asked:
+            response.headers.append(("Access-Control-Allow-Headers", asked))
+    return response
 
-    @web.middleware
-    async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin")
-        if not origins or origin is None:
-            return await handler(request)
-        method = request.headers.get("Access-Control-Request-Method")
-        preflight = request.method == "OPTIONS" and method is not None
-        response = web.Response(status=204) if preflight else await handler(request)
-        if origin in origins or "*" in origins:
-            response.headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
-            response.headers["Vary"] = "Origin"
-            if preflight and method:
-                asked = request.headers.get("Access-Control-Request-Headers", "")
-                response.headers["Access-Control-Allow-Methods"] = method
-                response.headers["Access-Control-Allow-Headers"] = asked
-        return response
 
-    return cors
+def allow_origin(request: Request, response: Response, origins: Collection[str]) -> bool:
+    """Mark a response that the page of the request may read."""
+    origin = request.headers.get("origin")
+    if origin is None or not ("*" in origins or origin in origins):
+        return False
+    response.headers.append(("Access-Control-Allow-Origin", "*" if "*" in origins else origin))
+    if len(origins) > 1:
+        response.headers.append(("Vary", "Origin"))
+    return True

@@ -1,74 +1,81 @@
-"""One invocation from start to end: its id, its log lines, its time limit, its queue outputs."""
+"""One invocation from start to end: its id, its log records, its time limit, its queue outputs."""
 
 import asyncio
 import json
-import logging
+import secrets
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import AzureError
-from azure_functions_runtime.utils.executor import invocation_id_cv
 
-from tests.local_stack.host.logs import InvocationLog
+from tests.local_stack.host.console import Console, dotnet_level
+from tests.local_stack.host.messages import Function, Invoke, LogRecord, Result, TypedData
 from tests.local_stack.host.settings import HostSettingError, resolve
 from tests.local_stack.host.storage import StorageQueues, message_bodies
-from tests.local_stack.host.worker import Function, Result, TypedData, Worker
+from tests.local_stack.host.workers import Workers
 
 
 class Dispatcher:
     """Runs functions for the triggers."""
 
     def __init__(
-        self, worker: Worker, queues: StorageQueues, log: InvocationLog, timeout: float | None
+        self, workers: Workers, queues: StorageQueues, console: Console, timeout: float | None
     ) -> None:
-        self.functions = worker.functions
-        self._worker = worker
+        self.running: dict[str, Function] = {}
+        self._workers = workers
         self._queues = queues
-        self._log = log
+        self._console = console
         self._timeout = timeout
 
     async def call(
-        self, function: Function, value: TypedData, metadata: dict[str, TypedData], trace_parent: str = ""
-    ) -> Result:
-        """Run a function and deliver its queue outputs; a delivery that fails, fails the call."""
-        invocation_id = str(uuid.uuid4())
-        logger = logging.getLogger(f"Function.{function.name}")
-        # The runtime sets this variable for its thread pool only; async handlers' log lines need it too.
-        token = invocation_id_cv.set(invocation_id)
-        self._log.running[invocation_id] = function.name
-        started = time.monotonic()
-        logger.info("Executing 'Functions.%s' (Id=%s)", function.name, invocation_id)
-        try:
-            result = await self._run(function, value, metadata, invocation_id, trace_parent)
-            outcome = "Failed" if result.error else "Succeeded"
-            text = "Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)"
-            duration = (time.monotonic() - started) * 1000
-            logger.info(text, function.name, outcome, invocation_id, duration)
-            if result.error:
-                logger.error("%s", result.error)
-        finally:
-            del self._log.running[invocation_id]
-            invocation_id_cv.reset(token)
-        return result
-
-    async def _run(
         self,
         function: Function,
         value: TypedData,
-        metadata: dict[str, TypedData],
-        invocation_id: str,
-        trace_parent: str,
+        metadata: Mapping[str, TypedData],
+        *,
+        reason: str,
+        trace_parent: str = "",
     ) -> Result:
-        work = self._worker.invoke(
-            function, value, metadata, invocation_id=invocation_id, trace_parent=trace_parent
+        """Run a function and deliver its queue outputs; a delivery that fails, fails the call."""
+        call = Invoke(
+            str(uuid.uuid4()),
+            function.id,
+            str(function.trigger["name"]),
+            value,
+            metadata,
+            trace_parent or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
         )
+        self.running[call.invocation_id] = function
+        started = time.monotonic()
+        text = f"Executing 'Functions.{function.name}' (Reason='{reason}', Id={call.invocation_id})"
+        self._console.write(f"Function.{function.name}", "information", text, event=1)
         try:
-            result = await asyncio.wait_for(work, self._timeout)
-        except TimeoutError:
-            # The real host ends the whole worker process here; a thread in it cannot be ended alone.
-            return Result(f"Timeout value of {self._timeout} s exceeded by 'Functions.{function.name}'", {})
+            result = await self._run(function, call)
+        finally:
+            del self.running[call.invocation_id]
+        self._tell_end(function, call.invocation_id, result, time.monotonic() - started)
+        return result
+
+    def show(self, record: LogRecord) -> None:
+        """Print a record of the app; one that belongs to no running invocation is dropped, as in Azure."""
+        function = self.running.get(record.invocation_id or "")
+        if function:
+            self._console.write(f"Function.{function.name}.User", dotnet_level(record.level), record.text)
+
+    async def _run(self, function: Function, call: Invoke) -> Result:
+        work = asyncio.create_task(self._workers.invoke(call))
+        done, _ = await asyncio.wait([work], timeout=self._timeout)
+        if not done:
+            text = f"Timeout value of {self._timeout} s exceeded by function 'Functions.{function.name}'"
+            detail = f"{text} (Id: '{call.invocation_id}'). Initiating cancellation."
+            self._console.write(f"Function.{function.name}", "error", detail)
+            await self._workers.end_timed_out(call.invocation_id, work)
+            work.cancel()
+            return Result(f"Microsoft.Azure.WebJobs.Host.FunctionTimeoutException: {text}", {})
+        result = work.result()
         try:
             await self._deliver(function, result)
         except (AzureError, HostSettingError, ValueError) as error:
@@ -83,6 +90,18 @@ class Dispatcher:
                     await self._queues.send(
                         binding["connection"], resolve(binding["queueName"]), self._queues.encode(body)
                     )
+
+    def _tell_end(self, function: Function, invocation_id: str, result: Result, seconds: float) -> None:
+        """Print the end of an invocation; a failure twice, as the genuine host does."""
+        outcome = "Failed" if result.error else "Succeeded"
+        took = f"Duration={seconds * 1000:.0f}ms"
+        text = f"Executed 'Functions.{function.name}' ({outcome}, Id={invocation_id}, {took})"
+        if not result.error:
+            self._console.write(f"Function.{function.name}", "information", text, event=2)
+            return
+        text += f"\n{result.error}"
+        self._console.write(f"Function.{function.name}", "error", text, event=3)
+        self._console.write("Host.Results", "error", text)
 
 
 def as_json(value: Any) -> TypedData:

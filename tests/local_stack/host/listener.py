@@ -6,27 +6,25 @@ https://github.com/Azure/azure-sdk-for-net/tree/main/sdk/storage/Microsoft.Azure
 
 import asyncio
 import contextlib
-import logging
+from collections.abc import Coroutine
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
 
+from tests.local_stack.host.backoff import Backoff
+from tests.local_stack.host.console import Console
 from tests.local_stack.host.dispatcher import Dispatcher, as_json
+from tests.local_stack.host.messages import Function, Result, TypedData
 from tests.local_stack.host.settings import QueueSettings, resolve
 from tests.local_stack.host.storage import StorageQueues
-from tests.local_stack.host.worker import Function, Result, TypedData
 
-log = logging.getLogger("Host.Triggers.Queues")
-
-POLL_SECONDS = 0.1
-#: How long the extension hides a received message; it renews that at half-life.
-LEASE_SECONDS = 600
 #: A longer name leaves no room for `-poison` within the 63 characters of a queue name.
 MAX_NAME_LENGTH = 56
+CATEGORY = "Host.Triggers.Queues"
 
 
 class QueueListener:
-    """Takes messages from one queue until the host stops."""
+    """Takes messages from one queue until it is told to stop."""
 
     def __init__(
         self,
@@ -34,20 +32,26 @@ class QueueListener:
         dispatcher: Dispatcher,
         queues: StorageQueues,
         settings: QueueSettings,
-        lease: int = LEASE_SECONDS,
+        console: Console,
+        lease: int,
     ) -> None:
         self._function = function
         self._dispatcher = dispatcher
         self._queues = queues
         self._settings = settings
+        self._console = console
         self._lease = lease
         self._connection = function.trigger["connection"]
         self._name = resolve(function.trigger["queueName"])
         self._queue = queues.queue(self._connection, self._name)
+        self._binary = str(function.trigger.get("dataType", "")).casefold() == "binary"
+        self._has_poison_queue = not self._name.endswith("-poison") and len(self._name) <= MAX_NAME_LENGTH
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Poll until the host stops, then let the running invocations finish."""
+        """Poll until told to stop, then let the running invocations finish."""
         running: set[asyncio.Task[None]] = set()
+        backoff = Backoff(self._settings.max_polling_interval)
+        filled = self._queues.filled(self._connection, self._name)
         while not stopping.is_set():
             messages = await self._receive()
             running |= {asyncio.create_task(self._process(message)) for message in messages}
@@ -56,8 +60,10 @@ class QueueListener:
                 for task in done:
                     task.result()
             if not messages:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), POLL_SECONDS)
+                await _first(stopping.wait(), filled.wait(), seconds=backoff.next_delay())
+                filled.clear()
+            else:
+                backoff.reset()
         await asyncio.gather(*running)
 
     async def _receive(self) -> list[QueueMessage]:
@@ -70,7 +76,7 @@ class QueueListener:
         except ResourceNotFoundError:
             return []  # The queue may be made later.
         except AzureError as error:
-            log.warning("Queue '%s' cannot be read: %s", self._name, error)
+            self._console.write(CATEGORY, "warning", f"Queue '{self._name}' cannot be read: {error}")
             return []
 
     async def _process(self, message: QueueMessage) -> None:
@@ -82,17 +88,21 @@ class QueueListener:
                 await self._poison(message)  # The function never sees it.
             elif not (await self._invoke(message, body)).error:
                 await self._queue.delete_message(message)
-            elif tries >= limit:
+            elif tries >= limit or not self._has_poison_queue:
                 await self._poison(message)
             else:
                 delay = int(self._settings.visibility_timeout)
                 await self._queue.update_message(message, visibility_timeout=delay)
         except AzureError as error:
-            log.warning("Message %s of queue '%s' is not completed: %s", message.id, self._name, error)
+            text = f"Message {message.id} of queue '{self._name}' is not completed: {error}"
+            self._console.write(CATEGORY, "warning", text)
 
     async def _invoke(self, message: QueueMessage, body: bytes) -> Result:
-        """Run the function and renew the message's lease meanwhile."""
-        value = TypedData(string=body.decode(errors="replace"))
+        """Run the function and renew the message's lease meanwhile; text that is no UTF-8 fails before it."""
+        try:
+            value = TypedData(bytes=body) if self._binary else TypedData(string=body.decode())
+        except UnicodeDecodeError as error:
+            return Result(f"Exception binding parameter '{self._function.trigger['name']}': {error}", {})
         metadata = {
             "QueueTrigger": value,
             "Id": TypedData(string=message.id),
@@ -102,7 +112,8 @@ class QueueListener:
             "ExpirationTime": as_json(message.expires_on),
             "NextVisibleTime": as_json(message.next_visible_on),
         }
-        call = asyncio.create_task(self._dispatcher.call(self._function, value, metadata))
+        reason = f"New queue message detected on '{self._name}'."
+        call = asyncio.create_task(self._dispatcher.call(self._function, value, metadata, reason=reason))
         while not (await asyncio.wait([call], timeout=self._lease / 2))[0]:
             with contextlib.suppress(AzureError):
                 renewed = await self._queue.update_message(message, visibility_timeout=self._lease)
@@ -110,8 +121,15 @@ class QueueListener:
         return call.result()
 
     async def _poison(self, message: QueueMessage) -> None:
-        if self._name.endswith("-poison") or len(self._name) > MAX_NAME_LENGTH:
-            return  # There is no poison queue for these: the message stays hidden until its lease ends.
-        log.error("Moving message %s to queue '%s-poison'", message.id, self._name)
+        if not self._has_poison_queue:
+            return  # The message stays hidden until its lease ends.
         await self._queues.send(self._connection, f"{self._name}-poison", message.content or "")
         await self._queue.delete_message(message)
+
+
+async def _first(*events: Coroutine[object, object, object], seconds: float) -> None:
+    """Wait for the first of several events, or for some seconds."""
+    tasks = [asyncio.create_task(event) for event in events]
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -1,55 +1,70 @@
 """Route templates of HTTP functions.
 
-Source: https://github.com/Azure/azure-functions-host/blob/89dc438d/src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs.
-A wrong verb or a value that breaks a constraint is no match, so it ends in 404 and never in 405.
+Sources: https://github.com/Azure/azure-functions-host/blob/89dc438d/src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs
+and https://learn.microsoft.com/aspnet/core/fundamentals/routing. A wrong verb or a value that breaks a
+constraint is no match, so it ends in 404 and never in 405.
 """
 
 import re
 from collections.abc import Callable
 from typing import Any
 
+from tests.local_stack.host.messages import Function
 from tests.local_stack.host.settings import HostSettingError
-from tests.local_stack.host.worker import Function
 
 PARAMETER = re.compile(r"(/?)\{(\*{0,2})(\w+)((?::\w+(?:\([^)]*\))?)*)(\??)\}")
 CONSTRAINT = re.compile(r":(\w+)(?:\(([^)]*)\))?")
-INTEGER = re.compile(r"[+-]?\d+").fullmatch
-DECIMAL = re.compile(r"[+-]?\d*\.?\d+").fullmatch
-GUID = re.compile(r"[\da-f]{8}-?([\da-f]{4}-?){3}[\da-f]{12}", re.IGNORECASE).fullmatch
+INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*").fullmatch
+DECIMAL = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?\s*", re.IGNORECASE).fullmatch
+GUID = re.compile(
+    r"\s*(?:[\da-f]{32}|({)?(\()?[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}(?(1)})(?(2)\)))\s*", re.IGNORECASE
+).fullmatch
+
+
+def _integer(bits: int) -> Callable[[str], bool]:
+    limit = 2 ** (bits - 1)
+    return lambda value: INTEGER(value) is not None and -limit <= int(value) < limit
+
+
+LONG = _integer(64)
 CONSTRAINTS: dict[str, Callable[..., Any]] = {
     "alpha": re.compile("[A-Za-z]*").fullmatch,
-    "bool": re.compile("true|false", re.IGNORECASE).fullmatch,
+    "bool": re.compile(r"\s*(?:true|false)\s*", re.IGNORECASE).fullmatch,
     "decimal": DECIMAL,
     "double": DECIMAL,
     "float": DECIMAL,
     "guid": GUID,
-    "int": INTEGER,
+    "int": _integer(32),
     "length": lambda value, low, high=None: int(low) <= len(value) <= int(high or low),
-    "long": INTEGER,
-    "max": lambda value, high: INTEGER(value) and int(value) <= int(high),
+    "long": LONG,
+    "max": lambda value, high: LONG(value) and int(value) <= int(high),
     "maxlength": lambda value, high: len(value) <= int(high),
-    "min": lambda value, low: INTEGER(value) and int(low) <= int(value),
+    "min": lambda value, low: LONG(value) and int(low) <= int(value),
     "minlength": lambda value, low: int(low) <= len(value),
-    "range": lambda value, low, high: INTEGER(value) and int(low) <= int(value) <= int(high),
+    "range": lambda value, low, high: LONG(value) and int(low) <= int(value) <= int(high),
     "regex": lambda value, *pattern: re.search(",".join(pattern), value, re.IGNORECASE),
 }
 
 
 class Route:
-    """A route template with its verbs; templates with fewer parameters are tried first."""
+    """A route template with its verbs."""
 
     def __init__(self, function: Function, prefix: str) -> None:
         self.function = function
         self._methods = function.trigger.get("methods")  # None: all verbs
         parts = (prefix, function.trigger.get("route") or function.name)
-        template = "".join(f"/{part.strip('/')}" for part in parts if part)
-        self.specificity = template.count("{*"), template.count("{"), -template.count(":")
+        self.template = "".join(f"/{part.strip('/')}" for part in parts if part)
         self._checks: list[tuple[str, str, list[str]]] = []
-        self._pattern = re.compile(self._translate(template), re.IGNORECASE)
+        self._pattern = re.compile(self._translate(self.template), re.IGNORECASE | re.DOTALL)
+
+    @property
+    def precedence(self) -> list[int]:
+        """The order in which routes are tried: by segment, text before constrained before free parameters."""
+        return [_rank(segment) for segment in re.split(r"/(?![^{]*\})", self.template)[1:]]
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """Return the route values, or None where verb, path or a constraint doesn't fit."""
-        found = self._pattern.fullmatch(path)
+        found = None if "//" in path else self._pattern.fullmatch(path.removesuffix("/"))
         if not found or (self._methods and method not in self._methods):
             return None
         values = {name: value for name, value in found.groupdict().items() if value}
@@ -71,3 +86,9 @@ class Route:
         if "{" in template[end:] or not {check for _, check, _ in self._checks} <= set(CONSTRAINTS):
             raise HostSettingError(f"The route {template!r} is not covered.")
         return pattern + re.escape(template[end:])
+
+
+def _rank(segment: str) -> int:
+    if "{" not in segment:
+        return 1
+    return 2 + (":" not in segment) + 2 * ("{*" in segment)

@@ -12,6 +12,7 @@ from typing import Any, Self
 TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")
 #: Outside the Consumption plan: https://learn.microsoft.com/azure/azure-functions/functions-host-json.
 DEFAULT_TIMEOUT = "00:30:00"
+OVERRIDE = "azurefunctionsjobhost__"
 
 
 class HostSettingError(ValueError):
@@ -20,12 +21,13 @@ class HostSettingError(ValueError):
 
 @dataclass(frozen=True)
 class QueueSettings:
-    """`extensions.queues`; the visibility timeout in seconds."""
+    """`extensions.queues`; times in seconds."""
 
     batch_size: int = 16
     new_batch_threshold: int = 8
     max_dequeue_count: int = 5
     visibility_timeout: float = 0.0
+    max_polling_interval: float = 60.0
     base64: bool = True
 
     @classmethod
@@ -37,6 +39,9 @@ class QueueSettings:
             new_batch_threshold=int(queues.get("newBatchThreshold", batch_size // 2)),
             max_dequeue_count=int(queues.get("maxDequeueCount", 5)),
             visibility_timeout=parse_time_span(queues.get("visibilityTimeout", "00:00:00")).total_seconds(),
+            max_polling_interval=parse_time_span(
+                queues.get("maxPollingInterval", "00:01:00")
+            ).total_seconds(),
             base64=queues.get("messageEncoding", "base64").lower() == "base64",
         )
 
@@ -59,8 +64,10 @@ class HostSettings:
     log_levels: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, app_directory: Path) -> Self:
-        """Read the host.json of an app.
+    def read(cls, app_directory: Path, environment: Mapping[str, str]) -> Self:
+        """Read the host.json of an app, and what `AzureFunctionsJobHost__…` changes in it.
+
+        https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values
 
         Raises:
             HostSettingError: there is none, or a value makes no sense.
@@ -69,6 +76,9 @@ class HostSettings:
         if not path.exists():
             raise HostSettingError(f"There is no host.json in {app_directory}.")
         content = json.loads(path.read_text("utf-8-sig"))
+        for name, value in environment.items():
+            if name.casefold().startswith(OVERRIDE):
+                _override(content, name[len(OVERRIDE) :].split("__"), value)
         extensions = content.get("extensions", {})
         http = extensions.get("http", {})
         timeout = content.get("functionTimeout", DEFAULT_TIMEOUT)
@@ -115,8 +125,19 @@ def resolve(text: str) -> str:
     return re.sub("%(.+?)%", setting, text)
 
 
+def _override(content: dict[str, Any], path: list[str], value: str) -> None:
+    """Set one value of host.json; as in every .NET configuration, names count regardless of case."""
+    for step in path[:-1]:
+        content = content.setdefault(_known(content, step), {})
+    content[_known(content, path[-1])] = value
+
+
+def _known(content: Mapping[str, Any], name: str) -> str:
+    return next((known for known in content if known.casefold() == name.casefold()), name)
+
+
 def _hsts(hsts: Mapping[str, Any]) -> str:
-    if not hsts.get("isEnabled", False):
+    if str(hsts.get("isEnabled", False)).casefold() != "true":
         return ""
     seconds = int(parse_time_span(hsts.get("maxAge", "30")).total_seconds())
     flags = (("includeSubDomains", "; includeSubDomains"), ("preload", "; preload"))

@@ -1,19 +1,23 @@
 """Storage queues as the host's bindings use them: connections by setting name, encodings, poison queues."""
 
+import asyncio
 import base64
 import contextlib
 import json
 import logging
 import os
+from collections import defaultdict
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
+from shared.storage_names import API_VERSION
+from tests.local_stack.host.messages import TypedData
 from tests.local_stack.host.settings import HostSettingError, resolve
-from tests.local_stack.host.worker import TypedData
 
 REQUEST_LOG = logging.getLogger("Host.Storage")
 REQUEST_LOG.setLevel(logging.WARNING)
+WHITE_SPACE = dict.fromkeys(map(ord, " \t\r\n"))
 #: What a `func.QueueMessage` becomes on its way through the runtime.
 QUEUE_MESSAGE = {"id", "body"}
 
@@ -24,6 +28,11 @@ class StorageQueues:
     def __init__(self, *, base64_encoded: bool) -> None:
         self._base64 = base64_encoded
         self._accounts: dict[str, QueueServiceClient] = {}
+        self._filled: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
+
+    def filled(self, connection: str, name: str) -> asyncio.Event:
+        """Return what is set whenever this host itself adds a message, so that its listener looks at once."""
+        return self._filled[resolve(connection), name]
 
     def queue(self, connection: str, name: str) -> QueueClient:
         """Open a queue of the account whose connection string is in the setting of that name.
@@ -36,7 +45,7 @@ class StorageQueues:
             # Retries would only delay the next poll, and hide from the log that the storage is away.
             # The SDK's own logger belongs to the app, whose calls stand there as they would in Azure.
             self._accounts[connection] = QueueServiceClient.from_connection_string(
-                _connection_string(connection), retry_total=0, logger=REQUEST_LOG
+                _connection_string(connection), retry_total=0, logger=REQUEST_LOG, api_version=API_VERSION
             )
         return self._accounts[connection].get_queue_client(name)
 
@@ -49,15 +58,18 @@ class StorageQueues:
             with contextlib.suppress(ResourceExistsError):
                 await queue.create_queue()
             await queue.send_message(text)
+        self.filled(connection, name).set()
 
     def encode(self, body: bytes) -> str:
         """Turn a body into the text of a message."""
         return (base64.b64encode(body) if self._base64 else body).decode()
 
     def decode(self, text: str) -> bytes | None:
-        """Return the body of a message, or None where its base64 is bad."""
+        """Return the body of a message, or None where its base64 is bad; .NET skips white space in it."""
+        if not self._base64:
+            return text.encode()
         try:
-            return base64.b64decode(text, validate=True) if self._base64 else text.encode()
+            return base64.b64decode(text.translate(WHITE_SPACE), validate=True)
         except ValueError:
             return None
 

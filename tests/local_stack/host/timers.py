@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tests.local_stack.host.dispatcher import Dispatcher, as_json
+from tests.local_stack.host.messages import Function, Result
 from tests.local_stack.host.schedules import Schedule
 from tests.local_stack.host.settings import resolve
-from tests.local_stack.host.worker import Function, Result
+
+#: More frequent schedules have no monitor, and a function sees no status of them.
+MONITORED_FROM = timedelta(minutes=1)
 
 
 class Timer:
@@ -32,10 +35,17 @@ class Timer:
     async def fire(self) -> Result:
         """Run the function now."""
         now = datetime.now(UTC)
-        status = {"Last": self._last or now, "Next": self._schedule.next_after(now), "LastUpdated": now}
+        due = self._schedule.next_after(now)
+        status = {"Last": self._last or now, "Next": due, "LastUpdated": now}
         self._last = now
-        info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": False}
-        return await self._dispatcher.call(self.function, as_json(info), {})
+        monitored = self._schedule.next_after(due) - due >= MONITORED_FROM
+        info = {
+            "Schedule": {"AdjustForDST": True},
+            "ScheduleStatus": status if monitored else {},
+            "IsPastDue": False,
+        }
+        reason = f"Timer fired at {now.isoformat()}"
+        return await self._dispatcher.call(self.function, as_json(info), {}, reason=reason)
 
 
 async def _stopped_before(due: datetime, stopping: asyncio.Event) -> bool:

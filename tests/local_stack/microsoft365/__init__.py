@@ -1,15 +1,73 @@
-"""A stand-in for Microsoft 365: Entra, Graph mail and the Outlook upload host, honest enough to build on.
+"""Serve a local Microsoft 365: Entra, Graph mail and the Outlook upload host, for tests and development.
 
-It behaves as Microsoft's documents and its users report, the unpleasant parts included: nothing here is
-friendlier than the real thing. Three hosts share one state:
+It behaves as Microsoft documents it and as its users report it, failures included. Three hosts share one
+state:
 
     world = Microsoft365()
     with serve(world.entra_app(), tls) as entra, serve(world.graph_app(), tls) as graph, ...:
         world.at(entra=entra.url, graph=graph.url, outlook=outlook.url)
 
-Where Microsoft's behaviour varies or is not published, `behaviour` has a switch. Faults are pressed on
-`faults`, time is moved on `clock`, people and rights are changed on `directory`, and `mails()` lists what
-was accepted for delivery.
+Where Microsoft's behaviour varies or is not published, `behaviour` has a switch. Faults are set on `faults`,
+time is moved on `clock`, people and rights are changed on `directory`, and `mails()` lists what was accepted
+for delivery.
+
+What is imitated, and what is not. Names in backticks are switches of `behaviour` (behaviour.py), "effects"
+are for `faults.add` and `/_control/faults` (faults.py); a test compares the switches with this table.
+
+trait                 | official or reported                     | here
+----------------------|------------------------------------------|-------------------------------------------
+context of answers    | on sessions and chunks too               | so
+message on 201        | dates, conversationId, webLink, Location | so; body as it came, not rewritten
+chunk answer          | `ExpirationDateTime` in mixed case       | `pascal_case`, `next_range`
+upload chunks         | in order, below 4 MB; multiples of       | `chunk_limit`, `range_status`; any length
+                      | 320 KiB are a rule of OneDrive's         | up to it
+upload session        | ends by itself, no use prolongs it       | `session_lifetime`
+file sizes            | documented 3 MB; POST to 3,145,611 bytes | `largest_post`, `smallest_session`: the
+                      | and session from 2 MiB measured          | narrower one of both figures each
+files of a message    | 250                                      | 400, its code is not published
+subject               | Exchange's store keeps 255 characters    | `long_subject`: cut, kept or refused
+request size          | 4 MB                                     | 413; `wall`
+size, quota answers   | status not published                     | `too_large_status`, `quota_status`
+requests at a time    | 4 for an app and mailbox                 | `in_flight_limit`, `in_flight_retry_after`
+calls                 | 10,000 in 10 minutes                     | `calls_limit`, `calls_window`
+uploads               | 150 MB in 5 minutes                      | off; `upload_limit`, `upload_window`
+error codes           | Error… and camel case, general or nested | each by its name, vocabulary.py
+error bodies          | JSON, HTML, empty                        | any effect with `body`
+402, 409, 410, 423 …  | documented                               | effects "HTTP 402" and so on
+look-up by property   | 504 UnknownError in large mailboxes      | `large_mailbox`
+mail on its way       | saved in Drafts first, isDraft           | so; `transit_folder` for the Outbox
+copy in Sent Items    | once transport has the mail              | `sent_items_lag`
+mail without a copy   | in Drafts on its way, then nowhere       | so
+new draft, session    | 404 for a moment, replica lag            | `replica_lag`
+draft just sent       | GET may not succeed immediately          | `replica_lag`; lists have it at once
+refused sendMail      | not published what stays in Drafts       | nothing stays
+202 with Retry-After  | reported; the mail is taken              | effect "accepted with Retry-After"
+permanentDelete       | in the global cloud alone                | `permanent_delete`
+second send of a draft| not published                            | `resend_in_transit`
+lists                 | pages of any length, also empty ones     | `longest_page`
+answers               | take their time                          | `latency`, effect "slow"
+refused, mail taken   | 504, 500, lost answers                   | any effect with `accepted`
+429, mail taken       | reported                                 | effect "throttled but accepted"
+429 page, mail taken  | reported                                 | effect "throttled page but accepted"
+429 at once, taken    | reported                                 | effect "too many at once but accepted"
+503, mail taken       | reported                                 | effect "busy but accepted"
+503 page, mail taken  | reported                                 | effect "busy page but accepted"
+claims challenge      | 401 by continuous access evaluation, 403 | `wanted_claims`, `wanted_claims_status`,
+                      | insufficient_claims: conditional access  | `claims_problem`; "conditional access"
+rights and roles      | count at Graph after up to an hour: 403  | `rights_lag`; RBAC and policies at once
+consent in tokens     | after seconds to an hour                 | `consent_lag`, `app_lag`
+declined consent      | with or without a description            | `decline_description`
+granted permissions   | may be fewer than asked for              | `withheld_scopes`
+/adminconsent's tenant| is not signed                            | `forged_tenant`
+ID token              | claims vary                              | `id_token`
+`email` in tokens     | optional claim; always for guests        | set on each app registration
+names of an account   | id, sign-in name, address, aliases, guest| kept apart in the directory
+users/{...} in paths  | id or sign-in name, no address           | 404 for any other name
+Entra's throttling    | 429 as text with Retry-After 60; 50196   | `token_requests_a_minute`
+enterprise app        | an admin may remove it: 700016           | removed by /_control/apps
+servers of Entra      | learn of a grant at different times      | `stale_for`
+roles in app tokens   | old ones for a while                     | `consent_lag`, `stale_for`
+Graph's access token  | opaque to clients                        | a JWT, or not: `opaque_tokens`
 """
 
 from typing import Any
@@ -35,9 +93,11 @@ from .mail import Attachment, Message
 from .mail_calls import MailCalls
 from .mailboxes import Mailboxes
 from .outlook import Outlook
+from .quotas import Quotas
 from .request_log import RequestLog
 from .scopes import GRAPH, Scope
 from .sign_in import SignIn
+from .throttle import Throttle
 from .token_endpoint import TokenEndpoint
 from .tokens import SigningKey, Tokens
 from .uploads import Uploads
@@ -65,21 +125,29 @@ class Microsoft365:
         self.clock = Clock()
         self.faults = Faults()
         self.requests = RequestLog()
-        self.consents = Consents()
-        self.tokens = Tokens(self.clock, key or SigningKey())
+        self.directory.clock = self.clock
+        self.consents = Consents(self.clock)
+        self.tokens = Tokens(self.clock, key or SigningKey(), self.behaviour)
         self.grants = Grants(self.clock, self.tokens)
         self.proof = ClientProof(self.directory, self.tokens, self.clock)
         self._endpoint = TokenEndpoint(
-            self.directory, self.consents, self.grants, self.tokens, self.proof, self.behaviour
+            self.directory,
+            self.consents,
+            self.grants,
+            self.tokens,
+            self.proof,
+            self.behaviour,
+            Throttle(self.clock, self.behaviour),
         )
         self._sign_in = SignIn(self.directory, self.consents, self.grants, self.clock, self.behaviour)
         self._entra = Entra(self.directory, self.tokens, self._sign_in, self._endpoint, self.clock)
         self.mailboxes = Mailboxes(self.directory, self.clock, self.behaviour)
         self._uploads = Uploads(self.mailboxes, self.clock, self.behaviour)
-        rules = AccessRules(self.directory, self.tokens)
+        rules = AccessRules(self.directory, self.tokens, self.consents, self.behaviour)
         self._calls = MailCalls(rules, self.mailboxes, self._uploads, self.behaviour)
         self._graph = Graph(rules, self._calls, self.clock, self.behaviour)
         self._outlook = Outlook(self._uploads, self.behaviour)
+        self._quotas = Quotas(self.clock, self.behaviour)
         self._control = Control(self)
         self._inbox = Inbox(self)
 
@@ -133,7 +201,7 @@ class Microsoft365:
     def graph_token(self, address: str, *scopes: str, client_id: str = CLIENT_ID, **claims: Any) -> str:
         """Sign a delegated Graph token directly, without a consent."""
         user = self.user(address)
-        named = {"oid": user.object_id, "scp": " ".join(scopes), "idtyp": "user", "upn": user.address}
+        named = {"oid": user.object_id, "scp": " ".join(scopes), "idtyp": "user", "upn": user.principal_name}
         return self.tokens.graph_token(user.tenant_id, client_id, **(named | claims))
 
     def app_only_token(self, tenant_id: str, *roles: str, client_id: str = CLIENT_ID, **claims: Any) -> str:
@@ -161,6 +229,6 @@ class Microsoft365:
         return tenant.tenant_id, EVERYBODY
 
     def _app(self, host: Guarded) -> web.Application:
-        gate = Gate(host, self.clock, self.faults, self.requests)
+        gate = Gate(host, self.clock, self.faults, self.requests, self._quotas)
         # Bodies are read in pieces and measured by the hosts themselves.
         return web.Application(middlewares=[gate.middleware()], client_max_size=1024 * 1024)

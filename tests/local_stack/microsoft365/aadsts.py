@@ -79,6 +79,7 @@ KINDS = {
     90002: Kind("invalid_request", "Tenant not found."),
     90006: _passing("External server retryable error."),
     90012: _passing("The request to the identity provider timed out."),
+    90023: Kind("invalid_request", "Unsupported parameter value."),
     90024: _passing("A transient error occurred. Please try again."),
     90033: _passing("A transient error has occurred. Please try again."),
     90055: Kind("temporarily_unavailable", "There are too many requests for this tenant.", 429),
@@ -93,6 +94,7 @@ KINDS = {
     501481: _grant(
         "The Code_Verifier does not match the code_challenge supplied in the authorization request."
     ),
+    501491: Kind("invalid_request", "Invalid size of Code_Challenge parameter."),
     530003: Kind(
         "interaction_required",
         "Your device is required to be managed to access this resource.",

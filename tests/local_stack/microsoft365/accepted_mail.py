@@ -42,6 +42,8 @@ class AcceptedMail:
     extended_properties: dict[str, str]
     attachments: tuple[Attachment, ...]
     save_to_sent_items: bool
+    read_receipt: bool
+    delivery_receipt: bool
     internet_message_id: str
     client_request_id: str
     mime: bytes | None = None
@@ -53,7 +55,7 @@ class AcceptedMail:
 
 
 def describe(mail: AcceptedMail) -> dict[str, Any]:
-    """Write a mail without its files' bytes."""
+    """Write a mail; each file has a `contentUrl` on the same host, where its bytes are."""
 
     def people(addresses: tuple[Address, ...]) -> list[dict[str, str]]:
         return [{"address": a.address, "name": a.name} for a in addresses]
@@ -77,10 +79,20 @@ def describe(mail: AcceptedMail) -> dict[str, Any]:
         "headers": mail.headers,
         "extendedProperties": mail.extended_properties,
         "saveToSentItems": mail.save_to_sent_items,
+        "isReadReceiptRequested": mail.read_receipt,
+        "isDeliveryReceiptRequested": mail.delivery_receipt,
         "internetMessageId": mail.internet_message_id,
         "clientRequestId": mail.client_request_id,
-        "attachments": [_file(attachment) for attachment in mail.attachments],
+        "attachments": [
+            _file(attachment) | {"contentUrl": file_path(mail, number)}
+            for number, attachment in enumerate(mail.attachments, start=1)
+        ],
     }
+
+
+def file_path(mail: AcceptedMail, number: int) -> str:
+    """Return where a file of a mail is read, counted from 1."""
+    return f"/_control/mails/{mail.number}/attachments/{number}"
 
 
 def _file(attachment: Attachment) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """Who calls Graph, and what the token lets the caller do with a mailbox."""
 
+import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import jwt
 from aiohttp import web
 
+from .behaviour import Behaviour
+from .consents import Consents
 from .directory import Directory, User
 from .mail import GraphError
 from .scopes import GRAPH_ALIASES
-from .tokens import Tokens
+from .tokens import CLAIMS_REQUEST, Tokens
+from .vocabulary import challenge_headers
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,13 @@ class Call:
 class AccessRules:
     """Reads bearer tokens and checks mailboxes against them."""
 
-    def __init__(self, directory: Directory, tokens: Tokens) -> None:
+    def __init__(
+        self, directory: Directory, tokens: Tokens, consents: Consents, behaviour: Behaviour
+    ) -> None:
+        self._consents = consents
         self._directory = directory
         self._tokens = tokens
+        self._behaviour = behaviour
 
     def read(self, authorization: str) -> Access:
         """Read an Authorization header.
@@ -70,7 +79,22 @@ class AccessRules:
             raise _unauthenticated("Access token validation failure. Invalid audience.") from error
         except jwt.InvalidTokenError as error:
             raise _unauthenticated("CompactToken validation failed with reason code: 80049228.") from error
+        self._check_wanted_claims(claims)
         return self._access(claims)
+
+    def _check_wanted_claims(self, claims: dict[str, Any]) -> None:
+        """Challenge a token that Entra did not issue for what Graph wants.
+
+        https://learn.microsoft.com/entra/identity-platform/claims-challenge
+        """
+        wanted = self._behaviour.wanted_claims
+        if not wanted or json.loads(claims.get(CLAIMS_REQUEST, "{}")) == json.loads(wanted):
+            return
+        challenge = challenge_headers(wanted)["WWW-Authenticate"]
+        text = "Continuous access evaluation resulted in challenge with result: InteractionRequired."
+        status = self._behaviour.wanted_claims_status
+        code = "InvalidAuthenticationToken" if status == HTTPStatus.UNAUTHORIZED else "accessDenied"
+        raise GraphError(status, code, text, WWW_Authenticate=challenge)
 
     def _access(self, claims: dict[str, Any]) -> Access:
         client_id = claims.get("appid", "")
@@ -95,7 +119,7 @@ class AccessRules:
         if not name and access.caller is None:
             text = "/me request is only valid with delegated authentication flow."
             raise GraphError(400, "BadRequest", text)
-        user = self._directory.user(name, access.tenant_id) if name else access.caller
+        user = self._directory.user_of_path(name, access.tenant_id) if name else access.caller
         if user is None:
             raise GraphError(404, "ErrorInvalidUser", f"The requested user '{name}' is invalid.")
         if not user.has_mailbox:
@@ -115,9 +139,10 @@ class AccessRules:
         own = access.caller.object_id == mailbox.object_id
         # Mail.Send.Shared and its like include the user's own mailbox.
         fitting = {f"{name}.Shared" for name in names} | (set(names) if own else set())
-        if not fitting & access.permissions:
+        if not fitting & self._counting(access):
             raise _denied()
-        if not own and not self._directory.may("full_access", mailbox.address, access.caller.address):
+        lag = self._behaviour.rights_lag
+        if not own and not self._directory.may("full_access", mailbox.address, access.caller.address, lag):
             raise _denied()
 
     def require_from(self, access: Access, from_address: str) -> None:
@@ -127,17 +152,30 @@ class AccessRules:
             GraphError: 403 `ErrorAccessDenied`.
         """
         caller = access.caller
-        if caller is None or from_address.lower() in {"", caller.address.lower()}:
+        if caller is None or not from_address or caller.has_address(from_address):
             return
-        if "Mail.Send.Shared" not in access.permissions:
+        if "Mail.Send.Shared" not in self._counting(access):
             raise _denied()
+
+    def _counting(self, access: Access) -> frozenset[str]:
+        """Return those permissions of a token that were given long enough ago to count here."""
+        lag = self._behaviour.rights_lag
+        if not lag:
+            return access.permissions
+        if access.caller is None:
+            return access.permissions & set(
+                self._consents.application(access.client_id, access.tenant_id, lag)
+            )
+        who = access.caller.object_id
+        old = self._consents.delegated(access.client_id, access.tenant_id, who, lag)
+        return access.permissions & {scope.name for scope in old}
 
     def _require_application(self, access: Access, mailbox: User, names: tuple[str, ...]) -> None:
         app = self._directory.app(access.client_id)
         address = mailbox.address.lower()
         if app is not None and address in {reached.lower() for reached in app.exchange_roles}:
             return
-        if not set(names) & access.permissions:
+        if not set(names) & self._counting(access):
             raise _denied()
         scope = app.mailbox_scope if app else None
         if scope is not None and address not in {reached.lower() for reached in scope}:

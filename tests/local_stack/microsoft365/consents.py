@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
+from .clock import Clock
 from .scopes import Scope
 
 #: Stands for every user of the tenant.
@@ -10,50 +12,85 @@ EVERYBODY = "*"
 
 
 class Consents:
-    """The grants that Entra keeps for app registrations."""
+    """The grants that Entra keeps for app registrations, each with the time at which it was given.
 
-    def __init__(self) -> None:
+    A grant shows in tokens after a while. `lag` is how many seconds old it must be to count.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._lock = threading.RLock()
-        self._delegated: set[tuple[str, str, str, Scope]] = set()
-        self._application: set[tuple[str, str, str]] = set()
+        self._delegated: dict[tuple[str, str, str, Scope], datetime] = {}
+        self._application: dict[tuple[str, str, str], datetime] = {}
+        #: Apps that an admin of the tenant removed from the enterprise applications.
+        self._removed: set[tuple[str, str]] = set()
 
     def grant(self, client_id: str, tenant_id: str, who: str, scopes: Iterable[Scope]) -> None:
         """Let an app act for a user (object id) or for `EVERYBODY`."""
         with self._lock:
-            self._delegated |= {(client_id, tenant_id, who, scope) for scope in scopes}
+            self._removed.discard((client_id, tenant_id))
+            for scope in scopes:
+                self._delegated.setdefault((client_id, tenant_id, who, scope), self._clock.now())
 
     def revoke(self, client_id: str, tenant_id: str, who: str, names: Iterable[str] = ()) -> None:
         """Take back what was granted to a user or to `EVERYBODY`: the named permissions, or all of them."""
         wanted = set(names)
         with self._lock:
             self._delegated = {
-                kept
-                for kept in self._delegated
+                kept: at
+                for kept, at in self._delegated.items()
                 if kept[:3] != (client_id, tenant_id, who) or (wanted and kept[3].name not in wanted)
             }
 
-    def delegated(self, client_id: str, tenant_id: str, who: str) -> set[Scope]:
+    def delegated(self, client_id: str, tenant_id: str, who: str, lag: float = 0.0) -> set[Scope]:
         """Say what an app may do for a user, by the user's own agreement and the tenant's."""
         with self._lock:
             return {
                 scope
-                for client, tenant, user, scope in self._delegated
-                if (client, tenant) == (client_id, tenant_id) and user in (who, EVERYBODY)
+                for (client, tenant, user, scope), at in self._delegated.items()
+                if (client, tenant) == (client_id, tenant_id)
+                and user in (who, EVERYBODY)
+                and self._is_older(at, lag)
             }
 
     def grant_application(self, client_id: str, tenant_id: str, roles: Iterable[str]) -> None:
         """Let an app act by itself on Graph."""
         with self._lock:
-            self._application |= {(client_id, tenant_id, role) for role in roles}
+            self._removed.discard((client_id, tenant_id))
+            for role in roles:
+                self._application.setdefault((client_id, tenant_id, role), self._clock.now())
 
     def revoke_application(self, client_id: str, tenant_id: str) -> None:
         """Take every application permission back."""
         with self._lock:
-            self._application = {g for g in self._application if g[:2] != (client_id, tenant_id)}
+            self._application = {
+                kept: at for kept, at in self._application.items() if kept[:2] != (client_id, tenant_id)
+            }
 
-    def application(self, client_id: str, tenant_id: str) -> list[str]:
+    def application(self, client_id: str, tenant_id: str, lag: float = 0.0) -> list[str]:
         """List the application permissions on Graph."""
         with self._lock:
             return sorted(
-                r for client, tenant, r in self._application if (client, tenant) == (client_id, tenant_id)
+                role
+                for (client, tenant, role), at in self._application.items()
+                if (client, tenant) == (client_id, tenant_id) and self._is_older(at, lag)
             )
+
+    def remove_app(self, client_id: str, tenant_id: str) -> None:
+        """Remove an enterprise application of a tenant with its grants; a new grant adds it again."""
+        app = client_id, tenant_id
+        with self._lock:
+            self._delegated = {kept: at for kept, at in self._delegated.items() if kept[:2] != app}
+            self._application = {kept: at for kept, at in self._application.items() if kept[:2] != app}
+            self._removed.add(app)
+
+    def knows_app(self, client_id: str, tenant_id: str, lag: float) -> bool:
+        """Say whether the first grant to an app in a tenant, which makes its service principal, is older."""
+        with self._lock:
+            given = [at for key, at in self._delegated.items() if key[:2] == (client_id, tenant_id)]
+            given += [at for key, at in self._application.items() if key[:2] == (client_id, tenant_id)]
+            removed = (client_id, tenant_id) in self._removed
+        return not removed and (not given or self._is_older(min(given), lag))
+
+    def _is_older(self, at: datetime, lag: float) -> bool:
+        return at + timedelta(seconds=lag) <= self._clock.now()

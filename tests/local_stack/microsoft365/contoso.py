@@ -5,6 +5,7 @@ from .directory import AppRegistration, Directory, Group, Secret, Tenant, User
 CONTOSO = "6f1c0000-0000-4000-8000-00000000c0de"
 FABRIKAM = "6f1c0000-0000-4000-8000-0000000fab00"
 CLIENT_ID = "6f1c0000-0000-4000-8000-0000000000a1"
+FRONTEND_CLIENT_ID = "6f1c0000-0000-4000-8000-0000000000f1"
 CLIENT_SECRET = "local~client~secret~contoso"
 WORKSPACE_ADMIN = "Workspace.Admin"
 

@@ -3,11 +3,14 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from aiohttp import web
 
 from .accepted_mail import AcceptedMail, describe
+from .contoso import CLIENT_ID
 from .faults import BUTTONS, Effect
+from .tokens import API_SCOPE
 
 if TYPE_CHECKING:
     from . import Microsoft365
@@ -64,7 +67,8 @@ class Control:
         response = web.StreamResponse(
             headers={"Content-Length": str(file.size), "Content-Type": file.content_type}
         )
-        response.headers["Content-Disposition"] = "inline" if file.inline else "attachment"
+        kind = "inline" if file.inline else "attachment"
+        response.headers["Content-Disposition"] = f"{kind}; filename*=UTF-8''{quote(file.name, safe='')}"
         response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
         response.headers["X-Content-Type-Options"] = "nosniff"
         await response.prepare(request)
@@ -187,8 +191,11 @@ class Control:
         return {}
 
     async def change_app(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Change an app's redirect URIs: `{"clientId", "redirectUris"}`."""
-        self._world.directory.change_app(body["clientId"], redirect_uris=tuple(body["redirectUris"]))
+        """Change an app: `{"clientId", "redirectUris"}`; remove it: `{"clientId", "removeFrom": tenant}`."""
+        if "removeFrom" in body:
+            self._world.consents.remove_app(body["clientId"], body["removeFrom"])
+        else:
+            self._world.directory.change_app(body["clientId"], redirect_uris=tuple(body["redirectUris"]))
         return {}
 
     async def right(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -206,8 +213,14 @@ class Control:
         return {}
 
     async def api_token(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Sign a caller's token: `{"address", "audience", ...overrides}`; `lifetime` is in seconds."""
-        options = {name: value for name, value in body.items() if name != "address"}
+        """Sign a caller's token: `{"address", "scope", "audience", ...overrides}`; `lifetime` is in seconds.
+
+        `scope` is what a frontend asks Entra for, such as `api://<client id>/settings`.
+        """
+        options = {name: value for name, value in body.items() if name not in {"address", "scope"}}
+        declared = f"api://{CLIENT_ID}/{API_SCOPE}"
+        if body.get("scope", declared) != declared:
+            raise ValueError(f"AADSTS65005: the registration has no scope {body['scope']}")
         if "lifetime" in options:
             options["lifetime"] = timedelta(seconds=options["lifetime"])
         return {"access_token": self._world.api_token(body["address"], **options)}

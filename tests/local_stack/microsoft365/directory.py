@@ -1,9 +1,13 @@
 """Who and what a Microsoft 365 holds: tenants, people, mailboxes, groups, rights, app registrations."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .clock import Clock
 
 MEGABYTE = 1024 * 1024
 # Exchange Online's default; an admin may raise it to 150 MB for a mailbox.
@@ -36,11 +40,17 @@ class User:
     """A person or a shared mailbox (`is_person` false: nobody signs in as it).
 
     Attributes:
+        address: the primary SMTP address; a guest's is at home, where its mailbox is.
+        sign_in_name: the userPrincipalName; empty where it is the address.
+        aliases: further addresses of the mailbox, which receive its mail.
+        is_guest: invited from another organisation.
         is_admin: administers Microsoft 365, so may consent to anything.
         app_roles: roles of this project's own API, such as `Workspace.Admin`.
         sign_in_problem: the AADSTS number that a sign-in page shows instead of going on, 0 for none.
         refresh_problem: the AADSTS number that answers every refresh, 0 for none.
         message_limit: the largest message in bytes, base64 growth included.
+        room_for_named_properties: whether messages may be written with named properties; each mailbox
+            takes a limited number of names. Properties with a tag of their own (0x1045) need none.
     """
 
     object_id: str
@@ -55,6 +65,24 @@ class User:
     sign_in_problem: int = 0
     refresh_problem: int = 0
     message_limit: int = DEFAULT_MESSAGE_LIMIT
+    room_for_named_properties: bool = True
+    sign_in_name: str = ""
+    aliases: frozenset[str] = frozenset()
+    is_guest: bool = False
+
+    @property
+    def principal_name(self) -> str:
+        """The name in Graph's paths, which need not be an address of the mailbox."""
+        return self.sign_in_name or self.address
+
+    @property
+    def signs_in_as(self) -> str:
+        """The name on Entra's pages and in `preferred_username`; a guest's is the one of its home."""
+        return self.address if self.is_guest else self.principal_name
+
+    def has_address(self, address: str) -> bool:
+        """Say whether mail to this address reaches the mailbox."""
+        return address.lower() in {self.address.lower(), *map(str.lower, self.aliases)}
 
 
 @dataclass(frozen=True)
@@ -94,6 +122,7 @@ class AppRegistration:
         application_permissions: what `.default` means for the app alone.
         mailbox_scope: addresses that its application permissions reach, as an application access
             policy restricts them; None means every mailbox.
+        email_claim: whether its tokens name the account's address, as an optional claim of the registration.
         exchange_roles: addresses for which Exchange itself (RBAC for Applications) lets it send. This
             adds to what Entra grants, and shows in no token.
     """
@@ -111,10 +140,15 @@ class AppRegistration:
     enabled: bool = True
     mailbox_scope: frozenset[str] | None = None
     exchange_roles: frozenset[str] = frozenset()
+    email_claim: bool = True
 
 
 class Directory:
-    """The organisations of one stand-in; addresses compare without regard to case."""
+    """The organisations of one stand-in; addresses compare without regard to case.
+
+    Attributes:
+        clock: tells when a right was given; without it every right is an old one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -122,7 +156,8 @@ class Directory:
         self._users: dict[str, User] = {}
         self._groups: dict[str, Group] = {}
         self._apps: dict[str, AppRegistration] = {}
-        self._rights: set[tuple[Right, str, str]] = set()
+        self._rights: dict[tuple[Right, str, str], datetime | None] = {}
+        self.clock: Clock | None = None
 
     def add(self, *things: Tenant | User | Group | AppRegistration) -> None:
         """Put something in, or replace what has the same address or id."""
@@ -132,7 +167,13 @@ class Directory:
                     case Tenant():
                         self._tenants[thing.tenant_id] = thing
                     case User():
-                        self._users[thing.address.lower()] = thing
+                        same = thing.tenant_id, thing.address.lower()
+                        kept = {
+                            key: user
+                            for key, user in self._users.items()
+                            if (user.tenant_id, user.address.lower()) != same
+                        }
+                        self._users = kept | {thing.object_id: thing}
                     case Group():
                         self._groups[thing.address.lower()] = thing
                     case AppRegistration():
@@ -145,12 +186,34 @@ class Directory:
             return found or next((t for t in self._tenants.values() if t.domain == name.lower()), None)
 
     def user(self, name: str, tenant_id: str | None = None) -> User | None:
-        """Find a person or shared mailbox by address or object id, in one tenant or in all."""
+        """Find a user by object id, primary address or sign-in name, in one tenant or in all."""
+        wanted = name.lower()
+        return self._first(
+            tenant_id, lambda u: wanted in {u.object_id, u.address.lower(), u.principal_name.lower()}
+        )
+
+    def user_of_path(self, name: str, tenant_id: str) -> User | None:
+        """Find a user as Graph's paths name it: by object id or sign-in name, and by no address."""
+        wanted = name.lower()
+        return self._first(tenant_id, lambda u: wanted in {u.object_id, u.principal_name.lower()})
+
+    def user_who_signs_in(self, name: str, tenant_id: str | None) -> User | None:
+        """Find a user as Entra's pages name it, in the tenant, or else anywhere."""
+        wanted = name.lower()
+
+        def is_meant(user: User) -> bool:
+            return wanted in {user.object_id, user.signs_in_as.lower()}
+
+        return self._first(tenant_id, is_meant) or self._first(None, is_meant)
+
+    def user_with_address(self, address: str, tenant_id: str) -> User | None:
+        """Find a user as mail does: by the primary address or an alias."""
+        return self._first(tenant_id, lambda u: u.has_address(address))
+
+    def _first(self, tenant_id: str | None, is_meant: Callable[[User], bool]) -> User | None:
         with self._lock:
-            found = self._users.get(name.lower()) or next(
-                (u for u in self._users.values() if u.object_id == name.lower()), None
-            )
-        return found if found and tenant_id in (None, found.tenant_id) else None
+            users = [u for u in self._users.values() if tenant_id in (None, u.tenant_id) and is_meant(u)]
+        return min(users, key=lambda user: user.is_guest, default=None)
 
     def people(self, tenant_id: str) -> list[User]:
         """List those who can sign in."""
@@ -196,15 +259,20 @@ class Directory:
 
     def grant(self, right: Right, on: str, to: str) -> None:
         """Give somebody a right on an address, as an Exchange admin does."""
+        given = self.clock.now() if self.clock else None
         with self._lock:
-            self._rights.add((right, on.lower(), to.lower()))
+            self._rights.setdefault((right, on.lower(), to.lower()), given)
 
     def revoke(self, right: Right, on: str, to: str) -> None:
         """Take a right back; taking what was never given does nothing."""
         with self._lock:
-            self._rights.discard((right, on.lower(), to.lower()))
+            self._rights.pop((right, on.lower(), to.lower()), None)
 
-    def may(self, right: Right, on: str, who: str) -> bool:
-        """Say whether somebody holds a right on an address."""
+    def may(self, right: Right, on: str, who: str, lag: float = 0.0) -> bool:
+        """Say whether somebody holds a right on an address, for `lag` seconds at least."""
+        key = (right, on.lower(), who.lower())
         with self._lock:
-            return (right, on.lower(), who.lower()) in self._rights
+            if key not in self._rights:
+                return False
+            given = self._rights[key]
+        return given is None or self.clock is None or given + timedelta(seconds=lag) <= self.clock.now()

@@ -1,4 +1,18 @@
-"""Entra over HTTP: discovery, keys, the sign-in pages, the token endpoint, admin consent."""
+"""Entra over HTTP: discovery, keys, the sign-in pages, the token endpoint, admin consent.
+
+Not imitated:
+
+* Passwords, multi-factor steps, *Stay signed in*, home-realm discovery and redirects to federated providers.
+* Conditional Access, risk and sign-in frequency, but for the numbers that a user or a fault is given.
+* Continuous access evaluation, but for `behaviour.wanted_claims`; encrypted access tokens.
+* A code that is used up by a failed redemption may be good for another try at the real service, or not:
+  which failures use it up is not published. Here all but those of the client's own proof do.
+* Key roll-over: there is one signing key. Throttling is off unless
+  `behaviour.token_requests_a_minute` is set.
+* Incremental limits of the consent pages: the publisher's verification, the admin consent workflow's mails.
+* `response_mode=fragment`, `id_token` response types, the device code and on-behalf-of flows, v1 endpoints.
+* Replication: off unless `behaviour.consent_lag`, `app_lag` or `stale_for` is set.
+"""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -13,6 +27,7 @@ from .faults import Effect
 from .gate import Caller, write_body
 from .pages import account_page, approval_page, consent_page, error_page, posting_page, requested_page
 from .sign_in import SignIn
+from .throttle import WAIT, TooManyRequests
 from .token_endpoint import TokenEndpoint
 from .tokens import Tokens
 from .visit import Reply, Visit, shown_permissions
@@ -25,6 +40,8 @@ _PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _SESSION = "ESTSAUTHPERSISTENT"
+#: Ties a visit to the browser that began it.
+_BROWSER = "esctx"
 
 
 class Entra:
@@ -41,6 +58,7 @@ class Entra:
         self._endpoint = endpoint
         self._clock = clock
         self._sessions: dict[str, str] = {}
+        self._browsers: dict[str, str] = {}
         self.operations: dict[tuple[str, str], str] = {}
 
     def add_routes(self, app: web.Application) -> None:
@@ -69,9 +87,6 @@ class Entra:
             return Caller()
         form = await _form(request)
         return Caller(mailbox=self._endpoint.subject(form), detail=form.get("grant_type", ""))
-
-    def refused_for_crowding(self, crowd: int) -> Effect | None:
-        """Never; the limit of four is Exchange's."""
 
     def latency(self) -> float:
         """No delay of its own."""
@@ -109,6 +124,9 @@ class Entra:
             document = self._endpoint.answer(
                 request.match_info["tenant"], form, request.headers.get("Authorization", "")
             )
+        except TooManyRequests:
+            wait = str(int(WAIT.total_seconds()))
+            return web.Response(status=429, text="Too Many Requests", headers={"Retry-After": wait})
         except Refused as refusal:
             body = refusal.body(self._clock.now(), request.headers.get("client-request-id", ""))
             return web.json_response(body, status=refusal.status, headers=headers)
@@ -124,8 +142,8 @@ class Entra:
         if reply := self._sign_in.problem(visit, session):
             return _to_app(reply)
         if session is not None and visit.prompt in {"", "none", "consent"}:
-            return self._chosen(visit, session.address)
-        return self._next(visit)
+            return self._bound(request, visit, self._chosen(visit, session.object_id))
+        return self._bound(request, visit, self._next(visit))
 
     async def admin_consent(self, request: web.Request) -> web.Response:
         """Begin a consent for the whole organisation."""
@@ -133,13 +151,20 @@ class Entra:
             visit = self._sign_in.begin_admin_consent(request.match_info["tenant"], request.query)
         except Refused as refusal:
             return self._refusal_page(refusal)
-        return self._next(visit)
+        return self._bound(request, visit, self._next(visit))
+
+    def _bound(self, request: web.Request, visit: Visit, answer: web.Response) -> web.Response:
+        """Tie a visit to this browser, so that nobody else can answer its pages."""
+        browser = request.cookies.get(_BROWSER) or str(uuid.uuid4())
+        self._browsers[visit.visit_id] = browser
+        answer.set_cookie(_BROWSER, browser, secure=True, httponly=True, samesite="None", path="/")
+        return answer
 
     async def go_on(self, request: web.Request) -> web.Response:
         """Take a page's answer: an account, Accept, Cancel, or a request for approval."""
         form = await _form(request)
         visit = self._sign_in.find(form.get("visit", ""))
-        if visit is None:
+        if visit is None or self._browsers.get(visit.visit_id) != request.cookies.get(_BROWSER):
             return self._refusal_page(Refused(50089))
         if form.get("account"):
             return self._chosen(visit, form["account"])
@@ -190,7 +215,7 @@ class Entra:
         user = self._directory.user(self._sessions.get(request.cookies.get(_SESSION, ""), "-"))
         tenant = self._directory.tenant(visit.tenant_name)
         fits = user is not None and (tenant is None or tenant.tenant_id == user.tenant_id)
-        hinted = user is not None and visit.login_hint.lower() in {"", user.address.lower()}
+        hinted = user is not None and visit.login_hint.lower() in {"", user.signs_in_as.lower()}
         return user if fits and hinted and user is not None and user.enabled else None
 
     def _refusal_page(self, refusal: Refused) -> web.Response:

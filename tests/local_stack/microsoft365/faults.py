@@ -2,10 +2,13 @@
 
 import random
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-type BodyKind = Literal["json", "nested", "empty_code", "html", "empty"]
+from .vocabulary import vocabulary
+
+type BodyKind = Literal["json", "detailed", "nested", "empty_code", "html", "empty", "raw", "text"]
 type Connection = Literal["kept", "closed", "reset", "refused"]
 
 
@@ -17,14 +20,15 @@ class Effect:
         status: the answer's status; 0 leaves the true answer in place.
         code: Graph's error code, or Entra's OAuth error.
         retry_after: the header's text (`2.128`, `10`, an HTTP date); None for no header.
-        body: how the error is written: whole, with nested innererror, with an empty code, as HTML or
-            not at all.
+        body: how the error is written: whole, inside a general code (`detailed`), with nested innererror,
+            with an empty code, as HTML, not at all, or the message alone, as JSON (`raw`) or text (`text`).
         accepted: the request is carried out all the same, and only its answer lies.
         delay: real seconds between carrying out and answering.
         connection: `closed` after the answer; `reset` after the body was read, without an answer;
             `refused` before it was read.
         aadsts: an Entra number, which brings its own error, status and suberror.
         headers: further headers of the answer.
+        general: the code around a detailed one.
     """
 
     status: int = 0
@@ -37,7 +41,8 @@ class Effect:
     connection: Connection = "kept"
     aadsts: int = 0
     suberror: str | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    general: str = "generalException"
 
 
 #: The usual ones by name, for people and for `/_control/faults`.
@@ -52,6 +57,21 @@ BUTTONS = {
     "bad gateway": Effect(502, "UnknownError", body="html"),
     "timeout": Effect(504, "ErrorTimeoutExpired", "The operation timed out."),
     "timeout but accepted": Effect(504, "ErrorTimeoutExpired", "The operation timed out.", accepted=True),
+    "throttled but accepted": Effect(
+        429,
+        "ApplicationThrottled",
+        "Application is over its MailboxConcurrency limit.",
+        "2.128",
+        accepted=True,
+    ),
+    "throttled page but accepted": Effect(429, body="html", accepted=True),
+    "too many at once but accepted": Effect(
+        429, "CommandConcurrencyLimitReached", "The number of concurrent commands is too high.", accepted=True
+    ),
+    "busy but accepted": Effect(
+        503, "ErrorServerBusy", "The server cannot service this request right now.", "5", accepted=True
+    ),
+    "busy page but accepted": Effect(503, body="html", accepted=True),
     "accepted with Retry-After": Effect(retry_after="10"),
     "reset": Effect(connection="reset"),
     "reset but accepted": Effect(connection="reset", accepted=True),
@@ -65,6 +85,7 @@ BUTTONS = {
     ),
     "access denied": Effect(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again."),
     "send as denied": Effect(403, "ErrorSendAsDenied", "The user account doesn't have the right to send as."),
+    "recipient refused": Effect(400, "ErrorInvalidRecipients", "At least one recipient isn't valid."),
     "too large": Effect(413, "BadRequest", "The maximum request length supported is 4MB."),
     "mailbox full": Effect(507, "ErrorQuotaExceeded", "The mailbox is full."),
     "daily limit": Effect(403, "ErrorExceededMessageLimit", "Daily Message limit exceeded."),
@@ -73,7 +94,9 @@ BUTTONS = {
     "needs MFA": Effect(aadsts=50076),
     "secret expired": Effect(aadsts=7000222),
     "Entra busy": Effect(aadsts=90033),
-    "Entra throttled": Effect(429, "temporarily_unavailable", "AADSTS90055: Too many requests.", "3"),
+    "Entra throttled": Effect(429, message="Too Many Requests", retry_after="60", body="text"),
+    "Entra request loop": Effect(aadsts=50196),
+    **{name: Effect(**members) for name, members in vocabulary().items()},
 }
 
 

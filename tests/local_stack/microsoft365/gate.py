@@ -13,6 +13,7 @@ from aiohttp.typedefs import Middleware
 
 from .clock import Clock
 from .faults import Effect, Faults
+from .quotas import Quotas
 from .request_log import LoggedRequest, RequestLog, kept_headers
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,8 +36,6 @@ class Guarded(Protocol):
     operations: dict[tuple[str, str], str]
 
     async def caller(self, request: web.Request) -> Caller: ...
-
-    def refused_for_crowding(self, crowd: int) -> Effect | None: ...
 
     def latency(self) -> float: ...
 
@@ -63,8 +62,9 @@ async def read_body(request: web.Request, limit: int) -> bytes | None:
 class Gate:
     """An aiohttp middleware for one host."""
 
-    def __init__(self, host: Guarded, clock: Clock, faults: Faults, log: RequestLog) -> None:
+    def __init__(self, host: Guarded, clock: Clock, faults: Faults, log: RequestLog, quotas: Quotas) -> None:
         self._host = host
+        self._quotas = quotas
         self._clock = clock
         self._faults = faults
         self._log = log
@@ -89,7 +89,7 @@ class Gate:
         number = self._log.begin(self._entry(request, path, named, caller))
         crowd = self._log.enter(caller.app, caller.mailbox) if caller.mailbox else 0
         try:
-            effect = self._host.refused_for_crowding(crowd) or self._faults.take(named, caller.mailbox)
+            effect = self._over_quota(request, caller, crowd) or self._faults.take(named, caller.mailbox)
             answer = await self._carry_out(request, handler, effect or Effect())
         finally:
             if caller.mailbox:
@@ -97,6 +97,12 @@ class Gate:
         self._log.end(number, answer.status if answer else 0)
         # A response that cannot be written is aiohttp's way to drop a connection that was cut.
         return answer or web.Response()
+
+    def _over_quota(self, request: web.Request, caller: Caller, crowd: int) -> Effect | None:
+        if not caller.mailbox:
+            return None
+        length = request.content_length or 0
+        return self._quotas.refusal(caller.app, caller.mailbox, crowd, request.method, length)
 
     def _entry(self, request: web.Request, path: str, operation: str, caller: Caller) -> LoggedRequest:
         return LoggedRequest(
@@ -153,7 +159,21 @@ def write_body(effect: Effect, whole: Mapping[str, object], nested: Mapping[str,
             return page, "text/html"
         case "empty":
             return "", "text/plain"
+        case "raw" | "text":
+            return effect.message, "application/json" if effect.body == "raw" else "text/plain"
+        case "detailed":
+            return json.dumps(_inside(whole, effect.general)), "application/json"
         case "nested":
             return json.dumps(nested), "application/json"
         case _:
             return json.dumps(whole), "application/json"
+
+
+def _inside(whole: Mapping[str, object], general: str) -> Mapping[str, object]:
+    """Put an error's code into its `innerError`, and a general one in its place."""
+    match whole:
+        case {"error": {"code": code, "message": message, **rest}}:
+            inner = rest.get("innerError")
+            known = inner if isinstance(inner, dict) else {}
+            return {"error": {"code": general, "message": message, "innerError": {"code": code} | known}}
+    return whole

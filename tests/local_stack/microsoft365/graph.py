@@ -44,7 +44,7 @@ class Graph:
             ("GET", message, "getMessage", calls.get_message),
             ("PATCH", message, "updateMessage", calls.update_message),
             ("DELETE", message, "deleteMessage", calls.delete_message),
-            ("POST", f"{message}/permanentDelete", "deleteMessage", calls.delete_for_good),
+            ("POST", f"{message}/permanentDelete", "permanentDelete", calls.delete_for_good),
             ("POST", f"{message}/send", "send", calls.send_draft),
             ("GET", attachments, "listAttachments", calls.list_attachments),
             ("POST", attachments, "attach", calls.attach),
@@ -65,13 +65,6 @@ class Graph:
         except GraphError:
             return Caller()
         return Caller(access.client_id, mailbox.address)
-
-    def refused_for_crowding(self, crowd: int) -> Effect | None:
-        """Refuse what is over the limit for an app and mailbox."""
-        if crowd <= self._behaviour.in_flight_limit:
-            return None
-        text = "Application is over its MailboxConcurrency limit."
-        return Effect(429, "ApplicationThrottled", text, self._behaviour.in_flight_retry_after)
 
     def latency(self) -> float:
         """Return the least time that an answer takes."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .accepted_mail import AcceptedMail
+from .accepted_mail import AcceptedMail, file_path
 from .mail import Address
 from .pages import document
 
@@ -78,7 +78,7 @@ def _with_images(mail: AcceptedMail) -> str:
 
     def place(found: re.Match[str]) -> str:
         number = places.get(found[1])
-        return f"/_control/mails/{mail.number}/attachments/{number}" if number else found[0]
+        return file_path(mail, number) if number else found[0]
 
     return re.sub(r"cid:([^\"'\s>)]+)", place, mail.body)
 
@@ -96,7 +96,7 @@ def _article(mail: AcceptedMail) -> str:
     subject = escape(mail.subject) or "(no subject)"
     return (
         f'<article id="mail-{mail.number}"><h2>{subject}</h2><dl>{details}</dl>'
-        f"{_files(mail)}<details><summary>Body</summary>"
+        f"{_files(mail)}<details open><summary>Body</summary>"
         f'<iframe sandbox title="Body of mail {mail.number}" loading="lazy" '
         f'src="/_control/mails/{mail.number}/body"></iframe></details></article>'
     )
@@ -109,7 +109,7 @@ def _way(mail: AcceptedMail) -> str:
 
 def _files(mail: AcceptedMail) -> str:
     items = "".join(
-        f'<li><a href="/_control/mails/{mail.number}/attachments/{n}">{escape(file.name)}</a> '
+        f'<li><a href="{file_path(mail, n)}">{escape(file.name)}</a> '
         f'<span class="soft">{_size(file.size)}{", inline" if file.inline else ""}</span></li>'
         for n, file in enumerate(mail.attachments, start=1)
     )

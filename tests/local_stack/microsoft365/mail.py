@@ -128,7 +128,8 @@ class Message:
         plain_id: changes with every move.
         immutable_id: does not.
         arrives: when its copy is in Sent Items; None while it has not been sent.
-        visible: false for a `sendMail` whose copy has not arrived.
+        keeps_copy: whether it goes to Sent Items once transport has it; a draft always does.
+        known_from: before that, a call that names it is answered with 404.
         fed_by: the upload session that last wrote to it.
         mime: the bytes it was made of, when it came as MIME.
     """
@@ -143,8 +144,10 @@ class Message:
     plain_id: str = field(default_factory=new_id)
     immutable_id: str = field(default_factory=lambda: new_id("AAkALgAAAAAAHYQDEapm"))
     change_key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    conversation_id: str = field(default_factory=lambda: new_id("AAQkAD"))
     arrives: datetime | None = None
-    visible: bool = True
+    keeps_copy: bool = True
+    known_from: datetime | None = None
     fed_by: str = ""
     mime: bytes | None = None
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -100,6 +102,8 @@ class MailCalls:
         """Find messages, in one folder or in all."""
         self._rules.require(call.access, call.mailbox, *_READ)
         query = read_query(call.request.query)
+        if self._behaviour.large_mailbox and "ExtendedProperties" in call.request.query.get("$filter", ""):
+            raise GraphError(504, "UnknownError", "")
         folder = self._folder(call) if "folder" in call.request.match_info else ""
         found = [
             m for m in self._mailboxes.list_messages(call.mailbox, folder) if all(t(m) for t in query.tests)
@@ -131,6 +135,8 @@ class MailCalls:
 
     async def delete_for_good(self, call: Call) -> web.Response:
         """Remove a message."""
+        if not self._behaviour.permanent_delete:
+            raise GraphError(400, "BadRequest", "Resource not found for the segment 'permanentDelete'.")
         self._rules.require(call.access, call.mailbox, *_WRITE)
         self._mailboxes.delete(self._message(call), for_good=True)
         return web.Response(status=204)
@@ -166,7 +172,8 @@ class MailCalls:
         message = self._message(call)
         document = await self._json(call)
         session = self._uploads.open(document, message, call.mailbox, call.access.client_id)
-        return self._answer(call, self._uploads.describe(session), status=201)
+        context = {"@odata.context": f"{self.origin}/v1.0/$metadata#microsoft.graph.uploadSession"}
+        return self._answer(call, context | self._uploads.describe(session), status=201)
 
     async def get_folder(self, call: Call) -> web.Response:
         """Describe a folder."""
@@ -193,7 +200,11 @@ class MailCalls:
                 403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
             )
         user = call.mailbox
-        named = {"displayName": user.display_name, "mail": user.address, "userPrincipalName": user.address}
+        named = {
+            "displayName": user.display_name,
+            "mail": user.address,
+            "userPrincipalName": user.principal_name,
+        }
         return self._answer(call, {"id": user.object_id} | named)
 
     def _page[Item](
@@ -237,7 +248,11 @@ class MailCalls:
         self, call: Call, message: Message, *, query: Query | None = None, status: int = 200
     ) -> web.Response:
         context = {"@odata.context": f"{self.origin}/v1.0/$metadata#{call.root}/messages/$entity"}
-        return self._answer(call, context | self._document(call, message, query or Query()), status=status)
+        answer = self._answer(call, context | self._document(call, message, query or Query()), status=status)
+        if status == HTTPStatus.CREATED:
+            identity = quote(message.immutable_id if call.immutable else message.plain_id, safe="")
+            answer.headers["Location"] = f"{self.origin}/v1.0/{call.root}/messages('{identity}')"
+        return answer
 
     @staticmethod
     def _answer(call: Call, document: dict[str, Any], *, status: int = 200) -> web.Response:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from .accepted_mail import AcceptedMail
@@ -10,8 +10,12 @@ from .behaviour import Behaviour
 from .clock import Clock
 from .directory import Directory, User
 from .mail import Attachment, GraphError, Message
-from .submission import Submission, check_recipients, record, sender_of
+from .submission import Submission, check_count, check_recipients, record, sender_of
 
+#: https://learn.microsoft.com/exchange/client-developer/web-service-reference/subject
+MAX_SUBJECT = 255
+#: Where a mail is while transport does not have it.
+_IN_TRANSIT = frozenset({"drafts", "outbox"})
 FOLDERS = ("inbox", "drafts", "sentitems", "deleteditems", "outbox")
 
 
@@ -46,7 +50,9 @@ class Mailboxes:
         mime: bytes | None = None,
     ) -> Message:
         """Keep a message in Drafts."""
+        self._check_named_properties(mailbox, extended)
         message = self._new(mailbox, fields, attachments, extended, mime)
+        message.known_from = self._known_from()
         with self._lock:
             self._messages.append(message)
         return message
@@ -55,7 +61,7 @@ class Mailboxes:
         """List what a mailbox holds, newest first, in one folder or in all."""
         with self._lock:
             self._settle()
-            held = [m for m in self._messages if m.mailbox_id == mailbox.object_id and m.visible]
+            held = [m for m in self._messages if m.mailbox_id == mailbox.object_id]
             return [m for m in reversed(held) if folder in {"", m.folder}]
 
     def find(self, mailbox: User, message_id: str) -> Message:
@@ -64,8 +70,10 @@ class Mailboxes:
         Raises:
             GraphError: 404 `ErrorItemNotFound`.
         """
+        now = self._clock.now()
         for message in self.list_messages(mailbox):
-            if message_id in {message.plain_id, message.immutable_id}:
+            known = message.known_from is None or message.known_from <= now
+            if known and message_id in {message.plain_id, message.immutable_id}:
                 return message
         raise GraphError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
 
@@ -92,6 +100,7 @@ class Mailboxes:
             GraphError: `ErrorMessageSizeExceeded`; 400 when it is no draft.
         """
         with self._lock:
+            check_count(len(message.attachments) + 1)
             self.check_size(message, mailbox, attachment.size)
             if not message.draft:
                 raise GraphError(400, "ErrorInvalidOperation", "The message is not a draft.")
@@ -124,21 +133,23 @@ class Mailboxes:
         save: bool,
         mime: bytes | None = None,
     ) -> AcceptedMail:
-        """Accept a message that comes whole; its copy shows after the lag.
+        """Accept a message that comes whole; it is in Drafts first, and after the lag in Sent Items.
+
+        https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail
 
         Raises:
             GraphError: recipients, rights or size.
         """
+        self._check_named_properties(submission.mailbox, message[2])
         made = self._new(submission.mailbox, *message, mime)
-        made.visible = False
+        made.keeps_copy = save
         with self._lock:
             mail = self._accept(submission, made, save=save)
-            if save:
-                self._messages.append(made)
+            self._messages.append(made)
             return mail
 
     def send_draft(self, submission: Submission, message: Message) -> AcceptedMail:
-        """Accept a draft; it stays in Drafts until the lag is over.
+        """Accept a draft; it stays in Drafts, or is in the Outbox, until the lag is over.
 
         Raises:
             GraphError: recipients, rights or size; 400 when it is no draft.
@@ -149,15 +160,33 @@ class Mailboxes:
                 raise GraphError(400, "ErrorInvalidOperation", "The message was sent before.")
             return self._accept(submission, message, save=True)
 
+    def _check_named_properties(self, mailbox: User, extended: list[dict[str, str]]) -> None:
+        """Refuse names where the mailbox has no room for them, in the words of a mailbox that is full.
+
+        Raises:
+            GraphError: 403 `ErrorQuotaExceeded`.
+        """
+        named = any("{" in each["id"] for each in extended)
+        if named and not self._now_of(mailbox).room_for_named_properties:
+            text = "The mailbox has exceeded its maximum storage limit., The process failed to get the props."
+            raise GraphError(403, "ErrorQuotaExceeded", text)
+
     def _accept(self, submission: Submission, message: Message, *, save: bool) -> AcceptedMail:
         check_recipients(message.fields, self._behaviour.quota_status)
-        sender = sender_of(self._directory, submission, message.fields)
+        sender = sender_of(self._directory, submission, message.fields, self._behaviour.rights_lag)
+        check_count(len(message.attachments))
         self.check_size(message, submission.mailbox)
         now = self._clock.now()
         message.arrives = now + timedelta(seconds=self._behaviour.sent_items_lag)
+        message.known_from = self._known_from()
+        if message.folder != self._behaviour.transit_folder:
+            message.move(self._behaviour.transit_folder)
         mail = record(len(self._accepted) + 1, now, submission, message, sender, save=save)
         self._accepted.append(mail)
         return mail
+
+    def _known_from(self) -> datetime:
+        return self._clock.now() + timedelta(seconds=self._behaviour.replica_lag)
 
     def _new(
         self,
@@ -168,20 +197,36 @@ class Mailboxes:
         mime: bytes | None,
     ) -> Message:
         message = Message(
-            mailbox.object_id, dict(fields), list(attachments), extended, self._clock.now(), mime=mime
+            mailbox.object_id, self._stored(fields), list(attachments), extended, self._clock.now(), mime=mime
         )
         domain = mailbox.address.partition("@")[2]
         message.fields.setdefault("internetMessageId", f"<{message.change_key}@mail.{domain}>")
         return message
 
+    def _stored(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return a message's properties as the store keeps them: of a subject 255 characters.
+
+        Raises:
+            GraphError: 400, where a longer subject is refused.
+        """
+        kept, subject = dict(fields), str(fields.get("subject") or "")
+        if len(subject) > MAX_SUBJECT and self._behaviour.long_subject == "refused":
+            raise GraphError(400, "ErrorInvalidRequest", "The subject is longer than 255 characters.")
+        if len(subject) > MAX_SUBJECT and self._behaviour.long_subject == "cut":
+            kept["subject"] = subject[:MAX_SUBJECT]
+        return kept
+
     def _settle(self) -> None:
-        """Let copies arrive whose lag is over."""
+        """Let transport take the mails whose lag is over."""
         now = self._clock.now()
-        for message in self._messages:
-            if message.arrives is not None and message.folder == "drafts" and message.arrives <= now:
+        for message in list(self._messages):
+            if message.arrives is None or message.folder not in _IN_TRANSIT or message.arrives > now:
+                continue
+            if message.keeps_copy:
                 message.move("sentitems")
                 message.draft = False
-                message.visible = True
+            else:
+                self._messages.remove(message)
 
     def _now_of(self, mailbox: User) -> User:
         return self._directory.user(mailbox.object_id) or mailbox

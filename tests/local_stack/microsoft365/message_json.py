@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import quote
 
 from .behaviour import Behaviour
 from .mail import Address, Attachment, Content, GraphError, Message, new_id
@@ -63,8 +64,7 @@ def read_message(
             _recipient(fields[name])
     _check_body(fields.get("body"))
     _check_headers(fields.get("internetMessageHeaders"))
-    if str(fields.get("importance", "normal")).lower() not in {"low", "normal", "high"}:
-        raise unreadable("Cannot convert the literal to the expected type 'microsoft.graph.importance'.")
+    _check_choices(fields)
     files = [read_attachment(item, behaviour) for item in _list(fields.pop("attachments", []), "attachments")]
     extended = [
         _extended(item) for item in _list(fields.pop("singleValueExtendedProperties", []), "properties")
@@ -123,10 +123,23 @@ def addresses(items: Any) -> tuple[Address, ...]:
 def write_message(message: Message, *, immutable: bool, select: Collection[str] = ()) -> dict[str, Any]:
     """Write a message; with `select`, the id and those properties alone."""
     content = message.fields.get("body", {"contentType": "text", "content": ""})
+    identity = message.immutable_id if immutable else message.plain_id
+    made = f"{message.created:%Y-%m-%dT%H:%M:%SZ}"
     document = {
-        "id": message.immutable_id if immutable else message.plain_id,
-        "createdDateTime": f"{message.created:%Y-%m-%dT%H:%M:%SZ}",
+        "id": identity,
+        "createdDateTime": made,
+        "lastModifiedDateTime": made,
+        "receivedDateTime": made,
+        "sentDateTime": made,
         "changeKey": message.change_key,
+        "categories": [],
+        "conversationId": message.conversation_id,
+        "conversationIndex": message.conversation_id[:30],
+        "inferenceClassification": "focused",
+        "isDeliveryReceiptRequested": False,
+        "isReadReceiptRequested": False,
+        "webLink": f"https://outlook.office365.com/owa/?ItemID={quote(identity, safe='')}",
+        "flag": {"flagStatus": "notFlagged"},
         "subject": "",
         "importance": "normal",
         "toRecipients": [],
@@ -142,6 +155,8 @@ def write_message(message: Message, *, immutable: bool, select: Collection[str] 
         "parentFolderId": folder_id(message.mailbox_id, message.folder),
         "@odata.etag": f'W/"{message.change_key}"',
     }
+    if "internetMessageHeaders" not in select:
+        document.pop("internetMessageHeaders", None)
     if select:
         document = {name: value for name, value in document.items() if name in {"id", "@odata.etag", *select}}
     return document
@@ -191,6 +206,14 @@ def _check_body(body: Any) -> None:
     kind = _object(body, "body").get("contentType", "text")
     if str(kind).lower() not in {"text", "html"} or not isinstance(body.get("content", ""), str):
         raise unreadable("An unexpected value was found for 'body'.")
+
+
+def _check_choices(fields: dict[str, Any]) -> None:
+    if str(fields.get("importance", "normal")).lower() not in {"low", "normal", "high"}:
+        raise unreadable("Cannot convert the literal to the expected type 'microsoft.graph.importance'.")
+    for name in ("isReadReceiptRequested", "isDeliveryReceiptRequested"):
+        if not isinstance(fields.get(name), bool | None):
+            raise unreadable("Cannot convert the literal to the expected type 'Edm.Boolean'.")
 
 
 def _check_headers(headers: Any) -> None:

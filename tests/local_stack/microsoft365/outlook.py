@@ -35,13 +35,6 @@ class Outlook:
         """Name the app and mailbox behind a URL."""
         return self._uploads.mailbox_of(request.match_info["session"])
 
-    def refused_for_crowding(self, crowd: int) -> Effect | None:
-        """Chunks count among a mailbox's requests in flight."""
-        if crowd <= self._behaviour.in_flight_limit:
-            return None
-        text = "Application is over its MailboxConcurrency limit."
-        return Effect(429, "ApplicationThrottled", text, self._behaviour.in_flight_retry_after)
-
     def latency(self) -> float:
         """Return the least time that an answer takes."""
         return self._behaviour.latency

@@ -52,11 +52,11 @@ def document(title: str, body: str, style: str = "") -> str:
 def account_page(visit: Visit, people: Iterable[User], action: str) -> str:
     """Ask who signs in; the hinted account comes first and is filled in."""
     hint = visit.login_hint.lower()
-    ordered = sorted(people, key=lambda user: user.address.lower() != hint)
+    ordered = sorted(people, key=lambda user: user.signs_in_as.lower() != hint)
     tiles = "".join(
-        f'<button class="account{" hinted" if user.address.lower() == hint else ""}" name="account" '
-        f'value="{escape(user.address)}">{escape(user.display_name)}<br>'
-        f'<span class="soft">{escape(user.address)}</span></button>'
+        f'<button class="account{" hinted" if user.signs_in_as.lower() == hint else ""}" name="account" '
+        f'value="{escape(user.signs_in_as)}">{escape(user.display_name)}<br>'
+        f'<span class="soft">{escape(user.signs_in_as)}</span></button>'
         for user in ordered
     )
     return document(
@@ -84,7 +84,7 @@ def consent_page(visit: Visit, user: User, permissions: Iterable[tuple[str, str]
     title = "Permissions requested: review for your organisation" if whole else "Permissions requested"
     return document(
         title,
-        f'<p class="soft">{escape(user.address)}</p><h1>{title}</h1>'
+        f'<p class="soft">{escape(user.signs_in_as)}</p><h1>{title}</h1>'
         f"<p><strong>{escape(visit.app.name)}</strong> would like to:</p><ul>{items}"
         "</ul>"
         f'{_form("consent", visit, action)}{everybody}<div class="row">'
@@ -98,7 +98,7 @@ def approval_page(visit: Visit, user: User, action: str, *, can_return: bool) ->
     back = '<button name="answer" value="return">Return to the application without granting consent</button>'
     return document(
         "Need admin approval",
-        f'<p class="soft">{escape(user.address)}</p><h1>Need admin approval</h1>'
+        f'<p class="soft">{escape(user.signs_in_as)}</p><h1>Need admin approval</h1>'
         f"<p><strong>{escape(visit.app.name)}</strong> needs permission to access resources "
         "in your organisation that only an admin can grant. "
         "Please ask an admin to grant permission to this app.</p>"

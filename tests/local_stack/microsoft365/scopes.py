@@ -88,6 +88,13 @@ def _scope(item: str, graph_names: Collection[str]) -> Scope:
     return Scope(root, _OWN_SPELLING.get(name.lower(), name) if root == GRAPH else name)
 
 
+def mixes_default(permissions: Iterable[Scope]) -> bool:
+    """Say whether `.default` stands beside a named permission of the same resource."""
+    names = list(permissions)
+    whole = {p.resource for p in names if p.name == DEFAULT}
+    return any(p.resource in whole and p.name != DEFAULT for p in names)
+
+
 def unknown(permissions: Iterable[Scope]) -> list[str]:
     """Name the Graph permissions that do not exist, the misspelt ones say."""
     return [

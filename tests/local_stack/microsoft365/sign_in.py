@@ -1,9 +1,11 @@
 """A person's visit to the sign-in pages: what was asked, which page comes next, what the app hears."""
 
+import re
 import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 from .aadsts import Refused
@@ -12,9 +14,19 @@ from .clock import Clock
 from .consents import EVERYBODY, Consents
 from .directory import AppRegistration, Directory, Tenant, User
 from .grants import Code, Grants
-from .scopes import DEFAULT, Scope, needs_admin, unknown
+from .scopes import DEFAULT, Scope, mixes_default, needs_admin, unknown
 from .tokens import client_info
 from .visit import Reply, Visit, expanded
+
+#: How long a page waits for its answer; not published, and at least as long as a code lives.
+VISIT_LIFETIME = timedelta(minutes=30)
+_ALLOWED = {
+    "response_mode": {"", "query", "fragment", "form_post"},
+    "prompt": {"", "login", "none", "consent", "select_account", "create"},
+    "code_challenge_method": {"", "plain", "S256"},
+}
+#: RFC 7636 section 4.2.
+_CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 type Step = Literal["choose", "consent", "approval", "done"]
 
@@ -32,6 +44,7 @@ class SignIn:
         self._behaviour = behaviour
         self._lock = threading.Lock()
         self._visits: dict[str, Visit] = {}
+        self._began: dict[str, datetime] = {}
         #: Further roots that mean Graph: the stand-in's own.
         self.graph_names: frozenset[str] = frozenset()
 
@@ -42,7 +55,10 @@ class SignIn:
             Refused: shown on Entra's own page, because the app cannot be trusted to be told.
         """
         app = self._known_app(tenant_name, query)
+        _check_parameters(query)
         visit = Visit.read("authorize", tenant_name, app, query, self.graph_names)
+        if mixes_default(visit.asked.permissions):
+            raise Refused(70011, f"'{visit.scope_text}'")
         return self._keep(replace(visit, asked=expanded(visit.asked, app)))
 
     def begin_admin_consent(self, tenant_name: str, query: Mapping[str, str]) -> Visit:
@@ -57,12 +73,16 @@ class SignIn:
         if not query.get("scope"):
             raise Refused(900144, "'scope'")
         visit = Visit.read("adminconsent", tenant_name, app, query, self.graph_names)
+        if mixes_default(visit.asked.permissions):
+            raise Refused(70011, f"'{visit.scope_text}'")
         return self._keep(replace(visit, response_mode="query", prompt=""))
 
     def find(self, visit_id: str) -> Visit | None:
-        """Find a visit that has not ended."""
+        """Find a visit that has neither ended nor been left for too long."""
         with self._lock:
-            return self._visits.get(visit_id)
+            began = self._began.get(visit_id)
+            fresh = began is not None and self._clock.now() < began + VISIT_LIFETIME
+            return self._visits.get(visit_id) if fresh else None
 
     def problem(self, visit: Visit, session: User | None) -> Reply | None:
         """Say at once what is wrong with a request whose app can be told; None if nothing is."""
@@ -85,12 +105,12 @@ class SignIn:
         Raises:
             Refused: nobody of that name in this tenant, or not allowed in; shown on Entra's own page.
         """
-        user = self._directory.user(address.strip())
+        tenant = self._directory.tenant(visit.tenant_name)
+        user = self._directory.user_who_signs_in(address.strip(), tenant.tenant_id if tenant else None)
         if user is None or not user.is_person:
             raise Refused(50034, f"'{address}'")
-        tenant = self._directory.tenant(visit.tenant_name)
         if tenant is not None and user.tenant_id != tenant.tenant_id:
-            raise Refused(50020, f"'{user.address}'")
+            raise Refused(50020, f"'{user.signs_in_as}'")
         if not user.enabled:
             raise Refused(50057)
         if user.sign_in_problem:
@@ -203,10 +223,10 @@ class SignIn:
             raise Refused(700016, f"'{query['client_id']}'")
         if not app.multi_tenant and (tenant is None or tenant.tenant_id != app.tenant_id):
             raise Refused(50194 if tenant is None else 700016, f"'{app.client_id}'")
+        if not app.enabled:
+            raise Refused(7000112)
         if query.get("redirect_uri", "") not in app.redirect_uris:
             raise Refused(50011, f"'{query.get('redirect_uri', '')}'")
-        if query.get("response_type", "code") != "code":
-            raise Refused(9002313, "'response_type'")
         return app
 
     def _error(self, visit: Visit, refusal: Refused) -> Reply:
@@ -221,6 +241,7 @@ class SignIn:
     def _keep(self, visit: Visit) -> Visit:
         with self._lock:
             self._visits[visit.visit_id] = visit
+            self._began.setdefault(visit.visit_id, self._clock.now())
         return visit
 
     def _tenant_of(self, user: User) -> Tenant:
@@ -234,3 +255,18 @@ class SignIn:
         if visit.user is None:
             raise Refused(50034)
         return visit.user
+
+
+def _check_parameters(query: Mapping[str, str]) -> None:
+    """Refuse a request that lacks a parameter or has a value that Entra does not take."""
+    for name in ("response_type", "scope"):
+        if not query.get(name):
+            raise Refused(900144, f"'{name}'")
+    if query["response_type"] != "code":
+        raise Refused(9002313, "'response_type'")
+    for name, allowed in _ALLOWED.items():
+        if query.get(name, "") not in allowed:
+            raise Refused(90023, f"'{name}'")
+    challenge = query.get("code_challenge", "")
+    if challenge and not _CHALLENGE.fullmatch(challenge):
+        raise Refused(501491)

@@ -11,6 +11,8 @@ from .mail import Address, GraphError, Message
 from .message_json import addresses
 
 MAX_RECIPIENTS = 500
+#: Exchange Online limits, "File attachments limit".
+MAX_ATTACHMENTS = 250
 # Exchange checks that an address can be one, and nothing about whether anybody reads it.
 _ADDRESS = re.compile(r"[^\s@<>(),;:\"\[\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -58,10 +60,20 @@ def check_recipients(fields: dict[str, Any], quota_status: int) -> None:
         raise GraphError(quota_status, "ErrorExceededMaxRecipientLimit", text)
 
 
+def check_count(files: int) -> None:
+    """Hold a message to the number of files that Exchange takes; how it refuses more is not published.
+
+    Raises:
+        GraphError: 400 `ErrorInvalidRequest`.
+    """
+    if files > MAX_ATTACHMENTS:
+        raise GraphError(400, "ErrorInvalidRequest", "The message has too many attachments.")
+
+
 def sender_of(
-    directory: Directory, submission: Submission, fields: dict[str, Any]
+    directory: Directory, submission: Submission, fields: dict[str, Any], lag: float = 0.0
 ) -> tuple[Address, Address]:
-    """Decide the `from` and `sender` that recipients see.
+    """Decide the `from` and `sender` that recipients see; a right counts once it is `lag` seconds old.
 
     Raises:
         GraphError: 403 `ErrorSendAsDenied`.
@@ -69,14 +81,15 @@ def sender_of(
     actor = submission.actor
     own = Address(actor.address, actor.display_name)
     wanted = addresses([fields["from"]])[0].address if fields.get("from") else submission.mailbox.address
-    if wanted.lower() == actor.address.lower():
+    if actor.has_address(wanted):
+        # Exchange puts the primary address in, unless an admin lets aliases send.
         return own, own
-    known = directory.user(wanted, actor.tenant_id) or directory.group(wanted, actor.tenant_id)
+    known = directory.user_with_address(wanted, actor.tenant_id) or directory.group(wanted, actor.tenant_id)
     if known is not None:
         other = Address(known.address, known.display_name)
-        if directory.may("send_as", known.address, actor.address):
+        if directory.may("send_as", known.address, actor.address, lag):
             return other, other
-        if directory.may("send_on_behalf", known.address, actor.address):
+        if directory.may("send_on_behalf", known.address, actor.address, lag):
             return other, own
     text = (
         "The user account which was used to submit this request does not have the right to send mail "
@@ -120,6 +133,8 @@ def record(
         extended_properties={p["id"]: p["value"] for p in message.extended},
         attachments=tuple(message.attachments),
         save_to_sent_items=save,
+        read_receipt=bool(fields.get("isReadReceiptRequested")),
+        delivery_receipt=bool(fields.get("isDeliveryReceiptRequested")),
         internet_message_id=fields["internetMessageId"],
         client_request_id=submission.client_request_id,
         mime=message.mime,

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from .aadsts import Refused
@@ -11,11 +13,20 @@ from .client_proof import ClientProof
 from .consents import Consents
 from .directory import AppRegistration, Directory, Tenant, User
 from .grants import Code, Grants
-from .scopes import DEFAULT, GRAPH, OIDC, Scope, ScopeRequest, parse
-from .tokens import ACCESS_TOKEN_LIFETIME, API_SCOPE, Tokens, client_info
+from .scopes import DEFAULT, GRAPH, OIDC, Scope, ScopeRequest, mixes_default, parse
+from .throttle import Throttle
+from .tokens import ACCESS_TOKEN_LIFETIME, API_SCOPE, CLAIMS_REQUEST, Tokens, client_info
 
 #: Resources beside Graph and the apps of the directory for which tokens can be had.
 OTHER_RESOURCES = frozenset({"https://vault.azure.net", "https://storage.azure.com"})
+
+
+@dataclass(frozen=True)
+class Server:
+    """How many seconds old a grant, and the first grant to an app, must be for a server to know of it."""
+
+    consent_lag: float
+    app_lag: float
 
 
 class TokenEndpoint:
@@ -29,7 +40,10 @@ class TokenEndpoint:
         tokens: Tokens,
         proof: ClientProof,
         behaviour: Behaviour,
+        throttle: Throttle,
     ) -> None:
+        self._throttle = throttle
+        self._numbers = count()
         self._directory = directory
         self._consents = consents
         self._grants = grants
@@ -44,23 +58,52 @@ class TokenEndpoint:
 
         Raises:
             Refused: for each of Entra's reasons.
+            TooManyRequests: an app asks for itself too often.
         """
         tenant = self._directory.tenant(tenant_name)
         if tenant is None and tenant_name not in ("common", "organizations"):
             raise Refused(90002, f"'{tenant_name}'")
         audiences = self._audiences(tenant, tenant_name)
         app = self._proof.check(form, authorization, audiences)
+        if tenant is None and not app.multi_tenant and form.get("grant_type") != "client_credentials":
+            raise Refused(50194, f"'{app.client_id}'")
+        self._count(app, tenant_name, form)
+        server = self._server(form)
+        if tenant and not self._consents.knows_app(app.client_id, tenant.tenant_id, server.app_lag):
+            raise Refused(700016, f"'{app.client_id}'")
+        self._check_claims(form)
         match form.get("grant_type", ""):
             case "authorization_code":
-                return self._redeem(tenant_name, tenant, app, form)
+                return self._redeem(tenant_name, tenant, app, form, server)
             case "refresh_token":
-                return self._refresh(tenant, app, form)
+                return self._refresh(tenant, app, form, server)
             case "client_credentials":
-                return self._app_only(tenant, app, form)
+                return self._app_only(tenant, app, form, server)
             case "":
                 raise Refused(900144, "'grant_type'")
             case other:
                 raise Refused(70003, f"'{other}'")
+
+    def _server(self, form: Mapping[str, str]) -> Server:
+        """Choose the server that answers: with `stale_for` every second one is behind in one of two ways."""
+        usual = Server(self._behaviour.consent_lag, self._behaviour.app_lag)
+        if not self._behaviour.stale_for or form.get("grant_type") == "authorization_code":
+            return usual
+        number = next(self._numbers) % 4
+        if number == 0:
+            return replace(usual, consent_lag=max(usual.consent_lag, self._behaviour.stale_for))
+        if number == 2:
+            return replace(usual, app_lag=max(usual.app_lag, self._behaviour.stale_for))
+        return usual
+
+    def _count(self, app: AppRegistration, tenant: str, form: Mapping[str, str]) -> None:
+        token = self._grants.find_refresh_token(form.get("refresh_token", ""))
+        if token or form.get("grant_type") == "client_credentials":
+            self._throttle.check(app.client_id, tenant, token.user_id if token else "")
+
+    def _check_claims(self, form: Mapping[str, str]) -> None:
+        if form.get("claims") and self._behaviour.claims_problem:
+            raise Refused(self._behaviour.claims_problem)
 
     def subject(self, form: Mapping[str, str]) -> str:
         """Name the mailbox whose refresh token is used, for the log and for faults."""
@@ -74,7 +117,12 @@ class TokenEndpoint:
         return [root + path for root in roots for path in ("/oauth2/v2.0/token", "/v2.0")]
 
     def _redeem(
-        self, tenant_name: str, tenant: Tenant | None, app: AppRegistration, form: Mapping[str, str]
+        self,
+        tenant_name: str,
+        tenant: Tenant | None,
+        app: AppRegistration,
+        form: Mapping[str, str],
+        server: Server,
     ) -> dict[str, Any]:
         for name in ("code", "redirect_uri"):
             if not form.get(name):
@@ -95,10 +143,10 @@ class TokenEndpoint:
         user = self._usable(code.user_id)
         sign_in = code.sign_in & (asked.sign_in if asked and asked.sign_in else code.sign_in)
         wanted = ScopeRequest(sign_in, permissions, asked.prefix if asked else "")
-        return self._delegated(app, user, wanted, form, code.nonce)
+        return self._delegated(app, user, wanted, form, server, code.nonce)
 
     def _refresh(
-        self, tenant: Tenant | None, app: AppRegistration, form: Mapping[str, str]
+        self, tenant: Tenant | None, app: AppRegistration, form: Mapping[str, str], server: Server
     ) -> dict[str, Any]:
         if not form.get("refresh_token"):
             raise Refused(900144, "'refresh_token'")
@@ -111,12 +159,14 @@ class TokenEndpoint:
         asked = self._asked(form)
         # A refresh token exists because offline_access was granted, and goes on being rolled.
         wanted = ScopeRequest(asked.sign_in | {"offline_access"}, asked.permissions, asked.prefix)
-        return self._delegated(app, user, wanted, form, nonce="")
+        return self._delegated(app, user, wanted, form, server)
 
     def _asked(self, form: Mapping[str, str]) -> ScopeRequest:
         asked = parse(form.get("scope", ""), self.graph_names)
         if len(asked.resources) > 1:
             raise Refused(28000)
+        if mixes_default(asked.permissions):
+            raise Refused(70011, "'.default'")
         return asked
 
     def _usable(self, user_id: str) -> User:
@@ -128,44 +178,73 @@ class TokenEndpoint:
         return user
 
     def _delegated(
-        self, app: AppRegistration, user: User, wanted: ScopeRequest, form: Mapping[str, str], nonce: str
+        self,
+        app: AppRegistration,
+        user: User,
+        wanted: ScopeRequest,
+        form: Mapping[str, str],
+        server: Server,
+        nonce: str = "",
     ) -> dict[str, Any]:
         resource = wanted.resources[0] if wanted.permissions else GRAPH
-        scopes = self._granted(app, user, wanted, resource)
+        scopes = self._granted(app, user, wanted, resource, form, server)
         document: dict[str, Any] = {
             "token_type": "Bearer",
             "scope": _spelt(scopes, wanted, resource),
             "expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
             "ext_expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
-            "access_token": self._access_token(app, user, resource, scopes),
+            "access_token": self._access_token(app, user, resource, scopes, form),
         }
         if "offline_access" in wanted.sign_in:
             document["refresh_token"] = self._grants.new_refresh_token(app.client_id, user.object_id)
         if "openid" in wanted.sign_in:
             changes = self._behaviour.id_token
+            if app.email_claim or user.is_guest or "email" in wanted.sign_in:
+                changes = {"email": user.address} | changes
             document["id_token"] = self._tokens.id_token(app.client_id, user, nonce, **changes)
         if form.get("client_info") == "1":
             document["client_info"] = client_info(user)
         return document
 
-    def _granted(self, app: AppRegistration, user: User, wanted: ScopeRequest, resource: str) -> list[str]:
+    def _granted(
+        self,
+        app: AppRegistration,
+        user: User,
+        wanted: ScopeRequest,
+        resource: str,
+        form: Mapping[str, str],
+        server: Server,
+    ) -> list[str]:
         """List what the token may do: everything granted on the resource, not just what was asked for."""
-        consented = self._consents.delegated(app.client_id, user.tenant_id, user.object_id)
+        given = self._consents.delegated(app.client_id, user.tenant_id, user.object_id)
+        consented = self._consents.delegated(
+            app.client_id, user.tenant_id, user.object_id, server.consent_lag
+        )
         not_missed = {DEFAULT, *self._behaviour.withheld_scopes}
-        missing = [p for p in wanted.permissions if p.name not in not_missed and p not in consented]
-        if missing or not consented:
+        # The person has just consented on the way to a code, whatever the directory shows.
+        counted = given if form.get("grant_type") == "authorization_code" else consented
+        missing = [p for p in wanted.permissions if p.name not in not_missed and p not in counted]
+        if missing or not counted:
             raise Refused(65001, f"'{missing[0].name if missing else resource}'")
         return sorted(scope.name for scope in consented if scope.resource == resource)
 
-    def _access_token(self, app: AppRegistration, user: User, resource: str, scopes: list[str]) -> str:
+    def _access_token(
+        self,
+        app: AppRegistration,
+        user: User,
+        resource: str,
+        scopes: list[str],
+        form: Mapping[str, str],
+    ) -> str:
         if resource == GRAPH:
             return self._tokens.graph_token(
                 user.tenant_id,
                 app.client_id,
                 oid=user.object_id,
-                upn=user.address,
+                upn=user.principal_name,
                 scp=" ".join(scopes),
                 idtyp="user",
+                **_claims_request(form),
             )
         if (api := self._directory.app(resource)) is None:
             raise Refused(500011, f"'{resource}'")
@@ -174,7 +253,7 @@ class TokenEndpoint:
         )
 
     def _app_only(
-        self, tenant: Tenant | None, app: AppRegistration, form: Mapping[str, str]
+        self, tenant: Tenant | None, app: AppRegistration, form: Mapping[str, str], server: Server
     ) -> dict[str, Any]:
         if tenant is None:
             raise Refused(50059)
@@ -190,15 +269,22 @@ class TokenEndpoint:
             "token_type": "Bearer",
             "expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
             "ext_expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
-            "access_token": self._app_token(tenant, app, wanted),
+            "access_token": self._app_token(tenant, app, wanted, form, server),
         }
 
-    def _app_token(self, tenant: Tenant, app: AppRegistration, wanted: Scope) -> str:
+    def _app_token(
+        self, tenant: Tenant, app: AppRegistration, wanted: Scope, form: Mapping[str, str], server: Server
+    ) -> str:
         identity = f"5e41ce00-0000-4000-8000-{app.client_id[-12:]}"
         if wanted.resource == GRAPH:
-            roles = self._consents.application(app.client_id, tenant.tenant_id)
+            roles = self._consents.application(app.client_id, tenant.tenant_id, server.consent_lag)
             return self._tokens.graph_token(
-                tenant.tenant_id, app.client_id, oid=identity, roles=roles or None, idtyp="app"
+                tenant.tenant_id,
+                app.client_id,
+                oid=identity,
+                roles=roles or None,
+                idtyp="app",
+                **_claims_request(form),
             )
         api = self._directory.app(wanted.resource)
         if api is None and wanted.resource not in OTHER_RESOURCES:
@@ -206,6 +292,11 @@ class TokenEndpoint:
         return self._tokens.app_token(
             tenant.tenant_id, app.client_id, identity, api.client_id if api else wanted.resource
         )
+
+
+def _claims_request(form: Mapping[str, str]) -> dict[str, str]:
+    """Put what was asked for into the token, where this stand-in's Graph looks for it."""
+    return {CLAIMS_REQUEST: form["claims"]} if form.get("claims") else {}
 
 
 def _check_pkce(code: Code, verifier: str) -> None:

@@ -4,8 +4,9 @@ import re
 import secrets
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from .behaviour import Behaviour
 from .clock import Clock
@@ -28,6 +29,7 @@ class Session:
     Attributes:
         ticket: what makes the URL its own key.
         busy: a chunk is being taken.
+        known_from: before that, a chunk is answered with 404.
     """
 
     session_id: str
@@ -41,6 +43,7 @@ class Session:
     inline: bool
     content_id: str | None
     expires: datetime
+    known_from: datetime
     content: Content = field(default_factory=Content)
     busy: bool = False
 
@@ -88,6 +91,7 @@ class Uploads:
             inline=bool(item.get("isInline")),
             content_id=item.get("contentId"),
             expires=self._clock.now() + self._behaviour.session_lifetime,
+            known_from=self._clock.now() + timedelta(seconds=self._behaviour.replica_lag),
         )
         with self._lock:
             self._sessions[session.session_id] = session
@@ -109,11 +113,11 @@ class Uploads:
         """Find a session by its URL.
 
         Raises:
-            GraphError: 404 when it has ended, 401 when the URL is not whole.
+            GraphError: 404 when it has ended or is not known here yet, 401 when the URL is not whole.
         """
         with self._lock:
             session = self._sessions.get(session_id)
-            if session is None or self._clock.now() >= session.expires:
+            if session is None or not session.known_from <= self._clock.now() < session.expires:
                 raise GraphError(404, "ErrorItemNotFound", "The upload session was not found.")
             if not secrets.compare_digest(session.ticket, ticket):
                 raise GraphError(401, "InvalidAuthenticationToken", "The upload URL is not valid.")
@@ -183,7 +187,10 @@ class Uploads:
         done, last = session.content.size, session.size - 1
         spelt = {"N": f"{done}", "N-": f"{done}-", "N-M": f"{done}-{last}"}[self._behaviour.next_range]
         ranges = "NextExpectedRanges" if self._behaviour.pascal_case else "nextExpectedRanges"
-        return {"ExpirationDateTime": _stamp(session.expires), ranges: [spelt]}
+        user, message = quote(session.mailbox.object_id, safe=""), quote(session.message.plain_id, safe="")
+        place = f"Users('{user}')/Messages('{message}')/AttachmentSessions/$entity"
+        context = {"@odata.context": f"{self.origin}/api/gv1.0/$metadata#{place}"}
+        return context | {"ExpirationDateTime": _stamp(session.expires), ranges: [spelt]}
 
     def cancel(self, session: Session) -> None:
         """End a session without its file."""

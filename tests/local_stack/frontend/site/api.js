@@ -19,6 +19,7 @@ export const api = {
     return { settings: await answer.json(), etag: answer.headers.get("ETag") };
   },
   enable: (wanted, etag) => json("POST", `${SETTINGS}/enable`, { body: wanted, etag }),
+  /** Save; `startUrl` is null where nothing had to be changed. */
   save: (wanted, etag) => json("PUT", SETTINGS, { body: wanted, etag }),
   reset: (etag) => call("POST", `${SETTINGS}/reset`, { etag }),
   check: () => json("POST", `${SETTINGS}/check`),

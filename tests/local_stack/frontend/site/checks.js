@@ -13,6 +13,7 @@ const NAMES = {
 
 const OUTCOMES = {
   ok: ["OK", "good"],
+  warning: ["Warning", "warn"],
   failed: ["Failed", "bad"],
   skipped: ["Skipped", "neutral"],
 };
@@ -27,7 +28,8 @@ export function showChecks(examination) {
 /** Sum an examination up in one sentence. */
 export function summary({ checks }) {
   const failed = checks.filter((each) => each.status === "failed");
-  if (failed.length === 0) return "The check found nothing wrong.";
+  const warned = checks.some((each) => each.status === "warning");
+  if (failed.length === 0) return warned ? "The check has a warning; mail is sent." : "The check found nothing wrong.";
   return `The check failed at: ${failed.map((each) => NAMES[each.name] ?? each.name).join(", ")}.`;
 }
 
@@ -38,7 +40,7 @@ function item(check) {
     element("strong", { text: NAMES[check.name] ?? check.name }),
     element("p", { className: "hint", text: check.detail }),
   ];
-  if (check.status === "failed") {
+  if (check.problem) {
     lines.push(element("p", { className: "hint", text: `Who must act: ${WHO_ACTS[check.whoActs] ?? check.whoActs}` }));
   }
   return element("li", { attributes: { "data-check": check.name } }, badge, element("div", {}, ...lines));

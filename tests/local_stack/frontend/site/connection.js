@@ -1,12 +1,15 @@
 // The facts of the connection, and the consent under way.
 
 import { byId, element, showBadge } from "./element.js";
-import { age, count, moment, STATUSES, timeLeft } from "./words.js";
+import { age, count, moment, STAGES, STATUSES, timeLeft } from "./words.js";
 
 const AUTHORIZATIONS = {
   delegated: "Delegated: the consenting account's permission sends",
   application: "Application: the app's own permission sends",
 };
+
+const RECIPIENTS_SEE_UNKNOWN = "The mailbox's primary address, which is not known here; a test mail shows it";
+const EXCHANGE_DECIDES = "Exchange decides (RBAC for Applications); no token names them";
 
 export function showConnection(settings) {
   showBadge(byId("badge"), STATUSES[settings.status] ?? [settings.status, "neutral"]);
@@ -26,14 +29,20 @@ export function showConnection(settings) {
 function rows(settings) {
   const found = [
     ["Sender", settings.fromEmailAddress],
+    ["Recipients see", settings.fromEmailAddress && (settings.recipientsSee ?? RECIPIENTS_SEE_UNKNOWN)],
     ["Consented by", settings.consentedBy],
     ["Consented", settings.consentedAt && moment(settings.consentedAt)],
-    ["Permissions", settings.permissions.join(", ")],
+    ["Set up by", settings.consentedBy ? null : settings.consentStartedBy],
+    ["Permissions", settings.exchangeDecides ? EXCHANGE_DECIDES : settings.permissions.join(", ")],
+    ["Granted and not used", settings.surplusPermissions.join(", ")],
     ["Token renewed", settings.tokenRefreshedAt && age(settings.tokenRefreshedAt), settings.tokenRefreshedAt],
     ["Authorisation", settings.fromEmailAddress && AUTHORIZATIONS[settings.authorization]],
   ];
   if (settings.delegatedMailbox) {
     found.splice(2, 0, ["Delegated mailbox", `${settings.consentedBy} sends as ${settings.fromEmailAddress}`]);
+  }
+  if (settings.tokensLeftBehind) {
+    found.push(["Old tokens", "still in the vault, unused; the app tries every day to delete them"]);
   }
   if (settings.tokensRecoverableUntil) {
     found.push(["Deleted tokens, recoverable by the operator until", moment(settings.tokensRecoverableUntil)]);
@@ -51,10 +60,16 @@ export function showPending(pending, link) {
   tick();
   if (!pending) return;
   const more = pending.largeFileAttachments ? ", with large file attachments" : "";
-  byId("pending-what").textContent =
-    `For ${pending.fromEmailAddress}${more}. Finish it in Microsoft's window; if that is closed, start again.`;
+  byId("pending-what").textContent = `For ${pending.fromEmailAddress}${more}.`;
   byId("blocked").hidden = !link;
   if (link) byId("consent-link").href = link;
+}
+
+/** Say what the consent under way waits for. */
+export function showStage(stage) {
+  const text = STAGES[stage] ?? STAGES.at_microsoft;
+  // Only a change is announced by a screen reader.
+  if (byId("pending-stage").textContent !== text) byId("pending-stage").textContent = text;
 }
 
 function tick() {

@@ -28,16 +28,17 @@ export class ConsentWatch {
   #flowId = null;
   #timer = 0;
   #asking = false;
-  #channel = new BroadcastChannel(CHANNEL);
+  #channel = openChannel();
 
-  /** `onEnd` gets the flow, or null when the API no longer knows it. */
-  constructor(readFlow, onEnd) {
+  /** `onEnd` gets the flow, or null when the API no longer knows it; `onStage` gets each stage before that. */
+  constructor(readFlow, onEnd, onStage) {
     this.readFlow = readFlow;
     this.onEnd = onEnd;
+    this.onStage = onStage;
     addEventListener("focus", () => this.#ask());
     document.addEventListener("visibilitychange", () => this.#ask());
     // Only a hint: it comes from tabs of this origin, and from the result page where that shares it.
-    this.#channel.addEventListener("message", () => this.#ask());
+    this.#channel?.addEventListener("message", () => this.#ask());
   }
 
   get flowId() {
@@ -72,12 +73,22 @@ export class ConsentWatch {
       flow = problem.document?.code === "consent_not_found" ? null : undefined;
     }
     this.#asking = false;
+    if (flowId === this.#flowId && flow?.stage) this.onStage(flow.stage);
     if (flowId !== this.#flowId || flow === undefined || flow?.status === "pending") {
       this.#next();
       return;
     }
     this.stop();
-    if (flow) this.#channel.postMessage({ flowId, outcome: flow.status });
+    if (flow) this.#channel?.postMessage({ flowId, outcome: flow.status });
     this.onEnd(flow);
+  }
+}
+
+/** Firefox refuses a channel to a site whose cookies are blocked. */
+function openChannel() {
+  try {
+    return new BroadcastChannel(CHANNEL);
+  } catch {
+    return null;
   }
 }

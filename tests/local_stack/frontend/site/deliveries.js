@@ -55,12 +55,22 @@ function story(delivery) {
   } else if (delivery.fromEmailAddress) {
     parts.push(element("span", { text: `From ${delivery.fromEmailAddress}` }));
   }
+  if (delivery.conflict) parts.push(noted("Conflict", "bad", delivery.conflict));
+  parts.push(...delivery.warnings.map((warning) => noted("Warning", "warn", warning)));
   if (delivery.nextAttemptAt) {
     parts.push(element("p", { className: "hint", text: `Next attempt: ${moment(delivery.nextAttemptAt)}` }));
   }
   const attempts = delivery.attempt > 1 ? `, ${count(delivery.attempt, "attempt")}` : "";
   parts.push(element("p", { className: "hint id", text: `${delivery.messageId}${attempts}` }));
   return parts;
+}
+
+/** Something to know beside the state: a conflict with another mail, a warning about this one. */
+function noted(word, tone, { code, since, detail }) {
+  const badge = element("span", { className: "badge" });
+  showBadge(badge, [word, tone]);
+  const text = element("span", { text: ` ${moment(since)}: ${detail}` });
+  return element("p", { className: "hint", attributes: { "data-code": code } }, badge, text);
 }
 
 function actions(delivery, retry) {

@@ -16,11 +16,7 @@ function switcher() {
     select.append(element("option", { text: person(each), attributes: { value: each.address } }));
   }
   select.value = account().address;
-  select.addEventListener("change", () => {
-    signInAs(select.value);
-    // Nothing of what the one person saw may stay on the page for the other.
-    location.reload();
-  });
+  select.addEventListener("change", () => signInAs(select.value));
   return element(
     "div",
     { className: "who" },

@@ -4,18 +4,19 @@ import "./frame.js";
 import { api, Problem } from "./api.js";
 import { showChecks, summary } from "./checks.js";
 import { ConsentWatch, openConsentWindow } from "./consent.js";
-import { showConnection, showPending } from "./connection.js";
+import { showConnection, showPending, showStage } from "./connection.js";
 import { showDeliveries } from "./deliveries.js";
 import { byId } from "./element.js";
-import { showProblem } from "./problems.js";
+import { pauseProblem, showProblem } from "./problems.js";
 import { isAddress, onAction, setBusy, showForm, toEnable, toSave } from "./settings-form.js";
+import { WHO_ACTS } from "./words.js";
 
 const SETTINGS_EVERY_MS = 15_000;
 const MAILS_EVERY_MS = 3000;
 const MAILS_SHOWN = 10;
 
 const page = { settings: null, etag: null, link: null, readings: 0 };
-const watch = new ConsentWatch(api.flow, consentEnded);
+const watch = new ConsentWatch(api.flow, consentEnded, showStage);
 
 function say(text) {
   byId("news").textContent = text;
@@ -49,8 +50,10 @@ function show(anew) {
   showForm(settings, { anew });
   showConnection(settings);
   showProblem("standing", settings.problem);
+  showProblem("pause", pauseProblem(settings.sendingPaused));
   const pending = settings.pendingConsent;
   showPending(pending, page.link?.flowId === pending?.flowId ? page.link?.startUrl : null);
+  if (pending && pending.flowId !== watch.flowId) showStage("link_not_opened");
   if (pending) watch.follow(pending.flowId);
   document.body.dataset.status = settings.status;
 }
@@ -97,7 +100,7 @@ async function consent(call, wanted) {
   say(
     opened.blocked
       ? "Your browser blocked the consent window. Use the link below."
-      : "Microsoft's consent screen is open in a window of its own.",
+      : "Microsoft's consent screen was opened in a new window. If you have closed it, press Start again.",
   );
   if (opened.blocked) byId("consent-link").focus();
 }
@@ -108,7 +111,8 @@ async function consentEnded(flow) {
   // A consent that ended otherwise says why in its problem.
   dismissable("consent", flow?.problem ?? null);
   await load({ anew: completed });
-  say(completed ? `Consent complete. Mail now goes out from ${page.settings?.fromEmailAddress}.` : "");
+  const address = page.settings?.recipientsSee ?? page.settings?.fromEmailAddress;
+  say(completed ? `Consent complete. Mail now goes out from ${address}.` : "");
   await Promise.all([loadMails(), completed && quietly(async () => showChecks(await api.check()))]);
 }
 
@@ -156,6 +160,14 @@ async function sendTestMail(to) {
   await loadMails();
 }
 
+/** Ask before a Reset, and say what it can't take back and who can. */
+function askToReset() {
+  const remains = page.settings.remainsAfterReset;
+  byId("reset-remains").hidden = !remains;
+  byId("reset-remains").textContent = remains ? `${remains.detail} Who must act: ${WHO_ACTS[remains.whoActs]}.` : "";
+  byId("reset-dialog").showModal();
+}
+
 function startAgain() {
   const { pendingConsent, actions } = page.settings;
   const wanted = {
@@ -168,7 +180,7 @@ function startAgain() {
 
 onAction("enable", () => consent(api.enable, toEnable()));
 onAction("save", () => consent(api.save, toSave()));
-onAction("reset", () => byId("reset-dialog").showModal());
+onAction("reset", askToReset);
 onAction("sendTestMail", () => byId("test-dialog").showModal());
 byId("again").addEventListener("click", startAgain);
 byId("check").addEventListener("click", check);

@@ -18,6 +18,19 @@ export function showProblem(place, problem, onDismiss) {
   byId("problems").prepend(panel);
 }
 
+/** Describe a pause of sending as the panels show it; null while mail is sent. */
+export function pauseProblem(pause) {
+  if (!pause) return null;
+  const reason = pause.reason ? ` (${pause.reason})` : "";
+  return {
+    code: "sending_paused",
+    title: "Sending is paused",
+    detail: `The operator paused sending for the whole installation${reason}. Mail waits, and goes out once sending is resumed.`,
+    whoActs: "operator",
+    since: pause.since,
+  };
+}
+
 function build(problem, onDismiss) {
   const panel = element(
     "section",

@@ -53,11 +53,7 @@ export function showForm(news, { anew = false } = {}) {
   showSwitch("single", news.singleSenderIdentity.enabled, news.singleSenderIdentity.locked);
   const { locked, enabled } = news.largeFileAttachments;
   showSwitch("large", locked ? enabled : large.checked, locked);
-  // Only Enable chooses the way of authorisation.
-  for (const each of authorizations) {
-    each.disabled = !news.actions.enable;
-    if (!news.actions.enable) each.checked = each.value === news.authorization;
-  }
+  showAuthorizations(news);
   refresh();
 }
 
@@ -95,6 +91,17 @@ function showSwitch(id, on, locked) {
   byId(`${id}-lock`).hidden = !locked;
 }
 
+/** Only Enable chooses the permission type; the app's own is offered where the operator lists addresses. */
+function showAuthorizations({ actions, authorization, applicationAvailable }) {
+  byId("by-application").hidden = !applicationAvailable && authorization !== "application";
+  for (const each of authorizations) {
+    const offered = each.value !== "application" || applicationAvailable;
+    each.disabled = !actions.enable || !offered;
+    if (!actions.enable) each.checked = each.value === authorization;
+    else if (!offered && each.checked) authorizations[0].checked = true;
+  }
+}
+
 function refresh() {
   if (!settings) return;
   const { actions } = settings;
@@ -105,6 +112,8 @@ function refresh() {
   buttons.reset.disabled = busy || !actions.reset;
   buttons.enable.textContent = settings.status === "reconnect_needed" ? "Consent again" : "Enable";
   buttons.save.classList.toggle("primary", actions.save && !actions.enable);
+  // Of two submit buttons Enter presses the first, even where it is disabled.
+  buttons.enable.type = actions.enable ? "submit" : "button";
   // Where the operator must act, a consent is possible and does not help.
   buttons.enable.classList.toggle("primary", actions.enable && settings.status !== "operator_error");
   showHints(valid);
@@ -130,10 +139,7 @@ large.addEventListener("change", refresh);
 askAgain.addEventListener("change", refresh);
 // Only when the field is left: nobody has finished an address at its first letter.
 from.addEventListener("blur", () => showWrong(from.value.trim() !== "" && !isAddress(from.value)));
+// Enter presses the submit button; while that is disabled it only says what is wrong.
 from.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter") return;
-  event.preventDefault();
-  const usable = [buttons.enable, buttons.save].find((button) => !button.disabled);
-  if (usable) usable.click();
-  else showWrong(!isAddress(from.value));
+  if (event.key === "Enter") showWrong(!isAddress(from.value));
 });

@@ -10,13 +10,28 @@ let kept = null;
 export const accounts = config.accounts;
 
 export function account() {
-  const address = sessionStorage.getItem(CHOSEN);
+  const address = chosen();
   return accounts.find((each) => each.address === address) ?? accounts[0];
 }
 
+/** Load the page anew as somebody else: nothing of what the one person saw may stay on it for the other. */
 export function signInAs(address) {
-  sessionStorage.setItem(CHOSEN, address);
-  kept = null;
+  try {
+    sessionStorage.setItem(CHOSEN, address);
+  } catch {
+    location.search = new URLSearchParams({ [CHOSEN]: address });
+    return;
+  }
+  location.reload();
+}
+
+/** A browser that blocks cookies for a site refuses it storage too; then the address bar holds the choice. */
+function chosen() {
+  try {
+    return sessionStorage.getItem(CHOSEN);
+  } catch {
+    return new URLSearchParams(location.search).get(CHOSEN);
+  }
 }
 
 export async function accessToken() {
@@ -25,7 +40,7 @@ export async function accessToken() {
   // A text body makes this a simple request: the control API answers no preflight.
   const answer = await fetch(`${config.controlUrl}/_control/api-token`, {
     method: "POST",
-    body: JSON.stringify({ address }),
+    body: JSON.stringify({ address, scope: config.apiScope }),
   });
   const token = (await answer.json()).access_token;
   kept = { address, token, until: Date.now() + KEPT_FOR_MS };

@@ -5,6 +5,7 @@ export const STATUSES = {
   enabled: ["Enabled", "good"],
   reconnect_needed: ["Consent needed again", "bad"],
   operator_error: ["Operator must act", "bad"],
+  other_version: ["Written by another version", "bad"],
 };
 
 export const DELIVERIES = {
@@ -18,6 +19,15 @@ export const DELIVERIES = {
   invalid: ["Invalid", "bad"],
   unknown: ["Unknown", "bad"],
   expired: ["Expired", "bad"],
+  other_version: ["Written by another version", "warn"],
+};
+
+/** What a pending consent waits for. */
+export const STAGES = {
+  link_not_opened: "Open Microsoft's window to go on; if it is closed, start again.",
+  at_microsoft: "Finish it in Microsoft's window; if that is closed, start again.",
+  confirming: "Microsoft has answered and is confirming the permissions. This takes up to a minute.",
+  other_account: "Another account signed in. That person must press Continue in the consent window.",
 };
 
 export const WHO_ACTS = {
@@ -25,7 +35,7 @@ export const WHO_ACTS = {
   microsoft365_admin: "A Microsoft 365 admin",
   operator: "The operator of this installation",
   caller: "Whoever sent the request",
-  nobody: "Nobody; it is tried again by itself",
+  nobody: "Nobody; the app retries automatically",
 };
 
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });

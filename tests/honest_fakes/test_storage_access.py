@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+import requests
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.queue import QueueClient, QueueServiceClient
+
+from shared.storage_names import (
+    API_VERSION,
+    ATTACHMENTS,
+    MAIL_OUTBOX,
+    MAIL_OUTBOX_POISON,
+    MAIL_REQUESTS,
+    TENANT_SETTINGS,
+)
+from tests.infra.prediction import Prediction
+from tests.local_stack.azurite import ACCOUNT, KEY
+from tests.local_stack.managed_identity import Identity, ManagedIdentity
+from tests.local_stack.storage_access import STORAGE, StorageAccess
+from tests.local_stack.storage_roles import (
+    APP_ROLES,
+    BLOB_CONTRIBUTOR,
+    BLOB_READER,
+    OUTCOMES,
+    PROCESSOR,
+    QUEUE_CONTRIBUTOR,
+    ROLES,
+    SCHEDULER_ROLES,
+    SENDER,
+    RoleAssignment,
+    StorageRequest,
+    allows,
+)
+from tests.storage import provision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.local_stack.azurite import Azurite
+    from tests.local_stack.certificates import LocalAuthority
+
+SNAPSHOTS = Path(__file__).parents[2] / "infra" / "snapshots"
+DENIED = "AuthorizationPermissionMismatch"
+#: One of the schedulers in infra/snapshots.
+A_SCHEDULER = "00000000-0000-4000-8000-0000000000e1"
+ROLE_IDS = {
+    "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": SENDER,
+    "8a0f0c08-91a1-4084-bc3d-661d67233fed": PROCESSOR,
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": BLOB_CONTRIBUTOR,
+}
+
+
+class Signed(NamedTuple):
+    """A credential of one identity."""
+
+    identities: ManagedIdentity
+    identity: Identity
+    audience: str = STORAGE
+
+    def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        token = self.identities.token(self.audience, self.identity)
+        return AccessToken(token, int(time.time()) + 3600)
+
+
+class Stand(NamedTuple):
+    access: StorageAccess
+    identities: ManagedIdentity
+    ca_file: str
+
+    def somebody(self, *roles: RoleAssignment) -> Signed:
+        """Make an identity with these roles."""
+        identity = Identity()
+        self.access.give(identity, roles)
+        return Signed(self.identities, identity)
+
+    def queue(self, who: Signed, name: str = MAIL_OUTBOX) -> QueueClient:
+        return QueueClient(
+            self.access.urls["queue"], name, credential=who, connection_verify=self.ca_file, retry_total=0
+        )
+
+    def container(self, who: Signed, name: str = ATTACHMENTS) -> ContainerClient:
+        return ContainerClient(
+            self.access.urls["blob"], name, credential=who, connection_verify=self.ca_file, retry_total=0
+        )
+
+
+@pytest.fixture(scope="module")
+def stand(azurite: Azurite, local_authority: LocalAuthority) -> Iterator[Stand]:
+    provision(azurite.connection_string)
+    with QueueClient.from_connection_string(
+        azurite.connection_string, OUTCOMES, api_version=API_VERSION
+    ) as outcomes:
+        outcomes.create_queue()
+    identities = ManagedIdentity("6f1c0000-0000-4000-8000-00000000c0de")
+    with StorageAccess(azurite, identities, local_authority.server_context()) as access:
+        yield Stand(access, identities, str(local_authority.ca_file))
+
+
+def code_of(refused: pytest.ExceptionInfo[HttpResponseError]) -> str:
+    code = getattr(refused.value, "error_code", "")
+    return str(getattr(code, "value", code))
+
+
+def test_a_scheduler_queues_mails_and_writes_files(stand: Stand) -> None:
+    scheduler = stand.somebody(*SCHEDULER_ROLES)
+
+    with stand.queue(scheduler) as queue, stand.container(scheduler) as files:
+        queue.send_message('{"messageId": "a"}', time_to_live=-1)
+        blob = files.upload_blob("2026/Übersicht 100 %.pdf", bytes(9_000_000), overwrite=True)
+
+        assert blob.download_blob(offset=1, length=7).readall() == bytes(7)
+        assert "2026/Übersicht 100 %.pdf" in list(files.list_blob_names())
+
+
+def test_a_scheduler_cannot_read_or_create_queues(stand: Stand) -> None:
+    with stand.queue(stand.somebody(*SCHEDULER_ROLES)) as queue:
+        for attempt in (queue.receive_message, queue.peek_messages, queue.clear_messages, queue.create_queue):
+            with pytest.raises(HttpResponseError) as refused:
+                attempt()
+
+            assert code_of(refused) == DENIED
+
+
+@pytest.mark.parametrize("name", [MAIL_OUTBOX_POISON])
+def test_a_role_on_one_queue_opens_no_other(stand: Stand, name: str) -> None:
+    with stand.queue(stand.somebody(*SCHEDULER_ROLES), name) as queue:
+        with pytest.raises(HttpResponseError) as refused:
+            queue.send_message("x")
+
+        assert code_of(refused) == DENIED
+
+
+def test_a_role_on_one_container_opens_no_other(stand: Stand) -> None:
+    with stand.container(stand.somebody(*SCHEDULER_ROLES), MAIL_REQUESTS) as files:
+        with pytest.raises(HttpResponseError) as refused:
+            files.upload_blob("a", b"x")
+
+        assert code_of(refused) == DENIED
+
+
+def test_a_scheduler_lists_no_containers_and_reads_no_tables(stand: Stand) -> None:
+    scheduler = stand.somebody(*SCHEDULER_ROLES)
+    with (
+        BlobServiceClient(
+            stand.access.urls["blob"], credential=scheduler, connection_verify=stand.ca_file, retry_total=0
+        ) as blobs,
+        TableServiceClient(
+            stand.access.urls["table"], credential=scheduler, connection_verify=stand.ca_file, retry_total=0
+        ) as tables,
+        tables.get_table_client(TENANT_SETTINGS) as settings,
+    ):
+        with pytest.raises(HttpResponseError) as no_containers:
+            list(blobs.list_containers())
+        with pytest.raises(HttpResponseError) as no_rows:
+            list(settings.list_entities())
+
+    assert code_of(no_containers) == code_of(no_rows) == DENIED
+
+
+@pytest.mark.parametrize("taken", SCHEDULER_ROLES)
+def test_a_role_that_is_taken_away_is_missed(stand: Stand, taken: RoleAssignment) -> None:
+    scheduler = stand.somebody(*SCHEDULER_ROLES)
+    stand.access.take(scheduler.identity, taken)
+
+    with (
+        stand.queue(scheduler) as queue,
+        stand.queue(scheduler, OUTCOMES) as outcomes,
+        stand.container(scheduler) as files,
+    ):
+        attempts: dict[str, Callable[[], object]] = {
+            SENDER: lambda: queue.send_message("x"),
+            BLOB_CONTRIBUTOR: lambda: files.upload_blob("a", b"x", overwrite=True),
+            PROCESSOR: outcomes.receive_message,
+        }
+        with pytest.raises(HttpResponseError) as refused:
+            attempts.pop(taken.role)()
+        for attempt in attempts.values():
+            attempt()
+
+    assert code_of(refused) == DENIED
+
+
+def test_a_reader_of_files_writes_none(stand: Stand) -> None:
+    reader = stand.somebody(RoleAssignment(BLOB_READER, f"container/{ATTACHMENTS}"))
+    with stand.container(reader) as files:
+        list(files.list_blob_names())
+        with pytest.raises(HttpResponseError) as refused:
+            files.upload_blob("a", b"x")
+
+        assert code_of(refused) == DENIED
+
+
+def test_a_condition_on_a_prefix_leaves_the_files_of_others_out_of_reach(stand: Stand) -> None:
+    mine = RoleAssignment(BLOB_CONTRIBUTOR, f"container/{ATTACHMENTS}", path_prefix="sales/")
+    everything = stand.somebody(*SCHEDULER_ROLES)
+    with stand.container(stand.somebody(mine)) as files, stand.container(everything) as others:
+        files.upload_blob("sales/a.pdf", b"x", overwrite=True)
+        others.upload_blob("hr/pay.pdf", b"x", overwrite=True)
+        for attempt in (
+            lambda: files.upload_blob("hr/a.pdf", b"x"),
+            lambda: files.download_blob("hr/pay.pdf"),
+            lambda: files.delete_blob("hr/pay.pdf"),
+            lambda: list(files.list_blob_names()),
+        ):
+            with pytest.raises(HttpResponseError) as refused:
+                attempt()
+
+            assert code_of(refused) == DENIED
+        assert list(files.list_blob_names(name_starts_with="sales/")) == ["sales/a.pdf"]
+
+
+def test_the_app_does_all_that_it_does_with_its_own_roles(stand: Stand) -> None:
+    app = stand.somebody(*APP_ROLES)
+    with (
+        stand.queue(app, MAIL_OUTBOX_POISON) as queue,
+        stand.container(app, MAIL_REQUESTS) as files,
+        TableServiceClient(
+            stand.access.urls["table"], credential=app, connection_verify=stand.ca_file
+        ) as tables,
+        tables.get_table_client(TENANT_SETTINGS) as settings,
+    ):
+        queue.send_message("x")
+        message = queue.receive_message()
+        assert message
+        queue.update_message(message, visibility_timeout=0)
+        queue.clear_messages()
+        assert queue.get_queue_properties().approximate_message_count == 0
+        files.upload_blob("a", b"x", overwrite=True)
+        files.delete_blob("a")
+        settings.upsert_entity({"PartitionKey": "gate", "RowKey": "row"})
+        settings.submit_transaction([("delete", {"PartitionKey": "gate", "RowKey": "row"})])
+
+
+def test_keys_and_shared_access_signatures_are_refused(stand: Stand) -> None:
+    with QueueServiceClient(
+        stand.access.urls["queue"], credential=KEY, connection_verify=stand.ca_file, retry_total=0
+    ) as service:
+        with pytest.raises(HttpResponseError) as refused:
+            list(service.list_queues())
+
+        assert code_of(refused) == "KeyBasedAuthenticationNotPermitted"
+    answer = requests.get(f"{stand.access.urls['blob']}/x/y?sv=1&sig=a", verify=stand.ca_file, timeout=10)
+
+    assert answer.status_code == 403
+    assert answer.headers["x-ms-error-code"] == "KeyBasedAuthenticationNotPermitted"
+
+
+def test_a_token_for_another_service_is_refused(stand: Stand) -> None:
+    graph = stand.somebody(*SCHEDULER_ROLES)._replace(audience="https://graph.microsoft.com")
+    with stand.queue(graph) as queue, pytest.raises(ClientAuthenticationError) as refused:
+        queue.send_message("x")
+
+    assert code_of(refused) == "InvalidAuthenticationInfo"
+
+
+def test_a_request_without_a_token_is_told_where_to_get_one(stand: Stand) -> None:
+    answer = requests.post(
+        f"{stand.access.urls['queue']}/{MAIL_OUTBOX}/messages", verify=stand.ca_file, timeout=10
+    )
+
+    assert answer.status_code == 401
+    assert "resource_id=https://storage.azure.com" in answer.headers["WWW-Authenticate"]
+
+
+def test_a_token_without_a_version_of_the_protocol_is_refused(stand: Stand) -> None:
+    token = stand.somebody(*SCHEDULER_ROLES).get_token().token
+    answer = requests.post(
+        f"{stand.access.urls['queue']}/{MAIL_OUTBOX}/messages",
+        data="<QueueMessage><MessageText>x</MessageText></QueueMessage>",
+        headers={"Authorization": f"Bearer {token}"},
+        verify=stand.ca_file,
+        timeout=10,
+    )
+
+    assert answer.status_code == 403
+
+
+def test_the_schedulers_roles_are_those_of_the_template() -> None:
+    text = (SNAPSHOTS / "several-tenants.snapshot.json").read_text("utf-8")
+    predicted = Prediction.from_json("several-tenants", text).all("Microsoft.Authorization/roleAssignments")
+    ids = [each for each in predicted if each["properties"]["principalId"] == A_SCHEDULER]
+    found = set()
+    for each in ids:
+        scope = re.search(r"/(queue|container)s/([a-z-]+)/providers/Microsoft.Authorization", each["id"])
+        assert scope, f"a scheduler has a role on {each['id']}"
+        role = ROLE_IDS[each["properties"]["roleDefinitionId"].rpartition("/")[2]]
+        found.add(RoleAssignment(role, f"{scope[1]}/{scope[2]}"))
+
+    # The template's set of parameters has a second queue for outcomes.
+    assert found - {RoleAssignment(PROCESSOR, "queue/finance-outcomes")} == set(SCHEDULER_ROLES)
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "path", "query"),
+    [
+        ("queue", "PATCH", "mail-outbox/messages", {}),
+        ("blob", "PUT", "", {"comp": "properties"}),
+        ("blob", "PUT", "attachments", {"comp": "unheard-of"}),
+        ("blob", "PUT", "attachments/a", {"comp": "unheard-of"}),
+        ("table", "OPTIONS", "TenantSettings", {}),
+    ],
+)
+def test_an_operation_that_is_not_known_is_allowed_to_nobody(
+    service: str, method: str, path: str, query: dict[str, str]
+) -> None:
+    everything = [RoleAssignment(role) for role in ROLES]
+
+    assert not allows(everything, StorageRequest(service, method, path, query))  # type: ignore[arg-type]
+
+
+def test_a_contributor_of_queues_reads_and_deletes_messages() -> None:
+    roles = [RoleAssignment(QUEUE_CONTRIBUTOR, "queue/mail-outbox")]
+
+    assert allows(roles, StorageRequest("queue", "GET", "mail-outbox/messages", {}))
+    assert allows(roles, StorageRequest("queue", "DELETE", "mail-outbox/messages/4711", {}))
+    assert not allows(roles, StorageRequest("queue", "GET", "mail-outbox-poison/messages", {}))
+
+
+def test_the_account_has_the_name_that_azurite_gives_it(stand: Stand) -> None:
+    assert all(url.endswith(f"/{ACCOUNT}") for url in stand.access.urls.values())

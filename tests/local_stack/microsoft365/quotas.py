@@ -1,0 +1,83 @@
+"""Exchange's limits for one app and one mailbox: requests at a time, calls and uploaded bytes in a while.
+
+https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits. Every call counts, refused ones
+and retries too; the bytes are those of POST, PUT and PATCH.
+"""
+
+import math
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from .behaviour import Behaviour
+from .clock import Clock
+from .faults import Effect
+
+_UPLOADING = frozenset({"POST", "PUT", "PATCH"})
+
+
+@dataclass
+class _Window:
+    """What was used, and when, in the last while."""
+
+    used: deque[tuple[datetime, int]] = field(default_factory=deque)
+
+    def add(self, now: datetime, amount: int, length: timedelta) -> int:
+        """Count something, and return what was used in the while that ends now."""
+        self.used.append((now, amount))
+        while self.used[0][0] <= now - length:
+            self.used.popleft()
+        return sum(each for _, each in self.used)
+
+    def free_in(self, now: datetime, length: timedelta) -> timedelta:
+        """Say when the oldest use leaves the while."""
+        return self.used[0][0] + length - now
+
+
+class Quotas:
+    """Counts what each app does with each mailbox."""
+
+    def __init__(self, clock: Clock, behaviour: Behaviour) -> None:
+        self._clock = clock
+        self._behaviour = behaviour
+        self._lock = threading.Lock()
+        self._calls: defaultdict[tuple[str, str], _Window] = defaultdict(_Window)
+        self._bytes: defaultdict[tuple[str, str], _Window] = defaultdict(_Window)
+
+    def refusal(self, app: str, mailbox: str, crowd: int, method: str, length: int) -> Effect | None:
+        """Count a call, and refuse it where a limit is passed.
+
+        Args:
+            app: the client id.
+            mailbox: the mailbox's address.
+            crowd: how many requests there are at this moment, this one included.
+            method: of the request.
+            length: of its body.
+        """
+        behaviour, key, now = self._behaviour, (app, mailbox.lower()), self._clock.now()
+        with self._lock:
+            waits = [
+                self._wait(self._calls[key], now, 1, behaviour.calls_limit, behaviour.calls_window),
+                self._wait(
+                    self._bytes[key],
+                    now,
+                    length if method in _UPLOADING else 0,
+                    behaviour.upload_limit,
+                    behaviour.upload_window,
+                ),
+            ]
+        longest = max((wait for wait in waits if wait is not None), default=None)
+        if longest is not None:
+            text = "Application is over its request limit."
+            return Effect(429, "ApplicationThrottled", text, str(math.ceil(longest.total_seconds())))
+        if crowd > behaviour.in_flight_limit:
+            text = "Application is over its MailboxConcurrency limit."
+            return Effect(429, "ApplicationThrottled", text, behaviour.in_flight_retry_after)
+        return None
+
+    @staticmethod
+    def _wait(window: _Window, now: datetime, amount: int, limit: int, seconds: float) -> timedelta | None:
+        length = timedelta(seconds=seconds)
+        over = window.add(now, amount, length) > limit > 0
+        return window.free_in(now, length) if over else None

@@ -1,0 +1,1 @@
+"""What each released version stored, and whether this one reads it."""

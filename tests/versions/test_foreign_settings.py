@@ -1,0 +1,109 @@
+"""Settings that another version wrote: nothing of them changes, and their mail waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from shared.consent.doctor import Outcome, examine
+from shared.consent.upkeep import keep_all
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import ConfigurationError
+from shared.sending.deliver import deliver
+from shared.sending.release import release_all
+from shared.settings import journey
+from shared.settings.application import SENDER_NOT_ALLOWED
+from shared.settings.tenant import Authorization, StandingProblem, Status, TenantSettings, Wanted
+from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
+from tests.calls import call, enable, shown
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+EMBARGO = StandingProblem("sender_embargoed", NOON, {"until": "2027"})
+
+
+@pytest.fixture(params=["unreadable", "status"])
+def services(request: pytest.FixtureRequest) -> FakeServices:
+    """Build services whose settings another version wrote: all of them, or their status."""
+    services = enabled_services()
+    known = services.settings.load(CONTOSO)
+    unreadable = TenantSettings(CONTOSO, status=Status.OTHER_VERSION, etag=known.etag)
+    foreign = replace(known, status=Status.OTHER_VERSION, additions={"status": "embargoed"})
+    services.settings.rows[CONTOSO] = unreadable if request.param == "unreadable" else foreign
+    return services
+
+
+def test_mail_waits_for_the_operator(services: FakeServices) -> None:
+    deliver(a_message(messageId="m-1"), "q-1", services)
+
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert row.status is DeliveryStatus.WAITING_FOR_OPERATOR
+    assert row.problem is not None
+    assert row.problem.code == "written_by_other_version"
+    assert services.requests.load(CONTOSO, "m-1") is not None
+
+
+def test_the_page_shows_them_and_no_button_works(services: FakeServices) -> None:
+    view = shown(services)
+
+    assert view["status"] == "other_version"
+    assert view["problem"]["code"] == "written_by_other_version"
+    assert not any(view["actions"].values())
+
+
+def test_nobody_changes_them_and_no_token_is_deleted(services: FakeServices) -> None:
+    before, tokens = services.settings.load(CONTOSO), dict(services.vault.secrets)
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    release_all(services)
+    keep_all(services)
+    for change in (lambda: enable(services), lambda: call(journey.reset_settings, services)):
+        with pytest.raises(ConfigurationError) as refused:
+            change()
+        assert refused.value.code == "written_by_other_version"
+
+    assert services.settings.load(CONTOSO) == before
+    assert services.vault.secrets == tokens
+
+
+def test_the_checks_say_what_is_so(services: FakeServices) -> None:
+    checks = examine(CONTOSO, None, services)
+
+    assert checks[0].problem is not None
+    assert checks[0].problem.code == "written_by_other_version"
+    assert {check.outcome for check in checks[1:]} == {Outcome.SKIPPED}
+
+
+def test_the_list_of_senders_ends_no_status_of_another_version() -> None:
+    problem = StandingProblem(SENDER_NOT_ALLOWED, NOON, {"address": "reports@contoso.com"})
+    services = enabled_services(
+        status=Status.OTHER_VERSION,
+        problem=problem,
+        sender=Wanted("reports@contoso.com", authorization=Authorization.APPLICATION),
+        consent=a_consent(account=None, secret_name=None),
+    )
+    list_senders(services, "reports@contoso.com")
+    deliver(a_message(messageId="m-1"), "q-1", services)
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"),
+    [
+        (Status.OPERATOR_ERROR, DeliveryStatus.WAITING_FOR_OPERATOR),
+        (Status.RECONNECT_NEEDED, DeliveryStatus.WAITING_FOR_CONSENT),
+    ],
+)
+def test_a_problem_of_another_version_holds_mail_back_and_no_refresh_ends_it(
+    status: Status, waits: DeliveryStatus
+) -> None:
+    services = FakeServices()
+    services.settings.save(some_settings(status=status, problem=EMBARGO))
+    services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    keep_all(services)
+    release_all(services)
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is waits
+    assert services.settings.load(CONTOSO).problem == EMBARGO
+    assert shown(services)["problem"]["code"] == "sender_embargoed"

@@ -1,0 +1,231 @@
+"""What every released version stored is read, kept and written again as it was.
+
+`stored/<version>.json` holds examples of each release. At the next release the examples of that version are
+added; a file that is here is never changed. `added` puts members into them that no version knows, as a newer
+one will.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import pytest
+
+from shared.adapters.documents import read_document, write_document
+from shared.consent.flow import ConsentFlow, FlowSecret
+from shared.deliveries.contract import delivery_view, summary
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.resume import parse_resume
+from shared.sending.draft import DraftNote
+from shared.sending.request import parse_mail_request
+from shared.sending.unrecorded import parse_unrecorded
+from shared.settings.contract import view
+from shared.settings.operator_log import OperatorAction
+from shared.settings.tenant import Status, TenantSettings
+from shared.stored import Stored
+from shared.version import VERSION
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FILES = sorted((Path(__file__).parent / "stored").glob("*.json"))
+STORED = {path.stem: json.loads(path.read_text("utf-8")) for path in FILES}
+ROWS: dict[str, type[Any]] = {
+    "settings": TenantSettings,
+    "deliveries": Delivery,
+    "flows": ConsentFlow,
+    "flow_secrets": FlowSecret,
+    "operator_actions": OperatorAction,
+}
+
+
+def examples(kind: str) -> list[Any]:
+    return [
+        pytest.param(example, id=f"{version}-{name}")
+        for version, kinds in STORED.items()
+        for name, example in kinds[kind].items()
+    ]
+
+
+def as_stored(document: Any) -> Any:
+    return document
+
+
+def added(document: Any) -> Any:
+    """Add a member to every object, however deep."""
+    if isinstance(document, list):
+        return [added(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    return {**{name: added(each) for name, each in document.items()}, "inventedLater": "new"}
+
+
+by_version = pytest.mark.parametrize("change", [as_stored, added])
+every_row = pytest.mark.parametrize(
+    ("kind", "example"),
+    [pytest.param(kind, *case.values, id=f"{kind}-{case.id}") for kind in ROWS for case in examples(kind)],
+)
+
+
+def comparable(document: Any) -> Any:
+    """Leave out the order of what is a set."""
+    if isinstance(document, dict):
+        return {name: comparable(each) for name, each in document.items()}
+    return sorted(document, key=repr) if isinstance(document, list) else document
+
+
+def test_the_present_version_has_examples() -> None:
+    assert VERSION in STORED
+
+
+@by_version
+@every_row
+def test_a_row_is_read_and_written_again_as_it_was(
+    kind: str, example: Any, change: Callable[[Any], Any]
+) -> None:
+    document = change(example)
+    if "counts" in document:
+        # How much of what: whatever stands in it is a number.
+        document["counts"].pop("inventedLater", None)
+    found = read_document(ROWS[kind], json.dumps(document))
+
+    assert found is not None
+    assert comparable(json.loads(write_document(found))) == comparable(document)
+
+
+@by_version
+@pytest.mark.parametrize("example", examples("deliveries"))
+def test_a_delivery_is_shown(example: Any, change: Callable[[Any], Any]) -> None:
+    found = read_document(Delivery, json.dumps(change(example)))
+
+    assert found is not None
+    assert found.status is not DeliveryStatus.OTHER_VERSION
+    assert delivery_view(found).model_dump_json()
+
+
+@by_version
+@pytest.mark.parametrize("example", examples("settings"))
+def test_the_settings_are_shown(example: Any, change: Callable[[Any], Any]) -> None:
+    found = read_document(TenantSettings, json.dumps(change(example)))
+
+    assert found is not None
+    assert found.status is not Status.OTHER_VERSION
+    assert view(found, 0, None, NOON, application_available=True).model_dump_json()
+
+
+@pytest.mark.parametrize("example", examples("requests"))
+def test_a_kept_request_is_read(example: Any) -> None:
+    assert parse_mail_request(json.dumps(example).encode()).message_id == example["messageId"]
+
+
+@by_version
+@pytest.mark.parametrize("example", examples("notes"))
+def test_a_note_in_the_queue_is_read(example: Any, change: Callable[[Any], Any]) -> None:
+    found = parse_resume(json.dumps(change(example), separators=(",", ":")).encode())
+
+    assert found is not None
+    assert found.message_id == example["resume"]["messageId"]
+
+
+@by_version
+@pytest.mark.parametrize("example", examples("drafts"))
+def test_a_note_on_a_draft_is_read_and_written_again_as_it_was(
+    example: Any, change: Callable[[Any], Any]
+) -> None:
+    services = FakeServices()
+    document = change(example)
+    services.drafts.keep(CONTOSO, "m-1", json.dumps(document).encode())
+    note = DraftNote(CONTOSO, "m-1", services)
+    found = note.load()
+    assert found is not None
+    note.keep(found)
+
+    assert found.stamp == example["stamp"]
+    assert json.loads(services.drafts.kept[CONTOSO, "m-1"]) == document
+
+
+@pytest.mark.parametrize("example", examples("deliveries"))
+def test_an_unknown_status_is_shown_as_such_and_kept(example: Any) -> None:
+    document = example | {"status": "embargoed", "history": [{"at": "2026-11-23T12:00:00Z", "status": "new"}]}
+    found = read_document(Delivery, json.dumps(document))
+
+    assert found is not None
+    shown = delivery_view(found)
+    assert (shown.status, shown.final) == (DeliveryStatus.OTHER_VERSION, False)
+    assert shown.history[0].status is DeliveryStatus.OTHER_VERSION
+    assert shown.problem is not None
+    again = json.loads(write_document(found))
+    assert (again["status"], again["history"]) == ("embargoed", document["history"])
+
+
+@pytest.mark.parametrize("facts", [{}, {"quota": "9"}, {"code": "x", "request_id": "y", "self": "z"}])
+def test_an_unknown_problem_has_a_general_text_and_keeps_its_code(facts: dict[str, str]) -> None:
+    problem = {"code": "sender_embargoed", "since": "2026-11-23T12:00:00Z", "facts": facts}
+    document = STORED["0.1.0"]["deliveries"]["rejected"] | {"problem": problem}
+    found = read_document(Delivery, json.dumps(document))
+
+    assert found is not None
+    shown = summary(found).problem
+    assert shown is not None
+    assert (shown.code, shown.who_acts) == ("sender_embargoed", "operator")
+    assert "sender_embargoed" in shown.detail
+    assert json.loads(write_document(found))["problem"]["code"] == "sender_embargoed"
+
+
+def test_a_problem_without_the_facts_that_this_version_expects_is_shown() -> None:
+    problem = {"code": "consent_lost", "since": "2026-11-23T12:00:00Z", "facts": {"who": "ada"}}
+    document = STORED["0.1.0"]["settings"]["reconnect_needed"] | {"problem": problem}
+    found = read_document(TenantSettings, json.dumps(document))
+
+    assert found is not None
+    shown = view(found, 0, None, NOON, application_available=False).problem
+    assert shown is not None
+    assert "(not recorded)" in shown.detail
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", None, '{"tenant_id": 1}', "[" * 9999])
+@pytest.mark.parametrize("kind", ROWS)
+def test_what_cannot_be_read_at_all_is_no_exception(kind: str, text: str | None) -> None:
+    assert read_document(ROWS[kind], text) is None
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {
+            "accepted": {
+                "tenantId": CONTOSO,
+                "messageId": "m-1",
+                "acceptedAt": "2026-11-23T12:00:00Z",
+                "requestId": "r",
+                "fromAddress": "ada@contoso.com",
+            }
+        },
+        {"repeated": {"tenantId": CONTOSO, "messageId": "m-1", "unusedClaims": ["c-1"], "mail": None}},
+    ],
+)
+@by_version
+def test_a_message_about_what_was_not_recorded_is_read(note: Any, change: Callable[[Any], Any]) -> None:
+    found = parse_unrecorded(json.dumps(change(note), separators=(",", ":")).encode())
+
+    assert found is not None
+    assert found.message_id == "m-1"
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_every_part_of_a_stored_value_keeps_what_another_version_added(kind: str) -> None:
+    assert {part for part in _parts_within(ROWS[kind]) if not issubclass(part, Stored)} == set()
+
+
+def _parts_within(kind: Any) -> set[type[Any]]:
+    """Return a stored dataclass with every dataclass that it holds."""
+    found = {kind}
+    for hint in get_type_hints(kind).values():
+        for part in (hint, *get_args(hint)):
+            if is_dataclass(part):
+                found |= _parts_within(part)
+    return found
