@@ -69,9 +69,17 @@ def a_file(path: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def list_senders(services: FakeServices, *addresses: str) -> None:
+    """Let these addresses, and no others, send with the app's own permission."""
+    services.config = replace(services.config, application_senders=addresses)
+
+
 def large_file_services(**files: bytes) -> FakeServices:
     """Build services whose tenant can send large files, and put files into its folder."""
-    services = enabled_services(consent=a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})))
+    services = enabled_services(
+        sender=Wanted("ada@contoso.com", large_file_attachments=True),
+        consent=a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})),
+    )
     services.files.blobs = {f"{CONTOSO}/{name}": content for name, content in files.items()}
     return services
 

@@ -1,12 +1,14 @@
 """Calls of the API without the framework, and a walk through a consent step by step."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from shared.consent import journey as consent
+from shared.consent.cookie import NAME
 from shared.consent.dependencies import Consenting
 from shared.settings import journey as settings
 from shared.web.caller import Caller
@@ -20,7 +22,7 @@ type AdminOperation = Callable[[Request, Caller, FakeServices], Reply]
 def a_request(body: object = None, **parts: Any) -> Request:
     """Build a request; a body that is no bytes is sent as JSON."""
     text = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    return Request(**{"method": "POST", "path": "/api/x", "trace_id": "trace", "body": text, **parts})
+    return Request(**{"operation": "some_operation", "trace_id": "trace", "body": text, **parts})
 
 
 def call(
@@ -55,7 +57,7 @@ class Window:
         """Build the request by which Microsoft answers."""
         fields = {"state": self.state, "code": f"code-of-{self.flow_id[-4:]}", **reply}
         text = "&".join(f"{name}={value}" for name, value in fields.items() if value)
-        return a_request(text.encode(), headers={"cookie": f"__Host-consent={self.cookie}"})
+        return a_request(text.encode(), headers={"cookie": f"{NAME}={self.cookie}"})
 
 
 def enable(ports: FakeServices, address: str = "ada@contoso.com", **members: Any) -> Window:
@@ -65,12 +67,15 @@ def enable(ports: FakeServices, address: str = "ada@contoso.com", **members: Any
     return Window(started["flowId"], started["startUrl"])
 
 
+def ticket_of(start_url: str) -> str:
+    """Read the ticket from the fragment of a start link, as the start page's script does."""
+    return parse_qs(urlsplit(start_url).fragment)["ticket"][0]
+
+
 def open_start(window: Window, ports: Consenting) -> Reply:
-    """Open the start link."""
-    ticket = parse_qs(urlsplit(window.start_url).query)["ticket"][0]
-    return consent.start(
-        a_request(method="GET", route={"flow_id": window.flow_id}, query={"ticket": ticket}), ports
-    )
+    """Post the ticket of the start link."""
+    body = urlencode({"ticket": ticket_of(window.start_url)}).encode()
+    return consent.start(a_request(body, route={"flow_id": window.flow_id}), ports)
 
 
 def opened(window: Window, ports: FakeServices) -> Window:
@@ -79,8 +84,8 @@ def opened(window: Window, ports: FakeServices) -> Window:
 
 
 def with_answer(window: Window, reply: Reply) -> Window:
-    """Keep what a redirect to Microsoft brought."""
-    address = reply.headers["Location"]
+    """Keep what the way to Microsoft brought."""
+    address = content(reply)["location"]
     cookie = reply.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
     state = parse_qs(urlsplit(address).query)["state"][0]
     return Window(window.flow_id, window.start_url, state, cookie, address)
@@ -89,6 +94,23 @@ def with_answer(window: Window, reply: Reply) -> Window:
 def finish(window: Window, ports: FakeServices, **reply: str) -> Reply:
     """Have Microsoft answer in this window."""
     return consent.finish(window.answers(**reply), ports)
+
+
+def form_token(page: Reply) -> str:
+    """Read the token of the form on which another account than the admin's confirms."""
+    found = re.search(r'name="token" value="([^"]+)"', page.body.decode())
+    assert found is not None
+    return found[1]
+
+
+def decide(
+    window: Window, ports: FakeServices, decision: str, token: str, *, cookies: str | None = None
+) -> Reply:
+    """Post that form from this window, or with other cookies."""
+    body = urlencode({"token": token, "decision": decision}).encode()
+    header = f"{NAME}={window.cookie}" if cookies is None else cookies
+    request = a_request(body, headers={"cookie": header}, route={"flow_id": window.flow_id})
+    return consent.decide(request, ports)
 
 
 def walk(ports: FakeServices, address: str = "ada@contoso.com", **members: Any) -> Window:

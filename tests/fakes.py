@@ -9,27 +9,45 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, BinaryIO
 
-from shared.config import AppConfig, ClientSecret
+from shared.client_credential import ClientSecret
+from shared.config import AppConfig
+from shared.consent.confirming import MAX_WAITING
 from shared.consent.custody import Custody
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.deliveries.delivery import SET_ASIDE, Delivery, DeliveryStatus
+from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
-from shared.errors import PreconditionFailedError, RejectedError, TransientError, UnauthenticatedError
-from shared.ports import Issued, Redeemed, SignIn
+from shared.errors import (
+    ConfigurationError,
+    MissingFileError,
+    PreconditionFailedError,
+    RejectedError,
+    TransientError,
+    UnauthenticatedError,
+)
+from shared.ports import DeletedTokens, Issued, Redeemed, SignIn
+from shared.sending.claim_memory import ClaimMemory
 from shared.sending.pauses import Pauses
+from shared.sending.payload import KEY_PROPERTY
 from shared.sending.ports import FoundMail, StoredFile
+from shared.settings.installation import Installation
+from shared.settings.operator_log import OperatorAction
 from shared.settings.sender import Sender
+from shared.settings.sending_switch import SendingPause, SendingSwitch
 from shared.settings.tenant import Account, TenantSettings
+from shared.web.audit import RefusalCounter
 
 CONTOSO = "6f1c0000-0000-4000-8000-0000000c0701"
 FABRIKAM = "6f1c0000-0000-4000-8000-0000000fab71"
 CLIENT_ID = "11111111-2222-4333-8444-555555555555"
+STORAGE_ACCOUNT = "stmailer"
+INSTALLATION = Installation(CLIENT_ID, STORAGE_ACCOUNT)
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 CONFIG = AppConfig(
@@ -42,6 +60,8 @@ CONFIG = AppConfig(
     allowed_tenant_ids=frozenset({CONTOSO, FABRIKAM}),
     api_audience=CLIENT_ID,
     admin_role="Workspace.Admin",
+    required_api_scope="settings",
+    allowed_client_ids=frozenset(),
     public_base_url="https://mailer.contoso.com",
     frontend_origins=("https://inforiver.contoso.com",),
     key_vault_url="https://mailer.vault.azure.net",
@@ -58,10 +78,15 @@ class FakeWorld:
 
     time: datetime = NOON
     chance: float = 0.0
+    slept: list[float] = field(default_factory=list)
+    passed: timedelta = timedelta(0)
     _numbers: Iterable[int] = field(default_factory=lambda: count(1))
 
     def now(self) -> datetime:
         return self.time
+
+    def steady(self) -> datetime:
+        return NOON + self.passed
 
     def secret(self) -> str:
         return f"secret-{self._next():04d}"
@@ -72,8 +97,17 @@ class FakeWorld:
     def jitter(self) -> float:
         return self.chance
 
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.pass_time(timedelta(seconds=seconds))
+
     def pass_time(self, wait: timedelta) -> None:
         self.time += wait
+        self.passed += wait
+
+    def set_clock(self, by: timedelta) -> None:
+        """Set the clock forward or back, while no time passes."""
+        self.time += by
 
     def _next(self) -> int:
         return next(iter(self._numbers))
@@ -86,9 +120,17 @@ class MemorySettings:
     rows: dict[str, TenantSettings] = field(default_factory=dict)
     lost: list[Exception] = field(default_factory=list)
     versions: Iterable[int] = field(default_factory=lambda: count(1))
+    generations: dict[str, int] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
+
+    def check_owner(self, tenant_id: str) -> None:
+        if tenant_id in self.foreign:
+            raise ConfigurationError("other_installation", ours=CLIENT_ID, theirs="another")
 
     def load(self, tenant_id: str) -> TenantSettings:
-        return self.rows.get(tenant_id, TenantSettings(tenant_id))
+        self.check_owner(tenant_id)
+        left = TenantSettings(tenant_id, generations=self.generations.get(tenant_id, 0))
+        return self.rows.get(tenant_id, left)
 
     def save(self, settings: TenantSettings) -> TenantSettings:
         if self.load(settings.tenant_id).etag != settings.etag:
@@ -101,6 +143,48 @@ class MemorySettings:
 
     def tenants(self) -> tuple[str, ...]:
         return tuple(self.rows)
+
+    def remove(self, tenant_id: str) -> None:
+        self.generations[tenant_id] = self.load(tenant_id).generations
+        self.rows.pop(tenant_id, None)
+
+
+@dataclass
+class MemoryPause:
+    """Stores the pause of sending; what it is told to `fail` with, it raises once for each entry."""
+
+    pause: SendingPause | None = None
+    fail: list[Exception] = field(default_factory=list)
+    reads: int = 0
+
+    def load(self) -> SendingPause | None:
+        self.reads += 1
+        if self.fail:
+            raise self.fail.pop(0)
+        return self.pause
+
+    def save(self, pause: SendingPause) -> SendingPause:
+        known = self.pause or pause
+        self.pause = replace(known, installation=known.installation or pause.installation)
+        return self.pause
+
+    def remove(self) -> None:
+        self.pause = None
+
+
+@dataclass
+class MemoryOperatorLog:
+    actions: list[OperatorAction] = field(default_factory=list)
+
+    def add(self, action: OperatorAction) -> None:
+        self.actions.append(action)
+
+    def unreported(self) -> tuple[OperatorAction, ...]:
+        return tuple(sorted(self.actions, key=lambda action: action.at))
+
+    def remove(self, action: OperatorAction) -> None:
+        if action in self.actions:
+            self.actions.remove(action)
 
 
 @dataclass
@@ -118,8 +202,14 @@ class MemoryFlows:
 
     def forget(self, before: datetime) -> None:
         for flow_id in [flow.flow_id for flow in self.flows.values() if flow.expires_at < before]:
-            del self.flows[flow_id]
-            self.secrets.pop(flow_id, None)
+            self.remove(flow_id)
+
+    def of_tenant(self, tenant_id: str) -> tuple[str, ...]:
+        return tuple(flow.flow_id for flow in self.flows.values() if flow.tenant_id == tenant_id)
+
+    def remove(self, flow_id: str) -> None:
+        self.flows.pop(flow_id, None)
+        self.secrets.pop(flow_id, None)
 
     def save(self, flow: ConsentFlow) -> None:
         self.flows[flow.flow_id] = flow
@@ -129,10 +219,13 @@ class MemoryFlows:
 
     def replace_secret(self, secret: FlowSecret) -> bool:
         known = self.secrets.get(secret.flow_id)
-        if known is None or known.etag != secret.etag:
+        if (known.etag if known else None) != secret.etag:
             return False
         self._keep(secret)
         return True
+
+    def undecided(self, before: datetime) -> tuple[FlowSecret, ...]:
+        return tuple(s for s in self.secrets.values() if s.expires_at and s.expires_at < before)
 
     def take_secret(self, secret: FlowSecret) -> bool:
         known = self.secrets.get(secret.flow_id)
@@ -150,28 +243,48 @@ class MemoryVault:
     """Keeps secrets; what it is told to `fail` with, it raises once for each entry."""
 
     secrets: dict[str, str] = field(default_factory=dict)
+    older: dict[str, list[str]] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     recoverable_until: datetime | None = None
+    purgeable: bool = False
+    kept: dict[str, DeletedTokens] = field(default_factory=dict)
+    lists: int = 0
     fail: list[Exception] = field(default_factory=list)
 
     def read(self, name: str) -> str | None:
         self._fail()
         return self.secrets.get(name)
 
-    def write(self, name: str, tokens: str) -> None:
+    def write(self, name: str, tokens: str, *, new: bool = False) -> None:
         self._fail()
+        if name in self.secrets:
+            self.older.setdefault(name, []).append(self.secrets[name])
         self.secrets[name] = tokens
+
+    def disable_older_versions(self, name: str) -> None:
+        self._fail()
+        self.older.pop(name, None)
 
     def delete(self, name: str) -> datetime | None:
         self._fail()
         if self.secrets.pop(name, None) is not None:
             self.deleted.append(name)
-            return self.recoverable_until
-        return None
+            if self.recoverable_until is not None:
+                self.kept[name] = DeletedTokens(name, self.recoverable_until, self.purgeable)
+        return self.kept[name].recoverable_until if name in self.kept else None
 
-    def names(self, tenant_id: str) -> tuple[str, ...]:
+    def recoverable(self) -> tuple[DeletedTokens, ...]:
         self._fail()
-        return tuple(name for name in self.secrets if name.startswith(f"smtp-{tenant_id}-"))
+        return tuple(self.kept.values())
+
+    def purge(self, name: str) -> None:
+        self._fail()
+        self.kept.pop(name, None)
+
+    def names(self) -> tuple[str, ...]:
+        self._fail()
+        self.lists += 1
+        return tuple(self.secrets)
 
     def _fail(self) -> None:
         if self.fail:
@@ -190,7 +303,12 @@ class FakeEntra:
     refreshed: list[str] = field(default_factory=list)
     asked: list[tuple[str, ...]] = field(default_factory=list)
     hints: list[tuple[str, bool]] = field(default_factory=list)
-    roles: frozenset[str] = frozenset({"Mail.Send"})
+    roles: frozenset[str] | None = frozenset({"Mail.Send"})
+    also_granted: frozenset[str] = frozenset()
+    claims_wanted: list[str | None] = field(default_factory=list)
+    refreshed_for: list[tuple[str, ...]] = field(default_factory=list)
+    #: What the next refreshes or app-only tokens permit, one entry each; afterwards as always.
+    later: list[frozenset[str] | Exception | None] = field(default_factory=list)
 
     def begin(
         self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
@@ -204,11 +322,12 @@ class FakeEntra:
     def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
         return SignIn(f"https://login.microsoftonline.com/{tenant_id}/v2.0/adminconsent?state={state}", {})
 
-    def app_only(self, tenant_id: str) -> Issued:
+    def app_only(self, tenant_id: str, *, claims: str | None = None) -> Issued:
         self._fail()
+        self.claims_wanted.append(claims)
         self.refreshed.append("app-only")
         expires_at = self.world.now() + timedelta(hours=1)
-        return Issued(f"access-{len(self.refreshed)}", expires_at, self.roles, "")
+        return Issued(f"access-{len(self.refreshed)}", expires_at, self._later(self.roles), "")
 
     def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
         self._fail()
@@ -219,15 +338,39 @@ class FakeEntra:
             "exp": int((self.world.now() + timedelta(hours=1)).timestamp()),
             "oid": self.account.object_id,
             "preferred_username": self.account.username,
+            **({"email": self.account.email} if self.account.email else {}),
         }
         granted = self.granted if self.granted is not None else frozenset(self.asked[-1])
         return Redeemed({**claims, **self.claims}, granted, f"tokens-of-{reply['code']}")
 
-    def refresh(self, tenant_id: str, tokens: str, account: Account, scopes: Iterable[str]) -> Issued:
+    def refresh(
+        self,
+        tenant_id: str,
+        tokens: str,
+        account: Account,
+        scopes: Iterable[str],
+        *,
+        claims: str | None = None,
+    ) -> Issued:
         self._fail()
+        self.claims_wanted.append(claims)
         self.refreshed.append(tokens)
+        self.refreshed_for.append(tuple(scopes))
         expires_at = self.world.now() + timedelta(hours=1)
-        return Issued(f"access-{len(self.refreshed)}", expires_at, frozenset(scopes), f"{tokens}+")
+        known = frozenset(self.refreshed_for[-1]) if self.granted is None else self.granted
+        granted = self._later(known | self.also_granted)
+        same = account.object_id == self.account.object_id
+        name = self.account.username if same else account.username
+        email = self.account.email if same else account.email
+        return Issued(f"access-{len(self.refreshed)}", expires_at, granted or None, f"{tokens}+", name, email)
+
+    def _later(self, usual: frozenset[str] | None) -> frozenset[str] | None:
+        if not self.later:
+            return usual
+        found = self.later.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _fail(self) -> None:
         if self.fail:
@@ -281,11 +424,14 @@ class FakeGraph:
     fail_at: dict[str, list[Exception | None]] = field(default_factory=dict)
     after: dict[str, list[Exception | None]] = field(default_factory=dict)
     numbers: Iterable[int] = field(default_factory=lambda: count(1))
+    #: Whether the mailbox takes the named property that holds our key.
+    room_for_key: bool = True
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
         self._ask("send_mail")
-        self.sent.append((token, sender, body))
         call = json.loads(body)
+        self._check_room(call["message"])
+        self.sent.append((token, sender, body))
         if call.get("saveToSentItems", True):
             self.mails[self._id("sent")] = FakeMail(call["message"], is_draft=False)
         self._answer("send_mail")
@@ -293,6 +439,7 @@ class FakeGraph:
 
     def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
         self._ask("create_draft")
+        self._check_room(json.loads(message))
         draft_id = self._id("draft")
         self.mails[draft_id] = FakeMail(json.loads(message))
         self._answer("create_draft")
@@ -340,8 +487,13 @@ class FakeGraph:
         return tuple(
             FoundMail(mail_id, mail.is_draft)
             for mail_id, mail in self.mails.items()
-            if mail.message["singleValueExtendedProperties"][0]["value"] == key
+            if _key_of(mail.message) == key
         )
+
+    def find_draft(self, token: str, sender: Sender, draft_id: str) -> tuple[FoundMail, ...]:
+        self._ask("find_draft")
+        mail = self.mails.get(draft_id)
+        return (FoundMail(draft_id, mail.is_draft),) if mail else ()
 
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
         self._ask("remove")
@@ -350,6 +502,10 @@ class FakeGraph:
     @property
     def drafts(self) -> list[FakeMail]:
         return [mail for mail in self.mails.values() if mail.is_draft]
+
+    def _check_room(self, message: dict[str, Any]) -> None:
+        if _key_of(message) and not self.room_for_key:
+            raise RejectedError("mailbox_full", graph_code="ErrorQuotaExceeded", address="ada@contoso.com")
 
     def _draft(self, draft_id: str) -> FakeMail:
         if draft_id not in self.mails:
@@ -369,6 +525,12 @@ class FakeGraph:
         _fall(self.after.get(operation))
 
 
+def _key_of(message: dict[str, Any]) -> str | None:
+    """Return our key in a message."""
+    properties = message.get("singleValueExtendedProperties", [])
+    return next((each["value"] for each in properties if each["id"] == KEY_PROPERTY), None)
+
+
 def _fall(failures: list[Exception | None] | None) -> None:
     """Raise what comes next; None stands for a call that goes well."""
     failure = failures.pop(0) if failures else None
@@ -379,9 +541,16 @@ def _fall(failures: list[Exception | None] | None) -> None:
 @dataclass
 class MemoryOutbox:
     messages: list[tuple[bytes, timedelta]] = field(default_factory=list)
+    poisoned: int = 0
+    fail: list[Exception] = field(default_factory=list)
 
     def put(self, text: bytes, delay: timedelta) -> None:
         self.messages.append((text, delay))
+
+    def poison_length(self) -> int:
+        if self.fail:
+            raise self.fail.pop()
+        return self.poisoned
 
 
 @dataclass
@@ -405,7 +574,7 @@ class MemoryFiles:
 
     def _content(self, path: str) -> bytes:
         if path not in self.blobs:
-            raise RejectedError("attachment_not_found", blob=path)
+            raise MissingFileError(path)
         return self.blobs[path]
 
 
@@ -428,10 +597,13 @@ class MemoryTexts:
     def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
         yield from [mail for mail in self.kept if self.written[mail] < moment]
 
+    def of_tenant(self, tenant_id: str) -> Iterator[str]:
+        yield from [message_id for owner, message_id in self.kept if owner == tenant_id]
+
 
 @dataclass
 class MemoryDeliveries:
-    """Keeps the rows, and beside them which are set aside and in which state, as the table does."""
+    """Keeps the rows, and beside them which are pending and in which state, as the table does."""
 
     rows: dict[tuple[str, str], Delivery] = field(default_factory=dict)
     aside: dict[tuple[str, str], Delivery] = field(default_factory=dict)
@@ -439,14 +611,20 @@ class MemoryDeliveries:
 
     def add(self, delivery: Delivery) -> Delivery | None:
         if (delivery.tenant_id, delivery.message_id) in self.rows:
-            return None
+            return self._written(delivery)
         return self._write(replace(delivery, stored=None))
 
     def save(self, delivery: Delivery) -> Delivery | None:
         known = self.find(delivery.tenant_id, delivery.message_id)
         if known is None or known.etag != delivery.etag:
-            return None
+            return self._written(delivery)
         return self._write(delivery)
+
+    def _written(self, delivery: Delivery) -> Delivery | None:
+        """Return the row if it says already what is to be written."""
+        known = self.find(delivery.tenant_id, delivery.message_id)
+        same = known and replace(known, etag=None, stored=None) == replace(delivery, etag=None, stored=None)
+        return known if same else None
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         return self.rows.get((tenant_id, message_id))
@@ -487,15 +665,25 @@ class MemoryDeliveries:
     def remove(self, delivery: Delivery) -> bool:
         mail = (delivery.tenant_id, delivery.message_id)
         unchanged = mail in self.rows and self.rows[mail].etag == delivery.etag
+        if unchanged:
+            self.aside.pop(mail, None)
         return unchanged and self.rows.pop(mail) is not None
+
+    def count_all(self, tenant_id: str) -> int:
+        return sum(owner == tenant_id for owner, _ in self.rows)
+
+    def remove_all(self, tenant_id: str) -> None:
+        for rows in (self.rows, self.aside):
+            for mail in [mail for mail in rows if mail[0] == tenant_id]:
+                del rows[mail]
 
     def _write(self, delivery: Delivery) -> Delivery:
         saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored=delivery.status)
         mail = (delivery.tenant_id, delivery.message_id)
         self.rows[mail] = saved
-        if delivery.status in SET_ASIDE:
+        if delivery.status in PENDING or delivery.owed:
             self.aside[mail] = saved
-        elif delivery.stored in SET_ASIDE:
+        else:
             self.aside.pop(mail, None)
         return saved
 
@@ -514,28 +702,45 @@ class FakeServices:
 
     def __init__(self) -> None:
         self.world = FakeWorld()
+        self.refusals = RefusalCounter(self.world)
         self.config = CONFIG
         self.settings = MemorySettings()
+        self.stored_settings = self.settings
+        self.installation: str | None = CLIENT_ID
+        self.storage_account: str | None = STORAGE_ACCOUNT
+        self.pause_store = MemoryPause()
+        self.operator_log = MemoryOperatorLog()
+        self.operator_id: str | None = "operator-object-id"
+        self.switch = SendingSwitch(self.pause_store, self.world, lambda: self.installation)
         self.flows = MemoryFlows()
         self.vault = MemoryVault()
         self.authorizer = FakeEntra(self.world)
-        self.tokens = Custody(self.vault, self.authorizer, self.settings, self.world)
+        self.tokens = Custody(
+            self.vault, self.authorizer, self.settings, self.world, lambda: self.allowed_tenants
+        )
         self.transport = FakeGraph()
         self.outbox = MemoryOutbox()
         self.files = MemoryFiles()
         self.requests = MemoryTexts(now=self.world.now)
         self.drafts = MemoryTexts(now=self.world.now)
         self.pauses = Pauses()
+        self.claims = ClaimMemory()
         self.allowed_tenants = self.config.allowed_tenant_ids
         self.message_limit_mb = self.config.mailbox_message_limit_mb
         self.resends_unknown = False
+        self.setting_problems: tuple[ConfigurationError, ...] = ()
         self.retention_days = self.config.delivery_retention_days
         self.deliveries = MemoryDeliveries()
         self.caller_tokens = FakeCallers()
+        self.confirmations = threading.BoundedSemaphore(MAX_WAITING)
 
     @property
     def probes(self) -> Mapping[str, Callable[[], object]]:
         return {"tables": lambda: self.settings.load(CONTOSO), "vault": lambda: self.vault.read("readiness")}
+
+    @property
+    def application_senders(self) -> tuple[str, ...]:
+        return self.config.application_senders
 
     @property
     def home_tenant(self) -> str:

@@ -12,7 +12,7 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from shared.config import StorageConfig
-from shared.storage_names import CONTAINERS, QUEUES, TABLES
+from shared.storage_names import API_VERSION, CONTAINERS, QUEUES, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +30,12 @@ def no_credential() -> TokenCredential:
 def provision(connection_string: str) -> None:
     """Make every queue, container and table that is not there yet."""
     with ExitStack() as clients:
-        blobs = clients.enter_context(BlobServiceClient.from_connection_string(connection_string))
-        queues = clients.enter_context(QueueServiceClient.from_connection_string(connection_string))
+        blobs = clients.enter_context(
+            BlobServiceClient.from_connection_string(connection_string, api_version=API_VERSION)
+        )
+        queues = clients.enter_context(
+            QueueServiceClient.from_connection_string(connection_string, api_version=API_VERSION)
+        )
         tables = clients.enter_context(TableServiceClient.from_connection_string(connection_string))
         for make, names in (
             (blobs.create_container, CONTAINERS),

@@ -102,6 +102,21 @@ def test_a_module_fits_on_a_few_screens(module: Path) -> None:
     assert len(module.read_text("utf-8").splitlines()) <= MAX_LINES
 
 
+def test_there_is_one_http_client() -> None:
+    """Proxies, authorities and timeouts have one place; Azure's SDKs bring a client of their own."""
+    clients = {"aiohttp", "http.client", "httpx", "socket", "urllib.request", "urllib3"}
+    opening = {
+        str(module.relative_to(ROOT))
+        for module in MODULES
+        for name in imports_of(module)
+        if name in clients or any(name.startswith(f"{client}.") for client in clients - {"urllib3"})
+    }
+    sessions = {str(m.relative_to(ROOT)) for m in MODULES if "requests.Session" in m.read_text("utf-8")}
+
+    assert opening <= {"shared/adapters/http.py", "shared/adapters/http_connection.py"}
+    assert sessions == {"shared/adapters/http.py", "shared/adapters/http_environment.py"}
+
+
 def test_a_module_is_named_after_a_noun_of_this_world() -> None:
     assert [module for module in MODULES if module.stem in BANNED_NAMES] == []
 
@@ -118,8 +133,15 @@ def test_only_the_edges_catch_what_nobody_foresaw() -> None:
         )
     }
 
-    # A caller must not get a blank error, and one tenant must not stop the upkeep of the others.
-    assert catching == {"shared/web/endpoints.py", "shared/consent/upkeep.py"}
+    # A caller must not get a blank error, one tenant must not stop the upkeep of the others, an error while
+    # tokens are stored must not cost the mail that they were issued for, and Azure would delete a mail that
+    # stays in the poison queue.
+    assert catching == {
+        "shared/web/endpoints.py",
+        "shared/consent/upkeep.py",
+        "shared/consent/custody.py",
+        "shared/sending/poison.py",
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from shared.bootstrap import Services, services
 from shared.errors import ConfigurationError
+from shared.scheduler_bootstrap import scheduler_services
 from tests.test_config import GIVEN
 
 ROOT = Path(__file__).parent.parent
@@ -23,11 +24,13 @@ BY_IDENTITY = {
     "AzureWebJobsStorage__tableServiceUri": "https://mailer.table.core.windows.net",
     "AzureWebJobsStorage__queueServiceUri": "https://mailer.queue.core.windows.net",
     "AzureWebJobsStorage__blobServiceUri": "https://mailer.blob.core.windows.net",
-    "AzureWebJobsStorage__clientId": "an-id",
+    "AzureWebJobsStorage__clientId": "33333333-2222-4333-8444-555555555555",
 }
 MEMBERS = [
     "settings",
     "flows",
+    "confirmations",
+    "operator_log",
     "deliveries",
     "outbox",
     "files",
@@ -66,6 +69,16 @@ def test_threads_that_want_a_member_first_at_the_same_time_get_the_same_one(buil
         assert len({id(found) for found in threads.map(read, range(8))}) == 1
 
 
+def test_who_may_send_without_a_user_comes_from_the_settings(built: Services) -> None:
+    assert built.application_senders == ()
+
+
+def test_with_a_connection_string_no_operator_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AzureWebJobsStorage", CONNECTION)
+
+    assert Services().operator_id is None
+
+
 def test_who_is_served_comes_from_the_settings(built: Services) -> None:
     assert built.home_tenant in built.allowed_tenants
 
@@ -91,6 +104,29 @@ def test_rows_and_queue_are_there_while_other_settings_are_wrong(monkeypatch: py
     assert here.outbox is not None
     with pytest.raises(ConfigurationError):
         _ = here.vault
+
+
+def test_the_schedulers_command_needs_queue_and_container_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AzureWebJobsStorage__queueServiceUri", "AzureWebJobsStorage__blobServiceUri"):
+        monkeypatch.setenv(name, BY_IDENTITY[name])
+
+    scheduler = scheduler_services()
+
+    assert scheduler.outbox is not None
+    assert scheduler.files is not None
+    assert (scheduler.allowed_tenants, scheduler.public_base_url) == (frozenset(), "")
+
+
+def test_a_process_logs_at_its_start_what_is_wrong_with_its_settings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in (GIVEN | {"ALLOWED_TENANT_IDS": "contoso.onmicrosoft.com"}).items():
+        monkeypatch.setenv(name, value)
+    services.cache_clear()
+    services()
+
+    assert "operator_error {" in caplog.text
+    assert '"setting": "ALLOWED_TENANT_IDS"' in caplog.text
 
 
 def test_a_process_has_one_set_of_services() -> None:

@@ -2,6 +2,8 @@ import pytest
 
 from shared.contract import Contract, parse
 from shared.errors import InvalidInputError
+from shared.sending.request import parse_mail_request
+from tests.builders import a_message
 
 
 class Report(Contract):
@@ -26,6 +28,20 @@ def test_an_unknown_member_is_an_error() -> None:
     assert broken(b'{"reportName": "s", "from": "x"}') == {"from": "there is no such member"}
 
 
+def test_an_optional_member_that_is_null_counts_as_left_out() -> None:
+    report = parse(Report, b'{"reportName": "sales", "pages": null}', "invalid_request")
+
+    assert report.pages == 1
+
+
+def test_null_is_no_value_of_a_required_member_and_does_not_hide_an_unknown_one() -> None:
+    assert broken(b'{"reportName": null, "from": null, "report_name": null}') == {
+        "reportName": "is not a text",
+        "from": "there is no such member",
+        "report_name": "there is no such member",
+    }
+
+
 def test_every_broken_field_is_named() -> None:
     assert set(broken(b'{"pages": "many", "x": 1}')) == {"reportName", "pages", "x"}
 
@@ -44,3 +60,10 @@ def test_of_very_many_broken_fields_the_first_are_named_and_the_others_counted()
     assert len(fields) == 21
     assert fields["(whole body)"] == "has 481 more broken fields"
     assert max(len(field) for field in fields) == 200
+
+
+def test_a_wrong_name_of_a_member_is_shown_without_the_librarys_mark() -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        parse_mail_request(a_message(headers={"Subject": "a"}))
+
+    assert [field.field for field in raised.value.fields] == ["headers.Subject"]

@@ -18,9 +18,11 @@ HTTP = {
     "check_tenant_settings": ("POST", "tenant-settings/smtp/check"),
     "get_openapi": ("GET", "openapi.json"),
     "get_readiness": ("GET", "health/ready"),
-    "start_consent": ("GET", "consent/{flow_id:guid}/start"),
+    "show_consent_start": ("GET", "consent/{flow_id:guid}/start"),
+    "start_consent": ("POST", "consent/{flow_id:guid}/start"),
     "finish_consent": ("POST", "consent/callback"),
     "finish_admin_consent": ("GET", "consent/callback"),
+    "decide_consent": ("POST", "consent/{flow_id:guid}/decision"),
     "show_consent_result": ("GET", "consent/result"),
     "get_consent": ("GET", "consent/{flow_id:guid}"),
     "list_deliveries": ("GET", "deliveries"),
@@ -31,6 +33,7 @@ HTTP = {
 QUEUES = {"deliver_mail": "mail-outbox", "record_poisoned_mail": "mail-outbox-poison"}
 TIMERS = {
     "release_waiting_mails": "0 */5 * * * *",
+    "delete_abandoned_consents": "0 */5 * * * *",
     "keep_consents_alive": "0 17 3 * * *",
     "remove_finished_deliveries": "0 47 2 * * *",
 }
@@ -38,14 +41,10 @@ TIMERS = {
 INDEX = """
 import asyncio, json
 from pathlib import Path
-from tests.local_stack.host.worker import Worker
+from tests.local_stack.host.worker_main import index
 
-async def main():
-    worker = Worker(Path("."))
-    await worker.start()
-    print(json.dumps({function.name: function.bindings for function in worker.functions.values()}))
-
-asyncio.run(main())
+found = asyncio.run(index(Path.cwd()))
+print(json.dumps({function.name: function.bindings for function in found.functions}))
 """
 
 LOADED = """
@@ -100,6 +99,9 @@ def test_a_queue_function_reads_its_queue(name: str, functions: dict[str, list[d
 
     assert (trigger["type"], trigger["queueName"]) == ("queueTrigger", QUEUES[name])
     assert trigger["connection"] == "AzureWebJobsStorage"
+    # With anything else the host decodes the message itself, and what it cannot decode never arrives.
+    assert str(trigger["dataType"]).lower().endswith("binary")
+    assert json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]["messageEncoding"] == "none"
 
 
 @pytest.mark.parametrize("name", TIMERS)

@@ -2,13 +2,12 @@
 
 import re
 from importlib.metadata import metadata
-from pathlib import Path
 
 import pytest
 
-PINNED = re.findall(
-    r"^([a-z0-9._-]+)==", (Path(__file__).parents[1] / "requirements.txt").read_text(), re.MULTILINE
-)
+from tests.deployment.pins import pins
+
+PINNED = [pin.name for pin in pins("requirements.txt").values() if pin.applies_here]
 PERMISSIVE = re.compile(
     r"MIT|Apache|BSD|ISC|Python Software Foundation|PSF|Mozilla Public License 2|MPL-2\.0|Unlicense|CC0"
 )

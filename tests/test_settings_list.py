@@ -1,4 +1,4 @@
-"""Each setting is told in one place for each reader: code, laptop, Azure, people."""
+"""The settings table of the README lists what the code reads; tests/infra/test_settings.py does the rest."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from tests.infra.project import Project
 from tests.infra.settings import (
     AZURE_ONLY_PREFIX,
     defaults_in_code,
-    sample_lists_every_setting,
     settings_in_code,
-    template_sets_what_the_code_reads,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -29,14 +27,6 @@ def rows() -> dict[str, tuple[str, str, str]]:
 
 def test_the_table_for_people_lists_what_the_code_reads() -> None:
     assert rows().keys() == settings_in_code(PROJECT)
-
-
-def test_the_sample_for_a_laptop_lists_what_the_code_reads() -> None:
-    assert list(sample_lists_every_setting(PROJECT)) == []
-
-
-def test_the_template_sets_what_the_code_reads() -> None:
-    assert list(template_sets_what_the_code_reads(PROJECT)) == []
 
 
 def test_a_setting_is_called_needed_exactly_if_the_code_has_no_default() -> None:

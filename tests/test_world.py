@@ -22,3 +22,11 @@ def test_an_identifier_is_not_given_twice() -> None:
 
 def test_jitter_is_from_0_to_1() -> None:
     assert all(0 <= RealWorld().jitter() <= 1 for _ in range(100))
+
+
+def test_sleeping_lets_time_pass() -> None:
+    before = RealWorld().now()
+
+    RealWorld().sleep(0.01)
+
+    assert RealWorld().now() - before >= timedelta(seconds=0.01)

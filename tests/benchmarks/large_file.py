@@ -10,7 +10,7 @@ from typing import Any
 
 from azure.storage.blob import ContainerClient
 
-from shared.storage_names import ATTACHMENTS
+from shared.storage_names import API_VERSION, ATTACHMENTS
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.receiver import receiver
 from tests.benchmarks.uploads import CONNECTION, MEGABYTE, SMALL, path_of
@@ -65,7 +65,9 @@ def _speed(rounds: list[dict[str, Any]]) -> Figure:
 
 def _upload(connection_string: str) -> None:
     provision(connection_string)
-    with ContainerClient.from_connection_string(connection_string, ATTACHMENTS) as files:
+    with ContainerClient.from_connection_string(
+        connection_string, ATTACHMENTS, api_version=API_VERSION
+    ) as files:
         for size in (SMALL, 50, 150):
             files.upload_blob(path_of(size), os.urandom(MEGABYTE) * size, overwrite=True)
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from shared.storage_names import API_VERSION
+
 MEGABYTE = 1024 * 1024
 CONNECTION = "AzureWebJobsStorage"
 SMALL = 4
@@ -55,7 +57,9 @@ def bare(address: str) -> Callable[[int], None]:
 
     from shared.sending.upload import CHUNK_BYTES
 
-    files = ContainerClient.from_connection_string(os.environ[CONNECTION], "attachments")
+    files = ContainerClient.from_connection_string(
+        os.environ[CONNECTION], "attachments", api_version=API_VERSION
+    )
     session = requests.Session()
 
     def send(size: int) -> None:

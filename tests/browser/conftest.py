@@ -12,7 +12,8 @@ from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, REPO
 from tests.local_stack.stack import LocalStack
 
 HERE = Path(__file__).parent
-WAIT_MS = 10_000
+#: A callback waits almost a minute for a permission that does not come.
+WAIT_MS = 75_000
 
 type OpenTab = Callable[[], TenantSettings]
 

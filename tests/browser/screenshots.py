@@ -1,5 +1,6 @@
 """`make screenshots`: the pages in each state, as PNG files in docs/images/."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +9,12 @@ from dataclasses import dataclass
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.chromium import chromium, chromium_path
-from tests.browser.tenant_settings import TenantSettings
+from tests.browser.tenant_settings import OTHER_ACCOUNT, TenantSettings
 from tests.local_stack.actors import Scheduler
 from tests.local_stack.host_process import REPOSITORY
 from tests.local_stack.microsoft365.contoso import ADA, BOARD, CONTOSO, REPORTS
-from tests.local_stack.stack import LocalStack
+from tests.local_stack.operator_commands import operate
+from tests.local_stack.stack import QUICK, LocalStack
 
 IMAGES = REPOSITORY / "docs" / "images"
 WIDE: ViewportSize = {"width": 1200, "height": 640}
@@ -51,7 +53,10 @@ class Photographer:
         window.sign_in(REPORTS)
         window.permissions()
         self.take("consent-page", window.page)
-        window.accept()
+        window.page.get_by_role("button", name="Accept").click()
+        window.shows(OTHER_ACCOUNT)
+        self.take("other-account-page", window.page)
+        window.go_on()
         self.take("result-page", window.page)
         window.page.close()
         self.settings.is_enabled_for(REPORTS)
@@ -111,10 +116,28 @@ class Photographer:
         self._queue("board:2026-11", "Board pack, November", ["chair@contoso.com"])
         self.take("delegated-mailbox")
 
+    def sending_paused(self) -> None:
+        """The operator installs a new version."""
+        storage = self.stack.azurite.connection_string
+        operate(storage, "pause", "--reason", "installing version 1.4")
+        operate(storage, "wait")
+        self._queue("costs:2026-W47", "Costs, week 47", ["cfo@contoso.com"], "Sending is paused")
+        self.settings.page.reload()
+        self.settings.settle()
+        expect(self.settings.problem).to_contain_text("installing version 1.4")
+        self.take("sending-paused")
+        operate(storage, "resume")
+        expect(self.settings.mail("costs:2026-W47")).to_contain_text("Accepted", timeout=60_000)
+        expect(self.settings.problem).to_have_count(0, timeout=40_000)
+
     def inbox(self) -> None:
         """What the local Microsoft 365 accepted."""
         page = self.settings.page.context.new_page()
         page.goto(f"{self.stack.graph_url}/")
+        for body in page.locator("iframe").all():
+            # It loads when it is seen.
+            body.scroll_into_view_if_needed()
+            expect(body.content_frame.locator("body")).to_have_text(re.compile("."))
         self.take("inbox", page)
         page.close()
 
@@ -146,6 +169,7 @@ SCENES = (
     Photographer.consent,
     Photographer.enabled,
     Photographer.telephone,
+    Photographer.sending_paused,
     Photographer.reconnect_needed,
     Photographer.inbox,
     Photographer.large_attachments,
@@ -177,7 +201,7 @@ def main() -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=20_000)
     with (
-        LocalStack() as stack,
+        LocalStack(settings=QUICK) as stack,
         chromium(path, stack.authority.certificate_file) as browser,
         photographer(stack, browser) as camera,
     ):

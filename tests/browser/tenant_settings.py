@@ -8,7 +8,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.local_stack.stack import LocalStack
 
-ASKED_OR_DONE = re.compile("Permissions requested|Consent complete")
+OTHER_ACCOUNT = "Let Inforiver send with your account?"
+BACK = f"Consent complete|{re.escape(OTHER_ACCOUNT)}"
+BACK_FROM_MICROSOFT = re.compile(BACK)
+ASKED_OR_BACK = re.compile(f"Permissions requested|{BACK}")
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,15 @@ class ConsentWindow:
         return [name for name in names if name != "offline_access"]
 
     def accept(self) -> None:
-        """Press Accept and read how it ended."""
+        """Press Accept, go on where the app asks another account than the admin's, and read how it ended."""
         self.page.get_by_role("button", name="Accept").click()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Press Continue where the app asks for it, and read that the consent is complete."""
+        expect(self.page.get_by_role("heading", name=BACK_FROM_MICROSOFT)).to_be_visible()
+        if self.page.get_by_role("heading", name=OTHER_ACCOUNT).is_visible():
+            self.page.get_by_role("button", name="Continue").click()
         self.shows("Consent complete")
 
     def cancel(self) -> None:
@@ -47,11 +57,13 @@ class ConsentWindow:
         None are asked for, and no page comes in between, where the account agreed to all of them before.
         """
         self.sign_in(address)
-        expect(self.page.get_by_role("heading", name=ASKED_OR_DONE)).to_be_visible()
+        expect(self.page.get_by_role("heading", name=ASKED_OR_BACK)).to_be_visible()
         asked: list[str] = []
         if self.page.get_by_role("button", name="Accept").is_visible():
             asked = self.permissions()
             self.accept()
+        else:
+            self.go_on()
         self.page.close()
         return asked
 
@@ -100,7 +112,8 @@ class TenantSettings:
 
     def check(self, name: str) -> Locator:
         """Find one of the doctor's checks by its name."""
-        return self.page.get_by_role("list", name="Checks").get_by_role("listitem").filter(has_text=name)
+        named = self.page.get_by_text(name, exact=True)
+        return self.page.get_by_role("list", name="Checks").get_by_role("listitem").filter(has=named)
 
     def mail(self, message_id: str) -> Locator:
         """Find the row of a mail."""

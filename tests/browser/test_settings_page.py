@@ -1,11 +1,15 @@
 """The page beside its procedures: validation, keyboard, refusals, trouble and its repair, the mails."""
 
-from playwright.sync_api import BrowserContext, Locator, expect
+import re
 
+from playwright.sync_api import Browser, BrowserContext, Locator, expect
+
+from tests.browser.chromium import without_cookies
 from tests.browser.conftest import OpenTab
 from tests.browser.tenant_settings import ConsentWindow, TenantSettings
-from tests.local_stack.actors import Admin, Scheduler
-from tests.local_stack.microsoft365.contoso import ADA, BOARD, MALLORY, REPORTS, UMA
+from tests.local_stack.actors import Admin, Scheduler, mails_of
+from tests.local_stack.microsoft365.contoso import ADA, BOARD, FINANCE, MALLORY, REPORTS, UMA
+from tests.local_stack.operator_commands import operate
 from tests.local_stack.stack import LocalStack
 
 MAIL = {"to": ["cfo@contoso.com"], "subject": "Sales", "body": {"contentType": "text", "content": "Up."}}
@@ -82,6 +86,24 @@ def test_everything_works_with_the_keyboard_alone(settings: TenantSettings, cont
     expect(settings.from_address).to_be_focused()
 
 
+def test_the_page_says_which_address_recipients_see(settings: TenantSettings, stack: LocalStack) -> None:
+    reports = stack.microsoft365.user(REPORTS)
+    stack.microsoft365.directory.change_user(REPORTS, sign_in_name="r1@contoso.com")
+    try:
+        settings.enable_as("r1@contoso.com", "r1@contoso.com")
+        expect(settings.fact("Sender")).to_have_text("r1@contoso.com")
+        expect(settings.fact("Recipients see")).to_have_text(REPORTS)
+        expect(settings.page.get_by_text(f"Mail now goes out from {REPORTS}.")).to_be_visible()
+    finally:
+        stack.microsoft365.directory.add(reports)
+
+
+def test_the_page_says_where_it_is_not_known_which_address_recipients_see(settings: TenantSettings) -> None:
+    settings.enable_as(FINANCE, ADA)
+
+    expect(settings.fact("Recipients see")).to_contain_text("not known here")
+
+
 def test_enter_in_the_address_field_does_what_the_button_does(settings: TenantSettings) -> None:
     settings.from_address.fill(REPORTS)
 
@@ -90,6 +112,40 @@ def test_enter_in_the_address_field_does_what_the_button_does(settings: TenantSe
 
     ConsentWindow(opened.value).consent_as(REPORTS)
     settings.is_enabled_for(REPORTS)
+
+
+def test_enter_saves_where_sending_is_enabled(settings: TenantSettings) -> None:
+    settings.enable_as(ADA, ADA)
+    settings.from_address.fill(REPORTS)
+
+    with settings.page.expect_popup() as opened:
+        settings.from_address.press("Enter")
+
+    ConsentWindow(opened.value).consent_as(REPORTS)
+    settings.is_enabled_for(REPORTS)
+
+
+def test_the_page_works_where_the_browser_stores_nothing(
+    browser: Browser, stack: LocalStack, admin: Admin
+) -> None:
+    with without_cookies(browser, stack.authority.certificate_file) as context:
+        settings = TenantSettings(context.new_page(), stack)
+        settings.visit()
+        expect(settings.badge).to_have_text("Not configured")
+
+        settings.page.get_by_label("Signed in as").select_option(UMA)
+        expect(settings.problem).to_contain_text("Only a workspace admin may do this")
+        expect(settings.page.get_by_label("Signed in as")).to_have_value(UMA)
+
+
+def test_the_page_does_not_claim_that_a_closed_window_is_open(settings: TenantSettings) -> None:
+    settings.from_address.fill(ADA)
+    settings.window_of(settings.enable).page.close()
+
+    expect(settings.news).to_have_text(
+        "Microsoft's consent screen was opened in a new window. If you have closed it, press Start again."
+    )
+    expect(settings.pending).to_contain_text("if it is closed, start again")
 
 
 def test_everything_has_a_name_for_a_screen_reader(settings: TenantSettings) -> None:
@@ -114,7 +170,7 @@ def test_who_is_no_workspace_admin_is_refused_and_sees_nothing(settings: TenantS
     expect(settings.page.get_by_text(REPORTS).filter(visible=True)).to_have_count(0)
 
     settings.page.get_by_label("Signed in as").select_option(MALLORY)
-    expect(settings.problem).to_contain_text("This tenant is not served here")
+    expect(settings.problem).to_contain_text("your organisation is not served by this installation")
     expect(settings.page.get_by_text(REPORTS).filter(visible=True)).to_have_count(0)
 
     settings.page.get_by_label("Signed in as").select_option(ADA)
@@ -137,7 +193,7 @@ def test_a_lost_consent_is_shown_and_repaired_by_one_consent(
     expect(settings.problem).to_contain_text("A workspace admin")
     expect(settings.fact("Waiting")).to_have_text("1 mail")
     stack.microsoft365.faults.clear()
-    settings.window_of(settings.consent_again).sign_in(REPORTS)
+    settings.window_of(settings.consent_again).consent_as(REPORTS)
 
     settings.is_enabled_for(REPORTS)
     expect(settings.problem).to_have_count(0)
@@ -174,7 +230,9 @@ def test_a_test_mail_goes_to_the_admin_and_its_fate_is_shown(
     dialog.get_by_role("button", name="Send").click()
 
     expect(settings.mail("test-mail:")).to_contain_text("Accepted")
-    assert [address.address for address in stack.microsoft365.mails()[-1].to] == [ADA]
+    (message_id,) = re.findall(r"test-mail:\S+", settings.mail("test-mail:").inner_text())
+    (mail,) = mails_of(stack.microsoft365.mails(), message_id)
+    assert [address.address for address in mail.to] == [ADA]
 
 
 def test_a_mail_of_unknown_fate_can_be_sent_again(
@@ -234,3 +292,43 @@ def test_of_two_admins_at_once_the_second_is_told(
 
     expect(second.problem).to_contain_text("The settings changed meanwhile")
     expect(second.badge).to_have_text("Not configured")
+
+
+def test_after_a_reset_the_page_says_which_tokens_still_exist(
+    settings: TenantSettings, context: BrowserContext, tab: OpenTab, admin: Admin
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+    settings.reset()
+    expect(settings.fact("Deleted tokens, recoverable by the operator until")).to_be_visible()
+    expect(settings.fact("Old tokens")).to_have_count(0)
+
+    not_deleted = admin.settings() | {"tokensLeftBehind": True}
+    context.route(
+        "**/api/tenant-settings/smtp",
+        lambda route: route.fulfill(json=not_deleted, headers={"Access-Control-Allow-Origin": "*"}),
+    )
+    expect(tab().fact("Old tokens")).to_have_text(
+        "still in the vault, unused; the app tries every day to delete them"
+    )
+
+
+def test_a_pause_of_sending_is_shown_with_its_reason_and_goes_with_it(
+    settings: TenantSettings, stack: LocalStack, scheduler: Scheduler
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+    operate(stack.azurite.connection_string, "pause", "--reason", "installing version 1.4")
+    try:
+        operate(stack.azurite.connection_string, "wait")
+        scheduler.queue("browser:paused", **MAIL)
+        expect(settings.mail("browser:paused")).to_contain_text("Sending is paused")
+        settings.page.reload()
+        expect(settings.problem).to_contain_text("Sending is paused")
+        expect(settings.problem).to_contain_text("installing version 1.4")
+        expect(settings.problem).to_contain_text("The operator of this installation")
+        expect(settings.badge).to_have_text("Enabled")
+    finally:
+        operate(stack.azurite.connection_string, "resume")
+
+    # The page reads the settings every 15 seconds, and each process the switch every ten.
+    expect(settings.problem).to_have_count(0, timeout=40_000)
+    expect(settings.mail("browser:paused")).to_contain_text("Accepted", timeout=60_000)

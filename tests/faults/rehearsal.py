@@ -17,12 +17,22 @@ from tests.fakes import FakeMail, FakeServices
 
 #: As Azure's host does it: hidden for ten minutes when a worker dies, for `visibilityTimeout` when it fails.
 LEASE = timedelta(minutes=10)
-VISIBILITY = timedelta(seconds=30)
+VISIBILITY = timedelta(minutes=3)
 MAX_DEQUEUE_COUNT = 5
 TIMER = timedelta(minutes=5)
 MOST_STEPS = 400
 
-PORTS = ("settings", "deliveries", "requests", "drafts", "outbox", "files", "tokens", "transport")
+PORTS = (
+    "switch",
+    "settings",
+    "deliveries",
+    "requests",
+    "drafts",
+    "outbox",
+    "files",
+    "tokens",
+    "transport",
+)
 SUBMITTING = frozenset({"send_mail", "send_draft"})
 
 
@@ -41,6 +51,8 @@ class Fate(Enum):
     KILLED_AFTER = auto()
     AWAY = auto()
     ANSWER_LOST = auto()
+    #: Carried out, and answered with a refusal such as 503.
+    REFUSED = auto()
 
 
 @dataclass
@@ -62,7 +74,9 @@ class Doom:
         result = function(*args, **options)
         if fate is Fate.KILLED_AFTER:
             raise Killed
-        if fate is Fate.ANSWER_LOST:
+        if fate is Fate.REFUSED and name in SUBMITTING:
+            raise TransientError("graph_unavailable")
+        if fate in {Fate.ANSWER_LOST, Fate.REFUSED}:
             raise _lost(port, name)
         return result
 
@@ -155,11 +169,12 @@ class Rehearsal:
         first = min(self.queue, key=lambda message: message.visible, default=None)
         world = self.services.world
         if first is None or first.visible > self._timer + TIMER:
-            world.time = self._timer = max(world.now(), self._timer + TIMER)
+            self._timer = max(world.now(), self._timer + TIMER)
+            world.pass_time(self._timer - world.now())
             self._survive(lambda: release_all(self._ports))
             return
         self.queue.remove(first)
-        world.time = max(world.now(), first.visible)
+        world.pass_time(max(timedelta(0), first.visible - world.now()))
         if first.dequeued >= MAX_DEQUEUE_COUNT:
             self._poison(first)
         else:

@@ -8,16 +8,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.faults.campaign import Scenario, nothing
-from tests.local_stack.actors import wait_for
-from tests.local_stack.faults import Fault
+from tests.faults.deployment import CARRIED_OUT, deployments, kill_at_graph
+from tests.faults.entra import entra_scenarios
+from tests.faults.memory import memory_scenarios
+from tests.faults.outages import outages
+from tests.faults.refusals import refused_mails
+from tests.faults.storage import storage_scenarios
+from tests.faults.timeout import timeout_scenarios
 from tests.local_stack.microsoft365 import Effect
-from tests.local_stack.storage_gates import ANSWERS_LOST, AWAY, BUSY, SLOW, Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.campaign import Campaign
-    from tests.local_stack.storage_gates import Service
 
 BUTTONS = (
     "throttled",
@@ -35,23 +38,21 @@ BUTTONS = (
     "conflict",
     "token expired",
 )
-#: After these no mail goes out, and none is tried again.
+#: None is believed at once, but for `too large`.
 REFUSALS = ("access denied", "send as denied", "too large", "mailbox full")
+#: Answers that say nothing of the message: its mail is tried again and goes out.
+PASSING = (
+    "ErrorMailboxMoveInProgress",
+    "ErrorTooManyObjectsOpened",
+    "serviceReadOnly",
+    "HTTP 402",
+    "HTTP 403 page",
+    "HTTP 409 empty",
+    "HTTP 422",
+    "token revoked",
+)
 DRAFT_STEPS = ("createDraft", "createUploadSession", "uploadChunk", "send")
 DRAFT_BUTTONS = ("throttled", "internal error", "timeout but accepted", "reset", "reset but accepted")
-SERVICES: tuple[Service, ...] = ("table", "queue", "blob")
-OUTAGES = (
-    ("away", AWAY, 30.0),
-    ("busy", BUSY, 15.0),
-    ("slow", SLOW, 20.0),
-    ("answers lost", ANSWERS_LOST, 15.0),
-)
-#: Between the steps of a delivery: the claim is a POST to the table, the completion a DELETE at the queue.
-MOMENTS: tuple[tuple[str, Service, Outage], ...] = (
-    ("before the claim", "table", Outage(reaches=False, answers=False, delay=4.0, method="POST")),
-    ("after the claim", "table", Outage(delay=4.0, method="POST")),
-    ("after the row, before the completion", "queue", Outage(delay=4.0, method="DELETE")),
-)
 #: For so many seconds our hosts leave a mailbox alone that Graph throttled.
 PAUSES = {"throttled": 3.0, "throttled without Retry-After": 11.0}
 PAST_THE_TIMEOUT_SECONDS = 105.0
@@ -62,27 +63,6 @@ type Disturbance = Callable[[Campaign], None]
 def press(campaign: Campaign, operation: str, effect: Effect | str, times: int = 3, nth: int = 1) -> None:
     """Press a fault button for the next requests."""
     campaign.stack.microsoft365.faults.add(operation, effect, times=times, nth=nth)
-
-
-def kill_during(campaign: Campaign, operation: str, *, accepted: bool, nth: int = 1) -> None:
-    """Kill every host while Graph has a request in hand, which it carries out or not."""
-    effect = Effect(delay=4.0) if accepted else Effect(503, "serviceNotAvailable", delay=4.0)
-    press(campaign, operation, effect, times=2, nth=nth)
-    try:
-        wait_for(lambda: campaign.in_flight(operation) or None, operation, 30)
-    except TimeoutError:
-        return
-    time.sleep(1.0)
-    campaign.kill_and_replace()
-
-
-def kill_at_storage(campaign: Campaign, service: Service, outage: Outage) -> None:
-    """Kill every host while a service of storage has a request in hand, which it carries out or not."""
-    before = campaign.gates.hits
-    with campaign.gates.during(service, outage):
-        wait_for(lambda: campaign.gates.hits > before or None, f"a call to {service}", 30)
-        time.sleep(1.0)
-        campaign.kill_and_replace()
 
 
 def kill_at_random(campaign: Campaign, times: int = 4) -> None:
@@ -107,17 +87,15 @@ def slow_entra(campaign: Campaign) -> None:
     campaign.kill_and_replace()
 
 
-def without_vault(campaign: Campaign, fault: Fault) -> None:
-    """Start hosts that have no token yet, while Key Vault fails."""
-    campaign.stack.key_vault.faults.add(fault)
-    campaign.kill_and_replace()
-    time.sleep(5.0)
+def over_the_upload_limit(campaign: Campaign) -> None:
+    """Let Graph take less in five seconds than the files of two mails."""
+    campaign.limit_uploads(10_000_000, 5.0)
 
 
-def without_service(campaign: Campaign, service: Service, outage: Outage, seconds: float) -> None:
-    """Let one of storage's services fail for a while; the others go on."""
-    with campaign.gates.during(service, outage):
-        time.sleep(seconds)
+def without_room_for_the_key(campaign: Campaign, also: Disturbance = nothing) -> None:
+    """Let the mailbox take no named property any more, while something else goes wrong too."""
+    campaign.allow_named_properties(allowed=False)
+    also(campaign)
 
 
 def malformed(campaign: Campaign, count: int = 1000) -> None:
@@ -135,17 +113,33 @@ def pressing(operation: str, button: str, times: int = 3, **mails: Any) -> Scena
     return Scenario(f"{operation}: {button}", disturb, pause=PAUSES.get(button, 0.0), **mails)
 
 
-def killing(operation: str, *, accepted: bool = True, nth: int = 1) -> Disturbance:
-    """Make a disturbance of killed hosts."""
-    return partial(kill_during, operation=operation, accepted=accepted, nth=nth)
+def without_key() -> list[Scenario]:
+    """Return what goes wrong in a mailbox that has no room for the app's key."""
+    hindrances: dict[str, Disturbance] = {
+        "": nothing,
+        ", answers lost": partial(press, operation="sendMail", effect="reset but accepted", nth=2),
+        ", throttled": partial(press, operation="sendMail", effect="throttled", nth=2),
+        ", hosts killed after sendMail": partial(kill_at_graph, operation="sendMail", effect=CARRIED_OUT),
+    }
+    return [
+        Scenario(
+            f"no room for named properties{words}",
+            partial(without_room_for_the_key, also=also),
+            large=1,
+            pause=PAUSES["throttled"],
+        )
+        for words, also in hindrances.items()
+    ]
 
 
 def short() -> list[Scenario]:
     """Return what runs in every test run: a minute's worth."""
+    after_send_mail = partial(kill_at_graph, operation="sendMail", effect=CARRIED_OUT)
+    in_upload = partial(kill_at_graph, operation="uploadChunk", effect=CARRIED_OUT, nth=2)
     return [
         pressing("sendMail", "timeout but accepted"),
-        Scenario("hosts killed after sendMail, before the row", killing("sendMail")),
-        Scenario("hosts killed in an upload", killing("uploadChunk", nth=2), small=2, large=2, drafts=True),
+        Scenario("hosts killed after sendMail, before the row", after_send_mail, cause="kill"),
+        Scenario("hosts killed in an upload", in_upload, small=2, large=2, drafts=True, cause="kill"),
         Scenario("the same message twice at once", nothing, small=15, copies=2),
     ]
 
@@ -155,41 +149,28 @@ def everything() -> list[Scenario]:
     late = partial(press, operation="sendMail", effect=Effect(delay=PAST_THE_TIMEOUT_SECONDS), times=1)
     return [
         Scenario("nothing goes wrong", nothing, small=12, large=2),
-        *(pressing("sendMail", button) for button in (*BUTTONS, *REFUSALS)),
+        *(pressing("sendMail", button) for button in (*BUTTONS, *REFUSALS, *PASSING)),
         Scenario("sendMail: answers after our timeout", late, small=2),
         *(
             pressing(step, button, times=2, small=1, large=2, drafts=True)
             for step in DRAFT_STEPS
             for button in DRAFT_BUTTONS
         ),
-        *short()[1:],
-        Scenario("hosts killed before Graph took the mail", killing("sendMail", accepted=False)),
-        Scenario("hosts killed at createDraft", killing("createDraft"), small=1, large=2, drafts=True),
-        Scenario("hosts killed after send", killing("send"), small=1, large=2, drafts=True),
-        Scenario("hosts killed before send", killing("send", accepted=False), small=1, large=2, drafts=True),
-        *(
-            Scenario(f"hosts killed {words}", partial(kill_at_storage, service=service, outage=outage))
-            for words, service, outage in MOMENTS
+        Scenario(
+            "more bytes than Graph takes in a while", over_the_upload_limit, small=2, large=3, drafts=True
         ),
-        Scenario("hosts killed at random", kill_at_random, small=40, large=2),
+        *refused_mails(),
+        *short()[1:],
+        *deployments(),
+        *without_key(),
+        Scenario("hosts killed at random", kill_at_random, small=40, large=2, cause="kill"),
         Scenario("Entra away", without_entra),
         Scenario("Entra slow", slow_entra),
-        Scenario("Key Vault away", partial(without_vault, fault=Fault(503, times=12, path="/secrets/"))),
-        Scenario(
-            "Key Vault slow", partial(without_vault, fault=Fault(200, delay=4, times=12, path="/secrets/"))
-        ),
-        *(
-            Scenario(
-                f"{service}s {words}",
-                partial(without_service, service=service, outage=outage, seconds=seconds),
-                small=12,
-                large=2,
-            )
-            for service in SERVICES
-            for words, outage, seconds in OUTAGES
-        ),
-        Scenario("storage slow", lambda campaign: campaign.freeze_storage(12.0), small=20, large=1),
-        Scenario("storage away", lambda campaign: campaign.freeze_storage(90.0), small=20, large=1),
+        *entra_scenarios(),
+        *outages(),
+        *storage_scenarios(),
         Scenario("a thousand malformed messages", malformed, small=10),
+        *memory_scenarios(),
+        *timeout_scenarios(),
         Scenario("a thousand mails, two hosts", nothing, small=1000),
     ]

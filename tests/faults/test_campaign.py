@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.campaign import Campaign
+from tests.faults.outages import brief_outages
 from tests.faults.scenarios import short
 
 if TYPE_CHECKING:
@@ -31,3 +32,13 @@ def test_no_mail_is_lost_or_sent_twice_whatever_happens_to_graph_and_to_the_host
         # A mail that was never with Graph is looked for during five minutes before it is sent again.
         assert result.statuses["accepted"] + result.statuses["verifying"] == len(result.ids), result
         assert result.statuses["accepted"]
+
+
+@pytest.mark.timeout(900)
+def test_an_outage_of_vault_or_identity_delays_mails_and_nothing_else(campaign: Campaign) -> None:
+    for scenario in brief_outages():
+        campaign.run(scenario)
+
+    for result in campaign.settle(120):
+        assert not result.wrong
+        assert result.statuses["accepted"] == len(result.ids), result

@@ -1,4 +1,4 @@
-"""Mails under bad luck of every kind at once: crashes, lost answers, throttling, bugs, copies, conflicts.
+"""Mails under bad luck of every kind at once: crashes, lost answers, throttling, bugs, conflicts, pauses.
 
 The luck of each mail comes from its seed, so that a failure can be seen again. Whatever happens, every mail
 comes to an end and its request is there as long as it is wanted; none is sent twice; and no row says that a
@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import OutcomeUnknownError, TransientError
+from shared.settings.sending_switch import SendingPause, SendingSwitch
 from tests.builders import a_file, a_message, enabled_services, large_file_services
+from tests.fakes import FakeServices, MemoryPause
 from tests.faults.rehearsal import SUBMITTING, Doom, Killed, Rehearsal, UnforeseenError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.fakes import FakeServices
 
 LARGE, SMALL = os.urandom(3_100_000), os.urandom(1000)
 MOST_BLOWS = 12
@@ -48,9 +46,15 @@ class BadLuck(Doom):
 
     chance: random.Random = field(default_factory=random.Random)
     left: int = 0
+    pauses: int = 0
+    pause: Callable[[timedelta], None] = lambda _: None
     blows: list[str] = field(default_factory=list)
 
     def call(self, port: str, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if self.pauses and self.chance.random() < 0.05:
+            self.pauses -= 1
+            self.blows.append("paused")
+            self.pause(timedelta(minutes=self.chance.randint(1, 40)))
         if not self.left or self.chance.random() > 0.12:
             return function(*args, **options)
         self.left -= 1
@@ -75,9 +79,34 @@ class BadLuck(Doom):
         return self.chance.choice(kinds)
 
 
+class TimedPause(MemoryPause):
+    """A pause that somebody ends after a while."""
+
+    def __init__(self, services: FakeServices) -> None:
+        super().__init__()
+        self._world = services.world
+
+    def begin(self, length: timedelta) -> None:
+        self._until = self._world.now() + length
+        self.pause = SendingPause(self._world.now())
+
+    def load(self) -> SendingPause | None:
+        if self.pause and self._world.now() >= self._until:
+            self.remove()
+        return super().load()
+
+
 def rehearse(services: FakeServices, members: dict[str, Any], seed: int) -> tuple[Rehearsal, BadLuck]:
     chance = random.Random(seed)
-    luck = BadLuck({}, chance=chance, left=chance.randint(1, MOST_BLOWS))
+    timed = TimedPause(services)
+    services.switch = SendingSwitch(timed, services.world)
+    luck = BadLuck(
+        {},
+        chance=chance,
+        left=chance.randint(1, MOST_BLOWS),
+        pauses=chance.choice((0, 0, 3)),
+        pause=timed.begin,
+    )
     run = Rehearsal(services, {}, luck)
     mail = a_message(messageId="m-1", **members)
     run.put(mail)

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.local_stack.actors import Admin, Scheduler
-from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
+from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
 from tests.local_stack.stack import LocalStack
 from tests.local_stack.visitor import Visitor
 
@@ -11,7 +11,9 @@ from tests.local_stack.visitor import Visitor
 @pytest.fixture
 def admin(stack: LocalStack) -> Iterator[Admin]:
     """Give Ada a tenant that nobody has configured or consented for, and leave none behind."""
-    stack.microsoft365.revoke_consent(ADA)
+    for address in (ADA, "*@contoso.com"):
+        stack.microsoft365.revoke_consent(address)
+    stack.microsoft365.consents.revoke_application(CLIENT_ID, CONTOSO)
     ada = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)
     ada.call("POST", "tenant-settings/smtp/reset")
     yield ada

@@ -1,7 +1,11 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
 from tests.local_stack.actors import Admin
-from tests.local_stack.microsoft365.contoso import ADA, MALLORY, UMA
+from tests.local_stack.loopback import AZURE_HOST
+from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, MALLORY, UMA
 from tests.local_stack.stack import LocalStack
 from tests.local_stack.visitor import Visitor
 
@@ -48,11 +52,11 @@ def test_an_answer_in_another_browser_is_refused_and_changes_nothing(admin: Admi
     started = start(admin)
     visitor.open(started["startUrl"])
     visitor.choose(ADA)
-    visitor.cookies.clear()
+    visitor.cookies.clear(AZURE_HOST)
 
     page = visitor.accept()
 
-    assert "must be finished in the browser window that started it" in page.text
+    assert "this browser keeps no cookies from this site" in page.text
     assert admin.settings()["status"] == "not_configured"
     assert admin.read(f"consent/{started['flowId']}")["status"] == "pending"
 
@@ -113,6 +117,10 @@ def test_reset_removes_tokens_and_settings_and_configuring_again_works(
     enabled.call("POST", "tenant-settings/smtp/reset")
     assert (enabled.settings()["status"], enabled.settings()["fromEmailAddress"]) == ("not_configured", None)
     assert list(stack.key_vault.secrets) == []
+    page = enabled.settings()
+    left = datetime.fromisoformat(page["tokensRecoverableUntil"]) - datetime.now(UTC)
+    assert page["tokensLeftBehind"] is False
+    assert timedelta(days=6.9) < left < timedelta(days=7.1)
 
     visitor.consent(start(enabled)["startUrl"], ADA)
 
@@ -120,14 +128,23 @@ def test_reset_removes_tokens_and_settings_and_configuring_again_works(
 
 
 @pytest.mark.parametrize(
-    ("address", "code"), [(MALLORY, "tenant_not_allowed"), (UMA, "workspace_admin_required")]
+    ("address", "changes", "refusal"),
+    [
+        (MALLORY, {}, (401, "token_invalid")),
+        (ADA, {"scp": None}, (401, "token_invalid")),
+        (ADA, {"scp": None, "idtyp": "app"}, (403, "signed_in_admin_required")),
+        (ADA, {"scp": "profile"}, (403, "scope_required")),
+        (ADA, {"azp": CLIENT_ID}, (403, "client_not_allowed")),
+        (UMA, {}, (403, "workspace_admin_required")),
+    ],
 )
 def test_nobody_but_a_workspace_admin_of_a_served_tenant_gets_in(
-    address: str, code: str, stack: LocalStack
+    address: str, changes: dict[str, Any], refusal: tuple[int, str], stack: LocalStack
 ) -> None:
-    stranger = Admin(stack.api_url, stack.microsoft365.api_token(address), stack.authority.ca_file)
+    token = stack.microsoft365.api_token(address, **changes)
+    stranger = Admin(stack.api_url, token, stack.authority.ca_file)
 
     answer = stranger.call("GET", "tenant-settings/smtp")
 
-    assert (answer.status_code, answer.json()["code"]) == (403, code)
+    assert (answer.status_code, answer.json()["code"]) == refusal
     stranger.close()

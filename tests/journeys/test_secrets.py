@@ -7,7 +7,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from shared.storage_names import CONTAINERS, QUEUES, TABLES
+from shared.storage_names import API_VERSION, CONTAINERS, QUEUES, TABLES
 from tests.local_stack.actors import Admin, Scheduler
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_SECRET
 from tests.local_stack.stack import LocalStack
@@ -23,10 +23,10 @@ def stored(connection_string: str) -> Iterator[str]:
     with TableServiceClient.from_connection_string(connection_string) as tables:
         for name in TABLES:
             yield from (str(row) for row in tables.get_table_client(name).list_entities())
-    with QueueServiceClient.from_connection_string(connection_string) as queues:
+    with QueueServiceClient.from_connection_string(connection_string, api_version=API_VERSION) as queues:
         for name in QUEUES:
             yield from (str(message.content) for message in queues.get_queue_client(name).peek_messages(32))
-    with BlobServiceClient.from_connection_string(connection_string) as blobs:
+    with BlobServiceClient.from_connection_string(connection_string, api_version=API_VERSION) as blobs:
         for name in CONTAINERS:
             container = blobs.get_container_client(name)
             for blob in container.list_blobs():

@@ -1,6 +1,7 @@
 """The endpoints as the Functions host calls them, over ports in memory."""
 
 import json
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,8 @@ CLAIMS = {
     "tid": CONTOSO,
     "oid": "ada-object-id",
     "preferred_username": "ada@contoso.com",
-    "scp": "access_as_user",
+    "scp": "settings",
+    "azp": "frontend",
     "roles": ["Workspace.Admin"],
 }
 
@@ -41,12 +43,13 @@ class Api:
         caller: str | None = "ada",
         headers: dict[str, str] | None = None,
         route: dict[str, str] | None = None,
+        query: str = "",
     ) -> func.HttpResponse:
         text = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         sent = {**({"Authorization": f"Bearer {caller}"} if caller else {}), **(headers or {})}
         request = func.HttpRequest(
             method,
-            f"https://mailer.contoso.com/api/{name}",
+            f"https://mailer.contoso.com/api/{name}{'?' if query else ''}{query}",
             headers=sent,
             route_params=route or {},
             body=text,
@@ -57,6 +60,29 @@ class Api:
             code = json.loads(answer.get_body())["code"]
             assert code in described.all_problems()[answer.status_code], f"{name} does not document {code}"
         return answer
+
+
+@dataclass
+class Log:
+    """What the app logged, as an alert reads it."""
+
+    caplog: pytest.LogCaptureFixture = field(repr=False)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The fields of every event in order, its name as `event`."""
+        pairs = [text.partition(" ") for text in self.caplog.messages]
+        return [{"event": name, **json.loads(fields)} for name, _, fields in pairs]
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """The fields of one kind of event."""
+        return [event for event in self.events if event["event"] == name]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Log:
+    caplog.set_level(logging.INFO, "mailer")
+    return Log(caplog)
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import json
-import logging
 import re
 from typing import Any
 
@@ -10,18 +9,13 @@ from shared import bootstrap
 from shared.bootstrap import Services
 from shared.settings.tenant import TenantSettings
 from shared.version import VERSION
+from shared.web.openapi import OPERATIONS
+from tests.calls import ticket_of
 from tests.fakes import CONTOSO, FakeServices, MemorySettings
-from tests.web.conftest import Api
+from tests.web.conftest import Api, Log
 
-ADMIN_FUNCTIONS: list[tuple[str, dict[str, str]]] = [
-    ("get_tenant_settings", {}),
-    ("enable_sending", {}),
-    ("save_tenant_settings", {}),
-    ("reset_tenant_settings", {}),
-    ("check_tenant_settings", {}),
-    ("get_readiness", {}),
-    ("get_consent", {"flow_id": "00000000-0000-4000-8000-000000000001"}),
-]
+ROUTE = {"flow_id": "00000000-0000-4000-8000-000000000001", "message_id": "sales:1"}
+ADMIN_FUNCTIONS = [(operation.name, ROUTE) for operation in OPERATIONS if operation.admin]
 
 
 def read(answer: func.HttpResponse) -> dict[str, Any]:
@@ -59,13 +53,13 @@ def test_nobody_but_a_workspace_admin_sees_or_changes_anything(
 def test_the_whole_consent_through_the_frameworks_requests(api: Api) -> None:
     started = read(api.call("enable_sending", method="POST", body={"fromEmailAddress": "ada@contoso.com"}))
     flow_id = started["flowId"]
-    ticket = started["startUrl"].rpartition("=")[2]
-    request = func.HttpRequest(
-        "GET", started["startUrl"], params={"ticket": ticket}, route_params={"flow_id": flow_id}, body=b""
+    ticket = ticket_of(started["startUrl"])
+    route = {"flow_id": flow_id}
+    to_microsoft = api.call(
+        "start_consent", method="POST", body=f"ticket={ticket}".encode(), caller=None, route=route
     )
-    to_microsoft = api.functions["start_consent"](request)
     cookie = to_microsoft.headers["Set-Cookie"].partition(";")[0]
-    state = re.search(r"state=([^&]+)", to_microsoft.headers["Location"])
+    state = re.search(r"state=([^&]+)", read(to_microsoft)["location"])
     assert state is not None
     body = f"code=the-code&state={state.group(1)}".encode()
 
@@ -90,21 +84,35 @@ def test_a_broken_request_becomes_a_problem_with_its_fields(api: Api) -> None:
     assert read(answer)["errors"][0]["field"] == "fromEmailAddress"
 
 
-def test_the_trace_of_the_caller_names_the_request(api: Api) -> None:
-    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SENT_TRACES = {
+    "": None,
+    "nonsense": None,
+    "00-1-2": None,
+    "00-<script>-x-01": None,
+    f"00-{'F' * 32}-00f067aa0ba902b7-01": None,
+    f"00-{TRACE}-00f067aa0ba902b7-01": TRACE,
+}
 
-    assert read(api.call("get_tenant_settings", caller=None, headers=headers))["traceId"] == trace
 
-
-@pytest.mark.parametrize(
-    "header", ["", "nonsense", "00-1-2", "00-<script>-x-01", f"00-{'F' * 32}-00f067aa0ba902b7-01"]
-)
-def test_without_a_trace_the_request_gets_one(api: Api, header: str) -> None:
+@pytest.mark.parametrize("header", SENT_TRACES)
+def test_every_request_gets_a_trace_id_of_our_own(api: Api, header: str) -> None:
     headers = {"traceparent": header}
 
     found = read(api.call("get_tenant_settings", caller=None, headers=headers))["traceId"]
+
     assert re.fullmatch(r"[0-9a-f]{32}", found)
+    assert found != TRACE
+
+
+@pytest.mark.parametrize(("header", "recorded"), SENT_TRACES.items())
+def test_the_trace_id_of_the_caller_is_recorded_beside_ours(
+    api: Api, log: Log, header: str, recorded: str | None
+) -> None:
+    answer = api.call("save_tenant_settings", method="PUT", body={}, headers={"traceparent": header})
+
+    assert [event.get("caller_trace_id") for event in log.events] == [recorded, recorded]
+    assert {event["trace_id"] for event in log.events} == {read(answer)["traceId"]}
 
 
 def test_a_bug_is_a_problem_with_a_trace_and_nothing_of_the_bug(
@@ -116,8 +124,7 @@ def test_a_bug_is_a_problem_with_a_trace_and_nothing_of_the_bug(
 
     api.ports.settings = Broken()
 
-    with caplog.at_level(logging.INFO):
-        answer = api.call("get_tenant_settings")
+    answer = api.call("get_tenant_settings")
 
     assert answer.status_code == 500
     assert read(answer)["code"] == "internal_error"
@@ -155,6 +162,41 @@ def test_a_missing_setting_closes_the_api_and_says_so(
     assert answer.status_code == 500
     assert read(answer)["code"] == code
     assert read(answer)["whoActs"] == "operator"
+
+
+#: Headers that App Service, proxies or API gateways set, and that anybody can send.
+OF_INTERMEDIARIES = {
+    "Host": "evil.example",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-For": "127.0.0.1",
+    "Forwarded": "host=evil.example;proto=http",
+    "X-Original-URL": "/api/tenant-settings/smtp/reset",
+    "X-HTTP-Method-Override": "POST",
+    "X-MS-CLIENT-PRINCIPAL": "eyJhdXRoX3R5cCI6ImFhZCIsImNsYWltcyI6W119",
+    "X-MS-CLIENT-PRINCIPAL-ID": "ada-object-id",
+    "X-MS-CLIENT-PRINCIPAL-NAME": "ada@contoso.com",
+    "X-MS-TOKEN-AAD-ACCESS-TOKEN": "ada",
+    "X-User-ID": "ada-object-id",
+}
+
+
+@pytest.mark.parametrize(("name", "route"), ADMIN_FUNCTIONS, ids=str)
+def test_headers_of_an_intermediary_sign_nobody_in(api: Api, name: str, route: dict[str, str]) -> None:
+    answer = api.call(name, caller=None, route=route, headers=OF_INTERMEDIARIES)
+
+    assert answer.status_code == 401
+
+
+def test_headers_of_an_intermediary_change_no_address(api: Api) -> None:
+    body = {"fromEmailAddress": "ada@contoso.com"}
+
+    started = read(api.call("enable_sending", method="POST", body=body, headers=OF_INTERMEDIARIES))
+    back = api.call("finish_consent", method="POST", caller=None, headers=OF_INTERMEDIARIES)
+
+    base = api.ports.config.public_base_url
+    assert started["startUrl"].startswith(f"{base}/api/consent/")
+    assert back.headers["Location"].startswith(f"{base}/api/consent/result")
 
 
 def test_a_process_builds_its_services_once() -> None:

@@ -5,17 +5,24 @@ import pytest
 
 from shared import errors
 from shared.errors import (
+    ConditionalAccessError,
     ConfigurationError,
     ConflictError,
     ConsentRequiredError,
     ExpiredError,
     ForbiddenError,
     InvalidInputError,
+    LengthRequiredError,
+    MissingFileError,
     NotFoundError,
+    NothingSentError,
     OutcomeUnknownError,
+    PayloadTooLargeError,
     PreconditionFailedError,
     ProblemError,
+    RefusedRecipientError,
     RejectedError,
+    TokenRefusedError,
     TransientError,
     UnauthenticatedError,
 )
@@ -27,14 +34,21 @@ EXAMPLES: list[tuple[ProblemError, int]] = [
     (ForbiddenError("workspace_admin_required", role="Workspace.Admin"), 403),
     (NotFoundError("consent_not_found"), 404),
     (ConflictError("already_enabled", address="ada@contoso.com"), 409),
+    (LengthRequiredError("content_length_required"), 411),
     (PreconditionFailedError("settings_changed"), 412),
+    (PayloadTooLargeError("request_too_large", limit=65536), 413),
     (InvalidInputError("invalid_request"), 400),
     (ConsentRequiredError("consent_missing"), 409),
     (TransientError("entra_unavailable"), 503),
+    (NothingSentError("graph_unavailable"), 503),
     (ExpiredError("expired", moment="noon"), 409),
-    (RejectedError("attachment_not_found", blob="a.pdf"), 502),
+    (RejectedError("mail_rejected", graph_code="ErrorX"), 502),
+    (MissingFileError("a.pdf"), 502),
+    (RefusedRecipientError("recipients_refused", graph_code="ErrorInvalidRecipients"), 502),
     (OutcomeUnknownError("outcome_unknown"), 502),
     (ConfigurationError("setting_missing", setting="KEY_VAULT_URL"), 500),
+    (TokenRefusedError("token_refused", error="InvalidAuthenticationToken"), 500),
+    (ConditionalAccessError("conditional_access", account="ada@contoso.com", error="e"), 409),
 ]
 
 
@@ -56,7 +70,6 @@ def test_a_problem_says_what_happened_and_who_acts() -> None:
     reply = problem_reply(ConfigurationError("setting_missing", setting="KEY_VAULT_URL"), "trace-1")
 
     assert reply.headers["Content-Type"] == "application/problem+json"
-    assert reply.headers["Cache-Control"] == "no-store"
     assert json.loads(reply.body) == {
         "type": "urn:inforiver-mailer:problem:setting_missing",
         "title": "A setting is missing",

@@ -3,11 +3,12 @@ import threading
 
 import pytest
 
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, TransientError
+from shared.settings.sending_switch import SendingPause
 from shared.web.readiness import ask_all, read_readiness
 from tests.builders import ADMIN
 from tests.calls import a_request
-from tests.fakes import FakeServices
+from tests.fakes import NOON, FakeServices
 
 
 def test_when_every_part_answers_the_app_is_ready() -> None:
@@ -16,9 +17,13 @@ def test_when_every_part_answers_the_app_is_ready() -> None:
     assert reply.status == 200
     assert json.loads(reply.body) == {
         "status": "ready",
+        "sendingPaused": None,
+        "poisonQueueLength": 0,
         "parts": {
             "tables": {"status": "ok", "problem": None},
             "vault": {"status": "ok", "problem": None},
+            "switch": {"status": "ok", "problem": None},
+            "poisonQueue": {"status": "ok", "problem": None},
         },
     }
 
@@ -33,6 +38,49 @@ def test_a_part_that_fails_is_named_with_who_must_act() -> None:
     assert (reply.status, found["status"]) == (503, "not_ready")
     assert found["parts"]["tables"]["status"] == "ok"
     assert found["parts"]["vault"]["problem"]["whoActs"] == "operator"
+
+
+def test_a_pause_of_sending_is_told_and_nothing_broken() -> None:
+    ports = FakeServices()
+    ports.pause_store.save(SendingPause(NOON, "installing version 1.4"))
+
+    reply = read_readiness(a_request(), ADMIN, ports)
+
+    found = json.loads(reply.body)
+    assert (reply.status, found["status"]) == (200, "ready")
+    assert found["sendingPaused"] == {"since": "2026-11-23T12:00:00Z", "reason": "installing version 1.4"}
+
+
+def test_a_switch_that_cannot_be_read_stops_mail_so_the_app_is_not_ready() -> None:
+    ports = FakeServices()
+    ports.pause_store.fail.append(TransientError("storage_unavailable", service="tables"))
+
+    reply = read_readiness(a_request(), ADMIN, ports)
+
+    found = json.loads(reply.body)
+    assert (reply.status, found["sendingPaused"]) == (503, None)
+    assert found["parts"]["switch"]["problem"]["code"] == "storage_unavailable"
+
+
+def test_what_lies_in_the_poison_queue_is_counted_and_nothing_broken() -> None:
+    ports = FakeServices()
+    ports.outbox.poisoned = 11
+
+    reply = read_readiness(a_request(), ADMIN, ports)
+
+    found = json.loads(reply.body)
+    assert (reply.status, found["status"], found["poisonQueueLength"]) == (200, "ready", 11)
+
+
+def test_a_poison_queue_that_does_not_answer_has_no_length() -> None:
+    ports = FakeServices()
+    ports.outbox.fail.append(ConfigurationError("storage_incomplete", service="queues"))
+
+    reply = read_readiness(a_request(), ADMIN, ports)
+
+    found = json.loads(reply.body)
+    assert (reply.status, found["poisonQueueLength"]) == (503, None)
+    assert found["parts"]["poisonQueue"]["problem"]["whoActs"] == "operator"
 
 
 def test_a_part_that_hangs_keeps_nobody_waiting_longer_than_its_deadline() -> None:

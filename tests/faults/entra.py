@@ -1,0 +1,57 @@
+"""Entra while its servers know a consent at different times, and while it throttles."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tests.faults.campaign import Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.campaign import Campaign
+
+#: Longer ago than any grant of a campaign.
+_ALL_GRANTS = 86_400.0
+
+
+def servers_behind(campaign: Campaign) -> None:
+    """Start hosts without a token while every second server of Entra knows no consent or no app."""
+    behaviour = campaign.stack.microsoft365.behaviour
+    with _enabled_all_the_time(campaign):
+        behaviour.stale_for = _ALL_GRANTS
+        try:
+            campaign.kill_and_replace()
+            campaign.wait_until_final()
+        finally:
+            behaviour.stale_for = 0.0
+
+
+def throttled(campaign: Campaign) -> None:
+    """Start hosts without a token while Entra answers one request a minute; further ones prolong the wait."""
+    behaviour = campaign.stack.microsoft365.behaviour
+    with _enabled_all_the_time(campaign):
+        behaviour.token_requests_a_minute = 1
+        try:
+            campaign.kill_and_replace()
+            campaign.wait_until_final()
+        finally:
+            behaviour.token_requests_a_minute = 0
+
+
+def entra_scenarios() -> list[Scenario]:
+    """Return what goes wrong at Entra itself."""
+    return [
+        Scenario("Entra's servers know the consent late", servers_behind, cause="kill", all_accepted=True),
+        Scenario("Entra throttles the app", throttled, cause="kill", all_accepted=True),
+    ]
+
+
+@contextmanager
+def _enabled_all_the_time(campaign: Campaign) -> Iterator[None]:
+    """Blame a fault after which the settings ask an admin or the operator to act."""
+    yield
+    status = campaign.admin.settings()["status"]
+    if status != "enabled":
+        campaign.blame(f"the settings are {status}")

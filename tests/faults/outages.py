@@ -1,0 +1,125 @@
+"""A vault and an identity endpoint that are not available for a while: that may delay mails and nothing else.
+
+Each outage begins with hosts that hold no token. It is shorter than the ten minutes that `test_outages.py`
+lets pass on its own clock: so long that every mail meets it several times.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.faults.campaign import Campaign, Scenario
+from tests.local_stack.actors import wait_for
+from tests.local_stack.faults import Fault
+from tests.local_stack.microsoft365.contoso import ADA
+from tests.local_stack.visitor import Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OUTAGE_SECONDS = 15.0
+ALWAYS = 1_000_000
+#: The events behind the alerts of severity 1.
+GRAVEST = ("consent_lost {", "operator_error {", "mail_waiting_for_operator {", "mail_poisoned {")
+#: It says what happened, and that the consent is to be started again.
+INTERRUPTED = "consent_interrupted"
+
+
+def without(campaign: Campaign, part: str, fault: Fault, *, consent: bool = True) -> None:
+    """Let a part of the stack fail, and hold what happened meanwhile against what may happen.
+
+    With `consent` an admin saves the settings once more meanwhile.
+    """
+    stack = campaign.stack
+    faults = stack.key_vault.faults if part == "vault" else stack.identity.faults
+    known = len(_log(campaign))
+    faults.add(replace(fault, times=ALWAYS))
+    try:
+        campaign.restart()
+        until = time.monotonic() + OUTAGE_SECONDS
+        if consent:
+            _consent_meanwhile(campaign)
+        time.sleep(max(0.0, until - time.monotonic()))
+    finally:
+        faults.clear()
+    for text in _log(campaign)[known:]:
+        if text.startswith(GRAVEST):
+            campaign.blame(text)
+    _check_status(campaign)
+
+
+def _consent_meanwhile(campaign: Campaign) -> None:
+    """Have an admin consent once more, which can't be completed, and read what they are told."""
+    large = campaign.admin.settings()["largeFileAttachments"]["enabled"]
+    wanted = {"fromEmailAddress": ADA, "largeFileAttachments": large, "askAgain": True}
+    started = campaign.admin.call("PUT", "tenant-settings/smtp", wanted).json()
+    Visitor(campaign.stack.authority.ca_file).consent(started["startUrl"], ADA)
+    flow = campaign.admin.read(f"consent/{started['flowId']}")
+    code = (flow["problem"] or {}).get("code")
+    if (flow["status"], code) != ("failed", INTERRUPTED):
+        campaign.blame(f"the consent ended as {flow['status']}, {code}")
+
+
+def _check_status(campaign: Campaign) -> None:
+    settings = campaign.admin.settings()
+    if settings["status"] != "enabled":
+        campaign.blame(f"the tenant became {settings['status']}")
+
+
+def _log(campaign: Campaign) -> list[str]:
+    """Read the app's log; a line that a killed host did not finish is left out."""
+
+    def read() -> list[str] | None:
+        lines: Iterable[str] = campaign.stack.log_records.read_text("utf-8").splitlines()
+        return [json.loads(line)["text"] for line in lines if line.endswith("}")]
+
+    return wait_for(read, "the log")
+
+
+def refused(code: str) -> str:
+    """Write the body of a refusal as the vault does."""
+    return json.dumps({"error": {"code": code, "message": "Not now."}})
+
+
+def _outage(name: str, part: str, fault: Fault, *, consent: bool = True) -> Scenario:
+    disturb = partial(without, part=part, fault=fault, consent=consent)
+    return Scenario(name, disturb, all_accepted=True)
+
+
+def brief_outages() -> list[Scenario]:
+    """Return the two that run in every test run."""
+    return [
+        _outage("identity endpoint away", "identity", Fault(500, body="")),
+        _outage("Key Vault away", "vault", Fault(503)),
+    ]
+
+
+def outages() -> list[Scenario]:
+    """Return an outage for each way in which the two fail."""
+    identity = {
+        "drops connections": Fault(0),
+        "is busy": Fault(429, retry_after="60"),
+        "answers no JSON": Fault(200, body="<html>", content_type="text/html"),
+        "answers dates": Fault(200, body='{"access_token": "t", "expires_on": "11/30/2026 10:00:00 AM"}'),
+    }
+    vault = {
+        "drops connections": Fault(0),
+        "is busy": Fault(429, retry_after="60"),
+        "is busy, without Retry-After": Fault(429, body=refused("Throttled")),
+        "carries out and does not answer": Fault(0, carried_out=True),
+        "answers a page": Fault(200, body="<html>", content_type="text/html"),
+        "answers 404 that is not its own": Fault(404, body="<html>", content_type="text/html"),
+    }
+    return [
+        *brief_outages(),
+        *(_outage(f"identity {words}", "identity", fault) for words, fault in identity.items()),
+        *(_outage(f"vault {words}", "vault", fault) for words, fault in vault.items()),
+        *(
+            _outage(f"{part} hangs", part, Fault(200, delay=12.0), consent=False)
+            for part in ("identity", "vault")
+        ),
+    ]

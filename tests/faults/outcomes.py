@@ -1,0 +1,47 @@
+"""What the queue for outcomes says of each mail, held against the mail's row."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from azure.storage.queue import QueueClient
+
+from shared.storage_names import API_VERSION
+from tests.local_stack.storage_roles import OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.deliveries.delivery import Delivery
+
+type Messages = Mapping[str, Sequence[dict[str, Any]]]
+
+
+def take_outcomes(connection_string: str) -> Messages:
+    """Take every message out of the queue, by the id of its mail."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    with QueueClient.from_connection_string(connection_string, OUTCOMES, api_version=API_VERSION) as queue:
+        for message in queue.receive_messages(messages_per_page=32, visibility_timeout=600):
+            outcome = json.loads(base64.b64decode(message.content))
+            found[outcome["messageId"]].append(outcome)
+            queue.delete_message(message)
+    return found
+
+
+def broken_outcomes(row: Delivery, messages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what is wrong with the messages of one mail: none is missing, and a repeated one says the same."""
+    statuses: dict[int, set[str]] = defaultdict(set)
+    for message in messages:
+        statuses[message["sequence"]].add(message["status"])
+    wanted = range(1, row.outcomes + 1)
+    missing = [
+        f"its end {number} of {row.outcomes} was not told" for number in wanted if not statuses[number]
+    ]
+    several = [f"its end {number} has several statuses" for number in wanted if len(statuses[number]) > 1]
+    last = statuses[row.outcomes]
+    untrue = [f"the last end told is {', '.join(last)}"] if last and last != {row.status.value} else []
+    none = [] if row.outcomes else ["it counts no end"]
+    return [*none, *missing, *several, *untrue]

@@ -1,0 +1,82 @@
+"""Everything that storage does while nothing else goes wrong: it may delay mails and change no end."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.faults.campaign import Scenario
+from tests.local_stack.storage_answers import Answer, batch_error, table_error
+from tests.local_stack.storage_gates import ANSWERS_LOST, AWAY, BUSY, SLOW, Outage
+
+if TYPE_CHECKING:
+    from tests.faults.campaign import Campaign
+    from tests.local_stack.storage_gates import Break, Service
+
+SERVICES: tuple[Service, ...] = ("table", "queue", "blob")
+OUTAGES = (
+    ("away", AWAY, 30.0),
+    ("busy", BUSY, 15.0),
+    ("slow", SLOW, 20.0),
+    ("answers lost", ANSWERS_LOST, 15.0),
+)
+BREAKS: tuple[Break, ...] = ("closed", "reset", "cut", "stalled")
+TABLE_GONE = Outage(reaches=False, answer=batch_error(404, "TableNotFound"), path="$batch")
+CONTAINER_GONE = Outage(reaches=False, answer=Answer(404, "ContainerNotFound"))
+REFUSED_AFTER_WRITE = Outage(answer=batch_error(412, "UpdateConditionNotSatisfied"), path="$batch", every=3)
+BUSY_AFTER_WRITE = Outage(answer=table_error(503, "ServerBusy"), every=3)
+CARRIED_OUT_LATE = Outage(hold=4.0, drops_at_once=True, every=2)
+#: Stands for an hour: attempts wait a minute for storage, and a message for ten minutes at most.
+LONGER_THAN_AN_ATTEMPT = 150.0
+
+
+def without_service(campaign: Campaign, service: Service, outage: Outage, seconds: float) -> None:
+    """Let one of storage's services fail for a while; the others go on."""
+    with campaign.gates.during(service, outage):
+        time.sleep(seconds)
+
+
+def freeze(campaign: Campaign, seconds: float) -> None:
+    """Let storage answer nothing for a while."""
+    campaign.freeze_storage(seconds)
+
+
+def storage_scenarios() -> list[Scenario]:
+    """Return a scenario for each kind of failure of each service, and for all services at once."""
+    outages: list[tuple[str, Service, Outage, float]] = [
+        (f"{service}s {words}", service, outage, seconds)
+        for service in SERVICES
+        for words, outage, seconds in OUTAGES
+    ]
+    outages += [
+        (f"{service}s: answers {how}", service, Outage(breaks=how, every=2), 12.0)
+        for service in SERVICES
+        for how in BREAKS
+    ]
+    outages += [
+        ("tables away for 4 s", "table", AWAY, 4.0),
+        ("tables away for 12 s", "table", AWAY, 12.0),
+        ("tables away for longer than an attempt waits", "table", AWAY, LONGER_THAN_AN_ATTEMPT),
+        ("tables: carried out late", "table", CARRIED_OUT_LATE, 15.0),
+        ("tables: slow to carry out", "table", Outage(hold=4.0), 15.0),
+        ("tables: busy after the write", "table", BUSY_AFTER_WRITE, 15.0),
+        ("tables: refused after the write", "table", REFUSED_AFTER_WRITE, 12.0),
+        ("tables: table gone", "table", TABLE_GONE, 8.0),
+        ("blobs: container gone", "blob", CONTAINER_GONE, 8.0),
+    ]
+    alone = [
+        Scenario(
+            name,
+            partial(without_service, service=service, outage=outage, seconds=seconds),
+            small=12,
+            large=2,
+            cause="storage",
+        )
+        for name, service, outage, seconds in outages
+    ]
+    return [
+        *alone,
+        Scenario("storage slow", partial(freeze, seconds=12.0), small=20, large=1, cause="storage"),
+        Scenario("storage away", partial(freeze, seconds=90.0), small=20, large=1, cause="storage"),
+    ]

@@ -1,0 +1,139 @@
+"""A vault or an identity endpoint that is not available for ten minutes delays mails and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.consent.upkeep import keep_all
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import TransientError
+from shared.settings.tenant import Status, TenantSettings
+from tests.builders import a_message, enabled_services
+from tests.calls import enable, finish, opened, shown
+from tests.fakes import CONTOSO, FakeServices
+from tests.faults.rehearsal import Doom, Rehearsal
+
+TEN_MINUTES = timedelta(minutes=10)
+#: The events behind the alerts of severity 1.
+GRAVEST = (
+    "consent_lost",
+    "operator_error",
+    "mail_waiting_for_operator",
+    "mail_poisoned",
+    "tenant_not_served",
+)
+STORAGE = frozenset({"switch", "settings", "deliveries", "requests", "drafts", "outbox", "files"})
+
+
+@dataclass
+class Outage(Doom):
+    """Fails every call of some ports while it lasts."""
+
+    ports: frozenset[str] = frozenset()
+    code: str = ""
+    lasts: Callable[[], bool] = lambda: False
+    failed: int = 0
+
+    def call(self, port: str, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if port in self.ports and self.lasts():
+            self.failed += 1
+            raise TransientError(self.code)
+        return function(*args, **options)
+
+
+def without(services: FakeServices, what: str) -> Outage:
+    """Let something fail for ten minutes from now on."""
+    end = services.world.now() + TEN_MINUTES
+    ports, code = OUTAGES[what]
+    outage = Outage({}, ports=ports, code=code, lasts=lambda: services.world.now() < end)
+
+    def fail() -> None:
+        outage.call(what, "any", lambda: None)
+
+    if "vault" in ports:
+        outage.ports |= {what}
+        services.vault._fail = fail  # type: ignore[method-assign]
+    if "entra" in ports:
+        outage.ports |= {what}
+        services.authorizer._fail = fail  # type: ignore[method-assign]
+    return outage
+
+
+OUTAGES: Mapping[str, tuple[frozenset[str], str]] = {
+    "the vault": (frozenset({"vault"}), "key_vault_unavailable"),
+    "the identity for the vault": (frozenset({"vault"}), "identity_unavailable"),
+    "the identity for the assertion": (frozenset({"entra"}), "identity_unavailable"),
+    "the identity for storage": (STORAGE, "identity_unavailable"),
+    "the identity for everything": (STORAGE | {"vault", "entra"}, "identity_unavailable"),
+    "Entra": (frozenset({"entra"}), "entra_unavailable"),
+}
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> FakeServices:
+    """Let every status that is written be one that sending works with."""
+    services = enabled_services()
+    save = services.settings.save
+
+    def check(settings: TenantSettings) -> TenantSettings:
+        assert settings.status is Status.ENABLED
+        return save(settings)
+
+    monkeypatch.setattr(services.settings, "save", check)
+    return services
+
+
+@pytest.mark.parametrize("what", OUTAGES)
+def test_ten_minutes_delay_mails_and_nothing_else(
+    what: str, services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = services.world.now()
+    outage = without(services, what)
+    rehearsal = Rehearsal(services, {}, outage)
+    for number in range(5):
+        rehearsal.put(a_message(messageId=f"m-{number}"), timedelta(minutes=2 * number))
+
+    rehearsal.run()
+
+    assert outage.failed
+    assert [row.status for row in rehearsal.rows] == [DeliveryStatus.ACCEPTED] * 5
+    assert len(rehearsal.sent) == 5
+    assert services.settings.load(CONTOSO).status is Status.ENABLED
+    assert services.world.now() - start >= TEN_MINUTES
+    assert not [line for line in caplog.messages if line.startswith(GRAVEST)]
+
+
+@pytest.mark.parametrize("what", OUTAGES)
+def test_the_daily_maintenance_meets_it_and_changes_no_status(
+    what: str, services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    without(services, what)
+
+    keep_all(services)
+
+    assert services.settings.load(CONTOSO).status is Status.ENABLED
+    assert not [line for line in caplog.messages if line.startswith(GRAVEST)]
+
+
+@pytest.mark.parametrize(
+    "what", ["the vault", "the identity for the vault", "the identity for the assertion"]
+)
+def test_a_consent_under_way_is_told_that_it_was_interrupted(what: str) -> None:
+    services = FakeServices()
+    window = opened(enable(services), services)
+    without(services, what)
+
+    finish(window, services)
+
+    flow = services.flows.flows[window.flow_id]
+    assert flow.problem is not None
+    assert (flow.status, flow.problem.code) == ("failed", "consent_interrupted")
+    assert shown(services)["problem"] is None
+    services.world.pass_time(TEN_MINUTES)
+    finish(opened(enable(services), services), services)
+    assert shown(services)["status"] == "enabled"

@@ -1,0 +1,74 @@
+"""Every validator takes the same messages as the app."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import fastjsonschema
+import jsonschema_rs
+import pytest
+
+from shared.sending.schema import mail_message_schema
+from tests.interop import HERE
+from tests.interop.conftest import run
+from tests.sending.test_schema import REFUSED, TAKEN, changed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.interop.conftest import Run
+
+MESSAGES = [json.loads(changed(changes)) for changes in (*TAKEN, *REFUSED)]
+EXPECTED = [True] * len(TAKEN) + [False] * len(REFUSED)
+NPM = ("ajv", "cfworker", "hyperjump", "jsonschema", "schemasafe")
+
+
+def differences(verdicts: list[bool]) -> list[dict[str, Any]]:
+    """Return the changes of which a validator says something else than the app."""
+    assert len(verdicts) == len(EXPECTED)
+    found = zip((*TAKEN, *REFUSED), verdicts, EXPECTED, strict=True)
+    return [changes for changes, verdict, expected in found if verdict is not expected]
+
+
+def question() -> str:
+    return json.dumps({"schema": mail_message_schema(), "values": MESSAGES})
+
+
+@pytest.fixture(scope="module")
+def verdicts_of_npm(npm: Path) -> dict[str, list[bool]]:
+    found: dict[str, list[bool]] = json.loads(run("node", HERE / "validators.mjs", text=question()))
+    return found
+
+
+@pytest.mark.parametrize("validator", NPM)
+def test_validators_of_npm_agree_with_the_app(validator: str, verdicts_of_npm: dict[str, list[bool]]) -> None:
+    """Ajv runs with `strict: true` and without plug-ins."""
+    assert set(verdicts_of_npm) == set(NPM)
+    assert differences(verdicts_of_npm[validator]) == []
+
+
+def test_jsonschema_rs_agrees_with_the_app() -> None:
+    validator = jsonschema_rs.validator_for(mail_message_schema())
+
+    assert differences([validator.is_valid(message) for message in MESSAGES]) == []
+
+
+def test_fastjsonschema_agrees_with_the_app() -> None:
+    check = fastjsonschema.compile(mail_message_schema(), use_default=False)
+
+    def takes(message: Any) -> bool:
+        try:
+            check(message)
+        except fastjsonschema.JsonSchemaValueException:
+            return False
+        return True
+
+    assert differences([takes(message) for message in MESSAGES]) == []
+
+
+def test_njsonschema_for_net_agrees_with_the_app(njsonschema: Run) -> None:
+    verdicts = json.loads(njsonschema(mail_message_schema(), MESSAGES))
+
+    # It reads numbers as draft 4 does, where 1.0 is no integer.
+    assert differences(verdicts) == [{"schemaVersion": 1.0}]

@@ -1,0 +1,245 @@
+"""The operator's command that deletes what is stored of a tenant that left."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus
+from shared.errors import TransientError
+from shared.operate.__main__ import main
+from shared.ports import DeletedTokens
+from shared.sending.deliver import deliver
+from shared.sending.release import release_all
+from shared.settings import journey
+from shared.settings.tenant import TenantSettings
+from tests.builders import a_message, enabled_services, some_settings
+from tests.calls import call, walk
+from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+type Told = Callable[[], str]
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    """Build a tenant with something of everything, which is not served any more, beside one that is."""
+    services = enabled_services()
+    wanted = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
+    assert call(journey.save, services, wanted).status == 202
+    services.vault.write(f"smtp-{CONTOSO}-0", "left behind")
+    services.vault.write(f"smtp-{FABRIKAM}-1", "theirs")
+    services.settings.save(replace(some_settings(), tenant_id=FABRIKAM))
+    for tenant in (CONTOSO, FABRIKAM):
+        for status in (DeliveryStatus.ACCEPTED, DeliveryStatus.WAITING_FOR_OPERATOR):
+            services.deliveries.add(Delivery(tenant, status, status, NOON, NOON, NOON))
+            services.requests.keep(tenant, status, b"request")
+        services.drafts.keep(tenant, "m-1", b"draft")
+    services.allowed_tenants = frozenset({FABRIKAM})
+    return services
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    def read() -> str:
+        shown = capsys.readouterr()
+        return shown.out + shown.err
+
+    return read
+
+
+def stored(services: FakeServices, tenant: str) -> list[object]:
+    """List everything that is stored of a tenant."""
+    return [
+        *[row for owner, row in services.settings.rows.items() if owner == tenant],
+        *[name for name in services.vault.secrets if tenant in name],
+        *[flow for flow in services.flows.flows.values() if flow.tenant_id == tenant],
+        *[key for key in (*services.requests.kept, *services.drafts.kept) if key[0] == tenant],
+        *[key for key in (*services.deliveries.rows, *services.deliveries.aside) if key[0] == tenant],
+    ]
+
+
+def confirm(services: FakeServices, told: Told) -> int:
+    """Do a dry run, and delete with the code that it gives."""
+    main(["delete-tenant", CONTOSO], services)
+    found = re.search(r"--confirm (\w+)", told())
+    assert found
+    return main(["delete-tenant", CONTOSO, "--confirm", found[1]], services)
+
+
+def test_the_first_call_says_what_there_is_and_deletes_nothing(services: FakeServices, told: Told) -> None:
+    before = stored(services, CONTOSO)
+    assert main(["delete-tenant", CONTOSO.upper()], services) == 0
+
+    assert stored(services, CONTOSO) == before
+    assert told().splitlines()[:7] == [
+        f"Tenant {CONTOSO}",
+        "  settings: 1",
+        "  tokens: 2",
+        "  consents under way: 1",
+        "  stored requests: 2",
+        "  notes on drafts: 1",
+        "  deliveries: 2",
+    ]
+    assert services.operator_log.actions == []
+
+
+def test_with_its_code_everything_of_the_tenant_goes_and_nothing_of_another(
+    services: FakeServices, told: Told
+) -> None:
+    theirs = stored(services, FABRIKAM)
+    assert confirm(services, told) == 0
+
+    assert stored(services, CONTOSO) == []
+    assert stored(services, FABRIKAM) == theirs
+    assert "Deleted." in told()
+
+
+def test_a_code_of_another_inventory_deletes_nothing(services: FakeServices, told: Told) -> None:
+    main(["delete-tenant", CONTOSO], services)
+    code = told().split()[-1]
+    services.requests.keep(CONTOSO, "m-2", b"a mail that came meanwhile")
+    before = stored(services, CONTOSO)
+
+    assert main(["delete-tenant", CONTOSO, "--confirm", code], services) == 1
+    assert stored(services, CONTOSO) == before
+    assert "does not belong to this inventory" in told()
+
+
+def test_a_tenant_that_is_served_is_left_alone(services: FakeServices, told: Told) -> None:
+    services.allowed_tenants = CONFIG.allowed_tenant_ids
+    before = stored(services, CONTOSO)
+
+    assert main(["delete-tenant", CONTOSO], services) == 1
+    assert stored(services, CONTOSO) == before
+    assert "takes it out" in told()
+
+
+def test_a_tenant_with_a_mail_that_is_being_sent_is_left_alone(services: FakeServices) -> None:
+    claimed = Delivery(CONTOSO, "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON)
+    services.deliveries.add(claimed)
+    assert main(["delete-tenant", CONTOSO], services) == 1
+
+    services.world.pass_time(timedelta(minutes=12))
+    assert main(["delete-tenant", CONTOSO], services) == 0
+
+
+def test_what_is_no_tenant_id_is_refused(services: FakeServices) -> None:
+    with pytest.raises(SystemExit):
+        main(["delete-tenant", "contoso.com"], services)
+
+
+def test_of_a_tenant_that_nobody_knows_there_is_nothing(services: FakeServices, told: Told) -> None:
+    assert main(["delete-tenant", "6f1c0000-0000-4000-8000-00000000dead"], services) == 0
+    assert "Nothing is stored of this tenant." in told()
+
+
+def test_after_a_failure_the_command_goes_on_with_what_is_left(services: FakeServices, told: Told) -> None:
+    remove_all = services.deliveries.remove_all
+
+    def away(_: str) -> None:
+        raise TransientError("storage_unavailable", service="tables")
+
+    services.deliveries.remove_all = away  # type: ignore[method-assign,assignment]
+    assert confirm(services, told) == 1
+    assert CONTOSO in services.settings.tenants()
+
+    services.deliveries.remove_all = remove_all  # type: ignore[method-assign]
+    assert confirm(services, told) == 0
+    assert stored(services, CONTOSO) == []
+
+
+def test_how_long_the_vault_can_bring_tokens_back_is_told(services: FakeServices, told: Told) -> None:
+    services.vault.recoverable_until = NOON + timedelta(days=7)
+    confirm(services, told)
+
+    assert "recoverable, until 2026-11-30" in told()
+
+
+def test_tokens_that_were_deleted_before_are_purged_or_told(services: FakeServices, told: Told) -> None:
+    old, protected, undated = (f"smtp-{CONTOSO}-{number}" for number in (7, 8, 9))
+    services.vault.kept = {
+        old: DeletedTokens(old, NOON + timedelta(days=90), purgeable=True),
+        protected: DeletedTokens(protected, NOON + timedelta(days=5), purgeable=False),
+        undated: DeletedTokens(undated, None, purgeable=False),
+        "smtp-other-1": DeletedTokens("smtp-other-1", NOON, purgeable=True),
+    }
+    confirm(services, told)
+
+    assert set(services.vault.kept) == {protected, undated, "smtp-other-1"}
+    assert "recoverable, until 2026-11-28" in told()
+
+
+def test_the_audit_event_says_who_deleted_how_much_of_whom(
+    services: FakeServices, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    confirm(services, told)
+    with caplog.at_level(logging.WARNING):
+        release_all(services)
+
+    events = [line for line in caplog.messages if line.startswith("operator_action {")]
+    assert ["started" in line for line in events] == [True, False]
+    for line in events:
+        assert '"action": "delete_tenant"' in line
+        assert '"oid": "operator-object-id"' in line
+        assert f'"tenant_id": "{CONTOSO}"' in line
+        assert "tokens 2, consents_under_way 1, stored_requests 2, notes_on_drafts 1, deliveries 2" in line
+
+
+def test_a_tenant_that_comes_back_begins_anew_and_reuses_no_name_of_a_secret(
+    services: FakeServices, told: Told
+) -> None:
+    generations = services.settings.load(CONTOSO).generations
+    confirm(services, told)
+    assert services.settings.load(CONTOSO) == TenantSettings(CONTOSO, generations=generations)
+
+    services.allowed_tenants = CONFIG.allowed_tenant_ids
+    walk(services)
+    assert services.settings.load(CONTOSO).consent.generation == generations + 1  # type: ignore[union-attr]
+
+
+def test_a_mail_that_is_still_queued_waits_for_the_operator_afterwards(
+    services: FakeServices, told: Told
+) -> None:
+    confirm(services, told)
+    deliver(a_message(messageId="m-1"), "q-1", services)
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_OPERATOR
+    confirm(services, told)
+    assert (CONTOSO, "m-1") not in services.deliveries.rows
+    assert services.requests.load(CONTOSO, "m-1") is None
+
+
+@pytest.mark.parametrize(("ahead", "refused"), [(timedelta(minutes=20), True), (timedelta(0), False)])
+def test_a_claim_is_judged_on_the_clock_of_this_machine(
+    services: FakeServices,
+    told: Told,
+    ahead: timedelta,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    """The list has the time by the clock of the worker; a single row is read on this machine's."""
+    listed = Delivery(CONTOSO, "busy", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON)
+    services.deliveries.add(listed)
+    services.world.pass_time(timedelta(minutes=12))
+    on_this_clock = replace(listed, claim_ends_at=NOON + CLAIM + ahead)
+    services.deliveries.find = lambda *_: on_this_clock  # type: ignore[method-assign]
+
+    assert main(["delete-tenant", CONTOSO], services) == int(refused)
+    assert ("This mail is being sent" in told()) is refused
+
+
+def test_tokens_that_only_the_settings_name_are_deleted_too(services: FakeServices, told: Told) -> None:
+    """No list shows tokens that are older than the mark of the installation."""
+    known = services.settings.load(CONTOSO)
+    services.settings.save(replace(known, undeleted=(f"smtp-{CONTOSO}-0",)))
+    services.vault.names = tuple  # type: ignore[method-assign]
+
+    assert confirm(services, told) == 0
+    assert [name for name in services.vault.secrets if CONTOSO in name] == []

@@ -1,0 +1,155 @@
+"""Take over a tenant whose app registration was replaced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.errors import ConfigurationError
+from shared.operate.__main__ import main
+from shared.settings.tenant import Status
+from tests.builders import a_consent, enabled_services, some_settings
+from tests.calls import walk
+from tests.fakes import CLIENT_ID, CONTOSO, STORAGE_ACCOUNT, FakeServices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OTHER = "99999999-2222-4333-8444-555555555555"
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    """Build a tenant whose settings the registration wrote that was there before."""
+    return enabled_services(installation=OTHER, generations=4)
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    return lambda: capsys.readouterr().out
+
+
+def test_the_first_call_names_both_and_changes_nothing(
+    services: FakeServices, told: Callable[[], str]
+) -> None:
+    before = services.settings.load(CONTOSO)
+
+    assert main(["take-over", CONTOSO], services) == 0
+    text = told()
+    assert OTHER in text
+    assert CLIENT_ID in text
+    assert services.settings.load(CONTOSO) == before
+
+
+def test_whoever_names_another_registration_changes_nothing(services: FakeServices) -> None:
+    assert main(["take-over", CONTOSO, "--confirm", CLIENT_ID], services) == 1
+    assert services.settings.load(CONTOSO).installation == OTHER
+
+
+def test_with_the_name_of_the_old_registration_an_admin_can_consent_again(services: FakeServices) -> None:
+    assert main(["take-over", CONTOSO, "--confirm", OTHER], services) == 0
+    assert services.settings.load(CONTOSO).consent is None
+    (action,) = services.operator_log.actions
+    assert (action.action, action.tenant_id) == ("take_over_tenant", CONTOSO)
+
+    walk(services)
+    consent = services.settings.load(CONTOSO).consent
+    assert consent is not None
+    assert consent.generation == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"installation": CLIENT_ID},
+        {"installation": CLIENT_ID, "storage_account": STORAGE_ACCOUNT},
+        {"consent": None, "status": Status.NOT_CONFIGURED},
+    ],
+)
+def test_of_ones_own_settings_there_is_nothing_to_take_over(
+    changes: dict[str, Any], told: Callable[[], str]
+) -> None:
+    services = FakeServices()
+    services.settings.save(some_settings(**changes))
+    before = services.settings.load(CONTOSO)
+
+    assert main(["take-over", CONTOSO, "--confirm", CLIENT_ID], services) == 0
+    assert "Nothing to take over" in told()
+    assert services.settings.load(CONTOSO) == before
+
+
+def unmarked() -> FakeServices:
+    """Build a tenant that sends without a user, and whose settings are older than the mark."""
+    services = FakeServices()
+    services.settings.save(some_settings(consent=a_consent(account=None, secret_name=None)))
+    return services
+
+
+@pytest.mark.parametrize(
+    ("confirm", "result", "text"),
+    [
+        ([], 0, f"repeat it with --confirm {CLIENT_ID}"),
+        (["--confirm", OTHER], 1, f"{OTHER} is not this installation"),
+    ],
+)
+def test_settings_without_a_mark_are_marked_only_where_the_operator_names_this_installation(
+    confirm: list[str], result: int, text: str, told: Callable[[], str]
+) -> None:
+    services = unmarked()
+    before = services.settings.load(CONTOSO)
+
+    assert main(["take-over", CONTOSO, *confirm], services) == result
+    assert text in told()
+    assert services.settings.load(CONTOSO) == before
+
+
+def test_settings_that_send_without_a_user_are_kept_and_marked() -> None:
+    services = unmarked()
+    before = services.settings.load(CONTOSO)
+
+    assert main(["take-over", CONTOSO, "--confirm", CLIENT_ID], services) == 0
+    found = services.settings.load(CONTOSO)
+    assert (found.installation, found.storage_account) == (CLIENT_ID, STORAGE_ACCOUNT)
+    assert found.consent == before.consent
+    (action,) = services.operator_log.actions
+    assert (action.action, action.result) == ("take_over_tenant", "marked")
+
+
+def test_settings_that_were_written_to_another_storage_account_are_removed_by_its_name(
+    told: Callable[[], str],
+) -> None:
+    services = enabled_services(installation=CLIENT_ID, storage_account="stold", generations=4)
+
+    assert main(["take-over", CONTOSO, "--confirm", CLIENT_ID], services) == 1
+    assert f"the storage account stold; this one is {STORAGE_ACCOUNT}" in told()
+    assert main(["take-over", CONTOSO, "--confirm", "stold"], services) == 0
+    assert services.settings.load(CONTOSO).consent is None
+
+
+@pytest.mark.parametrize("missing", ["installation", "storage_account"])
+def test_without_the_apps_settings_nothing_is_taken_over(
+    services: FakeServices, missing: str, told: Callable[[], str]
+) -> None:
+    setattr(services, missing, None)
+    before = services.settings.load(CONTOSO)
+
+    assert main(["take-over", CONTOSO, "--confirm", OTHER], services) == 1
+    assert "settings are not in this shell" in told()
+    assert services.settings.load(CONTOSO) == before
+
+
+def test_the_client_id_is_known_while_another_setting_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from shared.configured import Configured
+
+    monkeypatch.delenv("SMTP_PROVIDER", raising=False)
+    monkeypatch.setenv("AzureWebJobsStorage", "garbage")
+    monkeypatch.setenv("ENTRA_CLIENT_ID", CLIENT_ID)
+    assert Configured().installation == CLIENT_ID
+    monkeypatch.setenv("ENTRA_CLIENT_ID", "mailer")
+    assert Configured().installation is None
+    assert Configured().storage_account is None
+    with pytest.raises(ConfigurationError):
+        _ = Configured().config

@@ -1,0 +1,138 @@
+"""A public function names every error that its own module raises in it.
+
+Adapters are left out: what they raise is said once, in the ports.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path for path in (ROOT / "shared").rglob("*.py") if path.parent.name != "adapters")
+KINDS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.MailerError)
+}
+
+type Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Module:
+    """The functions of one file by their bare names; of two with one name none is looked into."""
+
+    functions: dict[str, Function]
+
+    @classmethod
+    def read(cls, tree: ast.Module) -> Module:
+        found: dict[str, list[Function]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found.setdefault(node.name, []).append(node)
+        return cls({name: nodes[0] for name, nodes in found.items() if len(nodes) == 1})
+
+    def raised(self, function: Function, seen: frozenset[str] = frozenset()) -> set[str]:
+        """Return the errors of ours that leave a function, from this module's own `raise` statements."""
+        return set(self._of_all(function.body, seen | {function.name}))
+
+    def _of_all(self, nodes: list[ast.stmt] | list[ast.expr], seen: frozenset[str]) -> Iterator[str]:
+        for node in nodes:
+            yield from self._of(node, seen)
+
+    def _of(self, node: ast.AST, seen: frozenset[str]) -> Iterator[str]:
+        if isinstance(node, ast.Try):
+            caught = {name for handler in node.handlers for name in _caught(handler)}
+            inner = set(self._of_all(node.body, seen))
+            yield from (name for name in inner if not _is_caught(name, caught))
+            for handler in node.handlers:
+                yield from self._of_all(handler.body, seen)
+            yield from self._of_all([*node.orelse, *node.finalbody], seen)
+            return
+        if (
+            isinstance(node, ast.Raise)
+            and isinstance(node.exc, ast.Call)
+            and isinstance(node.exc.func, ast.Name)
+        ):
+            yield from {node.exc.func.id} & KINDS.keys()
+        if isinstance(node, ast.Call) and (name := _called(node)) in self.functions and name not in seen:
+            yield from self.raised(self.functions[name], seen)
+        for child in ast.iter_child_nodes(node):
+            yield from self._of(child, seen)
+
+
+def _called(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _caught(handler: ast.ExceptHandler) -> set[str]:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {kind.id for kind in kinds if isinstance(kind, ast.Name)}
+
+
+def _is_caught(name: str, caught: set[str]) -> bool:
+    bases = {kind.__name__ for kind in KINDS[name].__mro__}
+    return bool(bases & caught)
+
+
+def unnamed(source: str) -> list[str]:
+    """Return `function: Error` for each error that the docstring of a public function leaves out."""
+    tree = ast.parse(source)
+    module = Module.read(tree)
+    return sorted(
+        f"{function.name}: {name}"
+        for function in _public(tree.body)
+        for name in module.raised(function)
+        if not re.search(rf"Raises?\b.*\b{name}\b", ast.get_docstring(function) or "", re.DOTALL)
+    )
+
+
+def _public(body: list[ast.stmt]) -> Iterator[Function]:
+    """Yield the functions of a module and the methods of its classes, but none inside another function."""
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from _public(node.body)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_public_function_names_the_errors_that_it_raises(path: Path) -> None:
+    assert unnamed(path.read_text("utf-8")) == []
+
+
+SOURCE = """
+def get(name):
+    '''Return it.
+
+    Raises:
+        NotFoundError: there is none.
+    '''
+    return _read(name)
+
+def _read(name):
+    if not name:
+        raise NotFoundError("x")
+    try:
+        raise TransientError("x")
+    except {caught}:
+        return None
+"""
+
+
+def test_an_error_of_a_helper_counts_unless_it_is_caught() -> None:
+    assert unnamed(SOURCE.format(caught="ProblemError")) == []
+    assert unnamed(SOURCE.format(caught="ConflictError")) == ["get: TransientError"]

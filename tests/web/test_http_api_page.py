@@ -1,0 +1,21 @@
+"""docs/http-api.md says what the code has in its tables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from shared.web.exchange import MAX_BODY_BYTES
+from shared.web.host_answers import HOST_ANSWERS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
+
+
+def test_the_page_lists_what_the_host_answers_without_a_body() -> None:
+    listed = re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.MULTILINE)
+
+    assert {int(status): reason for status, reason in listed} == HOST_ANSWERS
+
+
+def test_the_page_names_the_largest_body() -> None:
+    assert f"at most {MAX_BODY_BYTES // 1024} KB" in PAGE
