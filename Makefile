@@ -6,16 +6,22 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# --universal keeps what other platforms need behind markers, so that the pins install on Windows and macOS too.
+COMPILE := --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --annotation-style line --strip-extras --no-header
 AZURITE := tests/local_stack/node_modules/.bin/azurite
+OTHERS := tests/interop/node_modules/.package-lock.json
+NODE_SAMPLE := docs/samples/node/node_modules/.package-lock.json
+AZURE_CLI := .venv-azure-cli/bin/az
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: setup ## Run the whole journey on this machine and tell it step by step
 	@$(BIN)/python -m tests.local_stack demo
 
-start: setup ## Start the local stack and leave it running
-	@$(BIN)/python -m tests.local_stack start
+start: setup ## Start the local stack and leave it running; ARGS="--consented --json --fault"
+	@$(BIN)/python -m tests.local_stack start $(ARGS)
 
 test: setup ## Run every test that this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered -rs
@@ -27,11 +33,32 @@ check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, l
 	@$(BIN)/python -m tests.infra
 	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py tests/web/test_openapi.py tests/test_licences.py -p no:cacheprovider
 
-faults: setup ## Make everything go wrong that can, and print what became of each mail (half an hour)
+infra: $(VENV)/ready ## Check infra/ with Microsoft's Bicep: format, build, lint, snapshots
+	@$(BIN)/python -m tests.infra
+
+snapshots: $(VENV)/ready ## Predict the resources of infra/snapshots/ again, after a change of the template
+	@$(BIN)/python -m tests.infra update
+
+faults: setup ## Run the long tests, then every fault there is, and print the end of each mail (an hour)
+	@$(BIN)/python -m pytest -m long -rs
 	@$(BIN)/python -m tests.faults
+
+interop: setup $(OTHERS) $(NODE_SAMPLE) $(AZURE_CLI) ## Check contracts and pages with others' validators, client generators and axe (slow; needs Chromium and Mono)
+	@$(BIN)/python -m pytest -m interop -rs tests/interop tests/browser tests/journeys/test_samples.py
+
+core-tools: setup ## Run the end-to-end tests on Azure Functions Core Tools (needs `func`)
+	@command -v func >/dev/null || { echo "Azure Functions Core Tools (func) were not found."; exit 1; }
+	@$(BIN)/python -m pytest -rs tests/honest_fakes/test_host_*.py tests/journeys
+	@$(BIN)/python -m tests.local_stack demo
 
 bench: setup ## Measure against the budgets and write docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks
+
+documents: $(VENV)/ready ## Generate docs/errors.md, docs/delivery.md and the JSON Schemas in docs/ from the code
+	@$(BIN)/python -m tests.errors_document
+	@$(BIN)/python -m tests.delivery_document
+	@$(BIN)/python -m shared.sending.schema > $(VENV)/schema.json && mv $(VENV)/schema.json docs/mail-message.schema.json
+	@$(BIN)/python -m shared.deliveries.outcome_schema > $(VENV)/schema.json && mv $(VENV)/schema.json docs/mail-outcome.schema.json
 
 screenshots: setup ## Write the settings page in each state to docs/images/ (needs Chromium)
 	@$(BIN)/python -m tests.browser.screenshots
@@ -40,16 +67,20 @@ format: $(VENV)/ready ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: $(VENV)/ready ## Pin the newest packages into requirements*.txt
-	@$(BIN)/python -m pip install -qq uv
-	@for name in requirements requirements-dev; do \
-	  $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-emit-index-url \
-	    --no-emit-find-links --annotation-style line --strip-extras $$name.in -o $$name.txt; done
+lock: $(VENV)/ready ## Pin the newest packages, with their hashes, into requirements*.txt
+	@$(BIN)/uv pip compile $(COMPILE) pyproject.toml -o requirements.txt
+	@$(BIN)/uv pip compile $(COMPILE) -c requirements.txt --group dev -o requirements-dev.txt
+	@$(BIN)/uv pip compile $(COMPILE) tests/interop/azure-cli.in -o tests/interop/azure-cli.txt
 
-models: ## Read the properties of Azure's resources from Microsoft's SDKs again, for the infrastructure gate
-	@$(PYTHON) -m venv --clear .local/models
-	@.local/models/bin/python -m pip install -qq --disable-pip-version-check -r tests/infra/models-requirements.txt
-	@.local/models/bin/python -m tests.infra.model_reader
+package: ## Build dist/inforiver-mailer.zip with its dependencies, for a deployment without the remote build
+	@$(PYTHON) -m infra.build_package
+
+check-package: $(VENV)/ready package ## Build the package, unpack it alone and index its functions
+	@$(BIN)/python -m pytest tests/deployment/check_package.py -p no:cacheprovider
+
+audit: $(VENV)/ready ## Look for published vulnerabilities of the pinned packages (asks a public service)
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
+	  -r requirements.txt -r requirements-dev.txt
 
 setup: $(VENV)/ready $(AZURITE) ## Fetch what the other commands need
 
@@ -58,7 +89,8 @@ $(VENV)/ready: requirements.txt requirements-dev.txt
 	  { echo "Python 3.13 is needed and was not found. Install it, or name it: make PYTHON=/path/to/python3.13"; exit 1; }
 	@echo "Making .venv (the first time takes a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes \
+	  -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
 $(AZURITE): tests/local_stack/package.json tests/local_stack/package-lock.json
@@ -68,4 +100,20 @@ $(AZURITE): tests/local_stack/package.json tests/local_stack/package-lock.json
 	@cd tests/local_stack && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help demo start test check faults bench screenshots format lock models setup
+$(NODE_SAMPLE): docs/samples/node/package.json docs/samples/node/package-lock.json
+	@cd docs/samples/node && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+# In an environment of its own: it pins a hundred packages.
+$(AZURE_CLI): tests/interop/azure-cli.txt
+	@echo "Fetching the Azure CLI (0.7 GB, the first time takes minutes)"
+	@$(PYTHON) -m venv --clear .venv-azure-cli
+	@.venv-azure-cli/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r tests/interop/azure-cli.txt
+	@touch $@
+
+$(OTHERS): tests/interop/package.json tests/interop/package-lock.json
+	@echo "Fetching the validators and client generators"
+	@cd tests/interop && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: help demo start test check interop core-tools faults bench documents screenshots format infra lock package check-package audit setup snapshots
