@@ -31,6 +31,7 @@ from tests.local_stack.visitor import Visitor
 SCOPES = ("Mail.Send",)
 #: What a proxy or a cut connection makes of an answer.
 PAGE = Effect(200, body="html")
+GATEWAY = '{"message": "Blocked by policy.", "status": 403}'
 ACCOUNT = Account("0b1ec700-0000-4000-8000-000000000001", CONTOSO, ADA)
 
 
@@ -374,7 +375,14 @@ def test_a_tenant_that_entra_does_not_know_is_the_operators(
 
 @pytest.mark.parametrize(
     "answer",
-    [PAGE, Effect(403, body="raw"), Effect(429, "never_heard_of"), Effect(429, body="html")],
+    [
+        PAGE,
+        Effect(403, body="raw"),
+        Effect(403, message=GATEWAY, body="raw"),
+        Effect(200, message=GATEWAY, body="raw"),
+        Effect(429, "never_heard_of"),
+        Effect(429, body="html"),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
