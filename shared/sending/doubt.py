@@ -44,6 +44,10 @@ class CopyWaitsError(OutcomeUnknownError):
     """A copy of the mail is in the mailbox and waits to be sent."""
 
 
+class SearchRefusedError(TransientError):
+    """Exchange refuses the search because of the mailbox or a right, which can pass."""
+
+
 def next_look(since: datetime, now: datetime) -> datetime:
     """Return when to look next: soon at first, then less and less often, and once it must have settled."""
     later = now + max(FIRST_LOOK, now - since)
@@ -109,13 +113,16 @@ def look_up(
 
 
 def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:
-    """Search the mailbox; an answer that is about a message says nothing, as a search carries none."""
+    """Search the mailbox; no refusal of a search ends a mail, which may have been sent.
+
+    A right that was taken away can be given back, and an answer about a message says nothing, as a search
+    carries none.
+    """
     try:
         return mailbox.ask(search)
     except RejectedError as error:
-        if error.confirm_after > 1:
-            # About the mailbox or a right: it counts once Graph repeats it.
-            raise
+        if error.spreads:
+            raise SearchRefusedError(error.code, request_id=error.request_id, **error.facts) from error
         raise TransientError(
             "unexpected_answer", request_id=error.request_id, graph_code=error.graph_code or error.code
         ) from error
@@ -124,10 +131,11 @@ def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]
 def gives_up_looking(error: TransientError, doubt: Doubt, now: datetime) -> bool:
     """Say whether a refused mail is sent without a look, because Graph never answers the search.
 
-    In a large mailbox it can always take too long (microsoft-graph-docs#5853), and the right to search can be
-    gone. One refusal must not keep a mail from being sent.
+    In a large mailbox it can always take too long (microsoft-graph-docs#5853). One refusal must not keep a
+    mail from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or
+    until its time is over.
     """
-    is_needed = not doubt.refused or doubt.seen
+    is_needed = not doubt.refused or doubt.seen or isinstance(error, SearchRefusedError)
     return not is_needed and error.code in _NO_ANSWER_TO_A_SEARCH and now >= doubt.since + _SEARCH_PATIENCE
 
 

@@ -25,6 +25,7 @@ from shared.sending.doubt import SETTLED, look_up, look_up_key, next_look, was_s
 from shared.sending.draft import Draft
 from shared.sending.ports import FoundMail
 from shared.sending.request import parse_mail_request
+from shared.sending.verdict import HORIZON
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status, Wanted
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
@@ -203,16 +204,41 @@ def test_a_doubt_outlives_a_lost_consent(services: FakeServices) -> None:
     assert len(services.transport.sent) == 1
 
 
-def test_a_mail_in_doubt_is_not_called_unsent_because_the_mailbox_cannot_be_read(
+def refused_search() -> RejectedError:
+    return RejectedError(
+        "access_denied", graph_code="ErrorAccessDenied", confirm_after=3, spreads=True, address="a"
+    )
+
+
+def test_a_mail_in_doubt_is_looked_for_until_its_horizon_while_the_mailbox_cannot_be_read(
     services: FakeServices,
 ) -> None:
     lost_answer(services, accepted=True)
-    refused = RejectedError("access_denied", graph_code="ErrorAccessDenied", confirm_after=3, address="a")
-    services.transport.fail_at = {"find": [refused] * 20}
-    to_the_end(services)
+    services.transport.fail_at = {"find": [refused_search()] * 200}
+    while not row(services).status.final:
+        again(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
     assert row(services).problem.code == "outcome_unknown"  # type: ignore[union-attr]
+    assert services.world.now() > NOON + HORIZON
+    assert len(services.transport.sent) == 1
+
+
+@pytest.mark.parametrize("hours", [1, 20])
+def test_a_mail_in_doubt_is_found_once_the_right_to_look_counts_again(
+    services: FakeServices, hours: int
+) -> None:
+    lost_answer(services, accepted=True)
+    services.transport.fail_at = {"find": [refused_search()] * 200}
+    while services.world.now() < NOON + timedelta(hours=hours):
+        again(services)
+    assert row(services).problem.code == "access_denied"  # type: ignore[union-attr]
+    services.transport.fail_at = {}
+
+    again(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
 
 
 def test_a_mail_in_doubt_waits_while_graph_is_away(services: FakeServices) -> None:

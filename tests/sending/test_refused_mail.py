@@ -560,13 +560,36 @@ def test_nobody_says_unsent_of_a_mail_that_could_not_be_looked_for(ada: Stand) -
     assert ada.row.status is DeliveryStatus.UNKNOWN
 
 
-def test_a_look_without_a_right_to_the_mailbox_leaves_it_unknown(ada: Stand) -> None:
+@pytest.mark.parametrize("code", ["ErrorAccessDenied", "ErrorInvalidUser"])
+def test_a_refused_mail_is_looked_for_until_the_mailbox_can_be_read_again(ada: Stand, code: str) -> None:
     ada.fault("sendMail", "busy but accepted")
-    ada.fault("lookup", "access denied", times=3)
+    ada.fault("lookup", Effect(403, code), times=12)
     ada.send()
     ada.to_the_end()
 
+    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert ada.services.world.now() > NOON + timedelta(hours=1)
+
+
+def test_a_mail_that_was_seen_in_drafts_is_looked_for_while_the_mailbox_cannot_be_read(ada: Stand) -> None:
+    ada.exchange.world.behaviour.sent_items_lag = 3600
+    ada.fault("sendMail", "busy but accepted")
+    ada.send()
+    ada.again()
+    ada.fault("lookup", "access denied", times=12)
+    ada.to_the_end()
+
+    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+
+
+def test_only_the_horizon_ends_the_look_into_a_mailbox_that_cannot_be_read(ada: Stand) -> None:
+    ada.fault("sendMail", "busy but accepted")
+    ada.fault("lookup", "access denied", times=0)
+    ada.send()
+    ada.to_the_end(150)
+
     assert (ada.row.status, ada.sent) == (DeliveryStatus.UNKNOWN, 1)
+    assert ada.services.world.now() > NOON + HORIZON
 
 
 def test_a_new_consent_for_the_same_mailbox_does_not_end_the_look(ada: Stand) -> None:
