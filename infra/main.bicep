@@ -445,7 +445,7 @@ var checks = [
   }
   {
     wrong: !empty(deployed.redundancy) && contains(deployed.redundancy, 'ZRS') != contains(wanted.redundancy, 'ZRS')
-    says: 'Storage does not change from ${deployed.redundancy} to ${wanted.redundancy} by a deployment: set STORAGE_REDUNDANCY back, or convert the account first (docs/operations.md, "Change a parameter").'
+    says: 'Storage does not change from ${deployed.redundancy} to ${wanted.redundancy} by a deployment: set STORAGE_REDUNDANCY back, or convert the account first (docs/operations/settings.md, "Change a parameter").'
   }
   {
     wrong: !empty(deployed.network) && deployed.network != wanted.network
@@ -457,7 +457,7 @@ var checks = [
   }
   {
     wrong: !empty(deployed.budget) && deployed.budget != wanted.budget
-    says: 'The budget began on ${deployed.budget}, which Azure never lets change: set BUDGET_START_DATE back, or delete the budget first (docs/operations.md, "Change a parameter").'
+    says: 'The budget began on ${deployed.budget}, which Azure never lets change: set BUDGET_START_DATE back, or delete the budget first (docs/operations/settings.md, "Change a parameter").'
   }
   {
     wrong: grantOperatorDataAccess && !inputs.isId(trim(principalId))

@@ -24,7 +24,7 @@ REGISTRATION_BY_HAND = """
    Access token version: 2
    Federated credential: issuer   <sign-in host>/$ENTRA_TENANT_ID/v2.0
                          subject  $IDENTITY_PRINCIPAL_ID
-   docs/operations.md, "Bring your own app registration", has every step.
+   docs/operations/own-registration.md has every step.
 """
 
 STEPS = """

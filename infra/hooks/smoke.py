@@ -28,7 +28,7 @@ TIMEOUT_SECONDS = 15.0
 MAX_BYTES = 65_536
 MAX_VERSION_LENGTH = 100
 
-HELP = '"Check a deployment" in docs/operations.md says what to look at.'
+HELP = '"Check a deployment" in docs/operations/first-deployment.md says what to look at.'
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 // What tells the operator before a user does. Every query stands in ../queries and is explained in
-// docs/operations.md under the same name.
+// docs/operations/alerts.md under the same name.
 
 param actionGroupName string
 param location string

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RUNBOOK = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+RUNBOOK = (REPOSITORY / "docs" / "operations" / "outages.md").read_text("utf-8")
 PAGES = {"": (["sales:1", "sales:2"], "a+b/="), "a+b/=": (["sales:3"], None)}
 PROGRAMS = ("bash", "curl", "jq")
 
@@ -60,7 +60,7 @@ def deliveries(retried: list[tuple[str, str | None]]) -> Iterator[str]:
 
 @pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason="The script needs bash, curl and jq.")
 def test_the_script_retries_each_expired_mail_of_every_page_once(tmp_path: Path) -> None:
-    section = RUNBOOK.partition("### When Microsoft 365 is not available for a day\n")[2]
+    section = RUNBOOK.partition("## When Microsoft 365 is not available for a day\n")[2]
     (script,) = re.findall(r"^```sh\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
     sleep = tmp_path / "sleep"
     sleep.write_text("#!/bin/sh\n")

@@ -210,7 +210,7 @@ def test_the_hook_prints_a_failure_and_ends_with_0(reply: Reply, capsys: pytest.
     with app(reply) as (url, _):
         assert main([url, *QUICKLY]) == 0
 
-    assert "docs/operations.md" in capsys.readouterr().out
+    assert "docs/operations/first-deployment.md" in capsys.readouterr().out
 
 
 def test_the_hook_takes_the_address_that_azd_passes() -> None:

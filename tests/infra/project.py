@@ -33,7 +33,7 @@ PATTERNS = (
     "local.settings.sample.json",
     ".ci/run",
     ".github/workflows/*.yml",
-    "docs/operations.md",
+    "docs/operations/*.md",
     "shared/**/*.py",
 )
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 ALERTS = "modules/alerts.bicep"
 QUERIES = "infra/queries"
 WORKBOOK = "infra/workbook.json"
-RUNBOOK = "docs/operations.md"
+ALERT_PAGE = "docs/operations/alerts.md"
+EVENT_PAGE = "docs/operations/events.md"
 RULE = "Microsoft.Insights/scheduledQueryRules"
 ACTION_GROUP = "Microsoft.Insights/actionGroups"
 
@@ -195,11 +196,11 @@ def test_always_ready_instances_wait_for_functions_of_the_app(project: Project) 
 
 
 @pytest.mark.fails_when(
-    file(RUNBOOK, "\n### vault-forbidden\n", "\n### The vault\n"),
-    file(RUNBOOK, "| `mail_verifying` |", "| verifying |"),
+    file(ALERT_PAGE, "\n## vault-forbidden\n", "\n## The vault\n"),
+    file(EVENT_PAGE, "| `mail_verifying` |", "| verifying |"),
 )
 def test_the_runbook_explains_every_alert_and_every_event(project: Project) -> None:
-    runbook = project.files[RUNBOOK]
+    alerts, events = project.files[ALERT_PAGE], project.files[EVENT_PAGE]
 
-    assert [name for name in project.alert_rules if f"\n### {name}\n" not in runbook] == []
-    assert [event for event in Event if f"| `{event}` |" not in runbook] == []
+    assert [name for name in project.alert_rules if f"\n## {name}\n" not in alerts] == []
+    assert [event for event in Event if f"| `{event}` |" not in events] == []

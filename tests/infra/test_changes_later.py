@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.infra.project import Project
 
 MAIN = "main.bicep"
-RUNBOOK = "docs/operations.md"
+RUNBOOK = "docs/operations/settings.md"
 
 
 def deployed_again(project: Project, bicep: Bicep, deployment: str, **changes: str) -> Prediction:
@@ -109,7 +109,7 @@ def test_what_was_switched_off_is_remembered(project: Project, bicep: Bicep) -> 
     interface('"adminRole": {', '"administratorRole": {'),
 )
 def test_the_runbook_says_of_each_parameter_what_another_value_does(project: Project) -> None:
-    section = project.files[RUNBOOK].partition("\n### Change a parameter\n")[2].partition("\n### ")[0]
+    section = project.files[RUNBOOK].partition("\n## Change a parameter\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \| (.+) \|$", section, re.MULTILINE)
     named = [name for cell, _ in rows for name in re.findall(r"`(\w+)`", cell)]
 
@@ -122,7 +122,7 @@ def test_the_runbook_says_of_each_parameter_what_another_value_does(project: Pro
 )
 def test_the_runbook_lists_each_variable_of_the_deployment(project: Project) -> None:
     """Those that azd fills in by itself are not for people to set."""
-    section = project.files[RUNBOOK].partition("\n### What can be set\n")[2].partition("\n### ")[0]
+    section = project.files[RUNBOOK].partition("\n## What can be set\n")[2].partition("\n## ")[0]
     listed = {
         name
         for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)

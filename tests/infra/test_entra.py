@@ -162,7 +162,7 @@ def test_tokens_name_the_address_of_an_account_beside_its_sign_in_name(project: 
     template(ENTRA, "id: deliveryReaderRoleId", "id: guid(uniqueName, 'Deliveries.Read')"),
 )
 def test_the_role_to_read_deliveries_has_the_id_that_the_runbook_names(project: Project) -> None:
-    runbook = project.files["docs/operations.md"]
+    runbook = project.files["docs/operations/schedulers.md"]
     for azure in registered(project):
         _, role = azure.one(APPLICATION)["properties"]["appRoles"]
         assert role["id"] in runbook

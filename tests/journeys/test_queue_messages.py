@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.stack
 
-RUNBOOK = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+RUNBOOK = (REPOSITORY / "docs" / "operations" / "queue.md").read_text("utf-8")
 BODY = {"contentType": "text", "content": "Up 4 %, Süd."}
 MAX_JSON_BYTES = 48 * 1024
 EVENT_GRID = {
@@ -158,7 +158,7 @@ def test_48_kib_of_json_are_sent_in_either_form_and_more_is_on_record_as_invalid
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="The runbook's script needs jq; not installed.")
 def test_the_replay_of_the_runbook_sends_what_lies_in_the_poison_queue(tmp_path: Path) -> None:
-    """`docs/operations.md`, Replay: with the function disabled, its script puts each text back."""
+    """`docs/operations/queue.md`: with the function disabled, its script puts each text back."""
     disabled = {"AzureWebJobs.record_poisoned_mail.Disabled": "true"}
     with LocalStack(settings=QUICK | disabled) as stack:
         admin = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)
@@ -185,7 +185,7 @@ def test_the_replay_of_the_runbook_sends_what_lies_in_the_poison_queue(tmp_path:
 
 def run_replay(directory: Path, connection_string: str) -> None:
     """Run the script of the runbook, with a program in place of `az`."""
-    section = RUNBOOK.partition("## Replay\n")[2].partition("\n## ")[0]
+    section = RUNBOOK
     script = textwrap.dedent(re.findall(r"^ +```sh\n(.*?)^ +```", section, re.MULTILINE | re.DOTALL)[0])
     az = directory / "az"
     az.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.local_stack.az "$@"\n')
