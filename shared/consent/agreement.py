@@ -115,15 +115,22 @@ def _confirm_scopes(
 ) -> tuple[str, frozenset[str]]:
     """Return the tokens and what they permit; a missing permission is tested again before it counts."""
     tokens, granted = redeemed.tokens, redeemed.scopes
-    while missing_scopes(needed, granted) and tries.again():
+    failure: TransientError | None = None
+    while missing_scopes(needed, granted) and tries.again(failure.retry_after if failure else None):
+        failure = None
         try:
             issued = ports.authorizer.refresh(account.tenant_id, tokens, account, needed)
+        except TransientError as error:
+            failure = error
         except ProblemError as error:
-            if not (error.unseen or isinstance(error, TransientError)):
+            if not error.unseen:
                 raise
         else:
             tokens = issued.tokens
             granted = frozenset(needed) if issued.scopes is None else issued.scopes
+    if failure is not None:
+        # That a permission is missing was said too early to count.
+        raise failure
     _check_granted(needed, granted)
     return tokens, granted
 
@@ -173,11 +180,16 @@ def _confirm_roles(
 ) -> frozenset[str] | None:
     """Return the roles of the app's token, tested again while some are missing; None where it can't be read.
 
-    A token that still has none is accepted: permissions that Exchange grants are in no token.
+    A token that still has none is accepted: permissions that Exchange grants are in no token. Without any
+    token nothing proves the consent.
     """
     while True:
         try:
             granted = ports.authorizer.app_only(flow.tenant_id).scopes
+        except TransientError as error:
+            if not tries.again(error.retry_after):
+                raise
+            continue
         except ProblemError as error:
             _wait_for_app(error, tries)
             continue

@@ -1,7 +1,8 @@
 """Wait for Microsoft's directory: a consent can take a minute to show in its tokens.
 
-The callback waits inside its request, which Azure ends after 230 s. It holds no lock, but one of the
-worker's 16 threads, so only a few callbacks of a process wait at a time.
+The callback waits inside its request, which Azure ends after 230 s: up to a minute, and up to two where Entra
+asks for a wait. It holds no lock, but one of the worker's 16 threads, so only a few callbacks of a process
+wait at a time.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _PAUSES = (1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5)
 #: No try begins later, so that its own timeout of ten seconds fits into the minute.
 _LAST_TRY = timedelta(seconds=50)
+#: The same where Entra asks for a wait, which is a minute for the app's own tokens (MSAL .NET #2855).
+_LAST_TRY_AFTER_WAIT = timedelta(seconds=120)
 #: How many callbacks of a process may wait at a time; eight threads are for mails.
 MAX_WAITING = 4
 
@@ -35,7 +38,7 @@ class Confirming:
     def __init__(self, flow: ConsentFlow, ports: Consenting) -> None:
         self._flow = flow
         self._ports = ports
-        self._last_try = ports.world.now() + _LAST_TRY
+        self._begun = ports.world.now()
         self._pauses = iter(_PAUSES)
         self._waiting = False
 
@@ -50,19 +53,22 @@ class Confirming:
         if self._waiting:
             self._ports.confirmations.release()
 
-    def again(self) -> bool:
-        """Pause, and say whether there is time to ask once more.
+    def again(self, asked: timedelta | None = None) -> bool:
+        """Pause, and say whether there is time to ask once more; `asked`: the wait that Entra asked for.
 
         Raises:
             ConflictError: `consent_superseded`, as soon as a Reset or a newer consent makes waiting useless.
             TransientError: too many callbacks wait already.
         """
         pause = next(self._pauses, None)
-        if pause is None or self._ports.world.now() + timedelta(seconds=pause) > self._last_try:
+        if pause is None:
+            return False
+        wait = max(timedelta(seconds=pause), asked or timedelta(0))
+        if self._ports.world.now() + wait > self._begun + (_LAST_TRY_AFTER_WAIT if asked else _LAST_TRY):
             return False
         if not self._waiting:
             self._begin()
-        self._ports.world.sleep(pause)
+        self._ports.world.sleep(wait.total_seconds())
         pending_consent(self._ports.settings.load(self._flow.tenant_id), self._flow.flow_id)
         return True
 

@@ -15,7 +15,7 @@ class FlowView(Contract):
     """How a consent stands.
 
     `stage` says what a pending one waits for: that the link is opened, that Microsoft's pages are answered,
-    that Microsoft's directory confirms the permissions (up to a minute), or that another account than the
+    that Microsoft's directory confirms the permissions (up to two minutes), or that another account than the
     admin's, which signed in, continues. It is null once the consent has ended.
     """
 

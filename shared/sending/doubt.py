@@ -12,7 +12,7 @@ https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.mailbox import mailbox_of
@@ -122,7 +122,8 @@ def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]
         return mailbox.ask(search)
     except RejectedError as error:
         if error.spreads:
-            raise SearchRefusedError(error.code, request_id=error.request_id, **error.facts) from error
+            facts: dict[str, Any] = dict(error.facts)
+            raise SearchRefusedError(error.code, request_id=error.request_id, **facts) from error
         raise TransientError(
             "unexpected_answer", request_id=error.request_id, graph_code=error.graph_code or error.code
         ) from error

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -226,6 +227,56 @@ def test_roles_that_are_incomplete_are_tested_again(ports: FakeServices) -> None
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert ports.world.slept == [1, 2, 3]
+
+
+def away(seconds: float | None = None) -> TransientError:
+    return TransientError(
+        "entra_unavailable", retry_after=None if seconds is None else timedelta(seconds=seconds)
+    )
+
+
+def test_an_outage_while_roles_are_proven_is_waited_out(ports: FakeServices) -> None:
+    window = for_the_app(ports, away(), away(), unseen("app"), away(), BOTH)
+
+    assert flow_of(ports, window) == ("completed", None, None)
+    assert ports.world.slept == [1, 2, 3, 4]
+
+
+def test_the_wait_that_entra_asks_for_is_kept_before_roles_are_asked_for_again(ports: FakeServices) -> None:
+    window = for_the_app(ports, away(60), BOTH)
+
+    assert flow_of(ports, window) == ("completed", None, None)
+    assert ports.world.slept == [60]
+
+
+def test_the_wait_that_entra_asks_for_is_kept_before_scopes_are_asked_for_again(ports: FakeServices) -> None:
+    window = with_large_files(ports, away(30), BOTH)
+
+    assert flow_of(ports, window) == ("completed", None, None)
+    assert ports.world.slept == [1, 30]
+
+
+def test_an_outage_that_lasts_interrupts_the_consent_in_time_for_the_host(ports: FakeServices) -> None:
+    window = for_the_app(ports, *[away()] * 100)
+
+    assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
+    assert 45 <= sum(ports.world.slept) <= 50
+
+
+@pytest.mark.parametrize(("asked", "tries"), [(60, 2), (110, 1), (3600, 0)])
+def test_a_wait_that_does_not_fit_into_the_request_interrupts_the_consent(
+    ports: FakeServices, asked: float, tries: int
+) -> None:
+    window = for_the_app(ports, *[away(asked)] * 100)
+
+    assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
+    assert ports.world.slept == [asked] * tries
+
+
+def test_a_permission_is_not_called_missing_where_entra_does_not_answer_any_more(ports: FakeServices) -> None:
+    window = with_large_files(ports, SEND, *[away()] * 100)
+
+    assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
 
 
 def test_roles_that_stay_incomplete_are_no_consent(ports: FakeServices) -> None:

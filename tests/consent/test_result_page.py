@@ -116,7 +116,7 @@ def test_what_is_a_matter_of_persons_is_told_on_the_settings_page_alone() -> Non
     [
         (FlowStage.LINK_NOT_OPENED, "has not been opened yet"),
         (FlowStage.AT_MICROSOFT, "being looked into"),
-        (FlowStage.CONFIRMING, "up to a minute"),
+        (FlowStage.CONFIRMING, "up to two minutes"),
         (FlowStage.OTHER_ACCOUNT, "has not yet pressed Continue or Refuse"),
     ],
 )

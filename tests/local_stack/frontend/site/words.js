@@ -26,7 +26,7 @@ export const DELIVERIES = {
 export const STAGES = {
   link_not_opened: "Open Microsoft's window to go on; if it is closed, start again.",
   at_microsoft: "Finish it in Microsoft's window; if that is closed, start again.",
-  confirming: "Microsoft has answered and is confirming the permissions. This takes up to a minute.",
+  confirming: "Microsoft has answered and is confirming the permissions. This takes up to two minutes.",
   other_account: "Another account signed in. That person must press Continue in the consent window.",
 };
 
