@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidInputError
 from shared.json_input import read_json
@@ -31,6 +32,7 @@ _SENTENCES = {
     "model_type": "is not an object",
     "string_too_short": "is shorter than {min_length} characters",
     "string_too_long": "is longer than {max_length} characters",
+    "too_short": "has fewer than {min_length} entries",
     "too_long": "has more than {max_length} entries",
     "datetime_parsing": "is no moment of the calendar",
     "datetime_from_date_parsing": "is no moment of the calendar",
@@ -38,7 +40,7 @@ _SENTENCES = {
     "enum": "use {expected}",
 }
 #: A rule over several fields: its context names one of them, and carries the sentence.
-FIELD_ERROR = "field_error"
+_FIELD_ERROR = "field_error"
 _OTHERWISE = "is not valid"
 _WHOLE = "(whole body)"
 #: What pydantic adds to the place of a member whose name is wrong, and not its value.
@@ -93,11 +95,16 @@ def parse[Shape: Contract](shape: type[Shape], text: bytes, code: str) -> Shape:
         raise InvalidInputError(code, fields=field_errors(error)) from error
 
 
+def broken_field(field: str, message: str) -> PydanticCustomError:
+    """Name the one field that breaks a rule over several."""
+    return PydanticCustomError(_FIELD_ERROR, "{message}", {"field": field, "message": message})
+
+
 def field_errors(error: ValidationError) -> Iterator[FieldError]:
     """Say what is wrong with each field, without repeating its value."""
     for found in error.errors(include_url=False, include_input=False):
         context = found.get("ctx", {})
-        field = context["field"] if found["type"] == FIELD_ERROR else _path(found["loc"])
+        field = context["field"] if found["type"] == _FIELD_ERROR else _path(found["loc"])
         yield FieldError(field, _sentence(found["type"], context))
 
 
@@ -105,7 +112,7 @@ def _sentence(kind: str, context: dict[str, Any]) -> str:
     """Use our own words; a `ValueError` of a validator carries them."""
     if kind == "value_error":
         return str(context["error"])
-    if kind == FIELD_ERROR:
+    if kind == _FIELD_ERROR:
         return str(context["message"])
     return _SENTENCES.get(kind, _OTHERWISE).format_map(context)
 

@@ -634,11 +634,11 @@ class MemoryDeliveries:
             self.rows.values(), key=lambda row: (-row.queued_at.timestamp(), row.message_id)
         )
         fitting = [row for row in newest_first if _fits(row, query)]
-        start = int(query.continuation or 0)
+        start = int(query.continuation[1:17]) if query.continuation else 0
         shown = fitting[start : start + query.limit]
         more = start + query.limit < len(fitting)
         listed = tuple(replace(row, history=(), fields=(), etag=None, stored=None) for row in shown)
-        return DeliveryPage(listed, str(start + query.limit) if more else None)
+        return DeliveryPage(listed, f"!{start + query.limit:016d}!m" if more else None)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
         wanted = set(statuses)

@@ -28,6 +28,7 @@ HTTP = {
     "list_deliveries": ("GET", "deliveries"),
     "get_delivery": ("GET", "deliveries/{message_id}"),
     "retry_delivery": ("POST", "deliveries/{message_id}/retry"),
+    "retry_deliveries": ("POST", "deliveries/retry"),
     "send_test_mail": ("POST", "tenant-settings/smtp/test-mail"),
 }
 QUEUES = {"deliver_mail": "mail-outbox", "record_poisoned_mail": "mail-outbox-poison"}

@@ -31,3 +31,11 @@ def retry_delivery(req: func.HttpRequest) -> func.HttpResponse:
     from shared.deliveries import operations, retry
 
     return admin(req, operations.RETRY, retry.retry_delivery)
+
+
+@blueprint.route("deliveries/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def retry_deliveries(req: func.HttpRequest) -> func.HttpResponse:
+    """Send many mails again that were not sent."""
+    from shared.deliveries import operations, retry_many
+
+    return admin(req, operations.RETRY_MANY, retry_many.retry_deliveries)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLog
+    from shared.deliveries.ports import DeliveryLog, DeliveryPage
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
@@ -44,10 +44,9 @@ def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
         InvalidInputError: `invalid_request`, with the query parameter.
     """
     page = ports.deliveries.list(parse_query(caller.tenant_id, request.query))
-    token = page.continuation
     view = DeliveryListView(
         deliveries=tuple(summary(delivery) for delivery in page.deliveries),
-        continuation_token=base64.urlsafe_b64encode(token.encode()).decode() if token else None,
+        continuation_token=token_of(page),
     )
     return json_reply(200, view)
 
@@ -58,17 +57,17 @@ def read_delivery(request: Request, caller: Caller, ports: Looking) -> Reply:
     Raises:
         NotFoundError: `delivery_not_found`.
     """
-    return json_reply(200, delivery_view(find_delivery(request, caller, ports)))
+    found = find_by_id(caller.tenant_id, request.route["message_id"], ports)
+    return json_reply(200, delivery_view(found))
 
 
-def find_delivery(request: Request, caller: Caller, ports: Looking) -> Delivery:
-    """Return the mail that the address names.
+def find_by_id(tenant_id: str, message_id: str, ports: Looking) -> Delivery:
+    """Return a mail.
 
     Raises:
         NotFoundError: `delivery_not_found`, also for what can be no id: a table refuses such a key.
     """
-    message_id = request.route["message_id"]
-    found = ports.deliveries.find(caller.tenant_id, message_id) if MESSAGE_ID.fullmatch(message_id) else None
+    found = ports.deliveries.find(tenant_id, message_id) if MESSAGE_ID.fullmatch(message_id) else None
     if found is None:
         raise NotFoundError("delivery_not_found")
     return found
@@ -86,7 +85,7 @@ def parse_query(tenant_id: str, query: Mapping[str, str]) -> DeliveryQuery:
         since=_read(query, "since", _moment, "use a time such as 2026-11-23T06:00:00Z"),
         until=_read(query, "until", _moment, "use a time such as 2026-11-23T06:00:00Z"),
         limit=_read(query, "limit", _limit, f"use a number from 1 to {_MOST}") or 50,
-        continuation=_read(query, "continuationToken", _token, "use the token of the page before"),
+        continuation=_read(query, "continuationToken", read_token, "use the token of the page before"),
     )
 
 
@@ -114,7 +113,18 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _token(text: str) -> str:
+def token_of(page: DeliveryPage) -> str | None:
+    """Return what has the next call go on after a page; None after the last one."""
+    place = page.continuation
+    return base64.urlsafe_b64encode(place.encode()).decode() if place else None
+
+
+def read_token(text: str) -> str:
+    """Return the place that a token names.
+
+    Raises:
+        ValueError: it is none of ours.
+    """
     try:
         row = base64.urlsafe_b64decode(text).decode()
     except (binascii.Error, UnicodeDecodeError) as error:

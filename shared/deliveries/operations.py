@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.deliveries.contract import DeliveryListView, DeliverySummary, DeliveryView
+from shared.deliveries.retry_contract import RetryBody, RetryListView
 from shared.web.operation import Answer, Operation, Parameter
 
 _MESSAGE_ID = Parameter("messageId", "path", "The scheduler's own id of the mail.")
@@ -65,5 +66,17 @@ RETRY: Final = Operation(
         ),
     },
 )
+RETRY_MANY: Final = Operation(
+    "retry_deliveries",
+    "POST",
+    "deliveries/retry",
+    "Send many mails again that failed or wait",
+    "Deliveries",
+    {202: Answer("What the retry of each mail came to.", RetryListView)},
+    body=RetryBody,
+    problems={400: ("invalid_request",)},
+    # 500 ids of the longest kind.
+    max_body_bytes=128 * 1024,
+)
 
-OPERATIONS: Final = (LIST, READ, RETRY)
+OPERATIONS: Final = (LIST, READ, RETRY, RETRY_MANY)

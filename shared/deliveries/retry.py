@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.contract import summary
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.journey import find_delivery
+from shared.deliveries.journey import find_by_id
 from shared.deliveries.resume import resume_message
 from shared.errors import ConflictError, InvalidInputError
 from shared.sending.request import parse_mail_request
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.world import World
 
 #: Why a mail in another state can't be retried.
-_REFUSALS = {
+REFUSALS: Final = {
     DeliveryStatus.ACCEPTED: "already_accepted",
     DeliveryStatus.INVALID: "invalid_message",
     DeliveryStatus.SENDING: "still_under_way",
@@ -65,27 +65,37 @@ def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
     """Queue a mail again.
 
     Raises:
-        NotFoundError: `delivery_not_found`.
         ConfigurationError: `other_installation`.
+        NotFoundError, ConflictError: as `retry_mail` has them.
+    """
+    ports.settings.check_owner(caller.tenant_id)
+    saved = retry_mail(caller.tenant_id, request.route["message_id"], timedelta(0), ports)
+    return json_reply(202, summary(saved))
+
+
+def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retrying) -> Delivery:
+    """Queue a mail again after a delay, and return its row.
+
+    Raises:
+        NotFoundError: `delivery_not_found`.
         ConflictError: `already_accepted`, `still_under_way`, `invalid_message`,
             `request_not_kept`, `expiry_passed`, `written_by_other_version`.
     """
-    ports.settings.check_owner(caller.tenant_id)
-    row = find_delivery(request, caller, ports)
-    message_id = row.message_id
-    if row.status in _REFUSALS:
-        raise ConflictError(_REFUSALS[row.status])
-    kept = ports.requests.load(caller.tenant_id, message_id)
+    row = find_by_id(tenant_id, message_id, ports)
+    if row.status in REFUSALS:
+        raise ConflictError(REFUSALS[row.status])
+    kept = ports.requests.load(tenant_id, message_id)
     if kept is None:
         raise ConflictError("request_not_kept")
-    _check_expiry(kept, ports.world.now())
-    saved = ports.deliveries.save(_begun_anew(row, ports))
+    now = ports.world.now()
+    _check_expiry(kept, now)
+    saved = ports.deliveries.save(_begun_anew(row, now, delay))
     if saved is None:
         raise ConflictError("still_under_way")
     # Should this fail, the timer finds the row overdue and queues the mail.
-    ports.outbox.put(resume_message(caller.tenant_id, message_id), timedelta(0))
-    log_event(Event.MAIL_RETRIED, tenant_id=caller.tenant_id, message_id=message_id, was=row.status)
-    return json_reply(202, summary(saved))
+    ports.outbox.put(resume_message(tenant_id, message_id), delay)
+    log_event(Event.MAIL_RETRIED, tenant_id=tenant_id, message_id=message_id, was=row.status)
+    return saved
 
 
 def _check_expiry(kept: bytes, now: datetime) -> None:
@@ -102,9 +112,8 @@ def _check_expiry(kept: bytes, now: datetime) -> None:
         raise ConflictError("expiry_passed", moment=f"{expires_at:%Y-%m-%d %H:%M} UTC")
 
 
-def _begun_anew(row: Delivery, ports: Retrying) -> Delivery:
+def _begun_anew(row: Delivery, now: datetime, delay: timedelta) -> Delivery:
     """Put the mail back on its way; whoever retries an unknown outcome has decided that it was not sent."""
-    now = ports.world.now()
-    again = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now)
+    again = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
     doubt = None if row.status is DeliveryStatus.UNKNOWN else row.doubt
     return replace(again.begun_anew(now), doubt=doubt)

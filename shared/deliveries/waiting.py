@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.delivery import LONGEST_WAIT, DeliveryStatus
 from shared.deliveries.resume import resume_message
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.world import World
 
 #: 30 a minute: Exchange Online's limit for SMTP submission. What Graph does above it is not published.
-_PACE = timedelta(seconds=2)
+PACE: Final = timedelta(seconds=2)
 #: A person is waiting for the answer; the timer goes on with the rest.
 _AT_ONCE = 20
 #: As many as the pace lets go until the timer comes again.
@@ -70,7 +70,7 @@ def release_next(
 
 def _release_all(tenant_id: str, status: DeliveryStatus, mails: Sequence[Delivery], ports: Releasing) -> int:
     for place, mail in enumerate(mails):
-        _release(mail, status, place * _PACE, ports)
+        _release(mail, status, place * PACE, ports)
     if mails:
         log_event(Event.WAITING_MAILS_RELEASED, tenant_id=tenant_id, count=len(mails))
     return len(mails)

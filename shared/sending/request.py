@@ -9,9 +9,8 @@ import hashlib
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
-from pydantic_core import PydanticCustomError
 
-from shared.contract import FIELD_ERROR, Contract, Flag, parse
+from shared.contract import Contract, Flag, broken_field, parse
 from shared.deliveries.resume import KeptMail, MessageId, TenantId, parse_resume
 from shared.errors import InvalidInputError
 from shared.problems import FieldError
@@ -52,11 +51,6 @@ def _one(version: object) -> object:
     if isinstance(version, bool) or version != 1:
         raise ValueError("use 1")
     return 1
-
-
-def _field_error(field: str, message: str) -> PydanticCustomError:
-    """Name the one field that breaks a rule over several."""
-    return PydanticCustomError(FIELD_ERROR, "{message}", {"field": field, "message": message})
 
 
 class Body(Contract):
@@ -198,7 +192,7 @@ class MailRequest(Contract):
         seen: set[str] = set()
         for number, attachment in enumerate(self.attachments):
             if attachment.content_id is not None and attachment.content_id in seen:
-                raise _field_error(
+                raise broken_field(
                     f"attachments.{number}.contentId", "another attachment has the same contentId"
                 )
             seen.add(attachment.content_id or "")
@@ -207,7 +201,7 @@ class MailRequest(Contract):
     @model_validator(mode="after")
     def _one_click_has_an_https_address(self) -> Self:
         if self.list_unsubscribe_post is not None and HAS_HTTPS not in (self.list_unsubscribe or ""):
-            raise _field_error("listUnsubscribePost", "needs an https address in listUnsubscribe")
+            raise broken_field("listUnsubscribePost", "needs an https address in listUnsubscribe")
         return self
 
     @property

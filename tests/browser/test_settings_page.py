@@ -251,6 +251,26 @@ def test_a_mail_of_unknown_fate_can_be_sent_again(
     expect(row.get_by_role("button")).to_have_count(0)
 
 
+def test_mails_of_one_state_are_retried_together(
+    settings: TenantSettings, stack: LocalStack, scheduler: Scheduler
+) -> None:
+    settings.enable_as(REPORTS, REPORTS)
+    stack.microsoft365.faults.add("sendMail", "timeout")
+    stack.microsoft365.faults.add("sendMail", "timeout")
+    for name in ("browser:many-1", "browser:many-2"):
+        scheduler.queue(name, **MAIL)
+        expect(settings.mail(name)).to_contain_text("Nobody can tell whether the mail went out")
+
+    settings.page.get_by_role("button", name="Retry many").click()
+    dialog = settings.page.get_by_role("dialog")
+    dialog.get_by_label("State").select_option("Unknown")
+    dialog.get_by_role("button", name="Retry").click()
+
+    expect(settings.news).to_have_text("2 mails are queued again.")
+    for name in ("browser:many-1", "browser:many-2"):
+        expect(settings.mail(name)).to_contain_text("Accepted")
+
+
 def test_a_missing_right_to_send_as_the_address_names_who_grants_what(
     settings: TenantSettings, scheduler: Scheduler
 ) -> None:

@@ -11,7 +11,6 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -27,24 +26,24 @@ PROGRAMS = ("bash", "curl", "jq")
 
 
 @contextmanager
-def deliveries(retried: list[tuple[str, str | None]]) -> Iterator[str]:
+def deliveries(retried: list[tuple[str, dict[str, str]]]) -> Iterator[str]:
     """Serve the list of expired deliveries, and note each retry with its body's length."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            assert (query["status"], query["limit"]) == ("expired", "200")
-            ids, token = PAGES[query.get("continuationToken", "")]
-            self._answer({"deliveries": [{"messageId": each} for each in ids], "continuationToken": token})
-
         def do_POST(self) -> None:
-            retried.append((self.path, self.headers["Content-Length"]))
-            self._answer({})
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            retried.append((self.path, body))
+            ids, token = PAGES[body.get("continuationToken", "")]
+            results = [
+                {"messageId": each, "retried": each != "sales:2", "problem": {"detail": "It was not kept."}}
+                for each in ids
+            ]
+            self._answer({"results": results, "continuationToken": token})
 
         def _answer(self, body: dict[str, Any]) -> None:
             assert self.headers["Authorization"] == "Bearer an-admin"
             text = json.dumps(body).encode()
-            self.send_response(200)
+            self.send_response(202)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
@@ -59,18 +58,26 @@ def deliveries(retried: list[tuple[str, str | None]]) -> Iterator[str]:
 
 
 @pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason="The script needs bash, curl and jq.")
-def test_the_script_retries_each_expired_mail_of_every_page_once(tmp_path: Path) -> None:
+def test_the_script_retries_every_page_once_and_names_what_could_not_be_retried(tmp_path: Path) -> None:
     section = RUNBOOK.partition("## When Microsoft 365 is not available for a day\n")[2]
     (script,) = re.findall(r"^```sh\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
     sleep = tmp_path / "sleep"
     sleep.write_text("#!/bin/sh\n")
     sleep.chmod(0o755)
-    retried: list[tuple[str, str | None]] = []
+    retried: list[tuple[str, dict[str, str]]] = []
     with deliveries(retried) as url:
         given = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PUBLIC_BASE_URL": url, "token": "an-admin"}
         no_proxy = {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
-        subprocess.run(
-            ["/bin/bash", "-eu", "-c", script], env=os.environ | given | no_proxy, check=True, timeout=60
+        done = subprocess.run(
+            ["/bin/bash", "-eu", "-c", script],
+            env=os.environ | given | no_proxy,
+            check=True,
+            timeout=60,
+            capture_output=True,
+            text=True,
         )
 
-    assert retried == [(f"/api/deliveries/sales%3A{number}/retry", "0") for number in (1, 2, 3)]
+    period = {"status": "expired", "since": "2026-11-24T00:00:00Z"}
+    path = "/api/deliveries/retry"
+    assert retried == [(path, period), (path, {**period, "continuationToken": "a+b/="})]
+    assert done.stdout == "sales:2: It was not kept.\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from shared.deliveries.operations import RETRY_MANY
 from shared.web.exchange import MAX_BODY_BYTES
 from shared.web.host_answers import HOST_ANSWERS
 
@@ -19,3 +20,4 @@ def test_the_page_lists_what_the_host_answers_without_a_body() -> None:
 
 def test_the_page_names_the_largest_body() -> None:
     assert f"at most {MAX_BODY_BYTES // 1024} KB" in PAGE
+    assert f"deliveries/retry` {RETRY_MANY.max_body_bytes // 1024} KB" in PAGE

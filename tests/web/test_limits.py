@@ -40,8 +40,9 @@ def test_a_body_of_64_kb_is_read_and_a_longer_one_is_not() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_no_operation_reads_more_than_64_kb(operation: Operation, api: Api) -> None:
-    assert operation.max_body_bytes <= MAX_BODY_BYTES
+def test_no_operation_reads_more_than_64_kb_but_that_of_many_ids(operation: Operation, api: Api) -> None:
+    many_ids = 2 if operation.name == "retry_deliveries" else 1
+    assert operation.max_body_bytes == many_ids * MAX_BODY_BYTES
 
     answer = api.call(operation.name, method=operation.method, body=b"a&" * 500_000)
 

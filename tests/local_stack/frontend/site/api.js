@@ -27,6 +27,7 @@ export const api = {
   flow: (flowId) => json("GET", `/api/consent/${flowId}`),
   deliveries: (limit) => json("GET", `/api/deliveries?limit=${limit}`),
   retry: (messageId) => json("POST", `/api/deliveries/${encodeURIComponent(messageId)}/retry`),
+  retryMany: (wanted) => json("POST", "/api/deliveries/retry", { body: wanted }),
 };
 
 async function json(method, path, options) {

@@ -4,7 +4,7 @@ import { byId, element, showBadge } from "./element.js";
 import { clockTime, count, DELIVERIES, moment, WHO_ACTS } from "./words.js";
 
 /** The states that `POST /api/deliveries/{messageId}/retry` accepts. */
-const RETRIABLE = new Set(["rejected", "expired", "unknown", "waiting_for_consent", "waiting_for_operator"]);
+export const RETRIABLE = new Set(["rejected", "expired", "unknown", "waiting_for_consent", "waiting_for_operator"]);
 
 let shown = "";
 

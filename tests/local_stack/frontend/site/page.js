@@ -5,11 +5,11 @@ import { api, Problem } from "./api.js";
 import { showChecks, summary } from "./checks.js";
 import { ConsentWatch, openConsentWindow } from "./consent.js";
 import { showConnection, showPending, showStage } from "./connection.js";
-import { showDeliveries } from "./deliveries.js";
-import { byId } from "./element.js";
+import { RETRIABLE, showDeliveries } from "./deliveries.js";
+import { byId, element } from "./element.js";
 import { pauseProblem, showProblem } from "./problems.js";
 import { isAddress, onAction, setBusy, showForm, toEnable, toSave } from "./settings-form.js";
-import { WHO_ACTS } from "./words.js";
+import { count, DELIVERIES, WHO_ACTS } from "./words.js";
 
 const SETTINGS_EVERY_MS = 15_000;
 const MAILS_EVERY_MS = 3000;
@@ -142,6 +142,29 @@ async function retry(messageId) {
   await loadMails();
 }
 
+/** Retry every mail of a state and a period, as many a call as the API takes. */
+async function retryMany(status, since) {
+  const wanted = { status, since: new Date(since).toISOString(), continuationToken: null };
+  let [retried, refused] = [0, 0];
+  do {
+    const done = await attempt(() => api.retryMany(wanted));
+    if (!done) break;
+    const queued = done.results.filter((each) => each.retried).length;
+    [retried, refused] = [retried + queued, refused + done.results.length - queued];
+    wanted.continuationToken = done.continuationToken;
+    const left = refused ? ` ${count(refused, "mail")} cannot be retried now.` : "";
+    say(`${retried === 1 ? "1 mail is" : `${retried} mails are`} queued again.${left}`);
+  } while (wanted.continuationToken);
+  await loadMails();
+}
+
+function askWhatToRetry() {
+  const dayAgo = new Date(Date.now() - 86_400_000);
+  const local = new Date(dayAgo - dayAgo.getTimezoneOffset() * 60_000);
+  byId("retry-since").value = local.toISOString().slice(0, 16);
+  byId("retry-dialog").showModal();
+}
+
 async function reset() {
   watch.stop();
   page.link = null;
@@ -185,6 +208,11 @@ onAction("sendTestMail", () => byId("test-dialog").showModal());
 byId("again").addEventListener("click", startAgain);
 byId("check").addEventListener("click", check);
 byId("refresh").addEventListener("click", loadMails);
+byId("retry-many").addEventListener("click", askWhatToRetry);
+byId("retry-cancel").addEventListener("click", () => byId("retry-dialog").close("cancel"));
+byId("retry-status").append(
+  ...[...RETRIABLE].map((status) => element("option", { text: DELIVERIES[status][0], attributes: { value: status } })),
+);
 byId("form").addEventListener("submit", (event) => event.preventDefault());
 byId("test-cancel").addEventListener("click", () => byId("test-dialog").close("cancel"));
 
@@ -198,6 +226,13 @@ byId("test-dialog").addEventListener("close", ({ target }) => {
   const chosen = target.returnValue;
   target.returnValue = "";
   if (chosen === "send") sendTestMail(byId("test-to").value.trim());
+});
+
+byId("retry-dialog").addEventListener("close", ({ target }) => {
+  const chosen = target.returnValue;
+  target.returnValue = "";
+  const since = byId("retry-since").value;
+  if (chosen === "retry" && since) retryMany(byId("retry-status").value, since);
 });
 
 byId("test-dialog").querySelector("form").addEventListener("submit", (event) => {
