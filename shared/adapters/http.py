@@ -48,12 +48,17 @@ class NotSentError(requests.ConnectionError):
 
 
 class NoAnswerError(Exception):
-    """The request was sent, in part or whole, and no complete answer arrived."""
+    """The request was sent, in part or whole, and no answer arrived."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete HTTP response; header names are found in any case."""
+    """An HTTP response; header names are found in any case.
+
+    Attributes:
+        body: empty where it did not arrive whole. The status was decided before the body was sent, so a
+            202 remains an acceptance, and a 429 a refusal.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -218,9 +223,14 @@ class _AnswerAdapter(ConfiguredAdapter):
     """Reads a response as an `Answer`, without the cookies and guesses of `requests.Response`."""
 
     def answer(self, request: requests.PreparedRequest) -> Answer:
-        """Send one request; raises what `send` raises, and urllib3's errors while the answer is read."""
+        """Send one request; raises what `send` raises."""
         return cast("Answer", self.send(request))
 
     def build_response(self, _: requests.PreparedRequest, resp: BaseHTTPResponse) -> Any:  # noqa: ANN401
         """Read the whole response; urllib3 then keeps its connection for the next request."""
-        return Answer(resp.status, resp.headers, resp.read(decode_content=True))
+        try:
+            body = resp.read(decode_content=True)
+        except (HTTPError, http.client.HTTPException, OSError):
+            resp.close()
+            body = b""
+        return Answer(resp.status, resp.headers, body)

@@ -1,7 +1,8 @@
 """Connections that tell "nothing was sent" from "no answer".
 
-urllib3's connections, with three rules more: how long an idle one may be reused, what an answer means
-that arrives before the whole request was sent, and which failures of connecting are the operator's.
+urllib3's connections, with four rules more: how long an idle one may be reused, what an answer means
+that arrives before the whole request was sent, which failures of connecting are the operator's, and that
+no interim answer is the answer.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _EARLY_ANSWER_SECONDS = 1.0
 #: The most that TLS puts into one record (RFC 8446 section 5.1), less what a head may take.
 _ONE_WRITE_BYTES = 12 * 1024
+_INTERIM = range(100, 200)
 #: The resolver answered that there is no such name; other errors say that it could not be asked.
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 #: http.client's text for a proxy that refuses to connect.
@@ -71,9 +73,22 @@ class Freshness:
     renewed_at: float = 0.0
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """A response that waits for the final status; http.client skips 100 and no other interim one.
+
+    Taken for the answer, an interim one would leave the true answer to the next request of the connection.
+    https://www.rfc-editor.org/rfc/rfc9110#section-15.2
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc] # not in http.client's types
+        return version, HTTPStatus.CONTINUE if status in _INTERIM else status, reason
+
+
 class _Connection(HTTPSConnection):
     """A connection that tells "nothing was sent" from "no answer", and reads an early refusal."""
 
+    response_class = _FinalResponse
     #: Set by the adapter in a subclass of its own.
     freshness: Freshness
 

@@ -25,8 +25,10 @@ PLAIN_TEXT = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 
 
 @contextmanager
-def a_server(authority: LocalAuthority, last_words: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Take one mail over TLS, and end with bytes that are none."""
+def a_server(
+    authority: LocalAuthority, last_words: bytes, answer: bytes = b""
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Take one mail over TLS, answer, and end with bytes that are not TLS."""
     arrived: list[bytes] = []
 
     def talk(listener: socket.socket) -> None:
@@ -37,6 +39,7 @@ def a_server(authority: LocalAuthority, last_words: bytes) -> Iterator[tuple[str
         while not text.endswith(b"the end"):
             text += tls.recv(65536)
         arrived.append(text)
+        tls.sendall(answer)
         with socket.socket(fileno=tls.detach()) as bare:
             bare.sendall(last_words)
 
@@ -62,3 +65,15 @@ def test_a_mail_that_arrived_before_tls_broke_may_have_been_taken(
         transport.close()
 
     assert arrived
+
+
+def test_a_mail_whose_acceptance_arrived_before_tls_broke_was_taken(
+    local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(local_authority.bundle))
+    accepted = b"HTTP/1.1 202 Accepted\r\nrequest-id: g-1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with a_server(local_authority, BAD_RECORD, accepted) as (address, _):
+        transport = GraphMailTransport(address)
+
+        assert transport.send_mail("token", a_sender(), MAIL) == "g-1"
+        transport.close()
