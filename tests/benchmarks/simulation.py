@@ -1,0 +1,409 @@
+"""A backlog of one mailbox on several hosts in virtual time: the real `deliver`, the outside in memory.
+
+Storage calls are counted as the adapters make them: a write that finds another row reads it once more. Polls
+of an empty queue are not counted. The hosts take messages as the queue extension does with our host.json:
+one at a time, eight in work, and at most five seconds between two looks at an empty queue.
+"""
+
+import heapq
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+from shared.consent.custody import Custody
+from shared.deliveries.delivery import Delivery
+from shared.errors import TransientError
+from shared.sending import pauses
+from shared.sending.deliver import deliver
+from shared.settings.sender import Sender
+from shared.settings.sending_switch import SendingPause, SendingSwitch
+from shared.settings.tenant import TenantSettings
+from tests.benchmarks.virtual_time import Timeline, VirtualThreading, VirtualWorld
+from tests.builders import a_message, some_settings
+from tests.fakes import (
+    CONTOSO,
+    FakeEntra,
+    FakeGraph,
+    FakeServices,
+    MemoryDeliveries,
+    MemoryPause,
+    MemorySettings,
+    MemoryTexts,
+)
+
+WORKERS = 8
+_STORAGE_LATENCY = 0.01
+_GRAPH_LATENCY = 0.2
+_WINDOW = 60.0
+_CONCURRENT = 4
+#: Graph's answer to the fifth request at once, as reported by its users.
+_CONCURRENCY_RETRY_AFTER = 2.128
+_SHORTEST_POLL, _LONGEST_POLL = 0.1, 5.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is simulated; `rate` is what the mailbox takes a minute, None for any number."""
+
+    mails: int
+    hosts: int
+    rate: int | None = 30
+    #: Mails that arrive later: how many a minute, and for how many minutes.
+    arriving: float = 0
+    minutes: int = 0
+    seed: int = 1
+
+
+@dataclass
+class Result:
+    """What a run came to; times are in seconds."""
+
+    load: Load
+    calls: Counter[str]
+    refused: int
+    queued: list[float]
+    accepted: dict[str, list[float]]
+
+    @property
+    def mails(self) -> int:
+        """How many were queued."""
+        return len(self.queued)
+
+    @property
+    def calls_per_mail(self) -> float:
+        """Storage calls of every kind."""
+        return sum(self.calls.values()) / self.mails
+
+    @property
+    def lost(self) -> int:
+        """How many were never accepted."""
+        return self.mails - len(self.accepted)
+
+    @property
+    def duplicates(self) -> int:
+        """How many were accepted again."""
+        return sum(len(times) - 1 for times in self.accepted.values())
+
+    @property
+    def times(self) -> list[float]:
+        """When mails were accepted, in order."""
+        return sorted(time for times in self.accepted.values() for time in times)
+
+    @property
+    def longest_wait(self) -> float:
+        """The longest time from the queue to Exchange."""
+        return max(times[0] - self.queued[int(name)] for name, times in self.accepted.items())
+
+    @property
+    def ideal(self) -> float:
+        """When the last mail would be accepted if the mailbox were used evenly and all the time."""
+        return self._ideal()[0]
+
+    @property
+    def ideal_wait(self) -> float:
+        """The longest wait then, first in, first out."""
+        return self._ideal()[1]
+
+    def most_within(self, seconds: float) -> int:
+        """Return the largest number accepted within any period of this length."""
+        times, first, most = self.times, 0, 0
+        for last, time in enumerate(times):
+            while time - times[first] >= seconds:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
+
+    def _ideal(self) -> tuple[float, float]:
+        step = _WINDOW / self.load.rate if self.load.rate else _GRAPH_LATENCY / _CONCURRENT
+        end = longest = 0.0
+        for time in self.queued:
+            end = max(end, time) + step
+            longest = max(longest, end - time)
+        return end, longest
+
+
+@dataclass(order=True)
+class _Message:
+    visible: float
+    number: int
+    text: bytes = field(compare=False)
+    queued: float = field(compare=False)
+
+
+class _Simulation:
+    """The shared outside of all hosts."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.timeline = Timeline()
+        self.world = VirtualWorld(self.timeline, load.seed)
+        self.threading = VirtualThreading(self.timeline)
+        self.calls: Counter[str] = Counter()
+        self.queue: list[_Message] = []
+        self.numbers = count()
+        self.accepted: dict[str, list[float]] = {}
+        self.queued: list[float] = []
+        self.in_flight = 0
+        self.window: deque[float] = deque()
+        self.refused = 0
+        self.in_work = 0
+        self.deliveries = _Deliveries(simulation=self)
+        self.requests = _Texts(simulation=self)
+        self.drafts = _Texts(simulation=self)
+        self.settings = _Settings(simulation=self)
+        self.settings.rows[CONTOSO] = some_settings()
+        self.pause_store = _Pause(simulation=self)
+        self.arrivals = load.mails + round(load.arriving * load.minutes)
+
+    def call(self, kind: str, calls: int = 1) -> None:
+        """Count calls of storage, and let them take their time."""
+        self.calls[kind] += calls
+        self.timeline.sleep(_STORAGE_LATENCY * calls)
+
+    def put(self, text: bytes, delay: timedelta) -> None:
+        """Queue a message."""
+        visible = self.timeline.time + max(delay.total_seconds(), 0)
+        heapq.heappush(self.queue, _Message(visible, next(self.numbers), text, self.timeline.time))
+
+    def arrive(self) -> None:
+        """Have a scheduler queue the mails."""
+        for _ in range(self.load.mails):
+            self._queue_mail()
+        for _ in range(self.arrivals - self.load.mails):
+            self.timeline.sleep(_WINDOW / self.load.arriving)
+            self._queue_mail()
+
+    def _queue_mail(self) -> None:
+        name = len(self.queued)
+        self.queued.append(self.timeline.time)
+        self.put(a_message(messageId=str(name), subject=str(name)), timedelta(0))
+
+    def done(self) -> bool:
+        """Whether every mail was accepted and no message is left."""
+        return len(self.accepted) == self.arrivals and not self.queue and not self.in_work
+
+    def run_host(self, services: FakeServices) -> None:
+        """Take messages until there are none."""
+        free = self.threading.Semaphore(WORKERS)
+        poll = _SHORTEST_POLL
+        self.timeline.sleep(self.world.jitter() * _SHORTEST_POLL)
+        while True:
+            free.acquire()
+            if not self.queue or self.queue[0].visible > self.timeline.time:
+                free.release()
+                self.timeline.sleep(poll)
+                poll = min(poll * (1.5 + self.world.jitter()), _LONGEST_POLL)
+                continue
+            message = heapq.heappop(self.queue)
+            self.in_work += 1
+            poll = _SHORTEST_POLL
+            self.call("queue")
+            self.timeline.start(partial(self._work, message, services, free.release))
+
+    def _work(self, message: _Message, services: FakeServices, done: Callable[[], None]) -> None:
+        waited = timedelta(seconds=self.timeline.time - message.queued)
+        deliver(message.text, f"q-{message.number}", services, waited)
+        self.call("queue")
+        self.in_work -= 1
+        done()
+
+
+class _Outbox:
+    def __init__(self, simulation: _Simulation) -> None:
+        self._simulation = simulation
+
+    def put(self, text: bytes, delay: timedelta) -> None:
+        self._simulation.call("queue")
+        self._simulation.put(text, delay)
+
+    def poison_length(self) -> int:
+        return 0
+
+
+@dataclass
+class _Deliveries(MemoryDeliveries):
+    simulation: _Simulation = field(kw_only=True)
+
+    def add(self, delivery: Delivery) -> Delivery | None:
+        new = (delivery.tenant_id, delivery.message_id) not in self.rows
+        self.simulation.call("tables", 1 if new else 2)
+        return super().add(delivery)
+
+    def save(self, delivery: Delivery) -> Delivery | None:
+        known = self.rows.get((delivery.tenant_id, delivery.message_id))
+        unchanged = known is not None and known.etag == delivery.etag
+        self.simulation.call("tables", 1 if unchanged else 2)
+        return super().save(delivery)
+
+    def find(self, tenant_id: str, message_id: str) -> Delivery | None:
+        self.simulation.call("tables")
+        return super().find(tenant_id, message_id)
+
+    def _written(self, delivery: Delivery) -> Delivery | None:
+        # Its call is counted with the write.
+        known = self.rows.get((delivery.tenant_id, delivery.message_id))
+        return known if known and known.claim_id == delivery.claim_id is not None else None
+
+
+@dataclass
+class _Texts(MemoryTexts):
+    simulation: _Simulation = field(kw_only=True)
+
+    def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
+        self.simulation.call("blobs")
+        super().keep(tenant_id, message_id, text)
+
+    def load(self, tenant_id: str, message_id: str) -> bytes | None:
+        self.simulation.call("blobs")
+        return super().load(tenant_id, message_id)
+
+    def remove(self, tenant_id: str, message_id: str) -> None:
+        self.simulation.call("blobs")
+        super().remove(tenant_id, message_id)
+
+
+@dataclass
+class _Settings(MemorySettings):
+    simulation: _Simulation = field(kw_only=True)
+
+    def load(self, tenant_id: str) -> TenantSettings:
+        # It takes no time, because it is read under a lock of the process as well.
+        self.simulation.calls["tables"] += 1
+        return super().load(tenant_id)
+
+    def check_owner(self, tenant_id: str) -> None:
+        """Need nothing: a process asks every five minutes."""
+
+
+@dataclass
+class _Pause(MemoryPause):
+    simulation: _Simulation = field(kw_only=True)
+
+    def load(self) -> SendingPause | None:
+        self.simulation.calls["tables"] += 1
+        return super().load()
+
+
+@dataclass
+class _Graph(FakeGraph):
+    """A mailbox that takes four requests at once and so many mails in any 60 seconds."""
+
+    simulation: _Simulation = field(kw_only=True)
+
+    def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
+        simulation = self.simulation
+        crowded = simulation.in_flight >= _CONCURRENT
+        wait = _CONCURRENCY_RETRY_AFTER if crowded else self._count()
+        simulation.in_flight += 1
+        simulation.timeline.sleep(_GRAPH_LATENCY)
+        simulation.in_flight -= 1
+        if wait is not None:
+            simulation.refused += 1
+            raise _throttled(sender, wait)
+        name = _subject(body)
+        simulation.accepted.setdefault(name, []).append(simulation.timeline.time)
+        return f"request-{name}"
+
+    def _count(self) -> float | None:
+        """Count a mail; where the mailbox takes no more, return for how long."""
+        now, window, rate = self.simulation.timeline.time, self.simulation.window, self.simulation.load.rate
+        while window and now - window[0] >= _WINDOW:
+            window.popleft()
+        if rate is not None and len(window) >= rate:
+            return math.ceil(window[0] + _WINDOW - now)
+        window.append(now)
+        return None
+
+
+def _throttled(sender: Sender, wait: float) -> TransientError:
+    error = TransientError(
+        "mailbox_throttled",
+        retry_after=timedelta(seconds=wait),
+        address=sender.mailbox_address,
+        graph_code="ApplicationThrottled",
+    )
+    error.maybe_sent = True
+    return error
+
+
+def _subject(body: bytes) -> str:
+    mark = b'"subject":"'
+    first = body.index(mark) + len(mark)
+    return body[first : body.index(b'"', first)].decode()
+
+
+def _services(simulation: _Simulation) -> FakeServices:
+    """Build one host's services; what is stored is shared."""
+    services = FakeServices()
+    services.world = simulation.world  # type: ignore[assignment]
+    services.settings = simulation.settings
+    services.deliveries = simulation.deliveries
+    services.requests = simulation.requests
+    services.drafts = simulation.drafts
+    services.outbox = _Outbox(simulation)  # type: ignore[assignment]
+    services.switch = SendingSwitch(simulation.pause_store, simulation.world, lambda: services.installation)
+    services.transport = _Graph(simulation=simulation)
+    services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
+    services.authorizer = FakeEntra(simulation.world)  # type: ignore[arg-type]
+    services.tokens = Custody(
+        services.vault,
+        services.authorizer,
+        simulation.settings,
+        simulation.world,
+        lambda: services.allowed_tenants,
+    )
+    return services
+
+
+def simulate(load: Load, *, longest: float = 72 * 3600) -> Result:
+    """Run until every mail was accepted, or so many seconds have passed."""
+    simulation = _Simulation(load)
+    with patch.object(pauses, "threading", simulation.threading):
+        for _ in range(load.hosts):
+            simulation.timeline.start(partial(simulation.run_host, _services(simulation)))
+        simulation.timeline.start(simulation.arrive)
+        simulation.timeline.run(until=longest, done=simulation.done)
+    return Result(load, simulation.calls, simulation.refused, simulation.queued, simulation.accepted)
+
+
+_HEAD = (
+    "mails",
+    "hosts",
+    "storage calls per mail",
+    "tables, blobs, queue",
+    "429s",
+    "all accepted (min)",
+    "ideal",
+    "longest wait (min)",
+    "first in, first out",
+    "lost, twice",
+)
+
+
+def table(results: Iterable[Result]) -> str:
+    """Write the results as a table."""
+    lines = [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|", *(_line(result) for result in results)]
+    return "\n".join(lines)
+
+
+def _line(result: Result) -> str:
+    kinds = ", ".join(f"{result.calls[kind] / result.mails:.1f}" for kind in ("tables", "blobs", "queue"))
+    cells: list[Any] = [
+        result.mails,
+        result.load.hosts,
+        f"{result.calls_per_mail:.1f}",
+        kinds,
+        result.refused,
+        f"{result.times[-1] / 60:.1f}",
+        f"{result.ideal / 60:.1f}",
+        f"{result.longest_wait / 60:.1f}",
+        f"{result.ideal_wait / 60:.1f}",
+        f"{result.lost}, {result.duplicates}",
+    ]
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
