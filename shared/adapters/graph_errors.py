@@ -184,6 +184,7 @@ def _circumstances(sender: Sender) -> dict[str, Any]:
     facts = {
         "recent": datetime.now(UTC) - sender.consent.consented_at < _RIGHTS_SPREAD,
         "by_the_app": sender.is_found_by_address,
+        "by_object_id": sender.is_found_by_id,
     }
     return {name: "yes" for name, holds in facts.items() if holds}
 

@@ -166,7 +166,8 @@ def _prove(
 def _mailbox_id(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> str | None:
     """Return the object id of the mailbox, which survives that it is renamed, where it is known.
 
-    Graph finds a mailbox by its id or sign-in name, not by its address.
+    Graph finds a mailbox by its id or sign-in name, not by its address. An id that Graph has refused is not
+    kept any more, so it does not come back here.
     """
     owner = owner_of(wanted, flow, settings)
     if owner:

@@ -25,8 +25,8 @@ FLOW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME_TO_CONSENT = timedelta(minutes=10)
 #: The settings page and the consent window ask for a flow within minutes of its end.
 FLOWS_KEPT = timedelta(days=1)
-#: More than an answer is looked into, which is a minute.
-TIME_TO_CONFIRM = timedelta(seconds=90)
+#: More than an answer is looked into, which is two minutes.
+TIME_TO_CONFIRM = timedelta(seconds=150)
 
 
 class FlowStatus(StrEnum):

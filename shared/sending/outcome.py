@@ -21,7 +21,7 @@ from shared.errors import (
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.verdict import decide, expired
-from shared.settings.health import note_failure, standing
+from shared.settings.health import note_failure, note_missing_mailbox, standing
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     error = name_recipient(error, attempt.request)
     situation = attempt.failed(error, ports)
     verdict = decide(error, situation)
+    if verdict.status is DeliveryStatus.REJECTED and _lost_its_id(attempt, error, ports):
+        verdict = decide(error, replace(situation, refusals=1))
     before = attempt.delivery
     if verdict.status in _STANDING and attempt.mailbox and attempt.mailbox.token_error is error:
         _note_standing(attempt.mailbox.sender, error, ports)
@@ -79,6 +81,15 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         ports.outbox.put(note, verdict.next_attempt_at - situation.now)
     if verdict.status in _NEVER_SENT:
         attempt.give_up_draft(ports)
+
+
+def _lost_its_id(attempt: Attempt, error: ProblemError, ports: Sending) -> bool:
+    """Say whether the mailbox may be found by its address, as Graph does not know its object id any more."""
+    sender = attempt.mailbox.sender if attempt.mailbox else None
+    if sender is None or error.code != "mailbox_not_found" or not sender.is_found_by_id:
+        return False
+    note_missing_mailbox(ports.settings, sender.tenant_id, sender.consent.generation)
+    return True
 
 
 def _warn_of_repeat(row: Delivery) -> None:

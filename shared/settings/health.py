@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConsentRequiredError, ProblemError
 from shared.settings.application import under_list
-from shared.settings.state import lose_consent, note_operator_error
+from shared.settings.state import forget_mailbox_id, lose_consent, note_operator_error
 from shared.settings.tenant import StandingProblem
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step
@@ -61,6 +61,18 @@ def apply_sender_list(
     except ProblemError as missed:
         log_failed_step("apply_sender_list", missed.code, tenant_id=settings.tenant_id)
         return after
+
+
+def note_missing_mailbox(store: SettingsStore, tenant_id: str, generation: int) -> None:
+    """Have the app name the mailbox by its address from now on, because Graph does not know its object id.
+
+    What can't be stored now is stored when Graph says it again.
+    """
+    log_failed_step("find_mailbox_by_id", "mailbox_not_found", tenant_id=tenant_id)
+    try:
+        update_settings(store, tenant_id, lambda settings: forget_mailbox_id(settings, generation))
+    except ProblemError as missed:
+        log_failed_step("forget_mailbox_id", missed.code, tenant_id=tenant_id)
 
 
 def standing(error: ProblemError, world: World) -> StandingProblem:

@@ -51,6 +51,11 @@ class Sender:
         return self.mailbox != "me" and self.consent.mailbox_id is None
 
     @property
+    def is_found_by_id(self) -> bool:
+        """Whether the mailbox is named by an object id, which ends with its account."""
+        return self.mailbox != "me" and self.consent.mailbox_id is not None
+
+    @property
     def may_draft(self) -> bool:
         """Whether drafts may be written into the mailbox, and sent mail looked up in it."""
         return MAIL_READ_WRITE.casefold() in {scope.casefold() for scope in self.consent.scopes}

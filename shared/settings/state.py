@@ -194,6 +194,13 @@ def note_operator_error(
     return _troubled(settings, Status.OPERATOR_ERROR, problem)
 
 
+def forget_mailbox_id(settings: TenantSettings, generation: int) -> TenantSettings:
+    """Forget a mailbox id that Graph does not know; a new account has another."""
+    if not holds(settings, generation) or settings.consent is None:
+        return settings
+    return replace(settings, consent=replace(settings.consent, mailbox_id=None))
+
+
 def _troubled(settings: TenantSettings, status: Status, problem: StandingProblem) -> TenantSettings:
     """Keep since when it lasts where the same problem was met again."""
     known = settings.problem

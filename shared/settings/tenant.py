@@ -129,7 +129,7 @@ class Consent(Stored):
         granted: what Microsoft's newest readable token names, with what was never asked for; None in rows
             of earlier versions, and where none could be read.
         mailbox_id: the object id of the mailbox from which the app itself sends, where a token named its
-            owner; None: Graph finds it by the From address alone.
+            owner; None: Graph finds it by the From address alone, or does not know the id any more.
         refused_at: when Microsoft first refused a token in a way that can pass; None once it issues one.
     """
 

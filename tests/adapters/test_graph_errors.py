@@ -300,6 +300,25 @@ def test_the_apps_own_permission_needs_the_sign_in_name() -> None:
     assert "sign-in name" not in graph_error(coded(404, "ErrorInvalidUser"), a_sender()).problem.sentence
 
 
+def test_a_404_of_a_kept_object_id_says_that_the_app_goes_on_with_the_address() -> None:
+    sender = a_sender()
+    consent = replace(sender.consent, account=None, mailbox_id="old-id")
+    by_id = replace(sender, consent=consent, mailbox="users/old-id")
+
+    sentence = graph_error(coded(404, "ErrorInvalidUser"), by_id).problem.sentence
+
+    assert "deleted and created again" in sentence
+    assert "sign-in name alone" not in sentence
+    assert (
+        "deleted and created again"
+        not in graph_error(coded(403, "ErrorAccessDenied"), by_id).problem.sentence
+    )
+    assert (
+        "deleted and created again"
+        not in graph_error(coded(404, "ErrorInvalidUser"), sender).problem.sentence
+    )
+
+
 CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1702682181"}}}'
 
 

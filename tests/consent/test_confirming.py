@@ -161,6 +161,21 @@ def test_a_consent_is_not_expired_while_it_is_being_confirmed(ports: FakeService
     assert set(world.seen) == {("pending", "confirming", None)}
 
 
+def test_a_consent_is_not_expired_after_the_longest_wait_that_entra_may_ask_for(ports: FakeServices) -> None:
+    world = ports.world = ports.authorizer.world = Watched()
+    window = opened(enable(ports, largeFileAttachments=True), ports)
+    world.look = lambda: flow_of(ports, window)
+    world.sleep(9 * 60 + 59)
+    world.seen.clear()
+    ports.authorizer.granted = SEND
+    ports.authorizer.later = [away(110), BOTH]
+
+    finish(window, ports)
+
+    assert set(world.seen) == {("pending", "confirming", None)}
+    assert flow_of(ports, window) == ("completed", None, None)
+
+
 def test_a_reset_ends_the_waiting_at_once(ports: FakeServices) -> None:
     class Resetting(FakeWorld):
         def sleep(self, seconds: float) -> None:

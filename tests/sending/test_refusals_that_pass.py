@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import RejectedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
-from shared.settings.tenant import Status
-from tests.builders import a_consent, a_message, enabled_services, some_settings
-from tests.fakes import CONTOSO, NOON, FakeServices
+from shared.settings.tenant import Status, TenantSettings, Wanted
+from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
+from tests.fakes import CONTOSO, NOON, FakeGraph, FakeServices
+
+if TYPE_CHECKING:
+    from shared.settings.sender import Sender
 
 BLOCKED = TokenRefusedError("token_refused", conditional_access=True, error="insufficient_claims")
 
@@ -133,3 +137,72 @@ def test_refusals_within_seconds_count_as_one() -> None:
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert [step.code for step in row.history].count("access_denied") == 3
     assert row.status is DeliveryStatus.DEFERRED
+
+
+def sending_by_object_id() -> FakeServices:
+    """Return services of an app that knows the mailbox by an id, which Graph does not know any more."""
+    consent = a_consent(account=None, secret_name=None, mailbox_id="old-id")
+    services = enabled_services(sender=Wanted("reports@contoso.com"), consent=consent)
+    list_senders(services, "reports@contoso.com")
+    send = services.transport.send_mail
+
+    def send_by_name(token: str, sender: Sender, body: bytes) -> str:
+        if sender.mailbox == "users/old-id":
+            raise no_right("mailbox_not_found")
+        return send(token, sender, body)
+
+    services.transport.send_mail = send_by_name  # type: ignore[method-assign]
+    return services
+
+
+def test_a_mailbox_that_was_made_again_under_the_same_name_is_found_by_its_name() -> None:
+    services = sending_by_object_id()
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.DEFERRED
+    assert services.settings.load(CONTOSO).consent.mailbox_id == "old-id"  # type: ignore[union-attr]
+    deliver_what_is_queued(services, timedelta(hours=1))
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
+    assert services.settings.load(CONTOSO).consent.mailbox_id is None  # type: ignore[union-attr]
+
+
+def test_a_mailbox_that_is_found_by_neither_id_nor_name_rejects_the_mail() -> None:
+    services = sending_by_object_id()
+    services.transport.fail = [no_right("mailbox_not_found")] * 20
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    deliver_what_is_queued(services, timedelta(hours=2))
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.REJECTED
+    assert services.settings.load(CONTOSO).consent.mailbox_id is None  # type: ignore[union-attr]
+
+
+def test_no_mail_is_rejected_while_storage_cannot_forget_the_id_of_a_mailbox(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services = sending_by_object_id()
+    save = services.settings.save
+    away = TransientError("storage_unavailable", service="tables")
+    failing = [away, away]
+
+    def fails_twice(settings: TenantSettings) -> TenantSettings:
+        if failing:
+            raise failing.pop()
+        return save(settings)
+
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    monkeypatch.setattr(services.settings, "save", fails_twice)
+    deliver_what_is_queued(services, timedelta(hours=3))
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
+    assert not failing
+
+
+def test_another_refusal_says_nothing_about_the_id_of_the_mailbox() -> None:
+    services = sending_by_object_id()
+    services.transport.send_mail = FakeGraph.send_mail.__get__(services.transport)  # type: ignore[method-assign]
+    services.transport.fail = [no_right("access_denied")] * 50
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    deliver_what_is_queued(services, timedelta(hours=3))
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.REJECTED
+    assert services.settings.load(CONTOSO).consent.mailbox_id == "old-id"  # type: ignore[union-attr]

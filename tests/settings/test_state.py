@@ -10,6 +10,7 @@ from shared.settings.state import (
     check_enable,
     complete_consent,
     end_consent,
+    forget_mailbox_id,
     lose_consent,
     note_deleted_tokens,
     note_operator_error,
@@ -227,6 +228,7 @@ def test_news_about_an_older_consent_changes_nothing(settings: TenantSettings) -
     assert lose_consent(settings, 7, PROBLEM) == settings
     assert note_operator_error(settings, 7, OPERATOR_PROBLEM) == settings
     assert note_refresh(settings, 7, LATER, stored=True) == settings
+    assert forget_mailbox_id(settings, 7) == settings
 
 
 def test_the_pending_consent_is_found_by_its_flow() -> None:
