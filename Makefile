@@ -43,7 +43,7 @@ faults: setup ## Run the long tests, then every fault there is, and print the en
 	@$(BIN)/python -m pytest -m long -rs
 	@$(BIN)/python -m tests.faults
 
-interop: setup $(OTHERS) $(NODE_SAMPLE) $(AZURE_CLI) ## Check contracts and pages with others' validators, client generators and axe (slow; needs Chromium and Mono)
+interop: setup $(OTHERS) $(NODE_SAMPLE) $(AZURE_CLI) ## Check contracts, pages and az commands with tools of others (slow; needs Chromium and Mono)
 	@$(BIN)/python -m pytest -m interop -rs tests/interop tests/browser tests/journeys/test_samples.py
 
 core-tools: setup ## Run the end-to-end tests on Azure Functions Core Tools (needs `func`)

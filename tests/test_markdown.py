@@ -57,3 +57,81 @@ def test_no_placeholder_disappears(file: str) -> None:
 )
 def test_a_placeholder_outside_code_is_found(text: str, found: list[str]) -> None:
     assert hidden(text) == found
+
+
+#: A link of a document to a file of this repository, to a heading, or to both.
+LINK = re.compile(r"^(?!\w+:)([^#]*)#?(.*)$")
+#: How other files name a document.
+NAMED = re.compile(r"\bdocs/[\w/-]+\.md(?:#[\w-]+)?")
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives the headings; a second one of a name gets a number."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    headings = [
+        tokens[index + 1].children or [] for index, token in enumerate(tokens) if token.type == "heading_open"
+    ]
+    found: dict[str, int] = {}
+    for heading in headings:
+        shown = "".join(child.content for child in heading if child.type in {"text", "code_inline"})
+        slug = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        found[slug] = found.get(slug, -1) + 1
+    return {
+        f"{slug}-{number}" if number else slug for slug, count in found.items() for number in range(count + 1)
+    }
+
+
+def broken_links(file: str, text: str) -> list[str]:
+    """Return the links to a file or heading that is not there."""
+    tokens = every_token(MarkdownIt("commonmark").enable("table").parse(text))
+    targets = [str(token.attrs.get("href") or token.attrs.get("src") or "") for token in tokens]
+    targets += re.findall(r'<img src="([^"]+)"', text)
+    return [
+        target
+        for target in targets
+        if target and (found := LINK.match(target)) and not leads(file, text, found)
+    ]
+
+
+def leads(file: str, text: str, link: re.Match[str]) -> bool:
+    path, anchor = link.groups()
+    target = (ROOT / file).parent / path
+    if path and not target.exists():
+        return False
+    return not anchor or anchor in anchors(target.read_text("utf-8") if path else text)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_link_leads_to_a_file_and_a_heading(file: str) -> None:
+    assert broken_links(file, (ROOT / file).read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["[a](no.md)", "[a](errors.md#no)", "[a](#no)", "![a](images/no.png)", '<img src="images/no.png">'],
+)
+def test_a_broken_link_is_found(link: str) -> None:
+    text = f"# Yes\n\n{link} [b](errors.md) [c](errors.md#microsoft-entra) [d](#yes) [e](https://example.com/no)\n"
+
+    assert broken_links("docs/x.md", text) == [re.sub(r'.*[("](.+)[)"].*', r"\1", link)]
+
+
+def test_headings_have_the_anchors_of_github() -> None:
+    text = "# A `b_c` — D's [e](x)!\n\n## Again\n\n## Again\n"
+
+    assert anchors(text) == {"a-b_c--ds-e", "again", "again-1"}
+
+
+def test_every_document_and_heading_that_another_file_names_is_there() -> None:
+    texts = [
+        name for name in tracked_files() if name.endswith((".py", ".bicep", ".yml", ".yaml", ".toml", ".kql"))
+    ]
+    named = {
+        found
+        for name in texts
+        if name != "tests/test_markdown.py"
+        for found in NAMED.findall((ROOT / name).read_text("utf-8"))
+    }
+
+    assert broken_links("x.md", "\n".join(f"[a]({name})" for name in named)) == []
+    assert len(named) > 8

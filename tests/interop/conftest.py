@@ -48,7 +48,8 @@ def run(*command: object, text: str = "", environment: Mapping[str, str] | None 
     return done.stdout
 
 
-def _missing(what: str) -> None:
+def missing(what: str) -> None:
+    """Skip a test whose tool is missing; in CI, fail."""
     if os.environ.get("CI"):
         pytest.fail(f"{what} In CI these tests have to run.")
     pytest.skip(what)
@@ -58,7 +59,7 @@ def _missing(what: str) -> None:
 def npm() -> Path:
     """Return the folder with the programs of npm."""
     if not MODULES.is_dir():
-        _missing("The packages of npm are missing; `make interop` fetches them.")
+        missing("The packages of npm are missing; `make interop` fetches them.")
     return MODULES / ".bin"
 
 
@@ -66,7 +67,7 @@ def npm() -> Path:
 def mono(npm: Path) -> Run:
     """Run a program for .NET, with NSwag's libraries beside it."""
     if not (shutil.which("mono") and shutil.which("mcs")):
-        _missing("Mono is missing; Debian's packages are called mono-devel and mono-mcs.")
+        missing("Mono is missing; Debian's packages are called mono-devel and mono-mcs.")
 
     def run_it(program: object, *arguments: object, **options: Any) -> str:
         environment = {"MONO_PATH": str(NSWAG), **options.pop("environment", {})}

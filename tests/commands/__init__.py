@@ -1,0 +1,1 @@
+"""The commands that documents, workflows, hooks and texts have people and machines type, and their checks."""
