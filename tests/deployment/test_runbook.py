@@ -30,6 +30,7 @@ OWN_VARIABLES = {
     "PATH",
     "PWD",
     "account",
+    "body",
     "data",
     "id",
     "list",
