@@ -24,8 +24,30 @@ THROTTLED_WAIT = timedelta(seconds=60)
 #: The member of an error document under which the wait in seconds is handed through MSAL.
 WAIT_SECONDS = "retry_after_seconds"
 _RETRY_AFTER = "Retry-After"
-#: Of an answer that asks for a wait, whatever else it says.
-_KEPT = ("error_codes", "correlation_id")
+_CODES = "error_codes"
+#: Refusals that count also without one of Entra's numbers: RFC 6749 section 5.2 and
+#: https://learn.microsoft.com/entra/identity-platform/reference-error-codes. A gateway's JSON can have an
+#: `error` as well, such as "Forbidden" or "Not Found".
+_OAUTH_ERRORS = frozenset(
+    {
+        "consent_required",
+        "interaction_required",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_resource",
+        "invalid_scope",
+        "login_required",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint")
+_TEXTS = ("access_token", "client_info", "refresh_token", "scope")
+#: No token lives as long; a larger number of seconds leads to no date.
+_LONGEST_LIFE_SECONDS = 366 * 24 * 3600
 
 
 class EntraConnection(HttpSession):
@@ -55,8 +77,23 @@ class EntraConnection(HttpSession):
             return _token_answer(answer, is_busy=is_busy)
         if is_busy:
             answer.raise_for_status()
-        _document(answer)
+        _check_endpoints(answer)
         return answer
+
+
+def _check_endpoints(answer: requests.Response) -> None:
+    """Refuse what is neither a tenant's endpoints nor Entra's answer that there is no such tenant.
+
+    MSAL takes any other refusal for a missing tenant, breaks on a document without endpoints, and keeps that
+    document for a day.
+    """
+    document = _document(answer)
+    if answer.status_code == HTTPStatus.OK:
+        usable = all(str(document.get(name)).startswith("https://") for name in _ENDPOINTS)
+    else:
+        usable = _is_entras_refusal(document)
+    if not usable:
+        raise ContentDecodingError("The answer is not one of Entra's.")
 
 
 def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Response:
@@ -71,11 +108,15 @@ def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Respo
     if is_busy:
         wait = asked or (THROTTLED_WAIT if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS else None)
         said = _read(answer) or {}
-        kept = {name: said[name] for name in _KEPT if name in said}
-        return _made(HTTPStatus.TOO_MANY_REQUESTS, {"error": "temporarily_unavailable", **kept}, wait)
+        codes = said.get(_CODES)
+        kept = {
+            "error": "temporarily_unavailable",
+            _CODES: codes if isinstance(codes, list) else [],
+            "correlation_id": said.get("correlation_id"),
+        }
+        return _made(HTTPStatus.TOO_MANY_REQUESTS, kept, wait)
     document = _document(answer)
-    if "access_token" not in document and not isinstance(document.get("error"), str):
-        # A gateway in between has JSON of its own; each refusal of Entra has an error (RFC 6749 section 5.2).
+    if "access_token" not in document and not _is_entras_refusal(document):
         raise ContentDecodingError("The answer is not one of Entra's.")
     if asked and answer.status_code >= HTTPStatus.BAD_REQUEST:
         return _made(answer.status_code, document, asked)
@@ -83,6 +124,12 @@ def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Respo
         return _made(answer.status_code, _usable(document), timedelta(0))
     answer.headers[_RETRY_AFTER] = "0"
     return answer
+
+
+def _is_entras_refusal(document: Mapping[str, Any]) -> bool:
+    """Say whether Entra wrote a refusal, rather than a gateway in between that has JSON of its own."""
+    error, codes = document.get("error"), document.get(_CODES)
+    return isinstance(error, str) and (isinstance(codes, list) or (codes is None and error in _OAUTH_ERRORS))
 
 
 def wait_of(answer: requests.Response) -> timedelta | None:
@@ -94,17 +141,21 @@ def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a success as MSAL can use it: without an ID token that is none, on which MSAL breaks.
 
     Raises:
-        ContentDecodingError: it does not say how long the token lives.
+        ContentDecodingError: it does not say how long the token lives, or a member is not a text.
     """
     try:
-        int(document["expires_in"])
-    except (KeyError, TypeError, ValueError):
+        seconds = min(int(document["expires_in"]), _LONGEST_LIFE_SECONDS)
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ContentDecodingError("Entra's answer does not say how long the token lives.") from None
+    if not all(isinstance(document.get(name, ""), str) for name in _TEXTS) or not document["access_token"]:
+        raise ContentDecodingError("Entra's answer has a member of another type.")
+    # When to refresh an access token: none is kept.
+    unused = {"refresh_in"}
     try:
         jwt.decode(str(document.get("id_token")), options={"verify_signature": False})
     except jwt.PyJWTError:
-        return {name: value for name, value in document.items() if name != "id_token"}
-    return dict(document)
+        unused.add("id_token")
+    return {name: value for name, value in document.items() if name not in unused} | {"expires_in": seconds}
 
 
 def _made(status: int, document: Mapping[str, Any], wait: timedelta | None) -> requests.Response:
@@ -130,6 +181,6 @@ def _document(answer: requests.Response) -> dict[str, Any]:
 def _read(answer: requests.Response) -> dict[str, Any] | None:
     try:
         found = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

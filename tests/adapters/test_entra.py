@@ -32,6 +32,10 @@ SCOPES = ("Mail.Send",)
 #: What a proxy or a cut connection makes of an answer.
 PAGE = Effect(200, body="html")
 GATEWAY = '{"message": "Blocked by policy.", "status": 403}'
+#: The form of Spring Boot's error documents.
+NOT_FOUND = '{"timestamp": "2026-11-23", "status": 404, "error": "Not Found", "path": "/token"}'
+ENDPOINTS = '{"authorization_endpoint": "https://a/b", "token_endpoint": 7}'
+DEEP = "[" * 100_000
 ACCOUNT = Account("0b1ec700-0000-4000-8000-000000000001", CONTOSO, ADA)
 
 
@@ -126,17 +130,38 @@ def test_an_id_token_that_cannot_be_read_keeps_no_mail_from_being_sent(
     assert (issued.access_token, issued.scopes, issued.username, issued.email) == ("t", None, "", "")
 
 
-@pytest.mark.parametrize("lifetime", [{}, {"expires_in": None}, {"expires_in": "soon"}], ids=str)
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"expires_in": None},
+        {"expires_in": "soon"},
+        {"expires_in": float("inf")},
+        {"expires_in": 3600, "access_token": None},
+        {"expires_in": 3600, "access_token": ""},
+        {"expires_in": 3600, "scope": None},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
-def test_a_token_without_a_lifetime_is_asked_for_again(
-    call: str, lifetime: dict[str, object], config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+def test_a_success_that_cannot_be_used_is_asked_for_again(
+    call: str, members: dict[str, object], config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
-    answer = {"token_type": "Bearer", "access_token": "t", **lifetime}
+    answer = {"token_type": "Bearer", "access_token": "t", **members}
     office.world.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
 
     with pytest.raises(TransientError) as refused:
         CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealWorld()), redeemed.tokens)
     assert refused.value.code == "entra_unavailable"
+
+
+def test_members_that_nothing_uses_keep_no_token_from_being_used(
+    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+) -> None:
+    answer = {"token_type": "Bearer", "access_token": "t", "expires_in": 10**15, "refresh_in": "later"}
+    office.world.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+
+    assert entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).access_token == "t"
 
 
 def test_sign_in_name_and_address_are_told_apart_when_they_differ(
@@ -363,6 +388,29 @@ def test_while_the_tenants_endpoints_can_not_be_had_everything_waits(
 
 
 @pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(403, GATEWAY), (404, NOT_FOUND), (302, GATEWAY), (200, GATEWAY), (200, ENDPOINTS), (200, DEEP)],
+    ids=["403", "404", "302", "200", "half", "deep"],
+)
+def test_a_gateways_answer_is_not_taken_for_the_tenants_endpoints_nor_kept(
+    status: int,
+    text: str,
+    call: str,
+    config: AppConfig,
+    redeemed: Redeemed,
+    office: ServedMicrosoft365,
+) -> None:
+    entra = EntraAuthority(config, CLIENT_SECRET, RealWorld())
+    office.world.faults.add("discovery", Effect(status, message=text, body="raw"))
+
+    with pytest.raises(TransientError) as refused:
+        CALLS[call](entra, redeemed.tokens)
+    assert refused.value.code == "entra_unavailable"
+    assert entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).access_token
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_a_tenant_that_entra_does_not_know_is_the_operators(
     call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
@@ -380,6 +428,10 @@ def test_a_tenant_that_entra_does_not_know_is_the_operators(
         Effect(403, body="raw"),
         Effect(403, message=GATEWAY, body="raw"),
         Effect(200, message=GATEWAY, body="raw"),
+        Effect(403, message='{"error": "Forbidden"}', body="raw"),
+        Effect(404, message=NOT_FOUND, body="raw"),
+        Effect(400, message='{"error": "invalid_grant", "error_codes": "50173"}', body="raw"),
+        Effect(503, message='{"error_codes": 5}', body="raw"),
         Effect(429, "never_heard_of"),
         Effect(429, body="html"),
     ],
