@@ -13,6 +13,8 @@ AZURITE := tests/local_stack/node_modules/.bin/azurite
 OTHERS := tests/interop/node_modules/.package-lock.json
 NODE_SAMPLE := docs/samples/node/node_modules/.package-lock.json
 AZURE_CLI := .venv-azure-cli/bin/az
+# Tests that wait for the whole app in processes of its own; the coverage of shared/ is complete without them.
+END_TO_END := tests/browser tests/journeys tests/faults/test_campaign.py tests/honest_fakes
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -23,8 +25,11 @@ demo: setup ## Run the whole journey on this machine and tell it step by step
 start: setup ## Start the local stack and leave it running; ARGS="--consented --json --fault"
 	@$(BIN)/python -m tests.local_stack start $(ARGS)
 
-test: setup ## Run every test that this machine can run
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered -rs
+test: setup ## Run the tests of the code, with its coverage
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered -rs $(END_TO_END:%=--ignore=%)
+
+end-to-end: setup ## Run the tests of the whole app: browser, journeys, the local stack, a minute of faults
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -rs $(END_TO_END)
 
 check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, licences
 	@$(BIN)/ruff format --check .
@@ -116,4 +121,4 @@ $(OTHERS): tests/interop/package.json tests/interop/package-lock.json
 	@cd tests/interop && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help demo start test check interop core-tools faults bench documents screenshots format infra lock package check-package audit setup snapshots
+.PHONY: help demo start test end-to-end check interop core-tools faults bench documents screenshots format infra lock package check-package audit setup snapshots
