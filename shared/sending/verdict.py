@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import (
@@ -38,6 +39,9 @@ from shared.errors import (
 from shared.sending.backoff import backoff, hold_back
 from shared.sending.doubt import next_look
 
+if TYPE_CHECKING:
+    from shared.settings.tenant import Consent
+
 #: A mail that could not be sent for a day is late enough for a person to decide.
 HORIZON = timedelta(hours=24)
 
@@ -49,6 +53,9 @@ _BETWEEN_REFUSALS = timedelta(minutes=5)
 
 #: A consent and the rights given with it take seconds to an hour to reach every server of Microsoft 365.
 RIGHTS_SPREAD = timedelta(hours=1)
+#: What Exchange lets an app do (RBAC for Applications, access policies) counts up to two hours later, and can
+#: be given a while after the consent: https://learn.microsoft.com/exchange/permissions-exo/application-rbac
+APP_RIGHTS_SPREAD = timedelta(hours=3)
 #: How long a mail in doubt is looked for while the mailbox can't be read.
 _LOOKS = 2 * HORIZON
 
@@ -74,7 +81,7 @@ class Situation:
         may_look_up: whether the mail can be found again in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
         refusals: how often it ended with this error, each time after the interval, this time included.
-        consented_at: when the consent was given that the mail was sent with.
+        rights_spread_until: until when a right may still be missing on some servers of Microsoft 365.
         first_look: how soon a refused mail that may be sent can be looked for; None after another error.
         maybe_sent: whether it was refused, may be sent all the same, and nobody can look for it.
     """
@@ -88,7 +95,7 @@ class Situation:
     may_look_up: bool = False
     resends: bool = False
     refusals: int = 1
-    consented_at: datetime | None = None
+    rights_spread_until: datetime | None = None
     first_look: timedelta | None = None
     maybe_sent: bool = False
 
@@ -130,6 +137,11 @@ def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:
     """Return the moment after which a mail is not tried any more."""
     horizon = trying_since + HORIZON
     return horizon if expires_at is None else min(horizon, expires_at)
+
+
+def rights_spread_until(consent: Consent) -> datetime:
+    """Return until when rights that were given for a consent may still be missing on some servers."""
+    return consent.consented_at + (APP_RIGHTS_SPREAD if consent.account is None else RIGHTS_SPREAD)
 
 
 def decide(error: ProblemError, situation: Situation) -> Verdict:
@@ -174,10 +186,9 @@ def _refusal_interval(error: ProblemError) -> timedelta:
 
 def _confirmed(error: ProblemError, situation: Situation) -> bool:
     """Say whether a refusal counts: it came often enough, and no right is still spreading."""
-    consented_at = situation.consented_at
-    if isinstance(error, RejectedError) and error.spreads and consented_at is not None:
-        spreading = situation.now < consented_at + RIGHTS_SPREAD
-        return not spreading and situation.refusals >= error.confirm_after
+    until = situation.rights_spread_until
+    if isinstance(error, RejectedError) and error.spreads and until is not None and situation.now < until:
+        return False
     return situation.refusals >= error.confirm_after
 
 

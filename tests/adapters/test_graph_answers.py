@@ -17,11 +17,20 @@ from shared.sending.deliver import deliver
 from shared.sending.payload import build_attachment, build_upload_item
 from shared.sending.request import Attachment
 from shared.sending.verdict import Situation, decide
-from shared.settings.tenant import Status
-from tests.builders import a_file, a_message, enabled_services, large_file_services
+from shared.settings.tenant import Status, Wanted
+from tests.builders import (
+    a_consent,
+    a_file,
+    a_message,
+    enabled_services,
+    large_file_services,
+    list_senders,
+)
 from tests.exchange_online import ExchangeOnline, a_sender
 from tests.fakes import CONTOSO, NOON, FakeServices
 from tests.local_stack.microsoft365 import BUTTONS, Effect
+from tests.local_stack.microsoft365.contoso import CLIENT_ID, REPORTS
+from tests.local_stack.microsoft365.contoso import CONTOSO as MICROSOFT_CONTOSO
 from tests.local_stack.microsoft365.vocabulary import CLAIMS, vocabulary
 
 if TYPE_CHECKING:
@@ -158,6 +167,33 @@ def test_twenty_mails_wait_while_graph_does_not_count_the_consent_yet(
     assert waiting == {DeliveryStatus.DEFERRED}
     assert {row(services, f"m-{number}").status for number in range(20)} == {DeliveryStatus.ACCEPTED}
     assert len(exchange.world.mails()) == 20
+
+
+@pytest.mark.parametrize("given", [{"exchange_roles": {REPORTS}}, {"mailbox_scope": {REPORTS}}], ids=str)
+def test_a_mail_waits_while_exchange_does_not_count_what_it_lets_the_app_do(
+    exchange: ExchangeOnline, transport: GraphMailTransport, given: dict[str, set[str]]
+) -> None:
+    """An Exchange admin lets the app use the mailbox an hour after the consent; it counts two hours later."""
+    directory, clock = exchange.world.directory, exchange.world.clock
+    roles = ["Mail.Send"] if "mailbox_scope" in given else []
+    exchange.world.consents.grant_application(CLIENT_ID, MICROSOFT_CONTOSO, roles)
+    directory.change_app(CLIENT_ID, mailbox_scope=frozenset[str]())
+    clock.advance(timedelta(hours=3))
+    exchange.world.behaviour.rights_lag = 7200
+    consent = a_consent(account=None, secret_name=None, consented_at=NOON)
+    services, _ = over_http(enabled_services(sender=Wanted(REPORTS), consent=consent), exchange, transport)
+    list_senders(services, REPORTS)
+    services.tokens.get = lambda *_, **__: exchange.world.app_only_token(MICROSOFT_CONTOSO, *roles)  # type: ignore[method-assign]
+    services.world.pass_time(timedelta(minutes=55))
+    directory.change_app(CLIENT_ID, **{name: frozenset(reached) for name, reached in given.items()})
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    for _ in range(11):
+        deliver_again(services, exchange, timedelta(minutes=10))
+        assert row(services).status is DeliveryStatus.DEFERRED
+    deliver_again(services, exchange, timedelta(minutes=12))
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert row(services).history[1].code == "access_denied"
 
 
 def test_conditional_access_gets_the_claims_that_it_asks_for(

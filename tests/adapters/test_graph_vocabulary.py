@@ -13,7 +13,7 @@ from shared.adapters.graph_errors import graph_error
 from shared.adapters.http import Answer
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
-from shared.sending.verdict import Situation, decide
+from shared.sending.verdict import RIGHTS_SPREAD, Situation, decide
 from tests.exchange_online import a_sender
 from tests.fakes import NOON
 
@@ -147,7 +147,10 @@ def test_a_refusal_of_the_mailbox_counts_after_an_hour_of_refusals_that_lie_minu
     moment, attempt = NOON, 1
     while True:
         verdict = decide(
-            error, Situation(moment, attempt, NOON, None, 0.5, refusals=attempt, consented_at=NOON)
+            error,
+            Situation(
+                moment, attempt, NOON, None, 0.5, refusals=attempt, rights_spread_until=NOON + RIGHTS_SPREAD
+            ),
         )
         if verdict.next_attempt_at is None:
             break

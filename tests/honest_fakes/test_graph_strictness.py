@@ -193,6 +193,35 @@ def test_a_role_of_the_app_counts_at_graph_after_a_while(stand: Stand) -> None:
     assert app_client(stand, "Mail.Send").send_mail().status_code == 202
 
 
+def test_what_exchange_lets_an_app_do_counts_after_a_while(stand: Stand) -> None:
+    stand.world.behaviour.rights_lag = 7200
+    stand.world.directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
+    early = app_client(stand).send_mail()
+    stand.world.clock.advance(timedelta(minutes=121))
+    later = app_client(stand).send_mail()
+    stand.world.directory.change_app(CLIENT_ID, exchange_roles=frozenset())
+    left = app_client(stand).send_mail()
+    stand.world.clock.advance(timedelta(minutes=121))
+
+    assert refused(early) == (403, "ErrorAccessDenied")
+    assert (later.status_code, left.status_code) == (202, 202)
+    assert refused(app_client(stand).send_mail()) == (401, "NoPermissionsInAccessToken")
+
+
+def test_an_access_policy_counts_after_a_while(stand: Stand) -> None:
+    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])
+    stand.world.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({ADA}))
+    stand.world.clock.advance(timedelta(hours=3))
+    stand.world.behaviour.rights_lag = 7200
+    stand.world.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({ADA, REPORTS}))
+    stand.world.directory.change_app(CLIENT_ID, name="Renamed")
+    early = app_client(stand, "Mail.Send").send_mail()
+    stand.world.clock.advance(timedelta(minutes=121))
+
+    assert refused(early) == (403, "ErrorAccessDenied")
+    assert app_client(stand, "Mail.Send").send_mail().status_code == 202
+
+
 # Tokens
 
 

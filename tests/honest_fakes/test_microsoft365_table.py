@@ -54,6 +54,8 @@ _TRAITS = (
     "claims challenge",
     "402, 409, 410, 423",
     "rights and roles",
+    "RBAC for Applications",
+    "access policies",
     "consent in tokens",
     "new draft, session",
     "file sizes",

@@ -54,7 +54,9 @@ refused, mail taken   | 504, 500, lost answers                   | any effect wi
 503 page, mail taken  | reported                                 | effect "busy page but accepted"
 claims challenge      | 401 by continuous access evaluation, 403 | `wanted_claims`, `wanted_claims_status`,
                       | insufficient_claims: conditional access  | `claims_problem`; "conditional access"
-rights and roles      | count at Graph after up to an hour: 403  | `rights_lag`; RBAC and policies at once
+rights and roles      | count at Graph after up to an hour: 403  | `rights_lag`
+RBAC for Applications | changes count after 30 minutes to 2 hours| `rights_lag`
+access policies       | changes can take longer than an hour     | `rights_lag`
 consent in tokens     | after seconds to an hour                 | `consent_lag`, `app_lag`
 declined consent      | with or without a description            | `decline_description`
 granted permissions   | may be fewer than asked for              | `withheld_scopes`

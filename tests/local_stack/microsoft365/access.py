@@ -100,8 +100,9 @@ class AccessRules:
         client_id = claims.get("appid", "")
         if claims.get("idtyp") == "app":
             permissions = frozenset(claims.get("roles", []))
-            app = self._directory.app(client_id)
-            if not permissions and not (app and app.exchange_roles):
+            lag = self._behaviour.rights_lag
+            rules = self._directory.app_rules(client_id), self._directory.app_rules(client_id, lag)
+            if not permissions and not any(each.exchange_roles for each in rules):
                 text = "The token contains no permissions, or permissions can not be understood."
                 raise GraphError(401, "NoPermissionsInAccessToken", text)
             return Access(claims["tid"], client_id, None, permissions)
@@ -171,14 +172,12 @@ class AccessRules:
         return access.permissions & {scope.name for scope in old}
 
     def _require_application(self, access: Access, mailbox: User, names: tuple[str, ...]) -> None:
-        app = self._directory.app(access.client_id)
-        address = mailbox.address.lower()
-        if app is not None and address in {reached.lower() for reached in app.exchange_roles}:
+        rules = self._directory.app_rules(access.client_id, self._behaviour.rights_lag)
+        if rules.has_role(mailbox.address):
             return
         if not set(names) & self._counting(access):
             raise _denied()
-        scope = app.mailbox_scope if app else None
-        if scope is not None and address not in {reached.lower() for reached in scope}:
+        if not rules.in_scope(mailbox.address):
             raise GraphError(403, "ErrorAccessDenied", "Access to OData is disabled.")
 
 

@@ -31,7 +31,8 @@ class Behaviour:
         wanted_claims_status: of that answer: 403 as conditional access gives it, with `accessDenied`.
         claims_problem: the AADSTS number that answers every token request with claims, 0 for none.
         rights_lag: seconds until Graph and Exchange count a consent, a role, Send As, Send on Behalf or Full
-            Access; before that they answer 403.
+            Access, and until a change of an app's Exchange roles or access policy counts; before that they
+            answer as without it, 403.
         opaque_tokens: Graph's tokens are no JWT, and nobody but Graph can read them.
         latency: real seconds that every Graph and upload request takes at least.
         sent_items_lag: seconds from 202 until transport has the mail, and its copy is in Sent Items.

@@ -143,6 +143,23 @@ class AppRegistration:
     email_claim: bool = True
 
 
+@dataclass(frozen=True)
+class AppRules:
+    """What Exchange lets an app do, as its registration's members of these names have it."""
+
+    exchange_roles: frozenset[str] = frozenset()
+    mailbox_scope: frozenset[str] | None = None
+
+    def has_role(self, address: str) -> bool:
+        """Say whether the app may use a mailbox whatever Entra grants."""
+        return address.lower() in {reached.lower() for reached in self.exchange_roles}
+
+    def in_scope(self, address: str) -> bool:
+        """Say whether what Entra grants reaches a mailbox."""
+        scope = self.mailbox_scope
+        return scope is None or address.lower() in {reached.lower() for reached in scope}
+
+
 class Directory:
     """The organisations of one stand-in; addresses compare without regard to case.
 
@@ -156,6 +173,8 @@ class Directory:
         self._users: dict[str, User] = {}
         self._groups: dict[str, Group] = {}
         self._apps: dict[str, AppRegistration] = {}
+        #: What Exchange lets each app do, with the time of each change.
+        self._app_rules: dict[str, list[tuple[datetime | None, AppRules]]] = {}
         self._rights: dict[tuple[Right, str, str], datetime | None] = {}
         self.clock: Clock | None = None
 
@@ -178,6 +197,7 @@ class Directory:
                         self._groups[thing.address.lower()] = thing
                     case AppRegistration():
                         self._apps[thing.client_id] = thing
+                        self._note_rules(thing)
 
     def tenant(self, name: str) -> Tenant | None:
         """Find a tenant by id or domain."""
@@ -236,6 +256,19 @@ class Directory:
         with self._lock:
             return self._apps.get(client_id.removeprefix("api://"))
 
+    def _note_rules(self, app: AppRegistration) -> None:
+        rules = AppRules(app.exchange_roles, app.mailbox_scope)
+        known = self._app_rules.setdefault(app.client_id, [])
+        if not known or known[-1][1] != rules:
+            known.append((self.clock.now() if self.clock else None, rules))
+
+    def app_rules(self, client_id: str, lag: float = 0.0) -> AppRules:
+        """Say what Exchange lets an app do; a change counts once it is `lag` seconds old."""
+        with self._lock:
+            known = list(self._app_rules.get(client_id, ()))
+        old = [rules for at, rules in known if self._is_older(at, lag)]
+        return old[-1] if old else AppRules()
+
     def change_tenant(self, name: str, **fields: Any) -> Tenant:
         """Change a tenant's fields; KeyError for an unknown one."""
         return self._changed(self.tenant(name), name, fields)
@@ -275,4 +308,7 @@ class Directory:
             if key not in self._rights:
                 return False
             given = self._rights[key]
-        return given is None or self.clock is None or given + timedelta(seconds=lag) <= self.clock.now()
+        return self._is_older(given, lag)
+
+    def _is_older(self, at: datetime | None, lag: float) -> bool:
+        return at is None or self.clock is None or at + timedelta(seconds=lag) <= self.clock.now()
