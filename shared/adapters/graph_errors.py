@@ -70,10 +70,15 @@ _UNSURE_STATUSES = frozenset({500, 502, 504})
 #: Refused, whatever code comes with it. Users report mails that were sent after these too:
 #: https://learn.microsoft.com/answers/questions/5629476
 _REFUSED_STATUSES = frozenset({429, 503})
-#: After these no mail is sent: the token is read first, then the mailbox is looked for and the right checked,
-#: then the message is read, and only after that it is saved and submitted. After any other status the service
-#: may have given up at any point of its work.
-_NOTHING_SENT = frozenset({401, 403, 404, 405, 410, 411, 413, 414, 415})
+#: The request was not carried out: a redirect asks for it at another address, 501 and 505 cannot do it, 511
+#: is a network's own, and of 521, 523, 525 and 526 Cloudflare's gateways say that they reached no server.
+#: https://www.rfc-editor.org/rfc/rfc9110#section-15.4, https://www.rfc-editor.org/rfc/rfc6585#section-6 and
+#: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
+_NOT_CARRIED_OUT = frozenset({301, 302, 307, 308, 501, 505, 511, 521, 523, 525, 526})
+#: After these no mail is sent: the head of the request and the token are read first, then the mailbox is
+#: looked for and the right checked, then the message is read, and only after that it is saved and submitted.
+#: After any other status the service may have given up at any point of its work.
+_NOTHING_SENT = _NOT_CARRIED_OUT | {401, 403, 404, 405, 407, 410, 411, 413, 414, 415, 421, 426, 431}
 _CLIENT_ERRORS = range(400, 500)
 #: A refusal that comes at times, or of a right that may still spread, counts when it comes this often.
 _CONFIRM_AFTER = 3
@@ -200,7 +205,8 @@ def _meaning(status: int, codes: list[str]) -> tuple[Kind, str, str]:
             if status in _REFUSED_STATUSES and found.kind is Kind.UNSURE:
                 return *_STATUSES[status], code
             return found.kind, found.ours, code
-    by_status = _STATUSES.get(status, _UNEXPECTED if status in _CLIENT_ERRORS else _UNSURE)
+    refused = status in _CLIENT_ERRORS or status in _NOT_CARRIED_OUT
+    by_status = _STATUSES.get(status, _UNEXPECTED if refused else _UNSURE)
     if not codes and status in _NEEDS_A_CODE:
         by_status = _UNEXPECTED
     if codes and codes[0] not in GENERAL_CODES:

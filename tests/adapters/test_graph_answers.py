@@ -325,6 +325,21 @@ def calls_to_create(transport: GraphMailTransport, exchange: ExchangeOnline) -> 
     return lambda: transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 501, 505, 511, 521])
+def test_a_mail_that_a_server_in_between_did_not_pass_on_is_sent_later(
+    exchange: ExchangeOnline, transport: GraphMailTransport, status: int
+) -> None:
+    services, _ = over_http(enabled_services(), exchange, transport)
+    exchange.world.faults.add("sendMail", Effect(status, body="html", headers={"Location": "https://a/b"}))
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    first = row(services)
+    deliver_again(services, exchange, timedelta(minutes=1))
+
+    assert (first.status, first.warnings) == (DeliveryStatus.DEFERRED, ())
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(exchange.world.mails()) == 1
+
+
 @pytest.mark.parametrize("code", ["RequestBroker--ParseUri", "Request_BadRequest", "20Error.x"])
 def test_a_code_of_any_form_is_named(
     transport: GraphMailTransport, exchange: ExchangeOnline, code: str
