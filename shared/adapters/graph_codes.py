@@ -100,6 +100,8 @@ GRAPH_CODES: dict[str, GraphCode] = {
     "CommandConcurrencyLimitReached": _wait("Too many requests at the same time.", _THROTTLED),
     "MailboxConcurrency": _wait("Too many requests at the same time.", _THROTTLED),
     "ErrorMessageThrottled": _wait("The mailbox sends too many messages a minute.", _THROTTLED),
+    # With 403, and the mail is not sent: O365/python-o365#668, WPManageNinja/fluent-smtp#101.
+    "ErrorMessageTransientError": _wait("The filter for outgoing mail cannot judge the message now."),
     "serviceNotAvailable": _wait("The service is not available."),
     "ErrorServerBusy": _wait("The server is busy."),
     "ErrorIrresolvableConflict": _wait("Another request changed the same message."),
@@ -153,7 +155,6 @@ GRAPH_CODES: dict[str, GraphCode] = {
     "ErrorInternalServerTransientError": _unsure("A passing error inside Exchange."),
     "ErrorMailboxStoreUnavailable": _unsure("The mailbox's store is not available."),
     "ErrorMessageTimeout": _unsure("Sending was not done in time."),
-    "ErrorMessageTransientError": _unsure("A passing error while sending."),
     "ErrorTimeoutExpired": _unsure("The request was not done in time."),
     "InvalidAuthenticationToken": GraphCode("The token is expired or not valid.", Kind.TOKEN, _TOKEN),
     "unauthenticated": GraphCode("The token is missing or not valid.", Kind.TOKEN, _TOKEN),
