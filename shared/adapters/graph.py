@@ -154,7 +154,7 @@ class GraphMailTransport:
         if answer.status in _NO_SUCH_ACTION and not _GONE & set(graph_codes(answer)):
             answer = self._answer("DELETE", draft, token, sender, None, submits=False)
         if answer.status != HTTPStatus.NO_CONTENT and not _GONE & set(graph_codes(answer)):
-            raise graph_error(answer, sender, submits=False)
+            raise graph_error(answer, sender, submits=False, carries_mail=False)
 
     def close(self) -> None:
         """Close the connections that are kept open."""
@@ -201,7 +201,13 @@ class GraphMailTransport:
             # A draft that was just made is not on every server at once; one that is lost is made again.
             raise TransientError(missing, request_id=answer.headers.get("request-id"))
         if answer.status != want:
-            raise graph_error(answer, sender, submits=submits, names_draft=_ITEM in path)
+            raise graph_error(
+                answer,
+                sender,
+                submits=submits,
+                names_draft=_ITEM in path,
+                carries_mail=method != "GET",
+            )
         return answer
 
     def _answer(

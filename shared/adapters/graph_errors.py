@@ -47,6 +47,7 @@ _ACCESS = (Kind.WAIT, "access_denied")
 _NO_MAILBOX = (Kind.WAIT, "mailbox_not_found")
 _DRAFT_LOST = (Kind.WAIT, "draft_lost")
 
+_OF_THE_MAIL = frozenset({Kind.REFUSED, Kind.REFUSED_AT_TIMES})
 _STATUSES: dict[int, _Meaning] = {
     401: _TOKEN,
     403: _ACCESS,
@@ -93,15 +94,23 @@ _NO_SUCH_ADDRESS = frozenset({404, 405})
 
 
 def graph_error(
-    answer: Answer, sender: Sender, *, submits: bool = True, names_draft: bool = False
+    answer: Answer,
+    sender: Sender,
+    *,
+    submits: bool = True,
+    names_draft: bool = False,
+    carries_mail: bool = True,
 ) -> ProblemError:
     """Say what an answer other than success means.
 
     `submits`: the call hands the mail over; every other call can be repeated in any case. `names_draft`: the
-    call's path has a draft's id, so what is not found is that draft.
+    call's path has a draft's id, so what is not found is that draft. `carries_mail`: the call has a part of
+    the mail in it, which can be refused.
     """
     codes = graph_codes(answer)
     kind, code, shown = _meaning(answer.status, codes)
+    if kind in _OF_THE_MAIL and not carries_mail:
+        kind, code = _UNEXPECTED
     sends_draft = submits and names_draft
     kind, code = _what_is_missing(
         answer, codes, (kind, code), names_draft=names_draft, sends_draft=sends_draft
