@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 FIRST = timedelta(seconds=15)
-LONGEST = timedelta(hours=1)
+#: After an outage, however long, sending resumes within this time.
+LONGEST = timedelta(minutes=10)
 
 
 def backoff(attempt: int, jitter: float, retry_after: timedelta | None = None) -> timedelta:

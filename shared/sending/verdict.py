@@ -56,8 +56,10 @@ RIGHTS_SPREAD = timedelta(hours=1)
 #: What Exchange lets an app do (RBAC for Applications, access policies) counts up to two hours later, and can
 #: be given a while after the consent: https://learn.microsoft.com/exchange/permissions-exo/application-rbac
 APP_RIGHTS_SPREAD = timedelta(hours=3)
-#: How long a mail in doubt is looked for while the mailbox can't be read.
+#: How long a mail in doubt is looked for: a day more, as the last attempt may have left the doubt.
 _LOOKS = 2 * HORIZON
+#: The last attempt begins this long before the deadline, so that it is over in time.
+LAST_ATTEMPT = timedelta(minutes=1)
 
 _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     InvalidInputError: DeliveryStatus.INVALID,
@@ -209,21 +211,33 @@ def _wait(error: TransientError, situation: Situation) -> Verdict:
 def _again(situation: Situation, wait: timedelta) -> Verdict:
     if situation.first_look is not None:
         wait = max(wait, situation.first_look)
-    again = situation.now + wait
-    if again < situation.deadline:
+    # A wait of any length may be asked for; a row's is limited (`LONGEST_WAIT` of a delivery).
+    wanted = situation.now + min(wait, HORIZON)
+    again = _before(situation.deadline, wanted, situation.now)
+    if again is not None:
         return Verdict(DeliveryStatus.DEFERRED, again)
-    in_doubt = situation.in_doubt_since is not None and situation.may_look_up
-    if in_doubt and again < situation.trying_since + _LOOKS:
-        return Verdict(DeliveryStatus.VERIFYING, again)
+    if situation.in_doubt_since is not None and situation.may_look_up:
+        return _verify(situation, wanted)
     return Verdict(DeliveryStatus.EXPIRED)
+
+
+def _before(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
+    """Return when to try again before an end; the last time shortly before it, and None after that."""
+    if wanted < end:
+        return wanted
+    last = end - LAST_ATTEMPT
+    return last if now < last else None
+
+
+def _verify(situation: Situation, wanted: datetime) -> Verdict:
+    """Look for the mail again; its `expiresAt` limits when it is sent, not when it is looked for."""
+    look = _before(situation.trying_since + _LOOKS, wanted, situation.now)
+    return Verdict(DeliveryStatus.UNKNOWN if look is None else DeliveryStatus.VERIFYING, look)
 
 
 def _look(situation: Situation) -> Verdict:
     if situation.may_look_up:
-        since = situation.in_doubt_since or situation.now
-        look = next_look(since, situation.now)
-        late = look >= situation.trying_since + HORIZON
-        return Verdict(DeliveryStatus.UNKNOWN) if late else Verdict(DeliveryStatus.VERIFYING, look)
+        return _verify(situation, next_look(situation.in_doubt_since or situation.now, situation.now))
     if situation.resends:
         again = _again(situation, backoff(situation.attempt, situation.jitter))
         return replace(again, forgets_doubt=True)

@@ -29,7 +29,7 @@ from shared.sending.verdict import HORIZON
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status, Wanted
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
-from tests.fakes import CONTOSO, NOON, FakeServices
+from tests.fakes import CONTOSO, NOON, FakeServices, MemorySettings
 
 MAIL = a_message(messageId="m-1")
 
@@ -214,7 +214,8 @@ def test_a_mail_in_doubt_is_looked_for_until_its_horizon_while_the_mailbox_canno
     services: FakeServices,
 ) -> None:
     lost_answer(services, accepted=True)
-    services.transport.fail_at = {"find": [refused_search()] * 200}
+    services.world.chance = 1.0
+    services.transport.fail_at = {"find": [refused_search()] * 400}
     while not row(services).status.final:
         again(services)
 
@@ -229,7 +230,8 @@ def test_a_mail_in_doubt_is_found_once_the_right_to_look_counts_again(
     services: FakeServices, hours: int
 ) -> None:
     lost_answer(services, accepted=True)
-    services.transport.fail_at = {"find": [refused_search()] * 200}
+    services.world.chance = 1.0
+    services.transport.fail_at = {"find": [refused_search()] * 400}
     while services.world.now() < NOON + timedelta(hours=hours):
         again(services)
     assert row(services).problem.code == "access_denied"  # type: ignore[union-attr]
@@ -258,6 +260,51 @@ def test_a_mail_that_may_not_be_sent_any_more_is_looked_up_all_the_same(services
     again(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_throttling_during_a_look_after_the_mail_expired_ends_no_look(services: FakeServices) -> None:
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    throttled = TransientError("mailbox_throttled", retry_after=timedelta(hours=30), address="a")
+    services.transport.fail_at = {"find": [throttled]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+    again(services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+def test_settings_that_cannot_be_read_after_the_mail_expired_end_no_look(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+    with monkeypatch.context() as away:
+        away.setattr(MemorySettings, "load", _out_of_reach)
+        again(services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+
+    again(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_the_last_attempt_of_a_day_is_looked_for_the_next_day_too(services: FakeServices) -> None:
+    services.transport.fail_at = {"send_mail": [NothingSentError("graph_unavailable")]}
+    deliver(MAIL, "q-1", services)
+    services.deliveries.save(replace(row(services), trying_since=NOON - HORIZON + timedelta(seconds=20)))
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    again(services)
+    to_the_end(services)
+
+    assert services.world.now() > NOON + timedelta(seconds=20)
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def _out_of_reach(*_: object) -> None:
+    raise TransientError("storage_unavailable", service="tables")
 
 
 def test_a_mail_that_was_not_sent_in_time_expires_once_that_is_sure(services: FakeServices) -> None:

@@ -116,7 +116,7 @@ def test_a_mail_that_is_being_sent_when_sending_is_paused_is_sent_to_its_end() -
 
 
 def test_days_of_pause_do_not_count_against_the_24_hours(services: FakeServices) -> None:
-    services.transport.fail = [TransientError("graph_unavailable")] * 90
+    services.transport.fail = [TransientError("graph_unavailable")] * 300
     deliver(MAIL, "q-1", services)
     begun = services.world.now()
     while services.world.now() - begun < 20 * HOUR:

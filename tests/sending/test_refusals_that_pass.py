@@ -86,6 +86,7 @@ def test_a_right_that_is_missing_an_hour_after_the_consent_rejects_the_mail() ->
 
 def test_an_answer_that_the_app_does_not_know_is_tried_for_a_day_and_named_at_the_end() -> None:
     services = enabled_services()
+    services.world.chance = 1.0
     services.transport.fail = [TransientError("unexpected_answer", graph_code="HTTP 402")] * 200
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=30))

@@ -77,13 +77,14 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (AT_TIMES, {}, Status.DEFERRED, 15),
     (AT_TIMES, {"attempt": 2, "refusals": 2}, Status.DEFERRED, 30),
     (AT_TIMES, {"attempt": 3, "refusals": 3}, Status.REJECTED, None),
-    (AT_TIMES, {"attempt": 9, "refusals": 1}, Status.DEFERRED, 3600),
+    (AT_TIMES, {"attempt": 9, "refusals": 1}, Status.DEFERRED, 600),
     (UNKNOWN, DOUBT, Status.UNKNOWN, None),
     (UNKNOWN, {**DOUBT, "resends": True}, Status.DEFERRED, 15),
     (UNKNOWN, {**DOUBT, "resends": True, **DAY_AGO}, Status.UNKNOWN, None),
     (UNKNOWN, LOOK, Status.VERIFYING, 15),
     (UNKNOWN, {**LOOK, "resends": True}, Status.VERIFYING, 15),
-    (UNKNOWN, {**LOOK, **DAY_AGO}, Status.UNKNOWN, None),
+    (UNKNOWN, {**LOOK, **DAY_AGO}, Status.VERIFYING, 15),
+    (UNKNOWN, {**LOOK, "trying_since": NOON - 2 * HORIZON}, Status.UNKNOWN, None),
     (UNKNOWN, {**LOOK, "expires_at": NOON}, Status.VERIFYING, 15),
     (AWAY, {**DOUBT, **DAY_AGO}, Status.UNKNOWN, None),
     (REJECTED, DOUBT, Status.UNKNOWN, None),
@@ -96,13 +97,26 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
 DAY = timedelta(hours=24)
 LAST = {"trying_since": NOON - DAY + timedelta(seconds=16)}
 TOO_LATE = {"trying_since": NOON - DAY + timedelta(seconds=15)}
+MINUTE, HOUR, TWO_DAYS_AGO = timedelta(minutes=1), timedelta(hours=1), NOON - 2 * HORIZON
+LOOK_OF_TWO_HOURS = {"in_doubt_since": NOON - timedelta(hours=2), "may_look_up": True}
+LONG_PAUSE = TransientError("mailbox_throttled", retry_after=timedelta(days=9), address="a")
 NO_RIGHT = RejectedError("access_denied", graph_code="ErrorX", address="a", confirm_after=3, spreads=True)
 
 TABLE += [
     (AWAY, LAST, Status.DEFERRED, 15),
     (AWAY, TOO_LATE, Status.EXPIRED, None),
     (UNKNOWN, {**LOOK, **LAST}, Status.VERIFYING, 15),
-    (UNKNOWN, {**LOOK, **TOO_LATE}, Status.UNKNOWN, None),
+    (UNKNOWN, {**LOOK, **TOO_LATE}, Status.VERIFYING, 15),
+    # The last look comes shortly before the end of the time for looking.
+    (UNKNOWN, {**LOOK_OF_TWO_HOURS, "trying_since": TWO_DAYS_AGO + HOUR}, Status.VERIFYING, 59 * 60),
+    (UNKNOWN, {**LOOK_OF_TWO_HOURS, "trying_since": TWO_DAYS_AGO + MINUTE}, Status.UNKNOWN, None),
+    (LONG_PAUSE, {**LOOK, "expires_at": NOON}, Status.VERIFYING, 24 * 3600),
+    # The last attempt begins a minute before the deadline.
+    (AWAY, {"attempt": 9, "expires_at": NOON + 5 * MINUTE}, Status.DEFERRED, 240),
+    (AWAY, {"attempt": 9, "trying_since": NOON - DAY + 5 * MINUTE}, Status.DEFERRED, 240),
+    (LONG_PAUSE, {}, Status.DEFERRED, 24 * 3600 - 60),
+    (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE}, Status.EXPIRED, None),
+    (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE + timedelta(seconds=1)}, Status.DEFERRED, 1),
     (UNKNOWN, {**LOOK, "in_doubt_since": NOON - timedelta(seconds=40)}, Status.VERIFYING, 40),
     # Without a moment of doubt of its own, this attempt is the one in doubt.
     (UNKNOWN, {"may_look_up": True}, Status.VERIFYING, 15),
