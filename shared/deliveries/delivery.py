@@ -45,6 +45,8 @@ class Delivery(Stored):
     Attributes:
         doubt: an attempt whose outcome nobody knows; the mail is not sent again before that is settled.
         trying_since: when the present row of attempts began; a mail that waited for a consent starts anew.
+        requeued_for: names the next attempt, as the queue message for it does; each move gives another name.
+        requeued_by: the queue message whose worker was to queue that one.
         paused_for: how long of that time a pause of sending kept the mail waiting.
         paused_since: the latest look at the mail that found sending paused; None once it goes on.
         fingerprint: tells this content from another under the same id; empty where it was unreadable.
@@ -83,6 +85,8 @@ class Delivery(Stored):
     hand_over: HandOver | None = None
     lost_since: datetime | None = None
     next_attempt_at: datetime | None = None
+    requeued_for: str | None = None
+    requeued_by: str | None = None
     paused_for: timedelta = timedelta(0)
     paused_since: datetime | None = None
     doubt: Doubt | None = None
@@ -110,10 +114,14 @@ class Delivery(Stored):
         **changes: Any,  # noqa: ANN401 - of this value's own fields
     ) -> Delivery:
         """Take the next step, together with other changes; the claim ends with it."""
+        again = changes.get("next_attempt_at")
         code = problem.code if problem else None
         step = Step(now, status, code, request_id, maybe_sent=maybe_sent)
-        fresh = {
+        fresh: dict[str, Any] = {
             "next_attempt_at": None,
+            # A text, because times are moved where the clocks of two hosts differ.
+            "requeued_for": again and again.isoformat(),
+            "requeued_by": again and self.claimed_by,
             "claimed_by": None,
             "claim_ends_at": None,
             "claim_id": None,
@@ -200,6 +208,8 @@ class Delivery(Stored):
             claim_ends_at=end,
             claim_id=claim_id,
             claim_id_until=end if claim_id else None,
+            # The message comes again if its worker dies.
+            requeued_for=self.requeued_for,
         )
 
     def unclaimed(self) -> Delivery:

@@ -6,12 +6,16 @@ It carries only the name of the kept request: a message that fills the queue's l
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
 from shared.characters import END
 from shared.contract import Contract, parse
+from shared.deliveries.status import DeliveryStatus
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 _MESSAGE_ID_SIGN = "[A-Za-z0-9._:-]"
 #: `.` and `..` are steps in a URL (RFC 3986 section 5.2.4), so the API could not be asked for them.
@@ -46,12 +50,17 @@ _MARK = b'{"resume":'
 
 
 class KeptMail(Contract):
-    """A mail whose request is kept in `mail-requests`; what another version adds to a note is ignored."""
+    """A mail whose request is kept in `mail-requests`; what another version adds to a note is ignored.
+
+    Attributes:
+        requeued_for: the attempt that the note is for, as the row names it; None in notes of older versions.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
     tenant_id: TenantId
     message_id: MessageId
+    requeued_for: str | None = None
 
 
 class Resume(Contract):
@@ -62,10 +71,25 @@ class Resume(Contract):
     resume: KeptMail
 
 
-def resume_message(tenant_id: str, message_id: str) -> bytes:
+def resume_message(tenant_id: str, message_id: str, requeued_for: str | None = None) -> bytes:
     """Write a note."""
-    kept = KeptMail(tenant_id=tenant_id, message_id=message_id)
-    return Resume(resume=kept).model_dump_json(by_alias=True).encode()
+    kept = KeptMail(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
+    return Resume(resume=kept).model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def next_message(row: Delivery) -> bytes:
+    """Write the note for a row's next attempt."""
+    return resume_message(row.tenant_id, row.message_id, row.requeued_for)
+
+
+def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> bool:
+    """Say whether a queue message is for an earlier attempt, and the message for the next one exists.
+
+    A message that comes again was not completed: its worker may have died before it queued the next one.
+    """
+    if requeued_for is None or row.status is DeliveryStatus.OTHER_VERSION:
+        return False
+    return requeued_for != row.requeued_for and queue_id != row.requeued_by
 
 
 def parse_resume(text: bytes) -> KeptMail | None:

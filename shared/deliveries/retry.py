@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from shared.deliveries.contract import summary
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.journey import find_by_id
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message
 from shared.errors import ConflictError, InvalidInputError
 from shared.sending.request import parse_mail_request
 from shared.telemetry import Event, log_event
@@ -93,7 +93,7 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retryin
     if saved is None:
         raise ConflictError("still_under_way")
     # Should this fail, the timer finds the row overdue and queues the mail.
-    ports.outbox.put(resume_message(tenant_id, message_id), delay)
+    ports.outbox.put(next_message(saved), delay)
     log_event(Event.MAIL_RETRIED, tenant_id=tenant_id, message_id=message_id, was=row.status)
     return saved
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.delivery import LONGEST_WAIT, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Releasing(Protocol):
 def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, most: int = _AT_ONCE) -> int:
     """Queue mails that wait in this state, the oldest first and paced, and return how many.
 
-    The note is queued before the row says so: a crash between the two queues it again, and the
-    second note finds the mail done. A mail that its worker puts aside again meanwhile stays as that
+    The row is written first, because the message is for the attempt that the row names. After a crash between
+    the two, the timer finds the mail overdue. A mail that its worker puts aside again meanwhile stays as that
     worker wrote it.
     """
     return _release_all(tenant_id, status, ports.deliveries.set_aside(tenant_id, [status], most), ports)
@@ -91,7 +91,8 @@ def _queue_again(mail: Delivery, ports: Releasing) -> None:
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if row is None or row.status not in _PUT_OFF or not _overdue(row, now):
         return
-    ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), timedelta(0))
+    # For the same attempt: the message that is late may still come, and the first of the two is taken.
+    ports.outbox.put(next_message(row), timedelta(0))
     ports.deliveries.save(replace(row, next_attempt_at=now))
 
 
@@ -113,6 +114,7 @@ def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Re
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if row is None or row.status is not status:
         return
-    ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), delay)
     moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
-    ports.deliveries.save(moved if _poisoned_again(row, now) else moved.begun_anew(now))
+    saved = ports.deliveries.save(moved if _poisoned_again(row, now) else moved.begun_anew(now))
+    if saved is not None:
+        ports.outbox.put(next_message(saved), delay)

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import LONGEST_WAIT, Audience, Delivery, DeliveryStatus
+from shared.deliveries.resume import is_superseded, next_message
 from shared.errors import TransientError
 from shared.sending.attempt import Attempt
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
@@ -37,6 +38,7 @@ class Standing(Enum):
     HELD = auto()
     EARLY = auto()
     DONE = auto()
+    SUPERSEDED = auto()
     OTHER_CONTENT = auto()
     OTHER_VERSION = auto()
     OTHER_INSTALLATION = auto()
@@ -152,6 +154,8 @@ def claim_new(attempt: Attempt, ports: Sending) -> bool:
 def standing_of(known: Delivery, attempt: Attempt, ports: Sending) -> Standing:
     """Read from a row, and from what this process knows, whether its mail may be sent."""
     unused = attempt.unused_claims
+    if is_superseded(known, attempt.mail.requeued_for, attempt.queue_id):
+        return Standing.SUPERSEDED
     if known.status is DeliveryStatus.SENDING and known.installation not in (None, ports.installation):
         return Standing.OTHER_INSTALLATION
     if known.own_claim not in unused and ports.claims.holds(known.own_claim):
@@ -194,6 +198,7 @@ def next_row(
         trying_since=known.trying_since if goes_on else now,
         paused_for=known.total_pause(now) + known.overdue(now) if goes_on else timedelta(0),
         doubt=None if settled else known.doubt,
+        requeued_for=known.requeued_for,
         # The same mail again does not take back what was asked for.
         outcome_queue=first.outcome_queue or (None if replaces else known.outcome_queue),
         history=known.history,
@@ -227,9 +232,10 @@ def stand_back(standing: Standing, known: Delivery, mail: QueuedMail, ports: Sen
         return
     if standing is Standing.EARLY and known.next_attempt_at:
         # It may be the only message there is, so it is not dropped.
+        text = text if mail.requeued_for is None else next_message(known)
         ports.outbox.put(text, known.next_attempt_at - ports.world.now())
         return
-    if standing is Standing.DONE:
+    if standing in (Standing.DONE, Standing.SUPERSEDED):
         log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=known.tenant_id, message_id=known.message_id)
         return
     record_conflict(known, mail.request.fingerprint(), text, ports)

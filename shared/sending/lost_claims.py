@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import CLAIM, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message
 from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError
 from shared.sending.doubt import mailbox_key
 from shared.sending.mailbox import Mailbox
@@ -69,7 +69,7 @@ def _is_lost(mail: Delivery, now: datetime) -> bool:
 
 def _settle(row: Delivery, now: datetime, ports: Sending) -> None:
     if ports.requests.load(row.tenant_id, row.message_id) is not None:
-        ports.outbox.put(resume_message(row.tenant_id, row.message_id), timedelta(0))
+        ports.outbox.put(next_message(row), timedelta(0))
         return
     if not row.maybe_handed_over and row.doubt is None:
         _end(row, DeliveryStatus.EXPIRED, "request_not_kept", Event.MAIL_EXPIRED, now, ports)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message
 from shared.errors import (
     ExpiredError,
     InvalidInputError,
@@ -77,8 +77,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     if situation.maybe_sent:
         _warn_of_repeat(row)
     if verdict.next_attempt_at is not None:
-        note = resume_message(row.tenant_id, row.message_id)
-        ports.outbox.put(note, verdict.next_attempt_at - situation.now)
+        ports.outbox.put(next_message(row), verdict.next_attempt_at - situation.now)
     if verdict.status in _NEVER_SENT:
         attempt.give_up_draft(ports)
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message
 from shared.errors import TransientError
 from shared.sending.claim import (
     Standing,
@@ -69,15 +69,15 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: Sending) -> Non
     if not known or len(row.history) > len(known.history):
         announce(row)
     if row.next_attempt_at is not None:
-        ports.outbox.put(resume_message(row.tenant_id, row.message_id), row.next_attempt_at - now)
+        ports.outbox.put(next_message(row), row.next_attempt_at - now)
 
 
 def _next_row(known: Delivery | None, attempt: Attempt, now: datetime, *, interrupted: bool) -> Delivery:
     """Describe the mail as it goes on; one whose worker died while it handed it over may have been sent."""
     if known is None:
-        return replace(first_row(attempt.request, now), attempt=0)
+        return replace(first_row(attempt.request, now), attempt=0, claimed_by=attempt.queue_id)
     row = next_row(known, attempt.request, now, attempt.unused_claims)
-    row = replace(row, attempt=known.attempt, from_address=known.from_address)
+    row = replace(row, attempt=known.attempt, from_address=known.from_address, claimed_by=attempt.queue_id)
     return replace(row, doubt=known.doubted(now).doubt) if interrupted else row
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.resume import is_superseded
 from shared.errors import ConfigurationError, ConflictError, ProblemError, TransientError
 from shared.sending.claim import Standing, first_row, next_row, stand, stand_back
 from shared.sending.persist import NotRecordedError, persist, problem_of
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
     from shared.sending.queued import QueuedMail
 
-_NOT_TO_BE_SENT = frozenset({Standing.DONE, Standing.OTHER_CONTENT, Standing.OTHER_VERSION})
+_NOT_TO_BE_SENT = frozenset(
+    {Standing.DONE, Standing.SUPERSEDED, Standing.OTHER_CONTENT, Standing.OTHER_VERSION}
+)
 #: What says already why the mail does not move needs no other word.
 _KNOWN = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 
@@ -104,6 +107,8 @@ def report_poison_queue(ports: Sending) -> None:
 
 
 def _standing(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime) -> Standing:
+    if is_superseded(known, mail.requeued_for, queue_id):
+        return Standing.SUPERSEDED
     if mail.maybe_new and may_restart(known):
         return Standing.FREE
     return stand(known, mail.request.fingerprint(), queue_id, now, mail.unused_claims)

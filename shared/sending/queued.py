@@ -28,6 +28,7 @@ class QueuedMail:
         text: the mail as JSON.
         message: what is queued again where the mail is another worker's at this moment.
         maybe_new: the delivery log may not know the mail yet.
+        requeued_for: the attempt that the message is for; None for a scheduler's message.
         unused_claims: claims of the mail that are known to have handed nothing over.
     """
 
@@ -36,6 +37,7 @@ class QueuedMail:
     message: bytes
     maybe_new: bool = False
     unused_claims: frozenset[str] = frozenset()
+    requeued_for: str | None = None
 
 
 def find_mail(raw: bytes, queue_id: str, ports: Sending) -> QueuedMail | None:
@@ -98,7 +100,8 @@ def _kept(
         record_lost(mail, queue_id, unused, ports)
         return None
     try:
-        return QueuedMail(parse_mail_request(kept), kept, message if unused else kept, unused_claims=unused)
+        request = parse_mail_request(kept)
     except InvalidInputError as error:
         record_unreadable_request(mail, queue_id, unused, error, ports)
         return None
+    return QueuedMail(request, kept, message, unused_claims=unused, requeued_for=mail.requeued_for)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import CLAIM, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import is_superseded, resume_message
 from shared.errors import ConfigurationError, ExpiredError
 from shared.sending.outcome import write_outcome
 from shared.settings.health import standing
@@ -59,10 +59,12 @@ def _unfinished(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Se
     known = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if known is None or known.status.final or known.status is DeliveryStatus.OTHER_VERSION:
         return None
+    if is_superseded(known, mail.requeued_for, queue_id):
+        return None
     if known.own_claim in unused:
         return known
     if known.held_by_another(queue_id, now):
         # Its worker has the request, or is a host of the other version, and may be sending it.
-        ports.outbox.put(resume_message(mail.tenant_id, mail.message_id), CLAIM)
+        ports.outbox.put(resume_message(mail.tenant_id, mail.message_id, mail.requeued_for), CLAIM)
         return None
     return known.doubted(now) if known.maybe_handed_over else known

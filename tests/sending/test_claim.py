@@ -272,7 +272,7 @@ def test_a_note_that_comes_before_its_time_goes_back_for_the_rest(services: Fake
     services.world.pass_time(timedelta(seconds=30))
     deliver(first[0], "q-copy", services)
 
-    assert services.outbox.messages == [first, (MAIL, timedelta(seconds=90))]
+    assert services.outbox.messages == [first, (first[0], timedelta(seconds=90))]
     assert services.transport.asked == ["send_mail"]
     assert row(services).attempt == 1
 
@@ -465,7 +465,7 @@ def test_a_mail_whose_row_another_version_wrote_waits_for_that_version(
     assert row(services) == before
     assert not services.transport.sent
     if kind != "note without a request":
-        assert services.outbox.messages == [(MAIL, timedelta(minutes=5))]
+        assert services.outbox.messages == [(text, timedelta(minutes=5))]
         assert '"problem": "written_by_other_version"' in caplog.text
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message, resume_message
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -185,7 +185,7 @@ def test_a_throttled_mail_comes_back_after_the_time_that_graph_asks_for(services
     deliver(a_message(), "q-1", services)
 
     note, delay = services.outbox.messages[0]
-    assert note == resume_message(CONTOSO, MESSAGE_ID)
+    assert note == next_message(services.deliveries.rows[CONTOSO, MESSAGE_ID])
     assert delay == timedelta(seconds=2.128)
     assert row(services).status is DeliveryStatus.DEFERRED
     assert row(services).next_attempt_at == NOON + delay

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message, resume_message
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
@@ -70,7 +70,7 @@ def test_a_mail_waits_without_a_token_and_without_a_call_of_graph(services: Fake
     assert row(services).problem.code == "sending_paused"  # type: ignore[union-attr]
     assert row(services).problem.problem.title == "Sending is paused"  # type: ignore[union-attr]
     assert services.requests.load(CONTOSO, "m-1") == MAIL
-    assert [text for text, _ in services.outbox.messages] == [NOTE]
+    assert [text for text, _ in services.outbox.messages] == [next_message(row(services))]
 
 
 def test_it_is_sent_after_the_pause_as_its_first_attempt(services: FakeServices) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from shared.config import check_settings
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message
 from shared.deliveries.waiting import release_waiting, resume_overdue
 from shared.errors import (
     ConfigurationError,
@@ -262,7 +262,8 @@ def test_a_mail_whose_note_got_lost_is_queued_again() -> None:
     services.world.pass_time(timedelta(minutes=16))
     release_all(services)
 
-    assert services.outbox.messages == [(resume_message(CONTOSO, "m-1"), timedelta(0))]
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert services.outbox.messages == [(next_message(row), timedelta(0))]
 
 
 def half_made() -> FakeServices:
