@@ -121,8 +121,7 @@ class Attempt:
 
     def _may_look_up(self, *, refused: bool) -> bool:
         """Whether the mail can be looked for; a draft that was refused is known by its id, too."""
-        if self.mailbox is None:
-            # The sender could not be read, so only a later attempt can say.
+        if self.mailbox is None:  # The sender could not be read: a later attempt can say.
             return self.delivery.doubt is not None
         by_id = refused and self.as_draft and self.mailbox.sender.may_draft
         return by_id or self.look_up_key(self.mailbox.sender) is not None

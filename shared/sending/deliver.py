@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,6 @@ from shared.settings.served import log_unserved_tenant
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from shared.deliveries.delivery import Doubt
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
@@ -128,7 +127,7 @@ def _send(attempt: Attempt, ports: Sending) -> str | None:
     """Send the mail, and return Graph's id of its answer; None where an earlier attempt had sent it."""
     sender = _sender(attempt, ports)
     mailbox = attempt.mailbox = Mailbox(sender, ports, attempt.begun)
-    mailbox.before_hand_over = partial(record_hand_over, attempt, mailbox, ports)
+    mailbox.before_hand_over = partial(_before_hand_over, attempt, mailbox, ports)
     mailbox.after_refused_token = partial(withdraw_hand_over, attempt, ports)
     note = attempt.note(ports)
     found = None
@@ -147,6 +146,14 @@ def _send(attempt: Attempt, ports: Sending) -> str | None:
     if attempt.repeated:
         abandon(note, mailbox, ports)
     return _send_at_once(parcel, attempt, mailbox, ports)
+
+
+def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: Sending) -> None:
+    """Record the hand-over; an upload takes minutes, in which the consent can be reset or replaced."""
+    if attempt.as_draft and _sender(attempt, ports).consent.generation != mailbox.sender.consent.generation:
+        # The next attempt begins at once, with the new consent.
+        raise TransientError("attempt_too_long", retry_after=timedelta(0))
+    record_hand_over(attempt, mailbox, ports)
 
 
 def _look_for(

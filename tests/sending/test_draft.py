@@ -15,7 +15,7 @@ from shared.errors import OutcomeUnknownError, RejectedError, TokenRefusedError,
 from shared.sending.deliver import deliver
 from shared.sending.draft import DraftNote
 from shared.sending.upload import CHUNK_BYTES
-from shared.settings.tenant import Account
+from shared.settings.tenant import Account, Status
 from tests.builders import a_consent, a_file, a_message, large_file_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -481,6 +481,47 @@ def test_a_file_that_graph_finds_too_small_for_an_upload_goes_in_one_piece(servi
     deliver(a_mail("large", "medium"), "q-1", services)
 
     assert sent_files(services) == [("large", in_between), ("medium", MEDIUM)]
+
+
+def change_settings_during_the_upload(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch, **changes: Any
+) -> None:
+    put_chunk = services.transport.put_chunk
+
+    def changed_meanwhile(*arguments: Any) -> int | None:
+        known = services.settings.load(CONTOSO)
+        services.settings.save(replace(known, **changes))
+        return put_chunk(*arguments)
+
+    monkeypatch.setattr(services.transport, "put_chunk", changed_meanwhile)
+
+
+def test_a_reset_during_the_upload_keeps_the_mail_from_being_sent(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_settings_during_the_upload(
+        services, monkeypatch, consent=None, sender=None, status=Status.NOT_CONFIGURED
+    )
+    deliver(a_mail("large"), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
+    assert "send_draft" not in services.transport.asked
+
+
+def test_a_new_consent_during_the_upload_sends_the_mail_with_the_next_attempt(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = a_consent(generation=2, scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}))
+    change_settings_during_the_upload(services, monkeypatch, consent=newer)
+    services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
+    deliver(a_mail("large"), "q-1", services)
+    assert row(services).status is DeliveryStatus.DEFERRED
+    assert "send_draft" not in services.transport.asked
+
+    again(services, "q-2")
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert sent_files(services) == [("large", LARGE)]
 
 
 class Killed(BaseException):
