@@ -46,11 +46,11 @@ class ProblemError(Exception):
         problem: what happened, who acts, in words.
         facts: what the words were filled with.
         request_id: Microsoft's id of the failed call, for their support.
-        unseen: what Microsoft's directory does not know, though it may have been given just now.
+        unseen: what Microsoft's servers do not know, though it may have been given just now.
         confirm_after: how often a mail must end with this error, minutes apart, before it counts.
     """
 
-    unseen: Literal["", "app", "consent"] = ""
+    unseen: Literal["", "app", "consent", "credential"] = ""
     confirm_after: int = 1
 
     def __init__(self, code: str, *, request_id: str | None = None, **facts: object) -> None:

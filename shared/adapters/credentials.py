@@ -86,9 +86,16 @@ def _managed_identity(client_id: str) -> TokenCredential:
 
 
 def _assertion(identity: TokenCredential, scope: str) -> str:
-    """Let the managed identity vouch for the app; MSAL asks only when it sends a request."""
-    with translated("identity_unavailable", "client_credential_refused", error="managed_identity"):
-        return identity.get_token(scope).token
+    """Let the managed identity vouch for the app; MSAL asks only when it sends a request.
+
+    An identity that was just assigned is not known on every host at once.
+    """
+    try:
+        with translated("identity_unavailable", "client_credential_refused", error="managed_identity"):
+            return identity.get_token(scope).token
+    except ConfigurationError as error:
+        error.unseen = "credential"
+        raise
 
 
 def _certificate(path: Path) -> dict[str, Any]:

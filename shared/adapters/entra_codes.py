@@ -83,6 +83,7 @@ ENTRA_CODES: dict[int, EntraCode] = {
     70005: EntraCode("The response type is not supported.", _REGISTRATION),
     70008: EntraCode("The grant is expired or was not used for too long.", _LOST),
     70011: EntraCode("The scope is not valid.", _REGISTRATION),
+    70021: EntraCode("No federated credential matches the assertion.", _CREDENTIAL),
     70043: EntraCode("The grant is expired: sign-in frequency of conditional access.", _LOST),
     80001: EntraCode("The organisation's own sign-in servers cannot be reached.", _WAIT),
     90002: EntraCode("The organisation does not exist.", _REGISTRATION),

@@ -44,7 +44,10 @@ _OF_USER = (
     "app_removed",
     "consent_lost",
 )
-_OF_APP = ("client_credential_refused", "app_registration_wrong")
+#: A new secret, certificate or federated credential takes seconds to minutes to reach every server of Entra
+#: (azure-workload-identity#273, microsoft-graph-docs#17966).
+_CREDENTIAL = "client_credential_refused"
+_OF_APP = (_CREDENTIAL, "app_registration_wrong")
 
 
 def entra_error(answer: Mapping[str, Any], account: str) -> ProblemError:
@@ -54,6 +57,8 @@ def entra_error(answer: Mapping[str, Any], account: str) -> ProblemError:
     found.unseen = next((_UNSEEN[code] for code in sorted(codes & _UNSEEN.keys(), reverse=True)), "")
     if not codes and _NO_CONSENT in (answer.get("error"), answer.get("suberror")):
         found.unseen = "consent"
+    if found.code == _CREDENTIAL:
+        found.unseen = "credential"
     return found
 
 
@@ -112,7 +117,7 @@ def _most_specific(codes: set[int], *, of_user: bool) -> tuple[str, set[int]]:
 def _by_word(error: str) -> str:
     if error in _USER_ERRORS:
         return "consent_lost"
-    return "client_credential_refused" if error == "invalid_client" else "app_registration_wrong"
+    return _CREDENTIAL if error == "invalid_client" else "app_registration_wrong"
 
 
 def _note_unknown(error: str, codes: set[int], ours: str) -> None:

@@ -94,7 +94,7 @@ def _redeem(
 def _redeem_code(
     flow: ConsentFlow, secret: FlowSecret, answer: Answer, tries: Confirming, ports: Consenting
 ) -> Redeemed:
-    """Redeem the code, and again only where Entra rejected it because it does not know the app yet."""
+    """Redeem the code, and again only where Entra rejected it before it read the code."""
     while True:
         try:
             return ports.authorizer.redeem(flow.tenant_id, secret.proof, answer.reply)
@@ -103,11 +103,14 @@ def _redeem_code(
 
 
 def _wait_for_app(error: ProblemError, tries: Confirming) -> None:
-    """Wait if Entra does not know the app in the tenant yet; else, or after a minute, it counts."""
-    if error.unseen != "app":
+    """Wait if Entra does not know the app or its credential yet; else, or after a minute, it counts."""
+    if error.unseen not in {"app", "credential"}:
         raise error
-    if not tries.again():
+    if tries.again():
+        return
+    if error.unseen == "app":
         raise ConsentRequiredError("consent_not_confirmed", request_id=error.request_id) from error
+    raise error
 
 
 def _confirm_scopes(

@@ -2,8 +2,8 @@
 
 While Entra wants no requests none is sent, because each one prolongs the wait. Right after a consent, and
 for moments later too, a server of Entra may not know the consent or the app (microsoft-graph-docs#4765,
-#10907, MSAL .NET #2612, #3706). So such a refusal counts only once it was repeated minutes apart, and never
-in the first minutes of a consent.
+#10907, MSAL .NET #2612, #3706), nor a credential of the app that was just replaced. So such a refusal counts
+only once it was repeated minutes apart, and never in the first minutes of a consent.
 https://learn.microsoft.com/entra/msal/dotnet/advanced/client-and-server-throttling
 """
 
@@ -91,7 +91,7 @@ class TokenRequests:
 
         Raises:
             TransientError: `entra_unavailable`, without asking while Entra wants no requests;
-                `consent_spreading`: a refusal that can pass; what the request raises.
+                `consent_spreading`, `credential_spreading`: a refusal that can pass; what the request raises.
             ConsentRequiredError: what the request raises, if it counts.
             ConfigurationError: the same.
         """
@@ -105,7 +105,8 @@ class TokenRequests:
             if not error.unseen or self._counts(tenant_id, consent):
                 raise
             shown = error.facts.get("error", error.code)
-            raise TransientError("consent_spreading", request_id=error.request_id, error=shown) from error
+            code = "credential_spreading" if error.unseen == "credential" else "consent_spreading"
+            raise TransientError(code, request_id=error.request_id, error=shown) from error
 
     def _check_pause(self, tenant_id: str) -> None:
         now = self._world.steady()

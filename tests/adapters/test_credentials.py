@@ -191,7 +191,7 @@ def test_a_managed_identity_that_is_not_there_is_the_operators(
 
     with pytest.raises(ConfigurationError) as refused:
         check(config, msal_credential(unknown))
-    assert refused.value.code == "identity_refused"
+    assert (refused.value.code, refused.value.unseen) == ("identity_refused", "credential")
     assert refused.value.facts["identity"] == "not-assigned-to-this-app"
 
 

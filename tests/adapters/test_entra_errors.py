@@ -111,6 +111,15 @@ def test_a_refused_code_is_no_lost_consent(answer: dict[str, Any], code: str) ->
         ({"error": "consent_required"}, "consent"),
         ({"error": "invalid_grant", "suberror": "consent_required", "error_codes": [90094]}, ""),
         ({"error": "invalid_grant", "error_codes": [50173]}, ""),
+        ({"error": "invalid_client", "error_codes": [7000215]}, "credential"),
+        ({"error": "invalid_client", "error_codes": [7000222]}, "credential"),
+        ({"error": "invalid_client", "error_codes": [700027]}, "credential"),
+        ({"error": "invalid_client", "error_codes": [70021]}, "credential"),
+        ({"error": "invalid_client", "error_codes": [700211]}, "credential"),
+        ({"error": "invalid_client", "error_codes": [700212]}, "credential"),
+        ({"error": "invalid_client", "error_codes": [700213]}, "credential"),
+        ({"error": "invalid_client"}, "credential"),
+        ({"error": "invalid_client", "error_codes": [650057]}, ""),
     ],
 )
 def test_what_microsofts_directory_may_not_know_yet_is_told(answer: dict[str, Any], unseen: str) -> None:

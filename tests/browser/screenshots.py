@@ -12,6 +12,7 @@ from tests.browser.chromium import chromium, chromium_path
 from tests.browser.tenant_settings import OTHER_ACCOUNT, TenantSettings
 from tests.local_stack.actors import Scheduler
 from tests.local_stack.host_process import REPOSITORY
+from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.microsoft365.contoso import ADA, BOARD, CONTOSO, REPORTS
 from tests.local_stack.operator_commands import operate
 from tests.local_stack.stack import QUICK, LocalStack
@@ -82,8 +83,8 @@ class Photographer:
         expect(self.settings.mail("stock:2026-W47")).to_contain_text("Accepted")
 
     def operator_error(self) -> None:
-        """The app's own credential broke."""
-        self._break("secret expired")
+        """The app registration lacks what the app asks for."""
+        self._break(Effect(aadsts=70011))
         self._queue("plan:2026-11", "Plan, November", ["coo@contoso.com"], "Waiting for the operator")
         self._reread("Operator must act")
         self.take("operator-error")
@@ -153,7 +154,7 @@ class Photographer:
         self.scheduler.queue(message_id, to=to, subject=subject, body=BODY, attachments=files)
         expect(self.settings.mail(message_id)).to_contain_text(status)
 
-    def _break(self, fault: str) -> None:
+    def _break(self, fault: Effect | str) -> None:
         self.stack.microsoft365.faults.add("sendMail", "token expired")
         self.stack.microsoft365.faults.add("token", fault, times=2)
 

@@ -8,6 +8,7 @@ from tests.browser.chromium import without_cookies
 from tests.browser.conftest import OpenTab
 from tests.browser.tenant_settings import ConsentWindow, TenantSettings
 from tests.local_stack.actors import Admin, Scheduler, mails_of
+from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.microsoft365.contoso import ADA, BOARD, FINANCE, MALLORY, REPORTS, UMA
 from tests.local_stack.operator_commands import operate
 from tests.local_stack.stack import LocalStack
@@ -205,7 +206,7 @@ def test_an_operators_error_names_the_operator(
 ) -> None:
     settings.enable_as(REPORTS, REPORTS)
     stack.microsoft365.faults.add("sendMail", "token expired")
-    stack.microsoft365.faults.add("token", "secret expired", times=2)
+    stack.microsoft365.faults.add("token", Effect(aadsts=70011), times=2)
     scheduler.queue("browser:operator", **MAIL)
     expect(settings.mail("browser:operator")).to_contain_text("Waiting for the operator")
 
@@ -213,7 +214,7 @@ def test_an_operators_error_names_the_operator(
 
     expect(settings.badge).to_have_text("Operator must act")
     expect(settings.problem).to_contain_text("The operator of this installation")
-    expect(settings.problem).to_contain_text("client_credential_refused")
+    expect(settings.problem).to_contain_text("app_registration_wrong")
 
 
 def test_a_test_mail_goes_to_the_admin_and_its_fate_is_shown(

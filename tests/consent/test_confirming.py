@@ -27,6 +27,8 @@ def ports() -> FakeServices:
 
 def unseen(what: Any) -> ProblemError:
     error: ProblemError = ConfigurationError("app_registration_wrong", error="AADSTS700016")
+    if what == "credential":
+        error = ConfigurationError("client_credential_refused", error="AADSTS7000215")
     if what == "consent":
         error = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS65001")
     error.unseen = what
@@ -191,11 +193,12 @@ def test_a_reset_ends_the_waiting_at_once(ports: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_code_is_redeemed_again_where_entra_does_not_know_the_app_yet(
-    ports: FakeServices, times: int
+@pytest.mark.parametrize("what", ["app", "credential"])
+def test_a_code_is_redeemed_again_where_entra_does_not_know_the_app_or_its_credential_yet(
+    ports: FakeServices, what: str, times: int
 ) -> None:
     window = opened(enable(ports), ports)
-    ports.authorizer.fail = [unseen("app") for _ in range(times)]
+    ports.authorizer.fail = [unseen(what) for _ in range(times)]
 
     finish(window, ports)
 
@@ -237,11 +240,21 @@ def test_an_app_that_entra_does_not_know_after_a_minute_is_told(ports: FakeServi
     assert flow_of(ports, window) == ("failed", None, "consent_not_confirmed")
 
 
+def test_a_credential_that_entra_refuses_for_a_minute_is_the_operators(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    ports.authorizer.fail = [unseen("credential") for _ in range(100)]
+
+    finish(window, ports)
+
+    assert flow_of(ports, window) == ("failed", None, "client_credential_refused")
+    assert 45 <= sum(ports.world.slept) <= 50
+
+
 def test_roles_that_are_incomplete_are_tested_again(ports: FakeServices) -> None:
-    window = for_the_app(ports, frozenset(), SEND, unseen("app"), BOTH)
+    window = for_the_app(ports, frozenset(), SEND, unseen("app"), unseen("credential"), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
-    assert ports.world.slept == [1, 2, 3]
+    assert ports.world.slept == [1, 2, 3, 4]
 
 
 def away(seconds: float | None = None) -> TransientError:

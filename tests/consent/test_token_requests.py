@@ -8,9 +8,11 @@ import pytest
 from shared.consent.custody import Custody
 from shared.consent.doctor import examine
 from shared.consent.upkeep import keep_alive
+from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
+from shared.sending.deliver import deliver
 from shared.settings.tenant import Consent, Status
-from tests.builders import a_consent, enabled_services
+from tests.builders import a_consent, a_message, enabled_services
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeServices
 
 MINUTE = timedelta(minutes=1)
@@ -27,6 +29,10 @@ def may_pass(code: str = "consent_lost", number: str = "AADSTS65001") -> Problem
 REMOVED = may_pass("app_removed", "AADSTS700016")
 WRONG_REGISTRATION = ConfigurationError("app_registration_wrong", error="AADSTS650056")
 WRONG_REGISTRATION.unseen = "consent"
+
+
+CREDENTIAL = ConfigurationError("client_credential_refused", error="AADSTS7000215")
+CREDENTIAL.unseen = "credential"
 
 
 def refused(ports: FakeServices, consent: Consent, error: ProblemError) -> ProblemError:
@@ -68,6 +74,39 @@ def test_later_a_refusal_that_can_pass_counts_once_it_was_repeated_minutes_apart
     assert refused(ports, consent, error).code == "consent_spreading"
     ports.world.pass_time(MINUTE)
     assert refused(ports, consent, error) is error
+
+
+def test_a_credential_that_entra_refuses_counts_once_that_was_repeated_minutes_apart() -> None:
+    ports, consent = consented(timedelta(days=1))
+
+    for _ in range(2):
+        told = refused(ports, consent, CREDENTIAL)
+        assert (type(told), told.code, told.problem.who_acts) == (
+            TransientError,
+            "credential_spreading",
+            "nobody",
+        )
+        assert "AADSTS7000215" in told.problem.sentence
+        assert ports.settings.load(CONTOSO).status is Status.ENABLED
+        ports.world.pass_time(150 * timedelta(seconds=1))
+
+    assert refused(ports, consent, CREDENTIAL) is CREDENTIAL
+
+
+def test_a_mail_waits_while_servers_of_entra_learn_of_a_new_credential() -> None:
+    ports, _ = consented(timedelta(days=1))
+    ports.authorizer.fail = [CREDENTIAL] * 2
+    deliver(a_message(messageId="m-1"), "q-1", ports)
+    again, wait = ports.outbox.messages.pop()
+    ports.world.pass_time(wait)
+    deliver(again, "q-2", ports)
+    status = ports.settings.load(CONTOSO).status
+    again, wait = ports.outbox.messages.pop()
+    ports.world.pass_time(wait)
+    deliver(again, "q-3", ports)
+
+    assert status is Status.ENABLED
+    assert ports.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
 
 
 def test_a_token_that_is_issued_in_between_ends_the_count() -> None:
