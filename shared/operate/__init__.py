@@ -1,1 +1,1 @@
-"""The operator's command line: pause and resume sending, and delete the data of a tenant that left."""
+"""The operator's command line: pause and resume sending, delete what is stored of a tenant or a person."""

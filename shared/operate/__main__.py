@@ -6,6 +6,7 @@
     python -m shared.operate status
     python -m shared.operate delete-tenant <tenant id>
     python -m shared.operate take-over <tenant id>
+    python -m shared.operate delete-address <mail address>
 
 Storage is found as the app finds it: by the app's settings in the environment, with your own sign-in (`az
 login`), or by a connection string in AzureWebJobsStorage.
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from shared.errors import ProblemError
+from shared.mail_address import check_mail_address
+from shared.operate.delete_address import Searching, delete_address
 from shared.operate.delete_tenant import Deleting, delete_tenant
 from shared.operate.switch import (
     Switching,
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Operating(Switching, Deleting, TakingOver, Protocol):
+class Operating(Switching, Deleting, TakingOver, Searching, Protocol):
     """What the commands need from the outside."""
 
 
@@ -61,6 +64,8 @@ def _run(options: Namespace, ports: Operating, sleep: Callable[[float], None]) -
             return not wait_until_nothing_is_sent(timedelta(minutes=options.minutes), ports, sleep)
         case "delete-tenant":
             return not delete_tenant(options.tenant_id, options.confirm, ports)
+        case "delete-address":
+            return not delete_address(options.address, options.confirm, ports)
         case "take-over":
             return not take_over(options.tenant_id, options.confirm, ports)
         case _:
@@ -96,7 +101,19 @@ def _parser() -> ArgumentParser:
     )
     take.add_argument("tenant_id", type=_tenant_id, help="the tenant's id")
     take.add_argument("--confirm", metavar="NAME", help="what the command names without it")
+    person = commands.add_parser(
+        "delete-address", help="say where a person's mail address is stored, and delete it"
+    )
+    person.add_argument("address", type=_address, help="the mail address")
+    person.add_argument("--confirm", metavar="CODE", help="the code that the command gave without it")
     return parser
+
+
+def _address(text: str) -> str:
+    try:
+        return check_mail_address(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def _tenant_id(text: str) -> str:

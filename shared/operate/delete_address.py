@@ -1,0 +1,236 @@
+"""Delete what is stored on one mail address, as a person may ask it (GDPR articles 15 and 17).
+
+The first call only says where the address is, with a code; the second one brings the code and deletes. What a
+mail that is still to be sent needs stays, and so does what says that a mail was sent, without the address:
+without its row the same mail could be sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol
+
+from shared.consent.flow import FlowStatus
+from shared.deliveries.delivery import PENDING
+from shared.operate.record import Recording, record_action, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.deliveries.delivery import Delivery
+    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.ports import FlowStore, SettingsStore
+    from shared.settings.tenant import StandingProblem
+
+DELETE = "delete_address"
+_REMOVED = "[deleted]"
+#: What was written on a clock that is ahead is found, too.
+_ANY_CLOCK = timedelta(days=1)
+_MOST_LISTED = 10_000
+_STAYS = """\
+Not looked into, and how long it stays:
+  messages in the queues, until they are taken, which takes minutes unless sending is paused
+  files in the container attachments, until their age removes them (attachmentRetentionDays, 30)
+  deleted blobs, which can be brought back for 7 days
+  mails in Drafts and Sent Items of the sending mailbox, which belong to its owner
+The app's log holds no address. docs/operations/data-subject.md has the whole table."""
+
+
+class Searching(Recording, Protocol):
+    """What is needed from the outside."""
+
+    @property
+    def stored_settings(self) -> SettingsStore:
+        """What the admins decided, of whichever installation."""
+
+    @property
+    def flows(self) -> FlowStore:
+        """Consents under way."""
+
+    @property
+    def requests(self) -> KeptTexts:
+        """The mails that are not done, and those that can be retried."""
+
+    @property
+    def drafts(self) -> KeptTexts:
+        """How far drafts came."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The delivery log."""
+
+
+type Mail = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where an address is.
+
+    Attributes:
+        mails: those that are done, by tenant and message id: what is kept of them is deleted.
+        flows: the ids of consents that are over.
+        unfinished: mails that are still to be sent.
+        under_way: consents that wait for a person.
+        settings: the tenants whose settings name it.
+    """
+
+    mails: tuple[Mail, ...]
+    flows: tuple[str, ...]
+    unfinished: tuple[Mail, ...]
+    under_way: tuple[str, ...]
+    settings: tuple[str, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much is deleted."""
+        return {"finished_mails": len(self.mails), "finished_consents": len(self.flows)}
+
+    def code(self, address: str) -> str:
+        """Name exactly this: whoever brings the code has seen what is deleted."""
+        return hashlib.sha256(repr((address, self.mails, self.flows)).encode()).hexdigest()[:8]
+
+
+class _Address:
+    """The address, in any case, and not as a part of a longer one."""
+
+    def __init__(self, address: str) -> None:
+        whole = rf"(?<![\w.+%-]){re.escape(address)}(?![\w-]|\.\w)"
+        self._pattern = re.compile(whole, re.IGNORECASE)
+
+    def is_in(self, value: object) -> bool:
+        """Say whether a value of ours shows the address anywhere."""
+        return self._pattern.search(value if isinstance(value, str) else repr(value)) is not None
+
+    def is_in_text(self, text: bytes) -> bool:
+        """Say whether a kept text holds it; JSON may write some characters as escapes."""
+        try:
+            return self.is_in(json.dumps(json.loads(text), ensure_ascii=False))
+        except ValueError:
+            return self.is_in(text.decode(errors="replace"))
+
+    def removed(self, text: str | None) -> str | None:
+        """Return a text without it."""
+        return None if text is None else self._pattern.sub(_REMOVED, text)
+
+    def removed_from(self, row: Delivery) -> Delivery:
+        """Return what is known of a mail without it."""
+        return replace(
+            row,
+            from_address=None if self.is_in(row.from_address) else row.from_address,
+            correlation_id=self.removed(row.correlation_id),
+            problem=row.problem and self._removed_from_facts(row.problem),
+            warnings=tuple(self._removed_from_facts(each) for each in row.warnings),
+            fields=tuple(
+                replace(each, message=self._pattern.sub(_REMOVED, each.message)) for each in row.fields
+            ),
+        )
+
+    def _removed_from_facts(self, problem: StandingProblem) -> StandingProblem:
+        facts = {name: self._pattern.sub(_REMOVED, fact) for name, fact in problem.facts.items()}
+        return replace(problem, facts=facts)
+
+
+def delete_address(address: str, code: str | None, ports: Searching) -> bool:
+    """Say where an address is stored, and delete it where the code of that finding is given.
+
+    Return whether it did what it was asked for.
+    """
+    wanted = _Address(address)
+    found = _find(wanted, ports)
+    _show(found)
+    if not any(found.counts.values()):
+        say("Nothing is stored on this address that can be deleted now.")
+    elif code is None:
+        say(f"Nothing was deleted. To delete it, repeat the command with --confirm {found.code(address)}")
+    elif code != found.code(address):
+        say(f"Nothing was deleted: the code does not belong to this. The code is {found.code(address)}")
+        return False
+    else:
+        _delete(wanted, found, ports)
+    say(_STAYS)
+    return True
+
+
+def _find(address: _Address, ports: Searching) -> Places:
+    mails = sorted(set(_mails(address, ports)))
+    done = [mail for mail in mails if _is_done(mail, ports)]
+    tenants = sorted(ports.stored_settings.tenants())
+    flows = [flow_id for tenant in tenants for flow_id in ports.flows.of_tenant(tenant)]
+    naming = sorted(
+        each for each in flows if address.is_in((ports.flows.flow(each), ports.flows.secret(each)))
+    )
+    over = [each for each in naming if _is_over(each, ports)]
+    return Places(
+        tuple(done),
+        tuple(over),
+        unfinished=tuple(mail for mail in mails if mail not in done),
+        under_way=tuple(each for each in naming if each not in over),
+        settings=tuple(each for each in tenants if address.is_in(ports.stored_settings.load(each))),
+    )
+
+
+def _mails(address: _Address, ports: Searching) -> Iterator[Mail]:
+    """Name the mails of every tenant of which something shows the address."""
+    ever = ports.world.now() + _ANY_CLOCK
+    for texts in (ports.requests, ports.drafts):
+        for mail in texts.untouched_since(ever):
+            if address.is_in_text(texts.load(*mail) or b""):
+                yield mail
+    finished = ports.deliveries.finished_before(ever)
+    pending = (
+        ports.deliveries.set_aside(tenant, PENDING, _MOST_LISTED)
+        for tenant in ports.stored_settings.tenants()
+    )
+    for row in chain(finished, *pending):
+        if address.is_in(row):
+            yield row.tenant_id, row.message_id
+
+
+def _is_done(mail: Mail, ports: Searching) -> bool:
+    """Say whether a mail came to its end; of one without a row nobody knows."""
+    row = ports.deliveries.find(*mail)
+    return row is not None and row.status.final
+
+
+def _is_over(flow_id: str, ports: Searching) -> bool:
+    flow = ports.flows.flow(flow_id)
+    return flow is None or flow.status_at(ports.world.now()) is not FlowStatus.PENDING
+
+
+def _show(found: Places) -> None:
+    say(f"Mails that are done: {len(found.mails)}; stored requests and the address in rows are deleted")
+    say(f"Consents that are over: {len(found.flows)}; deleted")
+    for tenant_id, message_id in found.unfinished:
+        say(f"Stays until it is done: the mail {message_id} of {tenant_id}; repeat the command then")
+    if found.under_way:
+        say(f"Stays for ten minutes: {len(found.under_way)} consents under way; repeat the command then")
+    for tenant_id in found.settings:
+        say(f"Stays until a workspace admin presses Reset: the settings of {tenant_id}")
+
+
+def _delete(address: _Address, found: Places, ports: Searching) -> None:
+    record_action(DELETE, "started", ports, counts=found.counts)
+    for flow_id in found.flows:
+        ports.flows.remove(flow_id)
+    missed = [mail for mail in found.mails if not _forget(address, mail, ports)]
+    counts = {**found.counts, "finished_mails": len(found.mails) - len(missed)}
+    record_action(DELETE, "done", ports, counts=counts)
+    say("Deleted.")
+    for tenant_id, message_id in missed:
+        say(f"Not deleted, as it has just changed: the mail {message_id} of {tenant_id}; repeat the command")
+
+
+def _forget(address: _Address, mail: Mail, ports: Searching) -> bool:
+    """Delete what is kept of a mail, its row first: whoever retries it just now has changed that."""
+    row = ports.deliveries.find(*mail)
+    if row is None or not row.status.final or ports.deliveries.save(address.removed_from(row)) is None:
+        return False
+    ports.requests.remove(*mail)
+    ports.drafts.remove(*mail)
+    return True

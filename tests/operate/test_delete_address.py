@@ -1,0 +1,240 @@
+"""The operator's command that finds and deletes what is stored on a person's mail address."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.operate.__main__ import main
+from shared.problems import FieldError
+from shared.sending.release import release_all
+from shared.settings import journey
+from shared.settings.tenant import StandingProblem
+from tests.builders import a_message, enabled_services
+from tests.calls import call
+from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
+from tests.infra.project import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+type Told = Callable[[], str]
+
+EVE = "eve@contoso.com"
+REFUSED = StandingProblem(
+    "recipient_refused", NOON, {"graph_code": "ErrorInvalidRecipients", "recipient": EVE}
+)
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    """Build a tenant that sends as Ada, with a mail to Eve in each kind of state."""
+    services = enabled_services()
+    for message_id, status in [
+        ("refused", DeliveryStatus.REJECTED),
+        ("late", DeliveryStatus.ACCEPTED),
+        ("waiting", DeliveryStatus.WAITING_FOR_CONSENT),
+    ]:
+        row = Delivery(CONTOSO, message_id, status, NOON, NOON, NOON, from_address="ada@contoso.com")
+        services.deliveries.add(replace(row, problem=REFUSED) if message_id == "refused" else row)
+        services.requests.keep(
+            CONTOSO, message_id, a_message(messageId=message_id, to=["cfo@contoso.com", EVE])
+        )
+        services.drafts.keep(CONTOSO, message_id, b'{"owner": "me"}')
+    return services
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    def read() -> str:
+        shown = capsys.readouterr()
+        return shown.out + shown.err
+
+    return read
+
+
+def confirm(services: FakeServices, told: Told, address: str = EVE) -> str:
+    """Do a dry run, delete with the code that it gives, and return what the second call says."""
+    assert main(["delete-address", address], services) == 0
+    found = re.search(r"--confirm (\w+)", told())
+    assert found
+    assert main(["delete-address", address, "--confirm", found[1]], services) == 0
+    return told()
+
+
+def test_the_first_call_says_where_the_address_is_and_deletes_nothing(
+    services: FakeServices, told: Told
+) -> None:
+    before = (dict(services.requests.kept), dict(services.deliveries.rows))
+
+    assert main(["delete-address", "Eve@Contoso.com"], services) == 0
+
+    said = told()
+    assert "Mails that are done: 2" in said
+    assert f"Stays until it is done: the mail waiting of {CONTOSO}" in said
+    assert "Nothing was deleted. To delete it, repeat the command with --confirm " in said
+    assert (dict(services.requests.kept), dict(services.deliveries.rows)) == before
+    assert services.operator_log.actions == []
+
+
+def test_what_is_kept_of_finished_mails_goes_and_their_rows_stay_without_the_address(
+    services: FakeServices, told: Told
+) -> None:
+    assert "Deleted." in confirm(services, told)
+
+    assert [message_id for _, message_id in services.requests.kept] == ["waiting"]
+    assert [message_id for _, message_id in services.drafts.kept] == ["waiting"]
+    refused = services.deliveries.rows[CONTOSO, "refused"]
+    assert refused.problem is not None
+    assert refused.problem.facts["recipient"] == "[deleted]"
+    assert (refused.status, refused.from_address) == (DeliveryStatus.REJECTED, "ada@contoso.com")
+    assert EVE not in repr([row for key, row in services.deliveries.rows.items() if key[1] != "waiting"])
+
+
+def test_after_it_the_command_finds_only_what_stays(services: FakeServices, told: Told) -> None:
+    confirm(services, told)
+    assert main(["delete-address", EVE], services) == 0
+
+    said = told()
+    assert "Nothing is stored on this address that can be deleted now." in said
+    assert "the mail waiting of" in said
+
+
+def test_a_code_of_another_finding_deletes_nothing(services: FakeServices, told: Told) -> None:
+    main(["delete-address", EVE], services)
+    found = re.search(r"--confirm (\w+)", told())
+    assert found
+    services.deliveries.add(
+        replace(services.deliveries.rows[CONTOSO, "late"], message_id="new", from_address=EVE)
+    )
+
+    assert main(["delete-address", EVE, "--confirm", found[1]], services) == 1
+    assert "does not belong to this" in told()
+    assert len(services.requests.kept) == 3
+
+
+def test_an_address_of_which_this_is_a_part_is_another_one(services: FakeServices, told: Told) -> None:
+    for address in ("ve@contoso.com", "eve@contoso.co", "x.eve@contoso.com", "eve@contoso.com.example"):
+        assert main(["delete-address", address], services) == 0
+        assert "Mails that are done: 0" in told()
+
+
+def test_an_address_is_found_in_the_text_of_a_mail_in_json_escapes_and_in_what_is_no_json(
+    services: FakeServices, told: Told
+) -> None:
+    texts = [
+        a_message(body={"contentType": "text", "content": "Ask jürgen@contoso.com."}),
+        b"no JSON: j\xc3\xbcrgen@contoso.com",
+    ]
+    for number, text in enumerate(texts):
+        services.deliveries.add(Delivery(CONTOSO, f"m-{number}", DeliveryStatus.EXPIRED, NOON, NOON, NOON))
+        services.requests.keep(CONTOSO, f"m-{number}", text)
+    confirm(services, told, "jürgen@contoso.com")
+
+    assert not {"m-0", "m-1"} & {message_id for _, message_id in services.requests.kept}
+
+
+def test_the_address_goes_from_every_part_of_a_row(services: FakeServices, told: Told) -> None:
+    row = Delivery(
+        FABRIKAM,
+        "m",
+        DeliveryStatus.INVALID,
+        NOON,
+        NOON,
+        NOON,
+        from_address=EVE,
+        correlation_id=f"for {EVE}",
+        warnings=(REFUSED,),
+        fields=(FieldError("to.0", f"{EVE} is listed twice"),),
+    )
+    services.deliveries.add(row)
+    confirm(services, told)
+
+    left = services.deliveries.rows[FABRIKAM, "m"]
+    assert EVE not in repr(left)
+    assert (left.from_address, left.correlation_id) == (None, "for [deleted]")
+
+
+def test_a_mail_that_waits_is_named_though_only_its_row_has_the_address(
+    services: FakeServices, told: Told
+) -> None:
+    row = Delivery(CONTOSO, "w", DeliveryStatus.DEFERRED, NOON, NOON, NOON, from_address=EVE)
+    services.deliveries.add(row)
+    main(["delete-address", EVE], services)
+
+    assert f"the mail w of {CONTOSO}" in told()
+
+
+def test_a_mail_that_is_retried_meanwhile_stays_and_is_named(
+    services: FakeServices, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.deliveries, "save", lambda row: None if row.message_id == "late" else row)
+
+    said = confirm(services, told)
+
+    assert f"Not deleted, as it has just changed: the mail late of {CONTOSO}" in said
+    assert (CONTOSO, "late") in services.requests.kept
+    assert services.operator_log.actions[-1].counts["finished_mails"] == 1
+
+
+def test_a_mail_without_a_row_is_not_touched(services: FakeServices, told: Told) -> None:
+    services.requests.keep(CONTOSO, "orphan", a_message(messageId="orphan", to=[EVE]))
+    confirm(services, told)
+
+    assert (CONTOSO, "orphan") in services.requests.kept
+
+
+def test_consents_that_are_over_go_and_one_under_way_stays(services: FakeServices, told: Told) -> None:
+    wanted = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
+    assert call(journey.save, services, wanted).status == 202
+    main(["delete-address", "ada@contoso.com"], services)
+    assert "Stays for ten minutes: 1 consents under way" in told()
+
+    services.world.pass_time(timedelta(minutes=11))
+    confirm(services, told, "ada@contoso.com")
+    assert services.flows.flows == {}
+
+
+def test_settings_stay_until_somebody_resets_them(services: FakeServices, told: Told) -> None:
+    confirm_before = services.settings.load(CONTOSO)
+    main(["delete-address", "ada@contoso.com"], services)
+
+    assert f"Stays until a workspace admin presses Reset: the settings of {CONTOSO}" in told()
+    assert services.settings.load(CONTOSO) == confirm_before
+
+
+def test_the_audit_event_says_how_much_was_deleted_and_not_the_address(
+    services: FakeServices, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    confirm(services, told)
+    with caplog.at_level(logging.WARNING):
+        release_all(services)
+
+    events = [line for line in caplog.messages if line.startswith("operator_action {")]
+    assert ["started" in line for line in events] == [True, False]
+    for line in events:
+        assert '"action": "delete_address"' in line
+        assert "finished_mails 2, finished_consents 0" in line
+    assert EVE not in caplog.text
+
+
+def test_what_is_no_address_is_refused(services: FakeServices) -> None:
+    with pytest.raises(SystemExit):
+        main(["delete-address", "Eve"], services)
+
+
+def test_the_days_that_it_names_are_those_of_the_template(services: FakeServices, told: Told) -> None:
+    files = Project.from_disk().files
+    main(["delete-address", EVE], services)
+    said = told()
+
+    assert "attachmentRetentionDays, 30" in said
+    assert "param attachmentRetentionDays int = 30" in files["infra/main.bicep"]
+    assert "brought back for 7 days" in said
+    assert "deleteRetentionPolicy: { enabled: true, days: 7 }" in files["infra/modules/storage.bicep"]
