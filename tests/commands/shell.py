@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 #: A value that options for numbers and options for text both take.
 UNKNOWN = "1"
-UNKNOWN_ID = "6f1c0000-0000-4000-8000-0000000c0701"
+#: By the last word of a placeholder.
+_VALUES = {"id": "6f1c0000-0000-4000-8000-0000000c0701", "address": "someone@contoso.com"}
 #: What a person replaces, such as <client id>; a shell would read it as a redirection.
 PLACEHOLDER = re.compile(r"<[A-Za-z](?:[\w ,.'-]*\w)?>")
 
@@ -43,7 +44,7 @@ def split(text: str) -> list[Command]:
 
 
 def _value_of(placeholder: re.Match[str]) -> str:
-    return UNKNOWN_ID if placeholder[0].endswith("id>") else UNKNOWN
+    return _VALUES.get(placeholder[0].strip("<>").split()[-1], UNKNOWN)
 
 
 @dataclass
