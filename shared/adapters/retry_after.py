@@ -39,7 +39,9 @@ def retry_after(text: str | None, now: datetime) -> timedelta | None:
 
 
 def _seconds(text: str, _now: datetime) -> timedelta:
-    return timedelta(seconds=min(float(text), LONGEST_WAIT.total_seconds()))
+    """Of several numbers, which a server and a gateway have each set, the largest counts."""
+    longest = max(float(part) for part in text.split(","))
+    return timedelta(seconds=min(longest, LONGEST_WAIT.total_seconds()))
 
 
 def _until(text: str, now: datetime) -> timedelta:

@@ -25,13 +25,15 @@ from tests.fakes import NOON
         (format_datetime(NOON - timedelta(hours=1), usegmt=True), 0),
         ("1e9", 6 * 3600),
         ("inf", 6 * 3600),
+        ("5, 120", 120),
+        ("120,120", 120),
     ],
 )
 def test_a_wait_is_read_as_seconds_or_as_a_date(text: str, seconds: float) -> None:
     assert retry_after(text, NOON) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", [None, "", "soon", "nan", "Mon, 99 Nov 2026 12:00:00 GMT"])
+@pytest.mark.parametrize("text", [None, "", "soon", "nan", "5, soon", "Mon, 99 Nov 2026 12:00:00 GMT"])
 def test_a_wait_that_cannot_be_read_is_none(text: str | None) -> None:
     assert retry_after(text, NOON) is None
 
