@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
 _JSON = {"Content-Type": "application/json"}
 _MOST_PAGES = 100
-#: What an upload's host says of a session that it does not know any more, whatever code it adds.
-_SESSION_OVER = frozenset(
-    {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE}
-)
+#: What an upload's host says of a session that it does not know any more, whatever code it adds, and of one
+#: whose draft has changed since (microsoftgraph/msgraph-sdk-dotnet#1287).
+_SESSION_OVER = frozenset({401, 404, 409, 410, 412})
 #: How a server answers that does not know `permanentDelete`.
 _NO_SUCH_ACTION = frozenset(
     {
@@ -111,6 +110,9 @@ class GraphMailTransport:
         }
         answer = self._ask("PUT", url, headers, chunk, submits=False)
         if answer.status == HTTPStatus.CREATED:
+            if first + len(chunk) < total:
+                # A file that is not whole must not be sent; the draft says whether it is there.
+                raise TransientError("upload_interrupted", request_id=answer.headers.get("request-id"))
             return None
         if answer.status == HTTPStatus.OK:
             return next_range(answer, first + len(chunk))

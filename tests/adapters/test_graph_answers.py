@@ -371,6 +371,25 @@ def test_one_refusal_keeps_no_mail_from_being_sent_in_a_mailbox_where_every_look
     assert exchange.asked.count("lookup") >= 3
 
 
+@pytest.mark.parametrize("answer", [Effect(201, body="empty"), "conflict"], ids=str)
+def test_a_chunk_that_is_not_the_last_one_completes_no_file(
+    exchange: ExchangeOnline, transport: GraphMailTransport, answer: str | Effect
+) -> None:
+    services, _ = over_http(large_file_services(), exchange, transport)
+    content = bytes(range(256)) * 40_000
+    services.files.blobs[f"{CONTOSO}/large.bin"] = content
+    exchange.world.faults.add("uploadChunk", answer, nth=2)
+    mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
+    deliver(mail, "q-1", services)
+    first = row(services)
+    deliver_again(services, exchange, timedelta(minutes=1))
+
+    assert first.problem
+    assert (first.status, first.problem.code) == (DeliveryStatus.DEFERRED, "upload_interrupted")
+    [sent] = exchange.world.mails()
+    assert [file.read() for file in sent.attachments] == [content]
+
+
 @pytest.mark.parametrize(
     ("route", "effect"),
     [
