@@ -109,7 +109,10 @@ def graph_error(
     """
     codes = graph_codes(answer)
     kind, code, shown = _meaning(answer.status, codes)
-    if kind in _OF_THE_MAIL and not carries_mail:
+    request_id = answer.headers.get("request-id")
+    # Graph says what is wrong, and gives its answer an id.
+    from_another_server = not codes and request_id is None
+    if kind in _OF_THE_MAIL and (from_another_server or not carries_mail):
         kind, code = _UNEXPECTED
     sends_draft = submits and names_draft
     kind, code = _what_is_missing(
@@ -118,7 +121,6 @@ def graph_error(
     challenge = answer.headers.get("WWW-Authenticate")
     claims = claims_challenge(challenge)
     conditional_access = "insufficient_claims" in codes or bool(_INSUFFICIENT_CLAIMS.search(challenge or ""))
-    request_id = answer.headers.get("request-id")
     if kind is Kind.TOKEN or claims or conditional_access:
         return TokenRefusedError(
             "token_refused",
@@ -127,8 +129,7 @@ def graph_error(
             request_id=request_id,
             error="insufficient_claims" if conditional_access else shown,
         )
-    if answer.status in _NO_SUCH_ADDRESS and not codes and request_id is None:
-        # Graph says what is missing, and gives its answer an id: this is another server.
+    if answer.status in _NO_SUCH_ADDRESS and from_another_server:
         reason = f"the server there answers HTTP {answer.status}, and not as Microsoft Graph does"
         other = ConfigurationError("setting_invalid", setting="GRAPH_ENDPOINT", reason=reason)
         other.confirm_after = _CONFIRM_AFTER

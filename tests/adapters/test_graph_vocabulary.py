@@ -127,9 +127,12 @@ def test_an_answer_that_makes_a_mail_wait_is_named(code: str | bytes) -> None:
         assert (code if isinstance(code, str) else f"HTTP {status}") in error.facts.values()
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 406, 409, 411, 415, 416, 422, 451, 499])
+@pytest.mark.parametrize(
+    "status", [400, 401, 402, 403, 404, 405, 406, 409, 411, 413, 415, 416, 422, 451, 499]
+)
 @pytest.mark.parametrize("body", [b"", b"<html>Denied</html>"])
 def test_a_page_of_another_server_ends_no_mail_at_once(status: int, body: bytes) -> None:
+    """Such as the 413 of nginx for more than 1 MB, which is its default."""
     assert first_verdict(graph_error(Answer(status, {}, body), a_sender())) is DeliveryStatus.DEFERRED
 
 
