@@ -50,6 +50,7 @@ _PROBE_MINUTES = 10
 _NO_MAIL = "release-check"
 #: Answers of Graph, not refusals of the token, that can pass and so are no RejectedError.
 _TOOK_THE_TOKEN = frozenset({"access_denied", "mailbox_not_found"})
+_NO_CODE = "HTTP "
 _WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
 #: The releases come after it, and the host ends the timer after ten minutes.
 _TIME_FOR_DRAFTS = timedelta(minutes=2)
@@ -194,7 +195,9 @@ def _probe(settings: TenantSettings, token: str, ports: Sending) -> None:
     except RejectedError:
         return
     except TransientError as error:
-        if error.code not in _TOOK_THE_TOKEN:
+        # Without a code of Graph's it may be the page of another server.
+        has_code = not error.facts.get("graph_code", _NO_CODE).startswith(_NO_CODE)
+        if error.code not in _TOOK_THE_TOKEN and not (error.code == "unexpected_answer" and has_code):
             raise
 
 

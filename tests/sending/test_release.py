@@ -211,6 +211,8 @@ NO_READ = RejectedError("access_denied", graph_code="ErrorAccessDenied", address
         (10, TokenRefusedError("token_refused", error="e"), 1, Status.OPERATOR_ERROR),
         (10, TransientError("graph_unavailable"), 1, Status.OPERATOR_ERROR),
         (10, TransientError("access_denied", graph_code="Forbidden", address="a"), 1, Status.ENABLED),
+        (10, TransientError("unexpected_answer", graph_code="InefficientFilter"), 1, Status.ENABLED),
+        (10, TransientError("unexpected_answer", graph_code="HTTP 403"), 1, Status.OPERATOR_ERROR),
         (10, TransientError("mailbox_not_found", graph_code="NotFound", address="a"), 1, Status.ENABLED),
         (5, None, 0, Status.OPERATOR_ERROR),
         (15, None, 0, Status.OPERATOR_ERROR),
