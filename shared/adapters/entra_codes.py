@@ -13,7 +13,7 @@ class EntraCode(NamedTuple):
     """One AADSTS number.
 
     Attributes:
-        general: it comes beside a number that says more, and counts only where none does.
+        general: it says little, and counts only where neither another number nor `invalid_grant` says more.
     """
 
     meaning: str
@@ -150,5 +150,6 @@ ENTRA_CODES: dict[int, EntraCode] = {
     7000222: EntraCode("The client secret is expired.", _CREDENTIAL),
     7000229: EntraCode("The organisation has no service principal of the app.", _REMOVED),
     9001023: EntraCode("The grant type is not supported for this authority.", _REGISTRATION),
-    9002313: EntraCode("The request is malformed.", _REGISTRATION),
+    # As `invalid_grant` it says that the token or the code is malformed: MicrosoftDocs/azure-docs#63819.
+    9002313: EntraCode("The request, or the grant in it, is malformed.", _REGISTRATION, general=True),
 }

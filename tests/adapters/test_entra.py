@@ -34,6 +34,7 @@ PAGE = Effect(200, body="html")
 GATEWAY = '{"message": "Blocked by policy.", "status": 403}'
 #: The form of Spring Boot's error documents.
 NOT_FOUND = '{"timestamp": "2026-11-23", "status": 404, "error": "Not Found", "path": "/token"}'
+MALFORMED = '{"error": "invalid_grant", "error_codes": [9002313]}'
 ENDPOINTS = '{"authorization_endpoint": "https://a/b", "token_endpoint": 7}'
 DEEP = "[" * 100_000
 ACCOUNT = Account("0b1ec700-0000-4000-8000-000000000001", CONTOSO, ADA)
@@ -287,6 +288,7 @@ def test_a_code_is_good_once(entra: EntraAuthority, visitor: Visitor) -> None:
         (Effect(aadsts=50105), ConsentRequiredError, "sign_in_blocked"),
         (Effect(aadsts=700016), ConsentRequiredError, "app_removed"),
         (Effect(aadsts=70011), ConfigurationError, "app_registration_wrong"),
+        (Effect(400, body="raw", message=MALFORMED), ConsentRequiredError, "consent_lost"),
     ],
     ids=str,
 )

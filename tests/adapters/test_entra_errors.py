@@ -33,6 +33,8 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"error": "invalid_grant", "error_codes": [70002, 70008]}, ConsentRequiredError, "consent_lost"),
     ({"error": "invalid_grant", "error_codes": [50012, 53003]}, ConsentRequiredError, "sign_in_blocked"),
     ({"error": "invalid_request", "error_codes": [700027]}, ConfigurationError, "client_credential_refused"),
+    ({"error": "invalid_grant", "error_codes": [9002313]}, ConsentRequiredError, "consent_lost"),
+    ({"error": "invalid_request", "error_codes": [9002313]}, ConfigurationError, "app_registration_wrong"),
     ({"error": "invalid_client"}, ConfigurationError, "client_credential_refused"),
     ({"error": "unauthorized_client"}, ConfigurationError, "app_registration_wrong"),
     ({"error": "never_heard_of"}, ConfigurationError, "app_registration_wrong"),
