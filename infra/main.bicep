@@ -363,6 +363,11 @@ var checks = [
     says: 'ALLOWED_TENANT_IDS (allowedTenantIds) must hold tenant ids (GUIDs), comma-separated, not domain names.'
   }
   {
+    // With one foreign id the registration would be open to the home tenant alone, and the app refuses the setting.
+    wrong: !empty(tenantIds) && empty(filter(tenantIds, id => !inputs.isId(id))) && !contains(tenantIds, homeTenantId)
+    says: 'ALLOWED_TENANT_IDS (allowedTenantIds) must hold the home tenant (${homeTenantId}) besides the others.'
+  }
+  {
     wrong: !empty(trim(publicBaseUrl)) && !inputs.isAddress(trim(publicBaseUrl))
     says: 'CUSTOM_BASE_URL (publicBaseUrl) must be an https address without query or fragment, for example https://mail.contoso.com.'
   }

@@ -41,6 +41,7 @@ STEPS = """
    account that sends. Where From is a shared mailbox or a group, grant Send As to that account first:
      Connect-ExchangeOnline
      Add-RecipientPermission <from address> -AccessRights SendAs -Trustee <account>
+   Who may consent: docs/operations/first-consent.md.
 
 4. Only for sending without a user: list the addresses that may send so
      azd env set APPLICATION_SENDERS <from address>
@@ -48,12 +49,13 @@ STEPS = """
    Then let Exchange allow the app one mailbox, not all of them. Do not grant Mail.Send in Entra
    as well: the two add up, and the limit would be gone.
      Connect-ExchangeOnline
-     New-ServicePrincipal -DisplayName "Inforiver mail" `
+     New-ServicePrincipal -DisplayName "Inforiver mail ($AZURE_ENV_NAME)" `
        -AppId $ENTRA_CLIENT_ID -ObjectId $ENTERPRISE_APP_OBJECT_ID
-     New-ManagementScope "Inforiver mail" `
+     New-ManagementScope "Inforiver mail ($AZURE_ENV_NAME)" `
        -RecipientRestrictionFilter "PrimarySmtpAddress -eq '<from address>'"
-     New-ManagementRoleAssignment -Role "Application Mail.Send" `
-       -App $ENTERPRISE_APP_OBJECT_ID -CustomResourceScope "Inforiver mail"
+     New-ManagementRoleAssignment -Name "Inforiver mail ($AZURE_ENV_NAME) Mail.Send" `
+       -Role "Application Mail.Send" -App $ENTERPRISE_APP_OBJECT_ID `
+       -CustomResourceScope "Inforiver mail ($AZURE_ENV_NAME)"
    The first of these must say InScope True, the second InScope False:
      Test-ServicePrincipalAuthorization $ENTERPRISE_APP_OBJECT_ID -Resource <from address>
      Test-ServicePrincipalAuthorization $ENTERPRISE_APP_OBJECT_ID -Resource <another mailbox>
@@ -67,7 +69,17 @@ STEPS = """
 
 NOT_FILLED_IN = """
 Not filled in, because azd passed no value: $names
-`azd env get-values` shows what azd knows; `azd provision` writes it again.
+`azd env get-values` shows what azd knows; `azd env refresh` reads it again from the last deployment.
+"""
+
+#: The access that GRANT_OPERATOR_DATA_ACCESS gives does not end with the variable.
+TEMPORARY_ACCESS = """
+GRANT_OPERATOR_DATA_ACCESS is true: whoever deployed can read queues, tables, files and every refresh
+token until the roles are deleted. No later provisioning deletes them. When you are done:
+  azd env set GRANT_OPERATOR_DATA_ACCESS false
+  az role assignment delete --ids $$(az role assignment list --all --assignee <object id of the deployer> \\
+    --query "[?contains(scope, '/resourceGroups/$AZURE_RESOURCE_GROUP/')].id" --output tsv)
+docs/operations/access.md has it for PowerShell too, and says how to see that the roles are gone.
 """
 
 #: Outputs that are empty where the template made no registration; its owner knows the values.
@@ -82,6 +94,8 @@ def next_steps(outputs: Mapping[str, str]) -> str:
     # Absent means that azd passed nothing; empty, that the template made no registration.
     by_hand = outputs.get("ENTERPRISE_APP_OBJECT_ID") == ""
     steps = REGISTRATION_BY_HAND + STEPS if by_hand else STEPS
+    if outputs.get("GRANT_OPERATOR_DATA_ACCESS", "").lower() == "true":
+        steps += TEMPORARY_ACCESS
     known = (FROM_THE_OWNER if by_hand else {}) | {name: value for name, value in outputs.items() if value}
     missing = [name for name in dict.fromkeys(re.findall(r"\$([A-Z_]+)", steps)) if name not in known]
     text = Template(steps).substitute({name: f"<{name}>" for name in missing} | known)

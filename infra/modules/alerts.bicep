@@ -179,7 +179,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
     tags: tags
     properties: {
       displayName: rule.name
-      description: rule.says
+      description: '${rule.says} What to do: docs/operations/alerts.md#${rule.name}.'
       severity: rule.severity
       enabled: true
       scopes: [workspaceId]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.hooks.next_steps import REGISTRATION_BY_HAND, STEPS, next_steps
+from infra.hooks.next_steps import REGISTRATION_BY_HAND, STEPS, TEMPORARY_ACCESS, next_steps
 from infra.hooks.reporting import run_step
 from tests.deployment.pins import ROOT
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OUTPUTS = {
+    "AZURE_ENV_NAME": "mailer-test",
+    "AZURE_RESOURCE_GROUP": "rg-mailer-test",
     "PUBLIC_BASE_URL": "https://func-mailer-abc.azurewebsites.net",
     "REDIRECT_URI": "https://func-mailer-abc.azurewebsites.net/api/consent/callback",
     "ENTRA_CLIENT_ID": "8c7e0f6a-1111-4222-8333-444455556666",
@@ -54,6 +56,23 @@ def test_the_real_addresses_and_ids_are_shown() -> None:
 
     assert f"{OUTPUTS['PUBLIC_BASE_URL']}/api" in text
     assert f"-AppId {OUTPUTS['ENTRA_CLIENT_ID']} -ObjectId {OUTPUTS['ENTERPRISE_APP_OBJECT_ID']}" in text
+
+
+def test_objects_in_exchange_carry_the_name_of_the_environment() -> None:
+    """Two environments share a tenant: of one name, the second could send as the first."""
+    text = next_steps(OUTPUTS)
+
+    assert '"Inforiver mail"' not in text
+    assert text.count('"Inforiver mail (mailer-test)') == 4
+
+
+def test_access_that_was_granted_for_a_time_comes_with_the_command_that_takes_it_back() -> None:
+    granted = next_steps(OUTPUTS | {"GRANT_OPERATOR_DATA_ACCESS": "true"})
+
+    assert "az role assignment delete --ids $(az role assignment list --all --assignee" in granted
+    assert "'/resourceGroups/rg-mailer-test/'" in granted
+    for never in (OUTPUTS, OUTPUTS | {"GRANT_OPERATOR_DATA_ACCESS": "false"}):
+        assert "az role assignment delete" not in next_steps(never)
 
 
 def test_a_registration_that_the_template_made_needs_nothing_by_hand() -> None:
@@ -138,7 +157,9 @@ def test_an_unexpected_error_is_printed_and_goes_no_further(capsys: pytest.Captu
 def test_every_name_in_the_text_is_an_output_of_the_template() -> None:
     outputs = re.findall(r"^output (\w+) ", (ROOT / "infra/main.bicep").read_text("utf-8"), re.MULTILINE)
 
-    assert set(re.findall(r"\$(\w+)", REGISTRATION_BY_HAND + STEPS)) <= set(outputs)
+    # The environment's name is azd's own.
+    named = set(re.findall(r"\$(\w+)", REGISTRATION_BY_HAND + STEPS + TEMPORARY_ACCESS))
+    assert named <= {*outputs, "AZURE_ENV_NAME"}
 
 
 @pytest.mark.parametrize("path", ["reporting.py", "next_steps.py", "smoke.py"])

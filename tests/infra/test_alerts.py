@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from shared.telemetry import Event
 from tests.infra.changes import file, interface, parameter, predicted, template
 from tests.infra.functions import functions_without_caller
 from tests.infra.prediction import at
+from tests.infra.workspace import run
 
 if TYPE_CHECKING:
     from tests.infra.project import Project
@@ -23,6 +25,7 @@ ALERTS = "modules/alerts.bicep"
 QUERIES = "infra/queries"
 WORKBOOK = "infra/workbook.json"
 ALERT_PAGE = "docs/operations/alerts.md"
+AUDIT_PAGE = "docs/operations/audit.md"
 EVENT_PAGE = "docs/operations/events.md"
 RULE = "Microsoft.Insights/scheduledQueryRules"
 ACTION_GROUP = "Microsoft.Insights/actionGroups"
@@ -203,4 +206,44 @@ def test_the_runbook_explains_every_alert_and_every_event(project: Project) -> N
     alerts, events = project.files[ALERT_PAGE], project.files[EVENT_PAGE]
 
     assert [name for name in project.alert_rules if f"\n## {name}\n" not in alerts] == []
+    assert [name for name in project.alert_rules if f"\n| [{name}](#{name}) |" not in alerts] == []
     assert [event for event in Event if f"| `{event}` |" not in events] == []
+
+
+def runs(query: str) -> bool:
+    """Say whether a query of a page runs in a workspace that has all tables, and no rows."""
+    try:
+        run(query, [], timedelta(days=7))
+    except Exception as error:
+        if type(error).__name__ in {"BinderException", "KqlError", "ParserException", "CatalogException"}:
+            return False
+        raise
+    return True
+
+
+@pytest.mark.fails_when(
+    predicted("alerts.md#vault-forbidden.", "alerts.md.", "private-network"),
+    file(
+        ALERT_PAGE, "* **Harmless:** for minutes after a first deployment", "* For minutes after a deployment"
+    ),
+    file(ALERT_PAGE, "| project TimeGenerated, Location, Message", "| project When, Location, Message"),
+)
+def test_an_alert_names_its_section_with_a_query_that_runs(project: Project) -> None:
+    for name, rule in project.alert_rules.items():
+        assert rule["description"].endswith(f" What to do: {ALERT_PAGE}#{name}.")
+        section = project.files[ALERT_PAGE].partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        queries_of_section = re.findall(r"^```kusto\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+        assert queries_of_section, name
+        assert [query for query in queries_of_section if not runs(query)] == []
+        assert [part for part in ("Look", "Do", "Harmless") if not re.search(rf"\*\*{part}\b", section)] in (
+            [],
+            ["Do"],
+        ), name
+
+
+@pytest.mark.fails_when(file(AUDIT_PAGE, "HttpStatusCode, CallerIpAddress", "HttpStatus, CallerIpAddress"))
+def test_the_queries_for_an_auditor_run(project: Project) -> None:
+    found = re.findall(r"^```kusto\n(.*?)^```", project.files[AUDIT_PAGE], re.MULTILINE | re.DOTALL)
+
+    assert len(found) == 4
+    assert [query for query in found if not runs(query)] == []

@@ -96,7 +96,7 @@ LONGEST = {
     "outcomeQueues": (",".join(["q" * 63, *(f"outcomes-{number}" for number in range(9))]), "q" * 64),
     "deliveryReaderPrincipalIds": (_IDS, ""),
     "registrationOwnerIds": (_IDS, ""),
-    "allowedTenantIds": (_IDS, ""),
+    "allowedTenantIds": (f"{TENANT},{_IDS}", ""),
     "frontendOrigins": (",".join(f"https://{number}.contoso.com" for number in range(MANY)), ""),
     "applicationSenders": (",".join(f"sender{number}@contoso.com" for number in range(MANY)), ""),
     "alertEmails": (",".join(f"operator{number}@contoso.com" for number in range(MANY)), ""),
@@ -315,8 +315,9 @@ def test_what_cannot_work_is_refused_with_what_to_set(bicep: Bicep, number: int)
         ),
         ({"createAppRegistration": "true", "requiredApiScope": "'manage'"}, "unset REQUIRED_API_SCOPE"),
         ({"allowedClientIds": quoted(ID)}, "must hold every client of FRONTEND_CLIENT_IDS"),
+        ({"allowedTenantIds": quoted(ID)}, "ALLOWED_TENANT_IDS (allowedTenantIds) must hold the home tenant"),
     ],
-    ids=["instances", "tenant", "cloud", "scope", "clients"],
+    ids=["instances", "tenant", "cloud", "scope", "clients", "home tenant"],
 )
 def test_what_cannot_work_together_is_refused(bicep: Bicep, values: dict[str, str], sentence: str) -> None:
     assert sentence in refusal(bicep, **values)

@@ -23,9 +23,23 @@ if TYPE_CHECKING:
 TABLES: dict[str, dict[str, str]] = {
     "AppTraces": {"Message": "VARCHAR", "SeverityLevel": "INTEGER", "OperationName": "VARCHAR"},
     "AppRequests": {"OperationName": "VARCHAR", "Success": "BOOLEAN"},
-    "AppAvailabilityResults": {"Location": "VARCHAR", "Success": "BOOLEAN"},
-    "StorageQueueLogs": {"OperationName": "VARCHAR", "Uri": "VARCHAR", "StatusCode": "VARCHAR"},
-    "AZKVAuditLogs": {"HttpStatusCode": "INTEGER", "OperationName": "VARCHAR"},
+    "AppAvailabilityResults": {"Location": "VARCHAR", "Success": "BOOLEAN", "Message": "VARCHAR"},
+    "AppExceptions": {"OperationName": "VARCHAR", "ExceptionType": "VARCHAR", "OuterMessage": "VARCHAR"},
+    "StorageQueueLogs": {
+        "OperationName": "VARCHAR",
+        "Uri": "VARCHAR",
+        "StatusCode": "VARCHAR",
+        "RequesterObjectId": "VARCHAR",
+        "AuthenticationType": "VARCHAR",
+    },
+    "AZKVAuditLogs": {
+        "HttpStatusCode": "INTEGER",
+        "OperationName": "VARCHAR",
+        "CallerIpAddress": "VARCHAR",
+        "Identity": "VARCHAR",
+        "ResultDescription": "VARCHAR",
+    },
+    "Usage": {"DataType": "VARCHAR", "Quantity": "DOUBLE", "IsBillable": "BOOLEAN"},
     "_LogOperation": {"Category": "VARCHAR", "Detail": "VARCHAR"},
 }
 

@@ -185,8 +185,8 @@ def test_the_replay_of_the_runbook_sends_what_lies_in_the_poison_queue(tmp_path:
 
 def run_replay(directory: Path, connection_string: str) -> None:
     """Run the script of the runbook, with a program in place of `az`."""
-    section = RUNBOOK
-    script = textwrap.dedent(re.findall(r"^ +```sh\n(.*?)^ +```", section, re.MULTILINE | re.DOTALL)[0])
+    section = RUNBOOK.partition("## Still in the poison queue\n")[2]
+    script = textwrap.dedent(re.findall(r"^ +```bash\n(.*?)^ +```", section, re.MULTILINE | re.DOTALL)[0])
     az = directory / "az"
     az.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.local_stack.az "$@"\n')
     az.chmod(0o755)
