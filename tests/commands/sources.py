@@ -28,7 +28,7 @@ POWERSHELL = frozenset({"powershell", "pwsh"})
 _COMMAND_LINE = re.compile(r"^ {2,}((?:az|azd|make|python3?) .+)$", re.MULTILINE)
 _IN_BACKTICKS = re.compile(r"`([^`\n]+)`")
 #: These run a command that is given to them.
-_WRAPPERS = frozenset({"try", "sudo", "nice", "command", "exec", "env"})
+_WRAPPERS = frozenset({"try", "with_settings", "sudo", "nice", "command", "exec", "env"})
 TOOLS = frozenset({"az", "azd", "make", "python"})
 
 
