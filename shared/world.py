@@ -54,9 +54,13 @@ class Moment:
         """Take the time."""
         return cls(world.now(), world.steady())
 
+    def elapsed(self, world: World) -> timedelta:
+        """Return how much time has passed since."""
+        return max(world.now() - self.calendar, world.steady() - self.steady)
+
     def has_passed(self, wait: timedelta, world: World) -> bool:
         """Say whether so much time has passed since by one of the two clocks."""
-        return world.now() - self.calendar >= wait or world.steady() - self.steady >= wait
+        return self.elapsed(world) >= wait
 
 
 class RealWorld:

@@ -10,6 +10,7 @@ from azure.core.exceptions import HttpResponseError, ResourceModifiedError, Reso
 from azure.storage.blob import BlobServiceClient
 
 from shared.adapters.azure_errors import is_missing, translated
+from shared.adapters.bounded_transport import bounded
 from shared.adapters.tables import STORAGE_OPTIONS
 from shared.errors import MissingFileError, RejectedError, TransientError
 from shared.sending.ports import StoredFile
@@ -39,8 +40,12 @@ _PERMANENT = frozenset(range(400, 500)) - {401, 403, 408, 429}
 def blob_service(config: StorageConfig, credential: Callable[[], TokenCredential]) -> BlobServiceClient:
     """Connect to the blobs of the storage account."""
     if config.connection_string:
-        return BlobServiceClient.from_connection_string(config.connection_string, **STORAGE_OPTIONS)
-    return BlobServiceClient(config.blob_uri, credential=credential(), **STORAGE_OPTIONS)
+        return BlobServiceClient.from_connection_string(
+            config.connection_string, transport=bounded(STORAGE_OPTIONS), **STORAGE_OPTIONS
+        )
+    return BlobServiceClient(
+        config.blob_uri, credential=credential(), transport=bounded(STORAGE_OPTIONS), **STORAGE_OPTIONS
+    )
 
 
 class BlobAttachmentFiles:

@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from shared.adapters.http_connection import ConnectError, Freshness, pool_classes
 from shared.adapters.http_environment import proxies_of, tls_context
+from shared.time_limit import check_sending, seconds_left
 from shared.version import VERSION
 
 if TYPE_CHECKING:
@@ -76,10 +77,12 @@ class HttpClient:
 
         Raises:
             NotSentError: there was no connection.
+            NothingSentError: `attempt_too_long`, once the time for sending is over.
             NoAnswerError: anything that goes wrong afterwards.
             ConfigurationError: `certificate_not_trusted`, `proxy_refused`, `host_not_found`,
                 `setting_invalid`; nothing was sent.
         """
+        check_sending()
         prepared = requests.PreparedRequest()
         try:
             # What else `prepare` does is for redirects, cookies and forms.
@@ -137,9 +140,11 @@ class HttpSession(requests.Session):
             ConfigurationError: as `HttpClient.request`.
         """
         options["allow_redirects"] = False
+        seconds_left()
         try:
             return super().request(method, url, **options)
         except NotSentError:
+            seconds_left()
             return super().request(method, url, **options)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.keyvault.secrets import ApiVersion, SecretClient
 
+from shared.adapters.bounded_transport import bounded
 from shared.adapters.key_vault_errors import (
     NAME_TAKEN,
     UNAVAILABLE,
@@ -69,7 +70,12 @@ class KeyVaultTokenStore:
         self._tags = tags_of(installation)
         self._time_to_delete = time_to_delete.total_seconds()
         self._client = SecretClient(
-            vault_url, credential, api_version=API_VERSION, retry_policy=ShortRetries(), **_TIMEOUTS
+            vault_url,
+            credential,
+            api_version=API_VERSION,
+            retry_policy=ShortRetries(),
+            transport=bounded(_TIMEOUTS),
+            **_TIMEOUTS,
         )
 
     def read(self, name: str) -> str | None:

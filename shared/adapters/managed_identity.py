@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceResponseError
-from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 
+from shared.adapters.bounded_transport import BoundedTransport
 from shared.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _is_due(token: AccessTokenInfo, now: float) -> bool:
     )
 
 
-class _Transport(RequestsTransport):  # type: ignore[misc] # azure-core exports it without its type
+class _Transport(BoundedTransport):
     """Raises for every answer that is no success, so that its status is not lost in MSAL."""
 
     def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as the SDK has it

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from azure.storage.queue import BinaryBase64EncodePolicy, QueueClient
 
 from shared.adapters.azure_errors import translated
+from shared.adapters.bounded_transport import bounded
 from shared.adapters.tables import STORAGE_OPTIONS
 from shared.errors import TransientError
 from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
@@ -37,11 +38,10 @@ def queue_client(
     **options: Any,  # noqa: ANN401 - the SDK's
 ) -> QueueClient:
     """Make a client of one queue, with a connection string or an identity."""
+    options |= {**STORAGE_OPTIONS, "transport": bounded(STORAGE_OPTIONS)}
     if config.connection_string:
-        return QueueClient.from_connection_string(
-            config.connection_string, name, **STORAGE_OPTIONS, **options
-        )
-    return QueueClient(config.queue_uri, name, credential=credential(), **STORAGE_OPTIONS, **options)
+        return QueueClient.from_connection_string(config.connection_string, name, **options)
+    return QueueClient(config.queue_uri, name, credential=credential(), **options)
 
 
 class StorageQueueOutbox:

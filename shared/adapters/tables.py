@@ -18,6 +18,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableServiceClient, UpdateMode
 
 from shared.adapters.azure_errors import is_missing, translated
+from shared.adapters.bounded_transport import bounded
 from shared.adapters.documents import read_document, write_document
 from shared.errors import PreconditionFailedError, TransientError
 from shared.settings.tenant import Status, TenantSettings
@@ -56,8 +57,12 @@ Row = Mapping[str, Any]
 def table_service(config: StorageConfig, credential: Callable[[], TokenCredential]) -> TableServiceClient:
     """Connect to the tables of the storage account."""
     if config.connection_string:
-        return TableServiceClient.from_connection_string(config.connection_string, **TABLE_OPTIONS)
-    return TableServiceClient(config.table_uri, credential=credential(), **TABLE_OPTIONS)
+        return TableServiceClient.from_connection_string(
+            config.connection_string, transport=bounded(TABLE_OPTIONS), **TABLE_OPTIONS
+        )
+    return TableServiceClient(
+        config.table_uri, credential=credential(), transport=bounded(TABLE_OPTIONS), **TABLE_OPTIONS
+    )
 
 
 def table_errors() -> AbstractContextManager[None]:

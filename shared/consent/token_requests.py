@@ -19,6 +19,7 @@ from shared.settings.refresh import note_refusal
 from shared.settings.state import holds
 from shared.settings.update import update_settings
 from shared.telemetry import log_failed_step
+from shared.time_limit import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ class Turn:
             TransientError: the one that a caller met for whom this one waited.
         """
         before = self._failures
-        with self._lock:
+        with held(self._lock):
             if self._failures is not before:
                 (error,) = self._failures
                 raise TransientError(

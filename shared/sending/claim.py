@@ -16,7 +16,7 @@ from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
 from shared.sending.persist import persist
 from shared.sending.restart import may_restart
 from shared.telemetry import Event, log_event
-from shared.world import Moment
+from shared.time_limit import begun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,8 +109,8 @@ def _claim_in_question(known: Delivery) -> str | None:
 def begin(mail: QueuedMail, queue_id: str, ports: Sending) -> Attempt:
     """Begin an attempt to send a mail, which is not claimed yet."""
     row = replace(first_row(mail.request, ports.world.now()), installation=ports.installation)
-    begun = Moment.of(ports.world)
-    return Attempt(mail, queue_id, ports.world.identifier(), row, mail.unused_claims, begun)
+    started = begun(ports.world)
+    return Attempt(mail, queue_id, ports.world.identifier(), row, mail.unused_claims, started)
 
 
 def claim(attempt: Attempt, ports: Sending) -> bool:

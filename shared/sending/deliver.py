@@ -35,6 +35,7 @@ from shared.settings.health import apply_sender_list
 from shared.settings.sender import sender_of
 from shared.settings.served import log_unserved_tenant
 from shared.telemetry import Event, log_event
+from shared.time_limit import limited, recording
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Doubt
@@ -58,15 +59,16 @@ def deliver(raw: bytes, queue_id: str, ports: Sending, waited: timedelta | None 
     """
     key = key_of(raw)
     message = ports.claims.recall(key, raw)
-    try:
-        mail = find_mail(message, queue_id, ports)
-    except _NOT_RECORDED as error:
-        queue_again(readable(message), key, waited, problem_of(error), ports)
-    else:
-        if mail is not None:
-            _deliver_mail(mail, queue_id, key, waited, ports)
-    ports.claims.forget(key, message)
-    queue_kept(ports)
+    with limited(ports.world):
+        try:
+            mail = find_mail(message, queue_id, ports)
+        except _NOT_RECORDED as error:
+            queue_again(readable(message), key, waited, problem_of(error), ports)
+        else:
+            if mail is not None:
+                _deliver_mail(mail, queue_id, key, waited, ports)
+        ports.claims.forget(key, message)
+        queue_kept(ports)
 
 
 def _deliver_mail(
@@ -112,10 +114,12 @@ def _send_and_record(attempt: Attempt, ports: Sending) -> None:
         try:
             request_id = _send(attempt, ports)
         except (MailerError, ConfigurationError) as error:
-            _claim_unless_claimed(attempt, ports)
-            record_failure(attempt, error, ports)
+            with recording():
+                _claim_unless_claimed(attempt, ports)
+                record_failure(attempt, error, ports)
         else:
-            record_accepted(attempt, request_id, ports)
+            with recording():
+                record_accepted(attempt, request_id, ports)
 
 
 def _claim_unless_claimed(attempt: Attempt, ports: Sending) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from shared.errors import ProblemError
+from shared.time_limit import recording
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,6 +39,6 @@ class HeldClaim:
         attempt = self._attempt
         if not attempt.claimed:
             return
-        with suppress(ProblemError):
+        with suppress(ProblemError), recording():
             if self._ports.deliveries.save(attempt.delivery.unclaimed()):
                 attempt.claimed = attempt.claim_tried = False

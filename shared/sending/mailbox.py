@@ -15,6 +15,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
+from shared.time_limit import SENDING, held
 from shared.world import Moment
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
     from shared.sending.dependencies import Sending
     from shared.settings.sender import Sender
-
-#: With the longest call on top still below `functionTimeout` in host.json: then the host kills the worker.
-_TIME_FOR_ONE_ATTEMPT = timedelta(minutes=6)
 
 
 class Mailbox:
@@ -117,7 +115,7 @@ class Mailbox:
         By the calendar, which goes on while a host is suspended, and by the time that has passed, which no
         change of the clock shortens.
         """
-        if self._begun.has_passed(_TIME_FOR_ONE_ATTEMPT, self._ports.world):
+        if self._begun.has_passed(SENDING, self._ports.world):
             raise TransientError("attempt_too_long", retry_after=timedelta(0))
 
     def check_pause(self) -> None:
@@ -127,7 +125,7 @@ class Mailbox:
     def noting_pauses[Answer](self, call: Callable[[], Answer]) -> Answer:
         """Make a call in this mailbox's turn, and remember when Graph asks for a pause."""
         try:
-            with self._ports.pauses.turn(self.sender):
+            with held(self._ports.pauses.turn(self.sender)):
                 return call()
         except TransientError as error:
             self._ports.pauses.note(self.sender, error, self._ports.world.steady())

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, ProblemError, TransientError
+from shared.time_limit import seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.world import World
 
-#: With calls of 40 seconds on top still far below `functionTimeout` in host.json.
+#: Less where the time limit of the invocation comes before.
 PATIENCE = timedelta(minutes=1)
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 15.0
@@ -31,6 +32,15 @@ def problem_of(error: NotRecordedError | ProblemError) -> ProblemError:
     return error.problem if isinstance(error, NotRecordedError) else error
 
 
+def _allows(wait: float) -> bool:
+    """Say whether the time limit allows such a wait."""
+    try:
+        left = seconds_left()
+    except TransientError:
+        return False
+    return left is None or wait < left
+
+
 def persist[Answer](write: Callable[[], Answer], world: World) -> Answer:
     """Repeat a write that can be repeated until storage answers it.
 
@@ -45,7 +55,7 @@ def persist[Answer](write: Callable[[], Answer], world: World) -> Answer:
         except ConfigurationError as error:
             raise NotRecordedError(error) from error
         except TransientError as error:
-            if world.steady() + timedelta(seconds=wait) >= until:
+            if world.steady() + timedelta(seconds=wait) >= until or not _allows(wait):
                 raise NotRecordedError(error) from error
         world.sleep(wait)
         wait = min(2 * wait, _LONGEST_WAIT)

@@ -21,6 +21,7 @@ from shared.sending.unrecorded import LONGEST_WAIT, queue_again
 from shared.sending.verdict import HORIZON
 from shared.settings.health import standing
 from shared.telemetry import Event, log_event, log_failed_step, log_failure
+from shared.time_limit import limited
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -49,7 +50,8 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending, waited: timedelt
     key = key_of(text)
     message = ports.claims.recall(key, text)
     try:
-        _record_poisoned(message, queue_id, ports)
+        with limited(ports.world):
+            _record_poisoned(message, queue_id, ports)
     except (NotRecordedError, TransientError, ConfigurationError) as error:
         queue_again(readable(message), key, waited, problem_of(error), ports)
     except ConflictError:

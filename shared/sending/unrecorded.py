@@ -19,6 +19,7 @@ from shared.deliveries.resume import MessageId, TenantId
 from shared.errors import ConfigurationError, ProblemError
 from shared.sending.persist import NotRecordedError, persist
 from shared.telemetry import Event, log_event, log_failed_step
+from shared.time_limit import recording
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -121,7 +122,8 @@ def queue_again(
     wait = min(max(2 * (waited or timedelta(0)), SHORTEST_WAIT), LONGEST_WAIT)
     delay = wait * (1 + ports.world.jitter() / 2)
     try:
-        persist(lambda: ports.outbox.put(text, delay), ports.world)
+        with recording():
+            persist(lambda: ports.outbox.put(text, delay), ports.world)
     except NotRecordedError as error:
         ports.claims.keep(key, text)
         raise problem from error

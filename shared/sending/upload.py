@@ -6,6 +6,7 @@ Never more than two chunks are in memory, whatever the file's size.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, Field
@@ -80,20 +81,22 @@ def _send_chunks(
     be there: then Graph wants the one after it, and refuses the first.
     """
     first: int | None = upload.first
+    # The time limit of this thread holds for the one that reads, too.
+    limits = copy_context()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        chunk = reader.submit(_read, file, upload.first, ports)
+        chunk = reader.submit(limits.run, _read, file, upload.first, ports)
         while first is not None:
             sent = chunk.result()
             end = first + len(sent)
             if end < file.size:
-                chunk = reader.submit(_read, file, end, ports)
+                chunk = reader.submit(limits.run, _read, file, end, ports)
             after = _put(file, upload.url, sent, first, mailbox, ports, may_be_there=may_be_there)
             may_be_there = False
             if after is not None and not first < after < file.size:
                 # Whoever wants what was sent, or what lies behind the end, will want it again.
                 raise TransientError("upload_interrupted")
             if after is not None and after != end:
-                chunk = reader.submit(_read, file, after, ports)
+                chunk = reader.submit(limits.run, _read, file, after, ports)
             first = after
             if first is not None:
                 keep(upload.model_copy(update={"first": first}))

@@ -369,13 +369,11 @@ class CountedLock:
         self.arrived = threading.Semaphore(0)
         self.inner = threading.Lock()
         self.locked = self.inner.locked
+        self.release = self.inner.release
 
-    def __enter__(self) -> None:
+    def acquire(self) -> bool:
         self.arrived.release()
-        self.inner.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.inner.release()
+        return self.inner.acquire()
 
 
 def test_mails_that_waited_for_an_endpoint_that_hangs_share_its_failure(ports: FakeServices) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import ConfigurationError, TransientError
 from shared.sending.persist import NotRecordedError, persist, problem_of
+from shared.time_limit import SENDING, limited
 from tests.fakes import NOON, FakeWorld
 
 AWAY = TransientError("storage_unavailable", service="tables")
@@ -63,4 +64,24 @@ def test_what_the_operator_has_to_mend_is_not_repeated() -> None:
         persist(lambda: write([refused]), world)
     assert problem_of(given_up.value) is refused
     assert problem_of(refused) is refused
+    assert not world.slept
+
+
+def test_a_write_is_not_repeated_after_the_time_limit_of_the_invocation() -> None:
+    world, tries = FakeWorld(), []
+
+    def away() -> None:
+        tries.append(world.passed)
+        world.pass_time(timedelta(seconds=1))
+        raise TransientError("storage_unavailable", service="tables")
+
+    with limited(world):
+        world.pass_time(SENDING - timedelta(seconds=1.5))
+        with pytest.raises(NotRecordedError):
+            persist(away, world)
+        world.pass_time(timedelta(minutes=1))
+        with pytest.raises(NotRecordedError):
+            persist(away, world)
+
+    assert len(tries) == 2
     assert not world.slept

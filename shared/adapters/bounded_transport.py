@@ -1,0 +1,51 @@
+"""The transport of Azure's clients: no try begins or outlasts the time limit of the invocation.
+
+A client repeats a call twice on its own, so a service that does not answer would take three times as long.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from azure.core.pipeline.transport import RequestsTransport
+
+from shared.time_limit import seconds_left
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TIMEOUTS = ("connection_timeout", "read_timeout")
+
+
+class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core exports it without its type
+    """Sends requests with timeouts that end by the time limit, where there is one."""
+
+    def __init__(self, *, connection_timeout: float, read_timeout: float) -> None:
+        super().__init__(connection_timeout=connection_timeout, read_timeout=read_timeout)
+        self._timeouts = {"connection_timeout": connection_timeout, "read_timeout": read_timeout}
+
+    def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as the SDK has it
+        """Send one request.
+
+        Raises:
+            NothingSentError: `attempt_too_long`, once the time is over.
+        """
+        left = seconds_left()
+        if left is not None:
+            for name in _TIMEOUTS:
+                options[name] = min(options.get(name, self._timeouts[name]), left)
+        return super().send(request, **options)
+
+    def sleep(self, duration: float) -> None:
+        """Wait before the next try.
+
+        Raises:
+            NothingSentError: `attempt_too_long`, once the time is over.
+        """
+        left = seconds_left()
+        super().sleep(duration if left is None else min(duration, left))
+
+
+def bounded(options: Mapping[str, Any]) -> BoundedTransport:
+    """Make the transport of a client from the client's options."""
+    return BoundedTransport(**{name: options[name] for name in _TIMEOUTS})

@@ -1,0 +1,109 @@
+"""How long one invocation of a function may take, known to every call of the outside that it makes.
+
+After `functionTimeout` in host.json the host ends the worker process, and with it every other mail in it. So
+no call begins and no wait goes on after these limits, which count from the trigger's start. A context
+variable holds them, because the clients of Azure repeat and wait on their own, far from their caller.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import NothingSentError
+from shared.world import Moment, World
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+#: With the longest call of Graph on top (105 s), two minutes are left to record what happened.
+SENDING: Final = timedelta(minutes=6)
+#: Calls of storage are cut short to end by then, half a minute before `functionTimeout`.
+RECORDING: Final = timedelta(minutes=9, seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    world: World
+    begun: Moment
+    total: timedelta = SENDING
+
+    def left(self, total: timedelta) -> timedelta:
+        return total - self.begun.elapsed(self.world)
+
+
+_current: ContextVar[_Limit | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def limited(world: World) -> Iterator[None]:
+    """Limit the time of an invocation that begins now."""
+    before = _current.set(_Limit(world, Moment.of(world)))
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Allow storage the rest of the time, to record how an attempt ended; Graph is not called in it."""
+    limit = _current.get()
+    before = _current.set(limit and replace(limit, total=RECORDING))
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+def begun(world: World) -> Moment:
+    """Return when the invocation began; now, where nothing limits it."""
+    limit = _current.get()
+    return Moment.of(world) if limit is None else limit.begun
+
+
+def seconds_left() -> float | None:
+    """Return how long a call or a wait that begins now may take; None where nothing limits it.
+
+    Raises:
+        NothingSentError: `attempt_too_long`, once the time is over.
+    """
+    limit = _current.get()
+    return None if limit is None else _some_left(limit.left(limit.total))
+
+
+def check_sending() -> None:
+    """Let a call of Graph begin.
+
+    Raises:
+        NothingSentError: `attempt_too_long`, once the time for sending is over.
+    """
+    limit = _current.get()
+    if limit is not None:
+        _some_left(limit.left(SENDING))
+
+
+def _some_left(left: timedelta) -> float:
+    if left <= timedelta(0):
+        raise NothingSentError("attempt_too_long", retry_after=timedelta(0))
+    return left.total_seconds()
+
+
+@contextmanager
+def held(lock: threading.Lock | threading.Semaphore) -> Iterator[None]:
+    """Wait for a lock or a place, and hold it.
+
+    Raises:
+        NothingSentError: `attempt_too_long`, where it is not free in time.
+    """
+    left = seconds_left()
+    if not (lock.acquire() if left is None else lock.acquire(timeout=left)):
+        raise NothingSentError("attempt_too_long", retry_after=timedelta(0))
+    try:
+        yield
+    finally:
+        lock.release()

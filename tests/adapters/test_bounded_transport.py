@@ -1,0 +1,88 @@
+"""Azure's clients begin no try and wait for no answer after the time limit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ServiceResponseTimeoutError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueClient
+
+from shared.adapters.bounded_transport import bounded
+from shared.adapters.tables import STORAGE_OPTIONS, TABLE_OPTIONS
+from shared.errors import NothingSentError
+from shared.time_limit import SENDING, limited
+from tests.fakes import FakeWorld
+
+CONNECTION = (
+    "DefaultEndpointsProtocol=https;AccountName=stmailer;AccountKey=a2V5;EndpointSuffix=core.windows.net"
+)
+
+
+def ask_tables() -> None:
+    options = TABLE_OPTIONS
+    service = TableServiceClient.from_connection_string(CONNECTION, transport=bounded(options), **options)
+    service.get_table_client("Deliveries").get_entity("p", "r")
+
+
+def ask_blobs() -> None:
+    options = STORAGE_OPTIONS
+    service = BlobServiceClient.from_connection_string(CONNECTION, transport=bounded(options), **options)
+    service.get_blob_client("attachments", "a").get_blob_properties()
+
+
+def ask_queues() -> None:
+    options = STORAGE_OPTIONS
+    queue = QueueClient.from_connection_string(CONNECTION, "q", transport=bounded(options), **options)
+    queue.send_message("m")
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeWorld, list[float]]:
+    """Let no service answer, and time pass as long as each try waits; return what each was allowed."""
+    world, allowed = FakeWorld(), []
+
+    def no_answer(_: object, request: Any, **options: Any) -> Any:
+        allowed.append(options["read_timeout"])
+        world.pass_time(timedelta(seconds=options["read_timeout"]))
+        raise ServiceResponseTimeoutError("no answer")
+
+    monkeypatch.setattr(RequestsTransport, "send", no_answer)
+    monkeypatch.setattr("time.sleep", lambda seconds: world.pass_time(timedelta(seconds=seconds)))
+    return world, allowed
+
+
+@pytest.mark.parametrize("ask", [ask_tables, ask_blobs, ask_queues])
+def test_no_try_begins_or_ends_after_the_limit(ask: Any, tries: tuple[FakeWorld, list[float]]) -> None:
+    world, allowed = tries
+    with limited(world):
+        world.pass_time(SENDING - timedelta(seconds=5))
+        with pytest.raises(NothingSentError, match="attempt_too_long"):
+            ask()
+
+    assert allowed == [5.0]
+
+
+@pytest.mark.parametrize("ask", [ask_tables, ask_blobs, ask_queues])
+def test_with_time_enough_a_client_repeats_its_call(
+    ask: Any, tries: tuple[FakeWorld, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, allowed = tries
+    with limited(world), pytest.raises(ServiceResponseTimeoutError):
+        ask()
+
+    assert len(allowed) > 1
+
+
+def test_a_wait_between_two_tries_ends_with_the_limit(tries: tuple[FakeWorld, list[float]]) -> None:
+    world, _ = tries
+    with limited(world):
+        bounded(TABLE_OPTIONS).sleep(3600)
+
+    assert world.passed == SENDING
+    bounded(TABLE_OPTIONS).sleep(1)
+    assert world.passed == SENDING + timedelta(seconds=1)
