@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import CLAIM, DeliveryStatus
 from shared.deliveries.resume import next_message
-from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError
+from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError, TransientError
 from shared.sending.doubt import mailbox_key
 from shared.sending.mailbox import Mailbox
 from shared.sending.outcome import announce
 from shared.settings.sender import sender_of
 from shared.settings.tenant import StandingProblem
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _LOST_AFTER = timedelta(minutes=30)
 #: A message that goes back to the queue waits for a quarter of an hour at most.
 _SETTLED_AFTER = timedelta(minutes=30)
+#: In a large mailbox a search may never end: microsoftgraph/microsoft-graph-docs#5853.
+_LOOKED_FOR = timedelta(days=1)
 _MOST_LOOKED_AT = 5000
 _EACH_TIME = 150
 
@@ -52,8 +54,8 @@ def settle_lost_claims(tenant_id: str, ports: Sending) -> int:
             continue
         if row.lost_since is None or row.lost_since > now:
             ports.deliveries.save(replace(row, lost_since=now))
-        elif now - row.lost_since >= _SETTLED_AFTER:
-            _settle(row, now, ports)
+        elif now - row.lost_since >= _SETTLED_AFTER and not _settle(row, now, ports):
+            break
     return len(lost)
 
 
@@ -67,20 +69,25 @@ def _is_lost(mail: Delivery, now: datetime) -> bool:
     return mail.status is DeliveryStatus.SENDING and ends_at + _LOST_AFTER < now
 
 
-def _settle(row: Delivery, now: datetime, ports: Sending) -> None:
+def _settle(row: Delivery, now: datetime, ports: Sending) -> bool:
+    """Settle one mail, and say whether that was possible: the others need the mailbox as well."""
     if ports.requests.load(row.tenant_id, row.message_id) is not None:
         ports.outbox.put(next_message(row), timedelta(0))
-        return
+        return True
     if not row.maybe_handed_over and row.doubt is None:
         _end(row, DeliveryStatus.EXPIRED, "request_not_kept", Event.MAIL_EXPIRED, now, ports)
-        return
+        return True
     row = row.doubted(now)
-    if _is_in_mailbox(row, ports):
-        accepted = row.moved(DeliveryStatus.ACCEPTED, now, doubt=None)
-        if ports.deliveries.save(accepted) is not None:
-            announce(accepted)
-        return
-    _end(row, DeliveryStatus.UNKNOWN, "outcome_unknown", Event.MAIL_OUTCOME_UNKNOWN, now, ports)
+    found = _is_in_mailbox(row, ports)
+    if found is None and now < (row.lost_since or now) + _LOOKED_FOR:
+        return False
+    if not found:
+        _end(row, DeliveryStatus.UNKNOWN, "outcome_unknown", Event.MAIL_OUTCOME_UNKNOWN, now, ports)
+        return True
+    accepted = row.moved(DeliveryStatus.ACCEPTED, now, doubt=None)
+    if ports.deliveries.save(accepted) is not None:
+        announce(accepted)
+    return True
 
 
 def _end(
@@ -98,18 +105,24 @@ def _end(
         )
 
 
-def _is_in_mailbox(row: Delivery, ports: Sending) -> bool:
+def _is_in_mailbox(row: Delivery, ports: Sending) -> bool | None:
     """Look for the mail in the mailbox; that it is not there says nothing, because its copy may be unwanted.
 
+    The result is None where the mailbox cannot be looked into now: the timer tries again.
+
     Raises:
-        TransientError: the mailbox cannot be looked into now; the timer tries again.
+        TransientError: the settings cannot be read.
     """
+    settings = ports.settings.load(row.tenant_id)
     try:
-        sender = sender_of(ports.settings.load(row.tenant_id), ports.application_senders)
+        sender = sender_of(settings, ports.application_senders)
         key = mailbox_key(sender, row)
         if key is None:
             return False
         found = Mailbox(sender, ports).ask(lambda token, own: ports.transport.find(token, own, key))
     except (ConsentRequiredError, ConfigurationError, RejectedError):
         return False
+    except TransientError as error:
+        log_failed_step("settle_lost_claim", error.code, tenant_id=row.tenant_id, message_id=row.message_id)
+        return None
     return any(not mail.is_draft for mail in found)

@@ -233,6 +233,24 @@ def test_a_mailbox_that_does_not_answer_is_asked_again_and_one_that_refuses_is_n
     assert row(services).status is status
 
 
+def test_a_search_that_never_ends_holds_back_no_waiting_mail_and_is_given_up_after_a_day() -> None:
+    services = large_file_services()
+    lost_claim(services, handed_over=True)
+    services.transport.fail = [TransientError("graph_timeout")] * 2
+    services.world.pass_time(LOST)
+    release_all(services)
+    waiting = first_row(parse_mail_request(a_message(messageId="waiting")), services.world.now())
+    services.deliveries.add(replace(waiting, status=DeliveryStatus.WAITING_FOR_OPERATOR))
+    services.world.pass_time(LOST)
+    release_all(services)
+    released, first = len(services.outbox.messages), row(services).status
+    services.world.pass_time(timedelta(days=1))
+    release_all(services)
+
+    assert released == 1
+    assert (first, row(services).status) == (DeliveryStatus.SENDING, DeliveryStatus.UNKNOWN)
+
+
 def test_a_claim_of_a_worker_whose_clock_was_far_ahead_is_judged_by_its_age() -> None:
     """The list has the time by the clock of the worker; a single row is read on this host's."""
     services = enabled_services()
