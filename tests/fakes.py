@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -607,6 +607,8 @@ class MemoryDeliveries:
 
     rows: dict[tuple[str, str], Delivery] = field(default_factory=dict)
     aside: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    page: int = 1000
+    place: tuple[str, str | None] = ("", None)
     versions: Iterable[int] = field(default_factory=lambda: count(1))
 
     def add(self, delivery: Delivery) -> Delivery | None:
@@ -654,13 +656,24 @@ class MemoryDeliveries:
             :limit
         ]
 
-    def finished_before(self, moment: datetime) -> Iterator[Delivery]:
-        rows = tuple(self.rows.values())
-        yield from (
-            replace(row, etag=None, stored=None)
-            for row in rows
-            if row.status.final and row.updated_at < moment
-        )
+    def next_tenant(self, tenant_id: str) -> str | None:
+        return min((owner for owner, _ in self.rows if owner > tenant_id), default=None)
+
+    def finished_before(self, tenant_id: str, moment: datetime, continuation: str | None) -> DeliveryPage:
+        start = int(continuation or 0)
+        rows = [row for row in self.rows.values() if row.tenant_id == tenant_id]
+        some = rows[start : start + self.page]
+        old = tuple(row for row in some if row.status.final and row.updated_at < moment)
+        return DeliveryPage(old, str(start + self.page) if len(some) == self.page else None)
+
+    def removal_place(self) -> tuple[str, str | None]:
+        return self.place
+
+    def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
+        self.place = (tenant_id, continuation)
+
+    def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
+        return sum(self.remove(delivery) for delivery in deliveries)
 
     def remove(self, delivery: Delivery) -> bool:
         mail = (delivery.tenant_id, delivery.message_id)

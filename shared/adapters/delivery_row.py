@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.adapters.documents import read_document
@@ -14,6 +14,23 @@ if TYPE_CHECKING:
 #: The columns that are read.
 COLUMNS: Final = ("PartitionKey", "RowKey", "UpdatedAt", "Document")
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+#: Statuses of a transaction that met another row than it expected.
+CONFLICTS: Final = frozenset({404, 409, 412})
+_END_OF_TIME = 10**16
+
+
+def time_key(moment: datetime) -> str:
+    """Return a key that falls as time rises, by the microsecond."""
+    # Before 1970 and after 2286 a key would have a digit more, or a sign, and be out of order.
+    within = min(max(microseconds(moment), 1), _END_OF_TIME)
+    return f"!{_END_OF_TIME - within:016d}"
+
+
+def microseconds(moment: datetime) -> int:
+    """Return the microseconds since 1970."""
+    return (moment - _NEVER) // timedelta(microseconds=1)
 
 
 def read_delivery(row: Row) -> Delivery:

@@ -9,33 +9,31 @@ among the pending mails under `~` and a key that rises, the oldest first. Neithe
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from itertools import batched, islice
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
 from azure.data.tables import TableTransactionError, UpdateMode
 
+from shared.adapters import finished_rows
 from shared.adapters.azure_errors import is_missing
-from shared.adapters.delivery_row import COLUMNS, read_delivery
+from shared.adapters.delivery_row import COLUMNS, CONFLICTS, microseconds, read_delivery, time_key
 from shared.adapters.documents import write_document
 from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock, utc_now
 from shared.adapters.tables import Row, etag_in, etag_of, find_row, find_written, table_errors
-from shared.deliveries.delivery import FINAL, PENDING, Delivery, DeliveryStatus
+from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.errors import TransientError
 from shared.storage_names import DELIVERIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from azure.data.tables import TableServiceClient
 
 _MOST_COUNTED = 1000
 _MOST_IN_A_TRANSACTION = 100
-_END_OF_TIME = 10**16
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CONFLICTS = frozenset({404, 409, 412})
 
 
 class TableDeliveryLog:
@@ -74,11 +72,11 @@ class TableDeliveryLog:
     def list(self, query: DeliveryQuery) -> DeliveryPage:
         """Return a page of rows, for reading only: without their histories and ETags."""
         conditions = ["PartitionKey eq @tenant", "RowKey gt @newest", "RowKey lt @oldest"]
-        newest = query.continuation or (_time_key(query.until) + '"' if query.until else "!")
+        newest = query.continuation or (time_key(query.until) + '"' if query.until else "!")
         values = {
             "tenant": query.tenant_id,
             "newest": newest,
-            "oldest": _time_key(query.since) + '"' if query.since else '"',
+            "oldest": time_key(query.since) + '"' if query.since else '"',
         }
         if query.status is DeliveryStatus.OTHER_VERSION:
             condition, known = _any_of(set(DeliveryStatus) - {query.status})
@@ -107,17 +105,25 @@ class TableDeliveryLog:
         rows = self._pending(tenant_id, statuses, limit, *COLUMNS)
         return tuple(read_delivery(row) for row in rows)
 
-    def finished_before(self, moment: datetime) -> Iterator[Delivery]:
-        """Return the mails of every tenant that have been final since before a moment, for reading only."""
-        condition, values = _any_of(FINAL)
-        values |= {"moment": moment, "first": "-", "last": "~"}
-        with table_errors():
-            for row in self._table.query_entities(
-                f"RowKey ge @first and RowKey lt @last and UpdatedAt lt @moment and {condition}",
-                parameters=values,
-                select=list(COLUMNS),
-            ):
-                yield read_delivery(row)
+    def next_tenant(self, tenant_id: str) -> str | None:
+        """Return the tenant that comes next among those that have mails; None after the last one."""
+        return finished_rows.next_tenant(self._table, tenant_id)
+
+    def finished_before(self, tenant_id: str, moment: datetime, continuation: str | None) -> DeliveryPage:
+        """Return some of a tenant's mails that have been final since before a moment, to be removed."""
+        return finished_rows.finished_before(self._table, tenant_id, moment, continuation)
+
+    def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
+        """Remove mails of one tenant that are as they were returned, and return how many were."""
+        return finished_rows.remove_finished(self._table, deliveries)
+
+    def removal_place(self) -> tuple[str, str | None]:
+        """Return how far the removal of old mails came: a tenant, and a continuation in its log."""
+        return finished_rows.load_place(self._table)
+
+    def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
+        """Store how far it came; an empty tenant stands for the beginning."""
+        finished_rows.save_place(self._table, tenant_id, continuation)
 
     def remove(self, delivery: Delivery) -> bool:
         """Remove a row that is done, if it is still the one that was read; say whether it was."""
@@ -192,7 +198,7 @@ class TableDeliveryLog:
             try:
                 return self._table.submit_transaction(operations)
             except TableTransactionError as error:
-                if is_missing(error) or error.status_code not in _CONFLICTS:
+                if is_missing(error) or error.status_code not in CONFLICTS:
                     raise
                 last = len(operations) - 1
                 if last == 0 or error.index != last or operations[last][0] != "delete":
@@ -221,21 +227,10 @@ def _any_of(statuses: Iterable[DeliveryStatus]) -> tuple[str, dict[str, Any]]:
 def _place(delivery: Delivery) -> dict[str, Any]:
     """Return the row in time: the same, but for what a list does not show."""
     short = replace(delivery, history=(), fields=(), owed=())
-    return {**_row(short), "RowKey": f"{_time_key(delivery.queued_at)}!{delivery.message_id}"}
+    return {**_row(short), "RowKey": f"{time_key(delivery.queued_at)}!{delivery.message_id}"}
 
 
 def _pending_place(delivery: Delivery) -> dict[str, Any]:
     """Return the row among the pending mails."""
-    waited_since = _microseconds(delivery.queued_at)
+    waited_since = microseconds(delivery.queued_at)
     return {**_place(delivery), "RowKey": f"~{waited_since:016d}!{delivery.message_id}"}
-
-
-def _time_key(moment: datetime) -> str:
-    """Return a key that falls as time rises, by the microsecond."""
-    # Before 1970 and after 2286 a key would have a digit more, or a sign, and be out of order.
-    within = min(max(_microseconds(moment), 1), _END_OF_TIME)
-    return f"!{_END_OF_TIME - within:016d}"
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)

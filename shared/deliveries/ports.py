@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class KeptTexts(Protocol):
@@ -74,8 +74,23 @@ class DeliveryLog(Protocol):
     ) -> tuple[Delivery, ...]:
         """Return the pending mails in these states, the oldest first, for reading only."""
 
-    def finished_before(self, moment: datetime) -> Iterator[Delivery]:
-        """Return the mails of every tenant that have been final since before a moment, for reading only."""
+    def next_tenant(self, tenant_id: str) -> str | None:
+        """Return the tenant that comes next among those that have mails; None after the last one."""
+
+    def finished_before(self, tenant_id: str, moment: datetime, continuation: str | None) -> DeliveryPage:
+        """Return some of a tenant's mails that have been final since before a moment, to be removed.
+
+        A page without mails can have another one after it.
+        """
+
+    def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
+        """Remove mails of one tenant that are as `finished_before` had them, and return how many were."""
+
+    def removal_place(self) -> tuple[str, str | None]:
+        """Return how far the removal of old mails came: a tenant, and a continuation in its log."""
+
+    def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
+        """Store how far it came; an empty tenant stands for the beginning."""
 
     def remove(self, delivery: Delivery) -> bool:
         """Remove a row that is done, if it is still the one that was read; say whether it was."""

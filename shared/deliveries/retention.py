@@ -1,18 +1,30 @@
-"""Forget mails that have been done for long enough."""
+"""Remove mails from the log that have been done for long enough.
+
+What is stored of them in the container `mail-requests` is left to the lifecycle rule of the storage account,
+which removes it thirty days later: a call for each blob would take most of the time.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.errors import ConfigurationError
+from shared.deliveries.delivery import FINAL
+from shared.errors import ConfigurationError, ProblemError
 from shared.settings.served import removed_tenants
 from shared.telemetry import Event, log_event, log_failed_step
+from shared.world import Moment
 
 if TYPE_CHECKING:
-    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from datetime import datetime
+
+    from shared.deliveries.ports import DeliveryLog
     from shared.settings.ownership import OwnedSettingsStore
     from shared.world import World
+
+#: The host ends the timer after ten minutes; the next run goes on where this one stopped.
+TIME_TO_REMOVE = timedelta(minutes=5)
+_MOST_OWED = 5000
 
 
 class Forgetting(Protocol):
@@ -27,14 +39,6 @@ class Forgetting(Protocol):
         """What became of each mail."""
 
     @property
-    def requests(self) -> KeptTexts:
-        """What was kept for a retry."""
-
-    @property
-    def drafts(self) -> KeptTexts:
-        """What was kept of drafts."""
-
-    @property
     def settings(self) -> OwnedSettingsStore:
         """Which tenants are known here."""
 
@@ -47,6 +51,52 @@ class Forgetting(Protocol):
         """How long the delivery log goes back."""
 
 
+def remove_finished(ports: Forgetting) -> int:
+    """Remove old rows, and return the number of mails; a tenant that left keeps what it has."""
+    begun = Moment.of(ports.world)
+    before = begun.calendar - timedelta(days=ports.retention_days)
+    left = removed_tenants(ports)
+    count = 0
+    tenant_id, place = ports.deliveries.removal_place()
+    while not begun.has_passed(TIME_TO_REMOVE, ports.world):
+        if place is None:
+            following = ports.deliveries.next_tenant(tenant_id)
+            if following is None:
+                tenant_id = ""
+                break
+            tenant_id = following
+            if tenant_id in left or not _is_own(tenant_id, ports):
+                continue
+        removed, place = _remove_some(tenant_id, before, place, ports)
+        count += removed
+        ports.deliveries.save_removal_place(tenant_id, place)
+    ports.deliveries.save_removal_place(tenant_id, place)
+    if count:
+        log_event(Event.FINISHED_MAILS_REMOVED, count=count)
+    return count
+
+
+def _remove_some(
+    tenant_id: str, before: datetime, place: str | None, ports: Forgetting
+) -> tuple[int, str | None]:
+    """Remove a page of mails, and return how many were removed and where the next page begins."""
+    log = ports.deliveries
+    try:
+        page = log.finished_before(tenant_id, before, place)
+        asked = any(mail.outcomes for mail in page.deliveries)
+        owed = {mail.message_id for mail in log.set_aside(tenant_id, FINAL, _MOST_OWED)} if asked else set()
+        count = log.remove_finished([mail for mail in page.deliveries if mail.message_id not in owed])
+        for mail in page.deliveries:
+            row = log.find(tenant_id, mail.message_id) if mail.message_id in owed else None
+            if row is not None and row.status.final and row.updated_at < before:
+                count += log.remove(row)
+    except ProblemError as error:
+        # The other tenants are not to wait for this one.
+        log_failed_step("retention", error.code, tenant_id=tenant_id)
+        return 0, None
+    return count, page.continuation
+
+
 def _is_own(tenant_id: str, ports: Forgetting) -> bool:
     try:
         ports.settings.check_owner(tenant_id)
@@ -54,25 +104,3 @@ def _is_own(tenant_id: str, ports: Forgetting) -> bool:
         log_failed_step("retention", error.code, tenant_id=tenant_id)
         return False
     return True
-
-
-def remove_finished(ports: Forgetting) -> int:
-    """Remove old rows and what is kept for them, and return how many.
-
-    A tenant that left keeps what it has. The row goes first, unless somebody retries the mail just now; what
-    is left after a crash, the storage account removes by its age.
-    """
-    count = 0
-    before = ports.world.now() - timedelta(days=ports.retention_days)
-    removed = removed_tenants(ports)
-    for mail in ports.deliveries.finished_before(before):
-        if mail.tenant_id in removed or not _is_own(mail.tenant_id, ports):
-            continue
-        row = ports.deliveries.find(mail.tenant_id, mail.message_id)
-        if row is not None and row.status.final and row.updated_at < before and ports.deliveries.remove(row):
-            ports.requests.remove(mail.tenant_id, mail.message_id)
-            ports.drafts.remove(mail.tenant_id, mail.message_id)
-            count += 1
-    if count:
-        log_event(Event.FINISHED_MAILS_REMOVED, count=count)
-    return count

@@ -19,7 +19,7 @@ from shared.settings.tenant import StandingProblem
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
@@ -90,9 +90,25 @@ class ToldDeliveries:
         """Return the pending mails in these states, the oldest first, for reading only."""
         return self._log.set_aside(tenant_id, statuses, limit)
 
-    def finished_before(self, moment: datetime) -> Iterator[Delivery]:
-        """Return the mails of every tenant that have been final since before a moment."""
-        return self._log.finished_before(moment)
+    def next_tenant(self, tenant_id: str) -> str | None:
+        """Return the tenant that comes next among those that have mails."""
+        return self._log.next_tenant(tenant_id)
+
+    def finished_before(self, tenant_id: str, moment: datetime, continuation: str | None) -> DeliveryPage:
+        """Return some of a tenant's mails that have been final since before a moment."""
+        return self._log.finished_before(tenant_id, moment, continuation)
+
+    def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
+        """Remove mails that are as they were returned, and return how many were."""
+        return self._log.remove_finished(deliveries)
+
+    def removal_place(self) -> tuple[str, str | None]:
+        """Return how far the removal of old mails came."""
+        return self._log.removal_place()
+
+    def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
+        """Store how far it came."""
+        self._log.save_removal_place(tenant_id, continuation)
 
     def remove(self, delivery: Delivery) -> bool:
         """Remove a row that is done; say whether it was still the one that was read."""

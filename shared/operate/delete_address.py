@@ -21,6 +21,7 @@ from shared.operate.record import Recording, record_action, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog, KeptTexts
@@ -182,14 +183,25 @@ def _mails(address: _Address, ports: Searching) -> Iterator[Mail]:
         for mail in texts.untouched_since(ever):
             if address.is_in_text(texts.load(*mail) or b""):
                 yield mail
-    finished = ports.deliveries.finished_before(ever)
     pending = (
         ports.deliveries.set_aside(tenant, PENDING, _MOST_LISTED)
         for tenant in ports.stored_settings.tenants()
     )
-    for row in chain(finished, *pending):
+    for row in chain(_finished(ever, ports), *pending):
         if address.is_in(row):
             yield row.tenant_id, row.message_id
+
+
+def _finished(before: datetime, ports: Searching) -> Iterator[Delivery]:
+    """Return the finished mails of every tenant."""
+    tenant_id = ports.deliveries.next_tenant("")
+    while tenant_id is not None:
+        page = ports.deliveries.finished_before(tenant_id, before, None)
+        yield from page.deliveries
+        while page.continuation is not None:
+            page = ports.deliveries.finished_before(tenant_id, before, page.continuation)
+            yield from page.deliveries
+        tenant_id = ports.deliveries.next_tenant(tenant_id)
 
 
 def _is_done(mail: Mail, ports: Searching) -> bool:

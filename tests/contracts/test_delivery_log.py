@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
+from azure.data.tables import TableClient
 
+from shared.adapters import finished_rows
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.deliveries.delivery import FINAL, PENDING, Audience, Delivery, DeliveryStatus, Step
 from shared.deliveries.ports import DeliveryLog, DeliveryQuery
 from shared.deliveries.told import ToldDeliveries
-from shared.errors import TransientError
+from shared.errors import ConfigurationError, TransientError
 from shared.problems import FieldError
 from shared.settings.tenant import StandingProblem
 from shared.storage_names import DELIVERIES
@@ -246,21 +248,132 @@ def test_a_mail_that_owes_its_end_can_be_removed(log: DeliveryLog, tenant: str) 
     assert ids(log, DeliveryQuery(tenant)) == []
 
 
-def test_old_finished_mails_can_be_removed(log: DeliveryLog, tenant: str) -> None:
-    day = timedelta(days=1)
-    log.add(a_delivery(tenant, "old", status=DeliveryStatus.ACCEPTED, updated_at=NOON - day))
-    log.add(a_delivery(tenant, "new", status=DeliveryStatus.ACCEPTED, updated_at=NOON))
-    log.add(a_delivery(tenant, "waiting", status=WAITING, updated_at=NOON - day))
+def an_old_mail(log: DeliveryLog, tenant: str, message_id: str, **changes: Any) -> Delivery:
+    day_ago = NOON - timedelta(days=1)
+    old = {"status": DeliveryStatus.ACCEPTED, "queued_at": day_ago, "updated_at": day_ago, **changes}
+    added = log.add(a_delivery(tenant, message_id, **old))
+    assert added
+    return added
 
-    old = [row for row in log.finished_before(NOON) if row.tenant_id == tenant]
-    assert [row.message_id for row in old] == ["old"]
-    row = log.find(tenant, "old")
-    assert row
-    assert log.remove(row)
-    assert not log.remove(row)
+
+def test_old_finished_mails_can_be_removed(log: DeliveryLog, tenant: str) -> None:
+    for message_id in ("old", "older"):
+        an_old_mail(log, tenant, message_id)
+    an_old_mail(log, tenant, "new", queued_at=NOON, updated_at=NOON)
+    an_old_mail(log, tenant, "ended late", updated_at=NOON)
+    an_old_mail(log, tenant, "waiting", status=WAITING)
+
+    page = log.finished_before(tenant, NOON, None)
+    assert sorted(row.message_id for row in page.deliveries) == ["old", "older"]
+    assert page.continuation is None
+    assert log.remove_finished(page.deliveries) == 2
 
     assert log.find(tenant, "old") is None
-    assert set(ids(log, DeliveryQuery(tenant))) == {"new", "waiting"}
+    assert set(ids(log, DeliveryQuery(tenant))) == {"new", "ended late", "waiting"}
+    assert log.finished_before(tenant, NOON, None).deliveries == ()
+
+
+def test_a_mail_that_changes_after_it_was_listed_is_not_removed(log: DeliveryLog, tenant: str) -> None:
+    rows = [an_old_mail(log, tenant, name) for name in ("m-1", "m-2", "m-3")]
+    page = log.finished_before(tenant, NOON, None)
+    assert log.save(replace(rows[1], status=DeliveryStatus.DEFERRED))
+
+    assert log.remove_finished(page.deliveries) == 2
+    assert ids(log, DeliveryQuery(tenant)) == ["m-2"]
+
+
+def test_where_every_mail_changed_none_is_removed(log: DeliveryLog, tenant: str) -> None:
+    row = an_old_mail(log, tenant, "m-1")
+    page = log.finished_before(tenant, NOON, None)
+    assert log.save(replace(row, status=DeliveryStatus.DEFERRED))
+
+    assert log.remove_finished(page.deliveries) == 0
+    assert ids(log, DeliveryQuery(tenant)) == ["m-1"]
+
+
+def test_the_tenants_that_have_mails_come_one_after_the_other(log: DeliveryLog) -> None:
+    first, second = sorted(str(uuid.uuid4()) for _ in range(2))
+    for tenant in (first, second):
+        an_old_mail(log, tenant, "m-1")
+
+    assert log.next_tenant(f"{first[:-1]}") == first
+    found = log.next_tenant(first)
+    while found is not None and found < second:
+        found = log.next_tenant(found)
+    assert found == second
+    assert log.next_tenant("g") is None
+
+
+def test_how_far_the_removal_came_is_stored_and_is_no_tenant(log: DeliveryLog, tenant: str) -> None:
+    log.save_removal_place(tenant, "!0001!m-1")
+    assert log.removal_place() == (tenant, "!0001!m-1")
+    log.save_removal_place("", None)
+    assert log.removal_place() == ("", None)
+    assert log.next_tenant("g") is None
+
+
+def test_a_hundred_mails_are_removed_in_two_calls_and_none_is_read_for_it(
+    table_clients: TableServiceClient, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    for number in range(100):
+        an_old_mail(log, tenant, f"m-{number}")
+    calls: list[int] = []
+    send = TableClient.submit_transaction
+
+    def counted(table: TableClient, rows: list[Any]) -> Any:
+        calls.append(len(rows))
+        return send(table, rows)
+
+    monkeypatch.setattr(TableClient, "submit_transaction", counted)
+
+    page = log.finished_before(tenant, NOON, None)
+    assert log.remove_finished(page.deliveries) == 100
+
+    assert calls == [100, 100]
+    assert log.count_all(tenant) == 0
+
+
+def test_a_page_of_old_mails_ends_after_a_thousand_rows_and_the_next_one_goes_on(
+    table_clients: TableServiceClient, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finished_rows, "_PAGE", 2)
+    log = TableDeliveryLog(table_clients)
+    for name, hours in (("m-1", 1), ("m-2", 2), ("m-3", 3)):
+        an_old_mail(log, tenant, name, queued_at=NOON - timedelta(days=1, hours=hours))
+
+    first = log.finished_before(tenant, NOON, None)
+    second = log.finished_before(tenant, NOON, first.continuation)
+
+    assert [row.message_id for row in first.deliveries] == ["m-1", "m-2"]
+    assert [row.message_id for row in second.deliveries] == ["m-3"]
+    assert second.continuation is None
+
+
+@pytest.mark.parametrize("lost", ["RowKey eq 'm-1'", "RowKey lt '-'"])
+def test_a_mail_of_which_a_part_is_missing_keeps_no_other_from_being_removed(
+    table_clients: TableServiceClient, tenant: str, lost: str
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    an_old_mail(log, tenant, "m-1")
+    page = log.finished_before(tenant, NOON, None)
+    lose_place(table_clients, tenant, lost)
+    for name in ("m-2", "m-3"):
+        an_old_mail(log, tenant, name)
+    others = [row for row in log.finished_before(tenant, NOON, None).deliveries if row.message_id != "m-1"]
+
+    assert log.remove_finished([*page.deliveries, *others]) == 3
+    assert log.count_all(tenant) == 0
+
+
+def test_a_table_that_is_missing_is_not_taken_for_mails_that_are_gone(
+    table_clients: TableServiceClient, tenant: str
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    old = a_delivery(tenant, status=DeliveryStatus.ACCEPTED, etag='W/"1"')
+    log._table = table_clients.get_table_client("NoSuchTable")
+    with pytest.raises(ConfigurationError, match="storage_incomplete"):
+        log.remove_finished([old])
 
 
 def test_a_row_that_changed_is_not_removed(log: DeliveryLog, tenant: str) -> None:

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.retention import remove_finished
-from tests.fakes import CONTOSO, NOON, FakeServices
+from shared.deliveries.retention import TIME_TO_REMOVE, remove_finished
+from shared.errors import TransientError
+from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices, MemoryDeliveries
+
+if TYPE_CHECKING:
+    import pytest
+
+LONG_AGO = NOON - timedelta(days=91)
 
 
-def test_what_was_final_for_ninety_days_is_forgotten_with_its_request() -> None:
+def an_old_mail(
+    services: FakeServices, message_id: str, tenant_id: str = CONTOSO, **changes: Any
+) -> Delivery:
+    row = Delivery(tenant_id, message_id, DeliveryStatus.REJECTED, LONG_AGO, LONG_AGO, LONG_AGO, **changes)
+    added = services.deliveries.add(row)
+    assert added
+    return added
+
+
+def names(services: FakeServices) -> set[str]:
+    return {message_id for _, message_id in services.deliveries.rows}
+
+
+def test_what_was_final_for_ninety_days_is_removed() -> None:
     services = FakeServices()
     for name, age, status in (
         ("old", 91, DeliveryStatus.REJECTED),
@@ -18,30 +38,96 @@ def test_what_was_final_for_ninety_days_is_forgotten_with_its_request() -> None:
     ):
         moment = NOON - timedelta(days=age)
         services.deliveries.add(Delivery(CONTOSO, name, status, moment, moment, moment))
-        services.requests.keep(CONTOSO, name, b"request")
-        services.drafts.keep(CONTOSO, name, b"draft")
 
     assert remove_finished(services) == 1
-
-    assert {message_id for _, message_id in services.deliveries.rows} == {"young", "waiting"}
-    assert {message_id for _, message_id in services.requests.kept} == {"young", "waiting"}
-    assert {message_id for _, message_id in services.drafts.kept} == {"young", "waiting"}
+    assert names(services) == {"young", "waiting"}
 
 
-def test_a_mail_that_somebody_retries_meanwhile_stays_with_its_request() -> None:
+def test_the_mails_of_every_tenant_are_removed_also_of_one_that_nobody_knows() -> None:
     services = FakeServices()
-    long_ago = NOON - timedelta(days=91)
-    row = services.deliveries.add(
-        Delivery(CONTOSO, "m-1", DeliveryStatus.REJECTED, long_ago, long_ago, long_ago)
-    )
-    assert row
+    for tenant in (CONTOSO, FABRIKAM, "00000000-0000-4000-8000-000000000000"):
+        an_old_mail(services, "m-1", tenant)
+
+    assert remove_finished(services) == 3
+
+
+def test_stored_requests_are_left_to_the_lifecycle_rule() -> None:
+    services = FakeServices()
+    an_old_mail(services, "m-1")
     services.requests.keep(CONTOSO, "m-1", b"request")
-    listed = tuple(services.deliveries.finished_before(NOON))
-    services.deliveries.finished_before = lambda _: iter(listed)  # type: ignore[method-assign,assignment]
-    services.deliveries.save(row.moved(DeliveryStatus.DEFERRED, NOON))
+    remove_finished(services)
+
+    assert names(services) == set()
+    assert services.requests.load(CONTOSO, "m-1") == b"request"
+
+
+def slow(services: FakeServices, monkeypatch: pytest.MonkeyPatch, minutes: float) -> None:
+    """Let the log have one mail a page, and each page take some time."""
+    services.deliveries.page = 1
+    find = MemoryDeliveries.finished_before
+
+    def slowly(log: MemoryDeliveries, *arguments: Any) -> Any:
+        services.world.pass_time(timedelta(minutes=minutes))
+        return find(log, *arguments)
+
+    monkeypatch.setattr(MemoryDeliveries, "finished_before", slowly)
+
+
+def test_a_run_ends_after_five_minutes_and_the_next_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = FakeServices()
+    for number in range(4):
+        an_old_mail(services, f"kept-{number}", outcome_queue="q")
+    kept = [services.deliveries.rows[CONTOSO, f"kept-{number}"] for number in range(4)]
+    for row in kept:
+        services.deliveries.save(row.moved(DeliveryStatus.WAITING_FOR_OPERATOR, LONG_AGO))
+    an_old_mail(services, "old")
+    slow(services, monkeypatch, minutes=2)
 
     assert remove_finished(services) == 0
-    assert services.requests.load(CONTOSO, "m-1") == b"request"
+    assert services.world.passed < TIME_TO_REMOVE + timedelta(minutes=2)
+    assert services.deliveries.place == (CONTOSO, "3")
+    assert remove_finished(services) == 1
+    assert "old" not in names(services)
+
+
+def test_after_the_last_tenant_the_next_run_begins_with_the_first() -> None:
+    services = FakeServices()
+    an_old_mail(services, "m-1", FABRIKAM)
+    remove_finished(services)
+    an_old_mail(services, "m-2", CONTOSO)
+
+    assert services.deliveries.place == ("", None)
+    assert remove_finished(services) == 1
+
+
+def test_a_tenant_whose_rows_cannot_be_removed_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = FakeServices()
+    an_old_mail(services, "m-1", CONTOSO)
+    an_old_mail(services, "m-2", FABRIKAM)
+    remove = MemoryDeliveries.remove_finished
+
+    def away(log: MemoryDeliveries, rows: list[Delivery]) -> int:
+        if rows[0].tenant_id == CONTOSO:
+            raise TransientError("storage_unavailable", service="tables")
+        return remove(log, rows)
+
+    monkeypatch.setattr(MemoryDeliveries, "remove_finished", away)
+
+    assert remove_finished(services) == 1
+    assert names(services) == {"m-1"}
+    assert "storage_unavailable" in caplog.text
+
+
+def test_a_mail_whose_end_was_never_told_is_removed_with_its_place_among_the_pending() -> None:
+    services = FakeServices()
+    told = an_old_mail(services, "m-1", outcome_queue="q")
+    services.deliveries.save(told.moved(DeliveryStatus.REJECTED, LONG_AGO))
+    assert services.deliveries.aside
+
+    assert remove_finished(services) == 1
+    assert not services.deliveries.aside
 
 
 def test_where_nothing_is_old_nothing_happens() -> None:

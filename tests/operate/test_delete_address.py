@@ -36,6 +36,7 @@ REFUSED = StandingProblem(
 def services() -> FakeServices:
     """Build a tenant that sends as Ada, with a mail to Eve in each kind of state."""
     services = enabled_services()
+    services.deliveries.page = 1
     for message_id, status in [
         ("refused", DeliveryStatus.REJECTED),
         ("late", DeliveryStatus.ACCEPTED),

@@ -13,7 +13,7 @@ import pytest
 from shared.consent import journey as consent
 from shared.consent.upkeep import keep_all
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message
 from shared.deliveries.retention import remove_finished
 from shared.errors import ConfigurationError, TransientError
 from shared.sending.deliver import deliver
@@ -125,7 +125,11 @@ def test_a_mail_of_a_tenant_that_left_waits_for_its_return(
 
     bring_back(services)
     release_all(services)
-    (note,) = [text for text, _ in services.outbox.messages if text == resume_message(CONTOSO, "m-1")]
+    (note,) = [
+        text
+        for text, _ in services.outbox.messages
+        if text == next_message(services.deliveries.rows[CONTOSO, "m-1"])
+    ]
     services.world.pass_time(timedelta(hours=1))
     deliver(note, "q-2", services)
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
