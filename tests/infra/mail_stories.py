@@ -14,9 +14,11 @@ from shared.errors import (
     RejectedError,
     TransientError,
 )
+from shared.operate.switch import pause_sending
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
 from shared.sending.release import release_all
+from shared.settings.operator_log import report_operator_actions
 from shared.settings.sending_switch import MAX_AGE, SendingPause
 from shared.telemetry import log_failure
 from tests.builders import ADMIN, a_message, some_settings
@@ -135,6 +137,11 @@ def paused_for(services: FakeServices, time: timedelta) -> None:
 
 def paused_for_two_hours(services: FakeServices) -> None:
     paused_for(services, 2 * HOUR)
+
+
+def paused_by_an_operator(services: FakeServices) -> None:
+    pause_sending("installing version 1.4", services)
+    report_operator_actions(services)
 
 
 def paused_for_half_an_hour(services: FakeServices) -> None:
