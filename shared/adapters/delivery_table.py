@@ -17,12 +17,12 @@ from azure.data.tables import TableTransactionError, UpdateMode
 
 from shared.adapters import finished_rows
 from shared.adapters.azure_errors import is_missing
+from shared.adapters.delivery_list import list_deliveries
 from shared.adapters.delivery_row import COLUMNS, CONFLICTS, microseconds, read_delivery, time_key
 from shared.adapters.documents import write_document
 from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock, utc_now
 from shared.adapters.tables import Row, etag_in, etag_of, find_row, find_written, table_errors
 from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
-from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.errors import TransientError
 from shared.storage_names import DELIVERIES
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from azure.data.tables import TableServiceClient
+
+    from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 
 _MOST_COUNTED = 1000
 _MOST_IN_A_TRANSACTION = 100
@@ -70,29 +72,8 @@ class TableDeliveryLog:
         return {**_row(delivery), WRITTEN_AT: self._now()}
 
     def list(self, query: DeliveryQuery) -> DeliveryPage:
-        """Return a page of rows, for reading only: without their histories and ETags."""
-        conditions = ["PartitionKey eq @tenant", "RowKey gt @newest", "RowKey lt @oldest"]
-        newest = query.continuation or (time_key(query.until) + '"' if query.until else "!")
-        values = {
-            "tenant": query.tenant_id,
-            "newest": newest,
-            "oldest": time_key(query.since) + '"' if query.since else '"',
-        }
-        if query.status is DeliveryStatus.OTHER_VERSION:
-            condition, known = _any_of(set(DeliveryStatus) - {query.status})
-            conditions.append(f"not {condition}")
-            values |= known
-        elif query.status:
-            conditions.append("Status eq @status")
-            values["status"] = query.status.value
-        with table_errors():
-            rows = self._table.query_entities(
-                " and ".join(conditions), parameters=values, results_per_page=query.limit
-            )
-            some = list(islice(rows, query.limit + 1))
-        shown = some[: query.limit]
-        more = str(shown[-1]["RowKey"]) if len(some) > query.limit else None
-        return DeliveryPage(tuple(read_delivery(row) for row in shown), more)
+        """Return a page of rows, for reading only; it may be short, or empty, and have another after it."""
+        return list_deliveries(self._table, query)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
         """Count the pending mails in these states; a thousand stands for any more."""

@@ -24,7 +24,8 @@ LIST: Final = Operation(
         Parameter(
             "status",
             "query",
-            "Only mails in this state.",
+            "Only mails in this state. A page can then be short, or empty, and have a `continuationToken`: "
+            "go on until there is none.",
             {"$ref": "#/components/schemas/DeliveryStatus"},
         ),
         Parameter("since", "query", "Only mails queued from then on.", _TIME),

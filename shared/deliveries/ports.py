@@ -64,7 +64,10 @@ class DeliveryLog(Protocol):
         """Return the row of one mail, or None."""
 
     def list(self, query: DeliveryQuery) -> DeliveryPage:
-        """Return a page of rows, for reading only: without their histories and ETags."""
+        """Return a page of rows, for reading only: without their histories and ETags.
+
+        With a status, a page may be short, or empty, and have another one after it.
+        """
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
         """Count the pending mails in these states; a thousand stands for any more."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient
 
-from shared.adapters import finished_rows
+from shared.adapters import delivery_list, finished_rows
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.deliveries.delivery import FINAL, PENDING, Audience, Delivery, DeliveryStatus, Step
 from shared.deliveries.ports import DeliveryLog, DeliveryQuery
@@ -155,6 +156,81 @@ def test_a_list_is_chosen_by_status_and_time(log: DeliveryLog, tenant: str) -> N
         assert len(ids(log, DeliveryQuery(tenant, since=long_ago))) == 5
         assert ids(log, DeliveryQuery(tenant, until=long_ago)) == []
     assert len(ids(log, DeliveryQuery(tenant, until=datetime(9999, 12, 31, tzinfo=UTC)))) == 5
+
+
+def test_pages_of_pending_mails_go_on_where_the_last_ended(log: DeliveryLog, tenant: str) -> None:
+    for number in range(3):
+        log.add(a_delivery(tenant, f"w-{number}", status=WAITING, queued_at=NOON + timedelta(hours=number)))
+    log.add(a_delivery(tenant, "sent", status=DeliveryStatus.ACCEPTED))
+
+    first = log.list(DeliveryQuery(tenant, status=WAITING, limit=2))
+    second = log.list(DeliveryQuery(tenant, status=WAITING, limit=2, continuation=first.continuation))
+
+    assert [row.message_id for page in (first, second) for row in page.deliveries] == ["w-2", "w-1", "w-0"]
+    assert second.continuation is None
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Count the calls of the table service that read rows."""
+    made: list[str] = []
+    send = RequestsTransport.send
+
+    def counted(transport: RequestsTransport, request: Any, **options: Any) -> Any:
+        if request.method == "GET":
+            made.append(request.url)
+        return send(transport, request, **options)
+
+    monkeypatch.setattr(RequestsTransport, "send", counted)
+    return made
+
+
+def test_a_rare_state_is_searched_for_in_a_limited_number_of_rows(
+    table_clients: TableServiceClient, tenant: str, monkeypatch: pytest.MonkeyPatch, calls: list[str]
+) -> None:
+    monkeypatch.setattr(delivery_list, "_ROWS_IN_A_CALL", 2)
+    log = TableDeliveryLog(table_clients)
+    for number in range(14):
+        moment = NOON + timedelta(minutes=number)
+        status = DeliveryStatus.REJECTED if number < 3 else DeliveryStatus.ACCEPTED
+        log.add(a_delivery(tenant, f"m-{number:02}", status=status, queued_at=moment))
+    calls.clear()
+
+    empty = log.list(DeliveryQuery(tenant, status=DeliveryStatus.REJECTED, limit=2))
+    assert (len(calls), empty.deliveries) == (5, ())
+
+    found, page = [], empty
+    while page.continuation is not None:
+        query = DeliveryQuery(tenant, status=DeliveryStatus.REJECTED, limit=2, continuation=page.continuation)
+        page = log.list(query)
+        found += [row.message_id for row in page.deliveries]
+    assert found == ["m-02", "m-01", "m-00"]
+
+
+def test_a_pending_state_is_listed_without_reading_what_is_done(
+    table_clients: TableServiceClient, tenant: str, monkeypatch: pytest.MonkeyPatch, calls: list[str]
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    log.add(a_delivery(tenant, "waits", status=WAITING))
+    for number in range(3):
+        moment = NOON + timedelta(minutes=number)
+        log.add(a_delivery(tenant, f"m-{number}", status=DeliveryStatus.ACCEPTED, queued_at=moment))
+    monkeypatch.setattr(delivery_list, "_rows", None)
+    calls.clear()
+
+    assert ids(log, DeliveryQuery(tenant, status=WAITING)) == ["waits"]
+    assert len(calls) == 1
+
+
+def test_a_large_backlog_is_listed_from_the_rows_in_time(
+    table_clients: TableServiceClient, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_list, "_MOST_PENDING", 1)
+    log = TableDeliveryLog(table_clients)
+    for number in range(3):
+        log.add(a_delivery(tenant, f"w-{number}", status=WAITING, queued_at=NOON + timedelta(hours=number)))
+
+    assert ids(log, DeliveryQuery(tenant, status=WAITING, limit=2)) == ["w-2", "w-1"]
 
 
 def test_a_list_shows_a_row_as_it_is_now_and_no_other_tenants(log: DeliveryLog, tenant: str) -> None:
