@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, TransientError
+from shared.sending.draft_note import DraftNote
 from shared.sending.outcome import announce
 from shared.sending.persist import persist
 from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.deliveries.ports import KeptTexts
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
@@ -34,7 +37,9 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) ->
         persist(lambda: _accept_over(row, request_id, ports), ports.world)
     if attempt.repeated:
         _forget(ports.requests, row)
-    if attempt.drafted:
+    if attempt.drafted and attempt.repeated:
+        _finish(attempt.note(ports), row)
+    elif attempt.drafted:
         _forget(ports.drafts, row)
 
 
@@ -49,8 +54,8 @@ def record_accepted_mail(mail: AcceptedMail, ports: Sending) -> None:
         mail.tenant_id, mail.message_id, DeliveryStatus.ACCEPTED, at, at, at, from_address=mail.from_address
     )
     persist(lambda: _accept_over(row, mail.request_id, ports), ports.world)
-    for texts in (ports.requests, ports.drafts):
-        _forget(texts, row)
+    _forget(ports.requests, row)
+    _finish(DraftNote(mail.tenant_id, mail.message_id, ports), row)
 
 
 def _accept_over(row: Delivery, request_id: str | None, ports: Sending) -> None:
@@ -76,8 +81,16 @@ def _accept_over(row: Delivery, request_id: str | None, ports: Sending) -> None:
 
 
 def _forget(texts: KeptTexts, row: Delivery) -> None:
+    _tidy_up(lambda: texts.remove(row.tenant_id, row.message_id), row)
+
+
+def _finish(note: DraftNote, row: Delivery) -> None:
+    _tidy_up(note.finish, row)
+
+
+def _tidy_up(remove: Callable[[], None], row: Delivery) -> None:
     """Remove what is not needed any more; what cannot be removed now, the timers remove."""
     try:
-        texts.remove(row.tenant_id, row.message_id)
+        remove()
     except ProblemError as error:
         log_failed_step("remove_kept_text", error.code, tenant_id=row.tenant_id, message_id=row.message_id)

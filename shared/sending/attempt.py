@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, Doubt
 from shared.errors import (
-    ConfigurationError,
-    MailerError,
     OutcomeUnknownError,
     ProblemError,
     RejectedError,
 )
 from shared.sending.doubt import FIRST_LOOK, SETTLED, look_up_key
-from shared.sending.draft import DraftNote, abandon
+from shared.sending.draft_note import DraftNote
 from shared.sending.hand_over import ClaimLostError
 from shared.sending.mailbox import Mailbox
 from shared.sending.payload import delivery_key
@@ -205,14 +202,6 @@ class Attempt:
             message_id=saved.message_id,
             correlation_id=saved.correlation_id,
         )
-
-    def give_up_draft(self, ports: Sending) -> None:
-        """Remove what this mail left in Drafts, now that it will not be sent."""
-        if self.mailbox is None or not (self.drafted or self.repeated):
-            return
-        # The note stays where the draft can't be removed, and the timer tries again.
-        with suppress(MailerError, ConfigurationError):
-            abandon(self.note(ports), self.mailbox, ports)
 
     def failed(self, error: ProblemError, ports: Sending) -> Situation:
         """Say what the verdict depends on.

@@ -11,7 +11,8 @@ from shared.errors import ConfigurationError, MailerError, TransientError
 from shared.sending.accepted import record_accepted
 from shared.sending.claim import begin, claim, claim_new
 from shared.sending.doubt import CopyWaitsError, gives_up_looking, look_up, was_sent
-from shared.sending.draft import abandon, send_as_draft
+from shared.sending.draft import send_as_draft
+from shared.sending.draft_removal import set_aside
 from shared.sending.hand_over import (
     ClaimLostError,
     MailKnownError,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Doubt
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
-    from shared.sending.draft import Draft
+    from shared.sending.draft_note import Draft
     from shared.sending.ports import FoundMail
     from shared.sending.queued import QueuedMail
     from shared.sending.request import MailRequest
@@ -148,7 +149,7 @@ def _send(attempt: Attempt, ports: Sending) -> str | None:
         attempt.drafted = attempt.as_draft = True
         return send_as_draft(parcel, attempt, found, mailbox, ports)
     if attempt.repeated:
-        abandon(note, mailbox, ports)
+        set_aside(note, mailbox, ports)
     return _send_at_once(parcel, attempt, mailbox, ports)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery, Doubt
     from shared.sending.dependencies import Sending
-    from shared.sending.draft import Draft
+    from shared.sending.draft_note import Draft
     from shared.sending.mailbox import Mailbox
     from shared.sending.ports import FoundMail
     from shared.sending.request import MailRequest
@@ -89,44 +89,51 @@ def look_up(
         OutcomeUnknownError: nobody can tell, or not yet.
         TransientError, ConsentRequiredError: the mailbox can't be looked into at present.
     """
-    if draft is not None and not draft.submitted:
+    if draft is not None and not (draft.submitted or draft.unused):
         # The worker that was cut short was still putting files on it.
         return None
-    if key is not None:
-        found = _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
-    elif not doubt.refused:
-        raise OutcomeUnknownError("outcome_unknown")
-    elif draft is not None and draft.owner == mailbox.owner and mailbox.sender.may_draft:
-        draft_id = draft.draft_id
-        found = _ask(mailbox, lambda token, sender: ports.transport.find_draft(token, sender, draft_id))
-    else:
+    own = None if draft is None or draft.unused else draft
+    found = _search(key, doubt, own, mailbox, ports)
+    if found is None:
         return None
-    if any(not mail.is_draft for mail in found):
+    old = () if draft is None else draft.left
+    found = tuple(mail for mail in found if not (mail.is_draft and mail.mail_id in old))
+    if was_sent(found):
         return found
     # A draft that no note tells of is the copy of a mail that was taken in one request and waits its turn.
-    if draft is None and found:
+    if own is None and found:
         raise CopyWaitsError("outcome_unknown")
-    one_look_is_enough = draft is None and doubt.refused
+    one_look_is_enough = own is None and doubt.refused
     if doubt.seen or (ports.world.now() < doubt.since + SETTLED and not one_look_is_enough):
         raise OutcomeUnknownError("outcome_unknown")
     return found
 
 
+def _search(
+    key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
+) -> tuple[FoundMail, ...] | None:
+    """Search by key, or else for a draft that was refused by its id; None where neither is possible."""
+    if key is not None:
+        return _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
+    if not doubt.refused:
+        raise OutcomeUnknownError("outcome_unknown")
+    if draft is not None and draft.owner == mailbox.owner and mailbox.sender.may_draft:
+        draft_id = draft.draft_id
+        return _ask(mailbox, lambda token, sender: ports.transport.find_draft(token, sender, draft_id))
+    return None
+
+
 def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:
     """Search the mailbox; no refusal of a search ends a mail, which may have been sent.
 
-    A right that was taken away can be given back, and an answer about a message says nothing, as a search
-    carries none.
+    A search carries nothing of a mail, so it is about the mailbox or a right. What was taken away can be given
+    back.
     """
     try:
         return mailbox.ask(search)
     except RejectedError as error:
-        if error.spreads:
-            facts: dict[str, Any] = dict(error.facts)
-            raise SearchRefusedError(error.code, request_id=error.request_id, **facts) from error
-        raise TransientError(
-            "unexpected_answer", request_id=error.request_id, graph_code=error.graph_code or error.code
-        ) from error
+        facts: dict[str, Any] = dict(error.facts)
+        raise SearchRefusedError(error.code, request_id=error.request_id, **facts) from error
 
 
 def gives_up_looking(error: TransientError, doubt: Doubt, now: datetime) -> bool:

@@ -11,83 +11,29 @@ Files go strictly one after the other: two writers on one draft are answered wit
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import ConfigDict, ValidationError
-
-from shared.contract import Contract
 from shared.errors import RejectedError, TransientError
 from shared.sending.doubt import was_sent
-from shared.sending.payload import build_attachment, delivery_key, write_json
+from shared.sending.draft_note import Draft
+from shared.sending.draft_removal import left_of, try_to_remove
+from shared.sending.payload import build_attachment, write_json
 from shared.sending.route import LARGE_FILE_BYTES
-from shared.sending.upload import Upload, upload_file
+from shared.sending.upload import upload_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from shared.sending.attachments import SizedFile
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
+    from shared.sending.draft_note import DraftNote
     from shared.sending.mailbox import Mailbox
     from shared.sending.parcel import Parcel
-    from shared.sending.ports import FoundMail, MailTransport
-    from shared.settings.sender import Sender
+    from shared.sending.ports import FoundMail
+    from shared.sending.upload import Upload
 
 
-class Draft(Contract):
-    """What is kept of a draft.
-
-    Attributes:
-        owner: whose mailbox it is in.
-        stamp: the content it was begun with.
-        draft_id: empty until it is there.
-        upload: the large file that is on its way.
-        submitted: sending it has been asked for, so it may be on its way out.
-    """
-
-    #: What another version of the app noted stays in the note.
-    model_config = ConfigDict(extra="allow")
-
-    owner: str
-    stamp: str
-    draft_id: str = ""
-    upload: Upload | None = None
-    submitted: bool = False
-
-
-#: What another version of the app has kept: the draft may be on its way out, and nobody goes on with it.
-_UNREADABLE = Draft(owner="", stamp="", submitted=True)
 #: Graph's documents say 3 MB and mean, in some places, 3 MiB.
 _TOO_SMALL_FOR_AN_UPLOAD = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
-
-
-class DraftNote:
-    """The kept note on one mail's draft."""
-
-    def __init__(self, tenant_id: str, message_id: str, ports: Sending) -> None:
-        self.key = delivery_key(tenant_id, message_id)
-        self._mail = (tenant_id, message_id)
-        self._drafts = ports.drafts
-
-    def load(self) -> Draft | None:
-        """Return what is kept, or None."""
-        text = self._drafts.load(*self._mail)
-        if text is None:
-            return None
-        try:
-            return Draft.model_validate_json(text)
-        except ValidationError:
-            return _UNREADABLE
-
-    def keep(self, draft: Draft) -> Draft:
-        """Write how far the draft came, and return it."""
-        self._drafts.keep(*self._mail, draft.model_dump_json(by_alias=True).encode())
-        return draft
-
-    def remove(self) -> None:
-        """Forget the draft."""
-        self._drafts.remove(*self._mail)
 
 
 def send_as_draft(
@@ -113,8 +59,10 @@ def send_as_draft(
         if was_sent(found):
             return None
     if draft is None:
-        _remove(_left_of(known, found or (), mailbox), mailbox, ports)
-        draft = _begin(parcel, attempt, note, mailbox, ports)
+        left = try_to_remove(left_of(known, found or (), mailbox), mailbox, ports)
+        if known is not None and known.owner == mailbox.owner:
+            left = (*known.left, *left)
+        draft = _begin(parcel, attempt, left, note, mailbox, ports)
     for place, file in enumerate(parcel.files[attached:], start=attached):
         mailbox.check_time()
         draft = _attach(file, place, draft, note, mailbox, ports)
@@ -130,7 +78,7 @@ def _go_on(
     ports: Sending,
 ) -> tuple[Draft, int] | tuple[None, int]:
     """Return the draft of an earlier attempt and how many files it has; None where there is none to use."""
-    if draft is None or not draft.draft_id:
+    if draft is None or not draft.draft_id or draft.unused:
         return None, 0
     if (draft.owner, draft.stamp) != (mailbox.owner, parcel.stamp()):
         return None, 0
@@ -148,8 +96,15 @@ def _go_on(
         return None, 0
 
 
-def _begin(parcel: Parcel, attempt: Attempt, note: DraftNote, mailbox: Mailbox, ports: Sending) -> Draft:
-    draft = note.keep(Draft(owner=mailbox.owner, stamp=parcel.stamp()))
+def _begin(
+    parcel: Parcel,
+    attempt: Attempt,
+    left: tuple[str, ...],
+    note: DraftNote,
+    mailbox: Mailbox,
+    ports: Sending,
+) -> Draft:
+    draft = note.keep(Draft(owner=mailbox.owner, stamp=parcel.stamp(), left=left))
 
     def create(key: str | None) -> str:
         message = parcel.message_with(key)
@@ -184,20 +139,6 @@ def _attach_whole(file: SizedFile, draft: Draft, mailbox: Mailbox, ports: Sendin
     return draft
 
 
-def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
-    """Remove a draft that will not be sent; one in a mailbox that is closed to us now is only forgotten.
-
-    Raises:
-        MailerError, ConfigurationError: it can't be removed now, and the note stays for a later try.
-    """
-    draft = note.load()
-    if draft is None:
-        return
-    if mailbox.sender.may_draft and draft.owner in {mailbox.owner, _UNREADABLE.owner}:
-        _remove(_left_of(draft, _find(note, mailbox, ports), mailbox), mailbox, ports)
-    note.remove()
-
-
 def _find(note: DraftNote, mailbox: Mailbox, ports: Sending) -> tuple[FoundMail, ...]:
     return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, note.key))
 
@@ -210,23 +151,3 @@ def _find_left(note: DraftNote, mailbox: Mailbox, ports: Sending, *, new: bool) 
         if not new or error.code != "graph_timeout":
             raise
         return ()
-
-
-def _left_of(draft: Draft | None, found: Iterable[FoundMail], mailbox: Mailbox) -> list[str]:
-    """Name the drafts that a mail left; one that was sent keeps its id, and its copy must stay.
-
-    A draft that was made without our key is known by its note alone.
-    """
-    left = [mail.mail_id for mail in found if mail.is_draft]
-    if draft is None or draft.submitted or draft.owner != mailbox.owner:
-        return left
-    return left if draft.draft_id in {"", *left} else [*left, draft.draft_id]
-
-
-def _remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: Sending) -> None:
-    for draft_id in draft_ids:
-        mailbox.ask(partial(_remove_one, ports.transport, draft_id))
-
-
-def _remove_one(transport: MailTransport, draft_id: str, token: str, sender: Sender) -> None:
-    transport.remove(token, sender, draft_id)

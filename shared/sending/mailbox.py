@@ -65,15 +65,33 @@ class Mailbox:
             ConsentRequiredError: Entra issues none, also none with the claims that Graph asks for.
             ConfigurationError: the operator has to act before there is one.
         """
+        return self._ask(lambda: self.noting_pauses(lambda: call(self._token or "", self.sender)))
+
+    def ask_aside[Answer](self, call: Callable[[str, Sender], Answer]) -> Answer:
+        """Make one call that no mail waits for: a pause that its answer asks for holds none back.
+
+        Where Graph does want the mailbox left alone, it tells the next call too.
+
+        Raises:
+            MailerError, ConfigurationError: as `ask` does.
+        """
+
+        def in_turn() -> Answer:
+            with self._ports.pauses.turn(self.sender):
+                return call(self._token or "", self.sender)
+
+        return self._ask(in_turn)
+
+    def _ask[Answer](self, call: Callable[[], Answer]) -> Answer:
         self.check_pause()
         if self._token is None:
             self._token = self._get_token()
         try:
-            return self.noting_pauses(lambda: call(self._token or "", self.sender))
+            return call()
         except TokenRefusedError as error:
             self._token = self._get_token(refused=self._token, claims=error.claims)
         try:
-            return self.noting_pauses(lambda: call(self._token or "", self.sender))
+            return call()
         except TokenRefusedError as error:
             self.token_error = error
             if not error.conditional_access:

@@ -18,6 +18,7 @@ from shared.errors import (
     OutcomeUnknownError,
     ProblemError,
 )
+from shared.sending.draft_removal import give_up
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.verdict import decide, expired
@@ -79,7 +80,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     if verdict.next_attempt_at is not None:
         ports.outbox.put(next_message(row), verdict.next_attempt_at - situation.now)
     if verdict.status in _NEVER_SENT:
-        attempt.give_up_draft(ports)
+        give_up(attempt, ports)
 
 
 def _lost_its_id(attempt: Attempt, error: ProblemError, ports: Sending) -> bool:

@@ -25,7 +25,8 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.awaited_setting import waits_for_setting
-from shared.sending.draft import DraftNote, abandon
+from shared.sending.draft_note import DraftNote
+from shared.sending.draft_removal import abandon
 from shared.sending.lost_claims import settle_lost_claims
 from shared.sending.mailbox import Mailbox
 from shared.sending.poison import report_poison_queue

@@ -22,7 +22,7 @@ from shared.errors import (
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.doubt import SETTLED, look_up, look_up_key, next_look, was_sent
-from shared.sending.draft import Draft
+from shared.sending.draft_note import Draft
 from shared.sending.ports import FoundMail
 from shared.sending.request import parse_mail_request
 from shared.sending.verdict import HORIZON

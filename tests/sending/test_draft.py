@@ -13,7 +13,7 @@ from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import resume_message
 from shared.errors import OutcomeUnknownError, RejectedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.draft import DraftNote
+from shared.sending.draft_note import DraftNote
 from shared.sending.upload import CHUNK_BYTES
 from shared.settings.tenant import Account, Status
 from tests.builders import a_consent, a_file, a_message, large_file_services, some_settings
@@ -390,25 +390,6 @@ def test_a_draft_is_only_forgotten_where_the_permission_to_remove_it_is_gone(ser
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert "remove" not in services.transport.asked
     assert note(services) is None
-
-
-def test_a_mail_does_not_go_in_one_request_before_its_draft_is_gone(services: FakeServices) -> None:
-    cut_short(services)
-    services.files.blobs[f"{CONTOSO}/large"] = b"tiny now"
-    services.transport.fail_at = {"remove": [TransientError("graph_unavailable")]}
-    again(services, "q-2")
-    assert row(services).status is DeliveryStatus.DEFERRED
-    assert not services.transport.sent
-
-    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
-    for number in range(3, 6):
-        again(services, f"q-{number}")
-        if row(services).status.final:
-            break
-
-    assert row(services).status is DeliveryStatus.ACCEPTED
-    assert len(services.transport.sent) == 1
-    assert not services.transport.drafts
 
 
 def test_a_draft_that_was_made_when_its_worker_died_is_known_by_its_note(services: FakeServices) -> None:

@@ -19,7 +19,7 @@ from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.contract import delivery_view, summary
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import parse_resume
-from shared.sending.draft import DraftNote
+from shared.sending.draft_note import DraftNote
 from shared.sending.request import parse_mail_request
 from shared.sending.unrecorded import parse_unrecorded
 from shared.settings.contract import view

@@ -1,0 +1,110 @@
+"""Remove drafts that a mail does not need any more: no mail waits for that, and none fails because of it.
+
+What can't be removed now is noted, and a timer tries again.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shared.errors import ConfigurationError, MailerError
+from shared.sending.draft_note import UNREADABLE
+from shared.telemetry import log_failed_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.sending.attempt import Attempt
+    from shared.sending.dependencies import Sending
+    from shared.sending.draft_note import Draft, DraftNote
+    from shared.sending.mailbox import Mailbox
+    from shared.sending.ports import FoundMail, MailTransport
+    from shared.settings.sender import Sender
+
+
+def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
+    """Remove a draft that will not be sent; one in a mailbox that is closed to us now is only forgotten.
+
+    Raises:
+        MailerError, ConfigurationError: it can't be removed now, and the note stays for a later try.
+    """
+    draft = note.load()
+    if draft is None:
+        return
+    if mailbox.sender.may_draft and draft.owner in {mailbox.owner, UNREADABLE.owner}:
+        if not draft.unused:
+            found = mailbox.ask_aside(lambda token, sender: ports.transport.find(token, sender, note.key))
+            for draft_id in left_of(draft, found, mailbox):
+                mailbox.ask_aside(partial(_remove, ports.transport, draft_id))
+        for draft_id in draft.left:
+            mailbox.ask_aside(partial(_remove_unsent, ports.transport, draft_id))
+    note.remove()
+
+
+def set_aside(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
+    """Remove the draft of a mail that now goes in one request, or note that it is of no use.
+
+    Without that note, a look for the mail would take the draft for its copy.
+
+    Raises:
+        MailerError, ConfigurationError: only another version of the app can read the note on the draft.
+    """
+    draft = note.load()
+    if draft is None:
+        return
+    try:
+        abandon(note, mailbox, ports)
+    except (MailerError, ConfigurationError) as error:
+        if draft is UNREADABLE:
+            raise
+        _log(error, mailbox)
+        left = (*draft.left, *({draft.draft_id} - {"", *draft.left}))
+        note.keep(draft.model_copy(update={"left": left, "unused": True, "submitted": False, "upload": None}))
+
+
+def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: Sending) -> tuple[str, ...]:
+    """Remove drafts, and return those that can't be removed now."""
+    left: list[str] = []
+    for draft_id in draft_ids:
+        try:
+            mailbox.ask_aside(partial(_remove, ports.transport, draft_id))
+        except (MailerError, ConfigurationError) as error:
+            _log(error, mailbox)
+            left.append(draft_id)
+    return tuple(left)
+
+
+def give_up(attempt: Attempt, ports: Sending) -> None:
+    """Remove what a mail left in Drafts, now that it will not be sent."""
+    if attempt.mailbox is None or not (attempt.drafted or attempt.repeated):
+        return
+    # The note stays where the draft can't be removed, and the timer tries again.
+    with suppress(MailerError, ConfigurationError):
+        abandon(attempt.note(ports), attempt.mailbox, ports)
+
+
+def left_of(draft: Draft | None, found: Iterable[FoundMail], mailbox: Mailbox) -> list[str]:
+    """Name the drafts that a mail left; one that was sent keeps its id, and its copy must stay.
+
+    A draft that was made without our key is known by its note alone.
+    """
+    left = [mail.mail_id for mail in found if mail.is_draft]
+    if draft is None or draft.submitted or draft.owner != mailbox.owner:
+        return left
+    return left if draft.draft_id in {"", *left} else [*left, draft.draft_id]
+
+
+def _remove(transport: MailTransport, draft_id: str, token: str, sender: Sender) -> None:
+    transport.remove(token, sender, draft_id)
+
+
+def _remove_unsent(transport: MailTransport, draft_id: str, token: str, sender: Sender) -> None:
+    """Remove a draft unless it was sent, and so is the mail's copy."""
+    if any(mail.is_draft for mail in transport.find_draft(token, sender, draft_id)):
+        transport.remove(token, sender, draft_id)
+
+
+def _log(error: MailerError | ConfigurationError, mailbox: Mailbox) -> None:
+    log_failed_step("remove_draft", error.code, tenant_id=mailbox.sender.tenant_id)
