@@ -126,8 +126,8 @@ def _search(
 def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:
     """Search the mailbox; no refusal of a search ends a mail, which may have been sent.
 
-    A search carries nothing of a mail, so it is about the mailbox or a right. What was taken away can be given
-    back.
+    A search carries nothing of a mail, so it is about the mailbox or a right. What was taken away can be
+    given back.
     """
     try:
         return mailbox.ask(search)

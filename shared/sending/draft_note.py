@@ -63,7 +63,9 @@ class DraftNote:
 
     def keep(self, draft: Draft) -> Draft:
         """Write how far the draft came, and return it."""
-        self._drafts.keep(*self._mail, draft.model_dump_json(by_alias=True).encode())
+        # As earlier versions wrote it, where nothing is left.
+        without = {name for name in ("left", "unused") if not getattr(draft, name)}
+        self._drafts.keep(*self._mail, draft.model_dump_json(by_alias=True, exclude=without).encode())
         return draft
 
     def remove(self) -> None:
