@@ -112,15 +112,27 @@ def look_up(
 def _search(
     key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
 ) -> tuple[FoundMail, ...] | None:
-    """Search by key, or else for a draft that was refused by its id; None where neither is possible."""
+    """Search by key, or else for a draft by its id; None for a refused mail where neither is possible."""
     if key is not None:
-        return _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
+        try:
+            return _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
+        except TransientError as error:
+            found = find_by_id(draft, mailbox, ports) if error.code == "graph_timeout" else None
+            # That the id is not found proves nothing: Graph may have given the copy another one.
+            if not found:
+                raise
+            return found
     if not doubt.refused:
         raise OutcomeUnknownError("outcome_unknown")
-    if draft is not None and draft.owner == mailbox.owner and mailbox.sender.may_draft:
-        draft_id = draft.draft_id
-        return _ask(mailbox, lambda token, sender: ports.transport.find_draft(token, sender, draft_id))
-    return None
+    return find_by_id(draft, mailbox, ports)
+
+
+def find_by_id(draft: Draft | None, mailbox: Mailbox, ports: Sending) -> tuple[FoundMail, ...] | None:
+    """Find a draft, sent or not, by the id that it keeps; None where it has none in this mailbox."""
+    if draft is None or draft.owner != mailbox.owner or not (draft.draft_id and mailbox.sender.may_draft):
+        return None
+    draft_id = draft.draft_id
+    return _ask(mailbox, lambda token, sender: ports.transport.find_draft(token, sender, draft_id))
 
 
 def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:

@@ -4,7 +4,8 @@ How far it came is kept after each step, so that an attempt that was cut short g
 The draft itself says how many files it has; the note adds what Graph can't be asked: which draft it is,
 and how far an upload came. There is a note before there is a draft: no draft is ever forgotten, and one
 without a note is known to be the copy of a mail that was handed over in one request. Only where the mailbox
-has no room for our key, a draft whose creation was not answered stays behind, without files.
+has no room for our key, or Graph does not end the search for it, a draft whose creation was not answered
+stays behind, without files.
 
 Files go strictly one after the other: two writers on one draft are answered with ErrorIrresolvableConflict.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.errors import RejectedError, TransientError
-from shared.sending.doubt import was_sent
+from shared.sending.doubt import find_by_id, was_sent
 from shared.sending.draft_note import Draft
 from shared.sending.draft_removal import left_of, try_to_remove
 from shared.sending.payload import build_attachment, write_json
@@ -55,7 +56,7 @@ def send_as_draft(
     known = note.load()
     draft, attached = _go_on(known, parcel, found, mailbox, ports)
     if found is None and (draft is None or draft.submitted):
-        found = _find_left(note, mailbox, ports, new=known is None and not attempt.repeated)
+        found = _find_left(known, attempt, mailbox, ports)
         if was_sent(found):
             return None
     if draft is None:
@@ -139,15 +140,22 @@ def _attach_whole(file: SizedFile, draft: Draft, mailbox: Mailbox, ports: Sendin
     return draft
 
 
-def _find(note: DraftNote, mailbox: Mailbox, ports: Sending) -> tuple[FoundMail, ...]:
-    return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, note.key))
+def _find_left(
+    known: Draft | None, attempt: Attempt, mailbox: Mailbox, ports: Sending
+) -> tuple[FoundMail, ...]:
+    """Find what earlier attempts left.
 
-
-def _find_left(note: DraftNote, mailbox: Mailbox, ports: Sending, *, new: bool) -> tuple[FoundMail, ...]:
-    """Find what earlier attempts left; a new mail is sent also where Graph never ends the search."""
+    Where Graph never ends the search, a draft that was to be sent is found by its id. Of a mail that was not,
+    a draft without files may stay behind.
+    """
+    key = attempt.note(ports).key
     try:
-        return _find(note, mailbox, ports)
+        return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, key))
     except TransientError as error:
-        if not new or error.code != "graph_timeout":
+        if error.code != "graph_timeout":
             raise
-        return ()
+        maybe_sent = attempt.repeated if known is None else known.submitted
+        found = find_by_id(known, mailbox, ports) if maybe_sent else ()
+        if maybe_sent and not found:
+            raise
+        return found or ()

@@ -371,6 +371,23 @@ def test_one_refusal_keeps_no_mail_from_being_sent_in_a_mailbox_where_every_look
     assert exchange.asked.count("lookup") >= 3
 
 
+def test_a_draft_that_was_to_be_sent_and_is_gone_is_not_made_again_without_a_search(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    services, _ = over_http(large_file_services(), exchange, transport)
+    exchange.world.behaviour.large_mailbox = True
+    exchange.world.faults.add("send", Effect(403, body="html"))
+    services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
+    mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
+    deliver(mail, "q-1", services)
+    [draft] = exchange.world.drafts("ada@contoso.com")
+    transport.remove(exchange.token(), a_sender(), draft.immutable_id)
+    deliver_again(services, exchange, timedelta(minutes=6))
+
+    assert (row(services).status, exchange.world.mails()) == (DeliveryStatus.DEFERRED, [])
+    assert row(services).problem.code == "graph_timeout"  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("answer", [Effect(201, body="empty"), "conflict"], ids=str)
 def test_a_chunk_that_is_not_the_last_one_completes_no_file(
     exchange: ExchangeOnline, transport: GraphMailTransport, answer: str | Effect
@@ -393,14 +410,19 @@ def test_a_chunk_that_is_not_the_last_one_completes_no_file(
 @pytest.mark.parametrize(
     ("route", "effect"),
     [
+        ("createDraft", "busy"),
+        ("createDraft", "reset but accepted"),
         ("createUploadSession", "busy"),
         ("uploadChunk", "busy"),
+        ("send", Effect(403, body="html")),
+        ("send", "reset"),
+        ("send", "timeout but accepted"),
         ("send", "busy"),
         ("send", "busy but accepted"),
     ],
 )
 def test_a_large_mail_goes_out_in_a_mailbox_where_every_look_up_takes_too_long(
-    exchange: ExchangeOnline, transport: GraphMailTransport, route: str, effect: str
+    exchange: ExchangeOnline, transport: GraphMailTransport, route: str, effect: str | Effect
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
     exchange.world.behaviour.large_mailbox = True
