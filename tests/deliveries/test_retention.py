@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.retention import TIME_TO_REMOVE, remove_finished
 from shared.errors import TransientError
+from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices, MemoryDeliveries
 
 if TYPE_CHECKING:
-    import pytest
+    from datetime import datetime
+
+    from shared.deliveries.ports import DeliveryPage
 
 LONG_AGO = NOON - timedelta(days=91)
 
@@ -128,6 +134,70 @@ def test_a_mail_whose_end_was_never_told_is_removed_with_its_place_among_the_pen
 
     assert remove_finished(services) == 1
     assert not services.deliveries.aside
+
+
+def test_a_tenant_that_left_or_is_anothers_keeps_its_mails_and_stops_no_other() -> None:
+    services = FakeServices()
+    first, second, third = (f"0000000{number}-0000-4000-8000-000000000000" for number in range(3))
+    for tenant in (first, second, third):
+        an_old_mail(services, "m-1", tenant)
+    services.settings.save(TenantSettings(first))
+    services.settings.foreign.add(second)
+
+    assert remove_finished(services) == 1
+    assert {tenant for tenant, _ in services.deliveries.rows} == {first, second}
+
+
+def test_only_mails_whose_end_is_owed_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = FakeServices()
+    for name in ("owed-1", "owed-2", "told"):
+        told = an_old_mail(services, name, outcome_queue="q").moved(DeliveryStatus.REJECTED, LONG_AGO)
+        services.deliveries.save(replace(told, owed=()) if name == "told" else told)
+    read: list[str] = []
+    find, remove = MemoryDeliveries.find, MemoryDeliveries.remove_finished
+    together: list[str] = []
+
+    def noted(log: MemoryDeliveries, tenant_id: str, message_id: str) -> Delivery | None:
+        read.append(message_id)
+        return find(log, tenant_id, message_id)
+
+    def batched(log: MemoryDeliveries, rows: list[Delivery]) -> int:
+        together.extend(row.message_id for row in rows)
+        return remove(log, rows)
+
+    monkeypatch.setattr(MemoryDeliveries, "find", noted)
+    monkeypatch.setattr(MemoryDeliveries, "remove_finished", batched)
+
+    assert remove_finished(services) == 3
+    assert (read, together) == (["owed-1", "owed-2"], ["told"])
+
+
+def test_a_run_that_is_cut_short_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = FakeServices()
+    for name in ("m-1", "m-2"):
+        an_old_mail(services, name)
+    services.deliveries.page = 1
+    find = MemoryDeliveries.finished_before
+
+    def cut_short(log: MemoryDeliveries, tenant_id: str, moment: datetime, place: str | None) -> DeliveryPage:
+        if place is not None:
+            raise KeyboardInterrupt
+        return find(log, tenant_id, moment, place)
+
+    monkeypatch.setattr(MemoryDeliveries, "finished_before", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        remove_finished(services)
+
+    assert services.deliveries.place == (CONTOSO, "1")
+
+
+def test_the_log_says_how_many_were_removed(caplog: pytest.LogCaptureFixture) -> None:
+    services = FakeServices()
+    an_old_mail(services, "m-1")
+    with caplog.at_level("INFO"):
+        remove_finished(services)
+
+    assert 'finished_mails_removed {"count": 1}' in caplog.text
 
 
 def test_where_nothing_is_old_nothing_happens() -> None:

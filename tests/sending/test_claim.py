@@ -439,6 +439,27 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
         assert row(services).doubt == Doubt(services.world.now(), begun=NOON)
 
 
+@pytest.mark.parametrize(
+    ("code", "doubt", "standing"),
+    [
+        ("request_not_kept", None, Standing.FREE),
+        ("request_not_kept", Doubt(NOON), Standing.DONE),
+        ("expired", None, Standing.DONE),
+        (None, None, Standing.DONE),
+    ],
+)
+def test_only_a_mail_that_ended_because_its_request_was_gone_goes_on_when_the_request_is_here(
+    code: str | None, doubt: Doubt | None, standing: Standing
+) -> None:
+    problem = None if code is None else StandingProblem(code, NOON)
+    for status, expected in (
+        (DeliveryStatus.EXPIRED, standing),
+        (DeliveryStatus.UNKNOWN, Standing.DONE),
+    ):
+        row = known(status, problem=problem, doubt=doubt)
+        assert stand(row, "same", "q-1", NOON) is expected
+
+
 def test_a_note_whose_row_is_gone_or_done_changes_nothing(services: FakeServices) -> None:
     services.requests.keep(CONTOSO, "m-1", b"{}")
     deliver(resume_message(CONTOSO, "m-1"), "q-1", services)
