@@ -487,7 +487,26 @@ def test_a_mail_whose_row_another_version_wrote_waits_for_that_version(
     assert not services.transport.sent
     if kind != "note without a request":
         assert services.outbox.messages == [(text, timedelta(minutes=5))]
-        assert '"problem": "written_by_other_version"' in caplog.text
+        name = f'"message_id": "m-1", "problem": "written_by_other_version", "tenant_id": "{CONTOSO}"'
+        assert f"operator_error {{{name}}}" in caplog.text
+
+
+def test_a_schedulers_message_that_comes_early_goes_back_as_it_is(services: FakeServices) -> None:
+    services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(minutes=2))]
+    deliver(MAIL, "q-1", services)
+    deliver(MAIL, "q-2", services)
+
+    assert services.outbox.messages[-1] == (MAIL, timedelta(minutes=2))
+
+
+def test_the_log_names_a_mail_whose_message_has_nothing_more_to_do(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(MAIL, "q-1", services)
+    with caplog.at_level("INFO"):
+        deliver(MAIL, "q-2", services)
+
+    assert f'mail_duplicate_ignored {{"message_id": "m-1", "tenant_id": "{CONTOSO}"}}' in caplog.text
 
 
 def test_an_invalid_message_leaves_the_row_of_another_version_alone(services: FakeServices) -> None:

@@ -3,8 +3,8 @@ import logging
 
 import pytest
 
-from shared.errors import ConfigurationError, ConsentRequiredError
-from shared.settings.health import note_failure
+from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
+from shared.settings.health import note_failure, note_missing_mailbox
 from shared.settings.tenant import StandingProblem, Status
 from tests.builders import enabled_services
 from tests.fakes import CONTOSO, NOON
@@ -23,6 +23,7 @@ def test_a_refused_token_is_kept_as_a_lost_consent(caplog: pytest.LogCaptureFixt
     facts = {"account": "ada@contoso.com", "error": "AADSTS50173"}
     assert kept.status is Status.RECONNECT_NEEDED
     assert kept.problem == StandingProblem("consent_lost", NOON, facts, "trace-1")
+    assert caplog.records[-1].levelno == logging.ERROR
     event, _, fields = caplog.messages[-1].partition(" ")
     assert event == "consent_lost"
     assert json.loads(fields) == {"problem": "consent_lost", "request_id": "trace-1", "tenant_id": CONTOSO}
@@ -45,3 +46,23 @@ def test_news_about_an_older_consent_changes_nothing() -> None:
     note_failure(ports.settings, CONTOSO, 0, refused, ports.world)
 
     assert ports.settings.load(CONTOSO) == before
+
+
+def test_a_mailbox_that_graph_does_not_know_by_its_id_is_logged_and_so_is_a_failure_to_store_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = enabled_services()
+    away = TransientError("storage_unavailable", service="tables")
+    monkeypatch.setattr(ports.settings, "load", lambda _: _raise(away))
+
+    note_missing_mailbox(ports.settings, CONTOSO, 1)
+
+    logged = [json.loads(message.partition(" ")[2]) for message in caplog.messages]
+    assert logged == [
+        {"operation": "find_mailbox_by_id", "problem": "mailbox_not_found", "tenant_id": CONTOSO},
+        {"operation": "forget_mailbox_id", "problem": "storage_unavailable", "tenant_id": CONTOSO},
+    ]
+
+
+def _raise(error: Exception) -> None:
+    raise error
