@@ -30,7 +30,7 @@ RECORDING: Final = timedelta(minutes=9, seconds=30)
 class _Limit:
     world: World
     begun: Moment
-    total: timedelta = SENDING
+    total: timedelta
 
     def left(self, total: timedelta) -> timedelta:
         return total - self.begun.elapsed(self.world)
@@ -40,9 +40,9 @@ _current: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
-def limited(world: World) -> Iterator[None]:
+def limited(world: World, total: timedelta = SENDING) -> Iterator[None]:
     """Limit the time of an invocation that begins now."""
-    before = _current.set(_Limit(world, Moment.of(world)))
+    before = _current.set(_Limit(world, Moment.of(world), total))
     try:
         yield
     finally:

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from shared.adapters.http import CONNECT_SECONDS, GRAPH_ANSWER_SECONDS
+from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NothingSentError, OutcomeUnknownError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
+from shared.sending.release import release_all
 from shared.time_limit import (
     RECORDING,
     SENDING,
@@ -29,7 +31,7 @@ from shared.time_limit import (
 )
 from shared.world import Moment
 from tests.builders import a_file, a_message, large_file_services
-from tests.fakes import CONTOSO, FakeServices, FakeWorld
+from tests.fakes import CONTOSO, NOON, FakeServices, FakeWorld
 
 FUNCTION_TIMEOUT = timedelta(minutes=10)
 GRAPH_CALL = GRAPH_ANSWER_SECONDS + CONNECT_SECONDS
@@ -105,6 +107,23 @@ def test_the_poison_function_ends_in_time_too() -> None:
         record_poisoned(a_message(messageId="m-1"), "p-1", services)
 
     assert services.world.passed < FUNCTION_TIMEOUT
+
+
+@pytest.mark.parametrize(("seconds", "releases"), [(40.0, False), (10.0, True)])
+def test_the_timer_ends_in_time_too_and_leaves_the_rest_to_the_next_run(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, *, releases: bool
+) -> None:
+    monkeypatch.setattr("tests.test_time_limit.STORAGE_TRY", seconds)
+    services = slow_services()
+    for number in range(20):
+        row = Delivery(CONTOSO, f"m-{number}", DeliveryStatus.WAITING_FOR_CONSENT, NOON, NOON, NOON)
+        services.deliveries.add(row)
+    started = services.world.passed
+    release_all(services)
+
+    assert services.world.passed - started < FUNCTION_TIMEOUT
+    assert bool(services.outbox.messages) is releases
+    assert services.deliveries.count(CONTOSO, [DeliveryStatus.WAITING_FOR_CONSENT])
 
 
 def test_the_limits_leave_room_before_the_hosts_timeout() -> None:

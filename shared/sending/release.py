@@ -39,6 +39,7 @@ from shared.settings.served import report_removed_tenants
 from shared.settings.tenant import Status, TenantSettings
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step
+from shared.time_limit import RECORDING, limited
 from shared.world import Moment
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ def release_all(ports: Sending) -> None:
     """Log what the operator must know, then look after every tenant that is served.
 
     A step or a tenant that fails does not stop the others; an unexpected error is raised once all are done.
+    What is left when the time is over waits for the next run.
     """
-    with ExitStack() as work:
+    with limited(ports.world, RECORDING), ExitStack() as work:
         # The last is done first.
         work.callback(_tell_outcomes, ports)
         work.callback(_release_unless_paused, ports)
