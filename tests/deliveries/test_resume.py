@@ -91,6 +91,20 @@ def test_a_worker_that_died_before_it_queued_the_next_message_is_made_good(
     assert [queued for queued, _ in services.outbox.messages] == [next_message(row(services))]
 
 
+def test_a_message_whose_worker_died_while_it_handed_the_mail_over_is_not_dropped(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = next_due(services)
+    with monkeypatch.context() as dying:
+        dying.setattr(services.transport, "send_mail", _killed)
+        with pytest.raises(Killed):
+            deliver(message, "q-2", services)
+    assert row(services).status is DeliveryStatus.SENDING
+    deliver(message, "q-2", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+
+
 def test_a_pause_whose_worker_died_before_it_queued_the_message_is_made_good(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from shared.deliveries.delivery import (
     DeliveryStatus,
     Doubt,
 )
+from shared.deliveries.outcome import Outcome
 from shared.deliveries.resume import resume_message
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.claim import Standing, first_row, next_row, stand
@@ -51,6 +52,7 @@ class OutOfTheBlueError(Exception):
     """An unexpected error."""
 
 
+HOUR = timedelta(hours=1)
 A_TICK = timedelta(microseconds=1)
 #: What the clocks of the queue and of a worker may differ.
 SKEW = timedelta(seconds=10)
@@ -458,6 +460,53 @@ def test_only_a_mail_that_ended_because_its_request_was_gone_goes_on_when_the_re
     ):
         row = known(status, problem=problem, doubt=doubt)
         assert stand(row, "same", "q-1", NOON) is expected
+
+
+def test_a_mail_that_is_tried_again_keeps_what_its_row_says() -> None:
+    request = parse_mail_request(MAIL)
+    before = replace(
+        first_row(request, NOON),
+        status=DeliveryStatus.DEFERRED,
+        requeued_for="next",
+        outcome_queue="outcomes",
+        warnings=(StandingProblem("content_id_missing", NOON),),
+        without_key=True,
+        conflict_at=NOON,
+        outcomes=2,
+        owed=(Outcome(2, "outcomes", DeliveryStatus.REJECTED, NOON),),
+        doubt=Doubt(NOON, claim_id="c-1"),
+        paused_since=NOON,
+        etag="v1",
+        stored=DeliveryStatus.DEFERRED,
+    )
+    kept = ("requeued_for", "warnings", "without_key", "outcomes", "owed", "etag", "stored", "history")
+    again = next_row(before, request, NOON + timedelta(minutes=1))
+    other = next_row(before, parse_mail_request(OTHER), NOON, frozenset({"c-1"}))
+
+    for name in (*kept, "outcome_queue", "conflict_at", "doubt"):
+        assert getattr(again, name) == getattr(before, name), name
+    assert again.paused_for == timedelta(minutes=1)
+    assert again.attempt == 2
+    for name in kept:
+        assert getattr(other, name) == getattr(before, name), name
+    assert (other.outcome_queue, other.conflict_at, other.doubt) == (None, None, None)
+
+
+def test_another_queue_that_the_message_names_takes_the_place_of_the_first() -> None:
+    before = replace(first_row(parse_mail_request(MAIL), NOON), outcome_queue="first")
+    asking = parse_mail_request(a_message(messageId="m-1", outcomeQueue="second"))
+
+    assert next_row(before, asking, NOON).outcome_queue == "second"
+
+
+def test_a_claim_that_handed_nothing_over_is_nobodys_whatever_the_row_says() -> None:
+    claimed = replace(
+        first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON, "c-1"), fingerprint="same"
+    )
+    in_doubt = known(DeliveryStatus.VERIFYING, doubt=Doubt(NOON, claim_id="c-1"), next_attempt_at=NOON + HOUR)
+    for row in (claimed, in_doubt):
+        assert stand(row, "same", "q-2", NOON, frozenset({"c-1"})) is Standing.FREE
+        assert stand(row, "same", "q-2", NOON, frozenset({"c-2"})) is not Standing.FREE
 
 
 def test_a_note_whose_row_is_gone_or_done_changes_nothing(services: FakeServices) -> None:
