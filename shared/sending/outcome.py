@@ -46,6 +46,8 @@ _PAUSED = (Event.MAIL_PAUSED, logging.INFO)
 #: What holds until somebody acts.
 _STANDING = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 _IN_DOUBT = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
+#: Graph's codes for a user whom it does not know. A mailbox that can't be used has others, and keeps its id.
+_NO_SUCH_USER = frozenset({"ErrorInvalidUser", "Request_ResourceNotFound", "ResourceNotFound"})
 #: Ends after which an unsent draft is of no use.
 _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
 
@@ -86,7 +88,8 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
 def _lost_its_id(attempt: Attempt, error: ProblemError, ports: Sending) -> bool:
     """Say whether the mailbox may be found by its address, as Graph does not know its object id any more."""
     sender = attempt.mailbox.sender if attempt.mailbox else None
-    if sender is None or error.code != "mailbox_not_found" or not sender.is_found_by_id:
+    unknown = error.facts.get("graph_code") in _NO_SUCH_USER
+    if sender is None or not unknown or not sender.is_found_by_id:
         return False
     note_missing_mailbox(ports.settings, sender.tenant_id, sender.consent.generation)
     return True

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 BLOCKED = TokenRefusedError("token_refused", conditional_access=True, error="insufficient_claims")
 
 
-def no_right(code: str = "access_denied") -> RejectedError:
+def no_right(code: str = "access_denied", graph_code: str = "ErrorInvalidUser") -> RejectedError:
     facts = {"account": "ada@contoso.com", "address": "ada@contoso.com"}
-    return RejectedError(code, graph_code="ErrorX", confirm_after=3, spreads=True, **facts)
+    return RejectedError(code, graph_code=graph_code, confirm_after=3, spreads=True, **facts)
 
 
 def freshly_consented() -> FakeServices:
@@ -198,12 +198,20 @@ def test_no_mail_is_rejected_while_storage_cannot_forget_the_id_of_a_mailbox(
     assert not failing
 
 
-def test_another_refusal_says_nothing_about_the_id_of_the_mailbox() -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        no_right("access_denied", "ErrorAccessDenied"),
+        no_right("mailbox_not_found", "MailboxNotEnabledForRESTAPI"),
+    ],
+    ids=lambda refusal: refusal.code,
+)
+def test_another_refusal_says_nothing_about_the_id_of_the_mailbox(refusal: RejectedError) -> None:
     services = sending_by_object_id()
     services.transport.send_mail = FakeGraph.send_mail.__get__(services.transport)  # type: ignore[method-assign]
-    services.transport.fail = [no_right("access_denied")] * 50
+    services.transport.fail = [refusal] * 50
     deliver(a_message(messageId="m-1"), "q-1", services)
-    deliver_what_is_queued(services, timedelta(hours=3))
+    deliver_what_is_queued(services, timedelta(hours=4))
 
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.REJECTED
     assert services.settings.load(CONTOSO).consent.mailbox_id == "old-id"  # type: ignore[union-attr]

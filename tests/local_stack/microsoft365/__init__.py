@@ -67,6 +67,8 @@ names of an account   | id, sign-in name, address, aliases, guest| kept apart in
 users/{...} in paths  | id or sign-in name, no address           | 404 for any other name
 Entra's throttling    | 429 as text with Retry-After 60; 50196   | `token_requests_a_minute`
 enterprise app        | an admin may remove it: 700016           | removed by /_control/apps
+new credentials       | refused for seconds to minutes           | effect "secret expired"
+account made again    | another object id; the old one is 404    | so, by the directory
 servers of Entra      | learn of a grant at different times      | `stale_for`
 roles in app tokens   | old ones for a while                     | `consent_lag`, `stale_for`
 Graph's access token  | opaque to clients                        | a JWT, or not: `opaque_tokens`
