@@ -35,6 +35,8 @@ SETTLED = timedelta(minutes=5)
 FIRST_LOOK = timedelta(seconds=15)
 #: A search that takes too long for so long is not likely to end.
 _SEARCH_PATIENCE = timedelta(minutes=15)
+#: The same of a search that Graph finds too complex (InefficientFilter) or does not do.
+SEARCH_NOT_DONE = frozenset({"graph_timeout", "unexpected_answer"})
 _NO_ANSWER_TO_A_SEARCH = frozenset({"access_denied", "graph_timeout", "unexpected_answer"})
 #: What the clocks of two hosts may differ.
 _CLOCKS = timedelta(minutes=15)
@@ -117,7 +119,7 @@ def _search(
         try:
             return _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
         except TransientError as error:
-            found = find_by_id(draft, mailbox, ports) if error.code == "graph_timeout" else None
+            found = find_by_id(draft, mailbox, ports) if error.code in SEARCH_NOT_DONE else None
             # That the id is not found proves nothing: Graph may have given the copy another one.
             if not found:
                 raise

@@ -4,7 +4,7 @@ How far it came is kept after each step, so that an attempt that was cut short g
 The draft itself says how many files it has; the note adds what Graph can't be asked: which draft it is,
 and how far an upload came. There is a note before there is a draft: no draft is ever forgotten, and one
 without a note is known to be the copy of a mail that was handed over in one request. Only where the mailbox
-has no room for our key, or Graph does not end the search for it, a draft whose creation was not answered
+has no room for our key, or Graph does not do the search for it, a draft whose creation was not answered
 stays behind, without files.
 
 Files go strictly one after the other: two writers on one draft are answered with ErrorIrresolvableConflict.
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.errors import RejectedError, TransientError
-from shared.sending.doubt import find_by_id, was_sent
+from shared.sending.doubt import SEARCH_NOT_DONE, find_by_id, was_sent
 from shared.sending.draft_note import Draft
 from shared.sending.draft_removal import left_of, try_to_remove
 from shared.sending.payload import build_attachment, write_json
@@ -145,14 +145,14 @@ def _find_left(
 ) -> tuple[FoundMail, ...]:
     """Find what earlier attempts left.
 
-    Where Graph never ends the search, a draft that was to be sent is found by its id. Of a mail that was not,
-    a draft without files may stay behind.
+    Where Graph does not do the search, a draft that was to be sent is found by its id. Of a mail that was
+    not, a draft without files may stay behind.
     """
     key = attempt.note(ports).key
     try:
         return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, key))
     except TransientError as error:
-        if error.code != "graph_timeout":
+        if error.code not in SEARCH_NOT_DONE:
             raise
         maybe_sent = attempt.repeated if known is None else known.submitted
         found = find_by_id(known, mailbox, ports) if maybe_sent else ()

@@ -437,14 +437,28 @@ def test_a_large_mail_goes_out_in_a_mailbox_where_every_look_up_takes_too_long(
     assert len(exchange.world.mails()) == 1
 
 
-@pytest.mark.parametrize(
-    "answer", ["busy", Effect(413, body="html"), Effect(400, "ErrorInvalidRequest")], ids=str
-)
-def test_a_large_mail_waits_where_graph_cannot_search_now(
-    exchange: ExchangeOnline, transport: GraphMailTransport, answer: str | Effect
+@pytest.mark.parametrize("answer", [Effect(413, body="html"), Effect(400, "InefficientFilter")], ids=str)
+@pytest.mark.parametrize(("route", "effect"), [("createDraft", "busy"), ("send", "reset but accepted")])
+def test_a_large_mail_goes_out_where_graph_refuses_every_search(
+    exchange: ExchangeOnline, transport: GraphMailTransport, answer: Effect, route: str, effect: str
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
-    exchange.world.faults.add("lookup", answer)
+    exchange.world.faults.add("lookup", answer, times=0)
+    exchange.world.faults.add(route, effect)
+    services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
+    mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
+    deliver(mail, "q-1", services)
+    deliver_again(services, exchange, timedelta(minutes=6))
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(exchange.world.mails()) == 1
+
+
+def test_a_large_mail_waits_where_graph_cannot_search_now(
+    exchange: ExchangeOnline, transport: GraphMailTransport
+) -> None:
+    services, _ = over_http(large_file_services(), exchange, transport)
+    exchange.world.faults.add("lookup", "busy")
     services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
     deliver(mail, "q-1", services)
