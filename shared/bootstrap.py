@@ -1,7 +1,6 @@
 """Builds the adapters from the app settings, on first use, once a process.
 
-The only module that knows both ports and adapters. Each adapter is imported where it is first used: an
-import at the top would slow every cold start.
+Only this module knows both ports and adapters. It imports an adapter at first use, to start quickly.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from shared.consent.custody import Custody
     from shared.deliveries.ports import DeliveryLog, KeptTexts
     from shared.errors import ConfigurationError
-    from shared.ports import CallerTokens, FlowStore, Outbox, SettingsStore, TokenStore
+    from shared.outbox import Outbox
+    from shared.ports import CallerTokens, FlowStore, SettingsStore, TokenStore
     from shared.sending.ports import AttachmentFiles, MailTransport
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore

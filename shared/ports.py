@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import timedelta
 
     from shared.consent.flow import ConsentFlow, FlowSecret
     from shared.settings.tenant import Account, Consent, TenantSettings
@@ -237,13 +236,3 @@ class CallerTokens(Protocol):
             UnauthenticatedError: it is not one.
             ForbiddenError: it is one of a tenant that is not served.
         """
-
-
-class Outbox(Protocol):
-    """The queue `mail-outbox`, from the putting side, and its poison queue."""
-
-    def put(self, text: bytes, delay: timedelta) -> None:
-        """Queue a message that becomes visible after a delay."""
-
-    def poison_length(self) -> int:
-        """Count the messages of the poison queue; those that nobody sees at this moment count too."""

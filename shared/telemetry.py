@@ -30,6 +30,7 @@ class Event(StrEnum):
     TOKENS_LEFT_BEHIND = "tokens_left_behind"
     SETTINGS_RESET = "settings_reset"
     TOKEN_REFRESHED = "token_refreshed"  # noqa: S105 - the name of an event
+    TOKEN_NOT_REFRESHED = "token_not_refreshed"  # noqa: S105 - as above
     ADMIN_OPERATION = "admin_operation"
     OPERATOR_ACTION = "operator_action"
     REQUEST_FAILED = "request_failed"
@@ -55,6 +56,7 @@ class Event(StrEnum):
     MAIL_POISONED = "mail_poisoned"
     MAIL_REQUEUED = "mail_requeued"
     POISON_QUEUE_NOT_EMPTY = "poison_queue_not_empty"
+    OUTBOX_BACKLOG = "outbox_backlog"
     MAIL_RETRIED = "mail_retried"
     WAITING_MAILS_RELEASED = "waiting_mails_released"
     FINISHED_MAILS_REMOVED = "finished_mails_removed"

@@ -31,6 +31,7 @@ from shared.errors import (
     TransientError,
     UnauthenticatedError,
 )
+from shared.outbox import Backlog
 from shared.ports import DeletedTokens, Issued, Redeemed, SignIn
 from shared.sending.claim_memory import ClaimMemory
 from shared.sending.pauses import Pauses
@@ -542,10 +543,14 @@ def _fall(failures: list[Exception | None] | None) -> None:
 class MemoryOutbox:
     messages: list[tuple[bytes, timedelta]] = field(default_factory=list)
     poisoned: int = 0
+    waiting: Backlog = field(default_factory=lambda: Backlog(0, None))
     fail: list[Exception] = field(default_factory=list)
 
     def put(self, text: bytes, delay: timedelta) -> None:
         self.messages.append((text, delay))
+
+    def backlog(self) -> Backlog:
+        return self.waiting
 
     def poison_length(self) -> int:
         if self.fail:

@@ -65,6 +65,22 @@ var rules = [
     says: 'A tenant that has settings or mail here is not in ALLOWED_TENANT_IDS; nothing is sent for it.'
   }
   {
+    name: 'mail-outbox-stuck'
+    severity: 1
+    frequency: 'PT15M'
+    window: 'PT30M'
+    query: loadTextContent('../queries/mail-outbox-stuck.kql')
+    says: 'Mails wait in mail-outbox for more than half an hour, and nobody takes them.'
+  }
+  {
+    name: 'token-not-refreshed'
+    severity: 2
+    frequency: 'PT1H'
+    window: 'P1D'
+    query: loadTextContent('../queries/token-not-refreshed.kql')
+    says: 'A tenant\'s token was not refreshed for a week; after 90 days it is dead.'
+  }
+  {
     name: 'sending-paused-long'
     severity: 2
     frequency: 'PT5M'

@@ -12,6 +12,7 @@ from shared.adapters.azure_errors import translated
 from shared.adapters.bounded_transport import bounded
 from shared.adapters.tables import STORAGE_OPTIONS
 from shared.errors import TransientError
+from shared.outbox import Backlog
 from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
 
 if TYPE_CHECKING:
@@ -67,17 +68,28 @@ class StorageQueueOutbox:
             with queue_client(self._config, self._credential, MAIL_OUTBOX) as queue:
                 queue.send_message(_plain(text), visibility_timeout=seconds, time_to_live=_FOR_EVER)
 
+    def backlog(self) -> Backlog:
+        """Look at what waits in the queue; nothing is taken out of it."""
+        with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
+            length = _length(self._queue)
+            first = self._queue.peek_messages(1) if length else []
+            return Backlog(length, first[0].inserted_on if first else None)
+
     def poison_length(self) -> int:
         """Count the messages of the poison queue; those that nobody sees at this moment count too."""
         with (
             translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
             queue_client(self._config, self._credential, MAIL_OUTBOX_POISON) as queue,
         ):
-            try:
-                return int(queue.get_queue_properties().approximate_message_count or 0)
-            except ValueError as error:
-                # The answer broke off among its headers.
-                raise TransientError("storage_unavailable", service="queues") from error
+            return _length(queue)
+
+
+def _length(queue: QueueClient) -> int:
+    try:
+        return int(queue.get_queue_properties().approximate_message_count or 0)
+    except ValueError as error:
+        # The answer broke off among its headers.
+        raise TransientError("storage_unavailable", service="queues") from error
 
 
 def _plain(text: bytes) -> str:

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
     from shared.config import AppConfig
     from shared.deliveries.ports import DeliveryLog
-    from shared.ports import AccessTokens, Authorizer, FlowStore, Outbox, SettingsStore, TokenStore
+    from shared.outbox import Outbox
+    from shared.ports import AccessTokens, Authorizer, FlowStore, SettingsStore, TokenStore
     from shared.sending.ports import MailTransport
     from shared.settings.sending_switch import SendingSwitch
     from shared.world import World

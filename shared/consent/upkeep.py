@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 #: Much longer than it can take from an answer in time to the settings that name its tokens, and than the
 #: clocks of two hosts can differ.
 _ANSWER_HANDLED = timedelta(days=1)
+#: Tokens are refreshed daily and the newest is kept weekly; one that is not used for 90 days dies.
+NOT_REFRESHED_FOR = timedelta(days=7)
+NOT_STORED_FOR = timedelta(days=14)
 #: A vault or an endpoint that hangs takes half a minute a tenant, and the host is stopped after ten minutes.
 TIME_LIMIT = timedelta(minutes=6)
 
@@ -53,6 +56,8 @@ def keep_all(ports: Upkeeping) -> None:
             _attempt("sweep", partial(sweep, tenant_id, listed, ports), tenant_id)
     if listed is not None:
         _attempt("purge", partial(purge_deleted, removed, listed, deadline, ports))
+    for tenant_id in tenants:
+        _attempt("token_age", partial(report_old_token, tenant_id, ports), tenant_id)
     ports.flows.forget(ports.world.now() - FLOWS_KEPT)
 
 
@@ -91,6 +96,21 @@ def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
         ports.tokens.get(tenant_id, consent, fresh=True)
     except (ConsentRequiredError, ConfigurationError) as error:
         note_failure(ports.settings, tenant_id, consent.generation, error, ports.world)
+
+
+def report_old_token(tenant_id: str, ports: Upkeeping) -> None:
+    """Log that a tenant's token was not refreshed for a week, or not stored for two.
+
+    Not of one that waits for a consent: its admin knows, and no refresh would help.
+    """
+    settings = ports.settings.load(tenant_id)
+    consent = settings.consent
+    if consent is None or consent.account is None or settings.status is Status.RECONNECT_NEEDED:
+        return
+    now = ports.world.now()
+    if now >= min(consent.refreshed_at + NOT_REFRESHED_FOR, consent.stored_at + NOT_STORED_FOR):
+        days = (now - min(consent.refreshed_at, consent.stored_at)).days
+        log_event(Event.TOKEN_NOT_REFRESHED, level=logging.ERROR, tenant_id=tenant_id, days=days)
 
 
 def sweep(tenant_id: str, listed: Collection[str], ports: Upkeeping) -> None:

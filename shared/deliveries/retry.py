@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog, KeptTexts
-    from shared.ports import Outbox
+    from shared.outbox import Outbox
     from shared.settings.ownership import OwnedSettingsStore
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request

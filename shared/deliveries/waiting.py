@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog
-    from shared.ports import Outbox
+    from shared.outbox import Outbox
     from shared.world import World
 
 #: 30 a minute: Exchange Online's limit for SMTP submission. What Graph does above it is not published.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from shared.deliveries.ports import DeliveryLog, KeptTexts
     from shared.errors import ConfigurationError
-    from shared.ports import AccessTokens, Outbox
+    from shared.outbox import Outbox
+    from shared.ports import AccessTokens
     from shared.sending.claim_memory import ClaimMemory
     from shared.sending.pauses import Pauses
     from shared.sending.ports import AttachmentFiles, MailTransport

@@ -31,7 +31,7 @@ from shared.sending.route import check_sizes
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from shared.ports import Outbox
+    from shared.outbox import Outbox
     from shared.sending.ports import AttachmentFiles
 
 _NOW = timedelta(0)

@@ -25,6 +25,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.awaited_setting import waits_for_setting
+from shared.sending.backlog import report_backlog
 from shared.sending.draft_note import DraftNote
 from shared.sending.draft_removal import abandon
 from shared.sending.lost_claims import settle_lost_claims
@@ -76,6 +77,7 @@ def release_all(ports: Sending) -> None:
         work.callback(_release_unless_paused, ports)
         work.callback(report_removed_tenants, ports)
         work.callback(report_poison_queue, ports)
+        work.callback(report_backlog, ports)
         work.callback(report_operator_actions, ports)
         work.callback(_report_foreign_pause, ports)
         work.callback(report_settings, ports.setting_problems)

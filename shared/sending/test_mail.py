@@ -16,7 +16,8 @@ from shared.web.exchange import json_reply
 
 if TYPE_CHECKING:
     from shared.config import AppConfig
-    from shared.ports import Outbox, SettingsStore
+    from shared.outbox import Outbox
+    from shared.ports import SettingsStore
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
     from shared.world import World

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from shared.contract import Contract
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
-    from shared.ports import Outbox
+    from shared.outbox import Backlog, Outbox
     from shared.settings.sending_switch import SendingPause, SendingSwitch
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
@@ -54,12 +55,15 @@ class ReadinessView(Contract):
     """Whether mail can flow, and which part is in its way.
 
     `sendingPaused` is null while mail is sent. A paused app is `ready`: nothing about it is broken.
-    `poisonQueueLength` is null where the queue does not answer.
+    `poisonQueueLength` and `outboxLength` are null where the queue does not answer, and
+    `outboxOldestQueuedAt` where no message can be taken.
     """
 
     status: Literal["ready", "not_ready"]
     sending_paused: SendingPauseView | None
     poison_queue_length: int | None
+    outbox_length: int | None
+    outbox_oldest_queued_at: datetime | None
     parts: dict[str, PartView]
 
 
@@ -67,10 +71,12 @@ def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Reply:
     """Ask every part; 503 where one does not answer, as load balancers and probes expect."""
     pauses: list[SendingPause | None] = []
     lengths: list[int] = []
+    backlogs: list[Backlog] = []
     probes = {
         **ports.probes,
         "switch": lambda: pauses.append(ports.switch.current_pause()),
         "poisonQueue": lambda: lengths.append(ports.outbox.poison_length()),
+        "outbox": lambda: backlogs.append(ports.outbox.backlog()),
     }
     parts = {name: _part(problem) for name, problem in ask_all(probes, _DEADLINE_SECONDS).items()}
     ready = all(part.status == "ok" for part in parts.values())
@@ -78,6 +84,8 @@ def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Reply:
         status="ready" if ready else "not_ready",
         sending_paused=sending_pause_view(pauses[0] if pauses else None),
         poison_queue_length=lengths[0] if lengths else None,
+        outbox_length=backlogs[0].length if backlogs else None,
+        outbox_oldest_queued_at=backlogs[0].oldest_since if backlogs else None,
         parts=parts,
     )
     return json_reply(200 if ready else 503, view)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +13,7 @@ from azure.storage.queue import QueueClient
 from shared.adapters.queues import StorageOutcomeQueues, StorageQueueOutbox
 from shared.config import StorageConfig
 from shared.errors import ConfigurationError, TransientError
+from shared.outbox import Backlog
 from shared.storage_names import API_VERSION, MAIL_OUTBOX, MAIL_OUTBOX_POISON
 from tests.builders import a_message
 from tests.storage import no_credential
@@ -69,6 +70,26 @@ def test_the_longest_message_fits(outbox: StorageQueueOutbox, queue: QueueClient
     outbox.put(bytes(48 * 1024), timedelta(0))
 
     assert queue.receive_message() is not None
+
+
+def test_the_backlog_has_the_length_and_the_oldest_message_that_can_be_taken(
+    outbox: StorageQueueOutbox, queue: QueueClient
+) -> None:
+    queue.clear_messages()
+    assert outbox.backlog() == Backlog(0, None)
+    outbox.put(b"later", timedelta(minutes=1))
+    assert outbox.backlog() == Backlog(1, None)
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    outbox.put(b"now", timedelta(0))
+
+    found = outbox.backlog()
+
+    assert found.length == 2
+    assert found.oldest_since is not None
+    assert before <= found.oldest_since <= datetime.now(UTC) + timedelta(seconds=2)
+    message = queue.receive_message()
+    assert message is not None
+    assert message.dequeue_count == 1
 
 
 def test_a_message_that_nobody_sees_counts_in_the_poison_queue(

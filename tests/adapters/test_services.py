@@ -22,7 +22,7 @@ from tests.local_stack.azurite import Azurite
 from tests.local_stack.fixtures import ServedVault
 from tests.local_stack.microsoft365.contoso import CLIENT_ID, CONTOSO
 
-PARTS = {"switch", "poisonQueue", "tables", "queue", "blobs", "vault", "entra"}
+PARTS = {"switch", "poisonQueue", "outbox", "tables", "queue", "blobs", "vault", "entra"}
 
 
 def parts(services: Services) -> dict[str, str | None]:

@@ -127,6 +127,7 @@ CALLS: dict[str, tuple[Service, Callable[[Stores], Any]]] = {
     "load a text": ("blob", lambda stores: stores.texts.load(CONTOSO, "m-1")),
     "list texts": ("blob", lambda stores: list(stores.texts.of_tenant(CONTOSO))),
     "put a message": ("queue", lambda stores: stores.outbox.put(b"{}", timedelta(0))),
+    "look at the backlog": ("queue", lambda stores: stores.outbox.backlog()),
     "count the poison queue": ("queue", lambda stores: stores.outbox.poison_length()),
 }
 BREAKS: tuple[Break, ...] = ("closed", "reset", "cut")
@@ -330,6 +331,7 @@ MISSING: dict[str, tuple[Service, Answer, Callable[[Stores], Any]]] = {
         Answer(409, "QueueBeingDeleted"),
         lambda stores: stores.outbox.put(b"{}", timedelta(0)),
     ),
+    "backlog": ("queue", Answer(404, "QueueNotFound"), lambda stores: stores.outbox.backlog()),
     "poison queue": ("queue", Answer(404, "QueueNotFound"), lambda stores: stores.outbox.poison_length()),
 }
 

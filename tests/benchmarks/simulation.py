@@ -19,6 +19,7 @@ from unittest.mock import patch
 from shared.consent.custody import Custody
 from shared.deliveries.delivery import Delivery
 from shared.errors import TransientError
+from shared.outbox import Backlog
 from shared.sending import pauses
 from shared.sending.deliver import deliver
 from shared.settings.sender import Sender
@@ -221,6 +222,9 @@ class _Outbox:
     def put(self, text: bytes, delay: timedelta) -> None:
         self._simulation.call("queue")
         self._simulation.put(text, delay)
+
+    def backlog(self) -> Backlog:
+        return Backlog(0, None)
 
     def poison_length(self) -> int:
         return 0

@@ -372,3 +372,56 @@ def test_older_tokens_without_a_mark_are_deleted_where_the_settings_gave_them_up
 
     assert f"smtp-{CONTOSO}-0" not in ports.vault.secrets
     assert ports.settings.load(CONTOSO).undeleted == ()
+
+
+@pytest.mark.parametrize(
+    ("days", "failure", "told"),
+    [
+        (6, TransientError("entra_unavailable"), False),
+        (7, TransientError("entra_unavailable"), True),
+        (7, ConfigurationError("client_credential_refused", error="AADSTS7000222"), True),
+        (7, None, False),
+        (30, LOST, False),
+    ],
+)
+def test_a_token_that_was_not_refreshed_for_a_week_is_told(
+    ports: FakeServices,
+    caplog: pytest.LogCaptureFixture,
+    days: int,
+    failure: Exception | None,
+    told: bool,  # noqa: FBT001
+) -> None:
+    """Not where an admin knows that a consent is needed."""
+    ports.world.pass_time(days * DAY)
+    ports.authorizer.fail = [failure] * 10 if failure else []
+    keep_all(ports)
+
+    line = f'token_not_refreshed {{"days": {days}, "tenant_id": "{CONTOSO}"}}'
+    assert (line in caplog.messages) is told
+
+
+def test_a_token_that_is_refreshed_and_not_stored_for_two_weeks_is_told(
+    ports: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = ports.settings.load(CONTOSO)
+    assert known.consent is not None
+    ports.world.pass_time(14 * DAY)
+    fresh = replace(known.consent, refreshed_at=ports.world.now())
+    ports.settings.save(replace(known, consent=fresh))
+    ports.authorizer.fail = [TransientError("entra_unavailable")] * 10
+    keep_all(ports)
+
+    assert f'token_not_refreshed {{"days": 14, "tenant_id": "{CONTOSO}"}}' in caplog.messages
+
+
+def test_the_apps_own_permission_has_no_token_to_refresh(
+    ports: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = ports.settings.load(CONTOSO)
+    assert known.consent is not None
+    ports.settings.save(replace(known, consent=replace(known.consent, account=None, secret_name=None)))
+    ports.world.pass_time(30 * DAY)
+    ports.authorizer.fail = [TransientError("entra_unavailable")] * 10
+    keep_all(ports)
+
+    assert "token_not_refreshed" not in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.consent.upkeep import keep_all
 from shared.deliveries.resume import resume_message
 from shared.deliveries.retry import retry_delivery
 from shared.errors import (
@@ -15,6 +16,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.operate.switch import pause_sending
+from shared.outbox import Backlog
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
 from shared.sending.release import release_all
@@ -153,6 +155,37 @@ def paused_for_two_hours_and_resumed(services: FakeServices) -> None:
     services.pause_store.remove()
     services.world.pass_time(20 * MINUTE)
     release_all(services)
+
+
+def backlog_for(services: FakeServices, *minutes: int) -> None:
+    """Let the timer find a message of each of these ages at the front, every five minutes."""
+    for age in minutes:
+        services.outbox.waiting = Backlog(40, services.world.now() - age * MINUTE)
+        release_all(services)
+        services.world.pass_time(5 * MINUTE)
+
+
+def outbox_stuck(services: FakeServices) -> None:
+    backlog_for(services, 31, 36)
+
+
+def outbox_busy(services: FakeServices) -> None:
+    backlog_for(services, 3, 29, 4)
+
+
+def put_off_mail_at_the_front(services: FakeServices) -> None:
+    backlog_for(services, 0, 60, 0)
+
+
+def token_not_refreshed(services: FakeServices) -> None:
+    services.world.pass_time(8 * DAY)
+    services.authorizer.fail = [TransientError("entra_unavailable")] * 10
+    keep_all(services)
+
+
+def token_refreshed_daily(services: FakeServices) -> None:
+    services.world.pass_time(8 * DAY)
+    keep_all(services)
 
 
 def tenant_removed(services: FakeServices) -> None:

@@ -187,5 +187,14 @@ def test_the_whole_stack_is_ready_and_describes_itself(admin: Admin, stack: Loca
     described = admin.read("openapi.json")
 
     assert ready["status"] == "ready", ready
-    assert set(ready["parts"]) == {"tables", "queue", "blobs", "vault", "entra", "switch", "poisonQueue"}
+    assert set(ready["parts"]) == {
+        "tables",
+        "queue",
+        "blobs",
+        "vault",
+        "entra",
+        "switch",
+        "poisonQueue",
+        "outbox",
+    }
     assert described["openapi"].startswith("3.1")

@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from shared.errors import ConfigurationError, TransientError
+from shared.outbox import Backlog
 from shared.settings.sending_switch import SendingPause
 from shared.web.readiness import ask_all, read_readiness
 from tests.builders import ADMIN
@@ -19,11 +20,14 @@ def test_when_every_part_answers_the_app_is_ready() -> None:
         "status": "ready",
         "sendingPaused": None,
         "poisonQueueLength": 0,
+        "outboxLength": 0,
+        "outboxOldestQueuedAt": None,
         "parts": {
             "tables": {"status": "ok", "problem": None},
             "vault": {"status": "ok", "problem": None},
             "switch": {"status": "ok", "problem": None},
             "poisonQueue": {"status": "ok", "problem": None},
+            "outbox": {"status": "ok", "problem": None},
         },
     }
 
@@ -70,6 +74,20 @@ def test_what_lies_in_the_poison_queue_is_counted_and_nothing_broken() -> None:
 
     found = json.loads(reply.body)
     assert (reply.status, found["status"], found["poisonQueueLength"]) == (200, "ready", 11)
+
+
+def test_what_waits_in_the_queue_is_counted_with_the_age_of_the_oldest() -> None:
+    ports = FakeServices()
+    ports.outbox.waiting = Backlog(7, NOON)
+
+    reply = read_readiness(a_request(), ADMIN, ports)
+
+    found = json.loads(reply.body)
+    assert (reply.status, found["outboxLength"], found["outboxOldestQueuedAt"]) == (
+        200,
+        7,
+        "2026-11-23T12:00:00Z",
+    )
 
 
 def test_a_poison_queue_that_does_not_answer_has_no_length() -> None:
