@@ -25,7 +25,8 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
-from shared.sending.verdict import HORIZON, Situation, Verdict, decide, expired
+from shared.sending.verdict import HORIZON, Situation, Verdict, decide, expired, rights_spread_until
+from tests.builders import a_consent
 from tests.fakes import NOON
 
 FIRST = Situation(NOON, attempt=1, trying_since=NOON, expires_at=None, jitter=1.0)
@@ -174,6 +175,13 @@ def test_each_error_has_its_action(
 
     wait = None if verdict.next_attempt_at is None else (verdict.next_attempt_at - NOON).total_seconds()
     assert (verdict.status, wait) == (status, seconds)
+
+
+def test_what_exchange_lets_an_app_do_spreads_for_longer_than_a_persons_consent() -> None:
+    consent = a_consent(consented_at=NOON)
+
+    assert rights_spread_until(consent) == NOON + timedelta(hours=1)
+    assert rights_spread_until(replace(consent, account=None)) == NOON + timedelta(hours=3)
 
 
 def test_only_a_message_that_breaks_the_contract_is_not_kept() -> None:

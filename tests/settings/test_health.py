@@ -4,9 +4,9 @@ import logging
 import pytest
 
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
-from shared.settings.health import note_failure, note_missing_mailbox
+from shared.settings.health import apply_sender_list, note_failure, note_missing_mailbox
 from shared.settings.tenant import StandingProblem, Status
-from tests.builders import enabled_services
+from tests.builders import a_consent, enabled_services
 from tests.fakes import CONTOSO, NOON
 
 
@@ -62,6 +62,27 @@ def test_a_mailbox_that_graph_does_not_know_by_its_id_is_logged_and_so_is_a_fail
         {"operation": "find_mailbox_by_id", "problem": "mailbox_not_found", "tenant_id": CONTOSO},
         {"operation": "forget_mailbox_id", "problem": "storage_unavailable", "tenant_id": CONTOSO},
     ]
+
+
+def test_a_sender_that_the_operator_does_not_list_is_an_error_of_the_operator_and_logged_as_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ports = enabled_services(consent=a_consent(account=None, secret_name=None))
+    before = ports.settings.load(CONTOSO)
+    with caplog.at_level(logging.INFO):
+        listed = apply_sender_list(before, ["ada@contoso.com"], ports.settings, ports.world)
+        assert (listed, caplog.messages) == (before, [])
+        unlisted = apply_sender_list(before, [], ports.settings, ports.world)
+
+    assert unlisted == ports.settings.load(CONTOSO)
+    assert unlisted.status is Status.OPERATOR_ERROR
+    assert unlisted.problem is not None
+    assert (unlisted.problem.code, unlisted.problem.since) == ("application_sender_not_allowed", NOON)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    event, _, fields = record.getMessage().partition(" ")
+    assert event == "operator_error"
+    assert json.loads(fields) == {"problem": "application_sender_not_allowed", "tenant_id": CONTOSO}
 
 
 def _raise(error: Exception) -> None:
