@@ -246,7 +246,7 @@ def test_the_verdict_is_total_and_no_mail_goes_round_for_ever(
     again = verdict.next_attempt_at
     assert (again is not None) == (verdict.status in {Status.DEFERRED, Status.VERIFYING})
     if again is not None:
-        looks_on = verdict.status is Status.VERIFYING and doubt is not None and may_look
+        looks_on = verdict.status is Status.VERIFYING and may_look
         assert NOON < again < since + HORIZON * (2 if looks_on else 1)
     if doubt is not None:
         assert verdict.status not in {Status.EXPIRED, Status.REJECTED, Status.INVALID}
