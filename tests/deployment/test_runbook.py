@@ -87,8 +87,8 @@ def test_every_name_in_capitals_in_a_command_is_one_of_the_azd_environment() -> 
 def test_what_azd_down_forgets_is_noted_before_it() -> None:
     text = PAGES["remove"]
 
-    assert text.index('registration=$(az ad app show --id "$ENTRA_CLIENT_ID"') < text.index("   azd down\n")
-    assert text.index("vnet-integration remove") < text.index("   azd down\n")
+    assert text.index('registration=$(az ad app show --id "$ENTRA_CLIENT_ID"') < text.index("   azd down -e ")
+    assert text.index("vnet-integration remove") < text.index("   azd down -e ")
 
 
 def test_the_registration_is_deleted_permanently_or_its_name_is_taken_for_30_days() -> None:
@@ -156,3 +156,93 @@ def test_every_outcome_of_the_call_after_a_deployment_is_explained() -> None:
 
     for says in ("HTTP 503", "answers, not", "no answer", "an answer without a version", "PUBLIC_BASE_URL"):
         assert says in text
+
+
+#: Pages that explain, and have no task that could be undone.
+EXPLAINS = {"alerts", "audit", "core-tools", "data-subject", "events", "not-tried", "outages", "telemetry"}
+
+
+def blocks(*languages: str) -> Iterator[tuple[str, str]]:
+    """Yield the code blocks of the pages that are of a language, each with its page."""
+    for path, text in TEXTS.items():
+        for language, block in re.findall(r"^ *```(\w+)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+            if language in languages:
+                yield path.stem, block
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - EXPLAINS))
+def test_a_task_says_its_purpose_who_does_it_what_one_sees_and_how_to_undo_it(page: str) -> None:
+    said = PAGES[page].lower()
+
+    assert [part for part in ("**purpose:**", "**who:**", "it worked", "undo") if part not in said] == []
+
+
+def test_nothing_of_an_environment_is_exported_into_the_shell() -> None:
+    """An exported name beats the selected environment, and fills gaps of another one."""
+    exporting = [
+        (page, line)
+        for page, block in blocks("sh", "bash")
+        for line in block.splitlines()
+        if re.search(r"\bset -a\b|\bexport\b", line) and not line.startswith("  while IFS=")
+    ]
+
+    assert exporting == []
+    # The one that exports does it in a subshell.
+    assert "with_settings() (\n  while IFS=" in PAGES["pause"]
+
+
+def test_a_repair_provisions_without_the_state_of_azd() -> None:
+    """With the template and the values of the last deployment azd submits nothing otherwise."""
+    repairs = [
+        section("alerts", "## operator-error"),
+        section("alerts", "## vault-forbidden"),
+        section("restore", "## Settings, roles and empty resources"),
+        section("restore", "## The app registration"),
+        section("credentials", "## The managed identity (the default)"),
+        section("outages", "## Failure of a zone, a region or an account"),
+        section("outages", "## When storage is not available"),
+    ]
+
+    for text in repairs:
+        plain = re.sub(r"Plain `azd provision` .*", "", text)
+        assert "azd provision --no-state" in plain
+        assert not re.search(r"azd provision(?! --no-state)", plain)
+    assert "azd provision --no-prompt --no-state" in {
+        step.get("run") for step in WORKFLOW["jobs"]["deploy"]["steps"]
+    }
+
+
+def test_no_secret_is_typed_on_a_command_line() -> None:
+    typed = re.compile(r"--(?:value|password|certificate-password|secret)\b[ =]+[\"']?(?:<|[A-Za-z0-9])")
+
+    assert [(page, block) for page, block in blocks("sh", "bash", "powershell") if typed.search(block)] == []
+
+
+def test_objects_in_exchange_are_named_by_environment_and_removed_by_their_names() -> None:
+    found = [block for _, block in blocks("powershell")]
+
+    assert not [block for block in found if '"Inforiver mail"' in block]
+    for cmdlet in re.findall(r"^ *(New-ManagementRoleAssignment .*)$", "".join(found), re.MULTILINE):
+        assert "-Name " in cmdlet
+    for cmdlet in re.findall(
+        r"^ *(Remove-(?:Management|Service|Recipient)\w+ .*)$", "".join(found), re.MULTILINE
+    ):
+        assert "-Identity " in cmdlet
+        assert "-Confirm:$false" in cmdlet
+
+
+def test_no_copied_command_deletes_the_log_for_good() -> None:
+    assert [page for page, block in blocks("sh", "bash", "powershell") if "--purge" in block] == []
+
+
+def test_a_deployment_without_azd_is_found_again_and_has_somebody_to_tell() -> None:
+    (create,) = (
+        line
+        for _, block in blocks("sh", "bash")
+        for line in block.splitlines()
+        if line.startswith("az deployment sub create")
+    )
+
+    assert "--name mailer " in create
+    assert "alertEmails=" in create
+    assert "az deployment sub show --name mailer " in section("first-deployment", "## Without azd")
