@@ -10,7 +10,7 @@ import pytest
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import is_superseded, next_message, parse_resume, resume_message
 from shared.deliveries.waiting import release_waiting
-from shared.errors import TransientError
+from shared.errors import InvalidInputError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
 from shared.sending.release import release_all
@@ -172,6 +172,11 @@ def test_what_another_version_wrote_supersedes_nothing(services: FakeServices) -
     assert not is_superseded(now, None, "q-2")
     assert not is_superseded(theirs, now.requeued_for, "q-2")
     assert is_superseded(now, "another", "q-2")
+
+
+def test_a_note_that_names_no_mail_is_an_invalid_message() -> None:
+    with pytest.raises(InvalidInputError, match="invalid_message"):
+        parse_resume(b'{"resume":{}}')
 
 
 def test_a_note_of_an_older_version_names_no_attempt() -> None:

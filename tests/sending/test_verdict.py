@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.deliveries.delivery import Delivery, Step
 from shared.deliveries.delivery import DeliveryStatus as Status
 from shared.errors import (
     ConditionalAccessError,
@@ -25,9 +26,17 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
-from shared.sending.verdict import HORIZON, Situation, Verdict, decide, expired, rights_spread_until
+from shared.sending.verdict import (
+    HORIZON,
+    Situation,
+    Verdict,
+    count_refusals,
+    decide,
+    expired,
+    rights_spread_until,
+)
 from tests.builders import a_consent
-from tests.fakes import NOON
+from tests.fakes import CONTOSO, NOON
 
 FIRST = Situation(NOON, attempt=1, trying_since=NOON, expires_at=None, jitter=1.0)
 DOUBT = {"in_doubt_since": NOON}
@@ -175,6 +184,30 @@ def test_each_error_has_its_action(
 
     wait = None if verdict.next_attempt_at is None else (verdict.next_attempt_at - NOON).total_seconds()
     assert (verdict.status, wait) == (status, seconds)
+
+
+@pytest.mark.parametrize(
+    ("error", "minutes_ago", "code", "times"),
+    [
+        (REFUSED_TOKEN, [], "token_refused", 1),
+        (REFUSED_TOKEN, [5], "token_refused", 2),
+        (REFUSED_TOKEN, [4], "token_refused", 1),
+        (REFUSED_TOKEN, [10, 5], "token_refused", 3),
+        (REFUSED_TOKEN, [9, 5], "token_refused", 2),
+        (REFUSED_TOKEN, [20], "token_refused", 2),
+        (REFUSED_TOKEN, [21], "token_refused", 1),
+        (REFUSED_TOKEN, [10, 5], "graph_unavailable", 1),
+        (AT_TIMES, [2, 1], "recipients_refused", 3),
+    ],
+)
+def test_refusals_count_that_lie_five_minutes_apart_within_the_present_attempts(
+    error: ProblemError, minutes_ago: list[int], code: str, times: int
+) -> None:
+    history = tuple(Step(NOON - timedelta(minutes=ago), Status.DEFERRED, code) for ago in minutes_ago)
+    begun = NOON - timedelta(minutes=20)
+    row = Delivery(CONTOSO, "m-1", Status.SENDING, begun, NOON, begun, history=history)
+
+    assert count_refusals(error, row, NOON) == times
 
 
 def test_what_exchange_lets_an_app_do_spreads_for_longer_than_a_persons_consent() -> None:
