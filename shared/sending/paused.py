@@ -66,7 +66,7 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: Sending) -> Non
         # Another worker was faster; it may not have queued the mail yet.
         ports.outbox.put(attempt.mail.message, WAIT_FOR_OTHER)
         return
-    if not known or len(row.history) > len(known.history):
+    if not known or row.history != known.history:
         announce(row)
     if row.next_attempt_at is not None:
         ports.outbox.put(next_message(row), row.next_attempt_at - now)

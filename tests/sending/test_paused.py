@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
+from shared.deliveries.delivery import MAX_HISTORY, Delivery, DeliveryStatus, Doubt
 from shared.deliveries.resume import next_message, resume_message
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.claim import first_row
@@ -98,6 +98,22 @@ def test_the_history_and_the_log_tell_of_a_pause_once(
     assert caplog.text.count("mail_paused {") == 1
     assert row(services).problem.since == NOON + MAX_AGE  # type: ignore[union-attr]
     assert row(services).updated_at == services.world.now()
+
+
+def test_the_log_tells_of_a_pause_also_where_the_history_is_full(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    services.transport.fail = [TransientError("graph_unavailable")] * (MAX_HISTORY + 1)
+    deliver(MAIL, "q-1", services)
+    for _ in range(MAX_HISTORY):
+        look(services)
+    pause(services)
+
+    with caplog.at_level(logging.INFO):
+        look(services)
+
+    assert len(row(services).history) == MAX_HISTORY
+    assert caplog.text.count("mail_paused {") == 1
 
 
 def test_a_mail_that_is_being_sent_when_sending_is_paused_is_sent_to_its_end() -> None:
