@@ -67,7 +67,7 @@ class Traffic:
     idle_log_bytes_a_day: int = 5_200_000
     storage_calls_a_mail: int = 12
     always_ready_instances: int = 0
-    alert_rules: int = 18
+    alert_rules: int = 19
     availability_calls: int = 0
 
 

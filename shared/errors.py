@@ -16,7 +16,8 @@
     ├── ExpiredError               an admin decides whether the mail is still wanted
     ├── RejectedError              Microsoft 365 will never accept this mail
     │   ├── MissingFileError       … unless its file comes within minutes
-    │   └── RefusedRecipientError  … to one of its recipients
+    │   ├── RefusedRecipientError  … to one of its recipients
+    │   └── SenderRefusedError     … nor any other, before the mailbox or a right is mended
     └── OutcomeUnknownError        the request left us, the answer did not arrive
     ConfigurationError             the operator; deliberately outside the family,
                                    so that handling "a mail error" can't hide a broken deployment
@@ -176,7 +177,6 @@ class RejectedError(MailerError):
     Attributes:
         graph_code: Graph's own error code, or None where we refused before asking.
         confirm_after: how often Graph must say so before it counts; it refuses some mail at random.
-        spreads: whether it is a refusal of the mailbox or of a right, which takes time to reach every server.
     """
 
     def __init__(
@@ -185,7 +185,6 @@ class RejectedError(MailerError):
         *,
         graph_code: str | None = None,
         confirm_after: int = 1,
-        spreads: bool = False,
         request_id: str | None = None,
         **facts: object,
     ) -> None:
@@ -193,7 +192,10 @@ class RejectedError(MailerError):
         super().__init__(code, request_id=request_id, **shown, **facts)
         self.graph_code = graph_code
         self.confirm_after = confirm_after
-        self.spreads = spreads
+
+
+class SenderRefusedError(RejectedError):
+    """Microsoft 365 refuses the mailbox or the right to send from it, whatever the mail is."""
 
 
 class RefusedRecipientError(RejectedError):

@@ -38,6 +38,7 @@ _PROBLEMS: dict[DeliveryStatus, tuple[str, dict[str, str]]] = {
     DeliveryStatus.DEFERRED: ("mailbox_paused", {"address": "reports@contoso.com"}),
     DeliveryStatus.WAITING_FOR_CONSENT: ("not_configured", {}),
     DeliveryStatus.WAITING_FOR_OPERATOR: ("tenant_not_served", {}),
+    DeliveryStatus.WAITING_FOR_MICROSOFT365: ("mailbox_full", {"address": "reports@contoso.com"}),
     DeliveryStatus.REJECTED: ("attachment_not_found", {"blob": "2026/11/23/sales.pdf"}),
     DeliveryStatus.INVALID: ("invalid_message", {}),
     DeliveryStatus.UNKNOWN: ("outcome_unknown", {"address": "reports@contoso.com"}),

@@ -46,9 +46,10 @@ and remedy.
 
 The code that says most decides, not the HTTP status or the OAuth error. A code of Microsoft's that is in no
 table is taken by its status and is logged as `unknown_error_code`. It never refuses a mail: the mail is tried
-again until it expires, and its end names the answer. A refusal of the mailbox or of a right counts when it
-came three times, five minutes apart, and the consent is older than an hour; where the app's own permission
-sends, three hours, because changes in Exchange (RBAC for Applications, access policies) take up to two.
+again until it expires, and its end names the answer. A refusal of the mailbox or of a right counts for every
+mail when it came twice, five minutes apart, and the consent is older than an hour; where the app's own
+permission sends, three hours, because changes in Exchange (RBAC for Applications, access policies) take up
+to two.
 """
 
 

@@ -33,6 +33,14 @@ var rules = [
     says: 'A tenant withdrew or lost its consent; its mails wait until an admin consents again.'
   }
   {
+    name: 'sender-refused'
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+    query: loadTextContent('../queries/sender-refused.kql')
+    says: 'Microsoft 365 refuses a tenant\'s mailbox or the right to send from it; its mails wait until that is mended.'
+  }
+  {
     name: 'operator-error'
     severity: 1
     frequency: 'PT5M'

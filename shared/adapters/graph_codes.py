@@ -21,7 +21,7 @@ class Kind(Enum):
     REFUSED = auto()
     #: A refusal of the message that Graph is known to give now and then for a mail that is in order.
     REFUSED_AT_TIMES = auto()
-    #: A refusal of the mailbox or of a right, which can pass; never final on a first answer.
+    #: A refusal of the mailbox or of a right, which can pass: once it is confirmed, every mail waits.
     NO_RIGHT = auto()
 
 

@@ -24,6 +24,7 @@ from shared.errors import (
     ProblemError,
     RefusedRecipientError,
     RejectedError,
+    SenderRefusedError,
     TokenRefusedError,
     TransientError,
 )
@@ -81,7 +82,7 @@ _NOT_CARRIED_OUT = frozenset({301, 302, 307, 308, 501, 505, 511, 521, 523, 525, 
 #: After any other status the service may have given up at any point of its work.
 _NOTHING_SENT = _NOT_CARRIED_OUT | {401, 403, 404, 405, 407, 410, 411, 413, 414, 415, 421, 426, 431}
 _CLIENT_ERRORS = range(400, 500)
-#: A refusal that comes at times, or of a right that may still spread, counts when it comes this often.
+#: A refusal that comes at times counts when it comes this often.
 _CONFIRM_AFTER = 3
 #: Exchange counts a mailbox's messages over an hour and over a day.
 _LIMIT_PAUSE = timedelta(hours=1)
@@ -141,12 +142,10 @@ def graph_error(
         return _transient("graph_timeout" if timed_out else "graph_unavailable", shown, answer, sender)
     if kind is Kind.UNSURE:
         return OutcomeUnknownError(code, request_id=request_id)
-    kind_of_error = RefusedRecipientError if code == "recipients_refused" else RejectedError
-    refused = kind_of_error(
+    refused = _refusal_class(kind, code)(
         code,
         graph_code=shown,
-        confirm_after=1 if kind is Kind.REFUSED else _CONFIRM_AFTER,
-        spreads=kind is Kind.NO_RIGHT,
+        confirm_after=_CONFIRM_AFTER if kind is Kind.REFUSED_AT_TIMES else 1,
         request_id=request_id,
         account=sender.account_name,
         address=sender.address if code == "send_as_denied" else sender.mailbox_address,
@@ -156,6 +155,12 @@ def graph_error(
     if isinstance(refused, RefusedRecipientError):
         refused.mentioned = _addresses_in(answer)
     return refused
+
+
+def _refusal_class(kind: Kind, code: str) -> type[RejectedError]:
+    if kind is Kind.NO_RIGHT:
+        return SenderRefusedError
+    return RefusedRecipientError if code == "recipients_refused" else RejectedError
 
 
 def _what_is_missing(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import ConfigurationError, ConsentRequiredError, OutcomeUnknownError, ProblemError
 from shared.problems import Problem, explain
-from shared.settings.health import apply_sender_list, note_failure
+from shared.settings.health import apply_sender_list, note_failure, note_taken
 from shared.settings.permissions import (
     exchange_decides,
     granted_scopes_known,
@@ -98,6 +98,8 @@ def examine(tenant_id: str, test_mail_to: str | None, ports: Examining) -> list[
         skipped = _skipped_after(CheckName.TOKEN, because=CheckName.CONSENT)
         return [consent, permissions, issued, *skipped]
     probes = _mailbox(sender, token, ports), _send_as(sender, token, test_mail_to, ports)
+    if test_mail_to is None and settings.status is Status.SENDER_REFUSED and settings.problem:
+        probes = probes[0], _failed(CheckName.SEND_AS, settings.problem.problem)
     return [consent, permissions, issued, *probes]
 
 
@@ -112,7 +114,7 @@ def _without_token(settings: TenantSettings, consent: Consent, error: ProblemErr
 
 
 def _consent(settings: TenantSettings, consent: Consent) -> Check:
-    if settings.problem and settings.status is not Status.ENABLED:
+    if settings.problem and settings.status not in (Status.ENABLED, Status.SENDER_REFUSED):
         return _failed(CheckName.CONSENT, settings.problem.problem)
     if consent.account is None:
         return _ok(CheckName.CONSENT, f"{consent.started_by} set up sending with the app's own permission.")
@@ -160,6 +162,8 @@ def _send_as(sender: Sender, token: str, to: str | None, ports: Examining) -> Ch
         return _failed(CheckName.SEND_AS, explain(error.code, no_copy="yes"))
     except ProblemError as error:
         return _failed(CheckName.SEND_AS, error.problem)
+    if sender.refusal_noted:
+        note_taken(ports.settings, sender.tenant_id, sender.consent.generation)
     return _ok(CheckName.SEND_AS, f"Exchange accepted a mail from {sender.address} to {to}.")
 
 

@@ -179,5 +179,7 @@ def _release(flow: ConsentFlow, ports: Consenting) -> None:
     """Let waiting mail go at once; should that fail, the timer does it."""
     try:
         release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_CONSENT, ports)
+        # It tells whether the new consent, or the new address, is taken; the others follow it.
+        release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_MICROSOFT365, ports, most=1)
     except ProblemError as error:
         log_failed_step("release", error.code, flow_id=flow.flow_id)

@@ -59,6 +59,7 @@ class Delivery(Stored):
         conflict_at: when another mail with the same id and other content was last refused.
         warnings: what is not as it should be in a mail that is sent all the same.
         without_key: the mailbox has no room for the key by which a mail is looked up, so it is sent without.
+        waited_for_sender: it waited once because Microsoft 365 refused the sender.
         outcome_queue: where its scheduler wants to read how it ended; None where it does not.
         outcomes: how many ends it came to, of those that are told.
         owed: the ends that were not put into their queue yet.
@@ -96,6 +97,7 @@ class Delivery(Stored):
     conflict_at: datetime | None = None
     warnings: tuple[StandingProblem, ...] = ()
     without_key: bool = False
+    waited_for_sender: bool = False
     outcome_queue: str | None = None
     outcomes: int = 0
     owed: tuple[Outcome, ...] = ()

@@ -12,6 +12,7 @@ from shared.deliveries.journey import find_by_id
 from shared.deliveries.resume import next_message
 from shared.errors import ConflictError, InvalidInputError
 from shared.sending.request import parse_mail_request
+from shared.settings.health import let_try
 from shared.telemetry import Event, log_event
 from shared.web.exchange import json_reply
 
@@ -76,6 +77,8 @@ def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
 def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retrying) -> Delivery:
     """Queue a mail again after a delay, and return its row.
 
+    Without a delay it is tried although Microsoft 365 refuses the sender, which may be mended.
+
     Raises:
         NotFoundError: `delivery_not_found`.
         ConflictError: `already_accepted`, `still_under_way`, `invalid_message`,
@@ -92,6 +95,8 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retryin
     saved = ports.deliveries.save(_begun_anew(row, now, delay))
     if saved is None:
         raise ConflictError("still_under_way")
+    if not delay:
+        let_try(ports.settings, tenant_id, message_id, ports.world)
     # Should this fail, the timer finds the row overdue and queues the mail.
     ports.outbox.put(next_message(saved), delay)
     log_event(Event.MAIL_RETRIED, tenant_id=tenant_id, message_id=message_id, was=row.status)

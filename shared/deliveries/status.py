@@ -12,6 +12,7 @@ class DeliveryStatus(StrEnum):
     DEFERRED = "deferred"
     WAITING_FOR_CONSENT = "waiting_for_consent"
     WAITING_FOR_OPERATOR = "waiting_for_operator"
+    WAITING_FOR_MICROSOFT365 = "waiting_for_microsoft365"
     VERIFYING = "verifying"
     ACCEPTED = "accepted"
     REJECTED = "rejected"

@@ -1,4 +1,4 @@
-"""Let mail go that waited for an admin or the operator, and find what got lost on its way to another try."""
+"""Let mail go that waited for somebody who acts, and find what got lost on its way to another try."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, mo
     the two, the timer finds the mail overdue. A mail that its worker puts aside again meanwhile stays as that
     worker wrote it.
     """
-    return _release_all(tenant_id, status, ports.deliveries.set_aside(tenant_id, [status], most), ports)
+    return release_mails(tenant_id, status, ports.deliveries.set_aside(tenant_id, [status], most), ports)
 
 
 def release_next(
@@ -65,10 +65,11 @@ def release_next(
     """Queue as many as fit between two calls of the timer, but for those that are to go on waiting."""
     waiting = ports.deliveries.set_aside(tenant_id, [status], _MOST_LOOKED_AT)
     ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_EACH_TIME]
-    return _release_all(tenant_id, status, ready, ports)
+    return release_mails(tenant_id, status, ready, ports)
 
 
-def _release_all(tenant_id: str, status: DeliveryStatus, mails: Sequence[Delivery], ports: Releasing) -> int:
+def release_mails(tenant_id: str, status: DeliveryStatus, mails: Sequence[Delivery], ports: Releasing) -> int:
+    """Queue these mails, paced, as far as they still wait in this state, and return how many they are."""
     for place, mail in enumerate(mails):
         _release(mail, status, place * PACE, ports)
     if mails:

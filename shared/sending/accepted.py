@@ -9,6 +9,7 @@ from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.sending.draft_note import DraftNote
 from shared.sending.outcome import announce
 from shared.sending.persist import persist
+from shared.sending.refused_sender import end_noted_refusal
 from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) ->
         _finish(attempt.note(ports), row)
     elif attempt.drafted:
         _forget(ports.drafts, row)
+    if request_id is not None:
+        end_noted_refusal(attempt, ports)
 
 
 def record_accepted_mail(mail: AcceptedMail, ports: Sending) -> None:

@@ -20,7 +20,7 @@ from shared.sending.payload import delivery_key
 from shared.sending.persist import persist
 from shared.sending.queued import QueuedMail
 from shared.sending.unrecorded import accepted_message, repeated_message
-from shared.sending.verdict import Situation, count_refusals, rights_spread_until
+from shared.sending.verdict import Situation, count_refusals
 from shared.settings.tenant import StandingProblem
 from shared.telemetry import Event, log_event
 from shared.world import Moment
@@ -230,7 +230,6 @@ class Attempt:
             # Asked only when it matters: a mail is kept while every setting but storage's is wrong.
             resends=isinstance(error, OutcomeUnknownError) and ports.resends_unknown,
             refusals=count_refusals(error, self.delivery, now),
-            rights_spread_until=rights_spread_until(self.mailbox.sender.consent) if self.mailbox else None,
         )
 
     def _doubt(self, now: datetime, *, refused: bool) -> Doubt:

@@ -176,7 +176,7 @@ def first_row(request: MailRequest, now: datetime) -> Delivery:
         updated_at=now,
         trying_since=now,
         fingerprint=request.fingerprint(),
-        audience=_audience(request),
+        audience=Audience(len(request.to), len(request.cc), len(request.bcc), _domains(request.recipients)),
         correlation_id=request.correlation_id,
         outcome_queue=request.outcome_queue,
     )
@@ -205,6 +205,7 @@ def next_row(
         conflict_at=None if replaces else known.conflict_at,
         warnings=known.warnings,
         without_key=known.without_key,
+        waited_for_sender=known.waited_for_sender,
         outcomes=known.outcomes,
         owed=known.owed,
         additions=known.additions,
@@ -239,10 +240,6 @@ def stand_back(standing: Standing, known: Delivery, mail: QueuedMail, ports: Sen
         log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=known.tenant_id, message_id=known.message_id)
         return
     record_conflict(known, mail.request.fingerprint(), text, ports)
-
-
-def _audience(request: MailRequest) -> Audience:
-    return Audience(len(request.to), len(request.cc), len(request.bcc), _domains(request.recipients))
 
 
 def _domains(recipients: Iterable[Recipient]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from shared.sending.route import Route
 from shared.sending.unrecorded import queue_again, queue_kept
 from shared.sending.verdict import deadline, expired
 from shared.settings.health import apply_sender_list
+from shared.settings.refusal import refusal_of
 from shared.settings.sender import sender_of
 from shared.settings.served import log_unserved_tenant
 from shared.telemetry import Event, log_event
@@ -208,7 +209,13 @@ def _sender(attempt: Attempt, ports: Sending) -> Sender:
     settings = ports.settings.load(tenant_id)
     if tenant_id in ports.allowed_tenants:
         senders = ports.application_senders
-        return sender_of(apply_sender_list(settings, senders, ports.settings, ports.world), senders)
+        settings = apply_sender_list(settings, senders, ports.settings, ports.world)
+        refusal = refusal_of(settings, attempt.request.message_id)
+        if refusal is not None:
+            # Nothing else ends the wait.
+            _check_time(attempt.request, ports)
+            raise refusal
+        return sender_of(settings, senders)
     log_unserved_tenant(tenant_id)
     raise ConfigurationError("tenant_not_served")
 

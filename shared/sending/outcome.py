@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, DeliveryStatus
-from shared.deliveries.resume import next_message
+from shared.deliveries.resume import next_message, resume_message
 from shared.errors import (
     ExpiredError,
     InvalidInputError,
@@ -21,11 +22,14 @@ from shared.errors import (
 from shared.sending.draft_removal import give_up
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
+from shared.sending.refused_sender import sender_is_refused
 from shared.sending.verdict import decide, expired
-from shared.settings.health import note_failure, note_missing_mailbox, standing
+from shared.settings.health import note_failure, standing
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
     from shared.sending.verdict import Situation, Verdict
@@ -36,18 +40,20 @@ _EVENTS = {
     DeliveryStatus.DEFERRED: (Event.MAIL_DEFERRED, logging.WARNING),
     DeliveryStatus.WAITING_FOR_CONSENT: (Event.MAIL_WAITING_FOR_CONSENT, logging.WARNING),
     DeliveryStatus.WAITING_FOR_OPERATOR: (Event.MAIL_WAITING_FOR_OPERATOR, logging.ERROR),
+    DeliveryStatus.WAITING_FOR_MICROSOFT365: (Event.MAIL_WAITING_FOR_MICROSOFT365, logging.WARNING),
     DeliveryStatus.VERIFYING: (Event.MAIL_VERIFYING, logging.WARNING),
     DeliveryStatus.REJECTED: (Event.MAIL_REJECTED, logging.ERROR),
     DeliveryStatus.INVALID: (Event.MAIL_INVALID, logging.ERROR),
     DeliveryStatus.UNKNOWN: (Event.MAIL_OUTCOME_UNKNOWN, logging.ERROR),
     DeliveryStatus.EXPIRED: (Event.MAIL_EXPIRED, logging.ERROR),
 }
+_AT_MICROSOFT365 = DeliveryStatus.WAITING_FOR_MICROSOFT365
+#: Of a message in a storage queue.
+_LONGEST_DELAY = timedelta(days=7)
 _PAUSED = (Event.MAIL_PAUSED, logging.INFO)
 #: What holds until somebody acts.
 _STANDING = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 _IN_DOUBT = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
-#: Graph's codes for a user whom it does not know. A mailbox that can't be used has others, and keeps its id.
-_NO_SUCH_USER = frozenset({"ErrorInvalidUser", "Request_ResourceNotFound", "ResourceNotFound"})
 #: Ends after which an unsent draft is of no use.
 _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
 
@@ -55,10 +61,9 @@ _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, Delive
 def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> None:
     """Keep why the mail was not sent, and arrange for its next attempt, if there is one."""
     error = name_recipient(error, attempt.request)
-    situation = attempt.failed(error, ports)
+    refused = sender_is_refused(attempt, error, ports)
+    situation = replace(attempt.failed(error, ports), sender_refused=refused)
     verdict = decide(error, situation)
-    if verdict.status is DeliveryStatus.REJECTED and _lost_its_id(attempt, error, ports):
-        verdict = decide(error, replace(situation, refusals=1))
     before = attempt.delivery
     if verdict.status in _STANDING and attempt.mailbox and attempt.mailbox.token_error is error:
         _note_standing(attempt.mailbox.sender, error, ports)
@@ -74,8 +79,11 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         from_address=attempt.from_address,
         attempt=before.attempt if verdict.counts else before.attempt - 1,
         doubt=None if verdict.forgets_doubt else before.doubt,
+        waited_for_sender=before.waited_for_sender or verdict.status is _AT_MICROSOFT365,
         fields=error.fields if isinstance(error, InvalidInputError) else (),
     )
+    if verdict.status is _AT_MICROSOFT365:
+        _wake_at_expiry(attempt, situation.now, ports)
     write_outcome(row, ports, attempt.claim_id)
     if situation.maybe_sent:
         _warn_of_repeat(row)
@@ -85,14 +93,16 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         give_up(attempt, ports)
 
 
-def _lost_its_id(attempt: Attempt, error: ProblemError, ports: Sending) -> bool:
-    """Say whether the mailbox may be found by its address, as Graph does not know its object id any more."""
-    sender = attempt.mailbox.sender if attempt.mailbox else None
-    unknown = error.facts.get("graph_code") in _NO_SUCH_USER
-    if sender is None or not unknown or not sender.is_found_by_id:
-        return False
-    note_missing_mailbox(ports.settings, sender.tenant_id, sender.consent.generation)
-    return True
+def _wake_at_expiry(attempt: Attempt, now: datetime, ports: Sending) -> None:
+    """Have a waiting mail looked at when its time is over, which alone ends its wait.
+
+    The note is for no attempt, so none of those until then supersedes it.
+    """
+    expires_at = attempt.request.expires_at
+    if expires_at is not None:
+        row = attempt.delivery
+        note = resume_message(row.tenant_id, row.message_id)
+        ports.outbox.put(note, min(expires_at - now, _LONGEST_DELAY))
 
 
 def _warn_of_repeat(row: Delivery) -> None:

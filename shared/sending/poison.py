@@ -34,7 +34,13 @@ _NOT_TO_BE_SENT = frozenset(
     {Standing.DONE, Standing.SUPERSEDED, Standing.OTHER_CONTENT, Standing.OTHER_VERSION}
 )
 #: What says already why the mail does not move needs no other word.
-_KNOWN = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
+_KNOWN = frozenset(
+    {
+        DeliveryStatus.WAITING_FOR_CONSENT,
+        DeliveryStatus.WAITING_FOR_OPERATOR,
+        DeliveryStatus.WAITING_FOR_MICROSOFT365,
+    }
+)
 
 
 def record_poisoned(text: bytes, queue_id: str, ports: Sending, waited: timedelta | None = None) -> None:

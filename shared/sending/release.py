@@ -31,6 +31,7 @@ from shared.sending.draft_removal import abandon
 from shared.sending.lost_claims import settle_lost_claims
 from shared.sending.mailbox import Mailbox
 from shared.sending.poison import report_poison_queue
+from shared.sending.refused_sender import probe_sender
 from shared.setting_report import report_settings
 from shared.settings.health import apply_sender_list, note_failure
 from shared.settings.operator_log import report_operator_actions
@@ -54,7 +55,9 @@ _NO_MAIL = "release-check"
 #: Answers of Graph, not refusals of the token, that can pass and so are no RejectedError.
 _TOOK_THE_TOKEN = frozenset({"access_denied", "mailbox_not_found"})
 _NO_CODE = "HTTP "
-_WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
+_WAITING_HERE = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
+_WAITING = (*_WAITING_HERE, DeliveryStatus.WAITING_FOR_MICROSOFT365)
+_CAN_SEND = frozenset({Status.ENABLED, Status.SENDER_REFUSED})
 #: The releases come after it, and the host ends the timer after ten minutes.
 _TIME_FOR_DRAFTS = timedelta(minutes=2)
 #: These come to an end within a day, and a draft that is of no use then goes with it.
@@ -145,9 +148,11 @@ def _release(tenant_id: str, ports: Sending) -> None:
     if not ports.deliveries.count(tenant_id, _WAITING):
         return
     waits = partial(waits_for_setting, ports=ports)
-    if settings.status is Status.ENABLED or _works_again(settings, ports):
-        for status in _WAITING:
+    if settings.status in _CAN_SEND or _works_again(settings, ports):
+        for status in _WAITING_HERE if settings.refusal else _WAITING:
             release_next(tenant_id, status, ports, waits)
+        if settings.refusal:
+            probe_sender(settings, ports)
     elif settings.status is Status.NOT_CONFIGURED:
         # What was broken may be mended by now; next the mail waits for the first consent.
         release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports, waits)

@@ -11,6 +11,7 @@ from shared.errors import InvalidInputError
 from shared.problems import FieldError
 from shared.sending.fields import MailAddress
 from shared.sending.request import parse_mail_request
+from shared.settings.health import let_try
 from shared.settings.sender import sender_of
 from shared.web.exchange import json_reply
 
@@ -65,7 +66,7 @@ class QueuedMailView(Contract):
 
 
 def send_test_mail(request: Request, caller: Caller, ports: Testing) -> Reply:
-    """Queue a test mail.
+    """Queue a test mail, which is tried although Microsoft 365 refuses the sender.
 
     Raises:
         InvalidInputError: `invalid_request`.
@@ -76,6 +77,7 @@ def send_test_mail(request: Request, caller: Caller, ports: Testing) -> Reply:
     sender = sender_of(ports.settings.load(caller.tenant_id), ports.config.application_senders)
     message_id = f"test-mail:{ports.world.identifier()}"
     text = _message(message_id, caller.tenant_id, body.to or caller.name, sender.address)
+    let_try(ports.settings, caller.tenant_id, message_id, ports.world)
     ports.outbox.put(text, _NOW)
     url = f"{ports.config.public_base_url}/api/deliveries/{message_id}"
     return json_reply(202, QueuedMailView(message_id=message_id, delivery_url=url))

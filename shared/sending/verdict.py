@@ -7,6 +7,8 @@
     TransientError        deferred; expired past the horizon            kept          again, after a delay
     ExpiredError          expired                                       kept          complete
     RejectedError         rejected; deferred until it is confirmed      kept          complete, or again
+    SenderRefusedError    waiting_for_microsoft365; deferred until the
+                          settings say `sender_refused`                 kept          complete, or again
     OutcomeUnknownError   verifying where the mail can be looked up     kept          again, after a pause
                           otherwise unknown; deferred where the
                           deployment chose to repeat                    kept          complete, or again
@@ -22,7 +24,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import (
@@ -34,13 +35,12 @@ from shared.errors import (
     OutcomeUnknownError,
     ProblemError,
     RejectedError,
+    SenderRefusedError,
     TransientError,
 )
 from shared.sending.backoff import backoff, hold_back
 from shared.sending.doubt import next_look
-
-if TYPE_CHECKING:
-    from shared.settings.tenant import Consent
+from shared.settings.refusal import BETWEEN_REFUSALS
 
 #: A mail that could not be sent for a day is late enough for a person to decide.
 HORIZON = timedelta(hours=24)
@@ -48,14 +48,6 @@ HORIZON = timedelta(hours=24)
 #: A file can come after its message: a scheduler that uploads both at once, or storage that is slow.
 FILE_PATIENCE = timedelta(minutes=10)
 
-#: Graph may be the one that errs, and then not for seconds only.
-_BETWEEN_REFUSALS = timedelta(minutes=5)
-
-#: A consent and the rights given with it take seconds to an hour to reach every server of Microsoft 365.
-RIGHTS_SPREAD = timedelta(hours=1)
-#: What Exchange lets an app do (RBAC for Applications, access policies) counts up to two hours later, and can
-#: be given a while after the consent: https://learn.microsoft.com/exchange/permissions-exo/application-rbac
-APP_RIGHTS_SPREAD = timedelta(hours=3)
 #: How long a mail in doubt is looked for: a day more, as the last attempt may have left the doubt.
 _LOOKS = 2 * HORIZON
 #: The last attempt begins this long before the deadline, so that it is over in time.
@@ -65,6 +57,7 @@ _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     InvalidInputError: DeliveryStatus.INVALID,
     ConsentRequiredError: DeliveryStatus.WAITING_FOR_CONSENT,
     ExpiredError: DeliveryStatus.EXPIRED,
+    SenderRefusedError: DeliveryStatus.WAITING_FOR_MICROSOFT365,
     RejectedError: DeliveryStatus.REJECTED,
     ConfigurationError: DeliveryStatus.WAITING_FOR_OPERATOR,
 }
@@ -83,7 +76,7 @@ class Situation:
         may_look_up: whether the mail can be found again in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
         refusals: how often it ended with this error, each time after the interval, this time included.
-        rights_spread_until: until when a right may still be missing on some servers of Microsoft 365.
+        sender_refused: whether the settings say that Microsoft 365 refuses the sender.
         first_look: how soon a refused mail that may be sent can be looked for; None after another error.
         maybe_sent: whether it was refused, may be sent all the same, and nobody can look for it.
     """
@@ -97,7 +90,7 @@ class Situation:
     may_look_up: bool = False
     resends: bool = False
     refusals: int = 1
-    rights_spread_until: datetime | None = None
+    sender_refused: bool = False
     first_look: timedelta | None = None
     maybe_sent: bool = False
 
@@ -141,11 +134,6 @@ def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:
     return horizon if expires_at is None else min(horizon, expires_at)
 
 
-def rights_spread_until(consent: Consent) -> datetime:
-    """Return until when rights that were given for a consent may still be missing on some servers."""
-    return consent.consented_at + (APP_RIGHTS_SPREAD if consent.account is None else RIGHTS_SPREAD)
-
-
 def decide(error: ProblemError, situation: Situation) -> Verdict:
     """Choose what happens to a mail that could not be sent."""
     verdict = _decide(error, situation)
@@ -182,15 +170,16 @@ def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> in
 
 def _refusal_interval(error: ProblemError) -> timedelta:
     """Return how far refusals like this must lie apart for each to count."""
-    at_random = isinstance(error, RejectedError) and not error.spreads
-    return timedelta(0) if at_random or error.confirm_after == 1 else _BETWEEN_REFUSALS
+    if isinstance(error, SenderRefusedError):
+        return BETWEEN_REFUSALS
+    at_random = isinstance(error, RejectedError)
+    return timedelta(0) if at_random or error.confirm_after == 1 else BETWEEN_REFUSALS
 
 
 def _confirmed(error: ProblemError, situation: Situation) -> bool:
-    """Say whether a refusal counts: it came often enough, and no right is still spreading."""
-    until = situation.rights_spread_until
-    if isinstance(error, RejectedError) and error.spreads and until is not None and situation.now < until:
-        return False
+    """Say whether a refusal counts: it came often enough, of the sender for whichever mail."""
+    if isinstance(error, SenderRefusedError):
+        return situation.sender_refused
     return situation.refusals >= error.confirm_after
 
 

@@ -30,7 +30,7 @@ def actions_of(settings: TenantSettings) -> Actions:
         enable=status is not Status.ENABLED,
         save=status is not Status.NOT_CONFIGURED,
         reset=status is not Status.NOT_CONFIGURED or settings.pending is not None,
-        send_test_mail=status is Status.ENABLED,
+        send_test_mail=status in (Status.ENABLED, Status.SENDER_REFUSED),
     )
 
 

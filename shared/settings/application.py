@@ -53,7 +53,7 @@ def under_list(settings: TenantSettings, senders: Iterable[str], now: datetime) 
     listed = is_listed(sender.from_address, senders)
     if listed and problem and problem.code == SENDER_NOT_ALLOWED:
         return replace(settings, status=Status.ENABLED, problem=None)
-    if listed or settings.status is not Status.ENABLED:
+    if listed or settings.status not in (Status.ENABLED, Status.SENDER_REFUSED):
         return settings
     found = StandingProblem(SENDER_NOT_ALLOWED, now, {"address": sender.from_address})
     return replace(settings, status=Status.OPERATOR_ERROR, problem=found)

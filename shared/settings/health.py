@@ -1,4 +1,4 @@
-"""Keep in the settings what stops a tenant's mail: a failed token request, or the operator's list of senders.
+"""Keep in the settings what stops a tenant's mail: a failed token request, the operator's list, a refusal.
 
 News about an older consent than the present one changes nothing.
 """
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConsentRequiredError, ProblemError
 from shared.settings.application import under_list
-from shared.settings.state import forget_mailbox_id, lose_consent, note_operator_error
-from shared.settings.tenant import StandingProblem
+from shared.settings.refusal import begin_probe, end_refusal
+from shared.settings.state import lose_consent, note_operator_error
+from shared.settings.tenant import StandingProblem, Status
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
@@ -63,16 +64,28 @@ def apply_sender_list(
         return after
 
 
-def note_missing_mailbox(store: SettingsStore, tenant_id: str, generation: int) -> None:
-    """Have the app name the mailbox by its address from now on, because Graph does not know its object id.
+def let_try(store: SettingsStore, tenant_id: str, message_id: str, world: World) -> None:
+    """Let a mail try at once if Microsoft 365 refuses the sender, because an admin asks for it."""
+    now = world.now()
 
-    What can't be stored now is stored when Graph says it again.
+    def change(settings: TenantSettings) -> TenantSettings:
+        refused = settings.status is Status.SENDER_REFUSED
+        return begin_probe(settings, message_id, now) if refused else settings
+
+    update_settings(store, tenant_id, change)
+
+
+def note_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
+    """End a refusal of the sender, because Microsoft 365 has taken a mail, and say whether that is stored.
+
+    What is not, the next mail that is taken stores.
     """
-    log_failed_step("find_mailbox_by_id", "mailbox_not_found", tenant_id=tenant_id)
     try:
-        update_settings(store, tenant_id, lambda settings: forget_mailbox_id(settings, generation))
+        update_settings(store, tenant_id, lambda settings: end_refusal(settings, generation))
     except ProblemError as missed:
-        log_failed_step("forget_mailbox_id", missed.code, tenant_id=tenant_id)
+        log_failed_step("end_refusal", missed.code, tenant_id=tenant_id)
+        return False
+    return True
 
 
 def standing(error: ProblemError, world: World) -> StandingProblem:

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
-_WAITING = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
+_WAITING = (
+    DeliveryStatus.WAITING_FOR_CONSENT,
+    DeliveryStatus.WAITING_FOR_OPERATOR,
+    DeliveryStatus.WAITING_FOR_MICROSOFT365,
+)
 
 
 def read(_request: Request, caller: Caller, ports: Consenting) -> Reply:

@@ -56,8 +56,9 @@ def note_refresh(
     """Note that Microsoft issued a token, and what it names.
 
     Where it `mends`, that ends every problem of an earlier failure, but not one of the operator's list of
-    senders, nor of tokens that Graph refuses unless it `accepted` one: Entra issues tokens all the same. What
-    ends a problem that only another version of the app knows, this one cannot say.
+    senders, nor a refusal of the sender, nor of tokens that Graph refuses unless it `accepted` one: Entra
+    issues tokens all the same. What ends a problem that only another version of the app knows, this one
+    cannot say.
     """
     if not holds(settings, generation) or settings.consent is None:
         return settings
@@ -74,5 +75,6 @@ def note_refresh(
     refreshed = replace(settings, consent=consent)
     code = settings.problem.code if settings.problem else None
     foreign = code is not None and code not in catalogue()
-    stays = foreign or code == SENDER_NOT_ALLOWED or (code == TOKEN_REFUSED and not accepted)
+    refused = settings.status is Status.SENDER_REFUSED
+    stays = refused or foreign or code == SENDER_NOT_ALLOWED or (code == TOKEN_REFUSED and not accepted)
     return replace(refreshed, status=Status.ENABLED, problem=None) if mends and not stays else refreshed

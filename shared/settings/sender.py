@@ -26,6 +26,7 @@ class Sender:
         account: whose permission sends, by the name that stays the same when the account is renamed.
         from_field: what to write into the mail's `from`; None where the account's own address sends.
         mailbox: whose mailbox sends, as Graph's path has it.
+        refusal_noted: whether a refusal is on record that the next accepted mail ends.
     """
 
     tenant_id: str
@@ -34,6 +35,7 @@ class Sender:
     account: str
     from_field: str | None
     mailbox: str = "me"
+    refusal_noted: bool = False
 
     @property
     def mailbox_address(self) -> str:
@@ -62,7 +64,7 @@ class Sender:
 
 
 def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ()) -> Sender:
-    """Return what sending needs.
+    """Return what sending needs; of a refused sender too, which only `refusal` keeps from being tried.
 
     Raises:
         ConsentRequiredError: nobody consented yet, or the consent was lost.
@@ -80,10 +82,11 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
         raise ConsentRequiredError("consent_missing")
     address, account = settings.sender.from_address, settings.consent.account
     consent = replace(settings.consent, scopes=scopes_in_use(settings))
+    noted = settings.refusal is not None
     if account is None:
         if not is_listed(address, application_senders):
             raise ConfigurationError(SENDER_NOT_ALLOWED, address=address)
         mailbox = f"users/{quote(consent.mailbox_id or address, safe='')}"
-        return Sender(settings.tenant_id, consent, address, "the app", None, mailbox)
+        return Sender(settings.tenant_id, consent, address, "the app", None, mailbox, noted)
     from_field = address if settings.delegated_mailbox else None
-    return Sender(settings.tenant_id, consent, address, account.username, from_field)
+    return Sender(settings.tenant_id, consent, address, account.username, from_field, refusal_noted=noted)

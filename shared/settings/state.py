@@ -8,10 +8,13 @@ with the ETag that was read, so of two changes at once one is told that the sett
     enabled           409      pending*  enabled     reconnect_needed  operator_error   enabled
     reconnect_needed  pending  pending   enabled     reconnect_needed  -                enabled
     operator_error    pending  pending   enabled     reconnect_needed  operator_error   enabled
+    sender_refused    pending  pending   enabled**   reconnect_needed  operator_error   enabled***
 
 "pending" leaves the status and the old sender as they are, so a consent that is declined, fails or
-expires changes nothing. (*) Save of what holds already needs no consent. Enable and Save can't switch
-large file attachments off (409); Reset can, and leads to not_configured from everywhere.
+expires changes nothing. (*) Save of what holds already needs no consent. (**) Of the mails that wait, one
+is tried first. (***) Only when a mail is taken, see `refusal.py`; a token that is issued proves nothing.
+Enable and Save can't switch large file attachments off (409); Reset can, and leads to not_configured from
+everywhere.
 """
 
 from __future__ import annotations
@@ -109,6 +112,8 @@ def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -
         pending=None,
         problem=None,
         undeleted=_given_up(settings),
+        # Until a mail is taken one of those that wait is tried, the first at once.
+        refusal=settings.refusal and replace(settings.refusal, probe=None, probed_at=None, probes=0),
     )
 
 
@@ -182,7 +187,7 @@ def lose_consent(settings: TenantSettings, generation: int, problem: StandingPro
     """Note that an admin must consent again; news about an older generation changes nothing."""
     if not holds(settings, generation):
         return settings
-    return _troubled(settings, Status.RECONNECT_NEEDED, problem)
+    return troubled(settings, Status.RECONNECT_NEEDED, problem)
 
 
 def note_operator_error(
@@ -191,7 +196,7 @@ def note_operator_error(
     """Note that the operator must act; a lost consent stays the more urgent news."""
     if not holds(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
         return settings
-    return _troubled(settings, Status.OPERATOR_ERROR, problem)
+    return troubled(settings, Status.OPERATOR_ERROR, problem)
 
 
 def forget_mailbox_id(settings: TenantSettings, generation: int) -> TenantSettings:
@@ -201,7 +206,7 @@ def forget_mailbox_id(settings: TenantSettings, generation: int) -> TenantSettin
     return replace(settings, consent=replace(settings.consent, mailbox_id=None))
 
 
-def _troubled(settings: TenantSettings, status: Status, problem: StandingProblem) -> TenantSettings:
+def troubled(settings: TenantSettings, status: Status, problem: StandingProblem) -> TenantSettings:
     """Keep since when it lasts where the same problem was met again."""
     known = settings.problem
     if settings.status is status and known and known.code == problem.code:

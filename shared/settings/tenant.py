@@ -24,6 +24,7 @@ class Status(StrEnum):
     ENABLED = "enabled"
     RECONNECT_NEEDED = "reconnect_needed"
     OPERATOR_ERROR = "operator_error"
+    SENDER_REFUSED = "sender_refused"
     #: Settings that this version cannot read; it changes nothing of them.
     OTHER_VERSION = "other_version"
 
@@ -149,6 +150,25 @@ class Consent(Stored):
 
 
 @dataclass(frozen=True, slots=True)
+class SenderRefusal(Stored):
+    """A refusal of the sender by Microsoft 365, confirmed where the settings' status says so.
+
+    Attributes:
+        since: when it was first met.
+        message_id: the mail that met it.
+        probe: the mail that may be tried although the sender is refused; None while none is.
+        probed_at: when the latest such mail was let go, or when the refusal was confirmed.
+        probes: how many there were.
+    """
+
+    since: datetime
+    message_id: str
+    probe: str | None = None
+    probed_at: datetime | None = None
+    probes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TenantSettings(Stored):
     """Everything that is known of one tenant.
 
@@ -160,6 +180,7 @@ class TenantSettings(Stored):
         storage_account: the account that they were written to, which tells a copy of them; None as above.
         recoverable_until: until when deleted tokens can be brought back by whoever may do that in the vault.
         deleted_at: when the last deletion was tried, whether its answer came or not.
+        refusal: a refusal of the sender that no accepted mail has ended; the waiting mails take turns.
         etag: the version that was read; None where nothing is stored yet.
     """
 
@@ -175,6 +196,7 @@ class TenantSettings(Stored):
     installation: str | None = None
     storage_account: str | None = None
     deleted_at: datetime | None = None
+    refusal: SenderRefusal | None = None
     etag: str | None = None
 
     @property

@@ -159,7 +159,7 @@ def deliver_again(services: FakeServices, exchange: ExchangeOnline, wait: timede
 def test_twenty_mails_wait_while_graph_does_not_count_the_consent_yet(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
-    services, _ = over_http(enabled_services(), exchange, transport)
+    services, _ = over_http(enabled_services(consent=a_consent(consented_at=NOON)), exchange, transport)
     exchange.world.behaviour.rights_lag = 1200
     exchange.world.grant_consent("ada@contoso.com", "Mail.Send")
     for number in range(20):

@@ -22,6 +22,7 @@ from shared.errors import (
     OutcomeUnknownError,
     RefusedRecipientError,
     RejectedError,
+    SenderRefusedError,
     TokenRefusedError,
     TransientError,
 )
@@ -147,27 +148,27 @@ SEND = "send_as_denied"
         (403, "ErrorExceededMessageLimit", TransientError, "sending_limit_reached"),
         (400, "ErrorExceededHourlyMessageLimit", TransientError, "sending_limit_reached"),
         (429, "ErrorSubmissionQuotaExceeded", TransientError, "sending_limit_reached"),
-        (403, "ErrorMessageSubmissionBlocked", RejectedError, "sender_blocked"),
-        (403, "ErrorAccountSuspend", RejectedError, "sender_blocked"),
-        (507, "ErrorQuotaExceeded", RejectedError, "mailbox_full"),
-        (507, "ErrorSomethingNew", RejectedError, "mailbox_full"),
-        (500, "ErrorQuotaExceeded", RejectedError, "mailbox_full"),
+        (403, "ErrorMessageSubmissionBlocked", SenderRefusedError, "sender_blocked"),
+        (403, "ErrorAccountSuspend", SenderRefusedError, "sender_blocked"),
+        (507, "ErrorQuotaExceeded", SenderRefusedError, "mailbox_full"),
+        (507, "ErrorSomethingNew", SenderRefusedError, "mailbox_full"),
+        (500, "ErrorQuotaExceeded", SenderRefusedError, "mailbox_full"),
         (413, "ErrorSomethingNew", RejectedError, "message_too_large"),
         (400, "ErrorMessageSizeExceeded", RejectedError, "message_too_large"),
         (400, "ErrorInvalidRecipients", RefusedRecipientError, "recipients_refused"),
         (400, "ErrorExceededMaxRecipientLimit", RefusedRecipientError, "recipients_refused"),
         (400, "InvalidInternetMessageHeaderCollection", RejectedError, "mail_rejected"),
-        (403, "ErrorSendAsDenied", RejectedError, SEND),
-        (500, "ErrorSendAsDenied", RejectedError, SEND),
-        (403, "ErrorAccessDenied", RejectedError, "access_denied"),
+        (403, "ErrorSendAsDenied", SenderRefusedError, SEND),
+        (500, "ErrorSendAsDenied", SenderRefusedError, SEND),
+        (403, "ErrorAccessDenied", SenderRefusedError, "access_denied"),
         (403, "ErrorSomethingNew", TransientError, "access_denied"),
         (403, "Forbidden", TransientError, "access_denied"),
-        (403, "accessDenied", RejectedError, "access_denied"),
-        (404, "MailboxNotEnabledForRESTAPI", RejectedError, "mailbox_not_found"),
-        (404, "ErrorNonExistentMailbox", RejectedError, "mailbox_not_found"),
+        (403, "accessDenied", SenderRefusedError, "access_denied"),
+        (404, "MailboxNotEnabledForRESTAPI", SenderRefusedError, "mailbox_not_found"),
+        (404, "ErrorNonExistentMailbox", SenderRefusedError, "mailbox_not_found"),
         (404, "ErrorItemNotFound", TransientError, "mailbox_not_found"),
-        (401, "OrganizationFromTenantGuidNotFound", RejectedError, "organization_not_found"),
-        (404, "OrganizationFromTenantGuidNotFound", RejectedError, "organization_not_found"),
+        (401, "OrganizationFromTenantGuidNotFound", SenderRefusedError, "organization_not_found"),
+        (404, "OrganizationFromTenantGuidNotFound", SenderRefusedError, "organization_not_found"),
         (402, "ErrorSomethingNew", TransientError, "unexpected_answer"),
         (404, "ErrorSomethingNew", TransientError, "mailbox_not_found"),
         (410, "UnknownError", TransientError, "mailbox_not_found"),
@@ -269,7 +270,8 @@ def test_what_graph_refuses_at_random_counts_only_the_third_time() -> None:
     error = graph_error(coded(400, "ErrorInvalidRecipients"), a_sender())
 
     assert isinstance(error, RejectedError)
-    assert (error.confirm_after, error.spreads) == (3, False)
+    assert not isinstance(error, SenderRefusedError)
+    assert error.confirm_after == 3
 
 
 @pytest.mark.parametrize(
@@ -289,11 +291,10 @@ def test_what_graph_refuses_at_random_counts_only_the_third_time() -> None:
         "ErrorMessageSubmissionBlocked",
     ],
 )
-def test_a_refusal_of_the_mailbox_or_of_a_right_does_not_count_at_once(code: str) -> None:
+def test_a_refusal_of_the_mailbox_or_of_a_right_is_none_of_the_mail(code: str) -> None:
     error = graph_error(coded(403, code), a_sender())
 
-    assert isinstance(error, RejectedError)
-    assert (error.confirm_after, error.spreads) == (3, True)
+    assert isinstance(error, SenderRefusedError)
 
 
 @pytest.mark.parametrize(("age", "said"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])

@@ -13,7 +13,7 @@ from shared.adapters.graph_errors import graph_error
 from shared.adapters.http import Answer
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
-from shared.sending.verdict import RIGHTS_SPREAD, Situation, decide
+from shared.sending.verdict import Situation, decide
 from tests.exchange_online import a_sender
 from tests.fakes import NOON
 
@@ -145,23 +145,18 @@ def test_only_a_refusal_of_the_message_ends_a_mail_at_once(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", [code for code, found in GRAPH_CODES.items() if found.kind is Kind.NO_RIGHT])
-def test_a_refusal_of_the_mailbox_counts_after_an_hour_of_refusals_that_lie_minutes_apart(code: str) -> None:
+def test_a_refusal_of_the_mailbox_ends_no_mail_however_often_it_comes(code: str) -> None:
     error = graph_error(coded(403, code), a_sender())
-    moment, attempt = NOON, 1
-    while True:
-        verdict = decide(
-            error,
-            Situation(
-                moment, attempt, NOON, None, 0.5, refusals=attempt, rights_spread_until=NOON + RIGHTS_SPREAD
-            ),
-        )
-        if verdict.next_attempt_at is None:
-            break
-        assert verdict.next_attempt_at - moment >= timedelta(minutes=5)
-        moment, attempt = verdict.next_attempt_at, attempt + 1
+    moment = NOON
+    for attempt in range(1, 10):
+        again = decide(error, Situation(moment, attempt, NOON, None, 0.5, refusals=attempt)).next_attempt_at
+        assert again is not None
+        assert again - moment >= timedelta(minutes=5)
+        moment = again
+    confirmed = decide(error, Situation(moment, 10, NOON, None, 0.5, sender_refused=True))
 
-    assert verdict.status is DeliveryStatus.REJECTED
-    assert timedelta(hours=1) <= moment - NOON < timedelta(hours=3)
+    assert confirmed.status is DeliveryStatus.WAITING_FOR_MICROSOFT365
+    assert confirmed.next_attempt_at is None
 
 
 @pytest.mark.parametrize("status", sorted(UNSURE))

@@ -37,6 +37,9 @@ from tests.local_stack.stack import LocalStack
 
 NONCE = "the-nonce"
 LATER = NOON + timedelta(days=365)
+REFUSED = StandingProblem(
+    "send_as_denied", NOON, {"account": "ada@contoso.com", "address": "board@contoso.com"}, "correlation-2"
+)
 LOST = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "x"}, "correlation-1")
 FLOW = ConsentFlow("flow-1", CONTOSO, "ada-id", "ada@contoso.com", LATER)
 SECTIONS = ("opening", "incomplete", "no-cookies", "failed")
@@ -105,6 +108,7 @@ def settings_states() -> dict[str, SettingsState]:
         "the app's own permission": SettingsState(by_app, application=True, then=_more),
         "reconnect needed": SettingsState(some_settings(status=Status.RECONNECT_NEEDED, problem=LOST)),
         "operator error": SettingsState(some_settings(status=Status.OPERATOR_ERROR, problem=LOST)),
+        "sender refused": SettingsState(some_settings(status=Status.SENDER_REFUSED, problem=REFUSED)),
         "paused": SettingsState(enabled, pause=SendingPause(NOON, "maintenance")),
         "deliveries": SettingsState(enabled, deliveries=tuple(_deliveries())),
         "checks": SettingsState(

@@ -27,7 +27,15 @@ def a_row(status: DeliveryStatus) -> FakeServices:
 
 
 @pytest.mark.parametrize(
-    "status", ["rejected", "expired", "unknown", "waiting_for_consent", "waiting_for_operator"]
+    "status",
+    [
+        "rejected",
+        "expired",
+        "unknown",
+        "waiting_for_consent",
+        "waiting_for_operator",
+        "waiting_for_microsoft365",
+    ],
 )
 def test_what_was_not_sent_can_be_retried(status: str) -> None:
     services = a_row(DeliveryStatus(status))

@@ -45,7 +45,7 @@ TELL_SECONDS = 30.0
 #: The timer that tells what could not be told before runs every five minutes.
 TIMER_SECONDS = 330.0
 NEVER_SENT = frozenset({"rejected", "invalid", "expired"})
-PUT_OFF = {"deferred", "verifying", "waiting_for_operator"}
+PUT_OFF = {"deferred", "verifying", "waiting_for_operator", "waiting_for_microsoft365"}
 type Cause = Literal["other", "storage", "kill"]
 FINAL = NEVER_SENT | {"accepted", "unknown"}
 

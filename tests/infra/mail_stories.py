@@ -13,6 +13,7 @@ from shared.errors import (
     ConsentRequiredError,
     OutcomeUnknownError,
     RejectedError,
+    SenderRefusedError,
     TransientError,
 )
 from shared.operate.switch import pause_sending
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _BUSY = TransientError("graph_unavailable")
 _REFUSED = RejectedError(
+    "send_as_denied", graph_code="ErrorSendAsDenied", account="ada", address="x@contoso.com"
+)
+_SENDER_REFUSED = SenderRefusedError(
     "send_as_denied", graph_code="ErrorSendAsDenied", account="ada", address="x@contoso.com"
 )
 
@@ -192,6 +196,22 @@ def tenant_removed(services: FakeServices) -> None:
     """Deploy without the tenant; the five-minute timer finds out."""
     services.allowed_tenants = frozenset({FABRIKAM})
     release_all(services)
+
+
+def sender_refused(services: FakeServices) -> None:
+    """Refuse the right to send to two mails, five minutes apart."""
+    services.transport.fail = [_SENDER_REFUSED, _SENDER_REFUSED]
+    send(services)
+    services.world.pass_time(5 * MINUTE)
+    send(services, "m-2")
+
+
+def deferred_after_waiting_for_microsoft365(services: FakeServices) -> None:
+    sender_refused(services)
+    services.world.pass_time(5 * HOUR)
+    services.settings.rows[CONTOSO] = some_settings(etag=services.settings.rows[CONTOSO].etag)
+    services.outbox.messages.append((resume_message(CONTOSO, "m-2"), timedelta()))
+    keep_busy(services, 2 * HOUR)
 
 
 def mail_of_a_removed_tenant(services: FakeServices) -> None:

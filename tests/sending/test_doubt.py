@@ -16,7 +16,7 @@ from shared.errors import (
     ConsentRequiredError,
     NothingSentError,
     OutcomeUnknownError,
-    RejectedError,
+    SenderRefusedError,
     TransientError,
 )
 from shared.sending.claim import first_row
@@ -204,10 +204,8 @@ def test_a_doubt_outlives_a_lost_consent(services: FakeServices) -> None:
     assert len(services.transport.sent) == 1
 
 
-def refused_search() -> RejectedError:
-    return RejectedError(
-        "access_denied", graph_code="ErrorAccessDenied", confirm_after=3, spreads=True, address="a"
-    )
+def refused_search() -> SenderRefusedError:
+    return SenderRefusedError("access_denied", graph_code="ErrorAccessDenied", address="a")
 
 
 def test_a_mail_in_doubt_is_looked_for_until_its_horizon_while_the_mailbox_cannot_be_read(

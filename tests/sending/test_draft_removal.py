@@ -13,7 +13,7 @@ from shared.errors import (
     ConfigurationError,
     OutcomeUnknownError,
     ProblemError,
-    RejectedError,
+    SenderRefusedError,
     TokenRefusedError,
     TransientError,
 )
@@ -28,9 +28,7 @@ from tests.fakes import CONTOSO, NOON, FakeServices
 from tests.sending.test_draft import LARGE
 
 REFUSALS = [
-    RejectedError(
-        "access_denied", graph_code="ErrorAccessDenied", confirm_after=3, spreads=True, address="a"
-    ),
+    SenderRefusedError("access_denied", graph_code="ErrorAccessDenied", address="a"),
     TransientError("mailbox_not_found", graph_code="NotFound", address="a"),
     TransientError("mailbox_throttled", retry_after=timedelta(minutes=5), address="a"),
     TransientError("graph_unavailable"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.deliveries.delivery import DeliveryStatus
-from shared.errors import RejectedError, TokenRefusedError, TransientError
+from shared.errors import SenderRefusedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
 from shared.settings.tenant import Status, TenantSettings, Wanted
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 BLOCKED = TokenRefusedError("token_refused", conditional_access=True, error="insufficient_claims")
 
 
-def no_right(code: str = "access_denied", graph_code: str = "ErrorInvalidUser") -> RejectedError:
-    facts = {"account": "ada@contoso.com", "address": "ada@contoso.com"}
-    return RejectedError(code, graph_code=graph_code, confirm_after=3, spreads=True, **facts)
+def no_right(code: str = "access_denied", graph_code: str = "ErrorInvalidUser") -> SenderRefusedError:
+    return SenderRefusedError(
+        code, graph_code=graph_code, account="ada@contoso.com", address="ada@contoso.com"
+    )
 
 
 def freshly_consented() -> FakeServices:
@@ -71,14 +72,14 @@ def test_twenty_mails_after_a_consent_survive_a_right_that_spreads_for_most_of_a
     assert {row.status for row in rows} == {DeliveryStatus.ACCEPTED}
 
 
-def test_a_right_that_is_missing_an_hour_after_the_consent_rejects_the_mail() -> None:
+def test_a_right_that_is_missing_an_hour_after_the_consent_has_the_mail_wait() -> None:
     services = freshly_consented()
     services.transport.fail = [no_right()] * 50
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=3))
 
     row = services.deliveries.rows[CONTOSO, "m-1"]
-    assert row.status is DeliveryStatus.REJECTED
+    assert row.status is DeliveryStatus.WAITING_FOR_MICROSOFT365
     assert row.problem
     assert row.problem.code == "access_denied"
     assert row.updated_at >= NOON + timedelta(hours=1)
@@ -167,13 +168,13 @@ def test_a_mailbox_that_was_made_again_under_the_same_name_is_found_by_its_name(
     assert services.settings.load(CONTOSO).consent.mailbox_id is None  # type: ignore[union-attr]
 
 
-def test_a_mailbox_that_is_found_by_neither_id_nor_name_rejects_the_mail() -> None:
+def test_a_mailbox_that_is_found_by_neither_id_nor_name_has_the_mail_wait() -> None:
     services = sending_by_object_id()
     services.transport.fail = [no_right("mailbox_not_found")] * 20
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=2))
 
-    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.REJECTED
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_MICROSOFT365
     assert services.settings.load(CONTOSO).consent.mailbox_id is None  # type: ignore[union-attr]
 
 
@@ -206,12 +207,12 @@ def test_no_mail_is_rejected_while_storage_cannot_forget_the_id_of_a_mailbox(
     ],
     ids=lambda refusal: refusal.code,
 )
-def test_another_refusal_says_nothing_about_the_id_of_the_mailbox(refusal: RejectedError) -> None:
+def test_another_refusal_says_nothing_about_the_id_of_the_mailbox(refusal: SenderRefusedError) -> None:
     services = sending_by_object_id()
     services.transport.send_mail = FakeGraph.send_mail.__get__(services.transport)  # type: ignore[method-assign]
     services.transport.fail = [refusal] * 50
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=4))
 
-    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.REJECTED
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_MICROSOFT365
     assert services.settings.load(CONTOSO).consent.mailbox_id == "old-id"  # type: ignore[union-attr]

@@ -23,18 +23,12 @@ from shared.errors import (
     OutcomeUnknownError,
     ProblemError,
     RejectedError,
+    SenderRefusedError,
     TokenRefusedError,
     TransientError,
 )
-from shared.sending.verdict import (
-    HORIZON,
-    Situation,
-    Verdict,
-    count_refusals,
-    decide,
-    expired,
-    rights_spread_until,
-)
+from shared.sending.verdict import HORIZON, Situation, Verdict, count_refusals, decide, expired
+from shared.settings.refusal import rights_spread_until
 from tests.builders import a_consent
 from tests.fakes import CONTOSO, NOON
 
@@ -110,7 +104,7 @@ TOO_LATE = {"trying_since": NOON - DAY + timedelta(seconds=15)}
 MINUTE, HOUR, TWO_DAYS_AGO = timedelta(minutes=1), timedelta(hours=1), NOON - 2 * HORIZON
 LOOK_OF_TWO_HOURS = {"in_doubt_since": NOON - timedelta(hours=2), "may_look_up": True}
 LONG_PAUSE = TransientError("mailbox_throttled", retry_after=timedelta(days=9), address="a")
-NO_RIGHT = RejectedError("access_denied", graph_code="ErrorX", address="a", confirm_after=3, spreads=True)
+NO_RIGHT = SenderRefusedError("access_denied", graph_code="ErrorX", address="a")
 
 TABLE += [
     (AWAY, LAST, Status.DEFERRED, 15),
@@ -133,18 +127,11 @@ TABLE += [
     (AWAY, {**LAST, "expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
     (AWAY, {**TOO_LATE, "expires_at": NOON + DAY}, Status.EXPIRED, None),
     (NO_RIGHT, {}, Status.DEFERRED, 307.5),
-    (NO_RIGHT, {"refusals": 2}, Status.DEFERRED, 307.5),
-    (NO_RIGHT, {"refusals": 3}, Status.REJECTED, None),
-    (NO_RIGHT, {"refusals": 9, "rights_spread_until": NOON + timedelta(minutes=1)}, Status.DEFERRED, 307.5),
-    (NO_RIGHT, {"refusals": 3, "rights_spread_until": NOON}, Status.REJECTED, None),
-    (NO_RIGHT, {"refusals": 2, "rights_spread_until": NOON}, Status.DEFERRED, 307.5),
-    (
-        NO_RIGHT,
-        {"refusals": 9, "rights_spread_until": NOON + timedelta(hours=1), **DAY_AGO},
-        Status.EXPIRED,
-        None,
-    ),
-    (REJECTED, {"rights_spread_until": NOON + timedelta(hours=1)}, Status.REJECTED, None),
+    (NO_RIGHT, {"refusals": 9}, Status.DEFERRED, 307.5),
+    (NO_RIGHT, {"sender_refused": True}, Status.WAITING_FOR_MICROSOFT365, None),
+    (NO_RIGHT, {"sender_refused": True, **DAY_AGO}, Status.WAITING_FOR_MICROSOFT365, None),
+    (NO_RIGHT, {"refusals": 9, **DAY_AGO}, Status.EXPIRED, None),
+    (REJECTED, {"sender_refused": True}, Status.REJECTED, None),
     (REFUSED_TOKEN, {"refusals": 2}, Status.DEFERRED, 307.5),
     (BLOCKED, {"refusals": 2}, Status.DEFERRED, 307.5),
     (BLOCKED, {"refusals": 3}, Status.WAITING_FOR_CONSENT, None),

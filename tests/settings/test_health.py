@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
-from shared.settings.health import apply_sender_list, note_failure, note_missing_mailbox
+from shared.settings.health import apply_sender_list, note_failure, note_taken
 from shared.settings.tenant import StandingProblem, Status
 from tests.builders import a_consent, enabled_services
 from tests.fakes import CONTOSO, NOON
@@ -48,19 +48,18 @@ def test_news_about_an_older_consent_changes_nothing() -> None:
     assert ports.settings.load(CONTOSO) == before
 
 
-def test_a_mailbox_that_graph_does_not_know_by_its_id_is_logged_and_so_is_a_failure_to_store_it(
+def test_the_end_of_a_refusal_that_cannot_be_stored_is_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = enabled_services()
     away = TransientError("storage_unavailable", service="tables")
     monkeypatch.setattr(ports.settings, "load", lambda _: _raise(away))
 
-    note_missing_mailbox(ports.settings, CONTOSO, 1)
+    assert not note_taken(ports.settings, CONTOSO, 1)
 
     logged = [json.loads(message.partition(" ")[2]) for message in caplog.messages]
     assert logged == [
-        {"operation": "find_mailbox_by_id", "problem": "mailbox_not_found", "tenant_id": CONTOSO},
-        {"operation": "forget_mailbox_id", "problem": "storage_unavailable", "tenant_id": CONTOSO},
+        {"operation": "end_refusal", "problem": "storage_unavailable", "tenant_id": CONTOSO},
     ]
 
 

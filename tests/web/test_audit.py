@@ -45,7 +45,7 @@ def test_an_audit_event_says_how_a_call_was_refused(api: Api, log: Log) -> None:
 def test_a_request_that_is_too_large_leaves_an_audit_event_too(
     operation: Operation, api: Api, log: Log
 ) -> None:
-    api.call(operation.name, method=operation.method, body=b"x" * 70_000, route=ROUTE)
+    api.call(operation.name, method=operation.method, body=b"x" * 140_000, route=ROUTE)
 
     assert [event["result"] for event in log.named("admin_operation")] == ["request_too_large"]
 
@@ -54,7 +54,7 @@ def test_a_request_that_is_too_large_leaves_an_audit_event_too(
 def test_of_a_request_that_is_too_large_without_a_token_nothing_is_read(
     operation: Operation, api: Api
 ) -> None:
-    answer = api.call(operation.name, method=operation.method, body=b"x" * 70_000, route=ROUTE, caller=None)
+    answer = api.call(operation.name, method=operation.method, body=b"x" * 140_000, route=ROUTE, caller=None)
 
     assert answer.status_code == 401
 

@@ -4,7 +4,9 @@ import { byId, element, showBadge } from "./element.js";
 import { clockTime, count, DELIVERIES, moment, WHO_ACTS } from "./words.js";
 
 /** The states that `POST /api/deliveries/{messageId}/retry` accepts. */
-export const RETRIABLE = new Set(["rejected", "expired", "unknown", "waiting_for_consent", "waiting_for_operator"]);
+export const RETRIABLE = new Set([
+  "rejected", "expired", "unknown", "waiting_for_consent", "waiting_for_operator", "waiting_for_microsoft365",
+]);
 
 let shown = "";
 

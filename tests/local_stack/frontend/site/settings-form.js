@@ -114,8 +114,9 @@ function refresh() {
   buttons.save.classList.toggle("primary", actions.save && !actions.enable);
   // Of two submit buttons Enter presses the first, even where it is disabled.
   buttons.enable.type = actions.enable ? "submit" : "button";
-  // Where the operator must act, a consent is possible and does not help.
-  buttons.enable.classList.toggle("primary", actions.enable && settings.status !== "operator_error");
+  // Where somebody else must act, a consent is possible and seldom helps.
+  const elsewhere = ["operator_error", "sender_refused"].includes(settings.status);
+  buttons.enable.classList.toggle("primary", actions.enable && !elsewhere);
   showHints(valid);
 }
 

@@ -5,6 +5,7 @@ export const STATUSES = {
   enabled: ["Enabled", "good"],
   reconnect_needed: ["Consent needed again", "bad"],
   operator_error: ["Operator must act", "bad"],
+  sender_refused: ["Refused by Microsoft 365", "bad"],
   other_version: ["Written by another version", "bad"],
 };
 
@@ -13,6 +14,7 @@ export const DELIVERIES = {
   deferred: ["Deferred", "warn"],
   waiting_for_consent: ["Waiting for consent", "warn"],
   waiting_for_operator: ["Waiting for the operator", "warn"],
+  waiting_for_microsoft365: ["Waiting for Microsoft 365", "warn"],
   verifying: ["Being verified", "neutral"],
   accepted: ["Accepted", "good"],
   rejected: ["Rejected", "bad"],

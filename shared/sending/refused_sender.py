@@ -1,0 +1,101 @@
+"""What mails tell the settings of a refused sender, and which of the waiting ones tries."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.waiting import release_mails, release_waiting
+from shared.errors import ProblemError, SenderRefusedError
+from shared.settings.health import note_taken, standing
+from shared.settings.refusal import begin_probe, is_probe_due, note_sender_refused
+from shared.settings.tenant import Status
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event, log_failed_step
+
+if TYPE_CHECKING:
+    from shared.sending.attempt import Attempt
+    from shared.sending.dependencies import Sending
+    from shared.settings.sender import Sender
+    from shared.settings.tenant import TenantSettings
+
+_WAITING = DeliveryStatus.WAITING_FOR_MICROSOFT365
+#: Of more waiting mails these, the oldest, take turns.
+_TAKE_TURNS = 500
+
+
+def sender_is_refused(attempt: Attempt, error: ProblemError, ports: Sending) -> bool:
+    """Have the settings show a refusal of the sender once it is confirmed, and say whether it is.
+
+    What can't be stored now is stored when Graph refuses again.
+    """
+    if not isinstance(error, SenderRefusedError):
+        return False
+    if attempt.mailbox is None:
+        # The settings said so, and Graph was not asked.
+        return True
+    sender = attempt.mailbox.sender
+    try:
+        return _note_refused(attempt, sender, error, ports)
+    except ProblemError as missed:
+        log_failed_step("note_refusal", missed.code, tenant_id=sender.tenant_id)
+        return False
+
+
+def _note_refused(attempt: Attempt, sender: Sender, error: SenderRefusedError, ports: Sending) -> bool:
+    row, problem = attempt.delivery, standing(error, ports.world)
+    before: list[TenantSettings] = []
+
+    def change(settings: TenantSettings) -> TenantSettings:
+        before[:] = [settings]
+        return note_sender_refused(
+            settings, sender.consent.generation, problem, row.message_id, waited=row.waited_for_sender
+        )
+
+    after = update_settings(ports.settings, sender.tenant_id, change)
+    if _mailbox_id(after) != _mailbox_id(before[0]):
+        log_failed_step("find_mailbox_by_id", error.code, tenant_id=sender.tenant_id)
+    refused = after.status is Status.SENDER_REFUSED
+    if refused and before[0].status is not after.status:
+        log_event(
+            Event.SENDER_REFUSED,
+            level=logging.ERROR,
+            tenant_id=sender.tenant_id,
+            problem=error.code,
+            who_acts=error.problem.who_acts,
+            request_id=error.request_id,
+        )
+    return refused
+
+
+def _mailbox_id(settings: TenantSettings) -> str | None:
+    return settings.consent.mailbox_id if settings.consent else None
+
+
+def end_noted_refusal(attempt: Attempt, ports: Sending) -> None:
+    """Let waiting mail go, because Microsoft 365 has taken this one; what fails here the timer does."""
+    sender = attempt.mailbox.sender if attempt.mailbox else None
+    if sender is None or not sender.refusal_noted:
+        return
+    if not note_taken(ports.settings, sender.tenant_id, sender.consent.generation):
+        return
+    try:
+        release_waiting(sender.tenant_id, _WAITING, ports)
+    except ProblemError as error:
+        log_failed_step("release", error.code, tenant_id=sender.tenant_id)
+
+
+def probe_sender(settings: TenantSettings, ports: Sending) -> None:
+    """Let one waiting mail try if it is time: the oldest of those that were tried least often."""
+    now = ports.world.now()
+    if not is_probe_due(settings, now):
+        return
+    waiting = ports.deliveries.set_aside(settings.tenant_id, [_WAITING], _TAKE_TURNS)
+    if not waiting:
+        return
+    mail = min(waiting, key=lambda each: each.attempt)
+    update_settings(
+        ports.settings, settings.tenant_id, lambda found: begin_probe(found, mail.message_id, now)
+    )
+    release_mails(settings.tenant_id, _WAITING, [mail], ports)

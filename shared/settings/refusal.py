@@ -1,0 +1,129 @@
+"""Whether Microsoft 365 refuses a tenant's sender: its mailbox, or the right to send from it. Pure.
+
+    first refusal     noted, and nothing else changes: Graph may be the one that errs
+    one more          after five minutes, of the same or another mail: `sender_refused`, and mail waits
+    a mail tries      the probe, which the settings name: every ten minutes, later every hour
+    a mail is taken   nothing is left of the refusal, and what waits goes out
+
+A mail that waited and was let go because another was taken proves nothing by itself any more: what is refused
+is then that mail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import SenderRefusedError
+from shared.settings.state import forget_mailbox_id, holds, troubled
+from shared.settings.tenant import SenderRefusal, Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.settings.tenant import Consent, StandingProblem, TenantSettings
+
+#: Graph may be the one that errs, and then not for seconds only.
+BETWEEN_REFUSALS: Final = timedelta(minutes=5)
+#: A consent and the rights given with it take seconds to an hour to reach every server of Microsoft 365.
+RIGHTS_SPREAD: Final = timedelta(hours=1)
+#: What Exchange lets an app do (RBAC for Applications, access policies) counts up to two hours later, and can
+#: be given a while after the consent: https://learn.microsoft.com/exchange/permissions-exo/application-rbac
+APP_RIGHTS_SPREAD: Final = timedelta(hours=3)
+#: A refusal that was not confirmed for so long says nothing of the next one.
+_FORGOTTEN = timedelta(hours=1)
+#: Graph's codes for a user whom it does not know. A mailbox that can't be used has others, and keeps its id.
+_NO_SUCH_USER = frozenset({"ErrorInvalidUser", "Request_ResourceNotFound", "ResourceNotFound"})
+_SOON, _LATER = timedelta(minutes=10), timedelta(hours=1)
+_SOON_PROBES = 6
+#: The timer that probes runs every five minutes, some seconds earlier or later.
+_EARLY = timedelta(minutes=1)
+
+
+def note_sender_refused(
+    settings: TenantSettings, generation: int, problem: StandingProblem, message_id: str, *, waited: bool
+) -> TenantSettings:
+    """Note that a mail met such a refusal; `waited` says that it waited for the end of one before."""
+    if not holds(settings, generation) or settings.consent is None:
+        return settings
+    if settings.status is Status.SENDER_REFUSED:
+        return _refused_again(settings, problem, message_id)
+    if settings.status is not Status.ENABLED or problem.since < rights_spread_until(settings.consent):
+        return settings
+    known, now = settings.refusal, problem.since
+    if known is None or not timedelta(0) <= now - known.since < _FORGOTTEN:
+        first = replace(known or SenderRefusal(now, message_id), since=now, message_id=message_id)
+        return replace(settings, refusal=first)
+    proves_nothing = waited and known.message_id == message_id
+    if proves_nothing or now - known.since < BETWEEN_REFUSALS:
+        return settings
+    return _confirmed(settings, settings.consent, known, problem, message_id)
+
+
+def rights_spread_until(consent: Consent) -> datetime:
+    """Return until when rights that were given for a consent may still be missing on some servers."""
+    return consent.consented_at + (APP_RIGHTS_SPREAD if consent.account is None else RIGHTS_SPREAD)
+
+
+def _confirmed(
+    settings: TenantSettings,
+    consent: Consent,
+    first: SenderRefusal,
+    problem: StandingProblem,
+    message_id: str,
+) -> TenantSettings:
+    if problem.facts.get("graph_code") in _NO_SUCH_USER and consent.mailbox_id is not None:
+        # The mailbox may have been made again, and is found by its address then.
+        return forget_mailbox_id(replace(settings, refusal=None), consent.generation)
+    confirmed = SenderRefusal(first.since, message_id, probed_at=problem.since)
+    return troubled(replace(settings, refusal=confirmed), Status.SENDER_REFUSED, problem)
+
+
+def _refused_again(settings: TenantSettings, problem: StandingProblem, message_id: str) -> TenantSettings:
+    """Show what the latest refusal says; a probe that was refused is over."""
+    refusal = settings.refusal
+    if refusal is not None and refusal.probe == message_id:
+        settings = replace(settings, refusal=replace(refusal, probe=None))
+    if settings.problem is not None and settings.problem.code == problem.code:
+        return settings
+    return replace(settings, problem=problem)
+
+
+def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError | None:
+    """Return why a mail is not tried now; None where it is, because it may or because it is the probe."""
+    problem, refusal = settings.problem, settings.refusal
+    if settings.status is not Status.SENDER_REFUSED or problem is None:
+        return None
+    if refusal is not None and refusal.probe == message_id:
+        return None
+    return SenderRefusedError.recalled(problem.code, problem.facts)
+
+
+def is_probe_due(settings: TenantSettings, now: datetime) -> bool:
+    """Say whether it is time for a waiting mail to try."""
+    refusal = settings.refusal
+    if refusal is None or refusal.probed_at is None:
+        return True
+    wait = _SOON if refusal.probes < _SOON_PROBES else _LATER
+    # A time in the future was written by a host whose clock was wrong.
+    return not timedelta(0) <= now - refusal.probed_at < wait - _EARLY
+
+
+def begin_probe(settings: TenantSettings, message_id: str, now: datetime) -> TenantSettings:
+    """Let one mail try although the sender is refused; an earlier probe that is not over waits again."""
+    known = settings.refusal
+    if known is None:
+        return settings
+    probe = replace(known, probe=message_id, probed_at=now, probes=known.probes + 1)
+    return replace(settings, refusal=probe)
+
+
+def end_refusal(settings: TenantSettings, generation: int) -> TenantSettings:
+    """Forget a refusal, because Microsoft 365 has taken a mail; a problem of another kind stays."""
+    if not holds(settings, generation):
+        return settings
+    taken = replace(settings, refusal=None)
+    if settings.status is not Status.SENDER_REFUSED:
+        return taken
+    return replace(taken, status=Status.ENABLED, problem=None)

@@ -1,0 +1,213 @@
+"""A refusal of the sender: noted, confirmed, probed, over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from shared.errors import ConflictError
+from shared.settings.application import under_list
+from shared.settings.refresh import note_refresh
+from shared.settings.refusal import (
+    begin_probe,
+    end_refusal,
+    is_probe_due,
+    note_sender_refused,
+    refusal_of,
+)
+from shared.settings.state import check_enable, complete_consent, holds_already, lose_consent, reset
+from shared.settings.tenant import (
+    Authorization,
+    PendingConsent,
+    SenderRefusal,
+    StandingProblem,
+    Status,
+    TenantSettings,
+    Wanted,
+)
+from tests.builders import a_consent, some_settings
+from tests.fakes import NOON
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+FACTS = {"account": "ada@contoso.com", "address": "ada@contoso.com"}
+
+
+def denied(at: datetime, code: str = "send_as_denied") -> StandingProblem:
+    return StandingProblem(code, at, FACTS)
+
+
+def refused(**changes: object) -> TenantSettings:
+    """Settings whose sender is refused since noon."""
+    settings = some_settings(
+        status=Status.SENDER_REFUSED,
+        problem=denied(NOON),
+        refusal=SenderRefusal(NOON, "m-1", probed_at=NOON),
+    )
+    return replace(settings, **changes)  # type: ignore[arg-type]
+
+
+def noted(settings: TenantSettings, at: datetime, message_id: str, **changes: object) -> TenantSettings:
+    problem = denied(at, str(changes.pop("code", "send_as_denied")))
+    graph_code = changes.pop("graph_code", None)
+    if graph_code:
+        problem = replace(problem, facts={**FACTS, "graph_code": str(graph_code)})
+    waited = bool(changes.pop("waited", False))
+    generation = 2 if changes.pop("older", False) else 1
+    return note_sender_refused(settings, generation, problem, message_id, waited=waited)
+
+
+@pytest.mark.parametrize("second", ["m-1", "m-2"])
+def test_two_refusals_five_minutes_apart_are_confirmed(second: str) -> None:
+    first = noted(some_settings(), NOON, "m-1")
+    assert (first.status, first.problem) == (Status.ENABLED, None)
+    assert noted(first, NOON + 5 * MINUTE - timedelta(seconds=1), second) == first
+
+    after = noted(first, NOON + 5 * MINUTE, second)
+    assert (after.status, after.problem) == (Status.SENDER_REFUSED, denied(NOON + 5 * MINUTE))
+    assert after.refusal == SenderRefusal(NOON, second, probed_at=NOON + 5 * MINUTE)
+
+
+@pytest.mark.parametrize("later", [HOUR, timedelta(days=4), -MINUTE])
+def test_a_first_refusal_of_long_ago_or_of_a_wrong_clock_begins_anew(later: timedelta) -> None:
+    first = noted(some_settings(), NOON, "m-1")
+    after = noted(first, NOON + later, "m-2")
+
+    assert after.status is Status.ENABLED
+    assert after.refusal == SenderRefusal(NOON + later, "m-2")
+
+
+def test_a_mail_that_waited_before_confirms_nothing_alone() -> None:
+    first = noted(some_settings(), NOON, "m-1", waited=True)
+
+    assert noted(first, NOON + 6 * MINUTE, "m-1", waited=True) == first
+    assert noted(first, NOON + 6 * MINUTE, "m-2", waited=True).status is Status.SENDER_REFUSED
+
+
+@pytest.mark.parametrize(("by_the_app", "hours"), [(False, 1), (True, 3)])
+def test_a_right_may_still_spread_for_hours_after_the_consent(hours: int, *, by_the_app: bool) -> None:
+    account = {"account": None, "secret_name": None} if by_the_app else {}
+    settings = some_settings(consent=a_consent(consented_at=NOON - hours * HOUR + MINUTE, **account))
+    assert noted(settings, NOON, "m-1") == settings
+    first = noted(settings, NOON + MINUTE, "m-1")
+    assert first.refusal is not None
+
+
+@pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
+def test_what_stops_every_mail_already_stays(status: Status) -> None:
+    settings = some_settings(status=status, problem=denied(NOON, "consent_lost"))
+
+    assert noted(settings, NOON, "m-1") == settings
+
+
+def test_news_of_an_older_consent_change_nothing() -> None:
+    assert noted(some_settings(), NOON, "m-1", older=True) == some_settings()
+    assert end_refusal(refused(), 2) == refused()
+
+
+def test_a_mailbox_that_is_not_found_by_its_id_is_looked_for_by_its_address_first() -> None:
+    settings = some_settings(consent=a_consent(mailbox_id="old-id"))
+    first = noted(settings, NOON, "m-1", graph_code="ErrorInvalidUser")
+    after = noted(first, NOON + 5 * MINUTE, "m-1", graph_code="ErrorInvalidUser")
+
+    assert after.consent is not None
+    assert (after.status, after.consent.mailbox_id, after.refusal) == (Status.ENABLED, None, None)
+
+
+def test_a_refused_sender_shows_the_latest_reason_and_since_when_it_lasts() -> None:
+    assert noted(refused(), NOON + HOUR, "m-2") == refused()
+    full = noted(refused(), NOON + HOUR, "m-2", code="mailbox_full")
+
+    assert (full.status, full.problem) == (Status.SENDER_REFUSED, denied(NOON + HOUR, "mailbox_full"))
+
+
+def test_a_probe_alone_is_tried_and_only_once() -> None:
+    probing = begin_probe(refused(), "m-2", NOON + HOUR)
+    assert refusal_of(probing, "m-2") is None
+    error = refusal_of(probing, "m-1")
+    assert error is not None
+    assert (error.code, error.facts) == ("send_as_denied", FACTS)
+
+    after = noted(probing, NOON + HOUR, "m-2")
+    assert refusal_of(after, "m-2") is not None
+    assert after.refusal == SenderRefusal(NOON, "m-1", probed_at=NOON + HOUR, probes=1)
+
+
+def test_nothing_is_tried_where_nothing_is_refused() -> None:
+    assert refusal_of(some_settings(), "m-1") is None
+    assert begin_probe(some_settings(), "m-1", NOON) == some_settings()
+    assert is_probe_due(some_settings(), NOON)
+
+
+@pytest.mark.parametrize(
+    ("probes", "waited", "due"),
+    [
+        (0, 8 * MINUTE, False),
+        (0, 9 * MINUTE, True),
+        (5, 9 * MINUTE, True),
+        (6, 58 * MINUTE, False),
+        (6, 59 * MINUTE, True),
+        # It was written by a clock that was wrong.
+        (6, -MINUTE, True),
+    ],
+)
+def test_a_mail_tries_every_ten_minutes_and_after_an_hour_every_hour(
+    probes: int, waited: timedelta, *, due: bool
+) -> None:
+    settings = refused(refusal=SenderRefusal(NOON, "m-1", probed_at=NOON, probes=probes))
+
+    assert is_probe_due(settings, NOON + waited) is due
+
+
+def test_a_mail_that_is_taken_ends_it() -> None:
+    assert end_refusal(refused(), 1) == some_settings()
+    assert end_refusal(some_settings(refusal=SenderRefusal(NOON, "m-1")), 1) == some_settings()
+
+
+def test_a_mail_that_is_taken_ends_no_problem_of_another_kind() -> None:
+    lost = refused(status=Status.RECONNECT_NEEDED, problem=denied(NOON, "consent_lost"))
+
+    assert end_refusal(lost, 1) == replace(lost, refusal=None)
+
+
+def test_a_token_that_is_issued_ends_no_refusal() -> None:
+    after = note_refresh(refused(), 1, NOON + HOUR, stored=False)
+
+    assert (after.status, after.problem) == (Status.SENDER_REFUSED, denied(NOON))
+
+
+def test_a_lost_consent_is_the_more_urgent_news() -> None:
+    assert lose_consent(refused(), 1, denied(NOON, "consent_lost")).status is Status.RECONNECT_NEEDED
+
+
+def test_an_address_that_is_taken_from_the_list_is_the_operators_error() -> None:
+    by_app = refused(
+        sender=Wanted("ada@contoso.com", authorization=Authorization.APPLICATION),
+        consent=a_consent(account=None, secret_name=None),
+    )
+
+    assert under_list(by_app, ["ada@contoso.com"], NOON) == by_app
+    assert under_list(by_app, [], NOON).status is Status.OPERATOR_ERROR
+
+
+def test_enable_and_save_ask_for_a_new_consent_which_has_one_mail_try_at_once() -> None:
+    wanted = Wanted("ada@contoso.com")
+    check_enable(refused(), wanted)
+    assert not holds_already(refused(), wanted)
+    with pytest.raises(ConflictError):
+        check_enable(some_settings(), wanted)
+
+    tried = refused(
+        pending=PendingConsent("flow-2", 2, wanted, NOON + HOUR),
+        refusal=SenderRefusal(NOON, "m-1", "m-3", NOON, 9),
+    )
+    after = complete_consent(tried, "flow-2", a_consent(generation=2))
+    assert (after.status, after.problem) == (Status.ENABLED, None)
+    assert after.refusal == SenderRefusal(NOON, "m-1")
+    assert is_probe_due(after, NOON)
+
+
+def test_a_reset_forgets_it() -> None:
+    assert reset(refused()).refusal is None
