@@ -17,6 +17,7 @@ from shared.errors import (
     MailerError,
     OutcomeUnknownError,
     RejectedError,
+    SenderRefusedError,
     TokenRefusedError,
     TransientError,
 )
@@ -92,8 +93,8 @@ def test_a_mailbox_whose_address_is_not_its_sign_in_name_is_found_by_its_object_
         ("reset", OutcomeUnknownError),
         ("reset but accepted", OutcomeUnknownError),
         ("token expired", TokenRefusedError),
-        ("access denied", RejectedError),
-        ("mailbox full", RejectedError),
+        ("access denied", SenderRefusedError),
+        ("mailbox full", SenderRefusedError),
     ],
 )
 def test_each_fault_of_graph_becomes_an_error_of_ours(
