@@ -19,6 +19,7 @@ from tests.local_stack.stack import QUICK, LocalStack
 
 IMAGES = REPOSITORY / "docs" / "images"
 WIDE: ViewportSize = {"width": 1200, "height": 640}
+TALL: ViewportSize = {"width": 1200, "height": 1800}
 WINDOW: ViewportSize = {"width": 520, "height": 560}
 TELEPHONE: ViewportSize = {"width": 390, "height": 760}
 BODY = {"contentType": "html", "content": "<p>The figures of this week are attached.</p>"}
@@ -135,9 +136,9 @@ class Photographer:
         """What the local Microsoft 365 accepted."""
         page = self.settings.page.context.new_page()
         page.goto(f"{self.stack.graph_url}/")
+        # A body is drawn where it is seen.
+        page.set_viewport_size(TALL)
         for body in page.locator("iframe").all():
-            # It loads when it is seen.
-            body.scroll_into_view_if_needed()
             expect(body.content_frame.locator("body")).to_have_text(re.compile("."))
         self.take("inbox", page)
         page.close()
