@@ -59,15 +59,16 @@ class VirtualSemaphore:
         self._value = value
         self._waiting: deque[greenlet] = deque()
 
-    def acquire(self, *, blocking: bool = True) -> bool:
+    def acquire(self, *, blocking: bool = True, timeout: float | None = None) -> bool:
         """Take one, and wait for it where there is none."""
         if self._value:
             self._value -= 1
             return True
-        if blocking:
-            self._waiting.append(getcurrent())
-            self._timeline.wait()
-        return blocking
+        if not blocking:
+            return False
+        self._waiting.append(getcurrent())
+        self._timeline.wait()
+        return True
 
     def release(self) -> None:
         """Give one back, or pass it on."""
