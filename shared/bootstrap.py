@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from shared.client_credential import ClientCertificate
 from shared.configured import Configured
 from shared.member import member
-from shared.sending.throttle import Throttle
 from shared.setting_report import report_settings
 from shared.telemetry import quieten_libraries
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from shared.ports import CallerTokens, FlowStore, SettingsStore, TokenStore
     from shared.sending.line import ScheduleStore
     from shared.sending.ports import AttachmentFiles, MailTransport
+    from shared.sending.throttle import Throttle
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore
     from shared.settings.sending_switch import PauseStore, SendingSwitch
@@ -42,9 +42,12 @@ class Services(Configured):
     A member that could not be built is tried again at its next use.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.throttle = Throttle(self)
+    @member
+    def throttle(self) -> Throttle:
+        """When each mail may be sent."""
+        from shared.sending.throttle import Throttle
+
+        return Throttle(self)
 
     @member
     def stored_settings(self) -> SettingsStore:
@@ -211,8 +214,7 @@ class Services(Configured):
     def _issued_to(self, name: str) -> str | None:
         from shared.adapters.token_cache import client_of
 
-        tokens = self.vault.read(name)
-        return None if tokens is None else client_of(tokens)
+        return client_of(tokens) if (tokens := self.vault.read(name)) else None
 
     @member
     def _tables(self) -> TableServiceClient:

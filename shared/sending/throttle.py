@@ -84,7 +84,6 @@ class Throttle:
     def __init__(self, ports: Throttling) -> None:
         self._ports = ports
         self._world = ports.world
-        self._process = ports.world.identifier()
         self._known: dict[tuple[str, str], tuple[Line, _Turns]] = {}
         self._lock = threading.Lock()
 
@@ -190,7 +189,7 @@ class Throttle:
                 key = hashlib.sha256(text.encode()).hexdigest()
                 line = Line(
                     key,
-                    self._process,
+                    self._world.identifier(),
                     lambda: self._ports.schedules,
                     self._ports.messages_per_minute,
                     self._world,
