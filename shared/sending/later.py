@@ -14,7 +14,7 @@ from shared.sending.hand_over import MailKnownError
 from shared.sending.new_claim import claim_unless_claimed
 from shared.sending.outcome import announce, record_failure, write_outcome
 from shared.sending.persist import persist
-from shared.sending.throttle import EARLY
+from shared.sending.slots import visible_after
 from shared.sending.verdict import before_end, deadline, expired
 from shared.settings.health import standing
 
@@ -60,5 +60,5 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) ->
     else:
         raise MailKnownError
     # There is nothing to wait for in a worker after the last look.
-    early = EARLY if again == wanted else timedelta(0)
-    ports.outbox.put(next_message(row), max(again - now - early, timedelta(0)))
+    wait = max(again - now, timedelta(0))
+    ports.outbox.put(next_message(row), visible_after(wait) if again == wanted else wait)

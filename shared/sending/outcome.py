@@ -24,7 +24,7 @@ from shared.sending.draft_removal import give_up
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.refused_sender import sender_is_refused
-from shared.sending.throttle import EARLY
+from shared.sending.slots import visible_after
 from shared.sending.verdict import THROTTLED, decide, expired
 from shared.settings.health import note_failure, standing
 from shared.telemetry import Event, log_event, log_failed_step
@@ -94,9 +94,9 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         _warn_of_repeat(row)
     if verdict.next_attempt_at is not None:
         # A look for the mail comes at its time, and not before.
-        early = EARLY if slot and situation.first_look is None else timedelta(0)
-        delay = verdict.next_attempt_at - situation.now - early
-        ports.outbox.put(next_message(row), max(delay, timedelta(0)))
+        wait = max(verdict.next_attempt_at - situation.now, timedelta(0))
+        early = slot is not None and situation.first_look is None
+        ports.outbox.put(next_message(row), visible_after(wait) if early else wait)
     if verdict.status in _NEVER_SENT:
         give_up(attempt, ports)
 

@@ -13,7 +13,17 @@ from shared.sending.schedule import START, WINDOW, Schedule
 #: Between the mails that an idle mailbox may send at once.
 _BURST_STEP = timedelta(milliseconds=250)
 _MOMENT = timedelta(milliseconds=1)
+#: The host looks at an idle queue every five seconds (`maxPollingInterval`).
+_EARLY = timedelta(seconds=5)
 _NONE = timedelta(0)
+
+
+def visible_after(wait: timedelta) -> timedelta:
+    """Return after how long a mail comes back whose slot is so far away: early, but not at once.
+
+    It waits for the rest in a worker, where its row says no more that it waits.
+    """
+    return max(wait - _EARLY, wait / 2, _NONE)
 
 
 def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tuple[Schedule, list[Slot]]:

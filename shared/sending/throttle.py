@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 IN_FLIGHT = 4
 #: A mail that is due so soon waits in its worker; any other one goes back to the queue.
 LONGEST_WAIT = timedelta(seconds=10)
-#: A mail comes back that early: the host looks at an idle queue every five seconds (`maxPollingInterval`).
-EARLY = timedelta(seconds=5)
 #: A mail that comes later than this has lost its slot: the app was away, and many are late.
 _MISSED = timedelta(seconds=60)
 _NOW = timedelta(0)

@@ -9,7 +9,7 @@ import pytest
 
 from shared.sending.pace import Refusal, refused, reported
 from shared.sending.schedule import LEARNING, WINDOW, Schedule
-from shared.sending.slots import insert, reserve
+from shared.sending.slots import insert, reserve, visible_after
 from tests.fakes import NOON
 
 SECOND = timedelta(seconds=1)
@@ -36,6 +36,13 @@ def taken(schedule: Schedule, count: int, now: datetime, set_pace: int = 0) -> t
 
 def at_most(times: list[float], seconds: float) -> int:
     return max(sum(first <= time < first + seconds for time in times) for first in times)
+
+
+@pytest.mark.parametrize(("wait", "back"), [(-1, 0), (0, 0), (2, 1), (10, 5), (60, 55)])
+def test_a_mail_comes_back_up_to_five_seconds_early_after_half_its_wait_at_least(
+    wait: float, back: float
+) -> None:
+    assert visible_after(wait * SECOND) == back * SECOND
 
 
 def test_a_mailbox_of_which_nothing_was_refused_is_open_unless_the_pace_is_set() -> None:
