@@ -8,7 +8,6 @@ from typing import Any
 
 from shared.deliveries.doubt import Doubt, HandOver
 from shared.deliveries.outcome import Outcome, latest, next_outcome
-from shared.deliveries.slot import Slot
 from shared.deliveries.status import FINAL, PENDING, DeliveryStatus
 from shared.deliveries.step import Step
 from shared.problems import FieldError
@@ -89,7 +88,6 @@ class Delivery(Stored):
     next_attempt_at: datetime | None = None
     requeued_for: str | None = None
     requeued_by: str | None = None
-    slot: Slot | None = None
     paused_for: timedelta = timedelta(0)
     paused_since: datetime | None = None
     doubt: Doubt | None = None
@@ -119,7 +117,8 @@ class Delivery(Stored):
     ) -> Delivery:
         """Take the next step, together with other changes; the claim ends with it."""
         again = changes.get("next_attempt_at")
-        step = Step(now, status, problem.code if problem else None, request_id, maybe_sent=maybe_sent)
+        code = problem.code if problem else None
+        step = Step(now, status, code, request_id, maybe_sent=maybe_sent)
         fresh: dict[str, Any] = {
             "next_attempt_at": None,
             # A text, because times are moved where the clocks of two hosts differ.
@@ -135,14 +134,15 @@ class Delivery(Stored):
             "paused_since": None,
             "warnings": self._warnings_with(MAYBE_ACCEPTED, now) if maybe_sent else self.warnings,
         }
-        return replace(
+        moved = replace(
             self,
             history=self._history_with(step),
             status=status,
             updated_at=now,
             problem=problem,
             **(fresh | changes),
-        ).owing_outcome()
+        )
+        return moved.owing_outcome()
 
     def owing_outcome(self) -> Delivery:
         """Owe its scheduler the end that the mail has just come to, if it asked for it."""
