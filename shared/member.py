@@ -6,7 +6,7 @@ import functools
 import threading
 from typing import Any, Self, overload
 
-#: Members need one another, so whoever builds one may go on to build the next.
+#: Building one member may build another, so the lock is reentrant.
 _BUILDING = threading.RLock()
 
 

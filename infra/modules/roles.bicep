@@ -165,7 +165,7 @@ resource schedulersOnOutcomes 'Microsoft.Authorization/roleAssignments@2022-04-0
   }
 ]
 
-// Whoever has no condition reads, replaces and deletes the files of every other scheduler.
+// A scheduler without a condition reads, replaces and deletes the files of every other scheduler.
 // https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples, "Read, write, or delete blobs in a path"
 var blobActions = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
 var onPaths = [

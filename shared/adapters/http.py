@@ -149,7 +149,7 @@ class HttpSession(requests.Session):
 
 
 class ConfiguredAdapter(HTTPAdapter):
-    """A transport that applies this module's rules to every request, whoever sends it."""
+    """A transport that applies this module's rules to every request of every caller."""
 
     def __init__(self, answer_seconds: float, idle_seconds: float) -> None:
         self._timeout = (CONNECT_SECONDS, answer_seconds)

@@ -54,7 +54,7 @@ class KeyVaultTokenStore:
     """Tokens as secrets of a vault.
 
     Each secret expires when its refresh token does. The vault still reads an expired secret; the date is for
-    whoever watches the vault.
+    monitoring of the vault.
     """
 
     def __init__(

@@ -185,7 +185,7 @@ class Custody:
     def _rewrite(self, tenant_id: str, consent: Consent, name: str, issued: Issued, *, mends: bool) -> None:
         """Write the newest tokens, unless a Reset or a new consent was faster.
 
-        Both change the settings before they delete the old name. Whoever writes it after that finds out
+        Both change the settings before they delete the old name. A writer after that detects it
         when the settings are written, and takes it back.
         """
         if not holds(self.settings.load(tenant_id), consent.generation):

@@ -108,7 +108,7 @@ def decide(request: Request, ports: Consenting) -> Reply:
 def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: Consenting) -> Reply:
     """Lead to the result; what ended just now also removes the cookie and lets waiting mail go."""
     if flow == known:
-        # Whoever repeats an answer that came before proves nothing.
+        # Repeating an earlier answer proves nothing.
         return _to_result(ports, flow=flow.flow_id)
     if flow.status is FlowStatus.COMPLETED:
         _release(flow, ports)

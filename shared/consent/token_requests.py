@@ -44,8 +44,8 @@ def is_fresh(consent: Consent, now: datetime) -> bool:
 class Turn:
     """Lets one caller of a tenant ask for a token at a time.
 
-    Whoever waited meanwhile shares its failure: to wait for an endpoint that hangs takes half a minute, and
-    forty mails that wait for it one after the other would exceed every limit of time.
+    Threads that waited meanwhile share its failure. Waiting for an endpoint that hangs takes half a minute,
+    so forty mails that wait one after the other would exceed every time limit.
     """
 
     def __init__(self) -> None:

@@ -118,7 +118,7 @@ def _check_expiry(kept: bytes, now: datetime) -> None:
 
 
 def _begun_anew(row: Delivery, now: datetime, delay: timedelta) -> Delivery:
-    """Put the mail back on its way; whoever retries an unknown outcome has decided that it was not sent."""
+    """Queue the mail again; retrying an unknown outcome means that it was not sent."""
     again = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
     doubt = None if row.status is DeliveryStatus.UNKNOWN else row.doubt
     return replace(again.begun_anew(now), doubt=doubt)

@@ -93,7 +93,7 @@ class Places:
         return {"finished_mails": len(self.mails), "finished_consents": len(self.flows)}
 
     def code(self, address: str) -> str:
-        """Name exactly this: whoever brings the code has seen what is deleted."""
+        """Return a code for exactly this list, so that only a reviewed list is deleted."""
         return hashlib.sha256(repr((address, self.mails, self.flows)).encode()).hexdigest()[:8]
 
 
@@ -239,7 +239,7 @@ def _delete(address: _Address, found: Places, ports: Searching) -> None:
 
 
 def _forget(address: _Address, mail: Mail, ports: Searching) -> bool:
-    """Delete what is kept of a mail, its row first: whoever retries it just now has changed that."""
+    """Delete what is kept of a mail, its row first: a concurrent retry has changed the row."""
     row = ports.deliveries.find(*mail)
     if row is None or not row.status.final or ports.deliveries.save(address.removed_from(row)) is None:
         return False

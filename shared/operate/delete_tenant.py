@@ -89,7 +89,7 @@ class Inventory:
 
     @property
     def code(self) -> str:
-        """Name exactly this inventory: whoever brings the code has seen what is deleted."""
+        """Return a code for exactly this inventory, so that only a reviewed one is deleted."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
 
 

@@ -31,7 +31,7 @@ class Recording(Protocol):
 
     @property
     def operator_id(self) -> str | None:
-        """The object id of whoever is signed in on this machine."""
+        """The object id of the account that is signed in on this machine."""
 
 
 def record_action(

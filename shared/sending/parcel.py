@@ -74,7 +74,7 @@ def foreign_files(request: MailRequest, allowed_tenants: frozenset[str]) -> list
     """Return the fields with a path outside the tenant's folder, where several tenants are served.
 
     This keeps tenants that share an installation from sending each other's files by mistake. It is no
-    boundary against an attack: whoever may write to the queue may claim any served tenant's id.
+    boundary against an attack: anyone who may write to the queue may claim any served tenant's id.
     """
     if len(allowed_tenants) <= 1:
         return []

@@ -173,7 +173,7 @@ class MailRequest(Contract):
     )
     expires_at: Moment | None = Field(None, description="The mail is not sent after it; with a time zone.")
     correlation_id: Annotated[Line, Field(max_length=MAX_CORRELATION_ID)] | None = Field(
-        None, description="The scheduler's own mark; it stands in the delivery and in the log."
+        None, description="An id of the scheduler's own, copied to the delivery and the log."
     )
     outcome_queue: QueueName | None = Field(
         None,

@@ -93,7 +93,7 @@ def _send_chunks(
             after = _put(file, upload.url, sent, first, mailbox, ports, may_be_there=may_be_there)
             may_be_there = False
             if after is not None and not first < after < file.size:
-                # Whoever wants what was sent, or what lies behind the end, will want it again.
+                # A server that asks for sent bytes, or for bytes past the end, would ask again.
                 raise TransientError("upload_interrupted")
             if after is not None and after != end:
                 chunk = reader.submit(limits.run, _read, file, after, ports)

@@ -178,7 +178,7 @@ class TenantSettings(Stored):
         installation: the client id of the app registration whose settings they are; None in rows that are
             older than this mark, and in those that were never written.
         storage_account: the account that they were written to, which tells a copy of them; None as above.
-        recoverable_until: until when deleted tokens can be brought back by whoever may do that in the vault.
+        recoverable_until: until when deleted tokens can be recovered by an operator of the vault.
         deleted_at: when the last deletion was tried, whether its answer came or not.
         refusal: a refusal of the sender that no accepted mail has ended; the waiting mails take turns.
         etag: the version that was read; None where nothing is stored yet.

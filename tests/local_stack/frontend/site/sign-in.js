@@ -1,5 +1,5 @@
 // The one module that the real frontend replaces: there MSAL.js signs the admin in and returns the access
-// token. Here the fake Microsoft 365 signs a token for whoever is chosen in the page's header.
+// token. Here the fake Microsoft 365 signs a token for the account chosen in the page's header.
 
 import { config } from "./config.js";
 
