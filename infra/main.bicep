@@ -151,6 +151,11 @@ param onUnknownOutcome string = 'hold'
 @maxValue(210)
 param mailboxMessageLimitMb int = 35
 
+@description('The most mails that one mailbox sends in a minute; 0: as learned from the refusals of Microsoft Graph.')
+@minValue(0)
+@maxValue(1000)
+param mailboxMessagesPerMinute int = 0
+
 @description('Days for which finished deliveries are kept.')
 @minValue(1)
 @maxValue(3650)
@@ -661,6 +666,7 @@ module function 'modules/function.bicep' = {
     frontendOrigins: origins
     onUnknownOutcome: onUnknownOutcome
     mailboxMessageLimitMb: mailboxMessageLimitMb
+    mailboxMessagesPerMinute: mailboxMessagesPerMinute
     deliveryRetentionDays: deliveryRetentionDays
     clientSecretName: trim(clientSecretName)
     clientCertificatePath: trim(clientCertificatePath)

@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING
 from shared.client_credential import ClientCertificate
 from shared.configured import Configured
 from shared.member import member
-from shared.sending.claim_memory import ClaimMemory
-from shared.sending.pauses import Pauses
 from shared.setting_report import report_settings
-from shared.settings.installation import Installation
 from shared.telemetry import quieten_libraries
-from shared.web.audit import RefusalCounter
-from shared.world import RealWorld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +28,9 @@ if TYPE_CHECKING:
     from shared.errors import ConfigurationError
     from shared.outbox import Outbox
     from shared.ports import CallerTokens, FlowStore, SettingsStore, TokenStore
+    from shared.sending.line import ScheduleStore
     from shared.sending.ports import AttachmentFiles, MailTransport
+    from shared.sending.throttle import Throttle
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore
     from shared.settings.sending_switch import PauseStore, SendingSwitch
@@ -45,11 +42,12 @@ class Services(Configured):
     A member that could not be built is tried again at its next use.
     """
 
-    def __init__(self) -> None:
-        self.world = RealWorld()
-        self.claims = ClaimMemory()
-        self.pauses = Pauses()
-        self.refusals = RefusalCounter(self.world)
+    @member
+    def throttle(self) -> Throttle:
+        """When each mail may be sent."""
+        from shared.sending.throttle import Throttle
+
+        return Throttle(self)
 
     @member
     def stored_settings(self) -> SettingsStore:
@@ -78,6 +76,13 @@ class Services(Configured):
         from shared.settings.sending_switch import SendingSwitch
 
         return SendingSwitch(self.pause_store, self.world, lambda: self.installation)
+
+    @member
+    def schedules(self) -> ScheduleStore:
+        """When the mails of each mailbox may be sent."""
+        from shared.adapters.schedule_table import TableScheduleStore
+
+        return TableScheduleStore(self._tables)
 
     @member
     def operator_log(self) -> OperatorLog:
@@ -115,16 +120,15 @@ class Services(Configured):
         from shared.deliveries.told import ToldDeliveries
 
         queues = StorageOutcomeQueues(self.storage, self._storage_credential)
-        offered = lambda: self.config.outcome_queues  # noqa: E731 - read at each use
-        return ToldDeliveries(TableDeliveryLog(self._tables), queues, offered, self.world)
+        log = TableDeliveryLog(self._tables)
+        return ToldDeliveries(log, queues, lambda: self.config.outcome_queues, self.world)
 
     @member
     def outbox(self) -> Outbox:
         """The queue `mail-outbox`."""
         from shared.adapters.queues import StorageQueueOutbox
 
-        storage = self.queue_storage
-        return StorageQueueOutbox(storage, lambda: self._identity(storage.client_id))
+        return StorageQueueOutbox(self.queue_storage, lambda: self._identity(self.queue_storage.client_id))
 
     @member
     def files(self) -> AttachmentFiles:
@@ -207,14 +211,10 @@ class Services(Configured):
             "entra": lambda: self.authorizer.discover(self.home_tenant),
         }
 
-    def _this_installation(self) -> Installation:
-        return Installation(self.config.entra_client_id, self.storage.account)
-
     def _issued_to(self, name: str) -> str | None:
         from shared.adapters.token_cache import client_of
 
-        tokens = self.vault.read(name)
-        return None if tokens is None else client_of(tokens)
+        return client_of(tokens) if (tokens := self.vault.read(name)) else None
 
     @member
     def _tables(self) -> TableServiceClient:

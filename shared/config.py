@@ -23,6 +23,7 @@ STORAGE_SERVICES = ("table", "queue", "blob")
 
 #: A file of 150 MB has 200 MB encoded, and the rest of the mail needs room too.
 MAX_MESSAGE_LIMIT_MB = 210
+MAX_MESSAGES_PER_MINUTE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class AppConfig:
     on_unknown_outcome: Literal["hold", "resend"]
     mailbox_message_limit_mb: int
     delivery_retention_days: int
+    mailbox_messages_per_minute: int = 0
     application_senders: tuple[str, ...] = ()
     outcome_queues: frozenset[str] = frozenset()
 
@@ -199,6 +201,7 @@ def _read(env: Environment) -> AppConfig:
         on_unknown_outcome=_on_unknown_outcome(env),
         mailbox_message_limit_mb=env.number("MAILBOX_MESSAGE_LIMIT_MB", 35, 1, MAX_MESSAGE_LIMIT_MB),
         delivery_retention_days=env.number("DELIVERY_RETENTION_DAYS", 90, 1, 3650),
+        mailbox_messages_per_minute=env.number("MAILBOX_MESSAGES_PER_MINUTE", 0, 0, MAX_MESSAGES_PER_MINUTE),
         application_senders=env.addresses("APPLICATION_SENDERS", ""),
         outcome_queues=env.queues("OUTCOME_QUEUES", ""),
     )

@@ -5,10 +5,19 @@ from __future__ import annotations
 from shared.config import AppConfig, StorageConfig, check_settings, read_client_id
 from shared.errors import ConfigurationError
 from shared.member import member
+from shared.sending.claim_memory import ClaimMemory
+from shared.settings.installation import Installation
+from shared.web.audit import RefusalCounter
+from shared.world import RealWorld
 
 
 class Configured:
     """What the operator set; reading a member may raise ConfigurationError."""
+
+    def __init__(self) -> None:
+        self.world = RealWorld()
+        self.claims = ClaimMemory()
+        self.refusals = RefusalCounter(self.world)
 
     @member
     def config(self) -> AppConfig:
@@ -59,6 +68,11 @@ class Configured:
         return self.config.mailbox_message_limit_mb
 
     @property
+    def messages_per_minute(self) -> int:
+        """The most that one mailbox sends; 0: as learned from Graph's refusals."""
+        return self.config.mailbox_messages_per_minute
+
+    @property
     def resends_unknown(self) -> bool:
         """Whether a mail that may have been sent, and can't be looked up, is sent again."""
         return self.config.on_unknown_outcome == "resend"
@@ -72,3 +86,6 @@ class Configured:
     def home_tenant(self) -> str:
         """The operator's own tenant."""
         return self.config.entra_tenant_id
+
+    def _this_installation(self) -> Installation:
+        return Installation(self.config.entra_client_id, self.storage.account)

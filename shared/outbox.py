@@ -16,7 +16,7 @@ class Backlog:
 
     Attributes:
         length: about how many messages there are; those that nobody sees at this moment count too.
-        oldest_since: when the first message that can be taken was queued; None where there is none.
+        oldest_since: since when the first message that can be taken waits; None where there is none.
     """
 
     length: int

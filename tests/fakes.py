@@ -34,9 +34,10 @@ from shared.errors import (
 from shared.outbox import Backlog
 from shared.ports import DeletedTokens, Issued, Redeemed, SignIn
 from shared.sending.claim_memory import ClaimMemory
-from shared.sending.pauses import Pauses
 from shared.sending.payload import KEY_PROPERTY
 from shared.sending.ports import FoundMail, StoredFile
+from shared.sending.schedule import Schedule
+from shared.sending.throttle import Throttle
 from shared.settings.installation import Installation
 from shared.settings.operator_log import OperatorAction
 from shared.settings.sender import Sender
@@ -171,6 +172,33 @@ class MemoryPause:
 
     def remove(self) -> None:
         self.pause = None
+
+
+@dataclass
+class MemorySchedules:
+    """Stores schedules; what it is told to `fail` with, it raises once for each entry."""
+
+    rows: dict[str, Schedule] = field(default_factory=dict)
+    versions: Iterable[int] = field(default_factory=lambda: count(1))
+    fail: list[Exception] = field(default_factory=list)
+    reads: int = 0
+    writes: int = 0
+    clock: Callable[[], datetime | None] = lambda: None
+
+    def load(self, key: str) -> tuple[Schedule, datetime | None]:
+        self.reads += 1
+        if self.fail:
+            raise self.fail.pop(0)
+        return self.rows.get(key, Schedule()), self.clock()
+
+    def save(self, key: str, schedule: Schedule) -> Schedule | None:
+        self.writes += 1
+        if self.fail:
+            raise self.fail.pop(0)
+        if self.rows.get(key, Schedule()).etag != schedule.etag:
+            return None
+        self.rows[key] = replace(schedule, etag=f"v{next(iter(self.versions))}")
+        return self.rows[key]
 
 
 @dataclass
@@ -741,7 +769,8 @@ class FakeServices:
         self.files = MemoryFiles()
         self.requests = MemoryTexts(now=self.world.now)
         self.drafts = MemoryTexts(now=self.world.now)
-        self.pauses = Pauses()
+        self.schedules = MemorySchedules(clock=self.world.steady)
+        self.throttle = self.new_throttle()
         self.claims = ClaimMemory()
         self.allowed_tenants = self.config.allowed_tenant_ids
         self.message_limit_mb = self.config.mailbox_message_limit_mb
@@ -752,6 +781,10 @@ class FakeServices:
         self.caller_tokens = FakeCallers()
         self.confirmations = threading.BoundedSemaphore(MAX_WAITING)
 
+    def new_throttle(self) -> Throttle:
+        """Build what a process knows of the schedules."""
+        return Throttle(self)
+
     @property
     def probes(self) -> Mapping[str, Callable[[], object]]:
         return {"tables": lambda: self.settings.load(CONTOSO), "vault": lambda: self.vault.read("readiness")}
@@ -759,6 +792,10 @@ class FakeServices:
     @property
     def application_senders(self) -> tuple[str, ...]:
         return self.config.application_senders
+
+    @property
+    def messages_per_minute(self) -> int:
+        return self.config.mailbox_messages_per_minute
 
     @property
     def home_tenant(self) -> str:

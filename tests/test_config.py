@@ -100,6 +100,8 @@ def test_any_other_provider_switches_the_feature_off(provider: str) -> None:
         ("ON_UNKNOWN_OUTCOME", "hope"),
         ("MAILBOX_MESSAGE_LIMIT_MB", "0"),
         ("MAILBOX_MESSAGE_LIMIT_MB", "211"),
+        ("MAILBOX_MESSAGES_PER_MINUTE", "-1"),
+        ("MAILBOX_MESSAGES_PER_MINUTE", "1001"),
         ("DELIVERY_RETENTION_DAYS", "ninety"),
         ("OUTCOME_QUEUES", "mail_outcomes"),
         ("OUTCOME_QUEUES", "mail-outcomes; finance-outcomes"),
@@ -306,6 +308,7 @@ def test_where_the_feature_is_off_no_other_setting_is_looked_at() -> None:
         "AzureWebJobsStorage__clientId",
         "ON_UNKNOWN_OUTCOME",
         "MAILBOX_MESSAGE_LIMIT_MB",
+        "MAILBOX_MESSAGES_PER_MINUTE",
     ],
 )
 @pytest.mark.parametrize(

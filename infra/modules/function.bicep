@@ -40,6 +40,7 @@ param publicBaseUrl string
 param frontendOrigins array
 param onUnknownOutcome string
 param mailboxMessageLimitMb int
+param mailboxMessagesPerMinute int
 param deliveryRetentionDays int
 
 @description('Name of a secret in the vault that holds a client secret. Empty: the identity proves the app.')
@@ -94,6 +95,7 @@ var appSettings = {
   KEY_VAULT_URL: keyVaultUri
   ON_UNKNOWN_OUTCOME: onUnknownOutcome
   MAILBOX_MESSAGE_LIMIT_MB: string(mailboxMessageLimitMb)
+  MAILBOX_MESSAGES_PER_MINUTE: string(mailboxMessagesPerMinute)
   DELIVERY_RETENTION_DAYS: string(deliveryRetentionDays)
 }
 

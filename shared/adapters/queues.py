@@ -11,15 +11,17 @@ from azure.storage.queue import BinaryBase64EncodePolicy, QueueClient
 from shared.adapters.azure_errors import translated
 from shared.adapters.bounded_transport import bounded
 from shared.adapters.tables import STORAGE_OPTIONS
+from shared.deliveries.resume import due_at
 from shared.errors import TransientError
 from shared.outbox import Backlog
 from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from azure.core.credentials import TokenCredential
+    from azure.storage.queue import QueueMessage
 
     from shared.config import StorageConfig
 
@@ -73,7 +75,7 @@ class StorageQueueOutbox:
         with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
             length = _length(self._queue)
             first = self._queue.peek_messages(1) if length else []
-            return Backlog(length, first[0].inserted_on if first else None)
+            return Backlog(length, _since(first[0]) if first else None)
 
     def poison_length(self) -> int:
         """Count the messages of the poison queue; those that nobody sees at this moment count too."""
@@ -82,6 +84,13 @@ class StorageQueueOutbox:
             queue_client(self._config, self._credential, MAIL_OUTBOX_POISON) as queue,
         ):
             return _length(queue)
+
+
+def _since(message: QueueMessage) -> datetime | None:
+    """Return since when a message waits; one that was put off waits since its time."""
+    queued = message.inserted_on
+    due = due_at(str(message.content))
+    return max(queued, due) if queued and due else queued
 
 
 def _length(queue: QueueClient) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.deliveries.doubt import Doubt, HandOver
 from shared.deliveries.outcome import Outcome, latest, next_outcome
+from shared.deliveries.slot import Slot
 from shared.deliveries.status import FINAL, PENDING, DeliveryStatus
 from shared.deliveries.step import Step
 from shared.problems import FieldError
@@ -88,6 +89,7 @@ class Delivery(Stored):
     next_attempt_at: datetime | None = None
     requeued_for: str | None = None
     requeued_by: str | None = None
+    slot: Slot | None = None
     paused_for: timedelta = timedelta(0)
     paused_since: datetime | None = None
     doubt: Doubt | None = None
@@ -117,8 +119,7 @@ class Delivery(Stored):
     ) -> Delivery:
         """Take the next step, together with other changes; the claim ends with it."""
         again = changes.get("next_attempt_at")
-        code = problem.code if problem else None
-        step = Step(now, status, code, request_id, maybe_sent=maybe_sent)
+        step = Step(now, status, problem.code if problem else None, request_id, maybe_sent=maybe_sent)
         fresh: dict[str, Any] = {
             "next_attempt_at": None,
             # A text, because times are moved where the clocks of two hosts differ.
@@ -134,15 +135,14 @@ class Delivery(Stored):
             "paused_since": None,
             "warnings": self._warnings_with(MAYBE_ACCEPTED, now) if maybe_sent else self.warnings,
         }
-        moved = replace(
+        return replace(
             self,
             history=self._history_with(step),
             status=status,
             updated_at=now,
             problem=problem,
             **(fresh | changes),
-        )
-        return moved.owing_outcome()
+        ).owing_outcome()
 
     def owing_outcome(self) -> Delivery:
         """Owe its scheduler the end that the mail has just come to, if it asked for it."""

@@ -5,7 +5,9 @@ It carries only the name of the kept request: a message that fills the queue's l
 
 from __future__ import annotations
 
+import base64
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -13,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from shared.characters import END
 from shared.contract import Contract, parse
 from shared.deliveries.status import DeliveryStatus
+from shared.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -101,3 +104,13 @@ def parse_resume(text: bytes) -> KeptMail | None:
     if not text.startswith(_MARK):
         return None
     return parse(Resume, text, "invalid_message").resume
+
+
+def due_at(text: str) -> datetime | None:
+    """Return when a message is due, as it lies in the queue; None where it is no note for a set time."""
+    try:
+        note = parse_resume(base64.b64decode(text))
+        at = note.requeued_for if note else None
+        return datetime.fromisoformat(at).astimezone(UTC) if at else None
+    except (ValueError, InvalidInputError):
+        return None

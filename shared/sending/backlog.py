@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def report_backlog(ports: Sending) -> None:
     """Log what is in `mail-outbox`, unless it is empty; the alert reads the age.
 
-    A mail that was put off counts from when it was put off. As it is taken once its time has come, it stands
-    at the front for a moment only, so the alert wants the age to be high several times.
+    A mail that was put off counts from the time to which it was, as far as its note says that. A note for no
+    set time is taken once it is visible and stands at the front for a moment only, so the alert wants the age
+    to be high several times.
     """
     try:
         backlog = ports.outbox.backlog()

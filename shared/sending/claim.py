@@ -13,6 +13,7 @@ from shared.deliveries.resume import is_superseded, next_message
 from shared.errors import TransientError
 from shared.sending.attempt import Attempt
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
+from shared.sending.new_claim import claim_new
 from shared.sending.persist import persist
 from shared.sending.restart import may_restart
 from shared.telemetry import Event, log_event
@@ -119,19 +120,21 @@ def claim(attempt: Attempt, ports: Sending) -> bool:
     Raises:
         NotRecordedError, TransientError: storage does not answer.
     """
-    if claim_new(attempt, ports):
-        return True
     request, now = attempt.request, ports.world.now()
     known = ports.deliveries.find(request.tenant_id, request.message_id)
     if known is None:
+        if claim_new(attempt, ports):
+            return True
         raise TransientError("storage_unavailable", service="tables")
     standing = standing_of(known, attempt, ports)
     if standing in (Standing.FREE, Standing.INTERRUPTED):
         again = next_row(known, request, now, attempt.unused_claims)
         if standing is Standing.INTERRUPTED:
             again = replace(again, doubt=known.doubted(now).doubt)
-        again = replace(again, installation=ports.installation)
-        claimed = again.claimed(attempt.queue_id, now, attempt.claim_id)
+        claimed = replace(again, installation=ports.installation).claimed(
+            attempt.queue_id, now, attempt.claim_id
+        )
+        attempt.claim_tried = True
         mine = persist(lambda: ports.deliveries.save(claimed), ports.world)
         if mine:
             attempt.take(mine)
@@ -139,16 +142,6 @@ def claim(attempt: Attempt, ports: Sending) -> bool:
         standing = Standing.HELD
     stand_back(standing, known, attempt.mail, ports)
     return False
-
-
-def claim_new(attempt: Attempt, ports: Sending) -> bool:
-    """Claim a mail that has no row; False where it has one."""
-    attempt.claim_tried = True
-    row = attempt.next_claim(ports.world.now())
-    added = persist(lambda: ports.deliveries.add(row), ports.world)
-    if added:
-        attempt.take(added)
-    return added is not None
 
 
 def standing_of(known: Delivery, attempt: Attempt, ports: Sending) -> Standing:
@@ -199,6 +192,8 @@ def next_row(
         paused_for=known.total_pause(now) + known.overdue(now) if goes_on else timedelta(0),
         doubt=None if settled else known.doubt,
         requeued_for=known.requeued_for,
+        # Whose request is kept; another mail is a new one.
+        slot=known.slot if goes_on else None,
         # The same mail again does not take back what was asked for.
         outcome_queue=first.outcome_queue or (None if replaces else known.outcome_queue),
         history=known.history,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, MailerError, TransientError
 from shared.sending.accepted import record_accepted
-from shared.sending.claim import begin, claim, claim_new
+from shared.sending.claim import begin, claim
 from shared.sending.doubt import CopyWaitsError, gives_up_looking, look_up, was_sent
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import set_aside
@@ -22,7 +22,9 @@ from shared.sending.hand_over import (
     withdraw_hand_over,
 )
 from shared.sending.held_claim import HeldClaim
+from shared.sending.later import requeue_for_slot
 from shared.sending.mailbox import Mailbox
+from shared.sending.new_claim import claim_unless_claimed
 from shared.sending.outcome import record_failure
 from shared.sending.parcel import Parcel, prepare
 from shared.sending.paused import requeue_paused
@@ -30,6 +32,7 @@ from shared.sending.payload import build_attachment, build_send_mail
 from shared.sending.persist import NotRecordedError, problem_of
 from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.route import Route
+from shared.sending.throttle import LaterSlotError
 from shared.sending.unrecorded import queue_again, queue_kept
 from shared.sending.verdict import deadline, expired
 from shared.settings.health import apply_sender_list
@@ -115,18 +118,16 @@ def _send_and_record(attempt: Attempt, ports: Sending) -> None:
     with HeldClaim(attempt, ports):
         try:
             request_id = _send(attempt, ports)
+        except LaterSlotError as later:
+            with recording():
+                requeue_for_slot(attempt, later, ports)
         except (MailerError, ConfigurationError) as error:
             with recording():
-                _claim_unless_claimed(attempt, ports)
+                claim_unless_claimed(attempt, ports)
                 record_failure(attempt, error, ports)
         else:
             with recording():
                 record_accepted(attempt, request_id, ports)
-
-
-def _claim_unless_claimed(attempt: Attempt, ports: Sending) -> None:
-    if not attempt.claimed and not claim_new(attempt, ports):
-        raise MailKnownError
 
 
 def _send(attempt: Attempt, ports: Sending) -> str | None:
@@ -142,14 +143,15 @@ def _send(attempt: Attempt, ports: Sending) -> str | None:
         if was_sent(found):
             return None
     _check_time(attempt.request, ports)
-    mailbox.check_pause()
+    end = deadline(attempt.delivery.counted_since(ports.world.now()), attempt.request.expires_at)
+    mailbox.wait_for_slot(attempt.delivery.slot, first=attempt.goes_first, end=end)
     parcel = prepare(attempt.request, sender, ports)
     attempt.warn(parcel.warnings, ports)
     if parcel.route is Route.DRAFT:
-        _claim_unless_claimed(attempt, ports)
+        claim_unless_claimed(attempt, ports)
         attempt.drafted = attempt.as_draft = True
         return send_as_draft(parcel, attempt, found, mailbox, ports)
-    if attempt.repeated:
+    if attempt.was_tried:
         set_aside(note, mailbox, ports)
     return _send_at_once(parcel, attempt, mailbox, ports)
 

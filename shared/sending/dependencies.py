@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from shared.outbox import Outbox
     from shared.ports import AccessTokens
     from shared.sending.claim_memory import ClaimMemory
-    from shared.sending.pauses import Pauses
     from shared.sending.ports import AttachmentFiles, MailTransport
+    from shared.sending.throttle import Throttle
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore
     from shared.settings.sending_switch import SendingSwitch
@@ -70,8 +70,8 @@ class Sending(Protocol):
         """Microsoft Graph."""
 
     @property
-    def pauses(self) -> Pauses:
-        """The mailboxes that Graph wants left alone."""
+    def throttle(self) -> Throttle:
+        """When each mail may be sent."""
 
     @property
     def claims(self) -> ClaimMemory:

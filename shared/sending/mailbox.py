@@ -15,12 +15,14 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
-from shared.time_limit import SENDING, held
+from shared.time_limit import SENDING
 from shared.world import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
+    from shared.deliveries.slot import Slot
     from shared.sending.dependencies import Sending
     from shared.settings.sender import Sender
 
@@ -45,6 +47,9 @@ class Mailbox:
         self.token_error: ProblemError | None = None
         self._ports = ports
         self._token: str | None = None
+        self._slot: Slot | None = None
+        self._goes_first = False
+        self._end: datetime | None = None
         # From before the claim, so that this time is over before the claim ends.
         self._begun = begun or Moment.of(ports.world)
 
@@ -53,10 +58,13 @@ class Mailbox:
         """Whose mailbox it is, whichever consent opens it."""
         return mailbox_of(self.sender)
 
-    def ask[Answer](self, call: Callable[[str, Sender], Answer]) -> Answer:
+    def ask[Answer](
+        self, call: Callable[[str, Sender], Answer], ready: Callable[[], None] | None = None
+    ) -> Answer:
         """Make one call of the transport.
 
         Graph refuses a token before it reads anything else, so one more try with a new token is safe.
+        `ready`: what is done directly before, when it is the call's turn.
 
         Raises:
             TransientError: `mailbox_paused` without asking, or what the call raises.
@@ -65,7 +73,7 @@ class Mailbox:
             ConsentRequiredError: Entra issues none, also none with the claims that Graph asks for.
             ConfigurationError: the operator has to act before there is one.
         """
-        return self._ask(lambda: self.noting_pauses(lambda: call(self._token or "", self.sender)))
+        return self._ask(lambda: self.noting_pauses(lambda: call(self._token or "", self.sender), ready))
 
     def ask_aside[Answer](self, call: Callable[[str, Sender], Answer]) -> Answer:
         """Make one call that no mail waits for: a pause that its answer asks for holds none back.
@@ -77,7 +85,7 @@ class Mailbox:
         """
 
         def in_turn() -> Answer:
-            with self._ports.pauses.turn(self.sender):
+            with self._ports.throttle.turn(self.sender, notes_pauses=False):
                 return call(self._token or "", self.sender)
 
         return self._ask(in_turn)
@@ -115,7 +123,7 @@ class Mailbox:
             self.check_time()
             self.submitted = True
             try:
-                return call(token, sender)
+                request_id = call(token, sender)
             except MailerError as error:
                 self.submitted = isinstance(error, OutcomeUnknownError)
                 self.refusal = error if error.maybe_sent else None
@@ -124,8 +132,10 @@ class Mailbox:
                 self.submitted = False
                 self.after_refused_token()
                 raise
+            self._ports.throttle.note_accepted(sender)
+            return request_id
 
-        return self.ask(noted)
+        return self.ask(noted, self._keep_slot)
 
     def check_time(self) -> None:
         """Raise TransientError `attempt_too_long` once this attempt has taken what one may take.
@@ -138,16 +148,28 @@ class Mailbox:
 
     def check_pause(self) -> None:
         """Raise TransientError `mailbox_paused` while Graph wants the mailbox left alone."""
-        self._ports.pauses.check(self.sender, self._ports.world.steady())
+        self._ports.throttle.check(self.sender)
 
-    def noting_pauses[Answer](self, call: Callable[[], Answer]) -> Answer:
-        """Make a call in this mailbox's turn, and remember when Graph asks for a pause."""
-        try:
-            with held(self._ports.pauses.turn(self.sender)):
-                return call()
-        except TransientError as error:
-            self._ports.pauses.note(self.sender, error, self._ports.world.steady())
-            raise
+    def wait_for_slot(self, slot: Slot | None, *, first: bool, end: datetime | None) -> None:
+        """Wait until the mail is to be sent; `end`: when its time is over.
+
+        Raises:
+            LaterSlotError: that is not soon.
+            TransientError: `mailbox_paused`: no slot can be had at this moment.
+        """
+        self._goes_first, self._end = first, end
+        self._slot = self._ports.throttle.wait_for_slot(self.sender, slot, first=first, end=end)
+
+    def _keep_slot(self) -> None:
+        """Look once more, because the mail may have waited for its turn since."""
+        self.wait_for_slot(self._slot, first=self._goes_first, end=self._end)
+
+    def noting_pauses[Answer](
+        self, call: Callable[[], Answer], ready: Callable[[], None] | None = None
+    ) -> Answer:
+        """Make a call in this mailbox's turn, and let every host know when Graph asks for a pause."""
+        with self._ports.throttle.turn(self.sender, ready):
+            return call()
 
     def _get_token(self, *, refused: str | None = None, claims: str | None = None) -> str:
         get = self._ports.tokens.get

@@ -18,18 +18,21 @@ from shared.errors import (
     InvalidInputError,
     OutcomeUnknownError,
     ProblemError,
+    TransientError,
 )
 from shared.sending.draft_removal import give_up
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.refused_sender import sender_is_refused
-from shared.sending.verdict import decide, expired
+from shared.sending.slots import visible_after
+from shared.sending.verdict import THROTTLED, decide, expired
 from shared.settings.health import note_failure, standing
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shared.deliveries.slot import Slot
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
     from shared.sending.verdict import Situation, Verdict
@@ -62,6 +65,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     """Keep why the mail was not sent, and arrange for its next attempt, if there is one."""
     error = name_recipient(error, attempt.request)
     refused = sender_is_refused(attempt, error, ports)
+    slot = _slot_of_retry(attempt, error, ports)
     situation = replace(attempt.failed(error, ports), sender_refused=refused)
     verdict = decide(error, situation)
     before = attempt.delivery
@@ -76,6 +80,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         request_id=error.request_id,
         maybe_sent=situation.maybe_sent,
         next_attempt_at=verdict.next_attempt_at,
+        slot=slot or (None if verdict.counts else before.slot),
         from_address=attempt.from_address,
         attempt=before.attempt if verdict.counts else before.attempt - 1,
         doubt=None if verdict.forgets_doubt else before.doubt,
@@ -88,7 +93,10 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     if situation.maybe_sent:
         _warn_of_repeat(row)
     if verdict.next_attempt_at is not None:
-        ports.outbox.put(next_message(row), verdict.next_attempt_at - situation.now)
+        # A look for the mail comes at its time, and not before.
+        wait = max(verdict.next_attempt_at - situation.now, timedelta(0))
+        early = slot is not None and situation.first_look is None
+        ports.outbox.put(next_message(row), visible_after(wait) if early else wait)
     if verdict.status in _NEVER_SENT:
         give_up(attempt, ports)
 
@@ -103,6 +111,18 @@ def _wake_at_expiry(attempt: Attempt, now: datetime, ports: Sending) -> None:
         row = attempt.delivery
         note = resume_message(row.tenant_id, row.message_id)
         ports.outbox.put(note, min(expires_at - now, _LONGEST_DELAY))
+
+
+def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: Sending) -> Slot | None:
+    """Take the slot of a mail that Graph refused for the mailbox's rate, which is its next attempt."""
+    if attempt.mailbox is None or not isinstance(error, TransientError) or error.code not in THROTTLED:
+        return None
+    try:
+        later = ports.throttle.slot_after_refusal(attempt.mailbox.sender)
+    except TransientError:
+        return None
+    error.retry_after = later.wait
+    return later.slot
 
 
 def _warn_of_repeat(row: Delivery) -> None:

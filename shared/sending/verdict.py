@@ -40,6 +40,7 @@ from shared.errors import (
 )
 from shared.sending.backoff import backoff, hold_back
 from shared.sending.doubt import next_look
+from shared.sending.pace import UNSAID
 from shared.settings.refusal import BETWEEN_REFUSALS
 
 #: A mail that could not be sent for a day is late enough for a person to decide.
@@ -62,6 +63,8 @@ _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     ConfigurationError: DeliveryStatus.WAITING_FOR_OPERATOR,
 }
 
+#: Graph refused the mail for the mailbox's rate: when it is tried again, the mailbox's schedule says.
+THROTTLED = frozenset({"mailbox_throttled", "sending_limit_reached"})
 _NO_FAILURES = frozenset({"mailbox_paused", "attempt_too_long"})
 #: These ends would be untrue of a mail that may have gone out.
 _NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.REJECTED, DeliveryStatus.INVALID})
@@ -194,6 +197,8 @@ def _wait_for_file(situation: Situation) -> Verdict:
 def _wait(error: TransientError, situation: Situation) -> Verdict:
     if error.code in _NO_FAILURES and error.retry_after is not None:
         return replace(_again(situation, hold_back(error.retry_after, situation.jitter)), counts=False)
+    if error.code in THROTTLED:
+        return _again(situation, UNSAID if error.retry_after is None else error.retry_after)
     return _again(situation, backoff(situation.attempt, situation.jitter, error.retry_after))
 
 
@@ -202,7 +207,7 @@ def _again(situation: Situation, wait: timedelta) -> Verdict:
         wait = max(wait, situation.first_look)
     # A wait of any length may be asked for; a row's is limited (`LONGEST_WAIT` of a delivery).
     wanted = situation.now + min(wait, HORIZON)
-    again = _before(situation.deadline, wanted, situation.now)
+    again = before_end(situation.deadline, wanted, situation.now)
     if again is not None:
         return Verdict(DeliveryStatus.DEFERRED, again)
     if situation.in_doubt_since is not None and situation.may_look_up:
@@ -210,7 +215,7 @@ def _again(situation: Situation, wait: timedelta) -> Verdict:
     return Verdict(DeliveryStatus.EXPIRED)
 
 
-def _before(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
+def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
     """Return when to try again before an end; the last time shortly before it, and None after that."""
     if wanted < end:
         return wanted
@@ -220,7 +225,7 @@ def _before(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
 
 def _verify(situation: Situation, wanted: datetime) -> Verdict:
     """Look for the mail again; its `expiresAt` limits when it is sent, not when it is looked for."""
-    look = _before(situation.trying_since + _LOOKS, wanted, situation.now)
+    look = before_end(situation.trying_since + _LOOKS, wanted, situation.now)
     return Verdict(DeliveryStatus.UNKNOWN if look is None else DeliveryStatus.VERIFYING, look)
 
 

@@ -12,10 +12,12 @@ from azure.storage.queue import QueueClient
 
 from shared.adapters.queues import StorageOutcomeQueues, StorageQueueOutbox
 from shared.config import StorageConfig
+from shared.deliveries.resume import resume_message
 from shared.errors import ConfigurationError, TransientError
 from shared.outbox import Backlog
 from shared.storage_names import API_VERSION, MAIL_OUTBOX, MAIL_OUTBOX_POISON
 from tests.builders import a_message
+from tests.fakes import CONTOSO
 from tests.storage import no_credential
 
 if TYPE_CHECKING:
@@ -90,6 +92,17 @@ def test_the_backlog_has_the_length_and_the_oldest_message_that_can_be_taken(
     message = queue.receive_message()
     assert message is not None
     assert message.dequeue_count == 1
+
+
+def test_a_mail_that_was_put_off_waits_only_since_its_time(
+    outbox: StorageQueueOutbox, queue: QueueClient
+) -> None:
+    queue.clear_messages()
+    due = datetime.now(UTC) + timedelta(hours=2)
+    outbox.put(resume_message(CONTOSO, "m-1", due.isoformat()), timedelta(0))
+
+    assert outbox.backlog().oldest_since == due
+    queue.clear_messages()
 
 
 def test_a_message_that_nobody_sees_counts_in_the_poison_queue(

@@ -12,7 +12,8 @@ from azure.storage.queue import AccountSasPermissions, QueueClient, ResourceType
 from shared.bootstrap import Services
 from shared.errors import ConfigurationError
 from shared.sending.deliver import deliver
-from shared.sending.pauses import Pauses
+from shared.sending.schedule import Schedule
+from shared.sending.throttle import Throttle
 from shared.storage_names import API_VERSION, MAIL_OUTBOX
 from shared.web.readiness import read_readiness
 from tests.adapters.test_credentials import KeyPair
@@ -54,9 +55,11 @@ def test_what_the_operator_chose_reaches_sending(environment: None) -> None:
     services = Services()
 
     assert (services.message_limit_mb, services.retention_days) == (35, 90)
+    assert services.messages_per_minute == 0
     assert services.resends_unknown is False
     assert services.drafts.load(CONTOSO, "never-kept") is None
-    assert isinstance(services.pauses, Pauses)
+    assert isinstance(services.throttle, Throttle)
+    assert services.schedules.load("never-written")[0] == Schedule()
 
 
 def test_settings_that_are_older_than_the_mark_are_adopted_by_whose_tokens_they_name(

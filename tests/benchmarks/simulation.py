@@ -6,11 +6,12 @@ one at a time, eight in work, and at most five seconds between two looks at an e
 """
 
 import heapq
+import logging
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any
@@ -20,8 +21,9 @@ from shared.consent.custody import Custody
 from shared.deliveries.delivery import Delivery
 from shared.errors import TransientError
 from shared.outbox import Backlog
-from shared.sending import pauses
+from shared.sending import line, throttle
 from shared.sending.deliver import deliver
+from shared.sending.schedule import Schedule
 from shared.settings.sender import Sender
 from shared.settings.sending_switch import SendingPause, SendingSwitch
 from shared.settings.tenant import TenantSettings
@@ -34,6 +36,7 @@ from tests.fakes import (
     FakeServices,
     MemoryDeliveries,
     MemoryPause,
+    MemorySchedules,
     MemorySettings,
     MemoryTexts,
 )
@@ -58,6 +61,8 @@ class Load:
     #: Mails that arrive later: how many a minute, and for how many minutes.
     arriving: float = 0
     minutes: int = 0
+    #: MAILBOX_MESSAGES_PER_MINUTE.
+    set_pace: int = 0
     seed: int = 1
 
 
@@ -157,6 +162,7 @@ class _Simulation:
         self.deliveries = _Deliveries(simulation=self)
         self.requests = _Texts(simulation=self)
         self.drafts = _Texts(simulation=self)
+        self.schedules = _Schedules(simulation=self)
         self.settings = _Settings(simulation=self)
         self.settings.rows[CONTOSO] = some_settings()
         self.pause_store = _Pause(simulation=self)
@@ -240,14 +246,16 @@ class _Deliveries(MemoryDeliveries):
         return super().add(delivery)
 
     def save(self, delivery: Delivery) -> Delivery | None:
-        known = self.rows.get((delivery.tenant_id, delivery.message_id))
-        unchanged = known is not None and known.etag == delivery.etag
-        self.simulation.call("tables", 1 if unchanged else 2)
-        return super().save(delivery)
+        self.simulation.call("tables", 1 if self._unchanged(delivery) else 2)
+        return self._write(delivery) if self._unchanged(delivery) else self._written(delivery)
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         self.simulation.call("tables")
         return super().find(tenant_id, message_id)
+
+    def _unchanged(self, delivery: Delivery) -> bool:
+        known = self.rows.get((delivery.tenant_id, delivery.message_id))
+        return known is not None and known.etag == delivery.etag
 
     def _written(self, delivery: Delivery) -> Delivery | None:
         # Its call is counted with the write.
@@ -283,6 +291,20 @@ class _Settings(MemorySettings):
 
     def check_owner(self, tenant_id: str) -> None:
         """Need nothing: a process asks every five minutes."""
+
+
+@dataclass
+class _Schedules(MemorySchedules):
+    simulation: _Simulation = field(kw_only=True)
+
+    def load(self, key: str) -> tuple[Schedule, datetime | None]:
+        self.simulation.call("tables")
+        return super().load(key)
+
+    def save(self, key: str, schedule: Schedule) -> Schedule | None:
+        unchanged = self.rows.get(key, Schedule()).etag == schedule.etag
+        self.simulation.call("tables", 1 if unchanged else 2)
+        return super().save(key, schedule)
 
 
 @dataclass
@@ -352,6 +374,9 @@ def _services(simulation: _Simulation) -> FakeServices:
     services.drafts = simulation.drafts
     services.outbox = _Outbox(simulation)  # type: ignore[assignment]
     services.switch = SendingSwitch(simulation.pause_store, simulation.world, lambda: services.installation)
+    services.schedules = simulation.schedules
+    services.config = replace(services.config, mailbox_messages_per_minute=simulation.load.set_pace)
+    services.throttle = services.new_throttle()
     services.transport = _Graph(simulation=simulation)
     services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
     services.authorizer = FakeEntra(simulation.world)  # type: ignore[arg-type]
@@ -368,7 +393,10 @@ def _services(simulation: _Simulation) -> FakeServices:
 def simulate(load: Load, *, longest: float = 72 * 3600) -> Result:
     """Run until every mail was accepted, or so many seconds have passed."""
     simulation = _Simulation(load)
-    with patch.object(pauses, "threading", simulation.threading):
+    with (
+        patch.object(line, "threading", simulation.threading),
+        patch.object(throttle, "threading", simulation.threading),
+    ):
         for _ in range(load.hosts):
             simulation.timeline.start(partial(simulation.run_host, _services(simulation)))
         simulation.timeline.start(simulation.arrive)
@@ -411,3 +439,16 @@ def _line(result: Result) -> str:
         f"{result.lost}, {result.duplicates}",
     ]
     return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+_LOADS = (
+    *(Load(mails, hosts) for mails in (100, 1000, 5000) for hosts in (1, 8)),
+    Load(1000, 8, set_pace=30),
+    Load(600, 8, arriving=29.5, minutes=960),
+    Load(600, 8, arriving=29.5, minutes=960, set_pace=30),
+)
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    print(table(simulate(load) for load in _LOADS))

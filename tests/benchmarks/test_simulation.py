@@ -1,6 +1,14 @@
 """A backlog in virtual time."""
 
-from tests.benchmarks.simulation import Load, simulate, table
+import pytest
+
+from tests.benchmarks.simulation import Load, Result, simulate, table
+
+
+def assert_sent_once_at_flat_cost(result: Result) -> None:
+    assert result.lost == result.duplicates == 0
+    assert result.most_within(59) <= 30
+    assert result.calls_per_mail <= 20
 
 
 def test_without_a_limit_of_the_rate_one_host_uses_the_four_requests_that_graph_allows() -> None:
@@ -16,8 +24,19 @@ def test_a_run_repeats_exactly() -> None:
     assert first == second
 
 
-def test_several_hosts_send_each_mail_once_and_never_more_than_the_mailbox_takes() -> None:
-    result = simulate(Load(mails=60, hosts=4))
+@pytest.mark.parametrize(("mails", "hosts"), [(100, 1), (300, 4)])
+def test_the_learned_pace_uses_the_mailbox_with_few_refusals(mails: int, hosts: int) -> None:
+    result = simulate(Load(mails, hosts))
 
-    assert result.lost == result.duplicates == 0
-    assert result.most_within(59) <= 30
+    assert_sent_once_at_flat_cost(result)
+    assert result.refused <= mails / 100 + 20
+    assert result.times[-1] <= result.ideal * 1.1
+    assert result.longest_wait <= result.ideal_wait * 1.3
+
+
+def test_a_set_pace_is_refused_nothing() -> None:
+    result = simulate(Load(300, 8, set_pace=30))
+
+    assert_sent_once_at_flat_cost(result)
+    assert result.refused == 0
+    assert result.times[-1] <= result.ideal * 1.05

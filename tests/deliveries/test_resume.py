@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import is_superseded, next_message, parse_resume, resume_message
+from shared.deliveries.resume import due_at, is_superseded, next_message, parse_resume, resume_message
 from shared.deliveries.waiting import release_waiting
 from shared.errors import InvalidInputError, TransientError
 from shared.sending.deliver import deliver
@@ -197,3 +198,21 @@ def test_a_mail_that_changes_while_it_is_released_is_not_queued(
     release_waiting(CONTOSO, DeliveryStatus.WAITING_FOR_CONSENT, services)
 
     assert len(services.outbox.messages) == queued
+
+
+@pytest.mark.parametrize(
+    ("message", "due"),
+    [
+        (resume_message(CONTOSO, "m-1", NOON.isoformat()), NOON),
+        (resume_message(CONTOSO, "m-1", "soon"), None),
+        (resume_message(CONTOSO, "m-1"), None),
+        (b'{"resume":{}}', None),
+        (MAIL, None),
+    ],
+)
+def test_a_note_says_when_its_attempt_is_due(message: bytes, due: datetime | None) -> None:
+    assert due_at(base64.b64encode(message).decode()) == due
+
+
+def test_a_message_that_is_no_base64_has_no_time() -> None:
+    assert due_at("{") is None

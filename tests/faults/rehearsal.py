@@ -13,6 +13,7 @@ from shared.errors import MailerError, OutcomeUnknownError, ProblemError, Transi
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
 from shared.sending.release import release_all
+from shared.sending.throttle import Throttle
 from tests.fakes import FakeMail, FakeServices
 
 #: As Azure's host does it: hidden for ten minutes when a worker dies, for `visibilityTimeout` when it fails.
@@ -26,6 +27,7 @@ PORTS = (
     "switch",
     "settings",
     "deliveries",
+    "schedules",
     "requests",
     "drafts",
     "outbox",
@@ -131,6 +133,7 @@ class Rehearsal:
         self.queue: list[Queued] = []
         self._names = 0
         self._ports: Any = DoomedServices(services, self.doom)
+        services.throttle = Throttle(self._ports)
         self._timer = services.world.now()
 
     def put(self, text: bytes, delay: timedelta = timedelta(0)) -> None:
@@ -196,7 +199,7 @@ class Rehearsal:
         try:
             work()
         except Killed:
-            self.services.pauses = type(self.services.pauses)()
+            self.services.throttle = Throttle(self._ports)
             return LEASE
         except (ProblemError, UnforeseenError):
             return VISIBILITY

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from shared.deliveries.delivery import DeliveryStatus
+from shared.settings.sender import sender_of
 from tests.builders import a_file, a_message, enabled_services, large_file_services
+from tests.fakes import CONTOSO
 from tests.faults.rehearsal import Fate, Rehearsal
 
 if TYPE_CHECKING:
@@ -31,6 +34,15 @@ MEDIUM = os.urandom(2_900_000)
 def small(*, look_up: bool = True) -> tuple[FakeServices, bytes]:
     services = large_file_services() if look_up else enabled_services()
     return services, a_message(messageId="m-1")
+
+
+def waiting() -> tuple[FakeServices, bytes]:
+    """Return a mail that waits for its slot, because another one has the first."""
+    services, mail = small()
+    services.config = replace(services.config, mailbox_messages_per_minute=1)
+    sender = sender_of(services.settings.load(CONTOSO))
+    assert services.new_throttle().wait_for_slot(sender, None, first=False)
+    return services, mail
 
 
 def draft() -> tuple[FakeServices, bytes]:
@@ -92,6 +104,14 @@ def assert_tidy(run: Rehearsal) -> None:
 def test_a_small_mail_that_can_be_looked_up_is_sent_once_whatever_step_goes_wrong(fate: Fate) -> None:
     for step in range(len(steps_of(*small()))):
         assert_sent_exactly_once(rehearse(*small(), {step: fate}))
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_a_mail_that_waits_for_its_slot_is_sent_once_whatever_step_goes_wrong(fate: Fate) -> None:
+    seen = steps_of(*waiting())
+    assert {"schedules.load", "schedules.save"} <= set(seen)
+    for step in range(len(seen)):
+        assert_sent_exactly_once(rehearse(*waiting(), {step: fate}))
 
 
 @pytest.mark.parametrize("fate", Fate)

@@ -396,6 +396,8 @@ def test_a_message_that_comes_again_while_its_mail_is_worked_on_is_not_taken_for
     send = services.transport.send_mail
 
     def shown_again(*args: Any) -> str:
+        # This thread has the only turn.
+        services.throttle = services.new_throttle()
         deliver(MAIL, "q-1", services)
         return send(*args)
 
@@ -473,6 +475,7 @@ def test_that_a_mail_was_accepted_stands_against_what_another_process_concluded(
     send = services.transport.send_mail
 
     def shown_to_another(*args: Any) -> str:
+        services.throttle = services.new_throttle()
         request_id = send(*args)
         mine, services.claims = services.claims, type(services.claims)()
         deliver(MAIL, "q-1", services)
@@ -686,6 +689,7 @@ def test_two_workers_that_have_the_same_new_mail_send_it_once(services: FakeServ
     def both(*args: Any) -> str:
         if not second.is_set():
             second.set()
+            services.throttle = services.new_throttle()
             deliver(MAIL, "q-2", services)
         return send(*args)
 

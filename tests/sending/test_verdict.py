@@ -73,7 +73,7 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (AWAY, {}, Status.DEFERRED, 15),
     (AWAY, {"attempt": 3}, Status.DEFERRED, 60),
     (AWAY, {"jitter": 0.0}, Status.DEFERRED, 7.5),
-    (THROTTLED, {}, Status.DEFERRED, 127.5),
+    (THROTTLED, {}, Status.DEFERRED, 120),
     (PAUSED, {"attempt": 9}, Status.DEFERRED, 135),
     (AWAY, DAY_AGO, Status.EXPIRED, None),
     (AWAY, {"expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),

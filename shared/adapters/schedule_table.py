@@ -1,0 +1,45 @@
+"""Azure Table Storage: the schedule of each mailbox, one row.
+
+It shares the table of the tenant settings, so that an update of the code alone, without provisioning, finds
+the table. Its partition is no tenant id, and no tenant's row has its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.adapters.documents import read_document, write_document
+from shared.adapters.storage_clock import AnswerTime
+from shared.adapters.tables import etag_of, find_row, write_row
+from shared.sending.schedule import Schedule
+from shared.storage_names import TENANT_SETTINGS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from azure.data.tables import TableServiceClient
+
+_PARTITION = "schedule"
+
+
+class TableScheduleStore:
+    """One row a mailbox, in the partition `schedule`."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._table = service.get_table_client(TENANT_SETTINGS)
+
+    def load(self, key: str) -> tuple[Schedule, datetime | None]:
+        """Return a mailbox's schedule, an empty one where none can be read, and what storage's clock says."""
+        answered = AnswerTime()
+        row = find_row(self._table, _PARTITION, key, raw_response_hook=answered.note)
+        if row is None:
+            return Schedule(), answered.moment
+        known = read_document(Schedule, row.get("Document")) or Schedule()
+        return replace(known, etag=etag_of(row)), answered.moment
+
+    def save(self, key: str, schedule: Schedule) -> Schedule | None:
+        """Write a schedule if it is still the one that was read; None where it is not."""
+        row = {"PartitionKey": _PARTITION, "RowKey": key, "Document": write_document(schedule)}
+        etag = write_row(self._table, row, schedule.etag)
+        return None if etag is None else replace(schedule, etag=etag)

@@ -1,0 +1,64 @@
+"""Put a mail back into the queue until its slot.
+
+It counts as no attempt. A new mail is not claimed for that: its row is written once, with its slot.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.resume import next_message
+from shared.sending.hand_over import MailKnownError
+from shared.sending.new_claim import claim_unless_claimed
+from shared.sending.outcome import announce, record_failure, write_outcome
+from shared.sending.persist import persist
+from shared.sending.slots import visible_after
+from shared.sending.verdict import before_end, deadline, expired
+from shared.settings.health import standing
+
+if TYPE_CHECKING:
+    from shared.sending.attempt import Attempt
+    from shared.sending.dependencies import Sending
+    from shared.sending.throttle import LaterSlotError
+
+
+def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) -> None:
+    """Record when the mail is to be sent, and queue it for that time.
+
+    A mail whose slot lies after its deadline is looked at once more before that.
+
+    Raises:
+        NotRecordedError: storage does not answer.
+        MailKnownError: the delivery log knows the mail already, so its row decides what is done.
+    """
+    now = ports.world.now()
+    before = attempt.delivery
+    end = deadline(before.counted_since(now), attempt.request.expires_at)
+    wanted = now + later.wait
+    again = before_end(end, wanted, now)
+    if again is None:
+        claim_unless_claimed(attempt, ports)
+        record_failure(attempt, expired(end, later), ports)
+        return
+    if before.slot is None:
+        ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
+    row = before.moved(
+        DeliveryStatus.DEFERRED,
+        now,
+        problem=standing(later, ports.world),
+        next_attempt_at=again,
+        slot=later.slot,
+        from_address=attempt.from_address,
+        attempt=before.attempt - 1,
+    )
+    if attempt.claimed:
+        write_outcome(row, ports, attempt.claim_id)
+    elif persist(lambda: ports.deliveries.add(row), ports.world):
+        announce(row)
+    else:
+        raise MailKnownError
+    # There is nothing to wait for in a worker after the last look.
+    wait = max(again - now, timedelta(0))
+    ports.outbox.put(next_message(row), visible_after(wait) if again == wanted else wait)

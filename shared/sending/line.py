@@ -1,0 +1,215 @@
+"""What one process knows of one mailbox's schedule, and how it reads and changes the stored row.
+
+One read or write is on its way at a time, and a reservation is made for all threads that wait for one. While
+the table is out of reach, the process goes on with what it read last, as if it were alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from shared.errors import ConfigurationError, TransientError
+from shared.sending.pace import Refusal, refused, reported
+from shared.sending.schedule import Schedule
+from shared.sending.slots import insert, reserve
+from shared.telemetry import log_failed_step
+from shared.time_limit import held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from shared.deliveries.slot import Slot
+    from shared.world import World
+
+#: How old the value may be that a process acts on: without a limit, with one, and while hosts share requests.
+_MAX_AGE = timedelta(seconds=2)
+_MAX_AGE_LIMITED = timedelta(seconds=2)
+_MAX_AGE_SHARED = timedelta(milliseconds=500)
+#: An answer tells its second, and is some time on its way.
+_UNNOTICED = timedelta(seconds=3)
+_MINUTE = timedelta(seconds=60)
+#: A reserved slot that no thread has taken by then is dropped: a mail would go in addition to the pace.
+_STALE = timedelta(seconds=5)
+#: Where a process has reserved slots that recently, more of its threads are likely to want one.
+_BUSY = timedelta(seconds=2)
+_JOINING = 0.1
+_MOST_WRITES = 8
+_MOST_COUNTED = 10_000
+
+
+class ScheduleStore(Protocol):
+    """Keeps a schedule for each mailbox."""
+
+    def load(self, key: str) -> tuple[Schedule, datetime | None]:
+        """Return a mailbox's schedule, an empty one where there is none, and what storage's clock says."""
+
+    def save(self, key: str, schedule: Schedule) -> Schedule | None:
+        """Write a schedule if it is still the one that was read; None where it is not."""
+
+
+class ScheduleBusyError(Exception):
+    """Too many processes change a row at this moment."""
+
+
+class Line:
+    """The line of one mailbox; used by all threads.
+
+    Attributes:
+        schedule: what was read or written last.
+    """
+
+    def __init__(
+        self, key: str, process: str, store: Callable[[], ScheduleStore], pace: int, world: World
+    ) -> None:
+        """Follow a row; `process` names this process, `pace` is the operator's, 0 where it is learned."""
+        self.schedule = Schedule()
+        self._key = key
+        self._process = process
+        self._store = store
+        self._pace = pace
+        self._world = world
+        self._row = threading.Lock()
+        self._counting = threading.Lock()
+        self._read_at: datetime | None = None
+        self._reserved_at: datetime | None = None
+        self._ahead = timedelta(0)
+        self._slots: list[Slot] = []
+        self._wanting = 0
+        self._accepted: deque[datetime] = deque(maxlen=_MOST_COUNTED)
+
+    @property
+    def now(self) -> datetime:
+        """The time by storage's clock, which all hosts share."""
+        return self._world.now() + self._ahead
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is known to limit the mails."""
+        return self.schedule.is_open(self.now, self._pace)
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether hosts still say how much was accepted."""
+        return self.schedule.is_learning(self.now)
+
+    def read(self) -> Schedule:
+        """Return the schedule, read again where it is too old.
+
+        Raises:
+            NothingSentError: the time of the attempt is over; so do the other members that wait.
+        """
+        with held(self._row):
+            now = self._world.steady()
+            if self._read_at is None or now - self._read_at >= self._max_age():
+                self._load()
+            return self.schedule
+
+    def may_widen(self) -> bool:
+        """Read the schedule again, and say whether this process may make one more request at once.
+
+        It waits for no other thread, as a mail may just have been sent.
+        """
+        if not self._row.acquire(blocking=False):
+            return False
+        try:
+            self._load()
+        finally:
+            self._row.release()
+        return bool(self._pace or self.schedule.pace or self.is_open)
+
+    def take(self, *, first: bool) -> Slot:
+        """Take a slot: the next one before the line, or its end.
+
+        Raises:
+            ScheduleBusyError: other processes were faster again and again.
+        """
+        if first:
+            with held(self._row):
+                return self._change(lambda schedule, now: insert(schedule, now, self._pace))
+        with self._counting:
+            self._wanting += 1
+        try:
+            with held(self._row):
+                self._slots = [slot for slot in self._slots if self._is_fresh(slot)]
+                if not self._slots:
+                    self._wait_for_others()
+                    count = self._wanting
+                    self._slots = self._change(
+                        lambda schedule, now: reserve(schedule, count, now, self._pace)
+                    )
+                return self._slots.pop(0)
+        finally:
+            with self._counting:
+                self._wanting -= 1
+
+    def note_accepted(self) -> None:
+        """Count a mail that Exchange took."""
+        self._accepted.append(self.now)
+
+    def note_refusal(self, wait: timedelta | None, latency: timedelta, *, used_up: bool) -> None:
+        """Let every host know that Graph refuses; `wait`: for how long, as far as it says."""
+        with held(self._row):
+            refusal = Refusal(wait, self._process, self._recent(), latency, used_up)
+            self._change(lambda schedule, now: (refused(schedule, refusal, now, self._pace), None))
+
+    def report(self) -> None:
+        """Say how much this process had accepted, where the row does not say so yet."""
+        with held(self._row):
+            accepted = self._recent()
+            if self.schedule.counts.get(self._process) != accepted:
+                self._change(lambda schedule, _: (reported(schedule, self._process, accepted), None))
+
+    def _is_fresh(self, slot: Slot) -> bool:
+        return slot.line == self.schedule.line and self.now - self.schedule.due(slot) <= _STALE
+
+    def _wait_for_others(self) -> None:
+        """Let more threads of a busy process come, which share the next write."""
+        steady = self._world.steady()
+        if self._reserved_at is not None and steady - self._reserved_at < _BUSY:
+            self._world.sleep(_JOINING)
+        self._reserved_at = steady
+
+    def _max_age(self) -> timedelta:
+        if self.is_open:
+            return _MAX_AGE
+        shared = self.now < self.schedule.sharing_until and not self.schedule.pace
+        return _MAX_AGE_SHARED if shared else _MAX_AGE_LIMITED
+
+    def _load(self) -> None:
+        self._read_at = self._world.steady()
+        try:
+            found, said = self._store().load(self._key)
+        except (TransientError, ConfigurationError) as error:
+            log_failed_step("read_schedule", error.code)
+        else:
+            ahead = said - self._world.now() if said else timedelta(0)
+            self._ahead = ahead if abs(ahead) > _UNNOTICED else timedelta(0)
+            self.schedule = found.believed(self.now)
+
+    def _change[Found](self, change: Callable[[Schedule, datetime], tuple[Schedule, Found]]) -> Found:
+        """Change the row, also where it is not as it was read last."""
+        for _ in range(_MOST_WRITES):
+            changed, found = change(self.schedule, self.now)
+            saved = self._save(replace(changed, written=self._world.identifier()))
+            if saved is not None:
+                self.schedule, self._read_at = saved, self._world.steady()
+                return found
+            self._world.sleep(self._world.jitter() / 10)
+            self._load()
+        raise ScheduleBusyError
+
+    def _save(self, schedule: Schedule) -> Schedule | None:
+        try:
+            return self._store().save(self._key, schedule)
+        except (TransientError, ConfigurationError) as error:
+            log_failed_step("write_schedule", error.code)
+            return schedule
+
+    def _recent(self) -> int:
+        since = (self.schedule.learning_since or self.now) - _MINUTE
+        return sum(moment > since for moment in self._accepted)

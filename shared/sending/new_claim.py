@@ -1,0 +1,32 @@
+"""Claim a mail that the delivery log does not know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.sending.hand_over import MailKnownError
+from shared.sending.persist import persist
+
+if TYPE_CHECKING:
+    from shared.sending.attempt import Attempt
+    from shared.sending.dependencies import Sending
+
+
+def claim_new(attempt: Attempt, ports: Sending) -> bool:
+    """Claim a mail that has no row; False where it has one."""
+    attempt.claim_tried = True
+    row = attempt.next_claim(ports.world.now())
+    added = persist(lambda: ports.deliveries.add(row), ports.world)
+    if added:
+        attempt.take(added)
+    return added is not None
+
+
+def claim_unless_claimed(attempt: Attempt, ports: Sending) -> None:
+    """Claim a mail that was taken for a new one before there was a row to claim.
+
+    Raises:
+        MailKnownError: it has a row.
+    """
+    if not attempt.claimed and not claim_new(attempt, ports):
+        raise MailKnownError

@@ -1,0 +1,132 @@
+"""What is learned from Graph's refusals: the pace of a mailbox, and how long it is left alone. Pure.
+
+Graph publishes no pace. Without one mails are sent as they come. The first refusal has all hosts share the
+four requests that Graph takes at once. One that asks for a longer wait is one of the rate: what was accepted
+in the minute before is the pace from then on, and at least 30, and now and then some mails try a higher one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.sending.schedule import FIRST_TRIAL, WINDOW, Schedule, Trial
+
+#: What is waited where Graph does not say how long.
+UNSAID: Final = timedelta(seconds=10)
+#: A longer wait than this is not believed: one mail asks again after `PROBE_INTERVAL`.
+_LONGEST_PAUSE = timedelta(hours=1)
+PROBE_INTERVAL: Final = timedelta(minutes=10)
+#: Graph asks for seconds where it has four requests at a time.
+_OF_THE_RATE = timedelta(seconds=10)
+#: By then every process has read that they are shared.
+_SPREADING = timedelta(seconds=5)
+_SHORTEST_STEP = timedelta(milliseconds=100)
+_LONGEST_STEP = timedelta(seconds=5)
+#: What Exchange documents, for SMTP submission. Less was accepted in a minute that had fewer mails, and Graph
+#: may refuse for another reason than this mailbox's rate.
+_LEAST_PACE = 30
+_LONGEST_TRIAL = timedelta(hours=2)
+#: How long all hosts share four requests after Graph had too many.
+_SHARING = timedelta(minutes=10)
+_NONE = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a process knows when Graph refuses a mail.
+
+    Attributes:
+        wait: what Graph asks for.
+        process: a name of the process.
+        accepted: how many mails it had accepted in the minute before.
+        latency: how long its requests take.
+        used_up: it has sent what it may in an hour or a day, which says nothing of its pace.
+    """
+
+    wait: timedelta | None
+    process: str
+    accepted: int
+    latency: timedelta
+    used_up: bool = False
+
+
+def refused(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) -> Schedule:
+    """Pause after a refusal, and learn from it."""
+    unsaid = PROBE_INTERVAL if refusal.used_up else UNSAID
+    wait = unsaid if refusal.wait is None else refusal.wait
+    until = now + (PROBE_INTERVAL if wait > _LONGEST_PAUSE else wait)
+    paused = schedule
+    if until > schedule.paused_until:
+        waits = schedule.end + schedule.moved > now
+        move = until - max(now, schedule.paused_until) if waits else _NONE
+        paused = replace(schedule, paused_until=until, moved=schedule.moved + move)
+    return paused if set_pace or refusal.used_up else _learned(paused, schedule, refusal, wait, now)
+
+
+def reported(schedule: Schedule, process: str, accepted: int) -> Schedule:
+    """Add what a process had accepted in the minute before the rate was found to be limited."""
+    return replace(schedule, counts={**schedule.counts, process: accepted})
+
+
+def _learned(
+    schedule: Schedule, before: Schedule, refusal: Refusal, wait: timedelta, now: datetime
+) -> Schedule:
+    """Choose the pace; `before`: the line as it was when the mail was sent."""
+    if not schedule.pace:
+        schedule = replace(schedule, refused=schedule.refused + 1)
+    if schedule.learning_since is not None:
+        return reported(settled(schedule, now), refusal.process, refusal.accepted)
+    if schedule.pace:
+        return _slowed(schedule, before, now)
+    if wait >= _OF_THE_RATE:
+        line = schedule.line + 1
+        learning = replace(schedule, line=line, end=now, learning_since=now, counts={})
+        return reported(learning, refusal.process, refusal.accepted)
+    shared_since = schedule.sharing_until - _SHARING
+    if now >= schedule.sharing_until:
+        step = max(refusal.latency / 2, _SHORTEST_STEP)
+        return replace(schedule, sharing_until=now + _SHARING, step=step, refused=1)
+    if now < shared_since + _SPREADING:
+        return schedule
+    return replace(schedule, sharing_until=now + _SHARING, step=min(schedule.step * 3 / 2, _LONGEST_STEP))
+
+
+def _slowed(schedule: Schedule, before: Schedule, now: datetime) -> Schedule:
+    """End a trial, or go below a pace that is too high; of several refusals at a time one counts."""
+    trial = before.trial
+    if trial is not None and trial.first + before.moved <= now:
+        longer = min(2 * schedule.next_trial, _LONGEST_TRIAL)
+        over = trial.last + schedule.moved + WINDOW
+        return replace(schedule, trial=None, judged_from=over, next_trial=longer)
+    if now < schedule.judged_from:
+        return schedule
+    slower = max(schedule.pace - max(schedule.pace // 20, 1), 1)
+    return replace(schedule, pace=slower, judged_from=max(schedule.end + schedule.moved, now) + WINDOW)
+
+
+def settled(schedule: Schedule, now: datetime) -> Schedule:
+    """Take what every host has said for the pace, or a trial that ended without a refusal."""
+    if schedule.learning_since is not None and not schedule.is_learning(now):
+        pace = max(sum(schedule.counts.values()), _LEAST_PACE)
+        first = max(now, schedule.paused_until) + WINDOW / pace * schedule.refused - schedule.moved
+        learned = replace(schedule, pace=pace, learning_since=None, counts={}, refused=0)
+        return replace(learned, first=first, end=first, judged_from=first + schedule.moved + WINDOW)
+    trial = schedule.trial
+    if trial is not None and now > trial.last + schedule.moved + WINDOW:
+        # A minute had mails of both paces.
+        pace = (schedule.pace + trial.pace) // 2
+        judged_from = max(schedule.end + schedule.moved, now) + WINDOW
+        return replace(schedule, trial=None, pace=pace, judged_from=judged_from, next_trial=FIRST_TRIAL)
+    return schedule
+
+
+def tried(schedule: Schedule, at: datetime, now: datetime) -> Schedule:
+    """Begin a trial where mails wait, and no refusal came for long enough."""
+    rested = now - schedule.judged_from >= schedule.next_trial
+    if not schedule.pace or schedule.trial is not None or not rested or at <= now:
+        return schedule
+    pace = schedule.pace + max(schedule.pace // 5, 2)
+    first = at - schedule.moved
+    return replace(schedule, trial=Trial(pace, first, first + WINDOW / 2))

@@ -1,0 +1,109 @@
+"""When the mails of one mailbox may be sent, over all hosts. Pure.
+
+Every mail has its slot in a line, first in, first out. A mail that goes first (a retry, a test mail) and a
+pause that Graph asks for move the whole line back: a slot in the line is stored without that, and `moved` is
+added when it is read. So a mail that waits in the queue keeps its place, and nothing but this value changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.stored import Stored
+
+if TYPE_CHECKING:
+    from shared.deliveries.slot import Slot
+
+#: A minute, and what clocks and networks may differ.
+WINDOW: Final = timedelta(seconds=60.5)
+#: How long every host that has sent something may say how much, once the rate is known to be limited.
+LEARNING: Final = timedelta(seconds=5)
+FIRST_TRIAL = timedelta(minutes=10)
+START = datetime(1970, 1, 1, tzinfo=UTC)
+#: A mail is tried for a day, and Graph is left alone for an hour: a time further ahead was written by a host
+#: whose clock was wrong.
+_FURTHEST = timedelta(days=2)
+_LONGEST_PAUSE = timedelta(hours=2)
+_NONE = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial(Stored):
+    """Mails of the line that are sent at a higher pace, to learn whether Graph takes that."""
+
+    pace: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule(Stored):
+    """The line of one mailbox.
+
+    Attributes:
+        line: a number; another one begins when the first pace is learned, because its slots are others.
+        first: where the line begins; the time before it is for mails that were refused already.
+        end: where the line ends: the slot that the next mail gets.
+        moved: what is added to each slot of the line.
+        inserted_at: the last slot before the line.
+        pace: how many mails a minute, once that was learned; 0 before.
+        step: the time between two mails while all hosts share four requests.
+        sharing_until: until when they do.
+        paused_until: until when Graph wants no mail.
+        refused: how many mails were refused before the pace was learned.
+        judged_from: when the mails begin that have the present pace; an earlier refusal does not concern it.
+        learning_since: when the rate was found to be limited; None once the pace is known.
+        counts: how many mails each process had accepted in the minute before.
+        trial: a higher pace that is being tried.
+        next_trial: after what time without a refusal the next one begins.
+        recent: the last slots, in seconds, where the pace is set.
+        written: tells this version from one that another process made of the same one in the same way.
+        etag: the version that was read; None where nothing is stored yet.
+    """
+
+    line: int = 0
+    first: datetime = START
+    end: datetime = START
+    moved: timedelta = _NONE
+    inserted_at: datetime = START
+    pace: int = 0
+    step: timedelta = _NONE
+    sharing_until: datetime = START
+    paused_until: datetime = START
+    refused: int = 0
+    judged_from: datetime = START
+    learning_since: datetime | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    trial: Trial | None = None
+    next_trial: timedelta = FIRST_TRIAL
+    recent: tuple[float, ...] = ()
+    written: str = ""
+    etag: str | None = None
+
+    def is_open(self, now: datetime, set_pace: int) -> bool:
+        """Whether nothing limits the mails."""
+        limited = set_pace or self.pace or self.learning_since is not None
+        return not limited and now >= max(self.sharing_until, self.paused_until)
+
+    @property
+    def next_slot(self) -> datetime:
+        """When a mail that takes its place in the line now is to be sent, or somewhat later."""
+        return max(self.end + self.moved, self.paused_until)
+
+    def believed(self, now: datetime) -> Schedule:
+        """Return the schedule, or a new line where its times cannot be true: no mail would be sent."""
+        pauses = max(self.paused_until, self.learning_since or START)
+        if pauses <= now + _LONGEST_PAUSE and max(self.next_slot, self.inserted_at) <= now + _FURTHEST:
+            return self
+        return Schedule(line=self.line + 1, pace=self.pace, etag=self.etag)
+
+    def due(self, slot: Slot) -> datetime:
+        """Return when a mail with this slot is to be sent, as far as is known by now."""
+        return slot.at if slot.inserted else slot.at + self.moved
+
+    def is_learning(self, now: datetime) -> bool:
+        """Whether hosts still say how much was accepted; no slots are given out meanwhile."""
+        return self.learning_since is not None and now < self.learning_since + LEARNING

@@ -1,0 +1,93 @@
+"""Give out the slots of a mailbox's mails. Pure."""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.deliveries.slot import Slot
+from shared.sending.pace import settled, tried
+from shared.sending.schedule import START, WINDOW, Schedule
+
+#: Between the mails that an idle mailbox may send at once.
+_BURST_STEP = timedelta(milliseconds=250)
+_MOMENT = timedelta(milliseconds=1)
+#: The host looks at an idle queue every five seconds (`maxPollingInterval`).
+_EARLY = timedelta(seconds=5)
+_NONE = timedelta(0)
+
+
+def visible_after(wait: timedelta) -> timedelta:
+    """Return after how long a mail comes back whose slot is so far away: early, but not at once.
+
+    It waits for the rest in a worker, where its row says no more that it waits.
+    """
+    return max(wait - _EARLY, wait / 2, _NONE)
+
+
+def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tuple[Schedule, list[Slot]]:
+    """Give out the next slots of the line; `set_pace`: the operator's, 0 where it is learned."""
+    schedule = settled(schedule, now)
+    slots: list[Slot] = []
+    for _ in range(count):
+        at = max(now, schedule.paused_until, schedule.end + schedule.moved)
+        if set_pace:
+            at = max(at, _after_recent(schedule, set_pace))
+            schedule = _logged(schedule, at, set_pace)
+        else:
+            schedule = tried(schedule, at, now)
+        slots.append(Slot(at - schedule.moved, schedule.line))
+        schedule = replace(schedule, end=at - schedule.moved + _step(schedule, at, now, set_pace))
+    return schedule, slots
+
+
+def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, Slot]:
+    """Give out the next slot before the line, which moves back by one."""
+    schedule = settled(schedule, now)
+    step = WINDOW / set_pace if set_pace else _step(schedule, now, now, 0)
+    # A slot of this very moment is another mail's.
+    earliest = max(now + _MOMENT, schedule.paused_until, schedule.inserted_at + step)
+    end = schedule.end + schedule.moved
+    if earliest + step <= schedule.first + schedule.moved:
+        return replace(schedule, inserted_at=earliest), Slot(earliest, schedule.line, inserted=True)
+    if end <= earliest or step <= _NONE:
+        schedule, slots = reserve(schedule, 1, now, set_pace)
+        return schedule, slots[0]
+    at = end - (end - earliest) // step * step
+    while set_pace and at < end and _within(schedule, at) >= set_pace:
+        at += step
+    schedule = replace(schedule, moved=schedule.moved + step, inserted_at=at)
+    if set_pace:
+        schedule = _logged(schedule, at, set_pace)
+    return schedule, Slot(at, schedule.line, inserted=True)
+
+
+def _step(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> timedelta:
+    """Return the time between a mail of the line and the one after it."""
+    if set_pace:
+        at_once = at < now + _BURST_STEP * set_pace and _within(schedule, at) + 1 < set_pace
+        return _BURST_STEP if at_once else WINDOW / set_pace
+    trial = schedule.trial
+    if trial is not None and trial.first <= at - schedule.moved <= trial.last:
+        return WINDOW / trial.pace
+    return WINDOW / schedule.pace if schedule.pace else schedule.step
+
+
+def _within(schedule: Schedule, at: datetime) -> int:
+    """Count the mails in the minute before a moment."""
+    last = (at - schedule.moved - START).total_seconds()
+    return sum(last - WINDOW.total_seconds() < each < last for each in schedule.recent)
+
+
+def _after_recent(schedule: Schedule, set_pace: int) -> datetime:
+    """Return when the pace allows another mail: a minute after the one that lies so many mails back."""
+    if len(schedule.recent) < set_pace:
+        return START
+    return START + timedelta(seconds=schedule.recent[-set_pace]) + schedule.moved + WINDOW
+
+
+def _logged(schedule: Schedule, at: datetime, set_pace: int) -> Schedule:
+    recent = list(schedule.recent)
+    insort(recent, round((at - schedule.moved - START).total_seconds(), 1))
+    return replace(schedule, recent=tuple(recent[-2 * set_pace :]))

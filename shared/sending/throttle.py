@@ -1,0 +1,244 @@
+"""When this process sends each mail, so that Graph refuses few: used by all threads.
+
+A mailbox of which Graph refuses nothing costs one read in two seconds. One with a pace costs a write for the
+mails that wait in the process at a time, and a mail that comes back at its time a read or two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from shared.errors import NothingSentError, TransientError
+from shared.sending.line import Line, ScheduleBusyError, ScheduleStore
+from shared.sending.verdict import THROTTLED
+from shared.time_limit import held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from shared.deliveries.slot import Slot
+    from shared.sending.schedule import Schedule
+    from shared.settings.sender import Sender
+    from shared.world import World
+
+#: https://learn.microsoft.com/graph/throttling-limits: of one app, for one mailbox.
+IN_FLIGHT = 4
+#: A mail that is due so soon waits in its worker; any other one goes back to the queue.
+LONGEST_WAIT = timedelta(seconds=10)
+#: A mail that comes later than this has lost its slot: the app was away, and many are late.
+_MISSED = timedelta(seconds=60)
+_NOW = timedelta(0)
+_LOOK = 1.0
+_MOST_LOOKS = 60
+
+
+class LaterSlotError(TransientError):
+    """The mail is to be sent later, at its slot; without one, its time is over before the next free slot."""
+
+    def __init__(self, slot: Slot | None, wait: timedelta, address: str) -> None:
+        super().__init__("mailbox_paused", retry_after=wait, address=address)
+        self.slot = slot
+        self.wait = wait
+
+
+class _Turns:
+    """The requests that this process makes to one mailbox at a time: one at first, as do other hosts."""
+
+    def __init__(self) -> None:
+        self.free = threading.Semaphore(1)
+        self.lock = threading.Lock()
+        self.width = 1
+        self.wanted = 0
+
+
+class Throttling(Protocol):
+    """What is needed from the outside; reading it may raise ConfigurationError."""
+
+    @property
+    def world(self) -> World:
+        """The clock."""
+
+    @property
+    def schedules(self) -> ScheduleStore:
+        """When the mails of each mailbox may be sent."""
+
+    @property
+    def messages_per_minute(self) -> int:
+        """The operator's limit; 0: none."""
+
+    @property
+    def installation(self) -> str | None:
+        """The client id: Graph counts for each app."""
+
+
+class Throttle:
+    """Says when each mail may be sent, and learns from Graph's answers."""
+
+    def __init__(self, ports: Throttling) -> None:
+        self._ports = ports
+        self._world = ports.world
+        self._known: dict[tuple[str, str], tuple[Line, _Turns]] = {}
+        self._lock = threading.Lock()
+
+    def check(self, sender: Sender) -> None:
+        """Let a call to a mailbox pass, by what this process knows.
+
+        Raises:
+            TransientError: `mailbox_paused`, with what is left of the pause.
+        """
+        line, _ = self._of(sender)
+        wait = line.schedule.paused_until - line.now
+        if wait > _NOW:
+            raise TransientError("mailbox_paused", retry_after=wait, address=sender.mailbox_address)
+
+    def wait_for_slot(
+        self, sender: Sender, known: Slot | None, *, first: bool, end: datetime | None = None
+    ) -> Slot | None:
+        """Return its slot when the mail is to be sent; None where none is needed.
+
+        `known`: the slot it has, `first`: it goes before the others, `end`: when its time is over. A mail
+        whose time ends before the line does takes no slot, which no other mail could use.
+
+        Raises:
+            LaterSlotError: that is not soon.
+            TransientError: `mailbox_paused`: too many processes want a slot at this moment.
+        """
+        line, _ = self._of(sender)
+        slot = known
+        for _ in range(_MOST_LOOKS):
+            schedule = line.read()
+            if line.is_open:
+                return None
+            if line.is_learning:
+                self._report(line)
+                continue
+            if slot is None or slot.line != schedule.line:
+                _check_end(line, sender, None if first else end)
+                slot = self._take(line, sender, first=first)
+            elif _missed(slot, schedule, line.now):
+                slot = self._take(line, sender, first=True)
+            wait = self._wait(line, slot)
+            if wait <= _NOW:
+                return slot
+            if wait > LONGEST_WAIT:
+                raise LaterSlotError(slot, wait, sender.mailbox_address)
+            self._world.sleep(wait.total_seconds())
+        raise self._busy(sender)
+
+    def slot_after_refusal(self, sender: Sender) -> LaterSlotError:
+        """Return when a mail that Graph has refused is to be sent again.
+
+        Raises:
+            TransientError: `mailbox_paused`: too many processes want a slot at this moment.
+        """
+        line, _ = self._of(sender)
+        for _ in range(_MOST_LOOKS):
+            line.read()
+            if not line.is_learning:
+                break
+            self._report(line)
+        slot = self._take(line, sender, first=True)
+        return LaterSlotError(slot, self._wait(line, slot), sender.mailbox_address)
+
+    @contextmanager
+    def turn(
+        self, sender: Sender, ready: Callable[[], None] | None = None, *, notes_pauses: bool = True
+    ) -> Iterator[None]:
+        """Make one of the requests that go to the mailbox at once, and note when Graph asks for a pause.
+
+        `ready`: what is done before the request, which may raise.
+        """
+        line, turns = self._of(sender)
+        with turns.lock:
+            turns.wanted += 1
+        try:
+            with held(turns.free):
+                if ready is not None:
+                    ready()
+                begun = self._world.steady()
+                try:
+                    yield
+                except TransientError as error:
+                    if notes_pauses and error.code in THROTTLED:
+                        with suppress(ScheduleBusyError, NothingSentError):
+                            latency = self._world.steady() - begun
+                            used_up = error.code == "sending_limit_reached"
+                            line.note_refusal(error.retry_after, latency, used_up=used_up)
+                    raise
+            self._widen(line, turns)
+        finally:
+            with turns.lock:
+                turns.wanted -= 1
+
+    def note_accepted(self, sender: Sender) -> None:
+        """Count a mail that Exchange took."""
+        self._of(sender)[0].note_accepted()
+
+    def _of(self, sender: Sender) -> tuple[Line, _Turns]:
+        mailbox = _mailbox(sender)
+        with self._lock:
+            if mailbox not in self._known:
+                text = "\n".join((self._ports.installation or "", *mailbox))
+                key = hashlib.sha256(text.encode()).hexdigest()
+                line = Line(
+                    key,
+                    self._world.identifier(),
+                    lambda: self._ports.schedules,
+                    self._ports.messages_per_minute,
+                    self._world,
+                )
+                self._known[mailbox] = line, _Turns()
+            return self._known[mailbox]
+
+    def _report(self, line: Line) -> None:
+        """Say how much this process had accepted, and wait for what the others say."""
+        with suppress(ScheduleBusyError):
+            line.report()
+        self._world.sleep(_LOOK)
+
+    def _take(self, line: Line, sender: Sender, *, first: bool) -> Slot:
+        try:
+            return line.take(first=first)
+        except ScheduleBusyError as error:
+            raise self._busy(sender) from error
+
+    def _wait(self, line: Line, slot: Slot) -> timedelta:
+        return max(line.schedule.due(slot), line.schedule.paused_until) - line.now
+
+    def _busy(self, sender: Sender) -> TransientError:
+        wait = timedelta(seconds=5 + 10 * self._world.jitter())
+        return TransientError("mailbox_paused", retry_after=wait, address=sender.mailbox_address)
+
+    def _widen(self, line: Line, turns: _Turns) -> None:
+        """Make one more request at once, where mails wait for one and no host was refused any."""
+        with turns.lock:
+            wanted = turns.width < min(turns.wanted, IN_FLIGHT)
+        if not wanted or not line.may_widen():
+            return
+        with turns.lock:
+            if turns.width < IN_FLIGHT:
+                turns.width += 1
+                turns.free.release()
+
+
+def _check_end(line: Line, sender: Sender, end: datetime | None) -> None:
+    """Raise LaterSlotError where a mail's time ends before the line does."""
+    at = line.schedule.next_slot
+    if end is not None and at > end:
+        raise LaterSlotError(None, at - line.now, sender.mailbox_address)
+
+
+def _missed(slot: Slot, schedule: Schedule, now: datetime) -> bool:
+    """Whether a slot is over: long ago, or before a pause that moved only the line."""
+    paused = slot.inserted and slot.at < schedule.paused_until and now < schedule.paused_until
+    return paused or now - schedule.due(slot) > _MISSED
+
+
+def _mailbox(sender: Sender) -> tuple[str, str]:
+    """Name the mailbox that Graph counts for: the account's own, or the one in the path."""
+    return sender.tenant_id, sender.account if sender.mailbox == "me" else sender.mailbox

@@ -1,0 +1,68 @@
+"""What a ScheduleStore promises, kept by the fake and by Azure Table Storage."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.adapters.schedule_table import TableScheduleStore
+from shared.sending.schedule import Schedule, Trial
+from shared.storage_names import TENANT_SETTINGS
+from tests.fakes import NOON, MemorySchedules
+
+if TYPE_CHECKING:
+    from shared.sending.line import ScheduleStore
+    from tests.contracts.conftest import Tables
+
+SCHEDULE = Schedule(
+    line=2,
+    end=NOON,
+    moved=timedelta(seconds=2),
+    pace=30,
+    trial=Trial(36, NOON, NOON + timedelta(seconds=30)),
+    counts={"a": 3},
+    recent=(1.5, 2.5),
+    written="w-1",
+)
+
+
+@pytest.fixture(params=["memory", "azurite"])
+def store(request: pytest.FixtureRequest, tables: Tables) -> ScheduleStore:
+    return MemorySchedules() if request.param == "memory" else TableScheduleStore(tables)
+
+
+def test_a_schedule_is_read_as_it_was_stored(store: ScheduleStore) -> None:
+    key = uuid.uuid4().hex
+    assert store.load(key)[0] == Schedule()
+    saved = store.save(key, SCHEDULE)
+
+    assert saved is not None
+    assert store.load(key)[0] == saved
+    assert replace(saved, etag=None) == SCHEDULE
+
+
+def test_a_schedule_that_another_process_changed_is_not_written(store: ScheduleStore) -> None:
+    key = uuid.uuid4().hex
+    first = store.save(key, SCHEDULE)
+    assert first is not None
+    assert store.save(key, replace(first, pace=20, written="w-2")) is not None
+
+    assert store.save(key, replace(first, pace=20, written="w-3")) is None
+    assert store.save(key, replace(SCHEDULE, written="w-4")) is None
+
+
+def test_a_row_that_cannot_be_read_is_an_empty_schedule_and_says_what_time_it_is(tables: Tables) -> None:
+    key = uuid.uuid4().hex
+    row = {"PartitionKey": "schedule", "RowKey": key, "Document": "{"}
+    tables.get_table_client(TENANT_SETTINGS).create_entity(row)
+    store = TableScheduleStore(tables)
+    found, said = store.load(key)
+
+    assert replace(found, etag=None) == Schedule()
+    assert said is not None
+    assert abs(said - datetime.now(UTC)) < timedelta(minutes=1)
+    assert store.save(key, replace(found, written="w-1")) is not None

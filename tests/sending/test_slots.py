@@ -1,0 +1,206 @@
+"""The slots of a mailbox's mails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from shared.sending.pace import Refusal, refused, reported
+from shared.sending.schedule import LEARNING, WINDOW, Schedule
+from shared.sending.slots import insert, reserve, visible_after
+from tests.fakes import NOON
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+
+
+def refusal(seconds: float | None, accepted: int = 0, process: str = "a") -> Refusal:
+    wait = None if seconds is None else timedelta(seconds=seconds)
+    return Refusal(wait, process, accepted, timedelta(seconds=0.4))
+
+
+def learned(pace: int = 30, now: datetime = NOON) -> Schedule:
+    """Return a schedule whose pace was learned at noon, with a pause of a minute."""
+    found = refused(Schedule(), refusal(60, pace), now, 0)
+    found, _ = reserve(found, 0, now + LEARNING, 0)
+    return found
+
+
+def taken(schedule: Schedule, count: int, now: datetime, set_pace: int = 0) -> tuple[Schedule, list[float]]:
+    """Reserve, and return the slots in seconds from now on."""
+    after, slots = reserve(schedule, count, now, set_pace)
+    return after, [round((after.due(slot) - now).total_seconds(), 2) for slot in slots]
+
+
+def at_most(times: list[float], seconds: float) -> int:
+    return max(sum(first <= time < first + seconds for time in times) for first in times)
+
+
+@pytest.mark.parametrize(("wait", "back"), [(-1, 0), (0, 0), (2, 1), (10, 5), (60, 55)])
+def test_a_mail_comes_back_up_to_five_seconds_early_after_half_its_wait_at_least(
+    wait: float, back: float
+) -> None:
+    assert visible_after(wait * SECOND) == back * SECOND
+
+
+def test_a_mailbox_of_which_nothing_was_refused_is_open_unless_the_pace_is_set() -> None:
+    assert Schedule().is_open(NOON, 0)
+    assert not Schedule().is_open(NOON, 30)
+
+
+def test_an_idle_mailbox_sends_a_minutes_mails_at_once_and_never_more_than_that_in_a_minute() -> None:
+    _, times = taken(Schedule(), 100, NOON, 30)
+
+    assert times[29] < 8
+    assert times[30] == 60.5
+    assert at_most(times, 60) == 30
+    assert times[99] <= 200 * 1.05
+
+
+def test_a_set_pace_holds_over_retries_and_test_mails() -> None:
+    schedule, slots = reserve(Schedule(), 60, NOON, 30)
+    sent = [schedule.due(slot) for slot in slots[:35]]
+    inserted = []
+    for _ in range(5):
+        schedule, slot = insert(schedule, NOON + 70 * SECOND, 30)
+        inserted.append(slot)
+
+    sent += [schedule.due(slot) for slot in (*inserted, *slots[35:])]
+    assert at_most([(moment - NOON).total_seconds() for moment in sent], 60) <= 30
+    assert all(slot.inserted and slot.at < NOON + 90 * SECOND for slot in inserted)
+
+
+def test_the_first_refusal_has_all_hosts_share_four_requests() -> None:
+    schedule = refused(Schedule(), refusal(2), NOON, 0)
+    _, times = taken(schedule, 3, NOON)
+
+    assert times == [2, 2.2, 2.4]
+    assert not schedule.is_open(NOON + 3 * SECOND, 0)
+    assert schedule.is_open(NOON + timedelta(minutes=11), 0)
+
+
+def test_a_refusal_that_was_on_its_way_changes_nothing_and_a_later_one_slows_down() -> None:
+    shared = refused(Schedule(), refusal(2), NOON, 0)
+
+    assert refused(shared, refusal(2), NOON + SECOND, 0).step == shared.step
+    assert refused(shared, refusal(2), NOON + 20 * SECOND, 0).step == shared.step * 1.5
+
+
+@pytest.mark.parametrize("accepted", [(30,), (12, 18)])
+def test_the_pace_is_what_all_processes_had_accepted_in_the_minute_before(accepted: tuple[int, ...]) -> None:
+    schedule = refused(Schedule(), refusal(50, accepted[0]), NOON, 0)
+    for number, count in enumerate(accepted[1:]):
+        schedule = reported(schedule, f"other-{number}", count)
+
+    assert schedule.is_learning(NOON + LEARNING - SECOND)
+    schedule, times = taken(schedule, 31, NOON + LEARNING)
+    assert schedule.pace == 30
+    assert times[0] >= 45
+    assert times[30] - times[0] == pytest.approx(60.5)
+
+
+def test_a_second_refusal_while_the_pace_is_learned_adds_what_its_process_knows() -> None:
+    schedule = refused(Schedule(), refusal(50, 10), NOON, 0)
+    schedule = refused(schedule, refusal(50, 20, "b"), NOON + SECOND, 0)
+
+    assert dict(schedule.counts) == {"a": 10, "b": 20}
+
+
+def test_where_nothing_was_accepted_the_documented_pace_is_taken() -> None:
+    assert learned(0).pace == 30
+
+
+def test_a_pause_moves_the_whole_line_back_and_overlapping_pauses_only_once() -> None:
+    schedule, slots = reserve(learned(), 3, NOON + LEARNING, 0)
+    before = schedule.due(slots[0])
+    later = before - SECOND
+    schedule = refused(schedule, refusal(30), later, 0)
+    schedule = refused(schedule, refusal(20), later, 0)
+
+    assert schedule.due(slots[0]) - before == 30 * SECOND
+    assert schedule.paused_until == later + 30 * SECOND
+
+
+def test_a_pause_of_an_empty_line_moves_nothing() -> None:
+    assert refused(learned(), refusal(30), NOON + timedelta(hours=1), 0).moved == timedelta(0)
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(None, 10), (3600, 3600), (1e9, 600), (21600, 600)])
+def test_a_very_long_wait_is_asked_about_after_ten_minutes(seconds: float | None, waited: int) -> None:
+    for set_pace in (0, 30):
+        paused = refused(Schedule(), refusal(seconds), NOON, set_pace)
+        assert paused.paused_until - NOON == waited * SECOND
+
+
+def test_what_was_refused_before_the_pace_was_learned_goes_before_the_line() -> None:
+    schedule, slots = reserve(learned(), 10, NOON + LEARNING, 0)
+    schedule, slot = insert(schedule, NOON + LEARNING, 0)
+
+    assert slot.inserted
+    assert schedule.due(slot) == NOON + MINUTE
+    assert schedule.due(slots[0]) == NOON + MINUTE + WINDOW / 30
+
+
+def test_a_retry_takes_the_next_slot_and_the_line_moves_back_by_one() -> None:
+    now = NOON + timedelta(minutes=2)
+    schedule, slots = reserve(learned(), 100, now, 0)
+    before = [schedule.due(slot) for slot in slots]
+    schedule, slot = insert(schedule, now + SECOND, 0)
+
+    assert schedule.due(slot) == before[1]
+    assert [schedule.due(each) for each in slots[1:]] == [each + WINDOW / 30 for each in before[1:]]
+
+
+def test_a_retry_takes_the_end_of_the_line_where_nothing_waits() -> None:
+    _, slot = insert(learned(), NOON + timedelta(hours=1), 0)
+
+    assert not slot.inserted
+
+
+def test_a_line_of_before_the_pace_was_learned_is_another_one() -> None:
+    schedule, slots = reserve(refused(Schedule(), refusal(2), NOON, 0), 1, NOON, 0)
+
+    assert refused(schedule, refusal(50, 30), NOON + 9 * SECOND, 0).line == slots[0].line + 1
+
+
+def waiting_line() -> tuple[Schedule, datetime]:
+    """Return a line in which a higher pace was begun to be tried, and when its mails are due."""
+    now = NOON + timedelta(minutes=13)
+    schedule, _ = reserve(learned(), 100, now, 0)
+    assert schedule.trial is not None
+    return schedule, schedule.trial.first + schedule.moved
+
+
+def test_now_and_then_some_mails_of_a_line_try_a_higher_pace() -> None:
+    schedule, first = waiting_line()
+    assert schedule.trial is not None
+    assert schedule.trial.pace == 36
+
+    schedule, _ = reserve(schedule, 1, first + timedelta(minutes=2), 0)
+    assert (schedule.pace, schedule.trial) == (33, None)
+
+
+def test_a_trial_that_is_refused_ends_and_the_next_one_comes_later() -> None:
+    schedule, first = waiting_line()
+    after = refused(schedule, refusal(2), first + 20 * SECOND, 0)
+
+    assert (after.pace, after.trial, after.next_trial) == (30, None, timedelta(minutes=20))
+    # What the trial leaves behind says nothing about the pace.
+    assert refused(after, refusal(2), first + 80 * SECOND, 0).pace == 30
+
+
+def test_a_refusal_outside_of_a_trial_lowers_the_pace_once_for_the_mails_that_have_it() -> None:
+    schedule, _ = reserve(learned(), 100, NOON + timedelta(minutes=2), 0)
+    now = NOON + timedelta(minutes=4)
+    lower = refused(schedule, refusal(2), now, 0)
+
+    assert lower.pace == 29
+    assert refused(lower, refusal(2), now + MINUTE, 0).pace == 29
+    assert refused(replace(lower, pace=1), refusal(2), now + timedelta(hours=1), 0).pace == 1
+
+
+def test_a_learned_pace_is_never_less_than_what_exchange_documents() -> None:
+    assert learned(1).pace == 30
+    assert learned(45).pace == 45

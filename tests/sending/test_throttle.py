@@ -1,0 +1,448 @@
+"""How a process follows the schedules of its mailboxes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.resume import next_message
+from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
+from shared.sending.deliver import deliver
+from shared.sending.line import Line
+from shared.sending.schedule import Schedule
+from shared.sending.throttle import IN_FLIGHT, LaterSlotError, Throttle
+from shared.settings.sender import sender_of
+from shared.time_limit import limited
+from tests.builders import a_message, enabled_services, some_settings
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+SECOND = timedelta(seconds=1)
+ADA = sender_of(some_settings())
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return enabled_services()
+
+
+def throttled(seconds: float | None, code: str = "mailbox_throttled") -> TransientError:
+    wait = None if seconds is None else timedelta(seconds=seconds)
+    return TransientError(code, retry_after=wait, address="a")
+
+
+def refuse(throttle: Throttle, error: Exception) -> None:
+    with pytest.raises(type(error)), throttle.turn(ADA):
+        raise error
+
+
+def row(services: FakeServices, name: str) -> Delivery:
+    return services.deliveries.rows[CONTOSO, name]
+
+
+def paced(services: FakeServices, pace: int = 30) -> None:
+    services.config = replace(services.config, mailbox_messages_per_minute=pace)
+
+
+def send(services: FakeServices, *names: str) -> None:
+    for name in names:
+        deliver(a_message(messageId=name), f"q-{name}", services)
+
+
+def again(services: FakeServices) -> None:
+    """Take the next message from the queue at its time."""
+    services.outbox.messages.sort(key=lambda message: message[1])
+    text, delay = services.outbox.messages.pop(0)
+    services.world.pass_time(delay)
+    services.outbox.messages = [(each, wait - delay) for each, wait in services.outbox.messages]
+    deliver(text, "q-again", services)
+
+
+def test_a_mailbox_that_nothing_limits_costs_a_read_in_two_seconds_and_no_write(
+    services: FakeServices,
+) -> None:
+    send(services, *(f"m-{number}" for number in range(5)))
+    services.world.pass_time(2 * SECOND)
+    send(services, "m-5")
+
+    assert (services.schedules.reads, services.schedules.writes) == (2, 0)
+    assert len(services.transport.sent) == 6
+
+
+def test_a_pause_holds_for_every_process(services: FakeServices) -> None:
+    refuse(services.throttle, throttled(30))
+    services.throttle = services.new_throttle()
+    send(services, "m-1")
+
+    assert not services.transport.sent
+    assert row(services, "m-1").status is DeliveryStatus.DEFERRED
+    assert row(services, "m-1").attempt == 0
+
+
+@pytest.mark.parametrize(
+    "error", [throttled(60, "graph_unavailable"), RejectedError("mailbox_full", address="a")]
+)
+def test_only_a_refusal_for_the_rate_pauses_a_mailbox(services: FakeServices, error: Exception) -> None:
+    refuse(services.throttle, error)
+
+    services.throttle.check(ADA)
+    assert services.schedules.writes == 0
+
+
+def test_the_pause_is_the_accounts_mailbox_whatever_the_from_address_and_no_other(
+    services: FakeServices,
+) -> None:
+    refuse(services.throttle, throttled(10))
+
+    with pytest.raises(TransientError) as raised:
+        services.throttle.check(replace(ADA, from_field="finance@contoso.com"))
+    assert raised.value.retry_after == 10 * SECOND
+    services.throttle.check(replace(ADA, account="uma@contoso.com"))
+    services.throttle.check(replace(ADA, mailbox="users/ada@contoso.com"))
+
+
+def test_a_mail_past_the_pace_waits_in_the_queue_until_its_slot_and_is_written_once(
+    services: FakeServices,
+) -> None:
+    paced(services, 1)
+    send(services, "m-1", "m-2")
+
+    waiting = row(services, "m-2")
+    assert waiting.next_attempt_at == NOON + 60.5 * SECOND
+    assert services.outbox.messages == [(next_message(waiting), 55.4 * SECOND)]
+    assert [step.status for step in waiting.history] == [DeliveryStatus.DEFERRED]
+
+    again(services)
+    assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
+    assert services.world.now() == NOON + 60.5 * SECOND
+    assert row(services, "m-2").attempt == 1
+
+
+def test_mails_leave_in_the_order_in_which_they_came_and_a_test_mail_goes_first(
+    services: FakeServices,
+) -> None:
+    paced(services, 2)
+    send(services, "m-1", "m-2", "m-3", "m-4", "test-mail:1")
+    while services.outbox.messages:
+        again(services)
+
+    left = sorted(services.deliveries.rows.values(), key=lambda mail: mail.updated_at)
+    assert [mail.message_id for mail in left] == ["m-1", "m-2", "test-mail:1", "m-3", "m-4"]
+
+
+def test_a_refused_mail_has_the_next_slot_and_no_growing_wait(services: FakeServices) -> None:
+    services.transport.fail = [throttled(20), throttled(20)]
+    send(services, "m-1")
+
+    for attempt in (1, 2):
+        found = row(services, "m-1")
+        assert found.attempt == attempt
+        assert found.next_attempt_at
+        assert 20 * SECOND <= found.next_attempt_at - found.history[0].at <= 70 * attempt * SECOND
+        again(services)
+    assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_that_comes_long_after_its_slot_takes_another_one(services: FakeServices) -> None:
+    paced(services, 1)
+    send(services, "m-1", "m-2", "m-3")
+    services.world.pass_time(timedelta(hours=1))
+    texts = [text for text, _ in services.outbox.messages]
+    services.outbox.messages.clear()
+    for text in texts:
+        deliver(text, "q-late", services)
+
+    assert len(services.transport.sent) == 2
+    assert len(services.outbox.messages) == 1
+
+
+def test_a_mail_whose_slot_lies_after_its_deadline_is_tried_before_it_and_then_expires(
+    services: FakeServices,
+) -> None:
+    paced(services, 1)
+    send(services, "m-1", "m-2", "m-3")
+    deliver(a_message(messageId="m-4", expiresAt="2026-11-23T12:02:30Z"), "q-4", services)
+
+    assert row(services, "m-4").status is DeliveryStatus.DEFERRED
+    assert row(services, "m-4").next_attempt_at == NOON + 90 * SECOND
+    text, delay = services.outbox.messages[-1]
+    services.world.pass_time(delay)
+    deliver(text, "q-4b", services)
+    assert row(services, "m-4").status is DeliveryStatus.EXPIRED
+
+
+def test_a_new_mail_whose_time_ends_before_its_slot_expires_at_once(services: FakeServices) -> None:
+    paced(services, 1)
+    send(services, "m-1")
+    deliver(a_message(messageId="m-2", expiresAt="2026-11-23T12:00:30Z"), "q-2", services)
+
+    assert row(services, "m-2").status is DeliveryStatus.EXPIRED
+    assert not services.outbox.messages
+
+
+def test_mails_whose_time_ends_before_the_line_keep_no_other_mail_waiting(services: FakeServices) -> None:
+    paced(services, 1)
+    send(services, "m-1")
+    for number in range(10):
+        name = f"short-{number}"
+        deliver(a_message(messageId=name, expiresAt="2026-11-23T12:01:30Z"), f"q-{name}", services)
+    send(services, "m-2")
+
+    assert row(services, "short-0").slot is not None
+    assert row(services, "short-9").slot is None
+    assert row(services, "m-2").next_attempt_at == NOON + 121 * SECOND
+
+
+def test_a_mail_whose_slot_comes_shortly_before_its_deadline_keeps_it(services: FakeServices) -> None:
+    paced(services, 1)
+    send(services, "m-1")
+    deliver(a_message(messageId="m-2", expiresAt="2026-11-23T12:01:10Z"), "q-2", services)
+    again(services)
+
+    assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_that_was_queued_twice_waits_once(services: FakeServices) -> None:
+    paced(services, 1)
+    send(services, "m-1", "m-2")
+    deliver(a_message(messageId="m-2"), "q-other", services)
+
+    assert len(services.outbox.messages) == 2
+    assert row(services, "m-2").next_attempt_at == NOON + 60.5 * SECOND
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientError("storage_unavailable", service="tables"),
+        ConfigurationError("storage_incomplete", service="tables"),
+    ],
+)
+def test_without_the_table_a_process_keeps_the_pace_alone(services: FakeServices, error: Exception) -> None:
+    paced(services, 1)
+    services.schedules.fail = [error] * 20
+    send(services, "m-1", "m-2")
+
+    assert len(services.transport.sent) == 1
+    assert row(services, "m-2").next_attempt_at == NOON + 60.5 * SECOND
+
+
+def test_while_too_many_processes_change_the_row_a_mail_comes_again_soon(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paced(services)
+    monkeypatch.setattr(services.schedules, "save", lambda *_: None)
+    send(services, "m-1")
+
+    assert not services.transport.sent
+    assert row(services, "m-1").status is DeliveryStatus.DEFERRED
+    refuse(services.throttle, throttled(2))
+    services.transport.fail = []
+
+
+def test_two_processes_never_have_the_same_slot(services: FakeServices) -> None:
+    paced(services, 1)
+    first, second = services.throttle, services.new_throttle()
+    for throttle in (first, second):
+        throttle.check(ADA)
+    assert first.wait_for_slot(ADA, None, first=False) is not None
+    with pytest.raises(LaterSlotError) as later:
+        second.wait_for_slot(ADA, None, first=False)
+
+    assert later.value.wait >= 60 * SECOND
+
+
+def test_processes_say_what_they_had_accepted_while_the_pace_is_learned(services: FakeServices) -> None:
+    other = services.new_throttle()
+    for _ in range(24):
+        other.note_accepted(ADA)
+    for _ in range(13):
+        services.throttle.note_accepted(ADA)
+    refuse(services.throttle, throttled(30))
+    with pytest.raises(LaterSlotError):
+        other.wait_for_slot(ADA, None, first=False)
+
+    (schedule,) = services.schedules.rows.values()
+    assert schedule.pace == 37
+    assert services.world.now() - NOON == 5 * SECOND
+
+
+def test_the_refused_process_waits_as_well_while_the_pace_is_learned(services: FakeServices) -> None:
+    services.throttle.note_accepted(ADA)
+    refuse(services.throttle, throttled(30))
+    later = services.throttle.slot_after_refusal(ADA)
+
+    assert later.wait >= 25 * SECOND
+
+
+def test_a_slot_before_the_line_is_void_once_a_pause_covers_it(services: FakeServices) -> None:
+    paced(services, 1)
+    throttle = services.throttle
+    send(services, "m-1")
+    with pytest.raises(LaterSlotError):
+        throttle.wait_for_slot(ADA, None, first=False)
+    with pytest.raises(LaterSlotError) as early:
+        throttle.wait_for_slot(ADA, None, first=True)
+    refuse(throttle, throttled(300))
+    with pytest.raises(LaterSlotError) as late:
+        throttle.wait_for_slot(ADA, early.value.slot, first=True)
+
+    assert late.value.wait >= 300 * SECOND
+
+
+def test_a_clock_that_is_wrong_changes_no_slot(services: FakeServices) -> None:
+    paced(services, 1)
+    send(services, "m-1")
+    services.world.set_clock(timedelta(hours=5))
+    services.throttle = services.new_throttle()
+    send(services, "m-2")
+
+    found = row(services, "m-2")
+    assert found.next_attempt_at
+    assert found.next_attempt_at - services.world.now() == 60.5 * SECOND
+
+
+def test_a_line_that_never_moves_on_ends_the_wait(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Line, "is_learning", True)
+    monkeypatch.setattr(Schedule, "is_open", lambda *_: False)
+
+    with pytest.raises(TransientError) as raised:
+        services.throttle.wait_for_slot(ADA, None, first=False)
+    assert raised.value.code == "mailbox_paused"
+    assert services.throttle.slot_after_refusal(ADA).slot is not None
+
+
+def test_the_requests_at_once_grow_to_four_where_mails_wait_and_nothing_is_refused(
+    services: FakeServices,
+) -> None:
+    throttle, sender = services.throttle, ADA
+    _, turns = throttle._of(sender)
+    turns.wanted = 5
+    widths = []
+    for _ in range(5):
+        with throttle.turn(sender):
+            pass
+        widths.append(turns.width)
+
+    assert widths == [2, 3, 4, 4, 4]
+
+
+def test_the_requests_at_once_stay_while_hosts_share_them(services: FakeServices) -> None:
+    refuse(services.throttle, throttled(2))
+    _, turns = services.throttle._of(ADA)
+    turns.wanted = 5
+    with services.throttle.turn(ADA):
+        pass
+
+    assert turns.width == 1
+
+
+def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, turns = services.throttle._of(ADA)
+    turns.wanted = 5
+
+    def widened(_: Line) -> bool:
+        turns.width = IN_FLIGHT
+        return True
+
+    monkeypatch.setattr(Line, "may_widen", widened)
+    with services.throttle.turn(ADA):
+        pass
+
+    assert turns.width == IN_FLIGHT
+    assert line.schedule == Schedule()
+
+
+def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) -> None:
+    paced(services)
+    line, _ = services.throttle._of(ADA)
+    line._wanting = 1
+    first, second = line.take(first=False), line.take(first=False)
+
+    assert first.at < second.at
+    assert services.schedules.writes == 1
+
+
+def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeServices) -> None:
+    paced(services)
+    line, _ = services.throttle._of(ADA)
+    line._wanting = 1
+    line.take(first=False)
+    services.world.pass_time(timedelta(hours=1))
+
+    assert line.take(first=False).at == NOON + timedelta(hours=1)
+
+
+def test_a_mail_that_was_sent_waits_for_no_other_thread_to_widen(services: FakeServices) -> None:
+    line, _ = services.throttle._of(ADA)
+    with line._row:
+        assert not line.may_widen()
+
+
+def test_waiting_for_another_threads_write_ends_with_the_time_of_the_attempt(services: FakeServices) -> None:
+    line, _ = services.throttle._of(ADA)
+    with limited(services.world, timedelta(milliseconds=20)), line._row:
+        with pytest.raises(NothingSentError):
+            services.throttle.wait_for_slot(ADA, None, first=False)
+        refuse(services.throttle, throttled(30))
+
+
+def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> None:
+    paced(services, 1)
+    line, _ = services.throttle._of(ADA)
+    for wrong in (
+        Schedule(end=NOON + timedelta(days=3)),
+        Schedule(paused_until=NOON + timedelta(hours=3)),
+        Schedule(inserted_at=NOON + timedelta(days=3)),
+        Schedule(learning_since=NOON + timedelta(days=1)),
+    ):
+        services.schedules.rows[line._key] = replace(wrong, line=7, pace=40, etag="wrong")
+        found = services.new_throttle()._of(ADA)[0].read()
+
+        assert found == Schedule(line=8, pace=40, etag="wrong")
+
+
+def test_a_mail_that_comes_whole_after_its_request_was_lost_has_it_kept_again(services: FakeServices) -> None:
+    paced(services, 1)
+    send(services, "m-1", "m-2")
+    services.requests.remove(CONTOSO, "m-2")
+    again(services)
+    assert row(services, "m-2").status is DeliveryStatus.EXPIRED
+
+    send(services, "m-3", "m-2")
+    assert row(services, "m-2").status is DeliveryStatus.DEFERRED
+    assert services.requests.load(CONTOSO, "m-2") is not None
+
+
+def test_a_refused_mail_for_which_no_slot_can_be_had_comes_when_graph_wants_it(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.transport.fail = [throttled(20)]
+    monkeypatch.setattr(services.schedules, "save", lambda *_: None)
+    before = services.world.now()
+    send(services, "m-1")
+
+    found = row(services, "m-1")
+    assert found.attempt == 1
+    assert found.slot is None
+    assert found.next_attempt_at
+    assert found.next_attempt_at - before >= 20 * SECOND
+
+
+def test_a_mailbox_that_used_up_its_messages_is_probed_every_ten_minutes_and_changes_no_pace(
+    services: FakeServices,
+) -> None:
+    services.transport.fail = [throttled(None, "sending_limit_reached")] * 3
+    send(services, "m-1", "m-2")
+    again(services)
+    again(services)
+
+    (schedule,) = services.schedules.rows.values()
+    assert (schedule.pace, schedule.learning_since) == (0, None)
+    assert schedule.paused_until == services.world.now() + timedelta(minutes=10)
