@@ -21,7 +21,7 @@ class Figure:
         return self.ratio <= self.budget if self.at_most else self.ratio >= self.budget
 
 
-def page(figures: Iterable[Figure]) -> str:
+def page(figures: Iterable[Figure], sections: Iterable[str] = ()) -> str:
     """Write the figures as a page."""
     lines = [
         "# Benchmarks",
@@ -37,4 +37,4 @@ def page(figures: Iterable[Figure]) -> str:
         met = "yes" if figure.met else "**no**"
         cells = (figure.what, figure.compared_with, f"{figure.ratio:.2f}", bound, met, figure.how)
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(["\n".join(lines), *sections]) + "\n"

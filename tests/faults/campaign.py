@@ -161,6 +161,8 @@ class Campaign:
         gated: bool = True,
         by_the_app: bool = False,
         outcomes: bool = False,
+        settings: Mapping[str, str] = QUICK,
+        lease: int = LEASE_SECONDS,
     ) -> None:
         self.look_up = look_up
         self.by_the_app = by_the_app
@@ -168,6 +170,8 @@ class Campaign:
         self.mailbox = REPORTS if by_the_app else ADA
         self.told: Messages = {}
         self._gated = gated
+        self._stack_settings = settings
+        self._lease = lease
         self._hosts = hosts
         self._cleanup = ExitStack()
         self._results: list[Result] = []
@@ -181,7 +185,7 @@ class Campaign:
 
     def __enter__(self) -> Self:
         with ExitStack() as cleanup:
-            self.stack = cleanup.enter_context(LocalStack(with_host=False, settings=QUICK))
+            self.stack = cleanup.enter_context(LocalStack(with_host=False, settings=self._stack_settings))
             self.stack.microsoft365.behaviour.sent_items_lag = USUAL_LAG
             self.gates = cleanup.enter_context(StorageGates(self.stack.azurite))
             self._start_hosts()
@@ -392,7 +396,7 @@ class Campaign:
         gated = {"AzureWebJobsStorage": self.gates.connection_string} if self._gated else {}
         settings = {**gated, **self._settings}
         while sum(host.running for host in self.stack.hosts) < self._hosts:
-            self.stack.start_host(waits=Waits(lease=LEASE_SECONDS), settings=settings)
+            self.stack.start_host(waits=Waits(lease=self._lease), settings=settings)
 
     def _wait(
         self,

@@ -182,3 +182,19 @@ def test_a_single_call_is_refused_as_azure_does_it(gates: StorageGates, table: T
     ):
         table.get_entity("tenant", "row")
     assert error.value.error_code == "TableNotFound"  # type: ignore[attr-defined] # as the SDK sets it
+
+
+def test_calls_are_counted_but_for_looks_at_an_empty_queue(gates: StorageGates) -> None:
+    with QueueServiceClient.from_connection_string(
+        gates.connection_string, api_version=API_VERSION
+    ) as queues:
+        queue = queues.create_queue("counted-messages")
+        before = gates.calls
+        assert queue.receive_message() is None
+        queue.send_message("1")
+        assert queue.receive_message() is not None
+
+        assert gates.calls - before == {"queue": 2}
+
+        queue.delete_queue()
+        queue.close()
