@@ -21,7 +21,7 @@ def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
     answered = headers.get("Date")
     try:
         now = _moment(answered) if answered else datetime.now(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         now = datetime.now(UTC)
     return retry_after(headers.get("Retry-After"), now)
 

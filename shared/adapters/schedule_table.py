@@ -7,7 +7,7 @@ the table. Its partition is no tenant id, and no tenant's row has its key.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.adapters.documents import read_document, write_document
 from shared.adapters.storage_clock import AnswerTime
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from azure.data.tables import TableServiceClient
 
 _PARTITION = "schedule"
+#: Mails wait for these calls, and what became of a refused one is recorded after them. So they are given up
+#: early, and the process goes on alone.
+_IMPATIENT: dict[str, Any] = {"read_timeout": 5, "retry_total": 1}
 
 
 class TableScheduleStore:
@@ -32,7 +35,7 @@ class TableScheduleStore:
     def load(self, key: str) -> tuple[Schedule, datetime | None]:
         """Return a mailbox's schedule, an empty one where none can be read, and what storage's clock says."""
         answered = AnswerTime()
-        row = find_row(self._table, _PARTITION, key, raw_response_hook=answered.note)
+        row = find_row(self._table, _PARTITION, key, raw_response_hook=answered.note, **_IMPATIENT)
         if row is None:
             return Schedule(), answered.moment
         known = read_document(Schedule, row.get("Document")) or Schedule()
@@ -41,5 +44,5 @@ class TableScheduleStore:
     def save(self, key: str, schedule: Schedule) -> Schedule | None:
         """Write a schedule if it is still the one that was read; None where it is not."""
         row = {"PartitionKey": _PARTITION, "RowKey": key, "Document": write_document(schedule)}
-        etag = write_row(self._table, row, schedule.etag)
+        etag = write_row(self._table, row, schedule.etag, **_IMPATIENT)
         return None if etag is None else replace(schedule, etag=etag)

@@ -40,7 +40,7 @@ class AnswerTime:
         text = response.http_response.headers.get("Date")
         try:
             found = parsedate_to_datetime(text) if text else None
-        except ValueError:
+        except (ValueError, OverflowError):
             found = None
         self.moment = found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 

@@ -132,24 +132,23 @@ def find_row(table: TableClient, partition: str, row: str, **options: Any) -> Ro
             "PartitionKey eq @partition and RowKey eq @row",
             parameters={"partition": partition, "row": row},
             results_per_page=1,
-            **READ_TIMEOUT,
-            **options,
+            **(READ_TIMEOUT | options),
         )
         return next(iter(found), None)
 
 
-def write_row(table: TableClient, row: dict[str, Any], etag: str | None) -> str | None:
+def write_row(table: TableClient, row: dict[str, Any], etag: str | None, **options: Any) -> str | None:  # noqa: ANN401
     """Write one row if it is as it was read (`etag` None: not there), and return its new ETag, or None."""
     try:
-        written = _write_row(table, row, etag)
+        written = _write_row(table, row, etag, options)
     except TransientError:
-        written = find_written(table, row)
+        written = find_written(table, row, **options)
         if written is None:
             raise
-    return written or find_written(table, row)
+    return written or find_written(table, row, **options)
 
 
-def find_written(table: TableClient, row: dict[str, Any]) -> str | None:
+def find_written(table: TableClient, row: dict[str, Any], **options: Any) -> str | None:  # noqa: ANN401
     """Return the ETag of a row that says what was to be written; None where it does not.
 
     The answer to a write may be lost, and its repetition then meets what it has written itself. A row that
@@ -158,7 +157,7 @@ def find_written(table: TableClient, row: dict[str, Any]) -> str | None:
     Raises:
         TransientError: the row cannot be read.
     """
-    found = find_row(table, row["PartitionKey"], row["RowKey"])
+    found = find_row(table, row["PartitionKey"], row["RowKey"], **options)
     if found is None or any(found.get(name) != value for name, value in row.items()):
         return None
     return etag_of(found)
@@ -175,15 +174,18 @@ def etag_in(answer: Row) -> str:
     return str(answer["etag"])
 
 
-def _write_row(table: TableClient, row: dict[str, Any], etag: str | None) -> str | None:
+def _write_row(
+    table: TableClient, row: dict[str, Any], etag: str | None, options: Mapping[str, Any]
+) -> str | None:
     """Merge, so that columns which another version of the app added stay as they are."""
     with table_errors():
         try:
             if etag is None:
-                return etag_in(table.create_entity(row))
+                return etag_in(table.create_entity(row, **options))
+            unchanged = MatchConditions.IfNotModified
             return etag_in(
                 table.update_entity(
-                    row, mode=UpdateMode.MERGE, etag=etag, match_condition=MatchConditions.IfNotModified
+                    row, mode=UpdateMode.MERGE, etag=etag, match_condition=unchanged, **options
                 )
             )
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:

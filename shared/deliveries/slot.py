@@ -16,8 +16,10 @@ class Slot(Stored):
         at: the time, without what the line was moved since.
         line: the number of the line; a slot of an earlier one is void.
         inserted: it stands before the line, and is not moved with it.
+        mailbox: the beginning of the key of the mailbox whose line it is.
     """
 
     at: datetime
     line: int = 0
     inserted: bool = False
+    mailbox: str = ""

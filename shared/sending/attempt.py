@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, Doubt
 from shared.errors import (
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from shared.sending.warnings import MailWarning
     from shared.settings.sender import Sender
 
-_TEST_MAIL: Final = "test-mail:"
 #: Graph's codes for a mailbox that is full, and for one that has no room for named properties.
 _NO_ROOM = frozenset({"ErrorQuotaExceeded", "quotaLimitReached"})
 
@@ -99,11 +98,6 @@ class Attempt:
         if not unused or self._maybe_sent:
             return self.mail.message
         return repeated_message(self.delivery, self.text, unused)
-
-    @property
-    def goes_first(self) -> bool:
-        """Whether it goes before other mails: a person waits for it, or it was tried before."""
-        return self.delivery.attempt > 1 or self.delivery.message_id.startswith(_TEST_MAIL)
 
     @property
     def was_tried(self) -> bool:

@@ -22,7 +22,7 @@ from shared.sending.hand_over import (
     withdraw_hand_over,
 )
 from shared.sending.held_claim import HeldClaim
-from shared.sending.later import requeue_for_slot
+from shared.sending.later import goes_first, requeue_for_slot
 from shared.sending.mailbox import Mailbox
 from shared.sending.new_claim import claim_unless_claimed
 from shared.sending.outcome import record_failure
@@ -144,7 +144,7 @@ def _send(attempt: Attempt, ports: Sending) -> str | None:
             return None
     _check_time(attempt.request, ports)
     end = deadline(attempt.delivery.counted_since(ports.world.now()), attempt.request.expires_at)
-    mailbox.wait_for_slot(attempt.delivery.slot, first=attempt.goes_first, end=end)
+    mailbox.wait_for_slot(attempt.delivery.slot, first=goes_first(attempt.delivery), end=end)
     parcel = prepare(attempt.request, sender, ports)
     attempt.warn(parcel.warnings, ports)
     if parcel.route is Route.DRAFT:

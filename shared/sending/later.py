@@ -6,7 +6,7 @@ It counts as no attempt. A new mail is not claimed for that: its row is written 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.resume import next_message
@@ -15,13 +15,30 @@ from shared.sending.new_claim import claim_unless_claimed
 from shared.sending.outcome import announce, record_failure, write_outcome
 from shared.sending.persist import persist
 from shared.sending.slots import visible_after
-from shared.sending.verdict import before_end, deadline, expired
+from shared.sending.verdict import NO_FAILURES, THROTTLED, before_end, deadline, expired
 from shared.settings.health import standing
 
 if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
     from shared.sending.throttle import LaterSlotError
+
+_TEST_MAIL: Final = "test-mail:"
+#: A mail that failed more often goes to the line's end, or mails that always fail would hold others back.
+_MOST_FAILURES = 2
+_WAITED = NO_FAILURES | THROTTLED | {"sending_paused"}
+
+
+def goes_first(row: Delivery) -> bool:
+    """Whether a mail goes before others: a person waits for it, or it was tried before and not too often."""
+    if row.message_id.startswith(_TEST_MAIL):
+        return True
+    failures = sum(
+        step.status is DeliveryStatus.DEFERRED and step.code not in _WAITED and step.at >= row.trying_since
+        for step in row.history
+    )
+    return row.attempt > 1 and failures <= _MOST_FAILURES
 
 
 def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) -> None:

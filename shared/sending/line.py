@@ -1,7 +1,7 @@
 """What one process knows of one mailbox's schedule, and how it reads and changes the stored row.
 
 One read or write is on its way at a time, and a reservation is made for all threads that wait for one. While
-the table is out of reach, the process goes on with what it read last, as if it were alone.
+the row is out of reach, the process goes on with what it knows, as if it were alone, and seldom tries again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.errors import ConfigurationError, TransientError
+from shared.errors import ConfigurationError, NothingSentError, TransientError
 from shared.sending.pace import Refusal, refused, reported
-from shared.sending.schedule import Schedule
+from shared.sending.schedule import Schedule, clock_ahead
 from shared.sending.slots import insert, reserve
 from shared.telemetry import log_failed_step
 from shared.time_limit import held
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from shared.deliveries.slot import Slot
     from shared.world import World
 
-#: How old the value may be that a process acts on: without a limit, with one, and while hosts share requests.
+#: How old the value may be that a process acts on, and while hosts share requests.
 _MAX_AGE = timedelta(seconds=2)
-_MAX_AGE_LIMITED = timedelta(seconds=2)
 _MAX_AGE_SHARED = timedelta(milliseconds=500)
-#: An answer tells its second, and is some time on its way.
-_UNNOTICED = timedelta(seconds=3)
+#: For so long the row is left alone after storage did not answer.
+_AWAY = timedelta(seconds=10)
 _MINUTE = timedelta(seconds=60)
 #: A reserved slot that no thread has taken by then is dropped: a mail would go in addition to the pace.
 _STALE = timedelta(seconds=5)
@@ -69,6 +68,7 @@ class Line:
         """Follow a row; `process` names this process, `pace` is the operator's, 0 where it is learned."""
         self.schedule = Schedule()
         self._key = key
+        self._mailbox = key[:8]
         self._process = process
         self._store = store
         self._pace = pace
@@ -77,6 +77,8 @@ class Line:
         self._counting = threading.Lock()
         self._read_at: datetime | None = None
         self._reserved_at: datetime | None = None
+        self._failed_at: datetime | None = None
+        self._unsaved = False
         self._ahead = timedelta(0)
         self._slots: list[Slot] = []
         self._wanting = 0
@@ -122,12 +124,19 @@ class Line:
             self._row.release()
         return bool(self._pace or self.schedule.pace or self.is_open)
 
+    def keeps(self, slot: Slot) -> bool:
+        """Whether a slot is one of this line, and not of another mailbox's or an earlier one."""
+        return slot.mailbox == self._mailbox and self.schedule.has_place(slot)
+
     def take(self, *, first: bool) -> Slot:
         """Take a slot: the next one before the line, or its end.
 
         Raises:
             ScheduleBusyError: other processes were faster again and again.
         """
+        return replace(self._take(first=first), mailbox=self._mailbox)
+
+    def _take(self, *, first: bool) -> Slot:
         if first:
             with held(self._row):
                 return self._change(lambda schedule, now: insert(schedule, now, self._pace))
@@ -175,21 +184,29 @@ class Line:
         self._reserved_at = steady
 
     def _max_age(self) -> timedelta:
-        if self.is_open:
-            return _MAX_AGE
         shared = self.now < self.schedule.sharing_until and not self.schedule.pace
-        return _MAX_AGE_SHARED if shared else _MAX_AGE_LIMITED
+        return _MAX_AGE_SHARED if shared else _MAX_AGE
 
     def _load(self) -> None:
         self._read_at = self._world.steady()
+        if self._is_away():
+            return
+        asked = self._world.now()
         try:
             found, said = self._store().load(self._key)
         except (TransientError, ConfigurationError) as error:
-            log_failed_step("read_schedule", error.code)
+            self._note_failure("read_schedule", error)
         else:
-            ahead = said - self._world.now() if said else timedelta(0)
-            self._ahead = ahead if abs(ahead) > _UNNOTICED else timedelta(0)
-            self.schedule = found.believed(self.now)
+            self._ahead = clock_ahead(said, asked, self._world.now())
+            self.schedule = self._with_unsaved(found).believed(self.now)
+
+    def _with_unsaved(self, found: Schedule) -> Schedule:
+        """Keep what could not be stored: all of it, or the pause alone where another process has written."""
+        if not self._unsaved:
+            return found
+        if found.etag == self.schedule.etag:
+            return self.schedule
+        return replace(found, paused_until=max(found.paused_until, self.schedule.paused_until))
 
     def _change[Found](self, change: Callable[[Schedule, datetime], tuple[Schedule, Found]]) -> Found:
         """Change the row, also where it is not as it was read last."""
@@ -204,11 +221,27 @@ class Line:
         raise ScheduleBusyError
 
     def _save(self, schedule: Schedule) -> Schedule | None:
-        try:
-            return self._store().save(self._key, schedule)
-        except (TransientError, ConfigurationError) as error:
-            log_failed_step("write_schedule", error.code)
+        if self._is_away():
+            self._unsaved = True
             return schedule
+        try:
+            saved = self._store().save(self._key, schedule)
+        except (TransientError, ConfigurationError) as error:
+            self._note_failure("write_schedule", error)
+            self._unsaved = True
+            return schedule
+        self._unsaved = self._unsaved and saved is None
+        return saved
+
+    def _is_away(self) -> bool:
+        """Whether storage did not answer shortly before; mails wait for each try."""
+        return self._failed_at is not None and self._world.steady() - self._failed_at < _AWAY
+
+    def _note_failure(self, step: str, error: TransientError | ConfigurationError) -> None:
+        log_failed_step(step, error.code)
+        # The time of one attempt says nothing of storage.
+        if not isinstance(error, NothingSentError):
+            self._failed_at = self._world.steady()
 
     def _recent(self) -> int:
         since = (self.schedule.learning_since or self.now) - _MINUTE

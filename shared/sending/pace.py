@@ -27,6 +27,8 @@ _LONGEST_STEP = timedelta(seconds=5)
 #: What Exchange documents, for SMTP submission. Less was accepted in a minute that had fewer mails, and Graph
 #: may refuse for another reason than this mailbox's rate.
 _LEAST_PACE = 30
+#: Refusals that have another reason than the rate, and go on for hours, make it no lower.
+_LOWEST_PACE = 10
 _LONGEST_TRIAL = timedelta(hours=2)
 #: How long all hosts share four requests after Graph had too many.
 _SHARING = timedelta(minutes=10)
@@ -90,7 +92,9 @@ def _learned(
         return replace(schedule, sharing_until=now + _SHARING, step=step, refused=1)
     if now < shared_since + _SPREADING:
         return schedule
-    return replace(schedule, sharing_until=now + _SHARING, step=min(schedule.step * 3 / 2, _LONGEST_STEP))
+    step = min(schedule.step * 3 / 2, _LONGEST_STEP)
+    # What was refused before has been sent since.
+    return replace(schedule, sharing_until=now + _SHARING, step=step, refused=1)
 
 
 def _slowed(schedule: Schedule, before: Schedule, now: datetime) -> Schedule:
@@ -102,7 +106,7 @@ def _slowed(schedule: Schedule, before: Schedule, now: datetime) -> Schedule:
         return replace(schedule, trial=None, judged_from=over, next_trial=longer)
     if now < schedule.judged_from:
         return schedule
-    slower = max(schedule.pace - max(schedule.pace // 20, 1), 1)
+    slower = max(schedule.pace - max(schedule.pace // 20, 1), min(schedule.pace, _LOWEST_PACE))
     return replace(schedule, pace=slower, judged_from=max(schedule.end + schedule.moved, now) + WINDOW)
 
 
@@ -127,6 +131,6 @@ def tried(schedule: Schedule, at: datetime, now: datetime) -> Schedule:
     rested = now - schedule.judged_from >= schedule.next_trial
     if not schedule.pace or schedule.trial is not None or not rested or at <= now:
         return schedule
-    pace = schedule.pace + max(schedule.pace // 5, 2)
+    pace = max(schedule.pace + max(schedule.pace // 5, 2), _LEAST_PACE)
     first = at - schedule.moved
     return replace(schedule, trial=Trial(pace, first, first + WINDOW / 2))

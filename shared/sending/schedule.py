@@ -27,6 +27,10 @@ START = datetime(1970, 1, 1, tzinfo=UTC)
 #: whose clock was wrong.
 _FURTHEST = timedelta(days=2)
 _LONGEST_PAUSE = timedelta(hours=2)
+#: A mail that comes later than this has lost its slot: the app was away, and many are late.
+_MISSED = timedelta(seconds=60)
+#: What storage's clock and a host's may differ: an answer tells its second.
+_UNNOTICED = timedelta(seconds=3)
 _NONE = timedelta(0)
 
 
@@ -53,7 +57,7 @@ class Schedule(Stored):
         step: the time between two mails while all hosts share four requests.
         sharing_until: until when they do.
         paused_until: until when Graph wants no mail.
-        refused: how many mails were refused before the pace was learned.
+        refused: how many mails were refused lately, before the pace was learned.
         judged_from: when the mails begin that have the present pace; an earlier refusal does not concern it.
         learning_since: when the rate was found to be limited; None once the pace is known.
         counts: how many mails each process had accepted in the minute before.
@@ -95,8 +99,9 @@ class Schedule(Stored):
 
     def believed(self, now: datetime) -> Schedule:
         """Return the schedule, or a new line where its times cannot be true: no mail would be sent."""
-        pauses = max(self.paused_until, self.learning_since or START)
-        if pauses <= now + _LONGEST_PAUSE and max(self.next_slot, self.inserted_at) <= now + _FURTHEST:
+        pauses = max(self.paused_until, self.sharing_until, self.learning_since or START)
+        others = max(self.next_slot, self.inserted_at, self.judged_from)
+        if pauses <= now + _LONGEST_PAUSE and others <= now + _FURTHEST:
             return self
         return Schedule(line=self.line + 1, pace=self.pace, etag=self.etag)
 
@@ -104,6 +109,23 @@ class Schedule(Stored):
         """Return when a mail with this slot is to be sent, as far as is known by now."""
         return slot.at if slot.inserted else slot.at + self.moved
 
+    def has_place(self, slot: Slot) -> bool:
+        """Whether a slot is one of this line; one that lies far behind its end was given out for another."""
+        last = max(self.next_slot, self.inserted_at)
+        return slot.line == self.line and self.due(slot) <= last + _MISSED
+
+    def is_missed(self, slot: Slot, now: datetime) -> bool:
+        """Whether a slot is over: long ago, or before a pause that moved only the line."""
+        paused = slot.inserted and slot.at < self.paused_until and now < self.paused_until
+        return paused or now - self.due(slot) > _MISSED
+
     def is_learning(self, now: datetime) -> bool:
         """Whether hosts still say how much was accepted; no slots are given out meanwhile."""
         return self.learning_since is not None and now < self.learning_since + LEARNING
+
+
+def clock_ahead(said: datetime | None, asked: datetime, answered: datetime) -> timedelta:
+    """Return how far storage's clock is ahead of this host's, by an answer that may have taken long."""
+    if said is None or asked - _UNNOTICED <= said <= answered + _UNNOTICED:
+        return _NONE
+    return said - answered

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.slot import Slot
-    from shared.sending.schedule import Schedule
     from shared.settings.sender import Sender
     from shared.world import World
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 IN_FLIGHT = 4
 #: A mail that is due so soon waits in its worker; any other one goes back to the queue.
 LONGEST_WAIT = timedelta(seconds=10)
-#: A mail that comes later than this has lost its slot: the app was away, and many are late.
-_MISSED = timedelta(seconds=60)
 _NOW = timedelta(0)
 _LOOK = 1.0
 _MOST_LOOKS = 60
@@ -92,6 +89,9 @@ class Throttle:
             TransientError: `mailbox_paused`, with what is left of the pause.
         """
         line, _ = self._of(sender)
+        if line.schedule.paused_until > line.now:
+            # Other processes may know better, and this host's clock may have been set.
+            line.read()
         wait = line.schedule.paused_until - line.now
         if wait > _NOW:
             raise TransientError("mailbox_paused", retry_after=wait, address=sender.mailbox_address)
@@ -117,10 +117,10 @@ class Throttle:
             if line.is_learning:
                 self._report(line)
                 continue
-            if slot is None or slot.line != schedule.line:
-                _check_end(line, sender, None if first else end)
+            if slot is None or not line.keeps(slot):
+                self._check_end(line, sender, None if first else end)
                 slot = self._take(line, sender, first=first)
-            elif _missed(slot, schedule, line.now):
+            elif schedule.is_missed(slot, line.now):
                 slot = self._take(line, sender, first=True)
             wait = self._wait(line, slot)
             if wait <= _NOW:
@@ -207,6 +207,12 @@ class Throttle:
         except ScheduleBusyError as error:
             raise self._busy(sender) from error
 
+    def _check_end(self, line: Line, sender: Sender, end: datetime | None) -> None:
+        """Raise LaterSlotError where a mail's time, by this host's clock, ends before the line does."""
+        wait = line.schedule.next_slot - line.now
+        if end is not None and wait > end - self._world.now():
+            raise LaterSlotError(None, wait, sender.mailbox_address)
+
     def _wait(self, line: Line, slot: Slot) -> timedelta:
         return max(line.schedule.due(slot), line.schedule.paused_until) - line.now
 
@@ -224,19 +230,6 @@ class Throttle:
             if turns.width < IN_FLIGHT:
                 turns.width += 1
                 turns.free.release()
-
-
-def _check_end(line: Line, sender: Sender, end: datetime | None) -> None:
-    """Raise LaterSlotError where a mail's time ends before the line does."""
-    at = line.schedule.next_slot
-    if end is not None and at > end:
-        raise LaterSlotError(None, at - line.now, sender.mailbox_address)
-
-
-def _missed(slot: Slot, schedule: Schedule, now: datetime) -> bool:
-    """Whether a slot is over: long ago, or before a pause that moved only the line."""
-    paused = slot.inserted and slot.at < schedule.paused_until and now < schedule.paused_until
-    return paused or now - schedule.due(slot) > _MISSED
 
 
 def _mailbox(sender: Sender) -> tuple[str, str]:

@@ -65,7 +65,8 @@ _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
 
 #: Graph refused the mail for the mailbox's rate: when it is tried again, the mailbox's schedule says.
 THROTTLED = frozenset({"mailbox_throttled", "sending_limit_reached"})
-_NO_FAILURES = frozenset({"mailbox_paused", "attempt_too_long"})
+#: The mail had to wait, or to go on.
+NO_FAILURES = frozenset({"mailbox_paused", "attempt_too_long"})
 #: These ends would be untrue of a mail that may have gone out.
 _NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.REJECTED, DeliveryStatus.INVALID})
 
@@ -195,7 +196,7 @@ def _wait_for_file(situation: Situation) -> Verdict:
 
 
 def _wait(error: TransientError, situation: Situation) -> Verdict:
-    if error.code in _NO_FAILURES and error.retry_after is not None:
+    if error.code in NO_FAILURES and error.retry_after is not None:
         return replace(_again(situation, hold_back(error.retry_after, situation.jitter)), counts=False)
     if error.code in THROTTLED:
         return _again(situation, UNSAID if error.retry_after is None else error.retry_after)

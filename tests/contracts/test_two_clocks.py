@@ -117,6 +117,7 @@ def answer(headers: dict[str, str]) -> Any:
         ({"Date": "Mon, 23 Nov 2026 12:00:00 GMT"}, datetime(2026, 11, 23, 12, tzinfo=UTC)),
         ({"Date": "Mon, 23 Nov 2026 12:00:00 -0000"}, datetime(2026, 11, 23, 12, tzinfo=UTC)),
         ({"Date": "noon"}, None),
+        ({"Date": "Mon, 23 Nov 2026 12:00:00 +99999999999999"}, None),
         ({}, None),
     ],
 )

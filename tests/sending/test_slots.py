@@ -143,6 +143,18 @@ def test_what_was_refused_before_the_pace_was_learned_goes_before_the_line() -> 
     assert schedule.due(slots[0]) == NOON + MINUTE + WINDOW / 30
 
 
+def test_what_was_refused_long_before_keeps_no_place_free() -> None:
+    schedule, now = Schedule(), NOON
+    for _ in range(60):
+        schedule = refused(schedule, refusal(2), now, 0)
+        now += MINUTE
+    schedule = refused(schedule, refusal(60), now, 0)
+    schedule, _ = reserve(schedule, 1, now + LEARNING, 0)
+
+    # Its own and the one before.
+    assert schedule.first == now + MINUTE + WINDOW / 30 * 2
+
+
 def test_a_retry_takes_the_next_slot_and_the_line_moves_back_by_one() -> None:
     now = NOON + timedelta(minutes=2)
     schedule, slots = reserve(learned(), 100, now, 0)
@@ -198,7 +210,25 @@ def test_a_refusal_outside_of_a_trial_lowers_the_pace_once_for_the_mails_that_ha
 
     assert lower.pace == 29
     assert refused(lower, refusal(2), now + MINUTE, 0).pace == 29
-    assert refused(replace(lower, pace=1), refusal(2), now + timedelta(hours=1), 0).pace == 1
+
+
+@pytest.mark.parametrize(("pace", "lower"), [(41, 39), (30, 29), (11, 10), (10, 10), (1, 1)])
+def test_refusals_that_go_on_for_hours_do_not_lower_the_pace_to_nothing(pace: int, lower: int) -> None:
+    line = replace(learned(), pace=pace)
+
+    assert refused(line, refusal(2), NOON + timedelta(hours=1), 0).pace == lower
+
+
+def test_a_pace_below_the_documented_one_is_soon_left_again() -> None:
+    schedule, now, paces = replace(learned(), pace=10), NOON + timedelta(hours=1), []
+    for _ in range(4):
+        schedule, _ = reserve(schedule, 60, now, 0)
+        now = max(schedule.next_slot, now) + timedelta(minutes=12)
+        schedule, _ = reserve(schedule, 0, now, 0)
+        now += timedelta(minutes=12)
+        paces.append(schedule.pace)
+
+    assert paces == [20, 25, 27, 29]
 
 
 def test_a_learned_pace_is_never_less_than_what_exchange_documents() -> None:

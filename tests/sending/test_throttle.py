@@ -9,6 +9,7 @@ import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.resume import next_message
+from shared.deliveries.slot import Slot
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.line import Line
@@ -17,7 +18,7 @@ from shared.sending.throttle import IN_FLIGHT, LaterSlotError, Throttle
 from shared.settings.sender import sender_of
 from shared.time_limit import limited
 from tests.builders import a_message, enabled_services, some_settings
-from tests.fakes import CONTOSO, NOON, FakeServices
+from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
 SECOND = timedelta(seconds=1)
 ADA = sender_of(some_settings())
@@ -304,6 +305,56 @@ def test_a_clock_that_is_wrong_changes_no_slot(services: FakeServices) -> None:
     assert found.next_attempt_at - services.world.now() == 60.5 * SECOND
 
 
+def test_a_clock_that_was_set_back_since_the_pause_was_read_makes_no_longer_pause(
+    services: FakeServices,
+) -> None:
+    services.world.set_clock(timedelta(hours=5))
+    refuse(services.throttle, throttled(30))
+    services.world.set_clock(timedelta(hours=-5))
+    services.world.pass_time(31 * SECOND)
+
+    services.throttle.check(ADA)
+
+
+def test_a_slot_of_another_mailbox_is_void(services: FakeServices) -> None:
+    paced(services, 1)
+    other = sender_of(replace(some_settings(), tenant_id=FABRIKAM))
+    mine = services.throttle.wait_for_slot(ADA, None, first=False)
+    theirs = services.throttle.wait_for_slot(other, None, first=False)
+    services.world.pass_time(10 * SECOND)
+
+    assert services.throttle.wait_for_slot(ADA, mine, first=False) == mine
+    with pytest.raises(LaterSlotError):
+        services.throttle.wait_for_slot(ADA, theirs, first=False)
+
+
+def test_a_mail_whose_mailbox_has_changed_takes_no_place_of_the_old_one(services: FakeServices) -> None:
+    paced(services, 1)
+    line, _ = services.throttle._of(ADA)
+    far = Slot(NOON + timedelta(hours=5), mailbox=line._key[:8])
+
+    slot = services.throttle.wait_for_slot(ADA, far, first=False)
+
+    assert slot is not None
+    assert slot.at == NOON
+
+
+@pytest.mark.parametrize("behind", [timedelta(0), timedelta(minutes=20)])
+def test_whether_a_mails_time_ends_before_the_line_is_judged_by_one_clock(
+    services: FakeServices, behind: timedelta
+) -> None:
+    paced(services, 1)
+    services.world.set_clock(-behind)
+    services.throttle.wait_for_slot(ADA, None, first=False)
+    services.world.pass_time(55 * SECOND)
+    now = services.world.now()
+
+    with pytest.raises(LaterSlotError) as later:
+        services.throttle.wait_for_slot(ADA, None, first=False, end=now + 5 * SECOND)
+    assert later.value.slot is None
+    assert services.throttle.wait_for_slot(ADA, None, first=False, end=now + 6 * SECOND) is not None
+
+
 def test_a_line_that_never_moves_on_ends_the_wait(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,6 +452,8 @@ def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> N
         Schedule(paused_until=NOON + timedelta(hours=3)),
         Schedule(inserted_at=NOON + timedelta(days=3)),
         Schedule(learning_since=NOON + timedelta(days=1)),
+        Schedule(sharing_until=NOON + timedelta(days=1)),
+        Schedule(judged_from=NOON + timedelta(days=3)),
     ):
         services.schedules.rows[line._key] = replace(wrong, line=7, pace=40, etag="wrong")
         found = services.new_throttle()._of(ADA)[0].read()

@@ -1,0 +1,60 @@
+"""What a mailbox's schedule says of slots and clocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.deliveries.slot import Slot
+from shared.sending.schedule import Schedule, clock_ahead
+from tests.fakes import NOON
+
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "took", "ahead"),
+    [
+        (None, 0, 0),
+        (0, 0, 0),
+        (-3, 0, 0),
+        (9, 6, 0),
+        (-4, 0, -4),
+        (10, 6, 4),
+        (3600, 0, 3600),
+    ],
+)
+def test_only_what_an_answers_way_does_not_explain_is_a_clock_that_differs(
+    said: int | None, took: int, ahead: int
+) -> None:
+    moment = None if said is None else NOON + said * SECOND
+    assert clock_ahead(moment, NOON, NOON + took * SECOND) == ahead * SECOND
+
+
+@pytest.mark.parametrize("moved", [timedelta(0), 5 * HOUR])
+def test_a_slot_has_a_place_where_it_is_of_this_line_and_not_far_behind_its_end(moved: timedelta) -> None:
+    line = Schedule(line=2, end=NOON + HOUR - moved, moved=moved)
+
+    def has_place(seconds: float, number: int = 2) -> bool:
+        return line.has_place(Slot(NOON + HOUR + seconds * SECOND - moved, number))
+
+    assert [has_place(-1), has_place(60), has_place(60.1), has_place(-1, 1)] == [True, True, False, False]
+    inserted = Slot(NOON + 2 * HOUR, 2, inserted=True)
+    assert not line.has_place(inserted)
+    assert replace(line, inserted_at=NOON + 2 * HOUR).has_place(inserted)
+
+
+@pytest.mark.parametrize("moved", [timedelta(0), 5 * HOUR])
+def test_a_slot_is_missed_a_minute_later_and_one_before_the_line_with_a_pause(moved: timedelta) -> None:
+    line = Schedule(moved=moved, paused_until=NOON + HOUR)
+    slot = Slot(NOON - moved)
+
+    assert not line.is_missed(slot, NOON + 60 * SECOND)
+    assert line.is_missed(slot, NOON + 61 * SECOND)
+    inserted = Slot(NOON + 60 * SECOND, inserted=True)
+    assert line.is_missed(inserted, NOON)
+    assert not replace(line, paused_until=NOON + 60 * SECOND).is_missed(inserted, NOON)
+    assert not line.is_missed(replace(inserted, at=NOON + HOUR), NOON + HOUR)
