@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.deliveries.contract import DeliveryView, delivery_view
 from shared.deliveries.delivery import FINAL, Audience, Delivery, DeliveryStatus
+from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.problems import FieldError, catalogue
 from shared.settings.tenant import StandingProblem
 
@@ -45,13 +46,15 @@ _PROBLEMS: dict[DeliveryStatus, tuple[str, dict[str, str]]] = {
     DeliveryStatus.EXPIRED: ("expired", {"moment": "2026-11-24T06:00:00Z"}),
 }
 _CHANGES: dict[DeliveryStatus, dict[str, Any]] = {
-    DeliveryStatus.DEFERRED: {"next_attempt_at": LATER + timedelta(seconds=60), "attempt": 2},
+    DeliveryStatus.DEFERRED: {"next_attempt_at": LATER + timedelta(seconds=224), "attempt": 2},
     DeliveryStatus.INVALID: {
         "fields": (FieldError("subject", "is missing"),),
         "from_address": None,
         "audience": Audience(),
     },
 }
+
+_FORECASTS = {DeliveryStatus.DEFERRED: Forecast(LATER + timedelta(seconds=224), 112)}
 
 
 def example(status: DeliveryStatus) -> Delivery:
@@ -90,7 +93,8 @@ def document() -> str:
         parts += [f"\n### {title}\n", *_table(shape), ""]
     parts.append("\n## An example of each status\n")
     for status in DeliveryStatus:
-        shown = delivery_view(example(status)).model_dump(mode="json", by_alias=True)
+        forecast = _FORECASTS.get(status, NO_FORECAST)
+        shown = delivery_view(example(status), forecast).model_dump(mode="json", by_alias=True)
         final = "final" if status in FINAL else "not final"
         parts += [f"### {status} ({final})\n", "```json", json.dumps(shown, indent=2), "```\n"]
     return "\n".join(parts).rstrip() + "\n"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shared.deliveries.ports import DeliveryLog
     from shared.outbox import Outbox
     from shared.ports import AccessTokens, Authorizer, FlowStore, SettingsStore, TokenStore
+    from shared.sending.line import ScheduleStore
     from shared.sending.ports import MailTransport
     from shared.settings.sending_switch import SendingSwitch
     from shared.world import World
@@ -113,6 +114,22 @@ class Consenting(Disposing, Protocol):
     @property
     def deliveries(self) -> DeliveryLog:
         """The mail that waits for a consent."""
+
+    @property
+    def schedules(self) -> ScheduleStore:
+        """When the mails of each mailbox may be sent."""
+
+    @property
+    def messages_per_minute(self) -> int:
+        """The operator's limit; 0: none."""
+
+    @property
+    def installation(self) -> str | None:
+        """The client id, a part of a schedule's name."""
+
+    @property
+    def application_senders(self) -> tuple[str, ...]:
+        """The addresses that may send with the app's own permission."""
 
     @property
     def outbox(self) -> Outbox:

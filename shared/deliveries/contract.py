@@ -9,6 +9,7 @@ from pydantic import Field
 
 from shared.contract import Contract
 from shared.deliveries.delivery import CONFLICT, DeliveryStatus
+from shared.deliveries.forecast import NO_FORECAST
 from shared.deliveries.outcome import NOT_OFFERED
 from shared.problems import explain
 from shared.settings.tenant import StandingProblem
@@ -16,6 +17,7 @@ from shared.web.contract import ProblemView, StandingProblemView, problem_view, 
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
+    from shared.deliveries.forecast import Forecast
 
 
 class AudienceView(Contract):
@@ -67,6 +69,21 @@ class DeliverySummary(Contract):
     recipients: AudienceView = Field(description="Who gets it, as counts and domains.")
     attempt: int = Field(description="Which attempt this is or was; the first is 1.")
     next_attempt_at: datetime | None = Field(description="When it is tried again; null where no time is set.")
+    predicted_at: datetime | None = Field(
+        description=(
+            "About when it is sent, for a mail that waits for its turn; null where that is not known. It "
+            "moves back when Microsoft 365 asks for a pause, and when a retry or a test mail goes first."
+        )
+    )
+    mails_before: int | None = Field(
+        description="About how many mails of its mailbox are sent before it: an estimate, from time and pace."
+    )
+    likely_to_expire_at: datetime | None = Field(
+        description=(
+            "When the time for its attempts is over (the message's `expiresAt`, or a day), if its turn comes "
+            "only after that; null where it comes in time."
+        )
+    )
     correlation_id: str | None = Field(description="The scheduler's own mark of the message.")
     problem: ProblemView | None = Field(
         description="Why it is not sent, and who must act; null where nothing is wrong."
@@ -104,15 +121,15 @@ class DeliveryListView(Contract):
     continuation_token: str | None
 
 
-def summary(delivery: Delivery) -> DeliverySummary:
+def summary(delivery: Delivery, forecast: Forecast = NO_FORECAST) -> DeliverySummary:
     """Show a mail in a list."""
-    return DeliverySummary(**_members(delivery))
+    return DeliverySummary(**_members(delivery, forecast))
 
 
-def delivery_view(delivery: Delivery) -> DeliveryView:
+def delivery_view(delivery: Delivery, forecast: Forecast = NO_FORECAST) -> DeliveryView:
     """Show a mail with its history."""
     return DeliveryView(
-        **_members(delivery),
+        **_members(delivery, forecast),
         errors=tuple(FieldView(field=f.field, message=f.message) for f in delivery.fields),
         history=tuple(
             StepView(
@@ -129,7 +146,7 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
     )
 
 
-def _members(delivery: Delivery) -> dict[str, Any]:
+def _members(delivery: Delivery, forecast: Forecast) -> dict[str, Any]:
     audience = delivery.audience
     return {
         "message_id": delivery.message_id,
@@ -143,6 +160,9 @@ def _members(delivery: Delivery) -> dict[str, Any]:
         ),
         "attempt": delivery.attempt,
         "next_attempt_at": delivery.next_attempt_at,
+        "predicted_at": forecast.at,
+        "mails_before": forecast.mails_before,
+        "likely_to_expire_at": forecast.ends_before,
         "correlation_id": delivery.correlation_id,
         "problem": _problem(delivery),
         "conflict": _conflict(delivery),

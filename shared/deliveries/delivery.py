@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.deliveries.audience import NOBODY, Audience
 from shared.deliveries.doubt import Doubt, HandOver
 from shared.deliveries.outcome import Outcome, latest, next_outcome
 from shared.deliveries.slot import Slot
@@ -30,16 +31,6 @@ MAYBE_ACCEPTED = "maybe_accepted"
 
 
 @dataclass(frozen=True, slots=True)
-class Audience(Stored):
-    """Who gets the mail, without saying who: counts, and domains in alphabetical order, not all of many."""
-
-    to: int = 0
-    cc: int = 0
-    bcc: int = 0
-    domains: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Delivery(Stored):
     """What is known of one mail.
 
@@ -61,6 +52,7 @@ class Delivery(Stored):
         warnings: what is not as it should be in a mail that is sent all the same.
         without_key: the mailbox has no room for the key by which a mail is looked up, so it is sent without.
         waited_for_sender: it waited once because Microsoft 365 refused the sender.
+        ends_at: when the time for its attempts is over; only while the mail is deferred.
         outcome_queue: where its scheduler wants to read how it ended; None where it does not.
         outcomes: how many ends it came to, of those that are told.
         owed: the ends that were not put into their queue yet.
@@ -76,7 +68,7 @@ class Delivery(Stored):
     updated_at: datetime
     trying_since: datetime
     fingerprint: str = ""
-    audience: Audience = Audience()
+    audience: Audience = NOBODY
     from_address: str | None = None
     correlation_id: str | None = None
     attempt: int = 1
@@ -90,6 +82,7 @@ class Delivery(Stored):
     requeued_for: str | None = None
     requeued_by: str | None = None
     slot: Slot | None = None
+    ends_at: datetime | None = None
     paused_for: timedelta = timedelta(0)
     paused_since: datetime | None = None
     doubt: Doubt | None = None
@@ -122,6 +115,7 @@ class Delivery(Stored):
         step = Step(now, status, problem.code if problem else None, request_id, maybe_sent=maybe_sent)
         fresh: dict[str, Any] = {
             "next_attempt_at": None,
+            "ends_at": None,
             # A text, because times are moved where the clocks of two hosts differ.
             "requeued_for": again and again.isoformat(),
             "requeued_by": again and self.claimed_by,

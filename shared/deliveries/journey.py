@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.contract import DeliveryListView, delivery_view, summary
 from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.forecast import NO_FORECAST
 from shared.deliveries.ports import DeliveryQuery
 from shared.deliveries.resume import MESSAGE_ID
 from shared.errors import InvalidInputError, NotFoundError
 from shared.problems import FieldError
+from shared.sending.forecast import Forecasting, forecast_mails
 from shared.web.exchange import json_reply
 
 if TYPE_CHECKING:
@@ -29,12 +31,16 @@ _MOST = 200
 _PLACE = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
 
 
-class Looking(Protocol):
-    """What is needed from the outside."""
+class Finding(Protocol):
+    """What is needed to find a mail."""
 
     @property
     def deliveries(self) -> DeliveryLog:
         """What became of each mail."""
+
+
+class Looking(Finding, Forecasting, Protocol):
+    """What is needed to show mails."""
 
 
 def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
@@ -44,8 +50,9 @@ def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
         InvalidInputError: `invalid_request`, with the query parameter.
     """
     page = ports.deliveries.list(parse_query(caller.tenant_id, request.query))
+    known = forecast_mails(caller.tenant_id, page.deliveries, ports)
     view = DeliveryListView(
-        deliveries=tuple(summary(delivery) for delivery in page.deliveries),
+        deliveries=tuple(summary(each, known.get(each.message_id, NO_FORECAST)) for each in page.deliveries),
         continuation_token=token_of(page),
     )
     return json_reply(200, view)
@@ -58,10 +65,11 @@ def read_delivery(request: Request, caller: Caller, ports: Looking) -> Reply:
         NotFoundError: `delivery_not_found`.
     """
     found = find_by_id(caller.tenant_id, request.route["message_id"], ports)
-    return json_reply(200, delivery_view(found))
+    known = forecast_mails(caller.tenant_id, [found], ports)
+    return json_reply(200, delivery_view(found, known.get(found.message_id, NO_FORECAST)))
 
 
-def find_by_id(tenant_id: str, message_id: str, ports: Looking) -> Delivery:
+def find_by_id(tenant_id: str, message_id: str, ports: Finding) -> Delivery:
     """Return a mail.
 
     Raises:

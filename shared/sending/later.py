@@ -67,6 +67,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) ->
         problem=standing(later, ports.world),
         next_attempt_at=again,
         slot=later.slot,
+        ends_at=end,
         from_address=attempt.from_address,
         attempt=before.attempt - 1,
     )

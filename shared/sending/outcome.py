@@ -81,6 +81,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         maybe_sent=situation.maybe_sent,
         next_attempt_at=verdict.next_attempt_at,
         slot=slot or (None if verdict.counts else before.slot),
+        ends_at=situation.deadline if verdict.status is DeliveryStatus.DEFERRED else None,
         from_address=attempt.from_address,
         attempt=before.attempt if verdict.counts else before.attempt - 1,
         doubt=None if verdict.forgets_doubt else before.doubt,

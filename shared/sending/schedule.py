@@ -7,6 +7,7 @@ added when it is read. So a mail that waits in the queue keeps its place, and no
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from shared.stored import Stored
 
 if TYPE_CHECKING:
     from shared.deliveries.slot import Slot
+    from shared.settings.sender import Sender
 
 #: A minute, and what clocks and networks may differ.
 WINDOW: Final = timedelta(seconds=60.5)
@@ -129,3 +131,14 @@ def clock_ahead(said: datetime | None, asked: datetime, answered: datetime) -> t
     if said is None or asked - _UNNOTICED <= said <= answered + _UNNOTICED:
         return _NONE
     return said - answered
+
+
+def mailbox_key(sender: Sender) -> tuple[str, str]:
+    """Name the mailbox that Graph counts for: the account's own, or the one in the path."""
+    return sender.tenant_id, sender.account if sender.mailbox == "me" else sender.mailbox
+
+
+def schedule_key(sender: Sender, installation: str | None) -> str:
+    """Name a mailbox's schedule; `installation`: the client id, because Graph counts for each app."""
+    text = "\n".join((installation or "", *mailbox_key(sender)))
+    return hashlib.sha256(text.encode()).hexdigest()

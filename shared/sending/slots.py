@@ -15,6 +15,8 @@ _BURST_STEP = timedelta(milliseconds=250)
 _MOMENT = timedelta(milliseconds=1)
 #: The host looks at an idle queue every five seconds (`maxPollingInterval`).
 _EARLY = timedelta(seconds=5)
+#: The row has slots of a set pace in tenths of a second.
+_ROUNDED = timedelta(seconds=0.1)
 _NONE = timedelta(0)
 
 
@@ -61,6 +63,25 @@ def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, 
     if set_pace:
         schedule = _logged(schedule, at, set_pace)
     return schedule, Slot(at, schedule.line, inserted=True)
+
+
+def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: int) -> int | None:
+    """Estimate how many mails are sent from now on until a moment; None while no pace is known.
+
+    The row has no list of the mails that wait, so that its size does not depend on them. Where the pace is
+    set, it has the last slots, which are counted; those before them are taken for one step apart, which is
+    too many in the minute after an idle mailbox has sent a minute's mails at once.
+    """
+    start = max(now, schedule.paused_until)
+    step = WINDOW / (set_pace or schedule.pace) if set_pace or schedule.pace else schedule.step
+    if step <= _NONE:
+        return None
+    if not set_pace or not schedule.recent:
+        return max(moment - start, _NONE) // step
+    recent = [START + timedelta(seconds=each) + schedule.moved for each in schedule.recent]
+    counted = sum(now + _ROUNDED < each < moment - _ROUNDED for each in recent)
+    earlier = len(recent) >= 2 * set_pace
+    return counted + (max(min(moment, recent[0]) - start, _NONE) // step if earlier else 0)
 
 
 def _step(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> timedelta:

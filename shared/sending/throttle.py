@@ -6,7 +6,6 @@ mails that wait in the process at a time, and a mail that comes back at its time
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import NothingSentError, TransientError
 from shared.sending.line import Line, ScheduleBusyError, ScheduleStore
+from shared.sending.schedule import mailbox_key, schedule_key
 from shared.sending.verdict import THROTTLED
 from shared.time_limit import held
 
@@ -180,13 +180,11 @@ class Throttle:
         self._of(sender)[0].note_accepted()
 
     def _of(self, sender: Sender) -> tuple[Line, _Turns]:
-        mailbox = _mailbox(sender)
+        mailbox = mailbox_key(sender)
         with self._lock:
             if mailbox not in self._known:
-                text = "\n".join((self._ports.installation or "", *mailbox))
-                key = hashlib.sha256(text.encode()).hexdigest()
                 line = Line(
-                    key,
+                    schedule_key(sender, self._ports.installation),
                     self._world.identifier(),
                     lambda: self._ports.schedules,
                     self._ports.messages_per_minute,
@@ -230,8 +228,3 @@ class Throttle:
             if turns.width < IN_FLIGHT:
                 turns.width += 1
                 turns.free.release()
-
-
-def _mailbox(sender: Sender) -> tuple[str, str]:
-    """Name the mailbox that Graph counts for: the account's own, or the one in the path."""
-    return sender.tenant_id, sender.account if sender.mailbox == "me" else sender.mailbox

@@ -12,6 +12,7 @@ from shared.errors import InvalidInputError
 from shared.mail_address import ADDRESS_PATTERN, check_mail_address
 from shared.problems import Actor, FieldError, explain
 from shared.settings.actions import Actions, actions_of, problem_of
+from shared.settings.backlog_view import BacklogView
 from shared.settings.permissions import exchange_decides, granted_scopes_known, scopes_in_use, surplus_scopes
 from shared.settings.scopes import requested_and_granted
 from shared.settings.tenant import (
@@ -106,7 +107,8 @@ class SettingsView(Contract):
     may do (RBAC for Applications). `recipientsSee`: the primary address of the mailbox, from which Exchange
     sends whichever of its names was entered; null where Microsoft does not tell it. `tokensLeftBehind`: the
     vault still holds tokens that are not used any more; the app tries every day to delete them.
-    `tokensRecoverableUntil`: until when the vault can bring deleted tokens back.
+    `tokensRecoverableUntil`: until when the vault can bring deleted tokens back. `waitingMails`: those that
+    wait until somebody acts. `backlog`: null where no mail waits for its turn, or where that is not known.
     """
 
     provider: Literal["Office365"] = "Office365"
@@ -130,6 +132,7 @@ class SettingsView(Contract):
     tokens_left_behind: bool
     tokens_recoverable_until: datetime | None
     waiting_mails: int
+    backlog: BacklogView | None
     sending_paused: SendingPauseView | None
     actions: Actions
     problem: StandingProblemView | None
@@ -166,6 +169,7 @@ def view(
     now: datetime,
     *,
     application_available: bool,
+    backlog: BacklogView | None = None,
 ) -> SettingsView:
     """Show settings to their admin."""
     sender, consent = settings.sender, settings.consent
@@ -190,6 +194,7 @@ def view(
         tokens_left_behind=bool(settings.undeleted),
         tokens_recoverable_until=_future(settings.recoverable_until, now),
         waiting_mails=waiting_mails,
+        backlog=backlog,
         sending_paused=sending_pause_view(pause),
         actions=actions_of(settings),
         problem=problem_of(settings, now),

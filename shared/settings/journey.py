@@ -11,7 +11,9 @@ from shared.consent.disposal import dispose, forget_flow
 from shared.contract import parse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import PreconditionFailedError
+from shared.sending.forecast import forecast_backlog
 from shared.settings.application import check_listed, under_list
+from shared.settings.backlog_view import BacklogView
 from shared.settings.contract import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView, view
 from shared.settings.state import check_enable, check_save, end_consent, holds_already, reset
 from shared.settings.tenant import Authorization
@@ -149,7 +151,10 @@ def _view(settings: TenantSettings, ports: Consenting) -> SettingsView:
     waiting = ports.deliveries.count(settings.tenant_id, _WAITING)
     available = bool(ports.config.application_senders)
     pause, now = ports.switch.current_pause(), ports.world.now()
-    return view(_under_list(settings, ports), waiting, pause, now, application_available=available)
+    shown = _under_list(settings, ports)
+    found = forecast_backlog(shown, ports)
+    backlog = BacklogView(mails=found.mails, empty_at=found.empty_at) if found else None
+    return view(shown, waiting, pause, now, application_available=available, backlog=backlog)
 
 
 def _started(started: StartedConsent, ports: Consenting) -> Reply:

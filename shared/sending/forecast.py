@@ -1,0 +1,149 @@
+"""What people see of a schedule: when a mail is expected to be sent, and how many wait.
+
+Nothing is written, and what cannot be read is not known: lists and settings are shown without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.forecast import NO_FORECAST, Forecast
+from shared.errors import ProblemError
+from shared.sending.pace import settled
+from shared.sending.schedule import schedule_key
+from shared.sending.slots import mails_before
+from shared.settings.sender import sender_of
+from shared.settings.tenant import Status
+from shared.telemetry import log_failed_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from shared.deliveries.delivery import Delivery
+    from shared.ports import SettingsStore
+    from shared.sending.line import ScheduleStore
+    from shared.sending.schedule import Schedule
+    from shared.settings.sender import Sender
+    from shared.settings.sending_switch import SendingSwitch
+    from shared.settings.tenant import TenantSettings
+    from shared.world import World
+
+
+class Forecasting(Protocol):
+    """What is needed from the outside; reading it may raise ConfigurationError."""
+
+    @property
+    def world(self) -> World:
+        """The clock."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """Which mailbox sends."""
+
+    @property
+    def switch(self) -> SendingSwitch:
+        """Whether sending is paused."""
+
+    @property
+    def schedules(self) -> ScheduleStore:
+        """When the mails of each mailbox may be sent."""
+
+    @property
+    def messages_per_minute(self) -> int:
+        """The operator's limit; 0: none."""
+
+    @property
+    def installation(self) -> str | None:
+        """The client id, a part of a schedule's name."""
+
+    @property
+    def application_senders(self) -> tuple[str, ...]:
+        """The addresses that may send with the app's own permission."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxBacklog:
+    """About how many mails of a mailbox wait for a slot, and when the last of them is sent."""
+
+    mails: int
+    empty_at: datetime
+
+
+def forecast_mails(tenant_id: str, mails: Iterable[Delivery], ports: Forecasting) -> Mapping[str, Forecast]:
+    """Return what is known of a tenant's mails, by id; where none waits for a slot, nothing is read."""
+    waiting = [mail for mail in mails if _waits(mail)]
+    if not waiting:
+        return {}
+    try:
+        return _forecast_waiting(waiting, ports.settings.load(tenant_id), ports)
+    except ProblemError as error:
+        log_failed_step("forecast_mails", error.code, tenant_id=tenant_id)
+        return {}
+
+
+def forecast_backlog(settings: TenantSettings, ports: Forecasting) -> MailboxBacklog | None:
+    """Return how many mails of the tenant's mailbox wait for a slot; None where none do, or unknown."""
+    try:
+        sender = _sender(settings, ports)
+        found = _limiting(sender, ports) if sender else None
+        if found is None:
+            return None
+        schedule, now = found
+        mails = mails_before(schedule, schedule.next_slot, now, ports.messages_per_minute)
+    except ProblemError as error:
+        log_failed_step("forecast_backlog", error.code, tenant_id=settings.tenant_id)
+        return None
+    return MailboxBacklog(mails, schedule.next_slot) if mails else None
+
+
+def forecast(mail: Delivery, schedule: Schedule, now: datetime, set_pace: int) -> Forecast:
+    """Return what a schedule says of a mail. Pure."""
+    ends_at = mail.ends_at
+    if mail.slot is None:
+        # Its time ends before the line does.
+        return Forecast(ends_before=ends_at if ends_at and schedule.next_slot > ends_at else None)
+    slot = schedule.due(mail.slot)
+    due = max(slot, schedule.paused_until)
+    if mail.slot.line != schedule.line or due <= now:
+        return NO_FORECAST
+    too_late = ends_at is not None and due > ends_at
+    return Forecast(due, mails_before(schedule, slot, now, set_pace), ends_at if too_late else None)
+
+
+def _waits(mail: Delivery) -> bool:
+    paused = mail.problem is not None and mail.problem.code == "mailbox_paused"
+    return mail.status is DeliveryStatus.DEFERRED and (mail.slot is not None or paused)
+
+
+def _forecast_waiting(
+    waiting: Iterable[Delivery], settings: TenantSettings, ports: Forecasting
+) -> Mapping[str, Forecast]:
+    sender = _sender(settings, ports)
+    found = _limiting(sender, ports) if sender else None
+    if sender is None or found is None:
+        return {}
+    schedule, now = found
+    pace = ports.messages_per_minute
+    # A mail that got its slot under another address is in another mailbox's line.
+    own = (mail for mail in waiting if mail.from_address == sender.address)
+    return {mail.message_id: forecast(mail, schedule, now, pace) for mail in own}
+
+
+def _sender(settings: TenantSettings, ports: Forecasting) -> Sender | None:
+    """Return who sends; None where mails wait until somebody acts."""
+    if settings.status is not Status.ENABLED or ports.switch.current_pause() is not None:
+        return None
+    return sender_of(settings, ports.application_senders)
+
+
+def _limiting(sender: Sender, ports: Forecasting) -> tuple[Schedule, datetime] | None:
+    """Return a mailbox's schedule, and the time by storage's clock; None where mails have no slots."""
+    found, said = ports.schedules.load(schedule_key(sender, ports.installation))
+    now = said or ports.world.now()
+    if found.is_learning(now):
+        return None
+    schedule = settled(found.believed(now), now)
+    return None if schedule.is_open(now, ports.messages_per_minute) else (schedule, now)
