@@ -18,8 +18,10 @@ from shared.consent.result_page import result_page
 from shared.consent.start_page import start_page
 from shared.deliveries.contract import DeliveryListView, summary
 from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus
+from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.problems import outline
+from shared.settings.backlog_view import BacklogView
 from shared.settings.contract import view
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import (
@@ -87,6 +89,8 @@ class SettingsState:
     stage: FlowStage = FlowStage.LINK_NOT_OPENED
     then: Callable[[Page], None] | None = None
     application: bool = False
+    forecasts: dict[str, Forecast] = field(default_factory=dict)
+    backlog: BacklogView | None = None
 
 
 def settings_states() -> dict[str, SettingsState]:
@@ -111,6 +115,10 @@ def settings_states() -> dict[str, SettingsState]:
         "sender refused": SettingsState(some_settings(status=Status.SENDER_REFUSED, problem=REFUSED)),
         "paused": SettingsState(enabled, pause=SendingPause(NOON, "maintenance")),
         "deliveries": SettingsState(enabled, deliveries=tuple(_deliveries())),
+        "mails that wait for their turn": WAITING,
+        "asked which mails to retry": SettingsState(
+            enabled, then=lambda page: page.get_by_role("button", name="Retry many").click()
+        ),
         "checks": SettingsState(
             enabled, then=lambda page: page.get_by_role("button", name="Check now").click()
         ),
@@ -147,6 +155,33 @@ def _deliveries() -> Iterator[Delivery]:
             conflict_at=NOON if status is DeliveryStatus.ACCEPTED else None,
             warnings=(LOST,) if status is DeliveryStatus.ACCEPTED else (),
         )
+
+
+WAITING = SettingsState(
+    some_settings(),
+    deliveries=tuple(
+        Delivery(
+            tenant_id=CONTOSO,
+            message_id=f"sales:{name}",
+            status=DeliveryStatus.DEFERRED,
+            queued_at=NOON,
+            updated_at=NOON,
+            trying_since=NOON,
+            from_address="ada@contoso.com",
+            next_attempt_at=NOON + timedelta(minutes=10),
+            problem=StandingProblem("mailbox_paused", NOON, {"address": "ada@contoso.com"}),
+        )
+        for name in ("next", "second", "last", "late", "too-late", "unknown")
+    ),
+    forecasts={
+        "sales:next": Forecast(NOON + timedelta(minutes=1), 0),
+        "sales:second": Forecast(NOON + timedelta(minutes=2), 1),
+        "sales:last": Forecast(NOON + timedelta(minutes=4), 112),
+        "sales:late": Forecast(NOON + timedelta(hours=20), 900, NOON + timedelta(minutes=30)),
+        "sales:too-late": Forecast(ends_before=NOON + timedelta(minutes=30)),
+    },
+    backlog=BacklogView(mails=1200, empty_at=NOON + timedelta(minutes=40)),
+)
 
 
 def _more(page: Page) -> None:
@@ -207,9 +242,15 @@ def _body(path: str, state: SettingsState) -> str:
         found = flow_view(replace(FLOW, stage=state.stage))
     elif path.startswith("/deliveries"):
         found = DeliveryListView(
-            deliveries=tuple(summary(each) for each in state.deliveries), continuation_token=None
+            deliveries=tuple(
+                summary(each, state.forecasts.get(each.message_id, NO_FORECAST)) for each in state.deliveries
+            ),
+            continuation_token=None,
         )
     else:
-        found = view(state.settings, 3, state.pause, NOON, application_available=state.application)
+        offered = state.application
+        found = view(
+            state.settings, 3, state.pause, NOON, application_available=offered, backlog=state.backlog
+        )
     text: str = found.model_dump_json(by_alias=True)
     return json.dumps(json.loads(text))

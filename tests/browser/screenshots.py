@@ -132,6 +132,30 @@ class Photographer:
         expect(self.settings.mail("costs:2026-W47")).to_contain_text("Accepted", timeout=60_000)
         expect(self.settings.problem).to_have_count(0, timeout=40_000)
 
+    def retry_many(self) -> None:
+        """Many mails are sent again at once."""
+        self.settings.page.get_by_role("button", name="Retry many").click()
+        dialog = self.settings.page.get_by_role("dialog")
+        dialog.get_by_label("State").select_option("Expired")
+        dialog.get_by_label("Queued since").fill("2026-11-23T08:00")
+        self.take("retry-many")
+        dialog.get_by_role("button", name="Cancel").click()
+
+    def backlog(self) -> None:
+        """The mailbox sends only so many mails a minute."""
+        self.settings.reset()
+        self.settings.enable_as(REPORTS, REPORTS)
+        expect(self.settings.check("Mailbox")).to_contain_text("OK")
+        self.stack.microsoft365.faults.add("sendMail", Effect(429, "ApplicationThrottled", retry_after="240"))
+        for team in ("north", "east", "south", "west", "online"):
+            mail = f"sales:2026-11-{team}"
+            body = {"contentType": "text", "content": "The figures of this month."}
+            self.scheduler.queue(mail, to=[f"{team}@contoso.com"], subject=f"Sales, {team}", body=body)
+            expect(self.settings.mail(mail)).to_contain_text("Expected at about")
+        self._reread("Enabled")
+        expect(self.settings.fact("Backlog")).to_be_visible()
+        self.take("backlog")
+
     def inbox(self) -> None:
         """What the local Microsoft 365 accepted."""
         page = self.settings.page.context.new_page()
@@ -174,9 +198,11 @@ SCENES = (
     Photographer.sending_paused,
     Photographer.reconnect_needed,
     Photographer.inbox,
+    Photographer.retry_many,
     Photographer.large_attachments,
     Photographer.delegated_mailbox,
     Photographer.operator_error,
+    Photographer.backlog,
 )
 
 

@@ -1,7 +1,7 @@
 // The facts of the connection, and the consent under way.
 
 import { byId, element, showBadge } from "./element.js";
-import { age, count, moment, STAGES, STATUSES, timeLeft } from "./words.js";
+import { age, count, moment, shortTime, STAGES, STATUSES, timeLeft } from "./words.js";
 
 const AUTHORIZATIONS = {
   delegated: "Delegated: the consenting account's permission sends",
@@ -46,6 +46,10 @@ function rows(settings) {
   }
   if (settings.tokensRecoverableUntil) {
     found.push(["Deleted tokens, recoverable by the operator until", moment(settings.tokensRecoverableUntil)]);
+  }
+  if (settings.backlog) {
+    const { mails, emptyAt } = settings.backlog;
+    found.push(["Backlog", `About ${count(mails, "mail")}, sent by about ${shortTime(emptyAt)}`]);
   }
   if (settings.waitingMails) found.push(["Waiting", count(settings.waitingMails, "mail")]);
   return found;

@@ -1,7 +1,7 @@
 // What became of each mail, with a retry where the API takes one.
 
 import { byId, element, showBadge } from "./element.js";
-import { clockTime, count, DELIVERIES, moment, WHO_ACTS } from "./words.js";
+import { clockTime, count, DELIVERIES, moment, shortTime, WHO_ACTS } from "./words.js";
 
 /** The states that `POST /api/deliveries/{messageId}/retry` accepts. */
 export const RETRIABLE = new Set([
@@ -59,20 +59,35 @@ function story(delivery) {
   }
   if (delivery.conflict) parts.push(noted("Conflict", "bad", delivery.conflict));
   parts.push(...delivery.warnings.map((warning) => noted("Warning", "warn", warning)));
-  if (delivery.nextAttemptAt) {
-    parts.push(element("p", { className: "hint", text: `Next attempt: ${moment(delivery.nextAttemptAt)}` }));
-  }
+  parts.push(...nextStep(delivery));
   const attempts = delivery.attempt > 1 ? `, ${count(delivery.attempt, "attempt")}` : "";
   parts.push(element("p", { className: "hint id", text: `${delivery.messageId}${attempts}` }));
   return parts;
 }
 
+/** When the mail is sent, as far as that is known. */
+function nextStep({ predictedAt, mailsBefore, likelyToExpireAt, nextAttemptAt }) {
+  if (likelyToExpireAt) {
+    const turn = predictedAt ? `its turn is at about ${shortTime(predictedAt)}` : "its turn comes later";
+    return [badged("Likely to expire", "warn", `at ${shortTime(likelyToExpireAt)}, because ${turn}`)];
+  }
+  if (predictedAt) {
+    const before = mailsBefore === null ? "" : `, ${mailsBefore || "no"} ${mailsBefore === 1 ? "mail" : "mails"} before it`;
+    return [element("p", { className: "turn", text: `Expected at about ${shortTime(predictedAt)}${before}` })];
+  }
+  if (!nextAttemptAt) return [];
+  return [element("p", { className: "hint", text: `Next attempt: ${moment(nextAttemptAt)}` })];
+}
+
 /** Something to know beside the state: a conflict with another mail, a warning about this one. */
 function noted(word, tone, { code, since, detail }) {
+  return badged(word, tone, `${moment(since)}: ${detail}`, { "data-code": code });
+}
+
+function badged(word, tone, text, attributes = {}) {
   const badge = element("span", { className: "badge" });
   showBadge(badge, [word, tone]);
-  const text = element("span", { text: ` ${moment(since)}: ${detail}` });
-  return element("p", { className: "hint", attributes: { "data-code": code } }, badge, text);
+  return element("p", { className: "hint", attributes }, badge, element("span", { text: ` ${text}` }));
 }
 
 function actions(delivery, retry) {

@@ -41,6 +41,7 @@ export const WHO_ACTS = {
 };
 
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const SHORT = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const AGE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
@@ -50,8 +51,17 @@ export function moment(text) {
 }
 
 export function clockTime(text) {
+  return today(text, CLOCK);
+}
+
+/** A time to the minute, with its date unless that is today. */
+export function shortTime(text) {
+  return today(text, SHORT);
+}
+
+function today(text, format) {
   const at = new Date(text);
-  return at.toDateString() === new Date().toDateString() ? CLOCK.format(at) : MOMENT.format(at);
+  return at.toDateString() === new Date().toDateString() ? format.format(at) : MOMENT.format(at);
 }
 
 export function age(text) {

@@ -1,0 +1,45 @@
+"""What the page says of mails that wait because their mailbox sends only so many a minute."""
+
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.page_states import WAITING, open_state
+from tests.browser.tenant_settings import TenantSettings
+from tests.local_stack.stack import LocalStack
+
+
+@pytest.fixture
+def page(context: BrowserContext, stack: LocalStack) -> Page:
+    """Open the page at noon of the day on which the mails are queued."""
+    opened = context.new_page()
+    opened.clock.set_fixed_time(datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
+    open_state(opened, WAITING, stack)
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("mail", "text"),
+    [
+        ("sales:next", "Expected at about 12:01, no mails before it"),
+        ("sales:second", "Expected at about 12:02, 1 mail before it"),
+        ("sales:last", "Expected at about 12:04, 112 mails before it"),
+        ("sales:late", "Likely to expire at 12:30, because its turn is at about 24 Nov 2026, 08:00"),
+        ("sales:too-late", "Likely to expire at 12:30, because its turn comes later"),
+        ("sales:unknown", "Next attempt: 23 Nov 2026, 12:10"),
+    ],
+)
+def test_a_waiting_mail_says_when_it_is_sent_as_far_as_that_is_known(
+    page: Page, stack: LocalStack, mail: str, text: str
+) -> None:
+    row = TenantSettings(page, stack).mail(mail)
+
+    expect(row).to_contain_text(text)
+    expect(row).to_contain_text("The mail waits for its turn")
+
+
+def test_the_connection_says_how_many_mails_wait_and_when_the_last_is_sent(
+    page: Page, stack: LocalStack
+) -> None:
+    expect(TenantSettings(page, stack).fact("Backlog")).to_have_text("About 1200 mails, sent by about 12:40")
