@@ -197,6 +197,14 @@ def announce(row: Delivery, **facts: str) -> None:
         problem=row.problem.code if row.problem else None,
         who_acts=row.problem.problem.who_acts if row.problem else None,
         next_attempt_at=row.next_attempt_at,
+        seconds_to_slot=_seconds_to_slot(row),
         request_id=row.history[-1].request_id,
         **facts,
     )
+
+
+def _seconds_to_slot(row: Delivery) -> int | None:
+    """Return how long the mail waits for its slot, which the alert on long deferrals does not count."""
+    if row.status is not DeliveryStatus.DEFERRED or row.slot is None or row.next_attempt_at is None:
+        return None
+    return (row.next_attempt_at - row.updated_at) // timedelta(seconds=1)

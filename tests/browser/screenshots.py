@@ -34,10 +34,10 @@ class Photographer:
     settings: TenantSettings
     scheduler: Scheduler
 
-    def take(self, name: str, page: Page | None = None) -> None:
-        """Write one picture of a whole page."""
+    def take(self, name: str, page: Page | None = None, *, whole: bool = True) -> None:
+        """Write one picture of a whole page, or of what its window shows."""
         file = IMAGES / f"{name}.png"
-        (page or self.settings.page).screenshot(path=file, full_page=True, animations="disabled")
+        (page or self.settings.page).screenshot(path=file, full_page=whole, animations="disabled")
         print(f"  {file.relative_to(REPOSITORY)}  {file.stat().st_size // 1024} KB", flush=True)
 
     def not_configured(self) -> None:
@@ -138,14 +138,16 @@ class Photographer:
         dialog = self.settings.page.get_by_role("dialog")
         dialog.get_by_label("State").select_option("Expired")
         dialog.get_by_label("Queued since").fill("2026-11-23T08:00")
-        self.take("retry-many")
+        dialog.get_by_role("button", name="Retry").focus()
+        self.take("retry-many", whole=False)
         dialog.get_by_role("button", name="Cancel").click()
 
     def backlog(self) -> None:
         """The mailbox sends only so many mails a minute."""
+        self.stack.microsoft365.faults.clear()
         self.settings.reset()
         self.settings.enable_as(REPORTS, REPORTS)
-        expect(self.settings.check("Mailbox")).to_contain_text("OK")
+        expect(self.settings.check("Mailbox")).to_be_visible()
         self.stack.microsoft365.faults.add("sendMail", Effect(429, "ApplicationThrottled", retry_after="240"))
         for team in ("north", "east", "south", "west", "online"):
             mail = f"sales:2026-11-{team}"

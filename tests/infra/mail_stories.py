@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +180,65 @@ def outbox_busy(services: FakeServices) -> None:
 
 def put_off_mail_at_the_front(services: FakeServices) -> None:
     backlog_for(services, 0, 60, 0)
+
+
+def backlog_of(services: FakeServices, mails: int, pace: int) -> None:
+    """Queue more mails at once than the mailbox may send, in a minute and in hours."""
+    services.config = replace(services.config, mailbox_messages_per_minute=pace)
+    for number in range(mails):
+        send(services, f"m-{number:03}")
+
+
+def work_through(services: FakeServices, time: timedelta) -> None:
+    """Have the queue deliver what it holds for so long, each message at its time."""
+    end = services.world.now() + time
+    while services.outbox.messages:
+        services.outbox.messages.sort(key=lambda message: message[1])
+        wait = services.outbox.messages[0][1]
+        if services.world.now() + wait > end:
+            break
+        services.outbox.messages = [(note, delay - wait) for note, delay in services.outbox.messages]
+        services.world.pass_time(wait)
+        deliver(services.outbox.messages.pop(0)[0], f"q-{services.world.now()}", services)
+    services.world.pass_time(max(end - services.world.now(), timedelta()))
+
+
+def waiting_for_slots_of_many_hours(services: FakeServices) -> None:
+    backlog_of(services, 300, pace=1)
+    work_through(services, 3 * HOUR)
+
+
+def waiting_for_a_slot_that_moved_back(services: FakeServices) -> None:
+    """Have Microsoft 365 ask for an hour's pause again and again; all slots move back."""
+    backlog_of(services, 100, pace=1)
+    for _ in range(3):
+        services.transport.fail = [TransientError("mailbox_throttled", retry_after=HOUR, address="a")]
+        work_through(services, HOUR + 2 * MINUTE)
+
+
+def not_sent_an_hour_after_its_slot(services: FakeServices) -> None:
+    backlog_of(services, 3, pace=1)
+    services.outbox.messages.clear()
+    services.world.pass_time(2 * MINUTE + HOUR)
+
+
+def not_sent_half_an_hour_after_its_slot(services: FakeServices) -> None:
+    backlog_of(services, 3, pace=1)
+    services.outbox.messages.clear()
+    services.world.pass_time(30 * MINUTE)
+
+
+def deferred_for_two_hours_and_waiting_for_a_slot(services: FakeServices) -> None:
+    send_while_busy(services, 2 * HOUR)
+    services.transport.fail = [TransientError("mailbox_throttled", retry_after=HOUR / 2, address="a")]
+    come_back(services)
+
+
+def busy_after_the_wait_for_a_slot(services: FakeServices) -> None:
+    """Reach the slot after two hours; Graph is out of order then."""
+    backlog_of(services, 120, pace=1)
+    work_through(services, 118 * MINUTE)
+    keep_busy(services, 10 * MINUTE)
 
 
 def token_not_refreshed(services: FakeServices) -> None:

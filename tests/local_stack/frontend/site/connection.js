@@ -49,7 +49,7 @@ function rows(settings) {
   }
   if (settings.backlog) {
     const { mails, emptyAt } = settings.backlog;
-    found.push(["Backlog", `About ${count(mails, "mail")}, sent by about ${shortTime(emptyAt)}`]);
+    found.push(["Backlog", `About ${count(mails, "mail")}, the last sent at about ${shortTime(emptyAt)}`]);
   }
   if (settings.waitingMails) found.push(["Waiting", count(settings.waitingMails, "mail")]);
   return found;

@@ -72,7 +72,7 @@ function nextStep({ predictedAt, mailsBefore, likelyToExpireAt, nextAttemptAt })
     return [badged("Likely to expire", "warn", `at ${shortTime(likelyToExpireAt)}, because ${turn}`)];
   }
   if (predictedAt) {
-    const before = mailsBefore === null ? "" : `, ${mailsBefore || "no"} ${mailsBefore === 1 ? "mail" : "mails"} before it`;
+    const before = { null: "", 0: ", it is next" }[mailsBefore] ?? `, ${count(mailsBefore, "mail")} before it`;
     return [element("p", { className: "turn", text: `Expected at about ${shortTime(predictedAt)}${before}` })];
   }
   if (!nextAttemptAt) return [];
