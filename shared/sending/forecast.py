@@ -13,7 +13,7 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.errors import ProblemError
 from shared.sending.pace import settled
-from shared.sending.schedule import schedule_key
+from shared.sending.schedule import clock_ahead, mailbox_mark, schedule_key
 from shared.sending.slots import mails_before
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Status
@@ -107,7 +107,7 @@ def forecast(mail: Delivery, schedule: Schedule, now: datetime, set_pace: int) -
         return Forecast(ends_before=ends_at if ends_at and schedule.next_slot > ends_at else None)
     slot = schedule.due(mail.slot)
     due = max(slot, schedule.paused_until)
-    if mail.slot.line != schedule.line or due <= now:
+    if not schedule.has_place(mail.slot) or due <= now:
         return NO_FORECAST
     too_late = ends_at is not None and due > ends_at
     return Forecast(due, mails_before(schedule, slot, now, set_pace), ends_at if too_late else None)
@@ -126,9 +126,9 @@ def _forecast_waiting(
     if sender is None or found is None:
         return {}
     schedule, now = found
-    pace = ports.messages_per_minute
-    # A mail that got its slot under another address is in another mailbox's line.
-    own = (mail for mail in waiting if mail.from_address == sender.address)
+    pace, mark = ports.messages_per_minute, mailbox_mark(_key(sender, ports))
+    # The others have their slots in the line of another mailbox.
+    own = (mail for mail in waiting if mail.slot is None or mail.slot.mailbox == mark)
     return {mail.message_id: forecast(mail, schedule, now, pace) for mail in own}
 
 
@@ -141,9 +141,15 @@ def _sender(settings: TenantSettings, ports: Forecasting) -> Sender | None:
 
 def _limiting(sender: Sender, ports: Forecasting) -> tuple[Schedule, datetime] | None:
     """Return a mailbox's schedule, and the time by storage's clock; None where mails have no slots."""
-    found, said = ports.schedules.load(schedule_key(sender, ports.installation))
-    now = said or ports.world.now()
+    asked = ports.world.now()
+    found, said = ports.schedules.load(_key(sender, ports))
+    now = ports.world.now()
+    now += clock_ahead(said, asked, now)
     if found.is_learning(now):
         return None
     schedule = settled(found.believed(now), now)
     return None if schedule.is_open(now, ports.messages_per_minute) else (schedule, now)
+
+
+def _key(sender: Sender, ports: Forecasting) -> str:
+    return schedule_key(sender, ports.installation)

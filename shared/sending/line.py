@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import ConfigurationError, NothingSentError, TransientError
 from shared.sending.pace import Refusal, refused, reported
-from shared.sending.schedule import Schedule, clock_ahead
+from shared.sending.schedule import Schedule, clock_ahead, mailbox_mark
 from shared.sending.slots import insert, reserve
 from shared.telemetry import log_failed_step
 from shared.time_limit import held
@@ -68,7 +68,7 @@ class Line:
         """Follow a row; `process` names this process, `pace` is the operator's, 0 where it is learned."""
         self.schedule = Schedule()
         self._key = key
-        self._mailbox = key[:8]
+        self._mailbox = mailbox_mark(key)
         self._process = process
         self._store = store
         self._pace = pace

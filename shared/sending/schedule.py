@@ -142,3 +142,8 @@ def schedule_key(sender: Sender, installation: str | None) -> str:
     """Name a mailbox's schedule; `installation`: the client id, because Graph counts for each app."""
     text = "\n".join((installation or "", *mailbox_key(sender)))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def mailbox_mark(key: str) -> str:
+    """Return the part of a schedule's name that is stored with each of its slots."""
+    return key[:8]

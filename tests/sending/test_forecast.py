@@ -12,6 +12,7 @@ import pytest
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.forecast import Forecast
 from shared.deliveries.journey import list_deliveries, read_delivery
+from shared.deliveries.slot import Slot
 from shared.errors import TransientError
 from shared.sending.deliver import deliver
 from shared.sending.forecast import forecast
@@ -19,8 +20,8 @@ from shared.sending.schedule import WINDOW, Schedule, schedule_key
 from shared.settings import journey as settings_journey
 from shared.settings.sender import sender_of
 from shared.settings.sending_switch import SendingPause
-from shared.settings.tenant import Status, Wanted
-from tests.builders import ADMIN, a_message, enabled_services, some_settings
+from shared.settings.tenant import Account, Status, Wanted
+from tests.builders import ADMIN, a_consent, a_message, enabled_services, some_settings
 from tests.calls import a_request
 from tests.fakes import CLIENT_ID, CONTOSO, NOON, FakeServices
 
@@ -217,13 +218,21 @@ def test_nothing_is_predicted_while_somebody_must_act(services: FakeServices) ->
     assert backlog(services) is None
 
 
-def test_nothing_is_predicted_for_a_mail_of_an_earlier_sender(services: FakeServices) -> None:
+def test_a_slot_counts_for_the_mailbox_it_was_taken_for_whatever_the_from_address(
+    services: FakeServices,
+) -> None:
     send(services, "m-1", "m-2", "m-3")
-    services.settings.rows[CONTOSO] = some_settings(
-        sender=Wanted("board@contoso.com"), etag=services.settings.rows[CONTOSO].etag
-    )
+    etag = services.settings.rows[CONTOSO].etag
+    board = Wanted("board@contoso.com")
+    services.settings.rows[CONTOSO] = some_settings(sender=board, etag=etag)
+    of_the_same_account = forecasts(services)["m-3"]
+    uma = Account("uma-object-id", CONTOSO, "uma@contoso.com")
+    services.settings.rows[CONTOSO] = some_settings(consent=a_consent(account=uma), etag=etag)
+    send(services, "m-4", "m-5", "m-6")
 
+    assert of_the_same_account[1:] == (0, None)
     assert forecasts(services)["m-3"] == NOTHING
+    assert forecasts(services)["m-6"][1:] == (1, None)
 
 
 def test_a_mail_whose_turn_comes_after_its_expiry_says_when_it_is_likely_to_expire(
@@ -294,9 +303,16 @@ def test_a_learned_pace_tells_the_number_of_mails_as_well(services: FakeServices
     assert backlog(services) == {"mails": 31, "emptyAt": empty_at.isoformat().replace("+00:00", "Z")}
 
 
-def test_a_mail_that_waits_for_a_pause_without_a_slot_has_no_predicted_time(services: FakeServices) -> None:
+def test_a_mail_that_waits_for_a_pause_without_a_slot_has_no_predicted_time() -> None:
     mail = Delivery(CONTOSO, "m-1", DeliveryStatus.DEFERRED, NOON, NOON, NOON, ends_at=NOON + MINUTE)
 
     assert forecast(mail, Schedule(paused_until=NOON + SECOND), NOON, 2) == Forecast()
     late = forecast(mail, Schedule(paused_until=NOON + 2 * MINUTE), NOON, 2)
     assert late == Forecast(ends_before=NOON + MINUTE)
+
+
+def test_a_time_is_shown_without_a_number_while_no_pace_is_known() -> None:
+    paused = Schedule(end=NOON + MINUTE, paused_until=NOON + MINUTE)
+    mail = Delivery(CONTOSO, "m-1", DeliveryStatus.DEFERRED, NOON, NOON, NOON, slot=Slot(NOON + 30 * SECOND))
+
+    assert forecast(mail, paused, NOON, 0) == Forecast(NOON + MINUTE)
