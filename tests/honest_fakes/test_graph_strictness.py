@@ -276,6 +276,20 @@ def test_uploads_over_the_limit_are_refused_and_reading_uploads_nothing(stand: S
     assert caller.put(url, bytes_of(3_000_000), 3_000_000, 9_000_000).status_code == 200
 
 
+def test_mails_over_the_limit_are_refused_until_the_oldest_leaves_the_minute(stand: Stand) -> None:
+    stand.world.behaviour.mails_limit = 2
+    caller = client(stand)
+    sent = [caller.send_mail(a_message()) for _ in range(4)]
+
+    assert [answer.status_code for answer in sent] == [202, 202, 429, 429]
+    assert refused(sent[2]) == (429, "ApplicationThrottled")
+    assert 55 <= int(sent[3].headers["Retry-After"]) <= 60
+    assert caller.ask("GET", "/messages").status_code == 200
+    # The refused ones did not count.
+    stand.world.clock.advance(timedelta(seconds=60))
+    assert caller.send_mail(a_message()).status_code == 202
+
+
 def test_another_mailbox_has_limits_of_its_own(stand: Stand) -> None:
     stand.world.behaviour.calls_limit = 1
 

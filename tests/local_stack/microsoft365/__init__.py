@@ -31,6 +31,7 @@ size, quota answers   | status not published                     | `too_large_st
 requests at a time    | 4 for an app and mailbox                 | `in_flight_limit`, `in_flight_retry_after`
 calls                 | 10,000 in 10 minutes                     | `calls_limit`, `calls_window`
 uploads               | 150 MB in 5 minutes                      | off; `upload_limit`, `upload_window`
+mails                 | 30 a minute, for SMTP submission         | off; `mails_limit`, `mails_window`
 error codes           | Error… and camel case, general or nested | each by its name, vocabulary.py
 error bodies          | JSON, HTML, empty                        | any effect with `body`
 402, 409, 410, 423 …  | documented                               | effects "HTTP 402" and so on

@@ -44,6 +44,8 @@ class Behaviour:
         calls_limit: calls of an app to a mailbox in `calls_window` seconds, 0 for any number.
         upload_limit: bytes of POST, PUT and PATCH in `upload_window` seconds, 0 for any number; Microsoft's
             limit is 150 MB in 300 seconds.
+        mails_limit: mails of an app from a mailbox in `mails_window` seconds, 0 for any number; those that
+            are refused do not count. Exchange documents 30 a minute, for SMTP submission only.
         wall: the longest request body of Graph, in bytes.
         largest_post: a file posted in one piece is below this. Microsoft says 3 MB and not which kind,
         smallest_session: so by default a file between the two figures may go either way.
@@ -84,6 +86,8 @@ class Behaviour:
     calls_window: float = 600.0
     upload_limit: int = 0
     upload_window: float = 300.0
+    mails_limit: int = 0
+    mails_window: float = 60.0
     wall: int = 4 * MEGABYTE
     largest_post: int = 3_145_612
     smallest_session: int = 3_000_000

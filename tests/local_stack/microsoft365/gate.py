@@ -29,6 +29,10 @@ class Caller:
     detail: str = ""
 
 
+#: The operations that hand a mail over.
+_SUBMITTING = frozenset({"sendMail", "send"})
+
+
 class Guarded(Protocol):
     """What the gate must know of the host behind it."""
 
@@ -89,7 +93,10 @@ class Gate:
         number = self._log.begin(self._entry(request, path, named, caller))
         crowd = self._log.enter(caller.app, caller.mailbox) if caller.mailbox else 0
         try:
-            effect = self._over_quota(request, caller, crowd) or self._faults.take(named, caller.mailbox)
+            submits = operation in _SUBMITTING
+            effect = self._over_quota(request, caller, crowd, submits=submits) or self._faults.take(
+                named, caller.mailbox
+            )
             answer = await self._carry_out(request, handler, effect or Effect())
         finally:
             if caller.mailbox:
@@ -98,11 +105,15 @@ class Gate:
         # A response that cannot be written is aiohttp's way to drop a connection that was cut.
         return answer or web.Response()
 
-    def _over_quota(self, request: web.Request, caller: Caller, crowd: int) -> Effect | None:
+    def _over_quota(
+        self, request: web.Request, caller: Caller, crowd: int, *, submits: bool
+    ) -> Effect | None:
         if not caller.mailbox:
             return None
         length = request.content_length or 0
-        return self._quotas.refusal(caller.app, caller.mailbox, crowd, request.method, length)
+        return self._quotas.refusal(
+            caller.app, caller.mailbox, crowd, request.method, length, submits=submits
+        )
 
     def _entry(self, request: web.Request, path: str, operation: str, caller: Caller) -> LoggedRequest:
         return LoggedRequest(

@@ -1,7 +1,8 @@
-"""Exchange's limits for one app and one mailbox: requests at a time, calls and uploaded bytes in a while.
+"""Exchange's limits for one app and one mailbox: requests at a time; calls, uploads and mails in a while.
 
 https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits. Every call counts, refused ones
-and retries too; the bytes are those of POST, PUT and PATCH.
+and retries too; the bytes are those of POST, PUT and PATCH. Of mails none is documented for Graph, and those
+that were refused do not count.
 """
 
 import math
@@ -26,7 +27,11 @@ class _Window:
     def add(self, now: datetime, amount: int, length: timedelta) -> int:
         """Count something, and return what was used in the while that ends now."""
         self.used.append((now, amount))
-        while self.used[0][0] <= now - length:
+        return self.total(now, length)
+
+    def total(self, now: datetime, length: timedelta) -> int:
+        """Return what was used in the while that ends now."""
+        while self.used and self.used[0][0] <= now - length:
             self.used.popleft()
         return sum(each for _, each in self.used)
 
@@ -44,8 +49,11 @@ class Quotas:
         self._lock = threading.Lock()
         self._calls: defaultdict[tuple[str, str], _Window] = defaultdict(_Window)
         self._bytes: defaultdict[tuple[str, str], _Window] = defaultdict(_Window)
+        self._mails: defaultdict[tuple[str, str], _Window] = defaultdict(_Window)
 
-    def refusal(self, app: str, mailbox: str, crowd: int, method: str, length: int) -> Effect | None:
+    def refusal(
+        self, app: str, mailbox: str, crowd: int, method: str, length: int, *, submits: bool = False
+    ) -> Effect | None:
         """Count a call, and refuse it where a limit is passed.
 
         Args:
@@ -54,6 +62,7 @@ class Quotas:
             crowd: how many requests there are at this moment, this one included.
             method: of the request.
             length: of its body.
+            submits: whether it hands a mail over.
         """
         behaviour, key, now = self._behaviour, (app, mailbox.lower()), self._clock.now()
         with self._lock:
@@ -74,7 +83,19 @@ class Quotas:
         if crowd > behaviour.in_flight_limit:
             text = "Application is over its MailboxConcurrency limit."
             return Effect(429, "ApplicationThrottled", text, behaviour.in_flight_retry_after)
-        return None
+        return self._count_mail(key, now) if submits and behaviour.mails_limit else None
+
+    def _count_mail(self, key: tuple[str, str], now: datetime) -> Effect | None:
+        """Count a mail, or refuse it."""
+        length = timedelta(seconds=self._behaviour.mails_window)
+        with self._lock:
+            window = self._mails[key]
+            if window.total(now, length) < self._behaviour.mails_limit:
+                window.add(now, 1, length)
+                return None
+            wait = window.free_in(now, length)
+        text = "Application is over its message rate limit."
+        return Effect(429, "ApplicationThrottled", text, str(math.ceil(wait.total_seconds())))
 
     @staticmethod
     def _wait(window: _Window, now: datetime, amount: int, limit: int, seconds: float) -> timedelta | None:
