@@ -1,1 +1,4 @@
-"""The outside, one module for each system. Adapters translate and decide nothing."""
+"""Connect the app to external systems, one module for each.
+
+Adapters translate calls and errors; they make no decisions.
+"""

@@ -1,4 +1,6 @@
-"""From what the SDKs of Azure Storage and of credentials raise to our errors, in one table.
+"""Translate errors of the Azure Storage and credential SDKs.
+
+One table decides which of the app's errors each becomes.
 
 https://learn.microsoft.com/python/api/azure-core/azure.core.exceptions
 """
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What an answer of an Azure service means."""
+    """What a response of an Azure service means."""
 
     BUSY = auto()
     DENIED = auto()
@@ -49,7 +51,7 @@ class AzureCode(NamedTuple):
     kind: Kind
 
 
-#: Codes that say more than their status: what they mean, and what they are.
+#: Codes that say more than their HTTP status: what they mean, and the kind of each.
 #: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 STORAGE_CODES: dict[str, AzureCode] = {
     "AuthorizationFailure": AzureCode("The firewall of storage does not know the address.", Kind.NETWORK),
@@ -80,7 +82,7 @@ STORAGE_CODES: dict[str, AzureCode] = {
     "BlobImmutableDueToPolicy": AzureCode("A policy forbids to change the blob.", Kind.LOCKED),
     "LeaseIdMissing": AzureCode("Another application has leased the blob.", Kind.LOCKED),
 }
-#: The same refusal, where the network is its cause and not a role.
+#: The same refusal, when the network is the cause and not a role.
 _OF_NETWORK = {"storage_denied": "storage_network_denied"}
 _OF_OPERATOR = {Kind.MISSING: "storage_incomplete", Kind.LOCKED: "storage_locked"}
 _REFUSED = frozenset({401, 403})
@@ -90,11 +92,13 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 @contextmanager
 def translated(away: str, denied: str, missing: str | None = None, **facts: Any) -> Iterator[None]:  # noqa: ANN401 - facts of a problem
-    """Turn Azure's errors into ours: `away` when the service is, `denied` when it refuses the app.
+    """Turn Azure's errors into the app's errors.
 
-    `missing`: when what should have been deployed is not there.
+    `away` is the code when the service is unavailable, `denied` when it refuses the app.
 
-    What is in neither table is a bug of ours and goes up as it is.
+    `missing` is the code when a resource that should have been deployed does not exist.
+
+    An error in neither table is a bug in the app and propagates unchanged.
 
     Raises:
         TransientError: with the code `away`.
@@ -103,7 +107,8 @@ def translated(away: str, denied: str, missing: str | None = None, **facts: Any)
     try:
         yield
     except (RequestException, HTTPError) as error:
-        # The SDK reads the answer to a batch outside its pipeline, where nothing translates what breaks.
+        # The SDK reads the response to a batch outside its pipeline, where nothing translates a broken
+        # connection.
         raise TransientError(away, **facts) from error
     except AzureError as error:
         ours = _translate(error, away, denied, facts)
@@ -119,7 +124,7 @@ def _translate(error: AzureError, away: str, denied: str, facts: dict[str, Any])
     if code is not None:
         return _by_kind(STORAGE_CODES[code].kind, away, denied, facts)
     if isinstance(error, ClientAuthenticationError):
-        # Azure was not asked: the credential could not get a token, and does not say why.
+        # Azure was not called: the credential could not get a token, and does not say why.
         could_not_ask = isinstance(error, CredentialUnavailableError)
         return TransientError(away, **facts) if could_not_ask else ConfigurationError(denied, **facts)
     ours = _by_status(error, away, denied, facts)
@@ -151,7 +156,7 @@ def _note_unknown(error: HttpResponseError, ours: ProblemError | None) -> None:
 def _passes(error: AzureError) -> bool:
     if not isinstance(error, HttpResponseError):
         return isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError)
-    # An answer that broke off has no status, or the SDK could not read what came of it.
+    # A response that broke off has no status, or the SDK could not parse the part that arrived.
     broken = error.status_code is None or isinstance(error, DecodeError)
     return broken or error.status_code in _BUSY
 
@@ -165,13 +170,16 @@ def _by_kind(kind: Kind, away: str, denied: str, facts: dict[str, Any]) -> Probl
 
 
 def is_missing(error: AzureError) -> bool:
-    """Say whether a table, queue or container is gone, and not only what was looked for in it."""
+    """Say whether a table, queue or container itself does not exist.
+
+    A missing row, message or blob does not count.
+    """
     code = _code_of(error)
     return code is not None and STORAGE_CODES[code].kind is Kind.MISSING
 
 
 def _code_of(error: AzureError) -> str | None:
-    """Return the code of an answer, if it is a known one."""
+    """Return the code of a response, if it is a known one."""
     code = _said_code(error)
     return code if code in STORAGE_CODES else None
 

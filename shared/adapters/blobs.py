@@ -1,4 +1,4 @@
-"""Azure Blob Storage: the schedulers' files, and what is kept of mails that are not done yet."""
+"""Azure Blob Storage: the schedulers' files and data of unfinished mails."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from shared.config import StorageConfig
 
 _ENDING = ".json"
-#: Why a file that is there cannot be read.
+#: Why an existing file cannot be read.
 #: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 _UNREADABLE = {
     "BlobArchived": "attachment_archived",
     "BlobBeingRehydrated": "attachment_archived",
     "BlobUsesCustomerSpecifiedEncryption": "attachment_encrypted",
 }
-#: Refusals that are not about the app's rights, and that no waiting changes.
+#: Refusals that do not concern the app's rights and that waiting does not change.
 _PERMANENT = frozenset(range(400, 500)) - {401, 403, 408, 429}
 
 
@@ -55,18 +55,18 @@ class BlobAttachmentFiles:
         self._container = service.get_container_client(ATTACHMENTS)
 
     def find(self, path: str) -> StoredFile:
-        """Look a file up."""
+        """Look up a file."""
         with _file_errors(path):
             found = self._container.get_blob_client(path).get_blob_properties()
         if None in (found.size, found.etag):
-            # The answer broke off among its headers.
+            # The connection broke off within the response headers.
             raise TransientError("storage_unavailable", service="blobs")
         return StoredFile(path, found.size, found.etag)
 
     def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:
-        """Return a part of a file, or all of a small one, as it is stored.
+        """Return part of a file, or all of a small one, as it is stored.
 
-        `download_blob` would unpack a blob whose owner declared a `Content-Encoding`.
+        `download_blob` would decompress a blob whose owner set a `Content-Encoding`.
         """
         if not file.size:
             return b""
@@ -81,15 +81,17 @@ class BlobAttachmentFiles:
             ).readall()
 
     def put(self, path: str, content: BinaryIO) -> None:
-        """Put a file into the container, piece by piece."""
+        """Upload a file to the container in pieces."""
         with _file_errors(path):
             self._container.upload_blob(path, content, overwrite=True)
 
 
 class BlobKeptTexts:
-    """A part of the container `mail-requests`: one blob a mail, folder / tenant id / message id and ending.
+    """A folder of the container `mail-requests`: one blob per mail.
 
-    Without the ending the message ids `.` and `..` would be steps in a path, and not names.
+    Blobs are named folder / tenant id / message id and extension.
+
+    Without the extension, the message ids `.` and `..` would be path segments and not names.
     """
 
     def __init__(self, service: BlobServiceClient, folder: str) -> None:
@@ -97,12 +99,12 @@ class BlobKeptTexts:
         self._folder = folder
 
     def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
-        """Keep a text; one that is kept already is written over."""
+        """Store a text; an existing one is overwritten."""
         with _errors():
             self._container.upload_blob(self._name(tenant_id, message_id), text, overwrite=True)
 
     def load(self, tenant_id: str, message_id: str) -> bytes | None:
-        """Return a kept text, or None."""
+        """Return a stored text, or None."""
         with _errors():
             try:
                 return self._container.download_blob(self._name(tenant_id, message_id)).readall()
@@ -112,7 +114,7 @@ class BlobKeptTexts:
                 return None
 
     def remove(self, tenant_id: str, message_id: str) -> None:
-        """Remove a text; one that is gone already is no error."""
+        """Delete a text; one that does not exist is no error."""
         with _errors():
             try:
                 self._container.delete_blob(self._name(tenant_id, message_id))
@@ -121,7 +123,7 @@ class BlobKeptTexts:
                     raise
 
     def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
-        """Name the mails whose texts nobody wrote from that moment on."""
+        """Name the mails whose texts have not been written since that moment."""
         with _errors():
             for blob in self._container.list_blobs(name_starts_with=f"{self._folder}/"):
                 if blob.last_modified < moment:
@@ -129,7 +131,7 @@ class BlobKeptTexts:
                     yield tenant_id, message_id.removesuffix(_ENDING)
 
     def of_tenant(self, tenant_id: str) -> Iterator[str]:
-        """Name a tenant's mails by their message ids."""
+        """Return the message ids of a tenant's mails."""
         prefix = f"{self._folder}/{tenant_id}/"
         with _errors():
             for name in self._container.list_blob_names(name_starts_with=prefix):

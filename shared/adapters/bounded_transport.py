@@ -1,6 +1,8 @@
-"""The transport of Azure's clients: no try begins or outlasts the time limit of the invocation.
+"""Keep Azure's clients within the time limit of an invocation.
 
-A client repeats a call twice on its own, so a service that does not answer would take three times as long.
+No attempt begins or continues after the limit.
+
+A client repeats a call twice, so a service that does not respond would take three times as long.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ _TIMEOUTS = ("connection_timeout", "read_timeout")
 
 
 class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core exports it without its type
-    """Sends requests with timeouts that end by the time limit, where there is one."""
+    """Sends requests with timeouts that end by the time limit, if any."""
 
     def __init__(self, *, connection_timeout: float, read_timeout: float) -> None:
         super().__init__(connection_timeout=connection_timeout, read_timeout=read_timeout)
@@ -37,7 +39,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
         return super().send(request, **options)
 
     def sleep(self, duration: float) -> None:
-        """Wait before the next try.
+        """Wait before the next attempt.
 
         Raises:
             NothingSentError: `attempt_too_long`, once the time is over.
@@ -47,5 +49,5 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
 
 
 def bounded(options: Mapping[str, Any]) -> BoundedTransport:
-    """Make the transport of a client from the client's options."""
+    """Make a client's transport from the client's options."""
     return BoundedTransport(**{name: options[name] for name in _TIMEOUTS})

@@ -1,4 +1,4 @@
-"""Microsoft Entra's access tokens for our own API, checked with PyJWT.
+"""Validate Microsoft Entra's access tokens for this API with PyJWT.
 
 https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens
 """
@@ -27,7 +27,7 @@ _REQUIRED = ["exp", "iat", "nbf", "aud", "iss", "tid", "oid"]
 
 
 class EntraCallerTokens:
-    """Access tokens, signed by the tenant that the caller belongs to."""
+    """Validates access tokens that the caller's own tenant signed."""
 
     def __init__(self, config: AppConfig, lifetimes: KeyLifetimes | None = None) -> None:
         self._config = config
@@ -64,10 +64,12 @@ class EntraCallerTokens:
         return claims
 
     def _claimed_tenant(self, token: str) -> tuple[str, str]:
-        """Return the tenant whose keys to check with, and its issuer; the signature then proves both.
+        """Return the tenant whose keys to check with, and its issuer.
 
-        A tenant that is not served is refused here, before any key is fetched, and with the same error as
-        any bad token: without a signature nobody learns which tenants are served.
+        The signature then proves both.
+
+        A tenant that is not served is refused here, before any key is fetched, and with the same error as any
+        invalid token: without a valid signature a caller cannot learn which tenants are served.
         """
         try:
             claims = jwt.decode(token, options={"verify_signature": False})
@@ -81,7 +83,7 @@ class EntraCallerTokens:
         return tenant_id, issuer
 
     def _audiences(self, *, version_1: bool) -> list[str]:
-        """Return what names the API: its client id, in version 1 its App ID URI."""
+        """Return the API's names: its client id; for version 1 its App ID URI."""
         audience = self._config.api_audience
         return [audience, f"api://{audience}"] if version_1 else [audience]
 

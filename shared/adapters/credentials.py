@@ -1,4 +1,4 @@
-"""The identity of the app itself, towards Azure and towards Entra."""
+"""Build the app's own identity for Azure and for Entra."""
 
 from __future__ import annotations
 
@@ -31,16 +31,18 @@ if TYPE_CHECKING:
 
 
 def azure_credential(identity_client_id: str | None) -> TokenCredential:
-    """Return the managed identity in Azure, and the developer's own sign-in on a laptop."""
+    """Return the managed identity in Azure, else the developer's sign-in."""
     if has_identity_endpoint():
         return AppServiceIdentity(identity_client_id)
     return DefaultAzureCredential(managed_identity_client_id=identity_client_id)
 
 
 def object_id(credential: TokenCredential) -> str | None:
-    """Return the object id in a token for storage, to record who acted; None where it can't be read.
+    """Return the object id in a token for storage, to record who acted.
 
-    Storage checks the token, not we.
+    None where it can't be read.
+
+    Storage validates the token; this function does not.
 
     Raises:
         ConfigurationError: `storage_denied`: nobody is signed in.
@@ -57,7 +59,7 @@ def object_id(credential: TokenCredential) -> str | None:
 def msal_credential(credential: ClientCredential) -> str | dict[str, Any]:
     """Return the app's credential as MSAL takes it.
 
-    The managed identity that vouches for the app is its own, whichever one reads storage and vault.
+    The managed identity for the app's registration can be another one than that for storage and vault.
 
     Raises:
         ConfigurationError: `setting_invalid`, for a certificate file that can't be used.
@@ -71,7 +73,10 @@ def msal_credential(credential: ClientCredential) -> str | dict[str, Any]:
 
 
 def credential_problems(credential: ClientCredential) -> tuple[ConfigurationError, ...]:
-    """Return what is wrong with a credential that can be read on this machine: a certificate file."""
+    """Return what is wrong with a certificate file on this machine.
+
+    Other credentials can't be checked locally.
+    """
     try:
         msal_credential(credential)
     except ConfigurationError as error:
@@ -86,9 +91,11 @@ def _managed_identity(client_id: str) -> TokenCredential:
 
 
 def _assertion(identity: TokenCredential, scope: str) -> str:
-    """Let the managed identity vouch for the app; MSAL asks only when it sends a request.
+    """Let the managed identity issue the app's client assertion.
 
-    An identity that was just assigned is not known on every host at once.
+    MSAL calls this only when it sends a request.
+
+    An identity that was just assigned is not known to every host at once.
     """
     try:
         with translated("identity_unavailable", "client_credential_refused", error="managed_identity"):
@@ -99,14 +106,16 @@ def _assertion(identity: TokenCredential, scope: str) -> str:
 
 
 def _certificate(path: Path) -> dict[str, Any]:
-    """Read a certificate and its private key from one PEM or PFX file without a password.
+    """Read a certificate and its private key from one file.
 
-    MSAL is given no thumbprint, so it takes the SHA-256 one of the certificate.
+    The file is PEM or PFX, without a password.
+
+    MSAL is given no thumbprint, so it uses the SHA-256 thumbprint of the certificate.
     """
     try:
         content = path.read_bytes()
         key, certificates = _read_pem(content) if b"-----BEGIN" in content else _read_pfx(content)
-        # Entra takes client assertions that an RSA key signed, and no others.
+        # Entra accepts only client assertions that are signed with an RSA key.
         own = next(
             found
             for found in certificates

@@ -1,8 +1,8 @@
 """Azure Table Storage: the lists of the delivery log.
 
-A table finds rows by their keys alone. So mails that have not come to their end are listed from their places
-among the pending ones, and a list of another state reads a limited number of rows: a page may be short, or
-empty, and have another one after it.
+Tables find rows efficiently only by key. So unfinished mails are listed from their index rows among the
+pending ones, and a list of another status reads a limited number of rows: a page may be short or empty, and
+still be followed by another.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from shared.deliveries.ports import DeliveryQuery
 
-#: The most that one call of the service returns.
+#: The most rows that one call of the service returns.
 _ROWS_IN_A_CALL = 1000
 _CALLS = 5
-#: With more pending mails than these the rows in time are read instead.
+#: With more pending mails than this, the rows in time order are read instead.
 _MOST_PENDING = 3000
 
 
 def list_deliveries(table: TableClient, query: DeliveryQuery) -> DeliveryPage:
-    """Return a page of a tenant's mails, the newest first."""
+    """Return a page of a tenant's mails, newest first."""
     newest, oldest = _bounds(query)
     if query.status in PENDING:
         found = _pending(table, query, newest, oldest)
@@ -40,15 +40,15 @@ def list_deliveries(table: TableClient, query: DeliveryQuery) -> DeliveryPage:
 
 
 def _bounds(query: DeliveryQuery) -> tuple[str, str]:
-    """Return the keys between which the rows in time lie."""
+    """Return the keys between which the rows in time order lie."""
     newest = query.continuation or (time_key(query.until) + '"' if query.until else "!")
     return newest, time_key(query.since) + '"' if query.since else '"'
 
 
 def _search(table: TableClient, query: DeliveryQuery, newest: str, oldest: str) -> DeliveryPage:
-    """Read rows until the page is full, but not more than a few calls return."""
+    """Read rows until the page is full, in at most a few calls."""
     found: list[Row] = []
-    # A few rows are enough where the state is a usual one.
+    # A few rows are enough where the status is common.
     few = min(2 * query.limit, _ROWS_IN_A_CALL)
     for most in (few, *[_ROWS_IN_A_CALL] * (_CALLS - 1)):
         rows = _rows(table, query, newest, oldest, most)
@@ -75,7 +75,10 @@ def _rows(table: TableClient, query: DeliveryQuery, newest: str, oldest: str, mo
 
 
 def _pending(table: TableClient, query: DeliveryQuery, newest: str, oldest: str) -> list[Row] | None:
-    """Return the pending mails in a state, as rows in time; None where there are too many."""
+    """Return the pending mails in a status, as rows in time order.
+
+    None where there are too many.
+    """
     with table_errors():
         rows = table.query_entities(
             "PartitionKey eq @tenant and RowKey ge @first and Status eq @status",
@@ -90,13 +93,13 @@ def _pending(table: TableClient, query: DeliveryQuery, newest: str, oldest: str)
 
 
 def _place_in_time(row: Row) -> str:
-    """Return the key that the mail has among the rows in time."""
+    """Return the mail's key among the rows in time order."""
     mail = read_delivery(row)
     return f"{time_key(mail.queued_at)}!{mail.message_id}"
 
 
 def _page(found: list[Row], limit: int, further: str | None) -> DeliveryPage:
-    """Make a page; `further`: where to go on if it holds all that was found."""
+    """Make a page; `further` continues the list if it holds all found rows."""
     shown = found[:limit]
     more = str(shown[-1]["RowKey"]) if len(found) > limit else further
     return DeliveryPage(tuple(read_delivery(row) for row in shown), more)

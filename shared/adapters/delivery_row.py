@@ -1,4 +1,4 @@
-"""Read a row of the delivery log, whichever version of the app wrote it."""
+"""Read a delivery row that any version of the app wrote."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ COLUMNS: Final = ("PartitionKey", "RowKey", "UpdatedAt", "Document")
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-#: Statuses of a transaction that met another row than it expected.
+#: Statuses of a transaction that found a row in another state than expected.
 CONFLICTS: Final = frozenset({404, 409, 412})
 _END_OF_TIME = 10**16
 
 
 def time_key(moment: datetime) -> str:
-    """Return a key that falls as time rises, by the microsecond."""
-    # Before 1970 and after 2286 a key would have a digit more, or a sign, and be out of order.
+    """Return a key that falls as time rises, in microseconds."""
+    # Before 1970 and after 2286 a key would have a sign or one more digit, and sort wrongly.
     within = min(max(microseconds(moment), 1), _END_OF_TIME)
     return f"!{_END_OF_TIME - within:016d}"
 
@@ -34,7 +34,10 @@ def microseconds(moment: datetime) -> int:
 
 
 def read_delivery(row: Row) -> Delivery:
-    """Read a row; what can't be read has the status `other_version`, its names and its time alone."""
+    """Read a row; an unreadable one has the status `other_version`.
+
+    Then only its names and time are set.
+    """
     found = read_document(Delivery, row.get("Document"))
     if found is not None:
         return found

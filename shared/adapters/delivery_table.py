@@ -1,9 +1,9 @@
 """Azure Table Storage: the delivery log.
 
-Each mail has up to three rows in its tenant's partition, written in one transaction, which is one call:
-the mail itself under its message id; its place in time under `!` and a key that falls as time rises, so
-that reading the partition from the start gives the newest first; and until it comes to its end, its place
-among the pending mails under `~` and a key that rises, the oldest first. Neither sign is in a message id.
+Each mail has up to three rows in its tenant's partition, written in one transaction, which is one call: the
+mail itself under its message id; its index row in time order under `!` and a key that falls as time rises, so
+that reading the partition from the start gives the newest first; and until the mail is final, its index row
+among the pending mails under `~` and a key that rises, oldest first. No message id contains either character.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ _MOST_IN_A_TRANSACTION = 100
 
 
 class TableDeliveryLog:
-    """The delivery log: partition tenant id, one row a mail and one for its place in time."""
+    """The delivery log: partition tenant id, a mail's row and index rows."""
 
     def __init__(self, service: TableServiceClient, now: Callable[[], datetime] = utc_now) -> None:
         self._table = service.get_table_client(DELIVERIES)
         self._now = now
 
     def add(self, delivery: Delivery) -> Delivery | None:
-        """Write a new row and return it; None where the mail has another one already."""
+        """Write a new row and return it; None where the mail already has one."""
         return self._write(replace(delivery, stored=None), ("create", self._stamped(delivery)))
 
     def save(self, delivery: Delivery) -> Delivery | None:
-        """Write a row if it is still the one that was read; None where it is not."""
+        """Write a row if it has not changed since it was read, else None."""
         condition = {
             "etag": delivery.etag,
             "match_condition": MatchConditions.IfNotModified,
-            # Columns that another version of the app added stay as they are.
+            # Columns that another version of the app added are preserved.
             "mode": UpdateMode.MERGE,
         }
         return self._write(delivery, ("update", self._stamped(delivery), condition))
@@ -72,42 +72,51 @@ class TableDeliveryLog:
         return {**_row(delivery), WRITTEN_AT: self._now()}
 
     def list(self, query: DeliveryQuery) -> DeliveryPage:
-        """Return a page of rows, for reading only; it may be short, or empty, and have another after it."""
+        """Return a page of rows, for reading only.
+
+        It may be short or empty, and still be followed by another.
+        """
         return list_deliveries(self._table, query)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
-        """Count the pending mails in these states; a thousand stands for any more."""
+        """Count the pending mails in these statuses; 1000 means 1000 or more."""
         return sum(1 for _ in self._pending(tenant_id, statuses, _MOST_COUNTED, "RowKey"))
 
     def set_aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
-        """Return the pending mails in these states, the oldest first, for reading only."""
+        """Return the pending mails in these statuses, oldest first, read-only."""
         rows = self._pending(tenant_id, statuses, limit, *COLUMNS)
         return tuple(read_delivery(row) for row in rows)
 
     def next_tenant(self, tenant_id: str) -> str | None:
-        """Return the tenant that comes next among those that have mails; None after the last one."""
+        """Return the next tenant that has mails; None after the last one."""
         return finished_rows.next_tenant(self._table, tenant_id)
 
     def finished_before(self, tenant_id: str, moment: datetime, continuation: str | None) -> DeliveryPage:
-        """Return some of a tenant's mails that have been final since before a moment, to be removed."""
+        """Return some of a tenant's mails that became final before a moment.
+
+        They are to be removed.
+        """
         return finished_rows.finished_before(self._table, tenant_id, moment, continuation)
 
     def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
-        """Remove mails of one tenant that are as they were returned, and return how many were."""
+        """Remove mails of a tenant that are unchanged; return how many."""
         return finished_rows.remove_finished(self._table, deliveries)
 
     def removal_place(self) -> tuple[str, str | None]:
-        """Return how far the removal of old mails came: a tenant, and a continuation in its log."""
+        """Return how far the removal of old mails has come.
+
+        It is a tenant and a continuation token in its log.
+        """
         return finished_rows.load_place(self._table)
 
     def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
-        """Store how far it came; an empty tenant stands for the beginning."""
+        """Store how far the removal has come; an empty tenant is the start."""
         finished_rows.save_place(self._table, tenant_id, continuation)
 
     def remove(self, delivery: Delivery) -> bool:
-        """Remove a row that is done, if it is still the one that was read; say whether it was."""
+        """Remove a finished row if it is unchanged; say whether it was."""
         unchanged = {"etag": delivery.etag, "match_condition": MatchConditions.IfNotModified}
         rows = [("delete", _row(delivery), unchanged), ("delete", _place(delivery))]
         if delivery.owed:
@@ -115,11 +124,11 @@ class TableDeliveryLog:
         return self._submit(rows) is not None
 
     def count_all(self, tenant_id: str) -> int:
-        """Count a tenant's mails, whatever their state; this reads all of them."""
+        """Count a tenant's mails in every status; this reads all of them."""
         return sum("-" <= key < "~" for key in self._keys(tenant_id))
 
     def remove_all(self, tenant_id: str) -> None:
-        """Remove every row of a tenant; a transaction takes a hundred rows.
+        """Remove every row of a tenant; a transaction takes 100 rows.
 
         https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
         """
@@ -166,15 +175,17 @@ class TableDeliveryLog:
         return replace(delivery, etag=etag_in(results[0]), stored=delivery.status)
 
     def _written(self, delivery: Delivery) -> Delivery | None:
-        """Return the row if it is what was to be written: only the answer was lost, or the first of two.
+        """Return the stored row if it equals what was to be written.
 
-        Otherwise a worker would find its own claim, and take it for that of one that died.
+        Then only the response was lost, or that to the first of two requests.
+
+        Otherwise a worker would find its own claim and take it for that of a crashed worker.
         """
         etag = find_written(self._table, _row(delivery))
         return None if etag is None else replace(delivery, etag=etag, stored=delivery.status)
 
     def _submit(self, operations: Sequence[tuple[Any, ...]]) -> Sequence[Mapping[str, Any]] | None:
-        """Do everything or nothing; None where a row is not as it was read."""
+        """Write all rows or none; None where a row is not as it was read."""
         with table_errors():
             try:
                 return self._table.submit_transaction(operations)
@@ -184,7 +195,7 @@ class TableDeliveryLog:
                 last = len(operations) - 1
                 if last == 0 or error.index != last or operations[last][0] != "delete":
                     return None
-        # What was to be removed is gone already, and nothing else stands in the way.
+        # The row to remove does not exist any more, and there is no other conflict.
         return self._submit(operations[:last])
 
 
@@ -199,19 +210,19 @@ def _row(delivery: Delivery) -> dict[str, Any]:
 
 
 def _any_of(statuses: Iterable[DeliveryStatus]) -> tuple[str, dict[str, Any]]:
-    """Write a filter that holds for any of these states, and its parameters."""
+    """Write a filter that matches any of these statuses, and its parameters."""
     values: dict[str, Any] = {f"s{place}": status.value for place, status in enumerate(statuses)}
-    # The SDK puts parameters in word by word, so the brackets stand apart.
+    # The SDK replaces parameters word by word, so the brackets need spaces around them.
     return f"( {' or '.join(f'Status eq @{name}' for name in values)} )", values
 
 
 def _place(delivery: Delivery) -> dict[str, Any]:
-    """Return the row in time: the same, but for what a list does not show."""
+    """Return the index row in time order, without what a list omits."""
     short = replace(delivery, history=(), fields=(), owed=())
     return {**_row(short), "RowKey": f"{time_key(delivery.queued_at)}!{delivery.message_id}"}
 
 
 def _pending_place(delivery: Delivery) -> dict[str, Any]:
-    """Return the row among the pending mails."""
+    """Return the index row among the pending mails."""
     waited_since = microseconds(delivery.queued_at)
     return {**_place(delivery), "RowKey": f"~{waited_since:016d}!{delivery.message_id}"}

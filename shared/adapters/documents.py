@@ -1,4 +1,7 @@
-"""Values as JSON, for one column of a table row; what another version of the app wrote survives a rewrite."""
+"""Read and write values as JSON for one column of a table row.
+
+Members that another version of the app wrote survive a rewrite.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ _ADDITIONS = "additions"
 
 @functools.cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any dataclass
-    """Building an adapter takes a hundred times as long as using it."""
+    """Cache the adapter: building one takes 100 times as long as using it."""
     return TypeAdapter(kind)
 
 
 def write_document(value: object) -> str:
-    """Write a value, without what belongs to the row that was read."""
+    """Write a value, without the members that have columns of their own."""
     kind: Any = type(value)
     written = _adapter(kind).dump_python(
         value, mode="json", exclude={"etag", "stored"}, exclude_defaults=True
@@ -34,7 +37,7 @@ def write_document(value: object) -> str:
 
 
 def read_document[Value](kind: type[Value], text: object) -> Value | None:
-    """Read a value back; None where another version wrote it so that this one can't read it."""
+    """Read a value; None where this version cannot read it."""
     shape: Any = kind
     try:
         found: Value = _adapter(shape).validate_python(_parted(shape, json.loads(str(text))))
@@ -45,12 +48,12 @@ def read_document[Value](kind: type[Value], text: object) -> Value | None:
 
 @functools.cache
 def _parts(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any dataclass
-    """Return the members of a dataclass, each with the dataclass or enumeration that it holds, if any."""
+    """Return the members of a dataclass, each with its nested type, if any."""
     return {name: _inner(hint) for name, hint in get_type_hints(kind).items()}
 
 
 def _inner(hint: Any) -> Any:  # noqa: ANN401 - a type hint
-    """Look into `X | None` and `tuple[X, ...]`."""
+    """Return the type inside `X | None` and `tuple[X, ...]`."""
     return next((part for part in (hint, *get_args(hint)) if is_dataclass(part) or _is_enum(part)), None)
 
 
@@ -59,7 +62,7 @@ def _is_enum(kind: Any) -> bool:  # noqa: ANN401 - a type hint
 
 
 def _parted(kind: Any, found: Any) -> Any:  # noqa: ANN401 - JSON, and what it is to become
-    """Put what this version does not know under `additions`, at every level."""
+    """Move members that this version does not know into `additions`."""
     if isinstance(found, list):
         return [_parted(kind, each) for each in found]
     if not isinstance(found, dict) or not is_dataclass(kind):
@@ -75,7 +78,7 @@ def _parted(kind: Any, found: Any) -> Any:  # noqa: ANN401 - JSON, and what it i
 
 
 def _is_unknown(kind: Any, value: object) -> bool:  # noqa: ANN401 - a type hint
-    """Say whether a value is of an enumeration that has a member for what it does not know."""
+    """Say whether an enumerated value is unknown to this version."""
     if not _is_enum(kind):
         return False
     known = {member.value for member in kind}
@@ -83,7 +86,10 @@ def _is_unknown(kind: Any, value: object) -> bool:  # noqa: ANN401 - a type hint
 
 
 def _merged(kind: Any, written: Any) -> Any:  # noqa: ANN401 - JSON, and what it was
-    """Take `additions` back to where they were read; a value that was changed since is not undone."""
+    """Put `additions` back where they were read.
+
+    A value that has changed since is kept.
+    """
     if isinstance(written, list):
         return [_merged(kind, each) for each in written]
     if not isinstance(written, dict) or not is_dataclass(kind):

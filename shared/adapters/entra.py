@@ -1,4 +1,4 @@
-"""Microsoft Entra through MSAL: consent, and access tokens for kept ones."""
+"""Get consent and access tokens from Microsoft Entra through MSAL."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Account
     from shared.world import World
 
-#: Access and ID tokens are not kept: the first live an hour, the second were checked.
+#: Access and ID tokens are not stored: the first live an hour, the second were already validated.
 _KEPT_PARTS = ("Account", "RefreshToken", "AppMetadata")
 
 
 class EntraAuthority:
-    """Entra, for one app registration."""
+    """Entra for one app registration."""
 
     def __init__(self, config: AppConfig, credential: str | dict[str, Any], world: World) -> None:
         self._config = config
         self._credential = credential
         self._world = world
-        # Remembers the tenants' endpoints and, for as long as Entra asks for it, that requests are throttled.
+        # Caches the tenants' endpoints and, for as long as Entra asks, that requests are throttled.
         self._http_memory: dict[str, Any] = {}
         self._session = EntraConnection()
 
@@ -45,8 +45,8 @@ class EntraAuthority:
     ) -> SignIn:
         """Prepare a sign-in for a tenant.
 
-        The prompt `consent` asks again even where an admin consented for everybody, and shows "Need
-        admin approval" where users may not consent; so it is for those who ask for it.
+        The prompt `consent` shows the screen even where an admin consented for everybody, and shows "Need
+        admin approval" where users may not consent; so it is used only on request.
         """
         with _network_errors():
             proof = self._app(tenant_id, msal.SerializableTokenCache()).initiate_auth_code_flow(
@@ -57,12 +57,13 @@ class EntraAuthority:
                 login_hint=login_hint,
                 response_mode="form_post",
             )
-        # Whoever reads what is kept can't answer for the browser: of its state a hash is kept elsewhere.
+        # A reader of the stored flow cannot act as the browser: the browser's cookie is stored only as a
+        # hash.
         del proof["state"]
         return SignIn(proof.pop("auth_uri"), proof)
 
     def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
-        """Prepare an admin's consent; without a sign-in of our own there is nothing to prove it with."""
+        """Prepare an admin's consent, which has no nonce or PKCE verifier."""
         query = {
             "client_id": self._config.entra_client_id,
             "scope": self._app_scope,
@@ -72,7 +73,7 @@ class EntraAuthority:
         return SignIn(f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}", {})
 
     def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
-        """Exchange the code of a reply for tokens; that its state is ours was checked before.
+        """Exchange a callback's code for tokens; the caller checked the state.
 
         Raises:
             ConsentRequiredError: `consent_failed`, `consent_code_used`, `admin_approval_needed`,
@@ -80,14 +81,14 @@ class EntraAuthority:
                 would last an hour.
             InvalidInputError: `consent_reply_invalid`.
         """
-        # A cache of its own: MSAL fills it before it checks the nonce.
+        # A separate cache: MSAL fills it before it checks the nonce.
         cache = msal.SerializableTokenCache()
         begun = {**proof, "state": reply.get("state")}
         try:
             with _network_errors():
                 answer = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(begun, dict(reply))
         except (ValueError, RuntimeError):
-            # MSAL's text holds the nonce, so the cause is not carried along.
+            # MSAL's text contains the nonce, so the cause is not attached.
             raise InvalidInputError("consent_reply_invalid") from None
         if "access_token" not in answer:
             raise redeem_error(answer)
@@ -108,7 +109,7 @@ class EntraAuthority:
         *,
         claims: str | None = None,
     ) -> Issued:
-        """Get a fresh access token.
+        """Get a new access token.
 
         Raises:
             ConsentRequiredError: `consent_lost`, `sign_in_blocked`.
@@ -132,7 +133,7 @@ class EntraAuthority:
         return Issued(
             access_token=answer["access_token"],
             expires_at=asked_at + timedelta(seconds=int(answer["expires_in"])),
-            # An answer may leave its scope out, where it is the one asked for (RFC 6749 5.1).
+            # A response may omit its scope where it is the requested one (RFC 6749 5.1).
             scopes=granted_scopes(answer.get("scope", "")) or None,
             tokens=_kept(cache),
             username=str(identity.get("preferred_username") or ""),
@@ -159,7 +160,7 @@ class EntraAuthority:
         )
 
     def discover(self, tenant_id: str) -> None:
-        """Ask for the tenant's endpoints, whether they are known or not.
+        """Request the tenant's endpoints, even if they are cached.
 
         Raises:
             TransientError: `entra_unavailable`.
@@ -177,7 +178,7 @@ class EntraAuthority:
         return f"{self._config.public_base_url}/api/consent/callback"
 
     def _app(self, tenant_id: str, cache: msal.SerializableTokenCache) -> msal.ConfidentialClientApplication:
-        """Build MSAL's app, which asks for the tenant's endpoints where they are not known yet."""
+        """Build MSAL's app, which requests the tenant's endpoints if not cached."""
         try:
             return msal.ConfidentialClientApplication(
                 self._config.entra_client_id,
@@ -189,12 +190,12 @@ class EntraAuthority:
                 instance_discovery=False,
             )
         except ValueError as error:
-            # Entra knows no such tenant, or the credential has a form that MSAL can't use.
+            # Entra knows no such tenant, or MSAL can't use the credential's format.
             raise ConfigurationError("app_registration_wrong", error="no endpoints") from error
 
 
 def _account(cached: list[dict[str, Any]], account: Account) -> dict[str, Any] | None:
-    """Choose the account of the settings from a cache; None where the cache holds none at all."""
+    """Choose the configured account from a cache; None for an empty cache."""
     found = {str(each.get("local_account_id", "")): each for each in cached}
     if found and account.object_id not in found:
         raise _of_other_account(account, ", ".join(sorted(found)))
@@ -206,7 +207,7 @@ def _of_other_account(account: Account, found: str) -> ConfigurationError:
 
 
 def _read(tokens: str, username: str) -> msal.SerializableTokenCache:
-    """Read what is kept; somebody may have changed the secret, and only a consent replaces it."""
+    """Read stored tokens; refuse a secret that somebody has edited."""
     cache = msal.SerializableTokenCache()
     try:
         found = json.loads(tokens)
@@ -224,10 +225,11 @@ def _kept(cache: msal.SerializableTokenCache) -> str:
 
 
 def _roles(access_token: str) -> frozenset[str] | None:
-    """Read what Entra granted the app, to show it; None where the token can't be read.
+    """Read the roles that Entra granted the app, for display, else None.
 
-    Graph's tokens are opaque to clients and may take any form; only Graph's answers prove what they permit.
-    https://learn.microsoft.com/entra/identity-platform/access-tokens
+    Graph's tokens are opaque to clients and may have any format; only Graph's responses prove what they
+    permit. https://learn.microsoft.com/entra/identity-platform/access-tokens
+
     Permissions that Exchange grants (RBAC for Applications) are in no token.
     """
     try:
@@ -239,7 +241,7 @@ def _roles(access_token: str) -> frozenset[str] | None:
 
 @contextmanager
 def _network_errors() -> Iterator[None]:
-    """Translate what the connection raises, also where MSAL looks for the tenant's endpoints."""
+    """Translate connection errors, also of MSAL's endpoint discovery."""
     try:
         yield
     except requests.RequestException as error:

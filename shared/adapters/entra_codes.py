@@ -1,7 +1,7 @@
-"""Entra's error numbers: what each means, and our code for it.
+"""Map Entra's error numbers to their meaning and the app's codes.
 
-From https://learn.microsoft.com/entra/identity-platform/reference-error-codes. Who must act stands in the
-catalogue of problems, under our code.
+From https://learn.microsoft.com/entra/identity-platform/reference-error-codes. The problem catalogue says who
+must act on each of the app's codes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ class EntraCode(NamedTuple):
     """One AADSTS number.
 
     Attributes:
-        general: it says little, and counts only where neither another number nor `invalid_grant` says more.
+        general: it is unspecific, and counts only where neither another number nor `invalid_grant` says more.
     """
 
     meaning: str
@@ -150,6 +150,6 @@ ENTRA_CODES: dict[int, EntraCode] = {
     7000222: EntraCode("The client secret is expired.", _CREDENTIAL),
     7000229: EntraCode("The organisation has no service principal of the app.", _REMOVED),
     9001023: EntraCode("The grant type is not supported for this authority.", _REGISTRATION),
-    # As `invalid_grant` it says that the token or the code is malformed: MicrosoftDocs/azure-docs#63819.
+    # As `invalid_grant` it means that the token or the code is malformed: MicrosoftDocs/azure-docs#63819.
     9002313: EntraCode("The request, or the grant in it, is malformed.", _REGISTRATION, general=True),
 }

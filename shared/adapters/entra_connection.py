@@ -1,4 +1,4 @@
-"""The HTTP session that MSAL is given: network failures are told from what Entra said."""
+"""Give MSAL a session that separates network failures from refusals."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from shared.adapters.retry_after import asked_wait
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: What Entra asks for where it says how long: MSAL .NET #2855. Used where it does not.
+#: The wait that Entra asks for where it names one (MSAL .NET #2855), and the default where it does not.
 THROTTLED_WAIT = timedelta(seconds=60)
-#: The member of an error document under which the wait in seconds is handed through MSAL.
+#: The member of an error document that passes the wait in seconds through MSAL.
 WAIT_SECONDS = "retry_after_seconds"
 _RETRY_AFTER = "Retry-After"
 _CODES = "error_codes"
-#: Refusals that count also without one of Entra's numbers: RFC 6749 section 5.2 and
+#: Refusals that count even without one of Entra's numbers: RFC 6749 section 5.2 and
 #: https://learn.microsoft.com/entra/identity-platform/reference-error-codes. A gateway's JSON can have an
-#: `error` as well, such as "Forbidden" or "Not Found".
+#: `error` too, such as "Forbidden" or "Not Found".
 _OAUTH_ERRORS = frozenset(
     {
         "consent_required",
@@ -46,16 +46,16 @@ _OAUTH_ERRORS = frozenset(
 )
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint")
 _TEXTS = ("access_token", "client_info", "refresh_token", "scope")
-#: No token lives as long; a larger number of seconds leads to no date.
+#: No token lives that long; a larger number of seconds would overflow a date.
 _LONGEST_LIFE_SECONDS = 366 * 24 * 3600
 
 
 class EntraConnection(HttpSession):
-    """A session whose answers MSAL does not take for something else.
+    """A session whose responses MSAL cannot misinterpret.
 
-    A busy service would pass for a refusal or for a tenant that does not exist. A text that is no JSON,
-    such as a proxy's page or half an answer, would become a ValueError like a wrong state, and MSAL would
-    log all of it, with the tokens it may hold.
+    MSAL would take a busy service for a refusal or for a missing tenant. Text that is not JSON, such as a
+    proxy's page or half a response, would become a ValueError like that for a wrong state, and MSAL would log
+    all of it, including any tokens.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class EntraConnection(HttpSession):
         """Send one request.
 
         Raises:
-            requests.RequestException: there is no answer, or none that says anything.
+            requests.RequestException: there is no response, or no usable one.
             ConfigurationError: `certificate_not_trusted`, `proxy_refused`, `host_not_found`.
         """
         answer = super().request(method, url, **options)
@@ -82,9 +82,9 @@ class EntraConnection(HttpSession):
 
 
 def _check_endpoints(answer: requests.Response) -> None:
-    """Refuse what is neither a tenant's endpoints nor Entra's answer that there is no such tenant.
+    """Refuse anything but endpoints or Entra's "no such tenant".
 
-    MSAL takes any other refusal for a missing tenant, breaks on a document without endpoints, and keeps that
+    MSAL takes any other refusal for a missing tenant, fails on a document without endpoints, and caches that
     document for a day.
     """
     document = _document(answer)
@@ -97,12 +97,12 @@ def _check_endpoints(answer: requests.Response) -> None:
 
 
 def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Response:
-    """Return the token endpoint's answer so that MSAL remembers a wait, and nothing else.
+    """Return the token response so that MSAL remembers only a wait.
 
-    MSAL keeps an answer with `Retry-After` for that time, for equal requests. A refusal without it is kept
-    for a minute, which would hide that an admin has corrected its cause; a zero prevents that. The text of
-    429 is not JSON for client credentials, and MSAL's error for a 5xx has no headers: both become an error
-    document that holds the wait.
+    MSAL caches a response with `Retry-After` for that time, for equal requests. A refusal without it is
+    cached for a minute, which would hide that an admin has corrected its cause; a zero prevents that. The
+    body of a 429 is not JSON for client credentials, and MSAL's error for a 5xx has no headers: both are
+    replaced by an error document that contains the wait.
     """
     asked = wait_of(answer)
     if is_busy:
@@ -127,18 +127,20 @@ def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Respo
 
 
 def _is_entras_refusal(document: Mapping[str, Any]) -> bool:
-    """Say whether Entra wrote a refusal, rather than a gateway in between that has JSON of its own."""
+    """Say whether Entra wrote a refusal, not a gateway with its own JSON."""
     error, codes = document.get("error"), document.get(_CODES)
     return isinstance(error, str) and (isinstance(codes, list) or (codes is None and error in _OAUTH_ERRORS))
 
 
 def wait_of(answer: requests.Response) -> timedelta | None:
-    """Return for how long an answer wants no more requests; None where it does not say."""
+    """Return how long the server wants no requests; None if not said."""
     return asked_wait(answer.headers)
 
 
 def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a success as MSAL can use it: without an ID token that is none, on which MSAL breaks.
+    """Return a success that MSAL can parse.
+
+    MSAL fails on an ID token that is not one, so it is left out.
 
     Raises:
         ContentDecodingError: it does not say how long the token lives, or a member is not a text.
@@ -149,7 +151,7 @@ def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
         raise ContentDecodingError("Entra's answer does not say how long the token lives.") from None
     if not all(isinstance(document.get(name, ""), str) for name in _TEXTS) or not document["access_token"]:
         raise ContentDecodingError("Entra's answer has a member of another type.")
-    # When to refresh an access token: none is kept.
+    # The time to refresh an access token; access tokens are not stored in MSAL's cache.
     unused = {"refresh_in"}
     try:
         jwt.decode(str(document.get("id_token")), options={"verify_signature": False})
@@ -171,7 +173,10 @@ def _made(status: int, document: Mapping[str, Any], wait: timedelta | None) -> r
 
 
 def _document(answer: requests.Response) -> dict[str, Any]:
-    """Read an answer; one that is no JSON object is refused, and its text is not carried along."""
+    """Parse a response; one that is no JSON object is refused.
+
+    The error does not contain its text.
+    """
     found = _read(answer)
     if found is None:
         raise ContentDecodingError("Entra's answer is not a JSON object.")

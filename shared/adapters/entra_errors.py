@@ -1,8 +1,8 @@
-"""From Entra's error answers to our errors.
+"""Translate Entra's error responses into the app's errors.
 
-The number that says most decides, by the table of `entra_codes`; the OAuth `error` decides only where no
-number is known. Microsoft's text is never read. A refusal of a user's grant often names numbers of the
-app's credential beside its own.
+The most specific number decides, by the table in `entra_codes`; the OAuth `error` decides only where no
+number is known. Microsoft's text is never read. A refusal of a user's grant often contains numbers about the
+app's credential too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CODE_USED = 54005
-#: Right after a registration or a consent these can pass (microsoft-graph-docs#4765, #10907).
+#: Right after a registration or a consent these can be temporary (microsoft-graph-docs#4765, #10907).
 _UNSEEN: dict[int, Literal["app", "consent"]] = {
     65001: "consent",
     500011: "consent",
@@ -29,7 +29,7 @@ _UNSEEN: dict[int, Literal["app", "consent"]] = {
     700016: "app",
     7000229: "app",
 }
-#: Too many requests: each further one prolongs it.
+#: Too many requests: each further one prolongs the wait.
 #: https://learn.microsoft.com/entra/msal/dotnet/advanced/client-and-server-throttling
 _THROTTLED = frozenset({50196, 90055})
 #: The OAuth error, or the suberror of `invalid_grant`, that 65001 comes with.
@@ -51,7 +51,10 @@ _OF_APP = (_CREDENTIAL, "app_registration_wrong")
 
 
 def entra_error(answer: Mapping[str, Any], account: str) -> ProblemError:
-    """Say what an error answer of the token endpoint means; an unknown one is the operator's."""
+    """Return the error for a response of the token endpoint.
+
+    An unknown one is for the operator.
+    """
     codes = {code for code in answer.get("error_codes") or () if isinstance(code, int)}
     found = _classify(answer, codes, account)
     found.unseen = next((_UNSEEN[code] for code in sorted(codes & _UNSEEN.keys(), reverse=True)), "")
@@ -81,7 +84,7 @@ def _classify(answer: Mapping[str, Any], codes: set[int], account: str) -> Probl
 
 
 def redeem_error(answer: Mapping[str, Any]) -> ProblemError:
-    """Say what an error answer to a code means, at a moment when there is no consent to lose yet."""
+    """Return the error for a refused code; no consent exists yet to lose."""
     if _CODE_USED in (answer.get("error_codes") or ()):
         return ConsentRequiredError("consent_code_used", request_id=_trace(answer))
     error = entra_error(answer, "")
@@ -92,15 +95,17 @@ def redeem_error(answer: Mapping[str, Any]) -> ProblemError:
     return failed
 
 
-#: Words that say enough where no number comes with them.
+#: OAuth errors that are specific enough where no number comes with them.
 _KNOWN_WORDS = _USER_ERRORS | {"invalid_client", "unauthorized_client"}
 
 
 def _most_specific(codes: set[int], *, of_user: bool) -> tuple[str, set[int]]:
-    """Return our code for the numbers, and those that decided; an empty code where none is known.
+    """Return the app's code for the numbers, and those that decided.
 
-    What an admin of the organisation must do comes before what the operator must: where it was the grant
-    of a user that was refused, the credential had been accepted.
+    The code is empty where no number is known.
+
+    What an organisation's admin must do comes before what the operator must: if a user's grant was refused,
+    the app's credential had been accepted.
     """
     known = {code: ENTRA_CODES[code] for code in codes & ENTRA_CODES.keys()}
     specific = {code: found for code, found in known.items() if not found.general}
@@ -121,7 +126,7 @@ def _by_word(error: str) -> str:
 
 
 def _note_unknown(error: str, codes: set[int], ours: str) -> None:
-    """Log what is in no table, so that it can be added."""
+    """Log codes that are in no table, so that they can be added."""
     numbers = ", ".join(f"AADSTS{code}" for code in sorted(codes))
     log_event(
         Event.UNKNOWN_ERROR_CODE,
@@ -133,13 +138,19 @@ def _note_unknown(error: str, codes: set[int], ours: str) -> None:
 
 
 def _passes(codes: set[int], *, of_user: bool) -> bool:
-    """Say whether the numbers are of something that passes; for a user's grant, all of them must be."""
+    """Say whether the refusal is temporary.
+
+    For a user's grant, all numbers must be temporary.
+    """
     transient = {code for code in codes & ENTRA_CODES.keys() if ENTRA_CODES[code].ours == "entra_unavailable"}
     return bool(transient) and (transient == codes or not of_user)
 
 
 def _wait(answer: Mapping[str, Any], codes: set[int]) -> timedelta | None:
-    """Return for how long no token may be asked for; a request loop is answered without a time."""
+    """Return for how long no token may be requested.
+
+    Entra refuses a request loop without naming a time.
+    """
     seconds = answer.get(WAIT_SECONDS)
     if isinstance(seconds, int):
         return timedelta(seconds=seconds)

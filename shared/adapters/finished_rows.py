@@ -1,7 +1,7 @@
-"""Azure Table Storage: the removal of old mails, a hundred rows in a call.
+"""Remove old mails from Azure Table Storage, 100 rows per call.
 
-A mail's place in time is written in the same transaction as its row, so while the place is as it was listed,
-so is the row: no row has to be read before it is removed.
+A mail's index row is written in the same transaction as its own row, so while the index row is as it was
+listed, so is the mail: no row has to be read before it is removed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ if TYPE_CHECKING:
 _PAGE = 1000
 #: A transaction takes a hundred rows, and a mail has two.
 _MAILS_IN_A_TRANSACTION = 50
-#: The partition of the row that says how far the removal came; it sorts after every tenant.
+#: The partition of the row that stores how far the removal has come; it sorts after every tenant.
 _NO_TENANT = "~"
 _PLACE = "removal-place"
 _FINAL = frozenset(status.value for status in FINAL)
 
 
 def next_tenant(table: TableClient, tenant_id: str) -> str | None:
-    """Return the next partition; the service finds its first row without reading those before."""
+    """Return the next partition.
+
+    The service finds its first row without reading the rows before it.
+    """
     with table_errors():
         rows = table.query_entities(
             "PartitionKey gt @tenant and PartitionKey lt @last",
@@ -51,13 +54,16 @@ def next_tenant(table: TableClient, tenant_id: str) -> str | None:
 
 
 def load_place(table: TableClient) -> tuple[str, str | None]:
-    """Return how far the removal came: a tenant, and a continuation in its log."""
+    """Return how far the removal has come.
+
+    It is a tenant and a continuation token in its log.
+    """
     row = find_row(table, _NO_TENANT, _PLACE) or {}
     return str(row.get("Tenant", "")), row.get("Continuation") or None
 
 
 def save_place(table: TableClient, tenant_id: str, continuation: str | None) -> None:
-    """Store how far it came."""
+    """Store how far the removal has come."""
     row = {"PartitionKey": _NO_TENANT, "RowKey": _PLACE}
     with table_errors():
         table.upsert_entity(row | {"Tenant": tenant_id, "Continuation": continuation or ""})
@@ -66,9 +72,11 @@ def save_place(table: TableClient, tenant_id: str, continuation: str | None) -> 
 def finished_before(
     table: TableClient, tenant_id: str, moment: datetime, continuation: str | None
 ) -> DeliveryPage:
-    """Return some mails that have been final since before a moment, with the ETags of their places.
+    """Return some mails that became final before a moment.
 
-    No mail ends before it is queued, so only places from before the moment are read.
+    Each comes with the ETag of its index row.
+
+    No mail becomes final before it is queued, so only index rows from before the moment are read.
     """
     with table_errors():
         rows = table.query_entities(
@@ -90,12 +98,12 @@ def _is_finished(row: Row, moment: datetime) -> bool:
 
 
 def remove_finished(table: TableClient, deliveries: Sequence[Delivery]) -> int:
-    """Remove mails whose places are as they were listed, and return how many were."""
+    """Remove mails whose index rows are unchanged; return how many."""
     return sum(_remove(table, some) for some in batched(deliveries, _MAILS_IN_A_TRANSACTION, strict=False))
 
 
 def _remove(table: TableClient, deliveries: Iterable[Delivery]) -> int:
-    """Remove some mails at once; one that changed stays, and what is gone already is passed over."""
+    """Remove some mails in one call, except changed and missing ones."""
     left = [(mail, operation) for mail in deliveries for operation in _operations(mail)]
     while left:
         with table_errors():
@@ -116,7 +124,10 @@ def _remove(table: TableClient, deliveries: Iterable[Delivery]) -> int:
 
 
 def _stays(place: int, each: tuple[Delivery, Any], index: int, mail: Delivery, *, gone: bool) -> bool:
-    """Say whether an operation is tried again, unless its row is gone, or its mail has changed."""
+    """Say whether to try an operation again.
+
+    Not where its row does not exist any more or its mail has changed.
+    """
     return place != index if gone else each[0] is not mail
 
 

@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
     from azure.data.tables import TableServiceClient
 
-#: What a repeated write can meet that it has carried out itself.
+#: A conflict that the repeated write can have with its own first attempt.
 _WRITTEN_BEFORE = frozenset({409, 412})
-#: The column of a secret that was used.
+#: The column that marks a used secret.
 _TAKEN = "TakenBy"
 
 
 class TableFlowStore:
-    """Consents under way: partition flow id, rows `flow` and `secret`."""
+    """Unfinished consents: partition flow id, rows `flow` and `secret`."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._table = service.get_table_client(CONSENT_FLOWS)
 
     def add(self, flow: ConsentFlow, secret: FlowSecret) -> None:
-        """Keep a new flow, both rows or neither."""
+        """Store a new flow, both rows or neither."""
         rows = [self._flow_row(flow), self._secret_row(secret)]
         try:
             self._create(rows)
         except TransientError:
-            # Its answer may be lost, or its repetition have met what it has written itself.
+            # Its response may be lost, or its repetition has found its own first write.
             if find_written(self._table, rows[0]) is None:
                 raise
 
@@ -49,7 +49,7 @@ class TableFlowStore:
         return None if row is None else read_document(ConsentFlow, row.get("Document"))
 
     def forget(self, before: datetime) -> None:
-        """Delete every flow that expired before a moment, with its secrets."""
+        """Delete every flow that expired before a moment, and its secrets."""
         with table_errors():
             old = self._table.query_entities(
                 "RowKey eq 'flow' and ExpiresAt lt @before",
@@ -60,7 +60,7 @@ class TableFlowStore:
                 self.remove(row["PartitionKey"])
 
     def of_tenant(self, tenant_id: str) -> tuple[str, ...]:
-        """Return the ids of a tenant's flows, of all tenants' flows of about a day."""
+        """Return the ids of a tenant's flows of about the last day."""
         with table_errors():
             flows = [
                 read_document(ConsentFlow, row.get("Document"))
@@ -69,13 +69,16 @@ class TableFlowStore:
         return tuple(flow.flow_id for flow in flows if flow is not None and flow.tenant_id == tenant_id)
 
     def remove(self, flow_id: str) -> None:
-        """Delete a flow with its secrets; the flow goes last, so that what is left after a crash is found."""
+        """Delete a flow with its secrets.
+
+        The flow goes last, so that the next run finds what is left after a crash.
+        """
         with table_errors():
             self._table.delete_entity(flow_id, "secret")
             self._table.delete_entity(flow_id, "flow")
 
     def save(self, flow: ConsentFlow) -> None:
-        """Write how a flow stands."""
+        """Store the state of a flow."""
         with table_errors():
             self._table.upsert_entity(self._flow_row(flow), mode=UpdateMode.MERGE)
 
@@ -85,7 +88,10 @@ class TableFlowStore:
         return None if row is None or _TAKEN in row else _read_secret(row)
 
     def undecided(self, before: datetime) -> tuple[FlowSecret, ...]:
-        """Return the secrets whose `expires_at` is before a moment: consents that nobody decided about."""
+        """Return secrets whose `expires_at` is before a moment.
+
+        They belong to consents that nobody confirmed or refused.
+        """
         with table_errors():
             found = self._table.query_entities(
                 "RowKey eq 'secret' and ExpiresAt lt @before", parameters={"before": before}
@@ -93,14 +99,14 @@ class TableFlowStore:
             return tuple(secret for row in found if (secret := _read_secret(row)) is not None)
 
     def replace_secret(self, secret: FlowSecret) -> bool:
-        """Write the secrets if they are still the ones that were read; say whether they were."""
+        """Write the secrets if they are unchanged; say whether they were."""
         return write_row(self._table, self._secret_row(secret), secret.etag) is not None
 
     def take_secret(self, secret: FlowSecret) -> bool:
-        """Remove the secrets if they are still the ones that were read; say whether they were.
+        """Remove the secrets if they are unchanged; say whether they were.
 
-        A mark is written over them first: a deletion whose answer is lost leaves nothing that tells who made
-        it.
+        A mark is written over them first: if the response to a deletion is lost, nothing else says which
+        request made it.
         """
         mark = {
             "PartitionKey": secret.flow_id,
@@ -110,7 +116,7 @@ class TableFlowStore:
         }
         if write_row(self._table, mark, secret.etag) is None:
             return False
-        # What is left of the row is removed with its flow.
+        # The rest of the row is removed with its flow.
         with suppress(TransientError), table_errors():
             self._table.delete_entity(secret.flow_id, "secret")
         return True

@@ -1,4 +1,4 @@
-"""Microsoft Graph: mail.
+"""Send mail through Microsoft Graph.
 
 https://learn.microsoft.com/graph/api/resources/message and …/graph/outlook-large-attachments.
 """
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 _JSON = {"Content-Type": "application/json"}
 _MOST_PAGES = 100
-#: What an upload's host says of a session that it does not know any more, whatever code it adds, and of one
-#: whose draft has changed since (microsoftgraph/msgraph-sdk-dotnet#1287).
+#: Status of an upload host for a session that it does not know any more, whatever the code, and for one whose
+#: draft has changed since (microsoftgraph/msgraph-sdk-dotnet#1287).
 _SESSION_OVER = frozenset({401, 404, 409, 410, 412})
-#: How a server answers that does not know `permanentDelete`.
+#: Statuses of a server that does not know `permanentDelete`.
 _NO_SUCH_ACTION = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -41,9 +41,9 @@ _NO_SUCH_ACTION = frozenset(
         HTTPStatus.NOT_IMPLEMENTED,
     }
 )
-#: Codes of a draft that is not in the mailbox any more.
+#: Codes for a draft that does not exist in the mailbox any more.
 _GONE = frozenset({"ErrorItemNotFound", "itemNotFound"})
-#: Refusals of a chunk after which another session may take the same file.
+#: Refusals of a chunk after which the same file may be uploaded in a new session.
 _NOT_OF_THE_FILE = frozenset(
     {
         "access_denied",
@@ -54,42 +54,42 @@ _NOT_OF_THE_FILE = frozenset(
         "unexpected_answer",
     }
 )
-#: In the path of a call that names one message; the look-up by key has its filter there.
+#: The path of a call that names one message; the look-up by key has a filter instead.
 _ITEM = "messages/"
 
 
 class GraphMailTransport:
-    """Mail through Graph, over connections that are kept open."""
+    """Sends mail through Graph over pooled connections."""
 
     def __init__(self, endpoint: str) -> None:
         self._root = f"{endpoint}/v1.0"
         self._http = HttpClient(GRAPH_ANSWER_SECONDS)
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
-        """Send one mail in one request, and return Graph's id of its answer.
+        """Send a mail in one request, and return Graph's request id.
 
-        Only 202 is success: an oversized mail can be answered with 200 and lost.
+        Only 202 is success: Graph can answer an oversized mail with 200 and lose it.
         """
         return answer_id(
             self._call("POST", "sendMail", token, sender, body, want=HTTPStatus.ACCEPTED, submits=True)
         )
 
     def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
-        """Keep a message in Drafts and return its id, which it keeps when it is sent."""
+        """Create a draft and return its id, which it keeps when sent."""
         answer = self._call("POST", "messages", token, sender, message, want=HTTPStatus.CREATED)
         return text_member(answer, "id")
 
     def attach(self, token: str, sender: Sender, draft_id: str, file: bytes) -> None:
-        """Put a small file on a draft."""
+        """Attach a small file to a draft."""
         path = f"{_draft(draft_id)}/attachments"
         self._call("POST", path, token, sender, file, want=HTTPStatus.CREATED, missing="draft_not_ready")
 
     def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
-        """Say how many files are on a draft, those inside its text included."""
+        """Count the files of a draft, including inline ones."""
         return len(self._list(f"{_draft(draft_id)}/attachments?$select=id&$top=1000", token, sender))
 
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
-        """Begin to put a large file on a draft, and return the URL that takes its chunks."""
+        """Open an upload session for a large file; return the chunks' URL."""
         path = f"{_draft(draft_id)}/attachments/createUploadSession"
         answer = self._call(
             "POST", path, token, sender, item, want=HTTPStatus.CREATED, missing="draft_not_ready"
@@ -100,9 +100,11 @@ class GraphMailTransport:
         return address
 
     def put_chunk(self, sender: Sender, url: str, chunk: bytes, first: int, total: int) -> int | None:
-        """Upload the bytes from `first` on; return where the next chunk begins, None after the last.
+        """Upload the bytes from `first`; return where the next chunk begins.
 
-        The URL is its own key: with a Graph token beside it the upload host refuses the chunk.
+        None after the last chunk.
+
+        The URL itself authorises: the upload host refuses a chunk that also carries a Graph token.
         """
         headers = {
             "Content-Type": "application/octet-stream",
@@ -111,7 +113,7 @@ class GraphMailTransport:
         answer = self._ask("PUT", url, headers, chunk, submits=False)
         if answer.status == HTTPStatus.CREATED:
             if first + len(chunk) < total:
-                # A file that is not whole must not be sent; the draft says whether it is there.
+                # A mail with an incomplete file must not be sent; the draft shows whether the file is there.
                 raise TransientError("upload_interrupted", request_id=answer.headers.get("request-id"))
             return None
         if answer.status == HTTPStatus.OK:
@@ -123,19 +125,22 @@ class GraphMailTransport:
         raise error
 
     def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:
-        """Send a draft, and return Graph's id of its answer."""
+        """Send a draft, and return Graph's request id."""
         path = f"{_draft(draft_id)}/send"
         return answer_id(self._call("POST", path, token, sender, b"", want=HTTPStatus.ACCEPTED, submits=True))
 
     def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
-        """Return every message in the mailbox that carries this key, in whatever folder."""
+        """Return every message in the mailbox that has this key, in any folder."""
         test = f"ep/id eq '{KEY_PROPERTY}' and ep/value eq '{key}'"
         wanted = quote(f"singleValueExtendedProperties/Any(ep: {test})", safe="")
         path = f"messages?$filter={wanted}&$select=id,isDraft&$top=50"
         return tuple(read_message(each) for each in self._list(path, token, sender))
 
     def find_draft(self, token: str, sender: Sender, draft_id: str) -> tuple[FoundMail, ...]:
-        """Return the message that was created as this draft, sent or not; nothing where it is not found."""
+        """Return the message created as this draft, sent or not.
+
+        The result is empty where it is not found.
+        """
         path = f"{_draft(draft_id)}?$select=id,isDraft"
         try:
             answer = self._call("GET", path, token, sender, want=HTTPStatus.OK)
@@ -146,10 +151,10 @@ class GraphMailTransport:
         return (read_message(document_of(answer)),)
 
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
-        """Remove a draft for good; one that is gone already is no error.
+        """Delete a draft permanently; one that does not exist is no error.
 
-        DELETE would keep its content in Deleted Items. It is only used where Graph has no `permanentDelete`,
-        as in the national clouds: https://learn.microsoft.com/graph/api/message-permanentdelete
+        DELETE would move it to Deleted Items. It is used only where Graph has no `permanentDelete`, as in the
+        national clouds: https://learn.microsoft.com/graph/api/message-permanentdelete
         """
         draft = _draft(draft_id)
         answer = self._answer("POST", f"{draft}/permanentDelete", token, sender, b"", submits=False)
@@ -159,11 +164,11 @@ class GraphMailTransport:
             raise graph_error(answer, sender, submits=False, carries_mail=False)
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Close the pooled connections."""
         self._http.close()
 
     def _list(self, path: str, token: str, sender: Sender) -> list[object]:
-        """Return what a list holds; any of its pages but the last may be short or empty.
+        """Return all items of a list; any page but the last may be short or empty.
 
         https://learn.microsoft.com/graph/paging
         """
@@ -178,7 +183,7 @@ class GraphMailTransport:
             if not page:
                 return found
             if not page.startswith(f"{self._root}/"):
-                # The token is for Graph alone.
+                # Graph's token must not be sent to another host.
                 break
         raise TransientError("graph_unavailable")
 
@@ -194,13 +199,13 @@ class GraphMailTransport:
         submits: bool = False,
         missing: str | None = None,
     ) -> Answer:
-        """Make one call; `path` counts from the mailbox, unless it is an address that Graph gave us.
+        """Make one call; `path` is relative to the mailbox or a URL from Graph.
 
-        `missing`: the code of a 404, where it is known what was not found.
+        `missing`: the code for a 404, where it is known what was not found.
         """
         answer = self._answer(method, path, token, sender, body, submits=submits)
         if missing and answer.status == HTTPStatus.NOT_FOUND:
-            # A draft that was just made is not on every server at once; one that is lost is made again.
+            # A new draft is not on every server at once; a draft that is really lost is created again.
             raise TransientError(missing, request_id=answer.headers.get("request-id"))
         if answer.status != want:
             raise graph_error(
@@ -215,7 +220,7 @@ class GraphMailTransport:
     def _answer(
         self, method: str, path: str, token: str, sender: Sender, body: bytes | None, *, submits: bool
     ) -> Answer:
-        """Make one call with a token, and return what was answered."""
+        """Make one call with a token, and return its response."""
         address = path if path.startswith(self._root) else f"{self._root}/{sender.mailbox}/{path}"
         headers = {
             "Authorization": f"Bearer {token}",

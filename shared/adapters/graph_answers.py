@@ -1,6 +1,6 @@
-"""Read Graph's answers: what a success brought, and an error's codes and claims challenge.
+"""Read Graph's responses: results, error codes, claims challenges.
 
-A success that lacks what was asked for is asked for again later.
+A success without the requested data is requested again later.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _NEXT_RANGE = re.compile(r"\s*(\d+)")
 
 
 def answer_id(answer: Answer) -> str:
-    """Return Graph's id of an answer, or else the one that we gave the request, which Graph repeats."""
+    """Return Graph's request id, else the client's, which Graph repeats."""
     return answer.headers.get("request-id") or answer.headers.get("client-request-id") or ""
 
 
 def document_of(answer: Answer) -> dict[str, Any]:
-    """Read what a success brought; an answer cut short is asked for again later."""
+    """Parse a success; a truncated one is requested again later."""
     try:
         found = json.loads(answer.body)
     except (ValueError, RecursionError) as error:
@@ -36,7 +36,7 @@ def document_of(answer: Answer) -> dict[str, Any]:
 
 
 def text_member(answer: Answer, name: str) -> str:
-    """Return a member of a success; one that lacks it is asked for again later."""
+    """Return a member of a success; without it the call is repeated later."""
     found = document_of(answer).get(name)
     if not isinstance(found, str) or not found:
         raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id"))
@@ -44,7 +44,10 @@ def text_member(answer: Answer, name: str) -> str:
 
 
 def read_message(listed: object) -> FoundMail:
-    """Read one message of a list; a mail that is not known to be a draft or sent decides nothing."""
+    """Read one message of a list.
+
+    A message that is not known to be a draft or sent proves nothing.
+    """
     if isinstance(listed, dict):
         mail_id, is_draft = listed.get("id"), listed.get("isDraft")
         if isinstance(mail_id, str) and isinstance(is_draft, bool):
@@ -53,7 +56,10 @@ def read_message(listed: object) -> FoundMail:
 
 
 def next_range(answer: Answer, otherwise: int) -> int:
-    """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`, under a name in any case."""
+    """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`.
+
+    The member's name can be in any case.
+    """
     named = {name.casefold(): value for name, value in document_of(answer).items()}
     ranges = named.get("nextexpectedranges")
     found = _NEXT_RANGE.match(str(ranges[0])) if isinstance(ranges, list) and ranges else None
@@ -61,7 +67,9 @@ def next_range(answer: Answer, otherwise: int) -> int:
 
 
 def claims_challenge(header: str | None) -> str | None:
-    """Return the claims that a `WWW-Authenticate` asks for, as JSON; None where it asks for none.
+    """Return the claims that a `WWW-Authenticate` requests, as JSON.
+
+    None where there are none.
 
     https://learn.microsoft.com/entra/identity-platform/claims-challenge
     """
@@ -77,7 +85,7 @@ def claims_challenge(header: str | None) -> str | None:
 
 
 def graph_codes(answer: Answer) -> list[str]:
-    """Return the codes of an error answer, the most specific first; none of a body that is no JSON."""
+    """Return an error's codes, most specific first; none without JSON."""
     try:
         inner: Any = json.loads(answer.body)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Graph's and Outlook's error codes: what each means for the mail, and our code for it.
+"""Map Graph's and Outlook's error codes to the app's codes.
 
 From https://learn.microsoft.com/graph/errors, .../graph/resources/mail-api-overview and the response codes of
-Exchange Web Services, which Outlook's calls answer with. Who must act stands in the catalogue of problems.
+Exchange Web Services, which Outlook's calls return. The problem catalogue says who must act on each.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 
 class Kind(Enum):
-    """What an answer means for the mail."""
+    """What a response means for the mail."""
 
     WAIT = auto()
     UNSURE = auto()
-    #: Graph refuses the token; only Entra's answer to a refresh says that a consent is lost.
+    #: Graph refuses the token; only Entra's response to a refresh proves that a consent is lost.
     TOKEN = auto()
-    #: A refusal of this message: of its content, size or recipients. Nothing else ends a mail at once.
+    #: A refusal of this message: of its content, size or recipients. Only this kind fails a mail at once.
     REFUSED = auto()
-    #: A refusal of the message that Graph is known to give now and then for a mail that is in order.
+    #: A refusal of the message that Graph is known to return occasionally for a valid mail.
     REFUSED_AT_TIMES = auto()
-    #: A refusal of the mailbox or of a right, which can pass: once it is confirmed, every mail waits.
+    #: A refusal of the mailbox or of a permission, which can be temporary: once confirmed, every mail waits.
     NO_RIGHT = auto()
 
 
@@ -54,8 +54,8 @@ _THROTTLED = "mailbox_throttled"
 _NO_MAILBOX = "mailbox_not_found"
 _INTERRUPTED = "upload_interrupted"
 
-#: Codes that say no more than the HTTP status, which then decides. Published ones among them are of
-#: calls that the app does not make, or blame the request without saying what is wrong with the message.
+#: Codes that say no more than the HTTP status, which then decides. Documented ones among them are of calls
+#: that the app does not make, or blame the request without saying what is wrong with the message.
 GENERAL_CODES = frozenset(
     {
         "BadRequest",

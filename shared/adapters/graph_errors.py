@@ -1,9 +1,9 @@
-"""From Microsoft Graph's error answers to our errors.
+"""Translate Microsoft Graph's error responses into the app's errors.
 
-Graph's `code` decides, by the table of `graph_codes`, never its message; a code that is not in it falls to
-the HTTP status, and is logged. Only what is known to be about this message refuses it: an answer that is in
-no table is tried again until the mail expires. After 500, 502 and 504 only a code that surely refuses the
-mail counts: anything else may have been taken.
+Graph's `code` decides, by the table of `graph_codes`, never its message. For a code that is not in the table
+the HTTP status decides, and the code is logged. Only a response that is known to concern this message rejects
+it: an unknown one is tried again until the mail expires. After 500, 502 and 504 only a code that certainly
+rejects the mail counts: after any other, Exchange may have accepted it.
 https://learn.microsoft.com/graph/errors
 """
 
@@ -42,7 +42,7 @@ _THROTTLED = (Kind.WAIT, "mailbox_throttled")
 _LIMIT = "sending_limit_reached"
 _UNSURE = (Kind.UNSURE, "outcome_unknown")
 _TOKEN = (Kind.TOKEN, "token_refused")
-#: Not known to be about this message: tried again, and shown to the one who can probably act.
+#: Not known to concern this message: tried again, and shown to the person who can probably act.
 _UNEXPECTED = (Kind.WAIT, "unexpected_answer")
 _ACCESS = (Kind.WAIT, "access_denied")
 _NO_MAILBOX = (Kind.WAIT, "mailbox_not_found")
@@ -65,28 +65,28 @@ _STATUSES: dict[int, _Meaning] = {
     507: (Kind.NO_RIGHT, "mailbox_full"),
     509: _BUSY,
 }
-#: These say that a right or the mailbox is missing only in Graph's own words: a page may be a proxy's.
+#: These mean a missing permission or mailbox only with Graph's own code: the page may be a proxy's.
 _NEEDS_A_CODE = frozenset({403, 404, 410})
-#: Nobody can tell whether Exchange took the mail.
+#: It is unknown whether Exchange accepted the mail.
 _UNSURE_STATUSES = frozenset({500, 502, 504})
-#: Refused, whatever code comes with it. Users report mails that were sent after these too:
+#: A refusal, whatever its code. Users report mails that were sent despite these too:
 #: https://learn.microsoft.com/answers/questions/5629476
 _REFUSED_STATUSES = frozenset({429, 503})
-#: The request was not carried out: a redirect asks for it at another address, 501 and 505 cannot do it, 511
-#: is a network's own, and of 521, 523, 525 and 526 Cloudflare's gateways say that they reached no server.
+#: The request was not carried out: a redirect names another address, 501 and 505 cannot do it, 511 is from a
+#: network, and with 521, 523, 525 and 526 Cloudflare's gateways say that they reached no server.
 #: https://www.rfc-editor.org/rfc/rfc9110#section-15.4, https://www.rfc-editor.org/rfc/rfc6585#section-6 and
 #: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
 _NOT_CARRIED_OUT = frozenset({301, 302, 307, 308, 501, 505, 511, 521, 523, 525, 526})
-#: After these no mail is sent: the head of the request and the token are read first, then the mailbox is
-#: looked for and the right checked, then the message is read, and only after that it is saved and submitted.
-#: After any other status the service may have given up at any point of its work.
+#: After these no mail is sent: Exchange first reads the request head and the token, then finds the mailbox
+#: and checks the permission, then reads the message, and only then saves and submits it. After any other
+#: status the service may have stopped at any of these steps.
 _NOTHING_SENT = _NOT_CARRIED_OUT | {401, 403, 404, 405, 407, 410, 411, 413, 414, 415, 421, 426, 431}
 _CLIENT_ERRORS = range(400, 500)
-#: A refusal that comes at times counts when it comes this often.
+#: An occasional refusal counts once it has come this often.
 _CONFIRM_AFTER = 3
-#: Exchange counts a mailbox's messages over an hour and over a day.
+#: Exchange counts a mailbox's messages per hour and per day.
 _LIMIT_PAUSE = timedelta(hours=1)
-#: A grant of Send As, a role or a consent may take that long to reach every server.
+#: A Send As right, a role or a consent may take that long to reach every server.
 _RIGHTS_SPREAD = timedelta(hours=24)
 _INSUFFICIENT_CLAIMS = re.compile(r'\berror\s*=\s*"?insufficient_claims\b', re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}[A-Za-z0-9]")
@@ -102,16 +102,16 @@ def graph_error(
     names_draft: bool = False,
     carries_mail: bool = True,
 ) -> ProblemError:
-    """Say what an answer other than success means.
+    """Return the error for an unsuccessful response.
 
-    `submits`: the call hands the mail over; every other call can be repeated in any case. `names_draft`: the
-    call's path has a draft's id, so what is not found is that draft. `carries_mail`: the call has a part of
-    the mail in it, which can be refused.
+    `submits`: the call sends the mail; every other call can be repeated safely. `names_draft`: the call's
+    path has a draft's id, so what is not found is that draft. `carries_mail`: the call contains part of the
+    mail, which can be refused.
     """
     codes = graph_codes(answer)
     kind, code, shown = _meaning(answer.status, codes)
     request_id = answer.headers.get("request-id")
-    # Graph says what is wrong, and gives its answer an id.
+    # Graph names the error, and gives its response an id.
     from_another_server = not codes and request_id is None
     if kind in _OF_THE_MAIL and (from_another_server or not carries_mail):
         kind, code = _UNEXPECTED
@@ -166,10 +166,12 @@ def _refusal_class(kind: Kind, code: str) -> type[RejectedError]:
 def _what_is_missing(
     answer: Answer, codes: list[str], meaning: _Meaning, *, names_draft: bool, sends_draft: bool
 ) -> _Meaning:
-    """Tell a draft that is not found from a mailbox: only a call that names a draft can miss one.
+    """Tell a missing draft from a missing mailbox.
 
-    Of a draft that was to be sent any 404 may say that it is on its way. Elsewhere Graph must name the
-    message: a draft that is taken for lost is made again.
+    Only a call that names a draft can miss one.
+
+    For a draft that was to be sent, any 404 may mean that it is being sent. For other calls Graph must name
+    the message: a draft that counts as lost is created again.
     """
     listed = codes and any(code in GRAPH_CODES for code in codes)
     from_graph = codes or answer.headers.get("request-id")
@@ -188,19 +190,22 @@ def _transient(code: str, shown: str, answer: Answer, sender: Sender) -> Transie
         graph_code=shown,
         **_circumstances(sender),
     )
-    # A draft that is not found may be on its way out.
+    # A draft that is not found may be in the process of being sent.
     error.maybe_sent = answer.status not in _NOTHING_SENT or code == _DRAFT_LOST[1]
     return error
 
 
 def _addresses_in(answer: Answer) -> tuple[str, ...]:
-    """Return what looks like addresses in an answer's text, in lower case, and of many the first."""
+    """Return the addresses in a response's text, in lower case.
+
+    If there are many, the first ones.
+    """
     text = answer.body[:_MOST_TEXT].decode("utf-8", "replace")
     return tuple(dict.fromkeys(found.lower() for found in _ADDRESS.findall(text)))
 
 
 def _circumstances(sender: Sender) -> dict[str, Any]:
-    """Return the facts by which some sentences say more."""
+    """Return the parameters that make some problem texts more specific."""
     facts = {
         "recent": datetime.now(UTC) - sender.consent.consented_at < _RIGHTS_SPREAD,
         "by_the_app": sender.is_found_by_address,
@@ -210,7 +215,7 @@ def _circumstances(sender: Sender) -> dict[str, Any]:
 
 
 def _meaning(status: int, codes: list[str]) -> tuple[Kind, str, str]:
-    """Return the kind, our code, and Graph's code or status for people."""
+    """Return the kind, the app's code, and Graph's code or status."""
     shown = codes[0] if codes else f"HTTP {status}"
     for code in codes:
         if code in GRAPH_CODES:

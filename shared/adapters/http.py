@@ -1,8 +1,8 @@
 """The HTTP configuration of every call to Graph, upload hosts and Entra.
 
 `requests` with one set of rules: proxies and certificate authorities as `requests` reads them from the
-environment (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE), connections that are reused
-while they are fresh, nothing retried, no redirect followed, no `.netrc`, no cookies.
+environment (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE), connections reused while they are
+fresh, no retries, no redirects followed, no `.netrc`, no cookies.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from shared.version import VERSION
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, ProxyManager
 
-#: Until the connection stands nothing was sent.
+#: Before the connection is established nothing has been sent.
 CONNECT_SECONDS = 5.0
-#: Graph may take its time with a large mail.
+#: Graph may take long for a large mail.
 GRAPH_ANSWER_SECONDS = 100.0
-#: A person may be waiting for what Entra says.
+#: A person may be waiting for Entra's response.
 ENTRA_ANSWER_SECONDS = 10.0
 SIGNING_KEYS_ANSWER_SECONDS = 5.0
 
-#: More idle connections to a host than requests in flight are never used.
+#: More idle connections per host than concurrent requests are never used.
 _MAX_IDLE_CONNECTIONS = 8
 _MAX_HOSTS = 32
-#: Networks drop connections that are idle for minutes without telling either side.
+#: Networks drop connections that are idle for minutes without notifying either side.
 _MAX_IDLE_SECONDS = 60.0
 _USER_AGENT = f"inforiver-mailer/{VERSION}"
 
 
 class NotSentError(requests.ConnectionError):
-    """No connection was established, so the other side has seen nothing of the request."""
+    """No connection was established, so the server received nothing."""
 
 
 class NoAnswerError(Exception):
-    """The request was sent, in part or whole, and no answer arrived."""
+    """The request was sent, in part or whole, and no response arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class Answer:
 
 
 class HttpClient:
-    """Sends single requests over connections that all threads of a process share."""
+    """Sends single requests over connections shared by all threads."""
 
     def __init__(self, answer_seconds: float, idle_seconds: float = _MAX_IDLE_SECONDS) -> None:
         self._adapter = _AnswerAdapter(answer_seconds, idle_seconds)
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        """Send one request and return its answer.
+        """Send one request and return its response.
 
         Raises:
             NotSentError: there was no connection.
@@ -85,7 +85,7 @@ class HttpClient:
         check_sending()
         prepared = requests.PreparedRequest()
         try:
-            # What else `prepare` does is for redirects, cookies and forms.
+            # The other steps of `prepare` are for redirects, cookies and forms.
             prepared.url = _encoded(url)
             prepared.method = method
             prepared.headers = {"User-Agent": _USER_AGENT, **headers}  # type: ignore[assignment] # any mapping will do
@@ -111,7 +111,7 @@ class HttpClient:
 
 @functools.lru_cache(maxsize=128)
 def _encoded(url: str) -> str | None:
-    """Encode an address as `requests` does; most calls go to a few."""
+    """Encode a URL as `requests` does; cached, as most calls share a few."""
     prepared = requests.PreparedRequest()
     prepared.prepare_url(url, None)
     return prepared.url
@@ -120,8 +120,8 @@ def _encoded(url: str) -> str | None:
 class HttpSession(requests.Session):
     """The same configuration for libraries that want a `requests.Session`.
 
-    A connection that could not be established is tried once more: nothing was sent, and a person may
-    be waiting for the answer.
+    A connection that could not be established is tried once more: nothing was sent, and a person may be
+    waiting.
     """
 
     def __init__(self, answer_seconds: float) -> None:
@@ -133,10 +133,10 @@ class HttpSession(requests.Session):
         self.mount("https://", ConfiguredAdapter(answer_seconds, _MAX_IDLE_SECONDS))
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override] # noqa: ANN401 - as `requests` has it
-        """Send one request; a redirect is returned as the answer that it is.
+        """Send one request; a redirect is returned as a response.
 
         Raises:
-            requests.RequestException: there is no complete answer.
+            requests.RequestException: there is no complete response.
             ConfigurationError: as `HttpClient.request`.
         """
         options["allow_redirects"] = False
@@ -149,7 +149,7 @@ class HttpSession(requests.Session):
 
 
 class ConfiguredAdapter(HTTPAdapter):
-    """A transport that applies this module's rules to every request of every caller."""
+    """A transport that applies this module's rules to every request."""
 
     def __init__(self, answer_seconds: float, idle_seconds: float) -> None:
         self._timeout = (CONNECT_SECONDS, answer_seconds)
@@ -160,12 +160,15 @@ class ConfiguredAdapter(HTTPAdapter):
         super().__init__(pool_connections=_MAX_HOSTS, pool_maxsize=_MAX_IDLE_CONNECTIONS)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as `requests` has it
-        """Use connections that know how fresh they are."""
+        """Use connections that know how long they were idle."""
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> ProxyManager:  # noqa: ANN401 - as `requests` has it
-        """Use the same connections through a proxy, and trust the same authorities for the proxy itself."""
+        """Use the same connections and authorities through a proxy.
+
+        The connection to the proxy trusts the same authorities too.
+        """
         manager: ProxyManager = super().proxy_manager_for(proxy, proxy_ssl_context=self._tls, **options)
         manager.pool_classes_by_scheme = self._pools
         return manager
@@ -177,7 +180,10 @@ class ConfiguredAdapter(HTTPAdapter):
         proxies: Any = None,  # noqa: ANN401
         cert: Any = None,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        """Remember the pool of each host: to look it up costs as much CPU time as to send the request."""
+        """Cache the pool of each host.
+
+        A look-up takes as much CPU time as sending the request.
+        """
         host = urlsplit(request.url or "").netloc
         pool = self._pool_of_host.get(host)
         if pool is None:
@@ -191,7 +197,7 @@ class ConfiguredAdapter(HTTPAdapter):
         super().close()
 
     def request_url(self, request: requests.PreparedRequest, _: Any) -> str:  # noqa: ANN401
-        """Name the path alone: a proxy is asked for a tunnel, never for a whole address."""
+        """Name the path only: a proxy is always asked for a tunnel."""
         return request.path_url
 
     def build_connection_pool_key_attributes(
@@ -205,7 +211,7 @@ class ConfiguredAdapter(HTTPAdapter):
         return host, {**tls, "ssl_context": self._tls}
 
     def cert_verify(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as `requests` has it
-        """Add nothing: the TLS configuration verifies, and knows the authorities already."""
+        """Add nothing: the TLS configuration verifies with its authorities."""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # noqa: ANN401 - as `requests` has it
         """Send one request; options given here are replaced by this module's.
@@ -225,14 +231,17 @@ class ConfiguredAdapter(HTTPAdapter):
 
 
 class _AnswerAdapter(ConfiguredAdapter):
-    """Reads a response as an `Answer`, without the cookies and guesses of `requests.Response`."""
+    """Reads a response as an `Answer`.
+
+    It skips the cookies and encoding guesses of `requests.Response`.
+    """
 
     def answer(self, request: requests.PreparedRequest) -> Answer:
         """Send one request; raises what `send` raises."""
         return cast("Answer", self.send(request))
 
     def build_response(self, _: requests.PreparedRequest, resp: BaseHTTPResponse) -> Any:  # noqa: ANN401
-        """Read the whole response; urllib3 then keeps its connection for the next request."""
+        """Read the whole response; urllib3 can then reuse its connection."""
         try:
             body = resp.read(decode_content=True)
         except (HTTPError, http.client.HTTPException, OSError):

@@ -1,8 +1,8 @@
-"""Connections that tell "nothing was sent" from "no answer".
+"""Tell "nothing was sent" from "no response".
 
-urllib3's connections, with four rules more: how long an idle one may be reused, what an answer means
-that arrives before the whole request was sent, which failures of connecting are the operator's, and that
-no interim answer is the answer.
+urllib3's connections with four additional rules: how long an idle one may be reused, what a response means
+that arrives before the whole request was sent, which connection failures the operator must fix, and that an
+interim response is never taken for the final one.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ from shared.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: An answer that was sent before the whole request was read is here already, or does not come.
+#: A response that was sent before the whole request was read has arrived already, or never will.
 _EARLY_ANSWER_SECONDS = 1.0
 #: The most that TLS puts into one record (RFC 8446 section 5.1), less what a head may take.
 _ONE_WRITE_BYTES = 12 * 1024
 _INTERIM = range(100, 200)
-#: The resolver answered that there is no such name; other errors say that it could not be asked.
+#: The resolver said that the name does not exist; other errors mean that it could not be reached.
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 #: http.client's text for a proxy that refuses to connect.
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (4\d\d)\b")
 
 
 class ConnectError(Exception):
-    """A connection was not established; passes through urllib3 and `requests` as it is.
+    """A connection was not established.
+
+    It passes through urllib3 and `requests` unchanged.
 
     Attributes:
         host: the host that was being connected to, which may be a proxy.
@@ -74,10 +76,12 @@ class Freshness:
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """A response that waits for the final status; http.client skips 100 and no other interim one.
+    """A response that waits for the final status.
 
-    Taken for the answer, an interim one would leave the true answer to the next request of the connection.
-    https://www.rfc-editor.org/rfc/rfc9110#section-15.2
+    http.client skips 100 and no other interim response.
+
+    If an interim response were taken for the final one, the final one would be read as that to the
+    connection's next request. https://www.rfc-editor.org/rfc/rfc9110#section-15.2
     """
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -86,10 +90,13 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _Connection(HTTPSConnection):
-    """A connection that tells "nothing was sent" from "no answer", and reads an early refusal."""
+    """A connection that can say "nothing was sent".
+
+    It also reads a refusal that arrives early.
+    """
 
     response_class = _FinalResponse
-    #: Set by the adapter in a subclass of its own.
+    #: Set by the adapter in its own subclass.
     freshness: Freshness
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as urllib3 has it
@@ -101,7 +108,7 @@ class _Connection(HTTPSConnection):
 
     def connect(self) -> None:
         """Connect, through a tunnel where there is a proxy."""
-        # A refused tunnel forgets its host.
+        # http.client deletes its host when a tunnel is refused.
         origin = self._tunnel_host or self.host
         try:
             super().connect()
@@ -119,15 +126,18 @@ class _Connection(HTTPSConnection):
         try:
             super().request(*args, **options)
         except TimeoutError:
-            # The server reads nothing; waiting for its answer would take as long again.
+            # The server reads nothing; waiting for its response would take as long again.
             raise
         except OSError as error:
             self._send_error = error
-            # urllib3 reads on after this one (RFC 9112, section 9.5).
+            # urllib3 continues to read after this one (RFC 9112, section 9.5).
             raise BrokenPipeError from error
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - as http.client has it
-        """Send bytes; the head of a request goes out together with a small body, in one record of TLS."""
+        """Send bytes; a small body goes out with the request head.
+
+        They then share one TLS record.
+        """
         if self._body_follows:
             self._body_follows, self._head = False, data
             return
@@ -136,7 +146,7 @@ class _Connection(HTTPSConnection):
         super().send(data)
 
     def getresponse(self) -> Any:  # noqa: ANN401 - as urllib3 has it
-        """Read the answer; of an unfinished request only a whole refusal counts."""
+        """Read the response; to an incomplete request only a whole refusal counts."""
         error = self._send_error
         if error:
             if self.sock is None:
@@ -164,13 +174,13 @@ def _is_refusal(response: Any) -> bool:  # noqa: ANN401 - urllib3's response
 
 
 def pool_classes(freshness: Freshness) -> dict[str, type[HTTPSConnectionPool]]:
-    """Return the connection pool of each scheme, with connections that share one freshness."""
+    """Return each scheme's connection pool; all share one freshness."""
     connection = type("Connection", (_Connection,), {"freshness": freshness})
     return {"https": type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": connection})}
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what caused it; urllib3 keeps some causes as arguments."""
+    """Yield an error and its causes; urllib3 passes some as arguments."""
     while error is not None:
         yield error
         inner = next((each for each in error.args if isinstance(each, BaseException)), None)

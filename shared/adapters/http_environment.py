@@ -1,4 +1,4 @@
-"""Proxies and certificate authorities as `requests` reads them from the environment."""
+"""Read proxies and certificate authorities as `requests` does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def _environment_of(url: str) -> Mapping[str, Any]:
 
 
 def proxies_of(host: str) -> dict[str, str]:
-    """Return the proxies for a host; `requests` takes `user:password@host` for a scheme.
+    """Return the proxies for a host.
+
+    `requests` takes `user:password@host` for a scheme.
 
     Raises:
         ConfigurationError: `setting_invalid`.
@@ -45,7 +47,7 @@ def proxies_of(host: str) -> dict[str, str]:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return the TLS configuration that trusts the authorities named in the environment.
+    """Return the TLS configuration with the environment's authorities.
 
     Raises:
         ConfigurationError: `setting_invalid`.

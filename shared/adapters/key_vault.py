@@ -1,7 +1,7 @@
-"""Azure Key Vault: tokens, one secret a consent.
+"""Store tokens in Azure Key Vault, one secret per consent.
 
-A name is used once, so a deleted secret that is still recoverable is never in the way. Other apps may
-share the vault, so each secret carries the mark of our installation.
+A name is used once, so a deleted secret that is still recoverable never conflicts. Other apps may share the
+vault, so each secret is tagged with this installation.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from shared.ports import DeletedTokens
     from shared.settings.installation import Installation
 
-#: Entra accepts a refresh token for so long after it was issued, used or not; it can't be configured.
+#: Entra accepts a refresh token for this long after it was issued, used or not; it can't be configured.
 #: https://learn.microsoft.com/entra/identity-platform/refresh-tokens#token-lifetime
 REFRESH_TOKEN_LIFETIME = timedelta(days=90)
-#: Deletion usually takes a few seconds, nobody promises how long, and somebody waits for the answer.
+#: Deletion usually takes a few seconds, without a guarantee, and a person waits for the response.
 _TIME_TO_DELETE = timedelta(seconds=8)
 _POLLS = 8
-#: In every cloud for years; the SDK's own default is newer than some sovereign clouds.
+#: Available in every cloud for years; the SDK's default is newer than some sovereign clouds.
 API_VERSION = ApiVersion.V7_4
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10}
 
@@ -51,10 +51,10 @@ def _utc_now() -> datetime:
 
 
 class KeyVaultTokenStore:
-    """Tokens as secrets of a vault.
+    """Stores tokens as secrets of a vault.
 
-    Each secret expires when its refresh token does. The vault still reads an expired secret; the date is for
-    monitoring of the vault.
+    Each secret expires when its refresh token does. The vault still returns an expired secret; the date is
+    for monitoring of the vault.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class KeyVaultTokenStore:
         )
 
     def read(self, name: str) -> str | None:
-        """Return what is kept, or None where the vault says that there is no such secret."""
+        """Return the tokens; None where the vault says that none exist."""
         with key_vault_errors():
             try:
                 secret = self._client.get_secret(name)
@@ -88,12 +88,12 @@ class KeyVaultTokenStore:
                 return None
         check_owner(secret.properties.tags, self._installation)
         if secret.value is None:
-            # An answer without a secret; absent secrets answer 404.
+            # A response without a secret; for a missing one the vault answers 404.
             raise TransientError(UNAVAILABLE)
         return secret.value
 
     def write(self, name: str, tokens: str, *, new: bool = False) -> None:
-        """Keep tokens; `new`: this installation has not used the name before.
+        """Store tokens; `new`: this installation has not used the name before.
 
         Raises:
             ConflictError: `consent_superseded`: what had this name was deleted and is recoverable, or carries
@@ -118,10 +118,10 @@ class KeyVaultTokenStore:
                 raise ConflictError("consent_superseded") from error
 
     def disable_older_versions(self, name: str) -> None:
-        """Make every version but the newest unreadable: a refresh token in an old one may still be good.
+        """Disable all versions but the newest; old tokens may still be valid.
 
-        Versions of the same second as the newest stay enabled until the next time: of these the vault does
-        not say which one it gives to a reader.
+        Versions of the same second as the newest stay enabled until the next run: the vault does not say
+        which of these it returns to a reader.
         """
         versions = self._versions(name)
         with key_vault_errors():
@@ -131,13 +131,14 @@ class KeyVaultTokenStore:
                     self._client.update_secret_properties(name, found.version, enabled=False)
 
     def delete(self, name: str) -> datetime | None:
-        """Delete tokens, for good where the vault allows it, and return until when they are recoverable.
+        """Delete and, where allowed, purge tokens; return the recovery date.
 
-        A deletion is accepted at once and finished some time later; only then the secret can be purged.
+        A deletion is accepted at once and completes later; only then can the secret be purged.
+
         https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
 
         Raises:
-            TransientError: they may be in the vault still, and nothing says until when.
+            TransientError: they may still be in the vault, for an unknown time.
             ConfigurationError: `other_installation`: they stay.
         """
         self._check_versions(name)
@@ -151,14 +152,15 @@ class KeyVaultTokenStore:
                 check_absent(error)
                 return self._delete_again(name, may_be_deleting=any(tries))
             except ResourceExistsError:
-                # Somebody else, or our own request whose answer was lost, is deleting it just now.
+                # It is being deleted already, by another caller or by this one's request whose response was
+                # lost.
                 return self._delete_again(name, may_be_deleting=True)
         if accepted.name is None:
             raise TransientError(UNAVAILABLE)
         return self._purge_if_allowed(deleted_tokens(accepted, name))
 
     def recoverable(self) -> tuple[DeletedTokens, ...]:
-        """Return the tokens of this installation that are deleted and recoverable."""
+        """Return this installation's deleted, recoverable tokens."""
         with key_vault_errors():
             return tuple(
                 deleted_tokens(found, found.name)
@@ -167,7 +169,7 @@ class KeyVaultTokenStore:
             )
 
     def purge(self, name: str) -> None:
-        """Delete tokens for good that are deleted; those that are gone already are no error."""
+        """Purge deleted tokens; those that do not exist are no error."""
         with key_vault_errors():
             try:
                 self._client.purge_deleted_secret(name)
@@ -175,7 +177,7 @@ class KeyVaultTokenStore:
                 check_absent(error)
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all tokens that this installation keeps, of those that carry its mark."""
+        """Return the names of all tokens that carry this installation's tag."""
         with key_vault_errors():
             return tuple(
                 found.name
@@ -184,14 +186,14 @@ class KeyVaultTokenStore:
             )
 
     def _check_versions(self, name: str) -> list[SecretProperties]:
-        """Refuse a name under which another installation keeps tokens, and return what is there."""
+        """Refuse a name that another installation uses; else return its versions."""
         versions = self._versions(name)
         for found in versions:
             check_owner(found.tags, self._installation)
         return versions
 
     def _versions(self, name: str) -> list[SecretProperties]:
-        """List the versions of a secret, none where there is no such secret."""
+        """List the versions of a secret; none where it does not exist."""
         with key_vault_errors():
             try:
                 return list(
@@ -205,16 +207,17 @@ class KeyVaultTokenStore:
         return self._tags.items() <= (tags or {}).items()
 
     def _delete_again(self, name: str, *, may_be_deleting: bool) -> datetime | None:
-        """Finish what was deleted before: it is nowhere for as long as a deletion takes."""
+        """Complete an earlier deletion; until then the secret is in no list."""
         found = self._find_deleted(name, self._time_to_delete if may_be_deleting else 0)
         if found is None and may_be_deleting:
             raise TransientError(UNAVAILABLE)
         return self._purge_if_allowed(found) if found else None
 
     def _purge_if_allowed(self, deleted: DeletedTokens) -> datetime | None:
-        """Purge where the vault's recovery level allows it; what fails here, the daily maintenance repeats.
+        """Purge if the recovery level allows it; failures are repeated daily.
 
-        A purge that purge protection forbids would be a refusal in the vault's log, and an alert.
+        An attempt that purge protection forbids would be logged by the vault as a refusal, and cause an
+        alert.
         """
         if not deleted.purgeable or deleted.recoverable_until is None:
             return deleted.recoverable_until
@@ -228,7 +231,7 @@ class KeyVaultTokenStore:
         return None
 
     def _find_deleted(self, name: str, seconds: float) -> DeletedTokens | None:
-        """Look for a secret among the deleted ones, until it is there or the time has passed."""
+        """Look for a secret among the deleted ones until the time is over."""
         deadline = time.monotonic() + seconds
         while True:
             with key_vault_errors():
@@ -239,7 +242,7 @@ class KeyVaultTokenStore:
                 except HttpResponseError as error:
                     if vault_code(error) != "SecretDisabled":
                         raise
-                    # The list shows a disabled secret, which a direct read refuses.
+                    # The list includes disabled secrets, which a direct read refuses.
                     return next((found for found in self.recoverable() if found.name == name), None)
             if time.monotonic() >= deadline:
                 return None

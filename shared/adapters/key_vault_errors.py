@@ -1,4 +1,4 @@
-"""From what Key Vault's SDK raises to our errors, with the remedy for each refusal.
+"""Translate errors of Key Vault's SDK, with a remedy for each refusal.
 
 https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
 """
@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 UNAVAILABLE = "key_vault_unavailable"
 _DENIED = "key_vault_denied"
 _NETWORK = "key_vault_network_denied"
-#: Nothing has this name, and the vault itself says so: a 404 of a proxy says nothing about a secret.
+#: The secret does not exist, and the vault itself says so: a proxy's 404 proves nothing.
 _SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a code
-#: The name is taken for good, or until the secret is purged.
+#: The name is taken permanently, or until the secret is purged.
 NAME_TAKEN = frozenset({"ObjectIsDeletedButRecoverable", "ObjectIsBeingDeleted"})
 
 
 class VaultCode(NamedTuple):
-    """One error code of Key Vault: what it means, our code, and what the operator does."""
+    """One error code of Key Vault.
+
+    It has its meaning, the app's code, and the operator's remedy.
+    """
 
     meaning: str
     ours: str
@@ -71,7 +74,7 @@ KEY_VAULT_CODES: dict[str, VaultCode] = {
         _DENIED,
         "The operator checks that the vault belongs to the Entra tenant of the app's managed identity.",
     ),
-    # Some of a vault's servers answer so for minutes to a token that the others accept.
+    # Some of a vault's servers return this for minutes for a token that the others accept.
     # https://github.com/hashicorp/terraform-provider-azurerm/issues/30912
     "AKV10046": VaultCode("The vault can't find the key that signed the token, at the moment.", UNAVAILABLE),
     "Throttled": VaultCode("The vault is busy.", UNAVAILABLE),
@@ -80,18 +83,18 @@ KEY_VAULT_CODES: dict[str, VaultCode] = {
 }
 _BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-#: Said of every refusal, so it says nothing.
+#: Part of every refusal, so it carries no information.
 _OUTER = frozenset({"Forbidden", "Conflict"})
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-#: A refused token has its reason as the first word of the message only.
+#: Only the first word of the message says why a token was refused.
 _REASON = re.compile(r"AKV[0-9]{1,10}")
 
 
 @contextmanager
 def key_vault_errors() -> Iterator[None]:
-    """Turn what a call raises into our errors, whatever it is.
+    """Turn any error of a call into the app's errors.
 
-    An answer that can't be read says nothing about a secret: it is transient.
+    An unreadable response proves nothing about a secret: it is transient.
 
     Raises:
         TransientError: `key_vault_unavailable`.
@@ -102,17 +105,20 @@ def key_vault_errors() -> Iterator[None]:
     except AzureError as error:
         raise _translate(error) from error
     except (JSONDecodeError, TypeError, AttributeError) as error:
-        # The SDK reads an answer that is no JSON, or other JSON, without a check.
+        # The SDK parses a response that is not JSON, or other JSON, without a check.
         raise TransientError(UNAVAILABLE) from error
     except ValueError as error:
-        # The challenge is not one of a vault at this address, or of a vault at all.
+        # The challenge is not from a vault at this address, or not from a vault at all.
         raise ConfigurationError(
             "key_vault_rejected", status=HTTPStatus.UNAUTHORIZED.value, error="challenge"
         ) from error
 
 
 def vault_code(error: HttpResponseError) -> str:
-    """Return the code that says most: an inner or known one before the outer; empty where there is none."""
+    """Return the most specific code: inner or known before outer.
+
+    It is empty where there is none.
+    """
     outer = error.error
     if outer is None:
         return ""
@@ -123,7 +129,7 @@ def vault_code(error: HttpResponseError) -> str:
 
 
 def check_absent(error: HttpResponseError) -> None:
-    """Raise where the vault did not say itself that there is no such secret."""
+    """Raise where it is not the vault that says the secret does not exist."""
     if vault_code(error) != _SECRET_NOT_FOUND:
         raise error
 
@@ -132,7 +138,7 @@ def _translate(error: AzureError) -> ProblemError:
     if isinstance(error, HttpResponseError) and error.status_code is not None:
         return _by_answer(error, error.status_code)
     if isinstance(error, ClientAuthenticationError) and not isinstance(error, CredentialUnavailableError):
-        # A developer's own sign-in: the vault was not asked.
+        # A developer's own sign-in: the vault was not called.
         return ConfigurationError(_DENIED, error="sign_in_failed", remedy="Sign in with az login.")
     return TransientError(UNAVAILABLE)
 

@@ -1,4 +1,4 @@
-"""What a secret says about itself: whose tokens it holds, and whether it can be recovered. Pure."""
+"""Read a secret's tags: whose tokens it holds, whether recoverable. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from azure.keyvault.secrets import DeletedSecret
 
-#: The tags with the client id of the app registration that wrote a secret, and with its storage account.
+#: The tags that hold the client id of the app registration that wrote a secret, and its storage account.
 APP: Final = "app-registration"
 ACCOUNT: Final = "storage-account"
 
@@ -23,7 +23,9 @@ def tags_of(installation: Installation) -> dict[str, str]:
 
 
 def check_owner(tags: Mapping[str, str] | None, ours: Installation) -> None:
-    """Refuse another installation's tokens; a secret without a tag is older than the tag.
+    """Refuse another installation's tokens.
+
+    A secret without a tag is older than the tag.
 
     Raises:
         ConfigurationError: `other_installation`, which names both.
@@ -35,7 +37,10 @@ def check_owner(tags: Mapping[str, str] | None, ours: Installation) -> None:
 
 
 def deleted_tokens(secret: DeletedSecret, name: str) -> DeletedTokens:
-    """Read a deleted secret; without a date and a recovery id, the vault keeps nothing that is deleted."""
+    """Read a deleted secret.
+
+    Without a date and a recovery id the vault retains nothing that is deleted.
+    """
     return DeletedTokens(
         name,
         recoverable_until=secret.scheduled_purge_date,

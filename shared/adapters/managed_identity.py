@@ -1,7 +1,8 @@
-"""The managed identity of a Function App, which tells "could not ask" from "was refused".
+"""Tell "could not ask" from "was refused" for a managed identity.
 
-azure-identity raises the same error for both, and waits up to 300 seconds for each of four tries. The
-endpoint is known to answer 429 and 500 for minutes.
+azure-identity raises the same error for both, and waits up to 300 seconds in each of four attempts. The
+Function App's identity endpoint is known to answer 429 and 500 for minutes.
+
 https://learn.microsoft.com/azure/app-service/overview-managed-identity
 """
 
@@ -24,29 +25,29 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 
-#: The endpoint understood the request and will not issue a token: there is no such identity, or the header
-#: that proves the app is wrong. Anything else says nothing about the identity.
+#: The endpoint understood the request and will not issue a token: the identity does not exist, or the header
+#: that authenticates the app is wrong. Anything else says nothing about the identity.
 _REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-#: MSAL and azure-identity could not read the answer: what they raise then, for text, numbers and depth.
+#: What MSAL and azure-identity raise for a response that they cannot parse: wrong text, numbers or depth.
 _UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
 _RETRIES = 2
-#: The SDKs want a new token so long before the end of one.
+#: The SDKs want a new token this long before the old one expires.
 _MARGIN_SECONDS = 300
-#: While the endpoint fails, a token is used to its end but for the time that one request takes.
+#: While the endpoint fails, a token is used until this long before it expires: the time of one request.
 _LAST_MOMENT_SECONDS = 25
-#: With a token that is valid, the endpoint is asked again only after a time between these, a sixtieth of
-#: what the token still lasts: each call that asks an endpoint that hangs waits for half a minute.
+#: While a token is valid, the endpoint is called again only after a time between these, a sixtieth of the
+#: token's remaining lifetime: each call to an endpoint that hangs blocks for half a minute.
 _SHORTEST_PAUSE_SECONDS = 30
 _LONGEST_PAUSE_SECONDS = 600
 
 
 class AppServiceIdentity(ManagedIdentityCredential):
-    """One identity of the Function App: the system-assigned one where no client id names another.
+    """One identity of the Function App; without a client id the system's.
 
-    It raises our errors, which the SDKs neither catch nor repeat: they would multiply its own tries. While
-    the endpoint fails or one call waits for it, a token is used to its last moment.
+    It raises the app's errors, which the SDKs neither catch nor retry: they would multiply its own attempts.
+    While the endpoint fails or one call waits for it, a valid token is used until it expires.
     """
 
     def __init__(self, client_id: str | None) -> None:
@@ -74,7 +75,7 @@ class AppServiceIdentity(ManagedIdentityCredential):
             held = None
         if held and (not _is_due(held, now) or now < self._not_before.get(scopes, 0.0)):
             return held
-        # Set before the endpoint is asked, so that only this call waits for it.
+        # Set before the endpoint is called, so that only this call waits for it.
         self._not_before[scopes] = now + _pause(held, now)
         try:
             with self._told_apart():
@@ -107,14 +108,17 @@ def _pause(held: AccessTokenInfo | None, now: float) -> float:
 
 
 def _is_due(token: AccessTokenInfo, now: float) -> bool:
-    """Say whether another token is wanted: from half of a long lifetime on, and before the end of any."""
+    """Say whether to get a new token.
+
+    That is from half of a long lifetime on, and shortly before any expires.
+    """
     return token.expires_on - now < _MARGIN_SECONDS or (
         token.refresh_on is not None and token.refresh_on <= now
     )
 
 
 class _Transport(BoundedTransport):
-    """Raises for every answer that is no success, so that its status is not lost in MSAL."""
+    """Raises for every unsuccessful response, before MSAL loses its status."""
 
     def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as the SDK has it
         response = super().send(request, **options)

@@ -1,4 +1,4 @@
-"""Azure Table Storage: what operators did by command, until the timer has logged it."""
+"""Azure Table Storage: operators' actions until the timer logs them."""
 
 from __future__ import annotations
 
@@ -28,18 +28,21 @@ class TableOperatorLog:
             self._table.upsert_entity(row)
 
     def unreported(self) -> tuple[OperatorAction, ...]:
-        """Return the actions that are not in the log yet, the oldest first."""
+        """Return the actions that are not logged yet, oldest first."""
         with table_errors():
             rows = self._table.query_entities(
                 "PartitionKey eq @partition and RowKey ge 'action:' and RowKey lt 'action;'",
                 parameters={"partition": _PARTITION},
             )
             found = [read_document(OperatorAction, row.get("Document")) for row in rows]
-        # What another version wrote so that this one can't read it stays for that version.
+        # A row that this version cannot read is left for the version that wrote it.
         return tuple(action for action in found if action is not None)
 
     def remove(self, action: OperatorAction) -> None:
-        """Remove an action; the SDK takes a row that is gone already for a success."""
+        """Remove an action.
+
+        The SDK treats a row that does not exist as a success.
+        """
         with table_errors():
             self._table.delete_entity(_PARTITION, _key(action))
 

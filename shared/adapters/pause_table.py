@@ -1,6 +1,6 @@
-"""Azure Table Storage: the pause of sending, one row for the installation.
+"""Azure Table Storage: the pause of sending, one row per installation.
 
-It shares the table of the tenant settings, so that an update of the code alone, without provisioning, finds
+It shares the table of the tenant settings, so that an update of only the code, without provisioning, finds
 the table. Its partition is no tenant id, and no tenant's row has its key.
 """
 
@@ -21,20 +21,20 @@ _KEYS = ("installation", "sending-pause")
 
 
 class TablePauseStore:
-    """The row `installation` / `sending-pause`: sending is paused while it exists."""
+    """The row `installation` / `sending-pause`; it exists while paused."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._table = service.get_table_client(TENANT_SETTINGS)
 
     def load(self) -> SendingPause | None:
-        """Return the pause, or None while mail is sent."""
+        """Return the pause, or None while sending is not paused."""
         row = find_row(self._table, *_KEYS)
         return None if row is None else _pause(row)
 
     def save(self, pause: SendingPause) -> SendingPause:
-        """Store a pause and return it; one that is stored already stays, and is returned instead.
+        """Store a pause and return it; an existing one is kept and returned.
 
-        That one gets the mark of the installation where it has none.
+        An existing one is tagged with the installation if it has no tag.
         """
         partition, key = _KEYS
         keys = {"PartitionKey": partition, "RowKey": key}
@@ -48,15 +48,15 @@ class TablePauseStore:
         return self.load() or pause
 
     def remove(self) -> None:
-        """End the pause; the SDK takes a row that is gone already for a success."""
+        """End the pause; the SDK treats a missing row as a success."""
         with table_errors():
             self._table.delete_entity(*_KEYS)
 
 
 def _pause(row: Row) -> SendingPause:
-    """Read a row; one that somebody made by hand pauses too, whatever columns it has.
+    """Read a row; one created by hand pauses too, whatever its columns.
 
-    The clock of the operator's machine wrote when it was paused, and no pause is younger than its row.
+    The pause's time is by the clock of the operator's machine, and no pause is newer than its row.
     """
     stamp = row.metadata["timestamp"]  # type: ignore[attr-defined]
     since, reason, installation = row.get("Since"), row.get("Reason"), row.get("Installation")

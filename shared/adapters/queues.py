@@ -1,4 +1,4 @@
-"""Azure Queue Storage: the putting side of `mail-outbox` and of the queues for outcomes."""
+"""Azure Queue Storage: write to `mail-outbox` and the outcome queues."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from shared.config import StorageConfig
 
-#: The longest delay that a storage queue takes is 7 days; ours are hours.
+#: A storage queue allows delays of up to 7 days; the app's are hours.
 _FOR_EVER = -1
 
 #: A message has 64 KiB of text, and base64 makes four bytes of three.
@@ -51,16 +51,16 @@ class StorageQueueOutbox:
     """The queues `mail-outbox` and `mail-outbox-poison`."""
 
     def __init__(self, config: StorageConfig, credential: Callable[[], TokenCredential]) -> None:
-        # Plain JSON would do for this version; one that is rolled back to reads base64 alone.
+        # This version accepts plain JSON; an older one after a rollback reads only base64.
         self._config, self._credential = config, credential
         encode = BinaryBase64EncodePolicy()
         self._queue = queue_client(config, credential, MAIL_OUTBOX, message_encode_policy=encode)
 
     def put(self, text: bytes, delay: timedelta) -> None:
-        """Queue a message that becomes visible after a delay, and stays until it is taken.
+        """Queue a message that becomes visible after a delay.
 
-        One that is too long for base64 came in as plain text, or was made of a mail nearly as long as one may
-        be. It is queued as plain text, which older versions take for invalid.
+        A message that is too long for base64 arrived as plain text, or was made from a mail of nearly the
+        maximum size. It is queued as plain text, which older versions treat as invalid.
         """
         seconds = max(0, math.ceil(delay.total_seconds()))
         with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
@@ -71,14 +71,14 @@ class StorageQueueOutbox:
                 queue.send_message(_plain(text), visibility_timeout=seconds, time_to_live=_FOR_EVER)
 
     def backlog(self) -> Backlog:
-        """Look at what waits in the queue; nothing is taken out of it."""
+        """Peek at the waiting messages of the queue; none is dequeued."""
         with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
             length = _length(self._queue)
             first = self._queue.peek_messages(1) if length else []
             return Backlog(length, _since(first[0]) if first else None)
 
     def poison_length(self) -> int:
-        """Count the messages of the poison queue; those that nobody sees at this moment count too."""
+        """Count the poison queue's messages, including invisible ones."""
         with (
             translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
             queue_client(self._config, self._credential, MAIL_OUTBOX_POISON) as queue,
@@ -87,7 +87,7 @@ class StorageQueueOutbox:
 
 
 def _since(message: QueueMessage) -> datetime | None:
-    """Return since when a message waits; one that was put off waits since its time."""
+    """Return since when a message waits; a delayed one, since its delay ended."""
     queued = message.inserted_on
     due = due_at(str(message.content))
     return max(queued, due) if queued and due else queued
@@ -97,24 +97,27 @@ def _length(queue: QueueClient) -> int:
     try:
         return int(queue.get_queue_properties().approximate_message_count or 0)
     except ValueError as error:
-        # The answer broke off among its headers.
+        # The connection broke off within the response headers.
         raise TransientError("storage_unavailable", service="queues") from error
 
 
 def _plain(text: bytes) -> str:
-    """Return a message as XML can carry it; nothing but UTF-8 has come out of the queue."""
+    """Return a message as XML can carry it; queued texts are UTF-8."""
     return text.decode(errors="replace").translate(_ESCAPED)
 
 
 class StorageOutcomeQueues:
-    """The queues that schedulers read. Base64 is what a queue trigger of Functions expects by default."""
+    """The queues that schedulers read.
+
+    Base64 is what a queue trigger of Azure Functions expects by default.
+    """
 
     def __init__(self, config: StorageConfig, credential: Callable[[], TokenCredential]) -> None:
         self._config, self._credential = config, credential
         self._client = functools.cache(self._make_client)
 
     def put(self, queue: str, text: bytes) -> None:
-        """Queue a message that stays until it is taken."""
+        """Queue a message without an expiry."""
         with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
             self._client(queue).send_message(text, time_to_live=_FOR_EVER)
 

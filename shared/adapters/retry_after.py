@@ -1,4 +1,4 @@
-"""Read for how long an answer asks to be left alone."""
+"""Read how long a response asks the client to wait."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: An answer that asks for more is asked again all the same, while the mail has time left.
+#: The longest wait that is respected, while the mail has time left.
 LONGEST_WAIT = timedelta(hours=6)
 
 
 def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
-    """Return the wait of an answer's `Retry-After`; None where it does not say.
+    """Return the wait of a response's `Retry-After`, else None.
 
-    A date is judged by the answer's own clock, because that of this host can be wrong by hours.
+    A date is compared with the response's own clock, because this host's clock can be wrong by hours.
     """
     answered = headers.get("Date")
     try:
@@ -27,7 +27,10 @@ def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
 
 
 def retry_after(text: str | None, now: datetime) -> timedelta | None:
-    """Read a `Retry-After`: seconds, which Graph writes as `2.128` too, or a date (RFC 9110 10.2.3)."""
+    """Parse a `Retry-After`: seconds or a date (RFC 9110 10.2.3).
+
+    Graph also writes decimals such as `2.128`.
+    """
     if text is None:
         return None
     for read in (_seconds, _until):
@@ -39,7 +42,7 @@ def retry_after(text: str | None, now: datetime) -> timedelta | None:
 
 
 def _seconds(text: str, _now: datetime) -> timedelta:
-    """Of several numbers, which a server and a gateway have each set, the largest counts."""
+    """Return the largest number, as a server and a gateway can both set one."""
     longest = max(float(part) for part in text.split(","))
     return timedelta(seconds=min(longest, LONGEST_WAIT.total_seconds()))
 

@@ -1,6 +1,6 @@
 """Azure Table Storage: the schedule of each mailbox, one row.
 
-It shares the table of the tenant settings, so that an update of the code alone, without provisioning, finds
+It shares the table of the tenant settings, so that an update of only the code, without provisioning, finds
 the table. Its partition is no tenant id, and no tenant's row has its key.
 """
 
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from azure.data.tables import TableServiceClient
 
 _PARTITION = "schedule"
-#: Mails wait for these calls, and what became of a refused one is recorded after them. So they are given up
-#: early, and the process goes on alone.
+#: Mails wait for these calls, and the outcome of a refused mail is recorded after them. So they time out
+#: early, and the process continues without the shared schedule.
 _IMPATIENT: dict[str, Any] = {"read_timeout": 5, "retry_total": 1}
 
 
 class TableScheduleStore:
-    """One row a mailbox, in the partition `schedule`."""
+    """One row per mailbox, in the partition `schedule`."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._table = service.get_table_client(TENANT_SETTINGS)
 
     def load(self, key: str) -> tuple[Schedule, datetime | None]:
-        """Return a mailbox's schedule, an empty one where none can be read, and what storage's clock says."""
+        """Return a mailbox's schedule and storage's time.
+
+        The schedule is empty where none can be read.
+        """
         answered = AnswerTime()
         row = find_row(self._table, _PARTITION, key, raw_response_hook=answered.note, **_IMPATIENT)
         if row is None:
@@ -42,7 +45,7 @@ class TableScheduleStore:
         return replace(known, etag=etag_of(row)), answered.moment
 
     def save(self, key: str, schedule: Schedule) -> Schedule | None:
-        """Write a schedule if it is still the one that was read; None where it is not."""
+        """Write a schedule if it is unchanged since it was read, else None."""
         row = {"PartitionKey": _PARTITION, "RowKey": key, "Document": write_document(schedule)}
         etag = write_row(self._table, row, schedule.etag, **_IMPATIENT)
         return None if etag is None else replace(schedule, etag=etag)

@@ -1,4 +1,4 @@
-"""The keys with which one Entra tenant signs its access tokens.
+"""Fetch the keys with which an Entra tenant signs its access tokens.
 
 https://learn.microsoft.com/entra/identity-platform/signing-key-rollover
 """
@@ -34,8 +34,8 @@ class KeyLifetimes:
 
     Attributes:
         refresh_after: Entra rotates its keys every few weeks and may at any time.
-        discard_after: a withdrawn key is trusted no longer, however long Entra can't be reached.
-        look_up_interval: an unknown key id is looked up at most this often; anybody can send one.
+        discard_after: keys are trusted no longer than this, even while Entra can't be reached.
+        look_up_interval: an unknown key id is looked up at most this often, as any caller can send one.
         failure_interval: the same after a failed attempt.
     """
 
@@ -46,7 +46,7 @@ class KeyLifetimes:
 
 
 class SigningKeys:
-    """Keys of one tenant, by id; a known key is returned without waiting for Entra."""
+    """One tenant's keys by id; known keys need no request to Entra."""
 
     def __init__(self, url: str, http: HttpClient, lifetimes: KeyLifetimes) -> None:
         self._url = url
@@ -83,10 +83,10 @@ class SigningKeys:
         return time.monotonic() - self._fetched_at
 
     def _look_up(self) -> None:
-        """Fetch the keys for an unknown id, unless that was tried a moment ago.
+        """Fetch the keys for an unknown id, unless that was tried just before.
 
-        Where no key is known every caller waits for the first fetch. Otherwise one does, and the others
-        are told to repeat their request.
+        Where no key is known, every caller waits for the first fetch. Otherwise one does, and the others get
+        an error that asks them to repeat the request.
         """
         if not self._fetching.acquire(blocking=not self._usable()):
             raise TransientError("entra_unavailable")
@@ -99,7 +99,7 @@ class SigningKeys:
             self._fetching.release()
 
     def _refresh(self) -> None:
-        """Fetch the keys in the background; after a failure the known keys serve on."""
+        """Refresh the keys in the background; after a failure the old ones stay."""
         if self._fetching.acquire(blocking=False):
             try:
                 if self._age() > self._lifetimes.refresh_after and not self._failed_lately():
@@ -120,7 +120,10 @@ class SigningKeys:
             raise
 
     def _download(self) -> Mapping[str, PyJWK]:
-        """An answer that breaks off, or is no set of keys, says nothing about a token."""
+        """Fetch the keys.
+
+        A response that breaks off, or is no key set, proves nothing about a token.
+        """
         try:
             answer = self._http.request("GET", self._url, {}, None)
             if answer.status != HTTPStatus.OK:

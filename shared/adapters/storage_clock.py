@@ -1,8 +1,10 @@
-"""Times that another host wrote, on the clock of this one, judged by the only clock that all hosts share.
+"""Convert times that another host wrote to this host's clock.
 
-Storage stamps each row when it is written, and each answer when it is sent. The difference is the age of a
-row, whatever the hosts' clocks say. Each row also holds what its writer's clock said, so the difference
-between that clock and this host's is known, and the times in the row are moved by it.
+Storage's clock, which all hosts share, is the reference.
+
+Storage stamps each row when it is written, and each response when it is sent. The difference is the age of a
+row, whatever the hosts' clocks say. Each row also holds the time by its writer's clock, so the difference
+between that clock and this host's is known, and the times in the row are corrected by it.
 """
 
 from __future__ import annotations
@@ -18,25 +20,25 @@ if TYPE_CHECKING:
     from shared.adapters.tables import Row
     from shared.deliveries.delivery import Delivery
 
-#: The column that holds what the writer's clock said.
+#: The column that holds the time by the writer's clock.
 WRITTEN_AT = "WrittenAt"
-#: An answer tells its second, and is some time on its way.
+#: A response states whole seconds, and its transfer takes time.
 _UNNOTICED = timedelta(seconds=5)
 
 
 def utc_now() -> datetime:
-    """Return what this host's clock says."""
+    """Return this host's time."""
     return datetime.now(UTC)
 
 
 class AnswerTime:
-    """What storage's clock said in an answer; pass `note` as the SDK's `raw_response_hook`."""
+    """Storage's time in a response; pass `note` as `raw_response_hook`."""
 
     def __init__(self) -> None:
         self.moment: datetime | None = None
 
     def note(self, response: PipelineResponse[Any, Any]) -> None:
-        """Read the header `Date` of an answer; one without it tells nothing."""
+        """Read the header `Date` of a response, if it has one."""
         text = response.http_response.headers.get("Date")
         try:
             found = parsedate_to_datetime(text) if text else None
@@ -46,13 +48,13 @@ class AnswerTime:
 
 
 def on_own_clock(found: Delivery, row: Row, answered: datetime | None, now: datetime) -> Delivery:
-    """Move the times of a row, which its writer's clock measured, to this host's clock.
+    """Convert a row's times from its writer's clock to this host's clock.
 
     Args:
         found: what the row says.
-        row: the row, with its writer's clock and storage's stamp.
-        answered: what storage's clock said when it was read.
-        now: what this host's clock says.
+        row: the row, with its writer's time and storage's timestamp.
+        answered: storage's time when the row was read.
+        now: this host's time.
     """
     written_at, stamp = row.get(WRITTEN_AT), row.metadata.get("timestamp")  # type: ignore[attr-defined]
     if not isinstance(written_at, datetime) or not isinstance(stamp, datetime) or answered is None:
@@ -68,12 +70,12 @@ def _moved(found: Delivery, by: timedelta) -> Delivery:
         updated_at=found.updated_at + by,
         trying_since=found.trying_since + by,
         claim_ends_at=found.claim_ends_at and found.claim_ends_at + by,
-        # Equal to the end of the claim, or the claim is taken for one of an older version.
+        # Kept equal to the end of the claim; otherwise the claim would count as one of an older version.
         claim_id_until=found.claim_id_until and found.claim_id_until + by,
         lost_since=found.lost_since and found.lost_since + by,
         next_attempt_at=found.next_attempt_at and found.next_attempt_at + by,
         paused_since=found.paused_since and found.paused_since + by,
         doubt=doubt and replace(doubt, since=doubt.since + by, begun=doubt.begun and doubt.begun + by),
-        # Compared with `trying_since`, to count the refusals of the present attempts.
+        # Compared with `trying_since`, to count the refusals of the current attempts.
         history=tuple(replace(step, at=step.at + by) for step in found.history),
     )

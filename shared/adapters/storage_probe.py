@@ -1,4 +1,7 @@
-"""Does Azure Storage answer, and is everything in it? One cheap read of each table, queue and container."""
+"""Check that Azure Storage responds and has everything the app needs.
+
+It does one cheap read of each table, queue and container.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _NOWHERE = "readiness"
 
 
 def ask_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> None:
-    """Ask every table for a row that it does not have.
+    """Read a row that does not exist from every table.
 
     Raises:
         TransientError: `storage_unavailable`.

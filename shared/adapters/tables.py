@@ -1,6 +1,6 @@
-"""Azure Table Storage: how rows are read and written, and the tenant settings.
+"""Azure Table Storage: read and write rows; the tenant settings.
 
-A row holds the whole value as JSON in one column; the other columns are those we search by.
+A row holds the whole value as JSON in one column; the other columns are those that queries filter by.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ STORAGE_OPTIONS: dict[str, Any] = {
     "connection_timeout": 5,
     "read_timeout": 20,
     "retry_total": 2,
-    # Blobs and queues would otherwise wait 15 seconds before they try again.
+    # Blobs and queues would otherwise wait 15 seconds before they retry.
     "initial_backoff": 1,
     "increment_base": 1,
     "api_version": API_VERSION,
 }
 
-#: Storage may carry out a write for 30 seconds after it was sent; a client that gives up earlier and looks
+#: Storage may carry out a write up to 30 seconds after it was sent; a client that gives up and reads earlier
 #: does not see it.
 #: https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations
 TABLE_OPTIONS: dict[str, Any] = STORAGE_OPTIONS | {"read_timeout": 35}
-#: A read changes nothing, so it can be given up early.
+#: A read changes nothing, so it can time out early.
 READ_TIMEOUT: dict[str, Any] = {"read_timeout": 10}
 
 _GENERATIONS = "generations"
@@ -66,7 +66,7 @@ def table_service(config: StorageConfig, credential: Callable[[], TokenCredentia
 
 
 def table_errors() -> AbstractContextManager[None]:
-    """Translate what a table call raises."""
+    """Translate the errors of a table call."""
     return translated("storage_unavailable", "storage_denied", "storage_incomplete", service="tables")
 
 
@@ -76,15 +76,18 @@ def etag_of(row: Row) -> str:
 
 
 class TableSettingsStore:
-    """Tenant settings: partition tenant id, row `smtp`; after their removal, row `generations`."""
+    """Tenant settings: partition tenant id, row `smtp`.
+
+    After their removal the row `generations` remains.
+    """
 
     def __init__(self, service: TableServiceClient) -> None:
         self._table = service.get_table_client(TENANT_SETTINGS)
 
     def load(self, tenant_id: str) -> TenantSettings:
-        """Return the tenant's settings; unconfigured ones where nothing is stored.
+        """Return the tenant's settings; if none are stored, unconfigured ones.
 
-        What this version can't read has the status `other_version`, and nothing else.
+        Settings that this version can't read have the status `other_version`, and nothing else.
         """
         row = find_row(self._table, tenant_id, "smtp")
         if row is None:
@@ -94,7 +97,7 @@ class TableSettingsStore:
         return replace(read_document(TenantSettings, row.get("Document")) or unreadable, etag=etag_of(row))
 
     def save(self, settings: TenantSettings) -> TenantSettings:
-        """Write the settings if they are still the ones that were read."""
+        """Write the settings if they are unchanged since they were read."""
         row = {
             "PartitionKey": settings.tenant_id,
             "RowKey": "smtp",
@@ -113,7 +116,10 @@ class TableSettingsStore:
             return tuple(str(row["PartitionKey"]) for row in rows)
 
     def remove(self, tenant_id: str) -> None:
-        """Remove a tenant's settings; the number of generations stays, so that none is used twice."""
+        """Remove a tenant's settings.
+
+        The number of generations remains, so that none is used twice.
+        """
         generations = self.load(tenant_id).generations
         row = {"PartitionKey": tenant_id, "RowKey": _GENERATIONS, "Generations": generations}
         with table_errors():
@@ -122,10 +128,10 @@ class TableSettingsStore:
 
 
 def find_row(table: TableClient, partition: str, row: str, **options: Any) -> Row | None:  # noqa: ANN401
-    """Read one row by its keys; None where there is none. `options` are the SDK's.
+    """Read one row by its keys, else None; `options` are the SDK's.
 
-    A query, because the service answers the read of a single row of a table that does not exist as if the row
-    alone were missing.
+    It queries, because reading a single row of a table that does not exist returns the same error as a
+    missing row.
     """
     with table_errors():
         found = table.query_entities(
@@ -138,7 +144,10 @@ def find_row(table: TableClient, partition: str, row: str, **options: Any) -> Ro
 
 
 def write_row(table: TableClient, row: dict[str, Any], etag: str | None, **options: Any) -> str | None:  # noqa: ANN401
-    """Write one row if it is as it was read (`etag` None: not there), and return its new ETag, or None."""
+    """Write a row if it is unchanged; return its new ETag, or None.
+
+    `etag` is None for a row that must not exist.
+    """
     try:
         written = _write_row(table, row, etag, options)
     except TransientError:
@@ -149,10 +158,10 @@ def write_row(table: TableClient, row: dict[str, Any], etag: str | None, **optio
 
 
 def find_written(table: TableClient, row: dict[str, Any], **options: Any) -> str | None:  # noqa: ANN401
-    """Return the ETag of a row that says what was to be written; None where it does not.
+    """Return the ETag of a row that equals what was to be written, else None.
 
-    The answer to a write may be lost, and its repetition then meets what it has written itself. A row that
-    cannot be read is no row of somebody else.
+    The response to a write may be lost, and its repetition then conflicts with its own first attempt. If the
+    row cannot be read, it is not taken for another writer's row.
 
     Raises:
         TransientError: the row cannot be read.
@@ -164,10 +173,10 @@ def find_written(table: TableClient, row: dict[str, Any], **options: Any) -> str
 
 
 def etag_in(answer: Row) -> str:
-    """Return the ETag in the answer to a write.
+    """Return the ETag in the response to a write.
 
     Raises:
-        TransientError: the answer broke off before it.
+        TransientError: the response broke off before it.
     """
     if not answer.get("etag"):
         raise TransientError("storage_unavailable", service="tables")
@@ -177,7 +186,7 @@ def etag_in(answer: Row) -> str:
 def _write_row(
     table: TableClient, row: dict[str, Any], etag: str | None, options: Mapping[str, Any]
 ) -> str | None:
-    """Merge, so that columns which another version of the app added stay as they are."""
+    """Merge, so that columns of another version of the app are preserved."""
     with table_errors():
         try:
             if etag is None:
@@ -189,7 +198,7 @@ def _write_row(
                 )
             )
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
-            # A new row can miss nothing but its table, of which the SDK gives no code then.
+            # A new row can only lack its table, for which the SDK returns no code.
             no_table = etag is None and isinstance(error, ResourceNotFoundError)
             if no_table or is_missing(error):
                 raise

@@ -1,4 +1,7 @@
-"""What MSAL's token cache says about whose tokens it holds, read without asking Microsoft. Pure."""
+"""Read from MSAL's token cache whose tokens it holds. Pure.
+
+Microsoft is not called.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 
 def client_of(tokens: str) -> str | None:
-    """Return the client id to which the refresh tokens of a cache were issued; None where it does not say."""
+    """Return the client id that a cache's refresh tokens belong to, else None."""
     clients = {str(entry.get("client_id", "")).lower() for entry in _entries(tokens, "RefreshToken")}
     return clients.pop() or None if len(clients) == 1 else None
 
