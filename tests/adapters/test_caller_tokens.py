@@ -126,7 +126,7 @@ def test_a_tenant_that_is_not_served_is_refused_as_any_bad_token_and_before_its_
 def test_the_refusal_of_a_bad_token_says_that_the_organisation_may_not_be_served() -> None:
     sentence = explain("token_invalid").sentence
 
-    assert sentence.endswith("or your organisation is not served by this installation.")
+    assert sentence.endswith("or this installation does not serve your organisation.")
 
 
 def test_a_token_whose_content_is_nested_too_deep_is_refused(callers: EntraCallerTokens) -> None:

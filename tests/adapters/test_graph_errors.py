@@ -306,7 +306,7 @@ def test_within_a_day_of_a_consent_the_text_says_that_the_right_may_still_spread
 
     for code in ("ErrorSendAsDenied", "ErrorAccessDenied"):
         sentence = graph_error(coded(403, code), sender).problem.sentence
-        assert ("the right may still be spreading" in sentence) is said
+        assert ("the permission may not be effective everywhere yet" in sentence) is said
 
 
 def test_the_apps_own_permission_needs_the_sign_in_name() -> None:
@@ -324,7 +324,7 @@ def test_a_404_of_a_kept_object_id_says_that_the_app_goes_on_with_the_address() 
     sentence = graph_error(coded(404, "ErrorInvalidUser"), by_id).problem.sentence
 
     assert "deleted and created again" in sentence
-    assert "sign-in name alone" not in sentence
+    assert "only by its sign-in name" not in sentence
     assert (
         "deleted and created again"
         not in graph_error(coded(403, "ErrorAccessDenied"), by_id).problem.sentence

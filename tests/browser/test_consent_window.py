@@ -126,7 +126,7 @@ def test_a_start_link_that_was_used_says_so(settings: TenantSettings, context: B
             link.click()
         opened.value.wait_for_load_state()
 
-    expect(opened.value.get_by_text("A consent link opens once.")).to_be_visible()
+    expect(opened.value.get_by_text("A consent link works once.")).to_be_visible()
 
 
 def test_the_ticket_is_in_no_request_target_and_a_get_does_not_use_it_up(

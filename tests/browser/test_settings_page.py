@@ -171,7 +171,7 @@ def test_who_is_no_workspace_admin_is_refused_and_sees_nothing(settings: TenantS
     expect(settings.page.get_by_text(REPORTS).filter(visible=True)).to_have_count(0)
 
     settings.page.get_by_label("Signed in as").select_option(MALLORY)
-    expect(settings.problem).to_contain_text("your organisation is not served by this installation")
+    expect(settings.problem).to_contain_text("this installation does not serve your organisation")
     expect(settings.page.get_by_text(REPORTS).filter(visible=True)).to_have_count(0)
 
     settings.page.get_by_label("Signed in as").select_option(ADA)
@@ -243,7 +243,7 @@ def test_a_mail_of_unknown_fate_can_be_sent_again(
     stack.microsoft365.faults.add("sendMail", "timeout")
     scheduler.queue("browser:unknown", **MAIL)
     row = settings.mail("browser:unknown")
-    expect(row).to_contain_text("Nobody can tell whether the mail went out")
+    expect(row).to_contain_text("It is unknown whether the mail was sent")
     expect(row).to_contain_text("A workspace admin")
 
     row.get_by_role("button", name="Retry").click()
@@ -260,7 +260,7 @@ def test_mails_of_one_state_are_retried_together(
     stack.microsoft365.faults.add("sendMail", "timeout")
     for name in ("browser:many-1", "browser:many-2"):
         scheduler.queue(name, **MAIL)
-        expect(settings.mail(name)).to_contain_text("Nobody can tell whether the mail went out")
+        expect(settings.mail(name)).to_contain_text("It is unknown whether the mail was sent")
 
     settings.page.get_by_role("button", name="Retry many").click()
     dialog = settings.page.get_by_role("dialog")
@@ -311,7 +311,7 @@ def test_of_two_admins_at_once_the_second_is_told(
     second.from_address.fill(UMA)
     second.save.click()
 
-    expect(second.problem).to_contain_text("The settings changed meanwhile")
+    expect(second.problem).to_contain_text("The settings have changed")
     expect(second.badge).to_have_text("Not configured")
 
 

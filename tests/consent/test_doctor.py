@@ -277,4 +277,4 @@ def test_a_test_mail_without_an_answer_can_only_be_traced_as_it_leaves_no_copy()
     found = checks(ports, {"sendTestMail": True})
 
     assert found["send_as"]["status"] == "failed"
-    assert "No copy of this mail is kept: use the message trace." in found["send_as"]["detail"]
+    assert "No copy of this mail is saved: use the message trace." in found["send_as"]["detail"]

@@ -95,8 +95,8 @@ def test_the_stage_follows_the_window_and_ends_with_the_consent(ports: FakeServi
 @pytest.mark.parametrize(
     ("was_opened", "code", "detail"),
     [
-        (False, "consent_link_expired", "Microsoft was not asked"),
-        (True, "consent_expired", "Ten minutes passed before Microsoft answered"),
+        (False, "consent_link_expired", "No request was sent to Microsoft"),
+        (True, "consent_expired", "Microsoft did not answer within ten minutes"),
     ],
 )
 def test_an_expired_consent_says_what_it_waited_for(

@@ -124,7 +124,7 @@ def test_a_person_who_refuses_reads_that_the_grant_stays_at_microsoft(ports: Fak
     text = consent.result(a_request(query={"flow": window.flow_id}), ports).body.decode()
 
     assert "its tokens are deleted" in text
-    assert "What it granted on Microsoft&#x27;s page stays there" in text
+    assert "The permissions that it granted at Microsoft remain" in text
     assert "@contoso.com" not in text
 
 

@@ -45,7 +45,7 @@ def test_a_start_link_opens_once(admin: Admin, stack: LocalStack) -> None:
 
     second = Visitor(stack.authority.ca_file).open(started["startUrl"])
 
-    assert "A consent link opens once" in second.text
+    assert "A consent link works once" in second.text
 
 
 def test_an_answer_in_another_browser_is_refused_and_changes_nothing(admin: Admin, visitor: Visitor) -> None:
@@ -56,7 +56,7 @@ def test_an_answer_in_another_browser_is_refused_and_changes_nothing(admin: Admi
 
     page = visitor.accept()
 
-    assert "this browser keeps no cookies from this site" in page.text
+    assert "it blocks cookies from this site" in page.text
     assert admin.settings()["status"] == "not_configured"
     assert admin.read(f"consent/{started['flowId']}")["status"] == "pending"
 
@@ -87,7 +87,7 @@ def test_a_forged_state_is_refused(admin: Admin, visitor: Visitor) -> None:
 
     page = visitor.submit(held)
 
-    assert "is not an answer to the consent that was started here" in page.text
+    assert "does not belong to the consent that was started here" in page.text
     assert admin.settings()["status"] == "not_configured"
 
 

@@ -95,7 +95,7 @@ def test_an_answer_that_the_app_does_not_know_is_tried_for_a_day_and_named_at_th
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert row.status is DeliveryStatus.EXPIRED
     assert row.problem
-    assert "The last answer of Microsoft Graph was HTTP 402." in row.problem.problem.sentence
+    assert "The last error from Microsoft Graph was HTTP 402." in row.problem.problem.sentence
     assert row.attempt > 10
 
 

@@ -45,7 +45,7 @@ def test_without_the_permission_it_is_refused_and_said_who_can_switch_it_on(size
         choose_route(500, files(*sizes), a_sender(SEND_ALONE), 35)
 
     assert caught.value.code == "large_file_attachments_off"
-    assert "large file attachments, which are off. A workspace admin" in caught.value.problem.sentence
+    assert "large file attachments, which are turned off. A workspace admin" in caught.value.problem.sentence
 
 
 def test_the_permission_counts_whatever_its_case() -> None:
@@ -89,7 +89,7 @@ def test_what_no_setting_can_make_possible_is_the_schedulers_to_change() -> None
 
         assert caught.value.code == "message_over_maximum"
         assert caught.value.problem.who_acts == "caller"
-        assert "needs a message size limit of 229 MB, and no setting goes beyond 210" in str(caught.value)
+        assert "needs a message size limit of 229 MB, and the highest setting is 210" in str(caught.value)
 
 
 def test_large_files_are_not_advised_to_a_mail_that_they_would_not_help() -> None:

@@ -154,7 +154,7 @@ def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
     last = TransientError("unexpected_answer", graph_code="HTTP 402", request_id="g-17")
     error = expired(NOON, last)
 
-    assert "The last answer of Microsoft Graph was HTTP 402." in error.problem.sentence
+    assert "The last error from Microsoft Graph was HTTP 402." in error.problem.sentence
     assert error.request_id == "g-17"
     assert "last answer" not in expired(NOON, AWAY).problem.sentence
 
