@@ -148,7 +148,9 @@ def _limiting(sender: Sender, ports: Forecasting) -> tuple[Schedule, datetime] |
     if found.is_learning(now):
         return None
     schedule = settled(found.believed(now), now)
-    return None if schedule.is_open(now, ports.messages_per_minute) else (schedule, now)
+    pace = ports.messages_per_minute
+    unknown = schedule.is_open(now, pace) or schedule.exceeds(pace, now)
+    return None if unknown else (schedule, now)
 
 
 def _key(sender: Sender, ports: Forecasting) -> str:

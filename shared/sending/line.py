@@ -126,7 +126,8 @@ class Line:
 
     def keeps(self, slot: Slot) -> bool:
         """Whether a slot is one of this line, and not of another mailbox's or an earlier one."""
-        return slot.mailbox == self._mailbox and self.schedule.has_place(slot)
+        own = slot.mailbox == self._mailbox and self.schedule.has_place(slot)
+        return own and not self.schedule.exceeds(self._pace, self.now)
 
     def take(self, *, first: bool) -> Slot:
         """Take a slot: the next one before the line, or its end.

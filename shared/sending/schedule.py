@@ -50,7 +50,8 @@ class Schedule(Stored):
     """The line of one mailbox.
 
     Attributes:
-        line: a number; another one begins when the first pace is learned, because its slots are others.
+        line: a number; another one begins when the first pace is learned or the operator's limit falls,
+            because its slots are others.
         first: where the line begins; the time before it is for mails that were refused already.
         end: where the line ends: the slot that the next mail gets.
         moved: what is added to each slot of the line.
@@ -66,6 +67,7 @@ class Schedule(Stored):
         trial: a higher pace that is being tried.
         next_trial: after what time without a refusal the next one begins.
         recent: the last slots, in seconds, where the pace is set.
+        limit: the pace that was set when the last slot was given out; 0 where it was learned.
         written: tells this version from one that another process made of the same one in the same way.
         etag: the version that was read; None where nothing is stored yet.
     """
@@ -86,6 +88,7 @@ class Schedule(Stored):
     trial: Trial | None = None
     next_trial: timedelta = FIRST_TRIAL
     recent: tuple[float, ...] = ()
+    limit: int = 0
     written: str = ""
     etag: str | None = None
 
@@ -93,6 +96,11 @@ class Schedule(Stored):
         """Whether nothing limits the mails."""
         limited = set_pace or self.pace or self.learning_since is not None
         return not limited and now >= max(self.sharing_until, self.paused_until)
+
+    def exceeds(self, set_pace: int, now: datetime) -> bool:
+        """Whether mails wait for slots that lie closer to each other than the operator's limit allows."""
+        pace = self.limit or self.pace or (WINDOW // self.step if self.step else 0)
+        return 0 < set_pace < pace and self.next_slot > now
 
     @property
     def next_slot(self) -> datetime:

@@ -30,7 +30,7 @@ def visible_after(wait: timedelta) -> timedelta:
 
 def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tuple[Schedule, list[Slot]]:
     """Give out the next slots of the line; `set_pace`: the operator's, 0 where it is learned."""
-    schedule = settled(schedule, now)
+    schedule = _limited(settled(schedule, now), now, set_pace)
     slots: list[Slot] = []
     for _ in range(count):
         at = max(now, schedule.paused_until, schedule.end + schedule.moved)
@@ -46,7 +46,7 @@ def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tup
 
 def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, Slot]:
     """Give out the next slot before the line, which moves back by one."""
-    schedule = settled(schedule, now)
+    schedule = _limited(settled(schedule, now), now, set_pace)
     step = WINDOW / set_pace if set_pace else _step(schedule, now, now, 0)
     # A slot of this very moment is another mail's.
     earliest = max(now + _MOMENT, schedule.paused_until, schedule.inserted_at + step)
@@ -82,6 +82,23 @@ def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: 
     counted = sum(now + _ROUNDED < each < moment - _ROUNDED for each in recent)
     earlier = len(recent) >= 2 * set_pace
     return counted + (max(min(moment, recent[0]) - start, _NONE) // step if earlier else 0)
+
+
+def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
+    """Begin a new line where the operator's limit has fallen; the mails take their slots as they come back.
+
+    It begins as if the mails of the last minute had gone at the new pace.
+    """
+    if schedule.limit == set_pace:
+        return schedule
+    limited = replace(schedule, limit=set_pace)
+    if not schedule.exceeds(set_pace, now):
+        return limited
+    step = WINDOW / set_pace
+    sent = ((now - step * back - START).total_seconds() for back in reversed(range(set_pace)))
+    recent = tuple(round(each, 1) for each in sent)
+    line = schedule.line + 1
+    return replace(limited, line=line, first=now, end=now + step, moved=_NONE, trial=None, recent=recent)
 
 
 def _step(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> timedelta:

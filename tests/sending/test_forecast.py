@@ -196,6 +196,14 @@ def test_nothing_is_predicted_while_hosts_learn_the_pace(services: FakeServices)
     assert backlog(services) is None
 
 
+def test_nothing_is_predicted_for_slots_that_a_lower_limit_makes_void(services: FakeServices) -> None:
+    send(services, "m-1", "m-2", "m-3")
+    paced(services, 1)
+
+    assert forecasts(services)["m-3"] == NOTHING
+    assert backlog(services) is None
+
+
 def test_nothing_is_predicted_where_no_pace_limits_the_mailbox_any_more(services: FakeServices) -> None:
     send(services, "m-1", "m-2", "m-3")
     paced(services, 0)

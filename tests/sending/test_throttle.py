@@ -13,7 +13,8 @@ from shared.deliveries.slot import Slot
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.line import Line
-from shared.sending.schedule import Schedule
+from shared.sending.schedule import WINDOW, Schedule
+from shared.sending.slots import reserve
 from shared.sending.throttle import IN_FLIGHT, LaterSlotError, Throttle
 from shared.settings.sender import sender_of
 from shared.time_limit import limited
@@ -499,3 +500,53 @@ def test_a_mailbox_that_used_up_its_messages_is_probed_every_ten_minutes_and_cha
     (schedule,) = services.schedules.rows.values()
     assert (schedule.pace, schedule.learning_since) == (0, None)
     assert schedule.paused_until == services.world.now() + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(("before", "limit"), [(20, 5), (60, 30)])
+def test_a_lower_limit_holds_for_the_mails_that_wait_already_and_keeps_their_order(
+    services: FakeServices, before: int, limit: int
+) -> None:
+    paced(services, before)
+    names = [f"m-{number:03}" for number in range(4 * before)]
+    send(services, *names)
+    paced(services, limit)
+    services.throttle = services.new_throttle()
+    changed_at = services.world.now()
+    while services.outbox.messages:
+        again(services)
+
+    left = sorted(services.deliveries.rows.values(), key=lambda mail: mail.updated_at)
+    assert [mail.message_id for mail in left] == names
+    times = [mail.updated_at for mail in left if mail.updated_at > changed_at]
+    assert len(times) == 3 * before
+    assert all(
+        later - first >= timedelta(seconds=60) for first, later in zip(times, times[limit:], strict=False)
+    )
+    assert times[-1] - changed_at <= timedelta(minutes=3 * before / limit + 1)
+
+
+def test_a_higher_limit_leaves_the_mails_that_wait_their_slots(services: FakeServices) -> None:
+    paced(services, 2)
+    send(services, *(f"m-{number}" for number in range(6)))
+    before = row(services, "m-5").next_attempt_at
+    paced(services, 60)
+    services.throttle = services.new_throttle()
+    send(services, "m-6")
+    while services.outbox.messages:
+        again(services)
+
+    assert row(services, "m-5").updated_at == before
+    assert row(services, "m-6").updated_at > row(services, "m-5").updated_at
+
+
+def test_a_limit_below_the_learned_pace_begins_a_new_line(services: FakeServices) -> None:
+    learned = Schedule(pace=60, end=NOON + timedelta(minutes=2), line=3)
+
+    assert learned.exceeds(30, NOON)
+    assert not learned.exceeds(60, NOON)
+    assert not learned.exceeds(0, NOON)
+    assert not learned.exceeds(30, NOON + timedelta(minutes=3))
+    assert Schedule(step=timedelta(seconds=0.5), end=NOON + SECOND).exceeds(30, NOON)
+    after, slots = reserve(learned, 3, NOON, 30)
+    assert after.line == 4
+    assert [after.due(slot) - NOON for slot in slots] == [WINDOW / 30 * number for number in (1, 2, 3)]
