@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import ConfigurationError, TransientError
+from shared.errors import ConfigurationError, MailerError, TransientError
 from shared.problems import Actor, catalogue, explain
 
 ROOT = Path(__file__).parent.parent
@@ -72,4 +72,5 @@ def test_an_error_begins_with_microsofts_id_of_the_call() -> None:
 
 
 def test_a_configuration_error_is_not_one_of_the_mail_errors() -> None:
-    assert not issubclass(ConfigurationError, TransientError.__mro__[1])
+    assert issubclass(TransientError, MailerError)
+    assert not issubclass(ConfigurationError, MailerError)

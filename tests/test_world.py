@@ -20,8 +20,11 @@ def test_an_identifier_is_not_given_twice() -> None:
     assert RealWorld().identifier() != RealWorld().identifier()
 
 
-def test_jitter_is_from_0_to_1() -> None:
-    assert all(0 <= RealWorld().jitter() <= 1 for _ in range(100))
+def test_jitter_is_spread_from_0_to_1() -> None:
+    values = [RealWorld().jitter() for _ in range(100)]
+
+    assert all(0 <= value <= 1 for value in values)
+    assert min(values) < 0.5 < max(values)
 
 
 def test_sleeping_lets_time_pass() -> None:

@@ -198,7 +198,3 @@ def test_the_log_says_how_many_were_removed(caplog: pytest.LogCaptureFixture) ->
         remove_finished(services)
 
     assert 'finished_mails_removed {"count": 1}' in caplog.text
-
-
-def test_where_nothing_is_old_nothing_happens() -> None:
-    assert remove_finished(FakeServices()) == 0

@@ -147,11 +147,14 @@ def test_another_reason_for_a_lost_consent_is_shown() -> None:
     assert problem.code == "sign_in_blocked"
 
 
-def test_a_tenant_with_nothing_waiting_costs_no_look_at_its_settings() -> None:
+@pytest.mark.parametrize("mail_waits", [False, True])
+def test_a_token_is_tried_only_where_mail_waits(*, mail_waits: bool) -> None:
     services = enabled_services(status=Status.OPERATOR_ERROR)
+    if mail_waits:
+        deliver(a_message(), "q-1", services)
     release_all(services)
 
-    assert not services.authorizer.refreshed
+    assert bool(services.authorizer.refreshed) is mail_waits
 
 
 @pytest.mark.parametrize(

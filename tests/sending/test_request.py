@@ -212,10 +212,10 @@ def test_a_message_over_the_queues_limit_is_refused_unread() -> None:
     assert broken_fields(text) == {"(whole body)": f"is {len(text)} bytes; at most 49152 are allowed"}
 
 
-def test_what_is_refused_is_not_repeated() -> None:
+def test_an_error_does_not_repeat_the_refused_value() -> None:
     fields = broken_fields(a_message(to=["not-an-address-but-a-secret"]))
 
-    assert not any("secret" in message for message in fields.values())
+    assert fields == {"to.0.address": "this is not a full mail address"}
 
 
 def test_the_fingerprint_tells_contents_apart_and_not_firings() -> None:
