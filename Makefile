@@ -59,9 +59,10 @@ core-tools: setup ## Run the end-to-end tests on Azure Functions Core Tools (nee
 bench: setup ## Measure against the budgets and write docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks
 
-documents: $(VENV)/ready ## Generate docs/errors.md, docs/delivery.md and the JSON Schemas in docs/ from the code
+documents: $(VENV)/ready ## Generate the errors, delivery and configuration pages and the JSON Schemas in docs/ from the code
 	@$(BIN)/python -m tests.errors_document
 	@$(BIN)/python -m tests.delivery_document
+	@$(BIN)/python -m tests.configuration_document
 	@$(BIN)/python -m shared.sending.schema > $(VENV)/schema.json && mv $(VENV)/schema.json docs/mail-message.schema.json
 	@$(BIN)/python -m shared.deliveries.outcome_schema > $(VENV)/schema.json && mv $(VENV)/schema.json docs/mail-outcome.schema.json
 

@@ -1,4 +1,7 @@
-"""The settings table of the README lists what the code reads; tests/infra/test_settings.py does the rest."""
+"""docs/configuration.md and the sample list the settings of the code, as found in its source.
+
+tests/infra/test_settings.py compares the template.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ from tests.infra.settings import (
 
 ROOT = Path(__file__).parents[1]
 PROJECT = Project.from_disk()
-README = ROOT / "README.md"
-ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| *(.*?) *\| (.+?) \|$", re.MULTILINE)
+DOCUMENT = ROOT / "docs" / "configuration.md"
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| *(.*?) *\| .+? \| (.+?) \|$", re.MULTILINE)
 
 
 def rows() -> dict[str, tuple[str, str, str]]:
-    """The settings table: name → needed, default, meaning."""
-    found = ROW.findall(README.read_text(encoding="utf-8"))
+    """The tables of settings: name → needed, default, meaning."""
+    found = ROW.findall(DOCUMENT.read_text(encoding="utf-8"))
     return {name: (needed, default, meaning) for name, needed, default, meaning in found}
 
 
