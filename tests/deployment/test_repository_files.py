@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 import yaml
 
 from tests.deployment.pins import ROOT, pins, tracked_files
+from tests.local_stack.__main__ import _parser
 
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
 DEPENDABOT = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text("utf-8"))
+LAUNCHES = json.loads((ROOT / ".vscode/launch.json").read_text("utf-8"))["configurations"]
+TASKS = json.loads((ROOT / ".vscode/tasks.json").read_text("utf-8"))["tasks"]
+CONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text("utf-8"))
+CI = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 BINARY = re.compile(r"\.(png|ico|pfx|zip)$")
 
@@ -69,6 +75,41 @@ def test_dependabot_looks_at_every_place_that_pins_something() -> None:
     assert watched == {
         *(("pip", "/") for path in files if re.fullmatch(r"requirements[^/]*\.txt", path)),
         *(("npm", f"/{path.rpartition('/')[0]}") for path in files if path.endswith("package-lock.json")),
+        *(("devcontainers", "/") for path in files if path.startswith(".devcontainer/")),
         *(("github-actions", "/") for path in files if path.startswith(".github/workflows/")),
     }
     assert {update["schedule"]["interval"] for update in DEPENDABOT["updates"]} == {"weekly"}
+
+
+def test_the_readme_has_at_most_80_lines() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 80
+
+
+@pytest.mark.parametrize("launch", LAUNCHES, ids=lambda launch: launch["name"])
+def test_f5_starts_a_command_of_the_local_stack_after_its_set_up(launch: dict[str, str]) -> None:
+    assert launch["module"] == "tests.local_stack"
+    assert _parser().parse_args(launch["args"]).run
+    assert launch["preLaunchTask"] in {task["label"] for task in TASKS}
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task["label"])
+def test_a_task_of_the_editor_is_a_target_of_the_makefile(task: dict[str, str]) -> None:
+    assert re.search(rf"^{task['command'].removeprefix('make ')}:", MAKEFILE, re.MULTILINE)
+
+
+def test_the_editor_formats_and_checks_with_the_pinned_tools() -> None:
+    settings = json.loads((ROOT / ".vscode/settings.json").read_text("utf-8"))
+    tools = [path for name, paths in settings.items() if name.endswith(".path") for path in paths]
+
+    assert [tool.removeprefix("${workspaceFolder}/.venv/bin/") for tool in tools] == ["ruff", "mypy"]
+    assert settings["python.testing.pytestEnabled"]
+
+
+def test_the_dev_container_has_the_versions_and_extensions_of_the_project() -> None:
+    node = CONTAINER["features"]["ghcr.io/devcontainers/features/node:1"]["version"]
+    recommended = json.loads((ROOT / ".vscode/extensions.json").read_text("utf-8"))["recommendations"]
+
+    assert f"-{(ROOT / '.python-version').read_text('utf-8').strip()}-" in CONTAINER["image"]
+    assert f'node-version: "{node}"' in CI
+    assert CONTAINER["onCreateCommand"]["bicep"] in CI
+    assert CONTAINER["customizations"]["vscode"]["extensions"] == recommended
