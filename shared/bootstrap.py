@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from shared.errors import ConfigurationError
     from shared.outbox import Outbox
     from shared.ports import CallerTokens, FlowStore, SettingsStore, TokenStore
-    from shared.sending.line import ScheduleStore
-    from shared.sending.ports import AttachmentFiles, MailTransport
+    from shared.sending.ports import AttachmentFiles, MailTransport, ScheduleStore
     from shared.sending.throttle import Throttle
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore

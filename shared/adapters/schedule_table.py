@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.documents import read_document, write_document
 from shared.adapters.storage_clock import AnswerTime
-from shared.adapters.tables import etag_of, find_row, write_row
+from shared.adapters.tables import etag_of, find_row, write_if_unchanged
 from shared.sending.schedule import Schedule
 from shared.storage_names import TENANT_SETTINGS
 
@@ -45,7 +45,10 @@ class TableScheduleStore:
         return replace(known, etag=etag_of(row)), answered.moment
 
     def save(self, key: str, schedule: Schedule) -> Schedule | None:
-        """Write a schedule if it is unchanged since it was read, else None."""
+        """Write a schedule if it is unchanged since it was read, else None.
+
+        Also None where only the answer to the write was lost: the slots of that write stay unused.
+        """
         row = {"PartitionKey": _PARTITION, "RowKey": key, "Document": write_document(schedule)}
-        etag = write_row(self._table, row, schedule.etag, **_IMPATIENT)
+        etag = write_if_unchanged(self._table, row, schedule.etag, **_IMPATIENT)
         return None if etag is None else replace(schedule, etag=etag)

@@ -149,7 +149,7 @@ def write_row(table: TableClient, row: dict[str, Any], etag: str | None, **optio
     `etag` is None for a row that must not exist.
     """
     try:
-        written = _write_row(table, row, etag, options)
+        written = write_if_unchanged(table, row, etag, **options)
     except TransientError:
         written = find_written(table, row, **options)
         if written is None:
@@ -183,10 +183,16 @@ def etag_in(answer: Row) -> str:
     return str(answer["etag"])
 
 
-def _write_row(
-    table: TableClient, row: dict[str, Any], etag: str | None, options: Mapping[str, Any]
+def write_if_unchanged(
+    table: TableClient,
+    row: dict[str, Any],
+    etag: str | None,
+    **options: Any,  # noqa: ANN401 - the SDK's
 ) -> str | None:
-    """Merge, so that columns of another version of the app are preserved."""
+    """Write a row if it is unchanged, with one call; None also where an earlier try of the call wrote it.
+
+    It merges, so that columns of another version of the app are preserved.
+    """
     with table_errors():
         try:
             if etag is None:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from shared.deliveries.ports import DeliveryLog
     from shared.outbox import Outbox
     from shared.ports import AccessTokens, Authorizer, FlowStore, SettingsStore, TokenStore
-    from shared.sending.line import ScheduleStore
-    from shared.sending.ports import MailTransport
+    from shared.sending.ports import MailTransport, ScheduleStore
     from shared.settings.sending_switch import SendingSwitch
     from shared.world import World
 

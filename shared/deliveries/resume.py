@@ -10,10 +10,11 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 from shared.characters import END
 from shared.contract import Contract, parse
+from shared.deliveries.slot import Slot
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import InvalidInputError
 
@@ -57,6 +58,7 @@ class KeptMail(Contract):
 
     Attributes:
         requeued_for: the attempt that the note is for, as the row names it; None in notes of older versions.
+        slot_at, slot_line, slot_mailbox: the slot that the mail waits for; its line may move back meanwhile.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -64,6 +66,24 @@ class KeptMail(Contract):
     tenant_id: TenantId
     message_id: MessageId
     requeued_for: str | None = None
+    slot_at: AwareDatetime | None = None
+    slot_line: int = 0
+    slot_mailbox: str = ""
+
+    @property
+    def due(self) -> datetime | None:
+        """When its attempt is due; None for one that has no set time."""
+        try:
+            return datetime.fromisoformat(self.requeued_for or "").astimezone(UTC)
+        except ValueError:
+            return None
+
+    @property
+    def slot(self) -> Slot | None:
+        """The slot."""
+        if self.slot_at is None:
+            return None
+        return Slot(self.slot_at, self.slot_line, mailbox=self.slot_mailbox)
 
 
 class Resume(Contract):
@@ -74,15 +94,20 @@ class Resume(Contract):
     resume: KeptMail
 
 
-def resume_message(tenant_id: str, message_id: str, requeued_for: str | None = None) -> bytes:
+def resume_message(
+    tenant_id: str, message_id: str, requeued_for: str | None = None, slot: Slot | None = None
+) -> bytes:
     """Write a note."""
     kept = KeptMail(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
-    return Resume(resume=kept).model_dump_json(by_alias=True, exclude_none=True).encode()
+    if slot is not None:
+        place = {"slot_at": slot.at, "slot_line": slot.line, "slot_mailbox": slot.mailbox}
+        kept = kept.model_copy(update=place)
+    return Resume(resume=kept).model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
-def next_message(row: Delivery) -> bytes:
+def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
     """Write the note for a row's next attempt."""
-    return resume_message(row.tenant_id, row.message_id, row.requeued_for)
+    return resume_message(row.tenant_id, row.message_id, row.requeued_for, slot)
 
 
 def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> bool:
@@ -110,7 +135,6 @@ def due_at(text: str) -> datetime | None:
     """Return when a message is due, as it lies in the queue; None where it is no note for a set time."""
     try:
         note = parse_resume(base64.b64decode(text))
-        at = note.requeued_for if note else None
-        return datetime.fromisoformat(at).astimezone(UTC) if at else None
     except (ValueError, InvalidInputError):
         return None
+    return note.due if note else None

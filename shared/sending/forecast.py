@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.ports import SettingsStore
-    from shared.sending.line import ScheduleStore
+    from shared.sending.ports import ScheduleStore
     from shared.sending.schedule import Schedule
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
     from shared.sending.throttle import LaterSlotError
 
+#: A mail whose time is over so soon after its slot is looked at whenever it comes back.
+_NEAR_END = timedelta(minutes=10)
 _TEST_MAIL: Final = "test-mail:"
 #: A mail that failed more often goes to the line's end, or mails that always fail would hold others back.
 _MOST_FAILURES = 2
@@ -77,6 +79,11 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) ->
         announce(row)
     else:
         raise MailKnownError
-    # There is nothing to wait for in a worker after the last look.
     wait = max(again - now, timedelta(0))
-    ports.outbox.put(next_message(row), visible_after(wait) if again == wanted else wait)
+    if again == wanted:
+        in_line = later.slot is not None and not later.slot.inserted
+        slot = later.slot if in_line and end - again > _NEAR_END else None
+        ports.outbox.put(next_message(row, slot), visible_after(wait))
+    else:
+        # There is nothing to wait for in a worker after the last look.
+        ports.outbox.put(next_message(row), wait)

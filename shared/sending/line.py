@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, NothingSentError, TransientError
 from shared.sending.pace import Refusal, refused, reported
@@ -20,10 +21,11 @@ from shared.telemetry import log_failed_step
 from shared.time_limit import held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from shared.deliveries.slot import Slot
+    from shared.sending.ports import ScheduleStore
     from shared.world import World
 
 #: How old the value may be that a process acts on, and while hosts share requests.
@@ -37,18 +39,10 @@ _STALE = timedelta(seconds=5)
 #: Where a process has reserved slots that recently, more of its threads are likely to want one.
 _BUSY = timedelta(seconds=2)
 _JOINING = 0.1
-_MOST_WRITES = 8
+#: Each conflict doubles the time over which the processes spread their next writes.
+_APART = 0.1
+_MOST_WRITES = 6
 _MOST_COUNTED = 10_000
-
-
-class ScheduleStore(Protocol):
-    """Keeps a schedule for each mailbox."""
-
-    def load(self, key: str) -> tuple[Schedule, datetime | None]:
-        """Return a mailbox's schedule, an empty one where there is none, and what storage's clock says."""
-
-    def save(self, key: str, schedule: Schedule) -> Schedule | None:
-        """Write a schedule if it is still the one that was read; None where it is not."""
 
 
 class ScheduleBusyError(Exception):
@@ -81,7 +75,7 @@ class Line:
         self._unsaved = False
         self._ahead = timedelta(0)
         self._slots: list[Slot] = []
-        self._wanting = 0
+        self._wanting: set[int] = set()
         self._accepted: deque[datetime] = deque(maxlen=_MOST_COUNTED)
 
     @property
@@ -141,21 +135,25 @@ class Line:
         if first:
             with held(self._row):
                 return self._change(lambda schedule, now: insert(schedule, now, self._pace))
+        with self.wanting(), held(self._row):
+            self._slots = [slot for slot in self._slots if self._is_fresh(slot)]
+            if not self._slots:
+                self._wait_for_others()
+                count = len(self._wanting)
+                self._slots = self._change(lambda schedule, now: reserve(schedule, count, now, self._pace))
+            return self._slots.pop(0)
+
+    @contextmanager
+    def wanting(self) -> Iterator[None]:
+        """Have the next reservation include this thread, which has a mail without a slot."""
+        thread = threading.get_ident()
         with self._counting:
-            self._wanting += 1
+            self._wanting.add(thread)
         try:
-            with held(self._row):
-                self._slots = [slot for slot in self._slots if self._is_fresh(slot)]
-                if not self._slots:
-                    self._wait_for_others()
-                    count = self._wanting
-                    self._slots = self._change(
-                        lambda schedule, now: reserve(schedule, count, now, self._pace)
-                    )
-                return self._slots.pop(0)
+            yield
         finally:
             with self._counting:
-                self._wanting -= 1
+                self._wanting.discard(thread)
 
     def note_accepted(self) -> None:
         """Count a mail that Exchange took."""
@@ -211,13 +209,13 @@ class Line:
 
     def _change[Found](self, change: Callable[[Schedule, datetime], tuple[Schedule, Found]]) -> Found:
         """Change the row, also where it is not as it was read last."""
-        for _ in range(_MOST_WRITES):
+        for tries in range(_MOST_WRITES):
             changed, found = change(self.schedule, self.now)
-            saved = self._save(replace(changed, written=self._world.identifier()))
+            saved = self._save(changed)
             if saved is not None:
                 self.schedule, self._read_at = saved, self._world.steady()
                 return found
-            self._world.sleep(self._world.jitter() / 10)
+            self._world.sleep(self._world.jitter() * _APART * 2**tries)
             self._load()
         raise ScheduleBusyError
 

@@ -168,7 +168,8 @@ class Mailbox:
         self, call: Callable[[], Answer], ready: Callable[[], None] | None = None
     ) -> Answer:
         """Make a call in this mailbox's turn, and let every host know when Graph asks for a pause."""
-        with self._ports.throttle.turn(self.sender, ready):
+        wants_slot = ready is not None and self._slot is None
+        with self._ports.throttle.turn(self.sender, ready, wants_slot=wants_slot):
             return call()
 
     def _get_token(self, *, refused: str | None = None, claims: str | None = None) -> str:

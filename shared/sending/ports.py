@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.sending.schedule import Schedule
     from shared.settings.sender import Sender
 
 
@@ -95,3 +98,13 @@ class AttachmentFiles(Protocol):
 
     def put(self, path: str, content: BinaryIO) -> None:
         """Put a file into the container, piece by piece; one that is there already is replaced."""
+
+
+class ScheduleStore(Protocol):
+    """Keeps a schedule for each mailbox."""
+
+    def load(self, key: str) -> tuple[Schedule, datetime | None]:
+        """Return a mailbox's schedule, an empty one where there is none, and what storage's clock says."""
+
+    def save(self, key: str, schedule: Schedule) -> Schedule | None:
+        """Write a schedule if it is still the one that was read; None where it is not."""

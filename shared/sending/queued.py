@@ -11,6 +11,7 @@ from shared.errors import ConfigurationError, InvalidInputError
 from shared.sending.accepted import record_accepted_mail
 from shared.sending.decode import decode_message
 from shared.sending.request import MailRequest, parse_mail_request, parse_queued
+from shared.sending.slots import visible_after
 from shared.sending.unreadable import record_unreadable
 from shared.sending.unrecorded import AcceptedMail, RepeatedMail, parse_unrecorded, write_mail, write_repeated
 from shared.sending.unusable_request import record_lost, record_unreadable_request
@@ -41,7 +42,9 @@ class QueuedMail:
 
 
 def find_mail(raw: bytes, queue_id: str, ports: Sending) -> QueuedMail | None:
-    """Return the mail of a message; None, and the reason in its row, where there is none to be read.
+    """Return the mail of a message that is to be looked at now.
+
+    None where it is back in the queue until its slot, or cannot be read, with the reason in its row.
 
     Raises:
         NotRecordedError, TransientError, ConfigurationError: storage does not answer, another installation
@@ -63,6 +66,10 @@ def find_mail(raw: bytes, queue_id: str, ports: Sending) -> QueuedMail | None:
         return QueuedMail(queued, text, text, maybe_new=True)
     if isinstance(queued, QueuedMail):
         return queued
+    early = ports.throttle.wait_of(queued)
+    if early is not None:
+        ports.outbox.put(text, visible_after(early))
+        return None
     unused = frozenset(found.unused_claims) if isinstance(found, RepeatedMail) else frozenset[str]()
     return _kept(queued, text, unused, queue_id, ports)
 

@@ -68,7 +68,6 @@ class Schedule(Stored):
         next_trial: after what time without a refusal the next one begins.
         recent: the last slots, in seconds, where the pace is set.
         limit: the pace that was set when the last slot was given out; 0 where it was learned.
-        written: tells this version from one that another process made of the same one in the same way.
         etag: the version that was read; None where nothing is stored yet.
     """
 
@@ -89,7 +88,6 @@ class Schedule(Stored):
     next_trial: timedelta = FIRST_TRIAL
     recent: tuple[float, ...] = ()
     limit: int = 0
-    written: str = ""
     etag: str | None = None
 
     def is_open(self, now: datetime, set_pace: int) -> bool:

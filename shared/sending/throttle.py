@@ -7,28 +7,30 @@ mails that wait in the process at a time, and a mail that comes back at its time
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import NothingSentError, TransientError
-from shared.sending.line import Line, ScheduleBusyError, ScheduleStore
+from shared.sending.line import Line, ScheduleBusyError
 from shared.sending.schedule import mailbox_key, schedule_key
+from shared.sending.turns import Turns
 from shared.sending.verdict import THROTTLED
-from shared.time_limit import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from shared.deliveries.resume import KeptMail
     from shared.deliveries.slot import Slot
+    from shared.sending.ports import ScheduleStore
     from shared.settings.sender import Sender
     from shared.world import World
 
-#: https://learn.microsoft.com/graph/throttling-limits: of one app, for one mailbox.
-IN_FLIGHT = 4
 #: A mail that is due so soon waits in its worker; any other one goes back to the queue.
 LONGEST_WAIT = timedelta(seconds=10)
+#: A mail that leaves so much later than its row says may do so without the row being written again.
+_UNTOLD = timedelta(minutes=5)
 _NOW = timedelta(0)
 _LOOK = 1.0
 _MOST_LOOKS = 60
@@ -41,16 +43,6 @@ class LaterSlotError(TransientError):
         super().__init__("mailbox_paused", retry_after=wait, address=address)
         self.slot = slot
         self.wait = wait
-
-
-class _Turns:
-    """The requests that this process makes to one mailbox at a time: one at first, as do other hosts."""
-
-    def __init__(self) -> None:
-        self.free = threading.Semaphore(1)
-        self.lock = threading.Lock()
-        self.width = 1
-        self.wanted = 0
 
 
 class Throttling(Protocol):
@@ -79,7 +71,7 @@ class Throttle:
     def __init__(self, ports: Throttling) -> None:
         self._ports = ports
         self._world = ports.world
-        self._known: dict[tuple[str, str], tuple[Line, _Turns]] = {}
+        self._known: dict[tuple[str, str], tuple[Line, Turns]] = {}
         self._lock = threading.Lock()
 
     def check(self, sender: Sender) -> None:
@@ -110,6 +102,7 @@ class Throttle:
         """
         line, _ = self._of(sender)
         slot = known
+        self._sleep_until(line, slot)
         for _ in range(_MOST_LOOKS):
             schedule = line.read()
             if line.is_open:
@@ -127,8 +120,22 @@ class Throttle:
                 return slot
             if wait > LONGEST_WAIT:
                 raise LaterSlotError(slot, wait, sender.mailbox_address)
-            self._world.sleep(wait.total_seconds())
+            self._sleep_until(line, slot)
         raise self._busy(sender)
+
+    def wait_of(self, note: KeptMail) -> timedelta | None:
+        """Return how early a mail comes back whose line has moved since; None where it is to be looked at.
+
+        It asks nobody: a line moves back and never forward.
+        """
+        slot = note.slot
+        with self._lock:
+            line = next((line for line, _ in self._known.values() if slot and line.keeps(slot)), None)
+        if slot is None or line is None:
+            return None
+        wait = self._wait(line, slot)
+        told = note.due is not None and self._world.now() + wait <= note.due + _UNTOLD
+        return wait if told and wait > LONGEST_WAIT else None
 
     def slot_after_refusal(self, sender: Sender) -> LaterSlotError:
         """Return when a mail that Graph has refused is to be sent again.
@@ -147,39 +154,39 @@ class Throttle:
 
     @contextmanager
     def turn(
-        self, sender: Sender, ready: Callable[[], None] | None = None, *, notes_pauses: bool = True
+        self,
+        sender: Sender,
+        ready: Callable[[], None] | None = None,
+        *,
+        wants_slot: bool = False,
+        notes_pauses: bool = True,
     ) -> Iterator[None]:
         """Make one of the requests that go to the mailbox at once, and note when Graph asks for a pause.
 
-        `ready`: what is done before the request, which may raise.
+        `ready`: what is done before the request, which may raise; `wants_slot`: it takes one where one is
+        needed by then.
         """
         line, turns = self._of(sender)
-        with turns.lock:
-            turns.wanted += 1
-        try:
-            with held(turns.free):
-                if ready is not None:
-                    ready()
-                begun = self._world.steady()
-                try:
-                    yield
-                except TransientError as error:
-                    if notes_pauses and error.code in THROTTLED:
-                        with suppress(ScheduleBusyError, NothingSentError):
-                            latency = self._world.steady() - begun
-                            used_up = error.code == "sending_limit_reached"
-                            line.note_refusal(error.retry_after, latency, used_up=used_up)
-                    raise
-            self._widen(line, turns)
-        finally:
-            with turns.lock:
-                turns.wanted -= 1
+        with line.wanting() if wants_slot else nullcontext(), turns.turn():
+            if ready is not None:
+                ready()
+            begun = self._world.steady()
+            try:
+                yield
+            except TransientError as error:
+                if notes_pauses and error.code in THROTTLED:
+                    with suppress(ScheduleBusyError, NothingSentError):
+                        latency = self._world.steady() - begun
+                        used_up = error.code == "sending_limit_reached"
+                        line.note_refusal(error.retry_after, latency, used_up=used_up)
+                raise
+            turns.widen(line)
 
     def note_accepted(self, sender: Sender) -> None:
         """Count a mail that Exchange took."""
         self._of(sender)[0].note_accepted()
 
-    def _of(self, sender: Sender) -> tuple[Line, _Turns]:
+    def _of(self, sender: Sender) -> tuple[Line, Turns]:
         mailbox = mailbox_key(sender)
         with self._lock:
             if mailbox not in self._known:
@@ -190,7 +197,7 @@ class Throttle:
                     self._ports.messages_per_minute,
                     self._world,
                 )
-                self._known[mailbox] = line, _Turns()
+                self._known[mailbox] = line, Turns()
             return self._known[mailbox]
 
     def _report(self, line: Line) -> None:
@@ -198,6 +205,12 @@ class Throttle:
         with suppress(ScheduleBusyError):
             line.report()
         self._world.sleep(_LOOK)
+
+    def _sleep_until(self, line: Line, slot: Slot | None) -> None:
+        """Wait until a slot that is near, as far as is known: what is read after the wait says more."""
+        wait = self._wait(line, slot) if slot else _NOW
+        if _NOW < wait <= LONGEST_WAIT:
+            self._world.sleep(wait.total_seconds())
 
     def _take(self, line: Line, sender: Sender, *, first: bool) -> Slot:
         try:
@@ -217,14 +230,3 @@ class Throttle:
     def _busy(self, sender: Sender) -> TransientError:
         wait = timedelta(seconds=5 + 10 * self._world.jitter())
         return TransientError("mailbox_paused", retry_after=wait, address=sender.mailbox_address)
-
-    def _widen(self, line: Line, turns: _Turns) -> None:
-        """Make one more request at once, where mails wait for one and no host was refused any."""
-        with turns.lock:
-            wanted = turns.width < min(turns.wanted, IN_FLIGHT)
-        if not wanted or not line.may_widen():
-            return
-        with turns.lock:
-            if turns.width < IN_FLIGHT:
-                turns.width += 1
-                turns.free.release()

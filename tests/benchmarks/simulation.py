@@ -17,11 +17,12 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
+from shared.adapters.retry_after import retry_after
 from shared.consent.custody import Custody
 from shared.deliveries.delivery import Delivery
 from shared.errors import TransientError
 from shared.outbox import Backlog
-from shared.sending import line, throttle
+from shared.sending import line, throttle, turns
 from shared.sending.deliver import deliver
 from shared.sending.schedule import Schedule
 from shared.settings.sender import Sender
@@ -63,6 +64,8 @@ class Load:
     minutes: int = 0
     #: MAILBOX_MESSAGES_PER_MINUTE.
     set_pace: int = 0
+    #: What its refusals ask for, one after the other, in place of the true time.
+    retry_after: tuple[str | None, ...] = ()
     seed: int = 1
 
 
@@ -302,8 +305,7 @@ class _Schedules(MemorySchedules):
         return super().load(key)
 
     def save(self, key: str, schedule: Schedule) -> Schedule | None:
-        unchanged = self.rows.get(key, Schedule()).etag == schedule.etag
-        self.simulation.call("tables", 1 if unchanged else 2)
+        self.simulation.call("tables")
         return super().save(key, schedule)
 
 
@@ -331,10 +333,16 @@ class _Graph(FakeGraph):
         simulation.in_flight -= 1
         if wait is not None:
             simulation.refused += 1
-            raise _throttled(sender, wait)
+            raise _throttled(sender, self._asked(wait))
         name = _subject(body)
         simulation.accepted.setdefault(name, []).append(simulation.timeline.time)
         return f"request-{name}"
+
+    def _asked(self, wait: float) -> timedelta | None:
+        odd = self.simulation.load.retry_after
+        if not odd:
+            return timedelta(seconds=wait)
+        return retry_after(odd[self.simulation.refused % len(odd)], self.simulation.world.now())
 
     def _count(self) -> float | None:
         """Count a mail; where the mailbox takes no more, return for how long."""
@@ -347,10 +355,10 @@ class _Graph(FakeGraph):
         return None
 
 
-def _throttled(sender: Sender, wait: float) -> TransientError:
+def _throttled(sender: Sender, wait: timedelta | None) -> TransientError:
     error = TransientError(
         "mailbox_throttled",
-        retry_after=timedelta(seconds=wait),
+        retry_after=wait,
         address=sender.mailbox_address,
         graph_code="ApplicationThrottled",
     )
@@ -396,6 +404,7 @@ def simulate(load: Load, *, longest: float = 72 * 3600) -> Result:
     with (
         patch.object(line, "threading", simulation.threading),
         patch.object(throttle, "threading", simulation.threading),
+        patch.object(turns, "threading", simulation.threading),
     ):
         for _ in range(load.hosts):
             simulation.timeline.start(partial(simulation.run_host, _services(simulation)))

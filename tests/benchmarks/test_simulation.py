@@ -24,7 +24,7 @@ def test_a_run_repeats_exactly() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize(("mails", "hosts"), [(100, 1), (300, 4)])
+@pytest.mark.parametrize(("mails", "hosts"), [(100, 1), (100, 8), (300, 4)])
 def test_the_learned_pace_uses_the_mailbox_with_few_refusals(mails: int, hosts: int) -> None:
     result = simulate(Load(mails, hosts))
 
@@ -32,6 +32,29 @@ def test_the_learned_pace_uses_the_mailbox_with_few_refusals(mails: int, hosts: 
     assert result.refused <= mails / 100 + 20
     assert result.times[-1] <= result.ideal * 1.1
     assert result.longest_wait <= result.ideal_wait * 1.3
+
+
+def test_a_pause_in_a_long_line_costs_each_mail_of_it_little() -> None:
+    result = simulate(Load(1500, 1))
+
+    assert_sent_once_at_flat_cost(result)
+
+
+def test_forty_hosts_disturb_each_other_little() -> None:
+    result = simulate(Load(400, 40, set_pace=30))
+
+    assert_sent_once_at_flat_cost(result)
+    assert result.refused == 0
+    assert result.times[-1] <= result.ideal * 1.05
+
+
+@pytest.mark.parametrize(
+    "odd", ["1000000000", "0", "-5", "0.5", "Wed, 21 Oct 2015 07:28:00 GMT", None, "soon"]
+)
+def test_sending_goes_on_whatever_a_refusal_asks_for(odd: str | None) -> None:
+    result = simulate(Load(100, 4, retry_after=(odd,)), longest=12 * 3600)
+
+    assert result.lost == result.duplicates == 0
 
 
 def test_a_set_pace_is_refused_nothing() -> None:

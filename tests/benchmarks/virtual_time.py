@@ -94,6 +94,10 @@ class VirtualThreading:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
 
+    def get_ident(self) -> int:
+        """Name the greenlet that calls."""
+        return id(getcurrent())
+
     def Lock(self) -> VirtualSemaphore:  # noqa: N802 - threading's name
         """Return a lock."""
         return VirtualSemaphore(self._timeline)

@@ -12,6 +12,7 @@ from azure.data.tables import TableServiceClient
 
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.pause_table import TablePauseStore
+from shared.adapters.schedule_table import TableScheduleStore
 from shared.adapters.tables import TableSettingsStore
 from shared.sending.deliver import deliver
 from shared.settings.ownership import OwnedSettings
@@ -44,6 +45,7 @@ def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: St
             stored, lambda: INSTALLATION, lambda _: CLIENT_ID, services.world
         )
         services.deliveries = TableDeliveryLog(tables)  # type: ignore[assignment]
+        services.schedules = TableScheduleStore(tables)  # type: ignore[assignment]
         services.switch = SendingSwitch(TablePauseStore(tables), services.world)
         services.settings.save(replace(some_settings(), tenant_id=tenant))
         deliver(a_message(messageId="warm", tenantId=tenant), "q-0", services)
@@ -59,8 +61,9 @@ def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: St
         deliver(a_message(messageId="m-4", tenantId=tenant), "q-4", services)
 
     assert mails == 4 * 3
-    # The switch that pauses sending is read once in ten seconds, whatever the number of mails.
-    assert transport.calls - mails == 3 + 1
+    # The switch that pauses sending is read once in ten seconds, and the mailbox's schedule once in two,
+    # whatever the number of mails.
+    assert transport.calls - mails == 3 + 1 + 1
     assert services.transport.asked == ["send_mail"] * 5
     assert services.authorizer.refreshed == ["tokens"]
     assert not services.requests.kept

@@ -15,7 +15,8 @@ from shared.sending.deliver import deliver
 from shared.sending.line import Line
 from shared.sending.schedule import WINDOW, Schedule
 from shared.sending.slots import reserve
-from shared.sending.throttle import IN_FLIGHT, LaterSlotError, Throttle
+from shared.sending.throttle import LaterSlotError, Throttle
+from shared.sending.turns import IN_FLIGHT
 from shared.settings.sender import sender_of
 from shared.time_limit import limited
 from tests.builders import a_message, enabled_services, some_settings
@@ -113,7 +114,7 @@ def test_a_mail_past_the_pace_waits_in_the_queue_until_its_slot_and_is_written_o
 
     waiting = row(services, "m-2")
     assert waiting.next_attempt_at == NOON + 60.5 * SECOND
-    assert services.outbox.messages == [(next_message(waiting), 55.4 * SECOND)]
+    assert services.outbox.messages == [(next_message(waiting, waiting.slot), 55.4 * SECOND)]
     assert [step.status for step in waiting.history] == [DeliveryStatus.DEFERRED]
 
     again(services)
@@ -145,6 +146,52 @@ def test_a_refused_mail_has_the_next_slot_and_no_growing_wait(services: FakeServ
         assert 20 * SECOND <= found.next_attempt_at - found.history[0].at <= 70 * attempt * SECOND
         again(services)
     assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
+
+
+def pause(services: FakeServices, seconds: float) -> None:
+    """Have Graph refuse a request that is no mail of the line, which moves back."""
+    refuse(services.throttle, throttled(seconds))
+
+
+def test_a_mail_whose_line_moved_back_meanwhile_goes_back_into_the_queue_at_no_other_cost(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paced(services, 1)
+    send(services, "m-1", "m-2")
+    pause(services, 30)
+    before = services.outbox.messages[0][0]
+    schedule_reads = services.schedules.reads
+    with monkeypatch.context() as patched:
+        for port in ("deliveries", "requests"):
+            patched.setattr(services, port, None)
+        again(services)
+
+    assert services.outbox.messages == [(before, 30 * SECOND)]
+    assert services.schedules.reads == schedule_reads
+    again(services)
+    assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
+    assert services.world.now() == NOON + 90.5 * SECOND
+
+
+def test_a_mail_that_comes_much_later_than_its_row_says_has_the_row_written_again(
+    services: FakeServices,
+) -> None:
+    paced(services, 1)
+    send(services, "m-1", "m-2")
+    pause(services, 600)
+    again(services)
+
+    assert row(services, "m-2").next_attempt_at == NOON + 660.5 * SECOND
+
+
+def test_a_process_that_does_not_know_the_line_looks_at_the_mail(services: FakeServices) -> None:
+    paced(services, 1)
+    send(services, "m-1", "m-2")
+    pause(services, 30)
+    services.throttle = services.new_throttle()
+    again(services)
+
+    assert row(services, "m-2").next_attempt_at == NOON + 90.5 * SECOND
 
 
 def test_a_mail_that_comes_long_after_its_slot_takes_another_one(services: FakeServices) -> None:
@@ -414,7 +461,7 @@ def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
 def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) -> None:
     paced(services)
     line, _ = services.throttle._of(ADA)
-    line._wanting = 1
+    line._wanting = {0}
     first, second = line.take(first=False), line.take(first=False)
 
     assert first.at < second.at
@@ -424,7 +471,7 @@ def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) 
 def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeServices) -> None:
     paced(services)
     line, _ = services.throttle._of(ADA)
-    line._wanting = 1
+    line._wanting = {0}
     line.take(first=False)
     services.world.pass_time(timedelta(hours=1))
 
