@@ -71,8 +71,8 @@ class DeliverySummary(Contract):
     next_attempt_at: datetime | None = Field(description="When it is tried again; null where no time is set.")
     predicted_at: datetime | None = Field(
         description=(
-            "About when it is sent, for a mail that waits for its turn; null where that is not known. It "
-            "moves back when Microsoft 365 asks for a pause, and when a retry or a test mail goes first."
+            "About when it is sent, for a mail that waits for the mailbox's rate limit; null where that is "
+            "not known. It is later after a pause that Microsoft 365 asks for, a retry or a test mail."
         )
     )
     mails_before: int | None = Field(
@@ -80,8 +80,8 @@ class DeliverySummary(Contract):
     )
     likely_to_expire_at: datetime | None = Field(
         description=(
-            "When the time for its attempts is over (the message's `expiresAt`, or a day), if its turn comes "
-            "only after that; null where it comes in time."
+            "When the time for its attempts is over (the message's `expiresAt`, or a day), if the rate limit "
+            "allows it only after that; null where it is sent in time."
         )
     )
     correlation_id: str | None = Field(description="The scheduler's own mark of the message.")

@@ -1,4 +1,4 @@
-"""The mails of a mailbox that wait for their turn, as the settings show them."""
+"""The mails of a mailbox that wait for its rate limit, as the settings show them."""
 
 from __future__ import annotations
 

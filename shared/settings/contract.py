@@ -108,7 +108,8 @@ class SettingsView(Contract):
     sends whichever of its names was entered; null where Microsoft does not tell it. `tokensLeftBehind`: the
     vault still holds tokens that are not used any more; the app tries every day to delete them.
     `tokensRecoverableUntil`: until when the vault can bring deleted tokens back. `waitingMails`: those that
-    wait until somebody acts. `backlog`: null where no mail waits for its turn, or where that is not known.
+    wait until somebody acts. `backlog`: null where no mail waits for the rate limit, or where that is not
+    known.
     """
 
     provider: Literal["Office365"] = "Office365"

@@ -115,7 +115,7 @@ def settings_states() -> dict[str, SettingsState]:
         "sender refused": SettingsState(some_settings(status=Status.SENDER_REFUSED, problem=REFUSED)),
         "paused": SettingsState(enabled, pause=SendingPause(NOON, "maintenance")),
         "deliveries": SettingsState(enabled, deliveries=tuple(_deliveries())),
-        "mails that wait for their turn": WAITING,
+        "mails that wait for the rate limit": WAITING,
         "asked which mails to retry": SettingsState(
             enabled, then=lambda page: page.get_by_role("button", name="Retry many").click()
         ),

@@ -192,7 +192,7 @@ def test_a_lost_consent_is_shown_and_repaired_by_one_consent(
     expect(settings.badge).to_have_text("Consent needed again")
     expect(settings.problem).to_contain_text("consent_lost")
     expect(settings.problem).to_contain_text("A workspace admin")
-    expect(settings.fact("Waiting")).to_have_text("1 mail")
+    expect(settings.fact("Waiting")).to_have_text("1 mail, until somebody acts")
     stack.microsoft365.faults.clear()
     settings.window_of(settings.consent_again).consent_as(REPORTS)
 

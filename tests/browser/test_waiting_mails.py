@@ -25,8 +25,8 @@ def page(context: BrowserContext, stack: LocalStack) -> Page:
         ("sales:next", "Expected at about 12:01, it is next"),
         ("sales:second", "Expected at about 12:02, 1 mail before it"),
         ("sales:last", "Expected at about 12:04, 112 mails before it"),
-        ("sales:late", "Likely to expire at 12:30, because its turn is at about 24 Nov 2026, 08:00"),
-        ("sales:too-late", "Likely to expire at 12:30, because its turn comes later"),
+        ("sales:late", "Likely to expire at 12:30, because it can only be sent at about 24 Nov 2026, 08:00"),
+        ("sales:too-late", "Likely to expire at 12:30, because it can only be sent later"),
         ("sales:unknown", "Next attempt: 23 Nov 2026, 12:10"),
     ],
 )
@@ -36,7 +36,7 @@ def test_a_waiting_mail_says_when_it_is_sent_as_far_as_that_is_known(
     row = TenantSettings(page, stack).mail(mail)
 
     expect(row).to_contain_text(text)
-    expect(row).to_contain_text("The mail waits for its turn")
+    expect(row).to_contain_text("The mail waits for the mailbox's rate limit")
 
 
 def test_the_connection_says_how_many_mails_wait_and_when_the_last_is_sent(

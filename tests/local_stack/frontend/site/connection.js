@@ -51,7 +51,9 @@ function rows(settings) {
     const { mails, emptyAt } = settings.backlog;
     found.push(["Backlog", `About ${count(mails, "mail")}, the last sent at about ${shortTime(emptyAt)}`]);
   }
-  if (settings.waitingMails) found.push(["Waiting", count(settings.waitingMails, "mail")]);
+  if (settings.waitingMails) {
+    found.push(["Waiting", `${count(settings.waitingMails, "mail")}, until somebody acts`]);
+  }
   return found;
 }
 

@@ -68,12 +68,13 @@ function story(delivery) {
 /** When the mail is sent, as far as that is known. */
 function nextStep({ predictedAt, mailsBefore, likelyToExpireAt, nextAttemptAt }) {
   if (likelyToExpireAt) {
-    const turn = predictedAt ? `its turn is at about ${shortTime(predictedAt)}` : "its turn comes later";
-    return [badged("Likely to expire", "warn", `at ${shortTime(likelyToExpireAt)}, because ${turn}`)];
+    const sent = predictedAt ? `at about ${shortTime(predictedAt)}` : "later";
+    const reason = `because it can only be sent ${sent}`;
+    return [badged("Likely to expire", "warn", `at ${shortTime(likelyToExpireAt)}, ${reason}`)];
   }
   if (predictedAt) {
     const before = { null: "", 0: ", it is next" }[mailsBefore] ?? `, ${count(mailsBefore, "mail")} before it`;
-    return [element("p", { className: "turn", text: `Expected at about ${shortTime(predictedAt)}${before}` })];
+    return [element("p", { className: "expected", text: `Expected at about ${shortTime(predictedAt)}${before}` })];
   }
   if (!nextAttemptAt) return [];
   return [element("p", { className: "hint", text: `Next attempt: ${moment(nextAttemptAt)}` })];
