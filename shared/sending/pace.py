@@ -63,7 +63,7 @@ def refused(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) 
     if until > schedule.paused_until:
         waits = schedule.end + schedule.moved > now
         move = until - max(now, schedule.paused_until) if waits else _NONE
-        paused = replace(schedule, paused_until=until, moved=schedule.moved + move)
+        paused = replace(schedule.moved_back(move, now), paused_until=until)
     return paused if set_pace or refusal.used_up else _learned(paused, schedule, refusal, wait, now)
 
 
@@ -131,6 +131,6 @@ def tried(schedule: Schedule, at: datetime, now: datetime) -> Schedule:
     rested = now - schedule.judged_from >= schedule.next_trial
     if not schedule.pace or schedule.trial is not None or not rested or at <= now:
         return schedule
-    pace = max(schedule.pace + max(schedule.pace // 5, 2), _LEAST_PACE)
+    pace = max(schedule.pace + schedule.pace // 5, _LEAST_PACE)
     first = at - schedule.moved
     return replace(schedule, trial=Trial(pace, first, first + WINDOW / 2))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -116,6 +116,13 @@ class Schedule(Stored):
     def due(self, slot: Slot) -> datetime:
         """Return when a mail with this slot is to be sent, as far as is known by now."""
         return slot.at if slot.inserted else slot.at + self.moved
+
+    def moved_back(self, by: timedelta, now: datetime) -> Schedule:
+        """Move the line back; what was sent before, or stands before it, stays where it was."""
+        first = (max(now, self.inserted_at) - self.moved - START).total_seconds()
+        seconds = by.total_seconds()
+        recent = sorted(round(each - seconds, 3) if each <= first else each for each in self.recent)
+        return replace(self, moved=self.moved + by, recent=tuple(recent))
 
     def has_place(self, slot: Slot) -> bool:
         """Whether a slot is one of this line; one that lies far behind its end was given out for another."""

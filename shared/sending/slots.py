@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import floor
 
 from shared.deliveries.slot import Slot
 from shared.sending.pace import settled, tried
@@ -15,8 +16,9 @@ _BURST_STEP = timedelta(milliseconds=250)
 _MOMENT = timedelta(milliseconds=1)
 #: The host looks at an idle queue every five seconds (`maxPollingInterval`).
 _EARLY = timedelta(seconds=5)
-#: The row has slots of a set pace in tenths of a second.
+#: The row has slots of a set pace in tenths of a second; a window is longer than a minute by more than that.
 _ROUNDED = timedelta(seconds=0.1)
+_COUNTED = (WINDOW - 2 * _ROUNDED).total_seconds()
 _NONE = timedelta(0)
 
 
@@ -36,7 +38,7 @@ def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tup
         at = max(now, schedule.paused_until, schedule.end + schedule.moved)
         if set_pace:
             at = max(at, _after_recent(schedule, set_pace))
-            schedule = _logged(schedule, at, set_pace)
+            schedule = _logged(schedule, at, now, set_pace)
         else:
             schedule = tried(schedule, at, now)
         slots.append(Slot(at - schedule.moved, schedule.line))
@@ -53,16 +55,17 @@ def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, 
     end = schedule.end + schedule.moved
     if earliest + step <= schedule.first + schedule.moved:
         return replace(schedule, inserted_at=earliest), Slot(earliest, schedule.line, inserted=True)
-    if end <= earliest or step <= _NONE:
-        schedule, slots = reserve(schedule, 1, now, set_pace)
-        return schedule, slots[0]
-    at = end - (end - earliest) // step * step
-    while set_pace and at < end and _within(schedule, at) >= set_pace:
+    at = end if end <= earliest or step <= _NONE else end - (end - earliest) // step * step
+    last = min(end, _next_of_line(schedule, now)) if set_pace else end
+    while at < end and at <= last + _MOMENT:
+        moved = replace(schedule.moved_back(step, now), inserted_at=at)
+        if set_pace:
+            moved = _logged(moved, at, now, set_pace)
+        if not _exceeds(moved, at, set_pace):
+            return moved, Slot(at, moved.line, inserted=True)
         at += step
-    schedule = replace(schedule, moved=schedule.moved + step, inserted_at=at)
-    if set_pace:
-        schedule = _logged(schedule, at, set_pace)
-    return schedule, Slot(at, schedule.line, inserted=True)
+    schedule, slots = reserve(schedule, 1, now, set_pace)
+    return schedule, slots[0]
 
 
 def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: int) -> int | None:
@@ -81,7 +84,8 @@ def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: 
     recent = [START + timedelta(seconds=each) + schedule.moved for each in schedule.recent]
     counted = sum(now + _ROUNDED < each < moment - _ROUNDED for each in recent)
     earlier = len(recent) >= 2 * set_pace
-    return counted + (max(min(moment, recent[0]) - start, _NONE) // step if earlier else 0)
+    tail = recent[-2 * set_pace :][0]
+    return counted + (max(min(moment, tail) - start, _NONE) // step if earlier else 0)
 
 
 def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
@@ -115,7 +119,21 @@ def _step(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> tim
 def _within(schedule: Schedule, at: datetime) -> int:
     """Count the mails in the minute before a moment."""
     last = (at - schedule.moved - START).total_seconds()
-    return sum(last - WINDOW.total_seconds() < each < last for each in schedule.recent)
+    return sum(last - _COUNTED < each < last - _ROUNDED.total_seconds() for each in schedule.recent)
+
+
+def _next_of_line(schedule: Schedule, now: datetime) -> datetime:
+    """Return the next slot of the line, as far as known; a mail that goes first takes no later one."""
+    first = (max(now, schedule.inserted_at) + _ROUNDED - schedule.moved - START).total_seconds()
+    coming = [each for each in schedule.recent if each > first]
+    return START + schedule.moved + timedelta(seconds=coming[0]) + _ROUNDED if coming else schedule.next_slot
+
+
+def _exceeds(schedule: Schedule, at: datetime, set_pace: int) -> bool:
+    """Whether some minute that ends at a moment or later has more mails than the operator allows."""
+    ends = (at - _ROUNDED - schedule.moved - START).total_seconds()
+    minutes = zip(schedule.recent, schedule.recent[set_pace:], strict=False) if set_pace else ()
+    return any(last >= ends and last - first < _COUNTED for first, last in minutes)
 
 
 def _after_recent(schedule: Schedule, set_pace: int) -> datetime:
@@ -125,7 +143,12 @@ def _after_recent(schedule: Schedule, set_pace: int) -> datetime:
     return START + timedelta(seconds=schedule.recent[-set_pace]) + schedule.moved + WINDOW
 
 
-def _logged(schedule: Schedule, at: datetime, set_pace: int) -> Schedule:
+def _logged(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> Schedule:
+    """Remember a slot; of a long line its end is enough, and what was sent in the last minute."""
     recent = list(schedule.recent)
-    insort(recent, round((at - schedule.moved - START).total_seconds(), 1))
-    return replace(schedule, recent=tuple(recent[-2 * set_pace :]))
+    # Rounded down, so that the line is not drawn out.
+    tenths = round(10 * (at - schedule.moved - START).total_seconds(), 3)
+    insort(recent, floor(tenths) / 10)
+    last = (now - schedule.moved - START).total_seconds()
+    sent = [each for each in recent[: -2 * set_pace] if last - WINDOW.total_seconds() < each <= last]
+    return replace(schedule, recent=(*sent, *recent[-2 * set_pace :]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 
 import pytest
 
+from shared.deliveries.slot import Slot
 from shared.sending.pace import Refusal, refused, reported
-from shared.sending.schedule import LEARNING, WINDOW, Schedule
+from shared.sending.schedule import FIRST_TRIAL, LEARNING, WINDOW, Schedule
 from shared.sending.slots import insert, reserve, visible_after
 from tests.fakes import NOON
 
@@ -47,6 +49,8 @@ def test_a_mail_comes_back_up_to_five_seconds_early_after_half_its_wait_at_least
 
 def test_a_mailbox_of_which_nothing_was_refused_is_open_unless_the_pace_is_set() -> None:
     assert Schedule().is_open(NOON, 0)
+    assert Schedule(paused_until=NOON, sharing_until=NOON).is_open(NOON, 0)
+    assert not Schedule(pace=30).is_open(NOON, 0)
     assert not Schedule().is_open(NOON, 30)
 
 
@@ -234,3 +238,163 @@ def test_a_pace_below_the_documented_one_is_soon_left_again() -> None:
 def test_a_learned_pace_is_never_less_than_what_exchange_documents() -> None:
     assert learned(1).pace == 30
     assert learned(45).pace == 45
+
+
+def shifted(line: Schedule, by: timedelta) -> Schedule:
+    """Return the same line, stored with another `moved`."""
+    trial = line.trial and replace(line.trial, first=line.trial.first - by, last=line.trial.last - by)
+    recent = tuple(round(each - by.total_seconds(), 1) for each in line.recent)
+    first, end = line.first - by, line.end - by
+    return replace(line, moved=line.moved + by, first=first, end=end, trial=trial, recent=recent)
+
+
+def check_same(line: Schedule, other: Schedule) -> None:
+    assert line.recent == pytest.approx(other.recent, abs=0.11)
+    assert replace(line, recent=()) == replace(other, recent=())
+
+
+def due(line: Schedule, slots: list[Slot]) -> list[datetime]:
+    return [line.due(slot) for slot in slots]
+
+
+@pytest.mark.parametrize("set_pace", [0, 30])
+@pytest.mark.parametrize("minutes", [1, 2, 13, 20])
+def test_what_the_line_was_moved_before_changes_nothing(minutes: int, set_pace: int) -> None:
+    now, by = NOON + minutes * MINUTE, timedelta(hours=5)
+    line, _ = reserve(learned(), 70, NOON + MINUTE, set_pace)
+    line, _ = reserve(line, 200, NOON + 13 * MINUTE, set_pace)
+    other = shifted(line, by)
+    for after in (now, now + 3 * SECOND, now + 40 * SECOND):
+        (line, slot), (other, its) = insert(line, after, set_pace), insert(other, after, set_pace)
+        assert line.due(slot) == other.due(its)
+        line, slots = reserve(line, 5, after, set_pace)
+        other, others = reserve(other, 5, after, set_pace)
+        assert due(line, slots) == due(other, others)
+        check_same(shifted(line, by), other)
+        line, other = (refused(each, refusal(20), after, set_pace) for each in (line, other))
+        check_same(shifted(line, by), other)
+
+
+@pytest.mark.parametrize("by", [timedelta(0), timedelta(hours=5)])
+def test_the_first_pace_is_learned_in_a_line_that_was_moved(by: timedelta) -> None:
+    sharing = replace(refused(Schedule(), refusal(2), NOON, 0), moved=by)
+    line = refused(sharing, refusal(60, 40), NOON + SECOND, 0)
+    line, slots = reserve(line, 1, NOON + SECOND + LEARNING, 0)
+
+    assert line.due(slots[0]) == NOON + SECOND + MINUTE + WINDOW / 40 * 2
+    assert line.judged_from == line.due(slots[0]) + WINDOW
+    assert (line.counts, line.refused) == ({}, 0)
+
+
+def test_two_retries_have_two_slots_one_step_apart() -> None:
+    line, _ = reserve(learned(), 10, NOON + LEARNING, 0)
+    (line, first), (_, second) = (
+        (found := insert(line, NOON + LEARNING, 0)),
+        insert(found[0], NOON + LEARNING, 0),
+    )
+
+    assert (first.inserted, first.line, second.line) == (True, line.line, line.line)
+    # One has the place that was kept free, and the line moves back for the other one.
+    assert second.at == first.at + WINDOW / 30
+    assert insert(line, NOON + LEARNING, 0)[0].moved == WINDOW / 30
+    line, third = insert(insert(line, NOON + LEARNING, 0)[0], NOON + LEARNING, 0)
+    assert third.at == second.at + WINDOW / 30
+
+
+def test_a_retry_at_the_end_of_the_line_takes_one_slot() -> None:
+    line, slot = insert(learned(), NOON + timedelta(hours=1), 0)
+    _, (after,) = reserve(line, 1, NOON + timedelta(hours=1), 0)
+
+    assert line.due(after) == line.due(slot) + WINDOW / 30
+
+
+def test_a_retry_in_a_line_without_steps_takes_its_end() -> None:
+    _, slot = insert(Schedule(end=NOON + SECOND), NOON, 0)
+
+    assert (slot.at, slot.inserted) == (NOON + SECOND, False)
+
+
+def test_the_mails_of_a_trial_are_sent_at_its_pace_and_those_after_it_are_not() -> None:
+    now = NOON + 13 * MINUTE
+    line, slots = reserve(learned(), 40, now, 0)
+    steps = [
+        round((after - before) / SECOND, 3)
+        for before, after in zip(due(line, slots), due(line, slots[1:]), strict=False)
+    ]
+    assert line.trial is not None
+    assert line.trial.last - line.trial.first == WINDOW / 2
+    faster = steps.count(round(WINDOW / 36 / SECOND, 3))
+
+    assert faster == 18
+    assert steps.count(round(WINDOW / 30 / SECOND, 3)) == len(steps) - faster
+
+
+def test_a_trial_ends_a_minute_after_its_last_mail_and_what_it_found_is_a_whole_number() -> None:
+    line, _ = waiting_line()
+    assert line.trial is not None
+    line = replace(line, next_trial=timedelta(hours=1))
+    over = line.trial.last + line.moved + WINDOW if line.trial else NOON
+    early, _ = reserve(line, 0, over, 0)
+    late, _ = reserve(line, 0, over + SECOND, 0)
+
+    assert early.trial == line.trial
+    assert (str(late.pace), late.next_trial) == ("33", FIRST_TRIAL)
+    assert late.judged_from == max(late.end + late.moved, over + SECOND) + WINDOW
+
+
+@pytest.mark.parametrize(("seconds", "is_of_the_rate"), [(9.9, False), (10, True), (None, True)])
+def test_a_wait_of_ten_seconds_is_one_of_the_rate(seconds: float | None, is_of_the_rate: bool) -> None:  # noqa: FBT001
+    known = replace(Schedule(), counts={"of-before": 99})
+    line = refused(known, refusal(seconds, 7), NOON, 0)
+
+    assert (line.learning_since is not None) is is_of_the_rate
+    assert line.counts == ({"a": 7} if is_of_the_rate else {"of-before": 99})
+
+
+def test_a_later_refusal_prolongs_the_time_in_which_requests_are_shared() -> None:
+    line = refused(Schedule(), refusal(2), NOON, 0)
+    line = refused(line, refusal(2), NOON + MINUTE, 0)
+    assert (line.sharing_until, line.refused) == (NOON + 11 * MINUTE, 1)
+
+    line = refused(line, refusal(2), NOON + 12 * MINUTE, 0)
+    assert (line.sharing_until, line.refused, line.step) == (NOON + 22 * MINUTE, 1, 0.2 * SECOND)
+
+
+def test_what_is_remembered_of_a_set_pace_is_the_lines_end_and_the_last_minute() -> None:
+    line, _ = taken(Schedule(), 100, NOON, 30)
+    assert len(line.recent) == 60 + 1
+    assert {round(each * 10) / 10 for each in line.recent} == set(line.recent)
+    assert any(each % 1 for each in line.recent)
+
+    line, _ = taken(line, 1, NOON + 3 * SECOND, 30)
+    assert len(line.recent) == 60 + 1
+    line, _ = taken(Schedule(), 20, NOON, 30)
+    line, _ = taken(line, 100, NOON + 20 * SECOND, 30)
+    assert len(line.recent) == 60 + 21
+    line, _ = taken(line, 1, NOON + 61 * SECOND, 30)
+    assert len(line.recent) < 60 + 20
+
+
+def send_due(line: Schedule, waiting: list[Slot], now: datetime, sent: list[float]) -> None:
+    for slot in [each for each in waiting if line.due(each) <= now]:
+        waiting.remove(slot)
+        sent.append((max(line.due(slot), now - SECOND) - NOON).total_seconds())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_set_pace_holds_whatever_order_mails_and_retries_come_in(seed: int) -> None:
+    chance, pace = Random(seed), 6
+    line, now, waiting, sent = Schedule(), NOON, list[Slot](), list[float]()
+    for _ in range(400):
+        now += SECOND
+        send_due(line, waiting, now, sent)
+        if chance.random() < 0.05:
+            line, slots = reserve(line, chance.randrange(1, 3), now, pace)
+            waiting += slots
+            send_due(line, waiting, now, sent)
+        if chance.random() < 0.02:
+            line, slot = insert(line, now, pace)
+            waiting.append(slot)
+
+    assert len(sent) > 20
+    assert at_most(sent, 59) <= pace
