@@ -1,4 +1,4 @@
-"""The functions of the app; each folder of `shared/` brings its own."""
+"""Register the functions of the app from each folder of `shared/`."""
 
 import azure.functions as func
 

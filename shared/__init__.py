@@ -1,1 +1,1 @@
-"""Sends Inforiver's report mail through Microsoft 365."""
+"""Send Inforiver's report mail through Microsoft 365."""

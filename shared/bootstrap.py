@@ -1,4 +1,4 @@
-"""Builds the adapters from the app settings, on first use, once a process.
+"""Build the adapters from the app settings, once per process.
 
 Only this module knows both ports and adapters. It imports an adapter at first use, to start quickly.
 """
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
 
 
 class Services(Configured):
-    """Everything the journeys need; reading a member may raise ConfigurationError.
+    """All services; reading a member may raise ConfigurationError.
 
     A member that could not be built is tried again at its next use.
     """
 
     @member
     def throttle(self) -> Throttle:
-        """When each mail may be sent."""
+        """Limits when each mail may be sent."""
         from shared.sending.throttle import Throttle
 
         return Throttle(self)
 
     @member
     def stored_settings(self) -> SettingsStore:
-        """What the admins decided, of whichever installation."""
+        """What the admins decided, in every installation."""
         from shared.adapters.tables import TableSettingsStore
 
         return TableSettingsStore(self._tables)
@@ -71,7 +71,7 @@ class Services(Configured):
 
     @member
     def switch(self) -> SendingSwitch:
-        """Whether sending is paused, as this process knows it."""
+        """Whether sending is paused, as cached by this process."""
         from shared.settings.sending_switch import SendingSwitch
 
         return SendingSwitch(self.pause_store, self.world, lambda: self.installation)
@@ -85,35 +85,35 @@ class Services(Configured):
 
     @member
     def operator_log(self) -> OperatorLog:
-        """What operators did by command and is not in the log yet."""
+        """Actions of operators by command that are not logged yet."""
         from shared.adapters.operator_table import TableOperatorLog
 
         return TableOperatorLog(self._tables)
 
     @property
     def operator_id(self) -> str | None:
-        """The object id of the account whose sign-in opens storage; None with a connection string."""
+        """The object id of the account signed in to storage. None with a key."""
         from shared.adapters.credentials import object_id
 
         return None if self.storage.connection_string else object_id(self._storage_credential())
 
     @member
     def flows(self) -> FlowStore:
-        """The consents under way."""
+        """The consents in progress."""
         from shared.adapters.flow_table import TableFlowStore
 
         return TableFlowStore(self._tables)
 
     @member
     def confirmations(self) -> threading.BoundedSemaphore:
-        """The callbacks that may wait for Microsoft's directory at a time."""
+        """Limits how many callbacks wait for Microsoft's directory."""
         from shared.consent.confirming import MAX_WAITING
 
         return threading.BoundedSemaphore(MAX_WAITING)
 
     @member
     def deliveries(self) -> DeliveryLog:
-        """What became of each mail."""
+        """The delivery log."""
         from shared.adapters.delivery_table import TableDeliveryLog
         from shared.adapters.queues import StorageOutcomeQueues
         from shared.deliveries.told import ToldDeliveries
@@ -138,7 +138,7 @@ class Services(Configured):
 
     @property
     def setting_problems(self) -> tuple[ConfigurationError, ...]:
-        """What is wrong with the settings, each by its name; a certificate is read, not only its name."""
+        """What is wrong with the settings, including the certificate's file."""
         found = super().setting_problems
         if found or not isinstance(self.config.credential, ClientCertificate):
             return found
@@ -148,21 +148,21 @@ class Services(Configured):
 
     @member
     def requests(self) -> KeptTexts:
-        """The requests of mails that are not done yet."""
+        """The requests of unfinished mails."""
         from shared.adapters.blobs import BlobKeptTexts
 
         return BlobKeptTexts(self._blobs, "requests")
 
     @member
     def drafts(self) -> KeptTexts:
-        """The notes on drafts under way."""
+        """The state of drafts in progress."""
         from shared.adapters.blobs import BlobKeptTexts
 
         return BlobKeptTexts(self._blobs, "drafts")
 
     @member
     def vault(self) -> TokenStore:
-        """Where tokens are kept."""
+        """The token store."""
         from shared.adapters.key_vault import KeyVaultTokenStore
 
         identity = self._identity(self.config.identity_client_id)
@@ -192,14 +192,14 @@ class Services(Configured):
 
     @member
     def caller_tokens(self) -> CallerTokens:
-        """The check of our callers' access tokens."""
+        """Validates the access tokens of the API's callers."""
         from shared.adapters.caller_tokens import EntraCallerTokens
 
         return EntraCallerTokens(self.config)
 
     @property
     def probes(self) -> Mapping[str, Callable[[], object]]:
-        """A call for each part of the outside that returns if the part answers."""
+        """For each external system, a call that returns if it responds."""
         from shared.adapters.storage_probe import ask_containers, ask_queue, ask_tables
 
         return {
@@ -239,9 +239,9 @@ class Services(Configured):
 
 @functools.cache
 def services() -> Services:
-    """Return this process's services; the first call also logs what is wrong with the settings.
+    """Return this process's services; the first call also logs problems.
 
-    At import nothing is checked: an exception there would make every function vanish.
+    Nothing is checked at import: after an exception there, no function would exist.
     """
     quieten_libraries()
     found = Services()

@@ -1,9 +1,10 @@
-"""Characters that texts from outside may not contain. Pure.
+"""Check texts for characters that are not allowed. Pure.
 
-Control characters and line separators can end a header or a log line. Format characters show nothing, or
-change how the text around them reads: U+202E turns `exe.pdf` into `fdp.exe`. Of these, a subject or a name
-may have those that Persian, Hebrew, Arabic, Indic scripts and emoji need; an address may have none.
-Categories of the Unicode Character Database, https://www.unicode.org/reports/tr44/#General_Category_Values.
+Control characters and line separators can end a header or a log line. Format characters are invisible, or
+change how the text around them is displayed: U+202E turns `exe.pdf` into `fdp.exe`. Of these, a subject or a
+name may contain those that Persian, Hebrew, Arabic, Indic scripts and emoji need; an address may contain
+none. Categories of the Unicode Character Database,
+https://www.unicode.org/reports/tr44/#General_Category_Values.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import re
 
 #: Cc, Zl and Zp.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
-#: Cf, without what `_NEEDED_BY_SCRIPTS` has.
+#: Cf, except `_NEEDED_BY_SCRIPTS`.
 _FORMATS = (
     r"\u00ad\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b"
     r"\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
 )
 _NEEDED_BY_SCRIPTS = r"\u061c\u200c-\u200f"
 
-#: What a line of text and an address may not have, up to U+FFFF. These also stand in the JSON Schema; no
+#: What a line of text and an address may not contain, up to U+FFFF. The JSON Schema has these too; no
 #: notation for characters above U+FFFF works in all validators.
 LINE_CLASS = f"{_CONTROLS}{_FORMATS}"
 ADDRESS_CLASS = f"{LINE_CLASS}{_NEEDED_BY_SCRIPTS}"
@@ -30,24 +31,24 @@ _HIGH_FORMATS = (
 _NOT_IN_LINES = re.compile(f"[{LINE_CLASS}{_HIGH_FORMATS}]")
 #: U+E0020 to U+E007F are tags, which flag emoji such as Scotland's need.
 _NOT_IN_ADDRESSES = re.compile(f"[{ADDRESS_CLASS}{_HIGH_FORMATS}\\U000e0020-\\U000e007f]")
-#: The end of a text in a pattern; in .NET and Python `$` also matches before a final line break.
+#: The end of the text in a pattern; in .NET and Python `$` also matches before a final line break.
 END = r"$(?!\n)"
 
 
 def check_line(text: str) -> str:
-    """Return a text that stays on one line and reads as it is written.
+    """Return a text that stays on one line and displays as written.
 
     Raises:
-        ValueError: it has a control character, or an invisible one; the message names its code point.
+        ValueError: it has a control or invisible character; the message names the code point.
     """
     return _checked(text, _NOT_IN_LINES)
 
 
 def check_address_characters(text: str) -> str:
-    """Return a text without any control character or invisible one.
+    """Return a text without control or invisible characters.
 
     Raises:
-        ValueError: it has one; the message names its code point.
+        ValueError: it has one; the message names the code point.
     """
     return _checked(text, _NOT_IN_ADDRESSES)
 

@@ -1,4 +1,4 @@
-"""How the app proves itself to Entra, as values. Pure."""
+"""Define how the app authenticates to Entra. Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """Prove the app by a client secret."""
+    """Authenticate with a client secret."""
 
     value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """Prove the app by a certificate file with its private key (PEM or PFX)."""
+    """Authenticate with a certificate file and its private key (PEM or PFX)."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class FederatedIdentity:
-    """Prove the app by a user-assigned managed identity, without any secret."""
+    """Authenticate with a user-assigned managed identity, without a secret."""
 
     client_id: str
     audience: str

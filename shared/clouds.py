@@ -1,4 +1,4 @@
-"""The national clouds of Microsoft 365: where each signs in and where its Graph is."""
+"""Define the hosts of Microsoft 365's national clouds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the operator sets: the app settings, read once from the environment.
+"""Read the operator's app settings, once, from the environment.
 
-The only module that reads `os.environ`. What a tenant's admin decides is `settings/`, not this.
+The only module that reads `os.environ`. The settings of a tenant's admin are in `settings/`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 OFFICE365 = "Office365"
 STORAGE_SERVICES = ("table", "queue", "blob")
 
-#: A file of 150 MB has 200 MB encoded, and the rest of the mail needs room too.
+#: A file of 150 MB has 200 MB in base64, and the rest of the mail needs room too.
 MAX_MESSAGE_LIMIT_MB = 210
 MAX_MESSAGES_PER_MINUTE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class StorageConfig:
-    """Where tables, queues and blobs are: a connection string, or service addresses and an identity."""
+    """A connection string, or service URLs and an identity, for storage."""
 
     connection_string: str | None = field(default=None, repr=False)
     table_uri: str = ""
@@ -40,9 +40,9 @@ class StorageConfig:
     def from_env(
         cls, environ: Mapping[str, str] = os.environ, services: Collection[str] = STORAGE_SERVICES
     ) -> StorageConfig:
-        """Read the storage settings alone, so that a mail can be kept while others are wrong.
+        """Read only the storage settings, as a mail needs no others to be stored.
 
-        `services`: those that are needed, so that one can be used while the address of another is wrong.
+        `services`: the needed ones, so that one can be used while the URL of another is wrong.
 
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
@@ -60,11 +60,11 @@ class StorageConfig:
 
 @dataclass(frozen=True, slots=True)
 class SchedulerConfig:
-    """What the schedulers' command needs: queue and container, and what else this machine happens to know.
+    """The settings of the schedulers' command, as far as known here.
 
     Attributes:
-        allowed_tenant_ids: the tenants that the installation serves; empty where it is not known here.
-        public_base_url: where the installation's API is; empty where it is not known here.
+        allowed_tenant_ids: the tenants that the installation serves; empty if not known here.
+        public_base_url: the URL of the installation's API; empty if not known here.
     """
 
     storage: StorageConfig
@@ -90,14 +90,14 @@ class SchedulerConfig:
 
 @dataclass(frozen=True, slots=True)
 class AppConfig:
-    """What the operator decides about sending.
+    """The operator's settings of the app.
 
     Attributes:
         required_api_scope: the permission that every user's access token must have.
         allowed_client_ids: the clients whose tokens are accepted; empty: any client's.
         application_senders: the addresses that may send with the app's own permission; none: no tenant may.
-        outcome_queues: queues that a mail may name for a message on how it ended.
-        graph_resource: what Entra calls this cloud's Graph in a scope, wherever its requests go.
+        outcome_queues: the queues that a mail may name for its outcome message.
+        graph_resource: this cloud's Graph in Entra's scopes, independent of the endpoint.
     """
 
     entra_tenant_id: str
@@ -124,7 +124,7 @@ class AppConfig:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> AppConfig:
-        """Read and check every setting.
+        """Read and validate every setting.
 
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
@@ -140,14 +140,14 @@ class AppConfig:
 
 
 def read_client_id(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return the client id of the app registration alone, whatever is wrong with other settings."""
+    """Return only the app's client id, even if other settings are wrong."""
     return Environment(environ).guid("ENTRA_CLIENT_ID") or None
 
 
 def check_settings(environ: Mapping[str, str] = os.environ) -> tuple[ConfigurationError, ...]:
-    """Return everything that is wrong with the settings, each by its name.
+    """Return everything that is wrong with the settings, with their names.
 
-    Where the feature is off, that alone is said.
+    If the feature is off, only that is returned.
     """
     env = Environment(environ)
     try:
@@ -173,7 +173,7 @@ def _storage(env: Environment, services: Collection[str] = STORAGE_SERVICES) -> 
 
 
 def _read(env: Environment) -> AppConfig:
-    """Read every setting; `env.problems` says afterwards what is wrong with them.
+    """Read every setting; afterwards `env.problems` has what is wrong.
 
     Raises:
         ConfigurationError: `smtp_provider_not_office365`.

@@ -1,4 +1,4 @@
-"""The app settings as the services read them, each on first use."""
+"""Give services access to the app settings, each read on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.world import RealWorld
 
 
 class Configured:
-    """What the operator set; reading a member may raise ConfigurationError."""
+    """The operator's settings; reading a member may raise ConfigurationError."""
 
     def __init__(self) -> None:
         self.world = RealWorld()
@@ -21,7 +21,7 @@ class Configured:
 
     @member
     def config(self) -> AppConfig:
-        """What the operator decided."""
+        """The operator's settings of the app."""
         return AppConfig.from_env()
 
     @member
@@ -31,17 +31,26 @@ class Configured:
 
     @member
     def queue_storage(self) -> StorageConfig:
-        """Where the queues are, so that a message can be queued while the address of the tables is wrong."""
+        """Where the queues are.
+
+        A message can be queued while the URL of the tables is wrong.
+        """
         return StorageConfig.from_env(services=("queue",))
 
     @property
     def installation(self) -> str | None:
-        """The client id, which marks what this installation writes; None while it is missing or wrong."""
+        """The client id that tags this installation's data.
+
+        None while it is missing or wrong.
+        """
         return read_client_id()
 
     @property
     def storage_account(self) -> str | None:
-        """The name of the storage account that holds the tables; None while a setting is wrong."""
+        """The name of the storage account with the tables, or None.
+
+        None means that a setting is wrong.
+        """
         try:
             return self.storage.account
         except ConfigurationError:
@@ -49,7 +58,7 @@ class Configured:
 
     @property
     def setting_problems(self) -> tuple[ConfigurationError, ...]:
-        """What is wrong with the settings, each by its name."""
+        """What is wrong with the settings, with the name of each."""
         return check_settings()
 
     @property
@@ -64,22 +73,22 @@ class Configured:
 
     @property
     def message_limit_mb(self) -> int:
-        """The most that a mailbox may send, encoded."""
+        """The message size limit of a mailbox, encoded, in megabytes."""
         return self.config.mailbox_message_limit_mb
 
     @property
     def messages_per_minute(self) -> int:
-        """The most that one mailbox sends; 0: as learned from Graph's refusals."""
+        """The rate limit of a mailbox; 0: as learned from Graph's refusals."""
         return self.config.mailbox_messages_per_minute
 
     @property
     def resends_unknown(self) -> bool:
-        """Whether a mail that may have been sent, and can't be looked up, is sent again."""
+        """Whether a mail with unknown outcome is sent again without look-up."""
         return self.config.on_unknown_outcome == "resend"
 
     @property
     def retention_days(self) -> int:
-        """How long the delivery log goes back."""
+        """How many days of deliveries are kept."""
         return self.config.delivery_retention_days
 
     @property

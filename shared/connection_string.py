@@ -1,4 +1,4 @@
-"""The connection string of a storage account, and the account's name. Pure."""
+"""Validate a connection string, and find the account's name in it. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-#: What is said of another value.
+#: The error text for another value.
 CONNECTION_STRING_EXPECTED: Final = (
     "use the connection string of a storage account, which has AccountName and AccountKey, or "
     "UseDevelopmentStorage=true"
@@ -24,7 +24,7 @@ _EMULATOR_ACCOUNT: Final = "devstoreaccount1"
 
 
 def is_connection_string(text: str, services: Collection[str]) -> bool:
-    """Say whether Azure's clients can use a text for these services, such as `table`."""
+    """Say whether Azure's clients accept it for services such as `table`."""
     if _is_emulator(text):
         return True
     found = _parts(text)
@@ -44,9 +44,9 @@ def account_in(text: str) -> str:
 
 
 def account_at(address: str) -> str:
-    """Return the name of the account that a service has in its address.
+    """Return the name of the account in a service's URL.
 
-    It is the first part of the host's name; where the host is an IP address, as of an emulator, of the path.
+    It is the first part of the host name, or of the path if the host is an IP address, as with an emulator.
     """
     parts = urlsplit(address)
     host = parts.hostname or ""
@@ -58,13 +58,16 @@ def account_at(address: str) -> str:
 
 
 def _is_emulator(text: str) -> bool:
-    """Say whether a text names the emulator as Azure's clients know it: some compare the value by case."""
+    """Say whether it names the emulator as Azure's clients require.
+
+    Some of them compare the value case-sensitively.
+    """
     name, _, value = text.partition("=")
     return name.lower() == "usedevelopmentstorage" and value == "true"
 
 
 def _has_good_addresses(parts: Mapping[str, str]) -> bool:
-    """Say whether every address, and every part of one, can be one."""
+    """Say whether every URL, and every part of one, is valid."""
     return (
         all(_is_address(value) for name, value in parts.items() if name.endswith("endpoint"))
         and parts.get("defaultendpointsprotocol", "https").lower() in _PROTOCOLS
@@ -81,7 +84,10 @@ def _is_address(text: str) -> bool:
 
 
 def _parts(text: str) -> Mapping[str, str] | None:
-    """Return the parts with their names in lower case; None where one has no value or comes twice."""
+    """Return the parts with lower-case names.
+
+    None if one has no value or is repeated.
+    """
     pairs = [part.partition("=") for part in text.rstrip(";").split(";")]
     found = {name.lower(): value for name, _, value in pairs}
     return found if all(found.values()) and len(found) == len(pairs) else None

@@ -1,4 +1,4 @@
-"""What every shape on the wire shares: camelCase names, and unknown members are an error."""
+"""Share rules of all JSON shapes: camelCase, no unknown members."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shared.problems import FieldError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: JSON's `true` or `false`; pydantic would also take "off" and 0.
+#: JSON's `true` or `false`; pydantic would also accept "off" and 0.
 type Flag = Annotated[bool, Strict()]
 
-#: What is said of a broken field, by pydantic's type of error; braces are filled from its context.
+#: The text for an invalid field, by pydantic's type of error; its context fills the braces.
 _SENTENCES = {
     "extra_forbidden": "there is no such member",
     "missing": "is missing",
@@ -39,16 +39,16 @@ _SENTENCES = {
     "literal_error": "use {expected}",
     "enum": "use {expected}",
 }
-#: A rule over several fields: its context names one of them, and carries the sentence.
+#: A rule over several fields: its context names one of them, and has the text.
 _FIELD_ERROR = "field_error"
 _OTHERWISE = "is not valid"
 _WHOLE = "(whole body)"
-#: What pydantic adds to the place of a member whose name is wrong, and not its value.
+#: What pydantic appends to the path of a member whose name, not value, is wrong.
 _NAME_OF_A_MEMBER = "[key]"
 
 
 class Contract(BaseModel):
-    """A shape that we promise to others."""
+    """A shape that is part of a published contract."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -57,14 +57,17 @@ class Contract(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         hide_input_in_errors=True,
-        # What we answer always has every member, whether it has a default or not.
+        # A response always has every member, even those with a default.
         json_schema_serialization_defaults_required=True,
     )
 
     @model_validator(mode="before")
     @classmethod
     def _leave_out_nulls(cls, members: object) -> object:
-        """Drop the optional members that are null: many serialisers write every member of an object."""
+        """Drop optional members that are null.
+
+        Many serialisers write every member of an object.
+        """
         if not isinstance(members, dict) or None not in members.values():
             return members
         optional = _optional_names(cls)
@@ -73,14 +76,14 @@ class Contract(BaseModel):
 
 @functools.cache
 def _optional_names(shape: type[Contract]) -> frozenset[str]:
-    """Return the names on the wire of the members that may be left out."""
+    """Return the JSON names of the optional members."""
     return frozenset(
         each.alias or name for name, each in shape.model_fields.items() if not each.is_required()
     )
 
 
 def parse[Shape: Contract](shape: type[Shape], text: bytes, code: str) -> Shape:
-    """Read JSON into a shape, or name every broken field.
+    """Parse JSON into a shape, or name every invalid field.
 
     Raises:
         InvalidInputError: with `code` and the fields.
@@ -96,12 +99,12 @@ def parse[Shape: Contract](shape: type[Shape], text: bytes, code: str) -> Shape:
 
 
 def broken_field(field: str, message: str) -> PydanticCustomError:
-    """Name the one field that breaks a rule over several."""
+    """Return the error of the one field that violates a rule over several."""
     return PydanticCustomError(_FIELD_ERROR, "{message}", {"field": field, "message": message})
 
 
 def field_errors(error: ValidationError) -> Iterator[FieldError]:
-    """Say what is wrong with each field, without repeating its value."""
+    """Return what is wrong with each field, without its value."""
     for found in error.errors(include_url=False, include_input=False):
         context = found.get("ctx", {})
         field = context["field"] if found["type"] == _FIELD_ERROR else _path(found["loc"])
@@ -109,7 +112,7 @@ def field_errors(error: ValidationError) -> Iterator[FieldError]:
 
 
 def _sentence(kind: str, context: dict[str, Any]) -> str:
-    """Use our own words; a `ValueError` of a validator carries them."""
+    """Return the app's own text; a validator's `ValueError` contains it."""
     if kind == "value_error":
         return str(context["error"])
     if kind == _FIELD_ERROR:

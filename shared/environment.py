@@ -1,4 +1,7 @@
-"""Typed reads of app settings, with errors that name the setting. Pure: the values are handed in."""
+"""Read typed app settings, with errors that name the setting. Pure.
+
+The values are passed in.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,26 @@ if TYPE_CHECKING:
 
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: Straight ones, and those that word processors write.
+#: Straight quotes, and those that word processors write.
 _QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019"
-#: App Service hands a reference to Key Vault or App Configuration that it can not resolve on as it is.
+#: App Service passes on an unresolved reference to Key Vault or App Configuration unchanged.
 #: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 _REFERENCE = "@microsoft."
 _UNRESOLVED = (
     "the Key Vault reference in it was not resolved: the secret is missing or disabled, or the app's managed "
     "identity may not read it"
 )
-#: Variables of the platform that resemble settings of ours.
+#: Variables of the platform that resemble the app's settings.
 _FOREIGN_PREFIXES = ("APPSETTING_", "AZURE_", "AzureWebJobs", "FUNCTIONS_", "WEBSITE_")
-#: From here on a name is taken for a misspelling; from 0 to 1, as `difflib` measures.
+#: From this similarity on, a name counts as a misspelling; 0 to 1, as in `difflib`.
 _SIMILAR = 0.88
 
 
 class Environment:
-    """Read settings by type, and collect what is wrong with them.
+    """Reads settings by type, and collects what is wrong with them.
 
-    Every read returns a value: one that stands for nothing where the setting is missing or wrong. `check`
-    then raises, so what was read is used only where every setting is right.
+    Every read returns a value: a placeholder if the setting is missing or wrong. `check` then raises, so the
+    values are used only if every setting is right.
 
     Attributes:
         problems: a ConfigurationError, `setting_missing` or `setting_invalid`, for each wrong setting.
@@ -45,22 +48,22 @@ class Environment:
         self.problems: list[ConfigurationError] = []
 
     def check(self) -> None:
-        """Raise the first problem, if there is one."""
+        """Raise the first problem, if any."""
         if self.problems:
             raise self.problems[0]
 
     def refuse(self, name: str, reason: str) -> None:
-        """Note that a setting is wrong; of several reasons the first."""
+        """Record that a setting is wrong; the first of several reasons counts."""
         if name in {problem.facts["setting"] for problem in self.problems}:
             return
         self.problems.append(ConfigurationError("setting_invalid", setting=name, reason=reason))
 
     def miss(self, name: str) -> None:
-        """Note that a setting is missing."""
+        """Record that a setting is missing."""
         self.problems.append(ConfigurationError("setting_missing", setting=name))
 
     def text(self, name: str, default: str | None = None) -> str:
-        """Return one value without blanks around it, or the default."""
+        """Return a value without surrounding blanks, or the default."""
         self._names.add(name)
         value = self._values.get(name, "").strip()
         if not value and default is None:
@@ -74,15 +77,15 @@ class Environment:
         return ""
 
     def is_set(self, name: str) -> bool:
-        """Say whether a setting has a value, be it right or wrong."""
+        """Say whether a setting has a value, right or wrong."""
         return bool(self._values.get(name, "").strip())
 
     def items(self, name: str, default: str | None = None) -> tuple[str, ...]:
-        """Return the values of a comma-separated list, none of an empty one."""
+        """Return the values of a comma-separated list."""
         return tuple(item for part in self.text(name, default).split(",") if (item := part.strip()))
 
     def addresses(self, name: str, default: str) -> tuple[str, ...]:
-        """Return the mail addresses of a comma-separated list, none of an empty one."""
+        """Return the mail addresses of a comma-separated list."""
         from shared.mail_address import check_mail_address  # noqa: PLC0415 - every cold start comes by here
 
         try:
@@ -92,14 +95,14 @@ class Environment:
             return ()
 
     def word(self, name: str, default: str | None = None) -> str:
-        """Return one value that has no blank in it."""
+        """Return a value that contains no blank."""
         value = self.text(name, default)
         if len(value.split()) > 1:
             self.refuse(name, "use one name, without blanks")
         return value
 
     def guid(self, name: str, default: str | None = None) -> str:
-        """Return one GUID in lower case."""
+        """Return a GUID in lower case."""
         value = self.text(name, default).lower()
         if not value or _GUID.fullmatch(value):
             return value
@@ -109,21 +112,21 @@ class Environment:
         return ""
 
     def guids(self, name: str, default: str) -> frozenset[str]:
-        """Return the GUIDs of a comma-separated list in lower case, none of an empty one."""
+        """Return the GUIDs of a comma-separated list in lower case."""
         found = frozenset(item.lower() for item in self.items(name, default))
         if not all(_GUID.fullmatch(each) for each in found):
             self.refuse(name, "use GUIDs with commas between them, without braces; no domains")
         return found
 
     def queues(self, name: str, default: str) -> frozenset[str]:
-        """Read names of storage queues that are none of the app's own."""
+        """Read names of storage queues other than the app's own."""
         found = self.items(name, default)
         if not all(QUEUE_NAME.fullmatch(each) and each not in QUEUES for each in found):
             self.refuse(name, "use names of storage queues such as mail-outcomes, but not those of the app")
         return frozenset(found)
 
     def origins(self, name: str) -> tuple[str, ...]:
-        """Read origins as browsers send them (RFC 6454 section 6.2); `*` is none."""
+        """Read origins as browsers send them (RFC 6454 section 6.2), no `*`."""
         found = self.items(name)
         if not found or not all(map(_is_origin, found)):
             self.refuse(name, "use origins such as https://inforiver.contoso.com")
@@ -150,7 +153,7 @@ class Environment:
         return self._address(name, default, _is_address, "use an https address")
 
     def host(self, name: str, default: str | None = None) -> str:
-        """Return the https address of a server, without a path and a trailing slash."""
+        """Return a server's https URL without path and trailing slash."""
         return self._address(
             name,
             default,
@@ -159,9 +162,9 @@ class Environment:
         )
 
     def check_names(self) -> None:
-        """Note each variable whose name is nearly that of a setting which is not set.
+        """Record variables whose name nearly equals that of an unset setting.
 
-        An optional setting whose name is misspelt would otherwise have its default, and nobody be told.
+        Otherwise a misspelt optional setting would silently have its default.
         """
         from difflib import get_close_matches  # noqa: PLC0415 - every cold start comes by here
 
@@ -191,12 +194,12 @@ def _fits(value: str, check: Callable[[SplitResult], bool]) -> bool:
     try:
         return check(urlsplit(value))
     except ValueError:
-        # A port that is no number, or a bracket without its pair.
+        # A port that is no number, or an unpaired bracket.
         return False
 
 
 def _is_address(parts: SplitResult) -> bool:
-    """Say whether an address names a server by https, and nothing beside server, port and path."""
+    """Say whether it is an https URL of only server, port and path."""
     readable = not any(sign in parts.geturl() for sign in " ,;@\\<>{}")
     return (
         parts.scheme == "https"

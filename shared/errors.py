@@ -1,4 +1,4 @@
-"""Every error of ours; its class says who acts next, its code which sentence explains it.
+"""Define the app's errors. The class says who acts; the code, the text.
 
     MailerError
     ├── InvalidInputError          the caller changes the request
@@ -12,19 +12,19 @@
     ├── ConsentRequiredError       an admin signs in again (missing, declined, revoked)
     │   └── ConditionalAccessError … or changes a rule of the organisation
     ├── TransientError             wait, then repeat
-    │   └── NothingSentError       … Graph was not reached
+    │   └── NothingSentError       … Graph was not called
     ├── ExpiredError               an admin decides whether the mail is still wanted
     ├── RejectedError              Microsoft 365 will never accept this mail
     │   ├── MissingFileError       … unless its file comes within minutes
     │   ├── RefusedRecipientError  … to one of its recipients
-    │   └── SenderRefusedError     … nor any other, before the mailbox or a right is mended
-    └── OutcomeUnknownError        the request left us, the answer did not arrive
-    ConfigurationError             the operator; deliberately outside the family,
+    │   └── SenderRefusedError     … nor any other, until the mailbox or permission is fixed
+    └── OutcomeUnknownError        the request was sent, no response arrived
+    ConfigurationError             the operator; deliberately no MailerError,
                                    so that handling "a mail error" can't hide a broken deployment
-    └── TokenRefusedError          … unless Graph takes another token
+    └── TokenRefusedError          … unless Graph accepts another token
 
-Codes, sentences and actors stand in `problems.py`. Foreign exceptions become these in `adapters/`
-only, always `raise … from` their cause. No error carries a token, a body or Microsoft's own text.
+Codes, texts and actors are in `problems.py`. Only `adapters/` turns foreign exceptions into these,
+always with `raise … from` their cause. No error contains a token, a body or Microsoft's own text.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class ProblemError(Exception):
     """Carry a problem; never raised itself.
 
     Attributes:
-        problem: what happened, who acts, in words.
-        facts: what the words were filled with.
+        problem: what happened and who acts, as texts.
+        facts: the parameters of the texts.
         request_id: Microsoft's id of the failed call, for their support.
-        unseen: what Microsoft's servers do not know, though it may have been given just now.
-        confirm_after: how often a mail must end with this error, minutes apart, before it counts.
+        unseen: what Microsoft's servers do not know, but may just have been granted.
+        confirm_after: how often a mail must fail with this error, minutes apart, before it counts.
     """
 
     unseen: Literal["", "app", "consent", "credential"] = ""
@@ -62,12 +62,12 @@ class ProblemError(Exception):
 
     @classmethod
     def recalled(cls, code: str, facts: Mapping[str, str]) -> Self:
-        """Raise a stored problem again, which another version of the app may have written."""
+        """Return a stored problem's error; another version may have stored it."""
         known, complete = recorded(code, facts)
-        return cls(known, **complete)  # facts have no parameter's name
+        return cls(known, **complete)  # stored parameters have no argument's name
 
     def with_facts(self, **more: object) -> Self:
-        """Return the same error with facts by which its sentence says more."""
+        """Return the same error with parameters that make its text specific."""
         same = type(self).__new__(type(self))
         same.__dict__.update(self.__dict__)
         ProblemError.__init__(same, self.code, request_id=self.request_id, **(self.facts | more))
@@ -80,20 +80,22 @@ class ProblemError(Exception):
 
 
 class MailerError(ProblemError):
-    """Stand for everything that can go wrong with a mail, a consent or a request.
+    """Any error of a mail, a consent or a request.
 
     Attributes:
-        maybe_sent: of a refusal to take a mail that was handed over, whether it may be sent all the same.
+        maybe_sent: whether a mail that Graph refused may have been sent anyway.
     """
 
     maybe_sent = False
 
 
 class InvalidInputError(MailerError):
-    """The caller must change the request; an address that Exchange refuses is a RejectedError.
+    """The caller must change the request.
+
+    For an address that Exchange refuses, see RejectedError.
 
     Attributes:
-        fields: the broken fields. Of many only the first, because they are stored in a row of 64 KB and
+        fields: the invalid fields. Of many only the first, because they are stored in a row of 64 KB and
             read by a person; the last entry then says how many more there are.
     """
 
@@ -107,44 +109,44 @@ class UnauthenticatedError(InvalidInputError):
 
 
 class ForbiddenError(InvalidInputError):
-    """The caller is known and may not do this."""
+    """The caller is known but not allowed to do this."""
 
 
 class NotFoundError(InvalidInputError):
-    """The thing named by the request does not exist for this caller."""
+    """What the request names does not exist for this caller."""
 
 
 class ConflictError(InvalidInputError):
-    """The request contradicts the present state."""
+    """The request conflicts with the current state."""
 
 
 class PreconditionFailedError(InvalidInputError):
-    """The state moved on since the caller, or we, read it."""
+    """The state changed since the caller or the app read it."""
 
 
 class PayloadTooLargeError(InvalidInputError):
-    """The request is larger than this operation reads."""
+    """The request is larger than this operation accepts."""
 
 
 class LengthRequiredError(InvalidInputError):
-    """The request announced a body without its length, and the body did not arrive."""
+    """A body was announced without a length, and did not arrive."""
 
 
 class ConsentRequiredError(MailerError):
-    """An admin must sign in again; an expired client secret is a ConfigurationError."""
+    """An admin must sign in again. For client secrets: ConfigurationError."""
 
 
 class ConditionalAccessError(ConsentRequiredError):
-    """Conditional access refuses the tokens at Graph, also those with the claims it asked for."""
+    """Conditional access refuses tokens at Graph, even with its claims."""
 
     confirm_after = 3
 
 
 class TransientError(MailerError):
-    """Waiting helps; a mail that was handed over may be sent all the same, unless the error says otherwise.
+    """Waiting helps. A mail given to Graph may be sent, unless stated.
 
     Attributes:
-        retry_after: what the service asked for, or None where it did not say.
+        retry_after: the wait that the service asked for, if any.
     """
 
     maybe_sent = True
@@ -162,7 +164,7 @@ class TransientError(MailerError):
 
 
 class NothingSentError(TransientError):
-    """No connection came about, so nothing was handed over."""
+    """No connection was established, so nothing was sent."""
 
     maybe_sent = False
 
@@ -175,8 +177,8 @@ class RejectedError(MailerError):
     """Microsoft 365 will never accept this mail.
 
     Attributes:
-        graph_code: Graph's own error code, or None where we refused before asking.
-        confirm_after: how often Graph must say so before it counts; it refuses some mail at random.
+        graph_code: Graph's error code, or None if the app refused without a call.
+        confirm_after: how often Graph must say so before it counts; it refuses some mails at random.
     """
 
     def __init__(
@@ -195,7 +197,7 @@ class RejectedError(MailerError):
 
 
 class SenderRefusedError(RejectedError):
-    """Microsoft 365 refuses the mailbox or the right to send from it, whatever the mail is."""
+    """Microsoft 365 refuses the mailbox or the permission to send from it."""
 
 
 class RefusedRecipientError(RejectedError):
@@ -209,26 +211,26 @@ class RefusedRecipientError(RejectedError):
 
 
 class MissingFileError(RejectedError):
-    """A file of the mail is not in the container; it may still come."""
+    """A file of the mail is not in the container yet."""
 
     def __init__(self, blob: str) -> None:
         super().__init__("attachment_not_found", blob=blob)
 
 
 class OutcomeUnknownError(MailerError):
-    """The mail left us and nobody can tell yet whether it was accepted."""
+    """The mail was sent and it is unknown whether it was accepted."""
 
 
 class ConfigurationError(ProblemError):
-    """The operator must act; the facts name the setting or the service."""
+    """The operator must act; the parameters name the setting or service."""
 
 
 class TokenRefusedError(ConfigurationError):
-    """Graph refuses a token that Entra issued; only Entra says whether a consent is lost.
+    """Graph refuses Entra's token; only Entra says if a consent is lost.
 
     Attributes:
-        claims: what Graph wants in another token, as JSON; None where it did not say.
-        conditional_access: whether the answer says `insufficient_claims`: a sign-in or a rule of the
+        claims: what Graph requires in another token, as JSON; None if it did not say.
+        conditional_access: whether the response says `insufficient_claims`: a sign-in or a rule of the
             organisation is missing, not a setting of the operator.
     """
 

@@ -1,6 +1,6 @@
-"""JSON that comes from outside, and what to say of bytes that are none. Pure.
+"""Parse JSON from outside, and describe bytes that are none. Pure.
 
-A UTF-8 byte order mark is skipped, as editors and .NET write it.
+A UTF-8 byte order mark is ignored, as editors and .NET write it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-#: What bytes begin with that are something else than JSON in UTF-8; longer marks first.
+#: The first bytes of contents other than JSON in UTF-8; longer marks first.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF32_LE, "text in UTF-32"),
     (codecs.BOM_UTF32_BE, "text in UTF-32"),
@@ -24,7 +24,7 @@ _AT = re.compile(r" at line (\d+) column (\d+)$")
 
 
 def read_json(text: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Read a JSON text.
+    """Parse a JSON text.
 
     Raises:
         ValueError: it is no JSON in UTF-8; the message says what was found.
@@ -44,12 +44,12 @@ def read_json(text: bytes) -> Any:  # noqa: ANN401 - any JSON
 
 
 def encoding_of(data: bytes) -> str | None:
-    """Say what bytes are that are not text in UTF-8; None for text in UTF-8."""
+    """Say what bytes are that are not UTF-8 text; None for UTF-8 text."""
     return signature_of(data) or (None if _decodes(data) else "text in another encoding than UTF-8")
 
 
 def signature_of(data: bytes) -> str | None:
-    """Say what the first bytes show: a byte order mark, a compressed file, text of wide characters."""
+    """Describe the first bytes: a BOM, a compressed file, wide characters."""
     for signature, name in _SIGNATURES:
         if data.startswith(signature):
             return name

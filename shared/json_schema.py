@@ -1,7 +1,7 @@
-"""Rewrite the JSON Schemas of pydantic for the validators and code generators of others. Pure.
+"""Adapt pydantic's JSON Schemas to other validators and generators. Pure.
 
-Code generators for .NET make an empty class of `anyOf: [x, {"type": "null"}]` and understand
-`"type": [x, "null"]`. pydantic makes a title of each name, which generators take for the names of types.
+Code generators for .NET make an empty class of `anyOf: [x, {"type": "null"}]` and understand `"type": [x,
+"null"]`. pydantic makes a title of each name, which generators take for the name of a type.
 """
 
 from __future__ import annotations
@@ -17,26 +17,29 @@ if TYPE_CHECKING:
     from pydantic_core import core_schema
 
 _NULL = {"type": "null"}
-#: What may stand beside a reference, because it changes nothing.
+#: Keywords allowed beside a reference, because they change nothing.
 _ANNOTATIONS = frozenset({"$ref", "description", "default", "title"})
-#: Keywords whose value is schemas by a name that somebody chose.
+#: Keywords whose value is schemas by a custom name.
 _MAPS = frozenset({"properties", "patternProperties", "definitions", "$defs"})
 
 
 class PlainJsonSchema(GenerateJsonSchema):
-    """Writes a constant as an enumeration: NJsonSchema skips `const`, and `null` has no place in it."""
+    """Writes a constant as an enumeration: NJsonSchema ignores `const`.
+
+    It also cannot contain `null`.
+    """
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
-        """Describe one value as a list of one."""
+        """Describe one value as an enumeration of one."""
         found = super().literal_schema(schema)
         return found | {"enum": [found.pop("const")]} if "const" in found else found
 
 
 def allow_null(shape: dict[str, Any], parts: dict[str, Any]) -> None:
-    """Let an optional member be `null`, which is the same as leaving it out.
+    """Let an optional member be `null`, which equals leaving it out.
 
     Args:
-        shape: what is sent to us; changed in place.
+        shape: an input of the app; changed in place.
         parts: the shapes that it refers to, by name.
     """
     required = shape.get("required", [])
@@ -49,7 +52,10 @@ def allow_null(shape: dict[str, Any], parts: dict[str, Any]) -> None:
 
 
 def or_null(member: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
-    """Write a member that may be `null` as `"type": [x, "null"]`, with what it refers to."""
+    """Write a nullable member as `"type": [x, "null"]`.
+
+    A reference in it is written out.
+    """
     own = {key: value for key, value in member.items() if key not in {"anyOf", "$ref"}}
     inner = _not_null(member)
     while "$ref" in inner:
@@ -63,20 +69,22 @@ def or_null(member: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a typed schema that takes `null` too."""
+    """Return a typed schema that accepts `null` too."""
     found = schema | {"type": [schema["type"], "null"]}
     return found | ({"enum": [*found["enum"], None]} if "enum" in found else {})
 
 
 def write_out_refined(shape: dict[str, Any], parts: dict[str, Any], *, scalars: bool = False) -> None:
-    """Write out the members that refer to a shape and narrow it: many tools skip what stands beside `$ref`.
+    """Write out references that are narrowed, as many tools ignore that.
 
-    A keyword such as `maxLength` then stands beside its `type`, which ajv insists on.
+    They ignore keywords beside `$ref`.
+
+    A keyword such as `maxLength` is then beside its `type`, which ajv requires.
 
     Args:
         shape: changed in place.
         parts: the shapes that it refers to, by name.
-        scalars: write out what refers to a text, a number or a boolean too.
+        scalars: write out references to a text, a number or a boolean too.
     """
     for name, member in shape.get("properties", {}).items():
         if "$ref" not in member:
@@ -87,7 +95,7 @@ def write_out_refined(shape: dict[str, Any], parts: dict[str, Any], *, scalars: 
 
 
 def references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
-    """Yield the name of every shape that is referred to, as often as it is."""
+    """Yield the name of every referenced shape, once per reference."""
     if isinstance(value, dict):
         if isinstance(value.get("$ref"), str):
             yield part_name(value)
@@ -99,7 +107,7 @@ def references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 
 
 def nullable_reference(member: dict[str, Any]) -> str | None:
-    """Return the name of the shape in `anyOf: [reference, null]`; None for anything else."""
+    """Return the shape's name in `anyOf: [reference, null]`, else None."""
     if _NULL not in member.get("anyOf", []):
         return None
     inner = _not_null(member)
@@ -112,7 +120,7 @@ def part_name(reference: dict[str, Any]) -> str:
 
 
 def without(keyword: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave out a keyword at every depth; a member of that name stays."""
+    """Remove a keyword at every depth; a member of that name is kept."""
     return {
         name: _in_each(keyword, item, named=name in _MAPS) for name, item in schema.items() if name != keyword
     }

@@ -1,4 +1,4 @@
-"""Mail addresses: one rule for the From address and for recipients. Pure."""
+"""Check and compare mail addresses of senders and recipients. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 
 from shared.characters import ADDRESS_CLASS, END, check_address_characters
 
-#: Local part, `@` and domain at their longest (RFC 5321 section 4.5.3.1). The parser's time grows with the
-#: square of the length, so the length is checked first.
+#: The maximum length of local part, `@` and domain (RFC 5321 section 4.5.3.1). The parser's time grows with
+#: the square of the length, so the length is checked first.
 MAX_ADDRESS_CHARS = 320
-#: What JSON Schema can say of an address: one `@`, and no character that is refused.
+#: What JSON Schema can express: one `@`, and no character that is refused.
 ADDRESS_PATTERN = f"^[^@{ADDRESS_CLASS}]+@[^@{ADDRESS_CLASS}]+{END}"
 _NOT_AN_ADDRESS = "this is not a full mail address"
-#: The first that fits is named.
+#: The first that matches is named.
 _MISTAKES = (
     (re.compile(r"^\s|\s$"), "it begins or ends with a space"),
     (re.compile(r"[<>]"), "give the display name as a member of its own"),
@@ -24,8 +24,8 @@ _MISTAKES = (
     (re.compile(r"@.*@"), "it has more than one @"),
     (re.compile(r"\s"), "it has a space inside"),
 )
-#: Reserved for local networks (RFC 6762), and the domain of many an Active Directory whose Exchange
-#: delivers to it. Changing the list is how the library is told so.
+#: Reserved for local networks (RFC 6762), and the domain of many an Active Directory to which Exchange
+#: delivers. Changing the list is how the library is configured.
 SPECIAL_USE_DOMAIN_NAMES[:] = [name for name in SPECIAL_USE_DOMAIN_NAMES if name != "local"]
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -34,12 +34,12 @@ _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 def check_mail_address(text: str) -> str:
     """Return the address as it will be sent, its domain in lower case.
 
-    The ASCII form of an international domain (`xn--…`) is sent as it is given.
-    What was found valid is remembered: reports go to the same people again and again.
-    Syntax only (RFC 5321, RFC 6531): whether a mailbox answers is Exchange's to say.
+    The ASCII form of an international domain (`xn--…`) is sent unchanged. Valid addresses are cached: reports
+    go to the same people repeatedly. Only the syntax is checked (RFC 5321, RFC 6531): whether a mailbox
+    exists is known to Exchange only.
 
     Raises:
-        ValueError: it is no full address, or not in a form that Exchange Online sends to.
+        ValueError: it is no full address, or of a form that Exchange Online does not send to.
     """
     if len(text) > MAX_ADDRESS_CHARS:
         raise ValueError(_NOT_AN_ADDRESS)
@@ -56,7 +56,7 @@ def check_mail_address(text: str) -> str:
 
 
 def _explain(text: str) -> str:
-    """Name the mistakes that people make."""
+    """Name common mistakes."""
     for wrong, explanation in _MISTAKES:
         if wrong.search(text):
             return f"{_NOT_AN_ADDRESS}: {explanation}"
@@ -65,10 +65,10 @@ def _explain(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def address_key(text: str) -> str:
-    """Return what all spellings of one mailbox address share, for comparisons.
+    """Return a key that is equal for all spellings of one address.
 
     Exchange ignores case, and a domain has a Unicode and an ASCII form (RFC 5891). Outside ASCII the local
-    part is compared as it is: full case folding would make `straße@` and `strasse@` one address.
+    part is compared unchanged: full case folding would make `straße@` and `strasse@` one address.
     """
     if len(text) > MAX_ADDRESS_CHARS:
         return _lower(text)

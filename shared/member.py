@@ -1,4 +1,4 @@
-"""A member of a class that is built at its first use, once, whichever threads want it."""
+"""Build a member of a class once, at its first use, for all threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BUILDING = threading.RLock()
 
 
 class member[Kept](functools.cached_property[Kept]):  # noqa: N801 - read as the decorator that it is
-    """A member that is built once, also when the first mails of a process want it at the same time."""
+    """A member that is built once, even if several threads read it first."""
 
     @overload
     def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...

@@ -1,4 +1,7 @@
-"""What the journeys need of the mail queue; the promises of `shared/ports.py` hold."""
+"""Declare the mail queue.
+
+The guarantees of `shared/ports.py` apply.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits in a queue.
+    """The waiting messages of a queue.
 
     Attributes:
-        length: about how many messages there are; those that nobody sees at this moment count too.
-        oldest_since: since when the first message that can be taken waits; None where there is none.
+        length: the estimated number of messages, including invisible ones.
+        oldest_since: since when the first visible message waits; None if there is none.
     """
 
     length: int
@@ -24,13 +27,13 @@ class Backlog:
 
 
 class Outbox(Protocol):
-    """The queue `mail-outbox`, from the putting side, and its poison queue."""
+    """The queue `mail-outbox`, for writing, and its poison queue."""
 
     def put(self, text: bytes, delay: timedelta) -> None:
         """Queue a message that becomes visible after a delay."""
 
     def backlog(self) -> Backlog:
-        """Look at what waits in the queue; nothing is taken out of it."""
+        """Peek at the waiting messages of the queue; none is dequeued."""
 
     def poison_length(self) -> int:
-        """Count the messages of the poison queue; those that nobody sees at this moment count too."""
+        """Count the poison queue's messages, including invisible ones."""

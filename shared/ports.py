@@ -1,7 +1,7 @@
-"""What the journeys need from the outside, in our words; `adapters/` provides it.
+"""Declare what the app needs from outside; `adapters/` implements it.
 
-Every method may raise TransientError (the outside is away for a while) and ConfigurationError (it
-refuses us, or a setting is missing); only further errors are named.
+Every method may raise TransientError (the service is unavailable) and ConfigurationError (it refuses the app,
+or a setting is missing); only other errors are listed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class SettingsStore(Protocol):
-    """Keeps one row a tenant."""
+    """Stores one row per tenant."""
 
     def load(self, tenant_id: str) -> TenantSettings:
         """Return the tenant's settings; unconfigured ones where nothing is stored."""
 
     def save(self, settings: TenantSettings) -> TenantSettings:
-        """Write the settings if they are still the ones that were read, and return them with their new ETag.
+        """Write the settings if unchanged; return them with their new ETag.
 
         Raises:
             PreconditionFailedError: `settings_changed`.
@@ -35,50 +35,62 @@ class SettingsStore(Protocol):
         """Return every tenant that has settings."""
 
     def remove(self, tenant_id: str) -> None:
-        """Remove a tenant's settings; the number of generations stays, so that none is used twice."""
+        """Remove a tenant's settings; the number of generations is kept.
+
+        So none is used twice.
+        """
 
 
 class FlowStore(Protocol):
-    """Keeps consents under way: a row anybody may know, and a row of secrets that is used once."""
+    """Stores consents in progress: a public row, and one of secrets.
+
+    The secrets are used once.
+    """
 
     def add(self, flow: ConsentFlow, secret: FlowSecret) -> None:
-        """Keep a new flow."""
+        """Store a new flow."""
 
     def flow(self, flow_id: str) -> ConsentFlow | None:
         """Return a flow, or None where there is none."""
 
     def forget(self, before: datetime) -> None:
-        """Delete every flow that expired before a moment, with its secrets."""
+        """Delete every flow that expired before a moment, and its secrets."""
 
     def of_tenant(self, tenant_id: str) -> tuple[str, ...]:
         """Return the ids of a tenant's flows."""
 
     def remove(self, flow_id: str) -> None:
-        """Delete a flow with its secrets; one that is gone already is no error."""
+        """Delete a flow with its secrets; a missing one is no error."""
 
     def save(self, flow: ConsentFlow) -> None:
-        """Write how a flow stands."""
+        """Store the state of a flow."""
 
     def secret(self, flow_id: str) -> FlowSecret | None:
         """Return the secrets of a flow, or None where they were used."""
 
     def replace_secret(self, secret: FlowSecret) -> bool:
-        """Write secrets whose ETag is still the stored one, or None where none is; say whether they were."""
+        """Write secrets if their ETag is the stored one; say whether they were.
+
+        None: none are stored.
+        """
 
     def take_secret(self, secret: FlowSecret) -> bool:
-        """Delete the secrets if they are still the ones that were read; say whether they were."""
+        """Delete the secrets if they are unchanged; say whether they were."""
 
     def undecided(self, before: datetime) -> Iterable[FlowSecret]:
-        """Return the secrets whose `expires_at` is before a moment: consents that nobody decided about."""
+        """Return secrets whose `expires_at` is before a moment.
+
+        They belong to consents that nobody confirmed or refused.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class DeletedTokens:
-    """Tokens that are deleted and that whoever may do that in the vault can bring back.
+    """Deleted tokens that a person with that permission can recover.
 
     Attributes:
-        recoverable_until: when the vault deletes them for good; None where it keeps nothing that is deleted.
-        purgeable: whether they can be deleted for good before.
+        recoverable_until: when the vault purges them; None if it retains nothing that is deleted.
+        purgeable: whether they can be purged before.
     """
 
     name: str
@@ -87,41 +99,40 @@ class DeletedTokens:
 
 
 class TokenStore(Protocol):
-    """Keeps tokens encrypted at rest, each set under a name that is used once."""
+    """Stores encrypted tokens, each set under a name that is used once."""
 
     def read(self, name: str) -> str | None:
-        """Return what is kept, or None."""
+        """Return the stored tokens, or None."""
 
     def write(self, name: str, tokens: str, *, new: bool = False) -> None:
-        """Keep tokens; `new`: this installation has not used the name before.
+        """Store tokens; `new`: this installation has not used the name before.
 
         Raises:
             ConflictError: `consent_superseded`: the name is taken, or was, and is recoverable.
         """
 
     def disable_older_versions(self, name: str) -> None:
-        """Make what was written under a name before the newest tokens unreadable."""
+        """Make the older versions of a name's tokens unreadable."""
 
     def delete(self, name: str) -> datetime | None:
-        """Delete tokens for good; those that are gone already are no error.
+        """Delete tokens permanently; missing ones are no error.
 
-        Where the vault keeps what is deleted, return until when. A TransientError says that they may be there
-        still.
+        If the vault retains deleted tokens, return until when. After a TransientError they may still exist.
         """
 
     def recoverable(self) -> tuple[DeletedTokens, ...]:
-        """Return all tokens that are deleted and recoverable."""
+        """Return all deleted, recoverable tokens."""
 
     def purge(self, name: str) -> None:
-        """Delete tokens for good that are deleted already; those that are gone are no error."""
+        """Purge deleted tokens; those that do not exist are no error."""
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all tokens that are kept."""
+        """Return the names of all stored tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A sign-in about to begin: where the browser goes, and what proves the answer to be ours."""
+    """A sign-in to start: the next URL, and what validates its callback."""
 
     address: str
     proof: Mapping[str, Any] = field(repr=False)
@@ -129,7 +140,7 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """What a code was exchanged for. The claims of the ID token are not checked yet."""
+    """A code's tokens. The claims of the ID token are not validated yet."""
 
     claims: Mapping[str, Any]
     scopes: frozenset[str]
@@ -138,11 +149,11 @@ class Redeemed:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """An access token, and the tokens to keep from now on.
+    """An access token, and the tokens to store from now on.
 
     Attributes:
-        scopes: the permissions that the token names; None where nobody but Microsoft can read them.
-        username, email: the account's present names; empty where the answer does not say them.
+        scopes: the permissions that the token names; None where only Microsoft can read them.
+        username, email: the account's current names; empty where the response has none.
     """
 
     access_token: str = field(repr=False)
@@ -154,20 +165,20 @@ class Issued:
 
 
 class AppTokens(Protocol):
-    """Gives access tokens of the app itself."""
+    """Gets access tokens for the app itself."""
 
     def app_only(self, tenant_id: str, *, claims: str | None = None) -> Issued:
-        """Get an access token for the app itself; there are no tokens to keep.
+        """Get an access token for the app itself; there is nothing to store.
 
         `scopes` is empty where the permissions are not Entra's but Exchange's (RBAC for Applications).
 
         Raises:
-            ConsentRequiredError: the tenant's admin did not consent, or took it back.
+            ConsentRequiredError: the tenant's admin did not consent, or revoked the consent.
         """
 
 
 class TokenIssuer(AppTokens, Protocol):
-    """Gives access tokens for kept ones."""
+    """Gets access tokens for stored ones."""
 
     def refresh(
         self,
@@ -178,35 +189,35 @@ class TokenIssuer(AppTokens, Protocol):
         *,
         claims: str | None = None,
     ) -> Issued:
-        """Get a fresh access token.
+        """Get a new access token.
 
         Raises:
-            ConsentRequiredError: Microsoft no longer accepts the kept tokens.
+            ConsentRequiredError: Microsoft no longer accepts the stored tokens.
         """
 
 
 class Authorizer(TokenIssuer, Protocol):
-    """Has a person sign in and consent."""
+    """Lets a person sign in and consent."""
 
     def begin(
         self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
     ) -> SignIn:
-        """Prepare a sign-in; `ask_again` shows the consent page even for what was consented to before."""
+        """Prepare a sign-in; `ask_again` always shows the consent page."""
 
     def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
         """Prepare an admin's consent to the app's own permissions."""
 
     def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
-        """Exchange the code of a reply for tokens.
+        """Exchange the code of a callback for tokens.
 
         Raises:
             ConsentRequiredError: Microsoft refuses the code.
-            InvalidInputError: the reply does not fit the sign-in.
+            InvalidInputError: the callback does not match the sign-in.
         """
 
 
 class AccessTokens(Protocol):
-    """Gives the access token that sends a tenant's mail."""
+    """Gets the access token to send a tenant's mail."""
 
     def get(
         self,
@@ -217,9 +228,9 @@ class AccessTokens(Protocol):
         refused: str | None = None,
         claims: str | None = None,
     ) -> str:
-        """Return an access token, another one than Graph `refused`; `fresh` has Entra asked in any case.
+        """Return an access token, another one than Graph `refused`.
 
-        `claims`: what Graph's claims challenge wants in it.
+        `fresh` always requests a new one from Entra. `claims` is the claims challenge that Graph returned.
 
         Raises:
             ConsentRequiredError: an admin must consent again.
@@ -227,12 +238,12 @@ class AccessTokens(Protocol):
 
 
 class CallerTokens(Protocol):
-    """Checks the access tokens that callers of the API present."""
+    """Validates the access tokens of the API's callers."""
 
     def verify(self, token: str) -> Mapping[str, Any]:
         """Return the claims of a valid token.
 
         Raises:
-            UnauthenticatedError: it is not one.
-            ForbiddenError: it is one of a tenant that is not served.
+            UnauthenticatedError: it is not valid.
+            ForbiddenError: it is valid for a tenant that is not served.
         """

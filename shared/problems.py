@@ -1,7 +1,6 @@
-"""What can go wrong, in words: the catalogue of `problems.toml`, filled with facts.
+"""Explain problems with the texts of the catalogue `problems.toml`.
 
-A sentence is for the person who must act. It is filled with facts that we vetted, never with text
-that came from outside unread.
+A text is for the person who must act. Its parameters are validated, never unread text from outside.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from shared.stored import Stored
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-#: Stands in a sentence for a fact that was not stored with the problem.
+#: The replacement for a parameter that was not stored with the problem.
 _NOT_RECORDED = "(not recorded)"
 _MAX_FIELD_ERRORS = 20
 _MAX_FIELD_CHARS = 200
-#: Facts may not have the names of the parameters of an error.
+#: Parameters may not have the names of an error's arguments.
 _RESERVED = frozenset({"self", "code", "request_id"})
 
 
 class Actor(StrEnum):
-    """Who must act before it works again."""
+    """Who must act to solve the problem."""
 
     WORKSPACE_ADMIN = "workspace_admin"
     MICROSOFT365_ADMIN = "microsoft365_admin"
@@ -40,14 +39,14 @@ class Actor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldError(Stored):
-    """One broken field: its dotted path, and what is wrong with it."""
+    """An invalid field: its dotted path, and what is wrong with it."""
 
     field: str
     message: str
 
 
 def first_of(fields: Iterable[FieldError]) -> Iterator[FieldError]:
-    """Return fields, of many only the first and how many more there are; their texts are cut."""
+    """Return the first fields and how many more there are, with cut texts."""
     remaining = iter(fields)
     for found in islice(remaining, _MAX_FIELD_ERRORS):
         yield FieldError(found.field[:_MAX_FIELD_CHARS], found.message[:_MAX_FIELD_CHARS])
@@ -58,7 +57,7 @@ def first_of(fields: Iterable[FieldError]) -> Iterator[FieldError]:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that went wrong, in words."""
+    """One problem with its texts."""
 
     code: str
     title: str
@@ -66,13 +65,13 @@ class Problem:
     who_acts: Actor
 
     def __str__(self) -> str:
-        """Say code and sentence, as a log line needs them."""
+        """Return code and text for a log line."""
         return f"{self.code}: {self.sentence}"
 
 
 @functools.cache
 def catalogue() -> dict[str, Problem]:
-    """Read every problem, its sentence still with braces."""
+    """Read every problem, its text still with braces."""
     entries = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
     return {
         code: Problem(code, entry["title"], entry["sentence"], Actor(entry["who_acts"]))
@@ -82,16 +81,19 @@ def catalogue() -> dict[str, Problem]:
 
 @functools.cache
 def _additions() -> dict[str, dict[str, str]]:
-    """Read what a sentence says more where a fact is there; what is stored of older versions may lack it."""
+    """Read the optional texts, each for one parameter.
+
+    Problems stored by older versions may lack it.
+    """
     entries = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
     return {code: entry.get("additions", {}) for code, entry in entries.items()}
 
 
 def explain(code: str, **facts: object) -> Problem:
-    """Fill the sentence of a code, and add a sentence for each fact that has one.
+    """Fill the text of a code, and add one for each optional parameter.
 
     Raises:
-        KeyError: the code is not in the catalogue, or a fact of its sentence is missing; both are bugs.
+        KeyError: the code is not in the catalogue, or a parameter is missing; both are bugs.
     """
     problem = catalogue()[code]
     more = [text.format(**facts) for fact, text in _additions()[code].items() if fact in facts]
@@ -100,13 +102,16 @@ def explain(code: str, **facts: object) -> Problem:
 
 
 def recall(code: str, facts: Mapping[str, str]) -> Problem:
-    """Explain a stored problem; another version may have given it other facts, or a code of its own."""
+    """Explain a stored problem, which another version may have written.
+
+    It may have other parameters, or another code.
+    """
     known, complete = recorded(code, facts)
     return replace(explain(known, **complete), code=code)
 
 
 def recorded(code: str, facts: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the code of the catalogue under which a stored problem is explained, and all facts for it."""
+    """Return the known code for a stored problem, and all its parameters."""
     if code not in catalogue():
         return "recorded_by_other_version", {"recorded": code}
     named = {name for _, name, _, _ in Formatter().parse(catalogue()[code].sentence) if name}
@@ -115,7 +120,7 @@ def recorded(code: str, facts: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 
 
 def outline(code: str) -> Problem:
-    """Explain a code without facts, where somebody may read it who may not know them."""
+    """Explain a code without parameters, for readers who may not know them."""
     problem = catalogue()[code] if code in catalogue() else recall(code, {})
     if "{" not in problem.sentence:
         return problem

@@ -1,6 +1,6 @@
-"""Remove secrets and mail addresses from text that did not come from us. Pure.
+"""Remove secrets and mail addresses from text of other origins. Pure.
 
-A last defence for what libraries say, such as the text of an exception; our own texts hold no secret.
+A last defence for texts of libraries, such as that of an exception; the app's own texts contain no secret.
 Every pattern takes time in proportion to the text: each run of characters is read once.
 """
 
@@ -10,9 +10,9 @@ import re
 
 _REDACTED = "[redacted]"
 
-#: A secret by its name. The name may stand in JSON, in JSON inside JSON, in a form, a URL, a connection
-#: string, a header or a Python value; a quoted value reaches to its closing quote. A hyphen, dot or colon
-#: before the name makes it a part of something longer, such as the id `sales-by-state:2026`.
+#: A secret by its name. The name may be in JSON, in JSON inside JSON, in a form, a URL, a connection string,
+#: a header or a Python value; a quoted value ends with its closing quote. A hyphen, dot or colon before the
+#: name makes it a part of something longer, such as the id `sales-by-state:2026`.
 _NAMED = re.compile(
     r"(?P<name>(?<![\w.:-])(?=[a-z_])(?:"
     r"(?:access[_-]?|refresh[_-]?|id[_-]?|auth[_-]?)?token|(?:client[_-]?|app[_-]?)?secret"
@@ -36,7 +36,7 @@ _MIN_OPAQUE = 40
 
 
 def redact(text: str) -> str:
-    """Remove credentials, and of each mail address everything before the domain."""
+    """Remove credentials, and the part before the domain of each address."""
     text = _SCHEME.sub(rf"\g<name>{_REDACTED}", text)
     text = _COOKIES.sub(rf"\g<name>{_REDACTED}", text)
     text = _NAMED.sub(rf"\g<name>\g<quote>{_REDACTED}", text)
@@ -44,7 +44,7 @@ def redact(text: str) -> str:
 
 
 def _without_tokens(found: re.Match[str]) -> str:
-    """Remove what looks like a token: a JWT from its first letter on, and long parts of mixed letters."""
+    """Remove what looks like a token: JWTs and long parts of mixed letters."""
     run = found[0]
     start = run.find("eyJ")
     if start >= 0:
@@ -53,7 +53,10 @@ def _without_tokens(found: re.Match[str]) -> str:
 
 
 def _is_opaque(part: str) -> bool:
-    """Whether this is long random text; a hash in hexadecimal and a name in one case are not."""
+    """Say whether this is long random text.
+
+    A hexadecimal hash or a name in one case is not.
+    """
     return (
         len(part) >= _MIN_OPAQUE
         and any(map(str.isupper, part))

@@ -1,4 +1,7 @@
-"""Builds what the schedulers' command needs, from the settings that a scheduler's machine has."""
+"""Build the services of the schedulers' command.
+
+It has only the settings of a scheduler's machine.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from shared.telemetry import quieten_libraries
 
 
 class SchedulerServices(Services):
-    """The queue and the container, for the schedulers' command: it has no other setting of the app."""
+    """The queue and the container for the schedulers' command."""
 
     @member
     def scheduler_config(self) -> SchedulerConfig:
@@ -23,12 +26,12 @@ class SchedulerServices(Services):
 
     @member
     def allowed_tenants(self) -> frozenset[str]:
-        """The tenants that the installation serves; empty where that is not known here."""
+        """The tenants that the installation serves; empty if not known here."""
         return self.scheduler_config.allowed_tenant_ids
 
     @member
     def public_base_url(self) -> str:
-        """Where the installation's API is; empty where that is not known here."""
+        """The URL of the installation's API; empty if not known here."""
         return self.scheduler_config.public_base_url
 
 

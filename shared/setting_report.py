@@ -1,4 +1,4 @@
-"""Log what is wrong with the app settings: when a process starts, and every five minutes."""
+"""Log what is wrong with the app settings, at start and by a timer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def report_settings(problems: Iterable[ConfigurationError]) -> None:
-    """Log each wrong setting by its name; that the feature is switched off is no fault."""
+    """Log each wrong setting by its name.
+
+    A feature that is switched off is no error.
+    """
     for problem in problems:
         if problem.code != "smtp_provider_not_office365":
             log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=problem.code, **problem.facts)

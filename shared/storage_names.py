@@ -1,4 +1,7 @@
-"""Names of everything the app keeps in Azure Storage, which `infra/` provisions; the version of its API."""
+"""Name the app's tables, queues and containers, and the API version.
+
+`infra/` creates them.
+"""
 
 import re
 from typing import Final
@@ -20,5 +23,5 @@ TABLES: Final = (TENANT_SETTINGS, CONSENT_FLOWS, DELIVERIES)
 #: https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata
 QUEUE_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]")
 
-#: Of blobs, queues and tables alike. The SDKs name their newest, which national clouds and Azurite can lack.
+#: For blobs, queues and tables. The SDKs' defaults are newer, and national clouds and Azurite can lack them.
 API_VERSION: Final = "2020-12-06"

@@ -1,6 +1,6 @@
-"""What every stored value shares: what another version of the app added to it is kept.
+"""Keep what another version of the app added to a stored value.
 
-During a deployment, and after going back to an older version, rows of two versions lie beside each other.
+During a deployment, and after a rollback to an older version, rows of two versions exist.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-#: The member of a stored enumeration under which a value is read that this version does not know.
+#: The member of a stored enumeration that represents a value unknown to this version.
 OTHER_VERSION: Final = "other_version"
 
 
@@ -19,7 +19,7 @@ class Stored:
 
     Attributes:
         additions: members that this version does not know, and enumerated values that it does not know. They
-            are written again as they were read. They take no part in comparisons.
+            are written back unchanged, and are not compared.
     """
 
     additions: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)

@@ -1,9 +1,9 @@
-"""The events that the app logs: one line each, a constant name first, then its fields as JSON.
+"""Log the app's events: one line each, a constant name, then JSON.
 
-The fields stand in the text because the host forwards a worker's text whatever exporter is set, and
-drops everything else. Alerts and the workbook search for lines that start with `name {`, so no value may
-look like one: values are redacted and cut before they are serialised, braces in them are escaped, and
-each line is ASCII without line breaks. No field holds an address, a subject, a body or a token.
+The fields are in the text because the host forwards a worker's text with every exporter, and drops everything
+else. Alerts and the workbook search for lines that start with `name {`, so no value may look like one: values
+are redacted and cut before they are serialised, braces in them are escaped, and each line is ASCII without
+line breaks. No field contains an address, a subject, a body or a token.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Event(StrEnum):
     FINISHED_MAILS_REMOVED = "finished_mails_removed"
 
 
-#: Fields that name something. Their alphabet is checked, so they are logged as they are: redaction would
-#: give all mails of `sales-by-state:…` one name.
+#: Fields that are identifiers. Their characters are checked, so they are logged unchanged: redaction would
+#: give all mails of `sales-by-state:…` the same name.
 _IDS = frozenset(
     {
         "action",
@@ -89,10 +89,10 @@ _MAX_TRACE_CHARS = 8000
 
 
 def quieten_libraries() -> None:
-    """Keep the SDKs from logging every request; an address can be a secret in itself."""
+    """Keep the SDKs from logging every request: a URL can be a secret."""
     for name in ("azure", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # MSAL logs whole answers of the token endpoint as errors; what they mean is raised and logged by us.
+    # MSAL logs whole responses of the token endpoint as errors; the app raises and logs what they mean.
     logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 
@@ -102,12 +102,12 @@ def log_event(event: Event, *, level: int = logging.INFO, **fields: object) -> N
 
 
 def log_failed_step(operation: str, problem: str, **ids: object) -> None:
-    """Write that a step failed for which no caller waits; it is tried again later."""
+    """Log that a background step failed; it is tried again later."""
     log_event(Event.REQUEST_FAILED, level=logging.WARNING, operation=operation, problem=problem, **ids)
 
 
 def log_failure(error: BaseException, **fields: object) -> None:
-    """Write an unforeseen error with its trace, without what a trace could give away."""
+    """Log an unexpected error with its traceback, redacted."""
     trace = redact("".join(traceback.format_exception(error)))
     known = {name: _value(name, each) for name, each in fields.items()}
     _log.error("%s %s", Event.UNEXPECTED_ERROR, _serialize(known | {"trace": _middle_cut(trace)}))
@@ -127,13 +127,13 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _middle_cut(trace: str) -> str:
-    """Keep the start, which names the first cause, and the end, which names the last error."""
+    """Keep the start, with the first cause, and the end, with the last error."""
     half = _MAX_TRACE_CHARS // 2
     return trace if len(trace) <= _MAX_TRACE_CHARS else f"{trace[:half]}…{trace[-half:]}"
 
 
 def _serialize(fields: dict[str, object]) -> str:
-    """Write fields as one JSON object whose only braces are its own."""
+    """Write fields as one JSON object without other braces."""
     known = {name: value for name, value in fields.items() if value is not None}
     text = json.dumps(known, sort_keys=True)[1:-1]
     escaped = text.replace("{", "\\u007b").replace("}", "\\u007d")

@@ -1,8 +1,8 @@
-"""How long one invocation of a function may take, known to every call of the outside that it makes.
+"""Limit the time of one invocation of a function, for all its calls.
 
-After `functionTimeout` in host.json the host ends the worker process, and with it every other mail in it. So
-no call begins and no wait goes on after these limits, which count from the trigger's start. A context
-variable holds them, because the clients of Azure repeat and wait on their own, far from their caller.
+After `functionTimeout` in host.json the host stops the worker process, and with it every other mail in it. So
+no call begins and no wait continues after these limits, which start with the trigger. A context variable
+holds them, because Azure's clients retry and wait internally, far from their caller.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
-#: With the longest call of Graph on top (105 s), two minutes are left to record what happened.
+#: With the longest call of Graph added (105 s), two minutes are left to record what happened.
 SENDING: Final = timedelta(minutes=6)
-#: Calls of storage are cut short to end by then, half a minute before `functionTimeout`.
+#: Calls of storage are cut short by then, half a minute before `functionTimeout`.
 RECORDING: Final = timedelta(minutes=9, seconds=30)
 
 
@@ -51,7 +51,10 @@ def limited(world: World, total: timedelta = SENDING) -> Iterator[None]:
 
 @contextmanager
 def recording() -> Iterator[None]:
-    """Allow storage the rest of the time, to record how an attempt ended; Graph is not called in it."""
+    """Allow storage the remaining time, to record the outcome.
+
+    Graph is not called in it.
+    """
     limit = _current.get()
     before = _current.set(limit and replace(limit, total=RECORDING))
     try:
@@ -61,13 +64,13 @@ def recording() -> Iterator[None]:
 
 
 def begun(world: World) -> Moment:
-    """Return when the invocation began; now, where nothing limits it."""
+    """Return when the invocation began; now if there is no limit."""
     limit = _current.get()
     return Moment.of(world) if limit is None else limit.begun
 
 
 def seconds_left() -> float | None:
-    """Return how long a call or a wait that begins now may take; None where nothing limits it.
+    """Return how long a call or wait may take; None without a limit.
 
     Raises:
         NothingSentError: `attempt_too_long`, once the time is over.
@@ -77,7 +80,7 @@ def seconds_left() -> float | None:
 
 
 def check_sending() -> None:
-    """Let a call of Graph begin.
+    """Check that a call of Graph may begin.
 
     Raises:
         NothingSentError: `attempt_too_long`, once the time for sending is over.
@@ -95,10 +98,10 @@ def _some_left(left: timedelta) -> float:
 
 @contextmanager
 def held(lock: threading.Lock | threading.Semaphore) -> Iterator[None]:
-    """Wait for a lock or a place, and hold it.
+    """Acquire a lock or semaphore, and hold it.
 
     Raises:
-        NothingSentError: `attempt_too_long`, where it is not free in time.
+        NothingSentError: `attempt_too_long`, if it is not free in time.
     """
     left = seconds_left()
     if not (lock.acquire() if left is None else lock.acquire(timeout=left)):

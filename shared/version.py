@@ -1,3 +1,3 @@
-"""The version of the app."""
+"""Define the version of the app."""
 
 VERSION = "0.1.0"

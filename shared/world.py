@@ -1,6 +1,6 @@
-"""Time, chance and identifiers: the only sources of what can't be computed.
+"""Provide time, randomness and identifiers, the app's only sources.
 
-A journey takes a World, so a test can say what time it is and which values come next.
+Code that needs them takes this as an argument, so that a test can set the time and the next values.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ class World(Protocol):
         """Return the time, aware, in UTC."""
 
     def steady(self) -> datetime:
-        """Return a moment of no calendar that only grows, for waits within a process."""
+        """Return a monotonic time, for waits within a process."""
 
     def secret(self) -> str:
-        """Return an unguessable value of 256 bits, fit for a URL or a cookie."""
+        """Return an unguessable value of 256 bits, valid in a URL or a cookie."""
 
     def identifier(self) -> str:
-        """Return a fresh identifier that need not be secret."""
+        """Return a new identifier that need not be secret."""
 
     def jitter(self) -> float:
         """Return a number from 0 to 1."""
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass; it blocks this thread."""
+        """Wait; this blocks the thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A moment by both clocks of a machine.
 
-    The calendar can be set back, and the steady clock stands still while the machine is suspended. So of the
-    time that has passed, the longer of the two counts.
+    The calendar can be set back, and the monotonic clock stops while the machine is suspended. So of the
+    elapsed times, the longer one counts.
     """
 
     calendar: datetime
@@ -51,7 +51,7 @@ class Moment:
 
     @classmethod
     def of(cls, world: World) -> Moment:
-        """Take the time."""
+        """Return the current moment."""
         return cls(world.now(), world.steady())
 
     def elapsed(self, world: World) -> timedelta:
@@ -59,7 +59,7 @@ class Moment:
         return max(world.now() - self.calendar, world.steady() - self.steady)
 
     def has_passed(self, wait: timedelta, world: World) -> bool:
-        """Say whether so much time has passed since by one of the two clocks."""
+        """Say whether a wait has passed by one of the two clocks."""
         return self.elapsed(world) >= wait
 
 
@@ -71,15 +71,15 @@ class RealWorld:
         return datetime.now(UTC)
 
     def steady(self) -> datetime:
-        """Return a moment of no calendar that only grows."""
+        """Return a monotonic time."""
         return _START + timedelta(seconds=time.monotonic())
 
     def secret(self) -> str:
-        """Return an unguessable value of 256 bits, fit for a URL or a cookie."""
+        """Return an unguessable value of 256 bits, valid in a URL or a cookie."""
         return secrets.token_urlsafe(32)
 
     def identifier(self) -> str:
-        """Return a fresh identifier that need not be secret."""
+        """Return a new identifier that need not be secret."""
         return str(uuid.uuid4())
 
     def jitter(self) -> float:
@@ -87,5 +87,5 @@ class RealWorld:
         return random.random()  # noqa: S311 - spreads retries, protects nothing
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass; it blocks this thread."""
+        """Wait; this blocks the thread."""
         time.sleep(seconds)

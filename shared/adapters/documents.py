@@ -88,7 +88,7 @@ def _is_unknown(kind: Any, value: object) -> bool:  # noqa: ANN401 - a type hint
 def _merged(kind: Any, written: Any) -> Any:  # noqa: ANN401 - JSON, and what it was
     """Put `additions` back where they were read.
 
-    A value that has changed since is kept.
+    A value that has changed since is not replaced.
     """
     if isinstance(written, list):
         return [_merged(kind, each) for each in written]

@@ -143,7 +143,7 @@ def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
     MSAL fails on an ID token that is not one, so it is left out.
 
     Raises:
-        ContentDecodingError: it does not say how long the token lives, or a member is not a text.
+        ContentDecodingError: the token's lifetime is missing, or a member is not a text.
     """
     try:
         seconds = min(int(document["expires_in"]), _LONGEST_LIFE_SECONDS)

@@ -1,10 +1,10 @@
-"""Journey 1: an admin lets us send.
+"""Get an admin's consent to send mail, and access tokens from it.
 
-1. `departure`   the admin asks; a flow is kept, and a link that opens once leads this browser to Microsoft
-2. `arrival`     Microsoft's answer is checked and taken once; `agreement` says what was agreed to,
-                 and the tokens are kept before the settings that name them
-3. `journey`     what browsers and the settings page see of it: pages, redirects, how a consent stands
-4. `custody`     gives access tokens from then on, and notices a consent that was lost
-5. `upkeep`      keeps consents alive once a day, and tidies up; `disposal` deletes tokens
-6. `doctor`      tells an admin what is wrong, and who must do what
+1. `departure`   starts a consent: stores a flow and returns a one-time link, which opens Microsoft's page
+2. `arrival`     handles the callback once; `agreement` validates what was granted and stores the tokens
+                 before the settings that name them
+3. `journey`     the HTTP operations: pages, redirects and the state of a consent
+4. `custody`     caches access tokens, and detects a lost consent
+5. `upkeep`      refreshes consents and deletes orphaned tokens daily; `disposal` deletes tokens
+6. `doctor`      runs diagnostics: what is wrong, and who must act
 """

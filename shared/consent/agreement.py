@@ -1,7 +1,8 @@
-"""What Microsoft's answer agrees to: read, proved, and compared with what was asked for.
+"""Validate what a callback grants, and compare it with the request.
 
-The application way has no sign-in of its own to check: `admin_consent=True` also comes with a
-decline, and `tenant` can be forged, so an app-only token is the only proof.
+An admin consent for the app involves no sign-in to check: `admin_consent=True` also comes with a decline, and
+`tenant` can be forged, so an app-only token is the only proof.
+
 https://learn.microsoft.com/entra/identity-platform/v2-admin-consent
 """
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 def agreed(
     flow: ConsentFlow, secret: FlowSecret, answer: Answer, settings: TenantSettings, ports: Consenting
 ) -> Consent:
-    """Return the consent that an answer gives, its tokens kept.
+    """Return the consent that a callback grants, with its tokens stored.
 
     Raises:
         ConsentRequiredError: `consent_declined`, `consent_failed`, `consent_code_used`,
@@ -94,7 +95,7 @@ def _redeem(
 def _redeem_code(
     flow: ConsentFlow, secret: FlowSecret, answer: Answer, tries: Confirming, ports: Consenting
 ) -> Redeemed:
-    """Redeem the code, and again only where Entra rejected it before it read the code."""
+    """Redeem the code; retry only where Entra refused before reading it."""
     while True:
         try:
             return ports.authorizer.redeem(flow.tenant_id, secret.proof, answer.reply)
@@ -103,7 +104,10 @@ def _redeem_code(
 
 
 def _wait_for_app(error: ProblemError, tries: Confirming) -> None:
-    """Wait if Entra does not know the app or its credential yet; else, or after a minute, it counts."""
+    """Wait if Entra does not know the app or its credential yet.
+
+    Any other refusal counts, and so does this one after a minute.
+    """
     if error.unseen not in {"app", "credential"}:
         raise error
     if tries.again():
@@ -116,7 +120,10 @@ def _wait_for_app(error: ProblemError, tries: Confirming) -> None:
 def _confirm_scopes(
     redeemed: Redeemed, account: Account, needed: tuple[str, ...], tries: Confirming, ports: Consenting
 ) -> tuple[str, frozenset[str]]:
-    """Return the tokens and what they permit; a missing permission is tested again before it counts."""
+    """Return the tokens and their permissions.
+
+    A missing permission is requested again before it counts.
+    """
     tokens, granted = redeemed.tokens, redeemed.scopes
     failure: TransientError | None = None
     while missing_scopes(needed, granted) and tries.again(failure.retry_after if failure else None):
@@ -132,7 +139,7 @@ def _confirm_scopes(
             tokens = issued.tokens
             granted = frozenset(needed) if issued.scopes is None else issued.scopes
     if failure is not None:
-        # That a permission is missing was said too early to count.
+        # It is too early to conclude that a permission is missing.
         raise failure
     _check_granted(needed, granted)
     return tokens, granted
@@ -153,7 +160,7 @@ def _prove(
         generation=pending.generation,
         flow_id=flow.flow_id,
         account=None,
-        # Where no token names a permission, or none can be read, each call shows what is permitted.
+        # Where no readable token names a permission, the calls themselves show what is permitted.
         scopes=frozenset(asked),
         secret_name=None,
         started_by=flow.admin_name,
@@ -167,10 +174,12 @@ def _prove(
 
 
 def _mailbox_id(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> str | None:
-    """Return the object id of the mailbox, which survives that it is renamed, where it is known.
+    """Return the object id of the mailbox where it is known.
 
-    Graph finds a mailbox by its id or sign-in name, not by its address. An id that Graph has refused is not
-    kept any more, so it does not come back here.
+    It survives that the mailbox is renamed.
+
+    Graph finds a mailbox by its id or sign-in name, not by its address. An id that Graph refused is deleted
+    from the settings, so it is not used again.
     """
     owner = owner_of(wanted, flow, settings)
     if owner:
@@ -182,10 +191,12 @@ def _mailbox_id(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> 
 def _confirm_roles(
     flow: ConsentFlow, asked: tuple[str, ...], tries: Confirming, ports: Consenting
 ) -> frozenset[str] | None:
-    """Return the roles of the app's token, tested again while some are missing; None where it can't be read.
+    """Return the roles of the app's token; None where it can't be read.
 
-    A token that still has none is accepted: permissions that Exchange grants are in no token. Without any
-    token nothing proves the consent.
+    Missing roles are requested again before they count.
+
+    A token without any role is accepted: permissions that Exchange grants are in no token. Without a token
+    there is no proof of the consent.
     """
     while True:
         try:
@@ -205,15 +216,15 @@ def _confirm_roles(
 
 
 def _check_account(account: Account, wanted: Wanted, flow: ConsentFlow, owner: Account | None) -> None:
-    """Refuse another account where the From address is known to be a person's own mailbox.
+    """Refuse another account where the From address is a known personal one.
 
-    That is the admin's, or the one that consented before: whoever picked the wrong tile on Microsoft's
-    page would otherwise send in somebody's name, or find out with the first report. An account that was
-    renamed is the same by its id.
+    That is the admin's own, or the account's that consented before. Otherwise a person who picked the wrong
+    account on Microsoft's page would send in somebody else's name, or notice with the first report. A renamed
+    account is recognised by its id.
     """
     if owner is None or owner.object_id == account.object_id or account.owns(wanted.from_address):
         return
-    # Reset lets another account send for what was connected; it is no help with the admin's own address.
+    # After a Reset another account can send for the connected address; it does not help with the admin's own.
     code = "consent_wrong_account" if owner.object_id == flow.admin_id else "consent_account_changed"
     raise ConsentRequiredError(code, account=account.name, address=wanted.from_address, owner=owner.name)
 

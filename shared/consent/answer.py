@@ -1,4 +1,7 @@
-"""Microsoft's answer to a sign-in or to an admin's consent, as it came through the browser. Pure."""
+"""Microsoft's callback parameters of a sign-in or admin consent. Pure.
+
+They came through the browser, so they can be forged.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,14 @@ _ERRORS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and the way of authorisation whose address it came to."""
+    """The parameters, and the kind of authorization that the URL is for."""
 
     way: Authorization
     reply: Mapping[str, str] = field(repr=False)
 
 
 def check_error(answer: Answer) -> None:
-    """Look for `error` first: a declined consent can come with marks of success.
+    """Check `error` first: a decline can come with success parameters.
 
     Raises:
         ConsentRequiredError: `consent_declined`, `consent_failed`.
@@ -52,5 +55,8 @@ def check_error(answer: Answer) -> None:
 
 
 def _known(error: str) -> str:
-    """Repeat an error only if it is one that Microsoft documents: the reply came through a browser."""
+    """Repeat an error only if Microsoft documents it.
+
+    The parameters came through a browser.
+    """
     return error if error in _ERRORS else "an error that is not documented"

@@ -1,6 +1,7 @@
-"""From Microsoft's answer to a consent that is complete, or that waits for the person who gave it.
+"""Turn a callback into a consent, or one that needs a confirmation.
 
-Everything is checked before the code is redeemed, and it is redeemed once: the flow's secrets go before.
+Everything is checked before the code is redeemed, and it is redeemed once: the flow's secrets are removed
+first.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 def arrive(
     flow: ConsentFlow | None, answer: Answer, cookies: Sequence[str], ports: Consenting
 ) -> ConsentFlow | Confirmation:
-    """Take what Microsoft's redirect brought, and return how the flow ended or what the person must confirm.
+    """Handle a callback; return the ended flow or what must be confirmed.
 
-    `flow` is the one that the answer's state names. An answer that does not prove itself changes
-    nothing. One that was answered already, such as a reloaded page, returns the flow as it is.
+    `flow` is the one that the callback's state names. A callback without proof changes nothing. For one that
+    was already handled, such as a reloaded page, the flow is returned unchanged.
 
     Raises:
         NotFoundError: `consent_not_found`.
@@ -44,7 +45,7 @@ def arrive(
         raise InvalidInputError("consent_reply_invalid")
     expired = flow.status_at(ports.world.now()) is FlowStatus.EXPIRED
     if not expired:
-        # Afterwards the cookie may have ended too, which says nothing about the browser.
+        # Afterwards the cookie may have expired too, which proves nothing about the browser.
         check_cookie(cookies, secret.cookie_hash)
         if secret.consent:
             return show_again(flow, secret, answer.reply.get("code", ""), ports)

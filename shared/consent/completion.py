@@ -1,7 +1,9 @@
-"""The end of a consent: the tenant's settings name its tokens, or the flow says why they do not.
+"""Complete a consent: store the settings that name its tokens.
+
+Otherwise the flow stores why not.
 
 A crash can't break the order of writes: the tokens come before the settings that name them, and replaced
-tokens go last. Once the settings name the consent it is complete, whatever becomes of the flow's own row.
+tokens are deleted last. Once the settings name the consent it is complete, even if the flow's own row is not.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from shared.consent.dependencies import Consenting
     from shared.settings.tenant import Consent, TenantSettings
 
-#: How a flow ends by its problem; every other problem is a failure.
+#: The final status of a flow by its problem; for any other problem it is failed.
 _ENDS = {
     "consent_declined": FlowStatus.DECLINED,
     "consent_refused": FlowStatus.DECLINED,
@@ -32,7 +34,7 @@ _ENDS = {
 
 
 def complete(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow:
-    """Make a consent the tenant's, or end the flow with what kept it from that."""
+    """Complete a consent, or end the flow with the problem."""
     try:
         replaced = _write(flow, consent, ports)
     except ProblemError as error:
@@ -43,7 +45,7 @@ def complete(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentF
 
 
 def _write(flow: ConsentFlow, consent: Consent, ports: Consenting) -> Consent | None:
-    """Write the settings that name the consent, and return the consent that it replaces."""
+    """Write the settings that name the consent; return the replaced one."""
     replaced: list[Consent | None] = [None]
 
     def change(now: TenantSettings) -> TenantSettings:
@@ -54,18 +56,21 @@ def _write(flow: ConsentFlow, consent: Consent, ports: Consenting) -> Consent | 
     try:
         update_settings(ports.settings, flow.tenant_id, change)
     except ConflictError:
-        # This alone says that no settings name the tokens; after anything else the sweep finds out.
+        # Only this error proves that no settings name the tokens; after others the maintenance finds out.
         dispose(flow.tenant_id, consent, ports)
         raise
     except TransientError:
-        # The settings may have been written, and only the answer been lost.
+        # The settings may have been written, and only the response been lost.
         if not holds(ports.settings.load(flow.tenant_id), consent.generation):
             raise
     return replaced[0]
 
 
 def _note(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow:
-    """Note a completed consent in its flow; what can't be noted now, the settings say as well."""
+    """Store that the consent is complete in its flow.
+
+    If that fails, the settings say so too.
+    """
     done = replace(flow, status=FlowStatus.COMPLETED)
     save_flow(done, ports)
     log_event(
@@ -79,10 +84,10 @@ def _note(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow
 
 
 def close(flow: ConsentFlow, error: ProblemError, ports: Consenting) -> ConsentFlow:
-    """End a flow without a consent; what sent before goes on sending."""
+    """End a flow without a consent; an existing consent stays in use."""
     told = error
     if isinstance(error, TransientError):
-        # The text of a transient problem promises an automatic retry, which a consent does not get.
+        # The text of a transient problem promises an automatic retry; a consent is never retried.
         told = ConsentRequiredError("consent_interrupted", request_id=error.request_id)
     status = _ENDS.get(error.code, FlowStatus.FAILED)
     ended = replace(flow, status=status, problem=standing(told, ports.world))
@@ -100,7 +105,7 @@ def close(flow: ConsentFlow, error: ProblemError, ports: Consenting) -> ConsentF
 
 
 def save_flow(flow: ConsentFlow, ports: Consenting) -> None:
-    """Write how a flow stands, where nothing depends on it."""
+    """Store the state of a flow, where nothing depends on it."""
     try:
         ports.flows.save(flow)
     except ProblemError as error:

@@ -1,4 +1,6 @@
-"""Wait for Microsoft's directory: a consent can take a minute to show in its tokens.
+"""Wait for Microsoft's directory.
+
+A consent can take a minute to show in its tokens.
 
 The callback waits inside its request, which Azure ends after 230 s: up to a minute, and up to two where Entra
 asks for a wait. It holds no lock, but one of the worker's 16 threads, so only a few callbacks of a process
@@ -22,18 +24,18 @@ if TYPE_CHECKING:
     from shared.consent.dependencies import Consenting
     from shared.consent.flow import ConsentFlow
 
-#: Seconds between the tries.
+#: Seconds between the attempts.
 _PAUSES = (1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5)
-#: No try begins later, so that its own timeout of ten seconds fits into the minute.
+#: No attempt begins later, so that its own timeout of ten seconds fits into the minute.
 _LAST_TRY = timedelta(seconds=50)
 #: The same where Entra asks for a wait, which is a minute for the app's own tokens (MSAL .NET #2855).
 _LAST_TRY_AFTER_WAIT = timedelta(seconds=120)
-#: How many callbacks of a process may wait at a time; eight threads are for mails.
+#: How many callbacks of a process may wait at a time; eight of the threads are for mails.
 MAX_WAITING = 4
 
 
 class Confirming:
-    """The tries of one callback: `with Confirming(flow, ports) as tries`."""
+    """One callback's attempts: `with Confirming(flow, ports) as tries`."""
 
     def __init__(self, flow: ConsentFlow, ports: Consenting) -> None:
         self._flow = flow
@@ -54,11 +56,13 @@ class Confirming:
             self._ports.confirmations.release()
 
     def again(self, asked: timedelta | None = None) -> bool:
-        """Pause, and say whether there is time to ask once more; `asked`: the wait that Entra asked for.
+        """Pause, and say whether there is time for another attempt.
+
+        `asked` is the wait that Entra asked for.
 
         Raises:
             ConflictError: `consent_superseded`, as soon as a Reset or a newer consent makes waiting useless.
-            TransientError: too many callbacks wait already.
+            TransientError: too many callbacks are waiting already.
         """
         pause = next(self._pauses, None)
         if pause is None:

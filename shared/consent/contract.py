@@ -1,4 +1,4 @@
-"""The shapes of the consent API."""
+"""Define the shapes of the consent API."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shared.web.contract import ProblemView, problem_view
 
 
 class FlowView(Contract):
-    """How a consent stands.
+    """State of a consent.
 
-    `stage` says what a pending one waits for: that the link is opened, that Microsoft's pages are answered,
-    that Microsoft's directory confirms the permissions (up to two minutes), or that another account than the
-    admin's, which signed in, continues. It is null once the consent has ended.
+    `stage` says what a pending consent waits for: that the link is opened, that the admin completes
+    Microsoft's pages, that Microsoft's directory confirms the permissions (up to two minutes), or that a
+    signed-in account other than the admin's confirms. It is null once the consent has ended.
     """
 
     flow_id: str
@@ -33,13 +33,13 @@ class NextPageView(Contract):
 
 
 class CheckBody(Contract):
-    """What to check: with `sendTestMail` also whether a mail to the caller goes out."""
+    """Options of a check; `sendTestMail` also sends a mail to the caller."""
 
     send_test_mail: Flag = False
 
 
 class CheckView(Contract):
-    """One check; `detail` says what was seen, or what who acts must do."""
+    """One check; `detail` is the result, or what the responsible must do."""
 
     name: CheckName
     status: Outcome
@@ -49,14 +49,14 @@ class CheckView(Contract):
 
 
 class ExaminationView(Contract):
-    """Every check, in the order in which they were made."""
+    """Every check, in the order in which they ran."""
 
     checked_at: datetime
     checks: tuple[CheckView, ...]
 
 
 def flow_view(flow: ConsentFlow) -> FlowView:
-    """Show a consent to its admin, as it stands under the settings."""
+    """Show a consent to its admin, as resolved with the settings."""
     return FlowView(
         flow_id=flow.flow_id,
         status=flow.status,
@@ -67,7 +67,7 @@ def flow_view(flow: ConsentFlow) -> FlowView:
 
 
 def examination_view(checks: list[Check], now: datetime) -> ExaminationView:
-    """Show what the doctor found."""
+    """Show the results of the diagnostics."""
     return ExaminationView(
         checked_at=now,
         checks=tuple(

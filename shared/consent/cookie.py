@@ -1,8 +1,8 @@
-"""The cookie that binds a consent to one browser. Pure.
+"""Bind a consent to one browser with a cookie. Pure.
 
-On Azure every cookie of a Python function app gets a `Domain`, and browsers drop a `__Host-` cookie that
-has one; `__Secure-` tolerates it. Another host under the same custom domain can set a cookie of this name,
-so the cookie alone completes no consent of another account than the requester's (`approval`).
+On Azure every cookie of a Python function app gets a `Domain`, and browsers drop a `__Host-` cookie that has
+one; `__Secure-` allows it. Another host under the same custom domain can set a cookie of this name, so the
+cookie alone cannot complete a consent of another account than the requester's (`approval`).
 https://github.com/Azure/azure-functions-python-worker/issues/1902
 """
 
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAME: Final = "__Secure-consent"
-#: Microsoft answers by a POST from its own site, on which only SameSite=None travels.
+#: Microsoft's callback is a cross-site POST, which carries only SameSite=None cookies.
 _ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=None"
 _ENDED: Final = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 def cookie_header(value: str, base_url: str) -> str:
-    """Write the `Set-Cookie` header that binds a browser to a flow of the app at `base_url`.
+    """Write the `Set-Cookie` header that binds a browser to a flow.
 
-    The cookie lives as long as the flow is known, so a person who takes too long, and a browser or a host
-    whose clock differs, is told that the consent expired and not that another browser started it.
+    `base_url` is the app's.
+
+    The cookie lives as long as the flow is stored, so a person who takes too long, or whose clock differs
+    from the host's, reads that the consent expired and not that another browser started it.
     """
     return f"{NAME}={value}; {_path(base_url)}; {_ATTRIBUTES}; Max-Age={int(FLOWS_KEPT.total_seconds())}"
 
@@ -42,11 +44,11 @@ def _path(base_url: str) -> str:
 
 
 def check_cookie(values: Sequence[str], kept_hash: str | None) -> None:
-    """Check that a request comes from the browser to which a flow was bound.
+    """Check that a request comes from the browser that a flow is bound to.
 
     Args:
         values: every cookie of this name that the request carries.
-        kept_hash: the hash of the right one.
+        kept_hash: the hash of the expected value.
 
     Raises:
         InvalidInputError: `consent_cookie_missing`, `consent_cookie_ambiguous`, `consent_wrong_browser`.

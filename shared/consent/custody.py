@@ -1,7 +1,10 @@
-"""Access tokens for sending, from kept ones: in memory only, one refresh at a time for a tenant.
+"""Cache access tokens for sending, with one refresh per tenant at a time.
 
-Entra keeps old refresh tokens valid when it issues a new one, so two processes that refresh at once
-do no harm, and what is kept is rewritten once a week, long before the 90 days that a token lives.
+They are in memory only.
+
+Entra keeps old refresh tokens valid when it issues a new one, so two processes can refresh at once, and the
+stored token is rewritten once a week, long before its lifetime of 90 days ends.
+
 https://learn.microsoft.com/entra/identity-platform/refresh-tokens
 """
 
@@ -29,16 +32,16 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Consent
     from shared.world import World
 
-#: A token that ends sooner could end while Graph still reads the mail.
+#: A token that expires sooner could expire while Graph is still reading the mail.
 _MARGIN = timedelta(minutes=5)
-#: While Entra is away, a token is used to its end but for the time that a small mail takes.
+#: While Entra is unavailable, a token is used until this long before it expires: the time of a small mail.
 _LAST_MOMENT = timedelta(seconds=30)
-#: How long a token that lacks a permission is used.
+#: How long a token without an expected permission is used.
 _WITHOUT_PERMISSION = timedelta(minutes=1)
 _REWRITTEN_AFTER = timedelta(days=7)
-#: What the clocks of two hosts may differ without anything being wrong.
+#: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(hours=1)
-#: No access token lives longer, also with continuous access evaluation (28 hours).
+#: No access token lives longer, not even with continuous access evaluation (28 hours).
 _LONGEST_LIFE = timedelta(hours=29)
 
 
@@ -49,7 +52,7 @@ class _Held:
 
 
 class Custody:
-    """Hold the access tokens of this process."""
+    """Caches the access tokens of this process."""
 
     def __init__(
         self,
@@ -77,15 +80,15 @@ class Custody:
         refused: str | None = None,
         claims: str | None = None,
     ) -> str:
-        """Return an access token of this consent, another one than Graph `refused`.
+        """Return this consent's access token, another one than Graph `refused`.
 
-        Of several mails whose same token was refused, the first one gets a new one for all. `fresh` asks
-        Entra in any case. `claims`: what Graph's claims challenge wants in the token.
+        If several mails had the same token refused, the first one gets a new one for all. `fresh` always
+        requests a new one from Entra. `claims` is the claims challenge that Graph returned.
 
         Raises:
             ConsentRequiredError: `consent_lost` or `sign_in_blocked`.
             ConfigurationError: `tenant_not_served`: its tokens stay as they are.
-            TransientError: Entra or the vault could not be asked; also for another caller's try.
+            TransientError: Entra or the vault was not available, also in another caller's attempt.
         """
         if tenant_id not in self._served():
             raise ConfigurationError("tenant_not_served")
@@ -107,7 +110,10 @@ class Custody:
     def _renew(
         self, tenant_id: str, consent: Consent, *, fresh: bool, refused: str | None, claims: str | None
     ) -> str:
-        """Get a new token, unless another caller got one meanwhile; while nobody can, use up the old one."""
+        """Get a new token, unless another caller just did.
+
+        If that fails, a cached one is used until it expires.
+        """
         usable = None if fresh else self._usable(tenant_id, consent, refused)
         if usable and self._lasts(usable, _MARGIN):
             return usable.issued.access_token
@@ -122,27 +128,30 @@ class Custody:
                 return usable.issued.access_token
             raise
         self._held[tenant_id] = _Held(consent.generation, self._shortened(issued, consent))
-        # What Graph refused says more than that Entra issues another.
+        # Graph's refusal of a token counts more than that Entra issues another.
         self._note(tenant_id, consent, issued, mends=refused is None)
         return issued.access_token
 
     def _shortened(self, issued: Issued, consent: Consent) -> Issued:
-        """Let a token that lacks a permission be renewed soon: its server may not know the consent yet."""
+        """Let a token without an expected permission expire soon.
+
+        The server that issued it may not know the consent yet.
+        """
         if issued.scopes is None or not missing_scopes(consent.scopes, issued.scopes):
             return issued
         if not issued.scopes and not is_fresh(consent, self.world.now()):
-            # The permissions are Exchange's, which are in no token.
+            # The permissions are granted in Exchange, and those are in no token.
             return issued
         soon = self.world.now() + _MARGIN + _WITHOUT_PERMISSION
         return replace(issued, expires_at=min(issued.expires_at, soon))
 
     def _lasts(self, held: _Held, wait: timedelta) -> bool:
-        # A clock that was set back would lengthen its life.
+        # A clock that was set back would prolong its life.
         left = held.issued.expires_at - self.world.now()
         return wait < left <= _LONGEST_LIFE
 
     def _issue(self, tenant_id: str, consent: Consent, held: _Held | None, claims: str | None) -> Issued:
-        """Get a new token; when Entra refuses, once more with what is kept by now, should it be newer."""
+        """Get a new token; if refused, retry once with newer stored tokens."""
         account = consent.account
         if account is None:
             return self._issuer.app_only(tenant_id, claims=claims)
@@ -166,10 +175,10 @@ class Custody:
         return tokens
 
     def _note(self, tenant_id: str, consent: Consent, issued: Issued, *, mends: bool) -> None:
-        """Keep that the consent works; whatever fails here is tried at the next refresh."""
+        """Record that the consent works; a failure is retried at the next refresh."""
         name = consent.secret_name
         age = self.world.now() - consent.stored_at
-        # A time in the future was written by a host whose clock was wrong, and would be believed until then.
+        # A host with a wrong clock wrote a time in the future, which would otherwise count until then.
         stored = name is not None and not -_CLOCK_SKEW < age < _REWRITTEN_AFTER
         try:
             if name and stored:
@@ -178,15 +187,15 @@ class Custody:
                 self._record(tenant_id, consent, issued, stored=False, mends=mends)
         except ProblemError as error:
             log_failed_step("custody", error.code, tenant_id=tenant_id)
-        except Exception as error:  # noqa: BLE001 - whatever fails here must not cost the mail
+        except Exception as error:  # noqa: BLE001 - no failure here may stop the mail
             log_failure(error, operation="custody", tenant_id=tenant_id)
         log_event(Event.TOKEN_REFRESHED, tenant_id=tenant_id, stored=stored)
 
     def _rewrite(self, tenant_id: str, consent: Consent, name: str, issued: Issued, *, mends: bool) -> None:
-        """Write the newest tokens, unless a Reset or a new consent was faster.
+        """Store the newest tokens, unless a Reset or a new consent came first.
 
-        Both change the settings before they delete the old name. A writer after that detects it
-        when the settings are written, and takes it back.
+        Both change the settings before they delete the old name. A later write is detected when the settings
+        are written, and reverted.
         """
         if not holds(self.settings.load(tenant_id), consent.generation):
             return
@@ -197,7 +206,7 @@ class Custody:
             delete_tokens(tenant_id, name, self)
 
     def _record(self, tenant_id: str, consent: Consent, issued: Issued, *, stored: bool, mends: bool) -> bool:
-        """Note the refresh, and return whether this consent is still the tenant's."""
+        """Record the refresh; say whether this consent is still the tenant's."""
         now = self.world.now()
         after = update_settings(
             self.settings,

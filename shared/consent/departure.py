@@ -1,4 +1,4 @@
-"""From the admin's wish to Microsoft's consent screen: the flow, the link, the browser."""
+"""Start a consent: the flow, the link, and the redirect to Microsoft."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StartedConsent:
-    """What the settings page needs to go on; the ticket opens the start link once."""
+    """What the settings page needs next; the ticket opens the link once."""
 
     flow_id: str
     ticket: str = field(repr=False)
@@ -46,7 +46,7 @@ class StartedConsent:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Where the browser goes next, and the cookie that binds the flow to it."""
+    """The next page of the browser, and the cookie that binds the flow."""
 
     address: str
     cookie: str = field(repr=False)
@@ -55,9 +55,9 @@ class Departure:
 def start_consent(
     caller: Caller, decide: Callable[[TenantSettings], Wanted], ports: Consenting, *, ask_again: bool
 ) -> StartedConsent:
-    """Keep a new flow and note it in the settings.
+    """Store a new flow and record it in the settings.
 
-    `decide` says what to ask for under the settings as they are now; what it raises goes up.
+    `decide` returns what to request under the current settings; its errors propagate.
     """
     flow_id, ticket = ports.world.identifier(), ports.world.secret()
     expires_at = ports.world.now() + TIME_TO_CONSENT
@@ -75,7 +75,7 @@ def start_consent(
 
     def begin(now: TenantSettings) -> TenantSettings:
         if now.pending and now.pending.flow_id == flow_id:
-            # Our own write, whose answer was lost; `decide` would take it for somebody else's.
+            # Our own write, whose response was lost; `decide` would take it for another caller's.
             return now
         superseded.update({now.pending.flow_id} if now.pending else ())
         return begin_consent(now, decide(now), flow_id, expires_at)
@@ -88,10 +88,10 @@ def start_consent(
 
 
 def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departure:
-    """Open the start link: bind the flow to this browser and send it to Microsoft.
+    """Open the start link: bind the flow to this browser and redirect it.
 
     Raises:
-        NotFoundError: `consent_not_found`, also for a wrong ticket, which must not tell the two apart.
+        NotFoundError: `consent_not_found`, also for a wrong ticket: a caller must not learn which it is.
         InvalidInputError: `consent_link_used`, `consent_link_expired`.
         ConflictError: `consent_superseded`, `application_sender_not_allowed`.
     """
@@ -123,7 +123,7 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
 
 
 def _without_ticket(flow: ConsentFlow, ports: Consenting) -> ProblemError:
-    """Say why a link can't be opened: it was, or something newer took its place."""
+    """Return why a link can't be opened: it was used, or superseded."""
     stands = flow.under(ports.settings.load(flow.tenant_id), ports.world.now())
     if stands.problem and stands.problem.code == "consent_superseded":
         return ConflictError("consent_superseded")
@@ -133,10 +133,10 @@ def _without_ticket(flow: ConsentFlow, ports: Consenting) -> ProblemError:
 def _sign_in(
     flow: ConsentFlow, wanted: Wanted, settings: TenantSettings, state: str, authorizer: Authorizer
 ) -> SignIn:
-    """Choose the screen.
+    """Choose Microsoft's page and the permissions to request.
 
-    Who will sign in is known afterwards only. So the `.Shared` permissions are asked for unless the From
-    address is known to be somebody's own, whom `arrival` then expects; it compares what was granted with who
+    It is unknown who will sign in. So the `.Shared` permissions are requested unless the From address is
+    known to be a person's own, whose sign-in `arrival` then requires; it compares what was granted with who
     signed in.
     """
     if wanted.authorization is Authorization.APPLICATION:

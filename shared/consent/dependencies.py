@@ -1,4 +1,4 @@
-"""What journey 1 and the settings need from the outside."""
+"""Declare what consent and the settings need from outside."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 class Refusals(Protocol):
-    """What logging a refused anonymous call needs."""
+    """What is needed to log a refused anonymous call."""
 
     def count(self, operation: str, problem: str, trace_id: str) -> str:
         """Count a refusal instead of logging it."""
 
 
 class Disposing(Protocol):
-    """What deleting tokens needs."""
+    """What is needed to delete tokens."""
 
     @property
     def settings(self) -> SettingsStore:
-        """What the admin decided."""
+        """What the admins decided."""
 
     @property
     def vault(self) -> TokenStore:
-        """Where tokens are kept."""
+        """The token store."""
 
     @property
     def world(self) -> World:
@@ -40,7 +40,7 @@ class Disposing(Protocol):
 
 
 class Upkeeping(Disposing, Protocol):
-    """What the daily upkeep needs."""
+    """What the daily maintenance needs."""
 
     @property
     def allowed_tenants(self) -> frozenset[str]:
@@ -48,7 +48,7 @@ class Upkeeping(Disposing, Protocol):
 
     @property
     def flows(self) -> FlowStore:
-        """The consents under way."""
+        """The consents in progress."""
 
     @property
     def tokens(self) -> AccessTokens:
@@ -56,7 +56,7 @@ class Upkeeping(Disposing, Protocol):
 
 
 class Examining(Protocol):
-    """What the doctor needs."""
+    """What the diagnostics need."""
 
     @property
     def world(self) -> World:
@@ -64,7 +64,7 @@ class Examining(Protocol):
 
     @property
     def settings(self) -> SettingsStore:
-        """What is to work."""
+        """The settings to check."""
 
     @property
     def tokens(self) -> AccessTokens:
@@ -84,23 +84,23 @@ class Examining(Protocol):
 
 
 class Consenting(Disposing, Protocol):
-    """The ports of the journey; reading one may raise ConfigurationError."""
+    """The ports of consent; reading one may raise ConfigurationError."""
 
     @property
     def config(self) -> AppConfig:
-        """What the operator decided."""
+        """The operator's app settings."""
 
     @property
     def refusals(self) -> Refusals:
-        """Counts what anonymous callers were refused."""
+        """Counts refused anonymous calls."""
 
     @property
     def flows(self) -> FlowStore:
-        """The consents under way."""
+        """The consents in progress."""
 
     @property
     def confirmations(self) -> BoundedSemaphore:
-        """The callbacks that may wait for Microsoft's directory at a time."""
+        """Limits how many callbacks wait for Microsoft's directory."""
 
     @property
     def authorizer(self) -> Authorizer:
@@ -112,7 +112,7 @@ class Consenting(Disposing, Protocol):
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """The mail that waits for a consent."""
+        """The mails that wait for a consent."""
 
     @property
     def schedules(self) -> ScheduleStore:
@@ -132,4 +132,4 @@ class Consenting(Disposing, Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """Where waiting mail goes once it may."""
+        """The queue for mails that are released."""

@@ -1,4 +1,4 @@
-"""Delete what no settings name any more: tokens, and the secrets of a consent that was under way."""
+"""Delete tokens and secrets that no settings name any more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def dispose(tenant_id: str, consent: Consent | None, ports: Disposing) -> None:
-    """Delete a consent's tokens, and note until when the vault could bring them back.
+    """Delete a consent's tokens, and record until when they are recoverable.
 
     While the vault is not available they stay in it, unused, until the daily maintenance.
     """
@@ -28,7 +28,7 @@ def dispose(tenant_id: str, consent: Consent | None, ports: Disposing) -> None:
 
 
 def delete_tokens(tenant_id: str, secret_name: str, ports: Disposing) -> None:
-    """Delete tokens by their name, and note in the settings what the vault has of them now."""
+    """Delete tokens by name, and record in the settings what remains."""
     now = ports.world.now()
     try:
         until = ports.vault.delete(secret_name)
@@ -40,7 +40,7 @@ def delete_tokens(tenant_id: str, secret_name: str, ports: Disposing) -> None:
 
 
 def _note(tenant_id: str, change: Callable[[TenantSettings], TenantSettings], ports: Disposing) -> None:
-    """Write the settings; what can't be written now, the daily maintenance finds out."""
+    """Write the settings; a failure is left to the daily maintenance."""
     try:
         update_settings(ports.settings, tenant_id, change)
     except ProblemError as error:
@@ -48,15 +48,15 @@ def _note(tenant_id: str, change: Callable[[TenantSettings], TenantSettings], po
 
 
 def delete_held(secret: FlowSecret, ports: Disposing) -> None:
-    """Delete the tokens of a consent that waited for another account's decision, if there are any."""
+    """Delete the tokens of a consent that waits for confirmation, if any."""
     if secret.consent and secret.consent.account:
         dispose(secret.consent.account.tenant_id, secret.consent, ports)
 
 
 def forget_flow(flow_id: str, ports: Consenting) -> None:
-    """Take the secrets of a consent that something newer replaced, so that nothing can answer it any more.
+    """Remove the secrets of a superseded consent, so no callback can use it.
 
-    Should storage be away they stay until the flow is forgotten; the settings refuse its answer anyhow.
+    If storage is not available they stay until the flow is deleted; the settings refuse its callback anyway.
     """
     try:
         secret = ports.flows.secret(flow_id)

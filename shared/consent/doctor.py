@@ -1,8 +1,8 @@
-"""The consent doctor: is everything there that sending needs, and if not, who must do what?
+"""Run diagnostics: what sending needs, what is missing, who must act.
 
-The checks go from the cheap to the costly, and a check whose ground is missing is skipped. Graph can't
-be asked whether an account may send as an address, so only a test mail tells, and it is sent only when
-asked for. https://learn.microsoft.com/graph/outlook-send-mail-from-other-user
+The cheap checks come first, and a check whose precondition failed is skipped. Graph has no call that says
+whether an account may send as an address, so only a test mail shows it, and it is sent only on request.
+https://learn.microsoft.com/graph/outlook-send-mail-from-other-user
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _UNREADABLE = (
     "The app's token can't be read, so its permissions are not known. A test mail proves Mail.Send, and the "
     "look into the mailbox proves Mail.ReadWrite."
 )
-#: Finds no mail: what is looked for is that Graph answers.
+#: A key that no mail has: the check is only whether Graph responds.
 _NO_MAIL = "consent-check"
 
 
 class Outcome(StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -53,7 +53,7 @@ class Outcome(StrEnum):
 
 
 class CheckName(StrEnum):
-    """What is checked."""
+    """The name of a check."""
 
     CONSENT = "consent"
     PERMISSIONS = "permissions"
@@ -64,7 +64,7 @@ class CheckName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check; `detail` says what was seen or what to do."""
+    """One check; `detail` is the finding or what to do."""
 
     name: CheckName
     outcome: Outcome
@@ -73,7 +73,7 @@ class Check:
 
 
 def examine(tenant_id: str, test_mail_to: str | None, ports: Examining) -> list[Check]:
-    """Run every check; a test mail goes out only where a recipient is given."""
+    """Run every check; send a test mail only if there is a recipient."""
     settings = _load(tenant_id, ports)
     if settings.status is Status.OTHER_VERSION:
         unreadable = _failed(CheckName.CONSENT, explain("written_by_other_version"))
@@ -89,7 +89,7 @@ def examine(tenant_id: str, test_mail_to: str | None, ports: Examining) -> list[
     except ProblemError as error:
         return [consent, *_without_token(settings, settings.consent, error)]
     issued = _ok(CheckName.TOKEN, "Microsoft issued an access token just now.")
-    # The new token says what is granted now, and ends the problem of an earlier one.
+    # The new token shows what is granted now, and resolves an earlier problem.
     settings = _load(tenant_id, ports)
     permissions = _permissions(settings, settings.consent) if settings.consent else consent
     try:
@@ -123,7 +123,10 @@ def _consent(settings: TenantSettings, consent: Consent) -> Check:
 
 
 def _permissions(settings: TenantSettings, consent: Consent) -> Check:
-    """Compare what the newest token names with what sending needs; a surplus keeps nothing from working."""
+    """Compare the newest token's permissions with the required ones.
+
+    Additional permissions are no problem.
+    """
     if exchange_decides(consent):
         return Check(CheckName.PERMISSIONS, Outcome.SKIPPED, _EXCHANGE_DECIDES)
     if permissions_unreadable(consent):
@@ -140,7 +143,10 @@ def _permissions(settings: TenantSettings, consent: Consent) -> Check:
 
 
 def _mailbox(sender: Sender, token: str, ports: Examining) -> Check:
-    """Look into the mailbox, which also proves Mail.ReadWrite; Mail.Send alone may not look."""
+    """Read the mailbox, which also proves Mail.ReadWrite.
+
+    Mail.Send alone may not read it.
+    """
     if not sender.may_draft:
         detail = "Mail.Send alone can't look into a mailbox; a test mail tells whether it answers."
         return Check(CheckName.MAILBOX, Outcome.SKIPPED, detail)

@@ -1,4 +1,4 @@
-"""The routes of a consent."""
+"""Register the routes of a consent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def show_consent_start(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("consent/{flow_id:guid}/start", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def start_consent(req: func.HttpRequest) -> func.HttpResponse:
-    """Lead the admin's browser to Microsoft."""
+    """Redirect the admin's browser to Microsoft."""
     from shared.consent import journey, operations
 
     return public(req, operations.START, journey.start)
@@ -27,7 +27,7 @@ def start_consent(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("consent/callback", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def finish_consent(req: func.HttpRequest) -> func.HttpResponse:
-    """Take Microsoft's answer."""
+    """Handle Microsoft's callback for a sign-in."""
     from shared.consent import journey, operations
 
     return public(req, operations.CALLBACK, journey.finish)
@@ -35,7 +35,7 @@ def finish_consent(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("consent/callback", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def finish_admin_consent(req: func.HttpRequest) -> func.HttpResponse:
-    """Take Microsoft's answer to an admin's consent for the app itself."""
+    """Handle Microsoft's callback for an admin's consent for the app itself."""
     from shared.consent import journey, operations
 
     return public(req, operations.ADMIN_CONSENT_CALLBACK, journey.finish_admin_consent)
@@ -43,7 +43,7 @@ def finish_admin_consent(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("consent/{flow_id:guid}/decision", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def decide_consent(req: func.HttpRequest) -> func.HttpResponse:
-    """Take the decision of somebody who signed in for another person."""
+    """Handle the decision of a person who signed in for another one."""
     from shared.consent import journey, operations
 
     return public(req, operations.DECISION, journey.decide)
@@ -51,7 +51,7 @@ def decide_consent(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("consent/result", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def show_consent_result(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell the person how it ended."""
+    """Show the person the result."""
     from shared.consent import journey, operations
 
     return public(req, operations.RESULT, journey.result)
@@ -59,7 +59,7 @@ def show_consent_result(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("tenant-settings/smtp/check", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def check_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
-    """Check whether everything is there that sending needs."""
+    """Check everything that sending needs."""
     from shared.consent import journey
     from shared.settings import operations
 
@@ -68,7 +68,7 @@ def check_tenant_settings(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("consent/{flow_id:guid}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_consent(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell the settings page how a consent stands."""
+    """Return the state of a consent to the settings page."""
     from shared.consent import journey, operations
 
     return admin(req, operations.STATUS, journey.read_flow)

@@ -1,7 +1,7 @@
-"""The page for a person in the consent window whose request failed before a result could be shown.
+"""The consent window's page for a request that failed without a result.
 
-It says what to do, and the reference by which the operator finds the cause in the log. Nothing of the
-request and no setting is named: anybody can open it.
+It says what to do, and the reference by which the operator finds the cause in the log. It shows nothing from
+the request or the settings: anybody can open it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def error_page(error: ProblemError, reference: str, nonce: str) -> Reply:
     """Build the page.
 
     Args:
-        error: what ended the request.
+        error: why the request failed.
         reference: the trace id under which it is in the log.
         nonce: fresh for each answer.
     """
@@ -40,7 +40,10 @@ def error_page(error: ProblemError, reference: str, nonce: str) -> Reply:
 
 
 def _shown(error: ProblemError) -> Problem:
-    """Return what the person may read; which setting or service it was is for the operator alone."""
+    """Return what the person may read.
+
+    The name of a setting or service is for the operator only.
+    """
     if error.code == "internal_error":
         return outline(error.code)
     if isinstance(error, ConfigurationError):

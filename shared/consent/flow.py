@@ -1,7 +1,7 @@
-"""A consent under way, as values, and the checks that bind it to one browser. Pure.
+"""A consent in progress, and the checks that bind it to a browser. Pure.
 
-State, PKCE and nonce must be bound to the browser that started (RFC 9700 sections 2.1 and 4.7):
-otherwise somebody could start a consent and have an admin's browser finish it.
+State, PKCE and nonce must be bound to the browser that started (RFC 9700 sections 2.1 and 4.7): otherwise an
+attacker could start a consent and have an admin's browser finish it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from shared.settings.tenant import Account, Consent, StandingProblem, TenantSett
 from shared.stored import Stored
 
 FLOW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: Entra's codes live about as long. The host that takes the answer may be another one than the host that set
-#: the end, so the time is longer or shorter by what their clocks differ. That costs a person a second try at
-#: most, and a late answer still needs a code that Entra takes.
+#: Entra's codes live about as long. Another host than the one that set the expiry may handle the callback, so
+#: the time varies by the difference of their clocks. At worst the person has to start again, and a late
+#: callback still needs a code that Entra accepts.
 TIME_TO_CONSENT = timedelta(minutes=10)
-#: The settings page and the consent window ask for a flow within minutes of its end.
+#: The settings page and the consent window query a flow within minutes after it has ended.
 FLOWS_KEPT = timedelta(days=1)
-#: More than an answer is looked into, which is two minutes.
+#: Longer than a callback is processed, which is two minutes.
 TIME_TO_CONFIRM = timedelta(seconds=150)
 
 
 class FlowStatus(StrEnum):
-    """How a consent stands."""
+    """The status of a consent."""
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -40,7 +40,10 @@ class FlowStatus(StrEnum):
 
 
 class FlowStage(StrEnum):
-    """What a pending consent waits for: the link, Microsoft's pages, Microsoft's directory, or a person."""
+    """What a pending consent waits for.
+
+    That is the link, Microsoft's pages, Microsoft's directory, or a person.
+    """
 
     LINK_NOT_OPENED = "link_not_opened"
     AT_MICROSOFT = "at_microsoft"
@@ -48,7 +51,7 @@ class FlowStage(StrEnum):
     OTHER_ACCOUNT = "other_account"
 
 
-#: What to say of a consent that expired while it waited.
+#: The problem of a consent that expired in each stage.
 _EXPIRED: Mapping[FlowStage, str] = {
     FlowStage.LINK_NOT_OPENED: "consent_link_expired",
     FlowStage.AT_MICROSOFT: "consent_expired",
@@ -59,12 +62,12 @@ _EXPIRED: Mapping[FlowStage, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ConsentFlow(Stored):
-    """What anybody concerned may know of a consent.
+    """The public data of a consent.
 
     Attributes:
-        admin_email: the address of the admin's account; empty where the caller's token did not say it.
-        ask_again: Microsoft is to show its consent page even for what was consented to before.
-        stage: means something while the status is pending.
+        admin_email: the address of the admin's account; empty where the caller's token has none.
+        ask_again: show Microsoft's consent page even for permissions that were granted before.
+        stage: only meaningful while the status is pending.
     """
 
     flow_id: str
@@ -80,7 +83,7 @@ class ConsentFlow(Stored):
 
     @property
     def admin(self) -> Account:
-        """The account of the admin who started it."""
+        """The account of the admin who started the consent."""
         return Account(self.admin_id, self.tenant_id, self.admin_name, email=self.admin_email)
 
     @property
@@ -89,9 +92,9 @@ class ConsentFlow(Stored):
         return _EXPIRED[self.stage]
 
     def status_at(self, now: datetime) -> FlowStatus:
-        """How the flow stands: nothing ever comes back from a window that was closed.
+        """Return the status at a time; a closed window never reports back.
 
-        An answer that came in time may be looked into a little longer.
+        A callback that arrived in time may be processed a little longer.
         """
         longer = TIME_TO_CONFIRM if self.stage is FlowStage.CONFIRMING else timedelta()
         if self.status is FlowStatus.PENDING and now >= self.expires_at + longer:
@@ -99,9 +102,9 @@ class ConsentFlow(Stored):
         return self.status
 
     def under(self, settings: TenantSettings, now: datetime) -> ConsentFlow:
-        """Say how the flow stands by the tenant's settings, whatever kept its own row from being written.
+        """Return the flow as the settings show it, even if its row is behind.
 
-        Read the settings before the flow: of a flow that ends without a consent, its row is written first.
+        Read the settings before the flow: if a flow ends without a consent, its row is written first.
         """
         if settings.consent and settings.consent.flow_id == self.flow_id:
             return replace(self, status=FlowStatus.COMPLETED, problem=None)
@@ -118,17 +121,19 @@ class ConsentFlow(Stored):
 
 @dataclass(frozen=True, slots=True)
 class FlowSecret(Stored):
-    """What proves that an answer belongs to a flow; only hashes of what the browser holds.
+    """What proves that a callback belongs to a flow.
+
+    Of values that the browser has, it holds only hashes.
 
     Attributes:
         ticket_hash: of the ticket in the start link; None once the link was opened.
         state_hash: of Microsoft's `state`; None before the link was opened.
         cookie_hash: of the browser's cookie; None before the link was opened.
         proof: PKCE verifier and nonce; never the state.
-        consent: what another account than the admin's consented to and has not confirmed yet.
-        code_hash: of the code that this consent came with.
+        consent: what an account other than the admin's granted and has not confirmed yet.
+        code_hash: of the code that this consent was redeemed with.
         form_hash: of the token in the form that completes or refuses it.
-        expires_at: when it is given up.
+        expires_at: when the secrets are deleted.
     """
 
     flow_id: str
@@ -144,17 +149,20 @@ class FlowSecret(Stored):
 
 
 def hash_of(secret: str) -> str:
-    """Hash an unguessable value for keeping."""
+    """Hash a random token for storage."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def matches(secret: str | None, kept_hash: str | None) -> bool:
-    """Compare a presented value with a kept hash, in constant time; nothing never matches."""
+    """Compare a value with a stored hash in constant time.
+
+    Without a value or hash nothing matches.
+    """
     if not secret or not kept_hash:
         return False
     return hmac.compare_digest(hash_of(secret), kept_hash)
 
 
 def flow_of_state(state: str) -> str:
-    """Return the flow that a `state` names; whether it is that flow's is for `matches` to say."""
+    """Return the flow that a `state` names; `matches` must still prove it."""
     return state.partition(".")[0]

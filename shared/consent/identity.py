@@ -1,6 +1,7 @@
-"""Who signed in: the claims of an ID token, checked. Pure.
+"""Validate who signed in from the claims of an ID token. Pure.
 
-MSAL Python leaves this to the caller since 1.38 and checks the nonce alone.
+Since version 1.38 MSAL Python leaves this to the caller and checks only the nonce.
+
 https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
 """
 
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 
 def owner_of(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> Account | None:
-    """Return the account of which the From address is known to be its own: the admin's, or the connected one.
+    """Return the account whose own address the From address is, if known.
 
-    None where nobody's token named the address: it may be a shared mailbox, a group, an alias, or an account
-    that never signed in here.
+    It is the admin's or the connected one.
+
+    None where no token named the address: it may be a shared mailbox, a group, an alias, or an account that
+    never signed in here.
     """
     connected = settings.consent.account if settings.consent else None
     known = [flow.admin, *([connected] if connected else [])]
@@ -31,7 +34,7 @@ def owner_of(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> Acc
 
 
 def as_owner(account: Account, wanted: Wanted, owner: Account | None) -> Account:
-    """Return the account that signed in, under the names by which the From address is known to be its own.
+    """Return the signed-in account with the names that its owner is known by.
 
     It may have been renamed since, or only one of its tokens may name its address.
     """
@@ -47,7 +50,7 @@ def check_identity(
 
     Raises:
         InvalidInputError: `consent_wrong_tenant`; or `consent_reply_invalid` for a token that was
-            issued by somebody else, for somebody else, or has expired, and where there is none.
+            issued by or for somebody else or has expired, or that is missing.
     """
     if not claims:
         raise InvalidInputError("consent_reply_invalid")

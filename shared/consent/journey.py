@@ -1,4 +1,4 @@
-"""The consent over HTTP: the start link, Microsoft's answer, the page at the end, the status."""
+"""HTTP operations of a consent: start link, callback, pages, status."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
-#: The problems that the result page explains where no flow is known; anything else is not repeated.
+#: The problems that the result page explains without a known flow; it shows no others.
 _SHOWN = frozenset(
     {
         "application_sender_not_allowed",
@@ -59,7 +59,10 @@ def show_start(_request: Request, ports: Consenting) -> Reply:
 
 
 def start(request: Request, ports: Consenting) -> Reply:
-    """Bind the flow to this browser and say where it goes: to Microsoft, or to the page that says why not."""
+    """Bind the flow to this browser and return the next page.
+
+    That is Microsoft's, or the result page with a problem.
+    """
     ticket = request.form().get("ticket", "")
     try:
         departure = depart(find_flow(request.route["flow_id"], ports), ticket, ports)
@@ -71,19 +74,19 @@ def start(request: Request, ports: Consenting) -> Reply:
 
 
 def finish(request: Request, ports: Consenting) -> Reply:
-    """Take Microsoft's answer to a sign-in, which a form posts."""
+    """Handle Microsoft's form post after a sign-in."""
     return _finish(request, Answer(Authorization.DELEGATED, request.form()), ports)
 
 
 def finish_admin_consent(request: Request, ports: Consenting) -> Reply:
-    """Take Microsoft's answer to an admin's consent for the app itself, which comes in the address."""
+    """Handle Microsoft's redirect after an admin's consent for the app."""
     return _finish(request, Answer(Authorization.APPLICATION, request.query), ports)
 
 
 def _finish(request: Request, answer: Answer, ports: Consenting) -> Reply:
-    """Answer 303, so that a reload asks for the page and not for the answer again.
+    """Answer 303, so that a reload does not post the callback again.
 
-    A person who must confirm is answered at once: no later request could prove as much as this one.
+    A person who must confirm gets the page at once: no later request could prove as much as this one.
     """
     try:
         known = find_flow(flow_of_state(answer.reply.get("state", "")), ports)
@@ -96,7 +99,7 @@ def _finish(request: Request, answer: Answer, ports: Consenting) -> Reply:
 
 
 def decide(request: Request, ports: Consenting) -> Reply:
-    """Take what the person decided who signed in for another one."""
+    """Handle the decision of a person who signed in for another one."""
     try:
         known = find_flow(request.route["flow_id"], ports)
         flow = decide_consent(known, request.form(), request.cookies(NAME), ports)
@@ -106,9 +109,12 @@ def decide(request: Request, ports: Consenting) -> Reply:
 
 
 def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: Consenting) -> Reply:
-    """Lead to the result; what ended just now also removes the cookie and lets waiting mail go."""
+    """Redirect to the result; if it just ended, also release waiting mail.
+
+    The cookie is then removed too.
+    """
     if flow == known:
-        # Repeating an earlier answer proves nothing.
+        # Repeating an earlier callback proves nothing.
         return _to_result(ports, flow=flow.flow_id)
     if flow.status is FlowStatus.COMPLETED:
         _release(flow, ports)
@@ -122,7 +128,7 @@ def _refused(request: Request, error: ProblemError, ports: Consenting) -> Reply:
 
 
 def result(request: Request, ports: Consenting) -> Reply:
-    """Tell whoever is in the consent window how it ended, and no fact: nobody is asked who they are."""
+    """Show the result without any details: the page has no sign-in."""
     nonce = ports.world.secret()
     flow = find_flow(request.query.get("flow", ""), ports)
     if flow is None:
@@ -134,7 +140,7 @@ def result(request: Request, ports: Consenting) -> Reply:
 
 
 def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
-    """Tell the settings page how a consent stands.
+    """Return the state of a consent to the settings page.
 
     Raises:
         NotFoundError: `consent_not_found`, also for one of another tenant.
@@ -147,21 +153,27 @@ def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
 
 
 def check(request: Request, caller: Caller, ports: Examining) -> Reply:
-    """Have the doctor look; the body may be left out."""
+    """Run the diagnostics; the request body is optional."""
     body = parse(CheckBody, request.body or b"{}", "invalid_request")
     to = caller.name if body.send_test_mail else None
     return json_reply(200, examination_view(examine(caller.tenant_id, to, ports), ports.world.now()))
 
 
 def find_flow(flow_id: str, ports: Consenting) -> ConsentFlow | None:
-    """Return a flow by its id in any case; None also where its tenant is not served any more."""
+    """Return a flow by its id, upper or lower case.
+
+    None also where its tenant is not served any more.
+    """
     stored_id = flow_id.lower()
     flow = ports.flows.flow(stored_id) if FLOW_ID.fullmatch(stored_id) else None
     return flow if flow and flow.tenant_id in ports.config.allowed_tenant_ids else None
 
 
 def _told(error: ProblemError) -> str:
-    """Return the code to explain in the window; what only the operator understands is in the log."""
+    """Return the code to explain in the window.
+
+    Problems for the operator are only in the log.
+    """
     if error.code in _SHOWN:
         return error.code
     return "consent_unavailable" if isinstance(error, ConfigurationError) else "consent_interrupted"
@@ -176,10 +188,10 @@ def _result_address(ports: Consenting, **query: str) -> str:
 
 
 def _release(flow: ConsentFlow, ports: Consenting) -> None:
-    """Let waiting mail go at once; should that fail, the timer does it."""
+    """Release waiting mail now; if that fails, the timer does it."""
     try:
         release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_CONSENT, ports)
-        # It tells whether the new consent, or the new address, is taken; the others follow it.
+        # The first mails show whether the new consent or address works; the others follow them.
         release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_MICROSOFT365, ports, most=1)
     except ProblemError as error:
         log_failed_step("release", error.code, flow_id=flow.flow_id)

@@ -1,4 +1,4 @@
-"""What the API of a consent promises."""
+"""Describe the operations of the consent API."""
 
 from __future__ import annotations
 

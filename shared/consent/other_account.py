@@ -1,9 +1,10 @@
-"""A consent that another account gave than the admin's who started it.
+"""Hold a consent that an account other than the admin's gave.
 
-Whoever opens the start link may consent to a From address and a requester that no page of Microsoft's
-shows. So the tokens lie in the vault under the flow's version, which no settings name, until the person
-who signed in has read our own page and pressed Continue. The form takes the browser's cookie and a token
-that is in the answer to that browser alone, so neither a planted cookie nor a known `state` completes it.
+A person who opens the start link may consent for a From address and a requester that no page of Microsoft's
+shows. So the tokens are stored in the vault under the flow's version, which no settings name, until the
+person who signed in has read the app's own page and pressed Continue. The form needs the browser's cookie and
+a token that only the response to that browser contains, so neither a planted cookie nor a known `state`
+completes it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from shared.consent.dependencies import Consenting, Upkeeping
     from shared.settings.tenant import Consent
 
-#: A vault that hangs takes half a minute a consent; the timer runs every five minutes.
+#: A vault that hangs takes half a minute per consent; the timer runs every five minutes.
 ABANDONED_TIME_LIMIT = timedelta(minutes=4)
 CONTINUE = "continue"
 REFUSE = "refuse"
@@ -35,7 +36,7 @@ REFUSE = "refuse"
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What the person is shown, and the token that the form posts, which works once."""
+    """What to show the person, and the form's token, which works once."""
 
     flow_id: str
     token: str = field(repr=False)
@@ -47,7 +48,10 @@ class Confirmation:
 
 
 def is_other_account(flow: ConsentFlow, consent: Consent) -> bool:
-    """Say whether somebody else signed in than the admin who started; an app's consent has no account."""
+    """Say whether another account than the starting admin's signed in.
+
+    An app's consent has no account.
+    """
     account = consent.account
     return account is not None and (account.tenant_id, account.object_id) != (flow.tenant_id, flow.admin_id)
 
@@ -55,9 +59,9 @@ def is_other_account(flow: ConsentFlow, consent: Consent) -> bool:
 def hold(
     flow: ConsentFlow, secret: FlowSecret, consent: Consent, code: str, ports: Consenting
 ) -> ConsentFlow | Confirmation:
-    """Wait for the person's decision, unless something newer has replaced the flow meanwhile.
+    """Wait for the person's decision, unless the flow was superseded.
 
-    The settings are read once the secrets are written: of a Reset in between, one of the two finds the
+    The settings are read after the secrets are written: if a Reset comes between, one of the two finds the
     tokens and deletes them.
     """
     token = ports.world.secret()
@@ -83,7 +87,9 @@ def hold(
 
 
 def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: Consenting) -> Confirmation:
-    """Show the page once more to a browser that reloads it, and so posts Microsoft's answer again.
+    """Show the page again to a browser that reloads it.
+
+    The reload posts Microsoft's callback again.
 
     Raises:
         InvalidInputError: `consent_reply_invalid`, `consent_link_used`.
@@ -100,9 +106,9 @@ def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: Consenti
 def decide(
     flow: ConsentFlow | None, form: Mapping[str, str], cookies: Sequence[str], ports: Consenting
 ) -> ConsentFlow:
-    """Complete or end a held consent as the form says, and return how the flow ended.
+    """Complete or end a held consent as the form says; return the flow.
 
-    A form that was posted before, such as by a second click, returns the flow as it is.
+    For a form that was posted before, such as by a second click, the flow is returned unchanged.
 
     Raises:
         NotFoundError: `consent_not_found`.
@@ -129,10 +135,12 @@ def decide(
 
 
 def delete_abandoned(ports: Upkeeping) -> None:
-    """Delete the tokens of consents that nobody decided about in time; one that fails keeps no other from it.
+    """Delete the tokens of consents without a decision in time.
 
-    The secrets are taken first: whoever has them decides, the person or the clock. What the time limit leaves
-    out is done in the next run.
+    A failure for one does not stop the others.
+
+    The secrets are removed first: only the one who removes them, the person or the timer, decides. What does
+    not fit in the time limit is done in the next run.
     """
     deadline = ports.world.steady() + ABANDONED_TIME_LIMIT
     for secret in ports.flows.undecided(ports.world.now()):
@@ -141,7 +149,7 @@ def delete_abandoned(ports: Upkeeping) -> None:
         problem = "consent_not_continued"
         try:
             if secret.consent and secret.consent.account:
-                # Another installation's consents can lie in the same table.
+                # Another installation's consents can be in the same table.
                 ports.settings.load(secret.consent.account.tenant_id)
             if ports.flows.take_secret(secret):
                 delete_held(secret, ports)

@@ -1,7 +1,7 @@
-"""The page on which somebody confirms a consent that another person asked for.
+"""The page to confirm a consent that another person requested.
 
-It names the requester and the From address, which no page of Microsoft's shows, to the browser that has
-just proved itself with Microsoft's answer. It has no script, and its form goes to this app alone.
+It shows the requester and the From address, which no page of Microsoft's shows, to the browser that has just
+presented Microsoft's callback. It has no script, and its form posts only to this app.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PERMISSIONS = {
 
 
 def other_account_page(shown: Confirmation, base_url: str, nonce: str) -> Reply:
-    """Build the page for the app at `base_url`; `nonce` is fresh for each answer."""
+    """Build the page; `base_url` is the app's, `nonce` new for each response."""
     action = f"{base_url}/api/consent/{shown.flow_id}/decision"
     facts = {
         "Requested by": shown.requester,

@@ -1,4 +1,4 @@
-"""The frame of every page in the consent window: its style, and text that is never markup. Pure."""
+"""The frame of the consent window's pages; texts are escaped. Pure."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def page_reply(
         content: markup whose values are escaped.
         nonce: fresh for each answer.
         status: of the answer.
-        script: runs once the page is there.
-        policy: what `page_headers` takes.
+        script: runs once the page is loaded.
+        policy: the arguments of `page_headers`.
     """
     scripts = f'<script nonce="{nonce}">{script}</script>\n' if script else ""
     page = f"""<!doctype html>

@@ -1,6 +1,6 @@
-"""The page at the end of a consent: what happened, in our words, and nothing that came from outside.
+"""The page at the end of a consent: its result, no outside text.
 
-The script only hints on a BroadcastChannel, for a page of the same origin; the settings page polls.
+The script only notifies a page of the same origin over a BroadcastChannel; the settings page polls.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shared.problems import Problem
     from shared.web.exchange import Reply
 
-#: What is said of a consent that has not ended.
+#: What to say about a consent that has not ended.
 _STAGES = {
     FlowStage.LINK_NOT_OPENED: "The consent link has not been opened yet.",
     FlowStage.AT_MICROSOFT: "Microsoft's answer is being looked into.",
@@ -32,8 +32,8 @@ _TITLES = {
     FlowStatus.EXPIRED: ("Consent expired", "Start the consent again from the Tenant Settings page."),
 }
 
-#: Firefox refuses a BroadcastChannel to a site whose cookies are blocked. A browser lets a script close
-#: only a window that a script opened, and says nothing otherwise.
+#: Firefox throws where cookies are blocked for the site. A browser lets a script close only a window that a
+#: script opened, and otherwise does nothing.
 _SCRIPT = """
 document.getElementById("close").addEventListener("click", () => {
   window.close();
@@ -51,11 +51,11 @@ if (news.outcome === "pending") setTimeout(() => location.reload(), 3000);
 
 
 def result_page(flow: ConsentFlow | None, problem: Problem | None, nonce: str) -> Reply:
-    """Build the page; a flow that has not ended is looked at again every three seconds.
+    """Build the page; while the flow is pending it reloads every 3 seconds.
 
     Args:
-        flow: as it stands; None where none is known.
-        problem: what kept the consent from completing.
+        flow: its current state; None where none is known.
+        problem: why the consent was not completed.
         nonce: fresh for each answer.
     """
     status, flow_id = (flow.status, flow.flow_id) if flow else (FlowStatus.FAILED, "")

@@ -1,7 +1,9 @@
-"""The page behind the start link: it posts the ticket, which no request's address ever holds.
+"""The page of the start link, which posts the ticket.
+
+No request URL ever contains the ticket.
 
 The ticket is in the fragment, so it reaches no server, proxy, log or `Referer`. A GET changes nothing: link
-scanners and prefetching cannot use the link up, and a prerendered page waits until somebody looks at it.
+scanners and prefetching cannot use up the link, and a prerendered page waits until it becomes visible.
 """
 
 from __future__ import annotations

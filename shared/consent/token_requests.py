@@ -1,9 +1,10 @@
-"""When Entra is asked for an access token, and whether its refusal is believed.
+"""Decide when to request a token from Entra and which refusals count.
 
 While Entra wants no requests none is sent, because each one prolongs the wait. Right after a consent, and
-for moments later too, a server of Entra may not know the consent or the app (microsoft-graph-docs#4765,
-#10907, MSAL .NET #2612, #3706), nor a credential of the app that was just replaced. So such a refusal counts
-only once it was repeated minutes apart, and never in the first minutes of a consent.
+briefly later too, a server of Entra may not know the consent or the app (microsoft-graph-docs#4765, #10907,
+MSAL .NET #2612, #3706), nor a credential of the app that was just replaced. So such a refusal counts only
+when it is repeated minutes later, and never in the first minutes of a consent.
+
 https://learn.microsoft.com/entra/msal/dotnet/advanced/client-and-server-throttling
 """
 
@@ -28,24 +29,24 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Consent
     from shared.world import World
 
-#: Reports say minutes; the callback itself has waited for one.
+#: Reports say minutes; the callback itself has already waited for one.
 SPREADING = timedelta(minutes=15)
-#: What lies between two refusals of which the second counts.
+#: The minimum time between two refusals of which the second counts.
 REPEATED_AFTER = timedelta(minutes=5)
-#: What the clocks of two hosts may differ without anything being wrong.
+#: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(hours=1)
 
 
 def is_fresh(consent: Consent, now: datetime) -> bool:
-    """Say whether not every server of Microsoft may know this consent yet."""
+    """Say whether some of Microsoft's servers may not know this consent yet."""
     return -_CLOCK_SKEW <= now - consent.consented_at < SPREADING
 
 
 class Turn:
-    """Lets one caller of a tenant ask for a token at a time.
+    """Lets one caller of a tenant request a token at a time.
 
-    Threads that waited meanwhile share its failure. Waiting for an endpoint that hangs takes half a minute,
-    so forty mails that wait one after the other would exceed every time limit.
+    Threads that waited meanwhile get the same error. An endpoint that hangs takes half a minute, so forty
+    mails that wait one after the other would exceed every time limit.
     """
 
     def __init__(self) -> None:
@@ -54,15 +55,15 @@ class Turn:
 
     @property
     def taken(self) -> bool:
-        """Whether somebody asks just now."""
+        """Whether a request is in progress."""
         return self._lock.locked()
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """Wait for the turn.
+        """Wait for this caller's turn.
 
         Raises:
-            TransientError: the one that a caller met for whom this one waited.
+            TransientError: the error of the caller that this one waited for.
         """
         before = self._failures
         with held(self._lock):
@@ -84,15 +85,16 @@ class TokenRequests:
     def __init__(self, settings: SettingsStore, world: World) -> None:
         self._settings = settings
         self._world = world
-        #: Until when a tenant's tokens are not asked for, by the time that passes in this process.
+        #: Until when no tokens are requested for a tenant, by this process's monotonic clock.
         self._paused_until: dict[str, datetime] = {}
 
     def ask(self, tenant_id: str, consent: Consent, request: Callable[[], Issued]) -> Issued:
-        """Make a request for a tenant's token.
+        """Request a tenant's token.
 
         Raises:
-            TransientError: `entra_unavailable`, without asking while Entra wants no requests;
-                `consent_spreading`, `credential_spreading`: a refusal that can pass; what the request raises.
+            TransientError: `entra_unavailable`, without a request while Entra wants none;
+                `consent_spreading`, `credential_spreading`: a refusal that may be temporary; what the
+                request raises.
             ConsentRequiredError: what the request raises, if it counts.
             ConfigurationError: the same.
         """
@@ -120,7 +122,10 @@ class TokenRequests:
             self._paused_until[tenant_id] = self._world.steady() + error.retry_after
 
     def _counts(self, tenant_id: str, consent: Consent) -> bool:
-        """Say whether a refusal that can pass is a repeated one; the first is noted, for every process."""
+        """Say whether a possibly temporary refusal was repeated.
+
+        The first one is recorded for every process.
+        """
         now = self._world.now()
         if is_fresh(consent, now):
             return False

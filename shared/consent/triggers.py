@@ -1,4 +1,4 @@
-"""What runs by the clock."""
+"""Register the timers of consent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ blueprint = func.Blueprint()
 
 @blueprint.timer_trigger("timer", schedule="0 17 3 * * *")
 def keep_consents_alive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding needs its name
-    """Refresh unused consents and delete what was left behind."""
+    """Refresh unused consents and delete orphaned tokens."""
     from shared.consent.upkeep import keep_all
 
     keep_all(bootstrap.services())
@@ -19,7 +19,7 @@ def keep_consents_alive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the
 
 @blueprint.timer_trigger("timer", schedule="0 */5 * * * *")
 def delete_abandoned_consents(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding needs its name
-    """Delete the tokens of consents whose page nobody answered in time."""
+    """Delete the tokens of consents that were not confirmed in time."""
     from shared.consent.other_account import delete_abandoned
 
     delete_abandoned(bootstrap.services())

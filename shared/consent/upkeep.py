@@ -1,7 +1,7 @@
-"""Once a day: keep unused consents alive, notice lost ones, and tidy up after whoever crashed.
+"""Daily maintenance: refresh consents, find lost ones, delete leftovers.
 
-A refresh token that nobody uses for 90 days dies, and a consent that was revoked shows only when it is
-used; a daily refresh finds both out before a report does.
+A refresh token that is not used for 90 days expires, and a revoked consent shows only when it is used; a
+daily refresh detects both before a report fails.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ if TYPE_CHECKING:
     from shared.ports import DeletedTokens
     from shared.settings.tenant import Consent, TenantSettings
 
-#: Much longer than it can take from an answer in time to the settings that name its tokens, and than the
-#: clocks of two hosts can differ.
+#: Much longer than it can take from a callback in time to the settings that name its tokens, and longer than
+#: the clocks of two hosts can differ.
 _ANSWER_HANDLED = timedelta(days=1)
-#: Tokens are refreshed daily and the newest is kept weekly; one that is not used for 90 days dies.
+#: Tokens are refreshed daily and stored weekly; one that is not used for 90 days expires.
 NOT_REFRESHED_FOR = timedelta(days=7)
 NOT_STORED_FOR = timedelta(days=14)
-#: A vault or an endpoint that hangs takes half a minute a tenant, and the host is stopped after ten minutes.
+#: A vault or an endpoint that hangs takes half a minute per tenant, and the host is stopped after ten
+#: minutes.
 TIME_LIMIT = timedelta(minutes=6)
 
 
 def keep_all(ports: Upkeeping) -> None:
-    """Look after every tenant that is served; one that fails keeps no other from it.
+    """Maintain every tenant that is served; one failure does not stop others.
 
-    The vault is listed once for all tenants. What the time limit leaves out is done the next day.
+    The vault is listed once for all tenants. What does not fit in the time limit is done the next day.
     """
     deadline = ports.world.steady() + TIME_LIMIT
     removed = removed_tenants(ports)
@@ -62,7 +63,7 @@ def keep_all(ports: Upkeeping) -> None:
 
 
 def _is_late(deadline: datetime, left: int, ports: Upkeeping) -> bool:
-    """Say whether the time limit has passed, and log how many tenants are left for the next day."""
+    """Say whether the time is over, and log how many tenants are left."""
     late = ports.world.steady() >= deadline
     if late:
         log_event(
@@ -76,7 +77,7 @@ def _is_late(deadline: datetime, left: int, ports: Upkeeping) -> bool:
 
 
 def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None = None) -> Found | None:
-    """Do one step; a bug that one tenant meets is not every tenant's."""
+    """Run one step; a bug that affects one tenant does not stop the others."""
     facts = {"tenant_id": tenant_id} if tenant_id else {}
     try:
         return work()
@@ -88,7 +89,7 @@ def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None 
 
 
 def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
-    """Refresh a consent, also where it did not work the last time."""
+    """Refresh a consent, even if that failed the last time."""
     consent = ports.settings.load(tenant_id).consent
     if consent is None:
         return
@@ -99,9 +100,9 @@ def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
 
 
 def report_old_token(tenant_id: str, ports: Upkeeping) -> None:
-    """Log that a tenant's token was not refreshed for a week, or not stored for two.
+    """Log a token not refreshed for a week, or not stored for two.
 
-    Not of one that waits for a consent: its admin knows, and no refresh would help.
+    Not for a tenant that needs a new consent: its admin knows, and a refresh would not help.
     """
     settings = ports.settings.load(tenant_id)
     consent = settings.consent
@@ -114,11 +115,11 @@ def report_old_token(tenant_id: str, ports: Upkeeping) -> None:
 
 
 def sweep(tenant_id: str, listed: Collection[str], ports: Upkeeping) -> None:
-    """Delete tokens that no settings name, such as those of a consent whose process died.
+    """Delete tokens that no settings name, such as those left by a crash.
 
-    The names are listed before the settings are read: a name that was listed and is then neither in use
-    nor expected was given up, because no generation is ever used twice. Tokens without the mark of this
-    installation are not listed: of these, only those are deleted that the settings know to be given up.
+    The names are listed before the settings are read: a listed name that is then neither in use nor expected
+    is obsolete, because no generation is ever used twice. Tokens without this installation's tag are not
+    listed: of these, only those are deleted that the settings name as obsolete.
     """
     settings = ports.settings.load(tenant_id)
     given_up = {*names_of(tenant_id, listed), *settings.undeleted}
@@ -129,9 +130,9 @@ def sweep(tenant_id: str, listed: Collection[str], ports: Upkeeping) -> None:
 def purge_deleted(
     removed: Collection[str], listed: Collection[str], deadline: datetime, ports: Upkeeping
 ) -> None:
-    """Purge deleted tokens where the vault allows it, and note until when it can bring the others back.
+    """Purge deleted tokens where allowed; else record their recovery date.
 
-    Those of a tenant that left stay as they are.
+    Those of a tenant that is not served any more are left unchanged.
     """
     deleted = ports.vault.recoverable()
     tenants = {tenant for found in deleted if (tenant := tenant_of(found.name))}
@@ -146,7 +147,10 @@ def purge_deleted(
 def _purge(
     tenant_id: str, deleted: Collection[DeletedTokens], listed: Collection[str], ports: Upkeeping
 ) -> None:
-    """Purge all but what the settings name: whoever deleted that by mistake can recover it."""
+    """Purge all but what the settings name.
+
+    Those can be recovered after a deletion by mistake.
+    """
     now = ports.world.now()
     settings = ports.settings.load(tenant_id)
     in_use = _names_in_use(settings, now)
@@ -171,7 +175,9 @@ def _purged(found: DeletedTokens, ports: Upkeeping) -> bool:
 
 
 def _names_in_use(settings: TenantSettings, now: datetime) -> list[str]:
-    """Name the tokens of the consent, and of one under way unless its process must have died.
+    """Name the current consent's tokens, and those of one in progress.
+
+    One in progress does not count once its process must have crashed.
 
     Raises:
         ConfigurationError: `written_by_other_version`: this version can't tell.

@@ -1,1 +1,1 @@
-"""What became of each mail: the delivery log, the requests kept for another attempt, the endpoints."""
+"""The delivery log: each mail's status, retries, endpoints."""

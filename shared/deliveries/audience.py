@@ -1,4 +1,4 @@
-"""Who gets a mail, without saying who. Pure."""
+"""Count the recipients of a mail without storing their addresses. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from shared.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class Audience(Stored):
-    """Who gets the mail, without saying who: counts, and domains in alphabetical order, not all of many."""
+    """The number of recipients and their domains, without addresses.
+
+    Domains are sorted, and only some of many are kept.
+    """
 
     to: int = 0
     cc: int = 0

@@ -1,4 +1,4 @@
-"""What makes it uncertain whether a mail was sent, as values. Pure."""
+"""Define what makes it uncertain whether a mail was sent. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from shared.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class Doubt(Stored):
-    """A mail may have been sent, at this moment at the latest.
+    """An uncertain send, at this moment at the latest.
 
     Attributes:
-        generation: the consent it was sent with; None where its worker died before it could say.
-        begun: when that worker had begun, so that a consent given later is known to be another.
-        claim_id: the claim under which it may have been sent.
-        refused: Graph refused the mail. It is sent again as soon as one look does not find it, and does not
-            end as unknown where nobody can look.
-        mailbox: of a refused mail, whose mailbox it was handed to.
-        seen: a copy was found that waited to be sent. Where it is not found any more, it was sent, and its
-            copy comes late, or a person removed it; it is not sent again in either case.
+        generation: the consent it was sent with; None where its worker crashed before that was recorded.
+        begun: when that worker began, so that a later consent is known to be another one.
+        claim_id: the claim with which it may have been sent.
+        refused: Graph refused the mail. It is sent again once one look-up does not find it, and does not
+            end as unknown where it can't be looked up.
+        mailbox: the owner of the mailbox that a refused mail was sent from.
+        seen: a copy was found that waited to be sent. If it is not found any more, it was sent and its
+            copy is late, or a person removed it; it is not sent again in either case.
     """
 
     since: datetime
@@ -34,7 +34,7 @@ class Doubt(Stored):
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Stored):
-    """A mail is being handed to Graph from this moment on, with this consent."""
+    """The mail is being sent to Graph from this moment, with this consent."""
 
     at: datetime
     generation: int

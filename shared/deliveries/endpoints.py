@@ -1,4 +1,4 @@
-"""The routes of the delivery log."""
+"""Register the routes of the delivery log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def get_delivery(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("deliveries/{message_id}/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def retry_delivery(req: func.HttpRequest) -> func.HttpResponse:
-    """Send a mail again that was not sent."""
+    """Retry a mail that was not sent."""
     from shared.deliveries import operations, retry
 
     return admin(req, operations.RETRY, retry.retry_delivery)
@@ -35,7 +35,7 @@ def retry_delivery(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("deliveries/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def retry_deliveries(req: func.HttpRequest) -> func.HttpResponse:
-    """Send many mails again that were not sent."""
+    """Retry many mails that were not sent."""
     from shared.deliveries import operations, retry_many
 
     return admin(req, operations.RETRY_MANY, retry_many.retry_deliveries)

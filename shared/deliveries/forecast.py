@@ -1,4 +1,4 @@
-"""When a mail that waits for its slot is expected to be sent, as far as that is known. Pure."""
+"""Define when a waiting mail is expected to be sent. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the schedule of a mailbox says of one mail.
+    """The expected time of one mail by the schedule of its mailbox.
 
     Attributes:
-        at: when its slot is.
-        mails_before: about how many mails are sent before it.
+        at: the time of its slot.
+        mails_before: the estimated number of mails before it.
         ends_before: when the time for its attempts is over, if that is before its slot.
     """
 
@@ -22,5 +22,5 @@ class Forecast:
     ends_before: datetime | None = None
 
 
-#: Of a mail that waits for no slot, or of which nothing is known.
+#: For a mail that waits for no slot, or of which nothing is known.
 NO_FORECAST: Final = Forecast()

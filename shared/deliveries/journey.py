@@ -1,4 +1,4 @@
-"""What became of each mail, for the admin."""
+"""Show deliveries to the admin."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.web.exchange import Reply, Request
 
 _MOST = 200
-#: Where a page ended, as the delivery log names it.
+#: The end of a page, as a key of the delivery log.
 _PLACE = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
 
 
@@ -36,7 +36,7 @@ class Finding(Protocol):
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """What became of each mail."""
+        """The delivery log."""
 
 
 class Looking(Finding, Forecasting, Protocol):
@@ -73,7 +73,7 @@ def find_by_id(tenant_id: str, message_id: str, ports: Finding) -> Delivery:
     """Return a mail.
 
     Raises:
-        NotFoundError: `delivery_not_found`, also for what can be no id: a table refuses such a key.
+        NotFoundError: `delivery_not_found`, also for an impossible id: a table refuses such a key.
     """
     found = ports.deliveries.find(tenant_id, message_id) if MESSAGE_ID.fullmatch(message_id) else None
     if found is None:
@@ -82,10 +82,10 @@ def find_by_id(tenant_id: str, message_id: str, ports: Finding) -> Delivery:
 
 
 def parse_query(tenant_id: str, query: Mapping[str, str]) -> DeliveryQuery:
-    """Read what to list. Pure.
+    """Parse the query of a list. Pure.
 
     Raises:
-        InvalidInputError: `invalid_request`, with the first broken parameter.
+        InvalidInputError: `invalid_request`, with the first invalid parameter.
     """
     return DeliveryQuery(
         tenant_id,
@@ -115,23 +115,23 @@ def _moment(text: str) -> datetime:
 
 
 def _limit(text: str) -> int:
-    # `int` also takes signs, blanks, underscores and the digits of other scripts.
+    # `int` also accepts signs, blanks, underscores and the digits of other scripts.
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _MOST:
         raise ValueError
     return int(text)
 
 
 def token_of(page: DeliveryPage) -> str | None:
-    """Return what has the next call go on after a page; None after the last one."""
+    """Return the continuation token of a page; None after the last one."""
     place = page.continuation
     return base64.urlsafe_b64encode(place.encode()).decode() if place else None
 
 
 def read_token(text: str) -> str:
-    """Return the place that a token names.
+    """Return the position that a token encodes.
 
     Raises:
-        ValueError: it is none of ours.
+        ValueError: the app did not issue it.
     """
     try:
         row = base64.urlsafe_b64decode(text).decode()

@@ -1,4 +1,4 @@
-"""What the API of the delivery log promises."""
+"""Describe the operations of the delivery log API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.deliveries.retry_contract import RetryBody, RetryListView
 from shared.web.operation import Answer, Operation, Parameter
 
 _MESSAGE_ID = Parameter("messageId", "path", "The scheduler's own id of the mail.")
-#: App role with which an application, such as a scheduler, reads what happened to the mails of its tenant.
+#: App role with which an application, such as a scheduler, reads the deliveries of its tenant.
 READ_ROLE: Final = "Deliveries.Read"
 _TIME = {"type": "string", "format": "date-time"}
 
@@ -76,7 +76,7 @@ RETRY_MANY: Final = Operation(
     {202: Answer("What the retry of each mail came to.", RetryListView)},
     body=RetryBody,
     problems={400: ("invalid_request",)},
-    # 500 ids of the longest kind.
+    # 500 ids of the maximum length.
     max_body_bytes=128 * 1024,
 )
 

@@ -1,4 +1,4 @@
-"""The ends of a mail that its scheduler wants to be told of, as values. Pure."""
+"""Define the outcomes that are reported to a mail's scheduler. Pure."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
 
-#: The warning of a mail that names a queue which the operator does not offer.
+#: The warning for a mail that names a queue which the operator does not offer.
 NOT_OFFERED: Final = "outcome_queue_not_offered"
-#: A table row holds 64 KiB; a message with more broken fields was not made by a program that works.
+#: A table row holds 64 KiB; no working program makes a message with more invalid fields.
 MOST_ERRORS: Final = 20
-#: Ends that can wait for a queue which cannot be reached; the oldest are forgotten first.
+#: The outcomes that can wait for an unavailable queue; the oldest are dropped first.
 MOST_OWED: Final = 20
-#: Characters, as JSON writes them, of the broken fields of one end, and of all ends that wait. The document
-#: of a mail is one property of its row, so it has 32 Ki of them in all.
+#: The most characters, as JSON, of the invalid fields of one outcome, and of all waiting outcomes. The
+#: document of a mail is one property of its row, so it has 32 Ki of them in all.
 _MOST_OF_FIELDS = 4_000
 _MOST_OF_OWED = 8_000
-#: Names and punctuation that the stored document adds to the values of an end, and of a broken field.
+#: Names and punctuation that JSON adds to the values of an outcome, and of an invalid field.
 _AROUND_END, _AROUND_FIELD = 110, 25
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Stored):
-    """One end of a mail.
+    """One outcome of a mail.
 
     Attributes:
-        number: counts the ends of one mail; a correction, or another end after a restart, has the next one.
-        queue: where its scheduler wants to read it.
-        correlation_id: of the message that came to this end; the next message can have another.
-        fields: of an invalid message alone.
+        number: counts the outcomes of one mail; a correction, or one after a restart, has the next one.
+        queue: the queue that its scheduler named.
+        correlation_id: of the message with this outcome; the next message can have another.
+        fields: only of an invalid message.
     """
 
     number: int
@@ -53,7 +53,7 @@ class Outcome(Stored):
 
 
 def next_outcome(delivery: Delivery, queue: str) -> Outcome:
-    """Describe the end that a mail has just come to."""
+    """Describe the outcome that a mail has just reached."""
     problem = delivery.problem
     return Outcome(
         delivery.outcomes + 1,
@@ -68,21 +68,21 @@ def next_outcome(delivery: Delivery, queue: str) -> Outcome:
 
 
 def latest(owed: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """Return the ends that can wait in the row of one mail, of too many the latest."""
+    """Return the latest outcomes that fit in the row of one mail."""
     newest_first = owed[::-1][:MOST_OWED]
     return newest_first[: _fitting(newest_first, _size_of_end, _MOST_OF_OWED)][::-1]
 
 
 def _told_fields(delivery: Delivery) -> tuple[FieldError, ...]:
     if delivery.status is not DeliveryStatus.INVALID:
-        # What it was corrected or released from is no reason for this end.
+        # An earlier problem, which was corrected or released, is not the reason for this outcome.
         return ()
     some = delivery.fields[:MOST_ERRORS]
     return some[: _fitting(some, _size_of_field, _MOST_OF_FIELDS)]
 
 
 def _fitting[Part](parts: Iterable[Part], size: Callable[[Part], int], most: int) -> int:
-    """Count the first parts that have room together."""
+    """Count the first parts that fit together."""
     return sum(1 for _ in takewhile(lambda total: total <= most, accumulate(map(size, parts))))
 
 

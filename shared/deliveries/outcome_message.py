@@ -1,4 +1,4 @@
-"""The contract of the messages that tell a scheduler how its mails ended.
+"""Define the messages that notify a scheduler of its mails' outcomes.
 
 Pure. The published JSON Schema, `docs/mail-outcome.schema.json`, is made from these models.
 """
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class OutcomeError(Contract):
-    """One broken field of an invalid message."""
+    """One invalid field of an invalid message."""
 
     field: str = Field(description="Its dotted path, such as `attachments.0.blob`.")
     message: str = Field(description="What is wrong with it.")
 
 
 class MailOutcome(Contract):
-    """How a mail ended, as a message of the queue that the mail names as `outcomeQueue`.
+    """A mail's outcome, as a message of the mail's `outcomeQueue`.
 
     It can come twice, with the same `sequence`. It holds no address, subject or text of the mail.
     """
@@ -55,7 +55,7 @@ class MailOutcome(Contract):
 
 
 def outcome_message(delivery: Delivery, outcome: Outcome) -> bytes:
-    """Write the message for one end of a mail."""
+    """Write the message for one outcome of a mail."""
     message = MailOutcome.model_validate(
         {
             "schema_version": 1,

@@ -1,4 +1,4 @@
-"""The JSON Schema of a message on how a mail ended, made from the model that writes it.
+"""Build the JSON Schema of outcome messages from their model.
 
 python -m shared.deliveries.outcome_schema > docs/mail-outcome.schema.json
 """
@@ -33,7 +33,7 @@ def mail_outcome_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Write the schema as the file in `docs/` holds it."""
+    """Write the schema as the file in `docs/` contains it."""
     return json.dumps(mail_outcome_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

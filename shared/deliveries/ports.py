@@ -1,4 +1,7 @@
-"""What is needed to keep mails and to know what became of them; the promises of `shared/ports.py` hold."""
+"""Declare the stores of mails and deliveries.
+
+The guarantees of `shared/ports.py` apply.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +16,30 @@ if TYPE_CHECKING:
 
 
 class KeptTexts(Protocol):
-    """One text a mail, by tenant and message id: its request, or a note on its draft."""
+    """One text per mail, by tenant and message id.
+
+    It is the request, or the state of a draft.
+    """
 
     def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
-        """Keep a text; one that is kept already is written over."""
+        """Store a text; an existing one is overwritten."""
 
     def load(self, tenant_id: str, message_id: str) -> bytes | None:
-        """Return a kept text, or None."""
+        """Return a stored text, or None."""
 
     def remove(self, tenant_id: str, message_id: str) -> None:
-        """Remove a text; one that is gone already is no error."""
+        """Remove a text; one that does not exist is no error."""
 
     def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
-        """Name the mails whose texts nobody wrote from that moment on."""
+        """Name the mails whose texts have not been written since that moment."""
 
     def of_tenant(self, tenant_id: str) -> Iterator[str]:
-        """Name a tenant's mails by their message ids."""
+        """Return the message ids of a tenant's mails."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryQuery:
-    """Which deliveries to list: newest first, from `since` on and before `until`."""
+    """Which deliveries to list: newest first, `since` <= queued < `until`."""
 
     tenant_id: str
     status: DeliveryStatus | None = None
@@ -45,68 +51,73 @@ class DeliveryQuery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPage:
-    """Some deliveries, and where to go on, if there may be more."""
+    """Some deliveries, and where to continue, if there may be more."""
 
     deliveries: tuple[Delivery, ...]
     continuation: str | None = None
 
 
 class DeliveryLog(Protocol):
-    """Keeps one row a mail."""
+    """Stores one row per mail."""
 
     def add(self, delivery: Delivery) -> Delivery | None:
-        """Write a new row and return it; None where the mail has one already."""
+        """Write a new row and return it; None where the mail already has one."""
 
     def save(self, delivery: Delivery) -> Delivery | None:
-        """Write a row if it is still the one that was read; None where it is not."""
+        """Write a row if it is unchanged since it was read, else None."""
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         """Return the row of one mail, or None."""
 
     def list(self, query: DeliveryQuery) -> DeliveryPage:
-        """Return a page of rows, for reading only: without their histories and ETags.
+        """Return a page of rows, for reading only, without history and ETag.
 
-        With a status, a page may be short, or empty, and have another one after it.
+        With a status, a page may be short or empty, and still be followed by another.
         """
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
-        """Count the pending mails in these states; a thousand stands for any more."""
+        """Count the pending mails in these statuses; 1000 means 1000 or more."""
 
     def set_aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
-        """Return the pending mails in these states, the oldest first, for reading only."""
+        """Return the pending mails in these statuses, oldest first, read-only."""
 
     def next_tenant(self, tenant_id: str) -> str | None:
-        """Return the tenant that comes next among those that have mails; None after the last one."""
+        """Return the next tenant that has mails; None after the last one."""
 
     def finished_before(self, tenant_id: str, moment: datetime, continuation: str | None) -> DeliveryPage:
-        """Return some of a tenant's mails that have been final since before a moment, to be removed.
+        """Return some of a tenant's mails that became final before a moment.
 
-        A page without mails can have another one after it.
+        They are to be removed.
+
+        A page without mails can be followed by another one.
         """
 
     def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
-        """Remove mails of one tenant that are as `finished_before` had them, and return how many were."""
+        """Remove mails unchanged since `finished_before`; return how many."""
 
     def removal_place(self) -> tuple[str, str | None]:
-        """Return how far the removal of old mails came: a tenant, and a continuation in its log."""
+        """Return how far the removal of old mails has come.
+
+        It is a tenant and a continuation token in its log.
+        """
 
     def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
-        """Store how far it came; an empty tenant stands for the beginning."""
+        """Store how far the removal has come; an empty tenant is the start."""
 
     def remove(self, delivery: Delivery) -> bool:
-        """Remove a row that is done, if it is still the one that was read; say whether it was."""
+        """Remove a finished row if it is unchanged; say whether it was."""
 
     def count_all(self, tenant_id: str) -> int:
-        """Count a tenant's mails, whatever their state; this reads all of them."""
+        """Count a tenant's mails in every status; this reads all of them."""
 
     def remove_all(self, tenant_id: str) -> None:
-        """Remove every row of a tenant, whatever its state."""
+        """Remove every row of a tenant, in every status."""
 
 
 class OutcomeQueues(Protocol):
-    """The queues in which schedulers read how their mails ended."""
+    """The queues in which schedulers read the outcomes of their mails."""
 
     def put(self, queue: str, text: bytes) -> None:
-        """Queue a message that stays until it is taken."""
+        """Queue a message without an expiry."""

@@ -1,6 +1,8 @@
-"""The note that has a kept mail tried again, after a delay, a consent or a retry.
+"""The queue message that retries a stored mail.
 
-It carries only the name of the kept request: a message that fills the queue's limit could not grow.
+It is sent after a delay, a consent or a retry.
+
+It carries only the name of the stored request: a message that fills the queue's limit could not grow.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
 _MESSAGE_ID_SIGN = "[A-Za-z0-9._:-]"
-#: `.` and `..` are steps in a URL (RFC 3986 section 5.2.4), so the API could not be asked for them.
+#: `.` and `..` are path segments in a URL (RFC 3986 section 5.2.4), so the API could not be called with them.
 MESSAGE_ID = re.compile(rf"(?!\.{{1,2}}(?!{_MESSAGE_ID_SIGN})){_MESSAGE_ID_SIGN}{{1,200}}")
 
 TENANT_ID = re.compile(r"[0-9a-fA-F-]{36}")
@@ -40,7 +42,7 @@ def _tenant_id(text: str) -> str:
     return text.lower()
 
 
-#: Both are parts of the names of blobs and rows, so neither holds anything that leads out of its place.
+#: Both are parts of the names of blobs and rows, so neither may contain anything that changes a path.
 type MessageId = Annotated[
     str,
     AfterValidator(_message_id),
@@ -54,10 +56,12 @@ _MARK = b'{"resume":'
 
 
 class KeptMail(Contract):
-    """A mail whose request is kept in `mail-requests`; what another version adds to a note is ignored.
+    """A mail with a stored request in `mail-requests`.
+
+    Members that another version adds are ignored.
 
     Attributes:
-        requeued_for: the attempt that the note is for, as the row names it; None in notes of older versions.
+        requeued_for: the id of the attempt, as in the row; None in messages of older versions.
         slot_at, slot_line, slot_mailbox: the slot that the mail waits for; its line may move back meanwhile.
     """
 
@@ -87,7 +91,7 @@ class KeptMail(Contract):
 
 
 class Resume(Contract):
-    """What travels through `mail-outbox`."""
+    """The message in `mail-outbox`."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -97,7 +101,7 @@ class Resume(Contract):
 def resume_message(
     tenant_id: str, message_id: str, requeued_for: str | None = None, slot: Slot | None = None
 ) -> bytes:
-    """Write a note."""
+    """Write a requeue message."""
     kept = KeptMail(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
     if slot is not None:
         place = {"slot_at": slot.at, "slot_line": slot.line, "slot_mailbox": slot.mailbox}
@@ -106,14 +110,16 @@ def resume_message(
 
 
 def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
-    """Write the note for a row's next attempt."""
+    """Write the message for a row's next attempt."""
     return resume_message(row.tenant_id, row.message_id, row.requeued_for, slot)
 
 
 def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> bool:
-    """Say whether a queue message is for an earlier attempt, and the message for the next one exists.
+    """Say whether a queue message is for an attempt before the last one.
 
-    A message that comes again was not completed: its worker may have died before it queued the next one.
+    The message for the next attempt then exists.
+
+    A redelivered message was not completed: its worker may have crashed before it queued the next one.
     """
     if requeued_for is None or row.status is DeliveryStatus.OTHER_VERSION:
         return False
@@ -121,10 +127,10 @@ def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> boo
 
 
 def parse_resume(text: bytes) -> KeptMail | None:
-    """Read a note; None where the message is something else, such as a scheduler's mail.
+    """Parse a requeue message; None for others, such as a scheduler's.
 
     Raises:
-        InvalidInputError: `invalid_message`, for a note that somebody else wrote badly.
+        InvalidInputError: `invalid_message`, for an invalid requeue message from elsewhere.
     """
     if not text.startswith(_MARK):
         return None
@@ -132,7 +138,7 @@ def parse_resume(text: bytes) -> KeptMail | None:
 
 
 def due_at(text: str) -> datetime | None:
-    """Return when a message is due, as it lies in the queue; None where it is no note for a set time."""
+    """Return when a message is due; None without a set time."""
     try:
         note = parse_resume(base64.b64decode(text))
     except (ValueError, InvalidInputError):

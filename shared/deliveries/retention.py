@@ -1,4 +1,4 @@
-"""Remove mails from the log that have been done for long enough.
+"""Remove mails from the log that became final long enough ago.
 
 What is stored of them in the container `mail-requests` is left to the lifecycle rule of the storage account,
 which removes it thirty days later: a call for each blob would take most of the time.
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from shared.settings.ownership import OwnedSettingsStore
     from shared.world import World
 
-#: The host ends the timer after ten minutes; the next run goes on where this one stopped.
+#: The host ends the timer after ten minutes; the next run continues where this one stopped.
 TIME_TO_REMOVE = timedelta(minutes=5)
 _MOST_OWED = 5000
 
 
 class Forgetting(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def world(self) -> World:
@@ -36,7 +36,7 @@ class Forgetting(Protocol):
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """What became of each mail."""
+        """The delivery log."""
 
     @property
     def settings(self) -> OwnedSettingsStore:
@@ -48,11 +48,14 @@ class Forgetting(Protocol):
 
     @property
     def retention_days(self) -> int:
-        """How long the delivery log goes back."""
+        """How many days of deliveries are kept."""
 
 
 def remove_finished(ports: Forgetting) -> int:
-    """Remove old rows, and return the number of mails; a tenant that left keeps what it has."""
+    """Remove old rows; return how many mails.
+
+    Tenants that are not served any more keep theirs.
+    """
     begun = Moment.of(ports.world)
     before = begun.calendar - timedelta(days=ports.retention_days)
     left = removed_tenants(ports)
@@ -79,7 +82,7 @@ def remove_finished(ports: Forgetting) -> int:
 def _remove_some(
     tenant_id: str, before: datetime, place: str | None, ports: Forgetting
 ) -> tuple[int, str | None]:
-    """Remove a page of mails, and return how many were removed and where the next page begins."""
+    """Remove a page of mails; return how many, and the next page."""
     log = ports.deliveries
     try:
         page = log.finished_before(tenant_id, before, place)
@@ -91,7 +94,7 @@ def _remove_some(
             if row is not None and row.status.final and row.updated_at < before:
                 count += log.remove(row)
     except ProblemError as error:
-        # The other tenants are not to wait for this one.
+        # One tenant must not delay the others.
         log_failed_step("retention", error.code, tenant_id=tenant_id)
         return 0, None
     return count, page.continuation

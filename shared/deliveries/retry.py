@@ -1,4 +1,4 @@
-"""Send a mail again because an admin asks for it."""
+"""Retry a mail on an admin's request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.web.exchange import Reply, Request
     from shared.world import World
 
-#: Why a mail in another state can't be retried.
+#: Why a mail in another status can't be retried.
 REFUSALS: Final = {
     DeliveryStatus.ACCEPTED: "already_accepted",
     DeliveryStatus.INVALID: "invalid_message",
@@ -39,7 +39,7 @@ REFUSALS: Final = {
 
 
 class Retrying(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def world(self) -> World:
@@ -47,15 +47,15 @@ class Retrying(Protocol):
 
     @property
     def settings(self) -> OwnedSettingsStore:
-        """Whose tenant it is."""
+        """The settings, which say whose tenant it is."""
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """What became of each mail."""
+        """The delivery log."""
 
     @property
     def requests(self) -> KeptTexts:
-        """What was kept for this."""
+        """The stored requests."""
 
     @property
     def outbox(self) -> Outbox:
@@ -77,7 +77,7 @@ def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
 def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retrying) -> Delivery:
     """Queue a mail again after a delay, and return its row.
 
-    Without a delay it is tried although Microsoft 365 refuses the sender, which may be mended.
+    Without a delay it is tried even if Microsoft 365 refused the sender, as that may be fixed.
 
     Raises:
         NotFoundError: `delivery_not_found`.
@@ -97,14 +97,16 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retryin
         raise ConflictError("still_under_way")
     if not delay:
         let_try(ports.settings, tenant_id, message_id, ports.world)
-    # Should this fail, the timer finds the row overdue and queues the mail.
+    # If this fails, the timer finds the row overdue and queues the mail.
     ports.outbox.put(next_message(saved), delay)
     log_event(Event.MAIL_RETRIED, tenant_id=tenant_id, message_id=message_id, was=row.status)
     return saved
 
 
 def _check_expiry(kept: bytes, now: datetime) -> None:
-    """Refuse a mail that would expire again at once; one that another version wrote is not judged.
+    """Refuse a mail that would expire at once.
+
+    One that another version wrote is not checked.
 
     Raises:
         ConflictError: `expiry_passed`.
@@ -118,7 +120,7 @@ def _check_expiry(kept: bytes, now: datetime) -> None:
 
 
 def _begun_anew(row: Delivery, now: datetime, delay: timedelta) -> Delivery:
-    """Queue the mail again; retrying an unknown outcome means that it was not sent."""
+    """Queue the mail again; for an unknown outcome, record it as not sent."""
     again = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
     doubt = None if row.status is DeliveryStatus.UNKNOWN else row.doubt
     return replace(again.begun_anew(now), doubt=doubt)

@@ -1,4 +1,4 @@
-"""The shapes by which many mails are retried in one call."""
+"""Define the shapes to retry many mails in one call."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from shared.deliveries.retry import REFUSALS
 from shared.sending.fields import Moment
 from shared.web.contract import ProblemView
 
-#: As many as one call retries within the time that Azure's front end gives it.
+#: As many as one call can retry before Azure's front end times out.
 MOST_MAILS = 500
 _OF_A_PERIOD = ("status", "since", "until", "continuation_token")
 
 
 class RetryBody(Contract):
-    """Which mails to retry: `messageIds`, or a `status` and a period from `since` on.
+    """The mails to retry: `messageIds`, or a `status` and a period.
 
-    The period is of when the mails were queued, as in the list of deliveries; without `until` it goes on
-    until now. Its newest mails come first, and `continuationToken` has the next call go on after the answer
-    before.
+    The period, from `since`, is of when the mails were queued, as in the list of deliveries; without `until`
+    it ends now. The newest mails come first, and `continuationToken` continues after the previous response.
     """
 
     message_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_MAILS)] | None = None
@@ -51,16 +50,16 @@ class RetryBody(Contract):
 
     @property
     def place(self) -> str | None:
-        """Where the page before ended.
+        """Where the previous page ended.
 
         Raises:
-            ValueError: the token is none of ours.
+            ValueError: the app did not issue the token.
         """
         return None if self.continuation_token is None else read_token(self.continuation_token)
 
 
 class RetryResultView(Contract):
-    """What the retry of one mail came to."""
+    """The result of one mail's retry."""
 
     message_id: str = Field(description="Which mail.")
     retried: bool = Field(description="True if it is queued again.")
@@ -69,7 +68,7 @@ class RetryResultView(Contract):
 
 
 class RetryListView(Contract):
-    """One result for each mail, and the token of the next call, if there may be more mails."""
+    """One result per mail, and a token if there may be more mails."""
 
     results: tuple[RetryResultView, ...]
     continuation_token: str | None

@@ -1,4 +1,7 @@
-"""Send many mails again because an admin asks for it: each under the rules of a single retry."""
+"""Retry many mails on an admin's request.
+
+Each follows the rules of a single retry.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ if TYPE_CHECKING:
     from shared.web.caller import Caller
     from shared.web.exchange import Reply, Request
 
-#: Azure ends a call after 230 seconds, and one mail can take two minutes while storage answers slowly.
+#: Azure ends a call after 230 seconds, and one mail can take two minutes while storage is slow.
 _TIME = timedelta(seconds=60)
 
 
 def retry_deliveries(request: Request, caller: Caller, ports: Retrying) -> Reply:
-    """Queue mails again, paced as those that waited are; a mail that cannot be retried keeps no other back.
+    """Queue mails again at a limited rate; a failure stops no other.
 
     Raises:
         InvalidInputError: `invalid_request`.
         ConfigurationError: `other_installation`.
-        TransientError: storage does not answer, and nothing was retried.
+        TransientError: storage does not respond, and nothing was retried.
     """
     begun = Moment.of(ports.world)
     body = parse(RetryBody, request.body, "invalid_request")

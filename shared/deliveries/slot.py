@@ -1,4 +1,4 @@
-"""When a mail may be sent, as its mailbox's schedule has it. Pure."""
+"""When a mail may be sent by the schedule of its mailbox. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Slot(Stored):
     """When a mail may be sent.
 
     Attributes:
-        at: the time, without what the line was moved since.
-        line: the number of the line; a slot of an earlier one is void.
-        inserted: it stands before the line, and is not moved with it.
-        mailbox: the beginning of the key of the mailbox whose line it is.
+        at: the time, before any later shift of the line.
+        line: the number of the line; a slot of an earlier line is not valid.
+        inserted: it is before the line, and is not shifted with it.
+        mailbox: the start of the mailbox's key.
     """
 
     at: datetime

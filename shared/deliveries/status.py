@@ -1,4 +1,4 @@
-"""Where a mail can stand. Pure."""
+"""Define the statuses of a mail. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class DeliveryStatus(StrEnum):
-    """Where a mail stands."""
+    """The status of a mail."""
 
     SENDING = "sending"
     DEFERRED = "deferred"
@@ -19,7 +19,7 @@ class DeliveryStatus(StrEnum):
     INVALID = "invalid"
     UNKNOWN = "unknown"
     EXPIRED = "expired"
-    #: A row that this version cannot read; it changes nothing of it, and its mail waits.
+    #: A row that this version cannot read; it is not changed, and its mail waits.
     OTHER_VERSION = "other_version"
 
     @property
@@ -37,5 +37,5 @@ FINAL = frozenset(
         DeliveryStatus.EXPIRED,
     }
 )
-#: States of mails that have not come to their end; the log lists these by themselves, the oldest first.
+#: Statuses of mails that are not final; the log lists these separately, oldest first.
 PENDING = frozenset(DeliveryStatus) - FINAL - {DeliveryStatus.OTHER_VERSION}

@@ -1,4 +1,4 @@
-"""The steps of a mail's history, as values. Pure."""
+"""Define the entries of a mail's history. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class Step(Stored):
-    """One thing that happened to the mail.
+    """One entry of the mail's history.
 
     Attributes:
-        request_id: Graph's own id of its answer.
-        contents: of a conflict, the hash of this mail's content and that of the content that was refused.
-        maybe_sent: Graph refused the mail, may have sent it all the same, and nobody could look for it.
+        request_id: Graph's id of its response.
+        contents: of a conflict, the hashes of this mail's content and of the refused content.
+        maybe_sent: Graph refused the mail, but may have sent it, and it could not be looked up.
     """
 
     at: datetime

@@ -1,8 +1,8 @@
-"""Tell a scheduler how its mail ended, at least once.
+"""Notify a scheduler of its mail's outcome, at least once.
 
-The row that says how a mail ended also says that its scheduler is still owed the message. Only when the
-message is in its queue is that taken back, so a process that ends between the two leaves a row that the timer
-finds. A mail whose scheduler did not ask costs nothing of this.
+The row with the outcome also lists the notification as not sent yet. It is removed from that list only when
+the message is in its queue, so if a process crashes between the two, the timer finds the row. Mails whose
+scheduler did not ask for this cause no additional calls.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from shared.deliveries.ports import DeliveryLog, DeliveryPage, DeliveryQuery, OutcomeQueues
     from shared.world import Moment, World
 
-#: As many as one call of the timer tells for a tenant.
+#: As many as one run of the timer reports for a tenant.
 _EACH_TIME = 500
 _MOST_LOOKED_AT = 5000
-#: For all tenants together; the host ends the timer after ten minutes, and the releases come before.
+#: For all tenants together; the host ends the timer after ten minutes, and mails are released before.
 TIME_TO_TELL = timedelta(minutes=2)
 
 
 class Telling(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def world(self) -> World:
@@ -43,13 +43,14 @@ class Telling(Protocol):
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """What happened to each mail."""
+        """The delivery log."""
 
 
 class ToldDeliveries:
-    """A delivery log that tells the scheduler of each end that it stores.
+    """A delivery log that reports each outcome that it stores.
 
-    `offered` returns the queues of the setting OUTCOME_QUEUES; while it raises ConfigurationError, ends wait.
+    `offered` returns the queues of the setting OUTCOME_QUEUES; while it raises ConfigurationError, outcomes
+    wait.
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class ToldDeliveries:
         self._world = world
 
     def add(self, delivery: Delivery) -> Delivery | None:
-        """Write a new row and return it; None where the mail has one already."""
+        """Write a new row and return it; None where the mail already has one."""
         return self._told(self._log.add(delivery))
 
     def save(self, delivery: Delivery) -> Delivery | None:
-        """Write a row if it is still the one that was read; None where it is not."""
+        """Write a row if it is unchanged since it was read, else None."""
         return self._told(self._log.save(delivery))
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
@@ -81,41 +82,41 @@ class ToldDeliveries:
         return self._log.list(query)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
-        """Count the pending mails in these states."""
+        """Count the pending mails in these statuses."""
         return self._log.count(tenant_id, statuses)
 
     def set_aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
-        """Return the pending mails in these states, the oldest first, for reading only."""
+        """Return the pending mails in these statuses, oldest first, read-only."""
         return self._log.set_aside(tenant_id, statuses, limit)
 
     def next_tenant(self, tenant_id: str) -> str | None:
-        """Return the tenant that comes next among those that have mails."""
+        """Return the next tenant that has mails."""
         return self._log.next_tenant(tenant_id)
 
     def finished_before(self, tenant_id: str, moment: datetime, continuation: str | None) -> DeliveryPage:
-        """Return some of a tenant's mails that have been final since before a moment."""
+        """Return some of a tenant's mails that became final before a moment."""
         return self._log.finished_before(tenant_id, moment, continuation)
 
     def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
-        """Remove mails that are as they were returned, and return how many were."""
+        """Remove mails that are unchanged; return how many."""
         return self._log.remove_finished(deliveries)
 
     def removal_place(self) -> tuple[str, str | None]:
-        """Return how far the removal of old mails came."""
+        """Return how far the removal of old mails has come."""
         return self._log.removal_place()
 
     def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
-        """Store how far it came."""
+        """Store how far the removal has come."""
         self._log.save_removal_place(tenant_id, continuation)
 
     def remove(self, delivery: Delivery) -> bool:
-        """Remove a row that is done; say whether it was still the one that was read."""
+        """Remove a finished row if it is unchanged; say whether it was."""
         return self._log.remove(delivery)
 
     def count_all(self, tenant_id: str) -> int:
-        """Count a tenant's mails, whatever their state."""
+        """Count a tenant's mails in every status."""
         return self._log.count_all(tenant_id)
 
     def remove_all(self, tenant_id: str) -> None:
@@ -123,11 +124,11 @@ class ToldDeliveries:
         self._log.remove_all(tenant_id)
 
     def _told(self, row: Delivery | None) -> Delivery | None:
-        """Tell what is owed, and return the row as it is stored then."""
+        """Report the waiting outcomes, and return the row as then stored."""
         if row is None or not row.owed:
             return row
         told = row
-        # A queue that cannot be reached keeps no other waiting, and gets its messages in their order.
+        # A queue that is not available does not delay others, and gets its messages in order.
         for queue in dict.fromkeys(outcome.queue for outcome in row.owed):
             try:
                 for outcome in row.owed:
@@ -144,11 +145,11 @@ class ToldDeliveries:
             return row
 
     def _tell(self, row: Delivery, outcome: Outcome) -> Delivery:
-        """Queue the message; a queue that is not offered becomes a warning of the mail."""
+        """Queue the message; a queue that is not offered adds a warning."""
         from shared.deliveries.outcome_message import outcome_message  # noqa: PLC0415 - few mails ask for it
 
         if outcome.status is DeliveryStatus.OTHER_VERSION:
-            # The version that knows this end tells it.
+            # The version that knows this outcome reports it.
             raise ConfigurationError("written_by_other_version")
         told = replace(row, owed=tuple(owed for owed in row.owed if owed is not outcome))
         if outcome.queue in self._offered():
@@ -177,12 +178,12 @@ def _log_untold(row: Delivery, error: ProblemError) -> None:
 
 
 def tell_owed(tenant_id: str, begun: Moment, ports: Telling) -> int:
-    """Tell the ends that could not be told when they were stored, and return how many mails had one.
+    """Report outcomes that still wait; return how many mails had one.
 
-    After one mail whose queue cannot be reached, the others of that queue wait for the next call.
+    If a queue is not available for one mail, the others of that queue wait for the next run.
 
     Raises:
-        TransientError: storage does not answer.
+        TransientError: storage does not respond.
     """
     owed = 0
     unreachable: set[str | None] = set()

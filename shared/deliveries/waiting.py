@@ -1,4 +1,4 @@
-"""Let mail go that waited for somebody who acts, and find what got lost on its way to another try."""
+"""Release mails that wait for a person, and find lost queue messages."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from shared.outbox import Outbox
     from shared.world import World
 
-#: 30 a minute: Exchange Online's limit for SMTP submission. What Graph does above it is not published.
+#: 30 a minute: Exchange Online's limit for SMTP submission. Graph's behaviour above it is not documented.
 PACE: Final = timedelta(seconds=2)
-#: A person is waiting for the answer; the timer goes on with the rest.
+#: A person is waiting for the response; the timer releases the rest.
 _AT_ONCE = 20
-#: As many as the pace lets go until the timer comes again.
+#: As many as the pace releases until the next run of the timer.
 _EACH_TIME = 150
 _PUT_OFF = (DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING)
 _MOST_LOOKED_AT = 5000
-#: What waits longer waits for somebody.
+#: A mail that waits longer waits for a person.
 _PASSING = timedelta(hours=1)
-#: A note that has not come by then got lost: it was to be queued when the process died.
+#: A requeue message not received by then is lost: the process crashed before it queued it.
 _OVERDUE = timedelta(minutes=15)
 
 
 class Releasing(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def world(self) -> World:
@@ -42,7 +42,7 @@ class Releasing(Protocol):
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """What became of each mail."""
+        """The delivery log."""
 
     @property
     def outbox(self) -> Outbox:
@@ -50,11 +50,13 @@ class Releasing(Protocol):
 
 
 def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, most: int = _AT_ONCE) -> int:
-    """Queue mails that wait in this state, the oldest first and paced, and return how many.
+    """Queue mails that wait in this status, oldest first; return how many.
+
+    They are queued at a limited rate.
 
     The row is written first, because the message is for the attempt that the row names. After a crash between
-    the two, the timer finds the mail overdue. A mail that its worker puts aside again meanwhile stays as that
-    worker wrote it.
+    the two, the timer finds the mail overdue. If a worker sets the mail aside again meanwhile, its change is
+    kept.
     """
     return release_mails(tenant_id, status, ports.deliveries.set_aside(tenant_id, [status], most), ports)
 
@@ -62,14 +64,17 @@ def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, mo
 def release_next(
     tenant_id: str, status: DeliveryStatus, ports: Releasing, goes_on_waiting: Callable[[Delivery], bool]
 ) -> int:
-    """Queue as many as fit between two calls of the timer, but for those that are to go on waiting."""
+    """Queue as many as fit in the timer's interval, except skipped ones."""
     waiting = ports.deliveries.set_aside(tenant_id, [status], _MOST_LOOKED_AT)
     ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_EACH_TIME]
     return release_mails(tenant_id, status, ready, ports)
 
 
 def release_mails(tenant_id: str, status: DeliveryStatus, mails: Sequence[Delivery], ports: Releasing) -> int:
-    """Queue these mails, paced, as far as they still wait in this state, and return how many they are."""
+    """Queue those of these mails that still wait in this status.
+
+    They are queued at a limited rate; return how many they are.
+    """
     for place, mail in enumerate(mails):
         _release(mail, status, place * PACE, ports)
     if mails:
@@ -78,7 +83,7 @@ def release_mails(tenant_id: str, status: DeliveryStatus, mails: Sequence[Delive
 
 
 def resume_overdue(tenant_id: str, ports: Releasing) -> int:
-    """Queue again what was put off and never came back, and return how many."""
+    """Queue overdue mails again; return how many."""
     put_off = ports.deliveries.set_aside(tenant_id, _PUT_OFF, _MOST_LOOKED_AT)
     overdue = [mail for mail in put_off if _overdue(mail, ports.world.now())][:_EACH_TIME]
     for mail in overdue:
@@ -87,25 +92,28 @@ def resume_overdue(tenant_id: str, ports: Releasing) -> int:
 
 
 def _queue_again(mail: Delivery, ports: Releasing) -> None:
-    """Queue one mail, and move its time, so that it is not overdue again at the next look."""
+    """Queue one mail, and set its time, so that it is not overdue soon."""
     now = ports.world.now()
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if row is None or row.status not in _PUT_OFF or not _overdue(row, now):
         return
-    # For the same attempt: the message that is late may still come, and the first of the two is taken.
+    # For the same attempt: the late message may still come, and the first of the two is processed.
     ports.outbox.put(next_message(row), timedelta(0))
     ports.deliveries.save(replace(row, next_attempt_at=now))
 
 
 def _overdue(mail: Delivery, now: datetime) -> bool:
-    """Whether a mail should have come by now, or waits for a time that no clock was right to set."""
+    """Whether a mail is overdue, or waits for an impossible time."""
     if mail.next_attempt_at is None:
         return False
     return not now - _OVERDUE <= mail.next_attempt_at <= now + LONGEST_WAIT
 
 
 def _poisoned_again(row: Delivery, now: datetime) -> bool:
-    """Whether its attempts go on: what poisons itself again and again has a day in all."""
+    """Whether to continue attempts of a mail that poisons repeatedly.
+
+    It has one day in total.
+    """
     poisoned = row.problem is not None and row.problem.code == "mail_poisoned"
     return poisoned and now - row.updated_at < _PASSING
 

@@ -1,1 +1,1 @@
-"""The operator's command line: pause and resume sending, delete what is stored of a tenant or a person."""
+"""The operator's commands: pause and resume, delete stored data."""

@@ -1,4 +1,4 @@
-"""The operator's commands.
+"""Run the operator's commands.
 
     python -m shared.operate pause --reason "installing version 1.4"
     python -m shared.operate wait
@@ -8,8 +8,8 @@
     python -m shared.operate take-over <tenant id>
     python -m shared.operate delete-address <mail address>
 
-Storage is found as the app finds it: by the app's settings in the environment, with your own sign-in (`az
-login`), or by a connection string in AzureWebJobsStorage.
+Storage is found as in the app: by the app's settings in the environment with your own sign-in (`az login`),
+or by a connection string in AzureWebJobsStorage.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 
 class Operating(Switching, Deleting, TakingOver, Searching, Protocol):
-    """What the commands need from the outside."""
+    """What the commands need from outside."""
 
 
 def main(arguments: list[str], ports: Operating, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Run one command; return 1 where it could not do what it was asked for."""
+    """Run one command; return 1 if it failed."""
     options = _parser().parse_args(arguments)
     try:
         return int(_run(options, ports, sleep))

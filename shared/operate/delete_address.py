@@ -1,7 +1,7 @@
-"""Delete what is stored on one mail address, as a person may ask it (GDPR articles 15 and 17).
+"""Delete stored data of one mail address (GDPR articles 15 and 17).
 
-The first call only says where the address is, with a code; the second one brings the code and deletes. What a
-mail that is still to be sent needs stays, and so does what says that a mail was sent, without the address:
+The first call only reports where the address is, with a code; the second one passes the code and deletes.
+Data that an unsent mail needs stays, and so does the record, without the address, that a mail was sent:
 without its row the same mail could be sent again.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DELETE = "delete_address"
 _REMOVED = "[deleted]"
-#: What was written on a clock that is ahead is found, too.
+#: So that rows written by a clock that is ahead are found, too.
 _ANY_CLOCK = timedelta(days=1)
 _MOST_LISTED = 10_000
 _STAYS = """\
@@ -43,23 +43,23 @@ The app's log holds no address. docs/operations/data-subject.md has the whole ta
 
 
 class Searching(Recording, Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def stored_settings(self) -> SettingsStore:
-        """What the admins decided, of whichever installation."""
+        """What the admins decided, in every installation."""
 
     @property
     def flows(self) -> FlowStore:
-        """Consents under way."""
+        """Consents in progress."""
 
     @property
     def requests(self) -> KeptTexts:
-        """The mails that are not done, and those that can be retried."""
+        """The requests of unfinished mails and of those that can be retried."""
 
     @property
     def drafts(self) -> KeptTexts:
-        """How far drafts came."""
+        """The state of drafts."""
 
     @property
     def deliveries(self) -> DeliveryLog:
@@ -71,13 +71,13 @@ type Mail = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where an address is.
+    """Where an address is stored.
 
     Attributes:
-        mails: those that are done, by tenant and message id: what is kept of them is deleted.
-        flows: the ids of consents that are over.
+        mails: the final ones, by tenant and message id: their stored data is deleted.
+        flows: the ids of ended consents.
         unfinished: mails that are still to be sent.
-        under_way: consents that wait for a person.
+        under_way: consents in progress.
         settings: the tenants whose settings name it.
     """
 
@@ -93,34 +93,34 @@ class Places:
         return {"finished_mails": len(self.mails), "finished_consents": len(self.flows)}
 
     def code(self, address: str) -> str:
-        """Return a code for exactly this list, so that only a reviewed list is deleted."""
+        """Return a code for exactly this list, so only that is deleted."""
         return hashlib.sha256(repr((address, self.mails, self.flows)).encode()).hexdigest()[:8]
 
 
 class _Address:
-    """The address, in any case, and not as a part of a longer one."""
+    """The address, in upper or lower case, not as part of a longer one."""
 
     def __init__(self, address: str) -> None:
         whole = rf"(?<![\w.+%-]){re.escape(address)}(?![\w-]|\.\w)"
         self._pattern = re.compile(whole, re.IGNORECASE)
 
     def is_in(self, value: object) -> bool:
-        """Say whether a value of ours shows the address anywhere."""
+        """Say whether a value contains the address anywhere."""
         return self._pattern.search(value if isinstance(value, str) else repr(value)) is not None
 
     def is_in_text(self, text: bytes) -> bool:
-        """Say whether a kept text holds it; JSON may write some characters as escapes."""
+        """Say whether a stored text contains it, also with JSON escapes."""
         try:
             return self.is_in(json.dumps(json.loads(text), ensure_ascii=False))
         except ValueError:
             return self.is_in(text.decode(errors="replace"))
 
     def removed(self, text: str | None) -> str | None:
-        """Return a text without it."""
+        """Return a text without the address."""
         return None if text is None else self._pattern.sub(_REMOVED, text)
 
     def removed_from(self, row: Delivery) -> Delivery:
-        """Return what is known of a mail without it."""
+        """Return a delivery's data without the address."""
         return replace(
             row,
             from_address=None if self.is_in(row.from_address) else row.from_address,
@@ -138,7 +138,9 @@ class _Address:
 
 
 def delete_address(address: str, code: str | None, ports: Searching) -> bool:
-    """Say where an address is stored, and delete it where the code of that finding is given.
+    """Report where an address is stored; delete it with the report's code.
+
+    Return whether that succeeded.
 
     Return whether it did what it was asked for.
     """
@@ -177,7 +179,7 @@ def _find(address: _Address, ports: Searching) -> Places:
 
 
 def _mails(address: _Address, ports: Searching) -> Iterator[Mail]:
-    """Name the mails of every tenant of which something shows the address."""
+    """Name the mails of every tenant whose data contains the address."""
     ever = ports.world.now() + _ANY_CLOCK
     for texts in (ports.requests, ports.drafts):
         for mail in texts.untouched_since(ever):
@@ -205,7 +207,7 @@ def _finished(before: datetime, ports: Searching) -> Iterator[Delivery]:
 
 
 def _is_done(mail: Mail, ports: Searching) -> bool:
-    """Say whether a mail came to its end; of one without a row nobody knows."""
+    """Say whether a mail is final; without a row that is unknown."""
     row = ports.deliveries.find(*mail)
     return row is not None and row.status.final
 
@@ -239,7 +241,7 @@ def _delete(address: _Address, found: Places, ports: Searching) -> None:
 
 
 def _forget(address: _Address, mail: Mail, ports: Searching) -> bool:
-    """Delete what is kept of a mail, its row first: a concurrent retry has changed the row."""
+    """Delete a mail's data, its row first: a retry would have changed it."""
     row = ports.deliveries.find(*mail)
     if row is None or not row.status.final or ports.deliveries.save(address.removed_from(row)) is None:
         return False

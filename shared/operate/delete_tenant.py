@@ -1,7 +1,8 @@
-"""Delete what is stored of a tenant that left.
+"""Delete the stored data of a tenant that is not served any more.
 
-The first call only says what there is, with a code; the second one brings the code and deletes. Should it
-fail, it can be repeated: the settings go last, so that the tenant is found until everything else is gone.
+The first call only reports what there is, with a code; the second one passes the code and deletes. If it
+fails, it can be repeated: the settings are deleted last, so that the tenant is found until everything else is
+deleted.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ the permission at Microsoft."""
 
 
 class Deleting(Recording, Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def allowed_tenants(self) -> frozenset[str]:
@@ -44,19 +45,19 @@ class Deleting(Recording, Protocol):
 
     @property
     def flows(self) -> FlowStore:
-        """Consents under way."""
+        """Consents in progress."""
 
     @property
     def vault(self) -> TokenStore:
-        """The tokens."""
+        """The token store."""
 
     @property
     def requests(self) -> KeptTexts:
-        """The mails that are not done, and those that can be retried."""
+        """The requests of unfinished mails and of those that can be retried."""
 
     @property
     def drafts(self) -> KeptTexts:
-        """How far drafts came."""
+        """The state of drafts."""
 
     @property
     def deliveries(self) -> DeliveryLog:
@@ -77,7 +78,7 @@ class Inventory:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How much there is of what, in words."""
+        """The number of items of each kind, in words."""
         return {
             "settings": int(self.settings),
             "tokens": len(self.tokens),
@@ -89,12 +90,12 @@ class Inventory:
 
     @property
     def code(self) -> str:
-        """Return a code for exactly this inventory, so that only a reviewed one is deleted."""
+        """Return a code for exactly this inventory, so only that is deleted."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
 
 
 def take_inventory(tenant_id: str, ports: Deleting) -> Inventory:
-    """Look at everything that is stored of a tenant."""
+    """List everything that is stored of a tenant."""
     settings = ports.settings.load(tenant_id)
     return Inventory(
         tenant_id,
@@ -108,16 +109,19 @@ def take_inventory(tenant_id: str, ports: Deleting) -> Inventory:
 
 
 def _named_tokens(settings: TenantSettings) -> Iterator[str]:
-    """Name the tokens that the settings know; older ones carry no mark, and no list shows them."""
+    """Name the tokens that the settings know.
+
+    Older ones have no tag, and no list shows them.
+    """
     yield from settings.undeleted
     if settings.consent and settings.consent.secret_name:
         yield settings.consent.secret_name
 
 
 def delete_tenant(tenant_id: str, code: str | None, ports: Deleting) -> bool:
-    """Say what is stored of a tenant, and delete it where the code of that inventory is given.
+    """Report what is stored of a tenant; delete it with that report's code.
 
-    Return whether it did what it was asked for.
+    Return whether that succeeded.
 
     Raises:
         ConflictError: `tenant_still_served`, or `still_under_way` while one of its mails is being sent.
@@ -150,7 +154,7 @@ def _check_left(tenant_id: str, ports: Deleting) -> None:
     if tenant_id in ports.allowed_tenants:
         raise ConflictError("tenant_still_served")
     for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LISTED):
-        # The list has the times of the workers' clocks; a single row is read on the clock of this machine.
+        # The list has times by the workers' clocks; a single row is read by the clock of this machine.
         row = ports.deliveries.find(tenant_id, mail.message_id)
         if row is not None and row.is_being_sent(ports.world.now()):
             raise ConflictError("still_under_way")
@@ -172,7 +176,7 @@ def _delete_tokens(found: Inventory, ports: Deleting) -> Iterator[datetime]:
 
 
 def _delete(found: Inventory, ports: Deleting) -> Iterator[datetime]:
-    """Delete everything; give until when the vault can bring tokens back."""
+    """Delete everything; return until when the vault can recover tokens."""
     for flow_id in found.flows:
         ports.flows.remove(flow_id)
     yield from _delete_tokens(found, ports)

@@ -1,4 +1,4 @@
-"""What every command of the operator does: tell the person, and record the action for the audit."""
+"""Print output and record the action for the audit, for every command."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class Recording(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def world(self) -> World:
-        """The clock, and ids."""
+        """The clock, and new ids."""
 
     @property
     def operator_log(self) -> OperatorLog:
-        """Where actions wait for the app's log."""
+        """Where actions wait until the app logs them."""
 
     @property
     def installation(self) -> str | None:
-        """The client id of this installation; None where this machine does not know it."""
+        """The client id of this installation; None where it is not set here."""
 
     @property
     def operator_id(self) -> str | None:
@@ -42,7 +42,7 @@ def record_action(
     tenant_id: str | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> None:
-    """Store what was done; the app's timer writes it into the log within five minutes."""
+    """Store an action; the app's timer logs it within five minutes."""
     ports.operator_log.add(
         OperatorAction(
             ports.world.identifier(),
@@ -58,6 +58,6 @@ def record_action(
 
 
 def say(line: str) -> None:
-    """Write one line for the person at the terminal."""
+    """Print one line."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

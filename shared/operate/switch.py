@@ -1,4 +1,4 @@
-"""Pause and resume sending, and see whether a mail is being sent at this moment."""
+"""Pause and resume sending, and show whether a mail is being sent."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from shared.ports import SettingsStore
     from shared.settings.sending_switch import PauseStore
 
-#: After it every process has read the switch, and what passed it before has claimed its mail.
+#: After this time every process has read the switch, and any mail that passed it before is claimed.
 OBEYED_AFTER = MAX_AGE + timedelta(seconds=5)
 _BETWEEN_LOOKS = timedelta(seconds=2)
-#: More than all instances together have in flight.
+#: More mails than all instances together send at a time.
 _MOST_LISTED = 10_000
 
 
@@ -30,7 +30,7 @@ RESUME = "resume_sending"
 
 
 class Switching(Recording, Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def pause_store(self) -> PauseStore:
@@ -38,7 +38,7 @@ class Switching(Recording, Protocol):
 
     @property
     def settings(self) -> SettingsStore:
-        """Which tenants may have mail."""
+        """The tenants that may have mail."""
 
     @property
     def deliveries(self) -> DeliveryLog:
@@ -47,12 +47,12 @@ class Switching(Recording, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MailsNow:
-    """The mails that have not come to their end.
+    """The mails that are not final.
 
     Attributes:
-        sending: claimed by a worker that may be at work.
-        interrupted: claimed by a worker whose time is over; Azure hands their message to another.
-        pending: how many there are in each other state, of each tenant at most a thousand.
+        sending: claimed by a worker that may still be working.
+        interrupted: claimed by a worker whose lease is over; Azure redelivers their messages.
+        pending: their number in each other status, at most a thousand of each tenant.
     """
 
     sending: tuple[Delivery, ...]
@@ -61,14 +61,14 @@ class MailsNow:
 
 
 def find_mails(ports: Switching) -> MailsNow:
-    """Look at the mails of every tenant that has settings: without them nothing is sent."""
+    """Find the mails of every tenant with settings; others have none to send."""
     now = ports.world.now()
     sending: list[Delivery] = []
     interrupted: list[Delivery] = []
     pending = Counter[str]()
     for tenant_id in ports.settings.tenants():
         for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LISTED):
-            # The list can be behind the mail's own row.
+            # The list can be older than the mail's own row.
             row = ports.deliveries.find(mail.tenant_id, mail.message_id)
             if row is None or row.status is not DeliveryStatus.SENDING or row.claimed_by is None:
                 continue
@@ -79,10 +79,10 @@ def find_mails(ports: Switching) -> MailsNow:
 
 
 def pause_sending(reason: str | None, ports: Switching) -> None:
-    """Pause sending; where it is paused already, the first pause stands.
+    """Pause sending; if it is paused already, the first pause stays.
 
     Raises:
-        ConfigurationError: `other_installation`: its pause lies in the same storage account, and stays.
+        ConfigurationError: `other_installation`: its pause is in the same storage account, and stays.
     """
     pause = ports.pause_store.save(SendingPause(ports.world.now(), reason, ports.installation))
     check_own_pause(pause, ports.installation)
@@ -108,7 +108,7 @@ def resume_sending(ports: Switching) -> None:
 
 
 def show_status(ports: Switching) -> None:
-    """Say whether sending is paused, and where the mails are."""
+    """Show whether sending is paused, and the mails by status."""
     pause = _own_pause(ports)
     say(_described(pause) if pause else "Sending is not paused.")
     mails = find_mails(ports)
@@ -120,9 +120,11 @@ def show_status(ports: Switching) -> None:
 
 
 def wait_until_nothing_is_sent(limit: timedelta, ports: Switching, sleep: Callable[[float], None]) -> bool:
-    """Wait until sending is paused in every process and no mail is being sent; say whether that came true.
+    """Wait until every process is paused and no mail is being sent.
 
-    A claim lasts eleven minutes at most, also where its worker was killed.
+    Return whether that happened.
+
+    A claim lasts at most eleven minutes, even if its worker was killed.
     """
     started = ports.world.steady()
     if not _is_paused(ports):
@@ -145,7 +147,7 @@ def wait_until_nothing_is_sent(limit: timedelta, ports: Switching, sleep: Callab
 
 
 def _own_pause(ports: Switching) -> SendingPause | None:
-    """Return the pause of this installation; tell of one of another installation."""
+    """Return this installation's pause; report one of another installation."""
     pause = ports.pause_store.load()
     if pause is None or not pause.is_foreign(ports.installation):
         return pause

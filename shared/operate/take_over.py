@@ -1,8 +1,9 @@
-"""Take over a tenant whose settings carry the mark of another installation, or none.
+"""Take over a tenant's settings of another or unknown installation.
 
-Settings of another installation are removed, because its tokens are of no use here, and an admin consents
-again. The number of generations stays, so that no name of a secret is used twice. Settings without a mark and
-without tokens, as where mail is sent without a user, prove nothing; they are kept and marked.
+Settings of another installation are removed, because its tokens cannot be used here, and an admin consents
+again. The number of generations is kept, so that no name of a secret is used twice. Settings without a tag
+and without tokens, as where mail is sent without a user, do not show whose they are; they are kept and
+tagged.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ TAKE_OVER = "take_over_tenant"
 
 
 class TakingOver(Recording, Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def stored_settings(self) -> SettingsStore:
-        """The settings as they are stored, of whichever installation."""
+        """The stored settings of every installation."""
 
     @property
     def storage_account(self) -> str | None:
-        """The name of its storage account; None while a setting is wrong."""
+        """The name of this storage account; None while a setting is wrong."""
 
 
 def take_over(tenant_id: str, confirmed: str | None, ports: TakingOver) -> bool:
-    """Say whose settings a tenant has, and take them over where their mark is confirmed.
+    """Show whose settings a tenant has; take them over with confirmation.
 
-    Return whether it did what it was asked for.
+    Return whether that succeeded.
     """
     found = ports.stored_settings.load(tenant_id)
     if ports.installation is None or ports.storage_account is None:

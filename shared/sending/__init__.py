@@ -1,10 +1,10 @@
-"""Journey 2: a queued message becomes a sent mail.
+"""Send the mail of a queued message.
 
-1. `request`      the message is read and checked against the contract
-2. `deliver`      the delivery is claimed, so that nobody else sends it
+1. `request`      parses the message and validates it
+2. `deliver`      claims the delivery, so that no other worker sends it
 3. `consent/`     gives an access token
-4. `attachments`  are fetched, `payload` is built, `route` says how it travels
-5. `adapters/`    hand it to Microsoft Graph
-6. `verdict`      turns what happened into what to do
-7. `deliveries/`  keeps the outcome, and only then is the message completed
+4. `attachments`  looks up the files, `payload` builds the message, `route` chooses the calls of Graph
+5. `adapters/`    send it to Microsoft Graph
+6. `verdict`      decides how to continue after an error
+7. `deliveries/`  stores the outcome; only then is the message completed
 """

@@ -1,4 +1,4 @@
-"""Record that Exchange took a mail: the row says so in the end, whatever storage does meanwhile."""
+"""Record that Exchange accepted a mail, even if storage fails meanwhile."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) -> None:
-    """Keep that Exchange took the mail; nothing that was kept of it is needed any more.
+    """Record that Exchange accepted the mail, and remove its stored data.
 
     Raises:
-        NotRecordedError, TransientError: storage does not answer.
+        NotRecordedError, TransientError: storage does not respond.
     """
     now = ports.world.now()
     row = attempt.delivery.moved(
@@ -47,10 +47,10 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) ->
 
 
 def record_accepted_mail(mail: AcceptedMail, ports: Sending) -> None:
-    """Keep what storage could not be told when Exchange took the mail.
+    """Record an acceptance that could not be stored when it happened.
 
     Raises:
-        NotRecordedError, TransientError: storage still does not answer.
+        NotRecordedError, TransientError: storage still does not respond.
     """
     at = mail.accepted_at
     row = Delivery(
@@ -62,12 +62,15 @@ def record_accepted_mail(mail: AcceptedMail, ports: Sending) -> None:
 
 
 def _accept_over(row: Delivery, request_id: str | None, ports: Sending) -> None:
-    """Write that a mail was accepted, whatever another worker has concluded without knowing it."""
+    """Write that a mail was accepted, even over another worker's outcome.
+
+    That worker did not know.
+    """
     known = ports.deliveries.find(row.tenant_id, row.message_id)
     if known is None or known.status is DeliveryStatus.ACCEPTED:
         return
     if known.status is DeliveryStatus.OTHER_VERSION:
-        # A version that can read the row records it from the queue; to repeat the write here changes nothing.
+        # A version that can read the row records it from the queue; repeating the write here is harmless.
         raise ConfigurationError("written_by_other_version")
     accepted = known.moved(
         DeliveryStatus.ACCEPTED,
@@ -78,7 +81,7 @@ def _accept_over(row: Delivery, request_id: str | None, ports: Sending) -> None:
         fields=(),
     )
     if ports.deliveries.save(accepted) is None:
-        # Somebody else was faster once more.
+        # Another worker was faster once more.
         raise TransientError("storage_unavailable", service="tables")
     announce(accepted)
 
@@ -92,7 +95,7 @@ def _finish(note: DraftNote, row: Delivery) -> None:
 
 
 def _tidy_up(remove: Callable[[], None], row: Delivery) -> None:
-    """Remove what is not needed any more; what cannot be removed now, the timers remove."""
+    """Remove data that is not needed any more; the timers repeat failures."""
     try:
         remove()
     except ProblemError as error:

@@ -1,4 +1,4 @@
-"""Which files a mail has and how large they are, before any of them is read.
+"""Look up a mail's files and their sizes before any is read.
 
 The route is chosen by these sizes, so nothing is fetched for a mail that can't be sent.
 """
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from shared.sending.ports import AttachmentFiles
     from shared.sending.request import Body
 
-#: No text that is longer fits into a request of Graph, whichever way the mail travels.
+#: No longer text fits in a request of Graph, on any route.
 MAX_BODY_BYTES = 3_800_000
 
 
 @dataclass(frozen=True, slots=True)
 class SizedFile:
-    """One file of the mail and its size in bytes; `stored` is None where it stands in the message."""
+    """A file of the mail and its size in bytes.
+
+    `stored` is None for a file inside the message.
+    """
 
     attachment: Attachment
     size: int
@@ -41,7 +44,7 @@ class SizedFile:
 
 
 def size_files(attachments: Iterable[Attachment], files: AttachmentFiles) -> tuple[SizedFile, ...]:
-    """Look every file's size up.
+    """Look up the size of every file.
 
     Raises:
         RejectedError: `attachment_not_found`.
@@ -50,12 +53,12 @@ def size_files(attachments: Iterable[Attachment], files: AttachmentFiles) -> tup
 
 
 def read_body(body: Body, files: AttachmentFiles) -> str:
-    """Return the text of the mail.
+    """Return the mail's body.
 
     Raises:
         RejectedError: `attachment_not_found`, `body_too_large`.
         TransientError: `file_changed`.
-        InvalidInputError: `invalid_message` when the file is no text.
+        InvalidInputError: `invalid_message` if the file is no text.
     """
     if body.blob is None:
         return body.content or ""
@@ -70,12 +73,15 @@ def read_body(body: Body, files: AttachmentFiles) -> str:
 
 
 def text_too_long(size: int, limit: int) -> RejectedError:
-    """Name both sizes to the byte: rounded, they can be the same."""
+    """Return the error with both sizes in bytes.
+
+    Rounded, they could be equal.
+    """
     return RejectedError("body_too_large", size=f"{size:,} bytes", limit=f"{limit:,} bytes")
 
 
 def megabytes(size: int) -> str:
-    """Write a size for people."""
+    """Format a size for people."""
     return f"{size / 1_000_000:.1f} MB"
 
 

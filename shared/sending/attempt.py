@@ -1,4 +1,4 @@
-"""One attempt to send one mail: what is known when it ends, however it ends."""
+"""One attempt to send one mail, with the data for its outcome."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     from shared.sending.warnings import MailWarning
     from shared.settings.sender import Sender
 
-#: Graph's codes for a mailbox that is full, and for one that has no room for named properties.
+#: Graph's codes for a full mailbox, and for one without room for named properties.
 _NO_ROOM = frozenset({"ErrorQuotaExceeded", "quotaLimitReached"})
 
 
 @dataclass
 class Attempt:
-    """A mail that is being sent; the members that have a default are filled in as far as the attempt came.
+    """The state of an attempt; optional members are set as it progresses.
 
     Attributes:
-        delivery: the row as it was written last; before it is `claimed`, the row that is to be written.
-        unused_claims: claims that are known to have handed nothing over.
-        claim_tried: the claim may have been written, whether storage answered or not.
-        accepted: the row to be written, once Exchange has taken the mail.
-        as_draft: the mail is handed over as a draft, or was the last time.
+        delivery: the row as last written; before it is `claimed`, the row to write.
+        unused_claims: claims that are known to have sent nothing.
+        claim_tried: the claim may have been written, even if storage did not respond.
+        accepted: the row to write once Exchange has accepted the mail.
+        as_draft: the mail is sent as a draft, or was the last time.
     """
 
     mail: QueuedMail
@@ -65,31 +65,31 @@ class Attempt:
 
     @property
     def request(self) -> MailRequest:
-        """What is to be sent."""
+        """The mail to send."""
         return self.mail.request
 
     @property
     def text(self) -> bytes:
-        """The same as JSON."""
+        """The mail as JSON."""
         return self.mail.text
 
     def next_claim(self, now: datetime) -> Delivery:
-        """Return the row of a mail that the log does not know, claimed."""
+        """Return a claimed row for a mail that the log does not know."""
         return self.delivery.claimed(self.queue_id, now, self.claim_id)
 
     def take(self, row: Delivery) -> None:
-        """Go on with the row that holds the claim."""
+        """Continue with the row that holds the claim."""
         self.delivery, self.claimed = row, True
         self.unused_claims -= {self.claim_id}
 
     def begin_again(self) -> None:
-        """Forget the part of the attempt that was made before the mail was found to have a row."""
-        # Whatever was written under this claim, nothing was handed over.
+        """Reset the attempt after the mail was found to have a row."""
+        # Even if this claim was written, nothing was sent with it.
         self.unused_claims |= {self.claim_id}
         self.mailbox, self.drafted, self.as_draft = None, False, False
 
     def message_for_another_try(self) -> bytes:
-        """Return what is to be queued where storage could not be told how this attempt ended."""
+        """Return what to queue if this attempt's outcome can't be stored."""
         if self.accepted is not None:
             return accepted_message(self.accepted)
         unused = self.unused_claims
@@ -101,55 +101,61 @@ class Attempt:
 
     @property
     def was_tried(self) -> bool:
-        """Whether an earlier attempt may have left a draft; one that only waited for its slot has not."""
+        """Whether an earlier attempt may have left a draft, not just waited."""
         return any(step.code != "mailbox_paused" for step in self.delivery.history[:-1])
 
     @property
     def repeated(self) -> bool:
-        """Whether something of an earlier attempt may be left."""
+        """Whether an earlier attempt may have left something."""
         return len(self.delivery.history) > 1
 
     @property
     def maybe_taken(self) -> bool:
-        """Whether the mail may have been taken in this attempt, and no doubt says so yet."""
+        """Whether this attempt may have sent the mail, and no doubt says so yet."""
         return self._maybe_sent and self.delivery.doubt is None
 
     @property
     def _maybe_sent(self) -> bool:
-        """Whether the mail may be sent by this attempt; a refusal counts where it can be looked up."""
+        """Whether this attempt may send the mail.
+
+        A refusal counts if the mail can be looked up.
+        """
         mailbox = self.mailbox
         refused = mailbox is not None and mailbox.refusal is not None
         return (mailbox is not None and mailbox.submitted) or (refused and self._may_look_up(refused=True))
 
     def _may_look_up(self, *, refused: bool) -> bool:
-        """Whether the mail can be looked for; a draft that was refused is known by its id, too."""
-        if self.mailbox is None:  # The sender could not be read: a later attempt can say.
+        """Whether the mail can be looked up.
+
+        A refused draft is known by its id, too.
+        """
+        if self.mailbox is None:  # The sender could not be read: a later attempt can decide.
             return self.delivery.doubt is not None
         by_id = refused and self.as_draft and self.mailbox.sender.may_draft
         return by_id or self.look_up_key(self.mailbox.sender) is not None
 
     def look_up_key(self, sender: Sender) -> str | None:
-        """Return the key by which the mail can be found in the sender's mailbox; None where it cannot be."""
+        """Return the key to find the mail in the sender's mailbox, or None."""
         return look_up_key(self.request, sender, self.delivery, as_draft=self.as_draft)
 
     @property
     def from_address(self) -> str | None:
-        """The address that sends, or sent the last time."""
+        """The From address of this attempt, or of the last one."""
         return self.mailbox.sender.address if self.mailbox else self.delivery.from_address
 
     def note(self, ports: Sending) -> DraftNote:
-        """Return the note on the mail's draft."""
+        """Return the stored state of the mail's draft."""
         return DraftNote(self.delivery.tenant_id, self.delivery.message_id, ports)
 
     def warn(self, found: tuple[MailWarning, ...], ports: Sending) -> None:
-        """Record what the mail's sender should correct; a warning that is on record stays as it is."""
+        """Record a warning for the mail's sender; an existing one is kept."""
         known = {warning.code: warning for warning in self.delivery.warnings}
         new = {
             each.code: StandingProblem(each.code, ports.world.now(), dict([each.fact]))
             for each in found
             if each.code not in known
         }
-        # That one is no property of the mail, and stays.
+        # That warning is not a property of the mail, and is kept.
         before = tuple(warning for warning in self.delivery.warnings if warning.code == MAYBE_ACCEPTED)
         warnings = (*((known | new)[each.code] for each in found), *before)
         if warnings != self.delivery.warnings:
@@ -168,16 +174,16 @@ class Attempt:
                 )
 
     def with_or_without_key(self, call: Callable[[str | None], str], ports: Sending) -> str:
-        """Make the call that writes our key, and once more without it where the mailbox has no room.
+        """Make the call with our key; without it if the mailbox has no room.
 
-        Exchange has one code for a full mailbox and for one without room for named properties (Microsoft
-        Learn, "Mailbox named properties quota exceeded"). Without its key a mail can't be looked up, and
-        that is on record before it is sent.
+        Exchange has the same code for a full mailbox and for one without room for named properties (Microsoft
+        Learn, "Mailbox named properties quota exceeded"). A mail without its key can't be looked up, and that
+        is recorded before it is sent.
 
         Raises:
-            RejectedError: `mailbox_full`, where there is no room without our key either.
-            NotRecordedError: storage does not answer; nothing is sent without the key then.
-            ClaimLostError: another worker has the mail by now.
+            RejectedError: `mailbox_full`, if there is no room without our key either.
+            NotRecordedError: storage does not respond; then nothing is sent without the key.
+            ClaimLostError: another worker has claimed the mail.
         """
         if not self.delivery.without_key:
             try:
@@ -209,10 +215,10 @@ class Attempt:
         )
 
     def failed(self, error: ProblemError, ports: Sending) -> Situation:
-        """Say what the verdict depends on.
+        """Return what the retry decision depends on.
 
-        An outcome that nobody knows leaves the mail in doubt. So does a refusal after which it may be sent,
-        if it is repeated and can be looked up before.
+        An unknown outcome makes the send uncertain. So does a refusal after which the mail may have been
+        sent, if it is retried and can be looked up before.
         """
         now = ports.world.now()
         refused = self.mailbox is not None and self.mailbox.refusal is error
@@ -232,7 +238,7 @@ class Attempt:
             may_look_up=may_look_up,
             first_look=(SETTLED if self.as_draft else FIRST_LOOK) if refused and may_look_up else None,
             maybe_sent=refused and not may_look_up,
-            # Asked only when it matters: a mail is kept while every setting but storage's is wrong.
+            # Read only when needed: a mail is stored even while every setting but storage's is wrong.
             resends=isinstance(error, OutcomeUnknownError) and ports.resends_unknown,
             refusals=count_refusals(error, self.delivery, now),
         )

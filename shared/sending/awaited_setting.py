@@ -1,6 +1,6 @@
-"""Mails that wait for a setting are tried again once the setting has changed, and not before. Pure.
+"""Check whether the setting that a mail waits for has changed. Pure.
 
-Every try would tell the operator anew.
+The mail is retried only then, because every attempt would alert the operator again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.dependencies import Sending
 
-#: The files are not in the tenant's folder, which they have to be where several tenants are served.
+#: The files are not in the tenant's folder, which is required where several tenants are served.
 OUTSIDE_FOLDER: Final = "files_outside_folder"
 TOO_LARGE: Final = "message_too_large"
 
 
 def waits_for_setting(mail: Delivery, ports: Sending) -> bool:
-    """Say whether the setting for which a mail waits is still the same, as far as its problem says."""
+    """Say whether the awaited setting is unchanged, by the mail's problem."""
     problem = mail.problem
     unchanged = _UNCHANGED.get(problem.code) if problem else None
     return problem is not None and unchanged is not None and unchanged(problem.facts, ports)

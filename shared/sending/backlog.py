@@ -1,4 +1,4 @@
-"""Tell how many mails wait in the queue, and since when the one that waits longest does."""
+"""Log how many mails are queued, and how long the oldest has waited."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def report_backlog(ports: Sending) -> None:
-    """Log what is in `mail-outbox`, unless it is empty; the alert reads the age.
+    """Log the backlog of `mail-outbox` unless empty; an alert reads the age.
 
-    A mail that was put off counts from the time to which it was, as far as its note says that. A note for no
-    set time is taken once it is visible and stands at the front for a moment only, so the alert wants the age
-    to be high several times.
+    A delayed mail counts from the time at which it was due, if its requeue message names it. A message
+    without a due time is taken as soon as it is visible and is first in the queue only briefly, so the alert
+    requires a high age several times.
     """
     try:
         backlog = ports.outbox.backlog()

@@ -1,4 +1,4 @@
-"""Make sure that nobody else sends this mail, and that it was not sent before."""
+"""Claim a mail: no other worker sends it, and it was not sent before."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from shared.sending.recipient import Recipient
     from shared.sending.request import MailRequest
 
-#: How long a message waits whose row another version of the app wrote so that this one can't read it.
+#: The delay of a message whose row another version wrote in a form that this one can't read.
 WAIT_FOR_OTHER_VERSION = timedelta(minutes=5)
 
 
 class Standing(Enum):
-    """What a row says to the worker that finds it."""
+    """What a row means for the worker that finds it."""
 
     FREE = auto()
     INTERRUPTED = auto()
@@ -45,33 +45,35 @@ class Standing(Enum):
     OTHER_INSTALLATION = auto()
 
 
-#: Rows that are not to be changed here, and the problem of each.
+#: Rows that must not be changed here, and the problem of each.
 _FOREIGN = {
     Standing.OTHER_VERSION: "written_by_other_version",
     Standing.OTHER_INSTALLATION: "other_installation",
 }
-#: What a state says alone, whatever the content is.
+#: The meaning of statuses that do not depend on the content.
 _BY_STATUS = {
     DeliveryStatus.INVALID: Standing.FREE,
     DeliveryStatus.OTHER_VERSION: Standing.OTHER_VERSION,
 }
-#: States of a mail that is to be tried again at a set time.
+#: Statuses of a mail that is retried at a set time.
 _PUT_OFF = frozenset({DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
-#: States in which the attempts go on that began before, and with them the time until they are given up.
+#: Statuses that continue the earlier attempts and their time limit.
 _GOING_ON = _PUT_OFF | {DeliveryStatus.SENDING}
-#: What the clocks of the queue and of this machine may differ.
+#: The tolerated difference between the clocks of the queue and of this machine.
 _CLOCKS = timedelta(seconds=10)
-#: A row holds 64 KiB; the counts tell the rest.
+#: A row holds 64 KiB; the counts cover the rest.
 _MOST_DOMAINS = 50
 
 
 def stand(
     known: Delivery, fingerprint: str, queue_id: str, now: datetime, unused: frozenset[str] = frozenset()
 ) -> Standing:
-    """Read from a row whether its mail may be sent. Pure; `unused`: claims that handed nothing over.
+    """Decide from a row whether its mail may be sent. Pure.
 
-    The same queue message only comes again when its worker died or failed, so a claim in its name
-    was interrupted, whatever its end says.
+    `unused`: claims that sent nothing.
+
+    Azure redelivers a message only after a crash or failure, so this message's own claim is stale even if its
+    lease still runs.
     """
     if known.status in _BY_STATUS:
         return _BY_STATUS[known.status]
@@ -95,30 +97,33 @@ def _standing_of_claim(known: Delivery, queue_id: str, now: datetime) -> Standin
 
 
 def _lost_its_request(known: Delivery) -> bool:
-    """Whether the mail ended because its request was gone: here it is again, and nothing was sent."""
+    """Whether the mail ended unsent because its stored request was missing.
+
+    This message contains it again.
+    """
     code = known.problem.code if known.problem else None
     return known.status is DeliveryStatus.EXPIRED and code == "request_not_kept" and known.doubt is None
 
 
 def _claim_in_question(known: Delivery) -> str | None:
-    """Name the claim under which the mail may have been handed over, as far as its row says."""
+    """Name the claim with which the mail may have been sent, by its row."""
     if known.status is DeliveryStatus.SENDING:
         return known.own_claim
     return known.doubt.claim_id if known.doubt else None
 
 
 def begin(mail: QueuedMail, queue_id: str, ports: Sending) -> Attempt:
-    """Begin an attempt to send a mail, which is not claimed yet."""
+    """Begin an attempt with a mail that is not claimed yet."""
     row = replace(first_row(mail.request, ports.world.now()), installation=ports.installation)
     started = begun(ports.world)
     return Attempt(mail, queue_id, ports.world.identifier(), row, mail.unused_claims, started)
 
 
 def claim(attempt: Attempt, ports: Sending) -> bool:
-    """Claim the mail for this worker alone; False where this message has nothing more to do.
+    """Claim the mail for this worker; False if the message is finished.
 
     Raises:
-        NotRecordedError, TransientError: storage does not answer.
+        NotRecordedError, TransientError: storage does not respond.
     """
     request, now = attempt.request, ports.world.now()
     known = ports.deliveries.find(request.tenant_id, request.message_id)
@@ -145,14 +150,14 @@ def claim(attempt: Attempt, ports: Sending) -> bool:
 
 
 def standing_of(known: Delivery, attempt: Attempt, ports: Sending) -> Standing:
-    """Read from a row, and from what this process knows, whether its mail may be sent."""
+    """Decide by a row and this process's memory whether to send the mail."""
     unused = attempt.unused_claims
     if is_superseded(known, attempt.mail.requeued_for, attempt.queue_id):
         return Standing.SUPERSEDED
     if known.status is DeliveryStatus.SENDING and known.installation not in (None, ports.installation):
         return Standing.OTHER_INSTALLATION
     if known.own_claim not in unused and ports.claims.holds(known.own_claim):
-        # The queue has shown the message again while its mail is still worked on.
+        # The queue has redelivered the message while its mail is still being processed.
         return Standing.HELD
     if attempt.mail.maybe_new and may_restart(known):
         return Standing.FREE
@@ -160,7 +165,7 @@ def standing_of(known: Delivery, attempt: Attempt, ports: Sending) -> Standing:
 
 
 def first_row(request: MailRequest, now: datetime) -> Delivery:
-    """Describe a mail that nobody has seen before."""
+    """Return the first row of a new mail."""
     return Delivery(
         tenant_id=request.tenant_id,
         message_id=request.message_id,
@@ -178,10 +183,13 @@ def first_row(request: MailRequest, now: datetime) -> Delivery:
 def next_row(
     known: Delivery, request: MailRequest, now: datetime, unused: frozenset[str] = frozenset()
 ) -> Delivery:
-    """Describe a mail that is tried again, or that comes corrected; a doubt about an unused claim ends."""
+    """Return the row of a mail that is retried or corrected.
+
+    An uncertain send of an unused claim is removed.
+    """
     settled = known.doubt is not None and known.doubt.claim_id in unused
     first = first_row(request, now)
-    # Content that takes the place of the content on record conflicts with nothing any more.
+    # A conflict with the earlier content is over once this content replaces it.
     replaces = first.fingerprint != known.fingerprint
     goes_on = known.status in _GOING_ON or settled
     return replace(
@@ -192,9 +200,9 @@ def next_row(
         paused_for=known.total_pause(now) + known.overdue(now) if goes_on else timedelta(0),
         doubt=None if settled else known.doubt,
         requeued_for=known.requeued_for,
-        # Whose request is kept; another mail is a new one.
+        # Its request is stored; another mail is a new one.
         slot=known.slot if goes_on else None,
-        # The same mail again does not take back what was asked for.
+        # The same mail again does not cancel what was requested.
         outcome_queue=first.outcome_queue or (None if replaces else known.outcome_queue),
         history=known.history,
         conflict_at=None if replaces else known.conflict_at,
@@ -210,7 +218,7 @@ def next_row(
 
 
 def stand_back(standing: Standing, known: Delivery, mail: QueuedMail, ports: Sending) -> None:
-    """Do what is to be done with a message whose mail is not this worker's to send."""
+    """Finish or requeue a message whose mail this worker must not send."""
     text = mail.message
     if standing is Standing.HELD:
         ports.outbox.put(text, WAIT_FOR_OTHER)
@@ -227,7 +235,7 @@ def stand_back(standing: Standing, known: Delivery, mail: QueuedMail, ports: Sen
         ports.outbox.put(text, WAIT_FOR_OTHER_VERSION)
         return
     if standing is Standing.EARLY and known.next_attempt_at:
-        # It may be the only message there is, so it is not dropped.
+        # It may be the only message, so it is not dropped.
         text = text if mail.requeued_for is None else next_message(known)
         ports.outbox.put(text, known.next_attempt_at - ports.world.now())
         return

@@ -1,6 +1,8 @@
-"""What this process alone knows of claims while storage cannot be told: used by all threads.
+"""Keep in memory what storage could not record about claims.
 
-Both are lost with the process, and then the row decides. A message is known by its content: the host copies
+It is used by all threads.
+
+It is lost with the process, and then the row decides. A message is identified by its content: the host copies
 one that failed too often to the poison queue, where it has another id.
 """
 
@@ -13,12 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The oldest are dropped first. Each is a message of 64 KiB at most.
+#: The oldest are dropped first. Each is a message of at most 64 KiB.
 _MAX_KEPT = 200
 
 
 class ClaimMemory:
-    """The claims of mails that this process works on, and messages that could not be queued."""
+    """The claims in progress, and messages that could not be queued."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +30,7 @@ class ClaimMemory:
 
     @contextmanager
     def holding(self, claim_id: str) -> Iterator[None]:
-        """Let it be known that a claim is worked on."""
+        """Mark a claim as in progress."""
         with self._lock:
             self._active.add(claim_id)
         try:
@@ -38,12 +40,12 @@ class ClaimMemory:
                 self._active.discard(claim_id)
 
     def holds(self, claim_id: str | None) -> bool:
-        """Say whether a thread of this process works on the mail under this claim."""
+        """Say whether a thread of this process works on the mail's claim."""
         with self._lock:
             return claim_id in self._active
 
     def keep(self, key: str, text: bytes) -> None:
-        """Keep what is to be taken for a message once it comes again."""
+        """Store which text replaces a message when it is redelivered."""
         with self._lock:
             self._messages.pop(key, None)
             while len(self._messages) >= _MAX_KEPT:
@@ -54,9 +56,9 @@ class ClaimMemory:
             self._unqueued.add(key)
 
     def take_unqueued(self) -> dict[str, bytes]:
-        """Return the messages that are not queued yet, by their keys, to one thread alone; they stay kept.
+        """Return unqueued messages by key, to one thread only; they stay stored.
 
-        Another process may take the queue message, and does not know what this one is to be taken for.
+        Another process may receive the queue message, and does not know its replacement.
         """
         with self._lock:
             taken = {key: self._messages[key] for key in self._unqueued}
@@ -64,18 +66,21 @@ class ClaimMemory:
             return taken
 
     def leave_unqueued(self, key: str) -> None:
-        """Have a message that was taken, and could not be queued, taken again."""
+        """Return a message that could not be queued to the unqueued ones."""
         with self._lock:
             if key in self._messages:
                 self._unqueued.add(key)
 
     def recall(self, key: str, text: bytes) -> bytes:
-        """Return what a message is taken for."""
+        """Return the text that replaces a message."""
         with self._lock:
             return self._messages.get(key, text)
 
     def forget(self, key: str, text: bytes) -> None:
-        """Forget a message that is completed, if it was taken for this text; another thread knows more."""
+        """Delete a completed message if it had this text.
+
+        Another thread's newer text is kept.
+        """
         with self._lock:
             if self._messages.get(key) == text:
                 del self._messages[key]

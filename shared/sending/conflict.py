@@ -1,4 +1,4 @@
-"""Show on a mail that another message came under its id and was not sent."""
+"""Record on a mail that another message with its id was refused."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.dependencies import Sending
 
-#: How long a message waits while another worker is sending the same mail.
+#: The delay of a message while another worker is sending the mail with its id.
 WAIT_FOR_OTHER = timedelta(seconds=30)
 
 
 def record_conflict(known: Delivery, content: str, text: bytes, ports: Sending) -> None:
-    """Record a refused message, by the hash of its content; while the mail is being sent, do so later.
+    """Record a refused message by its content hash.
 
-    A row that a worker has claimed is its own: it could not write the outcome over a newer one.
+    While the mail is being sent, this is delayed.
+
+    A claimed row belongs to its worker: a change here would keep that worker from writing the outcome.
     """
     now = ports.world.now()
     claimed = known.claim_ends_at is not None and now < known.claim_ends_at

@@ -1,8 +1,10 @@
-"""The pictures that a mail's HTML refers to as `cid:…` (RFC 2392). Pure.
+"""Find the images that a mail's HTML refers to by `cid:`. Pure.
 
-Read as browsers read HTML: references stand in attributes of start tags and in CSS, never in text or
-comments. Every pattern here either matches at once or takes all that is left, so the time is in proportion
-to the text; html.parser of Python 3.13.0 takes half a minute for 40 KB of `<a <a <a …`.
+https://www.rfc-editor.org/rfc/rfc2392
+
+It parses as browsers do: references are in attributes of start tags and in CSS, never in text or comments.
+Every pattern here either matches at once or consumes the rest, so the time is proportional to the text;
+html.parser of Python 3.13.0 takes half a minute for 40 KB of `<a <a <a …`.
 https://html.spec.whatwg.org/multipage/parsing.html#tokenization
 """
 
@@ -17,7 +19,7 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: What stands in the delivery: a row holds 64 KiB.
+#: How many are stored in the delivery: a row holds 64 KiB.
 _MOST_NAMES = 10
 _MAX_NAME_CHARS = 100
 
@@ -26,7 +28,7 @@ _ATTRIBUTE = re.compile(
     r"""[\s/]*(?:(?P<end>>)|(?P<name>[^\s/>][^\s/>=]*)"""
     r"""(?:\s*=\s*(?:"(?P<double>[^"]*)"?|'(?P<single>[^']*)'?|(?P<bare>[^\s>]*)))?)"""
 )
-#: Elements whose content is text, whatever it looks like.
+#: Elements whose content is always text.
 _TEXT_ELEMENTS = {
     name: re.compile(rf"</{name}(?=[\s/>])|\Z", re.IGNORECASE)
     for name in ("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes")
@@ -41,7 +43,10 @@ _CID = re.compile(r"cid:(.+)", re.IGNORECASE | re.DOTALL)
 
 
 def missing_content_ids(text: str, content_ids: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the content ids that the HTML refers to and no attachment has; of many only the first."""
+    """Return the HTML's content ids that no attachment has.
+
+    If there are many, only the first.
+    """
     if "cid" not in text.lower() and "&#" not in text:
         return ()
     known = set(content_ids)
@@ -51,14 +56,14 @@ def missing_content_ids(text: str, content_ids: Iterable[str | None]) -> tuple[s
 
 def _referenced(text: str) -> Iterator[str]:
     for address in _addresses(text):
-        # Stripped before: a pattern that ends with blanks would look for its end at every one of them.
+        # Stripped before: a pattern that ends with blanks would search for its end at each of them.
         found = _CID.match(address.strip())
         if found:
             yield unquote(found[1])
 
 
 def _addresses(text: str) -> Iterator[str]:
-    """Yield every address by which the HTML embeds something."""
+    """Yield every URL with which the HTML embeds something."""
     place = 0
     while found := _MARKUP.search(text, place):
         place = found.end()
@@ -75,7 +80,7 @@ def _addresses(text: str) -> Iterator[str]:
 
 
 def _attributes(text: str, place: int) -> tuple[dict[str, str], int]:
-    """Read a start tag; one that the end of the text cuts off is none, so it has no attributes."""
+    """Parse a start tag's attributes; none if the text ends within the tag."""
     attributes: dict[str, str] = {}
     while found := _ATTRIBUTE.match(text, place):
         place = found.end()
@@ -90,7 +95,7 @@ def _in_attributes(attributes: dict[str, str]) -> Iterator[str]:
     for name in ("src", "background"):
         if name in attributes:
             yield _unescaped(attributes[name])
-    # A candidate is an address, then blanks and a width or density; commas may end the address.
+    # A candidate is a URL, then blanks and a width or density; commas may end the URL.
     yield from (part.strip(",") for part in _unescaped(attributes.get("srcset", "")).split())
     yield from _in_css(_unescaped(attributes.get("style", "")))
 
@@ -109,6 +114,6 @@ def _unescaped(value: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a name for a sentence: on one line, and not too long."""
+    """Return a name for a problem text: on one line, and not too long."""
     visible = "".join(sign if sign.isprintable() else "�" for sign in name[:_MAX_NAME_CHARS])
     return visible if len(name) <= _MAX_NAME_CHARS else f"{visible}…"

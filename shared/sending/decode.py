@@ -1,7 +1,7 @@
-"""Read what lies in the queue: a mail's JSON, or base64 of it.
+"""Decode a queue message: a mail's JSON, plain or in base64. Pure.
 
-Pure. The host hands over every message as it lies there: what it decodes itself and cannot decode never
-reaches the app. Most clients write plain JSON; the app itself and older schedulers write base64.
+The host passes every message on unchanged: a message that the host decodes itself and cannot decode would
+never reach the app. Most clients write plain JSON; the app itself and older schedulers write base64.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from shared.json_input import encoding_of, signature_of
 
 _WHITE_SPACE: Final = b" \t\r\n"
 _URL_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")
-#: Members by which an envelope is known. Its name goes into the problem, nothing of its content.
+#: Members that identify an envelope. Its name is part of the problem, its content is not.
 _ENVELOPES: Final = {
     "an Event Grid event": frozenset({"eventType", "eventTime", "subject", "data"}),
     "a CloudEvents event": frozenset({"specversion", "type", "source"}),
     "a Celery message": frozenset({"body", "content-type", "content-encoding", "properties"}),
 }
-#: Without one of these a text is no envelope, and need not be parsed to see that.
+#: A text without one of these is no envelope, which saves parsing it.
 _ENVELOPE_MARKS: Final = (b'"eventTime"', b'"specversion"', b'"content-encoding"')
 _JSON_KINDS: Final = ((list, "a list"), (str, "a JSON string"), (object, "JSON, but no object"))
 
 
 def decode_message(raw: bytes) -> bytes:
-    """Return the JSON object in a queue message, in UTF-8 without a byte order mark.
+    """Return a queue message's JSON object, in UTF-8 without a BOM.
 
-    Whether it is valid JSON and a mail is for the contract to say.
+    The contract checks whether it is valid JSON and a mail.
 
     Raises:
         InvalidInputError: `unreadable_message`; says what was found, with its size and hash.
@@ -53,7 +53,7 @@ def _unreadable(raw: bytes, found: str) -> InvalidInputError:
 
 
 def _other_object(text: bytes) -> str:
-    """Name what begins as an object and is no mail's; empty where it may be one."""
+    """Name a kind of object that is no mail; empty if it may be one."""
     other = encoding_of(text)
     if other or not any(mark in text for mark in _ENVELOPE_MARKS):
         return other or ""
@@ -100,7 +100,7 @@ def _trimmed(text: bytes) -> bytes:
 
 
 def _from_base64(text: bytes) -> bytes:
-    """Decode strict base64, in which white space alone is skipped; empty where it is none."""
+    """Decode strict base64, ignoring only white space; empty if it is none."""
     try:
         return base64.b64decode(text.translate(None, _WHITE_SPACE), validate=True)
     except binascii.Error:

@@ -1,4 +1,4 @@
-"""What journey 2 needs from the outside."""
+"""Declare what sending needs from outside."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class Sending(Protocol):
-    """The ports of the journey; reading one may raise ConfigurationError.
+    """The ports of sending; reading one may raise ConfigurationError.
 
-    The rows, the kept requests and the queue need the storage settings alone, so a mail can be kept
-    while every other setting is wrong.
+    The rows, the stored requests and the queue need only the storage settings, so a mail can be stored while
+    every other setting is wrong.
     """
 
     @property
     def world(self) -> World:
-        """Time and chance."""
+        """Time and random values."""
 
     @property
     def settings(self) -> OwnedSettingsStore:
-        """Who sends."""
+        """The senders."""
 
     @property
     def switch(self) -> SendingSwitch:
@@ -39,19 +39,19 @@ class Sending(Protocol):
 
     @property
     def operator_log(self) -> OperatorLog:
-        """What operators did by command."""
+        """Actions of operators by command."""
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """What became of each mail."""
+        """The delivery log."""
 
     @property
     def requests(self) -> KeptTexts:
-        """The mails that are not done yet."""
+        """The requests of unfinished mails."""
 
     @property
     def drafts(self) -> KeptTexts:
-        """How far the drafts of mails under way came."""
+        """The state of drafts."""
 
     @property
     def outbox(self) -> Outbox:
@@ -59,7 +59,7 @@ class Sending(Protocol):
 
     @property
     def files(self) -> AttachmentFiles:
-        """The files of the schedulers."""
+        """The schedulers' files."""
 
     @property
     def tokens(self) -> AccessTokens:
@@ -71,7 +71,7 @@ class Sending(Protocol):
 
     @property
     def throttle(self) -> Throttle:
-        """When each mail may be sent."""
+        """Limits when each mail may be sent."""
 
     @property
     def claims(self) -> ClaimMemory:
@@ -79,19 +79,22 @@ class Sending(Protocol):
 
     @property
     def message_limit_mb(self) -> int:
-        """The most that a mailbox may send, encoded."""
+        """The message size limit of a mailbox, encoded, in megabytes."""
 
     @property
     def resends_unknown(self) -> bool:
-        """Whether a mail that may have been sent, and can't be looked up, is sent again."""
+        """Whether a mail with unknown outcome is sent again without look-up."""
 
     @property
     def installation(self) -> str | None:
-        """The client id, which marks what this installation claims; None while a setting is wrong."""
+        """The client id that tags this installation's claims.
+
+        None while a setting is wrong.
+        """
 
     @property
     def setting_problems(self) -> tuple[ConfigurationError, ...]:
-        """What is wrong with the settings, each by its name."""
+        """What is wrong with the settings, with the name of each."""
 
     @property
     def allowed_tenants(self) -> frozenset[str]:
@@ -103,4 +106,4 @@ class Sending(Protocol):
 
     @property
     def home_tenant(self) -> str:
-        """The operator's own tenant, under which a message without a usable name is recorded."""
+        """The operator's own tenant, for messages without a usable tenant."""

@@ -1,11 +1,13 @@
-"""Find out whether a mail was sent whose answer was lost, or that was refused and may be sent all the same.
+"""Reconcile uncertain sends by looking for the mail in the mailbox.
 
-With Mail.ReadWrite a mail carries our key, by which it is found in the mailbox. Without that permission,
-without a copy, or where the mailbox has no room for the key, nobody can tell.
+Their response was lost, or a refused mail may have been sent.
+
+With Mail.ReadWrite a mail carries a key of the app, by which it is found in the mailbox. Without that
+permission, without a copy, or where the mailbox has no room for the key, the outcome cannot be determined.
 
 Users report mails that were sent although Graph answered 429 or 503. `sendMail` saves a mail in Drafts and
-then submits it, so one look is enough for a mail that was refused. A draft is in Drafts whether submitted or
-not, so the look comes once transport must have it.
+then submits it, so one look-up is enough for a refused mail. A draft is in Drafts whether submitted or not,
+so it is looked up only after transport must have received it.
 https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail
 """
 
@@ -29,16 +31,16 @@ if TYPE_CHECKING:
     from shared.sending.request import MailRequest
     from shared.settings.sender import Sender
 
-#: A mail that is not in the mailbox by then was not taken: copies arrive in seconds, and Graph gives a
-#: request up after two minutes.
+#: A mail that is not in the mailbox by then was not accepted: copies arrive in seconds, and Graph ends a
+#: request after two minutes.
 SETTLED = timedelta(minutes=5)
 FIRST_LOOK = timedelta(seconds=15)
-#: A search that takes too long for so long is not likely to end.
+#: A search that has timed out for this long is not likely to succeed.
 _SEARCH_PATIENCE = timedelta(minutes=15)
-#: The same of a search that Graph finds too complex (InefficientFilter) or does not do.
+#: The same for a search that Graph finds too complex (InefficientFilter) or does not support.
 SEARCH_NOT_DONE = frozenset({"graph_timeout", "unexpected_answer"})
 _NO_ANSWER_TO_A_SEARCH = frozenset({"access_denied", "graph_timeout", "unexpected_answer"})
-#: What the clocks of two hosts may differ.
+#: The tolerated difference between the clocks of two hosts.
 _CLOCKS = timedelta(minutes=15)
 
 
@@ -47,11 +49,14 @@ class CopyWaitsError(OutcomeUnknownError):
 
 
 class SearchRefusedError(TransientError):
-    """Exchange refuses the search because of the mailbox or a right, which can pass."""
+    """Exchange refuses the search for a possibly temporary reason.
+
+    That is the mailbox or a permission.
+    """
 
 
 def next_look(since: datetime, now: datetime) -> datetime:
-    """Return when to look next: soon at first, then less and less often, and once it must have settled."""
+    """Return when to look next: after growing waits, and once it is settled."""
     later = now + max(FIRST_LOOK, now - since)
     return later if now >= since + SETTLED else min(later, since + SETTLED)
 
@@ -59,9 +64,11 @@ def next_look(since: datetime, now: datetime) -> datetime:
 def look_up_key(
     request: MailRequest, sender: Sender, delivery: Delivery, *, as_draft: bool = False
 ) -> str | None:
-    """Return the key by which a mail of this sender can be found again; None where it cannot be.
+    """Return the key to find a mail of this sender, or None.
 
-    `as_draft`: the mail was handed over as a draft, which leaves a copy whatever was asked for.
+    None means that it can't be looked up.
+
+    `as_draft`: the mail was sent as a draft, which leaves a copy even if none was requested.
     """
     refused = delivery.doubt is not None and delivery.doubt.refused
     leaves_copy = request.save_to_sent_items or as_draft or refused
@@ -69,7 +76,7 @@ def look_up_key(
 
 
 def mailbox_key(sender: Sender, delivery: Delivery) -> str | None:
-    """Return the key of a mail whose copy is in this sender's mailbox, if one was wanted; None as above."""
+    """Return the key of a mail with a copy in this mailbox, or None."""
     if not sender.may_draft or delivery.without_key:
         return None
     if delivery.doubt and _other_mailbox(delivery.doubt, sender):
@@ -80,19 +87,21 @@ def mailbox_key(sender: Sender, delivery: Delivery) -> str | None:
 def look_up(
     key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
 ) -> tuple[FoundMail, ...] | None:
-    """Return what the mailbox holds of a mail in doubt: the sent mail, or what is left of one that was not.
+    """Return what the mailbox has of an uncertain send.
 
-    `key` is None where the mail has none or its copy may be elsewhere; a draft that was refused is then known
-    by its id, which it keeps. The result is None where there is no need to look, and where nobody can look
-    for a mail that was refused: it was not sent, as far as is known.
+    That is the sent mail, or what is left of an unsent one.
+
+    `key` is None where the mail has none or its copy may be elsewhere; a refused draft is then known by its
+    id, which it keeps. The result is None where no look-up is needed, and where a refused mail can't be
+    looked up: it was not sent, as far as is known.
 
     Raises:
-        CopyWaitsError: the mail was taken and waits to be sent.
-        OutcomeUnknownError: nobody can tell, or not yet.
-        TransientError, ConsentRequiredError: the mailbox can't be looked into at present.
+        CopyWaitsError: the mail was accepted and waits to be sent.
+        OutcomeUnknownError: it can't be determined, or not yet.
+        TransientError, ConsentRequiredError: the mailbox can't be searched at present.
     """
     if draft is not None and not (draft.submitted or draft.unused):
-        # The worker that was cut short was still putting files on it.
+        # The worker that was interrupted was still attaching files.
         return None
     own = None if draft is None or draft.unused else draft
     found = _search(key, doubt, own, mailbox, ports)
@@ -102,7 +111,7 @@ def look_up(
     found = tuple(mail for mail in found if not (mail.is_draft and mail.mail_id in old))
     if was_sent(found):
         return found
-    # A draft that no note tells of is the copy of a mail that was taken in one request and waits its turn.
+    # A draft without a stored state is the copy of a mail that was sent in one request and is queued.
     if own is None and found:
         raise CopyWaitsError("outcome_unknown")
     one_look_is_enough = own is None and doubt.refused
@@ -114,7 +123,10 @@ def look_up(
 def _search(
     key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
 ) -> tuple[FoundMail, ...] | None:
-    """Search by key, or else for a draft by its id; None for a refused mail where neither is possible."""
+    """Search by key, else for a draft by its id.
+
+    None for a refused mail where neither is possible.
+    """
     if key is not None:
         try:
             return _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
@@ -130,7 +142,7 @@ def _search(
 
 
 def find_by_id(draft: Draft | None, mailbox: Mailbox, ports: Sending) -> tuple[FoundMail, ...] | None:
-    """Find a draft, sent or not, by the id that it keeps; None where it has none in this mailbox."""
+    """Find a draft, sent or not, by its id; None without one here."""
     if draft is None or draft.owner != mailbox.owner or not (draft.draft_id and mailbox.sender.may_draft):
         return None
     draft_id = draft.draft_id
@@ -138,10 +150,12 @@ def find_by_id(draft: Draft | None, mailbox: Mailbox, ports: Sending) -> tuple[F
 
 
 def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:
-    """Search the mailbox; no refusal of a search ends a mail, which may have been sent.
+    """Search the mailbox; a refused search never fails the mail.
 
-    A search carries nothing of a mail, so it is about the mailbox or a right. What was taken away can be
-    given back.
+    It may have been sent.
+
+    A search contains nothing of a mail, so a refusal concerns the mailbox or a permission, which can be
+    granted again.
     """
     try:
         return mailbox.ask(search)
@@ -151,26 +165,29 @@ def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]
 
 
 def gives_up_looking(error: TransientError, doubt: Doubt, now: datetime) -> bool:
-    """Say whether a refused mail is sent without a look, because Graph never answers the search.
+    """Say whether to resend a refused mail unseen, as searches never work.
 
-    In a large mailbox it can always take too long (microsoft-graph-docs#5853). One refusal must not keep a
-    mail from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or
-    until its time is over.
+    In a large mailbox they can always time out (microsoft-graph-docs#5853). One refusal must not keep a mail
+    from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or until
+    its time is over.
     """
     is_needed = not doubt.refused or doubt.seen or isinstance(error, SearchRefusedError)
     return not is_needed and error.code in _NO_ANSWER_TO_A_SEARCH and now >= doubt.since + _SEARCH_PATIENCE
 
 
 def was_sent(found: tuple[FoundMail, ...] | None) -> bool:
-    """Say whether what was found is a sent mail; a draft was not sent, or is still on its way."""
+    """Say whether a sent mail was found; a draft may still be in progress."""
     return any(not mail.is_draft for mail in found or ())
 
 
 def _other_mailbox(doubt: Doubt, sender: Sender) -> bool:
-    """Whether the mail may have gone out from another mailbox than the one that can be looked into."""
+    """Whether the mail may have been sent from another mailbox.
+
+    That one can't be searched.
+    """
     if doubt.refused:
         return doubt.mailbox != mailbox_of(sender)
     if doubt.generation is None:
-        # The consent was given by the clock of another host, so one from shortly before counts as well.
+        # The consent's time is by another host's clock, so one from shortly before counts as well.
         return doubt.begun is not None and sender.consent.consented_at >= doubt.begun - _CLOCKS
     return doubt.generation != sender.consent.generation

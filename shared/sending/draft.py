@@ -1,13 +1,14 @@
-"""A mail that travels as a draft: made, its files put on it one after the other, then sent.
+"""Send a mail as a draft: create it, attach its files, send it.
 
-How far it came is kept after each step, so that an attempt that was cut short goes on where it stopped.
-The draft itself says how many files it has; the note adds what Graph can't be asked: which draft it is,
-and how far an upload came. There is a note before there is a draft: no draft is ever forgotten, and one
-without a note is known to be the copy of a mail that was handed over in one request. Only where the mailbox
-has no room for our key, or Graph does not do the search for it, a draft whose creation was not answered
-stays behind, without files.
+Progress is stored after each step, so that an interrupted attempt continues where it stopped. The draft
+itself shows how many files it has; the stored state adds what Graph does not return: the draft's id, and the
+progress of an upload. The state is stored before the draft is created: so no draft is ever lost, and a draft
+without a state is known to be the copy of a mail that was sent in one request. Only if the mailbox has no
+room for the app's key, or Graph does not support the search for it, can a draft whose creation got no
+response remain, without files.
 
-Files go strictly one after the other: two writers on one draft are answered with ErrorIrresolvableConflict.
+Files are attached strictly one after the other: Graph refuses concurrent changes of one draft with
+ErrorIrresolvableConflict.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from shared.sending.upload import Upload
 
 
-#: Graph's documents say 3 MB and mean, in some places, 3 MiB.
+#: Graph's documentation says 3 MB and means, in some places, 3 MiB.
 _TOO_SMALL_FOR_AN_UPLOAD = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 
 
@@ -44,13 +45,15 @@ def send_as_draft(
     mailbox: Mailbox,
     ports: Sending,
 ) -> str | None:
-    """Send a mail that one request can't carry, and return Graph's id of its answer; None where it was sent.
+    """Send a mail too large for one request; return Graph's request id.
 
-    `found`: what a look at the mailbox has found in this attempt already.
+    None if an earlier attempt has sent it.
+
+    `found`: what a search of the mailbox in this attempt found.
 
     Raises:
-        OutcomeUnknownError: the draft went out, and the answer did not come.
-        RejectedError, TransientError, ConsentRequiredError: it did not.
+        OutcomeUnknownError: the draft was sent, and no response arrived.
+        RejectedError, TransientError, ConsentRequiredError: it was not.
     """
     note = attempt.note(ports)
     known = note.load()
@@ -78,13 +81,13 @@ def _go_on(
     mailbox: Mailbox,
     ports: Sending,
 ) -> tuple[Draft, int] | tuple[None, int]:
-    """Return the draft of an earlier attempt and how many files it has; None where there is none to use."""
+    """Return an earlier attempt's draft and its file count, or None."""
     if draft is None or not draft.draft_id or draft.unused:
         return None, 0
     if (draft.owner, draft.stamp) != (mailbox.owner, parcel.stamp()):
         return None, 0
     if draft.submitted and found is not None:
-        # It had all its files when it was to be sent.
+        # It had all its files when it was sent.
         there = draft.draft_id in {mail.mail_id for mail in found}
         return (draft, len(parcel.files)) if there else (None, 0)
     try:
@@ -145,8 +148,8 @@ def _find_left(
 ) -> tuple[FoundMail, ...]:
     """Find what earlier attempts left.
 
-    Where Graph does not do the search, a draft that was to be sent is found by its id. Of a mail that was
-    not, a draft without files may stay behind.
+    Where Graph does not support the search, a draft that was submitted is found by its id. Otherwise a draft
+    without files may remain.
     """
     key = attempt.note(ports).key
     try:

@@ -1,4 +1,4 @@
-"""The note that is kept on a mail's draft, so that an attempt goes on where the last one stopped."""
+"""Store the state of a mail's draft, to continue it in a later attempt."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class Draft(Contract):
-    """What is kept of a draft.
+    """The state of a draft.
 
     Attributes:
-        owner: whose mailbox it is in.
-        stamp: the content it was begun with.
-        draft_id: empty until it is there.
-        upload: the large file that is on its way.
-        submitted: sending it has been asked for, so it may be on its way out.
-        left: older drafts of the mail, which are of no use and could not be removed yet.
-        unused: the mail goes without this draft, so only drafts that are `left` are not the mail on its way.
+        owner: the owner of the mailbox that it is in.
+        stamp: the hash of the content it was begun with.
+        draft_id: empty until it is created.
+        upload: the large file that is being uploaded.
+        submitted: it was submitted, so it may be in the process of being sent.
+        left: older drafts of the mail, which are not used and could not be removed yet.
+        unused: the mail is sent without this draft, so drafts other than `left` are the mail itself.
     """
 
-    #: What another version of the app noted stays in the note.
+    #: Members that another version of the app wrote are preserved.
     model_config = ConfigDict(extra="allow")
 
     owner: str
@@ -39,12 +39,12 @@ class Draft(Contract):
     unused: bool = False
 
 
-#: What another version of the app has kept: the draft may be on its way out, and nobody goes on with it.
+#: Stored by another version of the app: the draft may be in the process of being sent, and is not continued.
 UNREADABLE = Draft(owner="", stamp="", submitted=True)
 
 
 class DraftNote:
-    """The kept note on one mail's draft."""
+    """Stores the state of one mail's draft."""
 
     def __init__(self, tenant_id: str, message_id: str, ports: Sending) -> None:
         self.key = delivery_key(tenant_id, message_id)
@@ -52,7 +52,7 @@ class DraftNote:
         self._drafts = ports.drafts
 
     def load(self) -> Draft | None:
-        """Return what is kept, or None."""
+        """Return the stored state, or None."""
         text = self._drafts.load(*self._mail)
         if text is None:
             return None
@@ -62,18 +62,18 @@ class DraftNote:
             return UNREADABLE
 
     def keep(self, draft: Draft) -> Draft:
-        """Write how far the draft came, and return it."""
-        # As earlier versions wrote it, where nothing is left.
+        """Store the state of the draft, and return it."""
+        # As earlier versions wrote it, if there are no older drafts.
         without = {name for name in ("left", "unused") if not getattr(draft, name)}
         self._drafts.keep(*self._mail, draft.model_dump_json(by_alias=True, exclude=without).encode())
         return draft
 
     def remove(self) -> None:
-        """Forget the draft."""
+        """Delete the state."""
         self._drafts.remove(*self._mail)
 
     def finish(self) -> None:
-        """Forget the draft of a mail that was sent, but for older ones that are still to be removed."""
+        """Delete the state after sending, except for drafts still to be removed."""
         draft = self.load()
         if draft is not None and draft.left:
             self.keep(draft.model_copy(update={"unused": True, "submitted": False, "upload": None}))

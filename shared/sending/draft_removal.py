@@ -1,6 +1,8 @@
-"""Remove drafts that a mail does not need any more: no mail waits for that, and none fails because of it.
+"""Remove drafts that a mail does not need any more.
 
-What can't be removed now is noted, and a timer tries again.
+No mail waits for that, and none fails because of it.
+
+A failed removal is recorded, and a timer tries again.
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
 
 
 def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
-    """Remove a draft that will not be sent; one in a mailbox that is closed to us now is only forgotten.
+    """Remove a draft that will not be sent.
+
+    In a mailbox without access only its stored state is deleted.
 
     Raises:
-        MailerError, ConfigurationError: it can't be removed now, and the note stays for a later try.
+        MailerError, ConfigurationError: it can't be removed now, and its state is kept for a later attempt.
     """
     draft = note.load()
     if draft is None:
@@ -44,12 +48,12 @@ def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
 
 
 def set_aside(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
-    """Remove the draft of a mail that now goes in one request, or note that it is of no use.
+    """Remove the draft of a mail sent in one request, or mark it as unused.
 
-    Without that note, a look for the mail would take the draft for its copy.
+    Without that mark, a look-up of the mail would take the draft for its copy.
 
     Raises:
-        MailerError, ConfigurationError: only another version of the app can read the note on the draft.
+        MailerError, ConfigurationError: only another version of the app can read the draft's state.
     """
     draft = note.load()
     if draft is None:
@@ -77,18 +81,20 @@ def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: Sending) ->
 
 
 def give_up(attempt: Attempt, ports: Sending) -> None:
-    """Remove what a mail left in Drafts, now that it will not be sent."""
+    """Remove what a mail left in Drafts, as it will not be sent."""
     if attempt.mailbox is None or not (attempt.drafted or attempt.repeated):
         return
-    # The note stays where the draft can't be removed, and the timer tries again.
+    # The state is kept where the draft can't be removed, and the timer tries again.
     with suppress(MailerError, ConfigurationError):
         abandon(attempt.note(ports), attempt.mailbox, ports)
 
 
 def left_of(draft: Draft | None, found: Iterable[FoundMail], mailbox: Mailbox) -> list[str]:
-    """Name the drafts that a mail left; one that was sent keeps its id, and its copy must stay.
+    """Name the drafts that a mail left.
 
-    A draft that was made without our key is known by its note alone.
+    A sent draft keeps its id, and its copy must stay.
+
+    A draft that was created without the app's key is known only by its stored state.
     """
     left = [mail.mail_id for mail in found if mail.is_draft]
     if draft is None or draft.submitted or draft.owner != mailbox.owner:
@@ -101,7 +107,7 @@ def _remove(transport: MailTransport, draft_id: str, token: str, sender: Sender)
 
 
 def _remove_unsent(transport: MailTransport, draft_id: str, token: str, sender: Sender) -> None:
-    """Remove a draft unless it was sent, and so is the mail's copy."""
+    """Remove a draft unless it was sent and so is the mail's copy."""
     if any(mail.is_draft for mail in transport.find_draft(token, sender, draft_id)):
         transport.remove(token, sender, draft_id)
 

@@ -1,4 +1,4 @@
-"""The route by which an admin tries sending."""
+"""Register the route for test mails."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     python -m shared.sending.enqueue mail.json
 
-`mail.json` is a message of the queue. A file on this machine is named by `file` in place of `blob`, both for
-an attachment and for the body; it is put into the container first. Storage is found by AzureWebJobsStorage;
-or, with your own sign-in, by AzureWebJobsStorage__queueServiceUri and …__blobServiceUri.
+`mail.json` is a message of the queue. A file on this machine is named by `file` instead of `blob`, both for
+an attachment and for the body; it is uploaded to the container first. Storage is found by
+AzureWebJobsStorage; or, with your own sign-in, by AzureWebJobsStorage__queueServiceUri and …__blobServiceUri.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NOW = timedelta(0)
 
 
 class Queueing(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def outbox(self) -> Outbox:
@@ -50,22 +50,22 @@ class Queueing(Protocol):
 
     @property
     def allowed_tenants(self) -> frozenset[str]:
-        """The tenants that the installation serves, as far as this machine knows them."""
+        """The tenants that the installation serves, if known on this machine."""
 
     @property
     def public_base_url(self) -> str:
-        """Where the installation's API is; empty where this machine does not know it."""
+        """The URL of the installation's API; empty if not known here."""
 
 
 class _PlannedFiles:
-    """The container as it will be once the files of this machine are in it."""
+    """The container as after the upload of this machine's files."""
 
     def __init__(self, local: tuple[LocalFile, ...], stored: AttachmentFiles) -> None:
         self._local = {file.blob: file for file in local}
         self._stored = stored
 
     def find(self, path: str) -> StoredFile:
-        """Look a file up here, then in the container."""
+        """Look up a file here, then in the container."""
         local = self._local.get(path)
         return self._stored.find(path) if local is None else StoredFile(path, local.size, "")
 
@@ -75,19 +75,19 @@ class _PlannedFiles:
         return self._stored.read(file, first, length) if local is None else local.path.read_bytes()
 
     def put(self, path: str, content: BinaryIO) -> None:
-        """Put a file into the container."""
+        """Upload a file to the container."""
         self._stored.put(path, content)
 
 
 def enqueue(message: dict[str, Any], folder: Path, ports: Queueing) -> MailRequest:
-    """Check a mail as the app does, put its files into the container, queue it, and return it.
+    """Validate a mail, upload its files, queue it, and return it.
 
-    Relative paths count from `folder`. Whether large file attachments are on, and what the mailbox may send,
-    only the installation knows.
+    The checks are the app's. Relative paths start at `folder`. Only the installation knows whether large file
+    attachments are on, and the mailbox's size limit.
 
     Raises:
-        InvalidInputError: `invalid_message`, with every broken field; nothing was queued or put anywhere.
-        RejectedError: a file is missing in the container, or the mail is larger than any mailbox may send.
+        InvalidInputError: `invalid_message`, with every invalid field; nothing was queued or uploaded.
+        RejectedError: a file is missing in the container, or the mail exceeds every mailbox's limit.
     """
     local = take_files(message, folder)
     text = json.dumps(message, ensure_ascii=False).encode()
@@ -125,7 +125,7 @@ def _check(request: MailRequest, files: AttachmentFiles, allowed_tenants: frozen
 
 
 def main(arguments: list[str], ports: Queueing) -> int:
-    """Queue the mail of a file and say where to follow it; return 1 for a mail that can't be queued."""
+    """Queue a file's mail and print where to follow it; return 1 on error."""
     command = ArgumentParser("python -m shared.sending.enqueue", description="Queue a mail.")
     command.add_argument(
         "mail", type=Path, help="a message as docs/scheduler.md has it, with `file` for files of this machine"
@@ -134,7 +134,7 @@ def main(arguments: list[str], ports: Queueing) -> int:
     try:
         message = read_json(path.read_bytes())
         if not isinstance(message, dict):
-            raise TypeError("it holds no JSON object")  # noqa: TRY301 - told like any other mistake in the file
+            raise TypeError("it holds no JSON object")  # noqa: TRY301 - reported like other errors in the file
         request = enqueue(message, path.parent, ports)
     except InvalidInputError as error:
         sys.stderr.write("".join(f"{field.field}: {field.message}\n" for field in error.fields))
@@ -147,7 +147,7 @@ def main(arguments: list[str], ports: Queueing) -> int:
 
 
 def _follow(request: MailRequest, public_base_url: str) -> str:
-    """Say where an admin reads the mail's status."""
+    """Print where an admin reads the mail's status."""
     url = f"{public_base_url}/api/deliveries/{quote(request.message_id, safe='')}"
     where = "" if public_base_url else ", at the address of the installation's API"
     return f"its status: GET {url} with an admin's token{where}, or the Tenant Settings page"

@@ -1,4 +1,4 @@
-"""What single members of a queued mail may be: a line, an address, a path, a moment. Pure."""
+"""Validate single fields of a queued mail: lines, addresses, times. Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from shared.characters import END, LINE_CLASS, check_line
 from shared.mail_address import ADDRESS_PATTERN, MAX_ADDRESS_CHARS, check_mail_address
 from shared.storage_names import QUEUE_NAME
 
-#: Graph refuses the sixth with InvalidInternetMessageHeaderCollection.
+#: Graph refuses the sixth header with InvalidInternetMessageHeaderCollection.
 MAX_HEADERS = 5
-#: Storage refuses control characters, and what Unicode leaves for private use or assigns to nothing.
+#: Storage refuses control characters, private-use and unassigned characters.
 #: https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 _NO_NAME = r"\u0000-\u001f\u007f-\u009f\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff"
 _BLOB_PART = rf"(?!\.{{1,2}}(?:/|{END}))[^{_NO_NAME}\\?#%:/]+"
@@ -38,7 +38,7 @@ _MOMENT = re.compile(f"{_DATE}[Tt]{_TIME}(?:[Zz]|[+-]{_HOUR}:{_SIXTIETH})")
 #: A token of RFC 6838. `$` is written as \x24: fastjsonschema takes any other for the end of the text.
 _TOKEN = r"[A-Za-z0-9!#\x24&^_.+-]+"  # noqa: S105
 _PLAIN_TYPE = f"{_TOKEN}/{_TOKEN}"
-#: An invitation says what it is by this parameter (RFC 5546).
+#: This parameter marks an invitation (RFC 5546).
 _CALENDAR = r"[Tt][Ee][Xx][Tt]/[Cc][Aa][Ll][Ee][Nn][Dd][Aa][Rr]; ?[Mm][Ee][Tt][Hh][Oo][Dd]=[A-Za-z-]{1,30}"
 _ONE_TYPE = re.compile(f"{_PLAIN_TYPE}|{_CALENDAR}")
 _HEADER_NAME = re.compile(r"[xX]-[A-Za-z0-9-]{1,74}")
@@ -49,14 +49,14 @@ _BLOB_PATH = re.compile(f"{_BLOB_PART}(?:/{_BLOB_PART})*")
 
 
 def _inside_the_container(path: str) -> str:
-    """Keep a mail from reading anything but its own container."""
+    """Allow only paths inside the mail's own container."""
     if not _BLOB_PATH.fullmatch(path) or path.count("/") >= _MAX_BLOB_PARTS:
         raise ValueError("use a plain path inside the attachments container, such as 2026/11/23/sales.pdf")
     return path
 
 
 def _without_nulls(headers: object) -> object:
-    """Drop the headers that are null, as if they were left out; a wrong name stays, and is refused."""
+    """Drop headers that are null, as if missing; invalid names are refused."""
     if not isinstance(headers, dict):
         return headers
     return {
@@ -71,14 +71,17 @@ def _is_of_microsoft(header: str) -> bool:
 
 
 def _not_of_microsoft(headers: dict[str, str]) -> dict[str, str]:
-    """Refuse what Exchange itself reads: X-MS-Exchange-Organization-… steers its filters and its routing."""
+    """Refuse headers that control Exchange itself.
+
+    X-MS-Exchange-Organization-… affects its filters and routing.
+    """
     if any(map(_is_of_microsoft, headers)):
         raise ValueError("headers named x-ms-… are Microsoft's own")
     return headers
 
 
 def _rfc3339(text: object) -> object:
-    """Keep pydantic from reading a number, or digits alone, as seconds since 1970."""
+    """Keep pydantic from reading a number, or digits, as a Unix time."""
     if not isinstance(text, str) or not _MOMENT.fullmatch(text):
         raise ValueError("use a moment with its time zone, such as 2026-11-24T06:00:00Z")
     return text
@@ -99,7 +102,10 @@ def _header_name(name: str) -> str:
 
 
 def _decoded(text: object) -> bytes:
-    """Decode base64 strictly: a lenient decoder makes a damaged file of almost any text."""
+    """Decode base64 strictly.
+
+    A lenient decoder makes a damaged file of almost any text.
+    """
     if not isinstance(text, str):
         raise ValueError("is not a text")  # noqa: TRY004 - pydantic reports a ValueError
     if not _BASE64.fullmatch(text):
@@ -120,7 +126,7 @@ def _what_is_wrong_with(text: str) -> str:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Write a moment as we compare it; the first and the last year have moments that UTC can't express."""
+    """Normalise a time; the first and last year may not fit in UTC."""
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
@@ -133,7 +139,7 @@ def _queue_name(text: str) -> str:
     return text
 
 
-#: A header's line is at most this long (RFC 5322 section 2.1.1).
+#: The maximum length of a header line (RFC 5322 section 2.1.1).
 MAX_LINE = 998
 _LINE_PATTERN = f"^[^{LINE_CLASS}]*{END}"
 _LINE_SCHEMA: dict[str, JsonValue] = {"type": "string", "maxLength": MAX_LINE, "pattern": _LINE_PATTERN}
@@ -178,7 +184,7 @@ type Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_rfc3339),
     AfterValidator(_in_utc),
-    # Without `format`: ajv refuses a schema with a format that no plug-in explains.
+    # Without `format`: ajv refuses a schema with a format for which it has no plug-in.
     WithJsonSchema({"type": "string", "pattern": f"^{_MOMENT.pattern}{END}"}),
 ]
 type MediaType = Annotated[
@@ -187,12 +193,12 @@ type MediaType = Annotated[
     AfterValidator(_media_type),
     Field(json_schema_extra={"pattern": f"^(?:{_PLAIN_TYPE}|{_CALENDAR}){END}"}),
 ]
-#: The decoded content of a member in base64.
+#: The decoded content of a base64 member.
 type Base64File = Annotated[
     bytes,
     BeforeValidator(_decoded),
     PlainSerializer(_encoded, return_type=str, when_used="json"),
-    # Without `contentEncoding`: validators that decode by themselves refuse line breaks, or the whole schema.
+    # Without `contentEncoding`: validators that decode automatically refuse line breaks, or the whole schema.
     WithJsonSchema({"type": "string", "pattern": f"^{_BASE64.pattern}{END}"}),
 ]
 type QueueName = Annotated[

@@ -1,6 +1,6 @@
-"""What people see of a schedule: when a mail is expected to be sent, and how many wait.
+"""Estimate for people when a mail is sent, and how many mails wait.
 
-Nothing is written, and what cannot be read is not known: lists and settings are shown without it.
+Nothing is written, and what cannot be read is omitted from lists and settings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Forecasting(Protocol):
-    """What is needed from the outside; reading it may raise ConfigurationError."""
+    """What is needed from outside; reading it may raise ConfigurationError."""
 
     @property
     def world(self) -> World:
@@ -66,14 +66,14 @@ class Forecasting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MailboxBacklog:
-    """About how many mails of a mailbox wait for a slot, and when the last of them is sent."""
+    """How many mails of a mailbox wait, and when the last is sent, estimated."""
 
     mails: int
     empty_at: datetime
 
 
 def forecast_mails(tenant_id: str, mails: Iterable[Delivery], ports: Forecasting) -> Mapping[str, Forecast]:
-    """Return what is known of a tenant's mails, by id; where none waits for a slot, nothing is read."""
+    """Return a tenant's forecasts by mail id; none where no mail waits."""
     waiting = [mail for mail in mails if _waits(mail)]
     if not waiting:
         return {}
@@ -85,7 +85,7 @@ def forecast_mails(tenant_id: str, mails: Iterable[Delivery], ports: Forecasting
 
 
 def forecast_backlog(settings: TenantSettings, ports: Forecasting) -> MailboxBacklog | None:
-    """Return how many mails of the tenant's mailbox wait for a slot; None where none do, or unknown."""
+    """Return how many mails wait for a slot; None if none do, or if unknown."""
     try:
         sender = _sender(settings, ports)
         found = _limiting(sender, ports) if sender else None
@@ -140,7 +140,7 @@ def _sender(settings: TenantSettings, ports: Forecasting) -> Sender | None:
 
 
 def _limiting(sender: Sender, ports: Forecasting) -> tuple[Schedule, datetime] | None:
-    """Return a mailbox's schedule, and the time by storage's clock; None where mails have no slots."""
+    """Return a mailbox's schedule and storage's time; None without slots."""
     asked = ports.world.now()
     found, said = ports.schedules.load(_key(sender, ports))
     now = ports.world.now()

@@ -1,6 +1,9 @@
-"""Record that a mail is handed to Graph, directly before it is: nothing else makes its outcome uncertain.
+"""Record that a mail is sent to Graph, directly before it is.
 
-A mail that the delivery log does not know is claimed by the same write, so that the record costs no call.
+Only then does its outcome become uncertain.
+
+A mail that the delivery log does not know is claimed by the same write, so that the record needs no extra
+call.
 """
 
 from __future__ import annotations
@@ -22,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class MailKnownError(Exception):
-    """The delivery log knows the mail already, so its row decides what is done."""
+    """The delivery log knows the mail already, so its row decides."""
 
 
 class ClaimLostError(Exception):
-    """Another worker has taken the mail over before it was handed to Graph."""
+    """Another worker claimed the mail before it was sent to Graph."""
 
 
 class SendingPausedError(Exception):
-    """Sending was paused before the mail was handed to Graph."""
+    """Sending was paused before the mail was sent to Graph."""
 
     def __init__(self, pause: SendingPause) -> None:
         super().__init__("Sending is paused.")
@@ -45,12 +48,12 @@ def check_switch(ports: Sending) -> None:
 
 
 def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: Sending) -> None:
-    """Write the record, once in an attempt.
+    """Write the record, once per attempt.
 
     Raises:
         TransientError: the attempt has taken too long to begin now.
-        NotRecordedError: storage does not answer; nothing is handed over then.
-        MailKnownError, ClaimLostError, SendingPausedError: the mail is not this worker's to send now.
+        NotRecordedError: storage does not respond; then nothing is sent.
+        MailKnownError, ClaimLostError, SendingPausedError: this worker may not send the mail now.
     """
     if attempt.delivery.hand_over is not None:
         return
@@ -69,18 +72,18 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: Sending) -> None
     attempt.claim_tried = True
     attempt.take(_add(replace(attempt.next_claim(now), hand_over=mark), ports))
     if begun.has_passed(MAX_AGE, ports.world):
-        # Who waits for sending to end may have looked for claims before this one was written.
+        # An operator who waits for sending to end may have listed the claims before this one was written.
         check_switch(ports)
 
 
 def withdraw_hand_over(attempt: Attempt, ports: Sending) -> None:
-    """Remove the record, because Graph refused the token and so took nothing.
+    """Remove the record, as Graph refused the token and accepted nothing.
 
-    A worker that is killed while it waits for a new token leaves no doubt.
+    So the send is not uncertain if the worker is killed while it waits for a new token.
 
     Raises:
-        NotRecordedError: storage does not answer.
-        ClaimLostError: another worker has the mail by now.
+        NotRecordedError: storage does not respond.
+        ClaimLostError: another worker has claimed the mail.
     """
     row = replace(attempt.delivery, hand_over=None)
     saved = persist(lambda: ports.deliveries.save(row), ports.world)

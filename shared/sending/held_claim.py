@@ -1,4 +1,4 @@
-"""Give a claim back where an attempt ends with a failure that could not be recorded."""
+"""Release a claim if an attempt ends with an unrecorded failure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class HeldClaim:
-    """Gives the claim back unless the mail may have been taken.
+    """Releases the claim unless the mail may have been sent.
 
-    The message comes again, and a claim that is not given back puts the mail in doubt.
+    The message is redelivered, and a claim that was not released makes the send uncertain.
     """
 
     def __init__(self, attempt: Attempt, ports: Sending) -> None:
@@ -26,12 +26,12 @@ class HeldClaim:
         self._ports = ports
 
     def __enter__(self) -> None:
-        """Hold it already."""
+        """Do nothing; the claim is already held."""
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Give it back; a row that was written meanwhile stays as it is."""
+        """Release it; a row that was written meanwhile is not changed."""
         if isinstance(error, Exception) and not self._attempt.maybe_taken:
             self._give_back()
 

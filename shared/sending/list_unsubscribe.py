@@ -1,7 +1,7 @@
-"""How recipients leave a list: what `listUnsubscribe` and `listUnsubscribePost` may be. Pure.
+"""Validate `listUnsubscribe` and `listUnsubscribePost`. Pure.
 
-RFC 2369 section 3.2 and RFC 8058. Graph takes no header whose name does not begin with `x-`; Exchange makes
-the first of a property of its own, and the second of a named one.
+RFC 2369 section 3.2 and RFC 8058. Graph accepts only headers whose name begins with `x-`; Exchange makes the
+first header from a dedicated property, and the second from a named one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HTTPS = rf"https://{_HOST}(?::[0-9]{{1,5}})?(?:[/?#]{_REST})?"
 _MAILTO = rf"mailto:(?:[A-Za-z0-9._~!\x24&'*+=-]|%[0-9A-Fa-f]{{2}})+@{_HOST}(?:\?{_REST})?"
 _ADDRESS = f"<(?:{_HTTPS}|{_MAILTO})>"
 _ADDRESSES = re.compile(f"{_ADDRESS}(?:, ?{_ADDRESS})*")
-#: RFC 8058 asks for an https address beside the header for one click.
+#: RFC 8058 requires an https address in addition to the header for one click.
 HAS_HTTPS: Final = "<https://"
 #: The same in JSON Schema.
 ONE_CLICK_HAS_HTTPS: Final[dict[str, JsonValue]] = {

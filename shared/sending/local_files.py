@@ -1,4 +1,4 @@
-"""Files of this machine in a mail that is about to be queued: where they go, and their checks."""
+"""Check files of this machine in a mail, and name their blobs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class LocalFile:
     """A file that the mail names by `file`.
 
     Attributes:
-        field: where the mail names it, such as `attachments.0.file`.
-        blob: its place in the container, the same for the same content alone.
+        field: its place in the mail, such as `attachments.0.file`.
+        blob: its name in the container, which depends on the content.
         error: why it cannot be used; empty if it can.
     """
 
@@ -37,17 +37,20 @@ class LocalFile:
 
     @property
     def problem(self) -> FieldError:
-        """Say why it cannot be used."""
+        """Return why it cannot be used."""
         return FieldError(self.field, self.error)
 
 
 def take_files(message: dict[str, Any], folder: Path) -> tuple[LocalFile, ...]:
-    """Turn each `file` of a message into a `blob`; relative paths count from `folder`."""
+    """Replace each `file` of a message by a `blob`.
+
+    Relative paths start at `folder`.
+    """
     return tuple(_take(message, field, holder, folder) for field, holder in _holders(message))
 
 
 def _holders(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what names a file, with its place."""
+    """Yield the members that name a file, with their field."""
     attachments = message.get("attachments")
     listed = attachments if isinstance(attachments, list) else []
     places = [("body", message.get("body")), *((f"attachments.{n}", each) for n, each in enumerate(listed))]
@@ -65,12 +68,12 @@ def _take(message: dict[str, Any], place: str, holder: dict[str, Any], folder: P
 
 
 def _blob_path(message: dict[str, Any], digest: str, name: str) -> str:
-    """Name the place of a file: other content has another place, so that no mail gets another's file.
+    """Name a file's blob by its content, so that mails do not share files.
 
-    The tenant's id is in lower case, as an installation for several tenants wants it.
+    The tenant's id is in lower case, as an installation for several tenants requires.
     """
     safe = _UNSAFE.sub("_", name)[-_MAX_NAME:].lstrip(". ") or "file"
-    # What does not fit is refused by the contract, in its own member.
+    # An invalid value is refused by the contract, for its own member.
     tenant = _UNSAFE.sub("_", str(message.get("tenantId"))).lower()
     return f"{tenant}/{digest}/{safe}"
 

@@ -1,8 +1,8 @@
-"""Settle mails whose claim ended long ago and whose message does not come any more.
+"""Settle mails whose claim expired long ago without a redelivery.
 
-The queue was cleared, or a region was lost. After an outage of the tables the message can also be on its
-way back, and with it what its worker knows. So the row is noted first, which shows that the tables can be
-written, and the claim is settled when nothing has changed for longer than a message waits.
+The queue was cleared, or a region was lost. After an outage of the tables the message can also still be
+redelivered, and with it the worker's knowledge. So the row is marked first, which shows that the tables are
+writable, and the claim is settled if nothing has changed for longer than a message waits.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.dependencies import Sending
 
-#: The queue shows a message again after ten minutes, and the poison queue after as long.
+#: The queue redelivers a message after ten minutes, and the poison queue after as long.
 _LOST_AFTER = timedelta(minutes=30)
-#: A message that goes back to the queue waits for a quarter of an hour at most.
+#: A message that is put back into the queue waits at most a quarter of an hour.
 _SETTLED_AFTER = timedelta(minutes=30)
 #: In a large mailbox a search may never end: microsoftgraph/microsoft-graph-docs#5853.
 _LOOKED_FOR = timedelta(days=1)
@@ -39,11 +39,11 @@ _EACH_TIME = 150
 
 
 def settle_lost_claims(tenant_id: str, ports: Sending) -> int:
-    """Bring such mails to an end, or on their way again, and return how many were looked at.
+    """Settle or requeue such mails; return how many were checked.
 
-    Where the request is stored the mail is queued again, and who takes it up finds the claim interrupted.
-    Otherwise nothing can be sent any more; one that was being handed over is looked up, where it can be. If
-    the mail comes again from its scheduler and was not handed over, it is sent then.
+    If the request is stored, the mail is queued again, and the worker that processes it finds a stale claim.
+    Otherwise nothing can be sent any more; a mail that was being sent is looked up if possible. If its
+    scheduler queues the mail again and it had not been sent to Graph, it is sent then.
     """
     claimed = ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LOOKED_AT)
     lost = [mail for mail in claimed if _may_be_lost(mail, ports.world.now())][:_EACH_TIME]
@@ -60,7 +60,10 @@ def settle_lost_claims(tenant_id: str, ports: Sending) -> int:
 
 
 def _may_be_lost(mail: Delivery, now: datetime) -> bool:
-    """Judge by the list, which has the times of the workers' clocks: no claim ends later than it lasts."""
+    """Decide by the list, whose times are by the workers' clocks.
+
+    No claim lasts longer than its lease.
+    """
     return _is_lost(mail, now) or (mail.claim_ends_at is not None and mail.claim_ends_at > now + CLAIM)
 
 
@@ -70,7 +73,10 @@ def _is_lost(mail: Delivery, now: datetime) -> bool:
 
 
 def _settle(row: Delivery, now: datetime, ports: Sending) -> bool:
-    """Settle one mail, and say whether that was possible: the others need the mailbox as well."""
+    """Settle one mail; say whether that was possible.
+
+    The others need the mailbox as well.
+    """
     if ports.requests.load(row.tenant_id, row.message_id) is not None:
         ports.outbox.put(next_message(row), timedelta(0))
         return True
@@ -106,9 +112,9 @@ def _end(
 
 
 def _is_in_mailbox(row: Delivery, ports: Sending) -> bool | None:
-    """Look for the mail in the mailbox; that it is not there says nothing, because its copy may be unwanted.
+    """Look up the mail; not finding it proves nothing without a copy.
 
-    The result is None where the mailbox cannot be looked into now: the timer tries again.
+    The result is None where the mailbox cannot be searched now: the timer tries again.
 
     Raises:
         TransientError: the settings cannot be read.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def claim_new(attempt: Attempt, ports: Sending) -> bool:
-    """Claim a mail that has no row; False where it has one."""
+    """Claim a mail that has no row; False if it has one."""
     attempt.claim_tried = True
     row = attempt.next_claim(ports.world.now())
     added = persist(lambda: ports.deliveries.add(row), ports.world)
@@ -23,7 +23,7 @@ def claim_new(attempt: Attempt, ports: Sending) -> bool:
 
 
 def claim_unless_claimed(attempt: Attempt, ports: Sending) -> None:
-    """Claim a mail that was taken for a new one before there was a row to claim.
+    """Claim a mail that was taken for a new one before it was claimed.
 
     Raises:
         MailKnownError: it has a row.

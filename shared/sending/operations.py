@@ -1,4 +1,4 @@
-"""What the API promises that puts mail on its way."""
+"""Describe the operation that queues a test mail."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Keep what became of a mail, in the order that a crash can't break.
+"""Record a mail's outcome in an order that survives a crash.
 
-The kept request before the row that relies on it, the row before the queue message for the next
-attempt, and all of them before this message is completed.
+First the stored request, then the row that refers to it, then the queue message for the next attempt, and
+only then is this message completed.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ _EVENTS = {
     DeliveryStatus.EXPIRED: (Event.MAIL_EXPIRED, logging.ERROR),
 }
 _AT_MICROSOFT365 = DeliveryStatus.WAITING_FOR_MICROSOFT365
-#: Of a message in a storage queue.
+#: The maximum size of a message in a storage queue.
 _LONGEST_DELAY = timedelta(days=7)
 _PAUSED = (Event.MAIL_PAUSED, logging.INFO)
-#: What holds until somebody acts.
+#: Statuses that last until a person acts.
 _STANDING = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 _IN_DOUBT = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
-#: Ends after which an unsent draft is of no use.
+#: Statuses after which an unsent draft is not needed.
 _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
 
 
 def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> None:
-    """Keep why the mail was not sent, and arrange for its next attempt, if there is one."""
+    """Record why the mail was not sent, and schedule its next attempt, if any."""
     error = name_recipient(error, attempt.request)
     refused = sender_is_refused(attempt, error, ports)
     slot = _slot_of_retry(attempt, error, ports)
@@ -94,7 +94,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
     if situation.maybe_sent:
         _warn_of_repeat(row)
     if verdict.next_attempt_at is not None:
-        # A look for the mail comes at its time, and not before.
+        # A look-up of the mail happens at its time, and not before.
         wait = max(verdict.next_attempt_at - situation.now, timedelta(0))
         early = slot is not None and situation.first_look is None
         ports.outbox.put(next_message(row), visible_after(wait) if early else wait)
@@ -103,9 +103,9 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
 
 
 def _wake_at_expiry(attempt: Attempt, now: datetime, ports: Sending) -> None:
-    """Have a waiting mail looked at when its time is over, which alone ends its wait.
+    """Process a waiting mail when its time is over, which ends its wait.
 
-    The note is for no attempt, so none of those until then supersedes it.
+    The message is for no attempt, so no attempt until then supersedes it.
     """
     expires_at = attempt.request.expires_at
     if expires_at is not None:
@@ -115,7 +115,7 @@ def _wake_at_expiry(attempt: Attempt, now: datetime, ports: Sending) -> None:
 
 
 def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: Sending) -> Slot | None:
-    """Take the slot of a mail that Graph refused for the mailbox's rate, which is its next attempt."""
+    """Take a slot for the retry of a mail that Graph refused for its rate."""
     if attempt.mailbox is None or not isinstance(error, TransientError) or error.code not in THROTTLED:
         return None
     try:
@@ -138,7 +138,7 @@ def _warn_of_repeat(row: Delivery) -> None:
 
 
 def _note_standing(sender: Sender, error: ProblemError, ports: Sending) -> None:
-    """Have the settings show what concerns every mail, if they can be written."""
+    """Record in the settings a problem that concerns every mail."""
     try:
         stands = ports.settings.load(sender.tenant_id).problem
         if stands is None or stands.code != error.code:
@@ -148,7 +148,10 @@ def _note_standing(sender: Sender, error: ProblemError, ports: Sending) -> None:
 
 
 def _reason(attempt: Attempt, error: ProblemError, verdict: Verdict, situation: Situation) -> ProblemError:
-    """Name the end rather than the last obstacle before it, and where a mail in doubt can be looked for."""
+    """Return the problem of the outcome, and where to look for the mail.
+
+    The outcome's problem takes precedence over the last error.
+    """
     if verdict.status in _IN_DOUBT or isinstance(error, OutcomeUnknownError):
         return OutcomeUnknownError("outcome_unknown", request_id=error.request_id, **_where_to_look(attempt))
     if verdict.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
@@ -157,21 +160,26 @@ def _reason(attempt: Attempt, error: ProblemError, verdict: Verdict, situation: 
 
 
 def _where_to_look(attempt: Attempt) -> dict[str, str]:
-    """Name the mailbox that holds the copy; a draft leaves one whatever the mail asks for."""
+    """Name the mailbox that has the copy.
+
+    A draft leaves one even if the mail wants none.
+    """
     if not attempt.request.save_to_sent_items and not attempt.drafted:
         return {"no_copy": "yes"}
     return {"copy_in": attempt.mailbox.sender.mailbox_address} if attempt.mailbox else {}
 
 
 def write_outcome(row: Delivery, ports: Sending, claim_id: str | None = None) -> None:
-    """Write the outcome over the claim; a claim that was lost is another worker's to report.
+    """Write the outcome over the claim.
+
+    If the claim was lost, another worker reports the outcome.
 
     Raises:
-        NotRecordedError: storage does not answer.
+        NotRecordedError: storage does not respond.
     """
     written = persist(lambda: ports.deliveries.save(row), ports.world)
     if written is None and claim_id is not None:
-        # An earlier write of this worker may have been carried out without an answer.
+        # An earlier write of this worker may have been carried out without a response.
         known = ports.deliveries.find(row.tenant_id, row.message_id)
         if known is not None and known.own_claim == claim_id:
             mine = replace(row, etag=known.etag, stored=known.stored)
@@ -185,7 +193,7 @@ def write_outcome(row: Delivery, ports: Sending, claim_id: str | None = None) ->
 
 
 def announce(row: Delivery, **facts: str) -> None:
-    """Log what a row says by now, and facts of its problem."""
+    """Log the current state of a row, and parameters of its problem."""
     event, level = _PAUSED if row.paused_since is not None else _EVENTS[row.status]
     log_event(
         event,

@@ -1,4 +1,4 @@
-"""A mail that is ready to travel: its text built, its files looked up, its route chosen."""
+"""Prepare a mail: build its text, look up its files, choose its route."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
     from shared.settings.sender import Sender
 
-#: Of the paths outside the folder, so many are named.
+#: How many of the paths outside the folder are named.
 _MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is handed to Microsoft 365.
+    """What is sent to Microsoft 365.
 
     Attributes:
         message: its JSON, without files and extended properties.
-        warnings: what its sender should correct; it is sent all the same.
+        warnings: what its sender should correct; it is sent anyway.
     """
 
     request: MailRequest
@@ -40,11 +40,11 @@ class Parcel:
     warnings: tuple[MailWarning, ...] = ()
 
     def message_with(self, key: str | None) -> bytes:
-        """Return the message with our key, or without one."""
+        """Return the message with or without the app's key."""
         return add_properties(self.message, self.request, key)
 
     def stamp(self) -> str:
-        """Tell this content from another: a text or a file that was replaced makes a new one."""
+        """Return a hash of the content; a replaced text or file changes it."""
         text = hashlib.sha256(self.message).hexdigest()
         versions = (file.stored.version if file.stored else "" for file in self.files)
         parts = [self.request.fingerprint(), text, *versions]
@@ -52,12 +52,12 @@ class Parcel:
 
 
 def prepare(request: MailRequest, sender: Sender, ports: Sending) -> Parcel:
-    """Look up what the mail needs and choose its route; no file is read yet.
+    """Look up what the mail needs and choose its route; no file is read.
 
     Raises:
         InvalidInputError: `invalid_message` for a file that is no text.
         RejectedError: a file is missing, or the mail is too large.
-        ConfigurationError: `files_outside_folder`, `message_too_large`: by the settings it cannot be sent.
+        ConfigurationError: `files_outside_folder`, `message_too_large`: the settings do not allow it.
     """
     foreign = foreign_files(request, ports.allowed_tenants)
     if foreign:
@@ -71,10 +71,12 @@ def prepare(request: MailRequest, sender: Sender, ports: Sending) -> Parcel:
 
 
 def foreign_files(request: MailRequest, allowed_tenants: frozenset[str]) -> list[tuple[str, str]]:
-    """Return the fields with a path outside the tenant's folder, where several tenants are served.
+    """Return the fields with a path outside the tenant's folder.
+
+    It applies where several tenants are served.
 
     This keeps tenants that share an installation from sending each other's files by mistake. It is no
-    boundary against an attack: anyone who may write to the queue may claim any served tenant's id.
+    protection against an attack: anybody who may write to the queue may use any served tenant's id.
     """
     if len(allowed_tenants) <= 1:
         return []

@@ -1,8 +1,8 @@
 """Put a mail back into the queue while sending is paused.
 
-It counts as no attempt, and the time that it waits here is not taken from its 24 hours. No token is fetched
-and Graph is not called, so a mail whose outcome is unknown is not looked up either: it stays `verifying`.
-A mail whose `expiresAt` passes meanwhile ends as `expired`, unless it may have been sent.
+This counts as no attempt, and the time that it waits here does not reduce its 24 hours. No token is fetched
+and Graph is not called, so a mail whose outcome is unknown is not looked up either: it stays `verifying`. A
+mail whose `expiresAt` passes meanwhile ends as `expired`, unless it may have been sent.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from shared.settings.sending_switch import SendingPause
     from shared.world import World
 
-#: A mail comes back soon in a short pause, as for a deployment, and at a steady pace in a long one.
+#: A mail is checked soon in a short pause, as for a deployment, and at a constant interval in a long one.
 SHORTEST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=4)
-#: A mail with a deadline comes back more and more often before it, but not more often than this.
+#: A mail with a deadline is checked more often shortly before it, but not more often than this.
 _SHORTEST_BEFORE_DEADLINE = timedelta(seconds=5)
 
 
 def requeue_paused(attempt: Attempt, pause: SendingPause, ports: Sending) -> None:
-    """Record that a mail waits because sending is paused, and queue it for another look."""
+    """Record that a mail waits for the pause, and queue it to check again."""
     now = ports.world.now()
     request = attempt.request
     known = ports.deliveries.find(request.tenant_id, request.message_id)
@@ -73,7 +73,10 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: Sending) -> Non
 
 
 def _next_row(known: Delivery | None, attempt: Attempt, now: datetime, *, interrupted: bool) -> Delivery:
-    """Describe the mail as it goes on; one whose worker died while it handed it over may have been sent."""
+    """Return the mail's next row.
+
+    If its worker crashed while sending, the mail may have been sent.
+    """
     if known is None:
         return replace(first_row(attempt.request, now), attempt=0, claimed_by=attempt.queue_id)
     row = next_row(known, attempt.request, now, attempt.unused_claims)
@@ -82,7 +85,7 @@ def _next_row(known: Delivery | None, attempt: Attempt, now: datetime, *, interr
 
 
 def _put_off(row: Delivery, known: Delivery | None, until: datetime, world: World) -> Delivery:
-    """Let the mail wait; a pause that goes on adds nothing to its history."""
+    """Delay the mail; a continuing pause adds nothing to its history."""
     now = world.now()
     status = DeliveryStatus.VERIFYING if row.doubt else DeliveryStatus.DEFERRED
     problem = standing(TransientError("sending_paused"), world)
@@ -95,7 +98,10 @@ def _put_off(row: Delivery, known: Delivery | None, until: datetime, world: Worl
 def wait_while_paused(
     pause: SendingPause, expires_at: datetime | None, now: datetime, jitter: float
 ) -> timedelta:
-    """Return how long a mail waits for its next look: at most five minutes. Pure; `jitter` is 0 to 1."""
+    """Return the wait until the next check: at most five minutes. Pure.
+
+    `jitter` is from 0 to 1.
+    """
     wait = min(max((now - pause.since) / 2, SHORTEST_WAIT), LONGEST_WAIT) * (1 + jitter / 4)
     if expires_at is None or expires_at <= now:
         return wait

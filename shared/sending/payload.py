@@ -1,4 +1,4 @@
-"""A mail as Microsoft Graph wants it. Pure: a request and its files in, JSON out.
+"""Build a mail's JSON for Microsoft Graph from request and files. Pure.
 
 https://learn.microsoft.com/graph/api/user-sendmail and …/graph/api/resources/message.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.sending.recipient import Recipient
     from shared.sending.request import Attachment, MailRequest
 
-#: Our own name for a mail, by which it is found in the mailbox; no recipient gets to see it.
+#: The app's name for a mail, by which it is found in the mailbox; recipients do not see it.
 #: https://learn.microsoft.com/graph/api/resources/extended-properties-overview
 KEY_PROPERTY: Final = "String {5f6c2b0e-0d53-4d0a-9c55-0f4b1e9a7c31} Name DeliveryKey"
 
@@ -26,14 +26,17 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def delivery_key(tenant_id: str, message_id: str) -> str:
-    """Return what the property holds: a digest, as Exchange compares values without regard to case."""
+    """Return the property's value.
+
+    It is a digest, as Exchange compares values without regard to case.
+    """
     return hashlib.sha256(f"{tenant_id}/{message_id}".encode()).hexdigest()
 
 
 def build_message(request: MailRequest, body: str, from_address: str | None) -> dict[str, Any]:
     """Build the message without its files and without its extended properties.
 
-    `from_address` is None where the signed-in user's own address sends: Graph then fills it in.
+    `from_address` is None where the signed-in user's own address sends: Graph then adds it.
     """
     message: dict[str, Any] = {
         "subject": request.subject,
@@ -65,7 +68,10 @@ def build_attachment(attachment: Attachment, content: bytes) -> dict[str, Any]:
 
 
 def add_properties(message: bytes, request: MailRequest, key: str | None) -> bytes:
-    """Write what Graph has no member for into a message that is written already: our key, two headers."""
+    """Add what Graph has no member for to a serialised message.
+
+    That is the app's key and two headers.
+    """
     values = {
         KEY_PROPERTY: key,
         UNSUBSCRIBE_PROPERTY: request.list_unsubscribe,
@@ -80,14 +86,14 @@ def add_properties(message: bytes, request: MailRequest, key: str | None) -> byt
 def build_send_mail(
     message: bytes, attachments: Sequence[dict[str, Any]], *, save_to_sent_items: bool
 ) -> bytes:
-    """Write the body of one `sendMail` request around a message that is written already."""
+    """Build the body of a `sendMail` request from a serialised message."""
     files = b',"attachments":' + write_json(attachments) if attachments else b""
     keep = b"" if save_to_sent_items else b',"saveToSentItems":false'
     return b"".join((b'{"message":', message[:-1], files, b"}", keep, b"}"))
 
 
 def build_upload_item(attachment: Attachment, size: int) -> bytes:
-    """Announce a file that comes in chunks.
+    """Describe a file that is uploaded in chunks.
 
     https://learn.microsoft.com/graph/api/attachment-createuploadsession
     """
@@ -102,12 +108,12 @@ def build_upload_item(attachment: Attachment, size: int) -> bytes:
 
 
 def write_json(value: object) -> bytes:
-    """Write what Graph gets, in as few bytes as can be."""
+    """Serialise for Graph, in as few bytes as possible."""
     return _ENCODER.encode(value).encode()
 
 
 def _place(attachment: Attachment) -> dict[str, Any]:
-    """Say where the text refers to a file, if it does."""
+    """Return where the text refers to a file, if it does."""
     place: dict[str, Any] = {}
     if attachment.content_id is not None:
         place["contentId"] = attachment.content_id

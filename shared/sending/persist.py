@@ -1,4 +1,4 @@
-"""Write to storage until it answers, for as long as one attempt can wait."""
+"""Retry writes to storage for as long as one attempt can wait."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 
     from shared.world import World
 
-#: Less where the time limit of the invocation comes before.
+#: Less if the time limit of the invocation is earlier.
 PATIENCE = timedelta(minutes=1)
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 15.0
 
 
 class NotRecordedError(Exception):
-    """Storage kept something from being recorded; a write may have been carried out all the same."""
+    """Storage failed to record something.
+
+    The write may have been carried out.
+    """
 
     def __init__(self, problem: ProblemError) -> None:
         super().__init__(str(problem))
@@ -28,7 +31,7 @@ class NotRecordedError(Exception):
 
 
 def problem_of(error: NotRecordedError | ProblemError) -> ProblemError:
-    """Return what kept something from being recorded."""
+    """Return why something was not recorded."""
     return error.problem if isinstance(error, NotRecordedError) else error
 
 
@@ -42,10 +45,10 @@ def _allows(wait: float) -> bool:
 
 
 def persist[Answer](write: Callable[[], Answer], world: World) -> Answer:
-    """Repeat a write that can be repeated until storage answers it.
+    """Repeat an idempotent write until storage responds.
 
     Raises:
-        NotRecordedError: storage does not answer for a minute, or the operator has to act.
+        NotRecordedError: storage does not respond for a minute, or the operator has to act.
     """
     until = world.steady() + PATIENCE
     wait = _FIRST_WAIT

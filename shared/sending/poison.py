@@ -1,7 +1,7 @@
-"""Record a message that failed five times with an unexpected error, and retry its mail.
+"""Record a message that failed five times unexpectedly; retry its mail.
 
-It waits for the operator like any mail that can't be sent, is released by the timer, and can be retried
-by hand. A message that poisons itself again and again ends after a day.
+It waits for the operator like any mail that can't be sent, is released by the timer, and can be retried by an
+admin. A message that poisons repeatedly ends after a day.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _NOT_TO_BE_SENT = frozenset(
     {Standing.DONE, Standing.SUPERSEDED, Standing.OTHER_CONTENT, Standing.OTHER_VERSION}
 )
-#: What says already why the mail does not move needs no other word.
+#: Statuses that already say why the mail is not sent.
 _KNOWN = frozenset(
     {
         DeliveryStatus.WAITING_FOR_CONSENT,
@@ -46,12 +46,12 @@ _KNOWN = frozenset(
 def record_poisoned(text: bytes, queue_id: str, ports: Sending, waited: timedelta | None = None) -> None:
     """Record one message of the poison queue; returning completes it.
 
-    What cannot be recorded goes back to `mail-outbox`: Azure deletes what stays in the poison queue for seven
-    days.
+    A message that cannot be recorded is put back into `mail-outbox`: Azure deletes messages that stay in the
+    poison queue for seven days.
 
     Raises:
         ConflictError: `still_under_way`, where a worker may be sending the mail for another message.
-        TransientError: the row or the request could not be stored; the host shows the message again.
+        TransientError: the row or the request could not be stored; the host redelivers the message.
     """
     key = key_of(text)
     message = ports.claims.recall(key, text)
@@ -62,7 +62,7 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending, waited: timedelt
         queue_again(readable(message), key, waited, problem_of(error), ports)
     except ConflictError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the mail is kept
+    except Exception as error:  # noqa: BLE001 - the mail is stored after any error
         log_failure(error)
         ports.outbox.put(readable(message), LONGEST_WAIT)
     ports.claims.forget(key, message)
@@ -82,7 +82,7 @@ def _record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
             stand_back(found, known, mail, ports)
             return
         if found is Standing.HELD:
-            # The host shows the message again in ten minutes, and the claim ends soon after.
+            # The host redelivers the message in ten minutes, and the claim ends soon after.
             raise ConflictError("still_under_way")
         if known.status in _KNOWN and known.fingerprint == request.fingerprint():
             return
@@ -104,7 +104,10 @@ def _record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
 
 
 def report_poison_queue(ports: Sending) -> None:
-    """Log that messages lie in the poison queue: its function takes each at once, so these are stuck."""
+    """Log messages stuck in the poison queue.
+
+    Its function takes each at once, so any that stay are stuck.
+    """
     try:
         length = ports.outbox.poison_length()
     except ProblemError as error:
@@ -123,11 +126,11 @@ def _standing(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime) -
 
 
 def _row(known: Delivery | None, mail: QueuedMail, found: Standing, now: datetime) -> Delivery:
-    """Return the row to go on with; a doubt about a claim that handed nothing over ends."""
+    """Return the row to continue with, without doubt about an unused claim."""
     if known is None:
         return first_row(mail.request, now)
     if known.status is DeliveryStatus.INVALID or may_restart(known):
-        # A broken or refused message came first, and this is the corrected one.
+        # An invalid or refused message came first, and this is the corrected one.
         return next_row(known, mail.request, now)
     if found is Standing.INTERRUPTED:
         return known.doubted(now)
@@ -136,7 +139,10 @@ def _row(known: Delivery | None, mail: QueuedMail, found: Standing, now: datetim
 
 
 def _poisoned(row: Delivery, now: datetime) -> Delivery:
-    """Say how the mail goes on; time for which nobody took it up, as in an outage, does not count."""
+    """Decide how the mail continues.
+
+    Time without processing, as in an outage, does not count.
+    """
     row = replace(row, paused_for=row.paused_for + row.overdue(now))
     if now - row.counted_since(now) < HORIZON:
         return replace(row, status=DeliveryStatus.WAITING_FOR_OPERATOR)

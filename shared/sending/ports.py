@@ -1,4 +1,7 @@
-"""What journey 2 alone needs from the outside; the promises of `shared/ports.py` hold here too."""
+"""Declare what only sending needs from outside.
+
+The guarantees of `shared/ports.py` apply here too.
+"""
 
 from __future__ import annotations
 
@@ -14,65 +17,76 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FoundMail:
-    """A message in the sender's mailbox; a draft was not sent, or is still on its way."""
+    """A message in the sender's mailbox.
+
+    A draft was not sent, or is still in the process of being sent.
+    """
 
     mail_id: str
     is_draft: bool
 
 
 class MailTransport(Protocol):
-    """Hands mail to Microsoft 365.
+    """Sends mail to Microsoft 365.
 
-    Every method may raise RejectedError (Graph will never do it) and ConsentRequiredError (Graph refuses
-    the token); a draft that is not there any more is a TransientError `draft_lost`.
+    Every method may raise RejectedError (Graph will never accept it) and ConsentRequiredError (Graph refuses
+    the token); a draft that does not exist any more is a TransientError `draft_lost`.
     """
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
-        """Send one mail in one request, and return Graph's id of its answer.
+        """Send a mail in one request, and return Graph's request id.
 
         Raises:
-            OutcomeUnknownError: it went out, and the answer did not come.
+            OutcomeUnknownError: it was sent, and no response arrived.
         """
 
     def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
-        """Keep a message in Drafts and return its id, which it keeps when it is sent."""
+        """Create a draft and return its id, which it keeps when sent."""
 
     def attach(self, token: str, sender: Sender, draft_id: str, file: bytes) -> None:
-        """Put a small file on a draft."""
+        """Attach a small file to a draft."""
 
     def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
-        """Say how many files are on a draft, those inside its text included."""
+        """Count the files of a draft, including inline ones."""
 
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
-        """Begin to put a large file on a draft, and return the URL that takes its chunks."""
+        """Open an upload session for a large file; return the chunks' URL."""
 
     def put_chunk(self, sender: Sender, url: str, chunk: bytes, first: int, total: int) -> int | None:
-        """Upload the bytes from `first` on; return where the next chunk begins, None after the last.
+        """Upload the bytes from `first`; return where the next chunk begins.
+
+        None after the last chunk.
 
         Raises:
-            TransientError: `upload_interrupted` when the session is over or wants other bytes.
+            TransientError: `upload_interrupted` if the session is over or expects other bytes.
         """
 
     def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:
-        """Send a draft, and return Graph's id of its answer.
+        """Send a draft, and return Graph's request id.
 
         Raises:
-            OutcomeUnknownError: it went out, and the answer did not come.
+            OutcomeUnknownError: it was sent, and no response arrived.
         """
 
     def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
-        """Return every message in the mailbox that carries this key."""
+        """Return every message in the mailbox that has this key."""
 
     def find_draft(self, token: str, sender: Sender, draft_id: str) -> tuple[FoundMail, ...]:
-        """Return the message that was created as this draft, sent or not; nothing where it is not found."""
+        """Return the message created as this draft, sent or not.
+
+        The result is empty where it is not found.
+        """
 
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
-        """Remove a draft; one that is gone already is no error."""
+        """Remove a draft; one that does not exist is no error."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file as it was when it was looked up; `size` is in bytes, and a replaced file has another version."""
+    """A file at the time of its look-up.
+
+    `size` is in bytes, and a replaced file has another version.
+    """
 
     path: str
     size: int
@@ -80,10 +94,10 @@ class StoredFile:
 
 
 class AttachmentFiles(Protocol):
-    """The files that schedulers put into the container `attachments`."""
+    """The files that schedulers upload to the container `attachments`."""
 
     def find(self, path: str) -> StoredFile:
-        """Look a file up.
+        """Look up a file.
 
         Raises:
             RejectedError: `attachment_not_found`.
@@ -97,14 +111,17 @@ class AttachmentFiles(Protocol):
         """
 
     def put(self, path: str, content: BinaryIO) -> None:
-        """Put a file into the container, piece by piece; one that is there already is replaced."""
+        """Upload a file in pieces; an existing one is replaced."""
 
 
 class ScheduleStore(Protocol):
-    """Keeps a schedule for each mailbox."""
+    """Stores a schedule for each mailbox."""
 
     def load(self, key: str) -> tuple[Schedule, datetime | None]:
-        """Return a mailbox's schedule, an empty one where there is none, and what storage's clock says."""
+        """Return a mailbox's schedule, empty where none is stored, and the time.
+
+        The time is by storage's clock.
+        """
 
     def save(self, key: str, schedule: Schedule) -> Schedule | None:
-        """Write a schedule if it is still the one that was read; None where it is not."""
+        """Write a schedule if it is unchanged since it was read, else None."""

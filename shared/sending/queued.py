@@ -1,4 +1,4 @@
-"""Find the mail that a queued message is about: it is in the message, or kept since an earlier attempt."""
+"""Find the mail of a queued message, in the message or in storage."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class QueuedMail:
 
     Attributes:
         text: the mail as JSON.
-        message: what is queued again where the mail is another worker's at this moment.
+        message: what to queue again if another worker has claimed the mail.
         maybe_new: the delivery log may not know the mail yet.
         requeued_for: the attempt that the message is for; None for a scheduler's message.
-        unused_claims: claims of the mail that are known to have handed nothing over.
+        unused_claims: claims of the mail that are known to have sent nothing.
     """
 
     request: MailRequest
@@ -42,12 +42,12 @@ class QueuedMail:
 
 
 def find_mail(raw: bytes, queue_id: str, ports: Sending) -> QueuedMail | None:
-    """Return the mail of a message that is to be looked at now.
+    """Return the mail of a message to process now, or None.
 
-    None where it is back in the queue until its slot, or cannot be read, with the reason in its row.
+    None: it is back in the queue until its slot, or it cannot be read and its row says why.
 
     Raises:
-        NotRecordedError, TransientError, ConfigurationError: storage does not answer, another installation
+        NotRecordedError, TransientError, ConfigurationError: storage does not respond, another installation
             owns the tenant, or another version of the app wrote what this one can't read.
     """
     text = raw
@@ -75,7 +75,7 @@ def find_mail(raw: bytes, queue_id: str, ports: Sending) -> QueuedMail | None:
 
 
 def readable(raw: bytes) -> bytes:
-    """Return a message as it is to be queued again: decoded, where it can be."""
+    """Return a message to queue again, decoded if possible."""
     try:
         return decode_message(raw)
     except InvalidInputError:
@@ -83,7 +83,7 @@ def readable(raw: bytes) -> bytes:
 
 
 def key_of(raw: bytes) -> str:
-    """Name a message by its content, which is the same in the poison queue."""
+    """Return a message's key, by content as the poison queue changes the id."""
     return hashlib.sha256(readable(raw)).hexdigest()
 
 
@@ -94,7 +94,7 @@ def _repeated(note: RepeatedMail) -> QueuedMail | KeptMail:
     try:
         request = parse_mail_request(text)
     except InvalidInputError as error:
-        # The app writes such a message only for a mail that it has read: another version did.
+        # The app queues such a message only for a mail that it has read: another version did.
         raise ConfigurationError("request_of_other_version") from error
     return QueuedMail(request, text, write_repeated(note), unused_claims=frozenset(note.unused_claims))
 

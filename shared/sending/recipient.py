@@ -1,4 +1,4 @@
-"""Who gets a mail: an address, or an address with a name. Pure."""
+"""Define a recipient: an address, or an address with a name. Pure."""
 
 from __future__ import annotations
 

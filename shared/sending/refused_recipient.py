@@ -1,4 +1,4 @@
-"""Name the address that Exchange refused, as far as its answer lets it be known."""
+"""Name the recipient that Exchange refused, if its response shows it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from shared.errors import ProblemError, RefusedRecipientError
 if TYPE_CHECKING:
     from shared.sending.request import MailRequest
 
-#: More domains than that are no help.
+#: More domains than that do not help.
 _MOST_DOMAINS = 10
 
 
 def name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
-    """Add to a refusal of recipients the address, or the domains among which it is.
+    """Add the refused address, or its possible domains, to a refusal.
 
-    Only an address of the mail itself is named, whatever else Exchange wrote.
+    Only addresses of the mail itself are named, whatever else Exchange wrote.
     """
     if not isinstance(error, RefusedRecipientError):
         return error

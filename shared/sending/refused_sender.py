@@ -1,4 +1,4 @@
-"""What mails tell the settings of a refused sender, and which of the waiting ones tries."""
+"""Record refused senders in the settings, and choose a mail to retry."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from shared.settings.tenant import TenantSettings
 
 _WAITING = DeliveryStatus.WAITING_FOR_MICROSOFT365
-#: Of more waiting mails these, the oldest, take turns.
+#: How many waiting mails, the oldest, take turns.
 _TAKE_TURNS = 500
 
 
 def sender_is_refused(attempt: Attempt, error: ProblemError, ports: Sending) -> bool:
-    """Have the settings show a refusal of the sender once it is confirmed, and say whether it is.
+    """Record a refusal of the sender; say whether it is confirmed.
 
-    What can't be stored now is stored when Graph refuses again.
+    If storing fails, it is stored when Graph refuses again.
     """
     if not isinstance(error, SenderRefusedError):
         return False
     if attempt.mailbox is None:
-        # The settings said so, and Graph was not asked.
+        # The settings said so already, and Graph was not called.
         return True
     sender = attempt.mailbox.sender
     try:
@@ -74,7 +74,7 @@ def _mailbox_id(settings: TenantSettings) -> str | None:
 
 
 def end_noted_refusal(attempt: Attempt, ports: Sending) -> None:
-    """Let waiting mail go, because Microsoft 365 has taken this one; what fails here the timer does."""
+    """Release waiting mail after an accepted one; the timer repeats failures."""
     sender = attempt.mailbox.sender if attempt.mailbox else None
     if sender is None or not sender.refusal_noted:
         return
@@ -87,7 +87,10 @@ def end_noted_refusal(attempt: Attempt, ports: Sending) -> None:
 
 
 def probe_sender(settings: TenantSettings, ports: Sending) -> None:
-    """Let one waiting mail try if it is time: the oldest of those that were tried least often."""
+    """Retry one waiting mail if it is due.
+
+    It is the oldest of those with the fewest attempts.
+    """
     now = ports.world.now()
     if not is_probe_due(settings, now):
         return

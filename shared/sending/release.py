@@ -1,7 +1,9 @@
-"""Every few minutes: let waiting mail go where it can be sent again, and look after what was left behind.
+"""Every five minutes, release waiting mail that can be sent again.
 
-A consent releases its tenant's mail at once; this is for what that missed, and for operators'
-errors, which nobody reports as mended.
+It also removes what was left behind.
+
+A consent releases its tenant's mail at once; this covers what that missed, and operator errors, whose
+correction nobody reports.
 """
 
 from __future__ import annotations
@@ -47,35 +49,35 @@ from shared.world import Moment
 if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
 
-#: The timer runs every five minutes; tokens that Graph refuses are shown to it every second time.
+#: The timer runs every five minutes; tokens that Graph refuses are tried every second time.
 _TIMER_MINUTES = 5
 _PROBE_MINUTES = 10
-#: Finds no mail: what counts is whether Graph takes the token.
+#: A key that no mail has: only whether Graph accepts the token matters.
 _NO_MAIL = "release-check"
-#: Answers of Graph, not refusals of the token, that can pass and so are no RejectedError.
+#: Responses of Graph, not refusals of the token, that can be temporary and so are no RejectedError.
 _TOOK_THE_TOKEN = frozenset({"access_denied", "mailbox_not_found"})
 _NO_CODE = "HTTP "
 _WAITING_HERE = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
 _WAITING = (*_WAITING_HERE, DeliveryStatus.WAITING_FOR_MICROSOFT365)
 _CAN_SEND = frozenset({Status.ENABLED, Status.SENDER_REFUSED})
-#: The releases come after it, and the host ends the timer after ten minutes.
+#: Mails are released after it, and the host ends the timer after ten minutes.
 _TIME_FOR_DRAFTS = timedelta(minutes=2)
-#: These come to an end within a day, and a draft that is of no use then goes with it.
+#: These mails end within a day, and an unused draft is removed then.
 _UNDER_WAY = frozenset({DeliveryStatus.SENDING, DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
-#: Nor is a draft removed whose mail this version knows nothing of.
+#: A draft of a mail that this version can't read is not removed either.
 _DRAFT_NEEDED = _UNDER_WAY | {DeliveryStatus.OTHER_VERSION}
-#: A mail that has not moved for so long is not being sent; its draft can be made again.
+#: A mail without a change for this long is not being sent; its draft can be created again.
 _DRAFTS_KEPT = timedelta(hours=12)
 
 
 def release_all(ports: Sending) -> None:
-    """Log what the operator must know, then look after every tenant that is served.
+    """Log problems for the operator, then process every served tenant.
 
     A step or a tenant that fails does not stop the others; an unexpected error is raised once all are done.
-    What is left when the time is over waits for the next run.
+    What does not fit in the time is left to the next run.
     """
     with limited(ports.world, RECORDING), ExitStack() as work:
-        # The last is done first.
+        # The last step runs first.
         work.callback(_tell_outcomes, ports)
         work.callback(_release_unless_paused, ports)
         work.callback(report_removed_tenants, ports)
@@ -87,7 +89,10 @@ def release_all(ports: Sending) -> None:
 
 
 def _release_unless_paused(ports: Sending) -> None:
-    """While sending is paused, release nothing, remove no draft and try no token; say since when."""
+    """Release mail unless sending is paused; return since when it is.
+
+    While paused, no draft is removed and no token is tried.
+    """
     pause = ports.switch.current_pause()
     if pause is not None:
         minutes = (ports.world.now() - pause.since) // timedelta(minutes=1)
@@ -97,12 +102,12 @@ def _release_unless_paused(ports: Sending) -> None:
     with ExitStack() as work:
         for tenant_id in tenants:
             work.callback(_look_after, tenant_id, ports)
-        # First of all: what is released now may be sent now, and with it its draft.
+        # First of all: released mails may be sent now, and their drafts with them.
         work.callback(_remove_old_drafts, tenants, ports)
 
 
 def _tell_outcomes(ports: Sending) -> None:
-    """Tell schedulers what they were not told yet; a pause of sending holds back no outcome."""
+    """Notify schedulers of waiting outcomes, even while sending is paused."""
     begun = Moment.of(ports.world)
     for tenant_id in _tenants(ports):
         try:
@@ -113,9 +118,12 @@ def _tell_outcomes(ports: Sending) -> None:
 
 
 def _report_foreign_pause(ports: Sending) -> None:
-    """Log that the stored pause is of another installation; it pauses nothing here, and stays."""
+    """Log that the stored pause is another installation's.
+
+    It has no effect here, and is kept.
+    """
     try:
-        # What cannot be read now fails the release too, which says so.
+        # If it cannot be read, the release fails too, which says so.
         with suppress(TransientError):
             ports.switch.check_owner()
     except ConfigurationError as error:
@@ -123,11 +131,11 @@ def _report_foreign_pause(ports: Sending) -> None:
 
 
 def _tenants(ports: Sending) -> list[str]:
-    """Name the tenants that are served; their mail can come before there are settings."""
+    """Name the served tenants; their mail can come before any settings."""
     try:
         return sorted(ports.allowed_tenants)
     except ConfigurationError:
-        # Whatever is released now waits again, so that a setting that is broken loses no mail.
+        # A released mail that still can't be sent waits again, so no mail is lost to a wrong setting.
         return sorted(ports.settings.tenants())
 
 
@@ -154,12 +162,14 @@ def _release(tenant_id: str, ports: Sending) -> None:
         if settings.refusal:
             probe_sender(settings, ports)
     elif settings.status is Status.NOT_CONFIGURED:
-        # What was broken may be mended by now; next the mail waits for the first consent.
+        # The problem may be solved; if not, the mail waits for the first consent.
         release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports, waits)
 
 
 def _works_again(settings: TenantSettings, ports: Sending) -> bool:
-    """Try whether the reason is gone: an operator's error each time, a lost consent once an hour.
+    """Check whether the problem is solved.
+
+    An operator error is checked each time, a lost consent once an hour.
 
     Microsoft can refuse a consent that it accepts later, and an admin can restore an account or the app.
     """
@@ -192,11 +202,11 @@ def _works_again(settings: TenantSettings, ports: Sending) -> bool:
 
 
 def _probe(settings: TenantSettings, token: str, ports: Sending) -> None:
-    """Show Graph a token; whatever else it answers, it took the token.
+    """Call Graph with a token; any response but a refusal accepts it.
 
     Raises:
-        TokenRefusedError: it did not.
-        TransientError: Graph did not answer.
+        TokenRefusedError: Graph refuses it.
+        TransientError: Graph did not respond.
     """
     working = replace(settings, status=Status.ENABLED, problem=None)
     sender = sender_of(working, ports.application_senders)
@@ -212,7 +222,7 @@ def _probe(settings: TenantSettings, token: str, ports: Sending) -> None:
 
 
 def _remove_old_drafts(tenants: list[str], ports: Sending) -> None:
-    """Remove old unsent drafts of these tenants; the rest waits for the next run."""
+    """Remove old unsent drafts of these tenants; the next run continues."""
     begun = Moment.of(ports.world)
     for tenant_id, message_id in ports.drafts.untouched_since(begun.calendar - _DRAFTS_KEPT):
         if begun.has_passed(_TIME_FOR_DRAFTS, ports.world):

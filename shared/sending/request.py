@@ -1,6 +1,6 @@
-"""The contract of `mail-outbox`: what a scheduler may ask for.
+"""Define the message format of `mail-outbox`. Pure.
 
-Pure. The published JSON Schema is made from these models.
+The published JSON Schema is made from these models.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from shared.sending.fields import Base64File, BlobPath, Headers, Line, MediaType
 from shared.sending.list_unsubscribe import HAS_HTTPS, ONE_CLICK_HAS_HTTPS, ListUnsubscribe
 from shared.sending.recipient import AnyRecipient, Recipient
 
-#: A storage queue takes 64 KiB after base64, which makes a third more of it.
+#: A storage queue accepts 64 KiB after base64, which adds a third.
 MAX_MESSAGE_BYTES = 48 * 1024
 #: https://learn.microsoft.com/graph/api/resources/message: to, cc and bcc together.
 MAX_RECIPIENTS = 500
 MAX_CORRELATION_ID = 128
 #: https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits:
-#: "File attachments limit", those inside the text included.
+#: "File attachments limit", including inline files.
 MAX_ATTACHMENTS = 250
 
 
 def _given(*names: str) -> dict[str, JsonValue]:
-    """Say in JSON Schema that these texts are there, and are not null."""
+    """Require in JSON Schema that these texts are present and not null."""
     return {"required": list(names), "properties": {name: {"type": "string"} for name in names}}
 
 
 def _either(one: str, other: str) -> dict[str, JsonValue]:
-    """Say in JSON Schema that one of two members is given, and not both."""
+    """Require in JSON Schema exactly one of two members."""
     return {"anyOf": [_given(one), _given(other)], "not": _given(one, other)}
 
 
-#: In keywords that validators of older drafts know too: NJsonSchema skips `if`.
+#: In keywords of older drafts, which more validators know: NJsonSchema ignores `if`.
 _INLINE_HAS_CONTENT_ID: dict[str, JsonValue] = {
     "anyOf": [
         {"properties": {"inline": {"type": ["boolean", "null"], "enum": [False, None]}}},
@@ -54,7 +54,7 @@ def _one(version: object) -> object:
 
 
 class Body(Contract):
-    """The text of the mail: `content`, or for a long one `blob`."""
+    """The body of the mail: `content`, or for a long one `blob`."""
 
     model_config = ConfigDict(json_schema_extra=_either("content", "blob"))
 
@@ -70,7 +70,7 @@ class Body(Contract):
 
 
 class Attachment(Contract):
-    """A file: `blob`, or when tiny `contentBytes`."""
+    """A file: `blob`, or `contentBytes` for a very small one."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -105,9 +105,9 @@ class Attachment(Contract):
 
 
 class MailRequest(Contract):
-    """One mail to send, as a scheduler puts it on the queue `mail-outbox`.
+    """One mail to send, as a scheduler writes it to `mail-outbox`.
 
-    There is no sender: the address on the Tenant Settings page is the only one.
+    It has no sender: the address on the Tenant Settings page is the only one.
     """
 
     model_config = ConfigDict(
@@ -206,14 +206,14 @@ class MailRequest(Contract):
 
     @property
     def recipients(self) -> tuple[Recipient, ...]:
-        """Everybody who gets the mail."""
+        """All recipients of the mail."""
         return self.to + self.cc + self.bcc
 
     def fingerprint(self) -> str:
-        """Tell this mail's content from another's under the same id.
+        """Return a hash to detect other content with the same id.
 
-        What may differ between two firings of the same occurrence is left out; so is what has its default,
-        so that a member that is new in the contract changes nothing for the mails that are under way.
+        Members that may differ between two firings of the same occurrence are left out; so are default
+        values, so that a new member of the format does not change the hash of mails that are queued already.
         """
         varying = {"expires_at", "correlation_id", "outcome_queue"}
         same = self.model_dump_json(exclude=varying, exclude_defaults=True)
@@ -221,10 +221,10 @@ class MailRequest(Contract):
 
 
 def parse_mail_request(text: bytes) -> MailRequest:
-    """Read a queued message.
+    """Parse a queued message.
 
     Raises:
-        InvalidInputError: `invalid_message`, with every broken field.
+        InvalidInputError: `invalid_message`, with every invalid field.
     """
     if len(text) > MAX_MESSAGE_BYTES:
         too_long = FieldError(
@@ -235,9 +235,9 @@ def parse_mail_request(text: bytes) -> MailRequest:
 
 
 def parse_queued(text: bytes) -> MailRequest | KeptMail:
-    """Read a queued message: a scheduler's mail, or our own note to try one again.
+    """Parse a queued message: a scheduler's mail or a requeue message.
 
     Raises:
-        InvalidInputError: `invalid_message`, with every broken field.
+        InvalidInputError: `invalid_message`, with every invalid field.
     """
     return parse_resume(text) or parse_mail_request(text)

@@ -1,4 +1,4 @@
-"""Which ended mails start again when their scheduler queues them again. Pure."""
+"""Decide which final mails restart when they are queued again. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from shared.deliveries.delivery import DeliveryStatus
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
-#: States in which such a mail lies; one that waits for a setting can be corrected as well.
+#: Statuses of such a mail; one that waits for a setting can be corrected as well.
 _HELD = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.WAITING_FOR_OPERATOR})
-#: Refusals that the sender of the mail can correct: nothing of it went out.
+#: Rejections that the sender of the mail can correct: nothing was sent.
 CORRECTABLE = frozenset(
     {
         "attachment_archived",
@@ -31,7 +31,10 @@ CORRECTABLE = frozenset(
 
 
 def may_restart(known: Delivery) -> bool:
-    """Say whether a mail of this id starts again, also with other content, when it is queued again."""
+    """Say whether a final mail restarts when queued again.
+
+    That is possible with other content too.
+    """
     if known.doubt is not None:
         return False
     if known.status is DeliveryStatus.EXPIRED:

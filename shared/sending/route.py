@@ -1,4 +1,4 @@
-"""How a mail travels: chosen by its sizes and by what was consented to, before anything is sent. Pure.
+"""Choose how to send a mail, by its sizes and permissions. Pure.
 
     size                                         with Mail.Send    with Mail.ReadWrite too
     request below 4 MB, base64 included          one sendMail      one sendMail
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     from shared.sending.attachments import SizedFile
     from shared.settings.sender import Sender
 
-#: Below Graph's wall whether it counts 4 000 000 or 4 194 304 bytes, with room for the rest of the JSON.
+#: Below Graph's limit whether that is 4 000 000 or 4 194 304 bytes, with room for the rest of the JSON.
 MAX_REQUEST_BYTES = 3_900_000
-#: An upload session is refused for less; in one POST more would not fit.
+#: An upload session is refused for less; one POST cannot carry more.
 LARGE_FILE_BYTES = 3_000_000
 LARGEST_FILE_BYTES = 150 * 1024 * 1024
-#: The most that Set-Mailbox takes:
+#: The most that Set-Mailbox accepts:
 #: https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits
 MAX_EXCHANGE_MB = 150
-#: Exchange counts its limits in these.
+#: The unit of Exchange's limits.
 _MEGABYTE = 1024 * 1024
 
 
 class Route(Enum):
-    """The ways a mail can travel."""
+    """The ways to send a mail."""
 
     ONE_REQUEST = auto()
     DRAFT = auto()
 
 
 def encoded_size(size: int) -> int:
-    """Return what base64 makes of a file."""
+    """Return the size of a file in base64."""
     return (size + 2) // 3 * 4
 
 
 def choose_route(message_bytes: int, files: Sequence[SizedFile], sender: Sender, limit_mb: int) -> Route:
-    """Choose how the mail travels; `limit_mb` is the most that the mailbox may send, encoded.
+    """Choose the route; `limit_mb` is the mailbox's encoded size limit.
 
     Raises:
         RejectedError: `body_too_large`, `large_file_attachments_off`, `file_too_large`,
@@ -77,7 +77,7 @@ def choose_route(message_bytes: int, files: Sequence[SizedFile], sender: Sender,
 
 
 def check_sizes(message_bytes: int, files: Sequence[SizedFile]) -> None:
-    """Refuse what no permission and no setting can make possible.
+    """Refuse a mail that no permission or setting can make sendable.
 
     Raises:
         RejectedError: `body_too_large`, `file_too_large`, `message_over_maximum`.
@@ -99,5 +99,5 @@ def _exchange_megabytes(size: int) -> int:
 
 
 def _outline(encoded: int) -> str:
-    """Name the mail with its size, as Exchange counts megabytes."""
+    """Name the mail with its size, in megabytes as Exchange counts them."""
     return f"The mail, {encoded / _MEGABYTE:.1f} MB with its files encoded,"

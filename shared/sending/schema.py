@@ -1,4 +1,4 @@
-"""The JSON Schema of a queued mail, made from the model that reads it.
+"""Build the JSON Schema of a queued mail from its model.
 
 python -m shared.sending.schema > docs/mail-message.schema.json
 """
@@ -16,7 +16,7 @@ from shared.sending.request import MailRequest
 def mail_message_schema() -> dict[str, Any]:
     """Describe a message of `mail-outbox` (JSON Schema 2020-12).
 
-    Shared parts stand under `definitions`, where every validator looks; NJsonSchema finds no `$defs`.
+    Shared parts are under `definitions`, which every validator knows; NJsonSchema finds no `$defs`.
     """
     schema = MailRequest.model_json_schema(
         by_alias=True, ref_template="#/definitions/{model}", schema_generator=PlainJsonSchema
@@ -27,7 +27,7 @@ def mail_message_schema() -> dict[str, Any]:
         allow_null(shape, parts)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        # A name and no place; npm's jsonschema can't resolve references against a URN.
+        # A name without a location; npm's jsonschema can't resolve references against a URN.
         "$id": "https://inforiver-mailer.example/mail-message:1",
         "title": "A mail on the queue mail-outbox",
         **without("title", _without_unused(schema)),
@@ -35,7 +35,7 @@ def mail_message_schema() -> dict[str, Any]:
 
 
 def _without_unused(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the parts that nothing refers to any more."""
+    """Remove the parts that nothing refers to."""
     used = set(references(schema))
     return schema | {
         "definitions": {name: part for name, part in schema["definitions"].items() if name in used}
@@ -43,7 +43,7 @@ def _without_unused(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Write the schema as the file in `docs/` holds it."""
+    """Write the schema as the file in `docs/` contains it."""
     return json.dumps(mail_message_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

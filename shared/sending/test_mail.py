@@ -1,4 +1,4 @@
-"""Queue a test mail, on the way that every other mail takes."""
+"""Queue a test mail, which is sent like any other mail."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ permission Send As on {address}.
 
 
 class Testing(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def config(self) -> AppConfig:
-        """What the operator decided."""
+        """The operator's app settings."""
 
     @property
     def world(self) -> World:
-        """The clock, and names for mails."""
+        """The clock, and new ids."""
 
     @property
     def settings(self) -> SettingsStore:
-        """Who sends."""
+        """The senders."""
 
     @property
     def outbox(self) -> Outbox:
@@ -53,24 +53,26 @@ class Testing(Protocol):
 
 
 class TestMailBody(Contract):
-    """Who gets the test mail; without it the caller does."""
+    """The test mail's recipient; without one it is the caller."""
 
     to: MailAddress | None = None
 
 
 class QueuedMailView(Contract):
-    """Where to see what becomes of a mail."""
+    """Where to follow a mail."""
 
     message_id: str
     delivery_url: str
 
 
 def send_test_mail(request: Request, caller: Caller, ports: Testing) -> Reply:
-    """Queue a test mail, which is tried although Microsoft 365 refuses the sender.
+    """Queue a test mail.
+
+    It is tried even if Microsoft 365 refused the sender.
 
     Raises:
         InvalidInputError: `invalid_request`.
-        ConsentRequiredError: nobody consented yet, or the consent was lost.
+        ConsentRequiredError: there is no consent, or it was lost.
         ConfigurationError: the operator has to act first.
     """
     body = parse(TestMailBody, request.body or b"{}", "invalid_request")

@@ -1,4 +1,4 @@
-"""The queue and the clock that drive journey 2."""
+"""Register the queue triggers and timers of sending."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ blueprint = func.Blueprint()
 
 
 def _waited(message: func.QueueMessage) -> timedelta | None:
-    """Return how long a message was in the queue; its delay is a part of that."""
+    """Return how long a message was in the queue, including its delay."""
     return datetime.now(UTC) - message.insertion_time if message.insertion_time else None
 
 
-# The bytes as they lie in the queue: what the host takes for text and cannot decode never reaches a function.
+# The bytes as queued: a message that the host tries to decode as text, and can't, never reaches a function.
 @blueprint.queue_trigger(
     arg_name="message",
     queue_name=MAIL_OUTBOX,
@@ -38,7 +38,7 @@ def deliver_mail(message: func.QueueMessage) -> None:
     data_type=func.DataType.BINARY,
 )
 def record_poisoned_mail(message: func.QueueMessage) -> None:
-    """Record a message that nobody could deal with."""
+    """Record a message that failed repeatedly."""
     from shared.sending.poison import record_poisoned
 
     record_poisoned(message.get_body(), message.id or "", services(), _waited(message))
@@ -46,7 +46,7 @@ def record_poisoned_mail(message: func.QueueMessage) -> None:
 
 @blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", run_on_startup=False)
 def release_waiting_mails(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
-    """Let mail go that waits although its tenant can send again."""
+    """Release mail that waits although its tenant can send again."""
     from shared.sending.release import release_all
 
     release_all(services())
@@ -54,7 +54,7 @@ def release_waiting_mails(timer: func.TimerRequest) -> None:  # noqa: ARG001 - t
 
 @blueprint.timer_trigger(arg_name="timer", schedule="0 47 2 * * *", run_on_startup=False)
 def remove_finished_deliveries(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
-    """Forget mails that have been done for long enough."""
+    """Remove mails that became final long enough ago."""
     from shared.deliveries.retention import remove_finished
 
     remove_finished(services())

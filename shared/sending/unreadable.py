@@ -1,4 +1,4 @@
-"""Record a message that breaks the contract."""
+"""Record an invalid message."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: Sending) -> None:
-    """Keep a message that breaks the contract, under the names that it gives itself, if any.
+    """Record an invalid message under its own ids, if it has any.
 
-    It replaces an earlier one under the same names. A mail that has such a name shows it as a conflict.
+    It replaces an earlier one with the same ids. If a mail has them, it shows this as a conflict.
 
     Raises:
-        NotRecordedError, TransientError: storage does not answer.
-        ConfigurationError: `other_installation`, or `written_by_other_version`: the row stays as it is.
+        NotRecordedError, TransientError: storage does not respond.
+        ConfigurationError: `other_installation`, or `written_by_other_version`: the row is not changed.
     """
     now = ports.world.now()
     names = _names_in(text)
@@ -60,18 +60,18 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
             record_conflict(known, hashlib.sha256(text).hexdigest(), text, ports)
             return
         if known.fields == row.fields and row.outcome_queue in {None, known.outcome_queue}:
-            # The queue shows a message again whose worker was ended.
+            # The queue redelivers a message whose worker was stopped.
             log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=row.tenant_id, message_id=row.message_id)
             return
         row = _replacing(known, row)
         if persist(lambda: ports.deliveries.save(row), ports.world) is None:
             raise TransientError("storage_unavailable", service="tables")
-    # What was found instead of a mail, by kind, size and hash; none of it is the message's own text.
+    # What was found instead of a mail, by kind, size and hash; never the message's own text.
     announce(row, **error.facts)
 
 
 def _replacing(known: Delivery, row: Delivery) -> Delivery:
-    """Put the latest mistakes under an id in the place of earlier ones."""
+    """Replace earlier mistakes of an id by the latest ones."""
     replacing = replace(
         row,
         queued_at=known.queued_at,
@@ -88,7 +88,7 @@ def _replacing(known: Delivery, row: Delivery) -> Delivery:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What a broken message says of itself, as far as it can serve; None where it cannot."""
+    """The usable ids of an invalid message; None where there is none."""
 
     tenant_id: str | None = None
     message_id: str | None = None

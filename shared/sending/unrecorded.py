@@ -1,8 +1,8 @@
-"""Put a message back into the queue with what storage could not be told.
+"""Put a message back into the queue with what storage could not record.
 
-The message goes back with a growing delay and no expiry, so that an outage of any length loses nothing. An
-older version of the app reads a mail, and a note to resume one; the two messages of this module it takes for
-invalid ones, and sends nothing.
+The message waits with a growing delay and without an expiry, so that an outage of any length loses nothing.
+An older version of the app reads mails and requeue messages; it treats the two messages of this module as
+invalid, and sends nothing.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _REPEATED_MARK = b'{"repeated":'
 
 
 class _Message(Contract):
-    """What another version of the app adds to a message is ignored."""
+    """Members that another version of the app adds are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class AcceptedMail(_Message):
-    """A mail that Exchange has taken, and whose row does not say so."""
+    """A mail that Exchange accepted and whose row does not say so."""
 
     tenant_id: TenantId
     message_id: MessageId
@@ -49,13 +49,13 @@ class AcceptedMail(_Message):
 
 
 class Accepted(_Message):
-    """What travels through `mail-outbox`."""
+    """The message in `mail-outbox`."""
 
     accepted: AcceptedMail
 
 
 class RepeatedMail(_Message):
-    """A mail under whose claims nothing was handed over.
+    """A mail whose claims sent nothing.
 
     `mail` is None in messages of an earlier version, which stored the request of a long one.
     """
@@ -67,13 +67,13 @@ class RepeatedMail(_Message):
 
 
 class Repeated(_Message):
-    """What travels through `mail-outbox`."""
+    """The message in `mail-outbox`."""
 
     repeated: RepeatedMail
 
 
 def parse_unrecorded(text: bytes) -> AcceptedMail | RepeatedMail | None:
-    """Read one of these messages; None where the message is something else.
+    """Parse one of these messages; None if the message is another one.
 
     Raises:
         InvalidInputError: `invalid_message`.
@@ -86,7 +86,7 @@ def parse_unrecorded(text: bytes) -> AcceptedMail | RepeatedMail | None:
 
 
 def accepted_message(row: Delivery) -> bytes:
-    """Write that a mail was accepted."""
+    """Write the message that a mail was accepted."""
     mail = AcceptedMail(
         tenant_id=row.tenant_id,
         message_id=row.message_id,
@@ -98,9 +98,9 @@ def accepted_message(row: Delivery) -> bytes:
 
 
 def repeated_message(row: Delivery, text: bytes, unused_claims: frozenset[str]) -> bytes:
-    """Write that a mail is to be tried again, and which claims of it are known as unused.
+    """Write the message to retry a mail, with its unused claims.
 
-    With the longest mail, as many fit as two days of an outage leave behind.
+    Even with the longest mail, it holds as many claims as two days of an outage leave behind.
     """
     mail = RepeatedMail(
         tenant_id=row.tenant_id,
@@ -114,10 +114,12 @@ def repeated_message(row: Delivery, text: bytes, unused_claims: frozenset[str]) 
 def queue_again(
     text: bytes, key: str, waited: timedelta | None, problem: ProblemError, ports: Sending
 ) -> None:
-    """Put a message back, twice as long as it waited the last time; `key` is that of the message taken.
+    """Put a message back with twice its last delay.
+
+    `key` is that of the received message.
 
     Raises:
-        ProblemError: the queue cannot be reached either; the message comes again, and is taken for this text.
+        ProblemError: the queue is not available either; the redelivered message is replaced by this text.
     """
     wait = min(max(2 * (waited or timedelta(0)), SHORTEST_WAIT), LONGEST_WAIT)
     delay = wait * (1 + ports.world.jitter() / 2)
@@ -140,9 +142,9 @@ def queue_again(
 
 
 def queue_kept(ports: Sending) -> None:
-    """Queue what this process alone knows of mails, now that the queue can be reached.
+    """Queue the messages in memory, as the queue is available again.
 
-    Their queue messages may come to another process, which corrects its conclusion by what is queued here.
+    Their original messages may reach another process, which corrects its outcome by what is queued here.
     """
     for key, text in ports.claims.take_unqueued().items():
         if not text.startswith((_ACCEPTED_MARK, _REPEATED_MARK)):
@@ -156,7 +158,7 @@ def queue_kept(ports: Sending) -> None:
 
 
 def write_mail(note: RepeatedMail) -> bytes:
-    """Return the mail in such a message as JSON."""
+    """Return the mail of such a message as JSON."""
     return json.dumps(note.mail, ensure_ascii=False, separators=(",", ":")).encode()
 
 

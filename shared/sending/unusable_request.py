@@ -1,4 +1,7 @@
-"""Record what happens to a mail whose stored request is gone, or that another version of the app wrote."""
+"""Record a mail whose stored request is missing or unreadable.
+
+Unreadable means that another version of the app wrote it.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def record_lost(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Sending) -> None:
-    """Keep that a mail was to be tried again whose request is not there any more.
+    """Record that the stored request of a retried mail is missing.
 
-    `unused`: claims of it under which nothing was handed over.
+    `unused`: claims of it that sent nothing.
     """
     known = _unfinished(mail, queue_id, unused, ports)
     if known is None:
@@ -37,9 +40,11 @@ def record_lost(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Se
 def record_unreadable_request(
     mail: KeptMail, queue_id: str, unused: frozenset[str], error: InvalidInputError, ports: Sending
 ) -> None:
-    """Keep that a mail waits whose kept request this version can't read: another version took it.
+    """Record that a mail waits, as its stored request can't be read.
 
-    The request stays as it is, and the timer releases the mail like any that waits for the operator.
+    Another version of the app stored it.
+
+    The request is not changed, and the timer releases the mail like any that waits for the operator.
     """
     known = _unfinished(mail, queue_id, unused, ports)
     if known is None:
@@ -54,7 +59,10 @@ def record_unreadable_request(
 
 
 def _unfinished(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Sending) -> Delivery | None:
-    """Return the row, in doubt where the mail may have been handed over; None where nothing is to be done."""
+    """Return the row, with doubt if the mail may have been sent.
+
+    None if nothing is to be done.
+    """
     now = ports.world.now()
     known = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if known is None or known.status.final or known.status is DeliveryStatus.OTHER_VERSION:

@@ -1,23 +1,23 @@
-"""From what went wrong to what happens to the mail. Pure, and total over our errors.
+"""Decide how a mail continues after an error. Pure; covers all errors.
 
     error                 row                                           the request   the queue
     InvalidInputError     invalid                                       -             complete
-    ConsentRequiredError  waiting_for_consent                           kept          complete
-    ConditionalAccessError  the same; deferred until it is confirmed    kept          complete, or again
-    TransientError        deferred; expired past the horizon            kept          again, after a delay
-    ExpiredError          expired                                       kept          complete
-    RejectedError         rejected; deferred until it is confirmed      kept          complete, or again
+    ConsentRequiredError  waiting_for_consent                           stored        complete
+    ConditionalAccessError  the same; deferred until it is confirmed    stored        complete, or again
+    TransientError        deferred; expired past the horizon            stored        again, after a delay
+    ExpiredError          expired                                       stored        complete
+    RejectedError         rejected; deferred until it is confirmed      stored        complete, or again
     SenderRefusedError    waiting_for_microsoft365; deferred until the
-                          settings say `sender_refused`                 kept          complete, or again
-    OutcomeUnknownError   verifying where the mail can be looked up     kept          again, after a pause
+                          settings say `sender_refused`                 stored        complete, or again
+    OutcomeUnknownError   verifying where the mail can be looked up     stored        again, after a pause
                           otherwise unknown; deferred where the
-                          deployment chose to repeat                    kept          complete, or again
-    ConfigurationError    waiting_for_operator                          kept          complete
-    TokenRefusedError     the same; deferred until it is confirmed      kept          complete, or again
+                          deployment chose to repeat                    stored        complete, or again
+    ConfigurationError    waiting_for_operator                          stored        complete
+    TokenRefusedError     the same; deferred until it is confirmed      stored        complete, or again
 
-A mail in doubt, which may have been sent, ends as unknown where it would otherwise end as expired,
-rejected or invalid; where it can be looked up, it is looked up after its time too, and not sent any more.
-Anything else is a bug or storage out of reach: it goes up, and the host repeats the message.
+A mail with an uncertain send ends as unknown where it would otherwise end as expired, rejected or invalid; if
+it can be looked up, that happens after its time too, and it is not sent any more. Any other exception is a
+bug or unavailable storage: it propagates, and the host repeats the message.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from shared.sending.doubt import next_look
 from shared.sending.pace import UNSAID
 from shared.settings.refusal import BETWEEN_REFUSALS
 
-#: A mail that could not be sent for a day is late enough for a person to decide.
+#: After a day a person must decide whether a mail is still useful.
 HORIZON = timedelta(hours=24)
 
-#: A file can come after its message: a scheduler that uploads both at once, or storage that is slow.
+#: A file can come after its message: the scheduler uploads both at once, or storage is slow.
 FILE_PATIENCE = timedelta(minutes=10)
 
-#: How long a mail in doubt is looked for: a day more, as the last attempt may have left the doubt.
+#: How long an uncertain send is looked up: a day more, as the last attempt may have caused it.
 _LOOKS = 2 * HORIZON
 #: The last attempt begins this long before the deadline, so that it is over in time.
 LAST_ATTEMPT = timedelta(minutes=1)
@@ -63,26 +63,26 @@ _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     ConfigurationError: DeliveryStatus.WAITING_FOR_OPERATOR,
 }
 
-#: Graph refused the mail for the mailbox's rate: when it is tried again, the mailbox's schedule says.
+#: Graph refused the mail for the mailbox's rate: the mailbox's schedule sets the time of its retry.
 THROTTLED = frozenset({"mailbox_throttled", "sending_limit_reached"})
-#: The mail had to wait, or to go on.
+#: The mail had to wait, or to continue.
 NO_FAILURES = frozenset({"mailbox_paused", "attempt_too_long"})
-#: These ends would be untrue of a mail that may have gone out.
+#: Statuses that wrongly say "not sent" when the outcome is unknown.
 _NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.REJECTED, DeliveryStatus.INVALID})
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the verdict depends on beside the error; `jitter` is from 0 to 1.
+    """What the decision depends on besides the error; `jitter` is 0 to 1.
 
     Attributes:
-        in_doubt_since: the moment of an attempt whose outcome nobody knows, this one included.
-        may_look_up: whether the mail can be found again in the mailbox.
+        in_doubt_since: the time of an attempt with unknown outcome, this one included.
+        may_look_up: whether the mail can be looked up in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
-        refusals: how often it ended with this error, each time after the interval, this time included.
+        refusals: how often it failed with this error, each time after the interval, this time included.
         sender_refused: whether the settings say that Microsoft 365 refuses the sender.
-        first_look: how soon a refused mail that may be sent can be looked for; None after another error.
-        maybe_sent: whether it was refused, may be sent all the same, and nobody can look for it.
+        first_look: how soon a refused but maybe sent mail can be looked up; None after another error.
+        maybe_sent: whether it was refused, may have been sent, and can't be looked up.
     """
 
     now: datetime
@@ -106,10 +106,10 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do: the row's next status, and when to try again, if ever.
+    """The decision: the row's next status, and the next attempt, if any.
 
     Attributes:
-        counts: whether something failed, rather than having to wait or to go on.
+        counts: whether it counts as a failure, rather than a wait or a continuation.
         forgets_doubt: the mail is sent again although it may have been sent.
     """
 
@@ -120,12 +120,12 @@ class Verdict:
 
     @property
     def keeps_request(self) -> bool:
-        """Whether the mail may still be wanted as it is."""
+        """Whether the mail's request may still be needed."""
         return self.status is not DeliveryStatus.INVALID
 
 
 def expired(moment: datetime, last: ProblemError | None = None) -> ExpiredError:
-    """Say when it was too late, in UTC, and what Graph answered last, where that is known."""
+    """Return the error with the deadline in UTC and Graph's last error."""
     known = last.facts.get("graph_code") if last else None
     answer = {} if known is None else {"graph_code": known}
     request_id = last.request_id if last else None
@@ -139,10 +139,10 @@ def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:
 
 
 def decide(error: ProblemError, situation: Situation) -> Verdict:
-    """Choose what happens to a mail that could not be sent."""
+    """Decide how to continue with a mail that could not be sent."""
     verdict = _decide(error, situation)
     if situation.in_doubt_since is not None and verdict.status in _NOT_SENT:
-        # Also where the deployment would have repeated it, had there been time.
+        # Even if the deployment would have repeated it with more time.
         return Verdict(DeliveryStatus.UNKNOWN)
     return verdict
 
@@ -161,9 +161,9 @@ def _decide(error: ProblemError, situation: Situation) -> Verdict:
 
 
 def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> int:
-    """Count how often the present row of attempts ended like this one, this one included.
+    """Count the refusals of the current attempts, including this one.
 
-    Of refusals that come shortly after each other one counts.
+    Of refusals shortly after each other only one counts.
     """
     times, last, apart = 1, now, _refusal_interval(error)
     for step in reversed(delivery.history):
@@ -173,7 +173,7 @@ def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> in
 
 
 def _refusal_interval(error: ProblemError) -> timedelta:
-    """Return how far refusals like this must lie apart for each to count."""
+    """Return the minimum interval between refusals for each to count."""
     if isinstance(error, SenderRefusedError):
         return BETWEEN_REFUSALS
     at_random = isinstance(error, RejectedError)
@@ -181,14 +181,17 @@ def _refusal_interval(error: ProblemError) -> timedelta:
 
 
 def _confirmed(error: ProblemError, situation: Situation) -> bool:
-    """Say whether a refusal counts: it came often enough, of the sender for whichever mail."""
+    """Say whether a refusal counts: it was frequent enough.
+
+    Those of the sender count over all mails.
+    """
     if isinstance(error, SenderRefusedError):
         return situation.sender_refused
     return situation.refusals >= error.confirm_after
 
 
 def _wait_for_file(situation: Situation) -> Verdict:
-    """Try again until the time for a file is over, and then once more."""
+    """Retry until the time for a file is over, and then once more."""
     left = situation.trying_since + FILE_PATIENCE - situation.now
     if left <= timedelta(0):
         return Verdict(DeliveryStatus.REJECTED)
@@ -206,7 +209,7 @@ def _wait(error: TransientError, situation: Situation) -> Verdict:
 def _again(situation: Situation, wait: timedelta) -> Verdict:
     if situation.first_look is not None:
         wait = max(wait, situation.first_look)
-    # A wait of any length may be asked for; a row's is limited (`LONGEST_WAIT` of a delivery).
+    # A service may ask for a wait of any length; a row's is limited (`LONGEST_WAIT` of a delivery).
     wanted = situation.now + min(wait, HORIZON)
     again = before_end(situation.deadline, wanted, situation.now)
     if again is not None:
@@ -217,7 +220,10 @@ def _again(situation: Situation, wait: timedelta) -> Verdict:
 
 
 def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
-    """Return when to try again before an end; the last time shortly before it, and None after that."""
+    """Return when to retry before a deadline; the last time shortly before.
+
+    None after that.
+    """
     if wanted < end:
         return wanted
     last = end - LAST_ATTEMPT
@@ -225,7 +231,10 @@ def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | Non
 
 
 def _verify(situation: Situation, wanted: datetime) -> Verdict:
-    """Look for the mail again; its `expiresAt` limits when it is sent, not when it is looked for."""
+    """Look up the mail again.
+
+    Its `expiresAt` limits when it is sent, not when it is looked up.
+    """
     look = before_end(situation.trying_since + _LOOKS, wanted, situation.now)
     return Verdict(DeliveryStatus.UNKNOWN if look is None else DeliveryStatus.VERIFYING, look)
 

@@ -1,4 +1,4 @@
-"""What is not as it should be in a mail that is sent all the same. Pure."""
+"""Find problems of a mail that do not prevent sending. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from shared.sending.request import MailRequest
 
-#: Exchange's store holds no more characters of a subject:
+#: The maximum length of a subject in Exchange's store:
 #: https://learn.microsoft.com/exchange/client-developer/web-service-reference/subject
 STORED_SUBJECT = 255
 
 
 @dataclass(frozen=True, slots=True)
 class MailWarning:
-    """One warning: its code in the catalogue, a fact for its sentence, and a number for the log."""
+    """One warning: its code, a parameter for its text, a number to log."""
 
     code: str
     fact: tuple[str, str]
@@ -27,7 +27,10 @@ class MailWarning:
 
 
 def find_warnings(request: MailRequest, body: str) -> tuple[MailWarning, ...]:
-    """Find what the sender of a mail should correct; `body` is its text, also of one that lies in a blob."""
+    """Find what the sender of a mail should correct.
+
+    `body` is its text, also if it is stored in a blob.
+    """
     return tuple(_find(request, body))
 
 
@@ -36,7 +39,7 @@ def _find(request: MailRequest, body: str) -> Iterator[MailWarning]:
         missing = missing_content_ids(body, (file.content_id for file in request.attachments))
         if missing:
             yield MailWarning("content_id_missing", ("content_ids", ", ".join(missing)), len(missing))
-    # Exchange counts in UTF-16.
+    # Exchange counts UTF-16 units.
     length = len(request.subject.encode("utf-16-le", "surrogatepass")) // 2
     if length > STORED_SUBJECT:
         yield MailWarning("subject_over_limit", ("length", str(length)), length)

@@ -1,5 +1,5 @@
-"""What a tenant's admin decides: the noun that both journeys share.
+"""A tenant's settings, which consent and sending share.
 
-`tenant` holds the values, `state` what may happen to them, `journey` what an admin can do,
-`contract` the shapes on the wire, `operations` what is promised of them, `endpoints` the routes.
+`tenant` holds the values, `state` the allowed transitions, `journey` an admin's operations, `contract` the
+shapes of the API, `operations` its description, `endpoints` the routes.
 """

@@ -1,4 +1,4 @@
-"""Which buttons of the settings page work, and which problem it shows."""
+"""Decide which buttons the settings page enables and what it shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Actions(Contract):
-    """Which buttons work now."""
+    """The buttons that are enabled."""
 
     enable: bool
     save: bool
@@ -22,7 +22,7 @@ class Actions(Contract):
 
 
 def actions_of(settings: TenantSettings) -> Actions:
-    """Say which buttons work; none of settings that this version can't read."""
+    """Return the enabled buttons; none if the settings can't be read."""
     status = settings.status
     if status is Status.OTHER_VERSION:
         return Actions(enable=False, save=False, reset=False, send_test_mail=False)
@@ -35,7 +35,10 @@ def actions_of(settings: TenantSettings) -> Actions:
 
 
 def problem_of(settings: TenantSettings, now: datetime) -> StandingProblemView | None:
-    """Return what keeps mail from being sent, or that another version wrote the settings."""
+    """Return the problem that prevents sending, if any.
+
+    Settings that another version wrote count as one.
+    """
     problem = settings.problem
     if problem is None and settings.status is Status.OTHER_VERSION:
         problem = StandingProblem("written_by_other_version", now)

@@ -1,8 +1,8 @@
-"""The addresses from which the app may send with its own permission. Pure.
+"""Check from which addresses the app may send by itself. Pure.
 
-Once an admin of the tenant has consented, an app-only token exists for every mailbox that Microsoft lets
-the app use, and a redirect with `admin_consent=True` can be made up in a browser. So neither says from
-which mailbox a workspace admin may send: the operator's list does (`APPLICATION_SENDERS`).
+Once an admin of the tenant has consented, an app-only token is valid for every mailbox that Microsoft lets
+the app use, and a redirect with `admin_consent=True` can be forged in a browser. So neither shows from which
+mailbox a workspace admin may send: only the operator's list does (`APPLICATION_SENDERS`).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     from shared.settings.tenant import TenantSettings, Wanted
 
-#: No token and no consent disproves it; only the list does.
+#: Tokens and consents do not resolve it; only the list does.
 SENDER_NOT_ALLOWED = "application_sender_not_allowed"
 
 
 def is_listed(address: str, senders: Iterable[str]) -> bool:
-    """Say whether the list names this address, in whatever case or form of its domain."""
+    """Say whether the list has this address, ignoring case and domain form."""
     return address_key(address) in map(address_key, senders)
 
 
 def check_listed(wanted: Wanted, senders: Iterable[str]) -> None:
-    """Refuse an address that is to send with the app's own permission and is not on the list.
+    """Refuse an address for the app's own permission that is not listed.
 
     Raises:
         ConflictError: `application_sender_not_allowed`.
@@ -40,10 +40,10 @@ def check_listed(wanted: Wanted, senders: Iterable[str]) -> None:
 
 
 def under_list(settings: TenantSettings, senders: Iterable[str], now: datetime) -> TenantSettings:
-    """Return the settings as they are under the list.
+    """Return the settings after applying the list.
 
-    An enabled sender that is not listed is the operator's error, and works again once it is listed. A
-    consent that was lost, and an operator's error of another kind, stay as they are.
+    An enabled sender that is not listed becomes an operator error, and works again once it is listed. A lost
+    consent, and an operator error of another kind, stay.
     """
     sender, consent, problem = settings.sender, settings.consent, settings.problem
     if settings.status is Status.OTHER_VERSION:

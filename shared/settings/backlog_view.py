@@ -8,9 +8,9 @@ from shared.contract import Contract
 
 
 class BacklogView(Contract):
-    """The mails that wait because the mailbox sends only so many a minute.
+    """The mails that wait because of the mailbox's rate limit.
 
-    `mails` is an estimate, from time and pace. `emptyAt`: about when the last of them is sent.
+    `mails` is estimated from time and pace. `emptyAt` is about when the last of them is sent.
     """
 
     mails: int

@@ -1,4 +1,4 @@
-"""The routes of the Tenant Settings page."""
+"""Register the routes of the Tenant Settings page."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Keep in the settings what stops a tenant's mail: a failed token request, the operator's list, a refusal.
+"""Record in the settings what stops a tenant's mail.
 
-News about an older consent than the present one changes nothing.
+That is a failed token request, the operator's list, or a refusal of the sender.
+
+A result for an older consent than the current one changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 def note_failure(
     store: SettingsStore, tenant_id: str, generation: int, error: ProblemError, world: World
 ) -> None:
-    """Keep a lost consent or an operator's error where the settings page shows it."""
+    """Record a lost consent or operator error for the settings page."""
     lost = isinstance(error, ConsentRequiredError)
     change, event = (
         (lose_consent, Event.CONSENT_LOST) if lost else (note_operator_error, Event.OPERATOR_ERROR)
@@ -42,9 +44,9 @@ def note_failure(
 def apply_sender_list(
     settings: TenantSettings, senders: Iterable[str], store: SettingsStore, world: World
 ) -> TenantSettings:
-    """Return the settings under the operator's list of senders, and store what the list changes.
+    """Return the settings after applying the list, and store the change.
 
-    What can't be stored now is stored the next time: the settings that are returned already say it.
+    If storing fails it is repeated the next time; the returned settings already include the change.
     """
     now = world.now()
     after = under_list(settings, senders, now)
@@ -65,7 +67,7 @@ def apply_sender_list(
 
 
 def let_try(store: SettingsStore, tenant_id: str, message_id: str, world: World) -> None:
-    """Let a mail try at once if Microsoft 365 refuses the sender, because an admin asks for it."""
+    """Retry a refused sender with this mail now, as an admin asks."""
     now = world.now()
 
     def change(settings: TenantSettings) -> TenantSettings:
@@ -76,9 +78,11 @@ def let_try(store: SettingsStore, tenant_id: str, message_id: str, world: World)
 
 
 def note_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
-    """End a refusal of the sender, because Microsoft 365 has taken a mail, and say whether that is stored.
+    """End a refusal of the sender after an accepted mail.
 
-    What is not, the next mail that is taken stores.
+    Return whether that was stored.
+
+    If storing fails, the next accepted mail does it.
     """
     try:
         update_settings(store, tenant_id, lambda settings: end_refusal(settings, generation))
@@ -89,5 +93,5 @@ def note_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
 
 
 def standing(error: ProblemError, world: World) -> StandingProblem:
-    """Make a problem that lasts out of an error."""
+    """Make a recorded problem from an error."""
     return StandingProblem(error.code, world.now(), error.facts, error.request_id)

@@ -1,6 +1,6 @@
-"""What tells one installation from every other: its app registration and its storage account. Pure.
+"""Identify an installation: app registration and storage account. Pure.
 
-Either alone is not enough: two installations can use one app registration and one vault, or, by a wrong
+Either alone is not enough: two installations can use one app registration and one vault, or, through a wrong
 setting, one storage account.
 """
 
@@ -13,14 +13,20 @@ from shared.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation; `storage_account` is the name of the account that holds its tables."""
+    """One installation.
+
+    `storage_account` is the name of the account that holds its tables.
+    """
 
     client_id: str
     storage_account: str
 
 
 def other_installation(ours: Installation, theirs: Installation) -> ConfigurationError:
-    """Return the error that names both; the storage accounts only where the app registration is the same."""
+    """Return the error that names both installations.
+
+    It names the storage accounts only if the app registration is the same.
+    """
     if ours.client_id != theirs.client_id:
         return ConfigurationError("other_installation", ours=ours.client_id, theirs=theirs.client_id)
     return ConfigurationError("other_installation", ours=_with_account(ours), theirs=_with_account(theirs))

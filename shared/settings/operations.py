@@ -1,4 +1,4 @@
-"""What the API of the tenant settings promises."""
+"""Describe the operations of the tenant settings API."""
 
 from __future__ import annotations
 

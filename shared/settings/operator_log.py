@@ -1,7 +1,7 @@
-"""The audit of the operator's commands.
+"""Audit the operator's commands.
 
-A command runs on the operator's machine, which does not write to the app's log. It stores what it did, and
-the five-minute timer writes that into the log and removes it.
+A command runs on the operator's machine, which does not write to the app's log. It stores its action, and the
+five-minute timer logs and removes it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction(Stored):
-    """One thing that an operator did by command.
+    """One action that an operator took by command.
 
     Attributes:
         operator_id: the object id in the token that the command used; None with a connection string.
-        tenant_id: the tenant that it was about; None where it was about all of them.
-        counts: how much of what was deleted.
-        installation: the client id of the app registration that it was about; None in older rows.
+        tenant_id: the tenant that it concerned; None where it concerned all.
+        counts: the number of deleted items of each kind.
+        installation: the client id of the app registration that it concerned; None in older rows.
     """
 
     action_id: str
@@ -41,20 +41,23 @@ class OperatorAction(Stored):
 
 
 class OperatorLog(Protocol):
-    """Stores the operator's actions until they are in the log; the promises of `shared/ports.py` hold."""
+    """Stores the operator's actions until they are logged.
+
+    The guarantees of `shared/ports.py` apply.
+    """
 
     def add(self, action: OperatorAction) -> None:
         """Store an action."""
 
     def unreported(self) -> Iterable[OperatorAction]:
-        """Return the actions that are not in the log yet, the oldest first."""
+        """Return the actions that are not logged yet, oldest first."""
 
     def remove(self, action: OperatorAction) -> None:
-        """Remove an action; one that is gone already is no error."""
+        """Remove an action; one that does not exist is no error."""
 
 
 class Reporting(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def operator_log(self) -> OperatorLog:
@@ -66,9 +69,11 @@ class Reporting(Protocol):
 
 
 def report_operator_actions(ports: Reporting) -> None:
-    """Write every stored action into the log; after a crash one may be written twice, with the same id.
+    """Log every stored action.
 
-    Those of another installation on the same storage account stay for its log.
+    After a crash one may be logged twice, with the same id.
+
+    Those of another installation in the same storage account are left for that one to log.
     """
     for action in ports.operator_log.unreported():
         if action.installation not in {None, ports.installation}:

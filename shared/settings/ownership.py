@@ -1,10 +1,10 @@
-"""Whose data it is: the settings of a tenant belong to one installation, and no other changes them.
+"""Make sure that only one installation changes a tenant's settings.
 
-Two installations can meet on one storage account or one vault: by a copied environment, a wrong setting, or
-rows that were restored elsewhere. So each row of settings carries the client id and the storage account of
-its installation, which are checked whenever the row is read. A row without them is older than the mark, and
-is marked once, by the installation whose consent it is: its tokens tell to which client they were issued.
-Where no tokens tell, the operator does, by `python -m shared.operate take-over`.
+Two installations can share one storage account or one vault: through a copied environment, a wrong setting,
+or rows that were restored elsewhere. So each row of settings carries the client id and the storage account of
+its installation, which are checked whenever the row is read. A row without them is older than this tag, and
+is tagged once, by the installation whose consent it is: the tokens show to which client they were issued.
+Where there are no such tokens, the operator decides with `python -m shared.operate take-over`.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Consent, TenantSettings
     from shared.world import World
 
-#: For so long a process takes a tenant for its own; before a token is used, the settings are read again.
+#: How long a process caches that a tenant is its own; before a token is used, the settings are read again.
 _REMEMBERED = timedelta(minutes=5)
 
 
 class OwnedSettingsStore(Protocol):
-    """Keeps the settings of this installation.
+    """Stores the settings of this installation.
 
-    Every method may raise ConfigurationError `other_installation` for a tenant whose settings are another's.
+    Every method may raise ConfigurationError `other_installation` for a tenant of another one.
     """
 
     def load(self, tenant_id: str) -> TenantSettings:
         """Return the tenant's settings; unconfigured ones where nothing is stored."""
 
     def save(self, settings: TenantSettings) -> TenantSettings:
-        """Write the settings if they are still the ones that were read."""
+        """Write the settings if they are unchanged since they were read."""
 
     def tenants(self) -> tuple[str, ...]:
-        """Return every tenant that has settings, of whichever installation."""
+        """Return every tenant that has settings, in every installation."""
 
     def remove(self, tenant_id: str) -> None:
-        """Remove a tenant's settings; the number of generations stays."""
+        """Remove a tenant's settings; the number of generations is kept."""
 
     def check_owner(self, tenant_id: str) -> None:
-        """Refuse a tenant whose settings are another's; asked before its mails are changed."""
+        """Refuse a tenant of another installation, before changing its mails."""
 
 
 class OwnedSettings:
-    """The tenant settings of this installation alone.
+    """The tenant settings of this installation only.
 
     Every method may raise ConfigurationError: `other_installation`, which names both.
     """
@@ -67,13 +67,13 @@ class OwnedSettings:
         issued_to: Callable[[str], str | None],
         world: World,
     ) -> None:
-        """Guard a store.
+        """Wrap a store.
 
         Args:
-            store: the settings, of whichever installation.
-            installation: returns this one; raises where a setting is wrong.
-            issued_to: returns the client to which the tokens of a name were issued; None: there are none.
-            world: the time that passes.
+            store: the settings of every installation.
+            installation: returns this one; raises if a setting is wrong.
+            issued_to: returns the client that a name's tokens were issued to; None: there are none.
+            world: the monotonic clock.
         """
         self._store = store
         self._installation = installation
@@ -98,7 +98,7 @@ class OwnedSettings:
         return found
 
     def save(self, settings: TenantSettings) -> TenantSettings:
-        """Write the settings if they are still the ones that were read.
+        """Write the settings if they are unchanged since they were read.
 
         Raises:
             PreconditionFailedError: `settings_changed`.
@@ -106,11 +106,11 @@ class OwnedSettings:
         return self._store.save(_marked(settings, self._installation()))
 
     def tenants(self) -> tuple[str, ...]:
-        """Return every tenant that has settings, of whichever installation."""
+        """Return every tenant that has settings, in every installation."""
         return self._store.tenants()
 
     def remove(self, tenant_id: str) -> None:
-        """Remove a tenant's settings; the number of generations stays."""
+        """Remove a tenant's settings; the number of generations is kept."""
         self.load(tenant_id)
         self._store.remove(tenant_id)
 
@@ -126,9 +126,9 @@ class OwnedSettings:
             self._own[tenant_id] = now
 
     def _adopt(self, found: TenantSettings, ours: Installation) -> TenantSettings:
-        """Complete the mark of settings that are older than it, if they are this installation's.
+        """Tag older settings if they belong to this installation.
 
-        Settings without a consent say nothing about whose they are; the next change marks them.
+        Settings without a consent do not show whose they are; the next change tags them.
         """
         if found.installation not in (None, ours.client_id):
             return found
@@ -142,7 +142,7 @@ class OwnedSettings:
             return self._store.load(found.tenant_id)
 
     def _prove(self, consent: Consent, ours: Installation) -> None:
-        """Refuse a consent whose tokens were not issued to this installation's client, or that has none.
+        """Refuse a consent that has no tokens for this installation's client.
 
         Raises:
             ConfigurationError: `other_installation`.
@@ -161,13 +161,13 @@ def _marked(settings: TenantSettings, ours: Installation) -> TenantSettings:
 
 
 def refuse_foreign(tenant_id: str, settings: OwnedSettingsStore) -> None:
-    """Leave the mail of another installation's tenant to that installation.
+    """Leave the mail of another installation's tenant to that one.
 
-    A wrong setting says nothing about whose they are: then the mail is recorded, and waits for the operator.
+    With a wrong setting this is unknown: then the mail is recorded, and waits for the operator.
 
     Raises:
         ConfigurationError: `other_installation`.
-        TransientError: nobody can tell at this moment.
+        TransientError: it can't be determined at the moment.
     """
     try:
         settings.check_owner(tenant_id)

@@ -1,7 +1,8 @@
-"""What a tenant's consent permits, and what of it the app uses. Pure.
+"""Tell what a consent permits and what of it the app uses. Pure.
 
-Entra answers a request with everything that was ever granted to the app, for whatever reason. The app uses
-only what it asked for. Permissions that Exchange gives the app (RBAC for Applications) are in no token:
+Entra returns everything that was ever granted to the app, for whatever reason. The app uses only what it
+requested. Permissions that Exchange grants (RBAC for Applications) are in no token:
+
 https://learn.microsoft.com/exchange/permissions-exo/application-rbac
 """
 
@@ -17,39 +18,39 @@ if TYPE_CHECKING:
 
 
 def needed_scopes(settings: TenantSettings) -> tuple[str, ...]:
-    """Return the least that the configured way of sending needs."""
+    """Return the minimal scopes for the configured authorization."""
     return scopes_for(settings.sender, shared=settings.delegated_mailbox) if settings.sender else ()
 
 
 def scopes_in_use(settings: TenantSettings) -> frozenset[str]:
-    """Return the permissions that sending may use: those that it needs and that the consent gave."""
+    """Return the scopes that sending uses: needed and granted ones."""
     granted = settings.consent.scopes if settings.consent else frozenset[str]()
     return requested_and_granted(needed_scopes(settings), granted)
 
 
 def exchange_decides(consent: Consent) -> bool:
-    """Say whether the app sends with its own permission and no token names one."""
+    """Say whether the app sends by itself and no token names a permission."""
     return consent.account is None and consent.granted == frozenset()
 
 
 def permissions_unreadable(consent: Consent) -> bool:
-    """Say whether the app sends with its own permission and no token of it could be read so far."""
+    """Say whether the app sends by itself and no token was readable yet."""
     return consent.account is None and consent.granted is None
 
 
 def granted_scopes_known(consent: Consent) -> frozenset[str]:
-    """Return what Microsoft's newest readable token names; never what is only assumed."""
+    """Return what the newest readable token names, never an assumption."""
     if consent.granted is not None:
         return consent.granted
-    # Rows of earlier versions say what was granted to an account, and of the app itself what was asked for.
+    # Rows of earlier versions hold an account's granted scopes, and the app's own requested ones.
     return consent.scopes if consent.account else frozenset()
 
 
 def surplus_scopes(settings: TenantSettings) -> tuple[str, ...]:
-    """Return what Microsoft granted beyond what was asked for.
+    """Return the scopes that Microsoft granted beyond the requested ones.
 
-    The `.Shared` forms count as asked for where the consent screen named them because the From address is
-    not that of the admin who started, although its owner signed in.
+    The `.Shared` scopes count as requested where the consent page showed them because the From address was
+    not the starting admin's, although its owner signed in.
     """
     sender, consent = settings.sender, settings.consent
     if sender is None or consent is None:

@@ -1,4 +1,4 @@
-"""What a token request says of a tenant's consent. Pure: no I/O, no clock."""
+"""Derive a consent's state from a token request. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from shared.settings.tenant import TenantSettings
 
-#: Only Graph can take it back, by taking a token.
+#: Only Graph can resolve it, by accepting a token.
 TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a token names; `granted` None and an empty name say nothing."""
+    """What a token names; None in `granted` and an empty name mean unknown."""
 
     granted: frozenset[str] | None = None
     username: str = ""
@@ -34,11 +34,14 @@ NOTHING_NAMED = Named()
 
 
 def note_refusal(settings: TenantSettings, generation: int, now: datetime) -> TenantSettings:
-    """Note when Microsoft first refused a token in a way that can pass; a token that is issued ends it."""
+    """Record the first, possibly temporary, refusal of a token.
+
+    The next issued token clears it.
+    """
     if not holds(settings, generation) or settings.consent is None:
         return settings
     known = settings.consent.refused_at
-    # A time in the future was written by a host whose clock was wrong.
+    # A host with a wrong clock wrote a time in the future.
     first = known if known is not None and known <= now else now
     return replace(settings, consent=replace(settings.consent, refused_at=first))
 
@@ -53,12 +56,12 @@ def note_refresh(
     accepted: bool = False,
     named: Named = NOTHING_NAMED,
 ) -> TenantSettings:
-    """Note that Microsoft issued a token, and what it names.
+    """Record that Microsoft issued a token, and what it names.
 
-    Where it `mends`, that ends every problem of an earlier failure, but not one of the operator's list of
-    senders, nor a refusal of the sender, nor of tokens that Graph refuses unless it `accepted` one: Entra
-    issues tokens all the same. What ends a problem that only another version of the app knows, this one
-    cannot say.
+    With `mends` this resolves every problem of an earlier failure, except one of the operator's list of
+    senders, a refusal of the sender, and tokens that Graph refuses unless it `accepted` one: Entra issues
+    tokens in those cases too. For a problem that only another version of the app knows, this version cannot
+    say what resolves it.
     """
     if not holds(settings, generation) or settings.consent is None:
         return settings
@@ -69,7 +72,7 @@ def note_refresh(
         refused_at=None,
         stored_at=now if stored else settings.consent.stored_at,
         granted=settings.consent.granted if named.granted is None else named.granted,
-        # Only changes rows of earlier versions, which hold what was granted and never asked for.
+        # Only changes rows of earlier versions, which hold scopes that were granted but never requested.
         scopes=requested_and_granted(needed_scopes(settings), settings.consent.scopes),
     )
     refreshed = replace(settings, consent=consent)

@@ -1,12 +1,14 @@
-"""Whether Microsoft 365 refuses a tenant's sender: its mailbox, or the right to send from it. Pure.
+"""Track refusals of a tenant's sender by Microsoft 365. Pure.
 
-    first refusal     noted, and nothing else changes: Graph may be the one that errs
+Refused is its mailbox, or the permission to send from it.
+
+    first refusal     recorded, and nothing else changes: Graph may be wrong
     one more          after five minutes, of the same or another mail: `sender_refused`, and mail waits
-    a mail tries      the probe, which the settings name: every ten minutes, later every hour
-    a mail is taken   nothing is left of the refusal, and what waits goes out
+    a mail is tried   the probe, which the settings name: every ten minutes, later every hour
+    a mail is accepted  the refusal is deleted, and the waiting mails are released
 
-A mail that waited and was let go because another was taken proves nothing by itself any more: what is refused
-is then that mail.
+A mail that was released because another one was accepted is not evidence of a new refusal by itself: it may
+be that mail that is refused.
 """
 
 from __future__ import annotations
@@ -24,16 +26,17 @@ if TYPE_CHECKING:
 
     from shared.settings.tenant import Consent, StandingProblem, TenantSettings
 
-#: Graph may be the one that errs, and then not for seconds only.
+#: Graph may be wrong, and for more than seconds.
 BETWEEN_REFUSALS: Final = timedelta(minutes=5)
-#: A consent and the rights given with it take seconds to an hour to reach every server of Microsoft 365.
+#: A consent and the permissions given with it take seconds to an hour to reach every server of Microsoft 365.
 RIGHTS_SPREAD: Final = timedelta(hours=1)
-#: What Exchange lets an app do (RBAC for Applications, access policies) counts up to two hours later, and can
-#: be given a while after the consent: https://learn.microsoft.com/exchange/permissions-exo/application-rbac
+#: What Exchange lets an app do (RBAC for Applications, access policies) takes effect up to two hours later,
+#: and can be granted some time after the consent:
+#: https://learn.microsoft.com/exchange/permissions-exo/application-rbac
 APP_RIGHTS_SPREAD: Final = timedelta(hours=3)
-#: A refusal that was not confirmed for so long says nothing of the next one.
+#: After this time an unconfirmed refusal no longer counts towards the next one.
 _FORGOTTEN = timedelta(hours=1)
-#: Graph's codes for a user whom it does not know. A mailbox that can't be used has others, and keeps its id.
+#: Graph's codes for an unknown user. A mailbox that can't be used has other codes, and keeps its id.
 _NO_SUCH_USER = frozenset({"ErrorInvalidUser", "Request_ResourceNotFound", "ResourceNotFound"})
 _SOON, _LATER = timedelta(minutes=10), timedelta(hours=1)
 _SOON_PROBES = 6
@@ -44,7 +47,7 @@ _EARLY = timedelta(minutes=1)
 def note_sender_refused(
     settings: TenantSettings, generation: int, problem: StandingProblem, message_id: str, *, waited: bool
 ) -> TenantSettings:
-    """Note that a mail met such a refusal; `waited` says that it waited for the end of one before."""
+    """Record a mail's refusal; `waited`: it waited for an earlier refusal."""
     if not holds(settings, generation) or settings.consent is None:
         return settings
     if settings.status is Status.SENDER_REFUSED:
@@ -62,7 +65,7 @@ def note_sender_refused(
 
 
 def rights_spread_until(consent: Consent) -> datetime:
-    """Return until when rights that were given for a consent may still be missing on some servers."""
+    """Return until when some servers may lack a consent's permissions."""
     return consent.consented_at + (APP_RIGHTS_SPREAD if consent.account is None else RIGHTS_SPREAD)
 
 
@@ -74,14 +77,14 @@ def _confirmed(
     message_id: str,
 ) -> TenantSettings:
     if problem.facts.get("graph_code") in _NO_SUCH_USER and consent.mailbox_id is not None:
-        # The mailbox may have been made again, and is found by its address then.
+        # The mailbox may have been created again, and is then found by its address.
         return forget_mailbox_id(replace(settings, refusal=None), consent.generation)
     confirmed = SenderRefusal(first.since, message_id, probed_at=problem.since)
     return troubled(replace(settings, refusal=confirmed), Status.SENDER_REFUSED, problem)
 
 
 def _refused_again(settings: TenantSettings, problem: StandingProblem, message_id: str) -> TenantSettings:
-    """Show what the latest refusal says; a probe that was refused is over."""
+    """Store the latest refusal's details; a refused probe is over."""
     refusal = settings.refusal
     if refusal is not None and refusal.probe == message_id:
         settings = replace(settings, refusal=replace(refusal, probe=None))
@@ -91,7 +94,10 @@ def _refused_again(settings: TenantSettings, problem: StandingProblem, message_i
 
 
 def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError | None:
-    """Return why a mail is not tried now; None where it is, because it may or because it is the probe."""
+    """Return why a mail may not be tried now; None if it may.
+
+    It may too if it is the probe.
+    """
     problem, refusal = settings.problem, settings.refusal
     if settings.status is not Status.SENDER_REFUSED or problem is None:
         return None
@@ -101,17 +107,20 @@ def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError 
 
 
 def is_probe_due(settings: TenantSettings, now: datetime) -> bool:
-    """Say whether it is time for a waiting mail to try."""
+    """Say whether a waiting mail is due to be tried."""
     refusal = settings.refusal
     if refusal is None or refusal.probed_at is None:
         return True
     wait = _SOON if refusal.probes < _SOON_PROBES else _LATER
-    # A time in the future was written by a host whose clock was wrong.
+    # A host with a wrong clock wrote a time in the future.
     return not timedelta(0) <= now - refusal.probed_at < wait - _EARLY
 
 
 def begin_probe(settings: TenantSettings, message_id: str, now: datetime) -> TenantSettings:
-    """Let one mail try although the sender is refused; an earlier probe that is not over waits again."""
+    """Let one mail try despite the refusal.
+
+    An earlier probe without a result waits again.
+    """
     known = settings.refusal
     if known is None:
         return settings
@@ -120,7 +129,7 @@ def begin_probe(settings: TenantSettings, message_id: str, now: datetime) -> Ten
 
 
 def end_refusal(settings: TenantSettings, generation: int) -> TenantSettings:
-    """Forget a refusal, because Microsoft 365 has taken a mail; a problem of another kind stays."""
+    """Delete a refusal, as a mail was accepted; other problems stay."""
     if not holds(settings, generation):
         return settings
     taken = replace(settings, refusal=None)

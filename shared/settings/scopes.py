@@ -1,4 +1,4 @@
-"""Which permissions are asked for, and whether they were granted. Pure.
+"""Choose the scopes to request, and compare them with granted ones. Pure.
 
 https://learn.microsoft.com/graph/permissions-reference#mail-permissions
 """
@@ -24,7 +24,7 @@ _OURS = (MAIL_SEND, MAIL_READ_WRITE, MAIL_SEND_SHARED, MAIL_READ_WRITE_SHARED)
 
 
 def scopes_for(wanted: Wanted, *, shared: bool = False) -> tuple[str, ...]:
-    """Return the least that the wanted way of sending needs.
+    """Return the minimal scopes for a way of sending.
 
     `shared`: the From address is not the signed-in account's own.
     """
@@ -36,28 +36,34 @@ def scopes_for(wanted: Wanted, *, shared: bool = False) -> tuple[str, ...]:
 
 
 def granted_scopes(scope: str) -> frozenset[str]:
-    """Read the `scope` of a token response: Graph's permissions by their short names."""
+    """Parse the `scope` of a token response into Graph's short names."""
     short = (part.rpartition("/")[2] for part in scope.split())
     return frozenset(short) - {"openid", "profile", "email", "offline_access"}
 
 
 def mail_scopes(granted: Iterable[str]) -> tuple[str, ...]:
-    """Return those that this app may ask for; a row of an earlier version holds whatever was granted."""
+    """Return the scopes that this app may request.
+
+    A row of an earlier version holds everything that was granted.
+    """
     ours = {scope.casefold() for scope in _OURS}
     return tuple(sorted(scope for scope in granted if scope.casefold() in ours))
 
 
 def requested_and_granted(requested: Iterable[str], granted: Iterable[str]) -> frozenset[str]:
-    """Return what was both asked for and granted, spelled as it was asked for.
+    """Return the scopes both requested and granted, spelled as requested.
 
-    Microsoft also names what was consented to for other reasons. To ask for that again would lose the
-    consent to send together with it, once somebody takes it back.
+    Microsoft also returns scopes that were granted for other reasons. If the app requested those too and they
+    were revoked, it would lose the consent to send as well.
     """
     have = {scope.casefold() for scope in granted}
     return frozenset(scope for scope in requested if scope.casefold() in have)
 
 
 def missing_scopes(wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
-    """Return what was asked for and not granted; Entra does not promise upper or lower case."""
+    """Return the requested scopes that were not granted, ignoring case.
+
+    Entra does not guarantee upper or lower case.
+    """
     have = {scope.casefold() for scope in granted}
     return tuple(scope for scope in wanted if scope.casefold() not in have)

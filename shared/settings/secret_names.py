@@ -1,4 +1,7 @@
-"""The names of the secrets that hold tokens: one for each consent of a tenant, never used twice. Pure."""
+"""Name the secrets that hold tokens. Pure.
+
+Each consent of a tenant has one, and no name is used twice.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def name_secret(tenant_id: str, generation: int) -> str:
 
 
 def tenant_of(name: str) -> str | None:
-    """Return the tenant whose tokens a secret holds; None where the name is not of this form."""
+    """Return the tenant of a secret's name; None for another format."""
     found = _NAME.fullmatch(name)
     return found["tenant"] if found else None
 

@@ -1,4 +1,4 @@
-"""What sending needs of a tenant's settings: all of it there, or the reason why not. Pure."""
+"""Derive the sender from a tenant's settings, or why there is none. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Everything under which a tenant's mail can be sent.
+    """Everything that is needed to send a tenant's mail.
 
     Attributes:
         address: the From address, the only one there is.
-        account: whose permission sends, by the name that stays the same when the account is renamed.
-        from_field: what to write into the mail's `from`; None where the account's own address sends.
-        mailbox: whose mailbox sends, as Graph's path has it.
-        refusal_noted: whether a refusal is on record that the next accepted mail ends.
+        account: whose permission is used, by an id that does not change when it is renamed.
+        from_field: the mail's `from`; None where the account's own address sends.
+        mailbox: the sending mailbox, as in Graph's path.
+        refusal_noted: whether a refusal is recorded that the next accepted mail ends.
     """
 
     tenant_id: str
@@ -39,35 +39,40 @@ class Sender:
 
     @property
     def mailbox_address(self) -> str:
-        """Whose mailbox sends and keeps the copy: the account's, whatever the From address is."""
+        """The sending mailbox, which keeps the copy: always the account's."""
         return self.account_name if self.mailbox == "me" else self.address
 
     @property
     def account_name(self) -> str:
-        """Whose permission sends, by the name that the account has now."""
+        """The current name of the account whose permission is used."""
         return self.consent.account.name if self.consent.account else self.account
 
     @property
     def is_found_by_address(self) -> bool:
-        """Whether Graph finds the mailbox only if the From address is its sign-in name."""
+        """Whether Graph finds the mailbox only by the From address."""
         return self.mailbox != "me" and self.consent.mailbox_id is None
 
     @property
     def is_found_by_id(self) -> bool:
-        """Whether the mailbox is named by an object id, which ends with its account."""
+        """Whether the mailbox is named by an object id.
+
+        The id is deleted together with its account.
+        """
         return self.mailbox != "me" and self.consent.mailbox_id is not None
 
     @property
     def may_draft(self) -> bool:
-        """Whether drafts may be written into the mailbox, and sent mail looked up in it."""
+        """Whether drafts and sent mail in the mailbox may be accessed."""
         return MAIL_READ_WRITE.casefold() in {scope.casefold() for scope in self.consent.scopes}
 
 
 def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ()) -> Sender:
-    """Return what sending needs; of a refused sender too, which only `refusal` keeps from being tried.
+    """Return the sender.
+
+    It includes a refused one, which only `refusal` blocks.
 
     Raises:
-        ConsentRequiredError: nobody consented yet, or the consent was lost.
+        ConsentRequiredError: there is no consent, or it was lost.
         ConfigurationError: the operator has to act first; `application_sender_not_allowed` where the
             operator's list does not let the app send from the address with its own permission.
     """

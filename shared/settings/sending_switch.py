@@ -2,8 +2,8 @@
 
 The switch is one stored row: sending is paused while the row exists. An operator writes and removes it with
 `python -m shared.operate`; every process reads it at most every ten seconds. The row carries the client id of
-the installation that is paused, and pauses no other one that uses the same storage account. A row without it,
-made by hand or by an older version, pauses each of them until the operator's next command.
+the paused installation, and does not pause others that use the same storage account. A row without it, made
+by hand or by an older version, pauses each of them until the operator's next command.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     from shared.world import World
 
-#: How old the value may be that a process acts on.
+#: The maximum age of the value that a process uses.
 MAX_AGE = timedelta(seconds=10)
 MAX_REASON_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
 class SendingPause:
-    """Sending is paused.
+    """A pause of sending.
 
     Attributes:
         since: when the operator paused it.
-        reason: what the operator wrote about it, for the workspace admins.
-        installation: the client id of the app registration that is paused; None in a row without a mark.
+        reason: the operator's reason, for the workspace admins.
+        installation: the client id of the paused app registration; None in a row without a tag.
     """
 
     since: datetime
@@ -41,12 +41,17 @@ class SendingPause:
     installation: str | None = None
 
     def is_foreign(self, installation: str | None) -> bool:
-        """Whether another installation than this one is paused; one that cannot tell is paused too."""
+        """Whether only another installation is paused.
+
+        If this one's id is not known, it counts as paused too.
+        """
         return None not in {self.installation, installation} and self.installation != installation
 
 
 def check_own_pause(pause: SendingPause, installation: str | None) -> None:
-    """Refuse to change a pause of another installation, or one of which this one cannot tell.
+    """Refuse to change a pause that is another installation's.
+
+    The same if this one's id is not known.
 
     Raises:
         ConfigurationError: `other_installation`.
@@ -58,28 +63,31 @@ def check_own_pause(pause: SendingPause, installation: str | None) -> None:
 
 
 class PauseStore(Protocol):
-    """Stores the pause; the promises of `shared/ports.py` hold."""
+    """Stores the pause; the guarantees of `shared/ports.py` apply."""
 
     def load(self) -> SendingPause | None:
-        """Return the pause, or None while mail is sent."""
+        """Return the pause, or None while sending is not paused."""
 
     def save(self, pause: SendingPause) -> SendingPause:
-        """Store a pause and return it; one that is stored already stays, and is returned instead.
+        """Store a pause and return it; an existing one is kept and returned.
 
-        That one gets the mark of the installation where it has none.
+        An existing one is tagged with the installation if it has no tag.
         """
 
     def remove(self) -> None:
-        """End the pause; where there is none, nothing happens."""
+        """End the pause; without one, nothing happens."""
 
 
 class SendingSwitch:
-    """The switch as one process reads it; used by all threads."""
+    """The switch as cached by one process for all its threads."""
 
     def __init__(
         self, store: PauseStore, world: World, installation: Callable[[], str | None] = lambda: None
     ) -> None:
-        """Read a store; `installation` returns the client id of this one, None while it is not known."""
+        """Wrap a store.
+
+        `installation` returns this one's client id, None while it is not known.
+        """
         self._store = store
         self._world = world
         self._installation = installation
@@ -88,10 +96,10 @@ class SendingSwitch:
         self._read_at: Moment | None = None
 
     def current_pause(self) -> SendingPause | None:
-        """Return the pause, or None while mail is sent; the value is at most ten seconds old.
+        """Return the pause, at most ten seconds old, or None.
 
-        A value that is too old and can't be read again is not used: a mail leaves only while the process
-        knows that sending is not paused.
+        An older value that can't be read again is not used: a mail is sent only while the process knows that
+        sending is not paused.
 
         Raises:
             TransientError, ConfigurationError: the switch can't be read.
@@ -100,7 +108,9 @@ class SendingSwitch:
         return None if pause is None or pause.is_foreign(self._installation()) else pause
 
     def check_owner(self) -> None:
-        """Refuse a stored pause of another installation; it pauses nothing here.
+        """Refuse a stored pause of another installation.
+
+        It pauses nothing here.
 
         Raises:
             ConfigurationError: `other_installation`, or the switch can't be read.

@@ -1,8 +1,10 @@
-"""Which tenants are known here and not served: their data stays, and nothing is sent for them.
+"""Find tenants that have data here but are not served any more.
 
-A tenant leaves when its id is taken out of ALLOWED_TENANT_IDS. That can be a mistake of one deployment, so
-nothing of it is changed or deleted automatically: it goes on where it stopped when the id comes back, and
-`python -m shared.operate delete-tenant` deletes it for good.
+Their data is kept, and nothing is sent for them.
+
+A tenant is not served once its id is removed from ALLOWED_TENANT_IDS. That can be a mistake in one
+deployment, so its data is not changed or deleted automatically: sending continues when the id is added again,
+and `python -m shared.operate delete-tenant` deletes the data permanently.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Serving(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def settings(self) -> SettingsStore:
@@ -30,21 +32,24 @@ class Serving(Protocol):
 
 
 def removed_tenants(ports: Serving) -> frozenset[str]:
-    """Return the tenants that have settings here and are not served any more."""
+    """Return the tenants that have settings but are not served any more."""
     try:
         served = ports.allowed_tenants
     except ConfigurationError:
-        # Nobody can tell. No token can be had either while a setting is broken, so nothing is sent.
+        # Unknown. With a broken setting no token can be requested either, so nothing is sent.
         return frozenset()
     return frozenset(ports.settings.tenants()) - served
 
 
 def report_removed_tenants(ports: Serving) -> None:
-    """Log each tenant that left; the alert lasts until it is back or its data is deleted."""
+    """Log each tenant not served any more.
+
+    The alert lasts until it is served again or its data is deleted.
+    """
     for tenant_id in sorted(removed_tenants(ports)):
         log_unserved_tenant(tenant_id)
 
 
 def log_unserved_tenant(tenant_id: str) -> None:
-    """Log that a tenant is not served although it has settings or mail here."""
+    """Log that a tenant with settings or mail here is not served."""
     log_event(Event.TENANT_NOT_SERVED, level=logging.ERROR, tenant_id=tenant_id)

@@ -1,7 +1,7 @@
-"""What may happen to a tenant's settings. Pure: no I/O, no clock.
+"""Define the transitions of a tenant's settings. Pure: no I/O, no clock.
 
-Each function takes the settings as they are and returns them as they will be. The store writes them
-with the ETag that was read, so of two changes at once one is told that the settings moved on.
+Each function takes the current settings and returns the new ones. The store writes them with the ETag that
+was read, so of two concurrent changes one fails with a conflict.
 
     status            enable   save      completed   consent lost      operator error   works again
     not_configured    pending  409       enabled     -                 -                -
@@ -10,11 +10,10 @@ with the ETag that was read, so of two changes at once one is told that the sett
     operator_error    pending  pending   enabled     reconnect_needed  operator_error   enabled
     sender_refused    pending  pending   enabled**   reconnect_needed  operator_error   enabled***
 
-"pending" leaves the status and the old sender as they are, so a consent that is declined, fails or
-expires changes nothing. (*) Save of what holds already needs no consent. (**) Of the mails that wait, one
-is tried first. (***) Only when a mail is taken, see `refusal.py`; a token that is issued proves nothing.
-Enable and Save can't switch large file attachments off (409); Reset can, and leads to not_configured from
-everywhere.
+"pending" keeps the status and the old sender, so a consent that is declined, fails or expires changes
+nothing. (*) Save without a change needs no consent. (**) One of the waiting mails is tried first. (***) Only
+when a mail is accepted, see `refusal.py`; an issued token proves nothing. Enable and Save can't switch large
+file attachments off (409); Reset can, and leads to not_configured from every status.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-#: Deletion takes seconds to minutes; nobody promises how long.
+#: Deletion takes seconds to minutes, without a guarantee.
 _DELETION_LISTED = timedelta(hours=1)
 _MAX_UNDELETED = 50
 
 
 def check_enable(settings: TenantSettings, wanted: Wanted) -> None:
-    """Refuse Enable where sending works already.
+    """Refuse Enable where sending already works.
 
     Raises:
         ConflictError: `already_enabled`, `large_file_attachments_locked`.
@@ -54,7 +53,7 @@ def check_enable(settings: TenantSettings, wanted: Wanted) -> None:
 
 
 def check_save(settings: TenantSettings, wanted: Wanted) -> None:
-    """Refuse Save where there is nothing to change yet.
+    """Refuse Save where nothing is configured yet.
 
     Raises:
         ConflictError: `not_configured`, `large_file_attachments_locked`.
@@ -65,27 +64,30 @@ def check_save(settings: TenantSettings, wanted: Wanted) -> None:
 
 
 def _check_lock(settings: TenantSettings, wanted: Wanted) -> None:
-    """Keep what was authorised: Microsoft's grant would outlive the toggle, and only Reset ends it."""
+    """Refuse to switch off large attachments; only Reset can.
+
+    Microsoft's grant would outlast the toggle.
+    """
     if settings.sender and settings.sender.large_file_attachments and not wanted.large_file_attachments:
         raise ConflictError("large_file_attachments_locked")
 
 
 def holds_already(settings: TenantSettings, wanted: Wanted) -> bool:
-    """Say whether nothing would change, so that nobody need consent."""
+    """Say whether nothing would change, so that no consent is needed."""
     return settings.status is Status.ENABLED and settings.sender == wanted
 
 
 def begin_consent(
     settings: TenantSettings, wanted: Wanted, flow_id: str, expires_at: datetime
 ) -> TenantSettings:
-    """Note a consent under way; an earlier one is superseded."""
+    """Record a pending consent; an earlier one is superseded."""
     generation = settings.generations + 1
     pending = PendingConsent(flow_id, generation, wanted, expires_at)
     return replace(settings, pending=pending, generations=generation)
 
 
 def pending_consent(settings: TenantSettings, flow_id: str) -> PendingConsent:
-    """Return the consent under way, if it is still this one.
+    """Return the pending consent if it is still this one.
 
     Raises:
         ConflictError: `consent_superseded` by a Reset or a newer consent.
@@ -96,7 +98,9 @@ def pending_consent(settings: TenantSettings, flow_id: str) -> PendingConsent:
 
 
 def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -> TenantSettings:
-    """Let the new sender take over; where it did already, the answer to an earlier try was lost.
+    """Store the new sender; if it is stored already, change nothing.
+
+    The response to an earlier attempt was lost then.
 
     Raises:
         ConflictError: `consent_superseded` by a Reset or a newer consent.
@@ -112,20 +116,20 @@ def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -
         pending=None,
         problem=None,
         undeleted=_given_up(settings),
-        # Until a mail is taken one of those that wait is tried, the first at once.
+        # Until a mail is accepted, one of the waiting ones is tried, the first at once.
         refusal=settings.refusal and replace(settings.refusal, probe=None, probed_at=None, probes=0),
     )
 
 
 def end_consent(settings: TenantSettings, flow_id: str) -> TenantSettings:
-    """Forget a consent that was declined, failed or expired; whatever worked goes on working."""
+    """Remove a declined, failed or expired consent; a working one stays."""
     if settings.pending is None or settings.pending.flow_id != flow_id:
         return settings
     return replace(settings, pending=None)
 
 
 def reset(settings: TenantSettings) -> TenantSettings:
-    """Forget everything but the count of generations, and which old tokens the vault has until when."""
+    """Remove everything except the generation count and old tokens' state."""
     return TenantSettings(
         settings.tenant_id,
         generations=settings.generations,
@@ -137,14 +141,20 @@ def reset(settings: TenantSettings) -> TenantSettings:
 
 
 def note_undeleted_tokens(settings: TenantSettings, name: str, now: datetime) -> TenantSettings:
-    """Note tokens that no settings use and that are not known to be deleted: an answer may be lost."""
+    """Record tokens without a use that may not be deleted.
+
+    The response to their deletion may be lost.
+    """
     return replace(settings, undeleted=_with(settings.undeleted, name), deleted_at=now)
 
 
 def note_deleted_tokens(
     settings: TenantSettings, name: str, recoverable_until: datetime | None, now: datetime
 ) -> TenantSettings:
-    """Note that tokens are deleted, and until when the vault can bring them back; the longest time counts."""
+    """Record that tokens are deleted, and until when they are recoverable.
+
+    The latest time counts.
+    """
     left = tuple(each for each in settings.undeleted if each != name)
     if recoverable_until is None:
         return replace(settings, undeleted=left)
@@ -159,9 +169,11 @@ def note_vault_content(
     recoverable_until: datetime | None,
     now: datetime,
 ) -> TenantSettings:
-    """Note which old tokens the vault has, by their `names`, and until when it can bring others back.
+    """Record which old tokens the vault has, and until when deleted ones.
 
-    For a while after a deletion the vault lists the tokens nowhere, not even among the `deleted` ones.
+    `names` are those that it has.
+
+    For some time after a deletion the vault lists the tokens nowhere, not even among the `deleted` ones.
     """
     recent = settings.deleted_at is not None and now - settings.deleted_at < _DELETION_LISTED
     left = tuple(name for name in settings.undeleted if name in names or (recent and name not in deleted))
@@ -173,18 +185,21 @@ def note_vault_content(
 
 
 def _given_up(settings: TenantSettings) -> tuple[str, ...]:
-    """Name the tokens that are to be deleted once nothing uses those of the present consent."""
+    """Name the tokens to delete once the current consent's are unused."""
     name = settings.consent.secret_name if settings.consent else None
     return _with(settings.undeleted, name) if name else settings.undeleted
 
 
 def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    """Add a name; a row holds 64 KB, and the daily maintenance finds what is not named too."""
+    """Add a name, up to a limit.
+
+    A row holds 64 KB, and the daily maintenance also finds names that are not listed.
+    """
     return (*(each for each in names if each != name), name)[-_MAX_UNDELETED:]
 
 
 def lose_consent(settings: TenantSettings, generation: int, problem: StandingProblem) -> TenantSettings:
-    """Note that an admin must consent again; news about an older generation changes nothing."""
+    """Record that a new consent is needed, unless it is about an older one."""
     if not holds(settings, generation):
         return settings
     return troubled(settings, Status.RECONNECT_NEEDED, problem)
@@ -193,21 +208,24 @@ def lose_consent(settings: TenantSettings, generation: int, problem: StandingPro
 def note_operator_error(
     settings: TenantSettings, generation: int, problem: StandingProblem
 ) -> TenantSettings:
-    """Note that the operator must act; a lost consent stays the more urgent news."""
+    """Record an operator error; a lost consent takes precedence."""
     if not holds(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
         return settings
     return troubled(settings, Status.OPERATOR_ERROR, problem)
 
 
 def forget_mailbox_id(settings: TenantSettings, generation: int) -> TenantSettings:
-    """Forget a mailbox id that Graph does not know; a new account has another."""
+    """Remove a mailbox id that Graph does not know.
+
+    A new account has another one.
+    """
     if not holds(settings, generation) or settings.consent is None:
         return settings
     return replace(settings, consent=replace(settings.consent, mailbox_id=None))
 
 
 def troubled(settings: TenantSettings, status: Status, problem: StandingProblem) -> TenantSettings:
-    """Keep since when it lasts where the same problem was met again."""
+    """Keep the start time if the same problem is recorded again."""
     known = settings.problem
     if settings.status is status and known and known.code == problem.code:
         problem = replace(problem, since=known.since)

@@ -1,4 +1,4 @@
-"""The settings of one tenant, as values. Pure."""
+"""Define a tenant's settings as values. Pure."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ MAIL_READ_WRITE_SHARED = "Mail.ReadWrite.Shared"
 
 
 class Status(StrEnum):
-    """Where a tenant stands."""
+    """The status of a tenant."""
 
     NOT_CONFIGURED = "not_configured"
     ENABLED = "enabled"
     RECONNECT_NEEDED = "reconnect_needed"
     OPERATOR_ERROR = "operator_error"
     SENDER_REFUSED = "sender_refused"
-    #: Settings that this version cannot read; it changes nothing of them.
+    #: Settings that this version cannot read; it does not change them.
     OTHER_VERSION = "other_version"
 
 
 class Authorization(StrEnum):
-    """Whose permission sends: a signed-in user's, or the app's own."""
+    """Whose permission is used: a signed-in user's, or the app's own."""
 
     DELEGATED = "delegated"
     APPLICATION = "application"
@@ -38,12 +38,14 @@ class Authorization(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account(Stored):
-    """The Microsoft account that consented; `object_id` with `tenant_id` is its identity, never the name.
+    """The Microsoft account that consented.
+
+    `object_id` with `tenant_id` is its identity, never the name.
 
     Attributes:
         username: its sign-in name when it consented.
         renamed_to: its sign-in name by Microsoft's newest token, where that is another one.
-        email: its address when it consented; empty where Microsoft did not say it. It can differ from the
+        email: its address when it consented; empty where Microsoft did not name it. It can differ from the
             sign-in name: https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
         newest_email: its address by Microsoft's newest token, where that is another one.
     """
@@ -57,20 +59,26 @@ class Account(Stored):
 
     @property
     def name(self) -> str:
-        """The present sign-in name, as a person knows the account."""
+        """The current sign-in name, as people know the account."""
         return self.renamed_to or self.username
 
     @property
     def present_email(self) -> str:
-        """The address by Microsoft's newest token; empty where it did not say it."""
+        """The address by Microsoft's newest token; empty where it names none."""
         return self.newest_email or self.email
 
     def owns(self, address: str) -> bool:
-        """Say whether an address was the account's own when it consented; an alias can't be recognised."""
+        """Say whether an address was the account's own when it consented.
+
+        An alias can't be recognised.
+        """
         return any(same_address(address, own) for own in (self.username, self.email) if own)
 
     def named(self, username: str, email: str) -> Account:
-        """Return the account under the names that Microsoft's newest token has; an empty one says nothing."""
+        """Return the account with the names in Microsoft's newest token.
+
+        An empty name means unknown.
+        """
         return replace(
             self,
             renamed_to=_changed(username, self.username, self.renamed_to),
@@ -86,7 +94,7 @@ def _changed(newest: str, first: str, known: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Wanted(Stored):
-    """What an admin asks consent for."""
+    """What an admin requests consent for."""
 
     from_address: str
     large_file_attachments: bool = False
@@ -95,7 +103,7 @@ class Wanted(Stored):
 
 @dataclass(frozen=True, slots=True)
 class PendingConsent(Stored):
-    """A consent under way; its generation is never used again, whatever becomes of it."""
+    """A pending consent; its generation is never used again."""
 
     flow_id: str
     generation: int
@@ -105,7 +113,7 @@ class PendingConsent(Stored):
 
 @dataclass(frozen=True, slots=True)
 class StandingProblem(Stored):
-    """A problem that lasts until somebody acts."""
+    """A recorded problem, which lasts until somebody acts."""
 
     code: str
     since: datetime
@@ -114,24 +122,24 @@ class StandingProblem(Stored):
 
     @property
     def problem(self) -> Problem:
-        """The problem in words."""
+        """The problem with its texts."""
         return recall(self.code, self.facts)
 
 
 @dataclass(frozen=True, slots=True)
 class Consent(Stored):
-    """A completed consent: what was granted, by whom, and where its tokens are kept.
+    """A completed consent: what was granted, by whom, where its tokens are.
 
     Attributes:
         scopes: the permissions that the app uses: asked for and granted. Where Exchange alone decides, no
             token names one, and they are those asked for.
-        started_by: the admin whose flow it was; somebody else may have signed in and consented.
+        started_by: the admin who started it; another person may have signed in and consented.
         consented_by: who signed in; empty where nobody did, because the app's own permission sends.
-        granted: what Microsoft's newest readable token names, with what was never asked for; None in rows
+        granted: what Microsoft's newest readable token names, also if never requested; None in rows
             of earlier versions, and where none could be read.
         mailbox_id: the object id of the mailbox from which the app itself sends, where a token named its
             owner; None: Graph finds it by the From address alone, or does not know the id any more.
-        refused_at: when Microsoft first refused a token in a way that can pass; None once it issues one.
+        refused_at: when a possibly temporary refusal of tokens began; None once one is issued.
     """
 
     generation: int
@@ -151,13 +159,15 @@ class Consent(Stored):
 
 @dataclass(frozen=True, slots=True)
 class SenderRefusal(Stored):
-    """A refusal of the sender by Microsoft 365, confirmed where the settings' status says so.
+    """A refusal of the sender by Microsoft 365.
+
+    It is confirmed if the settings' status says so.
 
     Attributes:
-        since: when it was first met.
-        message_id: the mail that met it.
+        since: when it first happened.
+        message_id: the refused mail.
         probe: the mail that may be tried although the sender is refused; None while none is.
-        probed_at: when the latest such mail was let go, or when the refusal was confirmed.
+        probed_at: when the latest such mail was released, or when the refusal was confirmed.
         probes: how many there were.
     """
 
@@ -170,10 +180,10 @@ class SenderRefusal(Stored):
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings(Stored):
-    """Everything that is known of one tenant.
+    """The settings of one tenant.
 
     Attributes:
-        generations: how many generations were handed out so far; grows for ever, also over a Reset.
+        generations: how many generations were used so far; never decreases, not even by a Reset.
         undeleted: the names of tokens that are not used any more and not known to be deleted yet.
         installation: the client id of the app registration whose settings they are; None in rows that are
             older than this mark, and in those that were never written.
@@ -201,16 +211,16 @@ class TenantSettings(Stored):
 
     @property
     def delegated_mailbox(self) -> bool:
-        """Whether mail goes out from an address that is not the consenting account's own."""
+        """Whether mail is sent from an address that is not the account's own."""
         if self.sender is None or self.consent is None or self.consent.account is None:
             return False
         return not self.consent.account.owns(self.sender.from_address)
 
     @property
     def recipients_see(self) -> str | None:
-        """The address that recipients see; None where Microsoft does not tell it.
+        """The address that recipients see; None where it is unknown.
 
-        Exchange sends from the primary address of a mailbox, whichever of its names was entered.
+        Exchange sends from the primary address of a mailbox, whichever of its addresses was entered.
         """
         account = self.consent.account if self.consent else None
         if account is None or self.delegated_mailbox:
@@ -219,5 +229,8 @@ class TenantSettings(Stored):
 
 
 def same_address(one: str, other: str) -> bool:
-    """Compare mail addresses as Exchange does: without regard to case, and to how a domain is written."""
+    """Compare mail addresses as Exchange does.
+
+    Case and the form of an international domain do not matter.
+    """
     return address_key(one) == address_key(other)

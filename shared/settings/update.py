@@ -1,4 +1,4 @@
-"""Change a tenant's settings when somebody else may be changing them too."""
+"""Change a tenant's settings safely under concurrent changes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ _TRIES = 5
 def update_settings(
     store: SettingsStore, tenant_id: str, change: Callable[[TenantSettings], TenantSettings]
 ) -> TenantSettings:
-    """Apply a change to what is stored now, again if it moved on in between.
+    """Apply a change to the stored settings; repeat it after a conflict.
 
-    `change` runs once a try; what it raises goes up. Settings that it returns as they were are not
-    written.
+    `change` runs once per attempt; its errors propagate. Unchanged settings are not written.
 
     Raises:
-        PreconditionFailedError: they moved on at every try.
-        ConfigurationError: `written_by_other_version`; they stay as they are.
+        PreconditionFailedError: there was a conflict in every attempt.
+        ConfigurationError: `written_by_other_version`; they are not changed.
     """
     for _ in range(_TRIES - 1):
         try:

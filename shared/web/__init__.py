@@ -1,1 +1,1 @@
-"""What all HTTP endpoints share: requests and replies, who calls, problem documents."""
+"""HTTP in general: requests, responses, callers, problem documents."""

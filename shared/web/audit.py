@@ -1,7 +1,7 @@
-"""What is logged of a call: one audit event for each signed-in caller, one count for all anonymous ones.
+"""Log calls: one event per signed-in caller, a count for anonymous ones.
 
-Anybody can cause a refusal without signing in. One line for each would let them fill the daily log cap,
-after which no alert fires, so these are counted and logged a few times an hour.
+Anybody can cause a refusal without signing in. With one line each they could fill the daily log cap, after
+which no alert fires, so refusals are counted and logged a few times an hour.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from shared.web.exchange import Request
     from shared.world import World
 
-#: At most one line for each operation and reason in this time, from each process.
+#: The minimum interval of lines for each operation and reason, in each process.
 INTERVAL = timedelta(minutes=5)
 
 
 @dataclass(slots=True)
 class _Count:
-    """Refusals since the last line was written, and the trace id of one of them.
+    """Refusals since the last line, and the trace id of one of them.
 
     Attributes:
-        logged: the trace id of the first refusal of its kind, which is in the log in full.
+        logged: the trace id of the first refusal of its kind, which is logged in full.
     """
 
     written_at: datetime
@@ -39,11 +39,11 @@ class _Count:
 
 
 class RefusalCounter:
-    """Counts the refusals of anonymous calls; safe to use from several threads.
+    """Counts refusals of anonymous calls; thread-safe.
 
-    The first refusal of its kind is logged at once. Later ones are logged together with the first call of
-    any kind after the interval: a thread of its own would log outside of any invocation, where the
-    Functions host can lose the line.
+    The first refusal of its kind is logged at once. Later ones are logged together with the first call of any
+    kind after the interval: a separate thread would log outside of any invocation, where the Functions host
+    can lose the line.
     """
 
     def __init__(self, world: World) -> None:
@@ -52,7 +52,10 @@ class RefusalCounter:
         self._counts: dict[tuple[str, str], _Count] = {}
 
     def count(self, operation: str, problem: str, trace_id: str) -> str:
-        """Count one refusal, and return the trace id under which the log has its kind: its own if new."""
+        """Count a refusal; return the trace id that is logged for its kind.
+
+        It is the call's own if the kind is new.
+        """
         with self._lock:
             known = self._counts.get((operation, problem))
             if known is not None:
@@ -79,7 +82,7 @@ class RefusalCounter:
 
 
 def log_audit(request: Request, claims: Mapping[str, Any], result: str, *, refused: bool) -> None:
-    """Log who did what, and how it ended; `claims` are those of a verified token."""
+    """Log who did what and the result; `claims` are of a verified token."""
     log_event(
         Event.ADMIN_OPERATION,
         level=logging.WARNING if refused else logging.INFO,

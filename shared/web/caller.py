@@ -1,4 +1,6 @@
-"""Who calls: the claims of a verified access token, and whether they may. Pure but for the check itself.
+"""Authorize the caller by the claims of its access token.
+
+Pure except for the validation itself.
 
 https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 """
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A workspace admin, or an application with a role that the operation lists.
+    """A workspace admin, or an application with an accepted role.
 
-    The token's tenant chooses whose settings are meant, and nothing else can.
+    The token's tenant alone selects whose settings are used.
     """
 
     tenant_id: str
@@ -33,7 +35,7 @@ class Caller:
 
 
 def verified_claims(request: Request, tokens: CallerTokens) -> Mapping[str, Any]:
-    """Return the claims of the request's bearer token, once its signature is verified.
+    """Return the claims of the request's bearer token, once verified.
 
     Raises:
         UnauthenticatedError: `token_missing`, `token_invalid`.
@@ -45,7 +47,7 @@ def verified_claims(request: Request, tokens: CallerTokens) -> Mapping[str, Any]
 
 
 def authorize(claims: Mapping[str, Any], operation: Operation, config: AppConfig) -> Caller:
-    """Return the caller whom these claims name, if they may call this operation.
+    """Return the caller of these claims, if allowed to call this operation.
 
     Raises:
         UnauthenticatedError: `token_invalid`, for an ID token.
@@ -53,7 +55,7 @@ def authorize(claims: Mapping[str, Any], operation: Operation, config: AppConfig
             application `application_role_required`, `signed_in_admin_required`.
     """
     if "scp" in claims:
-        # A person can be led to any client; an application is let in by the role that an admin gave it.
+        # Any client can get a person's sign-in; an application needs a role that an admin assigned to it.
         _check_client(claims, config)
         _check_user(claims, config)
     else:
@@ -66,9 +68,11 @@ def authorize(claims: Mapping[str, Any], operation: Operation, config: AppConfig
 
 
 def _check_application(claims: Mapping[str, Any], wanted: tuple[str, ...]) -> None:
-    """Accept an application's own token where the operation lists one of its roles.
+    """Accept an application's own token if it has an accepted role.
 
-    An ID token has no `scp` either, so only `idtyp` tells them apart; a registration must ask for that claim.
+    An ID token has no `scp` either, so only `idtyp` distinguishes them; an app registration must request that
+    claim.
+
     https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
     """
     if claims.get("idtyp") != "app":

@@ -1,4 +1,4 @@
-"""The shapes that several answers share: problems, and a pause of sending."""
+"""Define shapes that several responses share: problems and a pause."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ProblemView(Contract):
-    """What is wrong, and who must act before it works again."""
+    """What is wrong, and who must act."""
 
     type: str
     title: str
@@ -28,24 +28,27 @@ class ProblemView(Contract):
 
 
 class StandingProblemView(ProblemView):
-    """A problem that lasts: since when, and Microsoft's id of the failed call, for their support."""
+    """A recorded problem.
+
+    It has a start time and Microsoft's id of the failed call, for their support.
+    """
 
     since: datetime
     correlation_id: str | None
 
 
 class BrokenField(Contract):
-    """One broken field of a request."""
+    """An invalid field of a request."""
 
     field: str
     message: str
 
 
 class ProblemDocument(ProblemView):
-    """A problem as the whole answer (RFC 9457).
+    """A problem as the whole response (RFC 9457).
 
-    `code` says which problem it is. `traceId` names the request in the operator's log. `errors` is there only
-    where fields of the request are broken.
+    `code` identifies the problem. `traceId` names the request in the operator's log. `errors` is present only
+    where fields of the request are invalid.
     """
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
@@ -67,7 +70,7 @@ def problem_view(problem: Problem) -> ProblemView:
 
 
 def standing_problem_view(standing: StandingProblem) -> StandingProblemView:
-    """Show a problem that lasts."""
+    """Show a recorded problem."""
     shown = problem_view(standing.problem)
     return StandingProblemView(
         **shown.model_dump(), since=standing.since, correlation_id=standing.correlation_id
@@ -75,12 +78,12 @@ def standing_problem_view(standing: StandingProblem) -> StandingProblemView:
 
 
 class SendingPauseView(Contract):
-    """Since when the operator has paused sending for the whole installation, and why, if that was said."""
+    """The operator's pause of sending: its start and reason, if given."""
 
     since: datetime
     reason: str | None
 
 
 def sending_pause_view(pause: SendingPause | None) -> SendingPauseView | None:
-    """Show a pause; None while mail is sent."""
+    """Show a pause; None while sending is not paused."""
     return None if pause is None else SendingPauseView(since=pause.since, reason=pause.reason)

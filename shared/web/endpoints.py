@@ -1,4 +1,4 @@
-"""Between the Functions framework and our operations, and the endpoints that belong to no journey."""
+"""Connect the Functions framework to operations; general endpoints."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ blueprint = func.Blueprint()
 
 #: https://www.w3.org/TR/trace-context/#traceparent-header-field-values
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-#: A page on another origin reads no other header (https://fetch.spec.whatwg.org/#http-cors-protocol).
+#: A page on another origin can read no other header (https://fetch.spec.whatwg.org/#http-cors-protocol).
 _EXPOSED = {"Access-Control-Expose-Headers": "ETag, Location, Retry-After, WWW-Authenticate"}
 
 
 class _Call:
-    """One call while it is answered; `claims` are there once a token was verified."""
+    """A call in progress; `claims` are set once a token was verified."""
 
     def __init__(self, operation: Operation, request: Request, query: str, services: Services) -> None:
         self.operation = operation
@@ -41,9 +41,9 @@ class _Call:
         self.claims: Mapping[str, Any] | None = None
 
     def checked(self) -> Request:
-        """Return the request with its query, once its size and the arrival of its body are checked.
+        """Return the request with its query after checking size and body.
 
-        A caller's token is verified before, so that a refusal for any of this is in the audit too.
+        The caller's token is verified before, so that the audit log includes such a refusal too.
         """
         from shared.web.limits import check_body_arrived, check_size, read_query
 
@@ -55,20 +55,20 @@ class _Call:
 def public(
     req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Services], Reply]
 ) -> func.HttpResponse:
-    """Answer a call that anybody may make."""
+    """Answer a call that needs no sign-in."""
     return _answer(req, operation, lambda call: operate(call.checked(), call.services))
 
 
 def admin(
     req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Caller, Services], Reply]
 ) -> func.HttpResponse:
-    """Answer a call of a workspace admin, or of an application where the operation lists a role for one."""
+    """Answer a call by an admin, or an application with an accepted role."""
     return _answer(req, operation, lambda call: _as_admin(call, operate))
 
 
 @blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
-    """Say that the app is alive."""
+    """Say that the app is running."""
     from shared.web import operations
     from shared.web.exchange import json_reply
 
@@ -89,7 +89,7 @@ def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_readiness(req: func.HttpRequest) -> func.HttpResponse:
-    """Say whether everything answers that the app is made of."""
+    """Say whether every part of the app responds."""
     from shared.web import operations
     from shared.web.readiness import read_readiness
 
@@ -107,7 +107,7 @@ def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Reply]
 def _answer(
     req: func.HttpRequest, operation: Operation, operate: Callable[[_Call], Reply]
 ) -> func.HttpResponse:
-    """Run an operation; whatever goes wrong becomes a problem document or a page, never a blank error."""
+    """Run an operation; every error becomes a problem document or page."""
     from shared.web.response_headers import STANDARD
 
     query = req.url.partition("?")[2].partition("#")[0]
@@ -116,7 +116,7 @@ def _answer(
         reply = operate(call)
     except ProblemError as error:
         logged = _log_end(call, error.code, refused=True)
-        # A person reads the reference to the operator, so it must be in the log; a program gets its own.
+        # A person reports the reference to the operator, so it must be in the log; a program gets its own.
         reply = _error_reply(call, error, logged if operation.page else call.request.trace_id)
     except Exception as error:  # noqa: BLE001 - the edge: the host would answer with an empty 500
         problem = ConfigurationError("internal_error")
@@ -128,7 +128,7 @@ def _answer(
 
 
 def _error_reply(call: _Call, error: ProblemError, trace_id: str) -> Reply:
-    """Answer a program with a problem document, and a person in a browser window with a page."""
+    """Answer a program with a problem document, a person with a page."""
     from shared.web.problem_document import problem_reply
 
     if call.operation.page:
@@ -139,9 +139,9 @@ def _error_reply(call: _Call, error: ProblemError, trace_id: str) -> Reply:
 
 
 def _log_end(call: _Call, result: str, *, refused: bool, bug: Exception | None = None) -> str:
-    """Log how a call ended: each one of a known caller, a count of the anonymous ones that were refused.
+    """Log the end of a call; refused anonymous calls are only counted.
 
-    Return the trace id under which the log has what happened.
+    Return the trace id that is in the log.
     """
     from shared.web.audit import log_audit
 
@@ -181,6 +181,6 @@ def _request(req: func.HttpRequest, operation: Operation) -> Request:
 
 
 def _caller_trace_id(traceparent: str) -> str | None:
-    """Return the trace id that the caller chose, if it has the form of one; it proves nothing."""
+    """Return the caller's trace id if it is well-formed; it proves nothing."""
     found = _TRACEPARENT.fullmatch(traceparent)
     return found[1] if found else None

@@ -1,4 +1,4 @@
-"""A request and its reply, without the framework."""
+"""A request and its response, independent of the framework."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shared.errors import PayloadTooLargeError
 if TYPE_CHECKING:
     from shared.contract import Contract
 
-#: Limit of a request body where the operation states no other. The host's own limit is 1 MB.
+#: Limit of a request body where the operation sets none. The host's own limit is 1 MB.
 MAX_BODY_BYTES: Final = 64 * 1024
-#: Limit of the fields in a form or a query where the operation states no other. Microsoft posts about five.
+#: Limit of the fields in a form or a query where the operation sets none. Microsoft posts about five.
 MAX_FIELDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked; header names in lower case.
+    """An HTTP request; header names are in lower case.
 
     Attributes:
         operation: the name of the function, as in the OpenAPI document.
-        trace_id: names this request in our log and in a problem document; always our own.
+        trace_id: names this request in the log and in a problem document; always generated here.
         caller_trace_id: the trace id that the caller sent, for comparing two logs.
     """
 
@@ -38,7 +38,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
 
     def form(self) -> dict[str, str]:
-        """Read a urlencoded form; of a name that comes twice the first one counts.
+        """Parse a urlencoded form; the first of several values counts.
 
         Raises:
             PayloadTooLargeError: `request_too_large`, `too_many_fields`; both are checked before parsing.
@@ -50,11 +50,11 @@ class Request:
         return dict(reversed(pairs))
 
     def cookies(self, name: str) -> tuple[str, ...]:
-        """Return the value of every cookie of a name, as they stand in the header.
+        """Return the value of every cookie of a name, in header order.
 
-        The host joins several `Cookie` headers with a comma, which no cookie may hold. Only space and tab
-        are trimmed (RFC 6265bis section 5.6), so no other character hides in front of a name. A part
-        without `=` is the value of a cookie that has no name.
+        The host joins several `Cookie` headers with a comma, which no cookie may contain. Only space and tab
+        are trimmed (RFC 6265bis section 5.6), so no other character can hide before a name. A part without
+        `=` is the value of a cookie without a name.
         """
         parts = self.headers.get("cookie", "").replace(",", ";").split(";")
         pairs = (part.partition("=") for part in parts if "=" in part)
@@ -63,7 +63,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered."""
+    """An HTTP response."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
@@ -71,7 +71,7 @@ class Reply:
 
 
 def check_field_count(encoded: bytes, limit: int) -> None:
-    """Refuse a urlencoded form or query with too many fields, without parsing it.
+    """Refuse a form or query with too many fields, without parsing it.
 
     Raises:
         PayloadTooLargeError: `too_many_fields`.

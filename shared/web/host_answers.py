@@ -1,4 +1,4 @@
-"""What the Functions host answers without calling the app: no body, so no problem document.
+"""Responses of the Functions host itself, which have no body.
 
 Observed on the open-source host 4.1037; the limits are those of its web server
 (https://learn.microsoft.com/aspnet/core/fundamentals/servers/kestrel/options).
@@ -23,7 +23,7 @@ _FROM_THE_HOST: Final = "From the Functions host, without a body"
 
 
 def with_host_answers(responses: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to the responses of an operation what the host may answer in its place."""
+    """Add the host's own responses to those of an operation."""
     described = {name: dict(response) for name, response in responses.items()}
     for status, reason in HOST_ANSWERS.items():
         sentence = f"{_FROM_THE_HOST}: {reason}"

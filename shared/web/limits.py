@@ -1,4 +1,4 @@
-"""What a request may look like: its size, a body that really arrives, its query parameters. Pure."""
+"""Check a request's size, body and query parameters. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_size(operation: Operation, query: str, body: bytes) -> None:
-    """Refuse a body that is longer than the operation allows, and too many fields; nothing is parsed.
+    """Refuse a body that is too long or has too many fields, unparsed.
 
     Raises:
         PayloadTooLargeError: `request_too_large`, `too_many_fields`.
@@ -29,10 +29,12 @@ def check_size(operation: Operation, query: str, body: bytes) -> None:
 
 
 def check_body_arrived(operation: Operation, headers: Mapping[str, str], body: bytes) -> None:
-    """Refuse an empty body where the headers announced one; header names in lower case.
+    """Refuse an empty body where the headers announced one.
 
-    The Functions host passes on a body only if the request has a Content-Length, so a body that is sent
-    in chunks arrives empty. To take that for "no body" would run the operation with its defaults.
+    Header names are in lower case.
+
+    The Functions host passes on a body only if the request has a Content-Length, so a chunked body arrives
+    empty. Treating that as "no body" would run the operation with its defaults.
 
     Raises:
         LengthRequiredError: `content_length_required`.
@@ -45,11 +47,11 @@ def check_body_arrived(operation: Operation, headers: Mapping[str, str], body: b
 
 
 def read_query(operation: Operation, text: str) -> dict[str, str]:
-    """Read the query of a request, by the documented names of its parameters.
+    """Read a request's query by its documented parameter names.
 
-    For signed-in callers, names count without regard to case, and an unknown or repeated name is an error.
-    Anonymous operations ignore what they do not know, as clients of OAuth must (RFC 6749 section 4.1.2),
-    and use the first of several values. An empty value counts as not given, as the Functions host has it.
+    For signed-in callers, names are case-insensitive, and an unknown or repeated name is an error. Anonymous
+    operations ignore unknown names, as OAuth clients must (RFC 6749 section 4.1.2), and use the first of
+    several values. An empty value counts as missing, as in the Functions host.
 
     Raises:
         InvalidInputError: `invalid_request`, with every unknown or repeated name.

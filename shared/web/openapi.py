@@ -1,4 +1,4 @@
-"""The API described (OpenAPI 3.1), made from its own models and tables, so that it can't drift.
+"""Build the OpenAPI 3.1 document from the app's models and tables.
 
 https://spec.openapis.org/oas/v3.1.1.html
 """
@@ -55,7 +55,7 @@ _TAGS = {
     "Deliveries": "What happened to each mail.",
     "Health": "Whether the app runs, and this document.",
 }
-#: Headers that a problem may come with, by its status.
+#: Headers that a problem may have, by its status.
 _PROBLEM_HEADERS = {
     401: {"WWW-Authenticate": "`Bearer`: send an Entra access token (RFC 6750)."},
     503: {"Retry-After": "After how many seconds to try again, where that is known."},
@@ -72,7 +72,7 @@ _BODY_HINT = (
 
 @functools.cache
 def document_text() -> bytes:
-    """Return the document as it is served."""
+    """Return the document as served."""
     return json.dumps(document(), ensure_ascii=False).encode()
 
 
@@ -119,7 +119,10 @@ def _describe(operation: Operation, references: References) -> dict[str, Any]:
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
-    """Name who may call; each entry stands for itself (OpenAPI 3.1 lets any scheme list roles)."""
+    """List who may call.
+
+    Each entry is an alternative; OpenAPI 3.1 lets any scheme list roles.
+    """
     admin: list[dict[str, list[str]]] = [{"workspaceAdmin": []}] if operation.admin else []
     roles = operation.application_roles
     return [*admin, {"application": list(roles)}] if roles else admin
@@ -161,7 +164,7 @@ def _answer(answer: Answer, references: References) -> dict[str, Any]:
 
 
 def _listed(codes: Iterable[str]) -> str:
-    """Name each problem with its title, so that a reader need not look for it elsewhere."""
+    """List each problem with its title, so that readers need no look-up."""
     return "\n".join(f"- `{code}`: {catalogue()[code].title}" for code in codes)
 
 
@@ -170,7 +173,10 @@ def _problem_page(codes: Iterable[str]) -> dict[str, Any]:
 
 
 def _problem(status: int, codes: Iterable[str], references: References) -> dict[str, Any]:
-    """Describe every problem by one shape: generators make a type that loses members of anything finer."""
+    """Describe every problem by one shape.
+
+    Code generators lose members with more specific ones.
+    """
     content = {"application/problem+json": {"schema": references[ProblemDocument, "serialization"]}}
     headers = _headers(_PROBLEM_HEADERS.get(status, {}))
     return {"description": _listed(codes), "content": content} | headers

@@ -1,7 +1,7 @@
-"""The shapes of the OpenAPI document: bodies as they are read, answers as they are written.
+"""Build the shapes of requests and responses for the OpenAPI document.
 
-Written for code generators: `null` stands in a shape's own type, nothing has a default that a generator
-would make a required member of, and titles are words.
+They suit code generators: `null` is in a shape's own type, no default makes a member required, and titles are
+words.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def describe_shapes(operations: Iterable[Operation]) -> tuple[References, Shapes]:
-    """Describe every shape once; return what refers to each, and the shapes by name."""
+    """Describe every shape once; return references and named shapes."""
     bodies = _unique(operation.body for operation in operations)
     written = (answer.model for operation in operations for answer in operation.answers.values())
     answers = _unique([ProblemDocument, *written])
@@ -69,7 +69,10 @@ def _unique(shapes: Iterable[type[Contract] | None]) -> list[type[Contract]]:
 
 
 def _put_null_into_types(shapes: Shapes) -> None:
-    """Write what may be `null` as a type; a shape that may be so everywhere says it itself."""
+    """Write nullable shapes as types.
+
+    A shape that is nullable everywhere says so itself.
+    """
     optional = Counter(filter(None, map(nullable_reference, _members(shapes))))
     uses = Counter(references(list(shapes.values())))
     always = {name for name in optional if uses[name] == optional[name]}

@@ -1,7 +1,7 @@
-"""One row per function of the API: what it accepts and answers.
+"""Define an API function: what it accepts and returns.
 
-The running function checks its requests with this row, and the OpenAPI document is made from it, so the
-two can't differ.
+The running function checks its requests with this definition, and the OpenAPI document is made from it, so
+the two can't differ.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.web.exchange import MAX_BODY_BYTES, MAX_FIELDS
 #: Problems by their HTTP status.
 type Problems = Mapping[int, tuple[str, ...]]
 
-#: What any call may meet that reads the settings of the deployment.
+#: Possible for any call that reads the settings of the deployment.
 DEPLOYMENT: Final[Problems] = {
     500: (
         "identity_refused",
@@ -29,11 +29,11 @@ DEPLOYMENT: Final[Problems] = {
     ),
     503: ("identity_unavailable", "storage_unavailable"),
 }
-#: What any call may meet, because its size is checked before anything of it is parsed.
+#: Possible for any call, because its size is checked before it is parsed.
 LIMITS: Final[Problems] = {413: ("request_too_large", "too_many_fields")}
-#: What any call may meet whose body means something.
+#: Possible for any call that has a body.
 BODY: Final[Problems] = {411: ("content_length_required",)}
-#: What any call may meet that only a workspace admin may make.
+#: Possible for any call that only a workspace admin may make.
 ADMIN: Final[Problems] = {
     400: ("invalid_request",),
     401: ("token_invalid", "token_missing", "token_version_unsupported"),
@@ -47,13 +47,13 @@ ADMIN: Final[Problems] = {
     503: ("entra_unavailable",),
 }
 
-#: What an application may meet besides, where one may call.
+#: Additionally possible where an application may call.
 APPLICATION: Final[Problems] = {403: ("application_role_required",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A part of the address, or a header."""
+    """A part of the path, or a header."""
 
     name: str
     where: Literal["path", "query", "header"]
@@ -63,10 +63,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is answered when all is well.
+    """The response of a successful call.
 
     Attributes:
-        model: the shape of the body; `schema` describes one that is none of ours. Neither: no body.
+        model: the shape of the body; `schema` describes one without a model. Neither: no body.
         headers: what each header is for.
     """
 
@@ -88,10 +88,10 @@ class Operation:
         configured: whether it needs the settings of the deployment.
         body_required: whether the body may be left out.
         form: the fields of a urlencoded form, in place of a body.
-        problems: what this function may answer beside what every function may.
+        problems: what this function may return in addition to the common ones.
         max_body_bytes: a longer body is refused before it is parsed.
         max_fields: a form or a query with more fields is refused before it is parsed.
-        page: whether a browser window opens it, so that a problem is answered with a page for a person.
+        page: whether a browser window opens it, so that a problem is shown as a page.
         application_roles: app roles with which an application may call without a user. Empty: none may.
     """
 
@@ -115,7 +115,7 @@ class Operation:
 
     @property
     def takes_body(self) -> bool:
-        """Whether a request body means something to this function."""
+        """Whether this function uses a request body."""
         return self.body is not None or bool(self.form)
 
     @property
@@ -124,7 +124,7 @@ class Operation:
         return tuple(each.name for each in self.parameters if each.where == "query")
 
     def all_problems(self) -> dict[int, tuple[str, ...]]:
-        """Return every problem that may be answered, by status, in the order of the alphabet."""
+        """Return every possible problem by status, in alphabetical order."""
         found: dict[int, set[str]] = {}
         applying = (
             LIMITS,

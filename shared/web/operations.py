@@ -1,4 +1,4 @@
-"""What the endpoints promise that belong to no journey."""
+"""Describe the operations that belong to no feature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.web.readiness import ReadinessView
 
 
 class HealthView(Contract):
-    """That the app is alive, and which one it is."""
+    """The app's liveness and version."""
 
     status: str
     version: str

@@ -1,4 +1,7 @@
-"""From an error to an answer (RFC 9457, application/problem+json). Pure."""
+"""Turn an error into a response (RFC 9457, application/problem+json).
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from shared.web.exchange import Reply
 if TYPE_CHECKING:
     from shared.problems import Problem
 
-#: The most special class first.
+#: The most specific class first.
 STATUSES: dict[type[ProblemError], int] = {
     UnauthenticatedError: 401,
     ForbiddenError: 403,
@@ -53,12 +56,15 @@ def status_of(error: ProblemError) -> int:
 
 
 def problem_type(problem: Problem) -> str:
-    """Name a kind of problem as RFC 9457 wants it: by a URI, which need not be found anywhere."""
+    """Name a kind of problem by a URI, as RFC 9457 requires.
+
+    The URI need not resolve.
+    """
     return f"urn:inforiver-mailer:problem:{problem.code}"
 
 
 def problem_members(problem: Problem) -> dict[str, Any]:
-    """Describe a problem, as an answer of its own or inside another."""
+    """Describe a problem, as a whole response or a part of one."""
     return {
         "type": problem_type(problem),
         "title": problem.title,
@@ -69,7 +75,7 @@ def problem_members(problem: Problem) -> dict[str, Any]:
 
 
 def problem_reply(error: ProblemError, trace_id: str) -> Reply:
-    """Answer with what went wrong and who must act."""
+    """Return the response for an error: what went wrong, who must act."""
     status = status_of(error)
     members = {**problem_members(error.problem), "status": status, "traceId": trace_id}
     headers = {"Content-Type": "application/problem+json"}

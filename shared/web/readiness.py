@@ -1,6 +1,6 @@
-"""Is everything there that the app is made of?
+"""Check that every part that the app needs responds.
 
-All parts are asked at the same time, each with a deadline of its own.
+All parts are checked concurrently, each with its own deadline.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _DEADLINE_SECONDS = 5.0
 
 
 class Ready(Protocol):
-    """What is needed from the outside."""
+    """What is needed from outside."""
 
     @property
     def probes(self) -> Mapping[str, Callable[[], object]]:
-        """A call for each part that returns if the part answers."""
+        """A call for each part that returns if the part responds."""
 
     @property
     def switch(self) -> SendingSwitch:
@@ -41,7 +41,7 @@ class Ready(Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """The queue, and the messages that failed too often."""
+        """The queue, and the poison messages."""
 
 
 class PartView(Contract):
@@ -52,11 +52,11 @@ class PartView(Contract):
 
 
 class ReadinessView(Contract):
-    """Whether mail can flow, and which part is in its way.
+    """Whether mail can be sent, and which part prevents it.
 
-    `sendingPaused` is null while mail is sent. A paused app is `ready`: nothing about it is broken.
-    `poisonQueueLength` and `outboxLength` are null where the queue does not answer, and
-    `outboxOldestQueuedAt` where no message can be taken.
+    `sendingPaused` is null while sending is not paused. A paused app is `ready`: nothing in it is broken.
+    `poisonQueueLength` and `outboxLength` are null where the queue does not respond, and
+    `outboxOldestQueuedAt` where no message can be read.
     """
 
     status: Literal["ready", "not_ready"]
@@ -68,7 +68,7 @@ class ReadinessView(Contract):
 
 
 def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Reply:
-    """Ask every part; 503 where one does not answer, as load balancers and probes expect."""
+    """Check every part; 503 if one fails, as load balancers expect."""
     pauses: list[SendingPause | None] = []
     lengths: list[int] = []
     backlogs: list[Backlog] = []
@@ -92,9 +92,11 @@ def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Reply:
 
 
 def ask_all(probes: Mapping[str, Callable[[], object]], deadline: float) -> dict[str, Problem | None]:
-    """Ask every part at once, and return what is wrong with each; an unexpected error is raised.
+    """Check every part concurrently; return each part's problem.
 
-    A part that hangs is left behind in its thread, which ends with the SDK's own timeout.
+    An unexpected error is raised.
+
+    A part that hangs is left in its thread, which ends with the SDK's own timeout.
 
     Args:
         probes: a call for each part.

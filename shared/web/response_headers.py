@@ -1,7 +1,9 @@
-"""The headers of every response; host.json has the same set for what the host answers without the app.
+"""Set the headers of every response.
 
-The host adds a header of host.json only where the function set none of that name, so a page can have a
-policy of its own. Sources: the OWASP HTTP Headers and REST Security sheets.
+host.json has the same set for the host's own responses.
+
+The host adds a header of host.json only where the function set none of that name, so a page can have its own
+policy. Sources: the OWASP HTTP Headers and REST Security sheets.
 """
 
 from __future__ import annotations
@@ -24,13 +26,13 @@ STANDARD: Final[Mapping[str, str]] = {
 
 
 def page_headers(nonce: str, *, form_action: str = "'none'", connect: str = "'none'") -> dict[str, str]:
-    """Return the headers of a page that may run its own script and style and load nothing else.
+    """Return the headers of a page with only its own script and style.
 
-    Its empty icon is a `data:` URL: a browser then asks for no `/favicon.ico`, which the policy forbids.
+    Its empty icon is a `data:` URL: a browser then requests no `/favicon.ico`, which the policy forbids.
 
     Args:
         nonce: fresh for each answer; the page's script and style elements carry it.
-        form_action: where its forms may go.
+        form_action: the allowed target of its forms.
         connect: what its script may call.
     """
     policy = (
