@@ -42,7 +42,7 @@ def test_null_is_no_value_of_a_required_member_and_does_not_hide_an_unknown_one(
     }
 
 
-def test_every_broken_field_is_named() -> None:
+def test_every_invalid_field_is_named() -> None:
     assert set(broken(b'{"pages": "many", "x": 1}')) == {"reportName", "pages", "x"}
 
 
@@ -50,11 +50,11 @@ def test_what_is_no_json_at_all_is_said_of_the_whole_body() -> None:
     assert list(broken(b"<report/>")) == ["(whole body)"]
 
 
-def test_the_value_of_a_broken_field_is_not_repeated() -> None:
+def test_the_value_of_an_invalid_field_is_not_repeated() -> None:
     assert "hunter2" not in str(broken(b'{"reportName": "s", "pages": "hunter2"}'))
 
 
-def test_of_very_many_broken_fields_the_first_are_named_and_the_others_counted() -> None:
+def test_of_very_many_invalid_fields_the_first_are_named_and_the_others_counted() -> None:
     fields = broken(b"{" + b",".join(b'"%d%s": 1' % (number, b"x" * 300) for number in range(500)) + b"}")
 
     assert len(fields) == 21

@@ -33,7 +33,7 @@ def fall_with(error: Exception) -> None:
         *(http_error(status) for status in (408, 429, 500, 502, 503, 504)),
     ],
 )
-def test_a_service_that_is_away_is_transient(error: AzureError) -> None:
+def test_an_unavailable_service_is_transient(error: AzureError) -> None:
     with pytest.raises(TransientError) as caught:
         fall_with(error)
 
@@ -44,7 +44,7 @@ def test_a_service_that_is_away_is_transient(error: AzureError) -> None:
 @pytest.mark.parametrize(
     "error", [exceptions.ClientAuthenticationError("no"), http_error(401), http_error(403)]
 )
-def test_a_service_that_refuses_the_app_is_for_the_operator(error: AzureError) -> None:
+def test_a_service_that_refuses_the_app_is_an_operator_error(error: AzureError) -> None:
     with pytest.raises(ConfigurationError) as caught:
         fall_with(error)
 
@@ -59,7 +59,7 @@ def test_a_credential_that_could_not_ask_was_not_refused() -> None:
 
 
 @pytest.mark.parametrize("error", [AzureError("new"), http_error(400), http_error(404), http_error(409)])
-def test_what_nobody_foresaw_goes_up_as_it_is(error: AzureError) -> None:
+def test_unknown_errors_propagate_unchanged(error: AzureError) -> None:
     with pytest.raises(AzureError):
         fall_with(error)
 

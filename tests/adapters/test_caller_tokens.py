@@ -77,7 +77,7 @@ def test_a_token_is_refused_that_is(
 
 
 @pytest.mark.parametrize("audience", [CLIENT_ID, f"api://{CLIENT_ID}"])
-def test_a_token_of_version_1_is_the_operators(
+def test_a_token_of_version_1_is_an_operator_error(
     audience: str, callers: EntraCallerTokens, world: Microsoft365, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = world.api_token(ADA, iss=f"https://sts.windows.net/{CONTOSO}/", audience=audience)
@@ -114,7 +114,7 @@ def test_an_apps_own_token_is_no_persons(callers: EntraCallerTokens, world: Micr
     assert refusal(callers, token) == (ForbiddenError, "signed_in_admin_required")
 
 
-def test_a_tenant_that_is_not_served_is_refused_as_any_bad_token_and_before_its_signature(
+def test_an_unserved_tenant_is_refused_as_any_bad_token_and_before_its_signature(
     callers: EntraCallerTokens, world: Microsoft365
 ) -> None:
     for token in (world.api_token(MALLORY), world.api_token(MALLORY, forged=True)):
@@ -157,7 +157,7 @@ def test_keys_are_fetched_once(callers: EntraCallerTokens, world: Microsoft365) 
     assert len(world.requests.all("keys")) == 1
 
 
-def test_while_entras_keys_can_not_be_had_nobody_is_let_in(
+def test_while_entras_keys_can_not_be_fetched_nobody_is_let_in(
     callers: EntraCallerTokens, world: Microsoft365
 ) -> None:
     world.faults.add("keys", "busy")

@@ -62,7 +62,7 @@ def settings(services: FakeServices) -> TenantSettings:
     return services.settings.load(CONTOSO)
 
 
-def test_the_claims_reach_entra_and_the_mail_goes_out_with_the_new_token(
+def test_the_claims_reach_entra_and_the_mail_is_sent_with_the_new_token(
     services: FakeServices, office: ServedMicrosoft365
 ) -> None:
     office.world.behaviour.wanted_claims = CLAIMS
@@ -120,7 +120,7 @@ def test_entra_that_cannot_answer_the_claims_now_loses_nothing(
     assert settings(services).status is Status.ENABLED
 
 
-def test_a_token_for_the_claims_that_graph_refuses_all_the_same_is_no_lost_consent(
+def test_a_token_for_the_claims_that_graph_refuses_anyway_is_no_lost_consent(
     services: FakeServices, office: ServedMicrosoft365
 ) -> None:
     office.world.faults.add("sendMail", "token expired", times=2)

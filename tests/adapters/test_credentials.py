@@ -106,7 +106,7 @@ def test_a_certificate_proves_the_app(
     check(config, msal_credential(ClientCertificate(str(file))))
 
 
-def test_a_certificate_that_is_not_registered_is_the_operators(
+def test_a_certificate_that_is_not_registered_is_an_operator_error(
     config: AppConfig, pair: KeyPair, tmp_path: Path
 ) -> None:
     file = tmp_path / "credential.pem"
@@ -184,7 +184,7 @@ def test_a_managed_identity_proves_the_app_without_any_secret(
     check(config, msal_credential(credential))
 
 
-def test_a_managed_identity_that_is_not_there_is_the_operators(
+def test_a_managed_identity_that_is_not_there_is_an_operator_error(
     config: AppConfig, identified: ServedIdentity
 ) -> None:
     unknown = FederatedIdentity("not-assigned-to-this-app", EXCHANGE)
@@ -206,7 +206,7 @@ def test_an_identity_endpoint_that_does_not_answer_is_waited_for(
     assert waited.value.code == "identity_unavailable"
 
 
-def test_the_identity_that_proves_the_app_need_not_be_the_one_that_reads_storage_and_vault(
+def test_the_apps_identity_can_differ_from_the_one_for_storage_and_vault(
     config: AppConfig, office: ServedMicrosoft365, identified: ServedIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = identified.identity

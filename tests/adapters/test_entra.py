@@ -98,7 +98,7 @@ def test_only_what_a_later_refresh_needs_is_kept(redeemed: Redeemed) -> None:
     assert len(redeemed.tokens) < 5_000
 
 
-def test_a_kept_token_becomes_an_access_token(
+def test_a_stored_token_becomes_an_access_token(
     entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
     office.world.requests.clear()
@@ -120,7 +120,7 @@ def test_a_fresh_token_names_its_account_as_it_is_called_now(
 
 
 @pytest.mark.parametrize("id_token", ["opaque", "a.b.c", "", None, 5])
-def test_an_id_token_that_cannot_be_read_keeps_no_mail_from_being_sent(
+def test_an_id_token_that_cannot_be_read_does_not_keep_mail_from_being_sent(
     id_token: object, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
     answer = {"token_type": "Bearer", "expires_in": "3600", "access_token": "t", "id_token": id_token}
@@ -209,7 +209,7 @@ def test_a_token_that_was_issued_for_another_account_is_not_used(
     assert refused.value.facts["found"] == ACCOUNT.object_id
 
 
-def test_a_cache_tells_to_which_client_it_was_issued(redeemed: Redeemed) -> None:
+def test_a_cache_tells_the_client_it_was_issued_to(redeemed: Redeemed) -> None:
     assert client_of(redeemed.tokens) == CLIENT_ID
 
 
@@ -321,19 +321,19 @@ def test_a_refusal_carries_microsofts_trace_and_none_of_its_text(
 
 
 @pytest.mark.parametrize("kept", ["", "tokens", '{"RefreshToken": {', "[]", "null", '{"Account": 1}'])
-def test_kept_tokens_that_somebody_changed_are_a_lost_consent(entra: EntraAuthority, kept: str) -> None:
+def test_stored_tokens_that_somebody_changed_are_a_lost_consent(entra: EntraAuthority, kept: str) -> None:
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, kept, ACCOUNT, ["Mail.Send"])
     assert refused.value.facts["error"] == "tokens_unreadable"
 
 
-def test_kept_tokens_without_a_refresh_token_are_a_lost_consent(entra: EntraAuthority) -> None:
+def test_stored_tokens_without_a_refresh_token_are_a_lost_consent(entra: EntraAuthority) -> None:
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, "{}", ACCOUNT, SCOPES)
     assert refused.value.facts["error"] == "no_refresh_token"
 
 
-def test_a_permission_that_was_taken_back_is_a_lost_consent(
+def test_a_revoked_permission_is_a_lost_consent(
     entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
     office.world.revoke_consent(ADA)
@@ -379,7 +379,7 @@ CALLS: dict[str, Call] = {
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("button", ["busy", "throttled without Retry-After", "bad gateway", "reset", PAGE])
-def test_while_the_tenants_endpoints_can_not_be_had_everything_waits(
+def test_while_the_tenants_endpoints_can_not_be_fetched_everything_waits(
     button: str | Effect, call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
     office.world.faults.add("discovery", button, times=3)
@@ -413,7 +413,7 @@ def test_a_gateways_answer_is_not_taken_for_the_tenants_endpoints_nor_kept(
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_tenant_that_entra_does_not_know_is_the_operators(
+def test_a_tenant_that_entra_does_not_know_is_an_operator_error(
     call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
     office.world.faults.add("discovery", Effect(aadsts=90002), times=3)
@@ -462,7 +462,9 @@ def test_an_answer_that_is_no_json_is_not_logged_because_it_may_hold_tokens(
     assert "Service error" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_a_wrong_secret_is_the_operators(config: AppConfig, entra: EntraAuthority, visitor: Visitor) -> None:
+def test_a_wrong_secret_is_an_operator_error(
+    config: AppConfig, entra: EntraAuthority, visitor: Visitor
+) -> None:
     proof, reply = sign_in(entra, visitor)
 
     with pytest.raises(ConfigurationError) as refused:
@@ -513,7 +515,7 @@ def test_an_apps_token_is_for_the_app(entra: EntraAuthority, office: ServedMicro
     assert issued.tokens == ""
 
 
-def test_an_app_that_an_admin_removed_is_told_and_another_consent_adds_it_again(
+def test_an_app_that_an_admin_removed_is_reported_and_another_consent_adds_it_again(
     entra: EntraAuthority, visitor: Visitor, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
     office.world.consents.remove_app(CLIENT_ID, CONTOSO)
@@ -543,7 +545,7 @@ def test_an_app_that_an_admin_removed_is_told_and_another_consent_adds_it_again(
     ids=str,
 )
 @pytest.mark.parametrize("call", ["refresh", "app_only"])
-def test_a_wait_that_entra_asks_for_is_told_and_kept(
+def test_a_wait_that_entra_asks_for_is_reported_and_kept(
     button: str | Effect,
     wait: int,
     call: str,
@@ -619,7 +621,7 @@ def test_of_eight_mails_at_once_one_asks_a_throttled_entra(
 @pytest.mark.parametrize(
     "token", ["opaque", "EwBIA8l6BAAU.x.y", "a.b.c.d.e", "e30.WzFd.x", "e30.eyJyb2xlcyI6Im9uZSJ9.x", "é.é.é"]
 )
-def test_an_app_token_that_cannot_be_read_is_used_all_the_same(
+def test_an_app_token_that_cannot_be_read_is_used_anyway(
     token: str, entra: EntraAuthority, office: ServedMicrosoft365
 ) -> None:
     answer = json.dumps({"token_type": "Bearer", "expires_in": 3600, "access_token": token})
@@ -708,7 +710,7 @@ def test_discovery_is_asked_each_time(entra: EntraAuthority, office: ServedMicro
     assert refused.value.code == "entra_unavailable"
 
 
-def test_a_permission_for_something_else_that_is_taken_back_does_not_stop_mail(
+def test_a_permission_for_something_else_that_is_revoked_does_not_stop_mail(
     config: AppConfig, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
 ) -> None:
     office.world.grant_consent(ADA, "User.Read")

@@ -124,7 +124,7 @@ def test_a_refused_code_is_no_lost_consent(answer: dict[str, Any], code: str) ->
         ({"error": "invalid_client", "error_codes": [650057]}, ""),
     ],
 )
-def test_what_microsofts_directory_may_not_know_yet_is_told(answer: dict[str, Any], unseen: str) -> None:
+def test_what_microsofts_directory_may_not_know_yet_is_reported(answer: dict[str, Any], unseen: str) -> None:
     assert entra_error(answer, "ada@contoso.com").unseen == unseen
     assert redeem_error(answer).unseen == unseen
 

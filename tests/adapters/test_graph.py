@@ -97,7 +97,7 @@ def test_a_mailbox_whose_address_is_not_its_sign_in_name_is_found_by_its_object_
         ("mailbox full", SenderRefusedError),
     ],
 )
-def test_each_fault_of_graph_becomes_an_error_of_ours(
+def test_each_fault_of_graph_becomes_an_error_of_the_app(
     transport: GraphMailTransport, exchange: ExchangeOnline, button: str, kind: type[MailerError]
 ) -> None:
     exchange.world.faults.add("sendMail", button)
@@ -109,7 +109,9 @@ def test_each_fault_of_graph_becomes_an_error_of_ours(
     assert "cfo@contoso.com" not in str(caught.value)
 
 
-def test_nothing_is_ever_repeated_by_itself(transport: GraphMailTransport, exchange: ExchangeOnline) -> None:
+def test_nothing_is_ever_repeated_automatically(
+    transport: GraphMailTransport, exchange: ExchangeOnline
+) -> None:
     for button in ("throttled", "busy and closed", "timeout but accepted", "reset but accepted"):
         exchange.world.faults.clear()
         exchange.world.requests.clear()

@@ -102,7 +102,7 @@ def ends_a_mail(name: str) -> bool:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_no_route_takes_an_answer_for_the_end_of_a_mail_that_says_nothing_of_the_message(
+def test_no_route_fails_a_mail_for_a_response_not_about_the_message(
     transport: GraphMailTransport, exchange: ExchangeOnline, route: str
 ) -> None:
     call = calls(transport, exchange.token())[route]
@@ -235,7 +235,7 @@ def test_opaque_tokens_are_used_as_they_are(exchange: ExchangeOnline, transport:
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_mail_over_the_limit_of_uploads_goes_on_once_the_limit_allows_it(
+def test_a_mail_over_the_limit_of_uploads_continues_once_the_limit_allows_it(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
@@ -355,7 +355,7 @@ def test_a_code_of_any_form_is_named(
     assert error.facts["graph_code"] == code
 
 
-def test_one_refusal_keeps_no_mail_from_being_sent_in_a_mailbox_where_every_look_up_takes_too_long(
+def test_a_refused_mail_is_resent_where_every_look_up_times_out(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
@@ -421,7 +421,7 @@ def test_a_chunk_that_is_not_the_last_one_completes_no_file(
         ("send", "busy but accepted"),
     ],
 )
-def test_a_large_mail_goes_out_in_a_mailbox_where_every_look_up_takes_too_long(
+def test_a_large_mail_is_sent_in_a_mailbox_where_every_look_up_takes_too_long(
     exchange: ExchangeOnline, transport: GraphMailTransport, route: str, effect: str | Effect
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
@@ -439,7 +439,7 @@ def test_a_large_mail_goes_out_in_a_mailbox_where_every_look_up_takes_too_long(
 
 @pytest.mark.parametrize("answer", [Effect(413, body="html"), Effect(400, "InefficientFilter")], ids=str)
 @pytest.mark.parametrize(("route", "effect"), [("createDraft", "busy"), ("send", "reset but accepted")])
-def test_a_large_mail_goes_out_where_graph_refuses_every_search(
+def test_a_large_mail_is_sent_where_graph_refuses_every_search(
     exchange: ExchangeOnline, transport: GraphMailTransport, answer: Effect, route: str, effect: str
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)

@@ -161,7 +161,7 @@ def test_the_upload_host_gets_ranges_and_no_token(
 
 
 @pytest.mark.parametrize("status", [416, 400, 409])
-def test_a_chunk_that_is_not_the_next_one_is_told_as_such(
+def test_a_chunk_that_is_not_the_next_one_is_reported_as_such(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, status: int
 ) -> None:
     exchange.world.behaviour.range_status = status
@@ -173,7 +173,7 @@ def test_a_chunk_that_is_not_the_next_one_is_told_as_such(
     assert put(transport, url, CHUNK) is None
 
 
-def test_a_session_that_is_over_is_told_as_such(
+def test_a_session_that_is_over_is_reported_as_such(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
     url = open_upload(transport, token, draft)
@@ -183,7 +183,7 @@ def test_a_session_that_is_over_is_told_as_such(
         put(transport, url, 0)
 
 
-def test_an_address_that_is_not_whole_is_told_as_such(
+def test_an_address_that_is_not_whole_is_reported_as_such(
     transport: GraphMailTransport, token: str, draft: str
 ) -> None:
     url = open_upload(transport, token, draft)
@@ -253,7 +253,7 @@ def test_a_404_that_does_not_name_the_message_loses_no_draft(
         getattr(transport, ask)(token, a_sender(), draft)
 
 
-def test_a_draft_that_is_gone_is_told_as_such_and_removing_it_is_no_error(
+def test_a_draft_that_is_gone_is_reported_as_such_and_removing_it_is_no_error(
     transport: GraphMailTransport, token: str, draft: str
 ) -> None:
     transport.remove(token, a_sender(), draft)
@@ -274,7 +274,7 @@ def test_a_draft_that_is_gone_is_told_as_such_and_removing_it_is_no_error(
         Effect(501, "NotImplemented"),
     ],
 )
-def test_a_draft_is_removed_for_good_where_graph_can_and_else_deleted(
+def test_a_draft_is_removed_permanently_where_graph_can_and_else_deleted(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, other: Effect
 ) -> None:
     second = transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
@@ -290,7 +290,7 @@ def test_a_draft_is_removed_for_good_where_graph_can_and_else_deleted(
     assert exchange.asked[-2:] == ["permanentDelete", "deleteMessage"]
 
 
-def test_a_national_cloud_has_no_deletion_for_good(
+def test_a_national_cloud_has_no_permanent_deletion(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
     exchange.world.behaviour.permanent_delete = False
@@ -328,7 +328,7 @@ def test_an_upload_that_its_host_knows_no_more_is_begun_again(
         put(transport, url, 0)
 
 
-def test_a_mailbox_that_takes_no_more_refuses_a_chunk_for_good(
+def test_a_mailbox_that_takes_no_more_refuses_a_chunk_permanently(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
     exchange.world.directory.change_user(ADA, message_limit=1_000_000)

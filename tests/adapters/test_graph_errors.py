@@ -245,7 +245,7 @@ def test_429_and_503_are_refusals_whatever_code_comes_with_them(status: int, cod
         (511, "", False),
     ],
 )
-def test_a_refusal_says_whether_the_mail_may_be_sent_all_the_same(
+def test_a_refusal_says_whether_the_mail_may_be_sent_anyway(
     status: int,
     code: str,
     maybe_sent: bool,  # noqa: FBT001
@@ -316,7 +316,7 @@ def test_the_apps_own_permission_needs_the_sign_in_name() -> None:
     assert "sign-in name" not in graph_error(coded(404, "ErrorInvalidUser"), a_sender()).problem.sentence
 
 
-def test_a_404_of_a_kept_object_id_says_that_the_app_goes_on_with_the_address() -> None:
+def test_a_404_of_a_stored_object_id_says_that_the_app_continues_with_the_address() -> None:
     sender = a_sender()
     consent = replace(sender.consent, account=None, mailbox_id="old-id")
     by_id = replace(sender, consent=consent, mailbox="users/old-id")
@@ -411,7 +411,7 @@ def test_a_mailbox_over_its_limit_is_left_alone_for_an_hour_at_least() -> None:
     assert error.retry_after == timedelta(hours=1)
 
 
-def test_a_call_that_submits_nothing_leaves_nothing_in_doubt() -> None:
+def test_a_call_that_submits_nothing_leaves_nothing_uncertain() -> None:
     assert isinstance(
         graph_error(coded(504, "ErrorTimeoutExpired"), a_sender(), submits=False), TransientError
     )

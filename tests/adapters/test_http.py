@@ -353,7 +353,7 @@ def test_a_session_connects_once_more_where_nothing_was_sent(
 # What waiting does not cure is the operator's
 
 
-def test_an_untrusted_certificate_is_the_operators(
+def test_an_untrusted_certificate_is_an_operator_error(
     new_client: Callable[..., HttpClient],
     new_session: Callable[[], HttpSession],
     site: Site,
@@ -367,7 +367,7 @@ def test_an_untrusted_certificate_is_the_operators(
     assert not site.seen
 
 
-def test_an_inspecting_authority_without_key_identifier_is_the_operators(
+def test_an_inspecting_authority_without_key_identifier_is_an_operator_error(
     new_client: Callable[..., HttpClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = LocalAuthority.create(tmp_path, key_identifier=False)
@@ -380,7 +380,7 @@ def test_an_inspecting_authority_without_key_identifier_is_the_operators(
     assert caught.value.code == "certificate_not_trusted"
 
 
-def test_a_certificate_for_another_name_is_the_operators(
+def test_a_certificate_for_another_name_is_an_operator_error(
     client: HttpClient, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with TunnelProxy(site.address) as proxy:
@@ -425,7 +425,7 @@ def test_a_file_of_authorities_that_can_not_be_read_is_named(
         assert caught.value.code == "setting_invalid"
 
 
-def test_a_name_that_does_not_exist_is_the_operators(client: HttpClient) -> None:
+def test_a_name_that_does_not_exist_is_an_operator_error(client: HttpClient) -> None:
     with pytest.raises(ConfigurationError, match=r"graph\.invalid") as caught:
         get(client, "https://graph.invalid/")
     assert caught.value.code == "host_not_found"
@@ -485,7 +485,7 @@ def test_a_host_outside_the_proxy_is_reached_directly(
 
 
 @pytest.mark.parametrize("status", [407, 403, 405])
-def test_a_proxy_that_refuses_is_the_operators(
+def test_a_proxy_that_refuses_is_an_operator_error(
     client: HttpClient, site: Site, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     with TunnelProxy(site.address, refusal=HTTPStatus(status)) as proxy:
@@ -496,7 +496,7 @@ def test_a_proxy_that_refuses_is_the_operators(
     assert "graph.example" in str(caught.value)
 
 
-def test_a_proxy_without_the_password_that_it_wants_is_the_operators(
+def test_a_proxy_without_the_password_that_it_wants_is_an_operator_error(
     client: HttpClient, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with TunnelProxy(site.address, user="someone:secret") as proxy:

@@ -51,7 +51,7 @@ def fail_always(key_vault: ServedVault, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_vault_that_refuses_the_app_is_the_operators(
+def test_a_vault_that_refuses_the_app_is_an_operator_error(
     store: KeyVaultTokenStore, key_vault: ServedVault, status: int
 ) -> None:
     store.read("any")
@@ -212,7 +212,7 @@ def test_a_list_that_is_not_the_vaults_own_is_no_empty_list(
         'Digest realm="proxy"',
     ],
 )
-def test_a_challenge_that_is_not_of_this_vault_is_the_operators(
+def test_a_challenge_that_is_not_of_this_vault_is_an_operator_error(
     trusted: None, managed_identity: ServedIdentity, local_authority: LocalAuthority, challenge: str
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
@@ -253,7 +253,7 @@ def test_a_long_pause_that_the_vault_asks_for_is_left_to_the_caller(
 
 
 @pytest.mark.parametrize("status", [400, 405, 410, 413])
-def test_a_request_that_the_vault_does_not_accept_is_the_operators(
+def test_a_request_that_the_vault_does_not_accept_is_an_operator_error(
     store: KeyVaultTokenStore, key_vault: ServedVault, status: int
 ) -> None:
     fail_always(key_vault, Fault(status, body=refusal("BadParameter", message="secret=s3cret")))
@@ -592,7 +592,7 @@ def test_another_installations_tokens_are_neither_read_written_over_nor_deleted(
     assert name not in [found.name for found in theirs.recoverable()]
 
 
-def test_tokens_that_are_older_than_the_tag_of_the_storage_account_are_used_and_never_listed(
+def test_tokens_without_a_storage_account_tag_are_used_but_not_listed(
     store: KeyVaultTokenStore, key_vault: ServedVault
 ) -> None:
     name = "smtp-older-tag-1"
@@ -619,7 +619,7 @@ def test_tokens_without_a_tag_are_used_by_the_installation_whose_settings_name_t
 
 
 @pytest.mark.parametrize("tags", [None, {"app-registration": CLIENT_ID}])
-def test_the_tokens_of_a_new_consent_replace_none_of_which_nobody_can_tell_whose_they_are(
+def test_new_tokens_do_not_replace_tokens_of_unknown_owner(
     store: KeyVaultTokenStore, key_vault: ServedVault, tags: dict[str, str] | None
 ) -> None:
     name = f"smtp-taken-{len(tags or {})}-1"

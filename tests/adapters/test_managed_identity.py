@@ -87,7 +87,7 @@ def test_an_endpoint_that_issues_no_token_now_is_asked_again(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_an_endpoint_that_refuses_is_the_operators(status: int, identity: ManagedIdentity) -> None:
+def test_an_endpoint_that_refuses_is_an_operator_error(status: int, identity: ManagedIdentity) -> None:
     identity.faults.add(Fault(status))
 
     with pytest.raises(ConfigurationError) as refused:

@@ -94,7 +94,7 @@ def test_the_backlog_has_the_length_and_the_oldest_message_that_can_be_taken(
     assert message.dequeue_count == 1
 
 
-def test_a_mail_that_was_put_off_waits_only_since_its_time(
+def test_a_mail_that_was_delayed_waits_only_since_its_time(
     outbox: StorageQueueOutbox, queue: QueueClient
 ) -> None:
     queue.clear_messages()
@@ -121,7 +121,7 @@ def test_a_message_that_nobody_sees_counts_in_the_poison_queue(
     assert outbox.poison_length() == 0
 
 
-def test_a_poison_queue_that_was_never_made_is_the_operators(
+def test_a_poison_queue_that_was_never_made_is_an_operator_error(
     outbox: StorageQueueOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.adapters.queues.MAIL_OUTBOX_POISON", "never-made")
@@ -187,7 +187,7 @@ def test_an_outcome_is_put_in_base64_into_the_queue_that_is_named_and_stays(stor
     assert message.expires_on.year == 9999
 
 
-def test_an_outcome_queue_that_is_missing_is_the_operators(storage: StorageConfig) -> None:
+def test_an_outcome_queue_that_is_missing_is_an_operator_error(storage: StorageConfig) -> None:
     with pytest.raises(ConfigurationError) as refused:
         StorageOutcomeQueues(storage, no_credential).put("no-such-queue", b"{}")
 

@@ -177,7 +177,7 @@ def test_a_write_is_waited_for_longer_than_storage_may_take_to_carry_it_out() ->
     assert TABLE_OPTIONS["read_timeout"] > 30
 
 
-def test_a_claim_that_is_carried_out_after_its_connection_broke_is_ones_own_when_it_is_repeated(
+def test_a_claim_written_after_its_connection_broke_is_recognised(
     stores: Stores,
 ) -> None:
     claim = a_claim()
@@ -201,7 +201,7 @@ REFUSALS_AFTER_THE_WRITE = [
 
 
 @pytest.mark.parametrize("answer", REFUSALS_AFTER_THE_WRITE)
-def test_a_flow_that_was_kept_and_refused_all_the_same_is_kept(stores: Stores, answer: Answer) -> None:
+def test_a_flow_that_was_kept_and_refused_anyway_is_kept(stores: Stores, answer: Answer) -> None:
     flow, secret = a_flow()
     with stores.gates.during("table", Outage(answer=answer, path="$batch")):
         stores.flows.add(flow, secret)
@@ -227,9 +227,7 @@ REFUSALS_OF_ONE_ROW = [
 
 
 @pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW)
-def test_a_secret_that_was_replaced_and_refused_all_the_same_is_replaced(
-    stores: Stores, answer: Answer
-) -> None:
+def test_a_secret_that_was_replaced_and_refused_anyway_is_replaced(stores: Stores, answer: Answer) -> None:
     secret = stores.known_secret()
     with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
         assert stores.flows.replace_secret(replace(secret, cookie_hash="cookie"))
@@ -240,9 +238,7 @@ def test_a_secret_that_was_replaced_and_refused_all_the_same_is_replaced(
 
 
 @pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW)
-def test_a_secret_that_was_taken_and_refused_all_the_same_is_taken_once(
-    stores: Stores, answer: Answer
-) -> None:
+def test_a_secret_that_was_taken_and_refused_anyway_is_taken_once(stores: Stores, answer: Answer) -> None:
     secret = stores.known_secret()
     with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
         assert stores.flows.take_secret(secret)
@@ -251,7 +247,7 @@ def test_a_secret_that_was_taken_and_refused_all_the_same_is_taken_once(
     assert not stores.flows.take_secret(secret)
 
 
-def test_a_secret_whose_row_could_not_be_removed_is_used_all_the_same(stores: Stores) -> None:
+def test_a_secret_whose_row_could_not_be_removed_is_used_anyway(stores: Stores) -> None:
     secret = stores.known_secret()
     with stores.gates.during("table", Outage(reaches=False, answers=False, method="DELETE")):
         assert stores.flows.take_secret(secret)
@@ -262,7 +258,7 @@ def test_a_secret_whose_row_could_not_be_removed_is_used_all_the_same(stores: St
 
 
 @pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW[:1] + REFUSALS_OF_ONE_ROW[3:])
-def test_settings_that_were_saved_and_refused_all_the_same_are_saved(stores: Stores, answer: Answer) -> None:
+def test_settings_that_were_saved_and_refused_anyway_are_saved(stores: Stores, answer: Answer) -> None:
     tenant = str(uuid.uuid4())
     known = stores.settings.save(TenantSettings(tenant))
     with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
@@ -337,7 +333,7 @@ MISSING: dict[str, tuple[Service, Answer, Callable[[Stores], Any]]] = {
 
 
 @pytest.mark.parametrize("call", MISSING)
-def test_a_part_of_storage_that_is_gone_is_the_operators(stores: Stores, call: str) -> None:
+def test_a_part_of_storage_that_is_gone_is_an_operator_error(stores: Stores, call: str) -> None:
     service, answer, make = MISSING[call]
 
     with stores.gates.during(service, Outage(answer=answer)), pytest.raises(ProblemError) as gone:
@@ -389,7 +385,7 @@ def test_a_refusal_of_a_file_that_passes_is_waited_for(stores: Stores, status: i
 
 
 @pytest.mark.parametrize("code", ["BlobImmutableDueToPolicy", "LeaseIdMissing"])
-def test_a_text_that_may_not_be_changed_is_the_operators(stores: Stores, code: str) -> None:
+def test_a_text_that_may_not_be_changed_is_an_operator_error(stores: Stores, code: str) -> None:
     with (
         stores.gates.during("blob", Outage(answer=Answer(409, code))),
         pytest.raises(ConfigurationError) as locked,

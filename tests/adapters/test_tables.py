@@ -53,7 +53,7 @@ class Elsewhere:
         return self._service.get_table_client(f"Missing{name}")
 
 
-def test_a_table_that_nobody_made_is_the_operators_and_no_empty_one(service: TableServiceClient) -> None:
+def test_a_table_that_nobody_made_is_an_operator_error_and_no_empty_one(service: TableServiceClient) -> None:
     elsewhere = cast("TableServiceClient", Elsewhere(service))
     flows, settings = TableFlowStore(elsewhere), TableSettingsStore(elsewhere)
     flow = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON)
@@ -86,7 +86,7 @@ def test_a_storage_that_is_not_there_is_waited_for() -> None:
 
 # Azurite refuses in XML, over which the SDK stumbles with a warning.
 @pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")
-def test_a_storage_that_refuses_the_app_is_the_operators(azurite: Azurite) -> None:
+def test_a_storage_that_refuses_the_app_is_an_operator_error(azurite: Azurite) -> None:
     wrong_key = azurite.connection_string.replace("AccountKey=Eby8", "AccountKey=aaaa")
 
     with (
@@ -156,7 +156,7 @@ def test_a_write_that_nobody_can_look_up_is_tried_again_later(
         gated_log.add(a_claim())
 
 
-def test_a_refusal_that_nobody_foresaw_goes_up(gates: StorageGates, gated_log: TableDeliveryLog) -> None:
+def test_an_unknown_refusal_propagates(gates: StorageGates, gated_log: TableDeliveryLog) -> None:
     with (
         gates.during("table", Outage(answer=batch_error(400, "InvalidInput"))),
         pytest.raises(HttpResponseError),

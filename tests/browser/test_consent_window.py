@@ -27,7 +27,7 @@ REPOST = """fields => {
 }"""
 
 
-def test_microsofts_pages_cut_the_window_off_and_the_outcome_is_learned_all_the_same(
+def test_microsofts_pages_cut_the_window_off_and_the_outcome_is_learned_anyway(
     settings: TenantSettings, context: BrowserContext
 ) -> None:
     answers: list[Response] = []

@@ -67,7 +67,7 @@ def test_where_exchange_decides_the_page_calls_nothing_granted(
         directory.change_app(CLIENT_ID, exchange_roles=frozenset())
 
 
-def test_a_permission_beyond_the_request_is_a_warning_that_ends_when_it_is_taken_back(
+def test_a_permission_beyond_the_request_is_a_warning_that_ends_when_it_is_revoked(
     settings: TenantSettings, stack: LocalStack
 ) -> None:
     stack.microsoft365.grant_consent(REPORTS, "Mail.ReadWrite")

@@ -301,7 +301,7 @@ def test_a_consent_is_checked_at_once_and_again_when_asked(
     expect(settings.badge).to_have_text("Consent needed again")
 
 
-def test_of_two_admins_at_once_the_second_is_told(
+def test_of_two_admins_at_once_the_second_gets_a_conflict(
     settings: TenantSettings, tab: OpenTab, admin: Admin
 ) -> None:
     settings.enable_as(REPORTS, REPORTS)

@@ -185,7 +185,7 @@ def test_the_owner_is_recognised_by_sign_in_name_and_by_address(ports: FakeServi
     assert sender_of(ports.settings.load(CONTOSO)).from_field is None
 
 
-def test_the_shared_permissions_are_not_asked_for_where_the_admins_token_names_the_address(
+def test_no_shared_permissions_are_requested_for_the_admins_own_address(
     ports: FakeServices,
 ) -> None:
     ports.authorizer.account = ADA_WITH_ADDRESS
@@ -241,7 +241,7 @@ def test_what_recipients_see_of_a_shared_mailbox_is_not_known(ports: FakeService
     assert (shown(ports)["delegatedMailbox"], shown(ports)["recipientsSee"]) == (True, None)
 
 
-def test_a_user_who_is_renamed_goes_on_sending_from_the_own_mailbox(ports: FakeServices) -> None:
+def test_a_user_who_is_renamed_continues_sending_from_the_own_mailbox(ports: FakeServices) -> None:
     ports.authorizer.account = ADA_WITH_ADDRESS
     asked_and_completed(ports, PRIMARY)
     ports.authorizer.account = Account(
@@ -290,7 +290,7 @@ def test_an_admin_may_ask_to_be_asked_again(ports: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("service", ["entra_unavailable", "key_vault_unavailable"])
-def test_a_service_that_is_away_interrupts_the_consent_and_says_to_start_again(
+def test_an_unavailable_service_interrupts_the_consent_and_says_to_start_again(
     ports: FakeServices, service: str
 ) -> None:
     window = opened(enable(ports), ports)

@@ -59,7 +59,7 @@ def refusal(ports: FakeServices, window: Window, **reply: str) -> str:
     return parse_qs(urlsplit(found.headers["Location"]).query)["problem"][0]
 
 
-def test_a_consent_ends_in_kept_tokens_and_settings_that_name_them(ports: FakeServices) -> None:
+def test_a_consent_ends_in_stored_tokens_and_settings_that_name_them(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
 
     reply = finish(window, ports, code="the-code")
@@ -93,7 +93,7 @@ def test_a_reloaded_answer_shows_how_it_ended_and_redeems_nothing(ports: FakeSer
 
 
 @pytest.mark.parametrize("state", ["", "nonsense", "00000000-0000-4000-8000-000000000099.secret"])
-def test_an_answer_to_no_consent_of_ours_is_refused(ports: FakeServices, state: str) -> None:
+def test_an_answer_to_no_consent_of_the_app_is_refused(ports: FakeServices, state: str) -> None:
     window = replace(opened(enable(ports), ports), state=state)
 
     assert refusal(ports, window) == "consent_not_found"
@@ -236,7 +236,7 @@ def test_the_time_to_consent_differs_by_what_the_clocks_of_two_hosts_differ(
     assert ends == ["completed", "expired"]
 
 
-def test_a_closed_window_expires_by_itself_and_says_so(ports: FakeServices) -> None:
+def test_a_closed_window_expires_on_its_own_and_says_so(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     ports.world.pass_time(timedelta(minutes=10))
 
@@ -358,7 +358,9 @@ def test_a_code_that_is_refused_ends_the_consent_with_its_reason(
     assert shown(ports)["pendingConsent"] is None
 
 
-def test_while_the_vault_is_away_no_settings_name_tokens_that_are_not_there(ports: FakeServices) -> None:
+def test_while_the_vault_is_unavailable_no_settings_name_tokens_that_are_not_there(
+    ports: FakeServices,
+) -> None:
     window = opened(enable(ports), ports)
     ports.vault.fail.append(TransientError("key_vault_unavailable"))
 
@@ -477,7 +479,7 @@ def test_a_consent_whose_settings_can_not_be_written_is_none(ports: FakeServices
     assert shown(ports)["status"] == "not_configured"
 
 
-def test_while_storage_is_away_the_tokens_of_a_consent_are_not_touched(ports: FakeServices) -> None:
+def test_while_storage_is_unavailable_the_tokens_of_a_consent_are_not_touched(ports: FakeServices) -> None:
     class GoesAway(MemorySettings):
         """Gives no more answers after the next write."""
 

@@ -194,7 +194,7 @@ def test_a_reset_ends_the_waiting_at_once(ports: FakeServices) -> None:
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("what", ["app", "credential"])
-def test_a_code_is_redeemed_again_where_entra_does_not_know_the_app_or_its_credential_yet(
+def test_a_code_is_redeemed_again_while_entra_does_not_know_the_app_yet(
     ports: FakeServices, what: str, times: int
 ) -> None:
     window = opened(enable(ports), ports)
@@ -231,7 +231,7 @@ def test_after_any_other_refusal_the_code_is_not_redeemed_again(
     assert flow_of(ports, window)[0] == "failed"
 
 
-def test_an_app_that_entra_does_not_know_after_a_minute_is_told(ports: FakeServices) -> None:
+def test_an_app_that_entra_does_not_know_after_a_minute_is_reported(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     ports.authorizer.fail = [unseen("app") for _ in range(100)]
 
@@ -240,7 +240,7 @@ def test_an_app_that_entra_does_not_know_after_a_minute_is_told(ports: FakeServi
     assert flow_of(ports, window) == ("failed", None, "consent_not_confirmed")
 
 
-def test_a_credential_that_entra_refuses_for_a_minute_is_the_operators(ports: FakeServices) -> None:
+def test_a_credential_that_entra_refuses_for_a_minute_is_an_operator_error(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     ports.authorizer.fail = [unseen("credential") for _ in range(100)]
 

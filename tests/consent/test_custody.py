@@ -57,7 +57,7 @@ def test_a_token_that_graph_refused_is_not_given_again(ports: FakeServices) -> N
     assert ports.tokens.get(CONTOSO, a_consent(), fresh=True) == "access-2"
 
 
-def test_a_new_token_for_a_refused_one_mends_no_lost_consent(ports: FakeServices) -> None:
+def test_a_new_token_for_a_refused_one_clears_no_lost_consent(ports: FakeServices) -> None:
     refused = ports.tokens.get(CONTOSO, a_consent())
     note_failure(ports.settings, CONTOSO, 1, LOST, ports.world)
 
@@ -100,7 +100,7 @@ def test_twenty_threads_refresh_once(ports: FakeServices) -> None:
     assert ports.authorizer.refreshed == ["tokens"]
 
 
-def test_one_tenants_slow_refresh_keeps_no_other_waiting(ports: FakeServices) -> None:
+def test_one_tenants_slow_refresh_does_not_delay_others(ports: FakeServices) -> None:
     asked, go_on = threading.Event(), threading.Event()
 
     class Slow(FakeEntra):
@@ -167,7 +167,7 @@ def test_tokens_that_are_not_there_are_a_lost_consent(ports: FakeServices, name:
     assert refused.value.facts == {"account": "ada@contoso.com", "error": "tokens_not_found"}
 
 
-def test_while_entra_is_away_nothing_is_lost(ports: FakeServices) -> None:
+def test_while_entra_is_unavailable_nothing_is_lost(ports: FakeServices) -> None:
     ports.authorizer.fail.append(TransientError("entra_unavailable"))
 
     with pytest.raises(TransientError):
@@ -210,7 +210,7 @@ def test_an_answer_without_a_name_changes_no_name(ports: FakeServices) -> None:
     assert shown(ports)["consentedBy"] == "ada@contoso.com"
 
 
-def test_within_a_week_the_kept_tokens_stay_as_they_are(ports: FakeServices) -> None:
+def test_within_a_week_the_stored_tokens_stay_as_they_are(ports: FakeServices) -> None:
     ports.world.pass_time(timedelta(days=7) - timedelta(seconds=1))
 
     ports.tokens.get(CONTOSO, a_consent())
@@ -286,7 +286,7 @@ def test_a_reset_while_the_newest_tokens_are_written_leaves_none(ports: FakeServ
     assert ports.settings.load(CONTOSO).consent is None
 
 
-def test_tokens_that_can_not_be_written_now_do_not_keep_a_mail_waiting(
+def test_tokens_that_can_not_be_written_now_do_not_delay_a_mail(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full(MemoryVault):
@@ -309,7 +309,7 @@ def test_tokens_that_can_not_be_written_now_do_not_keep_a_mail_waiting(
     assert consent.stored_at == NOON
 
 
-def test_while_entra_is_away_a_token_is_used_to_its_end(ports: FakeServices) -> None:
+def test_while_entra_is_unavailable_a_token_is_used_to_its_end(ports: FakeServices) -> None:
     ports.tokens.get(CONTOSO, a_consent())
     ports.authorizer.fail += [TransientError("entra_unavailable")] * 2
 
@@ -320,7 +320,7 @@ def test_while_entra_is_away_a_token_is_used_to_its_end(ports: FakeServices) -> 
         ports.tokens.get(CONTOSO, a_consent())
 
 
-def test_while_entra_is_away_a_token_that_graph_refused_is_not_used(ports: FakeServices) -> None:
+def test_while_entra_is_unavailable_a_token_that_graph_refused_is_not_used(ports: FakeServices) -> None:
     ports.tokens.get(CONTOSO, a_consent())
     ports.authorizer.fail.append(TransientError("entra_unavailable"))
 
@@ -328,7 +328,7 @@ def test_while_entra_is_away_a_token_that_graph_refused_is_not_used(ports: FakeS
         ports.tokens.get(CONTOSO, a_consent(), fresh=True)
 
 
-def test_the_app_itself_needs_no_kept_tokens(ports: FakeServices) -> None:
+def test_the_app_itself_needs_no_stored_tokens(ports: FakeServices) -> None:
     consent = a_consent(account=None, secret_name=None)
 
     assert ports.tokens.get(CONTOSO, consent) == "access-1"

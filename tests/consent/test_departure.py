@@ -142,7 +142,7 @@ def test_a_wrong_ticket_looks_like_an_unknown_consent(ports: FakeServices, ticke
 
 
 @pytest.mark.parametrize("flow_id", ["00000000-0000-4000-8000-999999999999", "nonsense", "", "../x"])
-def test_an_unknown_consent_is_told(ports: FakeServices, flow_id: str) -> None:
+def test_an_unknown_consent_is_reported(ports: FakeServices, flow_id: str) -> None:
     guess = a_request(b"ticket=t", route={"flow_id": flow_id})
 
     assert problem_of(consent.start(guess, ports)) == "consent_not_found"
@@ -155,14 +155,14 @@ def test_a_link_is_good_for_ten_minutes(ports: FakeServices) -> None:
     assert problem_of(open_start(link, ports)) == "consent_link_expired"
 
 
-def test_a_link_that_a_reset_overtook_is_told(ports: FakeServices) -> None:
+def test_a_link_that_a_reset_overtook_is_reported(ports: FakeServices) -> None:
     link = enable(ports)
     call(settings.reset_settings, ports)
 
     assert problem_of(open_start(link, ports)) == "consent_superseded"
 
 
-def test_a_link_that_a_second_tab_overtook_is_told(ports: FakeServices) -> None:
+def test_a_link_that_a_second_tab_overtook_is_reported(ports: FakeServices) -> None:
     first = enable(ports)
     second = enable(ports)
 
@@ -170,7 +170,7 @@ def test_a_link_that_a_second_tab_overtook_is_told(ports: FakeServices) -> None:
     opened(second, ports)
 
 
-def test_while_entra_is_away_the_link_stays_good(ports: FakeServices) -> None:
+def test_while_entra_is_unavailable_the_link_stays_good(ports: FakeServices) -> None:
     link = enable(ports)
     ports.authorizer.fail.append(TransientError("entra_unavailable"))
 

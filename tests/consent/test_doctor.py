@@ -122,7 +122,9 @@ def test_without_a_consent_everything_else_is_skipped() -> None:
         (TransientError("entra_unavailable"), Status.ENABLED),
     ],
 )
-def test_a_token_that_can_not_be_had_is_noted_like_anywhere_else(failure: Exception, status: Status) -> None:
+def test_a_token_that_can_not_be_fetched_is_noted_like_anywhere_else(
+    failure: Exception, status: Status
+) -> None:
     ports = enabled_services()
     ports.authorizer.fail.append(failure)
 
@@ -143,7 +145,7 @@ def test_what_works_again_is_noticed() -> None:
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
 
 
-def test_a_permission_that_was_not_asked_for_is_a_warning_and_sending_goes_on() -> None:
+def test_a_permission_that_was_not_asked_for_is_a_warning_and_sending_continues() -> None:
     ports = enabled_services()
     ports.authorizer.also_granted = frozenset({"Mail.ReadWrite", "User.Read"})
 
@@ -160,7 +162,7 @@ def test_a_permission_that_was_not_asked_for_is_a_warning_and_sending_goes_on() 
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
 
 
-def test_the_warning_ends_once_the_permission_is_taken_back() -> None:
+def test_the_warning_ends_once_the_permission_is_revoked() -> None:
     ports = enabled_services()
     ports.authorizer.also_granted = frozenset({"Mail.ReadWrite"})
     checks(ports)
@@ -169,7 +171,7 @@ def test_the_warning_ends_once_the_permission_is_taken_back() -> None:
     assert checks(ports)["permissions"]["status"] == "ok"
 
 
-def test_what_is_taken_back_was_never_asked_for_again() -> None:
+def test_what_is_revoked_was_never_asked_for_again() -> None:
     ports = enabled_services()
     ports.authorizer.also_granted = frozenset({"Mail.ReadWrite"})
 
@@ -215,7 +217,7 @@ def test_where_exchange_refuses_the_mailbox_check_fails() -> None:
     assert checks(ports)["mailbox"]["problem"]["code"] == "access_denied"
 
 
-def test_a_role_that_was_taken_back_is_missing_at_the_next_check() -> None:
+def test_a_revoked_role_is_missing_at_the_next_check() -> None:
     ports = by_the_app()
     ports.authorizer.roles = frozenset({"Mail.Send"})
 

@@ -11,7 +11,7 @@ from tests.fakes import CONTOSO, NOON
 FLOW = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON + timedelta(minutes=10))
 
 
-def test_a_pending_flow_expires_by_itself() -> None:
+def test_a_pending_flow_expires_on_its_own() -> None:
     assert FLOW.status_at(NOON + timedelta(minutes=9, seconds=59)) is FlowStatus.PENDING
     assert FLOW.status_at(NOON + timedelta(minutes=10)) is FlowStatus.EXPIRED
 

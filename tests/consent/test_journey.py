@@ -19,7 +19,7 @@ def ports() -> FakeServices:
     return FakeServices()
 
 
-def test_a_consent_under_way_says_what_it_waits_for(ports: FakeServices) -> None:
+def test_a_pending_consent_says_what_it_waits_for(ports: FakeServices) -> None:
     window = enable(ports)
 
     reply = call(consent.read_flow, ports, route={"flow_id": window.flow_id})
@@ -130,7 +130,7 @@ class WaitingLog(MemoryDeliveries):
         return super().set_aside(tenant_id, statuses, limit)
 
 
-def test_a_consent_lets_the_mail_go_that_waited_for_it(ports: FakeServices) -> None:
+def test_a_consent_releases_the_mail_that_waited_for_it(ports: FakeServices) -> None:
     log = ports.deliveries = WaitingLog()
 
     finish(opened(enable(ports), ports), ports)
@@ -138,7 +138,7 @@ def test_a_consent_lets_the_mail_go_that_waited_for_it(ports: FakeServices) -> N
     assert DeliveryStatus.WAITING_FOR_CONSENT in log.looked_for
 
 
-def test_a_declined_consent_lets_nothing_go(ports: FakeServices) -> None:
+def test_a_declined_consent_releases_nothing(ports: FakeServices) -> None:
     log = ports.deliveries = WaitingLog()
 
     finish(opened(enable(ports), ports), ports, code="", error="access_denied")
@@ -146,7 +146,7 @@ def test_a_declined_consent_lets_nothing_go(ports: FakeServices) -> None:
     assert log.looked_for == []
 
 
-def test_mail_that_can_not_be_let_go_now_does_not_spoil_the_consent(
+def test_mail_that_can_not_be_released_now_does_not_spoil_the_consent(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     ports.deliveries = WaitingLog(TransientError("storage_unavailable", service="tables"))
@@ -158,7 +158,7 @@ def test_mail_that_can_not_be_let_go_now_does_not_spoil_the_consent(
     assert "storage_unavailable" in caplog.text
 
 
-def test_an_answer_that_is_repeated_by_anybody_lets_nothing_go(ports: FakeServices) -> None:
+def test_an_answer_that_is_repeated_by_anybody_releases_nothing(ports: FakeServices) -> None:
     window = walk(ports)
     log = ports.deliveries = WaitingLog()
 

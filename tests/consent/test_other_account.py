@@ -86,7 +86,7 @@ def test_continue_completes_the_consent(ports: FakeServices) -> None:
     assert ports.settings.load(CONTOSO).consent.secret_name == TOKENS  # type: ignore[union-attr]
 
 
-def test_continue_lets_the_mail_go_that_waited(ports: FakeServices) -> None:
+def test_continue_releases_the_waiting_mail(ports: FakeServices) -> None:
     looked_for: list[DeliveryStatus] = []
 
     class Log(MemoryDeliveries):
@@ -150,7 +150,7 @@ def test_the_admins_own_account_is_asked_nothing_more(ports: FakeServices) -> No
     assert how_it_stands(ports, window) == ("completed", None, None)
 
 
-def test_what_sends_goes_on_sending_until_the_other_account_continues() -> None:
+def test_what_sends_continues_sending_until_the_other_account_continues() -> None:
     ports = enabled_services()
     ports.authorizer.account = REPORTS
     body = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
@@ -333,7 +333,7 @@ def test_a_page_that_is_left_is_given_up_when_the_flow_expires(
     assert shown(ports)["status"] == "not_configured"
 
 
-def test_a_vault_that_hangs_keeps_the_deletion_of_abandoned_consents_within_four_minutes(
+def test_deleting_abandoned_consents_ends_in_time_if_the_vault_hangs(
     ports: FakeServices,
 ) -> None:
     window, _ = asked(ports)
@@ -374,7 +374,7 @@ def test_the_abandoned_consent_of_another_installation_stays(ports: FakeServices
     assert list(ports.vault.secrets) == [TOKENS]
 
 
-def test_the_clock_takes_nothing_that_the_person_took(ports: FakeServices) -> None:
+def test_the_timer_takes_no_secret_that_the_person_used(ports: FakeServices) -> None:
     asked(ports)
     ports.world.pass_time(timedelta(minutes=11))
 
@@ -388,7 +388,7 @@ def test_the_clock_takes_nothing_that_the_person_took(ports: FakeServices) -> No
     assert list(ports.vault.secrets) == [TOKENS]
 
 
-def test_one_abandoned_consent_keeps_no_other_from_being_deleted(ports: FakeServices) -> None:
+def test_one_abandoned_consent_stops_no_other_deletion(ports: FakeServices) -> None:
     first, _ = asked(ports)
     stranger = replace(ports.flows.secrets[first.flow_id], flow_id="another")
     ports.flows.secrets = {"another": stranger, first.flow_id: ports.flows.secrets[first.flow_id]}
@@ -516,7 +516,7 @@ def test_what_the_page_shows_is_text_and_never_markup() -> None:
     assert "&lt;/dd&gt;" in text
 
 
-def test_a_permission_that_is_none_of_ours_is_shown_by_its_name() -> None:
+def test_a_permission_that_is_unknown_to_the_app_is_shown_by_its_name() -> None:
     text = other_account_page(a_confirmation(), "https://mailer.contoso.com", "n").body.decode()
 
     assert "<li>Other.Scope</li>" in text

@@ -52,7 +52,7 @@ def test_the_page_says_that_the_consent_expired() -> None:
     assert "<h1>Consent expired</h1>" in page(ports, flow=window.flow_id)
 
 
-def test_a_problem_without_a_flow_is_explained_if_it_is_one_of_ours() -> None:
+def test_a_problem_without_a_flow_is_explained_if_it_is_one_of_the_app() -> None:
     assert explain("consent_wrong_browser").sentence in page(FakeServices(), problem="consent_wrong_browser")
 
 

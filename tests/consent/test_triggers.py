@@ -19,7 +19,7 @@ class Timer(func.TimerRequest):
         return False
 
 
-def test_the_clock_keeps_consents_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timer_refreshes_consents(monkeypatch: pytest.MonkeyPatch) -> None:
     ports = enabled_services()
     ports.world.pass_time(timedelta(days=1))
     monkeypatch.setattr(bootstrap, "services", lambda: ports)
@@ -31,7 +31,7 @@ def test_the_clock_keeps_consents_alive(monkeypatch: pytest.MonkeyPatch) -> None
     assert consent.refreshed_at == NOON + timedelta(days=1)
 
 
-def test_the_clock_deletes_the_tokens_of_consents_that_nobody_decided_about(
+def test_the_timer_deletes_the_tokens_of_unconfirmed_consents(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ports = FakeServices()

@@ -64,7 +64,7 @@ def test_what_went_wrong_is_noticed_before_a_report_fails(
 
 
 @pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
-def test_what_somebody_mended_elsewhere_is_noticed_too(status: Status) -> None:
+def test_what_somebody_fixed_elsewhere_is_noticed_too(status: Status) -> None:
     ports = enabled_services(status=status, problem=StandingProblem("sign_in_blocked", NOON, {"error": "x"}))
     ports.world.pass_time(DAY)
 
@@ -73,7 +73,7 @@ def test_what_somebody_mended_elsewhere_is_noticed_too(status: Status) -> None:
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
 
 
-def test_one_tenant_that_fails_keeps_no_other_from_it(ports: FakeServices) -> None:
+def test_one_tenant_that_fails_stops_no_other(ports: FakeServices) -> None:
     other = a_consent(secret_name=f"smtp-{FABRIKAM}-1")
     ports.settings.save(some_settings(tenant_id=FABRIKAM, consent=other))
     ports.vault.write(f"smtp-{FABRIKAM}-1", "tokens")
@@ -106,7 +106,7 @@ def test_tokens_that_a_crash_left_behind_are_deleted(ports: FakeServices) -> Non
     assert set(ports.vault.secrets) == {f"smtp-{CONTOSO}-1", f"smtp-{FABRIKAM}-1"}
 
 
-def test_tokens_of_a_consent_under_way_are_left_alone() -> None:
+def test_tokens_of_a_pending_consent_are_left_alone() -> None:
     ports = FakeServices()
     window = opened(enable(ports), ports)
     ports.vault.write(f"smtp-{CONTOSO}-1", "just written")
@@ -117,7 +117,7 @@ def test_tokens_of_a_consent_under_way_are_left_alone() -> None:
     assert set(ports.vault.secrets) == {f"smtp-{CONTOSO}-1"}
 
 
-def test_tokens_of_a_consent_whose_process_died_are_deleted_once_nobody_can_finish_it() -> None:
+def test_tokens_of_a_crashed_consent_are_deleted_once_it_cannot_finish() -> None:
     ports = FakeServices()
     opened(enable(ports), ports)
     ports.vault.write(f"smtp-{CONTOSO}-1", "written by a process that died")
@@ -132,7 +132,7 @@ def test_tokens_of_a_consent_whose_process_died_are_deleted_once_nobody_can_fini
     assert ports.vault.secrets == {}
 
 
-def test_a_bug_that_one_tenant_meets_keeps_no_other_from_it(
+def test_a_bug_that_one_tenant_meets_stops_no_other(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = a_consent(secret_name=f"smtp-{FABRIKAM}-1")
@@ -149,7 +149,7 @@ def test_a_bug_that_one_tenant_meets_keeps_no_other_from_it(
     assert "unexpected_error" in caplog.text
 
 
-def test_while_the_vault_is_away_nothing_breaks(
+def test_while_the_vault_is_unavailable_nothing_breaks(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     ports.vault.fail += [TransientError("key_vault_unavailable")] * 2
@@ -173,7 +173,7 @@ def hang(ports: FakeServices) -> None:
     raise TransientError("key_vault_unavailable")
 
 
-def test_a_vault_that_hangs_keeps_the_upkeep_within_the_hosts_time_limit(
+def test_a_vault_that_hangs_keeps_the_maintenance_within_the_hosts_time_limit(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     many_tenants(ports)
@@ -186,7 +186,7 @@ def test_a_vault_that_hangs_keeps_the_upkeep_within_the_hosts_time_limit(
     assert {ports.settings.load(each).status for each in ports.settings.tenants()} == {Status.ENABLED}
 
 
-def test_a_purge_that_hangs_keeps_the_upkeep_within_the_hosts_time_limit(
+def test_a_purge_that_hangs_keeps_the_maintenance_within_the_hosts_time_limit(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(100):
@@ -247,7 +247,7 @@ def test_deleted_tokens_are_purged_as_soon_as_the_vault_allows_it(ports: FakeSer
     assert set(ports.vault.kept) == {"another-apps-secret"}
 
 
-def test_a_purge_that_fails_is_repeated_the_next_day_and_hinders_no_other(
+def test_a_purge_that_fails_is_repeated_the_next_day_and_stops_no_other(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     purge = ports.vault.purge
@@ -325,7 +325,7 @@ def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(ports: FakeServi
     assert (settings.undeleted, settings.recoverable_until) == ((), NOON + WEEK)
 
 
-def test_a_reset_whose_process_died_is_finished_the_next_day(ports: FakeServices) -> None:
+def test_a_reset_whose_process_crashed_is_finished_the_next_day(ports: FakeServices) -> None:
     ports.settings.save(reset(ports.settings.load(CONTOSO)))
     assert ports.settings.load(CONTOSO).undeleted == (NAME,)
 
@@ -384,7 +384,7 @@ def test_older_tokens_without_a_mark_are_deleted_where_the_settings_gave_them_up
         (30, LOST, False),
     ],
 )
-def test_a_token_that_was_not_refreshed_for_a_week_is_told(
+def test_a_token_that_was_not_refreshed_for_a_week_is_reported(
     ports: FakeServices,
     caplog: pytest.LogCaptureFixture,
     days: int,
@@ -400,7 +400,7 @@ def test_a_token_that_was_not_refreshed_for_a_week_is_told(
     assert (line in caplog.messages) is told
 
 
-def test_a_token_that_is_refreshed_and_not_stored_for_two_weeks_is_told(
+def test_a_token_that_is_refreshed_and_not_stored_for_two_weeks_is_reported(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = ports.settings.load(CONTOSO)

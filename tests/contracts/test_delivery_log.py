@@ -102,7 +102,7 @@ def test_a_mail_that_nobody_knows_has_none(log: DeliveryLog, tenant: str) -> Non
     assert log.find(tenant, "m-1") is None
 
 
-def test_of_two_that_change_a_row_at_once_one_is_told(log: DeliveryLog, tenant: str) -> None:
+def test_of_two_that_change_a_row_at_once_one_gets_a_conflict(log: DeliveryLog, tenant: str) -> None:
     first = log.add(a_delivery(tenant))
     assert first is not None
     second = log.save(replace(first, attempt=2))
@@ -410,7 +410,7 @@ def test_a_hundred_mails_are_removed_in_two_calls_and_none_is_read_for_it(
     assert log.count_all(tenant) == 0
 
 
-def test_a_page_of_old_mails_ends_after_a_thousand_rows_and_the_next_one_goes_on(
+def test_a_page_of_old_mails_ends_after_a_thousand_rows_and_the_next_one_continues(
     table_clients: TableServiceClient, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finished_rows, "_PAGE", 2)
@@ -471,7 +471,7 @@ def test_a_log_that_refuses_what_it_is_told_is_not_taken_for_a_conflict(
         log.add(far_too_long)
 
 
-def test_a_row_whose_place_among_those_set_aside_is_missing_goes_on_all_the_same(
+def test_a_row_whose_place_among_those_set_aside_is_missing_continues_anyway(
     table_clients: TableServiceClient, tenant: str
 ) -> None:
     log = TableDeliveryLog(table_clients)

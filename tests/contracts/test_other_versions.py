@@ -121,7 +121,7 @@ def test_settings_that_cannot_be_read_say_so(tables: Tables, tenant: str, text: 
 
 
 @pytest.mark.parametrize("text", UNREADABLE)
-def test_a_consent_under_way_that_cannot_be_read_is_not_known(tables: Tables, tenant: str, text: str) -> None:
+def test_a_pending_consent_that_cannot_be_read_is_not_known(tables: Tables, tenant: str, text: str) -> None:
     store, flow_id = TableFlowStore(tables), str(uuid.uuid4())
     flow = ConsentFlow(flow_id, tenant, "ada-id", "ada@contoso.com", NOON)
     store.add(flow, FlowSecret(flow_id, ticket_hash="t", expires_at=NOON))

@@ -91,7 +91,7 @@ def test_a_picture_that_is_missing_is_a_warning_in_the_list_and_beside_the_mail(
     assert "refers to chart1 as cid:" in warning["detail"]
 
 
-def test_the_broken_fields_of_a_message_are_shown() -> None:
+def test_the_invalid_fields_of_a_message_are_shown() -> None:
     services = enabled_services()
     deliver(a_message(messageId="m-1", subject=None), "q-1", services)
 
@@ -110,7 +110,7 @@ def test_a_mail_of_another_tenant_is_as_unknown_as_one_that_never_was(caller: Ca
         read_delivery(a_request(route={"message_id": "m-0"}), caller, services)
 
 
-def test_the_list_goes_on_by_its_token() -> None:
+def test_the_list_continues_by_its_token() -> None:
     services = FakeServices()
     some_rows(services, 3)
     first = content(list_deliveries(a_request(query={"limit": "2"}), ADMIN, services))

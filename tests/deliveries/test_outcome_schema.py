@@ -29,7 +29,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(FINAL))
-def test_a_message_of_each_end_fits_the_schema(status: DeliveryStatus) -> None:
+def test_a_message_of_each_outcome_fits_the_schema(status: DeliveryStatus) -> None:
     jsonschema.validate(message(status), mail_outcome_schema(), jsonschema.Draft202012Validator)
 
 

@@ -79,7 +79,7 @@ def test_a_mail_that_ended_is_not_brought_back_by_a_message_that_came_early(serv
     assert row(services).status is DeliveryStatus.EXPIRED
 
 
-def test_a_worker_that_died_before_it_queued_the_next_message_is_made_good(
+def test_a_worker_that_crashed_before_it_queued_the_next_message_is_recovered(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = next_due(services)
@@ -92,7 +92,7 @@ def test_a_worker_that_died_before_it_queued_the_next_message_is_made_good(
     assert [queued for queued, _ in services.outbox.messages] == [next_message(row(services))]
 
 
-def test_a_message_whose_worker_died_while_it_handed_the_mail_over_is_not_dropped(
+def test_a_message_whose_worker_crashed_while_it_handed_the_mail_over_is_not_dropped(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = next_due(services)
@@ -106,7 +106,7 @@ def test_a_message_whose_worker_died_while_it_handed_the_mail_over_is_not_droppe
     assert row(services).status is DeliveryStatus.UNKNOWN
 
 
-def test_a_pause_whose_worker_died_before_it_queued_the_message_is_made_good(
+def test_a_pause_whose_worker_crashed_before_it_queued_the_message_is_recovered(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.pause_store.pause = SendingPause(NOON)
@@ -175,12 +175,12 @@ def test_what_another_version_wrote_supersedes_nothing(services: FakeServices) -
     assert is_superseded(now, "another", "q-2")
 
 
-def test_a_note_that_names_no_mail_is_an_invalid_message() -> None:
+def test_a_requeue_message_that_names_no_mail_is_an_invalid_message() -> None:
     with pytest.raises(InvalidInputError, match="invalid_message"):
         parse_resume(b'{"resume":{}}')
 
 
-def test_a_note_of_an_older_version_names_no_attempt() -> None:
+def test_a_requeue_message_of_an_older_version_names_no_attempt() -> None:
     note = resume_message(CONTOSO, "m-1")
     assert b"requeued" not in note
     found = parse_resume(note)
@@ -210,7 +210,7 @@ def test_a_mail_that_changes_while_it_is_released_is_not_queued(
         (MAIL, None),
     ],
 )
-def test_a_note_says_when_its_attempt_is_due(message: bytes, due: datetime | None) -> None:
+def test_a_requeue_message_says_when_its_attempt_is_due(message: bytes, due: datetime | None) -> None:
     assert due_at(base64.b64encode(message).decode()) == due
 
 

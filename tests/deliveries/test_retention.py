@@ -79,7 +79,7 @@ def slow(services: FakeServices, monkeypatch: pytest.MonkeyPatch, minutes: float
     monkeypatch.setattr(MemoryDeliveries, "finished_before", slowly)
 
 
-def test_a_run_ends_after_five_minutes_and_the_next_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_ends_after_five_minutes_and_the_next_one_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     services = FakeServices()
     for number in range(4):
         an_old_mail(services, f"kept-{number}", outcome_queue="q")
@@ -126,7 +126,7 @@ def test_a_tenant_whose_rows_cannot_be_removed_stops_no_other(
     assert "storage_unavailable" in caplog.text
 
 
-def test_a_mail_whose_end_was_never_told_is_removed_with_its_place_among_the_pending() -> None:
+def test_a_mail_with_an_unreported_outcome_is_removed_completely() -> None:
     services = FakeServices()
     told = an_old_mail(services, "m-1", outcome_queue="q")
     services.deliveries.save(told.moved(DeliveryStatus.REJECTED, LONG_AGO))
@@ -148,7 +148,7 @@ def test_a_tenant_that_left_or_is_anothers_keeps_its_mails_and_stops_no_other() 
     assert {tenant for tenant, _ in services.deliveries.rows} == {first, second}
 
 
-def test_only_mails_whose_end_is_owed_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_mails_with_waiting_outcomes_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     services = FakeServices()
     for name in ("owed-1", "owed-2", "told"):
         told = an_old_mail(services, name, outcome_queue="q").moved(DeliveryStatus.REJECTED, LONG_AGO)
@@ -172,7 +172,7 @@ def test_only_mails_whose_end_is_owed_are_read_one_by_one(monkeypatch: pytest.Mo
     assert (read, together) == (["owed-1", "owed-2"], ["told"])
 
 
-def test_a_run_that_is_cut_short_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_cut_short_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     services = FakeServices()
     for name in ("m-1", "m-2"):
         an_old_mail(services, name)

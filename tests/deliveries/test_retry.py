@@ -88,7 +88,7 @@ def test_a_mail_past_its_own_expiry_needs_a_later_one() -> None:
         retry_delivery(RETRY, ADMIN, services)
 
 
-def test_a_kept_mail_of_another_version_is_not_judged_by_a_retry() -> None:
+def test_a_stored_mail_of_another_version_is_not_judged_by_a_retry() -> None:
     services = a_row(DeliveryStatus.EXPIRED)
     (key,) = services.requests.kept
     services.requests.kept[key] = b"{}"
@@ -103,7 +103,7 @@ def test_two_admins_retry_once() -> None:
         retry_delivery(RETRY, ADMIN, services)
 
 
-def test_a_refused_mail_goes_out_once_the_reason_is_gone() -> None:
+def test_a_refused_mail_is_sent_once_the_reason_is_gone() -> None:
     services = enabled_services()
     services.transport.fail = [RejectedError("mailbox_full", address="ada@contoso.com")]
     deliver(a_message(messageId="m-1"), "q-1", services)

@@ -85,7 +85,7 @@ def test_each_id_has_its_result_and_a_bad_one_fails_no_other() -> None:
         assert services.deliveries.rows[CONTOSO, message_id].status is DeliveryStatus.ACCEPTED
 
 
-def test_the_mails_go_out_at_the_pace_of_those_that_waited() -> None:
+def test_the_mails_are_sent_at_the_pace_of_those_that_waited() -> None:
     services = rows("rejected", "accepted", "rejected", "rejected")
     retried(services, messageIds=["m-0", "m-1", "m-2", "m-3"])
 
@@ -109,7 +109,7 @@ def test_a_status_and_a_period_name_the_mails_newest_first() -> None:
     assert retried(services, status="rejected", since=since.isoformat()) == ([("m-5", None)], None)
 
 
-def test_a_period_of_more_than_500_mails_goes_on_by_its_token() -> None:
+def test_a_period_of_more_than_500_mails_continues_by_its_token() -> None:
     services = rows(*["expired"] * 503)
     # The fake pages by number, so the rows stay as they are.
     services.requests.kept.clear()

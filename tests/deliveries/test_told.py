@@ -87,9 +87,7 @@ def ends(queues: MemoryQueues) -> list[tuple[int, str, str | None]]:
     return [(text["sequence"], text["status"], text["code"]) for _, text in queues.messages]
 
 
-def test_an_accepted_mail_is_told_without_an_address_subject_or_text(
-    services: FakeServices, queues: MemoryQueues
-) -> None:
+def test_an_outcome_contains_no_address_subject_or_body(services: FakeServices, queues: MemoryQueues) -> None:
     deliver(ASKING, "q-1", services)
 
     assert queues.messages == [
@@ -112,14 +110,16 @@ def test_an_accepted_mail_is_told_without_an_address_subject_or_text(
     assert (row(services).status, row(services).owed) == (DeliveryStatus.ACCEPTED, ())
 
 
-def test_a_mail_that_does_not_ask_costs_no_call_more(services: FakeServices, queues: MemoryQueues) -> None:
+def test_a_mail_without_an_outcome_queue_costs_no_extra_call(
+    services: FakeServices, queues: MemoryQueues
+) -> None:
     deliver(a_message(messageId="m-1"), "q-1", services)
 
     assert queues.messages == []
     assert row(services).etag == "v2"
 
 
-def test_a_rejected_mail_is_told_with_its_problem(services: FakeServices, queues: MemoryQueues) -> None:
+def test_a_rejected_mail_is_reported_with_its_problem(services: FakeServices, queues: MemoryQueues) -> None:
     services.transport.fail = [RejectedError("attachment_archived", blob="a.pdf")]
 
     deliver(ASKING, "q-1", services)
@@ -128,7 +128,7 @@ def test_a_rejected_mail_is_told_with_its_problem(services: FakeServices, queues
     assert queues.messages[0][1]["whoActs"] == "caller"
 
 
-def test_an_expired_mail_is_told(services: FakeServices, queues: MemoryQueues) -> None:
+def test_an_expired_mail_is_reported(services: FakeServices, queues: MemoryQueues) -> None:
     late = a_message(messageId="m-1", outcomeQueue=QUEUE, expiresAt=(NOON - timedelta(hours=1)).isoformat())
 
     deliver(late, "q-1", services)
@@ -136,7 +136,7 @@ def test_an_expired_mail_is_told(services: FakeServices, queues: MemoryQueues) -
     assert ends(queues) == [(1, "expired", "expired")]
 
 
-def test_a_message_that_breaks_the_contract_is_told_with_its_broken_fields(
+def test_an_invalid_message_is_reported_with_its_invalid_fields(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None, to=[]), "q-1", services)
@@ -145,7 +145,7 @@ def test_a_message_that_breaks_the_contract_is_told_with_its_broken_fields(
     assert {error["field"] for error in queues.messages[0][1]["errors"]} == {"subject"}
 
 
-def test_the_same_mistake_again_is_told_where_only_the_second_message_names_a_queue(
+def test_a_repeated_invalid_message_is_reported_if_it_names_a_queue(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     deliver(a_message(messageId="m-1", subject=None), "q-1", services)
@@ -158,7 +158,7 @@ def test_the_same_mistake_again_is_told_where_only_the_second_message_names_a_qu
     assert ends(queues) == [(1, "invalid", "invalid_message")]
 
 
-def test_another_mistake_under_the_same_id_is_the_next_end(
+def test_another_invalid_message_with_the_same_id_is_the_next_outcome(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None), "q-1", services)
@@ -172,7 +172,7 @@ def test_another_mistake_under_the_same_id_is_the_next_end(
     ]
 
 
-def test_no_more_broken_fields_are_told_than_a_row_holds(
+def test_only_as_many_invalid_fields_are_reported_as_fit_in_a_row(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     members = {f"unknown{number}": 1 for number in range(MOST_ERRORS + 5)}
@@ -183,7 +183,7 @@ def test_no_more_broken_fields_are_told_than_a_row_holds(
 
 
 @pytest.mark.parametrize("queue", [7, "Mail-Outcomes", "a--b", "", "mail-outcomes/x"])
-def test_a_queue_name_that_cannot_be_one_makes_the_message_invalid_and_tells_nobody(
+def test_an_invalid_queue_name_makes_the_message_invalid(
     services: FakeServices, queues: MemoryQueues, queue: object
 ) -> None:
     deliver(a_message(messageId="m-1", outcomeQueue=queue), "q-1", services)
@@ -192,7 +192,7 @@ def test_a_queue_name_that_cannot_be_one_makes_the_message_invalid_and_tells_nob
     assert queues.messages == []
 
 
-def test_a_mail_that_ended_unknown_and_turns_out_accepted_is_told_again_with_the_next_number(
+def test_a_corrected_outcome_is_reported_with_the_next_number(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     services.transport.fail = [OutcomeUnknownError("outcome_unknown")]
@@ -206,7 +206,7 @@ def test_a_mail_that_ended_unknown_and_turns_out_accepted_is_told_again_with_the
     assert ends(queues)[1:] == [(2, "accepted", None)]
 
 
-def test_a_mail_that_starts_again_is_told_of_each_end(services: FakeServices, queues: MemoryQueues) -> None:
+def test_a_restarted_mail_reports_each_outcome(services: FakeServices, queues: MemoryQueues) -> None:
     services.transport.fail = [RejectedError("attachment_archived", blob="a.pdf")]
     deliver(ASKING, "q-1", services)
 
@@ -215,7 +215,7 @@ def test_a_mail_that_starts_again_is_told_of_each_end(services: FakeServices, qu
     assert ends(queues) == [(1, "rejected", "attachment_archived"), (2, "accepted", None)]
 
 
-def test_the_same_mail_again_is_told_nothing(services: FakeServices, queues: MemoryQueues) -> None:
+def test_a_duplicate_mail_reports_nothing(services: FakeServices, queues: MemoryQueues) -> None:
     deliver(ASKING, "q-1", services)
     deliver(ASKING, "q-2", services)
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject="Other"), "q-3", services)
@@ -232,7 +232,7 @@ def test_another_queue_for_the_outcome_makes_no_other_mail(
     assert row(services).conflict_at is None
 
 
-def test_a_poisoned_mail_that_ends_is_told(services: FakeServices, queues: MemoryQueues) -> None:
+def test_a_poisoned_mail_that_ends_is_reported(services: FakeServices, queues: MemoryQueues) -> None:
     record_poisoned(ASKING, "q-1", services)
     assert ends(queues) == []
     started = row(services)
@@ -253,7 +253,7 @@ def test_a_poisoned_mail_that_ends_is_told(services: FakeServices, queues: Memor
         ConfigurationError("storage_incomplete", service="queues"),
     ],
 )
-def test_an_end_whose_queue_cannot_be_reached_is_told_by_the_timer_with_the_same_number(
+def test_the_timer_reports_an_outcome_whose_queue_was_unavailable(
     services: FakeServices, queues: MemoryQueues, error: ProblemError
 ) -> None:
     queues.fail = [error]
@@ -268,7 +268,7 @@ def test_an_end_whose_queue_cannot_be_reached_is_told_by_the_timer_with_the_same
     assert row(services).owed == ()
 
 
-def test_a_process_that_ends_between_the_row_and_the_message_loses_nothing(
+def test_a_crash_between_the_row_and_the_message_loses_no_outcome(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     class ProcessEndedError(BaseException):
@@ -291,7 +291,7 @@ def test_a_process_that_ends_between_the_row_and_the_message_loses_nothing(
     assert ends(queues) == [(1, "accepted", None)]
 
 
-def test_an_end_that_is_owed_when_the_mail_starts_again_is_told_first(
+def test_a_waiting_outcome_is_reported_before_the_mail_restarts(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     services.transport.fail = [RejectedError("attachment_archived", blob="a.pdf")]
@@ -303,9 +303,7 @@ def test_an_end_that_is_owed_when_the_mail_starts_again_is_told_first(
     assert ends(queues) == [(1, "rejected", "attachment_archived"), (2, "accepted", None)]
 
 
-def test_an_end_told_again_says_the_same_although_the_mail_came_again_with_another_mark(
-    services: FakeServices, queues: MemoryQueues
-) -> None:
+def test_a_repeated_outcome_keeps_its_correlation_id(services: FakeServices, queues: MemoryQueues) -> None:
     services.transport.fail = [RejectedError("attachment_archived", blob="a.pdf")]
     queues.fail = [TransientError("storage_unavailable", service="queues")]
     deliver(ASKING, "q-1", services)
@@ -318,7 +316,7 @@ def test_an_end_told_again_says_the_same_although_the_mail_came_again_with_anoth
     ]
 
 
-def test_a_queue_that_is_gone_keeps_no_end_from_another_queue(
+def test_a_missing_queue_does_not_delay_outcomes_of_another_queue(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     queues.gone = {SECOND}
@@ -333,7 +331,7 @@ def test_a_queue_that_is_gone_keeps_no_end_from_another_queue(
     assert ends(queues) == [(2, "accepted", None), (1, "invalid", "invalid_message")]
 
 
-def test_many_mails_whose_queue_is_gone_keep_none_of_another_queue_waiting(
+def test_many_mails_of_a_missing_queue_do_not_delay_another_queue(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     queues.gone = {QUEUE, SECOND}
@@ -348,7 +346,7 @@ def test_many_mails_whose_queue_is_gone_keep_none_of_another_queue_waiting(
     assert queues.tried == 2
 
 
-def test_one_call_of_the_timer_tells_so_many_and_the_next_goes_on(
+def test_one_timer_run_reports_a_limited_number_and_the_next_continues(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     log = services.deliveries._log  # type: ignore[attr-defined]
@@ -361,9 +359,7 @@ def test_one_call_of_the_timer_tells_so_many_and_the_next_goes_on(
     assert len(queues.messages) == 510
 
 
-def test_telling_takes_no_longer_than_the_timer_has_time(
-    services: FakeServices, queues: MemoryQueues
-) -> None:
+def test_reporting_ends_within_the_timers_time(services: FakeServices, queues: MemoryQueues) -> None:
     log = services.deliveries._log  # type: ignore[attr-defined]
     for number in range(3):
         log.add(ended(f"a-{number}", QUEUE))
@@ -391,7 +387,7 @@ def test_a_pause_of_sending_holds_back_no_outcome(services: FakeServices, queues
     assert ends(queues) == [(1, "accepted", None)]
 
 
-def test_a_tenant_whose_outcomes_cannot_be_told_keeps_nothing_else_waiting(
+def test_a_tenant_whose_outcomes_fail_delays_no_other(
     services: FakeServices, queues: MemoryQueues, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting = DeliveryStatus.WAITING_FOR_CONSENT
@@ -410,7 +406,7 @@ def test_a_tenant_whose_outcomes_cannot_be_told_keeps_nothing_else_waiting(
     assert '"problem": "storage_unavailable"' in caplog.text
 
 
-def test_an_end_that_another_version_wrote_is_left_to_that_version(
+def test_an_outcome_of_another_version_is_left_to_that_version(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     (unknown,) = ended("m-1", QUEUE).owed
@@ -423,7 +419,7 @@ def test_an_end_that_another_version_wrote_is_left_to_that_version(
     assert row(services).owed == (unknown,)
 
 
-def test_the_same_mail_again_without_a_queue_takes_back_no_wish(
+def test_a_duplicate_without_a_queue_does_not_cancel_the_outcome(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
@@ -435,7 +431,7 @@ def test_the_same_mail_again_without_a_queue_takes_back_no_wish(
     assert ends(queues) == [(1, "accepted", None)]
 
 
-def test_a_mail_that_ends_otherwise_tells_no_field_of_an_earlier_mistake(services: FakeServices) -> None:
+def test_a_later_outcome_reports_no_fields_of_an_earlier_invalid_message(services: FakeServices) -> None:
     broken = replace(ended("m-1", QUEUE), owed=(), fields=(FieldError("subject", "is missing"),), outcomes=0)
 
     (outcome,) = broken.moved(DeliveryStatus.EXPIRED, NOON).owed
@@ -444,7 +440,7 @@ def test_a_mail_that_ends_otherwise_tells_no_field_of_an_earlier_mistake(service
 
 
 @pytest.mark.parametrize("sign", ["x", '"', "\U0001f600"])
-def test_ends_that_are_owed_leave_room_in_the_row(sign: str) -> None:
+def test_waiting_outcomes_leave_room_in_the_row(sign: str) -> None:
     fields = tuple(FieldError(sign * 200, "is not a member of this message") for _ in range(MOST_ERRORS))
     mail = replace(ended("m-1", QUEUE), owed=(), fields=fields)
     for _ in range(MOST_OWED):
@@ -456,7 +452,7 @@ def test_ends_that_are_owed_leave_room_in_the_row(sign: str) -> None:
     assert mail.owed[-1].fields
 
 
-def test_so_many_ends_without_a_broken_field_have_room() -> None:
+def test_many_outcomes_without_invalid_fields_fit() -> None:
     mail = ended("m-1", "q" * 63, correlation_id="c" * 128)
     for _ in range(MOST_OWED + 1):
         mail = mail.moved(DeliveryStatus.EXPIRED, NOON, problem=StandingProblem("request_not_kept", NOON))
@@ -470,7 +466,7 @@ def ended(message_id: str, queue: str, **changes: Any) -> Delivery:
     return replace(mail, **changes).moved(DeliveryStatus.REJECTED, NOON)
 
 
-def test_so_many_ends_are_owed_and_no_more(services: FakeServices, queues: MemoryQueues) -> None:
+def test_only_a_limited_number_of_outcomes_waits(services: FakeServices, queues: MemoryQueues) -> None:
     queues.fail = [TransientError("storage_unavailable", service="queues")] * 1000
     for number in range(MOST_OWED + 3):
         deliver(
@@ -505,7 +501,7 @@ def test_the_warning_is_given_once(services: FakeServices, queues: MemoryQueues)
     assert queues.messages == []
 
 
-def test_two_ends_for_a_queue_that_is_not_offered_give_one_warning(services: FakeServices) -> None:
+def test_two_outcomes_for_an_unoffered_queue_give_one_warning(services: FakeServices) -> None:
     queues = MemoryQueues()
     log = services.deliveries
     tell(services, queues, ConfigurationError("setting_invalid", setting="OUTCOME_QUEUES", reason="x"))
@@ -521,7 +517,7 @@ def test_two_ends_for_a_queue_that_is_not_offered_give_one_warning(services: Fak
     assert row(services).owed == ()
 
 
-def test_an_end_whose_row_cannot_be_written_after_it_was_told_is_told_again(
+def test_an_outcome_is_reported_again_if_its_row_could_not_be_written(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     log = services.deliveries._log  # type: ignore[attr-defined]
@@ -544,7 +540,7 @@ def test_an_end_whose_row_cannot_be_written_after_it_was_told_is_told_again(
     assert row(services).owed == ()
 
 
-def test_while_a_setting_is_wrong_ends_wait(services: FakeServices) -> None:
+def test_outcomes_wait_while_a_setting_is_wrong(services: FakeServices) -> None:
     queues = MemoryQueues()
     log = services.deliveries
     tell(services, queues, ConfigurationError("setting_invalid", setting="OUTCOME_QUEUES", reason="x"))
@@ -580,7 +576,7 @@ def test_a_retry_of_a_mail_with_a_file_that_is_missing_counts_on(
 @pytest.mark.parametrize(
     ("mark", "kept"), [("run 4711", "run 4711"), ("x" * 129, None), ("a\nb", None), (7, None)]
 )
-def test_a_message_without_a_usable_id_is_told_under_its_queue_id_with_its_own_mark(
+def test_a_message_without_a_usable_id_is_reported_under_its_queue_id(
     services: FakeServices, queues: MemoryQueues, mark: object, kept: str | None
 ) -> None:
     deliver(a_message(messageId="/", outcomeQueue=QUEUE, correlationId=mark), "q-1", services)
@@ -589,7 +585,9 @@ def test_a_message_without_a_usable_id_is_told_under_its_queue_id_with_its_own_m
     assert (told["messageId"], told["correlationId"]) == ("unreadable-q-1", kept)
 
 
-def test_the_delivery_says_whether_its_end_was_told(services: FakeServices, queues: MemoryQueues) -> None:
+def test_the_delivery_says_whether_its_outcome_was_reported(
+    services: FakeServices, queues: MemoryQueues
+) -> None:
     queues.fail = [TransientError("storage_unavailable", service="queues")]
     deliver(ASKING, "q-1", services)
     assert shown(services) == {"queue": QUEUE, "sequence": 1, "told": False}
@@ -598,7 +596,7 @@ def test_the_delivery_says_whether_its_end_was_told(services: FakeServices, queu
     assert shown(services) == {"queue": QUEUE, "sequence": 1, "told": True}
 
 
-def test_before_the_first_end_and_where_the_queue_is_not_offered_nothing_was_told(
+def test_nothing_was_reported_before_an_outcome_or_without_an_offered_queue(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]

@@ -134,7 +134,7 @@ def test_the_subject_of_the_federated_credential_is_shown_in_both_forms(subject:
     assert WORKFLOW["jobs"]["deploy"]["environment"] == "${{ inputs.environment }}"
 
 
-def test_the_first_line_that_tells_the_python_of_a_remote_build_is_quoted_with_its_source() -> None:
+def test_the_log_line_with_the_remote_builds_python_is_documented() -> None:
     text = section("first-deployment", "## Without the remote build")
 
     assert "--platform python --platform-version 3.11.8" in text
@@ -231,7 +231,7 @@ def test_objects_in_exchange_are_named_by_environment_and_removed_by_their_names
         assert "-Confirm:$false" in cmdlet
 
 
-def test_no_copied_command_deletes_the_log_for_good() -> None:
+def test_no_copied_command_deletes_the_log_permanently() -> None:
     assert [page for page, block in blocks("sh", "bash", "powershell") if "--purge" in block] == []
 
 

@@ -115,13 +115,13 @@ def test_a_mail_that_waits_for_its_slot_is_sent_once_whatever_step_goes_wrong(fa
 
 
 @pytest.mark.parametrize("fate", Fate)
-def test_a_small_mail_that_cannot_is_never_sent_twice_and_its_row_says_what_nobody_knows(fate: Fate) -> None:
+def test_a_small_mail_that_cannot_is_never_sent_twice(fate: Fate) -> None:
     for step in range(len(steps_of(*small(look_up=False)))):
         assert_never_twice_and_honest(rehearse(*small(look_up=False), {step: fate}))
 
 
 @pytest.mark.parametrize("fate", Fate)
-def test_a_small_mail_without_its_key_is_never_sent_twice_and_its_row_says_what_nobody_knows(
+def test_a_small_mail_without_key_is_never_sent_twice(
     fate: Fate,
 ) -> None:
     for step in range(len(steps_of(*without_room_for_the_key(*small())))):
@@ -129,7 +129,7 @@ def test_a_small_mail_without_its_key_is_never_sent_twice_and_its_row_says_what_
 
 
 @pytest.mark.parametrize("fate", Fate)
-def test_a_large_mail_without_its_key_is_never_sent_twice_and_its_row_says_what_nobody_knows(
+def test_a_large_mail_without_key_is_never_sent_twice(
     fate: Fate,
 ) -> None:
     for step in range(len(steps_of(*without_room_for_the_key(*draft())))):

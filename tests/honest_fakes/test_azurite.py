@@ -64,7 +64,7 @@ def test_a_missing_node_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pat
         Azurite(program=PROGRAM)
 
 
-def test_a_child_that_ends_early_is_told_with_its_log(tmp_path: Path) -> None:
+def test_a_child_that_ends_early_is_reported_with_its_log(tmp_path: Path) -> None:
     child = Child(["sh", "-c", "echo no luck; exit 3"], tmp_path / "log", directory=tmp_path)
 
     with pytest.raises(ChildFailedError, match=r"sh ended with status 3:\nno luck"):

@@ -622,7 +622,7 @@ def test_withheld_permissions_are_missing_from_the_answer(stand: Stand) -> None:
 # Refreshing
 
 
-def test_a_refresh_gives_a_new_token_and_the_old_one_goes_on_working(stand: Stand) -> None:
+def test_a_refresh_gives_a_new_token_and_the_old_one_continues_working(stand: Stand) -> None:
     first = redeem(stand, a_code(stand)).json()["refresh_token"]
 
     second = refresh(stand, first).json()["refresh_token"]

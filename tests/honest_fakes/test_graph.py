@@ -570,7 +570,7 @@ def test_a_draft_can_be_changed_and_is_deleted_into_deleted_items(stand: Stand) 
     assert caller.ask("GET", "/messages").json()["value"] == []
 
 
-def test_a_draft_can_be_removed_for_good(stand: Stand) -> None:
+def test_a_draft_can_be_removed_permanently(stand: Stand) -> None:
     caller = client(stand)
     draft = caller.draft()
 
@@ -1053,7 +1053,7 @@ def test_a_busy_server_may_close_the_connection(stand: Stand) -> None:
     assert (answer.status_code, answer.headers["Connection"]) == (503, "close")
 
 
-def test_a_slow_answer_outlasts_the_client_and_the_mail_goes_all_the_same(stand: Stand) -> None:
+def test_a_slow_answer_outlasts_the_client_and_the_mail_goes_anyway(stand: Stand) -> None:
     stand.world.faults.add("sendMail", Effect(delay=2.0))
     caller = client(stand)
 

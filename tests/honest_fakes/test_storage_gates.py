@@ -67,7 +67,7 @@ def test_nothing_changes_on_the_way_while_all_is_well(gates: StorageGates) -> No
         queue.close()
 
 
-def test_what_is_away_does_nothing_and_says_nothing(gates: StorageGates, table: TableClient) -> None:
+def test_what_is_unavailable_does_nothing_and_says_nothing(gates: StorageGates, table: TableClient) -> None:
     with gates.during("table", AWAY), pytest.raises(ServiceResponseError):
         table.create_entity(ROW)
 
@@ -121,7 +121,7 @@ def test_a_slow_answer_is_the_true_one(gates: StorageGates, table: TableClient) 
     assert len(list(table.list_entities())) == 1
 
 
-def test_the_others_go_on_while_one_is_away(gates: StorageGates, table: TableClient) -> None:
+def test_the_others_go_on_while_one_is_unavailable(gates: StorageGates, table: TableClient) -> None:
     with gates.during("blob", AWAY), gates.during("queue", AWAY):
         table.create_entity(ROW)
 

@@ -69,7 +69,7 @@ def written(project: Project, kind: str, deployment: str = "private-network") ->
     template(MAIN, "deployed.closed == 'true' ? 'closed' : 'unchanged'", "'closed'", "private-network"),
     template(MAIN, "deployed.closed == 'true' ? 'closed' : 'unchanged'", "'open'", "private-network"),
 )
-def test_a_first_private_deployment_leaves_storage_and_vault_as_they_are_until_it_closes_them(
+def test_a_first_private_deployment_closes_storage_and_vault_last(
     project: Project,
 ) -> None:
     assert written(project, ACCOUNT) == ["as it is", "Deny"]

@@ -91,7 +91,7 @@ def test_a_forged_state_is_refused(admin: Admin, visitor: Visitor) -> None:
     assert admin.settings()["status"] == "not_configured"
 
 
-def test_a_reset_ends_a_consent_under_way(admin: Admin, visitor: Visitor) -> None:
+def test_a_reset_ends_a_pending_consent(admin: Admin, visitor: Visitor) -> None:
     started = start(admin)
     visitor.open(started["startUrl"])
     visitor.choose(ADA)

@@ -90,7 +90,7 @@ def test_more_than_the_limit_waits_for_the_operator_before_anything_is_sent(
     assert not stack.microsoft365.requests.all(host="graph")
 
 
-def test_an_upload_that_breaks_off_goes_on_and_the_files_are_whole(
+def test_an_upload_that_breaks_off_continues_and_the_files_are_whole(
     large: Admin, scheduler: Scheduler, stack: LocalStack, new_id: str
 ) -> None:
     content = os.urandom(9 * MEGABYTE)
@@ -107,7 +107,7 @@ def test_an_upload_that_breaks_off_goes_on_and_the_files_are_whole(
     assert len(stack.microsoft365.requests.all("uploadChunk")) <= 5
 
 
-def test_a_throttled_mail_waits_and_goes_out(
+def test_a_throttled_mail_waits_and_is_sent(
     large: Admin, scheduler: Scheduler, stack: LocalStack, new_id: str
 ) -> None:
     stack.microsoft365.faults.add("sendMail", "throttled")
@@ -121,7 +121,7 @@ def test_a_throttled_mail_waits_and_goes_out(
     assert len(sent(stack, new_id)) == 1
 
 
-def test_an_answer_of_504_to_a_mail_that_went_out_makes_one_mail(
+def test_an_answer_of_504_to_a_mail_that_was_sent_makes_one_mail(
     large: Admin, scheduler: Scheduler, stack: LocalStack, new_id: str
 ) -> None:
     stack.microsoft365.faults.add("sendMail", "timeout but accepted")

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.stack
 BODY = {"contentType": "text", "content": "Up 4 %"}
 
 
-def test_a_mail_waits_while_sending_is_paused_and_goes_out_after_it(
+def test_a_mail_waits_while_sending_is_paused_and_is_sent_after_it(
     enabled: Admin, scheduler: Scheduler, stack: LocalStack
 ) -> None:
     storage = stack.azurite.connection_string

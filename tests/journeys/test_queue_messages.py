@@ -157,7 +157,7 @@ def test_48_kib_of_json_are_sent_in_either_form_and_more_is_on_record_as_invalid
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="The runbook's script needs jq; not installed.")
-def test_the_replay_of_the_runbook_sends_what_lies_in_the_poison_queue(tmp_path: Path) -> None:
+def test_the_replay_of_the_runbook_sends_what_is_in_the_poison_queue(tmp_path: Path) -> None:
     """`docs/operations/queue.md`: with the function disabled, its script puts each text back."""
     disabled = {"AzureWebJobs.record_poisoned_mail.Disabled": "true"}
     with LocalStack(settings=QUICK | disabled) as stack:

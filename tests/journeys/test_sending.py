@@ -105,7 +105,7 @@ def test_a_long_text_comes_from_a_blob(
     assert mail.body == text
 
 
-def test_a_mail_that_was_queued_before_the_consent_goes_out_after_it(
+def test_a_mail_that_was_queued_before_the_consent_is_sent_after_it(
     admin: Admin, scheduler: Scheduler, visitor: Visitor, stack: LocalStack, new_id: str
 ) -> None:
     scheduler.queue(new_id, to=["cfo@contoso.com"], subject=new_id, body=BODY)

@@ -164,7 +164,7 @@ def test_until_the_new_address_is_consented_to_the_old_one_sends(
     assert len(stack.key_vault.secrets) == 1
 
 
-def test_a_consent_that_was_taken_back_is_noticed_and_one_consent_repairs_it(
+def test_a_revoked_consent_is_noticed_and_one_consent_repairs_it(
     admin: Admin, visitor: Visitor, stack: LocalStack
 ) -> None:
     enable(admin, visitor, ADA)

@@ -126,7 +126,7 @@ def test_an_address_of_which_this_is_a_part_is_another_one(services: FakeService
         assert "Mails that are done: 0" in told()
 
 
-def test_an_address_is_found_in_the_text_of_a_mail_in_json_escapes_and_in_what_is_no_json(
+def test_an_address_is_found_in_bodies_json_escapes_and_invalid_json(
     services: FakeServices, told: Told
 ) -> None:
     texts = [
@@ -191,7 +191,7 @@ def test_a_mail_without_a_row_is_not_touched(services: FakeServices, told: Told)
     assert (CONTOSO, "orphan") in services.requests.kept
 
 
-def test_consents_that_are_over_go_and_one_under_way_stays(services: FakeServices, told: Told) -> None:
+def test_consents_that_are_over_go_and_one_in_progress_stays(services: FakeServices, told: Told) -> None:
     wanted = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
     assert call(journey.save, services, wanted).status == 202
     main(["delete-address", "ada@contoso.com"], services)

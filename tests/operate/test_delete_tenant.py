@@ -141,7 +141,7 @@ def test_of_a_tenant_that_nobody_knows_there_is_nothing(services: FakeServices, 
     assert "Nothing is stored of this tenant." in told()
 
 
-def test_after_a_failure_the_command_goes_on_with_what_is_left(services: FakeServices, told: Told) -> None:
+def test_after_a_failure_the_command_continues_with_what_is_left(services: FakeServices, told: Told) -> None:
     remove_all = services.deliveries.remove_all
 
     def away(_: str) -> None:
@@ -156,7 +156,7 @@ def test_after_a_failure_the_command_goes_on_with_what_is_left(services: FakeSer
     assert stored(services, CONTOSO) == []
 
 
-def test_how_long_the_vault_can_bring_tokens_back_is_told(services: FakeServices, told: Told) -> None:
+def test_how_long_the_vault_can_bring_tokens_back_is_reported(services: FakeServices, told: Told) -> None:
     services.vault.recoverable_until = NOON + timedelta(days=7)
     confirm(services, told)
 

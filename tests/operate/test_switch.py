@@ -67,7 +67,7 @@ def test_resume_where_nothing_is_paused_changes_nothing(services: FakeServices) 
     assert services.pause_store.load() is None
 
 
-def test_resume_ends_the_pause_and_mails_go_out(services: FakeServices) -> None:
+def test_resume_ends_the_pause_and_mails_are_sent(services: FakeServices) -> None:
     operate(services, "pause")
     deliver(MAIL, "q-1", services)
     assert operate(services, "resume") == 0
@@ -147,7 +147,7 @@ def test_wait_fails_where_sending_is_not_paused_or_is_resumed_meanwhile(services
     assert operate(services, "wait") == 1
 
 
-def test_status_counts_mails_by_state_and_tells_claims_of_dead_workers_apart(
+def test_status_counts_mails_by_state_and_tells_claims_of_crashed_workers_apart(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim(services, "dead")
@@ -185,7 +185,7 @@ def test_a_mail_whose_place_in_the_list_is_out_of_date_is_not_counted(
     assert "sending: 0" in capsys.readouterr().out
 
 
-def test_storage_that_does_not_answer_is_told_in_a_sentence(
+def test_storage_that_does_not_answer_is_reported_in_a_sentence(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     services.pause_store.fail = [TransientError("storage_unavailable", service="tables")]

@@ -93,7 +93,7 @@ def unmarked() -> FakeServices:
         (["--confirm", OTHER], 1, f"{OTHER} is not this installation"),
     ],
 )
-def test_settings_without_a_mark_are_marked_only_where_the_operator_names_this_installation(
+def test_untagged_settings_are_tagged_only_if_named_by_the_operator(
     confirm: list[str], result: int, text: str, told: Callable[[], str]
 ) -> None:
     services = unmarked()

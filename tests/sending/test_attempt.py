@@ -95,7 +95,7 @@ def test_another_refusal_is_not_repeated_without_the_key(services: FakeServices)
     assert services.transport.asked.count("send_mail") == 1
 
 
-def test_another_refusal_without_the_key_is_told_as_it_is(services: FakeServices) -> None:
+def test_another_refusal_without_the_key_is_reported_unchanged(services: FakeServices) -> None:
     services.transport.fail_at = {"send_mail": [None, BLOCKED]}
     deliver(SMALL, "q-1", services)
 
@@ -118,7 +118,7 @@ def test_a_lost_answer_to_a_mail_without_key_is_unknown_and_not_sent_again(
 
 
 @pytest.mark.parametrize(("mail", "step"), [(SMALL, "send_mail"), (LARGE, "send_draft")])
-def test_a_worker_that_died_with_a_mail_without_key_leaves_an_unknown_outcome(
+def test_a_worker_that_crashed_with_a_mail_without_key_leaves_an_unknown_outcome(
     services: FakeServices, mail: bytes, step: str
 ) -> None:
     class Killed(BaseException):
@@ -173,7 +173,7 @@ def test_a_draft_without_key_is_removed_when_its_file_was_replaced(services: Fak
     assert not services.transport.drafts
 
 
-def test_a_draft_without_key_goes_on_where_it_stopped(services: FakeServices) -> None:
+def test_a_draft_without_key_continues_where_it_stopped(services: FakeServices) -> None:
     services.transport.fail_at = {"open_upload": [TransientError("graph_unavailable")]}
     deliver(LARGE, "q-1", services)
     again(services)
@@ -182,7 +182,7 @@ def test_a_draft_without_key_goes_on_where_it_stopped(services: FakeServices) ->
     assert services.transport.asked.count("create_draft") == 2
 
 
-def test_without_the_right_to_look_up_the_mail_goes_out_just_as_well() -> None:
+def test_without_the_right_to_look_up_the_mail_is_sent_just_as_well() -> None:
     services = enabled_services()
     services.transport.room_for_key = False
     deliver(SMALL, "q-1", services)
@@ -218,7 +218,7 @@ def test_a_mail_with_a_picture_missing_is_sent_with_a_warning(
     assert "chart1" not in logged[0]
 
 
-def test_the_text_may_lie_in_a_blob(services: FakeServices) -> None:
+def test_the_text_may_be_in_a_blob(services: FakeServices) -> None:
     services.files.blobs[f"{CONTOSO}/body.html"] = PICTURE["content"].encode()
     body = {"contentType": "html", "blob": f"{CONTOSO}/body.html"}
     deliver(a_message(messageId="m-1", body=body), "q-1", services)

@@ -131,7 +131,7 @@ def test_a_claim_without_a_name_is_free() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(DeliveryStatus))
-def test_only_attempts_that_go_on_keep_the_moment_at_which_they_began(status: DeliveryStatus) -> None:
+def test_only_attempts_that_continue_keep_the_moment_at_which_they_began(status: DeliveryStatus) -> None:
     later = NOON + timedelta(hours=1)
     before = known(status, attempt=3, paused_for=timedelta(minutes=5))
     after = next_row(before, parse_mail_request(MAIL), later)
@@ -161,7 +161,7 @@ def test_other_content_for_a_deferred_mail_is_recorded_and_does_not_wait(service
         (RejectedError("mailbox_full", address="a"), DeliveryStatus.REJECTED),
     ],
 )
-def test_other_content_that_comes_while_a_mail_is_sent_does_not_keep_its_outcome_from_the_row(
+def test_other_content_during_a_send_does_not_block_its_outcome(
     services: FakeServices, outcome: Exception | None, status: DeliveryStatus
 ) -> None:
     send = services.transport.send_mail
@@ -194,7 +194,7 @@ def test_other_content_that_comes_while_a_mail_is_sent_is_shown_afterwards(servi
     assert len(services.outbox.messages) == 1
 
 
-def test_other_content_for_a_mail_whose_worker_died_is_shown_at_once(services: FakeServices) -> None:
+def test_other_content_for_a_mail_whose_worker_crashed_is_shown_at_once(services: FakeServices) -> None:
     services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
     services.world.pass_time(CLAIM)
     deliver(OTHER, "q-2", services)
@@ -268,7 +268,7 @@ def test_a_mail_that_goes_on_leaves_the_list_of_those_set_aside(services: FakeSe
     assert services.deliveries.count(CONTOSO, [DeliveryStatus.DEFERRED]) == 0
 
 
-def test_a_note_that_comes_before_its_time_goes_back_for_the_rest(services: FakeServices) -> None:
+def test_a_requeue_message_that_comes_before_its_time_goes_back_for_the_rest(services: FakeServices) -> None:
     wait = timedelta(minutes=2)
     services.transport.fail = [TransientError("graph_unavailable", retry_after=wait)]
     deliver(MAIL, "q-1", services)
@@ -281,7 +281,7 @@ def test_a_note_that_comes_before_its_time_goes_back_for_the_rest(services: Fake
     assert row(services).attempt == 1
 
 
-def test_a_note_that_comes_a_little_early_by_our_clock_is_in_time(services: FakeServices) -> None:
+def test_a_requeue_message_that_comes_a_little_early_by_our_clock_is_in_time(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(minutes=2))]
     deliver(MAIL, "q-1", services)
     services.world.pass_time(timedelta(seconds=115))
@@ -290,7 +290,7 @@ def test_a_note_that_comes_a_little_early_by_our_clock_is_in_time(services: Fake
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_worker_that_died_does_not_give_its_mail_another_day(services: FakeServices) -> None:
+def test_a_crashed_worker_does_not_give_its_mail_another_day(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     services.world.pass_time(timedelta(hours=20))
@@ -301,7 +301,7 @@ def test_a_worker_that_died_does_not_give_its_mail_another_day(services: FakeSer
     assert row(services).trying_since == NOON
 
 
-def test_an_open_doubt_remembers_when_the_worker_had_begun(services: FakeServices) -> None:
+def test_an_uncertain_send_remembers_when_the_worker_began(services: FakeServices) -> None:
     services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
     services.world.pass_time(CLAIM)
     deliver(MAIL, "q-2", services)
@@ -309,7 +309,9 @@ def test_an_open_doubt_remembers_when_the_worker_had_begun(services: FakeService
     assert row(services).doubt == Doubt(NOON + CLAIM, begun=NOON)
 
 
-def test_an_open_doubt_is_not_replaced_by_that_of_a_later_worker_that_died(services: FakeServices) -> None:
+def test_an_uncertain_send_is_not_replaced_by_that_of_a_later_worker_that_crashed(
+    services: FakeServices,
+) -> None:
     first = replace(first_row(parse_mail_request(MAIL), NOON), doubt=Doubt(NOON, 1))
     services.deliveries.add(first.claimed("q-1", NOON))
     services.world.pass_time(CLAIM)
@@ -318,7 +320,7 @@ def test_an_open_doubt_is_not_replaced_by_that_of_a_later_worker_that_died(servi
     assert row(services).doubt == Doubt(NOON, 1)
 
 
-def test_a_failure_that_nobody_foresaw_before_the_mail_is_handed_over_leaves_no_doubt(
+def test_an_unexpected_failure_before_sending_makes_no_send_uncertain(
     services: FakeServices,
 ) -> None:
     services.authorizer.fail = [OutOfTheBlueError()]
@@ -330,7 +332,7 @@ def test_a_failure_that_nobody_foresaw_before_the_mail_is_handed_over_leaves_no_
     assert len(services.transport.sent) == 1
 
 
-def test_storage_that_is_away_after_graph_refused_leaves_no_doubt(services: FakeServices) -> None:
+def test_unavailable_storage_after_graph_refused_makes_no_send_uncertain(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     keep = services.requests.keep
     services.requests.keep = _away  # type: ignore[method-assign,assignment]
@@ -342,7 +344,7 @@ def test_storage_that_is_away_after_graph_refused_leaves_no_doubt(services: Fake
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_storage_that_is_away_after_the_answer_was_lost_leaves_the_doubt(services: FakeServices) -> None:
+def test_a_storage_failure_after_a_lost_response_keeps_the_send_uncertain(services: FakeServices) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     keep = services.requests.keep
     services.requests.keep = _away  # type: ignore[method-assign,assignment]
@@ -357,7 +359,7 @@ def test_storage_that_is_away_after_the_answer_was_lost_leaves_the_doubt(service
     assert len(services.transport.sent) == 1
 
 
-def test_a_failure_that_nobody_foresaw_while_the_mail_is_handed_over_leaves_a_doubt(
+def test_an_unexpected_failure_while_sending_makes_the_send_uncertain(
     services: FakeServices,
 ) -> None:
     services.transport.after = {"send_mail": [OutOfTheBlueError()]}
@@ -369,7 +371,7 @@ def test_a_failure_that_nobody_foresaw_while_the_mail_is_handed_over_leaves_a_do
     assert len(services.transport.sent) == 1
 
 
-def test_a_mail_that_failed_before_it_was_handed_over_and_is_poisoned_is_in_no_doubt(
+def test_a_poisoned_mail_that_failed_before_sending_is_not_uncertain(
     services: FakeServices,
 ) -> None:
     services.authorizer.fail = [OutOfTheBlueError()]
@@ -389,7 +391,7 @@ def test_many_domains_fit_into_a_row(services: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
-def test_a_kept_mail_that_this_version_cannot_read_waits_for_the_operator(
+def test_a_stored_mail_that_this_version_cannot_read_waits_for_the_operator(
     services: FakeServices,
     poisoned: bool,  # noqa: FBT001
 ) -> None:
@@ -414,7 +416,7 @@ def test_a_kept_mail_that_this_version_cannot_read_waits_for_the_operator(
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_kept_mail_in_doubt_that_cannot_be_read_stays_in_doubt(services: FakeServices) -> None:
+def test_a_stored_uncertain_mail_that_cannot_be_read_stays_uncertain(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     services.deliveries.save(replace(row(services), doubt=Doubt(NOON, 1)))
@@ -452,7 +454,7 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
         (None, None, Standing.DONE),
     ],
 )
-def test_only_a_mail_that_ended_because_its_request_was_gone_goes_on_when_the_request_is_here(
+def test_only_a_mail_that_ended_without_its_request_continues_with_it(
     code: str | None, doubt: Doubt | None, standing: Standing
 ) -> None:
     problem = None if code is None else StandingProblem(code, NOON)
@@ -511,7 +513,7 @@ def test_a_claim_that_handed_nothing_over_is_nobodys_whatever_the_row_says() -> 
         assert stand(row, "same", "q-2", NOON, frozenset({"c-2"})) is not Standing.FREE
 
 
-def test_a_note_whose_row_is_gone_or_done_changes_nothing(services: FakeServices) -> None:
+def test_a_requeue_message_whose_row_is_gone_or_done_changes_nothing(services: FakeServices) -> None:
     services.requests.keep(CONTOSO, "m-1", b"{}")
     deliver(resume_message(CONTOSO, "m-1"), "q-1", services)
     assert services.deliveries.rows == {}

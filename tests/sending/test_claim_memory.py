@@ -15,7 +15,7 @@ def test_a_claim_is_held_while_it_is_worked_on() -> None:
     assert not claims.holds(None)
 
 
-def test_a_message_that_comes_again_means_what_could_not_be_queued() -> None:
+def test_a_redelivered_message_means_what_could_not_be_queued() -> None:
     claims = ClaimMemory()
     claims.keep("q-1", b"other")
 

@@ -89,7 +89,7 @@ def test_other_content_under_a_used_id_is_a_conflict_and_not_sent(services: Fake
     assert row(services).history[-1].code == "message_conflict"
 
 
-def test_a_message_that_breaks_the_contract_is_recorded_with_its_fields(services: FakeServices) -> None:
+def test_an_invalid_message_is_recorded_with_its_fields(services: FakeServices) -> None:
     deliver(a_message(subject=None, body=None), "q-1", services)
 
     assert row(services).status is DeliveryStatus.INVALID
@@ -105,7 +105,7 @@ def test_a_corrected_message_is_sent_under_the_same_id(services: FakeServices) -
     assert row(services).fields == ()
 
 
-def test_a_second_broken_message_leaves_the_first_row_alone(services: FakeServices) -> None:
+def test_a_second_invalid_message_leaves_the_first_row_alone(services: FakeServices) -> None:
     deliver(a_message(), "q-1", services)
     deliver(a_message(subject=None), "q-2", services)
 
@@ -121,7 +121,7 @@ def test_a_message_without_a_usable_name_is_recorded_under_its_queue_id(
     assert row(services, "unreadable-q-7").status is DeliveryStatus.INVALID
 
 
-def test_the_mail_of_a_tenant_that_is_not_served_waits_for_the_operator(services: FakeServices) -> None:
+def test_the_mail_of_an_unserved_tenant_waits_for_the_operator(services: FakeServices) -> None:
     stranger = "6f1c0000-0000-4000-8000-00000000dead"
     deliver(a_message(tenantId=stranger), "q-1", services)
 
@@ -148,7 +148,7 @@ def test_a_claim_that_ran_out_counts_as_interrupted(services: FakeServices) -> N
     assert row(services).status is DeliveryStatus.UNKNOWN
 
 
-def test_a_worker_that_died_while_sending_leaves_an_unknown_outcome(services: FakeServices) -> None:
+def test_a_worker_that_crashed_while_sending_leaves_an_unknown_outcome(services: FakeServices) -> None:
     claim_for(services, "q-1")
     deliver(a_message(), "q-1", services)
 
@@ -158,7 +158,7 @@ def test_a_worker_that_died_while_sending_leaves_an_unknown_outcome(services: Fa
     assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
 
 
-def test_an_answer_that_never_came_is_not_repeated_by_itself(services: FakeServices) -> None:
+def test_a_response_that_never_came_is_not_repeated_automatically(services: FakeServices) -> None:
     services.transport.fail = [OutcomeUnknownError("outcome_unknown", request_id="g-1")]
     deliver(a_message(), "q-1", services)
 
@@ -167,7 +167,7 @@ def test_an_answer_that_never_came_is_not_repeated_by_itself(services: FakeServi
     assert not services.outbox.messages
 
 
-def test_a_mail_waits_for_a_consent_and_goes_out_after_it() -> None:
+def test_a_mail_waits_for_a_consent_and_is_sent_after_it() -> None:
     services = FakeServices()
     deliver(a_message(), "q-1", services)
     assert (row(services).status, code(services)) == (DeliveryStatus.WAITING_FOR_CONSENT, "consent_missing")
@@ -195,7 +195,7 @@ def test_a_throttled_mail_comes_back_after_the_time_that_graph_asks_for(services
     assert (row(services).status, row(services).attempt) == (DeliveryStatus.ACCEPTED, 2)
 
 
-def test_a_mail_that_was_put_off_for_a_day_expires(services: FakeServices) -> None:
+def test_a_mail_that_was_delayed_for_a_day_expires(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")] * 40
     deliver(a_message(), "q-1", services)
     for hour in range(24):
@@ -208,7 +208,7 @@ def test_a_mail_that_was_put_off_for_a_day_expires(services: FakeServices) -> No
     assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
 
 
-def test_time_for_which_the_app_was_away_is_not_taken_from_a_mails_24_hours(services: FakeServices) -> None:
+def test_time_for_which_the_app_was_down_is_not_taken_from_a_mails_24_hours(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")] * 4
     deliver(a_message(), "q-1", services)
     services.world.pass_time(timedelta(days=3))
@@ -236,7 +236,7 @@ def test_graph_refusing_a_token_once_is_answered_with_a_new_one(services: FakeSe
     assert [token for token, _, _ in services.transport.sent] == ["access-2"]
 
 
-def test_tokens_that_graph_refuses_three_times_are_the_operators_and_no_lost_consent(
+def test_tokens_refused_three_times_are_an_operator_error(
     services: FakeServices,
 ) -> None:
     refused = TokenRefusedError("token_refused", error="e")
@@ -321,7 +321,7 @@ def test_entra_ending_a_consent_is_believed_at_once(services: FakeServices) -> N
     assert services.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED
 
 
-def test_the_apps_own_credential_failing_is_the_operators_problem(services: FakeServices) -> None:
+def test_the_apps_own_credential_failing_is_an_operator_error(services: FakeServices) -> None:
     services.authorizer.fail = [ConfigurationError("client_credential_refused", error="invalid_client")]
     deliver(a_message(), "q-1", services)
 
@@ -391,7 +391,7 @@ def test_a_mail_too_large_for_the_permission_is_refused_before_any_file_is_read(
     assert not services.authorizer.refreshed
 
 
-def test_storage_that_is_away_puts_the_mail_off(services: FakeServices) -> None:
+def test_unavailable_storage_delays_the_mail(services: FakeServices) -> None:
     class Away:
         def find(self, path: str) -> int:
             raise TransientError("storage_unavailable", service="blobs")

@@ -70,7 +70,7 @@ def lost_answer(services: FakeServices, *, accepted: bool) -> None:
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=1)))
-def test_looks_come_soon_at_first_and_then_less_often_and_not_past_the_moment_that_settles_it(
+def test_look_ups_get_less_frequent_and_end_when_the_outcome_is_settled(
     passed: timedelta,
 ) -> None:
     look = next_look(NOON, NOON + passed)
@@ -102,7 +102,7 @@ def test_each_look_comes_twice_as_late_as_the_one_before(passed: int, look: int)
 
 
 @pytest.mark.parametrize(("seconds", "sent"), [(299, 0), (300, 1)])
-def test_a_mail_that_is_not_in_the_mailbox_was_not_taken_after_five_minutes(
+def test_a_mail_that_is_not_in_the_mailbox_was_not_accepted_after_five_minutes(
     services: FakeServices, seconds: int, sent: int
 ) -> None:
     lost_answer(services, accepted=False)
@@ -144,7 +144,7 @@ def test_a_draft_that_was_to_be_sent_and_is_a_draft_after_five_minutes_was_not(
     assert not was_sent(look_up("key", Doubt(NOON, 1), draft, mailbox, services))
 
 
-def test_a_mail_that_went_out_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:
+def test_a_mail_that_was_sent_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
     assert (row(services).status, row(services).doubt) == (DeliveryStatus.VERIFYING, Doubt(NOON, 1))
 
@@ -156,7 +156,7 @@ def test_a_mail_that_went_out_is_found_by_its_key_and_not_sent_again(services: F
     assert services.requests.load(CONTOSO, "m-1") is None
 
 
-def test_a_mail_that_did_not_go_out_is_sent_again_once_that_is_sure(services: FakeServices) -> None:
+def test_a_mail_that_was_not_sent_is_sent_again_once_that_is_sure(services: FakeServices) -> None:
     lost_answer(services, accepted=False)
     to_the_end(services)
 
@@ -178,7 +178,7 @@ def test_a_mail_still_in_drafts_is_on_its_way_and_waited_for(services: FakeServi
     assert len(services.transport.sent) == 1
 
 
-def test_a_worker_that_died_is_followed_by_one_that_looks_first(services: FakeServices) -> None:
+def test_a_crashed_worker_is_followed_by_one_that_looks_first(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
     sent = row(services)
     held = replace(sent, status=DeliveryStatus.SENDING).claimed("q-1", NOON)
@@ -189,7 +189,7 @@ def test_a_worker_that_died_is_followed_by_one_that_looks_first(services: FakeSe
     assert len(services.transport.sent) == 1
 
 
-def test_a_doubt_outlives_a_lost_consent(services: FakeServices) -> None:
+def test_an_uncertain_send_outlives_a_lost_consent(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
     services.transport.fail_at = {"find": [ConsentRequiredError("consent_lost", account="a", error="e")]}
     again(services)
@@ -208,7 +208,7 @@ def refused_search() -> SenderRefusedError:
     return SenderRefusedError("access_denied", graph_code="ErrorAccessDenied", address="a")
 
 
-def test_a_mail_in_doubt_is_looked_for_until_its_horizon_while_the_mailbox_cannot_be_read(
+def test_an_uncertain_mail_in_an_unreadable_mailbox_is_retried_until_its_end(
     services: FakeServices,
 ) -> None:
     lost_answer(services, accepted=True)
@@ -224,7 +224,7 @@ def test_a_mail_in_doubt_is_looked_for_until_its_horizon_while_the_mailbox_canno
 
 
 @pytest.mark.parametrize("hours", [1, 20])
-def test_a_mail_in_doubt_is_found_once_the_right_to_look_counts_again(
+def test_an_uncertain_mail_is_found_once_the_right_to_look_counts_again(
     services: FakeServices, hours: int
 ) -> None:
     lost_answer(services, accepted=True)
@@ -241,7 +241,7 @@ def test_a_mail_in_doubt_is_found_once_the_right_to_look_counts_again(
     assert len(services.transport.sent) == 1
 
 
-def test_a_mail_in_doubt_waits_while_graph_is_away(services: FakeServices) -> None:
+def test_an_uncertain_mail_waits_while_graph_is_unavailable(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
     services.transport.fail_at = {"find": [TransientError("graph_unavailable")]}
     again(services)
@@ -252,7 +252,7 @@ def test_a_mail_in_doubt_waits_while_graph_is_away(services: FakeServices) -> No
     assert len(services.transport.sent) == 1
 
 
-def test_a_mail_that_may_not_be_sent_any_more_is_looked_up_all_the_same(services: FakeServices) -> None:
+def test_a_mail_that_may_not_be_sent_any_more_is_looked_up_anyway(services: FakeServices) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
     again(services)
@@ -354,7 +354,7 @@ def test_a_deployment_may_choose_to_repeat_what_cannot_be_looked_up() -> None:
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_worker_that_died_before_there_was_a_sender_leaves_an_open_doubt() -> None:
+def test_a_worker_that_crashed_before_there_was_a_sender_leaves_an_uncertain_send() -> None:
     services = FakeServices()
     request = parse_mail_request(MAIL)
     services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
@@ -364,7 +364,7 @@ def test_a_worker_that_died_before_there_was_a_sender_leaves_an_open_doubt() -> 
     assert row(services).doubt == Doubt(NOON, begun=NOON)
 
 
-def test_a_note_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:
+def test_a_requeue_message_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:
     services.transport.fail_at = {"send_mail": [NothingSentError("graph_unavailable")]}
     deliver(MAIL, "q-1", services)
     services.requests.kept.clear()
@@ -374,7 +374,7 @@ def test_a_note_without_its_mail_is_not_passed_over_in_silence(services: FakeSer
     assert row(services).problem.code == "request_not_kept"  # type: ignore[union-attr]
 
 
-def test_a_note_about_a_mail_that_is_done_changes_nothing(services: FakeServices) -> None:
+def test_a_requeue_message_about_a_mail_that_is_done_changes_nothing(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
     deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
     deliver(resume_message(CONTOSO, "never-heard-of"), "q-3", services)
@@ -382,7 +382,7 @@ def test_a_note_about_a_mail_that_is_done_changes_nothing(services: FakeServices
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_lost_request_of_a_mail_in_doubt_stays_in_doubt(services: FakeServices) -> None:
+def test_a_lost_request_of_an_uncertain_mail_stays_uncertain(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
     services.requests.kept.clear()
     again(services)
@@ -404,7 +404,7 @@ def move_to_bob(services: FakeServices) -> None:
     services.transport.mails.clear()
 
 
-def test_a_worker_that_died_before_the_mailbox_changed_leaves_a_mail_that_nobody_can_look_up(
+def test_a_mail_whose_mailbox_changed_after_a_crash_cannot_be_looked_up(
     services: FakeServices,
 ) -> None:
     services.transport.after = {"send_mail": [Killed()]}  # type: ignore[list-item]

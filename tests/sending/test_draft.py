@@ -91,7 +91,7 @@ def test_a_file_that_ends_with_a_chunk_is_whole(services: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_an_upload_that_was_cut_goes_on_with_the_chunk_that_was_missing(
+def test_an_upload_that_was_cut_continues_with_the_chunk_that_was_missing(
     services: FakeServices, nth: int
 ) -> None:
     services.transport.fail_at = {"put_chunk": [*[None] * (nth - 1), TransientError("graph_unavailable")]}
@@ -292,7 +292,7 @@ def test_the_way_to_the_upload_is_shown_to_nobody(services: FakeServices) -> Non
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_a_send_that_nobody_answered_is_looked_up_and_repeated_only_if_it_did_not_happen(
+def test_an_unanswered_send_is_looked_up_and_repeated_if_it_did_not_happen(
     services: FakeServices,
     accepted: bool,  # noqa: FBT001
 ) -> None:
@@ -317,7 +317,7 @@ def test_a_send_that_nobody_answered_is_looked_up_and_repeated_only_if_it_did_no
     assert note(services) is None
 
 
-def test_a_worker_that_died_before_it_sent_needs_no_looking_up(services: FakeServices) -> None:
+def test_a_worker_that_crashed_before_it_sent_needs_no_looking_up(services: FakeServices) -> None:
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
     now = services.world.now()
@@ -345,7 +345,7 @@ def cut_short(services: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("refusal", ["mailbox_throttled", "graph_unavailable"])
-def test_a_draft_that_went_out_although_graph_said_later_is_not_sent_again(
+def test_a_draft_that_was_sent_although_graph_said_later_is_not_sent_again(
     services: FakeServices, refusal: str
 ) -> None:
     services.transport.after = {
@@ -370,7 +370,7 @@ def test_a_mail_that_is_found_sent_is_not_made_again(services: FakeServices) -> 
     assert services.transport.asked.count("create_draft") == 1
 
 
-def test_a_draft_of_the_same_account_is_gone_on_with_after_a_new_consent(services: FakeServices) -> None:
+def test_a_draft_of_the_same_account_is_continued_after_a_new_consent(services: FakeServices) -> None:
     cut_short(services)
     newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
     services.settings.save(replace(services.settings.load(CONTOSO), consent=newer))
@@ -412,7 +412,7 @@ def test_a_note_that_this_version_cannot_read_begins_a_new_draft(services: FakeS
     assert not services.transport.drafts
 
 
-def test_a_slow_upload_goes_on_in_the_next_attempt_before_the_host_ends_this_one(
+def test_a_slow_upload_continues_in_the_next_attempt_before_the_host_ends_this_one(
     services: FakeServices,
 ) -> None:
     put = services.transport.put_chunk
@@ -509,7 +509,7 @@ class Killed(BaseException):
     """The worker is gone."""
 
 
-def test_a_file_that_is_replaced_during_its_upload_goes_out_as_the_new_one(
+def test_a_file_that_is_replaced_during_its_upload_is_sent_as_the_new_one(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_chunk = services.transport.put_chunk

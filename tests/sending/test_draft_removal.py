@@ -120,7 +120,7 @@ def test_what_cannot_be_removed_is_in_the_log(
 
 @pytest.mark.parametrize("accepted", [True, False])
 @pytest.mark.parametrize("operation", ["remove", "find"])
-def test_the_draft_that_is_left_is_not_taken_for_the_mail_in_doubt(
+def test_the_draft_that_is_left_is_not_taken_for_the_uncertain_mail(
     services: FakeServices, operation: str, *, accepted: bool
 ) -> None:
     change_file(services, TINY, **{operation: TransientError("graph_timeout")})
@@ -143,7 +143,7 @@ def test_the_draft_that_is_left_is_not_taken_for_the_mail_in_doubt(
     assert (services.transport.drafts, copies(services)) == ([], 1)
 
 
-def test_a_copy_on_its_way_is_told_from_the_draft_that_is_left(services: FakeServices) -> None:
+def test_a_copy_on_its_way_is_distinguished_from_the_draft_that_is_left(services: FakeServices) -> None:
     change_file(services, TINY, remove=TransientError("graph_unavailable"))
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     again(services)
@@ -171,7 +171,7 @@ def test_a_draft_that_is_left_and_was_sent_after_all_is_the_mails_copy(services:
     assert (copies(services), note(services)) == (2, None)
 
 
-def test_a_draft_that_is_left_is_not_gone_on_with(services: FakeServices) -> None:
+def test_a_draft_that_is_left_is_not_continued(services: FakeServices) -> None:
     change_file(
         services,
         TINY,

@@ -83,7 +83,7 @@ def test_a_mail_and_its_files_are_queued_and_arrive(
     assert json.loads(services.transport.sent[0][2])["message"]["body"]["content"] == "<p>Größe</p>"
 
 
-def test_a_mail_that_breaks_the_contract_is_told_field_by_field_and_nothing_is_put_anywhere(
+def test_an_invalid_mail_is_reported_field_by_field_and_nothing_is_put_anywhere(
     services: FakeServices, ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mail = a_mail_file(tmp_path, subject=None, attachments=[{"name": "a", "file": "a.pdf"}])
@@ -160,7 +160,7 @@ def test_what_the_app_would_refuse_later_is_refused_before_anything_is_uploaded(
     assert not services.outbox.messages
 
 
-def test_a_file_that_is_not_in_the_container_is_told_before_anything_is_uploaded(
+def test_a_file_that_is_not_in_the_container_is_reported_before_anything_is_uploaded(
     services: FakeServices, ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = {"name": "a", "contentType": "a/b", "blob": "2026/a.pdf"}
@@ -186,7 +186,7 @@ def test_a_text_of_the_container_is_read_as_the_app_reads_it(
         (bytes(3_800_001), "body.file: has 3,800,001 bytes; a text has at most 3,800,000"),
     ],
 )
-def test_a_text_that_no_mail_can_have_is_told(
+def test_a_text_that_no_mail_can_have_is_reported(
     ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, told: str
 ) -> None:
     (tmp_path / "body.html").write_bytes(content)
@@ -195,7 +195,7 @@ def test_a_text_that_no_mail_can_have_is_told(
     assert capsys.readouterr().err == f"{told}\n"
 
 
-def test_files_that_no_mail_can_carry_are_told(
+def test_files_that_no_mail_can_carry_are_reported(
     ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attachment = a_pdf(tmp_path)
@@ -232,7 +232,7 @@ def test_the_command_says_where_to_follow_the_mail(
 
 
 @pytest.mark.parametrize("content", ["[]", "{", "\udcff"])
-def test_a_file_that_is_no_mail_is_told_in_one_line(
+def test_a_file_that_is_no_mail_is_reported_in_one_line(
     ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     path = tmp_path / "mail.json"
@@ -242,7 +242,7 @@ def test_a_file_that_is_no_mail_is_told_in_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_file_that_is_missing_is_told_by_name(
+def test_a_file_that_is_missing_is_reported_by_name(
     ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [{"name": "a.pdf", "contentType": "application/pdf", "file": "nowhere.pdf"}]

@@ -160,7 +160,7 @@ def test_a_list_of_any_length_costs_one_read_of_the_schedule(services: FakeServi
     assert services.schedules.reads == reads + 1
 
 
-def test_a_schedule_that_cannot_be_read_leaves_the_list_and_the_settings_without_predictions(
+def test_an_unreadable_schedule_leaves_lists_and_settings_without_forecast(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     send(services, "m-1", "m-2", "m-3")

@@ -112,7 +112,7 @@ def test_the_row_says_when_and_with_which_consent_a_mail_is_handed_over(services
     assert row(services).claim_id is None
 
 
-def test_a_claim_that_an_older_version_made_over_one_of_this_version_leaves_a_doubt(
+def test_an_older_versions_claim_over_this_versions_makes_the_send_uncertain(
     services: FakeServices,
 ) -> None:
     """An older version keeps what it does not know as it was."""
@@ -125,7 +125,7 @@ def test_a_claim_that_an_older_version_made_over_one_of_this_version_leaves_a_do
 
 
 @pytest.mark.parametrize("queue_id", ["q-1", "q-2"])
-def test_a_worker_that_died_before_it_handed_the_mail_over_leaves_no_doubt(
+def test_a_worker_that_crashed_before_it_handed_the_mail_over_makes_no_send_uncertain(
     services: FakeServices, queue_id: str
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=False))
@@ -143,7 +143,7 @@ def test_a_mail_that_another_worker_may_still_hand_over_is_waited_for(services: 
     assert not services.transport.sent
 
 
-def test_a_worker_that_died_at_the_hand_over_leaves_the_consent_with_which_to_look(
+def test_a_worker_that_crashed_at_the_hand_over_leaves_the_consent_with_which_to_look(
     services: FakeServices,
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
@@ -172,7 +172,9 @@ def test_a_mail_that_was_being_handed_over_and_whose_request_is_gone_is_not_sent
     assert len(services.transport.sent) == (1 if known_as_unused else 0)
 
 
-def test_a_note_without_its_request_leaves_a_mail_to_the_worker_that_has_it(services: FakeServices) -> None:
+def test_a_requeue_message_without_its_request_leaves_a_mail_to_the_worker_that_has_it(
+    services: FakeServices,
+) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
     deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
 
@@ -180,7 +182,7 @@ def test_a_note_without_its_request_leaves_a_mail_to_the_worker_that_has_it(serv
     assert services.outbox.messages == [(resume_message(CONTOSO, "m-1"), CLAIM)]
 
 
-def test_a_poisoned_mail_whose_worker_handed_nothing_over_is_in_no_doubt(services: FakeServices) -> None:
+def test_a_poisoned_mail_whose_worker_handed_nothing_over_is_not_uncertain(services: FakeServices) -> None:
     services.deliveries.add(claimed_row(handed_over=False))
     services.world.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
@@ -188,7 +190,7 @@ def test_a_poisoned_mail_whose_worker_handed_nothing_over_is_in_no_doubt(service
     assert (row(services).status, row(services).doubt) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)
 
 
-def test_a_mail_that_is_claimed_during_a_pause_of_sending_waits_without_a_doubt(
+def test_a_mail_claimed_during_a_pause_waits_and_is_not_uncertain(
     services: FakeServices,
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=False))
@@ -228,7 +230,7 @@ def test_sending_that_is_paused_while_the_claim_is_written_stops_it(services: Fa
     assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
 
 
-def test_a_claim_that_cannot_be_given_back_when_sending_is_paused_leaves_no_doubt(
+def test_an_unreleased_claim_in_a_pause_makes_no_send_uncertain(
     services: FakeServices,
 ) -> None:
     add = services.deliveries.add
@@ -253,7 +255,7 @@ def test_a_claim_that_cannot_be_given_back_when_sending_is_paused_leaves_no_doub
 @pytest.mark.parametrize("seconds", [4, 12, 59])
 @pytest.mark.parametrize("fate", ["not carried out", "carried out"])
 @pytest.mark.parametrize("name", ["add", "save"])
-def test_tables_that_are_away_for_less_than_a_minute_change_no_end(
+def test_tables_that_are_unavailable_for_less_than_a_minute_change_no_end(
     services: FakeServices, name: str, fate: str, seconds: int
 ) -> None:
     port, inner = services.deliveries, getattr(services.deliveries, name)
@@ -275,7 +277,7 @@ def test_tables_that_are_away_for_less_than_a_minute_change_no_end(
 
 
 @pytest.mark.parametrize("fate", ["not carried out", "carried out"])
-def test_a_claim_that_is_never_answered_leaves_no_doubt_for_another_process(
+def test_a_claim_that_is_never_answered_is_not_uncertain_for_another_process(
     services: FakeServices, fate: str
 ) -> None:
     outage = Failing(services.deliveries, "add", carried_out=fate == "carried out")
@@ -291,7 +293,7 @@ def test_a_claim_that_is_never_answered_leaves_no_doubt_for_another_process(
 
 
 @pytest.mark.parametrize("fate", ["not carried out", "carried out"])
-def test_a_mark_of_a_retried_mail_that_is_never_answered_leaves_no_doubt(
+def test_a_mark_of_a_retried_mail_that_is_never_answered_makes_no_send_uncertain(
     services: FakeServices, fate: str
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
@@ -315,7 +317,7 @@ def test_a_mark_of_a_retried_mail_that_is_never_answered_leaves_no_doubt(
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_claim_that_was_never_answered_is_known_to_its_process_where_the_queue_is_away_too(
+def test_an_unanswered_claim_is_remembered_while_the_queue_is_unavailable(
     services: FakeServices,
 ) -> None:
     tables = Failing(services.deliveries, "add", carried_out=True)
@@ -373,7 +375,7 @@ def test_a_message_that_says_nothing_new_is_not_queued_a_second_time(services: F
     assert not services.outbox.messages
 
 
-def test_a_doubt_that_another_process_had_about_an_unused_claim_ends(services: FakeServices) -> None:
+def test_another_process_clears_the_doubt_about_an_unused_claim(services: FakeServices) -> None:
     outage = Failing(services.deliveries, "add", carried_out=True)
     deliver(MAIL, "q-1", services)
     outage.end()
@@ -390,7 +392,7 @@ def test_a_doubt_that_another_process_had_about_an_unused_claim_ends(services: F
     assert len(services.transport.sent) == 1
 
 
-def test_a_message_that_comes_again_while_its_mail_is_worked_on_is_not_taken_for_interrupted(
+def test_a_redelivered_message_does_not_interrupt_its_mail_in_progress(
     services: FakeServices,
 ) -> None:
     send = services.transport.send_mail
@@ -443,7 +445,7 @@ def test_an_attempt_that_took_too_long_hands_nothing_over(services: FakeServices
     assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
 
 
-def test_a_mail_that_was_accepted_is_recorded_from_the_queue_after_an_outage(services: FakeServices) -> None:
+def test_an_accepted_mail_is_recorded_from_the_queue_after_an_outage(services: FakeServices) -> None:
     outage = Failing(services.deliveries, "save")
     deliver(MAIL, "q-1", services)
     assert row(services).status is DeliveryStatus.SENDING
@@ -457,7 +459,9 @@ def test_a_mail_that_was_accepted_is_recorded_from_the_queue_after_an_outage(ser
     assert len(services.transport.sent) == 1
 
 
-def test_that_a_mail_was_accepted_is_remembered_where_the_queue_is_away_too(services: FakeServices) -> None:
+def test_that_a_mail_was_accepted_is_remembered_where_the_queue_is_unavailable_too(
+    services: FakeServices,
+) -> None:
     tables = Failing(services.deliveries, "save")
     queue = Failing(services.outbox, "put")
     with pytest.raises(TransientError):
@@ -659,7 +663,7 @@ def kill_at(services: FakeServices, name: str) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("step", ["create_draft", "open_upload", "put_chunk"])
-def test_a_worker_that_died_while_it_built_a_draft_leaves_no_doubt(step: str) -> None:
+def test_a_worker_that_crashed_while_it_built_a_draft_makes_no_send_uncertain(step: str) -> None:
     services, mail = large()
     end = kill_at(services, step)
     with pytest.raises(Killed):
@@ -672,7 +676,7 @@ def test_a_worker_that_died_while_it_built_a_draft_leaves_no_doubt(step: str) ->
     assert services.world.now() == NOON
 
 
-def test_a_worker_that_died_at_the_send_of_a_draft_leaves_it_to_be_looked_up() -> None:
+def test_a_worker_that_crashed_at_the_send_of_a_draft_leaves_it_to_be_looked_up() -> None:
     services, mail = large()
     end = kill_at(services, "send_draft")
     with pytest.raises(Killed):
@@ -844,7 +848,7 @@ def test_a_refusal_is_not_written_over_a_claim_that_another_worker_took(
     assert "mail_conflict {" in caplog.text
 
 
-def test_a_refusal_whose_row_is_gone_or_changes_all_the_time_is_logged_and_not_repeated(
+def test_a_refusal_that_cannot_be_written_is_logged_and_not_repeated(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
@@ -902,7 +906,9 @@ def test_a_claim_that_took_long_by_one_clock_has_the_switch_read_again(
     assert row(services).paused_since
 
 
-def test_a_worker_that_dies_after_graph_refused_the_token_leaves_no_doubt(services: FakeServices) -> None:
+def test_a_worker_that_crashes_after_graph_refused_the_token_makes_no_send_uncertain(
+    services: FakeServices,
+) -> None:
     services.transport.fail = [TokenRefusedError("token_refused", error="e")]
     get = services.tokens.get
 

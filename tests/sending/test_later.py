@@ -35,7 +35,7 @@ def test_a_new_mail_does_not_go_first_and_a_test_mail_does() -> None:
         (["mailbox_throttled", "mailbox_paused", "attempt_too_long", "sending_paused"] * 3, True),
     ],
 )
-def test_a_mail_that_fails_again_and_again_goes_to_the_end_and_one_that_had_to_wait_does_not(
+def test_a_repeatedly_failing_mail_goes_last_and_a_waiting_one_does_not(
     codes: list[str], *, first: bool
 ) -> None:
     assert goes_first(a_row(*codes)) is first

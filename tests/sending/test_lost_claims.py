@@ -67,7 +67,7 @@ def test_a_claim_whose_message_is_gone_comes_to_an_end(
     assert found.problem.problem.sentence
 
 
-def test_a_claim_whose_request_is_stored_goes_on() -> None:
+def test_a_claim_whose_request_is_stored_continues() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
     services.requests.keep(CONTOSO, "lost", a_message(messageId="lost"))
@@ -233,7 +233,7 @@ def test_a_mailbox_that_does_not_answer_is_asked_again_and_one_that_refuses_is_n
     assert row(services).status is status
 
 
-def test_a_search_that_never_ends_holds_back_no_waiting_mail_and_is_given_up_after_a_day() -> None:
+def test_an_endless_search_delays_no_mail_and_ends_after_a_day() -> None:
     services = large_file_services()
     lost_claim(services, handed_over=True)
     services.transport.fail = [TransientError("graph_timeout")] * 2

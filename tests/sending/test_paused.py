@@ -245,7 +245,7 @@ def test_of_two_messages_of_a_mail_at_once_the_second_comes_back(services: FakeS
     assert services.outbox.messages[-1] == (MAIL, timedelta(seconds=30))
 
 
-def test_what_is_done_stays_done_and_a_conflict_is_told(services: FakeServices) -> None:
+def test_what_is_done_stays_done_and_a_conflict_is_reported(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
     pause(services)
     deliver(MAIL, "q-2", services)
@@ -256,7 +256,7 @@ def test_what_is_done_stays_done_and_a_conflict_is_told(services: FakeServices) 
     assert not services.outbox.messages
 
 
-def test_a_message_that_breaks_the_contract_is_recorded_at_once(services: FakeServices) -> None:
+def test_an_invalid_message_is_recorded_at_once(services: FakeServices) -> None:
     pause(services)
     deliver(a_message(messageId="m-1", subject=None), "q-1", services)
     assert row(services).status is DeliveryStatus.INVALID
@@ -306,7 +306,7 @@ def test_the_timer_releases_nothing_and_tries_no_token_during_a_pause(
     assert len(services.outbox.messages) == 2
 
 
-def test_the_poison_queue_is_emptied_during_a_pause_and_its_mail_goes_out_after_it(
+def test_the_poison_queue_is_emptied_during_a_pause_and_its_mail_is_sent_after_it(
     services: FakeServices,
 ) -> None:
     pause(services)

@@ -57,7 +57,7 @@ def test_a_clock_that_is_set_changes_nothing_of_that_minute(step: timedelta) -> 
     assert timedelta(seconds=30) < world.passed < timedelta(minutes=1)
 
 
-def test_what_the_operator_has_to_mend_is_not_repeated() -> None:
+def test_what_the_operator_has_to_fix_is_not_repeated() -> None:
     world, refused = FakeWorld(), ConfigurationError("storage_denied", service="tables")
 
     with pytest.raises(NotRecordedError) as given_up:

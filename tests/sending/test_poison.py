@@ -49,7 +49,7 @@ def test_a_poisoned_mail_is_recorded_alerted_and_kept(
     assert "mail_poisoned {" in caplog.text
 
 
-def test_it_goes_out_by_itself_once_it_can(services: FakeServices) -> None:
+def test_it_is_sent_automatically_once_it_can(services: FakeServices) -> None:
     record_poisoned(MAIL, "p-1", services)
     release_all(services)
     deliver(services.outbox.messages[0][0], "q-2", services)
@@ -70,7 +70,7 @@ def test_one_that_a_worker_had_claimed_may_have_been_sent(services: FakeServices
     assert not services.transport.sent
 
 
-def test_an_older_doubt_stands(services: FakeServices) -> None:
+def test_an_older_uncertain_send_is_kept(services: FakeServices) -> None:
     claimed(services)
     held = row(services)
     services.deliveries.save(replace(held, doubt=Doubt(NOON, 1)))
@@ -131,7 +131,7 @@ def test_other_content_under_the_same_id_does_not_replace_what_is_kept(services:
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_what_lies_in_the_poison_queue_is_told_with_every_run_of_the_timer(
+def test_what_is_in_the_poison_queue_is_reported_with_every_run_of_the_timer(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     services.outbox.poisoned = 11
@@ -141,7 +141,7 @@ def test_what_lies_in_the_poison_queue_is_told_with_every_run_of_the_timer(
     assert 'poison_queue_not_empty {"length": 11}' in caplog.messages
 
 
-def test_an_empty_poison_queue_is_not_worth_a_word(
+def test_an_empty_poison_queue_is_not_logged(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -150,7 +150,7 @@ def test_an_empty_poison_queue_is_not_worth_a_word(
     assert "poison_queue" not in caplog.text
 
 
-def test_a_poison_queue_that_does_not_answer_keeps_no_mail_waiting(
+def test_a_poison_queue_that_does_not_answer_delays_no_mail(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     record_poisoned(MAIL, "p-1", services)
@@ -168,7 +168,7 @@ def test_a_message_that_is_none_is_recorded_as_invalid(services: FakeServices) -
     assert services.deliveries.rows[CONTOSO, "unreadable-p-1"].status is DeliveryStatus.INVALID
 
 
-def test_a_note_whose_mail_is_gone_is_recorded_as_such(services: FakeServices) -> None:
+def test_a_requeue_message_whose_mail_is_gone_is_recorded_as_such(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     services.requests.kept.clear()
@@ -221,7 +221,7 @@ def test_the_day_does_not_count_what_it_waited_for_somebody(services: FakeServic
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
 
 
-def test_a_mail_that_waits_for_a_consent_needs_no_other_word(services: FakeServices) -> None:
+def test_a_mail_that_waits_for_a_consent_is_left_unchanged(services: FakeServices) -> None:
     waiting = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.WAITING_FOR_CONSENT, NOON)
     before = services.deliveries.add(waiting)
     record_poisoned(MAIL, "p-1", services)
@@ -248,7 +248,7 @@ def test_what_waited_for_somebody_has_a_new_day_when_it_is_released(services: Fa
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_a_poisoned_mail_whose_doubtful_claim_handed_nothing_over_is_in_no_doubt(
+def test_a_poisoned_mail_whose_doubtful_claim_handed_nothing_over_is_not_uncertain(
     services: FakeServices,
 ) -> None:
     known = first_row(parse_mail_request(MAIL), NOON)

@@ -99,9 +99,7 @@ def test_an_answer_that_the_app_does_not_know_is_tried_for_a_day_and_named_at_th
     assert row.attempt > 10
 
 
-def test_conditional_access_that_a_new_token_does_not_meet_waits_for_an_admin_and_not_for_the_operator() -> (
-    None
-):
+def test_unmet_conditional_access_waits_for_an_admin_not_the_operator() -> None:
     services = enabled_services()
     services.transport.fail = [BLOCKED] * 6
     deliver(a_message(messageId="m-1"), "q-1", services)

@@ -106,7 +106,7 @@ def settings_of(services: FakeServices) -> TenantSettings:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_two_hundred_mails_wait_for_two_days_and_all_go_out_once_the_refusal_ends(
+def test_two_hundred_mails_wait_for_two_days_and_all_are_sent_once_the_refusal_ends(
     services: FakeServices, mailbox: Mailbox, code: str
 ) -> None:
     mailbox.code = code
@@ -132,7 +132,7 @@ def test_two_hundred_mails_wait_for_two_days_and_all_go_out_once_the_refusal_end
     assert settings_of(services).refusal is None
 
 
-def test_one_refusal_changes_no_status_and_is_forgotten_with_the_next_mail_that_is_taken(
+def test_one_refusal_changes_no_status_and_ends_with_an_accepted_mail(
     services: FakeServices, mailbox: Mailbox
 ) -> None:
     queue(services, "m-1")
@@ -211,7 +211,7 @@ def test_only_its_expiry_ends_a_wait(services: FakeServices, mailbox: Mailbox) -
     assert row(services, "m-1").status is WAITING
 
 
-def test_a_test_mail_tries_at_once_and_the_first_that_is_taken_releases_all(
+def test_a_test_mail_tries_at_once_and_the_first_accepted_one_releases_all(
     services: FakeServices, mailbox: Mailbox
 ) -> None:
     for number in range(5):

@@ -51,7 +51,7 @@ def released(services: FakeServices) -> list[tuple[str, float]]:
     ]
 
 
-def test_waiting_mail_goes_out_oldest_first_and_paced() -> None:
+def test_waiting_mail_is_sent_oldest_first_and_paced() -> None:
     services = waiting_services(3)
 
     assert release_waiting(CONTOSO, CONSENT, services) == 3
@@ -119,7 +119,7 @@ def test_a_tenant_without_a_consent_keeps_waiting() -> None:
     assert not services.authorizer.refreshed
 
 
-def test_a_lost_consent_is_tried_once_an_hour_and_mail_goes_out_once_it_works_again(
+def test_a_lost_consent_is_tried_once_an_hour_and_mail_is_sent_once_it_works_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     services = lost_services()
@@ -174,7 +174,7 @@ def test_a_token_is_tried_only_where_mail_waits(*, mail_waits: bool) -> None:
         (TransientError("entra_unavailable"), Status.OPERATOR_ERROR, False),
     ],
 )
-def test_what_the_operator_may_have_mended_is_tried(
+def test_what_the_operator_may_have_fixed_is_tried(
     failure: Exception | None,
     status: Status,
     goes_out: bool,  # noqa: FBT001
@@ -238,7 +238,7 @@ def test_a_token_is_shown_to_graph_every_ten_minutes_until_it_takes_one(
     assert bool(services.outbox.messages) is (status is Status.ENABLED)
 
 
-def test_a_tenant_that_fails_keeps_no_other_from_its_mail(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_tenant_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
     services = waiting_services(1)
     services.settings.rows = {FABRIKAM: some_settings(), **services.settings.rows}
     count = services.deliveries.count
@@ -256,7 +256,7 @@ def test_a_tenant_that_fails_keeps_no_other_from_its_mail(caplog: pytest.LogCapt
     assert FABRIKAM in caplog.text
 
 
-def test_a_mail_whose_note_got_lost_is_queued_again() -> None:
+def test_a_mail_whose_requeue_message_was_lost_is_queued_again() -> None:
     services = enabled_services()
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(a_message(messageId="m-1"), "q-1", services)
@@ -395,7 +395,7 @@ def test_an_overdue_mail_is_found_behind_older_ones_that_are_in_time() -> None:
     assert released(services) == [("0199", 0)]
 
 
-def test_a_mail_that_is_taken_and_put_aside_again_while_it_is_released_is_not_lost() -> None:
+def test_a_mail_that_is_claimed_and_set_aside_again_while_it_is_released_is_not_lost() -> None:
     services = waiting_services(0)
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, status=Status.NOT_CONFIGURED, sender=None, consent=None))
@@ -412,7 +412,7 @@ def test_a_mail_that_is_taken_and_put_aside_again_while_it_is_released_is_not_lo
     assert services.deliveries.rows[CONTOSO, "m-1"].status is CONSENT
 
 
-def test_what_nobody_foresaw_at_one_tenant_goes_up_after_the_others_were_looked_after() -> None:
+def test_an_unexpected_error_of_one_tenant_is_raised_after_the_others() -> None:
     services = waiting_services(1)
     services.settings.rows = {FABRIKAM: some_settings(), **services.settings.rows}
     count = services.deliveries.count
@@ -432,7 +432,7 @@ def test_what_nobody_foresaw_at_one_tenant_goes_up_after_the_others_were_looked_
 
 
 @pytest.mark.parametrize("set_back", [timedelta(0), timedelta(hours=1)])
-def test_drafts_that_take_long_to_remove_do_not_keep_mails_waiting(set_back: timedelta) -> None:
+def test_drafts_that_take_long_to_remove_do_not_delay_mails(set_back: timedelta) -> None:
     services = left_behind()
     for number in range(5):
         services.drafts.keep(CONTOSO, f"old-{number}", b"{}")
@@ -488,7 +488,7 @@ def test_a_feature_that_is_switched_off_is_no_error(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("ahead", [timedelta(days=30), timedelta(days=400)])
-def test_a_next_attempt_that_lies_in_a_future_no_clock_was_right_to_set_is_not_believed(
+def test_a_next_attempt_in_an_impossible_future_is_ignored(
     ahead: timedelta,
 ) -> None:
     services = enabled_services()
@@ -505,7 +505,7 @@ def test_a_next_attempt_that_lies_in_a_future_no_clock_was_right_to_set_is_not_b
     assert services.deliveries.rows[CONTOSO, "late"].status is DeliveryStatus.ACCEPTED
 
 
-def test_a_mail_that_was_put_off_without_a_time_is_left_to_its_message() -> None:
+def test_a_mail_that_was_delayed_without_a_time_is_left_to_its_message() -> None:
     services = enabled_services()
     row = first_row(parse_mail_request(a_message(messageId="m-1")), NOON)
     services.deliveries.add(row.moved(DeliveryStatus.DEFERRED, NOON))
@@ -529,7 +529,7 @@ def test_the_pause_of_another_installation_is_reported_and_holds_nothing_back(
     assert "sending_paused {" not in caplog.text
 
 
-def test_a_switch_that_cannot_be_read_is_no_error_of_the_operator(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_switch_that_cannot_be_read_is_no_operator_error(caplog: pytest.LogCaptureFixture) -> None:
     services = enabled_services()
     services.pause_store.fail = [TransientError("storage_unavailable", service="tables")]
     release_all(services)

@@ -73,7 +73,7 @@ def test_the_whole_contract_is_understood() -> None:
     assert not request.save_to_sent_items
 
 
-def test_every_broken_field_is_named_at_once() -> None:
+def test_every_invalid_field_is_named_at_once() -> None:
     fields = broken_fields(
         a_message(messageId="sales weekly", subject=None, importance="urgent", sender="x@contoso.com")
     )
@@ -184,7 +184,7 @@ def test_the_body_has_one_source(body: dict[str, str]) -> None:
     assert broken_fields(a_message(body=body)) == {"body": "give either content or blob"}
 
 
-def test_a_long_body_may_stand_in_a_blob() -> None:
+def test_a_long_body_may_be_in_a_blob() -> None:
     request = parse_mail_request(a_message(body={"contentType": "html", "blob": "2026/body.html"}))
 
     assert request.body.blob == "2026/body.html"
@@ -227,12 +227,12 @@ def test_the_fingerprint_tells_contents_apart_and_not_firings() -> None:
     assert first.fingerprint() != other.fingerprint()
 
 
-def test_our_own_note_is_told_from_a_schedulers_mail() -> None:
+def test_a_requeue_message_is_distinguished_from_a_schedulers_mail() -> None:
     assert parse_queued(resume_message(CONTOSO, "m-1")) == KeptMail(tenant_id=CONTOSO, message_id="m-1")
     assert isinstance(parse_queued(a_message()), MailRequest)
 
 
-def test_a_note_that_somebody_else_wrote_badly_is_refused() -> None:
+def test_a_requeue_message_that_is_malformed_is_refused() -> None:
     with pytest.raises(InvalidInputError):
         parse_queued(b'{"resume":{"tenantId":1}}')
 
@@ -289,17 +289,17 @@ def test_a_moment_needs_its_time_zone(moment: datetime) -> None:
 
 
 @pytest.mark.parametrize("name", ["../m-1", "m-1/../../attachments/a", "", "a b"])
-def test_a_note_cannot_name_what_is_no_mail(name: str) -> None:
+def test_a_requeue_message_cannot_name_what_is_no_mail(name: str) -> None:
     with pytest.raises(InvalidInputError):
         parse_queued(b'{"resume":' + json.dumps({"tenantId": CONTOSO, "messageId": name}).encode() + b"}")
 
 
-def test_a_note_cannot_name_another_folder_as_its_tenant() -> None:
+def test_a_requeue_message_cannot_name_another_folder_as_its_tenant() -> None:
     with pytest.raises(InvalidInputError):
         parse_queued(b'{"resume":{"tenantId":"../drafts","messageId":"m-1"}}')
 
 
-def test_a_member_that_is_new_in_the_contract_leaves_the_fingerprints_of_mails_under_way() -> None:
+def test_a_new_member_does_not_change_the_hash_of_queued_mails() -> None:
     class NextContract(MailRequest):
         sensitivity: str = "normal"
 

@@ -102,7 +102,7 @@ def test_a_mail_that_starts_again_has_its_time_again(services: FakeServices) -> 
     assert row(services).trying_since == services.world.now()
 
 
-def test_a_note_of_ours_that_comes_late_starts_nothing_again(services: FakeServices) -> None:
+def test_a_requeue_message_that_comes_late_starts_nothing_again(services: FakeServices) -> None:
     rejected(services)
     services.files.blobs[PATH] = b"%PDF"
     deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
@@ -180,7 +180,7 @@ def test_the_same_mistake_again_changes_nothing(services: FakeServices) -> None:
     assert row(services) == before
 
 
-def test_a_broken_message_under_the_id_of_a_sent_mail_is_shown_there(services: FakeServices) -> None:
+def test_an_invalid_message_under_the_id_of_a_sent_mail_is_shown_there(services: FakeServices) -> None:
     deliver(CORRECTED, "q-1", services)
     deliver(wrong(subject=None), "q-2", services)
 

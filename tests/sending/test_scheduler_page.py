@@ -95,7 +95,7 @@ def test_the_sizes_of_a_text_are_those_of_the_page(ensure_ascii: bool, told: str
 
 
 @pytest.mark.parametrize(("named", "told"), [(True, 41), (False, 18)])
-def test_what_500_recipients_come_to_is_told(named: bool, told: int) -> None:  # noqa: FBT001
+def test_the_size_of_500_recipients_is_documented(named: bool, told: int) -> None:  # noqa: FBT001
     people: list[object] = [f"firstname.lastname{n:03}@contoso.com" for n in range(500)]
     if named:
         people = [{"address": p, "name": f"Firstname Lastname {n:03}"} for n, p in enumerate(people)]

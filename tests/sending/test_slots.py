@@ -54,7 +54,7 @@ def test_a_mailbox_of_which_nothing_was_refused_is_open_unless_the_pace_is_set()
     assert not Schedule().is_open(NOON, 30)
 
 
-def test_an_idle_mailbox_sends_a_minutes_mails_at_once_and_never_more_than_that_in_a_minute() -> None:
+def test_an_idle_mailbox_sends_one_minutes_mails_at_once_and_no_more() -> None:
     _, times = taken(Schedule(), 100, NOON, 30)
 
     assert times[29] < 8
@@ -217,7 +217,7 @@ def test_a_refusal_outside_of_a_trial_lowers_the_pace_once_for_the_mails_that_ha
 
 
 @pytest.mark.parametrize(("pace", "lower"), [(41, 39), (30, 29), (11, 10), (10, 10), (1, 1)])
-def test_refusals_that_go_on_for_hours_do_not_lower_the_pace_to_nothing(pace: int, lower: int) -> None:
+def test_refusals_that_continue_for_hours_do_not_lower_the_pace_to_nothing(pace: int, lower: int) -> None:
     line = replace(learned(), pace=pace)
 
     assert refused(line, refusal(2), NOON + timedelta(hours=1), 0).pace == lower

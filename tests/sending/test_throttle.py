@@ -536,7 +536,7 @@ def test_a_refused_mail_for_which_no_slot_can_be_had_comes_when_graph_wants_it(
     assert found.next_attempt_at - before >= 20 * SECOND
 
 
-def test_a_mailbox_that_used_up_its_messages_is_probed_every_ten_minutes_and_changes_no_pace(
+def test_a_mailbox_over_its_quota_is_probed_and_keeps_its_pace(
     services: FakeServices,
 ) -> None:
     services.transport.fail = [throttled(None, "sending_limit_reached")] * 3

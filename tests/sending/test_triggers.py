@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_process_provides_everything_that_the_journey_needs() -> None:
+def test_the_process_provides_everything_that_sending_needs() -> None:
     needed = {name for name in vars(Sending) if not name.startswith("_")}
 
     assert needed - set(dir(Services())) == set()
@@ -41,7 +41,7 @@ def test_a_queued_message_is_delivered_under_its_queue_id(monkeypatch: pytest.Mo
     assert services.deliveries.rows[CONTOSO, "unreadable-q-2"].status is DeliveryStatus.INVALID
 
 
-def test_the_clock_releases_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timer_releases_waiting_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     services = enabled_services()
     services.settings.rows.clear()
     monkeypatch.setattr(triggers, "services", lambda: services)

@@ -81,7 +81,7 @@ def test_messages_that_go_back_together_do_not_come_back_together(services: Fake
     assert services.outbox.messages == [(MAIL, 1.5 * SHORTEST_WAIT)]
 
 
-def test_after_an_outage_of_any_length_a_mail_goes_out(services: FakeServices) -> None:
+def test_after_an_outage_of_any_length_a_mail_is_sent(services: FakeServices) -> None:
     text, waited = MAIL, timedelta(0)
     services.pause_store.fail = [AWAY] * 200
     while services.pause_store.fail:
@@ -129,7 +129,7 @@ def test_a_message_whose_invalid_mail_cannot_be_recorded_goes_back(
     assert queued == [b"no JSON", resume_message(CONTOSO, "m-1")]
 
 
-def test_a_note_whose_container_is_gone_waits_for_the_operator_and_is_not_lost(
+def test_a_requeue_message_without_its_container_waits_for_the_operator(
     services: FakeServices,
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
@@ -172,7 +172,7 @@ def test_a_poisoned_message_on_which_the_app_itself_fails_goes_back_too(
 
 
 @pytest.mark.parametrize("kind", ["accepted", "repeated"])
-def test_a_message_of_this_kind_that_somebody_else_wrote_badly_is_invalid(kind: str) -> None:
+def test_a_message_of_this_kind_that_is_malformed_is_invalid(kind: str) -> None:
     with pytest.raises(InvalidInputError):
         parse_unrecorded(b'{"%s":{"tenantId":1}}' % kind.encode())
 

@@ -204,7 +204,7 @@ def test_what_exchange_lets_an_app_do_spreads_for_longer_than_a_persons_consent(
     assert rights_spread_until(replace(consent, account=None)) == NOON + timedelta(hours=3)
 
 
-def test_only_a_message_that_breaks_the_contract_is_not_kept() -> None:
+def test_only_an_invalid_message_is_not_kept() -> None:
     assert [status for status in Status if not Verdict(status).keeps_request] == [Status.INVALID]
 
 
@@ -214,7 +214,7 @@ def test_a_mail_that_never_reached_graph_has_used_no_attempt() -> None:
     assert decide(THROTTLED, FIRST).counts
 
 
-def test_only_the_deployments_choice_to_resend_forgets_a_doubt() -> None:
+def test_only_the_deployments_choice_to_resend_forgets_an_uncertain_send() -> None:
     assert decide(UNKNOWN, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
     assert not decide(AWAY, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
     assert not decide(UNKNOWN, replace(FIRST, in_doubt_since=NOON, may_look_up=True)).forgets_doubt

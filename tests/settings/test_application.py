@@ -119,7 +119,7 @@ def test_save_takes_no_other_address_that_is_not_listed(ports: FakeServices) -> 
     assert ports.settings.load(CONTOSO).pending is None
 
 
-def test_save_of_what_holds_already_is_refused_once_it_is_not_listed(ports: FakeServices) -> None:
+def test_save_of_unchanged_settings_is_refused_once_it_is_not_listed(ports: FakeServices) -> None:
     list_senders(ports)
 
     with pytest.raises(ConflictError):
@@ -127,7 +127,7 @@ def test_save_of_what_holds_already_is_refused_once_it_is_not_listed(ports: Fake
 
 
 @pytest.mark.parametrize("senders", [(), (REPORTS,)])
-def test_the_settings_say_whether_the_app_may_send_by_itself(senders: tuple[str, ...]) -> None:
+def test_the_settings_say_whether_the_app_may_send_itself(senders: tuple[str, ...]) -> None:
     ports = FakeServices()
     list_senders(ports, *senders)
 
@@ -185,7 +185,7 @@ def test_a_new_token_does_not_put_an_unlisted_sender_to_work_again(ports: FakeSe
     assert ports.outbox.messages == []
 
 
-def test_a_sender_that_is_listed_again_goes_on_and_its_mail_is_released(ports: FakeServices) -> None:
+def test_a_sender_that_is_listed_again_continues_and_its_mail_is_released(ports: FakeServices) -> None:
     list_senders(ports)
     deliver(a_message(), "q-1", ports)
     list_senders(ports, REPORTS)
@@ -216,7 +216,7 @@ def test_no_test_mail_is_queued_for_a_sender_that_is_not_listed(ports: FakeServi
     assert ports.outbox.messages == []
 
 
-def test_what_can_not_be_stored_stops_the_mail_all_the_same(
+def test_what_can_not_be_stored_stops_the_mail_anyway(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Away(MemorySettings):
@@ -240,7 +240,7 @@ def test_a_user_who_consented_needs_no_list() -> None:
     assert status_of(ports) is DeliveryStatus.ACCEPTED
 
 
-def test_a_lost_consent_and_another_error_of_the_operator_stay_as_they_are() -> None:
+def test_a_lost_consent_and_another_operator_error_stay_as_they_are() -> None:
     lost = StandingProblem("consent_lost", NOON, {"account": "the app", "error": "AADSTS700016"})
     refused = StandingProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
 
@@ -302,7 +302,7 @@ def test_reset_answers_204_whatever_stays(ports: FakeServices) -> None:
     assert (reply.status, reply.body) == (204, b"")
 
 
-def test_of_a_row_of_an_earlier_version_nothing_is_called_granted_that_was_only_asked_for() -> None:
+def test_requested_scopes_in_old_rows_do_not_count_as_granted() -> None:
     ports = enabled_services(**{**BY_THE_APP, "consent": a_consent(account=None, granted=None)})
     list_senders(ports, REPORTS)
 

@@ -29,7 +29,7 @@ def test_a_refused_token_is_kept_as_a_lost_consent(caplog: pytest.LogCaptureFixt
     assert json.loads(fields) == {"problem": "consent_lost", "request_id": "trace-1", "tenant_id": CONTOSO}
 
 
-def test_a_refused_client_secret_is_the_operators_and_asks_nobody_to_consent() -> None:
+def test_a_refused_client_secret_is_an_operator_error_and_asks_nobody_to_consent() -> None:
     ports = enabled_services()
     refused = ConfigurationError("client_credential_refused", error="AADSTS7000222")
 
@@ -38,7 +38,7 @@ def test_a_refused_client_secret_is_the_operators_and_asks_nobody_to_consent() -
     assert ports.settings.load(CONTOSO).status is Status.OPERATOR_ERROR
 
 
-def test_news_about_an_older_consent_changes_nothing() -> None:
+def test_a_result_for_an_older_consent_changes_nothing() -> None:
     ports = enabled_services()
     before = ports.settings.load(CONTOSO)
     refused = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")
@@ -63,7 +63,7 @@ def test_the_end_of_a_refusal_that_cannot_be_stored_is_logged(
     ]
 
 
-def test_a_sender_that_the_operator_does_not_list_is_an_error_of_the_operator_and_logged_as_one(
+def test_an_unlisted_sender_is_logged_as_an_operator_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ports = enabled_services(consent=a_consent(account=None, secret_name=None))

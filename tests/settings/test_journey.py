@@ -80,7 +80,7 @@ def test_single_sender_identity_is_on_and_locked_in_every_state(ports: FakeServi
     assert before == shown(ports)["singleSenderIdentity"] == {"enabled": True, "locked": True}
 
 
-def test_a_consent_under_way_is_shown_until_it_expires(ports: FakeServices) -> None:
+def test_a_pending_consent_is_shown_until_it_expires(ports: FakeServices) -> None:
     window = enable(ports, "reports@contoso.com")
 
     pending = shown(ports)["pendingConsent"]
@@ -165,9 +165,7 @@ def test_blanks_around_the_address_are_forgiven(ports: FakeServices) -> None:
         (b'{"fromEmailAddress": "ada@contoso.com", "authorization": "magic"}', "authorization"),
     ],
 )
-def test_a_body_that_breaks_the_contract_names_the_field(
-    ports: FakeServices, body: bytes, field: str
-) -> None:
+def test_an_invalid_body_names_the_field(ports: FakeServices, body: bytes, field: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
         call(journey.enable, ports, body)
 
@@ -221,7 +219,7 @@ def test_reset_of_nothing_is_fine(ports: FakeServices) -> None:
     assert call(journey.reset_settings, ports).status == 204
 
 
-def test_a_reset_whose_answer_was_lost_is_told_as_done_and_leaves_no_tokens(ports: FakeServices) -> None:
+def test_a_reset_whose_answer_was_lost_is_reported_as_done_and_leaves_no_tokens(ports: FakeServices) -> None:
     walk(ports)
     seen = call(journey.read, ports).headers["ETag"]
     ports.settings.lost = [PreconditionFailedError("settings_changed")]
@@ -253,7 +251,7 @@ def test_after_reset_everything_can_be_configured_again_at_once(ports: FakeServi
     assert shown(ports)["fromEmailAddress"] == "new@contoso.com"
 
 
-def test_reset_ends_a_consent_under_way(ports: FakeServices) -> None:
+def test_reset_ends_a_pending_consent(ports: FakeServices) -> None:
     enable(ports)
 
     call(journey.reset_settings, ports)
@@ -261,7 +259,7 @@ def test_reset_ends_a_consent_under_way(ports: FakeServices) -> None:
     assert shown(ports)["pendingConsent"] is None
 
 
-def test_reset_holds_even_while_the_vault_is_away(
+def test_reset_holds_even_while_the_vault_is_unavailable(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     walk(ports)
@@ -284,7 +282,7 @@ def test_after_a_reset_that_went_well_nothing_is_left_behind(ports: FakeServices
     assert shown(ports)["tokensRecoverableUntil"] is None
 
 
-def test_a_changed_page_is_told_before_it_overwrites(ports: FakeServices) -> None:
+def test_a_changed_page_gets_a_conflict_before_it_overwrites(ports: FakeServices) -> None:
     seen = call(journey.read, ports).headers["ETag"]
     walk(ports)
 
@@ -305,7 +303,7 @@ def test_a_page_that_saw_the_present_settings_may_change_them(ports: FakeService
     assert reply.status == 204
 
 
-def test_of_two_admins_who_enable_at_once_the_later_one_is_told(ports: FakeServices) -> None:
+def test_of_two_admins_who_enable_at_once_the_later_one_gets_a_conflict(ports: FakeServices) -> None:
     seen = call(journey.read, ports).headers["ETag"]
     body = {"fromEmailAddress": "ada@contoso.com"}
     call(journey.enable, ports, body, headers={"if-match": seen})

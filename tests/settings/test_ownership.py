@@ -80,7 +80,7 @@ def test_another_installations_settings_are_an_error_that_names_both(shared: Gua
     assert shared.theirs.tenants() == (CONTOSO,)
 
 
-def test_settings_without_a_mark_are_adopted_once_by_the_installation_whose_tokens_they_name(
+def test_untagged_settings_are_adopted_once_by_the_tokens_installation(
     shared: Guarded,
 ) -> None:
     shared.store.save(some_settings())

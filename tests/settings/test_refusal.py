@@ -102,7 +102,7 @@ def test_what_stops_every_mail_already_stays(status: Status) -> None:
     assert noted(settings, NOON, "m-1") == settings
 
 
-def test_news_of_an_older_consent_change_nothing() -> None:
+def test_results_for_an_older_consent_change_nothing() -> None:
     assert noted(some_settings(), NOON, "m-1", older=True) == some_settings()
     assert end_refusal(refused(), 2) == refused()
 
@@ -161,12 +161,12 @@ def test_a_mail_tries_every_ten_minutes_and_after_an_hour_every_hour(
     assert is_probe_due(settings, NOON + waited) is due
 
 
-def test_a_mail_that_is_taken_ends_it() -> None:
+def test_an_accepted_mail_ends_it() -> None:
     assert end_refusal(refused(), 1) == some_settings()
     assert end_refusal(some_settings(refusal=SenderRefusal(NOON, "m-1")), 1) == some_settings()
 
 
-def test_a_mail_that_is_taken_ends_no_problem_of_another_kind() -> None:
+def test_an_accepted_mail_ends_no_problem_of_another_kind() -> None:
     lost = refused(status=Status.RECONNECT_NEEDED, problem=denied(NOON, "consent_lost"))
 
     assert end_refusal(lost, 1) == replace(lost, refusal=None)
@@ -178,11 +178,11 @@ def test_a_token_that_is_issued_ends_no_refusal() -> None:
     assert (after.status, after.problem) == (Status.SENDER_REFUSED, denied(NOON))
 
 
-def test_a_lost_consent_is_the_more_urgent_news() -> None:
+def test_a_lost_consent_takes_precedence() -> None:
     assert lose_consent(refused(), 1, denied(NOON, "consent_lost")).status is Status.RECONNECT_NEEDED
 
 
-def test_an_address_that_is_taken_from_the_list_is_the_operators_error() -> None:
+def test_an_address_that_is_taken_from_the_list_is_an_operator_error() -> None:
     by_app = refused(
         sender=Wanted("ada@contoso.com", authorization=Authorization.APPLICATION),
         consent=a_consent(account=None, secret_name=None),

@@ -159,7 +159,7 @@ def test_no_reset_asks_a_protected_vault_to_purge(
     assert purged is not secrets.purge_protection
 
 
-def test_two_installations_with_one_app_registration_and_one_vault_delete_nothing_of_each_other(
+def test_two_installations_sharing_a_vault_delete_nothing_of_each_other(
     ports: FakeServices, key_vault: ServedVault, secrets: VaultSecrets
 ) -> None:
     other = replace(INSTALLATION, storage_account="stother")

@@ -45,7 +45,7 @@ def test_the_new_address_holds_only_after_consent(ports: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("ending", ["declined", "expired", "failed"])
-def test_if_the_consent_fails_the_old_address_goes_on_sending(ports: FakeServices, ending: str) -> None:
+def test_if_the_consent_fails_the_old_address_continues_sending(ports: FakeServices, ending: str) -> None:
     window = opened(save(ports, "reports@contoso.com", large=True), ports)
 
     if ending == "expired":
@@ -98,7 +98,7 @@ def test_enabling_again_does_not_unlock_large_files() -> None:
     )
 
 
-def test_what_holds_already_needs_no_consent(ports: FakeServices) -> None:
+def test_an_unchanged_save_needs_no_consent(ports: FakeServices) -> None:
     body = {"fromEmailAddress": "ada@CONTOSO.com", "largeFileAttachments": False}
 
     reply = call(journey.save, ports, body)
@@ -109,7 +109,7 @@ def test_what_holds_already_needs_no_consent(ports: FakeServices) -> None:
     assert reply.headers["ETag"] == call(journey.read, ports).headers["ETag"]
 
 
-def test_what_holds_already_ends_a_consent_that_would_change_it(ports: FakeServices) -> None:
+def test_an_unchanged_save_ends_a_consent_that_would_change_it(ports: FakeServices) -> None:
     window = opened(save(ports, "reports@contoso.com"), ports)
 
     call(journey.save, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False})
@@ -119,7 +119,7 @@ def test_what_holds_already_ends_a_consent_that_would_change_it(ports: FakeServi
     assert shown(ports)["pendingConsent"] is None
 
 
-def test_what_holds_already_is_asked_again_when_the_admin_wants_that(ports: FakeServices) -> None:
+def test_an_unchanged_save_is_asked_again_when_the_admin_wants_that(ports: FakeServices) -> None:
     body = {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False, "askAgain": True}
 
     assert call(journey.save, ports, body).status == 202
@@ -147,7 +147,7 @@ def test_the_new_address_is_checked(ports: FakeServices) -> None:
     assert ports.settings.load(CONTOSO).pending is None
 
 
-def test_of_two_admins_who_save_at_once_the_later_one_is_told(ports: FakeServices) -> None:
+def test_of_two_admins_who_save_at_once_the_later_one_gets_a_conflict(ports: FakeServices) -> None:
     seen = call(journey.read, ports).headers["ETag"]
     save(ports, "first@contoso.com", headers={"if-match": seen})
 

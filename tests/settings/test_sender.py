@@ -29,13 +29,13 @@ def test_without_a_consent_nothing_is_sent() -> None:
     assert refused.value.code == "consent_missing"
 
 
-def test_a_lost_consent_is_told_with_its_own_problem() -> None:
+def test_a_lost_consent_is_reported_with_its_own_problem() -> None:
     with pytest.raises(ConsentRequiredError) as refused:
         sender_of(some_settings(status=Status.RECONNECT_NEEDED, problem=LOST))
     assert refused.value.problem == LOST.problem
 
 
-def test_an_operators_error_is_told_with_its_own_problem() -> None:
+def test_an_operators_error_is_reported_with_its_own_problem() -> None:
     with pytest.raises(ConfigurationError) as refused:
         sender_of(some_settings(status=Status.OPERATOR_ERROR, problem=REFUSED))
     assert refused.value.problem == REFUSED.problem

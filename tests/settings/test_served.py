@@ -135,7 +135,7 @@ def test_a_mail_of_a_tenant_that_left_waits_for_its_return(
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
 
 
-def test_a_mail_that_waited_before_there_were_settings_goes_on_waiting() -> None:
+def test_a_mail_that_waited_before_there_were_settings_continues_to_wait() -> None:
     services = FakeServices()
     deliver(MAIL, "q-1", services)
     remove(services)
@@ -144,7 +144,7 @@ def test_a_mail_that_waited_before_there_were_settings_goes_on_waiting() -> None
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_OPERATOR
 
 
-def test_a_mail_of_a_tenant_that_nobody_knows_is_sent_once_the_operator_adds_the_tenant() -> None:
+def test_an_unknown_tenants_mail_is_sent_once_the_operator_adds_it() -> None:
     services = FakeServices()
     remove(services)
     for number in range(2):
@@ -159,7 +159,7 @@ def test_a_mail_of_a_tenant_that_nobody_knows_is_sent_once_the_operator_adds_the
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
 
 
-def test_a_mail_that_may_have_been_sent_stays_in_doubt() -> None:
+def test_a_mail_that_may_have_been_sent_stays_uncertain() -> None:
     services = enabled_services()
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
@@ -181,7 +181,7 @@ def test_no_token_is_given_out_for_it_whoever_asks(services: FakeServices) -> No
         assert refused.value.code == "tenant_not_served"
 
 
-def test_a_consent_under_way_is_not_known_any_more_and_its_code_is_not_redeemed() -> None:
+def test_a_pending_consent_is_not_known_any_more_and_its_code_is_not_redeemed() -> None:
     services = FakeServices()
     started = enable(services)
     bound = opened(enable(services), services)
@@ -207,7 +207,7 @@ def test_while_a_setting_is_broken_nobody_counts_as_removed(services: FakeServic
     assert removed_tenants(Broken()) == frozenset()
 
 
-def test_a_step_of_the_timer_that_fails_keeps_no_other_from_it(services: FakeServices) -> None:
+def test_a_step_of_the_timer_that_fails_stops_no_other(services: FakeServices) -> None:
     def away() -> tuple[object, ...]:
         raise TransientError("storage_unavailable", service="tables")
 

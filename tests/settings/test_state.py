@@ -50,7 +50,7 @@ def test_enable_is_refused_only_where_sending_works(settings: TenantSettings) ->
         check_enable(settings, WANTED)
 
 
-def test_a_consent_under_way_changes_nothing_that_works(settings: TenantSettings) -> None:
+def test_a_pending_consent_changes_nothing_that_works(settings: TenantSettings) -> None:
     begun = begin_consent(settings, Wanted("new@contoso.com"), "flow", LATER)
 
     assert (begun.status, begun.sender, begun.consent, begun.problem) == (
@@ -101,7 +101,7 @@ def test_a_consent_that_was_completed_already_stays_so() -> None:
     assert complete_consent(done, "flow", a_consent(generation=1)) == done
 
 
-def test_reset_ends_a_consent_under_way(settings: TenantSettings) -> None:
+def test_reset_ends_a_pending_consent(settings: TenantSettings) -> None:
     begun = begin_consent(settings, Wanted("a@contoso.com"), "flow", LATER)
 
     with pytest.raises(ConflictError):
@@ -224,7 +224,7 @@ def test_a_rewritten_token_is_noted_with_its_time() -> None:
     )
 
 
-def test_news_about_an_older_consent_changes_nothing(settings: TenantSettings) -> None:
+def test_a_result_for_an_older_consent_changes_nothing(settings: TenantSettings) -> None:
     assert lose_consent(settings, 7, PROBLEM) == settings
     assert note_operator_error(settings, 7, OPERATOR_PROBLEM) == settings
     assert note_refresh(settings, 7, LATER, stored=True) == settings

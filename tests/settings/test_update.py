@@ -41,7 +41,7 @@ def test_a_change_is_repeated_when_somebody_else_was_faster() -> None:
     assert saved.generations == 1
 
 
-def test_a_change_that_never_gets_through_is_told() -> None:
+def test_a_change_that_never_gets_through_is_reported() -> None:
     store = BusySettings(interruptions=5)
 
     with pytest.raises(PreconditionFailedError):

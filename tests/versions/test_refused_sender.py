@@ -67,7 +67,7 @@ def test_an_older_version_changes_nothing_of_what_it_cannot_read(services: FakeS
     assert as_this_version_reads(settings).refusal == SenderRefusal(NOON, "m-1", probed_at=NOON)
 
 
-def test_all_mail_goes_out_once_the_newer_version_runs_again(services: FakeServices) -> None:
+def test_all_mail_is_sent_once_the_newer_version_runs_again(services: FakeServices) -> None:
     deliver(a_message(messageId="m-2"), "q-2", services)
     assert services.deliveries.rows[CONTOSO, "m-2"].status is DeliveryStatus.WAITING_FOR_OPERATOR
     restored = as_this_version_reads(services.deliveries.rows[CONTOSO, "m-1"])

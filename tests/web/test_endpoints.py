@@ -77,7 +77,7 @@ def test_settings_come_with_an_etag(api: Api) -> None:
     assert re.fullmatch(r'"[0-9a-f]{32}"', api.call("get_tenant_settings").headers["ETag"])
 
 
-def test_a_broken_request_becomes_a_problem_with_its_fields(api: Api) -> None:
+def test_an_invalid_request_becomes_a_problem_with_its_fields(api: Api) -> None:
     answer = api.call("enable_sending", method="POST", body={"fromEmailAddress": "nobody"})
 
     assert answer.status_code == 400

@@ -60,7 +60,7 @@ def test_each_kind_of_error_has_its_status(error: ProblemError, status: int) -> 
     assert json.loads(problem_reply(error, "trace").body)["status"] == status
 
 
-def test_every_error_class_of_ours_is_in_the_table() -> None:
+def test_every_error_class_of_the_app_is_in_the_table() -> None:
     ours = {
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ProblemError)
     } - {ProblemError, errors.MailerError}
@@ -83,7 +83,7 @@ def test_a_problem_says_what_happened_and_who_acts() -> None:
     }
 
 
-def test_bad_input_names_each_broken_field() -> None:
+def test_bad_input_names_each_invalid_field() -> None:
     fields = [FieldError("fromEmailAddress", "is no address"), FieldError("x", "is unknown")]
 
     body = json.loads(problem_reply(InvalidInputError("invalid_request", fields=fields), "t").body)

@@ -44,7 +44,7 @@ def test_a_part_that_fails_is_named_with_who_must_act() -> None:
     assert found["parts"]["vault"]["problem"]["whoActs"] == "operator"
 
 
-def test_a_pause_of_sending_is_told_and_nothing_broken() -> None:
+def test_a_pause_of_sending_is_reported_as_no_error() -> None:
     ports = FakeServices()
     ports.pause_store.save(SendingPause(NOON, "installing version 1.4"))
 
@@ -66,7 +66,7 @@ def test_a_switch_that_cannot_be_read_stops_mail_so_the_app_is_not_ready() -> No
     assert found["parts"]["switch"]["problem"]["code"] == "storage_unavailable"
 
 
-def test_what_lies_in_the_poison_queue_is_counted_and_nothing_broken() -> None:
+def test_what_is_in_the_poison_queue_is_counted_and_nothing_broken() -> None:
     ports = FakeServices()
     ports.outbox.poisoned = 11
 
@@ -112,7 +112,7 @@ def test_a_part_that_hangs_keeps_nobody_waiting_longer_than_its_deadline() -> No
     assert problems["slow"].code == "no_answer_in_time"
 
 
-def test_a_bug_in_one_part_goes_up_and_is_logged_as_one() -> None:
+def test_a_bug_in_one_part_propagates_and_is_logged() -> None:
     def broken() -> None:
         raise ZeroDivisionError
 
