@@ -1,4 +1,4 @@
-"""What a published schema takes the app takes, and the other way round."""
+"""The published schemas accept exactly what the app accepts."""
 
 from __future__ import annotations
 

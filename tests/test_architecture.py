@@ -1,4 +1,4 @@
-"""The rules of the tree, checked by reading imports: journeys know no SDK, adapters decide nothing."""
+"""The import rules between folders, checked in the source."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""No invocation runs into the host's timeout, however slow everything outside is."""
+"""No invocation reaches the host's timeout, however slow services are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what Azure's SDKs raise to our errors."""
+"""Errors of Azure's SDKs become the app's errors."""
 
 from __future__ import annotations
 

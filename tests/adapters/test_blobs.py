@@ -1,4 +1,4 @@
-"""How blobs and queues are reached; what they hold is in `tests/contracts/`."""
+"""How blobs are accessed; their contracts are in `tests/contracts/`."""
 
 from __future__ import annotations
 

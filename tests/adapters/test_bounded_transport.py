@@ -1,4 +1,4 @@
-"""Azure's clients begin no try and wait for no answer after the time limit."""
+"""Azure's clients start no attempt and no wait after the time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callers' tokens against real keys: whatever is wrong with a token, it is refused."""
+"""Callers' tokens against real keys: every invalid token is refused."""
 
 import base64
 import time

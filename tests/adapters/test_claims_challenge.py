@@ -1,4 +1,4 @@
-"""A claims challenge on its whole way: Graph's 401, MSAL's claims, Entra's token, the mail."""
+"""A claims challenge end to end: Graph's 401, MSAL, Entra, the mail."""
 
 from __future__ import annotations
 

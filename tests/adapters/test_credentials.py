@@ -1,4 +1,4 @@
-"""The app's own credential, in each form, towards a token endpoint that checks it."""
+"""Each kind of app credential, at a token endpoint that validates it."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Graph mail over TLS, against the stand-in for Exchange Online."""
+"""Sending through Graph over TLS, against the local Exchange Online."""
 
 from __future__ import annotations
 

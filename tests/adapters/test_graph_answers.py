@@ -1,4 +1,4 @@
-"""Each published error of Graph on each route of the app, over HTTP; and what a mail becomes of some."""
+"""Each documented error of Graph on each route of the app, over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From Graph's answers to our errors; the answers are read as they come, whatever they are."""
+"""Graph's responses, even malformed ones, become the app's errors."""
 
 from __future__ import annotations
 

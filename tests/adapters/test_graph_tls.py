@@ -1,4 +1,4 @@
-"""TLS that breaks in the middle of a conversation, when the mail may have arrived long before."""
+"""TLS that breaks during a call, when the mail may already have arrived."""
 
 from __future__ import annotations
 

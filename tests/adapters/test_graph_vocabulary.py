@@ -1,4 +1,4 @@
-"""Every answer that Graph can give: what ends a mail, what waits, and what leaves its outcome open."""
+"""What every possible response of Graph means for a mail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one HTTP configuration, against real servers and a real proxy on this machine."""
+"""The HTTP configuration, against real local servers and a proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The managed identity endpoint that is busy, broken or slow, and the one that refuses."""
+"""A managed identity endpoint that is busy, broken, slow or refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The putting side of the queue, against Azurite."""
+"""Writing to the queues, against Azurite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For how long an answer asks to be left alone."""
+"""How long a response asks the client to wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app's parts, put together by settings alone and asked whether they answer."""
+"""The app's services, built from settings, and their probes."""
 
 import json
 import uuid

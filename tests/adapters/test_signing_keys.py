@@ -1,4 +1,4 @@
-"""Entra's signing keys: a known key never waits, an unknown one is looked up rarely."""
+"""Entra's signing keys: known ones never wait, unknown ones are rare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Azure Storage does and Azurite does not: broken answers, late writes, errors in their real shape."""
+"""Faults of Azure Storage that Azurite does not have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tables refuse, and how they are reached; what they keep stands in tests/contracts."""
+"""How tables are accessed and refuse; contracts are in tests/contracts."""
 
 import uuid
 from collections.abc import Callable, Iterator

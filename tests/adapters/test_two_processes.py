@@ -1,4 +1,4 @@
-"""Processes of the app at the same tables and vault: no refresh token is lost, none comes back."""
+"""Concurrent processes with the same tables and vault lose no token."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What can happen to the consent window, and what the page makes of it."""
+"""Everything that can happen to the consent window, and the page's reaction."""
 
 import re
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The page has words for everything that the API can say."""
+"""The page has a text for everything that the API can return."""
 
 import re
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What an answer agrees to: the permissions, the account, and the application way."""
+"""What a callback grants: permissions, account, and the app's own consent."""
 
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""Two admins, Microsoft and the clock, in any order: there is no state that the page can't explain."""
+"""Two admins, Microsoft and time in any order: every state is explained."""
 
 from collections.abc import Callable
 from dataclasses import replace

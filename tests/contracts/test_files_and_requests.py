@@ -1,4 +1,4 @@
-"""What the schedulers' files and the kept texts promise, in memory and in Azure."""
+"""The contract of files and stored texts, in memory and in Azure."""
 
 from __future__ import annotations
 

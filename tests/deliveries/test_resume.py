@@ -1,4 +1,4 @@
-"""Of several queue messages of one mail, which one is for its next attempt."""
+"""Which of several queue messages of a mail is for its next attempt."""
 
 from __future__ import annotations
 

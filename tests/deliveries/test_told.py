@@ -1,4 +1,4 @@
-"""A scheduler that names a queue is told how its mail ended: at least once, and never the wrong end."""
+"""A scheduler is notified of each outcome at least once, and correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mails under bad luck of every kind at once: crashes, lost answers, throttling, bugs, conflicts, pauses.
+"""Mails under random faults: crashes, lost responses, throttling, bugs.
 
 The luck of each mail comes from its seed, so that a failure can be seen again. Whatever happens, every mail
 comes to an end and its request is there as long as it is wanted; none is sent twice; and no row says that a

@@ -1,4 +1,4 @@
-"""A worker is killed, or a service is away, at every single step of a delivery; and at any two of them.
+"""A crash or an outage at every step of a delivery, and at any two.
 
 After each run the invariants hold: no mail is lost, none is sent twice unless its row says that nobody knows,
 or that it was refused and may have been accepted before, its files are whole, and no draft stays behind.

@@ -1,4 +1,4 @@
-"""What the stand-in's Graph must do, so that code which works against it has met the real one's manners."""
+"""The behaviour of the local Graph, as the real one is documented."""
 
 import base64
 import http.client

@@ -1,4 +1,4 @@
-"""Where the local Graph is as strict, as wordy and as slow to learn of rights as Microsoft's."""
+"""The local Graph is as strict and as slow to apply rights as the real one."""
 
 from __future__ import annotations
 

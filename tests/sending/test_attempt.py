@@ -1,4 +1,4 @@
-"""Mailboxes without room for the key by which a mail is looked up, and mails with a picture missing."""
+"""Mailboxes without room for the look-up key, and missing images."""
 
 from __future__ import annotations
 

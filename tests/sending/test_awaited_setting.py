@@ -1,4 +1,4 @@
-"""A mail that a setting keeps from being sent waits for another value, and no setting ends a mail."""
+"""A mail blocked by a setting waits until the setting changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits in the queue is told with every run of the five-minute timer."""
+"""The backlog of the queue is logged every five minutes."""
 
 from __future__ import annotations
 

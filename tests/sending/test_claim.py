@@ -1,4 +1,4 @@
-"""Who may send a mail at which moment, and what a worker leaves for the next one."""
+"""Which worker may send a mail, and what it leaves for the next one."""
 
 from __future__ import annotations
 

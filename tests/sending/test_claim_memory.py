@@ -1,4 +1,4 @@
-"""What a process remembers while storage cannot be told."""
+"""What a process remembers while storage is not available."""
 
 from __future__ import annotations
 

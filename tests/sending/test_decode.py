@@ -1,4 +1,4 @@
-"""What lies in the queue: JSON as it is, JSON in base64, and everything that is neither."""
+"""Queue messages: plain JSON, base64, and everything else."""
 
 from __future__ import annotations
 

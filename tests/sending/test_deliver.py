@@ -1,4 +1,4 @@
-"""What is done with one queued message, with the outside in memory."""
+"""The delivery of one queued message, with fakes in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mails whose answer never came: looked up where that is possible, and never simply sent again."""
+"""Uncertain sends are looked up if possible, and never simply repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail that one request can't carry: made as a draft, file by file, and never sent half."""
+"""Mails that are sent as drafts: file by file, and never incomplete."""
 
 from __future__ import annotations
 

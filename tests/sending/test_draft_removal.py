@@ -1,4 +1,4 @@
-"""Drafts that a mail does not need any more: removed if that is possible, and never waited for."""
+"""Unused drafts are removed if possible, and no mail waits for that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only a mail that is being handed to Graph is uncertain, whatever storage does."""
+"""Only a mail that is being sent to Graph is uncertain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The largest file there is, from real Blob Storage to the stand-in for Exchange Online."""
+"""The largest possible file, from Blob Storage to the local Exchange Online."""
 
 from __future__ import annotations
 

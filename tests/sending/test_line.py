@@ -1,4 +1,4 @@
-"""How a process goes on where the row of a mailbox's schedule is out of reach."""
+"""A process continues while a mailbox's schedule is not available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A claim that ended long ago, and whose message does not come any more, is settled by the timer."""
+"""The timer settles claims that expired long ago without a redelivery."""
 
 from __future__ import annotations
 

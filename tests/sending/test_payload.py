@@ -1,4 +1,4 @@
-"""A mail as Graph wants it: nobody lost, nobody invented, every byte as it was."""
+"""A mail in Graph's format: all recipients, and every byte unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that nobody could deal with: recorded, kept, and still on their way."""
+"""Poison messages are recorded, stored and retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals of the mailbox, of a right or of conditional access, which pass: no mail is lost to them."""
+"""Temporary refusals of the mailbox, a permission or a sign-in rule."""
 
 from __future__ import annotations
 

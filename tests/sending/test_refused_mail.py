@@ -1,4 +1,4 @@
-"""Mails that Graph refused and sent all the same: looked for before they are repeated.
+"""Mails that Graph refused and may have sent are looked up first.
 
 Through the real adapter, against the local Microsoft 365.
 """

@@ -1,4 +1,4 @@
-"""A refusal of the mailbox or of a right is no refusal of the mail: every mail waits, one tries."""
+"""A refused sender: every mail waits, and one is tried."""
 
 from __future__ import annotations
 

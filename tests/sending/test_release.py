@@ -1,4 +1,4 @@
-"""What the clock looks after."""
+"""What the five-minute timer does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mail that ended for a reason that its sender can correct, and comes again."""
+"""A failed mail that its sender has corrected and queued again."""
 
 from __future__ import annotations
 

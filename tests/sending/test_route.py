@@ -1,4 +1,4 @@
-"""How a mail travels, by its sizes and by what was consented to."""
+"""The route of a mail, by its sizes and permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test mail goes the way of every other mail."""
+"""The test mail is sent like every other mail."""
 
 from __future__ import annotations
 

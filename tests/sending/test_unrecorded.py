@@ -1,4 +1,4 @@
-"""Messages that go back to the queue because storage keeps what is known of them from being recorded."""
+"""Messages are put back into the queue while storage is not available."""
 
 from __future__ import annotations
 

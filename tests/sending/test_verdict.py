@@ -1,4 +1,4 @@
-"""From what went wrong to what happens to the mail, as a table."""
+"""How a mail continues after each error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mail that is sent all the same warns of."""
+"""Warnings of mails that are sent anyway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's list of senders for the app's own permission: what it allows, stops and lets go on."""
+"""The operator's list of senders for the app's own permission."""
 
 from dataclasses import replace
 from datetime import timedelta

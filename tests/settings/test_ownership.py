@@ -1,4 +1,4 @@
-"""Of two installations that meet on one storage account, none changes the other's settings or mails."""
+"""Two installations in one storage account do not change each other's data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A refusal of the sender: noted, confirmed, probed, over."""
+"""A refusal of the sender: recorded, confirmed, probed, resolved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page says after a Reset while the vault fails, held against what the vault has."""
+"""The page after a Reset with a failing vault matches the vault."""
 
 from __future__ import annotations
 

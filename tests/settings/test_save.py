@@ -1,4 +1,4 @@
-"""Save: another From address, large files, or both; what works goes on working until the consent is there."""
+"""Save: a new address or large files; the old settings work until consent."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""A tenant whose id is taken out of ALLOWED_TENANT_IDS: nothing is sent, nothing is lost."""
+"""For a tenant not served any more nothing is sent and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that another version wrote: nothing of them changes, and their mail waits."""
+"""Settings of another version are not changed, and their mail waits."""
 
 from __future__ import annotations
 

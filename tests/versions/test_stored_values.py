@@ -1,4 +1,4 @@
-"""What every released version stored is read, kept and written again as it was.
+"""Every released version's stored values are read and preserved.
 
 `stored/<version>.json` holds examples of each release. At the next release the examples of that version are
 added; a file that is here is never changed. `added` puts members into them that no version knows, as a newer

@@ -1,4 +1,4 @@
-"""What is logged of each call: who did what and how it ended, and of anonymous refusals only how many."""
+"""The audit log of calls, and the counts of anonymous refusals."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What a person reads in the consent window when a request fails before there is a result."""
+"""The page for a consent request that fails without a result."""
 
 import re
 

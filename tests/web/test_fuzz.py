@@ -1,4 +1,4 @@
-"""Whatever is sent to the API, it answers as its document says and never with a 500."""
+"""The API answers any request as documented, never with a 500."""
 
 from dataclasses import replace
 from typing import Any

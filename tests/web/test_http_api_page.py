@@ -1,4 +1,4 @@
-"""docs/http-api.md says what the code has in its tables."""
+"""docs/http-api.md matches the tables of the code."""
 
 from __future__ import annotations
 
