@@ -1,4 +1,4 @@
-"""Everything that can happen to the consent window, and the page's reaction."""
+"""What can happen to the consent window, and how the page reacts."""
 
 import re
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The local Graph is as strict and as slow to apply rights as the real one."""
+"""The local Graph is as strict and as slow as the real one."""
 
 from __future__ import annotations
 

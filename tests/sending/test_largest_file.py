@@ -1,4 +1,4 @@
-"""The largest possible file, from Blob Storage to the local Exchange Online."""
+"""The largest possible file, from Blob Storage to Exchange Online."""
 
 from __future__ import annotations
 

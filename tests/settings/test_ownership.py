@@ -1,4 +1,4 @@
-"""Two installations in one storage account do not change each other's data."""
+"""Two installations in one storage account change only their own data."""
 
 from __future__ import annotations
 
