@@ -90,6 +90,8 @@ def test_f5_starts_a_command_of_the_local_stack_after_its_set_up(launch: dict[st
     assert launch["module"] == "tests.local_stack"
     assert _parser().parse_args(launch["args"]).run
     assert launch["preLaunchTask"] in {task["label"] for task in TASKS}
+    # Killed, which is the debugger's default, the stack would leave Azurite and the host behind.
+    assert launch["onTerminate"] == "KeyboardInterrupt"
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task["label"])
