@@ -51,7 +51,8 @@ class Traffic:
         seconds_a_mail: how long an instance is busy with one mail.
         mails_at_once: how many share an instance: eight are in flight, of one mailbox four are at Graph.
         attachment_mb: mean size of a mail's files that lie in Blob Storage.
-        log_bytes_a_mail: requests, traces and dependencies of one mail, as measured (docs/decisions.md).
+        log_bytes_a_mail: requests, traces and dependencies of one mail, as measured
+            (docs/decisions/telemetry.md).
         queue_log_bytes_a_mail: the storage log's row of its queued message; assumed.
         idle_log_bytes_a_day: what an instance logs that has no mail, timers included, as measured.
     """

@@ -179,7 +179,10 @@ def test_sdks_do_not_log_their_requests() -> None:
 
 
 def test_the_host_exports_every_event_in_classic_mode_without_sampling() -> None:
-    """With `telemetryMode: OpenTelemetry` most events of failed calls did not arrive (docs/decisions.md)."""
+    """With `telemetryMode: OpenTelemetry` most events of failed calls did not arrive.
+
+    Measured: docs/decisions/telemetry.md.
+    """
     host = json.loads((Path(__file__).parents[1] / "host.json").read_text("utf-8"))
 
     assert "telemetryMode" not in host
