@@ -313,6 +313,13 @@ def test_an_alert_is_raised_by_its_case_alone(case: Case) -> None:
     assert fires(RULES[case.alert], rows) is case.raised
 
 
+def test_a_backlog_that_is_sent_at_the_predicted_times_raises_no_alert() -> None:
+    timers = [request(timer, HOUR) for timer in (*OFTEN, *DAILY)]
+    rows = [*logged(waiting_for_slots_of_many_hours), *timers, put(2 * HOUR)]
+
+    assert [name for name, rule in RULES.items() if fires(rule, rows)] == []
+
+
 def test_every_alert_has_cases_that_raise_it_and_that_do_not() -> None:
     tried = {(case.alert, case.raised) for case in CASES}
 
