@@ -17,7 +17,7 @@ from azure.data.tables import TableServiceClient
 
 from shared.adapters.documents import read_document
 from shared.deliveries.delivery import Delivery
-from shared.storage_names import DELIVERIES
+from shared.storage_names import DELIVERIES, TENANT_SETTINGS
 from tests.faults.outcomes import Messages, broken_outcomes, take_outcomes
 from tests.local_stack.actors import Admin, Scheduler, wait_for
 from tests.local_stack.host.options import Waits
@@ -42,6 +42,8 @@ FILES = {
 #: Faults are meant for what each scenario does, not for somebody else's copy arriving late.
 USUAL_LAG = 2.0
 TELL_SECONDS = 30.0
+#: More than any scenario makes in a while.
+UNLIMITED_CALLS = 10_000
 #: The timer that tells what could not be told before runs every five minutes.
 TIMER_SECONDS = 330.0
 NEVER_SENT = frozenset({"rejected", "invalid", "expired"})
@@ -62,6 +64,7 @@ class Scenario:
         drafts: whether it needs mails that travel as drafts.
         all_accepted: whether a mail that ends otherwise breaks a promise.
         settings: of the hosts that take its mails, beside the usual ones.
+        hosts: how many take its mails; 0 for as many as usual.
         cause: what goes wrong; storage alone changes the end of no mail, and a kill only that of a mail that
             was being handed over.
         pause: seconds to wait before the next, whose mails would otherwise not be asked for.
@@ -81,6 +84,7 @@ class Scenario:
     all_accepted: bool = False
     cause: Cause = "other"
     settings: Mapping[str, str] = field(default_factory=dict)
+    hosts: int = 0
     pause: float = 0.0
 
 
@@ -179,6 +183,7 @@ class Campaign:
         self._present: list[str] = []
         self._blamed: list[str] = []
         self._settings: Mapping[str, str] = {}
+        self._more_hosts = 0
         self._claimed = 0
         self._handed_over: set[str] = set()
         self._at_graph = 0
@@ -194,6 +199,7 @@ class Campaign:
             cleanup.callback(self.scheduler.close)
             tables = TableServiceClient.from_connection_string(self.stack.azurite.connection_string)
             self._table = cleanup.enter_context(tables).get_table_client(DELIVERIES)
+            self._settings_table = tables.get_table_client(TENANT_SETTINGS)
             self._blobs = {
                 letter: [
                     self.scheduler.upload(f"campaign/{letter}{place}.bin", content)
@@ -222,7 +228,7 @@ class Campaign:
         result.all_accepted = scenario.all_accepted
         self._present, self._blamed = ids, result.wrong
         before, claimed, at_graph = self.faults, self._claimed, self._at_graph
-        self._use(scenario.settings)
+        self._use(scenario.settings, scenario.hosts)
         disturbing = threading.Thread(target=scenario.disturb, args=(self,))
         disturbing.start()
         for message_id in result.ids:
@@ -238,7 +244,7 @@ class Campaign:
         if not result.faults and scenario.disturb is not nothing:
             result.wrong.append("nothing went wrong")
         self._restore()
-        self._use({})
+        self._use({}, 0)
         time.sleep(scenario.pause)
         return result
 
@@ -309,9 +315,9 @@ class Campaign:
         """Wait until a worker has claimed one of the scenario's mails."""
         self._wait_for_one(frozenset({"sending"}), seconds)
 
-    def wait_until_final(self, seconds: float = 60) -> None:
-        """Wait until each of the scenario's mails has come to its end or was put off."""
-        self._wait(self._present, FINAL | PUT_OFF, seconds)
+    def wait_until_final(self, seconds: float = 60, *, put_off: bool = True) -> None:
+        """Wait until each of the scenario's mails has come to its end, or else was put off."""
+        self._wait(self._present, FINAL | PUT_OFF if put_off else FINAL, seconds)
 
     def restart(self) -> None:
         """Stop every host once its mails are done, and start as many."""
@@ -373,9 +379,17 @@ class Campaign:
         behaviour = self.stack.microsoft365.behaviour
         behaviour.upload_limit, behaviour.upload_window = limit, seconds
 
+    def limit_calls(self, limit: int, seconds: float) -> None:
+        """Let Graph take so many calls in so many seconds."""
+        self._blows += limit < UNLIMITED_CALLS
+        behaviour = self.stack.microsoft365.behaviour
+        behaviour.calls_limit, behaviour.calls_window = limit, seconds
+
     def _restore(self) -> None:
         self.allow_named_properties(allowed=True)
         self.limit_uploads(0, 300.0)
+        self.limit_calls(UNLIMITED_CALLS, 600.0)
+        self._forget_schedules()
         self.stack.microsoft365.faults.clear()
         behaviour = self.stack.microsoft365.behaviour
         behaviour.sent_items_lag, behaviour.transit_folder, behaviour.replica_lag = USUAL_LAG, "drafts", 0.0
@@ -383,11 +397,16 @@ class Campaign:
         self.stack.identity.faults.clear()
         self._start_hosts()
 
-    def _use(self, settings: Mapping[str, str]) -> None:
-        """Have hosts with these further settings run, new ones where they differ."""
-        if settings == self._settings:
+    def _forget_schedules(self) -> None:
+        """Have no mail be paced because of what an earlier scenario had Graph refuse."""
+        for row in list(self._settings_table.query_entities("PartitionKey eq 'schedule'")):
+            self._settings_table.delete_entity(row)
+
+    def _use(self, settings: Mapping[str, str], hosts: int) -> None:
+        """Have so many hosts with these further settings run, new ones where they differ."""
+        if (settings, hosts) == (self._settings, self._more_hosts):
             return
-        self._settings = settings
+        self._settings, self._more_hosts = settings, hosts
         self.stack.stop_hosts()
         self._start_hosts()
 
@@ -395,7 +414,7 @@ class Campaign:
         """Start as many as are missing; gates cost time, so a measurement goes without."""
         gated = {"AzureWebJobsStorage": self.gates.connection_string} if self._gated else {}
         settings = {**gated, **self._settings}
-        while sum(host.running for host in self.stack.hosts) < self._hosts:
+        while sum(host.running for host in self.stack.hosts) < (self._more_hosts or self._hosts):
             self.stack.start_host(waits=Waits(lease=self._lease), settings=settings)
 
     def _wait(

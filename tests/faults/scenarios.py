@@ -13,6 +13,7 @@ from tests.faults.entra import entra_scenarios
 from tests.faults.memory import memory_scenarios
 from tests.faults.outages import outages
 from tests.faults.refusals import refused_mails
+from tests.faults.slowness import slowness
 from tests.faults.storage import storage_scenarios
 from tests.faults.timeout import timeout_scenarios
 from tests.local_stack.microsoft365 import Effect
@@ -169,6 +170,7 @@ def everything() -> list[Scenario]:
         *entra_scenarios(),
         *outages(),
         *storage_scenarios(),
+        *slowness(),
         Scenario("a thousand malformed messages", malformed, small=10),
         *memory_scenarios(),
         *timeout_scenarios(),

@@ -18,15 +18,19 @@ from shared.deliveries.delivery import (
     Doubt,
 )
 from shared.deliveries.outcome import Outcome
-from shared.deliveries.resume import resume_message
+from shared.deliveries.resume import next_message, resume_message
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
-from shared.sending.claim import Standing, first_row, next_row, stand
+from shared.sending.claim import Standing, begin, claim, first_row, next_row, stand, stand_back, standing_of
+from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
+from shared.sending.queued import QueuedMail
 from shared.sending.release import release_all
 from shared.sending.request import parse_mail_request
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import StandingProblem
+from shared.time_limit import limited
+from shared.world import Moment
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryDeliveries
 
@@ -605,3 +609,93 @@ def test_a_mail_that_goes_on_keeps_what_another_version_added_to_its_row(service
 
 def _away(*_: Any) -> Any:
     raise TransientError("storage_unavailable", service="blobs")
+
+
+def test_an_attempt_begins_with_its_trigger_and_knows_the_claims_that_handed_nothing_over(
+    services: FakeServices,
+) -> None:
+    with limited(services.world):
+        started = Moment.of(services.world)
+        services.world.pass_time(timedelta(seconds=10))
+        attempt = begin(a_mail(unused_claims=frozenset({"claim-0"})), "q-1", services)
+
+    assert (attempt.begun, attempt.unused_claims) == (started, frozenset({"claim-0"}))
+    assert attempt.delivery.installation == services.installation
+
+
+def test_a_mail_that_is_tried_again_is_claimed_for_this_message_and_installation(
+    services: FakeServices,
+) -> None:
+    services.deliveries.add(replace(a_row(), status=DeliveryStatus.DEFERRED))
+    attempt = begin(a_mail(), "q-2", services)
+
+    assert claim(attempt, services)
+    assert (row(services).claimed_by, row(services).installation) == ("q-2", services.installation)
+
+
+def test_a_mail_that_another_worker_claimed_at_the_same_moment_is_looked_at_later(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.deliveries.add(replace(a_row(), status=DeliveryStatus.DEFERRED))
+    monkeypatch.setattr(services.deliveries, "save", lambda _: None)
+    mail = a_mail()
+
+    assert not claim(begin(mail, "q-2", services), services)
+    assert services.outbox.messages == [(mail.message, WAIT_FOR_OTHER)]
+
+
+def test_a_row_that_was_written_and_cannot_be_found_is_storages_problem(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.deliveries, "add", lambda _: None)
+
+    with pytest.raises(TransientError) as raised:
+        claim(begin(a_mail(), "q-1", services), services)
+    assert raised.value.facts == {"service": "tables"}
+
+
+@pytest.mark.parametrize(
+    ("requeued_for", "queue_id", "standing"),
+    [
+        ("then", "q-2", Standing.FREE),
+        ("before", "q-2", Standing.SUPERSEDED),
+        ("before", "q-1", Standing.FREE),
+        (None, "q-2", Standing.FREE),
+    ],
+)
+def test_a_note_for_an_earlier_attempt_is_superseded_unless_it_comes_again(
+    services: FakeServices, requeued_for: str | None, queue_id: str, standing: Standing
+) -> None:
+    known = replace(a_row(), status=DeliveryStatus.DEFERRED, requeued_for="then", requeued_by="q-1")
+    attempt = begin(a_mail(requeued_for=requeued_for, maybe_new=False), queue_id, services)
+
+    assert standing_of(known, attempt, services) is standing
+
+
+def test_a_note_that_comes_again_before_the_next_attempt_goes_back_as_the_note_for_that(
+    services: FakeServices,
+) -> None:
+    known = replace(
+        a_row(),
+        status=DeliveryStatus.DEFERRED,
+        requeued_for="then",
+        requeued_by="q-1",
+        next_attempt_at=NOON + timedelta(minutes=2),
+    )
+    stand_back(Standing.EARLY, known, a_mail(requeued_for="before"), services)
+
+    assert services.outbox.messages == [(next_message(known), timedelta(minutes=2))]
+
+
+def test_the_first_row_says_that_the_mail_is_being_sent_and_what_it_belongs_to() -> None:
+    first = first_row(parse_mail_request(a_message(correlationId="run-7")), NOON)
+
+    assert (first.status, first.correlation_id) == (DeliveryStatus.SENDING, "run-7")
+
+
+def a_mail(**members: Any) -> QueuedMail:
+    return QueuedMail(parse_mail_request(MAIL), MAIL, MAIL, **members)
+
+
+def a_row() -> Delivery:
+    return first_row(parse_mail_request(MAIL), NOON)

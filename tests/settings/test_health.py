@@ -1,11 +1,13 @@
 import json
 import logging
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
-from shared.settings.health import apply_sender_list, note_failure, note_taken
-from shared.settings.tenant import StandingProblem, Status
+from shared.settings.health import apply_sender_list, let_try, note_failure, note_taken
+from shared.settings.tenant import SenderRefusal, StandingProblem, Status
 from tests.builders import a_consent, enabled_services
 from tests.fakes import CONTOSO, NOON
 
@@ -82,6 +84,39 @@ def test_an_unlisted_sender_is_logged_as_an_operator_error(
     event, _, fields = record.getMessage().partition(" ")
     assert event == "operator_error"
     assert json.loads(fields) == {"problem": "application_sender_not_allowed", "tenant_id": CONTOSO}
+
+
+def test_what_the_list_changes_is_said_and_logged_where_it_cannot_be_stored(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = enabled_services(consent=a_consent(account=None, secret_name=None))
+    before = ports.settings.load(CONTOSO)
+    away = TransientError("storage_unavailable", service="tables")
+    monkeypatch.setattr(ports.settings, "load", lambda _: _raise(away))
+
+    after = apply_sender_list(before, [], ports.settings, ports.world)
+
+    assert after.problem is not None
+    assert (after.status, after.problem.since) == (Status.OPERATOR_ERROR, NOON)
+    assert json.loads(caplog.messages[-1].partition(" ")[2]) == {
+        "operation": "apply_sender_list",
+        "problem": "storage_unavailable",
+        "tenant_id": CONTOSO,
+    }
+
+
+@pytest.mark.parametrize("status", [Status.SENDER_REFUSED, Status.ENABLED])
+def test_an_admin_lets_a_mail_try_at_once_only_where_the_sender_is_refused(status: Status) -> None:
+    ports = enabled_services()
+    known = ports.settings.load(CONTOSO)
+    refusal = SenderRefusal(NOON, "m-1")
+    ports.settings.save(replace(known, status=status, refusal=refusal))
+    ports.world.pass_time(timedelta(minutes=1))
+
+    let_try(ports.settings, CONTOSO, "test-mail:1", ports.world)
+
+    probe = replace(refusal, probe="test-mail:1", probed_at=ports.world.now(), probes=1)
+    assert ports.settings.load(CONTOSO).refusal == (probe if status is Status.SENDER_REFUSED else refusal)
 
 
 def _raise(error: Exception) -> None:
