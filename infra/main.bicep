@@ -142,7 +142,7 @@ param graphEndpoint string = ''
 
 // ---- How it sends ----
 
-@description('What happens to a mail whose outcome nobody can tell.')
+@description('What to do with a mail whose outcome is unknown.')
 @allowed(['hold', 'resend'])
 param onUnknownOutcome string = 'hold'
 
@@ -271,7 +271,7 @@ var existingClientId = toLower(trim(entraClientId))
 var homeTenantId = empty(trim(entraTenantId)) ? tenant().tenantId : toLower(trim(entraTenantId))
 var firstBudgetDay = trim(budgetStartDate)
 
-// Of what stays once made: what it was made with, as far as a deployment made it.
+// For settings that cannot be changed later: the values of the first deployment, where one exists.
 var deployed = {
   region: inputs.valueOf(deployedWith, 'region')
   redundancy: inputs.valueOf(deployedWith, 'redundancy')
@@ -291,7 +291,7 @@ var wanted = {
 
 var regionsWithZones = loadJsonContent('regions.json').withZones
 var hasZones = contains(regionsWithZones, region)
-// Nothing is known here of the zones of an unlisted region.
+// The zones of an unlisted region are unknown here.
 var lacksZones = empty(trim(unlistedLocation)) && !hasZones
 var redundancy = !empty(storageRedundancy)
   ? storageRedundancy
@@ -479,7 +479,7 @@ var problems = map(filter(checks, check => check.wrong), check => check.says)
 // ---- Names ----
 
 var abbreviations = loadJsonContent('abbreviations.json')
-// Of the name as it was typed, so that two names that differ in one character alone stay two installations.
+// From the name as it was typed, so that two names that differ in one character alone stay two installations.
 var token = uniqueString(subscription().id, environmentName, region)
 var name = inputs.siteNamePart(environmentName)
 var tags = { 'azd-env-name': environmentName }
@@ -673,7 +673,7 @@ module function 'modules/function.bicep' = {
   }
 }
 
-// The app has joined the network and reaches storage and vault through it: nobody else needs to.
+// The app has joined the network and reaches storage and vault through it: no other access is needed.
 module storageClosed 'modules/storage-account.bicep' = if (privateNetwork) {
   name: 'storage-closed'
   scope: group

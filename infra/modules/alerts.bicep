@@ -1,5 +1,4 @@
-// What tells the operator before a user does. Every query stands in ../queries and is explained in
-// docs/operations/alerts.md under the same name.
+// The alerts. Every query is in ../queries and is explained in docs/operations/alerts.md under the same name.
 
 param actionGroupName string
 param location string
@@ -220,7 +219,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
           }
         ]
       }
-      // One notice while it lasts, one when it is over; no mail for each evaluation.
+      // One notification when it fires and one when it is resolved, not one for each evaluation.
       autoMitigate: true
       // The tables exist only after the first log line, and the rules are there before it.
       skipQueryValidation: true

@@ -1,5 +1,5 @@
-// The app's registration. It has no password: the app proves itself by its managed identity, which the
-// federated credential below lets stand for it. Microsoft's page "Configure an application to trust a
+// The app's registration. It has no secret: the app authenticates with its managed identity, which the
+// federated credential below accepts. Microsoft's page "Configure an application to trust a
 // managed identity" gives issuer, subject and audience; wrong ones fail at the first token, not here.
 
 extension microsoftGraphV1

@@ -59,7 +59,7 @@ var credential = !empty(clientSecretName)
   ? secretReference
   : !empty(clientCertificatePath) ? certificateReference : identityReference
 
-// Each connection by identity needs both its kind and its client id; without them triggers never wake.
+// Each connection by identity needs both its kind and its client id; without them triggers never start.
 var hostSettings = {
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identityClientId
@@ -140,7 +140,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
         alwaysReady: alwaysReadyInstances == 0
           ? []
           : [{ name: 'function:deliver_mail', instanceCount: alwaysReadyInstances }]
-        // Python gets one call at a time unless told otherwise.
+        // The default for Python is one call at a time.
         triggers: { http: { perInstanceConcurrency: 16 } }
       }
       // In the service since 2025, not yet in the types of API version 2025-03-01:

@@ -1,4 +1,4 @@
-// A network of its own: the app goes out through it, storage and vault are reached inside it only.
+// The private network: the app sends its requests through it, and only it reaches storage and vault.
 
 param name string
 param endpointNamePrefix string

@@ -223,7 +223,7 @@ resource operatorContainers 'Microsoft.Storage/storageAccounts/blobServices/cont
   }
 ]
 
-// Who could write to the whole account could replace the package, and so run code as the app.
+// A principal that may write to the whole account could replace the package, and so run code as the app.
 resource operatorOnContainers 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (name, i) in operatorContainerNames: {
     scope: operatorContainers[i]

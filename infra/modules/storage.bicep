@@ -89,7 +89,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08
           type: 'Lifecycle'
           definition: {
             filters: { blobTypes: ['blockBlob'], prefixMatch: ['mail-requests/'] }
-            // A kept request must outlive its delivery row, or a replay would find nothing to send.
+            // A stored request must be kept longer than its delivery row, or a retry would find nothing to send.
             actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: deliveryRetentionDays + 30 } } }
           }
         }
@@ -98,7 +98,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08
   }
 }
 
-// Queued messages are always logged: the alert on silence needs to know that somebody queued a mail.
+// Queued messages are always logged: the alert on missing mails needs to know that a mail was queued.
 // Only a preview has log categories; the stable version of 2016 knows no category groups.
 #disable-next-line use-recent-api-versions
 resource queueDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {

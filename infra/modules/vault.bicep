@@ -1,4 +1,4 @@
-// Where the tokens of the consenting accounts live. Access by role alone; who read what is logged.
+// The vault for the tokens of the consenting accounts. Access is by role only, and every access is logged.
 
 param name string
 param location string

@@ -1,4 +1,4 @@
-// The page that answers "how is it going?": mails by state, waiting, throttling, tokens, who must act.
+// The workbook for operators: mails by status, waiting mails, throttling, tokens, who must act.
 
 param location string
 param tags object
