@@ -1,4 +1,4 @@
-"""The stand-in for Exchange Online behind TLS, and our adapter in front of it."""
+"""The local Exchange Online behind TLS, and the app's adapter for it."""
 
 from __future__ import annotations
 

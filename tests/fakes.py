@@ -76,7 +76,7 @@ CONFIG = AppConfig(
 
 @dataclass
 class FakeWorld:
-    """A clock that stands still until it is moved, and values that can be told apart."""
+    """A clock that only a test advances, and distinguishable values."""
 
     time: datetime = NOON
     chance: float = 0.0
@@ -153,7 +153,7 @@ class MemorySettings:
 
 @dataclass
 class MemoryPause:
-    """Stores the pause of sending; what it is told to `fail` with, it raises once for each entry."""
+    """Stores the pause of sending; each entry of `fail` is raised once."""
 
     pause: SendingPause | None = None
     fail: list[Exception] = field(default_factory=list)
@@ -176,7 +176,7 @@ class MemoryPause:
 
 @dataclass
 class MemorySchedules:
-    """Stores schedules; what it is told to `fail` with, it raises once for each entry."""
+    """Stores schedules; each entry of `fail` is raised once."""
 
     rows: dict[str, Schedule] = field(default_factory=dict)
     versions: Iterable[int] = field(default_factory=lambda: count(1))
@@ -269,7 +269,7 @@ class MemoryFlows:
 
 @dataclass
 class MemoryVault:
-    """Keeps secrets; what it is told to `fail` with, it raises once for each entry."""
+    """Keeps secrets; each entry of `fail` is raised once."""
 
     secrets: dict[str, str] = field(default_factory=dict)
     older: dict[str, list[str]] = field(default_factory=dict)
@@ -322,7 +322,7 @@ class MemoryVault:
 
 @dataclass
 class FakeEntra:
-    """Has everybody consent at once; what it is told to `fail` with, it raises once for each entry."""
+    """Has everybody consent at once; each entry of `fail` is raised once."""
 
     world: FakeWorld
     account: Account = field(default_factory=lambda: Account("ada-object-id", CONTOSO, "ada@contoso.com"))
@@ -439,7 +439,7 @@ class FakeUpload:
 
 @dataclass
 class FakeGraph:
-    """Keeps one mailbox; what it is told to `fail` with, it raises once for each entry.
+    """Keeps one mailbox; each entry of `fail` is raised once.
 
     `fail` is for whatever is asked next, `fail_at` for one operation, with None for a call that goes well; a
     failure in `after` comes once the operation was carried out.
@@ -561,7 +561,7 @@ def _key_of(message: dict[str, Any]) -> str | None:
 
 
 def _fall(failures: list[Exception | None] | None) -> None:
-    """Raise what comes next; None stands for a call that goes well."""
+    """Raise the next error; None means that the call succeeds."""
     failure = failures.pop(0) if failures else None
     if failure is not None:
         raise failure

@@ -61,7 +61,7 @@ def kind_of(module: Path) -> str:
 
 
 def imports_of(module: Path) -> Iterator[str]:
-    """Yield what a module imports at run time, wherever it stands; types alone do not count."""
+    """Yield what a module imports at run time, anywhere in it; types alone do not count."""
     tree = ast.parse(module.read_text("utf-8"))
     for_types = {
         id(inner)

@@ -44,7 +44,7 @@ class Module:
         return cls({name: nodes[0] for name, nodes in found.items() if len(nodes) == 1})
 
     def raised(self, function: Function, seen: frozenset[str] = frozenset()) -> set[str]:
-        """Return the errors of ours that leave a function, from this module's own `raise` statements."""
+        """Return the app's errors that leave a function, from this module's own `raise` statements."""
         return set(self._of_all(function.body, seen | {function.name}))
 
     def _of_all(self, nodes: list[ast.stmt] | list[ast.expr], seen: frozenset[str]) -> Iterator[str]:

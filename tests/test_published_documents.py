@@ -88,7 +88,7 @@ def test_a_keyword_stands_beside_the_type_that_it_speaks_of(described: Described
 
 @pytest.mark.parametrize(("name", "known"), [("mail schema", set()), ("OpenAPI", {"date-time", "uuid"})])
 def test_no_format_is_asked_for_that_tools_read_differently(name: str, known: set[str]) -> None:
-    """No validator knows `base64`, `email` refuses international addresses, and ajv by itself knows none."""
+    """No validator knows `base64`, `email` refuses international addresses, and ajv alone knows none."""
     found = {each["format"] for _, each in schemas(name) if isinstance(each.get("format"), str)}
 
     assert found == known
@@ -117,7 +117,7 @@ def test_only_keywords_are_used_that_every_tool_knows(described: Described) -> N
 
 
 def test_nothing_narrows_what_it_refers_to(described: Described) -> None:
-    """Many tools skip what stands beside `$ref`."""
+    """Many tools ignore what is beside `$ref`."""
     beside = {"$ref", "description"}
 
     assert [path for path, each in described if "$ref" in each and each.keys() - beside] == []
@@ -153,7 +153,7 @@ def test_no_shape_is_combined_from_others() -> None:
 
 
 def test_names_of_operations_survive_generators_that_split_them() -> None:
-    """NSwag makes a class of what stands before `_`."""
+    """NSwag makes a class of the part before `_`."""
     names = [operation["operationId"] for operation in operations().values()]
 
     assert len({name.lower() for name in names}) == len(names)

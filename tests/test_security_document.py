@@ -41,7 +41,7 @@ REQUIREMENTS = {
 
 
 def section(heading: str) -> str:
-    """Return what stands under a heading, up to the next one of any level."""
+    """Return the text below a heading, up to the next one of any level."""
     _, _, rest = TEXT.partition(f"\n{heading}\n")
     return re.split(r"^#", rest, maxsplit=1, flags=re.MULTILINE)[0]
 

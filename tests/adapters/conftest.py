@@ -1,4 +1,4 @@
-"""The fake Entra, vault and Azurite as the adapters are told of them: by settings and the CA of this run."""
+"""The fake Entra, vault and Azurite configured for the adapters by settings and this run's CA."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,7 +30,7 @@ def trusted(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def office(microsoft365: ServedMicrosoft365, trusted: None) -> Iterator[ServedMicrosoft365]:
-    """Microsoft 365 as it was founded: nobody consented, nothing is broken."""
+    """Microsoft 365 in its initial state: no consents, no faults."""
     world = microsoft365.world
     before = world.directory.app(CLIENT_ID)
     assert before is not None

@@ -1,4 +1,4 @@
-"""An HTTP proxy on this machine that opens tunnels, with a password if it is told so."""
+"""An HTTP proxy on this machine that opens tunnels, with a password if configured."""
 
 from __future__ import annotations
 

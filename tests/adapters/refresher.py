@@ -15,7 +15,7 @@ from tests.local_stack.microsoft365.contoso import CONTOSO
 
 
 class Hurrying(RealWorld):
-    """A clock that is a week further at each look, so that every refresh rewrites the kept tokens."""
+    """A clock that advances a week per call, so that every refresh stores the tokens."""
 
     def __init__(self) -> None:
         self._weeks = itertools.count(1)

@@ -44,7 +44,7 @@ def service(azurite: Azurite) -> Iterator[TableServiceClient]:
 
 
 class Elsewhere:
-    """A service whose tables nobody made."""
+    """A service without tables."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service

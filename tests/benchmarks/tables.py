@@ -33,7 +33,7 @@ GOAL_HEAD = ("goal", "bound", "worst", "of", "met")
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers_from: int = 99) -> str:
-    """Write a table; from a column on, cells stand at the right."""
+    """Write a table; from a column on, cells are right-aligned."""
     rule = ["---:" if place >= numbers_from else "---" for place in range(len(head))]
     lines = [f"| {' | '.join(head)} |", f"|{'|'.join(rule)}|"]
     lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]

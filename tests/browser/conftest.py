@@ -44,7 +44,7 @@ def browser(browser_path: str, stack: LocalStack) -> Iterator[Browser]:
 
 @pytest.fixture
 def admin(stack: LocalStack) -> Iterator[Admin]:
-    """Give Ada a tenant that nobody has configured or consented for, and leave none behind."""
+    """Give Ada an unconfigured tenant without a consent, and remove it afterwards."""
     world = stack.microsoft365
     for address in (ADA, REPORTS, UMA, "*@contoso.com"):
         world.revoke_consent(address)
@@ -67,7 +67,7 @@ def scheduler(stack: LocalStack) -> Iterator[Scheduler]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Give each test a browser that nobody has signed in with."""
+    """Give each test a browser without a sign-in."""
     fresh = browser.new_context(
         viewport={"width": 1280, "height": 900}, locale="en-GB", timezone_id="Etc/UTC"
     )

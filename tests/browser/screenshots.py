@@ -210,7 +210,7 @@ SCENES = (
 
 @contextmanager
 def photographer(stack: LocalStack, browser: Browser) -> Iterator[Photographer]:
-    """Open the page in a browser that nobody has signed in with."""
+    """Open the page in a browser without a sign-in."""
     scheduler = Scheduler(stack.azurite.connection_string, CONTOSO)
     context = browser.new_context(viewport=WIDE, locale="en-GB", timezone_id="Etc/UTC")
     settings = TenantSettings(context.new_page(), stack)

@@ -111,7 +111,7 @@ class TenantSettings:
         return self.page.locator("#facts > div").filter(has=term).locator("dd")
 
     def check(self, name: str) -> Locator:
-        """Find one of the doctor's checks by its name."""
+        """Find one of the diagnostic checks by its name."""
         named = self.page.get_by_text(name, exact=True)
         return self.page.get_by_role("list", name="Checks").get_by_role("listitem").filter(has=named)
 

@@ -1,4 +1,4 @@
-"""Where commands stand that people copy and machines run.
+"""Where to find the commands that people copy and machines run.
 
 Scripts are complete: code blocks of the documents, samples, workflows, `.ci/run` and the hooks of azd.
 Mentions name a command in a sentence and may leave arguments out: code within a paragraph, and the texts of
@@ -45,7 +45,7 @@ class Script:
 
 @dataclass(frozen=True)
 class Found:
-    """A command of one of `TOOLS`, and where it stands."""
+    """A command of one of `TOOLS`, and its location."""
 
     file: str
     line: int

@@ -46,7 +46,7 @@ def ports() -> FakeServices:
 
 
 def how_it_ended(ports: FakeServices, window: Window) -> tuple[str, str | None]:
-    """Return the flow's status and its problem, as the settings page is told."""
+    """Return the flow's status and its problem, as the settings page gets them."""
     reply = call(consent.read_flow, ports, route={"flow_id": window.flow_id})
     found = content(reply)
     return found["status"], found["problem"]["code"] if found["problem"] else None

@@ -128,7 +128,7 @@ type Stand = tuple[str, str | None, str | None]
 
 @dataclass
 class Watched(FakeWorld):
-    """Looks how the consent stands each time somebody sleeps."""
+    """Records the state of the consent at each sleep."""
 
     seen: list[Stand] = field(default_factory=list)
     look: Callable[[], Stand] = lambda: ("", None, None)

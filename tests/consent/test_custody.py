@@ -337,7 +337,7 @@ def test_the_app_itself_needs_no_stored_tokens(ports: FakeServices) -> None:
 
 
 class Hanging(FakeEntra):
-    """Waits until it is told to go on, and fails then, as an endpoint that gives no answer does."""
+    """Waits for an event and then fails, like an endpoint without a response."""
 
     def __init__(self, world: FakeWorld) -> None:
         super().__init__(world)

@@ -1,4 +1,4 @@
-"""What a FlowStore promises, kept by the fake and by Azure Table Storage."""
+"""The contract of a FlowStore, for the fake and Azure Table Storage."""
 
 import uuid
 from dataclasses import replace

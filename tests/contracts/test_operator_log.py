@@ -1,4 +1,4 @@
-"""What an OperatorLog promises, kept by the fake and by Azure Table Storage."""
+"""The contract of an OperatorLog, for the fake and Azure Table Storage."""
 
 from __future__ import annotations
 

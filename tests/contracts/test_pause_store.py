@@ -1,4 +1,4 @@
-"""What a PauseStore promises, kept by the fake and by Azure Table Storage."""
+"""The contract of a PauseStore, for the fake and Azure Table Storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a ScheduleStore promises, kept by the fake and by Azure Table Storage."""
+"""The contract of a ScheduleStore, for the fake and Azure Table Storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a SettingsStore promises, kept by the fake and by Azure Table Storage."""
+"""The contract of a SettingsStore, for the fake and Azure Table Storage."""
 
 import uuid
 from dataclasses import replace

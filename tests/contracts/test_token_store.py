@@ -1,4 +1,4 @@
-"""What a TokenStore promises, kept by the fake and by Azure Key Vault's SDK."""
+"""The contract of a TokenStore, for the fake and Azure Key Vault's SDK."""
 
 import uuid
 

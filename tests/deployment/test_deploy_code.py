@@ -20,7 +20,7 @@ Failed to upload blob to storage account: Response status code does not indicate
 
 
 class Azd:
-    """A script named azd on the PATH that prints and ends as it is told, and counts its calls."""
+    """A script named azd on the PATH with a configured output and exit code, which counts its calls."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Mails through several host processes while things go wrong; and what became of each, seen from outside."""
+"""Send mails through several host processes with faults, and check each outcome from outside."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Scenario:
 
 @dataclass
 class Result:
-    """What became of a scenario's mails.
+    """The outcomes of a scenario's mails.
 
     Attributes:
         faults: how often something went wrong; of a scenario in which nothing did, nothing is learnt.
@@ -256,7 +256,7 @@ class Campaign:
         return self._blows + sum(service.hits for service in services)
 
     def settle(self, seconds: float = 1800, tell: Callable[[str], None] = lambda _: None) -> list[Result]:
-        """Wait until every mail has come to its end, and say what became of it.
+        """Wait until every mail is final, and return its outcome.
 
         `tell` hears now and then what is waited for, and until when.
         """
@@ -437,7 +437,7 @@ class Campaign:
             time.sleep(0.5)
 
     def _wait_until_told(self, ids: Iterable[str], seconds: float, tell: Callable[[str], None]) -> None:
-        """Wait for the timer where an end could not be told when it was stored."""
+        """Wait for the timer where an outcome could not be reported when it was stored."""
         started = time.monotonic()
         owed = set(ids)
         while owed and time.monotonic() - started < seconds:

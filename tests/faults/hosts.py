@@ -279,7 +279,7 @@ class Neighbourhood:
         return DoomedServices(host, Doom(fates))
 
     def _suspend(self, host: FakeServices) -> None:
-        """Let the others work while a host stands still."""
+        """Let the others work while a host is suspended."""
         before = self.true.now()
         until = before + timedelta(minutes=self.chance.choice([1, 11, 30]))
         faults, self.faults = self.faults, False

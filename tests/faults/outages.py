@@ -53,7 +53,7 @@ def without(campaign: Campaign, part: str, fault: Fault, *, consent: bool = True
 
 
 def _consent_meanwhile(campaign: Campaign) -> None:
-    """Have an admin consent once more, which can't be completed, and read what they are told."""
+    """Have an admin consent again without success, and read the message."""
     large = campaign.admin.settings()["largeFileAttachments"]["enabled"]
     wanted = {"fromEmailAddress": ADA, "largeFileAttachments": large, "askAgain": True}
     started = campaign.admin.call("PUT", "tenant-settings/smtp", wanted).json()

@@ -1,4 +1,4 @@
-"""Mails that Graph refuses and sends all the same, and mails that are not at once where they should be.
+"""Mails that Graph refuses and sends anyway, and mails that appear late in a mailbox.
 
 Each route (in one request, as a draft, with an upload), each refusal that users report, copies that are late.
 """

@@ -1,4 +1,4 @@
-"""A host, its queue and its clock in memory, and ports that fail or die at the call they are told to."""
+"""A host, its queue and its clock in memory, and ports that fail or crash at a given call."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Killed(BaseException):
 
 
 class UnforeseenError(Exception):
-    """A bug, or something that a library raises and nobody has seen yet."""
+    """A bug, or an unknown error of a library."""
 
 
 class Fate(Enum):

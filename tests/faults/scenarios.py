@@ -75,7 +75,7 @@ def kill_at_random(campaign: Campaign, times: int = 4) -> None:
 
 
 def without_entra(campaign: Campaign) -> None:
-    """Start hosts that have no token yet, while Entra is away."""
+    """Start hosts that have no token yet, while Entra is unavailable."""
     press(campaign, "token", "Entra busy", times=0)
     campaign.kill_and_replace()
     time.sleep(5.0)

@@ -1,1 +1,1 @@
-"""Tests that keep the local stack honest: the fakes behave as the services that they stand for."""
+"""Tests of the local stack: the fakes behave like the services that they replace."""

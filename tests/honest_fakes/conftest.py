@@ -54,7 +54,7 @@ class Stand:
     ca_file: Path
 
     def session(self) -> requests.Session:
-        """Make an HTTP client that trusts the stand."""
+        """Make an HTTP client that trusts the local stack."""
         session = requests.Session()
         session.trust_env = False
         session.verify = str(self.ca_file)

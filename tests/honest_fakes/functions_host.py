@@ -164,7 +164,7 @@ class SampleHost:
         return self.ask(method, f"/admin/{path}", headers, body)
 
     def put(self, text: str | bytes, kind: str = "work", *, encode: bool = True) -> None:
-        """Add a message to a queue, in base64 unless told otherwise."""
+        """Add a message to a queue, in base64 by default."""
         raw = text if isinstance(text, bytes) else text.encode()
         shown = base64.b64encode(raw).decode() if encode else raw.decode()
         with self._queues.get_queue_client(self.queue(kind)) as queue:

@@ -148,7 +148,7 @@ def test_a_cookie_ends_with_a_max_age_of_zero_or_a_date_in_the_past() -> None:
 
 @dataclass
 class Site:
-    """A server that notes what comes, and answers as it is told."""
+    """A server that records requests and returns configured responses."""
 
     seen: list[tuple[str, str, dict[str, str], dict[str, str]]] = field(default_factory=list)
 

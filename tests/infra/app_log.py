@@ -1,4 +1,4 @@
-"""What the app logs: the real code runs with everything outside it in memory, and every line is kept."""
+"""The app's log: the real code runs with fakes in memory, and every line is recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can happen to mails, told to the real code with everything outside it in memory."""
+"""What can happen to mails, run through the real code with fakes in memory."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_the_runbook_says_of_each_parameter_what_another_value_does(project: Pro
     file("infra/main.parameters.json", "${SITE_UPDATE_STRATEGY=", "${UPDATE_STRATEGY="),
 )
 def test_the_runbook_lists_each_variable_of_the_deployment(project: Project) -> None:
-    """Those that azd fills in by itself are not for people to set."""
+    """Values that azd sets are not for people to set."""
     section = project.files[RUNBOOK].partition("\n## What can be set\n")[2].partition("\n## ")[0]
     listed = {
         name

@@ -1,4 +1,4 @@
-"""`make infra`: every step notices a planted fault, and a machine without Bicep is told what was skipped."""
+"""`make infra`: every step notices a planted fault, and without Bicep it says what was skipped."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.local_stack.visitor import Visitor
 
 @pytest.fixture
 def admin(stack: LocalStack) -> Iterator[Admin]:
-    """Give Ada a tenant that nobody has configured or consented for, and leave none behind."""
+    """Give Ada an unconfigured tenant without a consent, and remove it afterwards."""
     for address in (ADA, "*@contoso.com"):
         stack.microsoft365.revoke_consent(address)
     stack.microsoft365.consents.revoke_application(CLIENT_ID, CONTOSO)

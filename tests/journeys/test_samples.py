@@ -138,7 +138,7 @@ def report(tmp_path: Path) -> Path:
     params=[role for role in SCHEDULER_ROLES if role.role != PROCESSOR], ids=lambda role: role.role
 )
 def taken(request: pytest.FixtureRequest, stack: LocalStack) -> Iterator[RoleAssignment]:
-    """Take one role away from the scheduler for a while."""
+    """Remove one role of the scheduler temporarily."""
     role: RoleAssignment = request.param
     stack.access.take(stack.schedulers.system_assigned, role)
     yield role

@@ -46,7 +46,7 @@ PRINTED = re.compile(
 
 @dataclass(frozen=True)
 class Watched:
-    """A stack whose app is told to send its telemetry to a local component."""
+    """A stack whose app sends its telemetry to a local component."""
 
     stack: LocalStack
     insights: ApplicationInsights

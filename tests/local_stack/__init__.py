@@ -1,1 +1,1 @@
-"""The whole journey on one machine: Azurite, a Functions host, a fake Microsoft 365 and a fake Key Vault."""
+"""The whole app on one machine: Azurite, a Functions host, a fake Microsoft 365 and a fake Key Vault."""

@@ -55,7 +55,7 @@ def check(fact: object, what: str) -> None:
 
 
 def main() -> int:
-    """Run the journey and return the exit status."""
+    """Run consent and sending, and return the exit status."""
     story = Story()
     print("Inforiver Mailer: consent and sending on this machine, without Azure and without Microsoft 365.")
     print("Starting Azurite, a Functions host, a fake Microsoft 365 and a fake Key Vault …", flush=True)

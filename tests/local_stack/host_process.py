@@ -108,7 +108,7 @@ class HostProcess(Child):
 
 
 def free_port() -> int:
-    """Find a port of 127.0.0.1 that nobody uses now, for an address that must be known beforehand."""
+    """Find a free port of 127.0.0.1, for an address that must be known beforehand."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -61,7 +61,7 @@ class Child:
         return self.log_file.read_text("utf-8", errors="replace")
 
     def wait_for_lines(self, pattern: str, count: int, seconds: float) -> list[str]:
-        """Wait until that many matches stand in the log and return the first group of each.
+        """Wait until the log has that many matches and return the first group of each.
 
         Raises:
             ChildFailedError: the program ended first, or the time did.

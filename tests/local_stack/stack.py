@@ -214,7 +214,7 @@ class LocalStack:
         self._register_app()
 
     def _register_app(self) -> None:
-        """Tell Entra where the app lives and which managed identity may stand in for its secret."""
+        """Configure Entra with the app's URL and the managed identity that replaces its secret."""
         identity = FederatedCredential(
             self.identity.issuer(TOKEN_EXCHANGE), self.identity.user_assigned.principal_id
         )

@@ -75,7 +75,7 @@ class StorageAccess:
         self._roles[identity.principal_id] = self.roles(identity.principal_id) | frozenset(assignments)
 
     def take(self, identity: Identity, assignment: RoleAssignment) -> None:
-        """Take one role away."""
+        """Remove one role."""
         self._roles[identity.principal_id] = self.roles(identity.principal_id) - {assignment}
 
     def roles(self, principal_id: str) -> frozenset[RoleAssignment]:

@@ -21,7 +21,7 @@ _SUBMITS_ITSELF = re.compile(r"document\.forms\[0\]\.submit\(\)")
 
 @dataclass(frozen=True)
 class Page:
-    """Where the visitor stands."""
+    """The page that the visitor is on."""
 
     status: int
     url: str
@@ -42,7 +42,7 @@ class Page:
 
     @property
     def fragment(self) -> dict[str, str]:
-        """What a script posts that reads the fragment of the page's address and goes where it is told."""
+        """What a script posts that reads the fragment of the page's address and follows the response."""
         found = dict(parse_qsl(urlsplit(self.url).fragment))
         return found if _POSTS_ITS_FRAGMENT.search(self.text) else {}
 

@@ -49,7 +49,7 @@ def claimed_row(queue_id: str = "q-1", *, handed_over: bool) -> Delivery:
 
 
 class Failing:
-    """Lets calls of a port fail, before they are carried out or after it; `times` None is for good."""
+    """Lets calls of a port fail, before they are carried out or after it; `times` None is permanent."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Failing:
 
 
 def end(services: FakeServices) -> tuple[DeliveryStatus, int]:
-    """Return how the mail stands, and how often it was sent."""
+    """Return the mail's status, and how often it was sent."""
     return row(services).status, len(services.transport.sent)
 
 

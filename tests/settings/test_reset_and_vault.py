@@ -102,7 +102,7 @@ def ports(
 
 
 def purge_date(secrets: VaultSecrets) -> datetime | None:
-    """Say until when the vault has the deleted tokens, also those whose deletion is under way."""
+    """Return until when the vault has the deleted tokens, including deletions in progress."""
     return next((datetime.fromtimestamp(found.purged, UTC) for found in secrets._all_deleted()), None)
 
 

@@ -20,7 +20,7 @@ PROBLEM = StandingProblem("mailbox_full", NOON, {"address": "ada@contoso.com"})
 
 
 def as_older_version_reads[Row: (Delivery, TenantSettings)](row: Row) -> Row:
-    """Read a row where no name of this version is known: each stands under one that this version lacks."""
+    """Read a row without any known name: each is replaced by one that this version lacks."""
     text = write_document(row)
     for name in NEW:
         text = text.replace(f'"{name}"', f'"later_{name}"')

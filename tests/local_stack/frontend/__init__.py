@@ -1,4 +1,4 @@
-"""A stand-in for Inforiver's frontend: the Tenant Settings page, served from an origin of its own.
+"""A local version of Inforiver's frontend: the Tenant Settings page, served from its own origin.
 
 The page is plain HTML, CSS and JavaScript modules in `site/`; what differs from one start to the next is in
 `/config.js`. `control_url` is the origin of the fake Microsoft 365 whose control API signs the admin's

@@ -19,7 +19,7 @@ type Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class RejectedError(Exception):
-    """The web server answers by itself, with an empty body, and closes the connection."""
+    """The web server itself responds with an empty body, and closes the connection."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP {status}")

@@ -24,7 +24,7 @@ CATEGORY = "Host.Triggers.Queues"
 
 
 class QueueListener:
-    """Takes messages from one queue until it is told to stop."""
+    """Takes messages from one queue until it is stopped."""
 
     def __init__(
         self,

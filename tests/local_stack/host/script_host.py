@@ -26,14 +26,14 @@ BY_HAND = "This function was programmatically called via the host APIs."
 
 
 class TriggerSource(Protocol):
-    """What runs functions by itself: a queue listener, a timer."""
+    """What triggers functions: a queue listener, a timer."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run functions until told to stop, then wait for those that still run."""
 
 
 class Triggers:
-    """Starts and stops what runs functions by itself."""
+    """Starts and stops the triggers of functions."""
 
     def __init__(self, sources: Sequence[TriggerSource]) -> None:
         self._sources = sources

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Real time, moved on by whoever wants to see codes, tokens and upload sessions expire."""
+    """Real time plus an offset, so that a test can let codes, tokens and upload sessions expire."""
 
     def __init__(self) -> None:
         self._offset = timedelta()

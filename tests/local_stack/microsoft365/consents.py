@@ -54,7 +54,7 @@ class Consents:
             }
 
     def grant_application(self, client_id: str, tenant_id: str, roles: Iterable[str]) -> None:
-        """Let an app act by itself on Graph."""
+        """Let an app call Graph with its own permissions."""
         with self._lock:
             self._removed.discard((client_id, tenant_id))
             for role in roles:

@@ -37,7 +37,7 @@ class Tenant:
 
 @dataclass(frozen=True)
 class User:
-    """A person or a shared mailbox (`is_person` false: nobody signs in as it).
+    """A person or a shared mailbox (`is_person` false: it has no sign-in).
 
     Attributes:
         address: the primary SMTP address; a guest's is at home, where its mailbox is.

@@ -154,7 +154,7 @@ class Entra:
         return self._bound(request, visit, self._next(visit))
 
     def _bound(self, request: web.Request, visit: Visit, answer: web.Response) -> web.Response:
-        """Tie a visit to this browser, so that nobody else can answer its pages."""
+        """Bind a visit to this browser, so that no other one can submit its pages."""
         browser = request.cookies.get(_BROWSER) or str(uuid.uuid4())
         self._browsers[visit.visit_id] = browser
         answer.set_cookie(_BROWSER, browser, secure=True, httponly=True, samesite="None", path="/")

@@ -1,4 +1,4 @@
-"""The authorization codes and refresh tokens that Entra has handed out, and what became of them."""
+"""The issued authorization codes and refresh tokens, and their state."""
 
 import secrets
 import threading

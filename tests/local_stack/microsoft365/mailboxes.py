@@ -118,7 +118,7 @@ class Mailboxes:
             raise GraphError(self._behaviour.too_large_status, "ErrorMessageSizeExceeded", text)
 
     def delete(self, message: Message, *, for_good: bool = False) -> None:
-        """Delete a message: into Deleted Items first, out of them for good."""
+        """Delete a message: first into Deleted Items, from there permanently."""
         with self._lock:
             if for_good or message.folder == "deleteditems":
                 self._messages.remove(message)

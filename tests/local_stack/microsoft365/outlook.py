@@ -1,4 +1,4 @@
-"""The upload host over HTTP: it takes chunks from whoever holds the URL, and wants no token."""
+"""The upload host over HTTP: it accepts chunks from any client with the URL, without a token."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

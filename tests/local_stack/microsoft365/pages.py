@@ -118,7 +118,7 @@ def requested_page() -> str:
 
 
 def error_page(message: str, correlation: str, stamp: str) -> str:
-    """Show a refusal that the app is not told of."""
+    """Show a refusal without a redirect to the app."""
     return document(
         "Sorry, but we're having trouble signing you in",
         f"<h1>Sorry, but we're having trouble signing you in.</h1><p>{escape(message)}</p>"

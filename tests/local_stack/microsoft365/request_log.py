@@ -104,6 +104,6 @@ class RequestLog:
 
 
 def kept_headers(headers: dict[str, str]) -> dict[str, str]:
-    """Pick the header values that may be kept; names compare without regard to case."""
+    """Pick the header values that may be recorded; names are case-insensitive."""
     lower = {name.lower(): value for name, value in headers.items()}
     return {name: lower[name.lower()] for name in _KEPT_HEADERS if name.lower() in lower}

@@ -89,7 +89,7 @@ def _scope(item: str, graph_names: Collection[str]) -> Scope:
 
 
 def mixes_default(permissions: Iterable[Scope]) -> bool:
-    """Say whether `.default` stands beside a named permission of the same resource."""
+    """Say whether `.default` is combined with a named permission of the same resource."""
     names = list(permissions)
     whole = {p.resource for p in names if p.name == DEFAULT}
     return any(p.resource in whole and p.name != DEFAULT for p in names)

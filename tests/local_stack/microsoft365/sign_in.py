@@ -85,7 +85,7 @@ class SignIn:
             return self._visits.get(visit_id) if fresh else None
 
     def problem(self, visit: Visit, session: User | None) -> Reply | None:
-        """Say at once what is wrong with a request whose app can be told; None if nothing is."""
+        """Return what is wrong with a request, if it can be redirected to the app, else None."""
         if visit.purpose == "authorize" and (wrong := unknown(visit.asked.permissions)):
             return self._error(visit, Refused(650053, f"'{wrong[0]}'"))
         if visit.prompt != "none":
