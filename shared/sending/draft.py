@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 
 from shared.errors import RejectedError, TransientError
 from shared.sending.doubt import SEARCH_NOT_DONE, find_by_id, was_sent
-from shared.sending.draft_note import Draft
+from shared.sending.draft_note import Draft, PlannedFile
 from shared.sending.draft_removal import left_of, try_to_remove
 from shared.sending.payload import build_attachment, write_json
 from shared.sending.route import LARGE_FILE_BYTES
 from shared.sending.upload import upload_file
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.sending.attachments import SizedFile
     from shared.sending.attempt import Attempt
     from shared.sending.dependencies import Sending
@@ -128,6 +130,11 @@ def _attach(
     def keep(upload: Upload | None) -> None:
         note.keep(draft.model_copy(update={"upload": upload}))
 
+    def plan(at: datetime) -> None:
+        note.keep(draft.model_copy(update={"planned": PlannedFile(place=place, at=at)}))
+
+    planned = draft.planned.at if draft.planned and draft.planned.place == place else None
+    mailbox.wait_for_upload(file.size - (under_way.first if under_way else 0), planned, plan)
     try:
         upload_file(file, place, draft.draft_id, under_way, keep, mailbox, ports)
     except RejectedError as error:

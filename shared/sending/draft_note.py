@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import AwareDatetime, ConfigDict, ValidationError
 
 from shared.contract import Contract
 from shared.sending.payload import delivery_key
@@ -12,6 +12,15 @@ from shared.sending.upload import Upload
 
 if TYPE_CHECKING:
     from shared.sending.dependencies import Sending
+
+
+class PlannedFile(Contract):
+    """When a large file may be uploaded, which stands at this place among the mail's files."""
+
+    model_config = ConfigDict(extra="allow")
+
+    place: int
+    at: AwareDatetime
 
 
 class Draft(Contract):
@@ -22,6 +31,7 @@ class Draft(Contract):
         stamp: the hash of the content it was begun with.
         draft_id: empty until it is created.
         upload: the large file that is being uploaded.
+        planned: the large file whose upload has a set time.
         submitted: it was submitted, so it may be in the process of being sent.
         left: older drafts of the mail, which are not used and could not be removed yet.
         unused: the mail is sent without this draft, so drafts other than `left` are the mail itself.
@@ -34,6 +44,7 @@ class Draft(Contract):
     stamp: str
     draft_id: str = ""
     upload: Upload | None = None
+    planned: PlannedFile | None = None
     submitted: bool = False
     left: tuple[str, ...] = ()
     unused: bool = False
@@ -64,7 +75,7 @@ class DraftNote:
     def keep(self, draft: Draft) -> Draft:
         """Store the state of the draft, and return it."""
         # As earlier versions wrote it, if there are no older drafts.
-        without = {name for name in ("left", "unused") if not getattr(draft, name)}
+        without = {name for name in ("left", "unused", "planned") if not getattr(draft, name)}
         self._drafts.keep(*self._mail, draft.model_dump_json(by_alias=True, exclude=without).encode())
         return draft
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, NothingSentError, TransientError
 from shared.sending.pace import Refusal, refused, reported
+from shared.sending.ports import ScheduleBusyError
 from shared.sending.schedule import Schedule, clock_ahead, mailbox_mark
 from shared.sending.slots import insert, reserve
+from shared.sending.upload_limit import reserve_upload
 from shared.telemetry import log_failed_step
 from shared.time_limit import held
 
@@ -43,10 +45,6 @@ _JOINING = 0.1
 _APART = 0.1
 _MOST_WRITES = 6
 _MOST_COUNTED = 10_000
-
-
-class ScheduleBusyError(Exception):
-    """Too many processes change a row at this moment."""
 
 
 class Line:
@@ -154,6 +152,11 @@ class Line:
         finally:
             with self._counting:
                 self._wanting.discard(thread)
+
+    def reserve_upload(self, count: int, end: datetime | None) -> datetime:
+        """Reserve bytes as the function of this name does, or raise ScheduleBusyError."""
+        with held(self._row):
+            return self._change(lambda schedule, now: reserve_upload(schedule, count, now, end))
 
     def note_accepted(self) -> None:
         """Count a mail that Exchange took."""

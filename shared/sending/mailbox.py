@@ -15,6 +15,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
+from shared.sending.upload_limit import PlannedUpload
 from shared.time_limit import SENDING
 from shared.world import Moment
 
@@ -159,6 +160,16 @@ class Mailbox:
         """
         self._goes_first, self._end = first, end
         self._slot = self._ports.throttle.wait_for_slot(self.sender, slot, first=first, end=end)
+
+    def wait_for_upload(self, size: int, known: datetime | None, keep: Callable[[datetime], None]) -> None:
+        """Wait until a large file may be uploaded; `known`: when that is, as was kept before.
+
+        Raises:
+            LaterSlotError: that is not soon; the time is kept.
+            TransientError: `mailbox_paused`: it cannot be said at this moment.
+        """
+        upload = PlannedUpload(size, known, keep, self._slot, self._end)
+        self._ports.throttle.wait_for_upload(self.sender, upload)
 
     def _keep_slot(self) -> None:
         """Look once more, because the mail may have waited for its turn since."""

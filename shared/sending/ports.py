@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from shared.sending.schedule import Schedule
     from shared.settings.sender import Sender
+    from shared.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,10 @@ class AttachmentFiles(Protocol):
         """Upload a file in pieces; an existing one is replaced."""
 
 
+class ScheduleBusyError(Exception):
+    """Too many processes change a row at this moment."""
+
+
 class ScheduleStore(Protocol):
     """Stores a schedule for each mailbox."""
 
@@ -125,3 +130,23 @@ class ScheduleStore(Protocol):
 
     def save(self, key: str, schedule: Schedule) -> Schedule | None:
         """Write a schedule if it is unchanged since it was read, else None."""
+
+
+class Throttling(Protocol):
+    """What is needed from the outside; reading it may raise ConfigurationError."""
+
+    @property
+    def world(self) -> World:
+        """The clock."""
+
+    @property
+    def schedules(self) -> ScheduleStore:
+        """When the mails of each mailbox may be sent."""
+
+    @property
+    def messages_per_minute(self) -> int:
+        """The operator's limit; 0: none."""
+
+    @property
+    def installation(self) -> str | None:
+        """The client id: Graph counts for each app."""

@@ -68,6 +68,7 @@ class Schedule(Stored):
         next_trial: after what time without a refusal the next one begins.
         recent: the last slots, in seconds, where the pace is set.
         limit: the pace that was set when the last slot was given out; 0 where it was learned.
+        uploads: in seconds, when large files were or will be begun, and how many bytes they have.
         etag: the version that was read; None where nothing is stored yet.
     """
 
@@ -88,6 +89,7 @@ class Schedule(Stored):
     next_trial: timedelta = FIRST_TRIAL
     recent: tuple[float, ...] = ()
     limit: int = 0
+    uploads: tuple[tuple[int, int], ...] = ()
     etag: str | None = None
 
     def is_open(self, now: datetime, set_pace: int) -> bool:
@@ -108,7 +110,8 @@ class Schedule(Stored):
     def believed(self, now: datetime) -> Schedule:
         """Return the schedule, or a new line where its times cannot be true: no mail would be sent."""
         pauses = max(self.paused_until, self.sharing_until, self.learning_since or START)
-        others = max(self.next_slot, self.inserted_at, self.judged_from)
+        uploads = START + timedelta(seconds=self.uploads[-1][0] if self.uploads else 0)
+        others = max(self.next_slot, self.inserted_at, self.judged_from, uploads)
         if pauses <= now + _LONGEST_PAUSE and others <= now + _FURTHEST:
             return self
         return Schedule(line=self.line + 1, pace=self.pace, etag=self.etag)

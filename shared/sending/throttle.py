@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.errors import NothingSentError, TransientError
-from shared.sending.line import Line, ScheduleBusyError
+from shared.sending.line import Line
+from shared.sending.ports import ScheduleBusyError
 from shared.sending.schedule import mailbox_key, schedule_key
 from shared.sending.turns import Turns
+from shared.sending.upload_limit import KEPT, PlannedUpload
 from shared.sending.verdict import THROTTLED
 
 if TYPE_CHECKING:
@@ -23,9 +25,8 @@ if TYPE_CHECKING:
 
     from shared.deliveries.resume import KeptMail
     from shared.deliveries.slot import Slot
-    from shared.sending.ports import ScheduleStore
+    from shared.sending.ports import Throttling
     from shared.settings.sender import Sender
-    from shared.world import World
 
 #: A mail that is due so soon waits in its worker; any other one goes back to the queue.
 LONGEST_WAIT = timedelta(seconds=10)
@@ -43,26 +44,6 @@ class LaterSlotError(TransientError):
         super().__init__("mailbox_paused", retry_after=wait, address=address)
         self.slot = slot
         self.wait = wait
-
-
-class Throttling(Protocol):
-    """What is needed from the outside; reading it may raise ConfigurationError."""
-
-    @property
-    def world(self) -> World:
-        """The clock."""
-
-    @property
-    def schedules(self) -> ScheduleStore:
-        """When the mails of each mailbox may be sent."""
-
-    @property
-    def messages_per_minute(self) -> int:
-        """The operator's limit; 0: none."""
-
-    @property
-    def installation(self) -> str | None:
-        """The client id: Graph counts for each app."""
 
 
 class Throttle:
@@ -136,6 +117,26 @@ class Throttle:
         wait = self._wait(line, slot)
         told = note.due is not None and self._world.now() + wait <= note.due + _UNTOLD
         return wait if told and wait > LONGEST_WAIT else None
+
+    def wait_for_upload(self, sender: Sender, upload: PlannedUpload) -> None:
+        """Wait until a large file may be uploaded.
+
+        Raises:
+            LaterSlotError: that is not soon; the time is kept.
+            TransientError: `mailbox_paused`: too many processes change the row at this moment.
+        """
+        line, _ = self._of(sender)
+        at = upload.known
+        if at is None or line.now - at > KEPT:
+            try:
+                at = line.reserve_upload(upload.size, upload.end)
+            except ScheduleBusyError as error:
+                raise self._busy(sender) from error
+        wait = at - line.now
+        if wait > LONGEST_WAIT:
+            upload.keep(at)
+            raise LaterSlotError(upload.slot, wait, sender.mailbox_address)
+        self._world.sleep(max(wait, _NOW).total_seconds())
 
     def slot_after_refusal(self, sender: Sender) -> LaterSlotError:
         """Return when a mail that Graph has refused is to be sent again.

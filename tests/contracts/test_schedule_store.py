@@ -26,6 +26,7 @@ SCHEDULE = Schedule(
     trial=Trial(36, NOON, NOON + timedelta(seconds=30)),
     counts={"a": 3},
     recent=(1.5, 2.5),
+    uploads=((10, 3_000_000), (20, 5_000_000)),
 )
 
 

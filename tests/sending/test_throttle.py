@@ -499,6 +499,7 @@ def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> N
         Schedule(end=NOON + timedelta(days=3)),
         Schedule(paused_until=NOON + timedelta(hours=3)),
         Schedule(inserted_at=NOON + timedelta(days=3)),
+        Schedule(uploads=((int(NOON.timestamp()) + 3 * 86_400, 1),)),
         Schedule(learning_since=NOON + timedelta(days=1)),
         Schedule(sharing_until=NOON + timedelta(days=1)),
         Schedule(judged_from=NOON + timedelta(days=3)),

@@ -1,0 +1,160 @@
+"""When large files may be uploaded."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.errors import TransientError
+from shared.sending.deliver import deliver
+from shared.sending.schedule import Schedule
+from shared.sending.upload import CHUNK_BYTES
+from shared.sending.upload_limit import KEPT, LIMIT_BYTES, SPAN, reserve_upload
+from tests.builders import a_file, a_message, large_file_services
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+MB = 1_000_000
+SECOND = timedelta(seconds=1)
+LARGE = bytes(3 * CHUNK_BYTES + 1)
+
+
+def begun(sizes: list[int], now: datetime = NOON) -> list[float]:
+    """Reserve for one file after the other, and return after how many seconds each may begin."""
+    schedule, found = Schedule(), []
+    for size in sizes:
+        schedule, at = reserve_upload(schedule, size, now, None)
+        found.append((at - NOON).total_seconds())
+    return found
+
+
+def test_what_fits_begins_at_once_and_the_rest_once_the_first_is_long_enough_ago() -> None:
+    assert begun([100 * MB, 50 * MB, 50 * MB]) == [0, 0, SPAN.total_seconds()]
+
+
+def test_files_begin_in_the_order_in_which_they_came_so_that_none_waits_for_ever() -> None:
+    assert begun([100 * MB, 140 * MB, 10 * MB]) == [0, SPAN.total_seconds(), SPAN.total_seconds()]
+
+
+def test_a_file_above_the_limit_has_a_whole_period_for_itself() -> None:
+    assert begun([10 * MB, 400 * MB, 1]) == [0, SPAN.total_seconds(), 2 * SPAN.total_seconds()]
+
+
+def test_never_more_than_the_limit_begins_in_five_minutes_and_the_row_stays_small() -> None:
+    schedule, now, log = Schedule(), NOON, []
+    for number in range(500):
+        now += SECOND * (number % 7)
+        size = (number * 7919 % 60 + 3) * MB
+        schedule, at = reserve_upload(schedule, size, now, None)
+        log.append((at, size))
+        assert len(schedule.uploads) <= 40
+
+    assert [at for at, _ in log] == sorted(at for at, _ in log)
+    for first, _ in log:
+        assert sum(size for at, size in log if first <= at < first + KEPT) <= LIMIT_BYTES
+
+
+def test_a_mail_whose_time_ends_before_reserves_nothing() -> None:
+    schedule, _ = reserve_upload(Schedule(), LIMIT_BYTES, NOON, None)
+    again, at = reserve_upload(schedule, 5 * MB, NOON, NOON + SECOND)
+
+    assert at == NOON + SPAN
+    assert again == schedule
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> FakeServices:
+    monkeypatch.setattr("shared.sending.upload_limit.LIMIT_BYTES", 2 * len(LARGE))
+    return large_file_services(large=LARGE)
+
+
+def a_mail(name: str, files: int, **changes: Any) -> bytes:
+    return a_message(messageId=name, attachments=[a_file("large")] * files, **changes)
+
+
+def row(services: FakeServices, name: str) -> Delivery:
+    return services.deliveries.rows[CONTOSO, name]
+
+
+def again(services: FakeServices) -> None:
+    """Take the next message from the queue at its time."""
+    text, delay = services.outbox.messages.pop(0)
+    services.world.pass_time(delay)
+    deliver(text, "q-again", services)
+
+
+def uploaded(services: FakeServices) -> int:
+    return services.transport.asked.count("open_upload")
+
+
+def test_a_mail_whose_file_does_not_fit_waits_for_its_time_and_goes_on_there_without_an_attempt(
+    services: FakeServices,
+) -> None:
+    deliver(a_mail("m-1", 3), "q-1", services)
+
+    waiting = row(services, "m-1")
+    assert uploaded(services) == 2
+    assert (waiting.status, waiting.attempt) == (DeliveryStatus.DEFERRED, 0)
+    assert waiting.next_attempt_at == NOON + SPAN
+    again(services)
+    assert (row(services, "m-1").status, row(services, "m-1").attempt) == (DeliveryStatus.ACCEPTED, 1)
+    assert uploaded(services) == 3
+    assert services.transport.asked.count("create_draft") == 1
+
+
+def test_the_bytes_of_all_hosts_count_together(services: FakeServices) -> None:
+    deliver(a_mail("m-1", 2), "q-1", services)
+    services.throttle = services.new_throttle()
+    deliver(a_mail("m-2", 1), "q-2", services)
+
+    assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
+    assert row(services, "m-2").next_attempt_at == NOON + SPAN
+
+
+def test_a_file_whose_time_was_missed_gets_another_one(services: FakeServices) -> None:
+    deliver(a_mail("m-1", 3), "q-1", services)
+    services.world.pass_time(timedelta(hours=1))
+    (schedule,) = services.schedules.rows.values()
+    again(services)
+    (after,) = services.schedules.rows.values()
+
+    assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
+    assert after.uploads[-1][0] > schedule.uploads[-1][0]
+
+
+def test_an_upload_that_goes_on_counts_what_is_left(services: FakeServices) -> None:
+    services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
+    deliver(a_mail("m-1", 1), "q-1", services)
+    (schedule,) = services.schedules.rows.values()
+    again(services)
+    (after,) = services.schedules.rows.values()
+
+    assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
+    counted = [sum(size for _, size in each.uploads) for each in (schedule, after)]
+    assert counted == [len(LARGE), 2 * len(LARGE) - CHUNK_BYTES]
+
+
+def test_mail_without_a_large_file_reserves_nothing(services: FakeServices) -> None:
+    deliver(a_message(messageId="m-1"), "q-1", services)
+
+    assert services.schedules.writes == 0
+
+
+def test_while_too_many_processes_change_the_row_an_upload_comes_again_soon(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.schedules, "save", lambda *_: None)
+    deliver(a_mail("m-1", 1), "q-1", services)
+
+    assert uploaded(services) == 0
+    assert row(services, "m-1").status is DeliveryStatus.DEFERRED
+
+
+def test_an_upload_that_may_begin_soon_is_waited_for(services: FakeServices) -> None:
+    deliver(a_mail("m-1", 2), "q-1", services)
+    services.world.pass_time(SPAN - 5 * SECOND)
+    deliver(a_mail("m-2", 1), "q-2", services)
+
+    assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
