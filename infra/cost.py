@@ -167,6 +167,44 @@ def external_recipients_a_day(licences: int) -> int:
     return round(500 * math.pow(licences, 0.7) + 9_500)
 
 
+@dataclass(frozen=True)
+class PacedBacklog:
+    """A backlog of one mailbox at 30 mails a minute, as simulated (docs/cost.md).
+
+    Attributes:
+        row_reads, row_writes: calls for the mailbox's schedule, for each mail.
+        busy_seconds: how long instances work, or wait for its time, for each mail; both are paid for.
+    """
+
+    instances: int
+    row_reads: float
+    row_writes: float
+    busy_seconds: float
+
+
+#: Of 1,000 mails, with the pace set; 40 instances twice, the second time with the pace learned.
+BACKLOGS = (
+    PacedBacklog(1, 0.97, 0.28, 1.99),
+    PacedBacklog(8, 1.41, 0.73, 3.59),
+    PacedBacklog(40, 1.69, 0.96, 4.73),
+    PacedBacklog(40, 2.28, 2.21, 5.28),
+)
+
+
+def backlog_table(prices: Prices, mails: int = 1000) -> str:
+    """Price a backlog on more and more instances, as Markdown; nothing is taken off for the free grant."""
+    lines = ["| instances | calls for the row | their price | GB-s | their price |", "|---:|" + "---:|" * 4]
+    for backlog in BACKLOGS:
+        calls = mails * (backlog.row_reads + backlog.row_writes)
+        gb_seconds = mails * backlog.busy_seconds * Traffic(mails).memory_gb
+        prices_of_both = calls / 1e4 * prices.storage_calls_10_000, gb_seconds * prices.gb_second
+        lines.append(
+            f"| {backlog.instances} | {calls:,.0f} | {prices_of_both[0]:.4f} | {gb_seconds:,.0f} |"
+            f" {prices_of_both[1]:.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def table(prices: Prices, **changes: float) -> str:
     """Three months side by side, as Markdown."""
     months = [
@@ -182,11 +220,12 @@ def table(prices: Prices, **changes: float) -> str:
 
 
 def main() -> None:
-    """Read prices from the command line and print the table."""
+    """Read prices from the command line and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     for price in fields(Prices):
         parser.add_argument(f"--{price.name.replace('_', '-')}", type=float, default=price.default)
-    sys.stdout.write(table(Prices(**vars(parser.parse_args()))) + "\n")
+    prices = Prices(**vars(parser.parse_args()))
+    sys.stdout.write(f"{table(prices)}\n\n{backlog_table(prices)}\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from infra.cost import (
     ExchangeLimits,
     Prices,
     Traffic,
+    backlog_table,
     cost_of,
     external_recipients_a_day,
     table,
@@ -20,8 +21,9 @@ from tests.infra.project import ROOT, Project
 DOCUMENT = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
 
 
-def test_the_document_shows_the_table_that_the_script_prints() -> None:
+def test_the_document_shows_the_tables_that_the_script_prints() -> None:
     assert table(Prices()) in DOCUMENT
+    assert backlog_table(Prices()) in DOCUMENT
 
 
 @pytest.mark.parametrize("recipients", [1, 5, 20])
