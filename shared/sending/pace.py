@@ -115,7 +115,9 @@ def settled(schedule: Schedule, now: datetime) -> Schedule:
     if schedule.learning_since is not None and not schedule.is_learning(now):
         pace = max(sum(schedule.counts.values()), _LEAST_PACE)
         first = max(now, schedule.paused_until) + WINDOW / pace * schedule.refused - schedule.moved
-        learned = replace(schedule, pace=pace, learning_since=None, counts={}, refused=0)
+        # A slot that a process took before it knew of the learning has the pace of before.
+        line = schedule.line + 1
+        learned = replace(schedule, line=line, pace=pace, learning_since=None, counts={}, refused=0)
         return replace(learned, first=first, end=first, judged_from=first + schedule.moved + WINDOW)
     trial = schedule.trial
     if trial is not None and now > trial.last + schedule.moved + WINDOW:

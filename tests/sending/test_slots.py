@@ -181,6 +181,17 @@ def test_a_line_of_before_the_pace_was_learned_is_another_one() -> None:
     assert refused(schedule, refusal(50, 30), NOON + 9 * SECOND, 0).line == slots[0].line + 1
 
 
+def test_a_slot_given_out_while_the_pace_is_learned_has_no_place_in_the_learned_line() -> None:
+    shared = refused(Schedule(), refusal(2), NOON, 0)
+    learning = refused(shared, refusal(50, 30), NOON + 9 * SECOND, 0)
+    # Its process had read the schedule before, and writes once more after a conflict.
+    learning, early = reserve(learning, 1, NOON + 10 * SECOND, 0)
+    line, _ = reserve(learning, 0, NOON + 9 * SECOND + LEARNING, 0)
+
+    assert line.pace == 30
+    assert not line.has_place(early[0])
+
+
 def waiting_line() -> tuple[Schedule, datetime]:
     """Return a line in which a higher pace was begun to be tried, and when its mails are due."""
     now = NOON + timedelta(minutes=13)
