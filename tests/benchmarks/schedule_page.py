@@ -51,12 +51,12 @@ _TEXT = f"""\
 
 The real `deliver` of several hosts in virtual time (`python -m tests.benchmarks.simulation`); a run repeats
 exactly. The mailbox takes 4 requests at once and {RATE} mails in any 60 seconds, over all hosts. An answer
-of Graph takes 200 ms and one of storage 10 ms. Polls of an empty queue are not counted. *Before* was
-measured in the same way before all hosts shared a schedule for each mailbox; an empty cell was not
-measured. The pace is *learned* by default and *set* with `MAILBOX_MESSAGES_PER_MINUTE={RATE}`. *Ideal* uses
-the mailbox evenly and all the time. In the last case of each pace 600 mails wait, and 29.5 more a minute
-arrive for 16 hours. A mail without a backlog took 4 table calls before: the pause of sending, the settings,
-and its row twice.
+of Graph takes 200 ms and one of storage 10 ms. Polls of an empty queue are not counted. *Before* is from a
+simulation of the same mailbox, from when hosts shared no schedule yet; an empty cell was not measured. The
+pace is *learned* by default and *set* with `MAILBOX_MESSAGES_PER_MINUTE={RATE}`. *Ideal* uses the mailbox
+evenly and all the time. In the last case of each pace 600 mails wait, and 29.5 more a minute arrive for 16
+hours. A mail without a backlog took 4 table calls before: the pause of sending, the settings, and its row
+twice.
 """
 
 
