@@ -19,9 +19,12 @@ DOCS = Path(__file__).parents[2] / "docs"
 def main() -> int:
     """Return 1 where a budget or a goal is missed."""
     figures = [cold_start(), *small_mail(), *large_file(), backlog()]
-    sections = [first_mail.section(), _simulated(), _on_real_hosts(), log_size.section()]
-    text = page(figures, [section for section, _ in sections])
-    (DOCS / "benchmarks.md").write_text(text, "utf-8")
+    sections = []
+    for measure in (first_mail.section, _simulated, _on_real_hosts, log_size.section):
+        sections.append(measure())
+        # Each takes minutes: what was measured is kept where a later one fails.
+        text = page(figures, [section for section, _ in sections])
+        (DOCS / "benchmarks.md").write_text(text, "utf-8")
     print(text)
     return 0 if all([*(figure.met for figure in figures), *(met for _, met in sections)]) else 1
 
