@@ -141,15 +141,17 @@ class Throttle:
     def slot_after_refusal(self, sender: Sender) -> LaterSlotError:
         """Return when a mail that Graph has refused is to be sent again.
 
+        It waits for nothing, because the refusal is not on record yet: a mail whose worker were killed here
+        would be in doubt. While the pace is learned, the mail comes after the pause and takes its slot then.
+
         Raises:
             TransientError: `mailbox_paused`: too many processes want a slot at this moment.
         """
         line, _ = self._of(sender)
-        for _ in range(_MOST_LOOKS):
-            line.read()
-            if not line.is_learning:
-                break
-            self._report(line)
+        line.read()
+        if line.is_learning:
+            pause = max(line.schedule.paused_until - line.now, _NOW)
+            return LaterSlotError(None, pause, sender.mailbox_address)
         slot = self._take(line, sender, first=True)
         return LaterSlotError(slot, self._wait(line, slot), sender.mailbox_address)
 

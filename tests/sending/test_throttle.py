@@ -318,12 +318,18 @@ def test_processes_say_what_they_had_accepted_while_the_pace_is_learned(services
     assert services.world.now() - NOON == 5 * SECOND
 
 
-def test_the_refused_process_waits_as_well_while_the_pace_is_learned(services: FakeServices) -> None:
-    services.throttle.note_accepted(ADA)
-    refuse(services.throttle, throttled(30))
-    later = services.throttle.slot_after_refusal(ADA)
+@pytest.mark.parametrize(("asked", "waited"), [(30, 30), (1e9, 600)])
+def test_a_refusal_is_on_record_at_once_while_the_pace_is_learned(
+    services: FakeServices, asked: float, waited: int
+) -> None:
+    services.transport.fail = [throttled(asked)]
+    send(services, "m-1")
 
-    assert later.wait >= 25 * SECOND
+    found = row(services, "m-1")
+    assert (services.world.slept, found.slot) == ([], None)
+    assert found.next_attempt_at == NOON + waited * SECOND
+    again(services)
+    assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
 
 
 def test_a_slot_before_the_line_is_void_once_a_pause_covers_it(services: FakeServices) -> None:
@@ -412,7 +418,6 @@ def test_a_line_that_never_moves_on_ends_the_wait(
     with pytest.raises(TransientError) as raised:
         services.throttle.wait_for_slot(ADA, None, first=False)
     assert raised.value.code == "mailbox_paused"
-    assert services.throttle.slot_after_refusal(ADA).slot is not None
 
 
 def test_the_requests_at_once_grow_to_four_where_mails_wait_and_nothing_is_refused(
