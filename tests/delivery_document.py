@@ -31,7 +31,7 @@ entry of `GET /api/deliveries`. The list is `{"deliveries": […], "continuation
 parameters are `status`, `since`, `until`, `limit` (50; up to 200) and `continuationToken`. Times are
 ISO 8601 in UTC. A delivery never contains a mail's subject, text or recipients, except an address that
 Exchange refused. `code` of a problem is one of [errors.md](errors.md); what to do about each status is
-in [scheduler.md](scheduler.md#what-becomes-of-it). `python -m tests.delivery_document` generates this
+in [scheduler.md](scheduler.md#delivery-statuses). `python -m tests.delivery_document` generates this
 page from the model of the API.
 """
 #: The problem that a mail in this status typically has, with the facts of its sentence.

@@ -28,11 +28,11 @@ REGISTRATION_BY_HAND = """
 """
 
 STEPS = """
-1. Give somebody the role $ADMIN_ROLE (skip it if WORKSPACE_ADMIN_PRINCIPAL_IDS was set)
+1. Assign the role $ADMIN_ROLE to a workspace admin (not needed if WORKSPACE_ADMIN_PRINCIPAL_IDS was set)
    Entra admin center > Enterprise applications > the app with the id
    $ENTRA_CLIENT_ID > Users and groups > Add.
 
-2. Tell the frontend
+2. Configure the frontend
    API:    $PUBLIC_BASE_URL/api
    Scope:  $API_SCOPE
 
@@ -43,11 +43,11 @@ STEPS = """
      Add-RecipientPermission <from address> -AccessRights SendAs -Trustee <account>
    Who may consent: docs/operations/first-consent.md.
 
-4. Only for sending without a user: list the addresses that may send so
+4. Only for sending without a user: list the addresses that the app may send from
      azd env set APPLICATION_SENDERS <from address>
      azd provision
-   Then let Exchange allow the app one mailbox, not all of them. Do not grant Mail.Send in Entra
-   as well: the two add up, and the limit would be gone.
+   Then limit the app to one mailbox in Exchange. Do not grant Mail.Send in Entra as well: the grants
+   add up, and the limit would have no effect.
      Connect-ExchangeOnline
      New-ServicePrincipal -DisplayName "Inforiver mail ($AZURE_ENV_NAME)" `
        -AppId $ENTRA_CLIENT_ID -ObjectId $ENTERPRISE_APP_OBJECT_ID
@@ -56,30 +56,30 @@ STEPS = """
      New-ManagementRoleAssignment -Name "Inforiver mail ($AZURE_ENV_NAME) Mail.Send" `
        -Role "Application Mail.Send" -App $ENTERPRISE_APP_OBJECT_ID `
        -CustomResourceScope "Inforiver mail ($AZURE_ENV_NAME)"
-   The first of these must say InScope True, the second InScope False:
+   The first of these must print InScope True, the second InScope False:
      Test-ServicePrincipalAuthorization $ENTERPRISE_APP_OBJECT_ID -Resource <from address>
      Test-ServicePrincipalAuthorization $ENTERPRISE_APP_OBJECT_ID -Resource <another mailbox>
    Exchange takes half an hour to two hours to apply this.
 
-5. Check that it answers
+5. Check that the app answers
    $PUBLIC_BASE_URL/api/health
-   The rest is in docs/operations.md.
+   Everything else is in docs/operations.md.
 """
 
 
 NOT_FILLED_IN = """
-Not filled in, because azd passed no value: $names
-`azd env get-values` shows what azd knows; `azd env refresh` reads it again from the last deployment.
+Not filled in because azd passed no value: $names
+`azd env get-values` shows the environment's values; `azd env refresh` reads them from the last deployment.
 """
 
 #: The access that GRANT_OPERATOR_DATA_ACCESS gives does not end with the variable.
 TEMPORARY_ACCESS = """
-GRANT_OPERATOR_DATA_ACCESS is true: whoever deployed can read queues, tables, files and every refresh
-token until the roles are deleted. No later provisioning deletes them. When you are done:
+GRANT_OPERATOR_DATA_ACCESS is true: the deployer can read queues, tables, files and every refresh token
+until the roles are deleted. Provisioning does not delete them. When you no longer need them:
   azd env set GRANT_OPERATOR_DATA_ACCESS false
   az role assignment delete --ids $$(az role assignment list --all --assignee <object id of the deployer> \\
     --query "[?contains(scope, '/resourceGroups/$AZURE_RESOURCE_GROUP/')].id" --output tsv)
-docs/operations/access.md has it for PowerShell too, and says how to see that the roles are gone.
+docs/operations/access.md also has the PowerShell form, and the command that lists the remaining roles.
 """
 
 #: Outputs that are empty where the template made no registration; its owner knows the values.

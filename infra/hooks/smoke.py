@@ -51,7 +51,9 @@ def ask(url: str, expected: str, timeout: float = TIMEOUT_SECONDS) -> Outcome:
     except (OSError, HTTPException) as error:
         return Outcome(succeeded=False, text=f"no answer: {getattr(error, 'reason', error)}")
     except (ValueError, TypeError, LookupError):
-        return Outcome(succeeded=False, text="an answer without a version; another server may answer there")
+        return Outcome(
+            succeeded=False, text="the response contains no version; another server may answer there"
+        )
     if version != expected:
         return Outcome(succeeded=False, text=f"version {version} answers, not {expected}")
     return Outcome(succeeded=True, text=f"version {version} answers")
@@ -64,7 +66,7 @@ def wait_for(url: str, expected: str, *, seconds: float, pause: float) -> Outcom
         outcome = ask(url, expected, max(1.0, min(TIMEOUT_SECONDS, deadline - time.monotonic())))
         if outcome.succeeded or time.monotonic() + pause > deadline:
             return outcome
-        report(f"{url}: {outcome.text}. Asking again.\n")
+        report(f"{url}: {outcome.text}. Retrying.\n")
         time.sleep(pause)
 
 
@@ -73,7 +75,7 @@ def check(base_url: str, expected: str, *, seconds: float, pause: float) -> Outc
     parts = urlsplit(base_url)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         named = base_url or "missing; azd sets it when it provisions"
-        return Outcome(succeeded=False, text=f"The app was not asked: PUBLIC_BASE_URL is {named}")
+        return Outcome(succeeded=False, text=f"The app was not called: PUBLIC_BASE_URL is {named}")
     url = f"{base_url.rstrip('/')}/api/health"
     outcome = wait_for(url, expected, seconds=seconds, pause=pause)
     return Outcome(outcome.succeeded, f"{url}: {outcome.text}")

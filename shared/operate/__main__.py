@@ -85,27 +85,33 @@ def _parser() -> ArgumentParser:
         "--reason", type=_reason, help="one line for the workspace admins, on the settings page"
     )
     wait = commands.add_parser(
-        "wait", help="wait until no mail is being sent; ends with 1 if that does not come true"
+        "wait", help="wait until no mail is being sent; exits with 1 on a timeout or if sending is not paused"
     )
-    wait.add_argument("--minutes", type=int, default=15, help="how long at most (default: 15)")
+    wait.add_argument("--minutes", type=int, default=15, help="timeout in minutes (default: 15)")
     commands.add_parser("resume", help="resume sending")
-    commands.add_parser("status", help="say whether sending is paused and where the mails are")
+    commands.add_parser("status", help="show whether sending is paused, and the number of mails by status")
     delete = commands.add_parser(
-        "delete-tenant", help="say what is stored of a tenant that is not served any more, and delete it"
+        "delete-tenant", help="list, and with --confirm delete, the data of a tenant that is no longer served"
     )
     delete.add_argument("tenant_id", type=_tenant_id, help="the tenant's id")
-    delete.add_argument("--confirm", metavar="CODE", help="the code that the command gave without it")
+    delete.add_argument(
+        "--confirm", metavar="CODE", help="the code that the command prints without this option"
+    )
     take = commands.add_parser(
         "take-over",
-        help="say which installation wrote a tenant's settings; remove another one's, or mark unmarked ones",
+        help="show which installation wrote a tenant's settings; with --confirm remove or adopt them",
     )
     take.add_argument("tenant_id", type=_tenant_id, help="the tenant's id")
-    take.add_argument("--confirm", metavar="NAME", help="what the command names without it")
+    take.add_argument(
+        "--confirm", metavar="NAME", help="the name that the command prints without this option"
+    )
     person = commands.add_parser(
-        "delete-address", help="say where a person's mail address is stored, and delete it"
+        "delete-address", help="show where a mail address is stored, and with --confirm delete it"
     )
     person.add_argument("address", type=_address, help="the mail address")
-    person.add_argument("--confirm", metavar="CODE", help="the code that the command gave without it")
+    person.add_argument(
+        "--confirm", metavar="CODE", help="the code that the command prints without this option"
+    )
     return parser
 
 

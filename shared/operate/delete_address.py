@@ -34,12 +34,12 @@ _REMOVED = "[deleted]"
 _ANY_CLOCK = timedelta(days=1)
 _MOST_LISTED = 10_000
 _STAYS = """\
-Not looked into, and how long it stays:
-  messages in the queues, until they are taken, which takes minutes unless sending is paused
-  files in the container attachments, until their age removes them (attachmentRetentionDays, 30)
-  deleted blobs, which can be brought back for 7 days
-  mails in Drafts and Sent Items of the sending mailbox, which belong to its owner
-The app's log holds no address. docs/operations/data-subject.md has the whole table."""
+Not searched, and how long the data remains:
+  messages in the queues: until they are processed, within minutes unless sending is paused
+  files in the container attachments: until their retention period ends (attachmentRetentionDays, 30)
+  deleted blobs: recoverable for 7 days
+  mails in Drafts and Sent Items of the sending mailbox: until the mailbox's owner deletes them
+The app's log contains no address. The full table is in docs/operations/data-subject.md."""
 
 
 class Searching(Recording, Protocol):
@@ -148,11 +148,11 @@ def delete_address(address: str, code: str | None, ports: Searching) -> bool:
     found = _find(wanted, ports)
     _show(found)
     if not any(found.counts.values()):
-        say("Nothing is stored on this address that can be deleted now.")
+        say("No data with this address can be deleted now.")
     elif code is None:
         say(f"Nothing was deleted. To delete it, repeat the command with --confirm {found.code(address)}")
     elif code != found.code(address):
-        say(f"Nothing was deleted: the code does not belong to this. The code is {found.code(address)}")
+        say(f"Nothing was deleted: the code does not match this list. Its code is {found.code(address)}")
         return False
     else:
         _delete(wanted, found, ports)
@@ -218,14 +218,16 @@ def _is_over(flow_id: str, ports: Searching) -> bool:
 
 
 def _show(found: Places) -> None:
-    say(f"Mails that are done: {len(found.mails)}; stored requests and the address in rows are deleted")
-    say(f"Consents that are over: {len(found.flows)}; deleted")
+    say(
+        f"Finished mails: {len(found.mails)}. To delete: their stored requests, and the address in their rows"
+    )
+    say(f"Finished consents: {len(found.flows)}. To delete: their records")
     for tenant_id, message_id in found.unfinished:
-        say(f"Stays until it is done: the mail {message_id} of {tenant_id}; repeat the command then")
+        say(f"Kept until it is finished: the mail {message_id} of {tenant_id}; repeat the command then")
     if found.under_way:
-        say(f"Stays for ten minutes: {len(found.under_way)} consents under way; repeat the command then")
+        say(f"Kept for ten minutes: {len(found.under_way)} consents in progress; repeat the command then")
     for tenant_id in found.settings:
-        say(f"Stays until a workspace admin presses Reset: the settings of {tenant_id}")
+        say(f"Kept until a workspace admin presses Reset: the settings of {tenant_id}")
 
 
 def _delete(address: _Address, found: Places, ports: Searching) -> None:
@@ -237,7 +239,7 @@ def _delete(address: _Address, found: Places, ports: Searching) -> None:
     record_action(DELETE, "done", ports, counts=counts)
     say("Deleted.")
     for tenant_id, message_id in missed:
-        say(f"Not deleted, as it has just changed: the mail {message_id} of {tenant_id}; repeat the command")
+        say(f"Not deleted because it changed: the mail {message_id} of {tenant_id}; repeat the command")
 
 
 def _forget(address: _Address, mail: Mail, ports: Searching) -> bool:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 DELETE = "delete_tenant"
 _MOST_LISTED = 1000
 _STAYS = """\
-Not deleted: messages in the queue (they wait for the operator when they come; delete the tenant again then),
-files in the container attachments (removed by their age), unsent drafts in Drafts, the lines in the log,
-the permission at Microsoft."""
+Not deleted: messages in the queue (once processed they wait for the operator; delete the tenant again then),
+files in the container attachments (deleted after their retention period), unsent drafts in the mailbox, log
+lines, and the permission at Microsoft."""
 
 
 class Deleting(Recording, Protocol):
@@ -132,20 +132,20 @@ def delete_tenant(tenant_id: str, code: str | None, ports: Deleting) -> bool:
     for name, count in found.counts.items():
         say(f"  {name.replace('_', ' ')}: {count}")
     if not any(found.counts.values()):
-        say("Nothing is stored of this tenant.")
+        say("No data of this tenant is stored.")
         return True
     if code is None:
         say(f"Nothing was deleted. To delete all of it, repeat the command with --confirm {found.code}")
         return True
     if code != found.code:
-        say(f"Nothing was deleted: the code does not belong to this inventory. Its code is {found.code}")
+        say(f"Nothing was deleted: the code does not match this inventory. Its code is {found.code}")
         return False
     record_action(DELETE, "started", ports, tenant_id=tenant_id, counts=found.counts)
     recoverable = max(_delete(found, ports), default=None)
     record_action(DELETE, "done", ports, tenant_id=tenant_id, counts=found.counts)
     say("Deleted.")
     if recoverable:
-        say(f"The vault keeps the deleted tokens, recoverable, until {recoverable:%Y-%m-%d}.")
+        say(f"The deleted tokens are recoverable in the vault until {recoverable:%Y-%m-%d}.")
     say(_STAYS)
     return True
 

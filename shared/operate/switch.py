@@ -89,8 +89,8 @@ def pause_sending(reason: str | None, ports: Switching) -> None:
     record_action(PAUSE, "done", ports)
     say(_described(pause))
     if ports.installation is None:
-        say("ENTRA_CLIENT_ID is not in this shell, so every installation on this storage account is paused.")
-    say(f"Every process obeys within {MAX_AGE.seconds} seconds; what is being sent is sent to its end.")
+        say("ENTRA_CLIENT_ID is not set here, so every installation on this storage account is paused.")
+    say(f"Every process stops taking mails within {MAX_AGE.seconds} seconds; mails being sent are completed.")
 
 
 def resume_sending(ports: Switching) -> None:
@@ -104,7 +104,7 @@ def resume_sending(ports: Switching) -> None:
         check_own_pause(pause, ports.installation)
     ports.pause_store.remove()
     record_action(RESUME, "done", ports)
-    say("Sending is resumed. The mails that wait follow within five minutes.")
+    say("Sending is resumed. Waiting mails are sent within five minutes.")
 
 
 def show_status(ports: Switching) -> None:
@@ -114,7 +114,7 @@ def show_status(ports: Switching) -> None:
     mails = find_mails(ports)
     say(f"sending: {len(mails.sending)}")
     if mails.interrupted:
-        say(f"interrupted: {len(mails.interrupted)} (their workers ended; Azure delivers the messages again)")
+        say(f"interrupted: {len(mails.interrupted)} (their workers ended; Azure redelivers the messages)")
     for status in sorted(mails.pending):
         say(f"{status}: {mails.pending[status]}")
 
@@ -134,7 +134,7 @@ def wait_until_nothing_is_sent(limit: timedelta, ports: Switching, sleep: Callab
     while _is_paused(ports):
         sending = find_mails(ports).sending
         if not sending:
-            say("Nothing is being sent.")
+            say("No mail is being sent.")
             return True
         if ports.world.steady() - started >= limit:
             _say_unfinished(sending)
@@ -151,7 +151,7 @@ def _own_pause(ports: Switching) -> SendingPause | None:
     pause = ports.pause_store.load()
     if pause is None or not pause.is_foreign(ports.installation):
         return pause
-    say(f"The app registration {pause.installation} is paused, which uses the same storage account.")
+    say(f"Another installation on this storage account is paused (app registration {pause.installation}).")
     return None
 
 

@@ -39,7 +39,7 @@ def take_over(tenant_id: str, confirmed: str | None, ports: TakingOver) -> bool:
     """
     found = ports.stored_settings.load(tenant_id)
     if ports.installation is None or ports.storage_account is None:
-        say("Nothing was changed: the app's settings are not in this shell, or one of them is wrong.")
+        say("Nothing was changed: the app's settings are not set in this shell, or one of them is wrong.")
         return False
     if found.installation is None:
         return _take_unmarked(found, confirmed, ports)
@@ -59,11 +59,11 @@ def _take_unmarked(found: TenantSettings, confirmed: str | None, ports: TakingOv
     if found.consent is None:
         return _nothing()
     ours = ports.installation
-    say(f"The settings of {found.tenant_id} carry no mark of an installation; this one is {ours}.")
+    say(f"The settings of {found.tenant_id} do not name an installation; this one is {ours}.")
     if confirmed is None:
         say(
-            "Nothing was changed. If this installation wrote them, and they are no copy of another one's, "
-            f"mark them: repeat it with --confirm {ours}"
+            "Nothing was changed. If this installation wrote them, and they are not a copy of another one's, "
+            f"adopt them: repeat the command with --confirm {ours}"
         )
         return True
     if confirmed != ours:
@@ -72,7 +72,7 @@ def _take_unmarked(found: TenantSettings, confirmed: str | None, ports: TakingOv
     marked = replace(found, installation=ours, storage_account=ports.storage_account)
     ports.stored_settings.save(marked)
     record_action(TAKE_OVER, "marked", ports, tenant_id=found.tenant_id)
-    say("The settings are marked as this installation's. Waiting mail is sent.")
+    say("The settings now belong to this installation. Waiting mail is sent.")
     return True
 
 
@@ -83,8 +83,9 @@ def _take_foreign(
     say(f"The settings of {found.tenant_id} were written with the {kind} {theirs}; this one is {ours}.")
     if confirmed is None:
         say(
-            f"Nothing was changed. Do this only where that {kind} is gone for good: its installation "
-            f"can no longer send for this tenant. To remove the settings, repeat it with --confirm {theirs}"
+            f"Nothing was changed. Remove the settings only if that {kind} no longer exists: its "
+            "installation can then no longer send for this tenant. "
+            f"To remove them, repeat the command with --confirm {theirs}"
         )
         return True
     if confirmed != theirs:

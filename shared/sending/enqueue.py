@@ -128,13 +128,13 @@ def main(arguments: list[str], ports: Queueing) -> int:
     """Queue a file's mail and print where to follow it; return 1 on error."""
     command = ArgumentParser("python -m shared.sending.enqueue", description="Queue a mail.")
     command.add_argument(
-        "mail", type=Path, help="a message as docs/scheduler.md has it, with `file` for files of this machine"
+        "mail", type=Path, help="a message as described in docs/scheduler.md, with `file` for local files"
     )
     path: Path = command.parse_args(arguments).mail
     try:
         message = read_json(path.read_bytes())
         if not isinstance(message, dict):
-            raise TypeError("it holds no JSON object")  # noqa: TRY301 - reported like other errors in the file
+            raise TypeError("it contains no JSON object")  # noqa: TRY301 - reported like other errors in the file
         request = enqueue(message, path.parent, ports)
     except InvalidInputError as error:
         sys.stderr.write("".join(f"{field.field}: {field.message}\n" for field in error.fields))

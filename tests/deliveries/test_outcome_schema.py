@@ -50,6 +50,6 @@ def test_a_reader_takes_members_that_are_added_later() -> None:
 
 def test_the_example_of_the_scheduler_page_fits_the_contract() -> None:
     page = (PUBLISHED.parent / "scheduler.md").read_text(encoding="utf-8")
-    example_text = page.partition("### Be told of the outcome")[2].partition("```json")[2].partition("```")[0]
+    example_text = page.partition("### Receive the outcome")[2].partition("```json")[2].partition("```")[0]
 
     MailOutcome.model_validate_json(example_text)

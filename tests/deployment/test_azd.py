@@ -74,7 +74,7 @@ def test_a_requirements_file_beside_a_script_ends_the_search_for_packages(tmp_pa
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("postprovision", "1. Give somebody the role"), ("postdeploy", "PUBLIC_BASE_URL is missing")],
+    [("postprovision", "1. Assign the role"), ("postdeploy", "PUBLIC_BASE_URL is missing")],
 )
 def test_a_hook_runs_as_azd_runs_it(name: str, says: str) -> None:
     """In a POSIX shell from the project's root; here without any output of azd."""

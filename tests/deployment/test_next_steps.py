@@ -92,7 +92,7 @@ def test_an_output_that_is_missing_is_named(name: str) -> None:
     text = next_steps({key: value for key, value in OUTPUTS.items() if key != name})
 
     assert f"<{name}>" in text
-    assert text.count("Not filled in, because azd passed no value: " + name) == 1
+    assert text.count("Not filled in because azd passed no value: " + name) == 1
     assert "the template made none" not in text
 
 

@@ -154,7 +154,13 @@ def test_every_outcome_of_the_call_after_a_deployment_is_explained() -> None:
     (heading,) = re.findall(r'"(.+)"', HELP)
     text = section("first-deployment", f"## {heading}")
 
-    for says in ("HTTP 503", "answers, not", "no answer", "an answer without a version", "PUBLIC_BASE_URL"):
+    for says in (
+        "HTTP 503",
+        "answers, not",
+        "no answer",
+        "the response contains no version",
+        "PUBLIC_BASE_URL",
+    ):
         assert says in text
 
 

@@ -145,7 +145,7 @@ def test_an_answer_without_a_version_is_a_failure(reply: Reply, capsys: pytest.C
         code = main([url, "--strict", *QUICKLY])
 
     assert code == 1
-    assert "an answer without a version" in capsys.readouterr().out.splitlines()[-1]
+    assert "the response contains no version" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_redirect_to_a_sign_in_page_is_a_failure() -> None:
@@ -177,7 +177,7 @@ def test_a_host_that_never_answers_is_left_after_the_time(capsys: pytest.Capture
 @pytest.mark.parametrize("url", ["", "func-mailer.azurewebsites.net", "file:///etc/passwd", "https://"])
 def test_an_address_that_is_none_is_not_asked(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([url, "--strict", *QUICKLY]) == 1
-    assert "The app was not asked: PUBLIC_BASE_URL is" in capsys.readouterr().out
+    assert "The app was not called: PUBLIC_BASE_URL is" in capsys.readouterr().out
 
 
 def test_the_summary_of_the_job_says_which_version_answers(

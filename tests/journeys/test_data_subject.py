@@ -22,12 +22,10 @@ def test_the_requests_to_a_person_are_deleted_and_the_delivery_log_stays(
     before = enabled.delivery("subject:1", "expired")
 
     found = operate(storage, "delete-address", EVE)
-    assert "Mails that are done: 1" in found
+    assert "Finished mails: 1" in found
     (code,) = re.findall(r"--confirm (\w+)", found)
     assert "Deleted." in operate(storage, "delete-address", EVE, "--confirm", code)
 
-    assert "Nothing is stored on this address that can be deleted now." in operate(
-        storage, "delete-address", EVE
-    )
+    assert "No data with this address can be deleted now." in operate(storage, "delete-address", EVE)
     assert enabled.delivery("subject:1", "expired")["history"] == before["history"]
     assert enabled.call("POST", "deliveries/subject:1/retry").status_code >= 400

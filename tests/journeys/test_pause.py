@@ -19,7 +19,7 @@ def test_a_mail_waits_while_sending_is_paused_and_is_sent_after_it(
     try:
         shown = wait_for(lambda: enabled.settings()["sendingPaused"], "the pause on the page")
         assert shown["reason"] == "installing version 1.4"
-        assert operate(storage, "wait", "--minutes", "1").endswith("Nothing is being sent.\n")
+        assert operate(storage, "wait", "--minutes", "1").endswith("No mail is being sent.\n")
         scheduler.queue("paused:1", to=["cfo@contoso.com"], subject="paused:1", body=BODY)
         waiting = enabled.delivery("paused:1", "deferred")
         assert waiting["problem"]["title"] == "Sending is paused"

@@ -110,13 +110,13 @@ def enable(story: Story, stack: LocalStack, admin: Admin) -> None:
     answer = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
     check(answer.status_code == 202, answer.text)
     started = answer.json()
-    story.tell("POST /api/tenant-settings/smtp/enable     202, with a link that opens once")
+    story.tell("POST /api/tenant-settings/smtp/enable     202, with a single-use link")
     visitor = Visitor(stack.authority.ca_file)
     visitor.open(started["startUrl"])
     page = visitor.choose(ADA)
     story.tell(f"Microsoft's page in the popup:            “{page.title}”")
     end = visitor.accept()
-    story.tell(f"Ada presses Accept, and the popup says:   “{end.title}”")
+    story.tell(f"Ada presses Accept, and the popup shows:  “{end.title}”")
     flow = admin.read(f"consent/{started['flowId']}")
     check(flow["status"] == "completed", f"the consent should be completed: {flow}")
     settings = admin.settings()
@@ -124,7 +124,7 @@ def enable(story: Story, stack: LocalStack, admin: Admin) -> None:
     story.tell(
         f"GET  /api/tenant-settings/smtp            enabled, permissions: {_list(settings['permissions'])}"
     )
-    story.tell(f"Key Vault keeps the tokens as             {_list(stack.key_vault.secrets)}")
+    story.tell(f"Key Vault stores the tokens as            {_list(stack.key_vault.secrets)}")
 
 
 def released(story: Story, stack: LocalStack, admin: Admin) -> None:
@@ -163,7 +163,7 @@ def reports(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler)
             },
         ],
     )
-    story.tell(f"queue mail-outbox  <- {with_files}, with that file and an inline picture")
+    story.tell(f"queue mail-outbox  <- {with_files}, with that file and an inline image")
     story.promised += [plain, with_files]
     for message in (plain, with_files):
         _show_accepted(story, admin, message)
@@ -175,7 +175,7 @@ def reports(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler)
 
 def mistake(story: Story, admin: Admin, scheduler: Scheduler) -> None:
     """Queue a mail that breaks the contract."""
-    story.chapter("A scheduler queues a wrong message and reads which fields to correct")
+    story.chapter("A scheduler queues an invalid message and reads which fields to correct")
     broken = scheduler.queue(
         "broken:2026-11-23",
         to=["cfo@"],
@@ -210,7 +210,7 @@ def save(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) ->
     Visitor(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
     settings = admin.settings()
     check(settings["fromEmailAddress"] == FINANCE, f"the new sender should hold: {settings}")
-    story.tell(f"Ada consents: mail now leaves from {FINANCE}, with her Send As right")
+    story.tell(f"Ada consents: mail is now sent from {FINANCE}, with her Send As right")
     story.tell(f"permissions: {_list(settings['permissions'])}; the toggle is now locked")
 
 
@@ -238,7 +238,7 @@ def large_report(story: Story, stack: LocalStack, admin: Admin, scheduler: Sched
 
 def throttled(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
     """Have Microsoft ask for patience."""
-    story.chapter("Microsoft 365 is busy and asks us to wait")
+    story.chapter("Microsoft 365 throttles the mailbox")
     stack.microsoft365.faults.add("sendMail", "throttled")
     mail = scheduler.queue("cash:2026-11-23", to=["cfo@contoso.com"], subject="Cash", body=_html("<p>9</p>"))
     story.promised.append(mail)

@@ -110,7 +110,7 @@ def test_a_code_of_another_inventory_deletes_nothing(services: FakeServices, tol
 
     assert main(["delete-tenant", CONTOSO, "--confirm", code], services) == 1
     assert stored(services, CONTOSO) == before
-    assert "does not belong to this inventory" in told()
+    assert "does not match this inventory" in told()
 
 
 def test_a_tenant_that_is_served_is_left_alone(services: FakeServices, told: Told) -> None:
@@ -119,7 +119,7 @@ def test_a_tenant_that_is_served_is_left_alone(services: FakeServices, told: Tol
 
     assert main(["delete-tenant", CONTOSO], services) == 1
     assert stored(services, CONTOSO) == before
-    assert "takes it out" in told()
+    assert "removes it from that list" in told()
 
 
 def test_a_tenant_with_a_mail_that_is_being_sent_is_left_alone(services: FakeServices) -> None:
@@ -138,7 +138,7 @@ def test_what_is_no_tenant_id_is_refused(services: FakeServices) -> None:
 
 def test_of_a_tenant_that_nobody_knows_there_is_nothing(services: FakeServices, told: Told) -> None:
     assert main(["delete-tenant", "6f1c0000-0000-4000-8000-00000000dead"], services) == 0
-    assert "Nothing is stored of this tenant." in told()
+    assert "No data of this tenant is stored." in told()
 
 
 def test_after_a_failure_the_command_continues_with_what_is_left(services: FakeServices, told: Told) -> None:
@@ -160,7 +160,7 @@ def test_how_long_the_vault_can_bring_tokens_back_is_reported(services: FakeServ
     services.vault.recoverable_until = NOON + timedelta(days=7)
     confirm(services, told)
 
-    assert "recoverable, until 2026-11-30" in told()
+    assert "recoverable in the vault until 2026-11-30" in told()
 
 
 def test_tokens_that_were_deleted_before_are_purged_or_told(services: FakeServices, told: Told) -> None:
@@ -174,7 +174,7 @@ def test_tokens_that_were_deleted_before_are_purged_or_told(services: FakeServic
     confirm(services, told)
 
     assert set(services.vault.kept) == {protected, undated, "smtp-other-1"}
-    assert "recoverable, until 2026-11-28" in told()
+    assert "recoverable in the vault until 2026-11-28" in told()
 
 
 def test_the_audit_event_says_who_deleted_how_much_of_whom(

@@ -105,7 +105,7 @@ def test_wait_ends_well_once_no_worker_holds_a_mail(
     assert len(looks) == 3
     out = capsys.readouterr().out
     assert out.count("1 being sent; the last claim ends at 2026-11-23 12:11:00 UTC.") == 1
-    assert out.endswith("Nothing is being sent.\n")
+    assert out.endswith("No mail is being sent.\n")
 
 
 def test_wait_gives_every_process_time_to_read_the_switch(services: FakeServices) -> None:
@@ -165,7 +165,7 @@ def test_status_counts_mails_by_state_and_tells_claims_of_crashed_workers_apart(
     assert lines[:3] == [
         "Sending is not paused.",
         "sending: 1",
-        "interrupted: 1 (their workers ended; Azure delivers the messages again)",
+        "interrupted: 1 (their workers ended; Azure redelivers the messages)",
     ]
     assert "waiting_for_consent: 3" in lines
     operate(services, "pause")
@@ -240,7 +240,7 @@ def test_status_and_wait_tell_of_the_pause_of_another_installation(
     assert main(["status"], services) == 0
     assert main(["wait"], services, services.world.sleep) == 1
     told = capsys.readouterr().out
-    assert told.count(f"The app registration {OTHER} is paused") == 2
+    assert told.count(f"is paused (app registration {OTHER})") == 2
     assert told.count("Sending is not paused.") == 2
 
 

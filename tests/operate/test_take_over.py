@@ -89,7 +89,7 @@ def unmarked() -> FakeServices:
 @pytest.mark.parametrize(
     ("confirm", "result", "text"),
     [
-        ([], 0, f"repeat it with --confirm {CLIENT_ID}"),
+        ([], 0, f"repeat the command with --confirm {CLIENT_ID}"),
         (["--confirm", OTHER], 1, f"{OTHER} is not this installation"),
     ],
 )
@@ -135,7 +135,7 @@ def test_without_the_apps_settings_nothing_is_taken_over(
     before = services.settings.load(CONTOSO)
 
     assert main(["take-over", CONTOSO, "--confirm", OTHER], services) == 1
-    assert "settings are not in this shell" in told()
+    assert "settings are not set in this shell" in told()
     assert services.settings.load(CONTOSO) == before
 
 
