@@ -104,7 +104,7 @@ def resume_sending(ports: Switching) -> None:
         check_own_pause(pause, ports.installation)
     ports.pause_store.remove()
     record_action(RESUME, "done", ports)
-    say("Sending is resumed. Waiting mails are sent within five minutes.")
+    say("Sending is resumed. Waiting mails are released within five minutes.")
 
 
 def show_status(ports: Switching) -> None:
