@@ -218,9 +218,7 @@ def _is_over(flow_id: str, ports: Searching) -> bool:
 
 
 def _show(found: Places) -> None:
-    say(
-        f"Finished mails: {len(found.mails)}. To delete: their stored requests, and the address in their rows"
-    )
+    say(f"Finished mails: {len(found.mails)}. To delete: stored requests, and the address in their rows")
     say(f"Finished consents: {len(found.flows)}. To delete: their records")
     for tenant_id, message_id in found.unfinished:
         say(f"Kept until it is finished: the mail {message_id} of {tenant_id}; repeat the command then")
