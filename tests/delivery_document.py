@@ -122,11 +122,11 @@ def _table(shape: dict[str, Any]) -> Iterator[str]:
 _PROBLEM_MEMBERS = {
     "type": "A URI that names the kind of problem (RFC 9457).",
     "title": "The problem in a few words.",
-    "detail": "What happened and what to do, in sentences.",
+    "detail": "What happened, and what to do.",
     "code": "The stable code, one of errors.md.",
-    "whoActs": "Who must act before it works again.",
-    "since": "Since when it is so.",
-    "correlationId": "Microsoft's id of the failed call, for their support.",
+    "whoActs": "Who must act to resolve it.",
+    "since": "Time since when the problem exists.",
+    "correlationId": "Microsoft's id of the failed call, for Microsoft support.",
 }
 
 

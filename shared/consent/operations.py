@@ -7,7 +7,7 @@ from typing import Final
 from shared.consent.contract import FlowView, NextPageView
 from shared.web.operation import FLOW_ID, Answer, Operation, Parameter
 
-_TO_RESULT = Answer("To the page that says how it ended.", headers={"Location": "The result page."})
+_TO_RESULT = Answer("Redirect to the page that shows the result.", headers={"Location": "The result page."})
 _PAGE = Answer("A page.", schema={"type": "string"}, media_type="text/html")
 _STATE = "Names the consent and proves that the answer is one to it."
 _ERROR = "Why there is no consent."
@@ -106,7 +106,7 @@ STATUS: Final = Operation(
     "consent/{flowId}",
     "Show how a consent stands; poll it while the window is open",
     "Consent",
-    {200: Answer("How it stands.", FlowView)},
+    {200: Answer("The status of the consent.", FlowView)},
     parameters=(FLOW_ID,),
     problems={404: ("consent_not_found",)},
 )

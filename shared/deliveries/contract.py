@@ -23,34 +23,36 @@ if TYPE_CHECKING:
 class AudienceView(Contract):
     """How many get the mail, and at which domains."""
 
-    to: int = Field(description="How many in `to`.")
-    cc: int = Field(description="How many in `cc`.")
-    bcc: int = Field(description="How many in `bcc`.")
-    domains: tuple[str, ...] = Field(description="Their domains in alphabetical order; of many, not all.")
+    to: int = Field(description="Number of addresses in `to`.")
+    cc: int = Field(description="Number of addresses in `cc`.")
+    bcc: int = Field(description="Number of addresses in `bcc`.")
+    domains: tuple[str, ...] = Field(
+        description="Their domains in alphabetical order; if there are many, not all."
+    )
 
 
 class FieldView(Contract):
     """One broken field of an invalid message."""
 
     field: str = Field(description="Its dotted path, such as `attachments.0.blob`.")
-    message: str = Field(description="What is wrong with it.")
+    message: str = Field(description="The error.")
 
 
 class StepView(Contract):
     """One thing that happened to the mail."""
 
-    at: datetime = Field(description="When.")
-    status: DeliveryStatus = Field(description="The status from then on.")
+    at: datetime = Field(description="Time of the step.")
+    status: DeliveryStatus = Field(description="The status after the step.")
     code: str | None = Field(description="The code of the problem, if there was one.")
-    graph_request_id: str | None = Field(description="Graph's own id of its answer, for Microsoft's support.")
+    graph_request_id: str | None = Field(description="Graph's request id, for Microsoft support.")
     content_hashes: tuple[str, ...] = Field(
-        description="Of a conflict: the hash of this mail's content, then of the content that was refused."
+        description="For a conflict: the hash of this mail's content, then of the refused content."
     )
     maybe_accepted: bool = Field(
         description=(
-            "True if the mail may have been accepted before: Microsoft 365 refused it here, which proves "
-            "nothing, and the app cannot look it up in the mailbox (no `Mail.ReadWrite`, or no copy kept). "
-            "It is repeated all the same, so recipients may get it twice."
+            "True if the mail may have been accepted before: Microsoft 365 refused it, which does not prove "
+            "that it was not sent, and the app cannot look it up in the mailbox (no `Mail.ReadWrite`, or no "
+            "copy saved). It is sent again, so recipients may get it twice."
         )
     )
 
@@ -59,16 +61,16 @@ class DeliverySummary(Contract):
     """One mail in a list."""
 
     message_id: str = Field(description="The scheduler's own id of the mail.")
-    status: DeliveryStatus = Field(description="Where the mail stands.")
+    status: DeliveryStatus = Field(description="The current status of the mail.")
     final: bool = Field(description="True if the status no longer changes automatically.")
-    queued_at: datetime = Field(description="When it was first taken from the queue.")
-    updated_at: datetime = Field(description="When its status last changed.")
+    queued_at: datetime = Field(description="Time at which it was first taken from the queue.")
+    updated_at: datetime = Field(description="Time of the last change of its status.")
     from_email_address: str | None = Field(
-        description="The address that it was sent from; null before its first attempt."
+        description="The address that it is sent from; null before its first attempt."
     )
-    recipients: AudienceView = Field(description="Who gets it, as counts and domains.")
-    attempt: int = Field(description="Which attempt this is or was; the first is 1.")
-    next_attempt_at: datetime | None = Field(description="When it is tried again; null where no time is set.")
+    recipients: AudienceView = Field(description="Number and domains of the recipients.")
+    attempt: int = Field(description="The number of the current or last attempt; the first is 1.")
+    next_attempt_at: datetime | None = Field(description="Time of the next attempt; null if none is set.")
     predicted_at: datetime | None = Field(
         description=(
             "About when it is sent, for a mail that waits for the mailbox's rate limit; null where that is "
@@ -84,15 +86,15 @@ class DeliverySummary(Contract):
             "allows it only after that; null where it is sent in time."
         )
     )
-    correlation_id: str | None = Field(description="The scheduler's own mark of the message.")
+    correlation_id: str | None = Field(description="The scheduler's own id of a run.")
     problem: ProblemView | None = Field(
-        description="Why it is not sent, and who must act; null where nothing is wrong."
+        description="Why it is not sent, and who must act; null if there is no problem."
     )
     conflict: StandingProblemView | None = Field(
-        description="Another mail with its id and other content came and was not sent."
+        description="Another mail with its id and different content was queued, and was not sent."
     )
     warnings: tuple[StandingProblemView, ...] = Field(
-        description="What is not as it should be in this mail, which is sent all the same."
+        description="Problems of the mail that do not prevent its sending."
     )
 
 
@@ -100,18 +102,20 @@ class OutcomeView(Contract):
     """Where the scheduler reads how the mail ended."""
 
     queue: str = Field(description="The queue that the message names.")
-    sequence: int = Field(description="How many ends the mail came to; 0 before the first.")
+    sequence: int = Field(description="Number of outcomes of the mail so far; 0 before the first.")
     told: bool = Field(
-        description="True if each of these ends is in the queue; false for a queue not offered."
+        description="True if each of these outcomes was put on the queue; false for a queue not configured."
     )
 
 
 class DeliveryView(DeliverySummary):
     """One mail with its history."""
 
-    errors: tuple[FieldView, ...] = Field(description="The broken fields of an invalid message.")
-    history: tuple[StepView, ...] = Field(description="What happened, the oldest first; the latest 40 steps.")
-    outcome: OutcomeView | None = Field(description="null where the message names no `outcomeQueue`.")
+    errors: tuple[FieldView, ...] = Field(description="The invalid fields of an invalid message.")
+    history: tuple[StepView, ...] = Field(description="The latest 40 steps, oldest first.")
+    outcome: OutcomeView | None = Field(
+        description="Where the outcome is reported; null if the message names no `outcomeQueue`."
+    )
 
 
 class DeliveryListView(Contract):

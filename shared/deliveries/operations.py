@@ -19,7 +19,7 @@ LIST: Final = Operation(
     "deliveries",
     "List mails, newest first",
     "Deliveries",
-    {200: Answer("Some mails, and where to go on.", DeliveryListView)},
+    {200: Answer("A page of mails, and the token of the next page.", DeliveryListView)},
     parameters=(
         Parameter(
             "status",
@@ -73,7 +73,7 @@ RETRY_MANY: Final = Operation(
     "deliveries/retry",
     "Send many mails again that failed or wait",
     "Deliveries",
-    {202: Answer("What the retry of each mail came to.", RetryListView)},
+    {202: Answer("The result of each mail's retry.", RetryListView)},
     body=RetryBody,
     problems={400: ("invalid_request",)},
     # 500 ids of the maximum length.

@@ -23,35 +23,37 @@ class OutcomeError(Contract):
     """One invalid field of an invalid message."""
 
     field: str = Field(description="Its dotted path, such as `attachments.0.blob`.")
-    message: str = Field(description="What is wrong with it.")
+    message: str = Field(description="The error.")
 
 
 class MailOutcome(Contract):
     """A mail's outcome, as a message of the mail's `outcomeQueue`.
 
-    It can come twice, with the same `sequence`. It holds no address, subject or text of the mail.
+    It can arrive twice, with the same `sequence`. It contains no address, subject or text of the mail.
     """
 
     schema_version: Literal[1] = Field(description="The version of this contract.")
     message_id: MessageId = Field(description="The scheduler's own id of the mail.")
-    tenant_id: TenantId = Field(description="The Entra tenant that the mail is filed under.")
-    correlation_id: str | None = Field(description="The scheduler's own mark of the message.")
+    tenant_id: TenantId = Field(description="The Entra tenant of the mail.")
+    correlation_id: str | None = Field(description="The scheduler's own id of a run.")
     sequence: int = Field(
         ge=1,
         description=(
-            "Counts the ends of this mail from 1. The same number is the same end, told again. A higher one "
-            "replaces it: the mail was queued again or retried, or what was unknown is known by now."
+            "The number of the outcome, from 1. The same number is the same outcome, sent again. A higher "
+            "one replaces it: the mail was queued again or retried, or an unknown outcome has been resolved."
         ),
     )
     status: Literal["accepted", "rejected", "invalid", "expired", "unknown"] = Field(
-        description="How the mail ended."
+        description="The final status of the mail."
     )
-    code: str | None = Field(description="Why, as docs/errors.md lists it; null for an accepted mail.")
+    code: str | None = Field(
+        description="The code of the problem, as in docs/errors.md; null for an accepted mail."
+    )
     who_acts: Actor | None = Field(description="Who can change that; null for an accepted mail.")
     errors: tuple[OutcomeError, ...] = Field(
-        description=f"The broken fields of an invalid message, {MOST_ERRORS} at most."
+        description=f"The invalid fields of an invalid message, {MOST_ERRORS} at most."
     )
-    at: AwareDatetime = Field(description="When it ended.")
+    at: AwareDatetime = Field(description="Time of the outcome.")
 
 
 def outcome_message(delivery: Delivery, outcome: Outcome) -> bytes:

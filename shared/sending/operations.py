@@ -13,7 +13,7 @@ TEST_MAIL: Final = Operation(
     "tenant-settings/smtp/test-mail",
     "Send a test mail, to the caller if nobody else is named",
     "Tenant settings",
-    {202: Answer("The mail is queued: `deliveryUrl` tells what becomes of it.", QueuedMailView)},
+    {202: Answer("The mail is queued: `deliveryUrl` returns its status.", QueuedMailView)},
     body=TestMailBody,
     body_required=False,
     problems={

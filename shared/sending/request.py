@@ -58,7 +58,7 @@ class Body(Contract):
 
     model_config = ConfigDict(json_schema_extra=_either("content", "blob"))
 
-    content_type: Literal["html", "text"] = Field(description="What the text is.")
+    content_type: Literal["html", "text"] = Field(description="The format of the text.")
     content: str | None = Field(None, description="The text itself.")
     blob: BlobPath | None = Field(None, description="A file with the text, in UTF-8, of 3.8 MB at most.")
 
@@ -80,7 +80,7 @@ class Attachment(Contract):
     )
 
     name: Annotated[Line, Field(min_length=1, max_length=255)] = Field(
-        description="The file's name, as the recipients see it."
+        description="The file name that recipients see."
     )
     content_type: MediaType = Field(
         description=(
@@ -88,7 +88,7 @@ class Attachment(Contract):
             "Whether Outlook shows that as an invitation was not verified."
         )
     )
-    blob: BlobPath | None = Field(None, description="Where it lies in the container `attachments`.")
+    blob: BlobPath | None = Field(None, description="Its path in the container `attachments`.")
     content_bytes: Base64File | None = Field(None, description="The file itself, in base64.")
     content_id: Annotated[Line, Field(min_length=1, max_length=255)] | None = Field(
         None, description="The name by which the HTML refers to it, as `cid:…`."
@@ -125,8 +125,8 @@ class MailRequest(Contract):
     )
     message_id: MessageId = Field(
         description=(
-            "Derived from the occurrence: schedule, due time, audience. Firing twice then sends once, within "
-            "the days for which the operator keeps deliveries (90 unless changed). accepted and unknown are "
+            "Derived from the occurrence: schedule, due time, audience. Running twice then sends once, "
+            "within the days for which deliveries are stored (90 by default). accepted and unknown are "
             "final for an id. invalid, expired, and rejected for a reason that the sender can correct start "
             "again when the id is queued again, also with other content."
         )
@@ -134,21 +134,23 @@ class MailRequest(Contract):
     tenant_id: TenantId = Field(description="The Entra tenant whose admin enabled sending.")
     to: tuple[AnyRecipient, ...] = Field((), description="1 to 500 recipients in to, cc and bcc together.")
     cc: tuple[AnyRecipient, ...] = Field((), description="Recipients of a copy.")
-    bcc: tuple[AnyRecipient, ...] = Field((), description="Recipients whom the others don't see.")
-    reply_to: tuple[AnyRecipient, ...] = Field((), description="Where answers go; the From address if empty.")
+    bcc: tuple[AnyRecipient, ...] = Field((), description="Recipients that are hidden from the others.")
+    reply_to: tuple[AnyRecipient, ...] = Field(
+        (), description="Addresses for replies; the From address if empty."
+    )
     subject: Line = Field(
-        description="One line of text. Exchange keeps 255 characters, and the delivery warns of a longer one."
+        description="One line of text. Exchange keeps 255 characters; a longer one causes a warning."
     )
     body: Body = Field(description="The text of the mail.")
     attachments: tuple[Attachment, ...] = Field(
         (), max_length=MAX_ATTACHMENTS, description="Up to 250 files, in the order in which they are shown."
     )
     importance: Literal["low", "normal", "high"] = Field(
-        "normal", description="As the mail program shows it."
+        "normal", description="The importance that mail programs show."
     )
     save_to_sent_items: Flag = Field(
         default=True,
-        description="Without a copy, a mail whose answer got lost can't be looked up and ends as unknown.",
+        description="Without a copy, a mail whose response was lost can't be looked up and ends as unknown.",
     )
     headers: Headers = Field(default_factory=dict, description="Headers named x-…, but not x-ms-….")
     is_read_receipt_requested: Flag = Field(
@@ -160,24 +162,26 @@ class MailRequest(Contract):
     list_unsubscribe: ListUnsubscribe | None = Field(
         None,
         description=(
-            "How to leave the list: https and mailto addresses in angle brackets, separated by commas (the "
-            "header List-Unsubscribe). What Exchange makes of it was not verified."
+            "How to unsubscribe: https and mailto addresses in angle brackets, separated by commas (the "
+            "header List-Unsubscribe). Whether Exchange sends the header was not verified."
         ),
     )
     list_unsubscribe_post: Literal["List-Unsubscribe=One-Click"] | None = Field(
         None,
         description=(
-            "Says that the https address of listUnsubscribe takes a POST without further question (RFC 8058, "
-            "List-Unsubscribe-Post). What Exchange makes of it was not verified."
+            "The https address of listUnsubscribe accepts a POST without further confirmation (RFC 8058, "
+            "List-Unsubscribe-Post). Whether Exchange sends the header was not verified."
         ),
     )
-    expires_at: Moment | None = Field(None, description="The mail is not sent after it; with a time zone.")
+    expires_at: Moment | None = Field(
+        None, description="The mail is not sent after this time; with a time zone."
+    )
     correlation_id: Annotated[Line, Field(max_length=MAX_CORRELATION_ID)] | None = Field(
-        None, description="An id of the scheduler's own, copied to the delivery and the log."
+        None, description="The scheduler's own id of a run, copied to the delivery and the log."
     )
     outcome_queue: QueueName | None = Field(
         None,
-        description="One of OUTCOME_QUEUES, which is told how the mail ended (mail-outcome.schema.json).",
+        description="One of OUTCOME_QUEUES, which receives the mail's outcome (mail-outcome.schema.json).",
     )
 
     @model_validator(mode="after")

@@ -42,7 +42,7 @@ SAVE: Final = Operation(
     "Change the From address, or switch large file attachments on",
     "Tenant settings",
     {
-        202: Answer("A consent was started as by Enable, or nothing had to be changed.", SavedView),
+        202: Answer("A consent was started as with Enable, or no change was needed.", SavedView),
     },
     parameters=(IF_MATCH,),
     body=SaveBody,
@@ -58,7 +58,7 @@ RESET: Final = Operation(
     f"{_PATH}/reset",
     "Remove settings and tokens, and end a consent under way",
     "Tenant settings",
-    {204: Answer("They are gone, or there were none.")},
+    {204: Answer("The settings are deleted, or there were none.")},
     parameters=(IF_MATCH,),
     problems={412: ("settings_changed",)},
 )
@@ -68,7 +68,7 @@ CHECK: Final = Operation(
     f"{_PATH}/check",
     "Check whether everything is there that sending needs",
     "Tenant settings",
-    {200: Answer("What was found.", ExaminationView)},
+    {200: Answer("The results of the checks.", ExaminationView)},
     body=CheckBody,
     body_required=False,
     problems={400: ("invalid_request",)},

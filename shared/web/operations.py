@@ -22,7 +22,7 @@ HEALTH: Final = Operation(
     "health",
     "Say that the app is alive",
     "Health",
-    {200: Answer("It is.", HealthView)},
+    {200: Answer("The app answers.", HealthView)},
     admin=False,
     configured=False,
 )
@@ -34,7 +34,7 @@ READINESS: Final = Operation(
     "Health",
     {
         200: Answer("Everything answers.", ReadinessView),
-        503: Answer("Something does not.", ReadinessView),
+        503: Answer("At least one part does not answer.", ReadinessView),
     },
 )
 OPENAPI: Final = Operation(
