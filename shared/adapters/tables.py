@@ -189,9 +189,9 @@ def write_if_unchanged(
     etag: str | None,
     **options: Any,  # noqa: ANN401 - the SDK's
 ) -> str | None:
-    """Write a row if it is unchanged, with one call; None also where an earlier try of the call wrote it.
+    """Write a row if it is unchanged, with one call, else return None.
 
-    It merges, so that columns of another version of the app are preserved.
+    None also where an earlier attempt of the call wrote it. Columns of another version are preserved.
     """
     with table_errors():
         try:

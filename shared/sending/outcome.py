@@ -212,7 +212,7 @@ def announce(row: Delivery, **facts: str) -> None:
 
 
 def _seconds_to_slot(row: Delivery) -> int | None:
-    """Return how long the mail waits for its slot, which the alert on long deferrals does not count."""
+    """Return how long the mail waits for its slot; an alert ignores it."""
     if row.status is not DeliveryStatus.DEFERRED or row.slot is None or row.next_attempt_at is None:
         return None
     return (row.next_attempt_at - row.updated_at) // timedelta(seconds=1)

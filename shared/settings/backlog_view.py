@@ -1,4 +1,4 @@
-"""The mails of a mailbox that wait for its rate limit, as the settings show them."""
+"""Show in the settings the mails that wait for the rate limit."""
 
 from __future__ import annotations
 
