@@ -409,3 +409,16 @@ def test_a_set_pace_holds_whatever_order_mails_and_retries_come_in(seed: int) ->
 
     assert len(sent) > 20
     assert at_most(sent, 59) <= pace
+
+
+def test_a_trial_is_the_same_in_a_line_that_was_moved() -> None:
+    by, now = timedelta(hours=5), NOON + 13 * MINUTE
+    line, _ = reserve(learned(), 100, now, 0)
+    other, _ = reserve(shifted(learned(), by), 100, now, 0)
+    assert line.trial is not None
+    check_same(shifted(line, by), other)
+
+    over = line.trial.last + line.moved + 2 * WINDOW
+    line, other = reserve(line, 1, over, 0)[0], reserve(other, 1, over, 0)[0]
+    assert line.trial is None
+    check_same(shifted(line, by), other)
