@@ -19,7 +19,7 @@ END_TO_END := tests/browser tests/journeys tests/faults/test_campaign.py tests/h
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: setup ## Run the whole journey on this machine and tell it step by step
+demo: setup ## Run consent and sending once on this machine and print each step
 	@$(BIN)/python -m tests.local_stack demo
 
 start: setup ## Start the local stack and leave it running; ARGS="--consented --json --fault"

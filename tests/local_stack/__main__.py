@@ -130,7 +130,7 @@ def _add_fault(commands: Commands) -> None:
 def _add_demo(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo",
-        help="run the whole journey once and tell it step by step",
+        help="run consent and sending once and print each step",
         description="Starts the stack, lets an admin consent, queues mails, shows what arrived, and stops.",
     )
     demo.set_defaults(run=_run_demo)
