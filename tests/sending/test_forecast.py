@@ -240,7 +240,7 @@ def test_a_slot_counts_for_the_mailbox_it_was_taken_for_whatever_the_from_addres
 
     assert of_the_same_account[1:] == (0, None)
     assert forecasts(services)["m-3"] == NOTHING
-    assert forecasts(services)["m-6"][1:] == (1, None)
+    assert forecasts(services)["m-6"][1:] == (0, None)
 
 
 def test_a_mail_whose_turn_comes_after_its_expiry_says_when_it_is_likely_to_expire(
