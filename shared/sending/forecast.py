@@ -15,6 +15,7 @@ from shared.errors import ProblemError
 from shared.sending.pace import settled
 from shared.sending.schedule import clock_ahead, mailbox_mark, schedule_key
 from shared.sending.slots import mails_before
+from shared.sending.verdict import THROTTLED
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Status
 from shared.telemetry import log_failed_step
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from shared.settings.sending_switch import SendingSwitch
     from shared.settings.tenant import TenantSettings
     from shared.world import World
+
+#: The problems of a mail that waits for a slot, although it may have none yet.
+_LIMITED = THROTTLED | {"mailbox_paused"}
 
 
 class Forecasting(Protocol):
@@ -114,8 +118,8 @@ def forecast(mail: Delivery, schedule: Schedule, now: datetime, set_pace: int) -
 
 
 def _waits(mail: Delivery) -> bool:
-    paused = mail.problem is not None and mail.problem.code == "mailbox_paused"
-    return mail.status is DeliveryStatus.DEFERRED and (mail.slot is not None or paused)
+    limited = mail.problem is not None and mail.problem.code in _LIMITED
+    return mail.status is DeliveryStatus.DEFERRED and (mail.slot is not None or limited)
 
 
 def _forecast_waiting(
