@@ -36,7 +36,7 @@ check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, l
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m tests.infra
-	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py tests/web/test_openapi.py tests/test_licences.py -p no:cacheprovider
+	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_settings_list.py tests/api/openapi/test_document.py tests/test_licences.py -p no:cacheprovider
 
 infra: $(VENV)/ready ## Check infra/ with Microsoft's Bicep: format, build, lint, snapshots
 	@$(BIN)/python -m tests.infra
@@ -63,7 +63,7 @@ documents: $(VENV)/ready ## Generate the errors, delivery and configuration page
 	@$(BIN)/python -m tests.errors_document
 	@$(BIN)/python -m tests.delivery_document
 	@$(BIN)/python -m tests.configuration_document
-	@$(BIN)/python -m shared.sending.schema > $(VENV)/schema.json && mv $(VENV)/schema.json docs/mail-message.schema.json
+	@$(BIN)/python -m shared.mail.json_schema > $(VENV)/schema.json && mv $(VENV)/schema.json docs/mail-message.schema.json
 	@$(BIN)/python -m shared.deliveries.outcome_schema > $(VENV)/schema.json && mv $(VENV)/schema.json docs/mail-outcome.schema.json
 
 screenshots: setup ## Write the settings page in each state to docs/images/ (needs Chromium)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
 
     from shared.adapters.entra import EntraAuthority
-    from shared.consent.custody import Custody
+    from shared.consent.token_cache import Custody
     from shared.deliveries.ports import DeliveryLog, KeptTexts
     from shared.errors import ConfigurationError
     from shared.outbox import Outbox
@@ -51,7 +51,7 @@ class Services(Configured):
     @member
     def stored_settings(self) -> SettingsStore:
         """What the admins decided, in every installation."""
-        from shared.adapters.tables import TableSettingsStore
+        from shared.adapters.table_storage import TableSettingsStore
 
         return TableSettingsStore(self._tables)
 
@@ -115,8 +115,8 @@ class Services(Configured):
     def deliveries(self) -> DeliveryLog:
         """The delivery log."""
         from shared.adapters.delivery_table import TableDeliveryLog
-        from shared.adapters.queues import StorageOutcomeQueues
-        from shared.deliveries.told import ToldDeliveries
+        from shared.adapters.queue_storage import StorageOutcomeQueues
+        from shared.deliveries.notify import ToldDeliveries
 
         queues = StorageOutcomeQueues(self.storage, self._storage_credential)
         log = TableDeliveryLog(self._tables)
@@ -125,14 +125,14 @@ class Services(Configured):
     @member
     def outbox(self) -> Outbox:
         """The queue `mail-outbox`."""
-        from shared.adapters.queues import StorageQueueOutbox
+        from shared.adapters.queue_storage import StorageQueueOutbox
 
         return StorageQueueOutbox(self.queue_storage, lambda: self._identity(self.queue_storage.client_id))
 
     @member
     def files(self) -> AttachmentFiles:
         """The schedulers' files."""
-        from shared.adapters.blobs import BlobAttachmentFiles
+        from shared.adapters.blob_storage import BlobAttachmentFiles
 
         return BlobAttachmentFiles(self._blobs)
 
@@ -149,14 +149,14 @@ class Services(Configured):
     @member
     def requests(self) -> KeptTexts:
         """The requests of unfinished mails."""
-        from shared.adapters.blobs import BlobKeptTexts
+        from shared.adapters.blob_storage import BlobKeptTexts
 
         return BlobKeptTexts(self._blobs, "requests")
 
     @member
     def drafts(self) -> KeptTexts:
         """The state of drafts in progress."""
-        from shared.adapters.blobs import BlobKeptTexts
+        from shared.adapters.blob_storage import BlobKeptTexts
 
         return BlobKeptTexts(self._blobs, "drafts")
 
@@ -179,7 +179,7 @@ class Services(Configured):
     @member
     def tokens(self) -> Custody:
         """Access tokens for sending."""
-        from shared.consent.custody import Custody
+        from shared.consent.token_cache import Custody
 
         return Custody(self.vault, self.authorizer, self.settings, self.world, lambda: self.allowed_tenants)
 
@@ -193,14 +193,14 @@ class Services(Configured):
     @member
     def caller_tokens(self) -> CallerTokens:
         """Validates the access tokens of the API's callers."""
-        from shared.adapters.caller_tokens import EntraCallerTokens
+        from shared.adapters.access_token_validator import EntraCallerTokens
 
         return EntraCallerTokens(self.config)
 
     @property
     def probes(self) -> Mapping[str, Callable[[], object]]:
         """For each external system, a call that returns if it responds."""
-        from shared.adapters.storage_probe import ask_containers, ask_queue, ask_tables
+        from shared.adapters.health_probes import ask_containers, ask_queue, ask_tables
 
         return {
             "tables": lambda: ask_tables(self._tables),
@@ -211,19 +211,19 @@ class Services(Configured):
         }
 
     def _issued_to(self, name: str) -> str | None:
-        from shared.adapters.token_cache import client_of
+        from shared.adapters.msal_cache import client_of
 
         return client_of(tokens) if (tokens := self.vault.read(name)) else None
 
     @member
     def _tables(self) -> TableServiceClient:
-        from shared.adapters.tables import table_service
+        from shared.adapters.table_storage import table_service
 
         return table_service(self.storage, self._storage_credential)
 
     @member
     def _blobs(self) -> BlobServiceClient:
-        from shared.adapters.blobs import blob_service
+        from shared.adapters.blob_storage import blob_service
 
         return blob_service(self.storage, self._storage_credential)
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import NothingSentError
-from shared.world import Moment, World
+from shared.system import Moment, World
 
 if TYPE_CHECKING:
     import threading

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.consent.contract import CheckBody
-from shared.contract import Contract, parse
+from shared.api.consent_models import CheckBody
+from shared.api.openapi.document import document
+from shared.api.settings_models import EnableBody, SaveBody
+from shared.api.test_mail import TestMailBody
 from shared.errors import InvalidInputError
-from shared.sending.request import parse_mail_request
-from shared.sending.schema import mail_message_schema
-from shared.sending.test_mail import TestMailBody
-from shared.settings.contract import EnableBody, SaveBody
+from shared.mail.json_schema import mail_message_schema
+from shared.mail.message import parse_mail_request
+from shared.schema import Contract, parse
 from shared.settings.tenant import Authorization
-from shared.web.openapi import document
 
 if TYPE_CHECKING:
     import jsonschema_rs

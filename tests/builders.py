@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from shared.api.auth import Caller
 from shared.settings.tenant import Account, Consent, Status, TenantSettings, Wanted
-from shared.web.caller import Caller
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 ADA = Account("ada-object-id", CONTOSO, "ada@contoso.com")

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from shared.consent import journey as consent
+from shared.api import consent, settings
+from shared.api.auth import Caller
+from shared.api.request import Reply, Request
 from shared.consent.cookie import NAME
-from shared.consent.dependencies import Consenting
-from shared.settings import journey as settings
-from shared.web.caller import Caller
-from shared.web.exchange import Reply, Request
+from shared.consent.services import Consenting
 from tests.builders import ADMIN
 from tests.fakes import FakeServices
 

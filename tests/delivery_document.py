@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.deliveries.contract import DeliveryView, delivery_view
+from shared.api.delivery_models import DeliveryView, delivery_view
 from shared.deliveries.delivery import FINAL, Audience, Delivery, DeliveryStatus
 from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.problems import FieldError, catalogue

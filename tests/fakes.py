@@ -16,11 +16,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, BinaryIO
 
+from shared.api.audit import RefusalCounter
 from shared.client_credential import ClientSecret
 from shared.config import AppConfig
 from shared.consent.confirming import MAX_WAITING
-from shared.consent.custody import Custody
 from shared.consent.flow import ConsentFlow, FlowSecret
+from shared.consent.token_cache import Custody
 from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.errors import (
@@ -31,10 +32,10 @@ from shared.errors import (
     TransientError,
     UnauthenticatedError,
 )
+from shared.mail.payload import KEY_PROPERTY
 from shared.outbox import Backlog
 from shared.ports import DeletedTokens, Issued, Redeemed, SignIn
 from shared.sending.claim_memory import ClaimMemory
-from shared.sending.payload import KEY_PROPERTY
 from shared.sending.ports import FoundMail, StoredFile
 from shared.sending.schedule import Schedule
 from shared.sending.throttle import Throttle
@@ -43,7 +44,6 @@ from shared.settings.operator_log import OperatorAction
 from shared.settings.sender import Sender
 from shared.settings.sending_switch import SendingPause, SendingSwitch
 from shared.settings.tenant import Account, TenantSettings
-from shared.web.audit import RefusalCounter
 
 CONTOSO = "6f1c0000-0000-4000-8000-0000000c0701"
 FABRIKAM = "6f1c0000-0000-4000-8000-0000000fab71"

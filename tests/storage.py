@@ -63,7 +63,7 @@ def storage(azurite: Azurite) -> StorageConfig:
 @pytest.fixture
 def blob_clients(storage: StorageConfig) -> Iterator[BlobServiceClient]:
     """Give the blobs."""
-    from shared.adapters.blobs import blob_service
+    from shared.adapters.blob_storage import blob_service
 
     with blob_service(storage, no_credential) as service:
         yield service
@@ -72,7 +72,7 @@ def blob_clients(storage: StorageConfig) -> Iterator[BlobServiceClient]:
 @pytest.fixture
 def table_clients(storage: StorageConfig) -> Iterator[TableServiceClient]:
     """Give the tables."""
-    from shared.adapters.tables import table_service
+    from shared.adapters.table_storage import table_service
 
     with table_service(storage, no_credential) as service:
         yield service

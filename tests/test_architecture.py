@@ -137,9 +137,9 @@ def test_only_the_edges_catch_what_nobody_foresaw() -> None:
     # tokens are stored must not cost the mail that they were issued for, and Azure would delete a mail that
     # stays in the poison queue.
     assert catching == {
-        "shared/web/endpoints.py",
-        "shared/consent/upkeep.py",
-        "shared/consent/custody.py",
+        "shared/api/framework.py",
+        "shared/consent/maintenance.py",
+        "shared/consent/token_cache.py",
         "shared/sending/poison.py",
     }
 

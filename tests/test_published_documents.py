@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.sending.schema import mail_message_schema
-from shared.web.openapi import document
+from shared.api.openapi.document import document
+from shared.mail.json_schema import mail_message_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

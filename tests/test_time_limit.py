@@ -17,8 +17,9 @@ from shared.adapters.http import CONNECT_SECONDS, GRAPH_ANSWER_SECONDS
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NothingSentError, OutcomeUnknownError, TransientError
 from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
-from shared.sending.release import release_all
+from shared.system import Moment
 from shared.time_limit import (
     RECORDING,
     SENDING,
@@ -29,7 +30,6 @@ from shared.time_limit import (
     recording,
     seconds_left,
 )
-from shared.world import Moment
 from tests.builders import a_file, a_message, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices, FakeWorld
 

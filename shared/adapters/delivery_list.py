@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from shared.adapters.delivery_row import read_delivery, time_key
-from shared.adapters.tables import Row, table_errors
+from shared.adapters.table_storage import Row, table_errors
 from shared.deliveries.delivery import PENDING, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage
 

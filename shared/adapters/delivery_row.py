@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.adapters.documents import read_document
+from shared.adapters.serialization import read_document
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 
 if TYPE_CHECKING:
-    from shared.adapters.tables import Row
+    from shared.adapters.table_storage import Row
 
 #: The columns that are read.
 COLUMNS: Final = ("PartitionKey", "RowKey", "UpdatedAt", "Document")

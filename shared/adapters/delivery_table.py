@@ -19,9 +19,9 @@ from shared.adapters import finished_rows
 from shared.adapters.azure_errors import is_missing
 from shared.adapters.delivery_list import list_deliveries
 from shared.adapters.delivery_row import COLUMNS, CONFLICTS, microseconds, read_delivery, time_key
-from shared.adapters.documents import write_document
+from shared.adapters.serialization import write_document
 from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock, utc_now
-from shared.adapters.tables import Row, etag_in, etag_of, find_row, find_written, table_errors
+from shared.adapters.table_storage import Row, etag_in, etag_of, find_row, find_written, table_errors
 from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
 from shared.errors import TransientError
 from shared.storage_names import DELIVERIES

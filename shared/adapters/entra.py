@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from shared.config import AppConfig
     from shared.settings.tenant import Account
-    from shared.world import World
+    from shared.system import World
 
 #: Access and ID tokens are not stored: the first live an hour, the second were already validated.
 _KEPT_PARTS = ("Account", "RefreshToken", "AppMetadata")

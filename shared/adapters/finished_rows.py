@@ -16,7 +16,7 @@ from azure.data.tables import TableTransactionError
 
 from shared.adapters.azure_errors import is_missing
 from shared.adapters.delivery_row import COLUMNS, CONFLICTS, read_delivery, time_key
-from shared.adapters.tables import Row, etag_of, find_row, table_errors
+from shared.adapters.table_storage import Row, etag_of, find_row, table_errors
 from shared.deliveries.delivery import FINAL
 from shared.deliveries.ports import DeliveryPage
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from azure.data.tables import TableTransactionError, UpdateMode
 
 from shared.adapters.azure_errors import is_missing
-from shared.adapters.documents import read_document, write_document
-from shared.adapters.tables import Row, etag_of, find_row, find_written, table_errors, write_row
+from shared.adapters.serialization import read_document, write_document
+from shared.adapters.table_storage import Row, etag_of, find_row, find_written, table_errors, write_row
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.errors import TransientError
 from shared.storage_names import CONSENT_FLOWS

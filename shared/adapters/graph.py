@@ -21,7 +21,7 @@ from shared.adapters.graph_answers import (
 from shared.adapters.graph_errors import graph_error
 from shared.adapters.http import GRAPH_ANSWER_SECONDS, Answer, HttpClient, NoAnswerError, NotSentError
 from shared.errors import ConfigurationError, NothingSentError, OutcomeUnknownError, TransientError
-from shared.sending.payload import KEY_PROPERTY
+from shared.mail.payload import KEY_PROPERTY
 
 if TYPE_CHECKING:
     from shared.sending.ports import FoundMail

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.adapters.documents import read_document, write_document
-from shared.adapters.tables import table_errors
+from shared.adapters.serialization import read_document, write_document
+from shared.adapters.table_storage import table_errors
 from shared.settings.operator_log import OperatorAction
 from shared.storage_names import TENANT_SETTINGS
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shared.adapters.tables import Row, etag_of, find_row, table_errors, write_row
+from shared.adapters.table_storage import Row, etag_of, find_row, table_errors, write_row
 from shared.settings.sending_switch import MAX_REASON_LENGTH, SendingPause
 from shared.storage_names import TENANT_SETTINGS
 

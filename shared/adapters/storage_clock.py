@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
 
-    from shared.adapters.tables import Row
+    from shared.adapters.table_storage import Row
     from shared.deliveries.delivery import Delivery
 
 #: The column that holds the time by the writer's clock.

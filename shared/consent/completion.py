@@ -12,8 +12,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.consent.disposal import dispose
 from shared.consent.flow import ConsentFlow, FlowStatus
+from shared.consent.revoke import dispose
 from shared.errors import ConflictError, ConsentRequiredError, ProblemError, TransientError
 from shared.settings.health import standing
 from shared.settings.state import complete_consent, end_consent, holds
@@ -21,7 +21,7 @@ from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
-    from shared.consent.dependencies import Consenting
+    from shared.consent.services import Consenting
     from shared.settings.tenant import Consent, TenantSettings
 
 #: The final status of a flow by its problem; for any other problem it is failed.

@@ -21,8 +21,8 @@ from shared.settings.state import pending_consent
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from shared.consent.dependencies import Consenting
     from shared.consent.flow import ConsentFlow
+    from shared.consent.services import Consenting
 
 #: Seconds between the attempts.
 _PAUSES = (1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from shared.consent.completion import close, complete
 from shared.consent.cookie import check_cookie
-from shared.consent.disposal import delete_held, dispose, forget_flow
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus, hash_of, matches
+from shared.consent.revoke import delete_held, dispose, forget_flow
 from shared.errors import ConflictError, ConsentRequiredError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import pending_consent
 from shared.telemetry import Event, log_event
@@ -25,7 +25,7 @@ from shared.telemetry import Event, log_event
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shared.consent.dependencies import Consenting, Upkeeping
+    from shared.consent.services import Consenting, Upkeeping
     from shared.settings.tenant import Consent
 
 #: A vault that hangs takes half a minute per consent; the timer runs every five minutes.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from shared.ports import Issued, SettingsStore
     from shared.settings.tenant import Consent
-    from shared.world import World
+    from shared.system import World
 
 #: Reports say minutes; the callback itself has already waited for one.
 SPREADING = timedelta(minutes=15)

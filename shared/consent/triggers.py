@@ -12,7 +12,7 @@ blueprint = func.Blueprint()
 @blueprint.timer_trigger("timer", schedule="0 17 3 * * *")
 def keep_consents_alive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding needs its name
     """Refresh unused consents and delete orphaned tokens."""
-    from shared.consent.upkeep import keep_all
+    from shared.consent.maintenance import keep_all
 
     keep_all(bootstrap.services())
 

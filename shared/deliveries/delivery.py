@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.deliveries.audience import NOBODY, Audience
-from shared.deliveries.doubt import Doubt, HandOver
+from shared.deliveries.event import Step
 from shared.deliveries.outcome import Outcome, latest, next_outcome
+from shared.deliveries.recipient_summary import NOBODY, Audience
 from shared.deliveries.slot import Slot
 from shared.deliveries.status import FINAL, PENDING, DeliveryStatus
-from shared.deliveries.step import Step
+from shared.deliveries.uncertain_send import Doubt, HandOver
 from shared.problems import FieldError
 from shared.settings.tenant import StandingProblem
 from shared.stored import Stored

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared.contract import Contract
 from shared.deliveries.outcome import MOST_ERRORS
-from shared.deliveries.resume import MessageId, TenantId
+from shared.deliveries.requeue import MessageId, TenantId
 from shared.problems import Actor
+from shared.schema import Contract
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.delivery import FINAL
 from shared.errors import ConfigurationError, ProblemError
-from shared.settings.served import removed_tenants
+from shared.settings.served_tenants import removed_tenants
+from shared.system import Moment
 from shared.telemetry import Event, log_event, log_failed_step
-from shared.world import Moment
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.ports import DeliveryLog
     from shared.settings.ownership import OwnedSettingsStore
-    from shared.world import World
+    from shared.system import World
 
 #: The host ends the timer after ten minutes; the next run continues where this one stopped.
 TIME_TO_REMOVE = timedelta(minutes=5)

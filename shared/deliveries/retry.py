@@ -6,26 +6,26 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared.deliveries.contract import summary
+from shared.api.deliveries import find_by_id
+from shared.api.delivery_models import summary
+from shared.api.request import json_reply
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.journey import find_by_id
-from shared.deliveries.resume import next_message
+from shared.deliveries.requeue import next_message
 from shared.errors import ConflictError, InvalidInputError
-from shared.sending.request import parse_mail_request
+from shared.mail.message import parse_mail_request
 from shared.settings.health import let_try
 from shared.telemetry import Event, log_event
-from shared.web.exchange import json_reply
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shared.api.auth import Caller
+    from shared.api.request import Reply, Request
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog, KeptTexts
     from shared.outbox import Outbox
     from shared.settings.ownership import OwnedSettingsStore
-    from shared.web.caller import Caller
-    from shared.web.exchange import Reply, Request
-    from shared.world import World
+    from shared.system import World
 
 #: Why a mail in another status can't be retried.
 REFUSALS: Final = {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.settings.operator_log import OperatorLog
-    from shared.world import World
+    from shared.system import World
 
 
 class Recording(Protocol):

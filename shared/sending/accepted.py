@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, TransientError
-from shared.sending.draft_note import DraftNote
+from shared.sending.draft_state import DraftNote
 from shared.sending.outcome import announce
 from shared.sending.persist import persist
 from shared.sending.refused_sender import end_noted_refusal
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.ports import KeptTexts
     from shared.sending.attempt import Attempt
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
     from shared.sending.unrecorded import AcceptedMail
 
 

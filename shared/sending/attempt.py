@@ -12,26 +12,26 @@ from shared.errors import (
     ProblemError,
     RejectedError,
 )
-from shared.sending.doubt import FIRST_LOOK, SETTLED, look_up_key
-from shared.sending.draft_note import DraftNote
+from shared.mail.payload import delivery_key
+from shared.sending.draft_state import DraftNote
 from shared.sending.hand_over import ClaimLostError
 from shared.sending.mailbox import Mailbox
-from shared.sending.payload import delivery_key
 from shared.sending.persist import persist
 from shared.sending.queued import QueuedMail
+from shared.sending.reconcile import FIRST_LOOK, SETTLED, look_up_key
+from shared.sending.retry_policy import Situation, count_refusals
 from shared.sending.unrecorded import accepted_message, repeated_message
-from shared.sending.verdict import Situation, count_refusals
 from shared.settings.tenant import StandingProblem
+from shared.system import Moment
 from shared.telemetry import Event, log_event
-from shared.world import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from shared.sending.dependencies import Sending
-    from shared.sending.request import MailRequest
-    from shared.sending.warnings import MailWarning
+    from shared.mail.message import MailRequest
+    from shared.mail.warnings import MailWarning
+    from shared.sending.services import Sending
     from shared.settings.sender import Sender
 
 #: Graph's codes for a full mailbox, and for one without room for named properties.

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import LONGEST_WAIT, Audience, Delivery, DeliveryStatus
-from shared.deliveries.resume import is_superseded, next_message
+from shared.deliveries.requeue import is_superseded, next_message
 from shared.errors import TransientError
 from shared.sending.attempt import Attempt
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
@@ -22,10 +22,10 @@ from shared.time_limit import begun
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.sending.dependencies import Sending
+    from shared.mail.message import MailRequest
+    from shared.mail.recipient import Recipient
     from shared.sending.queued import QueuedMail
-    from shared.sending.recipient import Recipient
-    from shared.sending.request import MailRequest
+    from shared.sending.services import Sending
 
 #: The delay of a message whose row another version wrote in a form that this one can't read.
 WAIT_FOR_OTHER_VERSION = timedelta(minutes=5)

@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, MailerError, TransientError
+from shared.mail.payload import build_attachment, build_send_mail
 from shared.sending.accepted import record_accepted
 from shared.sending.claim import begin, claim
-from shared.sending.doubt import CopyWaitsError, gives_up_looking, look_up, was_sent
+from shared.sending.defer import goes_first, requeue_for_slot
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import set_aside
 from shared.sending.hand_over import (
@@ -22,34 +23,33 @@ from shared.sending.hand_over import (
     withdraw_hand_over,
 )
 from shared.sending.held_claim import HeldClaim
-from shared.sending.later import goes_first, requeue_for_slot
 from shared.sending.mailbox import Mailbox
 from shared.sending.new_claim import claim_unless_claimed
 from shared.sending.outcome import record_failure
-from shared.sending.parcel import Parcel, prepare
 from shared.sending.paused import requeue_paused
-from shared.sending.payload import build_attachment, build_send_mail
 from shared.sending.persist import NotRecordedError, problem_of
+from shared.sending.prepare import Parcel, prepare
 from shared.sending.queued import find_mail, key_of, readable
+from shared.sending.reconcile import CopyWaitsError, gives_up_looking, look_up, was_sent
+from shared.sending.retry_policy import deadline, expired
 from shared.sending.route import Route
 from shared.sending.throttle import LaterSlotError
 from shared.sending.unrecorded import queue_again, queue_kept
-from shared.sending.verdict import deadline, expired
 from shared.settings.health import apply_sender_list
 from shared.settings.refusal import refusal_of
 from shared.settings.sender import sender_of
-from shared.settings.served import log_unserved_tenant
+from shared.settings.served_tenants import log_unserved_tenant
 from shared.telemetry import Event, log_event
 from shared.time_limit import limited, recording
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Doubt
+    from shared.mail.message import MailRequest
     from shared.sending.attempt import Attempt
-    from shared.sending.dependencies import Sending
-    from shared.sending.draft_note import Draft
+    from shared.sending.draft_state import Draft
     from shared.sending.ports import FoundMail
     from shared.sending.queued import QueuedMail
-    from shared.sending.request import MailRequest
+    from shared.sending.services import Sending
     from shared.settings.sender import Sender
 
 

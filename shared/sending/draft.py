@@ -16,23 +16,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.errors import RejectedError, TransientError
-from shared.sending.doubt import SEARCH_NOT_DONE, find_by_id, was_sent
-from shared.sending.draft_note import Draft, PlannedFile
+from shared.mail.payload import build_attachment, write_json
 from shared.sending.draft_removal import left_of, try_to_remove
-from shared.sending.payload import build_attachment, write_json
+from shared.sending.draft_state import Draft, PlannedFile
+from shared.sending.reconcile import SEARCH_NOT_DONE, find_by_id, was_sent
 from shared.sending.route import LARGE_FILE_BYTES
 from shared.sending.upload import upload_file
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.sending.attachments import SizedFile
+    from shared.mail.attachments import SizedFile
     from shared.sending.attempt import Attempt
-    from shared.sending.dependencies import Sending
-    from shared.sending.draft_note import DraftNote
+    from shared.sending.draft_state import DraftNote
     from shared.sending.mailbox import Mailbox
-    from shared.sending.parcel import Parcel
     from shared.sending.ports import FoundMail
+    from shared.sending.prepare import Parcel
+    from shared.sending.services import Sending
     from shared.sending.upload import Upload
 
 

@@ -12,17 +12,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, MailerError
-from shared.sending.draft_note import UNREADABLE
+from shared.sending.draft_state import UNREADABLE
 from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.sending.attempt import Attempt
-    from shared.sending.dependencies import Sending
-    from shared.sending.draft_note import Draft, DraftNote
+    from shared.sending.draft_state import Draft, DraftNote
     from shared.sending.mailbox import Mailbox
     from shared.sending.ports import FoundMail, MailTransport
+    from shared.sending.services import Sending
     from shared.settings.sender import Sender
 
 

@@ -13,9 +13,9 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.errors import ProblemError
 from shared.sending.pace import settled
+from shared.sending.retry_policy import THROTTLED
 from shared.sending.schedule import clock_ahead, mailbox_mark, schedule_key
 from shared.sending.slots import mails_before
-from shared.sending.verdict import THROTTLED
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Status
 from shared.telemetry import log_failed_step
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch
     from shared.settings.tenant import TenantSettings
-    from shared.world import World
+    from shared.system import World
 
 #: The problems of a mail that waits for a slot, although it may have none yet.
 _LIMITED = THROTTLED | {"mailbox_paused"}

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from shared.deliveries.delivery import HandOver
 from shared.sending.persist import persist
 from shared.settings.sending_switch import MAX_AGE
-from shared.world import Moment
+from shared.system import Moment
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
-    from shared.sending.dependencies import Sending
     from shared.sending.mailbox import Mailbox
+    from shared.sending.services import Sending
     from shared.settings.sending_switch import SendingPause
 
 

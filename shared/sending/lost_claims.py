@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import CLAIM, DeliveryStatus
-from shared.deliveries.resume import next_message
+from shared.deliveries.requeue import next_message
 from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError, TransientError
-from shared.sending.doubt import mailbox_key
 from shared.sending.mailbox import Mailbox
 from shared.sending.outcome import announce
+from shared.sending.reconcile import mailbox_key
 from shared.settings.sender import sender_of
 from shared.settings.tenant import StandingProblem
 from shared.telemetry import Event, log_event, log_failed_step
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
 
 #: The queue redelivers a message after ten minutes, and the poison queue after as long.
 _LOST_AFTER = timedelta(minutes=30)

@@ -16,15 +16,15 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.upload_limit import PlannedUpload
+from shared.system import Moment
 from shared.time_limit import SENDING
-from shared.world import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from shared.deliveries.slot import Slot
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
     from shared.settings.sender import Sender
 
 

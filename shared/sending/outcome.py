@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, DeliveryStatus
-from shared.deliveries.resume import next_message, resume_message
+from shared.deliveries.requeue import next_message, resume_message
 from shared.errors import (
     ExpiredError,
     InvalidInputError,
@@ -24,8 +24,8 @@ from shared.sending.draft_removal import give_up
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.refused_sender import sender_is_refused
+from shared.sending.retry_policy import THROTTLED, decide, expired
 from shared.sending.slots import visible_after
-from shared.sending.verdict import THROTTLED, decide, expired
 from shared.settings.health import note_failure, standing
 from shared.telemetry import Event, log_event, log_failed_step
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from shared.deliveries.slot import Slot
     from shared.sending.attempt import Attempt
-    from shared.sending.dependencies import Sending
-    from shared.sending.verdict import Situation, Verdict
+    from shared.sending.retry_policy import Situation, Verdict
+    from shared.sending.services import Sending
     from shared.settings.sender import Sender
 
 _EVENTS = {

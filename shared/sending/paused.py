@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.resume import next_message
+from shared.deliveries.requeue import next_message
 from shared.errors import TransientError
 from shared.sending.claim import (
     Standing,
@@ -23,7 +23,7 @@ from shared.sending.claim import (
 )
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.outcome import announce
-from shared.sending.verdict import expired
+from shared.sending.retry_policy import expired
 from shared.settings.health import standing
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
     from shared.settings.sending_switch import SendingPause
-    from shared.world import World
+    from shared.system import World
 
 #: A mail is checked soon in a short pause, as for a deployment, and at a constant interval in a long one.
 SHORTEST_WAIT = timedelta(seconds=30)

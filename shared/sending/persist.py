@@ -11,7 +11,7 @@ from shared.time_limit import seconds_left
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.world import World
+    from shared.system import World
 
 #: Less if the time limit of the invocation is earlier.
 PATIENCE = timedelta(minutes=1)

@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.resume import is_superseded
+from shared.deliveries.requeue import is_superseded
 from shared.errors import ConfigurationError, ConflictError, ProblemError, TransientError
 from shared.sending.claim import Standing, first_row, next_row, stand, stand_back
 from shared.sending.persist import NotRecordedError, persist, problem_of
 from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.restart import may_restart
+from shared.sending.retry_policy import HORIZON
 from shared.sending.unrecorded import LONGEST_WAIT, queue_again
-from shared.sending.verdict import HORIZON
 from shared.settings.health import standing
 from shared.telemetry import Event, log_event, log_failed_step, log_failure
 from shared.time_limit import limited
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from shared.deliveries.delivery import Delivery
-    from shared.sending.dependencies import Sending
     from shared.sending.queued import QueuedMail
+    from shared.sending.services import Sending
 
 _NOT_TO_BE_SENT = frozenset(
     {Standing.DONE, Standing.SUPERSEDED, Standing.OTHER_CONTENT, Standing.OTHER_VERSION}

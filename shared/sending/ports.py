@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from shared.sending.schedule import Schedule
     from shared.settings.sender import Sender
-    from shared.world import World
+    from shared.system import World
 
 
 @dataclass(frozen=True, slots=True)

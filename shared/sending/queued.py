@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.deliveries.resume import KeptMail
+from shared.deliveries.requeue import KeptMail
 from shared.errors import ConfigurationError, InvalidInputError
+from shared.mail.decode import decode_message
+from shared.mail.message import MailRequest, parse_mail_request, parse_queued
 from shared.sending.accepted import record_accepted_mail
-from shared.sending.decode import decode_message
-from shared.sending.request import MailRequest, parse_mail_request, parse_queued
 from shared.sending.slots import visible_after
 from shared.sending.unreadable import record_unreadable
 from shared.sending.unrecorded import AcceptedMail, RepeatedMail, parse_unrecorded, write_mail, write_repeated
@@ -18,7 +18,7 @@ from shared.sending.unusable_request import record_lost, record_unreadable_reque
 from shared.settings.ownership import refuse_foreign
 
 if TYPE_CHECKING:
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
 
 
 @dataclass(frozen=True, slots=True)

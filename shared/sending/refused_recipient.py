@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shared.errors import ProblemError, RefusedRecipientError
 
 if TYPE_CHECKING:
-    from shared.sending.request import MailRequest
+    from shared.mail.message import MailRequest
 
 #: More domains than that do not help.
 _MOST_DOMAINS = 10

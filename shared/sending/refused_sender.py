@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.waiting import release_mails, release_waiting
+from shared.deliveries.release import release_mails, release_waiting
 from shared.errors import ProblemError, SenderRefusedError
 from shared.settings.health import note_taken, standing
 from shared.settings.refusal import begin_probe, is_probe_due, note_sender_refused
@@ -16,7 +16,7 @@ from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
     from shared.settings.sender import Sender
     from shared.settings.tenant import TenantSettings
 

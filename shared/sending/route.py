@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from shared.config import MAX_MESSAGE_LIMIT_MB
 from shared.errors import ConfigurationError, RejectedError
-from shared.sending.attachments import megabytes, text_too_long
+from shared.mail.attachments import megabytes, text_too_long
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.sending.attachments import SizedFile
+    from shared.mail.attachments import SizedFile
     from shared.settings.sender import Sender
 
 #: Below Graph's limit whether that is 4 000 000 or 4 194 304 bytes, with room for the rest of the JSON.

@@ -12,18 +12,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import NothingSentError, TransientError
-from shared.sending.line import Line
+from shared.sending.mailbox_schedule import Line
 from shared.sending.ports import ScheduleBusyError
+from shared.sending.retry_policy import THROTTLED
 from shared.sending.schedule import mailbox_key, schedule_key
 from shared.sending.turns import Turns
 from shared.sending.upload_limit import KEPT, PlannedUpload
-from shared.sending.verdict import THROTTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from shared.deliveries.resume import KeptMail
+    from shared.deliveries.requeue import KeptMail
     from shared.deliveries.slot import Slot
     from shared.sending.ports import Throttling
     from shared.settings.sender import Sender

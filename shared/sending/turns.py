@@ -11,7 +11,7 @@ from shared.time_limit import held
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.sending.line import Line
+    from shared.sending.mailbox_schedule import Line
 
 #: https://learn.microsoft.com/graph/throttling-limits: of one app, for one mailbox.
 IN_FLIGHT: Final = 4

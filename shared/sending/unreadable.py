@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from shared.characters import check_line
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import MESSAGE_ID
+from shared.deliveries.requeue import MESSAGE_ID
 from shared.errors import ConfigurationError, TransientError
+from shared.mail.message import MAX_CORRELATION_ID
 from shared.sending.conflict import record_conflict
 from shared.sending.outcome import announce
 from shared.sending.persist import persist
-from shared.sending.request import MAX_CORRELATION_ID
 from shared.settings.health import standing
 from shared.settings.ownership import refuse_foreign
 from shared.storage_names import QUEUE_NAME
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import re
 
     from shared.errors import InvalidInputError
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
 
 
 def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: Sending) -> None:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, ConfigDict
 
-from shared.contract import Contract, parse
-from shared.deliveries.resume import MessageId, TenantId
+from shared.deliveries.requeue import MessageId, TenantId
 from shared.errors import ConfigurationError, ProblemError
+from shared.schema import Contract, parse
 from shared.sending.persist import NotRecordedError, persist
 from shared.telemetry import Event, log_event, log_failed_step
 from shared.time_limit import recording
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
 
 SHORTEST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=10)

@@ -9,16 +9,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import CLAIM, DeliveryStatus
-from shared.deliveries.resume import is_superseded, resume_message
+from shared.deliveries.requeue import is_superseded, resume_message
 from shared.errors import ConfigurationError, ExpiredError
 from shared.sending.outcome import write_outcome
 from shared.settings.health import standing
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.resume import KeptMail
+    from shared.deliveries.requeue import KeptMail
     from shared.errors import InvalidInputError
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
 
 
 def record_lost(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Sending) -> None:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, Field
 
-from shared.contract import Contract
 from shared.errors import TransientError
-from shared.sending.payload import build_upload_item
+from shared.mail.payload import build_upload_item
+from shared.schema import Contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.sending.attachments import SizedFile
-    from shared.sending.dependencies import Sending
+    from shared.mail.attachments import SizedFile
     from shared.sending.mailbox import Mailbox
     from shared.sending.ports import StoredFile
+    from shared.sending.services import Sending
 
 #: Below Graph's 4 MB and, as OneDrive's hosts want it, a multiple of 320 KiB.
 CHUNK_BYTES = 8 * 320 * 1024

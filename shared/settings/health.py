@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from shared.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
-    from shared.world import World
+    from shared.system import World
 
 
 def note_failure(

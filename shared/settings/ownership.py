@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from shared.ports import SettingsStore
     from shared.settings.tenant import Consent, TenantSettings
-    from shared.world import World
+    from shared.system import World
 
 #: How long a process caches that a tenant is its own; before a token is used, the settings are read again.
 _REMEMBERED = timedelta(minutes=5)

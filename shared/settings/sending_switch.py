@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import ConfigurationError
-from shared.world import Moment
+from shared.system import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.world import World
+    from shared.system import World
 
 #: The maximum age of the value that a process uses.
 MAX_AGE = timedelta(seconds=10)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.bootstrap import Services
 from shared.errors import ConsentRequiredError
-from shared.world import RealWorld
+from shared.system import RealWorld
 from tests.local_stack.microsoft365.contoso import CONTOSO
 
 

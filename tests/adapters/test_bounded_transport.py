@@ -13,7 +13,7 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
 from shared.adapters.bounded_transport import bounded
-from shared.adapters.tables import STORAGE_OPTIONS, TABLE_OPTIONS
+from shared.adapters.table_storage import STORAGE_OPTIONS, TABLE_OPTIONS
 from shared.errors import NothingSentError
 from shared.time_limit import SENDING, limited
 from tests.fakes import FakeWorld

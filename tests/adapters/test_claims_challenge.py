@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters.entra import EntraAuthority
 from shared.adapters.graph import GraphMailTransport
-from shared.consent.custody import Custody
+from shared.consent.token_cache import Custody
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.sending.deliver import deliver
 from shared.settings.tenant import Account, Status, TenantSettings, Wanted

@@ -26,7 +26,7 @@ from shared.bootstrap import Services
 from shared.client_credential import ClientCertificate, ClientSecret, FederatedIdentity
 from shared.config import AppConfig
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
-from shared.world import RealWorld
+from shared.system import RealWorld
 from tests.local_stack.fixtures import ServedIdentity, ServedMicrosoft365
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
 from tests.local_stack.microsoft365.directory import FederatedCredential

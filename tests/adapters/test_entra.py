@@ -13,13 +13,13 @@ import jwt
 import pytest
 
 from shared.adapters.entra import EntraAuthority
-from shared.adapters.token_cache import client_of
+from shared.adapters.msal_cache import client_of
 from shared.config import AppConfig
-from shared.consent.custody import Custody
+from shared.consent.token_cache import Custody
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
 from shared.ports import Redeemed
 from shared.settings.tenant import Account
-from shared.world import RealWorld
+from shared.system import RealWorld
 from tests.builders import a_consent
 from tests.fakes import MemorySettings, MemoryVault
 from tests.local_stack.certificates import LocalAuthority

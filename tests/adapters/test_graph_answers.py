@@ -13,10 +13,10 @@ from shared.adapters.graph import GraphMailTransport
 from shared.adapters.graph_codes import GRAPH_CODES, Kind
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, TransientError
+from shared.mail.message import Attachment
+from shared.mail.payload import build_attachment, build_upload_item
 from shared.sending.deliver import deliver
-from shared.sending.payload import build_attachment, build_upload_item
-from shared.sending.request import Attachment
-from shared.sending.verdict import Situation, decide
+from shared.sending.retry_policy import Situation, decide
 from shared.settings.tenant import Status, Wanted
 from tests.builders import (
     a_consent,

@@ -11,9 +11,9 @@ import pytest
 from shared.adapters.graph import GraphMailTransport
 from shared.adapters.http import Answer
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
-from shared.sending.payload import KEY_PROPERTY, build_attachment, build_upload_item
+from shared.mail.message import Attachment
+from shared.mail.payload import KEY_PROPERTY, build_attachment, build_upload_item
 from shared.sending.ports import FoundMail
-from shared.sending.request import Attachment
 from tests.exchange_online import ExchangeOnline, a_sender
 from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.microsoft365.contoso import ADA

@@ -13,7 +13,7 @@ from shared.adapters.graph_errors import graph_error
 from shared.adapters.http import Answer
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
-from shared.sending.verdict import Situation, decide
+from shared.sending.retry_policy import Situation, decide
 from tests.exchange_online import a_sender
 from tests.fakes import NOON
 

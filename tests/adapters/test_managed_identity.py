@@ -15,10 +15,10 @@ from shared.adapters.credentials import azure_credential, msal_credential
 from shared.adapters.entra import EntraAuthority
 from shared.adapters.key_vault import KeyVaultTokenStore
 from shared.adapters.managed_identity import AppServiceIdentity
-from shared.adapters.tables import STORAGE_OPTIONS
+from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.client_credential import FederatedIdentity
 from shared.errors import ConfigurationError, TransientError
-from shared.world import RealWorld
+from shared.system import RealWorld
 from tests.fakes import INSTALLATION
 from tests.local_stack.actors import wait_for
 from tests.local_stack.faults import Fault

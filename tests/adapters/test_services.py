@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from azure.storage.queue import AccountSasPermissions, QueueClient, ResourceTypes, generate_account_sas
 
+from shared.api.health import read_readiness
 from shared.bootstrap import Services
 from shared.errors import ConfigurationError
 from shared.sending.deliver import deliver
 from shared.sending.schedule import Schedule
 from shared.sending.throttle import Throttle
 from shared.storage_names import API_VERSION, MAIL_OUTBOX
-from shared.web.readiness import read_readiness
 from tests.adapters.test_credentials import KeyPair
 from tests.builders import ADMIN, a_consent, a_message, some_settings
 from tests.calls import a_request

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from azure.data.tables import TableServiceClient
 
-from shared.adapters.blobs import BlobAttachmentFiles, BlobKeptTexts, blob_service
+from shared.adapters.blob_storage import BlobAttachmentFiles, BlobKeptTexts, blob_service
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.flow_table import TableFlowStore
-from shared.adapters.queues import StorageQueueOutbox
-from shared.adapters.storage_probe import ask_tables
-from shared.adapters.tables import STORAGE_OPTIONS, TABLE_OPTIONS, TableSettingsStore, table_service
+from shared.adapters.health_probes import ask_tables
+from shared.adapters.queue_storage import StorageQueueOutbox
+from shared.adapters.table_storage import STORAGE_OPTIONS, TABLE_OPTIONS, TableSettingsStore, table_service
 from shared.config import StorageConfig
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery, DeliveryStatus

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from shared.api import consent, settings
+from shared.api.auth import Caller
 from shared.bootstrap import Services
-from shared.consent import journey as consent
-from shared.consent.doctor import examine
 from shared.errors import ConflictError, PreconditionFailedError
-from shared.settings import journey as settings
-from shared.web.caller import Caller
+from shared.sending.diagnostics import examine
 from tests.calls import Window, a_request, content, open_start, with_answer
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.fixtures import ServedVault

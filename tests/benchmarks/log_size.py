@@ -20,7 +20,7 @@ from shared.adapters import delivery_table
 from shared.bootstrap import Services
 from shared.deliveries.delivery import PENDING, Audience, Delivery, DeliveryStatus
 from shared.deliveries.retention import remove_finished
-from shared.sending.release import release_all
+from shared.sending.maintenance import release_all
 from tests.benchmarks.tables import GOAL_HEAD, Goal, markdown_table
 from tests.faults.campaign import Campaign
 from tests.local_stack.actors import Admin

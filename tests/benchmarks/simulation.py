@@ -18,11 +18,12 @@ from typing import Any
 from unittest.mock import patch
 
 from shared.adapters.retry_after import retry_after
-from shared.consent.custody import Custody
+from shared.consent.token_cache import Custody
 from shared.deliveries.delivery import Delivery
 from shared.errors import TransientError
 from shared.outbox import Backlog
-from shared.sending import line, throttle, turns
+from shared.sending import mailbox_schedule as line
+from shared.sending import throttle, turns
 from shared.sending.deliver import deliver
 from shared.sending.schedule import Schedule
 from shared.settings.sender import Sender

@@ -27,7 +27,7 @@ def path_of(size: int) -> str:
 
 def ours(address: str) -> Callable[[int], None]:
     """Send a mail with the file: real blobs, the real Graph adapter, everything else in memory."""
-    from shared.adapters.blobs import BlobAttachmentFiles, blob_service
+    from shared.adapters.blob_storage import BlobAttachmentFiles, blob_service
     from shared.adapters.graph import GraphMailTransport
     from shared.config import StorageConfig
     from shared.deliveries.delivery import DeliveryStatus

@@ -8,21 +8,22 @@ from typing import Any
 
 from playwright.sync_api import Page, Route
 
-from shared.consent.contract import examination_view, flow_view
-from shared.consent.doctor import Check, CheckName, Outcome
-from shared.consent.error_page import error_page
+from shared.api.backlog_view import BacklogView
+from shared.api.consent_models import examination_view, flow_view
+from shared.api.delivery_models import DeliveryListView, summary
+from shared.api.pages.error import error_page
+from shared.api.pages.other_account import other_account_page
+from shared.api.pages.result import result_page
+from shared.api.pages.start import start_page
+from shared.api.problem_details import problem_reply
+from shared.api.settings_models import view
 from shared.consent.flow import ConsentFlow, FlowStage, FlowStatus
 from shared.consent.other_account import Confirmation
-from shared.consent.other_account_page import other_account_page
-from shared.consent.result_page import result_page
-from shared.consent.start_page import start_page
-from shared.deliveries.contract import DeliveryListView, summary
 from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus
 from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.problems import outline
-from shared.settings.backlog_view import BacklogView
-from shared.settings.contract import view
+from shared.sending.diagnostics import Check, CheckName, Outcome
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import (
     Authorization,
@@ -32,7 +33,6 @@ from shared.settings.tenant import (
     TenantSettings,
     Wanted,
 )
-from shared.web.problem_document import problem_reply
 from tests.builders import a_consent, some_settings
 from tests.fakes import CONTOSO, NOON
 from tests.local_stack.stack import LocalStack

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.consent.doctor import CheckName, Outcome
 from shared.deliveries import retry
 from shared.deliveries.delivery import DeliveryStatus
 from shared.problems import Actor
+from shared.sending.diagnostics import CheckName, Outcome
 from shared.settings.tenant import Authorization, Status
 from tests.local_stack.frontend import SITE
 

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from shared.consent import journey as consent
+from shared.api import consent, settings
+from shared.api.request import Reply
 from shared.consent.confirming import MAX_WAITING
 from shared.consent.cookie import NAME
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from shared.ports import Redeemed
-from shared.settings import journey as settings
-from shared.web.exchange import Reply
 from tests.builders import list_senders
 from tests.calls import Window, a_request, call, content, enable, finish, opened, shown
 from tests.fakes import NOON, FakeEntra, FakeServices, FakeWorld

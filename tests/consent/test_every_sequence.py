@@ -15,10 +15,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from shared.consent import journey as consent
+from shared.api import consent, settings
+from shared.api.auth import Caller
+from shared.api.request import Reply
 from shared.consent.cookie import NAME
+from shared.consent.maintenance import keep_all, sweep
 from shared.consent.other_account import delete_abandoned
-from shared.consent.upkeep import keep_all, sweep
 from shared.errors import (
     ConfigurationError,
     ConflictError,
@@ -27,14 +29,11 @@ from shared.errors import (
     ProblemError,
     TransientError,
 )
-from shared.settings import journey as settings
 from shared.settings.application import under_list
 from shared.settings.health import apply_sender_list, note_failure
 from shared.settings.sender import sender_of
 from shared.settings.state import check_enable, check_save
 from shared.settings.tenant import Account, Status, TenantSettings, Wanted
-from shared.web.caller import Caller
-from shared.web.exchange import Reply
 from tests.builders import list_senders
 from tests.calls import (
     Window,

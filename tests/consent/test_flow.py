@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.consent.flow import FLOW_ID, ConsentFlow, FlowStatus, flow_of_state, hash_of, matches
-from shared.world import RealWorld
+from shared.system import RealWorld
 from tests.fakes import CONTOSO, NOON
 
 FLOW = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON + timedelta(minutes=10))

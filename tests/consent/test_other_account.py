@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from shared.consent import journey as consent
+from shared.api import consent, settings
+from shared.api.pages.other_account import other_account_page
+from shared.api.request import Reply
 from shared.consent.cookie import NAME
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.consent.other_account import Confirmation, delete_abandoned
-from shared.consent.other_account_page import other_account_page
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import TransientError
-from shared.settings import journey as settings
 from shared.settings.tenant import Account
-from shared.web.exchange import Reply
 from tests.builders import enabled_services
 from tests.calls import Window, a_request, call, content, decide, enable, finish, form_token, opened, shown
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryDeliveries, MemoryFlows, MemoryVault

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from shared.consent.custody import Custody
-from shared.consent.doctor import examine
-from shared.consent.upkeep import keep_alive
+from shared.consent.maintenance import keep_alive
+from shared.consent.token_cache import Custody
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from shared.sending.deliver import deliver
+from shared.sending.diagnostics import examine
 from shared.settings.tenant import Consent, Status
 from tests.builders import a_consent, a_message, enabled_services
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeServices

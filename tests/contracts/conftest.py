@@ -6,7 +6,7 @@ import pytest
 from azure.core.credentials import TokenCredential
 from azure.data.tables import TableServiceClient
 
-from shared.adapters.tables import table_service
+from shared.adapters.table_storage import table_service
 from shared.config import StorageConfig
 from shared.storage_names import TABLES
 from tests.local_stack.azurite import Azurite

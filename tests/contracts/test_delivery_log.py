@@ -15,8 +15,8 @@ from azure.data.tables import TableClient
 from shared.adapters import delivery_list, finished_rows
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.deliveries.delivery import FINAL, PENDING, Audience, Delivery, DeliveryStatus, Step
+from shared.deliveries.notify import ToldDeliveries
 from shared.deliveries.ports import DeliveryLog, DeliveryQuery
-from shared.deliveries.told import ToldDeliveries
 from shared.errors import ConfigurationError, TransientError
 from shared.problems import FieldError
 from shared.settings.tenant import StandingProblem

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.adapters.blobs import BlobAttachmentFiles, BlobKeptTexts
+from shared.adapters.blob_storage import BlobAttachmentFiles, BlobKeptTexts
 from shared.errors import RejectedError, TransientError
 from shared.sending.ports import StoredFile
 from shared.storage_names import ATTACHMENTS

@@ -12,7 +12,7 @@ from azure.data.tables import UpdateMode
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.flow_table import TableFlowStore
 from shared.adapters.operator_table import TableOperatorLog
-from shared.adapters.tables import TableSettingsStore
+from shared.adapters.table_storage import TableSettingsStore
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryQuery

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.adapters.pause_table import TablePauseStore
-from shared.adapters.tables import TableSettingsStore
+from shared.adapters.table_storage import TableSettingsStore
 from shared.settings.sending_switch import MAX_REASON_LENGTH, PauseStore, SendingPause
 from shared.storage_names import TENANT_SETTINGS
 from tests.fakes import NOON, MemoryPause

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.adapters.tables import TableSettingsStore
+from shared.adapters.table_storage import TableSettingsStore
 from shared.errors import PreconditionFailedError
 from shared.ports import SettingsStore
 from shared.settings.state import begin_consent

@@ -18,8 +18,8 @@ import azure.functions as func
 import pytest
 
 from infra.hooks.smoke import main
+from shared.api.framework import get_health
 from shared.version import VERSION
-from shared.web.endpoints import get_health
 from tests.deployment.pins import ROOT
 
 if TYPE_CHECKING:

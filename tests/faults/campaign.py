@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from azure.data.tables import TableServiceClient
 
-from shared.adapters.documents import read_document
+from shared.adapters.serialization import read_document
 from shared.deliveries.delivery import Delivery
 from shared.storage_names import DELIVERIES, TENANT_SETTINGS
 from tests.faults.outcomes import Messages, broken_outcomes, take_outcomes

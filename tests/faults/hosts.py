@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.storage_clock import WRITTEN_AT, on_own_clock
-from shared.consent.custody import Custody
+from shared.consent.token_cache import Custody
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError
 from shared.sending.deliver import deliver
-from shared.sending.release import release_all
+from shared.sending.maintenance import release_all
 from shared.settings.ownership import OwnedSettings
 from shared.settings.sending_switch import SendingSwitch
 from shared.settings.tenant import Wanted

@@ -11,8 +11,8 @@ from typing import Any
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import MailerError, OutcomeUnknownError, ProblemError, TransientError
 from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
-from shared.sending.release import release_all
 from shared.sending.throttle import Throttle
 from tests.fakes import FakeMail, FakeServices
 

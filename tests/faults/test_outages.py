@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.consent.upkeep import keep_all
+from shared.consent.maintenance import keep_all
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import Status, TenantSettings

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.consent.upkeep import keep_all
-from shared.deliveries.resume import resume_message
+from shared.consent.maintenance import keep_all
+from shared.deliveries.requeue import resume_message
 from shared.deliveries.retry import retry_delivery
 from shared.errors import (
     ConfigurationError,
@@ -20,8 +20,8 @@ from shared.errors import (
 from shared.operate.switch import pause_sending
 from shared.outbox import Backlog
 from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
-from shared.sending.release import release_all
 from shared.settings.operator_log import report_operator_actions
 from shared.settings.sending_switch import MAX_AGE, SendingPause
 from shared.telemetry import log_failure

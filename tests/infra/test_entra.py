@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.api.openapi.deliveries import READ_ROLE
 from shared.clouds import CLOUDS
-from shared.deliveries.operations import READ_ROLE
 from tests.infra.bicep import TENANT
 from tests.infra.changes import file, interface, parameter, predicted, template
 from tests.infra.prediction import at, references, resources_of

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from shared.sending.schema import schema_text
-from shared.web.openapi import document_text
+from shared.api.openapi.document import document_text
+from shared.mail.json_schema import schema_text
 from tests.interop import HERE, MODULES, NSWAG
 from tests.local_stack.actors import Admin
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO

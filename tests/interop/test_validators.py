@@ -9,10 +9,10 @@ import fastjsonschema
 import jsonschema_rs
 import pytest
 
-from shared.sending.schema import mail_message_schema
+from shared.mail.json_schema import mail_message_schema
 from tests.interop import HERE
 from tests.interop.conftest import run
-from tests.sending.test_schema import REFUSED, TAKEN, changed
+from tests.mail.test_json_schema import REFUSED, TAKEN, changed
 
 if TYPE_CHECKING:
     from pathlib import Path

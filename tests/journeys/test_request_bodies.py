@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.web.openapi import OPERATIONS
+from shared.api.openapi.document import OPERATIONS
 from tests.local_stack.actors import mails_of
 from tests.local_stack.loopback import loopback_session
 from tests.local_stack.microsoft365.contoso import ADA
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from shared.web.operation import Operation
+    from shared.api.openapi.operation import Operation
     from tests.local_stack.actors import Admin
     from tests.local_stack.stack import LocalStack
 

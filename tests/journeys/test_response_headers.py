@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from shared.web.response_headers import STANDARD
+from shared.api.response_headers import STANDARD
 from tests.local_stack.loopback import loopback_session
 from tests.local_stack.stack import LocalStack
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.deliveries.operations import READ_ROLE
+from shared.api.openapi.deliveries import READ_ROLE
 from tests.local_stack.actors import Admin, mails_of, wait_for
 from tests.local_stack.host_process import REPOSITORY
 from tests.local_stack.microsoft365.contoso import CLIENT_ID

@@ -11,7 +11,7 @@ import requests
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
-from shared.sending.payload import delivery_key
+from shared.mail.payload import delivery_key
 from shared.storage_names import API_VERSION, ATTACHMENTS, MAIL_OUTBOX
 from tests.local_stack.loopback import loopback_session
 from tests.local_stack.microsoft365 import AcceptedMail

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from shared.deliveries.operations import READ_ROLE
+from shared.api.openapi.deliveries import READ_ROLE
 from shared.storage_names import API_VERSION
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.api import settings as settings_api
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.operate.__main__ import main
 from shared.problems import FieldError
-from shared.sending.release import release_all
-from shared.settings import journey
+from shared.sending.maintenance import release_all
 from shared.settings.tenant import StandingProblem
 from tests.builders import a_message, enabled_services
 from tests.calls import call
@@ -193,7 +193,7 @@ def test_a_mail_without_a_row_is_not_touched(services: FakeServices, told: Told)
 
 def test_consents_that_are_over_go_and_one_in_progress_stays(services: FakeServices, told: Told) -> None:
     wanted = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
-    assert call(journey.save, services, wanted).status == 202
+    assert call(settings_api.save, services, wanted).status == 202
     main(["delete-address", "ada@contoso.com"], services)
     assert "Kept for ten minutes: 1 consents in progress" in told()
 

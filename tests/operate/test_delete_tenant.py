@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.api import settings as settings_api
 from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus
 from shared.errors import TransientError
 from shared.operate.__main__ import main
 from shared.ports import DeletedTokens
 from shared.sending.deliver import deliver
-from shared.sending.release import release_all
-from shared.settings import journey
+from shared.sending.maintenance import release_all
 from shared.settings.tenant import TenantSettings
 from tests.builders import a_message, enabled_services, some_settings
 from tests.calls import call, walk
@@ -33,7 +33,7 @@ def services() -> FakeServices:
     """Build a tenant with something of everything, which is not served any more, beside one that is."""
     services = enabled_services()
     wanted = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
-    assert call(journey.save, services, wanted).status == 202
+    assert call(settings_api.save, services, wanted).status == 202
     services.vault.write(f"smtp-{CONTOSO}-0", "left behind")
     services.vault.write(f"smtp-{FABRIKAM}-1", "theirs")
     services.settings.save(replace(some_settings(), tenant_id=FABRIKAM))

@@ -9,11 +9,11 @@ import pytest
 
 from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus
 from shared.errors import TransientError
+from shared.mail.message import parse_mail_request
 from shared.operate.__main__ import main
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
-from shared.sending.release import release_all
-from shared.sending.request import parse_mail_request
+from shared.sending.maintenance import release_all
 from shared.settings.sending_switch import SendingPause
 from tests.builders import a_message, enabled_services
 from tests.fakes import CLIENT_ID, CONTOSO, NOON, FakeServices

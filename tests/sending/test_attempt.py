@@ -11,8 +11,8 @@ import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
+from shared.mail.payload import KEY_PROPERTY
 from shared.sending.deliver import deliver
-from shared.sending.payload import KEY_PROPERTY
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, FakeServices, MemoryDeliveries
 

@@ -11,8 +11,8 @@ import pytest
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.retry import retry_delivery
 from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
-from shared.sending.release import release_all
 from shared.settings.tenant import StandingProblem
 from tests.builders import a_file, a_message, large_file_services
 from tests.calls import call

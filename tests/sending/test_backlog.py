@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import TransientError
 from shared.outbox import Backlog
-from shared.sending.release import release_all
+from shared.sending.maintenance import release_all
 from tests.builders import enabled_services
 from tests.fakes import NOON
 

@@ -18,19 +18,19 @@ from shared.deliveries.delivery import (
     Doubt,
 )
 from shared.deliveries.outcome import Outcome
-from shared.deliveries.resume import next_message, resume_message
+from shared.deliveries.requeue import next_message, resume_message
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
+from shared.mail.message import parse_mail_request
 from shared.sending.claim import Standing, begin, claim, first_row, next_row, stand, stand_back, standing_of
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.sending.queued import QueuedMail
-from shared.sending.release import release_all
-from shared.sending.request import parse_mail_request
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import StandingProblem
+from shared.system import Moment
 from shared.time_limit import limited
-from shared.world import Moment
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryDeliveries
 

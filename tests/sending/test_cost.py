@@ -13,7 +13,7 @@ from azure.data.tables import TableServiceClient
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.pause_table import TablePauseStore
 from shared.adapters.schedule_table import TableScheduleStore
-from shared.adapters.tables import TableSettingsStore
+from shared.adapters.table_storage import TableSettingsStore
 from shared.sending.deliver import deliver
 from shared.settings.ownership import OwnedSettings
 from shared.settings.sending_switch import SendingSwitch

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import next_message, resume_message
+from shared.deliveries.requeue import next_message, resume_message
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -21,15 +21,15 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
+from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
-from shared.sending.request import parse_mail_request
 from shared.settings.tenant import StandingProblem, Status
 from tests.builders import a_file, a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
-    from shared.sending.dependencies import Sending
+    from shared.sending.services import Sending
 
 MESSAGE_ID = "sales-weekly:2026-11-23T06:00Z:emea"
 

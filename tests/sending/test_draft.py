@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.requeue import resume_message
 from shared.errors import OutcomeUnknownError, RejectedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.draft_note import DraftNote
+from shared.sending.draft_state import DraftNote
 from shared.sending.upload import CHUNK_BYTES
 from shared.settings.tenant import Account, Status
 from tests.builders import a_consent, a_file, a_message, large_file_services, some_settings

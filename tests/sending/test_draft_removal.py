@@ -18,9 +18,9 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.deliver import deliver
-from shared.sending.doubt import SETTLED
-from shared.sending.draft_note import DraftNote
-from shared.sending.release import release_all
+from shared.sending.draft_state import DraftNote
+from shared.sending.maintenance import release_all
+from shared.sending.reconcile import SETTLED
 from shared.sending.unrecorded import accepted_message
 from shared.settings.tenant import Account
 from tests.builders import a_consent, a_file, a_message, large_file_services

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from shared.api import settings as settings_journey
+from shared.api.deliveries import list_deliveries, read_delivery
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.forecast import Forecast
-from shared.deliveries.journey import list_deliveries, read_delivery
 from shared.deliveries.slot import Slot
 from shared.errors import TransientError
 from shared.sending.deliver import deliver
 from shared.sending.forecast import forecast
 from shared.sending.schedule import WINDOW, Schedule, schedule_key
-from shared.settings import journey as settings_journey
 from shared.settings.sender import sender_of
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import Account, Status, Wanted

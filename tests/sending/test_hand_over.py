@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, HandOver
-from shared.deliveries.resume import resume_message
+from shared.deliveries.requeue import resume_message
 from shared.errors import ConfigurationError, OutcomeUnknownError, TokenRefusedError, TransientError
+from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
-from shared.sending.request import parse_mail_request
 from shared.sending.unrecorded import RepeatedMail, parse_unrecorded, repeated_message, write_repeated
 from shared.settings.sending_switch import SendingPause
 from tests.builders import a_file, a_message, enabled_services, large_file_services

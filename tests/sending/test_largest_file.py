@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.adapters.blobs import BlobAttachmentFiles
+from shared.adapters.blob_storage import BlobAttachmentFiles
 from shared.adapters.graph import GraphMailTransport
 from shared.deliveries.delivery import DeliveryStatus
 from shared.sending.deliver import deliver

@@ -11,11 +11,11 @@ import pytest
 
 from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, HandOver
 from shared.errors import ConsentRequiredError, ProblemError, RejectedError, TransientError
+from shared.mail.message import parse_mail_request
+from shared.mail.payload import KEY_PROPERTY, delivery_key
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
-from shared.sending.payload import KEY_PROPERTY, delivery_key
-from shared.sending.release import release_all
-from shared.sending.request import parse_mail_request
+from shared.sending.maintenance import release_all
 from tests.builders import a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeMail, FakeServices
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.deliveries.delivery import MAX_HISTORY, Delivery, DeliveryStatus, Doubt
-from shared.deliveries.resume import next_message, resume_message
+from shared.deliveries.requeue import next_message, resume_message
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
+from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
 from shared.sending.paused import LONGEST_WAIT, SHORTEST_WAIT, wait_while_paused
 from shared.sending.poison import record_poisoned
-from shared.sending.release import release_all
-from shared.sending.request import parse_mail_request
 from shared.settings.sending_switch import MAX_AGE, SendingPause
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices

@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 
 from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, Doubt
-from shared.deliveries.resume import resume_message
+from shared.deliveries.requeue import resume_message
 from shared.errors import ConflictError, OutcomeUnknownError, TransientError
+from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
-from shared.sending.release import release_all
-from shared.sending.request import parse_mail_request
 from shared.sending.unrecorded import repeated_message
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.adapters.graph import GraphMailTransport
-from shared.deliveries.contract import delivery_view
+from shared.api.delivery_models import delivery_view
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NothingSentError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.doubt import FIRST_LOOK, SETTLED
-from shared.sending.release import release_all
-from shared.sending.verdict import HORIZON
+from shared.sending.maintenance import release_all
+from shared.sending.reconcile import FIRST_LOOK, SETTLED
+from shared.sending.retry_policy import HORIZON
 from shared.settings.tenant import Account, Wanted
 from tests.builders import (
     a_consent,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.consent.doctor import CheckName, Outcome, examine
+from shared.api.test_mail import send_test_mail
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.retry import retry_delivery
 from shared.errors import RejectedError, SenderRefusedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.release import release_all
-from shared.sending.test_mail import send_test_mail
+from shared.sending.diagnostics import CheckName, Outcome, examine
+from shared.sending.maintenance import release_all
 from shared.settings.refusal import end_refusal
 from shared.settings.tenant import StandingProblem, Status, TenantSettings
 from tests.builders import a_message, enabled_services

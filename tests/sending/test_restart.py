@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.requeue import resume_message
 from shared.errors import OutcomeUnknownError, RefusedRecipientError, RejectedError
 from shared.problems import catalogue
 from shared.sending.deliver import deliver

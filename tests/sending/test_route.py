@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import ConfigurationError, RejectedError
-from shared.sending.attachments import SizedFile
-from shared.sending.request import Attachment
+from shared.mail.attachments import SizedFile
+from shared.mail.message import Attachment
 from shared.sending.route import (
     LARGEST_FILE_BYTES,
     MAX_REQUEST_BYTES,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.deliveries.delivery import DeliveryStatus
+from shared.mail.message import parse_mail_request
 from shared.sending.deliver import deliver
-from shared.sending.request import parse_mail_request
 from shared.storage_names import ATTACHMENTS, MAIL_OUTBOX
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO

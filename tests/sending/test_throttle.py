@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import next_message
+from shared.deliveries.requeue import next_message
 from shared.deliveries.slot import Slot
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.line import Line
+from shared.sending.mailbox_schedule import Line
 from shared.sending.schedule import WINDOW, Schedule
 from shared.sending.slots import reserve
 from shared.sending.throttle import LaterSlotError, Throttle

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.requeue import resume_message
 from shared.errors import ConfigurationError, InvalidInputError, ProblemError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned

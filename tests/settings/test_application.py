@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from shared.api import settings as settings_api
+from shared.api.test_mail import send_test_mail
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConfigurationError, ConflictError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.release import release_all
-from shared.sending.test_mail import send_test_mail
-from shared.settings import journey
+from shared.sending.maintenance import release_all
 from shared.settings.application import is_listed, under_list
 from shared.settings.tenant import Authorization, StandingProblem, Status, TenantSettings, Wanted
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
@@ -84,7 +84,7 @@ def test_letters_outside_ascii_are_not_folded_into_others() -> None:
 
 
 def enabling(ports: FakeServices, address: str) -> Any:
-    return call(journey.enable, ports, {"fromEmailAddress": address, "authorization": "application"})
+    return call(settings_api.enable, ports, {"fromEmailAddress": address, "authorization": "application"})
 
 
 @pytest.mark.parametrize("senders", [(), ("reports@contoso.com",)])
@@ -108,12 +108,12 @@ def test_enable_of_a_listed_address_starts_the_consent() -> None:
 
 
 def test_without_a_list_a_user_can_still_consent() -> None:
-    assert call(journey.enable, FakeServices(), {"fromEmailAddress": REPORTS}).status == 202
+    assert call(settings_api.enable, FakeServices(), {"fromEmailAddress": REPORTS}).status == 202
 
 
 def test_save_takes_no_other_address_that_is_not_listed(ports: FakeServices) -> None:
     with pytest.raises(ConflictError) as refused:
-        call(journey.save, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False})
+        call(settings_api.save, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False})
 
     assert refused.value.code == "application_sender_not_allowed"
     assert ports.settings.load(CONTOSO).pending is None
@@ -123,7 +123,7 @@ def test_save_of_unchanged_settings_is_refused_once_it_is_not_listed(ports: Fake
     list_senders(ports)
 
     with pytest.raises(ConflictError):
-        call(journey.save, ports, {"fromEmailAddress": REPORTS, "largeFileAttachments": False})
+        call(settings_api.save, ports, {"fromEmailAddress": REPORTS, "largeFileAttachments": False})
 
 
 @pytest.mark.parametrize("senders", [(), (REPORTS,)])
@@ -201,7 +201,7 @@ def test_a_sender_that_is_listed_again_continues_and_its_mail_is_released(ports:
 def test_an_admin_may_choose_a_users_permission_at_once(ports: FakeServices) -> None:
     list_senders(ports)
 
-    reply = call(journey.enable, ports, {"fromEmailAddress": REPORTS})
+    reply = call(settings_api.enable, ports, {"fromEmailAddress": REPORTS})
 
     assert reply.status == 202
 
@@ -297,7 +297,7 @@ def test_where_nothing_is_configured_nothing_is_known_to_stay() -> None:
 
 
 def test_reset_answers_204_whatever_stays(ports: FakeServices) -> None:
-    reply = call(journey.reset_settings, ports)
+    reply = call(settings_api.reset_settings, ports)
 
     assert (reply.status, reply.body) == (204, b"")
 
@@ -330,5 +330,5 @@ def test_an_answer_that_names_no_scope_changes_nothing_that_is_known() -> None:
 
     ports.tokens.get(CONTOSO, a_consent(scopes=frozenset()))
 
-    assert content(call(journey.read, ports))["surplusPermissions"] == []
+    assert content(call(settings_api.read, ports))["surplusPermissions"] == []
     assert ports.settings.load(CONTOSO).consent.granted == {"Mail.Send"}  # type: ignore[union-attr]

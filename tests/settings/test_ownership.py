@@ -12,7 +12,7 @@ from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.retention import remove_finished
 from shared.deliveries.retry import retry_delivery
 from shared.errors import ConfigurationError, PreconditionFailedError
-from shared.sending.release import release_all
+from shared.sending.maintenance import release_all
 from shared.settings.ownership import OwnedSettings
 from shared.settings.tenant import Consent, Status, TenantSettings
 from tests.builders import a_consent, large_file_services, some_settings

@@ -12,8 +12,8 @@ from azure.identity import ManagedIdentityCredential
 
 from shared.adapters import key_vault_requests as requests
 from shared.adapters.key_vault import KeyVaultTokenStore
-from shared.consent.upkeep import keep_all
-from shared.settings import journey
+from shared.api import settings as settings_api
+from shared.consent.maintenance import keep_all
 from tests.builders import enabled_services
 from tests.calls import call, shown
 from tests.fakes import CONTOSO, INSTALLATION
@@ -129,7 +129,7 @@ def test_the_page_tells_the_truth_after_a_reset_and_after_the_next_maintenance(
         key_vault.vault.faults.add(replace(fault, times=trouble.times))
 
     try:
-        assert call(journey.reset_settings, ports).status == 204
+        assert call(settings_api.reset_settings, ports).status == 204
     finally:
         key_vault.vault.faults.clear()
     assert shown(ports)["status"] == "not_configured"
@@ -151,7 +151,7 @@ def test_no_reset_asks_a_protected_vault_to_purge(
     ports: FakeServices, secrets: VaultSecrets, key_vault: ServedVault
 ) -> None:
     before = key_vault.vault.count("DELETE", "/deletedsecrets")
-    call(journey.reset_settings, ports)
+    call(settings_api.reset_settings, ports)
     ports.world.pass_time(timedelta(days=1))
     keep_all(ports)
 
@@ -169,7 +169,7 @@ def test_two_installations_sharing_a_vault_delete_nothing_of_each_other(
     theirs.delete(f"smtp-{CONTOSO}-8")
     deleted = [found.name for found in theirs.recoverable()]
     keep_all(ports)
-    call(journey.reset_settings, ports)
+    call(settings_api.reset_settings, ports)
     keep_all(ports)
 
     assert theirs.read(f"smtp-{CONTOSO}-7") == "theirs"

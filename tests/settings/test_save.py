@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.api import settings as settings_api
 from shared.errors import ConflictError, InvalidInputError, PreconditionFailedError
-from shared.settings import journey
 from shared.settings.tenant import StandingProblem, Status, TenantSettings, Wanted
 from tests.builders import enabled_services
 from tests.calls import Window, call, content, finish, opened, shown
@@ -25,7 +25,7 @@ def save(
 ) -> Window:
     """Press Save where a consent is needed."""
     body = {"fromEmailAddress": address, "largeFileAttachments": large}
-    reply = call(journey.save, ports, body, **parts)
+    reply = call(settings_api.save, ports, body, **parts)
     assert reply.status == 202
     started = content(reply)
     return Window(started["flowId"], started["startUrl"])
@@ -78,7 +78,7 @@ def test_large_files_stay_on_until_a_reset(ports: FakeServices) -> None:
         save(ports, "reports@contoso.com", large=False)
 
     assert refused.value.code == "large_file_attachments_locked"
-    call(journey.reset_settings, ports)
+    call(settings_api.reset_settings, ports)
     assert shown(ports)["largeFileAttachments"] == {"enabled": False, "locked": False}
 
 
@@ -87,12 +87,12 @@ def test_enabling_again_does_not_unlock_large_files() -> None:
     ports = enabled_services(status=Status.RECONNECT_NEEDED, problem=problem, sender=LARGE)
 
     with pytest.raises(ConflictError) as refused:
-        call(journey.enable, ports, {"fromEmailAddress": "ada@contoso.com"})
+        call(settings_api.enable, ports, {"fromEmailAddress": "ada@contoso.com"})
 
     assert refused.value.code == "large_file_attachments_locked"
     assert (
         call(
-            journey.enable, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": True}
+            settings_api.enable, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": True}
         ).status
         == 202
     )
@@ -101,18 +101,18 @@ def test_enabling_again_does_not_unlock_large_files() -> None:
 def test_an_unchanged_save_needs_no_consent(ports: FakeServices) -> None:
     body = {"fromEmailAddress": "ada@CONTOSO.com", "largeFileAttachments": False}
 
-    reply = call(journey.save, ports, body)
+    reply = call(settings_api.save, ports, body)
 
     assert reply.status == 202
     assert content(reply) == dict.fromkeys(("flowId", "startUrl", "statusUrl", "expiresAt"))
     assert shown(ports)["pendingConsent"] is None
-    assert reply.headers["ETag"] == call(journey.read, ports).headers["ETag"]
+    assert reply.headers["ETag"] == call(settings_api.read, ports).headers["ETag"]
 
 
 def test_an_unchanged_save_ends_a_consent_that_would_change_it(ports: FakeServices) -> None:
     window = opened(save(ports, "reports@contoso.com"), ports)
 
-    call(journey.save, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False})
+    call(settings_api.save, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False})
     finish(window, ports)
 
     assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
@@ -122,7 +122,7 @@ def test_an_unchanged_save_ends_a_consent_that_would_change_it(ports: FakeServic
 def test_an_unchanged_save_is_asked_again_when_the_admin_wants_that(ports: FakeServices) -> None:
     body = {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False, "askAgain": True}
 
-    assert call(journey.save, ports, body).status == 202
+    assert call(settings_api.save, ports, body).status == 202
 
 
 @pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
@@ -148,7 +148,7 @@ def test_the_new_address_is_checked(ports: FakeServices) -> None:
 
 
 def test_of_two_admins_who_save_at_once_the_later_one_gets_a_conflict(ports: FakeServices) -> None:
-    seen = call(journey.read, ports).headers["ETag"]
+    seen = call(settings_api.read, ports).headers["ETag"]
     save(ports, "first@contoso.com", headers={"if-match": seen})
 
     with pytest.raises(PreconditionFailedError):
@@ -157,7 +157,7 @@ def test_of_two_admins_who_save_at_once_the_later_one_gets_a_conflict(ports: Fak
 
 
 def test_a_refreshed_token_is_no_reason_to_refuse_an_admin(ports: FakeServices) -> None:
-    seen = call(journey.read, ports).headers["ETag"]
+    seen = call(settings_api.read, ports).headers["ETag"]
     settings = ports.settings.load(CONTOSO)
     ports.settings.save(type(settings)(**{**_members(settings), "recoverable_until": NOON}))
 
@@ -175,7 +175,7 @@ def test_deleted_tokens_that_the_vault_keeps_are_shown_with_their_end(ports: Fak
     finish(opened(save(ports, "new@contoso.com"), ports), ports)
 
     assert shown(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
-    call(journey.reset_settings, ports)
+    call(settings_api.reset_settings, ports)
     assert shown(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
     ports.world.pass_time(timedelta(days=90))
     assert shown(ports)["tokensRecoverableUntil"] is None

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from shared.consent.doctor import Outcome, examine
-from shared.consent.upkeep import keep_all
+from shared.api import settings as settings_api
+from shared.consent.maintenance import keep_all
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConfigurationError
 from shared.sending.deliver import deliver
-from shared.sending.release import release_all
-from shared.settings import journey
+from shared.sending.diagnostics import Outcome, examine
+from shared.sending.maintenance import release_all
 from shared.settings.application import SENDER_NOT_ALLOWED
 from shared.settings.tenant import Authorization, StandingProblem, Status, TenantSettings, Wanted
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
@@ -56,7 +56,7 @@ def test_nobody_changes_them_and_no_token_is_deleted(services: FakeServices) -> 
     deliver(a_message(messageId="m-1"), "q-1", services)
     release_all(services)
     keep_all(services)
-    for change in (lambda: enable(services), lambda: call(journey.reset_settings, services)):
+    for change in (lambda: enable(services), lambda: call(settings_api.reset_settings, services)):
         with pytest.raises(ConfigurationError) as refused:
             change()
         assert refused.value.code == "written_by_other_version"

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.documents import read_document, write_document
+from shared.adapters.serialization import read_document, write_document
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import resume_message
+from shared.deliveries.requeue import resume_message
 from shared.sending.deliver import deliver
-from shared.sending.release import release_all
+from shared.sending.maintenance import release_all
 from shared.settings.tenant import SenderRefusal, StandingProblem, Status, TenantSettings
 from tests.builders import a_message, enabled_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pytest
 
-from shared.adapters.documents import read_document, write_document
+from shared.adapters.serialization import read_document, write_document
+from shared.api.delivery_models import delivery_view, summary
+from shared.api.settings_models import view
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.deliveries.contract import delivery_view, summary
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.resume import parse_resume
-from shared.sending.draft_note import DraftNote
-from shared.sending.request import parse_mail_request
+from shared.deliveries.requeue import parse_resume
+from shared.mail.message import parse_mail_request
+from shared.sending.draft_state import DraftNote
 from shared.sending.unrecorded import parse_unrecorded
-from shared.settings.contract import view
 from shared.settings.operator_log import OperatorAction
 from shared.settings.tenant import Status, TenantSettings
 from shared.stored import Stored

@@ -1,0 +1,54 @@
+"""Check that Azure Storage responds and has everything the app needs.
+
+It does one cheap read of each table, queue and container.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.adapters.azure_errors import translated
+from shared.adapters.queue_storage import queue_client
+from shared.adapters.table_storage import find_row
+from shared.storage_names import CONTAINERS, MAIL_OUTBOX, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from azure.core.credentials import TokenCredential
+    from azure.data.tables import TableServiceClient
+    from azure.storage.blob import BlobServiceClient
+
+    from shared.config import StorageConfig
+
+#: No row has this key.
+_NOWHERE = "readiness"
+
+
+def ask_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> None:
+    """Read a row that does not exist from every table.
+
+    Raises:
+        TransientError: `storage_unavailable`.
+        ConfigurationError: `storage_denied`, `storage_incomplete`.
+    """
+    for name in names:
+        find_row(service.get_table_client(name), _NOWHERE, _NOWHERE)
+
+
+def ask_queue(
+    config: StorageConfig, credential: Callable[[], TokenCredential], name: str = MAIL_OUTBOX
+) -> None:
+    """Read the properties of the queue; raises as `ask_tables` does."""
+    with (
+        translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
+        queue_client(config, credential, name) as queue,
+    ):
+        queue.get_queue_properties()
+
+
+def ask_containers(service: BlobServiceClient, names: Iterable[str] = CONTAINERS) -> None:
+    """Read the properties of every container; raises as `ask_tables` does."""
+    with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="blobs"):
+        for name in names:
+            service.get_container_client(name).get_container_properties()

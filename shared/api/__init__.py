@@ -1,0 +1,1 @@
+"""HTTP: routes, authentication, request and response shapes, pages."""

@@ -1,0 +1,197 @@
+"""HTTP operations of a consent: start link, callback, pages, status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from shared.api.consent_models import CheckBody, NextPageView, examination_view, flow_view
+from shared.api.pages.other_account import other_account_page
+from shared.api.pages.result import result_page
+from shared.api.pages.start import start_page
+from shared.api.request import empty_reply, json_reply
+from shared.consent.callback import arrive
+from shared.consent.callback_params import Answer
+from shared.consent.cookie import NAME, cookie_header, expired_cookie_header
+from shared.consent.flow import FLOW_ID, FlowStatus, flow_of_state
+from shared.consent.other_account import Confirmation
+from shared.consent.other_account import decide as decide_consent
+from shared.consent.start import depart
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.release import release_waiting
+from shared.errors import ConfigurationError, NotFoundError, ProblemError
+from shared.problems import outline
+from shared.schema import parse
+from shared.sending.diagnostics import examine
+from shared.settings.tenant import Authorization
+from shared.telemetry import log_failed_step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.api.auth import Caller
+    from shared.api.request import Reply, Request
+    from shared.consent.flow import ConsentFlow
+    from shared.consent.services import Consenting, Examining
+
+#: The problems that the result page explains without a known flow; it shows no others.
+_SHOWN = frozenset(
+    {
+        "application_sender_not_allowed",
+        "consent_cookie_ambiguous",
+        "consent_cookie_missing",
+        "consent_form_invalid",
+        "consent_interrupted",
+        "consent_link_expired",
+        "consent_link_used",
+        "consent_not_found",
+        "consent_reply_invalid",
+        "consent_superseded",
+        "consent_unavailable",
+        "consent_wrong_browser",
+    }
+)
+
+
+def show_start(_request: Request, ports: Consenting) -> Reply:
+    """Show the page that posts the ticket of a start link."""
+    return start_page(ports.world.secret())
+
+
+def start(request: Request, ports: Consenting) -> Reply:
+    """Bind the flow to this browser and return the next page.
+
+    That is Microsoft's, or the result page with a problem.
+    """
+    ticket = request.form().get("ticket", "")
+    try:
+        departure = depart(find_flow(request.route["flow_id"], ports), ticket, ports)
+    except ProblemError as error:
+        ports.refusals.count(request.operation, error.code, request.trace_id)
+        return json_reply(200, NextPageView(location=_result_address(ports, problem=_told(error))))
+    cookie = cookie_header(departure.cookie, ports.config.public_base_url)
+    return json_reply(200, NextPageView(location=departure.address), **{"Set-Cookie": cookie})
+
+
+def finish(request: Request, ports: Consenting) -> Reply:
+    """Handle Microsoft's form post after a sign-in."""
+    return _finish(request, Answer(Authorization.DELEGATED, request.form()), ports)
+
+
+def finish_admin_consent(request: Request, ports: Consenting) -> Reply:
+    """Handle Microsoft's redirect after an admin's consent for the app."""
+    return _finish(request, Answer(Authorization.APPLICATION, request.query), ports)
+
+
+def _finish(request: Request, answer: Answer, ports: Consenting) -> Reply:
+    """Answer 303, so that a reload does not post the callback again.
+
+    A person who must confirm gets the page at once: no later request could prove as much as this one.
+    """
+    try:
+        known = find_flow(flow_of_state(answer.reply.get("state", "")), ports)
+        arrived = arrive(known, answer, request.cookies(NAME), ports)
+    except ProblemError as error:
+        return _refused(request, error, ports)
+    if isinstance(arrived, Confirmation):
+        return other_account_page(arrived, ports.config.public_base_url, ports.world.secret())
+    return _ended(known, arrived, ports)
+
+
+def decide(request: Request, ports: Consenting) -> Reply:
+    """Handle the decision of a person who signed in for another one."""
+    try:
+        known = find_flow(request.route["flow_id"], ports)
+        flow = decide_consent(known, request.form(), request.cookies(NAME), ports)
+    except ProblemError as error:
+        return _refused(request, error, ports)
+    return _ended(known, flow, ports)
+
+
+def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: Consenting) -> Reply:
+    """Redirect to the result; if it just ended, also release waiting mail.
+
+    The cookie is then removed too.
+    """
+    if flow == known:
+        # Repeating an earlier callback proves nothing.
+        return _to_result(ports, flow=flow.flow_id)
+    if flow.status is FlowStatus.COMPLETED:
+        _release(flow, ports)
+    removed = {"Set-Cookie": expired_cookie_header(ports.config.public_base_url)}
+    return _to_result(ports, removed, flow=flow.flow_id)
+
+
+def _refused(request: Request, error: ProblemError, ports: Consenting) -> Reply:
+    ports.refusals.count(request.operation, error.code, request.trace_id)
+    return _to_result(ports, problem=_told(error))
+
+
+def result(request: Request, ports: Consenting) -> Reply:
+    """Show the result without any details: the page has no sign-in."""
+    nonce = ports.world.secret()
+    flow = find_flow(request.query.get("flow", ""), ports)
+    if flow is None:
+        code = request.query.get("problem", "")
+        return result_page(None, outline(code if code in _SHOWN else "consent_not_found"), nonce)
+    flow = flow.under(ports.settings.load(flow.tenant_id), ports.world.now())
+    problem = outline(flow.problem.code) if flow.problem else None
+    return result_page(flow, problem, nonce)
+
+
+def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
+    """Return the state of a consent to the settings page.
+
+    Raises:
+        NotFoundError: `consent_not_found`, also for one of another tenant.
+    """
+    settings = ports.settings.load(caller.tenant_id)
+    flow = find_flow(request.route["flow_id"], ports)
+    if flow is None or flow.tenant_id != caller.tenant_id:
+        raise NotFoundError("consent_not_found")
+    return json_reply(200, flow_view(flow.under(settings, ports.world.now())))
+
+
+def check(request: Request, caller: Caller, ports: Examining) -> Reply:
+    """Run the diagnostics; the request body is optional."""
+    body = parse(CheckBody, request.body or b"{}", "invalid_request")
+    to = caller.name if body.send_test_mail else None
+    return json_reply(200, examination_view(examine(caller.tenant_id, to, ports), ports.world.now()))
+
+
+def find_flow(flow_id: str, ports: Consenting) -> ConsentFlow | None:
+    """Return a flow by its id, upper or lower case.
+
+    None also where its tenant is not served any more.
+    """
+    stored_id = flow_id.lower()
+    flow = ports.flows.flow(stored_id) if FLOW_ID.fullmatch(stored_id) else None
+    return flow if flow and flow.tenant_id in ports.config.allowed_tenant_ids else None
+
+
+def _told(error: ProblemError) -> str:
+    """Return the code to explain in the window.
+
+    Problems for the operator are only in the log.
+    """
+    if error.code in _SHOWN:
+        return error.code
+    return "consent_unavailable" if isinstance(error, ConfigurationError) else "consent_interrupted"
+
+
+def _to_result(ports: Consenting, headers: Mapping[str, str] | None = None, **query: str) -> Reply:
+    return empty_reply(303, Location=_result_address(ports, **query), **(headers or {}))
+
+
+def _result_address(ports: Consenting, **query: str) -> str:
+    return f"{ports.config.public_base_url}/api/consent/result?{urlencode(query)}"
+
+
+def _release(flow: ConsentFlow, ports: Consenting) -> None:
+    """Release waiting mail now; if that fails, the timer does it."""
+    try:
+        release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_CONSENT, ports)
+        # The first mails show whether the new consent or address works; the others follow them.
+        release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_MICROSOFT365, ports, most=1)
+    except ProblemError as error:
+        log_failed_step("release", error.code, flow_id=flow.flow_id)

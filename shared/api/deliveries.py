@@ -1,0 +1,142 @@
+"""Show deliveries to the admin."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from shared.api.delivery_models import DeliveryListView, delivery_view, summary
+from shared.api.request import json_reply
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.forecast import NO_FORECAST
+from shared.deliveries.ports import DeliveryQuery
+from shared.deliveries.requeue import MESSAGE_ID
+from shared.errors import InvalidInputError, NotFoundError
+from shared.problems import FieldError
+from shared.sending.forecast import Forecasting, forecast_mails
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shared.api.auth import Caller
+    from shared.api.request import Reply, Request
+    from shared.deliveries.delivery import Delivery
+    from shared.deliveries.ports import DeliveryLog, DeliveryPage
+
+_MOST = 200
+#: The end of a page, as a key of the delivery log.
+_PLACE = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
+
+
+class Finding(Protocol):
+    """What is needed to find a mail."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The delivery log."""
+
+
+class Looking(Finding, Forecasting, Protocol):
+    """What is needed to show mails."""
+
+
+def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
+    """List mails, newest first.
+
+    Raises:
+        InvalidInputError: `invalid_request`, with the query parameter.
+    """
+    page = ports.deliveries.list(parse_query(caller.tenant_id, request.query))
+    known = forecast_mails(caller.tenant_id, page.deliveries, ports)
+    view = DeliveryListView(
+        deliveries=tuple(summary(each, known.get(each.message_id, NO_FORECAST)) for each in page.deliveries),
+        continuation_token=token_of(page),
+    )
+    return json_reply(200, view)
+
+
+def read_delivery(request: Request, caller: Caller, ports: Looking) -> Reply:
+    """Show one mail with its history.
+
+    Raises:
+        NotFoundError: `delivery_not_found`.
+    """
+    found = find_by_id(caller.tenant_id, request.route["message_id"], ports)
+    known = forecast_mails(caller.tenant_id, [found], ports)
+    return json_reply(200, delivery_view(found, known.get(found.message_id, NO_FORECAST)))
+
+
+def find_by_id(tenant_id: str, message_id: str, ports: Finding) -> Delivery:
+    """Return a mail.
+
+    Raises:
+        NotFoundError: `delivery_not_found`, also for an impossible id: a table refuses such a key.
+    """
+    found = ports.deliveries.find(tenant_id, message_id) if MESSAGE_ID.fullmatch(message_id) else None
+    if found is None:
+        raise NotFoundError("delivery_not_found")
+    return found
+
+
+def parse_query(tenant_id: str, query: Mapping[str, str]) -> DeliveryQuery:
+    """Parse the query of a list. Pure.
+
+    Raises:
+        InvalidInputError: `invalid_request`, with the first invalid parameter.
+    """
+    return DeliveryQuery(
+        tenant_id,
+        status=_read(query, "status", DeliveryStatus, "use one of the states of a delivery"),
+        since=_read(query, "since", _moment, "use a time such as 2026-11-23T06:00:00Z"),
+        until=_read(query, "until", _moment, "use a time such as 2026-11-23T06:00:00Z"),
+        limit=_read(query, "limit", _limit, f"use a number from 1 to {_MOST}") or 50,
+        continuation=_read(query, "continuationToken", read_token, "use the token of the page before"),
+    )
+
+
+def _read[Value](
+    query: Mapping[str, str], name: str, convert: Callable[[str], Value], help_text: str
+) -> Value | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        return convert(text)
+    except ValueError as error:
+        raise InvalidInputError("invalid_request", fields=[FieldError(name, help_text)]) from error
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _limit(text: str) -> int:
+    # `int` also accepts signs, blanks, underscores and the digits of other scripts.
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _MOST:
+        raise ValueError
+    return int(text)
+
+
+def token_of(page: DeliveryPage) -> str | None:
+    """Return the continuation token of a page; None after the last one."""
+    place = page.continuation
+    return base64.urlsafe_b64encode(place.encode()).decode() if place else None
+
+
+def read_token(text: str) -> str:
+    """Return the position that a token encodes.
+
+    Raises:
+        ValueError: the app did not issue it.
+    """
+    try:
+        row = base64.urlsafe_b64decode(text).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ValueError from error
+    if not _PLACE.fullmatch(row):
+        raise ValueError
+    return row

@@ -1,0 +1,195 @@
+"""The shapes of the delivery log's API: who got a mail is shown as counts and domains, never its text."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from shared.api.problem_models import ProblemView, StandingProblemView, problem_view, standing_problem_view
+from shared.deliveries.delivery import CONFLICT, DeliveryStatus
+from shared.deliveries.forecast import NO_FORECAST
+from shared.deliveries.outcome import NOT_OFFERED
+from shared.problems import explain
+from shared.schema import Contract
+from shared.settings.tenant import StandingProblem
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
+    from shared.deliveries.forecast import Forecast
+
+
+class AudienceView(Contract):
+    """How many get the mail, and at which domains."""
+
+    to: int = Field(description="Number of addresses in `to`.")
+    cc: int = Field(description="Number of addresses in `cc`.")
+    bcc: int = Field(description="Number of addresses in `bcc`.")
+    domains: tuple[str, ...] = Field(
+        description="Their domains in alphabetical order; if there are many, not all."
+    )
+
+
+class FieldView(Contract):
+    """One broken field of an invalid message."""
+
+    field: str = Field(description="Its dotted path, such as `attachments.0.blob`.")
+    message: str = Field(description="The error.")
+
+
+class StepView(Contract):
+    """One thing that happened to the mail."""
+
+    at: datetime = Field(description="Time of the step.")
+    status: DeliveryStatus = Field(description="The status after the step.")
+    code: str | None = Field(description="The code of the problem, if there was one.")
+    graph_request_id: str | None = Field(description="Graph's request id, for Microsoft support.")
+    content_hashes: tuple[str, ...] = Field(
+        description="For a conflict: the hash of this mail's content, then of the refused content."
+    )
+    maybe_accepted: bool = Field(
+        description=(
+            "True if the mail may have been accepted before: Microsoft 365 refused it, which does not prove "
+            "that it was not sent, and the app cannot look it up in the mailbox (no `Mail.ReadWrite`, or no "
+            "copy saved). It is sent again, so recipients may get it twice."
+        )
+    )
+
+
+class DeliverySummary(Contract):
+    """One mail in a list."""
+
+    message_id: str = Field(description="The scheduler's own id of the mail.")
+    status: DeliveryStatus = Field(description="The current status of the mail.")
+    final: bool = Field(description="True if the status no longer changes automatically.")
+    queued_at: datetime = Field(description="Time at which it was first taken from the queue.")
+    updated_at: datetime = Field(description="Time of the last change of its status.")
+    from_email_address: str | None = Field(
+        description="The address that it is sent from; null before its first attempt."
+    )
+    recipients: AudienceView = Field(description="Number and domains of the recipients.")
+    attempt: int = Field(description="The number of the current or last attempt; the first is 1.")
+    next_attempt_at: datetime | None = Field(description="Time of the next attempt; null if none is set.")
+    predicted_at: datetime | None = Field(
+        description=(
+            "About when it is sent, for a mail that waits for the mailbox's rate limit; null where that is "
+            "not known. It is later after a pause that Microsoft 365 asks for, a retry or a test mail."
+        )
+    )
+    mails_before: int | None = Field(
+        description="About how many mails of its mailbox are sent before it: an estimate, from time and pace."
+    )
+    likely_to_expire_at: datetime | None = Field(
+        description=(
+            "When the time for its attempts is over (the message's `expiresAt`, or a day), if the rate limit "
+            "allows it only after that; null where it is sent in time."
+        )
+    )
+    correlation_id: str | None = Field(description="The scheduler's own id of a run.")
+    problem: ProblemView | None = Field(
+        description="Why it is not sent, and who must act; null if there is no problem."
+    )
+    conflict: StandingProblemView | None = Field(
+        description="Another mail with its id and different content was queued, and was not sent."
+    )
+    warnings: tuple[StandingProblemView, ...] = Field(
+        description="Problems of the mail that do not prevent its sending."
+    )
+
+
+class OutcomeView(Contract):
+    """Where the scheduler reads how the mail ended."""
+
+    queue: str = Field(description="The queue that the message names.")
+    sequence: int = Field(description="Number of outcomes of the mail so far; 0 before the first.")
+    told: bool = Field(
+        description="True if each of these outcomes was put on the queue; false for a queue not configured."
+    )
+
+
+class DeliveryView(DeliverySummary):
+    """One mail with its history."""
+
+    errors: tuple[FieldView, ...] = Field(description="The invalid fields of an invalid message.")
+    history: tuple[StepView, ...] = Field(description="The latest 40 steps, oldest first.")
+    outcome: OutcomeView | None = Field(
+        description="Where the outcome is reported; null if the message names no `outcomeQueue`."
+    )
+
+
+class DeliveryListView(Contract):
+    """Some mails, newest first, and the token of the next page, if there is one."""
+
+    deliveries: tuple[DeliverySummary, ...]
+    continuation_token: str | None
+
+
+def summary(delivery: Delivery, forecast: Forecast = NO_FORECAST) -> DeliverySummary:
+    """Show a mail in a list."""
+    return DeliverySummary(**_members(delivery, forecast))
+
+
+def delivery_view(delivery: Delivery, forecast: Forecast = NO_FORECAST) -> DeliveryView:
+    """Show a mail with its history."""
+    return DeliveryView(
+        **_members(delivery, forecast),
+        errors=tuple(FieldView(field=f.field, message=f.message) for f in delivery.fields),
+        history=tuple(
+            StepView(
+                at=step.at,
+                status=step.status,
+                code=step.code,
+                graph_request_id=step.request_id,
+                content_hashes=step.contents,
+                maybe_accepted=step.maybe_sent,
+            )
+            for step in delivery.history
+        ),
+        outcome=_outcome(delivery),
+    )
+
+
+def _members(delivery: Delivery, forecast: Forecast) -> dict[str, Any]:
+    audience = delivery.audience
+    return {
+        "message_id": delivery.message_id,
+        "status": delivery.status,
+        "final": delivery.status.final,
+        "queued_at": delivery.queued_at,
+        "updated_at": delivery.updated_at,
+        "from_email_address": delivery.from_address,
+        "recipients": AudienceView(
+            to=audience.to, cc=audience.cc, bcc=audience.bcc, domains=audience.domains
+        ),
+        "attempt": delivery.attempt,
+        "next_attempt_at": delivery.next_attempt_at,
+        "predicted_at": forecast.at,
+        "mails_before": forecast.mails_before,
+        "likely_to_expire_at": forecast.ends_before,
+        "correlation_id": delivery.correlation_id,
+        "problem": _problem(delivery),
+        "conflict": _conflict(delivery),
+        "warnings": tuple(standing_problem_view(warning) for warning in delivery.warnings),
+    }
+
+
+def _outcome(delivery: Delivery) -> OutcomeView | None:
+    if delivery.outcome_queue is None:
+        return None
+    offered = all(warning.code != NOT_OFFERED for warning in delivery.warnings)
+    told = delivery.outcomes > 0 and not delivery.owed and offered
+    return OutcomeView(queue=delivery.outcome_queue, sequence=delivery.outcomes, told=told)
+
+
+def _problem(delivery: Delivery) -> ProblemView | None:
+    if delivery.problem:
+        return problem_view(delivery.problem.problem)
+    unreadable = delivery.status is DeliveryStatus.OTHER_VERSION
+    return problem_view(explain("written_by_other_version")) if unreadable else None
+
+
+def _conflict(delivery: Delivery) -> StandingProblemView | None:
+    if delivery.conflict_at is None:
+        return None
+    return standing_problem_view(StandingProblem(CONFLICT, delivery.conflict_at))

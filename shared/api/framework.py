@@ -1,0 +1,186 @@
+"""Connect the Functions framework to operations; general endpoints."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import azure.functions as func
+
+from shared import bootstrap
+from shared.errors import ConfigurationError, ProblemError
+from shared.telemetry import Event, log_event, log_failure
+from shared.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shared.api.auth import Caller
+    from shared.api.openapi.operation import Operation
+    from shared.api.request import Reply, Request
+    from shared.bootstrap import Services
+
+blueprint = func.Blueprint()
+
+#: https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+#: A page on another origin can read no other header (https://fetch.spec.whatwg.org/#http-cors-protocol).
+_EXPOSED = {"Access-Control-Expose-Headers": "ETag, Location, Retry-After, WWW-Authenticate"}
+
+
+class _Call:
+    """A call in progress; `claims` are set once a token was verified."""
+
+    def __init__(self, operation: Operation, request: Request, query: str, services: Services) -> None:
+        self.operation = operation
+        self.request = request
+        self.query = query
+        self.services = services
+        self.claims: Mapping[str, Any] | None = None
+
+    def checked(self) -> Request:
+        """Return the request with its query after checking size and body.
+
+        The caller's token is verified before, so that the audit log includes such a refusal too.
+        """
+        from shared.api.limits import check_body_arrived, check_size, read_query
+
+        check_size(self.operation, self.query, self.request.body)
+        check_body_arrived(self.operation, self.request.headers, self.request.body)
+        return replace(self.request, query=read_query(self.operation, self.query))
+
+
+def public(
+    req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Services], Reply]
+) -> func.HttpResponse:
+    """Answer a call that needs no sign-in."""
+    return _answer(req, operation, lambda call: operate(call.checked(), call.services))
+
+
+def admin(
+    req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Caller, Services], Reply]
+) -> func.HttpResponse:
+    """Answer a call by an admin, or an application with an accepted role."""
+    return _answer(req, operation, lambda call: _as_admin(call, operate))
+
+
+@blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_health(req: func.HttpRequest) -> func.HttpResponse:
+    """Say that the app is running."""
+    from shared.api.openapi import health as operations
+    from shared.api.request import json_reply
+
+    content = {"status": "alive", "version": VERSION}
+    return public(req, operations.HEALTH, lambda _request, _services: json_reply(200, content))
+
+
+@blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe this API."""
+    from shared.api.openapi import health as operations
+    from shared.api.openapi.document import document_text
+    from shared.api.request import Reply
+
+    headers = {"Content-Type": "application/json"}
+    return public(req, operations.OPENAPI, lambda _request, _services: Reply(200, document_text(), headers))
+
+
+@blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_readiness(req: func.HttpRequest) -> func.HttpResponse:
+    """Say whether every part of the app responds."""
+    from shared.api.health import read_readiness
+    from shared.api.openapi import health as operations
+
+    return admin(req, operations.READINESS, read_readiness)
+
+
+def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Reply]) -> Reply:
+    from shared.api.auth import authorize, verified_claims
+
+    call.claims = verified_claims(call.request, call.services.caller_tokens)
+    caller = authorize(call.claims, call.operation, call.services.config)
+    return operate(call.checked(), caller, call.services)
+
+
+def _answer(
+    req: func.HttpRequest, operation: Operation, operate: Callable[[_Call], Reply]
+) -> func.HttpResponse:
+    """Run an operation; every error becomes a problem document or page."""
+    from shared.api.response_headers import STANDARD
+
+    query = req.url.partition("?")[2].partition("#")[0]
+    call = _Call(operation, _request(req, operation), query, bootstrap.services())
+    try:
+        reply = operate(call)
+    except ProblemError as error:
+        logged = _log_end(call, error.code, refused=True)
+        # A person reports the reference to the operator, so it must be in the log; a program gets its own.
+        reply = _error_reply(call, error, logged if operation.page else call.request.trace_id)
+    except Exception as error:  # noqa: BLE001 - the edge: the host would answer with an empty 500
+        problem = ConfigurationError("internal_error")
+        reply = _error_reply(call, problem, _log_end(call, problem.code, refused=True, bug=error))
+    else:
+        _log_end(call, str(reply.status), refused=False)
+    headers = {**STANDARD, **_EXPOSED, **reply.headers}
+    return func.HttpResponse(reply.body, status_code=reply.status, headers=headers)
+
+
+def _error_reply(call: _Call, error: ProblemError, trace_id: str) -> Reply:
+    """Answer a program with a problem document, a person with a page."""
+    from shared.api.problem_details import problem_reply
+
+    if call.operation.page:
+        from shared.api.pages.error import error_page
+
+        return error_page(error, trace_id, call.services.world.secret())
+    return problem_reply(error, trace_id)
+
+
+def _log_end(call: _Call, result: str, *, refused: bool, bug: Exception | None = None) -> str:
+    """Log the end of a call; refused anonymous calls are only counted.
+
+    Return the trace id that is in the log.
+    """
+    from shared.api.audit import log_audit
+
+    request, refusals = call.request, call.services.refusals
+    refusals.log_counted()
+    if call.claims is not None:
+        log_audit(request, call.claims, result, refused=refused)
+    elif refused:
+        reason = f"{result}/{type(bug).__name__}" if bug else result
+        logged = refusals.count(request.operation, reason, request.trace_id)
+        if logged != request.trace_id:
+            return logged
+    fields: dict[str, Any] = {
+        "operation": request.operation,
+        "trace_id": request.trace_id,
+        "caller_trace_id": request.caller_trace_id,
+    }
+    if bug:
+        log_failure(bug, **fields)
+    elif refused and call.claims is not None:
+        log_event(Event.REQUEST_FAILED, problem=result, **fields)
+    return request.trace_id
+
+
+def _request(req: func.HttpRequest, operation: Operation) -> Request:
+    from shared.api.request import Request
+
+    headers = {name.lower(): value for name, value in req.headers.items()}
+    return Request(
+        operation=operation.name,
+        trace_id=uuid.uuid4().hex,
+        caller_trace_id=_caller_trace_id(headers.get("traceparent", "")),
+        headers=headers,
+        route=dict(req.route_params),
+        body=req.get_body(),
+    )
+
+
+def _caller_trace_id(traceparent: str) -> str | None:
+    """Return the caller's trace id if it is well-formed; it proves nothing."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return found[1] if found else None

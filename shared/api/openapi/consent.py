@@ -1,0 +1,114 @@
+"""Describe the operations of the consent API."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.api.consent_models import FlowView, NextPageView
+from shared.api.openapi.operation import FLOW_ID, Answer, Operation, Parameter
+
+_TO_RESULT = Answer("Redirect to the page that shows the result.", headers={"Location": "The result page."})
+_PAGE = Answer("A page.", schema={"type": "string"}, media_type="text/html")
+_STATE = "Names the consent and proves that the answer is one to it."
+_ERROR = "Why there is no consent."
+
+START_PAGE: Final = Operation(
+    "show_consent_start",
+    "GET",
+    "consent/{flowId}/start",
+    "Show the page that posts the ticket of a start link; changes nothing",
+    "Consent",
+    {200: _PAGE},
+    admin=False,
+    page=True,
+    configured=False,
+    parameters=(FLOW_ID,),
+)
+START: Final = Operation(
+    "start_consent",
+    "POST",
+    "consent/{flowId}/start",
+    "Bind a consent to this browser; a ticket works once",
+    "Consent",
+    {
+        200: Answer(
+            "Where the browser goes: to Microsoft, or to the page that says why not.",
+            NextPageView,
+            headers={"Set-Cookie": "Binds the consent to this browser."},
+        ),
+    },
+    admin=False,
+    parameters=(FLOW_ID,),
+    form={"ticket": "From the fragment of `startUrl`; unguessable."},
+)
+CALLBACK: Final = Operation(
+    "finish_consent",
+    "POST",
+    "consent/callback",
+    "Take Microsoft's answer to a sign-in",
+    "Consent",
+    {
+        200: Answer(
+            "A page that asks the account that signed in, if it is not the admin's who started.",
+            schema={"type": "string"},
+            media_type="text/html",
+        ),
+        303: _TO_RESULT,
+    },
+    admin=False,
+    page=True,
+    form={"state": _STATE, "code": "Becomes tokens, once.", "error": _ERROR},
+)
+ADMIN_CONSENT_CALLBACK: Final = Operation(
+    "finish_admin_consent",
+    "GET",
+    "consent/callback",
+    "Take Microsoft's answer to an admin's consent for the app itself",
+    "Consent",
+    {303: _TO_RESULT},
+    admin=False,
+    page=True,
+    parameters=(
+        Parameter("state", "query", _STATE),
+        Parameter("admin_consent", "query", "`True`, also beside an error."),
+        Parameter("error", "query", _ERROR),
+    ),
+)
+DECISION: Final = Operation(
+    "decide_consent",
+    "POST",
+    "consent/{flowId}/decision",
+    "Complete or refuse a consent that another account gave than the admin's who started it",
+    "Consent",
+    {303: _TO_RESULT},
+    admin=False,
+    page=True,
+    parameters=(FLOW_ID,),
+    form={"token": "From the page's form; works once.", "decision": "`continue` or `refuse`."},
+)
+RESULT: Final = Operation(
+    "show_consent_result",
+    "GET",
+    "consent/result",
+    "Tell the person in the consent window how it ended",
+    "Consent",
+    {200: _PAGE},
+    admin=False,
+    page=True,
+    parameters=(
+        Parameter("flow", "query", "Names a consent."),
+        Parameter("problem", "query", "The code of a problem, where no consent is known."),
+    ),
+)
+STATUS: Final = Operation(
+    "get_consent",
+    "GET",
+    "consent/{flowId}",
+    "Show how a consent stands; poll it while the window is open",
+    "Consent",
+    {200: Answer("The status of the consent.", FlowView)},
+    parameters=(FLOW_ID,),
+    problems={404: ("consent_not_found",)},
+)
+
+OPERATIONS: Final = (START_PAGE, START, CALLBACK, ADMIN_CONSENT_CALLBACK, DECISION, RESULT, STATUS)

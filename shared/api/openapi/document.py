@@ -1,0 +1,185 @@
+"""Build the OpenAPI 3.1 document from the app's models and tables.
+
+https://spec.openapis.org/oas/v3.1.1.html
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic.alias_generators import to_camel
+
+from shared.api.openapi import consent, deliveries, settings
+from shared.api.openapi import health as web
+from shared.api.openapi import test_mail as sending
+from shared.api.openapi.host_responses import with_host_answers
+from shared.api.openapi.schemas import describe_shapes, words
+from shared.api.problem_models import ProblemDocument
+from shared.problems import catalogue
+from shared.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from shared.api.openapi.operation import Answer, Operation, Parameter
+    from shared.api.openapi.schemas import References
+
+OPERATIONS: tuple[Operation, ...] = (
+    *settings.OPERATIONS,
+    *consent.OPERATIONS,
+    *sending.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *web.OPERATIONS,
+)
+_SECURITY = {
+    "workspaceAdmin": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An Entra access token for this API, of a person with the admins' app role.",
+    },
+    "application": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An Entra access token for this API, of an application with one of these app roles.",
+    },
+}
+_TAGS = {
+    "Tenant settings": "The From address, the consent for it, and whether sending works.",
+    "Consent": "The window in which an account consents, and how a consent stands.",
+    "Deliveries": "What happened to each mail.",
+    "Health": "Whether the app runs, and this document.",
+}
+#: Headers that a problem may have, by its status.
+_PROBLEM_HEADERS = {
+    401: {"WWW-Authenticate": "`Bearer`: send an Entra access token (RFC 6750)."},
+    503: {"Retry-After": "After how many seconds to try again, where that is known."},
+}
+_DESCRIPTION = (
+    "Sends an organisation's report mail through Microsoft 365. Some answers come from the Functions host "
+    "and have no body, so no problem document either: each operation says which."
+)
+_BODY_HINT = (
+    "Needs a Content-Length. A body that is sent in chunks (`Transfer-Encoding: chunked`) arrives empty and "
+    "is answered with 411. That is what the Functions host does; Azure's front end was not tried."
+)
+
+
+@functools.cache
+def document_text() -> bytes:
+    """Return the document as served."""
+    return json.dumps(document(), ensure_ascii=False).encode()
+
+
+def document() -> dict[str, Any]:
+    """Build the document."""
+    references, schemas = describe_shapes(OPERATIONS)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        described = _describe(operation, references)
+        paths.setdefault(f"/api/{operation.path}", {})[operation.method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Inforiver Mailer",
+            "version": VERSION,
+            "description": _DESCRIPTION,
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
+    }
+
+
+def _describe(operation: Operation, references: References) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": to_camel(operation.name),
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "security": _security(operation),
+        "parameters": [_parameter(parameter) for parameter in operation.parameters],
+        "responses": _responses(operation, references),
+    }
+    if operation.body:
+        schema = references[operation.body, "validation"]
+        content = {"application/json": {"schema": schema}}
+        described["requestBody"] = _request_body(content, required=operation.body_required)
+    if operation.form:
+        fields = {name: {"type": "string", "description": text} for name, text in operation.form.items()}
+        schema = {"title": f"{words(operation.name)} form", "type": "object", "properties": fields}
+        content = {"application/x-www-form-urlencoded": {"schema": schema}}
+        described["requestBody"] = _request_body(content, required=True)
+    return described
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """List who may call.
+
+    Each entry is an alternative; OpenAPI 3.1 lets any scheme list roles.
+    """
+    admin: list[dict[str, list[str]]] = [{"workspaceAdmin": []}] if operation.admin else []
+    roles = operation.application_roles
+    return [*admin, {"application": list(roles)}] if roles else admin
+
+
+def _request_body(content: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    return {"description": _BODY_HINT, "required": required, "content": content}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.where,
+        "required": parameter.where == "path",
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+
+
+def _responses(operation: Operation, references: References) -> dict[str, Any]:
+    responses = {str(status): _answer(answer, references) for status, answer in operation.answers.items()}
+    for status, codes in operation.all_problems().items():
+        problem = _problem_page(codes) if operation.page else _problem(status, codes, references)
+        known = responses.setdefault(str(status), problem)
+        if known is not problem:
+            known["content"] |= problem["content"]
+            known["description"] += f"\n\n{problem['description']}"
+            known["headers"] = known.get("headers", {}) | problem.get("headers", {})
+    return with_host_answers(responses)
+
+
+def _answer(answer: Answer, references: References) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": answer.description}
+    if answer.model:
+        described["content"] = {answer.media_type: {"schema": references[answer.model, "serialization"]}}
+    elif answer.schema:
+        described["content"] = {answer.media_type: {"schema": dict(answer.schema)}}
+    return described | _headers(answer.headers)
+
+
+def _listed(codes: Iterable[str]) -> str:
+    """List each problem with its title, so that readers need no look-up."""
+    return "\n".join(f"- `{code}`: {catalogue()[code].title}" for code in codes)
+
+
+def _problem_page(codes: Iterable[str]) -> dict[str, Any]:
+    return {"description": _listed(codes), "content": {"text/html": {"schema": {"type": "string"}}}}
+
+
+def _problem(status: int, codes: Iterable[str], references: References) -> dict[str, Any]:
+    """Describe every problem by one shape.
+
+    Code generators lose members with more specific ones.
+    """
+    content = {"application/problem+json": {"schema": references[ProblemDocument, "serialization"]}}
+    headers = _headers(_PROBLEM_HEADERS.get(status, {}))
+    return {"description": _listed(codes), "content": content} | headers
+
+
+def _headers(described: Mapping[str, str]) -> dict[str, Any]:
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in described.items()}
+    return {"headers": headers} if headers else {}

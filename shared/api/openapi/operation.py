@@ -1,0 +1,148 @@
+"""Define an API function: what it accepts and returns.
+
+The running function checks its requests with this definition, and the OpenAPI document is made from it, so
+the two can't differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from shared.api.request import MAX_BODY_BYTES, MAX_FIELDS
+from shared.schema import Contract
+
+#: Problems by their HTTP status.
+type Problems = Mapping[int, tuple[str, ...]]
+
+#: Possible for any call that reads the settings of the deployment.
+DEPLOYMENT: Final[Problems] = {
+    500: (
+        "identity_refused",
+        "internal_error",
+        "setting_invalid",
+        "setting_missing",
+        "smtp_provider_not_office365",
+        "storage_denied",
+        "storage_network_denied",
+    ),
+    503: ("identity_unavailable", "storage_unavailable"),
+}
+#: Possible for any call, because its size is checked before it is parsed.
+LIMITS: Final[Problems] = {413: ("request_too_large", "too_many_fields")}
+#: Possible for any call that has a body.
+BODY: Final[Problems] = {411: ("content_length_required",)}
+#: Possible for any call that only a workspace admin may make.
+ADMIN: Final[Problems] = {
+    400: ("invalid_request",),
+    401: ("token_invalid", "token_missing", "token_version_unsupported"),
+    403: (
+        "client_not_allowed",
+        "scope_required",
+        "signed_in_admin_required",
+        "workspace_admin_required",
+    ),
+    500: ("written_by_other_version",),
+    503: ("entra_unavailable",),
+}
+
+#: Additionally possible where an application may call.
+APPLICATION: Final[Problems] = {403: ("application_role_required",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of the path, or a header."""
+
+    name: str
+    where: Literal["path", "query", "header"]
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The response of a successful call.
+
+    Attributes:
+        model: the shape of the body; `schema` describes one without a model. Neither: no body.
+        headers: what each header is for.
+    """
+
+    description: str
+    model: type[Contract] | None = None
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One function of the API.
+
+    Attributes:
+        name: the function's name.
+        path: below `/api/`, parameters in braces.
+        admin: whether only a workspace admin may call.
+        configured: whether it needs the settings of the deployment.
+        body_required: whether the body may be left out.
+        form: the fields of a urlencoded form, in place of a body.
+        problems: what this function may return in addition to the common ones.
+        max_body_bytes: a longer body is refused before it is parsed.
+        max_fields: a form or a query with more fields is refused before it is parsed.
+        page: whether a browser window opens it, so that a problem is shown as a page.
+        application_roles: app roles with which an application may call without a user. Empty: none may.
+    """
+
+    name: str
+    method: Literal["GET", "POST", "PUT"]
+    path: str
+    summary: str
+    tag: str
+    answers: Mapping[int, Answer]
+    admin: bool = True
+    configured: bool = True
+    parameters: tuple[Parameter, ...] = ()
+    body: type[Contract] | None = None
+    body_required: bool = True
+    form: Mapping[str, str] = field(default_factory=dict)
+    problems: Problems = field(default_factory=dict)
+    max_body_bytes: int = MAX_BODY_BYTES
+    max_fields: int = MAX_FIELDS
+    page: bool = False
+    application_roles: tuple[str, ...] = ()
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether this function uses a request body."""
+        return self.body is not None or bool(self.form)
+
+    @property
+    def query_names(self) -> tuple[str, ...]:
+        """The names of the query parameters, as documented."""
+        return tuple(each.name for each in self.parameters if each.where == "query")
+
+    def all_problems(self) -> dict[int, tuple[str, ...]]:
+        """Return every possible problem by status, in alphabetical order."""
+        found: dict[int, set[str]] = {}
+        applying = (
+            LIMITS,
+            BODY if self.takes_body else {},
+            DEPLOYMENT if self.configured else {},
+            ADMIN if self.admin else {},
+            APPLICATION if self.application_roles else {},
+            self.problems,
+        )
+        for some in applying:
+            for status, codes in some.items():
+                found.setdefault(status, set()).update(codes)
+        return {status: tuple(sorted(codes)) for status, codes in sorted(found.items())}
+
+
+FLOW_ID = Parameter("flowId", "path", "Names a consent.", {"type": "string", "format": "uuid"})
+IF_MATCH = Parameter(
+    "If-Match",
+    "header",
+    "The ETag of the settings that the admin saw; 412 if somebody else changed them since.",
+)

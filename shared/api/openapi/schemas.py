@@ -1,0 +1,96 @@
+"""Build the shapes of requests and responses for the OpenAPI document.
+
+They suit code generators: `null` is in a shape's own type, no default makes a member required, and titles are
+words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic.json_schema import models_json_schema
+
+from shared.api.problem_models import ProblemDocument
+from shared.json_schema import (
+    PlainJsonSchema,
+    allow_null,
+    nullable_reference,
+    or_null,
+    references,
+    with_null,
+    without,
+    write_out_refined,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from shared.api.openapi.operation import Operation
+    from shared.schema import Contract
+
+type Mode = Literal["validation", "serialization"]
+type References = dict[tuple[type[Contract], Mode], dict[str, Any]]
+type Shapes = dict[str, dict[str, Any]]
+
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def describe_shapes(operations: Iterable[Operation]) -> tuple[References, Shapes]:
+    """Describe every shape once; return references and named shapes."""
+    bodies = _unique(operation.body for operation in operations)
+    written = (answer.model for operation in operations for answer in operation.answers.values())
+    answers = _unique([ProblemDocument, *written])
+    wanted: dict[tuple[type[Contract], Mode], None] = {
+        **{(shape, "validation"): None for shape in bodies},
+        **{(shape, "serialization"): None for shape in answers},
+    }
+    found_references, found = models_json_schema(
+        list(wanted), ref_template="#/components/schemas/{model}", schema_generator=PlainJsonSchema
+    )
+    shapes: Shapes = {name: without("title", shape) for name, shape in found["$defs"].items()}
+    for shape in shapes.values():
+        write_out_refined(shape, shapes, scalars=True)
+    for body in bodies:
+        allow_null(shapes[body.__name__], shapes)
+    _put_null_into_types(shapes)
+    used = {*references(list(shapes.values())), *references(list(found_references.values()))}
+    described = {
+        name: {"title": words(name), **without("default", shape)}
+        for name, shape in shapes.items()
+        if name in used
+    }
+    return found_references, described  # type: ignore[return-value]
+
+
+def _unique(shapes: Iterable[type[Contract] | None]) -> list[type[Contract]]:
+    return list(dict.fromkeys(shape for shape in shapes if shape))
+
+
+def _put_null_into_types(shapes: Shapes) -> None:
+    """Write nullable shapes as types.
+
+    A shape that is nullable everywhere says so itself.
+    """
+    optional = Counter(filter(None, map(nullable_reference, _members(shapes))))
+    uses = Counter(references(list(shapes.values())))
+    always = {name for name in optional if uses[name] == optional[name]}
+    for shape in shapes.values():
+        for name, member in shape.get("properties", {}).items():
+            if nullable_reference(member) in always:
+                shape["properties"][name] = next(each for each in member["anyOf"] if "$ref" in each)
+            elif "anyOf" in member:
+                shape["properties"][name] = or_null(member, shapes)
+    for name in always:
+        shapes[name] = with_null(shapes[name])
+
+
+def _members(shapes: Shapes) -> Iterator[dict[str, Any]]:
+    for shape in shapes.values():
+        yield from shape.get("properties", {}).values()
+
+
+def words(name: str) -> str:
+    """Write the name of a shape or an operation as a title."""
+    return _WORD_START.sub(" ", name).replace("_", " ").capitalize()

@@ -1,0 +1,81 @@
+"""The page of the start link, which posts the ticket.
+
+No request URL ever contains the ticket.
+
+The ticket is in the fragment, so it reaches no server, proxy, log or `Referer`. A GET changes nothing: link
+scanners and prefetching cannot use up the link, and a prerendered page waits until it becomes visible.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.api.pages.layout import page_reply, paragraphs
+
+if TYPE_CHECKING:
+    from shared.api.request import Reply
+
+_SCRIPT = """
+const show = (id) => {
+  for (const each of document.querySelectorAll("section")) each.hidden = each.id !== id;
+};
+const keepsCookies = () => {
+  const probe = "__Secure-consent-probe";
+  const attributes = `; Path=${location.pathname}; Secure; SameSite=None`;
+  document.cookie = `${probe}=1${attributes}; Max-Age=60`;
+  const kept = document.cookie.includes(probe);
+  document.cookie = `${probe}=${attributes}; Max-Age=0`;
+  return kept;
+};
+const fail = (reference) => {
+  document.getElementById("reference").textContent = reference ? `Reference for support: ${reference}` : "";
+  show("failed");
+};
+const open = async () => {
+  const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
+  if (!ticket) return show("incomplete");
+  // Where no cookie is kept the consent cannot be finished, and the link would be used up.
+  if (!keepsCookies()) return show("no-cookies");
+  show("opening");
+  try {
+    const answer = await fetch(location.pathname, { method: "POST", body: new URLSearchParams({ ticket }) });
+    const content = await answer.json();
+    if (answer.ok) location.replace(content.location);
+    else fail(content.traceId);
+  } catch {
+    fail();
+  }
+};
+document.getElementById("retry").addEventListener("click", open);
+addEventListener("hashchange", open);
+if (document.prerendering) document.addEventListener("prerenderingchange", open, { once: true });
+else open();
+"""
+
+_INCOMPLETE = """\
+This link is incomplete. Start the consent from the Tenant Settings page and use the window or the link that \
+it opens."""
+_NO_COOKIES = """\
+This browser keeps no cookies from this site, and the consent needs one. Allow cookies for this site in the \
+browser's settings, then reload this page: the link can still be used. Or open the link in another browser."""
+_FAILED = """\
+This installation did not answer, or something broke in it. Try again; if the link was used up meanwhile, \
+the next page says so."""
+_NO_SCRIPT = "This page needs JavaScript. Allow it for this site, then reload the page."
+
+
+def start_page(nonce: str) -> Reply:
+    """Build the page; it is the same for every link."""
+    content = f"""<section id="opening">
+<p role="status">Opening Microsoft's consent screen …</p>
+<noscript>{paragraphs([_NO_SCRIPT])}</noscript>
+</section>
+<section id="incomplete" hidden>{paragraphs([_INCOMPLETE])}</section>
+<section id="no-cookies" hidden>
+{paragraphs([_NO_COOKIES])}<p><small>consent_cookie_missing</small></p>
+</section>
+<section id="failed" hidden>
+{paragraphs([_FAILED])}<p><small id="reference"></small></p>
+<button type="button" id="retry">Try again</button>
+</section>"""
+    return page_reply("Consent to send mail", content, nonce, script=_SCRIPT, connect="'self'")

@@ -1,0 +1,88 @@
+"""Turn an error into a response (RFC 9457, application/problem+json).
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from shared.api.request import Reply
+from shared.errors import (
+    ConfigurationError,
+    ConflictError,
+    ConsentRequiredError,
+    ExpiredError,
+    ForbiddenError,
+    InvalidInputError,
+    LengthRequiredError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PayloadTooLargeError,
+    PreconditionFailedError,
+    ProblemError,
+    RejectedError,
+    TransientError,
+    UnauthenticatedError,
+)
+
+if TYPE_CHECKING:
+    from shared.problems import Problem
+
+#: The most specific class first.
+STATUSES: dict[type[ProblemError], int] = {
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    ConflictError: 409,
+    LengthRequiredError: 411,
+    PreconditionFailedError: 412,
+    PayloadTooLargeError: 413,
+    InvalidInputError: 400,
+    ConsentRequiredError: 409,
+    TransientError: 503,
+    ExpiredError: 409,
+    RejectedError: 502,
+    OutcomeUnknownError: 502,
+    ConfigurationError: 500,
+}
+
+
+def status_of(error: ProblemError) -> int:
+    """Return the HTTP status of an error."""
+    return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+
+
+def problem_type(problem: Problem) -> str:
+    """Name a kind of problem by a URI, as RFC 9457 requires.
+
+    The URI need not resolve.
+    """
+    return f"urn:inforiver-mailer:problem:{problem.code}"
+
+
+def problem_members(problem: Problem) -> dict[str, Any]:
+    """Describe a problem, as a whole response or a part of one."""
+    return {
+        "type": problem_type(problem),
+        "title": problem.title,
+        "detail": problem.sentence,
+        "code": problem.code,
+        "whoActs": problem.who_acts.value,
+    }
+
+
+def problem_reply(error: ProblemError, trace_id: str) -> Reply:
+    """Return the response for an error: what went wrong, who must act."""
+    status = status_of(error)
+    members = {**problem_members(error.problem), "status": status, "traceId": trace_id}
+    headers = {"Content-Type": "application/problem+json"}
+    if isinstance(error, InvalidInputError) and error.fields:
+        members["errors"] = [{"field": f.field, "message": f.message} for f in error.fields]
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TransientError) and error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
+    return Reply(status, json.dumps(members, ensure_ascii=False).encode(), headers)

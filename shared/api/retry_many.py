@@ -1,0 +1,83 @@
+"""Retry many mails on an admin's request.
+
+Each follows the rules of a single retry.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.api.deliveries import token_of
+from shared.api.problem_models import problem_view
+from shared.api.request import json_reply
+from shared.api.retry_models import MOST_MAILS, RetryBody, RetryListView, RetryResultView
+from shared.deliveries.ports import DeliveryPage, DeliveryQuery
+from shared.deliveries.release import PACE
+from shared.deliveries.retry import retry_mail
+from shared.errors import InvalidInputError, ProblemError
+from shared.problems import FieldError, explain
+from shared.schema import parse
+from shared.system import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from shared.api.auth import Caller
+    from shared.api.request import Reply, Request
+    from shared.deliveries.retry import Retrying
+    from shared.problems import Problem
+
+#: Azure ends a call after 230 seconds, and one mail can take two minutes while storage is slow.
+_TIME = timedelta(seconds=60)
+
+
+def retry_deliveries(request: Request, caller: Caller, ports: Retrying) -> Reply:
+    """Queue mails again at a limited rate; a failure stops no other.
+
+    Raises:
+        InvalidInputError: `invalid_request`.
+        ConfigurationError: `other_installation`.
+        TransientError: storage does not respond, and nothing was retried.
+    """
+    begun = Moment.of(ports.world)
+    body = parse(RetryBody, request.body, "invalid_request")
+    ports.settings.check_owner(caller.tenant_id)
+    page = DeliveryPage(()) if body.message_ids else _mails_of_period(caller.tenant_id, body, ports)
+    ids = body.message_ids or [mail.message_id for mail in page.deliveries]
+    results = tuple(_results(caller.tenant_id, dict.fromkeys(ids), begun, ports))
+    return json_reply(202, RetryListView(results=results, continuation_token=token_of(page)))
+
+
+def _mails_of_period(tenant_id: str, body: RetryBody, ports: Retrying) -> DeliveryPage:
+    try:
+        place = body.place
+    except ValueError as error:
+        field = FieldError("continuationToken", "use the token of the answer before")
+        raise InvalidInputError("invalid_request", fields=[field]) from error
+    return ports.deliveries.list(
+        DeliveryQuery(tenant_id, body.status, body.since, body.until, MOST_MAILS, place)
+    )
+
+
+def _results(tenant_id: str, ids: Iterable[str], begun: Moment, ports: Retrying) -> Iterator[RetryResultView]:
+    delay = timedelta(0)
+    for message_id in ids:
+        if begun.has_passed(_TIME, ports.world):
+            yield _refused(message_id, explain("retry_not_reached"))
+            continue
+        try:
+            row = retry_mail(tenant_id, message_id, delay, ports)
+        except ProblemError as error:
+            yield _refused(message_id, error.problem)
+        else:
+            delay += PACE
+            yield RetryResultView(
+                message_id=message_id, retried=True, next_attempt_at=row.next_attempt_at, problem=None
+            )
+
+
+def _refused(message_id: str, problem: Problem) -> RetryResultView:
+    return RetryResultView(
+        message_id=message_id, retried=False, next_attempt_at=None, problem=problem_view(problem)
+    )

@@ -1,0 +1,74 @@
+"""Define the shapes to retry many mails in one call."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from shared.api.deliveries import read_token
+from shared.api.problem_models import ProblemView
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.retry import REFUSALS
+from shared.mail.fields import Moment
+from shared.schema import Contract, broken_field
+
+#: As many as one call can retry before Azure's front end times out.
+MOST_MAILS = 500
+_OF_A_PERIOD = ("status", "since", "until", "continuation_token")
+
+
+class RetryBody(Contract):
+    """The mails to retry: `messageIds`, or a `status` and a period.
+
+    The period, from `since`, is of when the mails were queued, as in the list of deliveries; without `until`
+    it ends now. The newest mails come first, and `continuationToken` continues after the previous response.
+    """
+
+    message_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_MAILS)] | None = None
+    status: DeliveryStatus | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    continuation_token: str | None = None
+
+    @model_validator(mode="after")
+    def _names_mails_in_one_way(self) -> Self:
+        if self.message_ids is None:
+            self._check_period()
+        elif self.model_fields_set & set(_OF_A_PERIOD):
+            raise broken_field("messageIds", "give either messageIds, or status and since")
+        return self
+
+    def _check_period(self) -> None:
+        if self.status is None:
+            raise broken_field("status", "give either messageIds, or status and since")
+        if self.status in REFUSALS:
+            raise broken_field("status", "mails in this state cannot be retried")
+        if self.since is None:
+            raise broken_field("since", "is missing")
+
+    @property
+    def place(self) -> str | None:
+        """Where the previous page ended.
+
+        Raises:
+            ValueError: the app did not issue the token.
+        """
+        return None if self.continuation_token is None else read_token(self.continuation_token)
+
+
+class RetryResultView(Contract):
+    """The result of one mail's retry."""
+
+    message_id: str = Field(description="Which mail.")
+    retried: bool = Field(description="True if it is queued again.")
+    next_attempt_at: datetime | None = Field(description="When it is sent; null where it is not retried.")
+    problem: ProblemView | None = Field(description="Why it is not retried; null where it is.")
+
+
+class RetryListView(Contract):
+    """One result per mail, and a token if there may be more mails."""
+
+    results: tuple[RetryResultView, ...]
+    continuation_token: str | None

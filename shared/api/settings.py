@@ -1,0 +1,168 @@
+"""What an admin can do with the settings of their tenant."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from shared.api.backlog_view import BacklogView
+from shared.api.request import empty_reply, json_reply
+from shared.api.settings_models import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView, view
+from shared.consent.revoke import dispose, forget_flow
+from shared.consent.start import start_consent
+from shared.deliveries.delivery import DeliveryStatus
+from shared.errors import PreconditionFailedError
+from shared.schema import parse
+from shared.sending.forecast import forecast_backlog
+from shared.settings.application import check_listed, under_list
+from shared.settings.state import check_enable, check_save, end_consent, holds_already, reset
+from shared.settings.tenant import Authorization
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from shared.api.auth import Caller
+    from shared.api.request import Reply, Request
+    from shared.consent.services import Consenting
+    from shared.consent.start import StartedConsent
+    from shared.settings.tenant import TenantSettings, Wanted
+
+_WAITING = (
+    DeliveryStatus.WAITING_FOR_CONSENT,
+    DeliveryStatus.WAITING_FOR_OPERATOR,
+    DeliveryStatus.WAITING_FOR_MICROSOFT365,
+)
+
+
+def read(_request: Request, caller: Caller, ports: Consenting) -> Reply:
+    """Show the settings."""
+    settings = ports.settings.load(caller.tenant_id)
+    return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
+
+
+def enable(request: Request, caller: Caller, ports: Consenting) -> Reply:
+    """Start the consent for a From address.
+
+    Raises:
+        InvalidInputError: `invalid_request`, `invalid_from_email_address`.
+        PreconditionFailedError: `settings_changed`.
+        ConflictError: what Enable may not change.
+    """
+    body = parse(EnableBody, request.body, "invalid_request")
+    wanted = body.wanted()
+
+    def decide(settings: TenantSettings) -> Wanted:
+        _check_precondition(request, settings)
+        check_enable(_under_list(settings, ports), wanted)
+        check_listed(wanted, ports.config.application_senders)
+        return wanted
+
+    decide(ports.settings.load(caller.tenant_id))
+    return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
+
+
+def save(request: Request, caller: Caller, ports: Consenting) -> Reply:
+    """Start the consent for another From address or for large files; until it is there, nothing changes.
+
+    Saving what holds already ends a consent under way, since that would change it.
+
+    Raises:
+        InvalidInputError: `invalid_request`, `invalid_from_email_address`.
+        PreconditionFailedError: `settings_changed`.
+        ConflictError: what Save may not change.
+    """
+    body = parse(SaveBody, request.body, "invalid_request")
+
+    def decide(settings: TenantSettings) -> Wanted:
+        _check_precondition(request, settings)
+        wanted = body.wanted(settings.sender.authorization if settings.sender else Authorization.DELEGATED)
+        check_save(settings, wanted)
+        check_listed(wanted, ports.config.application_senders)
+        return wanted
+
+    settings = ports.settings.load(caller.tenant_id)
+    if not holds_already(settings, decide(settings)) or body.ask_again:
+        return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
+    if settings.pending:
+        settings = _end(settings.tenant_id, settings.pending.flow_id, ports)
+    return json_reply(202, SavedView(), ETag=etag_of(settings))
+
+
+def reset_settings(request: Request, caller: Caller, ports: Consenting) -> Reply:
+    """Remove settings and tokens, and end a consent under way.
+
+    Raises:
+        PreconditionFailedError: `settings_changed`.
+    """
+    replaced: list[TenantSettings] = []
+
+    def change(settings: TenantSettings) -> TenantSettings:
+        after = reset(settings)
+        if after != settings:
+            # Else it happened before, maybe in our own try whose answer was lost.
+            _check_precondition(request, settings)
+            replaced.append(settings)
+        return after
+
+    update_settings(ports.settings, caller.tenant_id, change)
+    for settings in replaced:
+        _clear(settings, ports)
+    log_event(Event.SETTINGS_RESET, tenant_id=caller.tenant_id)
+    return empty_reply(204)
+
+
+def _end(tenant_id: str, flow_id: str, ports: Consenting) -> TenantSettings:
+    """End a consent under way, and return the settings as they are then."""
+    settings = update_settings(ports.settings, tenant_id, lambda now: end_consent(now, flow_id))
+    forget_flow(flow_id, ports)
+    return settings
+
+
+def _clear(settings: TenantSettings, ports: Consenting) -> None:
+    """Delete the tokens and the flow's secrets that these settings named."""
+    dispose(settings.tenant_id, settings.consent, ports)
+    if settings.pending:
+        forget_flow(settings.pending.flow_id, ports)
+
+
+def etag_of(settings: TenantSettings) -> str:
+    """Name what the admins decided (a strong validator, RFC 9110 section 8.8.3).
+
+    A token that was refreshed or a mail that waits changes what is shown, but is no reason to tell an
+    admin that somebody else was faster.
+    """
+    decided = (settings.generations, settings.sender, settings.pending and settings.pending.flow_id)
+    return f'"{hashlib.sha256(repr(decided).encode()).hexdigest()[:32]}"'
+
+
+def _check_precondition(request: Request, settings: TenantSettings) -> None:
+    expected = request.headers.get("if-match", "*")
+    if expected != "*" and etag_of(settings) not in [tag.strip() for tag in expected.split(",")]:
+        raise PreconditionFailedError("settings_changed")
+
+
+def _under_list(settings: TenantSettings, ports: Consenting) -> TenantSettings:
+    """Take the list as it is now, which sending and the timer may not have met yet."""
+    return under_list(settings, ports.config.application_senders, ports.world.now())
+
+
+def _view(settings: TenantSettings, ports: Consenting) -> SettingsView:
+    waiting = ports.deliveries.count(settings.tenant_id, _WAITING)
+    available = bool(ports.config.application_senders)
+    pause, now = ports.switch.current_pause(), ports.world.now()
+    shown = _under_list(settings, ports)
+    found = forecast_backlog(shown, ports)
+    backlog = BacklogView(mails=found.mails, empty_at=found.empty_at) if found else None
+    return view(shown, waiting, pause, now, application_available=available, backlog=backlog)
+
+
+def _started(started: StartedConsent, ports: Consenting) -> Reply:
+    flow = f"{ports.config.public_base_url}/api/consent/{started.flow_id}"
+    shown = StartedConsentView(
+        flow_id=started.flow_id,
+        start_url=f"{flow}/start#ticket={quote(started.ticket)}",
+        status_url=flow,
+        expires_at=started.expires_at,
+    )
+    return json_reply(202, shown)

@@ -1,0 +1,191 @@
+"""Daily maintenance: refresh consents, find lost ones, delete leftovers.
+
+A refresh token that is not used for 90 days expires, and a revoked consent shows only when it is used; a
+daily refresh detects both before a report fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shared.consent.flow import FLOWS_KEPT
+from shared.consent.revoke import delete_tokens
+from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
+from shared.settings.health import note_failure
+from shared.settings.secret_names import name_secret, names_of, tenant_of
+from shared.settings.served_tenants import removed_tenants
+from shared.settings.state import note_vault_content
+from shared.settings.tenant import Status
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event, log_failed_step, log_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from shared.consent.services import Upkeeping
+    from shared.ports import DeletedTokens
+    from shared.settings.tenant import Consent, TenantSettings
+
+#: Much longer than it can take from a callback in time to the settings that name its tokens, and longer than
+#: the clocks of two hosts can differ.
+_ANSWER_HANDLED = timedelta(days=1)
+#: Tokens are refreshed daily and stored weekly; one that is not used for 90 days expires.
+NOT_REFRESHED_FOR = timedelta(days=7)
+NOT_STORED_FOR = timedelta(days=14)
+#: A vault or an endpoint that hangs takes half a minute per tenant, and the host is stopped after ten
+#: minutes.
+TIME_LIMIT = timedelta(minutes=6)
+
+
+def keep_all(ports: Upkeeping) -> None:
+    """Maintain every tenant that is served; one failure does not stop others.
+
+    The vault is listed once for all tenants. What does not fit in the time limit is done the next day.
+    """
+    deadline = ports.world.steady() + TIME_LIMIT
+    removed = removed_tenants(ports)
+    listed = _attempt("list_tokens", ports.vault.names)
+    tenants = [tenant_id for tenant_id in ports.settings.tenants() if tenant_id not in removed]
+    for number, tenant_id in enumerate(tenants):
+        if _is_late(deadline, len(tenants) - number, ports):
+            break
+        _attempt("keep_alive", partial(keep_alive, tenant_id, ports), tenant_id)
+        if listed is not None:
+            _attempt("sweep", partial(sweep, tenant_id, listed, ports), tenant_id)
+    if listed is not None:
+        _attempt("purge", partial(purge_deleted, removed, listed, deadline, ports))
+    for tenant_id in tenants:
+        _attempt("token_age", partial(report_old_token, tenant_id, ports), tenant_id)
+    ports.flows.forget(ports.world.now() - FLOWS_KEPT)
+
+
+def _is_late(deadline: datetime, left: int, ports: Upkeeping) -> bool:
+    """Say whether the time is over, and log how many tenants are left."""
+    late = ports.world.steady() >= deadline
+    if late:
+        log_event(
+            Event.REQUEST_FAILED,
+            level=logging.WARNING,
+            operation="upkeep/time_limit",
+            problem="time_limit_reached",
+            tenants_left=left,
+        )
+    return late
+
+
+def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None = None) -> Found | None:
+    """Run one step; a bug that affects one tenant does not stop the others."""
+    facts = {"tenant_id": tenant_id} if tenant_id else {}
+    try:
+        return work()
+    except ProblemError as error:
+        log_failed_step(f"upkeep/{step}", error.code, **facts)
+    except Exception as error:  # noqa: BLE001 - the last resort, which logs it
+        log_failure(error, operation=f"upkeep/{step}", **facts)
+    return None
+
+
+def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
+    """Refresh a consent, even if that failed the last time."""
+    consent = ports.settings.load(tenant_id).consent
+    if consent is None:
+        return
+    try:
+        ports.tokens.get(tenant_id, consent, fresh=True)
+    except (ConsentRequiredError, ConfigurationError) as error:
+        note_failure(ports.settings, tenant_id, consent.generation, error, ports.world)
+
+
+def report_old_token(tenant_id: str, ports: Upkeeping) -> None:
+    """Log a token not refreshed for a week, or not stored for two.
+
+    Not for a tenant that needs a new consent: its admin knows, and a refresh would not help.
+    """
+    settings = ports.settings.load(tenant_id)
+    consent = settings.consent
+    if consent is None or consent.account is None or settings.status is Status.RECONNECT_NEEDED:
+        return
+    now = ports.world.now()
+    if now >= min(consent.refreshed_at + NOT_REFRESHED_FOR, consent.stored_at + NOT_STORED_FOR):
+        days = (now - min(consent.refreshed_at, consent.stored_at)).days
+        log_event(Event.TOKEN_NOT_REFRESHED, level=logging.ERROR, tenant_id=tenant_id, days=days)
+
+
+def sweep(tenant_id: str, listed: Collection[str], ports: Upkeeping) -> None:
+    """Delete tokens that no settings name, such as those left by a crash.
+
+    The names are listed before the settings are read: a listed name that is then neither in use nor expected
+    is obsolete, because no generation is ever used twice. Tokens without this installation's tag are not
+    listed: of these, only those are deleted that the settings name as obsolete.
+    """
+    settings = ports.settings.load(tenant_id)
+    given_up = {*names_of(tenant_id, listed), *settings.undeleted}
+    for name in given_up - set(_names_in_use(settings, ports.world.now())):
+        delete_tokens(tenant_id, name, ports)
+
+
+def purge_deleted(
+    removed: Collection[str], listed: Collection[str], deadline: datetime, ports: Upkeeping
+) -> None:
+    """Purge deleted tokens where allowed; else record their recovery date.
+
+    Those of a tenant that is not served any more are left unchanged.
+    """
+    deleted = ports.vault.recoverable()
+    tenants = {tenant for found in deleted if (tenant := tenant_of(found.name))}
+    remaining = sorted(tenants.union(ports.settings.tenants()).difference(removed))
+    for number, tenant_id in enumerate(remaining):
+        if _is_late(deadline, len(remaining) - number, ports):
+            break
+        own = [found for found in deleted if tenant_of(found.name) == tenant_id]
+        _attempt("purge", partial(_purge, tenant_id, own, listed, ports), tenant_id)
+
+
+def _purge(
+    tenant_id: str, deleted: Collection[DeletedTokens], listed: Collection[str], ports: Upkeeping
+) -> None:
+    """Purge all but what the settings name.
+
+    Those can be recovered after a deletion by mistake.
+    """
+    now = ports.world.now()
+    settings = ports.settings.load(tenant_id)
+    in_use = _names_in_use(settings, now)
+    left = [found for found in deleted if found.name in in_use or not _purged(found, ports)]
+    latest = max((found.recoverable_until for found in left if found.recoverable_until), default=None)
+    names = {found.name for found in deleted}
+    if settings.etag is not None:
+        update_settings(
+            ports.settings, tenant_id, lambda found: note_vault_content(found, listed, names, latest, now)
+        )
+
+
+def _purged(found: DeletedTokens, ports: Upkeeping) -> bool:
+    if not found.purgeable:
+        return False
+    try:
+        ports.vault.purge(found.name)
+    except ProblemError as error:
+        log_failed_step("upkeep/purge", error.code, kept_as=found.name)
+        return False
+    return True
+
+
+def _names_in_use(settings: TenantSettings, now: datetime) -> list[str]:
+    """Name the current consent's tokens, and those of one in progress.
+
+    One in progress does not count once its process must have crashed.
+
+    Raises:
+        ConfigurationError: `written_by_other_version`: this version can't tell.
+    """
+    if settings.status is Status.OTHER_VERSION:
+        raise ConfigurationError("written_by_other_version")
+    consent: Consent | None = settings.consent
+    names = [consent.secret_name] if consent and consent.secret_name else []
+    if settings.pending and now < settings.pending.expires_at + _ANSWER_HANDLED:
+        names.append(name_secret(settings.tenant_id, settings.pending.generation))
+    return names

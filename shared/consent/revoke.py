@@ -1,0 +1,66 @@
+"""Delete tokens and secrets that no settings name any more."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from shared.errors import ProblemError
+from shared.settings.state import note_deleted_tokens, note_undeleted_tokens
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event, log_failed_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.consent.flow import FlowSecret
+    from shared.consent.services import Consenting, Disposing
+    from shared.settings.tenant import Consent, TenantSettings
+
+
+def dispose(tenant_id: str, consent: Consent | None, ports: Disposing) -> None:
+    """Delete a consent's tokens, and record until when they are recoverable.
+
+    While the vault is not available they stay in it, unused, until the daily maintenance.
+    """
+    if consent and consent.secret_name:
+        delete_tokens(tenant_id, consent.secret_name, ports)
+
+
+def delete_tokens(tenant_id: str, secret_name: str, ports: Disposing) -> None:
+    """Delete tokens by name, and record in the settings what remains."""
+    now = ports.world.now()
+    try:
+        until = ports.vault.delete(secret_name)
+    except ProblemError as error:
+        log_event(Event.TOKENS_LEFT_BEHIND, level=logging.WARNING, problem=error.code, kept_as=secret_name)
+        _note(tenant_id, lambda found: note_undeleted_tokens(found, secret_name, now), ports)
+        return
+    _note(tenant_id, lambda found: note_deleted_tokens(found, secret_name, until, now), ports)
+
+
+def _note(tenant_id: str, change: Callable[[TenantSettings], TenantSettings], ports: Disposing) -> None:
+    """Write the settings; a failure is left to the daily maintenance."""
+    try:
+        update_settings(ports.settings, tenant_id, change)
+    except ProblemError as error:
+        log_failed_step("note_tokens", error.code, tenant_id=tenant_id)
+
+
+def delete_held(secret: FlowSecret, ports: Disposing) -> None:
+    """Delete the tokens of a consent that waits for confirmation, if any."""
+    if secret.consent and secret.consent.account:
+        dispose(secret.consent.account.tenant_id, secret.consent, ports)
+
+
+def forget_flow(flow_id: str, ports: Consenting) -> None:
+    """Remove the secrets of a superseded consent, so no callback can use it.
+
+    If storage is not available they stay until the flow is deleted; the settings refuse its callback anyway.
+    """
+    try:
+        secret = ports.flows.secret(flow_id)
+        if secret and ports.flows.take_secret(secret):
+            delete_held(secret, ports)
+    except ProblemError as error:
+        log_failed_step("forget_flow", error.code)

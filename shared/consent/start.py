@@ -1,0 +1,145 @@
+"""Start a consent: the flow, the link, and the redirect to Microsoft."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shared.consent.completion import save_flow
+from shared.consent.flow import (
+    TIME_TO_CONSENT,
+    ConsentFlow,
+    FlowSecret,
+    FlowStage,
+    FlowStatus,
+    hash_of,
+    matches,
+)
+from shared.consent.id_token import owner_of
+from shared.consent.revoke import forget_flow
+from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
+from shared.settings.application import check_listed
+from shared.settings.scopes import scopes_for
+from shared.settings.state import begin_consent, pending_consent
+from shared.settings.tenant import Authorization
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.api.auth import Caller
+    from shared.consent.services import Consenting
+    from shared.ports import Authorizer, SignIn
+    from shared.settings.tenant import TenantSettings, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class StartedConsent:
+    """What the settings page needs next; the ticket opens the link once."""
+
+    flow_id: str
+    ticket: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """The next page of the browser, and the cookie that binds the flow."""
+
+    address: str
+    cookie: str = field(repr=False)
+
+
+def start_consent(
+    caller: Caller, decide: Callable[[TenantSettings], Wanted], ports: Consenting, *, ask_again: bool
+) -> StartedConsent:
+    """Store a new flow and record it in the settings.
+
+    `decide` returns what to request under the current settings; its errors propagate.
+    """
+    flow_id, ticket = ports.world.identifier(), ports.world.secret()
+    expires_at = ports.world.now() + TIME_TO_CONSENT
+    flow = ConsentFlow(
+        flow_id,
+        caller.tenant_id,
+        caller.object_id,
+        caller.name,
+        expires_at,
+        ask_again,
+        admin_email=caller.email,
+    )
+    ports.flows.add(flow, FlowSecret(flow_id, ticket_hash=hash_of(ticket)))
+    superseded: set[str] = set()
+
+    def begin(now: TenantSettings) -> TenantSettings:
+        if now.pending and now.pending.flow_id == flow_id:
+            # Our own write, whose response was lost; `decide` would take it for another caller's.
+            return now
+        superseded.update({now.pending.flow_id} if now.pending else ())
+        return begin_consent(now, decide(now), flow_id, expires_at)
+
+    update_settings(ports.settings, caller.tenant_id, begin)
+    for other in superseded:
+        forget_flow(other, ports)
+    log_event(Event.CONSENT_STARTED, tenant_id=caller.tenant_id, flow_id=flow_id)
+    return StartedConsent(flow_id, ticket, expires_at)
+
+
+def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departure:
+    """Open the start link: bind the flow to this browser and redirect it.
+
+    Raises:
+        NotFoundError: `consent_not_found`, also for a wrong ticket: a caller must not learn which it is.
+        InvalidInputError: `consent_link_used`, `consent_link_expired`.
+        ConflictError: `consent_superseded`, `application_sender_not_allowed`.
+    """
+    if flow is None:
+        raise NotFoundError("consent_not_found")
+    secret = ports.flows.secret(flow.flow_id)
+    if secret is None or secret.ticket_hash is None:
+        raise _without_ticket(flow, ports)
+    if not matches(ticket, secret.ticket_hash):
+        raise NotFoundError("consent_not_found")
+    if flow.status_at(ports.world.now()) is FlowStatus.EXPIRED:
+        raise InvalidInputError(flow.expired_code)
+    settings = ports.settings.load(flow.tenant_id)
+    pending = pending_consent(settings, flow.flow_id)
+    check_listed(pending.wanted, ports.config.application_senders)
+    cookie, state = ports.world.secret(), f"{flow.flow_id}.{ports.world.secret()}"
+    sign_in = _sign_in(flow, pending.wanted, settings, state, ports.authorizer)
+    bound = replace(
+        secret,
+        ticket_hash=None,
+        state_hash=hash_of(state),
+        cookie_hash=hash_of(cookie),
+        proof=sign_in.proof,
+    )
+    if not ports.flows.replace_secret(bound):
+        raise InvalidInputError("consent_link_used")
+    save_flow(replace(flow, stage=FlowStage.AT_MICROSOFT), ports)
+    return Departure(sign_in.address, cookie)
+
+
+def _without_ticket(flow: ConsentFlow, ports: Consenting) -> ProblemError:
+    """Return why a link can't be opened: it was used, or superseded."""
+    stands = flow.under(ports.settings.load(flow.tenant_id), ports.world.now())
+    if stands.problem and stands.problem.code == "consent_superseded":
+        return ConflictError("consent_superseded")
+    return InvalidInputError("consent_link_used")
+
+
+def _sign_in(
+    flow: ConsentFlow, wanted: Wanted, settings: TenantSettings, state: str, authorizer: Authorizer
+) -> SignIn:
+    """Choose Microsoft's page and the permissions to request.
+
+    It is unknown who will sign in. So the `.Shared` permissions are requested unless the From address is
+    known to be a person's own, whose sign-in `arrival` then requires; it compares what was granted with who
+    signed in.
+    """
+    if wanted.authorization is Authorization.APPLICATION:
+        return authorizer.begin_admin_consent(flow.tenant_id, state)
+    scopes = scopes_for(wanted, shared=owner_of(wanted, flow, settings) is None)
+    return authorizer.begin(flow.tenant_id, scopes, state, flow.admin_name, ask_again=flow.ask_again)

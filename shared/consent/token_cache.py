@@ -1,0 +1,223 @@
+"""Cache access tokens for sending, with one refresh per tenant at a time.
+
+They are in memory only.
+
+Entra keeps old refresh tokens valid when it issues a new one, so two processes can refresh at once, and the
+stored token is rewritten once a week, long before its lifetime of 90 days ends.
+
+https://learn.microsoft.com/entra/identity-platform/refresh-tokens
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.consent.revoke import delete_tokens
+from shared.consent.token_requests import TokenRequests, Turn, is_fresh
+from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
+from shared.ports import Issued
+from shared.settings.refresh import Named, note_refresh
+from shared.settings.scopes import mail_scopes, missing_scopes
+from shared.settings.state import holds
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event, log_failed_step, log_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.ports import SettingsStore, TokenIssuer, TokenStore
+    from shared.settings.tenant import Consent
+    from shared.system import World
+
+#: A token that expires sooner could expire while Graph is still reading the mail.
+_MARGIN = timedelta(minutes=5)
+#: While Entra is unavailable, a token is used until this long before it expires: the time of a small mail.
+_LAST_MOMENT = timedelta(seconds=30)
+#: How long a token without an expected permission is used.
+_WITHOUT_PERMISSION = timedelta(minutes=1)
+_REWRITTEN_AFTER = timedelta(days=7)
+#: The tolerated difference between the clocks of two hosts.
+_CLOCK_SKEW = timedelta(hours=1)
+#: No access token lives longer, not even with continuous access evaluation (28 hours).
+_LONGEST_LIFE = timedelta(hours=29)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    generation: int
+    issued: Issued
+
+
+class Custody:
+    """Caches the access tokens of this process."""
+
+    def __init__(
+        self,
+        vault: TokenStore,
+        issuer: TokenIssuer,
+        settings: SettingsStore,
+        world: World,
+        served: Callable[[], frozenset[str]],
+    ) -> None:
+        self.vault = vault
+        self.settings = settings
+        self._issuer = issuer
+        self.world = world
+        self._served = served
+        self._requests = TokenRequests(settings, world)
+        self._held: dict[str, _Held] = {}
+        self._turns: defaultdict[str, Turn] = defaultdict(Turn)
+
+    def get(
+        self,
+        tenant_id: str,
+        consent: Consent,
+        *,
+        fresh: bool = False,
+        refused: str | None = None,
+        claims: str | None = None,
+    ) -> str:
+        """Return this consent's access token, another one than Graph `refused`.
+
+        If several mails had the same token refused, the first one gets a new one for all. `fresh` always
+        requests a new one from Entra. `claims` is the claims challenge that Graph returned.
+
+        Raises:
+            ConsentRequiredError: `consent_lost` or `sign_in_blocked`.
+            ConfigurationError: `tenant_not_served`: its tokens stay as they are.
+            TransientError: Entra or the vault was not available, also in another caller's attempt.
+        """
+        if tenant_id not in self._served():
+            raise ConfigurationError("tenant_not_served")
+        usable = None if fresh else self._usable(tenant_id, consent, refused)
+        if usable and self._lasts(usable, _MARGIN):
+            return usable.issued.access_token
+        turn = self._turns[tenant_id]
+        if usable and self._lasts(usable, _LAST_MOMENT) and turn.taken:
+            return usable.issued.access_token
+        with turn.take():
+            return self._renew(tenant_id, consent, fresh=fresh, refused=refused, claims=claims)
+
+    def _usable(self, tenant_id: str, consent: Consent, refused: str | None) -> _Held | None:
+        held = self._held.get(tenant_id)
+        current = held is not None and held.generation == consent.generation
+        rejected = held is not None and held.issued.access_token == refused
+        return held if current and not rejected else None
+
+    def _renew(
+        self, tenant_id: str, consent: Consent, *, fresh: bool, refused: str | None, claims: str | None
+    ) -> str:
+        """Get a new token, unless another caller just did.
+
+        If that fails, a cached one is used until it expires.
+        """
+        usable = None if fresh else self._usable(tenant_id, consent, refused)
+        if usable and self._lasts(usable, _MARGIN):
+            return usable.issued.access_token
+        try:
+            issued = self._requests.ask(
+                tenant_id,
+                consent,
+                lambda: self._issue(tenant_id, consent, self._held.get(tenant_id), claims),
+            )
+        except TransientError:
+            if usable and self._lasts(usable, _LAST_MOMENT):
+                return usable.issued.access_token
+            raise
+        self._held[tenant_id] = _Held(consent.generation, self._shortened(issued, consent))
+        # Graph's refusal of a token counts more than that Entra issues another.
+        self._note(tenant_id, consent, issued, mends=refused is None)
+        return issued.access_token
+
+    def _shortened(self, issued: Issued, consent: Consent) -> Issued:
+        """Let a token without an expected permission expire soon.
+
+        The server that issued it may not know the consent yet.
+        """
+        if issued.scopes is None or not missing_scopes(consent.scopes, issued.scopes):
+            return issued
+        if not issued.scopes and not is_fresh(consent, self.world.now()):
+            # The permissions are granted in Exchange, and those are in no token.
+            return issued
+        soon = self.world.now() + _MARGIN + _WITHOUT_PERMISSION
+        return replace(issued, expires_at=min(issued.expires_at, soon))
+
+    def _lasts(self, held: _Held, wait: timedelta) -> bool:
+        # A clock that was set back would prolong its life.
+        left = held.issued.expires_at - self.world.now()
+        return wait < left <= _LONGEST_LIFE
+
+    def _issue(self, tenant_id: str, consent: Consent, held: _Held | None, claims: str | None) -> Issued:
+        """Get a new token; if refused, retry once with newer stored tokens."""
+        account = consent.account
+        if account is None:
+            return self._issuer.app_only(tenant_id, claims=claims)
+        newest = held.issued.tokens if held and held.generation == consent.generation else None
+        tokens = newest or self._read(consent)
+        scopes = mail_scopes(consent.scopes)
+        try:
+            return self._issuer.refresh(tenant_id, tokens, account, scopes, claims=claims)
+        except ConsentRequiredError:
+            self._held.pop(tenant_id, None)
+            kept = self._read(consent)
+            if kept == tokens:
+                raise
+            return self._issuer.refresh(tenant_id, kept, account, scopes, claims=claims)
+
+    def _read(self, consent: Consent) -> str:
+        tokens = self.vault.read(consent.secret_name) if consent.secret_name else None
+        if tokens is None:
+            name = consent.account.name if consent.account else ""
+            raise ConsentRequiredError("consent_lost", account=name, error="tokens_not_found")
+        return tokens
+
+    def _note(self, tenant_id: str, consent: Consent, issued: Issued, *, mends: bool) -> None:
+        """Record that the consent works; a failure is retried at the next refresh."""
+        name = consent.secret_name
+        age = self.world.now() - consent.stored_at
+        # A host with a wrong clock wrote a time in the future, which would otherwise count until then.
+        stored = name is not None and not -_CLOCK_SKEW < age < _REWRITTEN_AFTER
+        try:
+            if name and stored:
+                self._rewrite(tenant_id, consent, name, issued, mends=mends)
+            else:
+                self._record(tenant_id, consent, issued, stored=False, mends=mends)
+        except ProblemError as error:
+            log_failed_step("custody", error.code, tenant_id=tenant_id)
+        except Exception as error:  # noqa: BLE001 - no failure here may stop the mail
+            log_failure(error, operation="custody", tenant_id=tenant_id)
+        log_event(Event.TOKEN_REFRESHED, tenant_id=tenant_id, stored=stored)
+
+    def _rewrite(self, tenant_id: str, consent: Consent, name: str, issued: Issued, *, mends: bool) -> None:
+        """Store the newest tokens, unless a Reset or a new consent came first.
+
+        Both change the settings before they delete the old name. A later write is detected when the settings
+        are written, and reverted.
+        """
+        if not holds(self.settings.load(tenant_id), consent.generation):
+            return
+        self.vault.write(name, issued.tokens)
+        if self._record(tenant_id, consent, issued, stored=True, mends=mends):
+            self.vault.disable_older_versions(name)
+        else:
+            delete_tokens(tenant_id, name, self)
+
+    def _record(self, tenant_id: str, consent: Consent, issued: Issued, *, stored: bool, mends: bool) -> bool:
+        """Record the refresh; say whether this consent is still the tenant's."""
+        now = self.world.now()
+        after = update_settings(
+            self.settings,
+            tenant_id,
+            lambda found: note_refresh(
+                found,
+                consent.generation,
+                now,
+                stored=stored,
+                mends=mends,
+                named=Named(issued.scopes, issued.username, issued.email),
+            ),
+        )
+        return holds(after, consent.generation)

@@ -1,0 +1,129 @@
+"""Release mails that wait for a person, and find lost queue messages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shared.deliveries.delivery import LONGEST_WAIT, DeliveryStatus
+from shared.deliveries.requeue import next_message
+from shared.telemetry import Event, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from shared.deliveries.delivery import Delivery
+    from shared.deliveries.ports import DeliveryLog
+    from shared.outbox import Outbox
+    from shared.system import World
+
+#: 30 a minute: Exchange Online's limit for SMTP submission. Graph's behaviour above it is not documented.
+PACE: Final = timedelta(seconds=2)
+#: A person is waiting for the response; the timer releases the rest.
+_AT_ONCE = 20
+#: As many as the pace releases until the next run of the timer.
+_EACH_TIME = 150
+_PUT_OFF = (DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING)
+_MOST_LOOKED_AT = 5000
+#: A mail that waits longer waits for a person.
+_PASSING = timedelta(hours=1)
+#: A requeue message not received by then is lost: the process crashed before it queued it.
+_OVERDUE = timedelta(minutes=15)
+
+
+class Releasing(Protocol):
+    """What is needed from outside."""
+
+    @property
+    def world(self) -> World:
+        """The clock."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The delivery log."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue."""
+
+
+def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, most: int = _AT_ONCE) -> int:
+    """Queue mails that wait in this status, oldest first; return how many.
+
+    They are queued at a limited rate.
+
+    The row is written first, because the message is for the attempt that the row names. After a crash between
+    the two, the timer finds the mail overdue. If a worker sets the mail aside again meanwhile, its change is
+    kept.
+    """
+    return release_mails(tenant_id, status, ports.deliveries.set_aside(tenant_id, [status], most), ports)
+
+
+def release_next(
+    tenant_id: str, status: DeliveryStatus, ports: Releasing, goes_on_waiting: Callable[[Delivery], bool]
+) -> int:
+    """Queue as many as fit in the timer's interval, except skipped ones."""
+    waiting = ports.deliveries.set_aside(tenant_id, [status], _MOST_LOOKED_AT)
+    ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_EACH_TIME]
+    return release_mails(tenant_id, status, ready, ports)
+
+
+def release_mails(tenant_id: str, status: DeliveryStatus, mails: Sequence[Delivery], ports: Releasing) -> int:
+    """Queue those of these mails that still wait in this status.
+
+    They are queued at a limited rate; return how many they are.
+    """
+    for place, mail in enumerate(mails):
+        _release(mail, status, place * PACE, ports)
+    if mails:
+        log_event(Event.WAITING_MAILS_RELEASED, tenant_id=tenant_id, count=len(mails))
+    return len(mails)
+
+
+def resume_overdue(tenant_id: str, ports: Releasing) -> int:
+    """Queue overdue mails again; return how many."""
+    put_off = ports.deliveries.set_aside(tenant_id, _PUT_OFF, _MOST_LOOKED_AT)
+    overdue = [mail for mail in put_off if _overdue(mail, ports.world.now())][:_EACH_TIME]
+    for mail in overdue:
+        _queue_again(mail, ports)
+    return len(overdue)
+
+
+def _queue_again(mail: Delivery, ports: Releasing) -> None:
+    """Queue one mail, and set its time, so that it is not overdue soon."""
+    now = ports.world.now()
+    row = ports.deliveries.find(mail.tenant_id, mail.message_id)
+    if row is None or row.status not in _PUT_OFF or not _overdue(row, now):
+        return
+    # For the same attempt: the late message may still come, and the first of the two is processed.
+    ports.outbox.put(next_message(row), timedelta(0))
+    ports.deliveries.save(replace(row, next_attempt_at=now))
+
+
+def _overdue(mail: Delivery, now: datetime) -> bool:
+    """Whether a mail is overdue, or waits for an impossible time."""
+    if mail.next_attempt_at is None:
+        return False
+    return not now - _OVERDUE <= mail.next_attempt_at <= now + LONGEST_WAIT
+
+
+def _poisoned_again(row: Delivery, now: datetime) -> bool:
+    """Whether to continue attempts of a mail that poisons repeatedly.
+
+    It has one day in total.
+    """
+    poisoned = row.problem is not None and row.problem.code == "mail_poisoned"
+    return poisoned and now - row.updated_at < _PASSING
+
+
+def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Releasing) -> None:
+    now = ports.world.now()
+    row = ports.deliveries.find(mail.tenant_id, mail.message_id)
+    if row is None or row.status is not status:
+        return
+    moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
+    saved = ports.deliveries.save(moved if _poisoned_again(row, now) else moved.begun_anew(now))
+    if saved is not None:
+        ports.outbox.put(next_message(saved), delay)

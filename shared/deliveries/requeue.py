@@ -1,0 +1,146 @@
+"""The queue message that retries a stored mail.
+
+It is sent after a delay, a consent or a retry.
+
+It carries only the name of the stored request: a message that fills the queue's limit could not grow.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
+
+from shared.characters import END
+from shared.deliveries.slot import Slot
+from shared.deliveries.status import DeliveryStatus
+from shared.errors import InvalidInputError
+from shared.schema import Contract, parse
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
+
+_MESSAGE_ID_SIGN = "[A-Za-z0-9._:-]"
+#: `.` and `..` are path segments in a URL (RFC 3986 section 5.2.4), so the API could not be called with them.
+MESSAGE_ID = re.compile(rf"(?!\.{{1,2}}(?!{_MESSAGE_ID_SIGN})){_MESSAGE_ID_SIGN}{{1,200}}")
+
+TENANT_ID = re.compile(r"[0-9a-fA-F-]{36}")
+
+
+def _message_id(text: str) -> str:
+    if not MESSAGE_ID.fullmatch(text):
+        raise ValueError("use 1 to 200 of the characters A-Z a-z 0-9 . _ : -, and not . or .. alone")
+    return text
+
+
+def _tenant_id(text: str) -> str:
+    if not TENANT_ID.fullmatch(text):
+        raise ValueError("use the id of an Entra tenant, such as 6f1c0a52-0000-4000-8000-000000000001")
+    return text.lower()
+
+
+#: Both are parts of the names of blobs and rows, so neither may contain anything that changes a path.
+type MessageId = Annotated[
+    str,
+    AfterValidator(_message_id),
+    Field(json_schema_extra={"pattern": f"^{MESSAGE_ID.pattern}{END}"}),
+]
+type TenantId = Annotated[
+    str, AfterValidator(_tenant_id), Field(json_schema_extra={"pattern": f"^{TENANT_ID.pattern}{END}"})
+]
+
+_MARK = b'{"resume":'
+
+
+class KeptMail(Contract):
+    """A mail with a stored request in `mail-requests`.
+
+    Members that another version adds are ignored.
+
+    Attributes:
+        requeued_for: the id of the attempt, as in the row; None in messages of older versions.
+        slot_at, slot_line, slot_mailbox: the slot that the mail waits for; its line may move back meanwhile.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    tenant_id: TenantId
+    message_id: MessageId
+    requeued_for: str | None = None
+    slot_at: AwareDatetime | None = None
+    slot_line: int = 0
+    slot_mailbox: str = ""
+
+    @property
+    def due(self) -> datetime | None:
+        """When its attempt is due; None for one that has no set time."""
+        try:
+            return datetime.fromisoformat(self.requeued_for or "").astimezone(UTC)
+        except ValueError:
+            return None
+
+    @property
+    def slot(self) -> Slot | None:
+        """The slot."""
+        if self.slot_at is None:
+            return None
+        return Slot(self.slot_at, self.slot_line, mailbox=self.slot_mailbox)
+
+
+class Resume(Contract):
+    """The message in `mail-outbox`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    resume: KeptMail
+
+
+def resume_message(
+    tenant_id: str, message_id: str, requeued_for: str | None = None, slot: Slot | None = None
+) -> bytes:
+    """Write a requeue message."""
+    kept = KeptMail(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
+    if slot is not None:
+        place = {"slot_at": slot.at, "slot_line": slot.line, "slot_mailbox": slot.mailbox}
+        kept = kept.model_copy(update=place)
+    return Resume(resume=kept).model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+
+def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
+    """Write the message for a row's next attempt."""
+    return resume_message(row.tenant_id, row.message_id, row.requeued_for, slot)
+
+
+def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> bool:
+    """Say whether a queue message is for an attempt before the last one.
+
+    The message for the next attempt then exists.
+
+    A redelivered message was not completed: its worker may have crashed before it queued the next one.
+    """
+    if requeued_for is None or row.status is DeliveryStatus.OTHER_VERSION:
+        return False
+    return requeued_for != row.requeued_for and queue_id != row.requeued_by
+
+
+def parse_resume(text: bytes) -> KeptMail | None:
+    """Parse a requeue message; None for others, such as a scheduler's.
+
+    Raises:
+        InvalidInputError: `invalid_message`, for an invalid requeue message from elsewhere.
+    """
+    if not text.startswith(_MARK):
+        return None
+    return parse(Resume, text, "invalid_message").resume
+
+
+def due_at(text: str) -> datetime | None:
+    """Return when a message is due; None without a set time."""
+    try:
+        note = parse_resume(base64.b64decode(text))
+    except (ValueError, InvalidInputError):
+        return None
+    return note.due if note else None

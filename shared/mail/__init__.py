@@ -1,0 +1,1 @@
+"""The mail message: its fields, attachments and the payload for Graph."""

@@ -1,0 +1,198 @@
+"""Run diagnostics: what sending needs, what is missing, who must act.
+
+The cheap checks come first, and a check whose precondition failed is skipped. Graph has no call that says
+whether an account may send as an address, so only a test mail shows it, and it is sent only on request.
+https://learn.microsoft.com/graph/outlook-send-mail-from-other-user
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import ConfigurationError, ConsentRequiredError, OutcomeUnknownError, ProblemError
+from shared.problems import Problem, explain
+from shared.settings.health import apply_sender_list, note_failure, note_taken
+from shared.settings.permissions import (
+    exchange_decides,
+    granted_scopes_known,
+    needed_scopes,
+    permissions_unreadable,
+    surplus_scopes,
+)
+from shared.settings.scopes import missing_scopes
+from shared.settings.sender import sender_of
+from shared.settings.tenant import Status
+
+if TYPE_CHECKING:
+    from shared.consent.services import Examining
+    from shared.settings.sender import Sender
+    from shared.settings.tenant import Consent, TenantSettings
+
+_EXCHANGE_DECIDES = (
+    "No permission is in the token: Exchange decides what the app may do (RBAC for Applications). The look "
+    "into the mailbox proves Mail.ReadWrite; only a test mail proves Mail.Send."
+)
+_UNREADABLE = (
+    "The app's token can't be read, so its permissions are not known. A test mail proves Mail.Send, and the "
+    "look into the mailbox proves Mail.ReadWrite."
+)
+#: A key that no mail has: the check is only whether Graph responds.
+_NO_MAIL = "consent-check"
+
+
+class Outcome(StrEnum):
+    """The result of a check."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class CheckName(StrEnum):
+    """The name of a check."""
+
+    CONSENT = "consent"
+    PERMISSIONS = "permissions"
+    TOKEN = "token"  # noqa: S105 - the name of a check
+    MAILBOX = "mailbox"
+    SEND_AS = "send_as"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check; `detail` is the finding or what to do."""
+
+    name: CheckName
+    outcome: Outcome
+    detail: str
+    problem: Problem | None = None
+
+
+def examine(tenant_id: str, test_mail_to: str | None, ports: Examining) -> list[Check]:
+    """Run every check; send a test mail only if there is a recipient."""
+    settings = _load(tenant_id, ports)
+    if settings.status is Status.OTHER_VERSION:
+        unreadable = _failed(CheckName.CONSENT, explain("written_by_other_version"))
+        return [unreadable, *_skipped_after(CheckName.CONSENT)]
+    if settings.sender is None or settings.consent is None:
+        return [_failed(CheckName.CONSENT, explain("consent_missing")), *_skipped_after(CheckName.CONSENT)]
+    consent = _consent(settings, settings.consent)
+    try:
+        token = ports.tokens.get(tenant_id, settings.consent, fresh=True)
+    except (ConsentRequiredError, ConfigurationError) as error:
+        note_failure(ports.settings, tenant_id, settings.consent.generation, error, ports.world)
+        return [consent, *_without_token(settings, settings.consent, error)]
+    except ProblemError as error:
+        return [consent, *_without_token(settings, settings.consent, error)]
+    issued = _ok(CheckName.TOKEN, "Microsoft issued an access token just now.")
+    # The new token shows what is granted now, and resolves an earlier problem.
+    settings = _load(tenant_id, ports)
+    permissions = _permissions(settings, settings.consent) if settings.consent else consent
+    try:
+        sender = sender_of(settings, ports.application_senders)
+    except ProblemError:
+        skipped = _skipped_after(CheckName.TOKEN, because=CheckName.CONSENT)
+        return [consent, permissions, issued, *skipped]
+    probes = _mailbox(sender, token, ports), _send_as(sender, token, test_mail_to, ports)
+    if test_mail_to is None and settings.status is Status.SENDER_REFUSED and settings.problem:
+        probes = probes[0], _failed(CheckName.SEND_AS, settings.problem.problem)
+    return [consent, permissions, issued, *probes]
+
+
+def _load(tenant_id: str, ports: Examining) -> TenantSettings:
+    settings = ports.settings.load(tenant_id)
+    return apply_sender_list(settings, ports.application_senders, ports.settings, ports.world)
+
+
+def _without_token(settings: TenantSettings, consent: Consent, error: ProblemError) -> list[Check]:
+    refused = _failed(CheckName.TOKEN, error.problem)
+    return [_permissions(settings, consent), refused, *_skipped_after(CheckName.TOKEN)]
+
+
+def _consent(settings: TenantSettings, consent: Consent) -> Check:
+    if settings.problem and settings.status not in (Status.ENABLED, Status.SENDER_REFUSED):
+        return _failed(CheckName.CONSENT, settings.problem.problem)
+    if consent.account is None:
+        return _ok(CheckName.CONSENT, f"{consent.started_by} set up sending with the app's own permission.")
+    seen = settings.recipients_see or "the mailbox's primary address, which Microsoft does not tell the app"
+    return _ok(CheckName.CONSENT, f"{consent.account.name} consented. Recipients see {seen}.")
+
+
+def _permissions(settings: TenantSettings, consent: Consent) -> Check:
+    """Compare the newest token's permissions with the required ones.
+
+    Additional permissions are no problem.
+    """
+    if exchange_decides(consent):
+        return Check(CheckName.PERMISSIONS, Outcome.SKIPPED, _EXCHANGE_DECIDES)
+    if permissions_unreadable(consent):
+        return Check(CheckName.PERMISSIONS, Outcome.SKIPPED, _UNREADABLE)
+    granted = granted_scopes_known(consent)
+    missing = missing_scopes(needed_scopes(settings), granted)
+    if missing:
+        return _failed(CheckName.PERMISSIONS, explain("permission_not_granted", missing=", ".join(missing)))
+    surplus = surplus_scopes(settings)
+    if surplus:
+        problem = explain("permission_surplus", surplus=", ".join(surplus))
+        return Check(CheckName.PERMISSIONS, Outcome.WARNING, problem.sentence, problem)
+    return _ok(CheckName.PERMISSIONS, f"Microsoft granted {', '.join(sorted(granted))}.")
+
+
+def _mailbox(sender: Sender, token: str, ports: Examining) -> Check:
+    """Read the mailbox, which also proves Mail.ReadWrite.
+
+    Mail.Send alone may not read it.
+    """
+    if not sender.may_draft:
+        detail = "Mail.Send alone can't look into a mailbox; a test mail tells whether it answers."
+        return Check(CheckName.MAILBOX, Outcome.SKIPPED, detail)
+    try:
+        ports.transport.find(token, sender, _NO_MAIL)
+    except ProblemError as error:
+        return _failed(CheckName.MAILBOX, error.problem)
+    return _ok(CheckName.MAILBOX, "The mailbox answers, and Mail.ReadWrite is really there.")
+
+
+def _send_as(sender: Sender, token: str, to: str | None, ports: Examining) -> Check:
+    if to is None:
+        return Check(CheckName.SEND_AS, Outcome.SKIPPED, "Only a test mail can tell; none was asked for.")
+    if ports.switch.current_pause() is not None:
+        return Check(CheckName.SEND_AS, Outcome.SKIPPED, "The operator has paused sending; try again later.")
+    try:
+        ports.transport.send_mail(token, sender, _test_mail(sender, to))
+    except OutcomeUnknownError as error:
+        return _failed(CheckName.SEND_AS, explain(error.code, no_copy="yes"))
+    except ProblemError as error:
+        return _failed(CheckName.SEND_AS, error.problem)
+    if sender.refusal_noted:
+        note_taken(ports.settings, sender.tenant_id, sender.consent.generation)
+    return _ok(CheckName.SEND_AS, f"Exchange accepted a mail from {sender.address} to {to}.")
+
+
+def _test_mail(sender: Sender, to: str) -> bytes:
+    message: dict[str, Any] = {
+        "subject": "Inforiver: check of the mail settings",
+        "body": {"contentType": "text", "content": f"Inforiver can send mail from {sender.address}."},
+        "toRecipients": [{"emailAddress": {"address": to}}],
+    }
+    if sender.from_field:
+        message["from"] = {"emailAddress": {"address": sender.from_field}}
+    return json.dumps({"message": message, "saveToSentItems": False}).encode()
+
+
+def _ok(name: CheckName, detail: str) -> Check:
+    return Check(name, Outcome.OK, detail)
+
+
+def _failed(name: CheckName, problem: Problem) -> Check:
+    return Check(name, Outcome.FAILED, problem.sentence, problem)
+
+
+def _skipped_after(name: CheckName, *, because: CheckName | None = None) -> list[Check]:
+    names = list(CheckName)
+    detail = f"Skipped, because the check “{because or name}” failed."
+    return [Check(later, Outcome.SKIPPED, detail) for later in names[names.index(name) + 1 :]]

@@ -1,0 +1,92 @@
+"""Store the state of a mail's draft, to continue it in a later attempt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import AwareDatetime, ConfigDict, ValidationError
+
+from shared.mail.payload import delivery_key
+from shared.schema import Contract
+from shared.sending.upload import Upload
+
+if TYPE_CHECKING:
+    from shared.sending.services import Sending
+
+
+class PlannedFile(Contract):
+    """When a large file may be uploaded, which stands at this place among the mail's files."""
+
+    model_config = ConfigDict(extra="allow")
+
+    place: int
+    at: AwareDatetime
+
+
+class Draft(Contract):
+    """The state of a draft.
+
+    Attributes:
+        owner: the owner of the mailbox that it is in.
+        stamp: the hash of the content it was begun with.
+        draft_id: empty until it is created.
+        upload: the large file that is being uploaded.
+        planned: the large file whose upload has a set time.
+        submitted: it was submitted, so it may be in the process of being sent.
+        left: older drafts of the mail, which are not used and could not be removed yet.
+        unused: the mail is sent without this draft, so drafts other than `left` are the mail itself.
+    """
+
+    #: Members that another version of the app wrote are preserved.
+    model_config = ConfigDict(extra="allow")
+
+    owner: str
+    stamp: str
+    draft_id: str = ""
+    upload: Upload | None = None
+    planned: PlannedFile | None = None
+    submitted: bool = False
+    left: tuple[str, ...] = ()
+    unused: bool = False
+
+
+#: Stored by another version of the app: the draft may be in the process of being sent, and is not continued.
+UNREADABLE = Draft(owner="", stamp="", submitted=True)
+
+
+class DraftNote:
+    """Stores the state of one mail's draft."""
+
+    def __init__(self, tenant_id: str, message_id: str, ports: Sending) -> None:
+        self.key = delivery_key(tenant_id, message_id)
+        self._mail = (tenant_id, message_id)
+        self._drafts = ports.drafts
+
+    def load(self) -> Draft | None:
+        """Return the stored state, or None."""
+        text = self._drafts.load(*self._mail)
+        if text is None:
+            return None
+        try:
+            return Draft.model_validate_json(text)
+        except ValidationError:
+            return UNREADABLE
+
+    def keep(self, draft: Draft) -> Draft:
+        """Store the state of the draft, and return it."""
+        # As earlier versions wrote it, if there are no older drafts.
+        without = {name for name in ("left", "unused", "planned") if not getattr(draft, name)}
+        self._drafts.keep(*self._mail, draft.model_dump_json(by_alias=True, exclude=without).encode())
+        return draft
+
+    def remove(self) -> None:
+        """Delete the state."""
+        self._drafts.remove(*self._mail)
+
+    def finish(self) -> None:
+        """Delete the state after sending, except for drafts still to be removed."""
+        draft = self.load()
+        if draft is not None and draft.left:
+            self.keep(draft.model_copy(update={"unused": True, "submitted": False, "upload": None}))
+        else:
+            self.remove()

@@ -1,0 +1,250 @@
+"""What one process knows of one mailbox's schedule, and how it reads and changes the stored row.
+
+One read or write is on its way at a time, and a reservation is made for all threads that wait for one. While
+the row is out of reach, the process goes on with what it knows, as if it were alone, and seldom tries again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.errors import ConfigurationError, NothingSentError, TransientError
+from shared.sending.pace import Refusal, refused, reported
+from shared.sending.ports import ScheduleBusyError
+from shared.sending.schedule import Schedule, clock_ahead, mailbox_mark
+from shared.sending.slots import insert, reserve
+from shared.sending.upload_limit import reserve_upload
+from shared.telemetry import log_failed_step
+from shared.time_limit import held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from shared.deliveries.slot import Slot
+    from shared.sending.ports import ScheduleStore
+    from shared.system import World
+
+#: How old the value may be that a process acts on, and while hosts share requests.
+_MAX_AGE = timedelta(seconds=2)
+_MAX_AGE_SHARED = timedelta(milliseconds=500)
+#: For so long the row is left alone after storage did not answer.
+_AWAY = timedelta(seconds=10)
+_MINUTE = timedelta(seconds=60)
+#: A reserved slot that no thread has taken by then is dropped: a mail would go in addition to the pace.
+_STALE = timedelta(seconds=5)
+#: Where a process has reserved slots that recently, more of its threads are likely to want one.
+_BUSY = timedelta(seconds=2)
+_JOINING = 0.1
+#: Each conflict doubles the time over which the processes spread their next writes.
+_APART = 0.1
+_MOST_WRITES = 6
+_MOST_COUNTED = 10_000
+
+
+class Line:
+    """The line of one mailbox; used by all threads.
+
+    Attributes:
+        schedule: what was read or written last.
+    """
+
+    def __init__(
+        self, key: str, process: str, store: Callable[[], ScheduleStore], pace: int, world: World
+    ) -> None:
+        """Follow a row; `process` names this process, `pace` is the operator's, 0 where it is learned."""
+        self.schedule = Schedule()
+        self._key = key
+        self._mailbox = mailbox_mark(key)
+        self._process = process
+        self._store = store
+        self._pace = pace
+        self._world = world
+        self._row = threading.Lock()
+        self._counting = threading.Lock()
+        self._read_at: datetime | None = None
+        self._reserved_at: datetime | None = None
+        self._failed_at: datetime | None = None
+        self._unsaved = False
+        self._ahead = timedelta(0)
+        self._slots: list[Slot] = []
+        self._wanting: set[int] = set()
+        self._accepted: deque[datetime] = deque(maxlen=_MOST_COUNTED)
+
+    @property
+    def now(self) -> datetime:
+        """The time by storage's clock, which all hosts share."""
+        return self._world.now() + self._ahead
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is known to limit the mails."""
+        return self.schedule.is_open(self.now, self._pace)
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether hosts still say how much was accepted."""
+        return self.schedule.is_learning(self.now)
+
+    def read(self) -> Schedule:
+        """Return the schedule, read again where it is too old.
+
+        Raises:
+            NothingSentError: the time of the attempt is over; so do the other members that wait.
+        """
+        with held(self._row):
+            now = self._world.steady()
+            if self._read_at is None or now - self._read_at >= self._max_age():
+                self._load()
+            return self.schedule
+
+    def may_widen(self) -> bool:
+        """Read the schedule again, and say whether this process may make one more request at once.
+
+        It waits for no other thread, as a mail may just have been sent.
+        """
+        if not self._row.acquire(blocking=False):
+            return False
+        try:
+            self._load()
+        finally:
+            self._row.release()
+        return bool(self._pace or self.schedule.pace or self.is_open)
+
+    def keeps(self, slot: Slot) -> bool:
+        """Whether a slot is one of this line, and not of another mailbox's or an earlier one."""
+        own = slot.mailbox == self._mailbox and self.schedule.has_place(slot)
+        return own and not self.schedule.exceeds(self._pace, self.now)
+
+    def take(self, *, first: bool) -> Slot:
+        """Take a slot: the next one before the line, or its end.
+
+        Raises:
+            ScheduleBusyError: other processes were faster again and again.
+        """
+        return replace(self._take(first=first), mailbox=self._mailbox)
+
+    def _take(self, *, first: bool) -> Slot:
+        if first:
+            with held(self._row):
+                return self._change(lambda schedule, now: insert(schedule, now, self._pace))
+        with self.wanting(), held(self._row):
+            self._slots = [slot for slot in self._slots if self._is_fresh(slot)]
+            if not self._slots:
+                self._wait_for_others()
+                count = len(self._wanting)
+                self._slots = self._change(lambda schedule, now: reserve(schedule, count, now, self._pace))
+            return self._slots.pop(0)
+
+    @contextmanager
+    def wanting(self) -> Iterator[None]:
+        """Have the next reservation include this thread, which has a mail without a slot."""
+        thread = threading.get_ident()
+        with self._counting:
+            self._wanting.add(thread)
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._wanting.discard(thread)
+
+    def reserve_upload(self, count: int, end: datetime | None) -> datetime:
+        """Reserve bytes as the function of this name does, or raise ScheduleBusyError."""
+        with held(self._row):
+            return self._change(lambda schedule, now: reserve_upload(schedule, count, now, end))
+
+    def note_accepted(self) -> None:
+        """Count a mail that Exchange took."""
+        self._accepted.append(self.now)
+
+    def note_refusal(self, wait: timedelta | None, latency: timedelta, *, used_up: bool) -> None:
+        """Let every host know that Graph refuses; `wait`: for how long, as far as it says."""
+        with held(self._row):
+            refusal = Refusal(wait, self._process, self._recent(), latency, used_up)
+            self._change(lambda schedule, now: (refused(schedule, refusal, now, self._pace), None))
+
+    def report(self) -> None:
+        """Say how much this process had accepted, where the row does not say so yet."""
+        with held(self._row):
+            accepted = self._recent()
+            if self.schedule.counts.get(self._process) != accepted:
+                self._change(lambda schedule, _: (reported(schedule, self._process, accepted), None))
+
+    def _is_fresh(self, slot: Slot) -> bool:
+        return slot.line == self.schedule.line and self.now - self.schedule.due(slot) <= _STALE
+
+    def _wait_for_others(self) -> None:
+        """Let more threads of a busy process come, which share the next write."""
+        steady = self._world.steady()
+        if self._reserved_at is not None and steady - self._reserved_at < _BUSY:
+            self._world.sleep(_JOINING)
+        self._reserved_at = steady
+
+    def _max_age(self) -> timedelta:
+        shared = self.now < self.schedule.sharing_until and not self.schedule.pace
+        return _MAX_AGE_SHARED if shared else _MAX_AGE
+
+    def _load(self) -> None:
+        self._read_at = self._world.steady()
+        if self._is_away():
+            return
+        asked = self._world.now()
+        try:
+            found, said = self._store().load(self._key)
+        except (TransientError, ConfigurationError) as error:
+            self._note_failure("read_schedule", error)
+        else:
+            self._ahead = clock_ahead(said, asked, self._world.now())
+            self.schedule = self._with_unsaved(found).believed(self.now)
+
+    def _with_unsaved(self, found: Schedule) -> Schedule:
+        """Keep what could not be stored: all of it, or the pause alone where another process has written."""
+        if not self._unsaved:
+            return found
+        if found.etag == self.schedule.etag:
+            return self.schedule
+        return replace(found, paused_until=max(found.paused_until, self.schedule.paused_until))
+
+    def _change[Found](self, change: Callable[[Schedule, datetime], tuple[Schedule, Found]]) -> Found:
+        """Change the row, also where it is not as it was read last."""
+        for tries in range(_MOST_WRITES):
+            changed, found = change(self.schedule, self.now)
+            saved = self._save(changed)
+            if saved is not None:
+                self.schedule, self._read_at = saved, self._world.steady()
+                return found
+            self._world.sleep(self._world.jitter() * _APART * 2**tries)
+            self._load()
+        raise ScheduleBusyError
+
+    def _save(self, schedule: Schedule) -> Schedule | None:
+        if self._is_away():
+            self._unsaved = True
+            return schedule
+        try:
+            saved = self._store().save(self._key, schedule)
+        except (TransientError, ConfigurationError) as error:
+            self._note_failure("write_schedule", error)
+            self._unsaved = True
+            return schedule
+        self._unsaved = self._unsaved and saved is None
+        return saved
+
+    def _is_away(self) -> bool:
+        """Whether storage did not answer shortly before; mails wait for each try."""
+        return self._failed_at is not None and self._world.steady() - self._failed_at < _AWAY
+
+    def _note_failure(self, step: str, error: TransientError | ConfigurationError) -> None:
+        log_failed_step(step, error.code)
+        # The time of one attempt says nothing of storage.
+        if not isinstance(error, NothingSentError):
+            self._failed_at = self._world.steady()
+
+    def _recent(self) -> int:
+        since = (self.schedule.learning_since or self.now) - _MINUTE
+        return sum(moment > since for moment in self._accepted)

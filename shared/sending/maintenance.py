@@ -1,0 +1,245 @@
+"""Every five minutes, release waiting mail that can be sent again.
+
+It also removes what was left behind.
+
+A consent releases its tenant's mail at once; this covers what that missed, and operator errors, whose
+correction nobody reports.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.notify import tell_owed
+from shared.deliveries.release import release_next, resume_overdue
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    MailerError,
+    ProblemError,
+    RejectedError,
+    TransientError,
+)
+from shared.sending.awaited_setting import waits_for_setting
+from shared.sending.backlog import report_backlog
+from shared.sending.draft_removal import abandon
+from shared.sending.draft_state import DraftNote
+from shared.sending.lost_claims import settle_lost_claims
+from shared.sending.mailbox import Mailbox
+from shared.sending.poison import report_poison_queue
+from shared.sending.refused_sender import probe_sender
+from shared.setting_report import report_settings
+from shared.settings.health import apply_sender_list, note_failure
+from shared.settings.operator_log import report_operator_actions
+from shared.settings.refresh import TOKEN_REFUSED, note_refresh
+from shared.settings.sender import sender_of
+from shared.settings.served_tenants import report_removed_tenants
+from shared.settings.tenant import Status, TenantSettings
+from shared.settings.update import update_settings
+from shared.system import Moment
+from shared.telemetry import Event, log_event, log_failed_step
+from shared.time_limit import RECORDING, limited
+
+if TYPE_CHECKING:
+    from shared.sending.services import Sending
+
+#: The timer runs every five minutes; tokens that Graph refuses are tried every second time.
+_TIMER_MINUTES = 5
+_PROBE_MINUTES = 10
+#: A key that no mail has: only whether Graph accepts the token matters.
+_NO_MAIL = "release-check"
+#: Responses of Graph, not refusals of the token, that can be temporary and so are no RejectedError.
+_TOOK_THE_TOKEN = frozenset({"access_denied", "mailbox_not_found"})
+_NO_CODE = "HTTP "
+_WAITING_HERE = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
+_WAITING = (*_WAITING_HERE, DeliveryStatus.WAITING_FOR_MICROSOFT365)
+_CAN_SEND = frozenset({Status.ENABLED, Status.SENDER_REFUSED})
+#: Mails are released after it, and the host ends the timer after ten minutes.
+_TIME_FOR_DRAFTS = timedelta(minutes=2)
+#: These mails end within a day, and an unused draft is removed then.
+_UNDER_WAY = frozenset({DeliveryStatus.SENDING, DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
+#: A draft of a mail that this version can't read is not removed either.
+_DRAFT_NEEDED = _UNDER_WAY | {DeliveryStatus.OTHER_VERSION}
+#: A mail without a change for this long is not being sent; its draft can be created again.
+_DRAFTS_KEPT = timedelta(hours=12)
+
+
+def release_all(ports: Sending) -> None:
+    """Log problems for the operator, then process every served tenant.
+
+    A step or a tenant that fails does not stop the others; an unexpected error is raised once all are done.
+    What does not fit in the time is left to the next run.
+    """
+    with limited(ports.world, RECORDING), ExitStack() as work:
+        # The last step runs first.
+        work.callback(_tell_outcomes, ports)
+        work.callback(_release_unless_paused, ports)
+        work.callback(report_removed_tenants, ports)
+        work.callback(report_poison_queue, ports)
+        work.callback(report_backlog, ports)
+        work.callback(report_operator_actions, ports)
+        work.callback(_report_foreign_pause, ports)
+        work.callback(report_settings, ports.setting_problems)
+
+
+def _release_unless_paused(ports: Sending) -> None:
+    """Release mail unless sending is paused; return since when it is.
+
+    While paused, no draft is removed and no token is tried.
+    """
+    pause = ports.switch.current_pause()
+    if pause is not None:
+        minutes = (ports.world.now() - pause.since) // timedelta(minutes=1)
+        log_event(Event.SENDING_PAUSED, level=logging.WARNING, since=pause.since, minutes=minutes)
+        return
+    tenants = _tenants(ports)
+    with ExitStack() as work:
+        for tenant_id in tenants:
+            work.callback(_look_after, tenant_id, ports)
+        # First of all: released mails may be sent now, and their drafts with them.
+        work.callback(_remove_old_drafts, tenants, ports)
+
+
+def _tell_outcomes(ports: Sending) -> None:
+    """Notify schedulers of waiting outcomes, even while sending is paused."""
+    begun = Moment.of(ports.world)
+    for tenant_id in _tenants(ports):
+        try:
+            ports.settings.check_owner(tenant_id)
+            tell_owed(tenant_id, begun, ports)
+        except ProblemError as error:
+            _note_missed(tenant_id, error)
+
+
+def _report_foreign_pause(ports: Sending) -> None:
+    """Log that the stored pause is another installation's.
+
+    It has no effect here, and is kept.
+    """
+    try:
+        # If it cannot be read, the release fails too, which says so.
+        with suppress(TransientError):
+            ports.switch.check_owner()
+    except ConfigurationError as error:
+        log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code, **error.facts)
+
+
+def _tenants(ports: Sending) -> list[str]:
+    """Name the served tenants; their mail can come before any settings."""
+    try:
+        return sorted(ports.allowed_tenants)
+    except ConfigurationError:
+        # A released mail that still can't be sent waits again, so no mail is lost to a wrong setting.
+        return sorted(ports.settings.tenants())
+
+
+def _look_after(tenant_id: str, ports: Sending) -> None:
+    try:
+        ports.settings.check_owner(tenant_id)
+        _release(tenant_id, ports)
+    except ProblemError as error:
+        _note_missed(tenant_id, error)
+
+
+def _release(tenant_id: str, ports: Sending) -> None:
+    resume_overdue(tenant_id, ports)
+    settle_lost_claims(tenant_id, ports)
+    settings = apply_sender_list(
+        ports.settings.load(tenant_id), ports.application_senders, ports.settings, ports.world
+    )
+    if not ports.deliveries.count(tenant_id, _WAITING):
+        return
+    waits = partial(waits_for_setting, ports=ports)
+    if settings.status in _CAN_SEND or _works_again(settings, ports):
+        for status in _WAITING_HERE if settings.refusal else _WAITING:
+            release_next(tenant_id, status, ports, waits)
+        if settings.refusal:
+            probe_sender(settings, ports)
+    elif settings.status is Status.NOT_CONFIGURED:
+        # The problem may be solved; if not, the mail waits for the first consent.
+        release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports, waits)
+
+
+def _works_again(settings: TenantSettings, ports: Sending) -> bool:
+    """Check whether the problem is solved.
+
+    An operator error is checked each time, a lost consent once an hour.
+
+    Microsoft can refuse a consent that it accepts later, and an admin can restore an account or the app.
+    """
+    lost = settings.status is Status.RECONNECT_NEEDED
+    if settings.consent is None or not (lost or settings.status is Status.OPERATOR_ERROR):
+        return False
+    generation = settings.consent.generation
+    now = ports.world.now()
+    if lost and now.minute >= _TIMER_MINUTES:
+        return False
+    refused = settings.problem is not None and settings.problem.code == TOKEN_REFUSED
+    if refused and now.minute % _PROBE_MINUTES >= _TIMER_MINUTES:
+        return False
+    try:
+        token = ports.tokens.get(settings.tenant_id, settings.consent, fresh=True)
+        if refused:
+            _probe(settings, token, ports)
+    except ConfigurationError:
+        return False
+    except ConsentRequiredError as error:
+        if settings.problem is None or settings.problem.code != error.code:
+            note_failure(ports.settings, settings.tenant_id, generation, error, ports.world)
+        return False
+    after = update_settings(
+        ports.settings,
+        settings.tenant_id,
+        lambda found: note_refresh(found, generation, now, stored=False, accepted=refused),
+    )
+    return after.status is Status.ENABLED
+
+
+def _probe(settings: TenantSettings, token: str, ports: Sending) -> None:
+    """Call Graph with a token; any response but a refusal accepts it.
+
+    Raises:
+        TokenRefusedError: Graph refuses it.
+        TransientError: Graph did not respond.
+    """
+    working = replace(settings, status=Status.ENABLED, problem=None)
+    sender = sender_of(working, ports.application_senders)
+    try:
+        ports.transport.find(token, sender, _NO_MAIL)
+    except RejectedError:
+        return
+    except TransientError as error:
+        # Without a code of Graph's it may be the page of another server.
+        has_code = not error.facts.get("graph_code", _NO_CODE).startswith(_NO_CODE)
+        if error.code not in _TOOK_THE_TOKEN and not (error.code == "unexpected_answer" and has_code):
+            raise
+
+
+def _remove_old_drafts(tenants: list[str], ports: Sending) -> None:
+    """Remove old unsent drafts of these tenants; the next run continues."""
+    begun = Moment.of(ports.world)
+    for tenant_id, message_id in ports.drafts.untouched_since(begun.calendar - _DRAFTS_KEPT):
+        if begun.has_passed(_TIME_FOR_DRAFTS, ports.world):
+            return
+        if tenant_id not in tenants:
+            continue
+        note = DraftNote(tenant_id, message_id, ports)
+        try:
+            ports.settings.check_owner(tenant_id)
+            row = ports.deliveries.find(tenant_id, message_id)
+            if row is not None and row.status in _DRAFT_NEEDED:
+                continue
+            mailbox = Mailbox(sender_of(ports.settings.load(tenant_id), ports.application_senders), ports)
+            abandon(note, mailbox, ports)
+        except (MailerError, ConfigurationError) as error:
+            _note_missed(tenant_id, error)
+
+
+def _note_missed(tenant_id: str, error: ProblemError) -> None:
+    log_failed_step("release", error.code, tenant_id=tenant_id)

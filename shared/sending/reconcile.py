@@ -1,0 +1,193 @@
+"""Reconcile uncertain sends by looking for the mail in the mailbox.
+
+Their response was lost, or a refused mail may have been sent.
+
+With Mail.ReadWrite a mail carries a key of the app, by which it is found in the mailbox. Without that
+permission, without a copy, or where the mailbox has no room for the key, the outcome cannot be determined.
+
+Users report mails that were sent although Graph answered 429 or 503. `sendMail` saves a mail in Drafts and
+then submits it, so one look-up is enough for a refused mail. A draft is in Drafts whether submitted or not,
+so it is looked up only after transport must have received it.
+https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import OutcomeUnknownError, RejectedError, TransientError
+from shared.mail.payload import delivery_key
+from shared.sending.mailbox import mailbox_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.deliveries.delivery import Delivery, Doubt
+    from shared.mail.message import MailRequest
+    from shared.sending.draft_state import Draft
+    from shared.sending.mailbox import Mailbox
+    from shared.sending.ports import FoundMail
+    from shared.sending.services import Sending
+    from shared.settings.sender import Sender
+
+#: A mail that is not in the mailbox by then was not accepted: copies arrive in seconds, and Graph ends a
+#: request after two minutes.
+SETTLED = timedelta(minutes=5)
+FIRST_LOOK = timedelta(seconds=15)
+#: A search that has timed out for this long is not likely to succeed.
+_SEARCH_PATIENCE = timedelta(minutes=15)
+#: The same for a search that Graph finds too complex (InefficientFilter) or does not support.
+SEARCH_NOT_DONE = frozenset({"graph_timeout", "unexpected_answer"})
+_NO_ANSWER_TO_A_SEARCH = frozenset({"access_denied", "graph_timeout", "unexpected_answer"})
+#: The tolerated difference between the clocks of two hosts.
+_CLOCKS = timedelta(minutes=15)
+
+
+class CopyWaitsError(OutcomeUnknownError):
+    """A copy of the mail is in the mailbox and waits to be sent."""
+
+
+class SearchRefusedError(TransientError):
+    """Exchange refuses the search for a possibly temporary reason.
+
+    That is the mailbox or a permission.
+    """
+
+
+def next_look(since: datetime, now: datetime) -> datetime:
+    """Return when to look next: after growing waits, and once it is settled."""
+    later = now + max(FIRST_LOOK, now - since)
+    return later if now >= since + SETTLED else min(later, since + SETTLED)
+
+
+def look_up_key(
+    request: MailRequest, sender: Sender, delivery: Delivery, *, as_draft: bool = False
+) -> str | None:
+    """Return the key to find a mail of this sender, or None.
+
+    None means that it can't be looked up.
+
+    `as_draft`: the mail was sent as a draft, which leaves a copy even if none was requested.
+    """
+    refused = delivery.doubt is not None and delivery.doubt.refused
+    leaves_copy = request.save_to_sent_items or as_draft or refused
+    return mailbox_key(sender, delivery) if leaves_copy else None
+
+
+def mailbox_key(sender: Sender, delivery: Delivery) -> str | None:
+    """Return the key of a mail with a copy in this mailbox, or None."""
+    if not sender.may_draft or delivery.without_key:
+        return None
+    if delivery.doubt and _other_mailbox(delivery.doubt, sender):
+        return None
+    return delivery_key(delivery.tenant_id, delivery.message_id)
+
+
+def look_up(
+    key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
+) -> tuple[FoundMail, ...] | None:
+    """Return what the mailbox has of an uncertain send.
+
+    That is the sent mail, or what is left of an unsent one.
+
+    `key` is None where the mail has none or its copy may be elsewhere; a refused draft is then known by its
+    id, which it keeps. The result is None where no look-up is needed, and where a refused mail can't be
+    looked up: it was not sent, as far as is known.
+
+    Raises:
+        CopyWaitsError: the mail was accepted and waits to be sent.
+        OutcomeUnknownError: it can't be determined, or not yet.
+        TransientError, ConsentRequiredError: the mailbox can't be searched at present.
+    """
+    if draft is not None and not (draft.submitted or draft.unused):
+        # The worker that was interrupted was still attaching files.
+        return None
+    own = None if draft is None or draft.unused else draft
+    found = _search(key, doubt, own, mailbox, ports)
+    if found is None:
+        return None
+    old = () if draft is None else draft.left
+    found = tuple(mail for mail in found if not (mail.is_draft and mail.mail_id in old))
+    if was_sent(found):
+        return found
+    # A draft without a stored state is the copy of a mail that was sent in one request and is queued.
+    if own is None and found:
+        raise CopyWaitsError("outcome_unknown")
+    one_look_is_enough = own is None and doubt.refused
+    if doubt.seen or (ports.world.now() < doubt.since + SETTLED and not one_look_is_enough):
+        raise OutcomeUnknownError("outcome_unknown")
+    return found
+
+
+def _search(
+    key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
+) -> tuple[FoundMail, ...] | None:
+    """Search by key, else for a draft by its id.
+
+    None for a refused mail where neither is possible.
+    """
+    if key is not None:
+        try:
+            return _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
+        except TransientError as error:
+            found = find_by_id(draft, mailbox, ports) if error.code in SEARCH_NOT_DONE else None
+            # That the id is not found proves nothing: Graph may have given the copy another one.
+            if not found:
+                raise
+            return found
+    if not doubt.refused:
+        raise OutcomeUnknownError("outcome_unknown")
+    return find_by_id(draft, mailbox, ports)
+
+
+def find_by_id(draft: Draft | None, mailbox: Mailbox, ports: Sending) -> tuple[FoundMail, ...] | None:
+    """Find a draft, sent or not, by its id; None without one here."""
+    if draft is None or draft.owner != mailbox.owner or not (draft.draft_id and mailbox.sender.may_draft):
+        return None
+    draft_id = draft.draft_id
+    return _ask(mailbox, lambda token, sender: ports.transport.find_draft(token, sender, draft_id))
+
+
+def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:
+    """Search the mailbox; a refused search never fails the mail.
+
+    It may have been sent.
+
+    A search contains nothing of a mail, so a refusal concerns the mailbox or a permission, which can be
+    granted again.
+    """
+    try:
+        return mailbox.ask(search)
+    except RejectedError as error:
+        facts: dict[str, Any] = dict(error.facts)
+        raise SearchRefusedError(error.code, request_id=error.request_id, **facts) from error
+
+
+def gives_up_looking(error: TransientError, doubt: Doubt, now: datetime) -> bool:
+    """Say whether to resend a refused mail unseen, as searches never work.
+
+    In a large mailbox they can always time out (microsoft-graph-docs#5853). One refusal must not keep a mail
+    from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or until
+    its time is over.
+    """
+    is_needed = not doubt.refused or doubt.seen or isinstance(error, SearchRefusedError)
+    return not is_needed and error.code in _NO_ANSWER_TO_A_SEARCH and now >= doubt.since + _SEARCH_PATIENCE
+
+
+def was_sent(found: tuple[FoundMail, ...] | None) -> bool:
+    """Say whether a sent mail was found; a draft may still be in progress."""
+    return any(not mail.is_draft for mail in found or ())
+
+
+def _other_mailbox(doubt: Doubt, sender: Sender) -> bool:
+    """Whether the mail may have been sent from another mailbox.
+
+    That one can't be searched.
+    """
+    if doubt.refused:
+        return doubt.mailbox != mailbox_of(sender)
+    if doubt.generation is None:
+        # The consent's time is by another host's clock, so one from shortly before counts as well.
+        return doubt.begun is not None and sender.consent.consented_at >= doubt.begun - _CLOCKS
+    return doubt.generation != sender.consent.generation

@@ -1,0 +1,248 @@
+"""Decide how a mail continues after an error. Pure; covers all errors.
+
+    error                 row                                           the request   the queue
+    InvalidInputError     invalid                                       -             complete
+    ConsentRequiredError  waiting_for_consent                           stored        complete
+    ConditionalAccessError  the same; deferred until it is confirmed    stored        complete, or again
+    TransientError        deferred; expired past the horizon            stored        again, after a delay
+    ExpiredError          expired                                       stored        complete
+    RejectedError         rejected; deferred until it is confirmed      stored        complete, or again
+    SenderRefusedError    waiting_for_microsoft365; deferred until the
+                          settings say `sender_refused`                 stored        complete, or again
+    OutcomeUnknownError   verifying where the mail can be looked up     stored        again, after a pause
+                          otherwise unknown; deferred where the
+                          deployment chose to repeat                    stored        complete, or again
+    ConfigurationError    waiting_for_operator                          stored        complete
+    TokenRefusedError     the same; deferred until it is confirmed      stored        complete, or again
+
+A mail with an uncertain send ends as unknown where it would otherwise end as expired, rejected or invalid; if
+it can be looked up, that happens after its time too, and it is not sent any more. Any other exception is a
+bug or unavailable storage: it propagates, and the host repeats the message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    ExpiredError,
+    InvalidInputError,
+    MissingFileError,
+    OutcomeUnknownError,
+    ProblemError,
+    RejectedError,
+    SenderRefusedError,
+    TransientError,
+)
+from shared.sending.backoff import backoff, hold_back
+from shared.sending.pace import UNSAID
+from shared.sending.reconcile import next_look
+from shared.settings.refusal import BETWEEN_REFUSALS
+
+#: After a day a person must decide whether a mail is still useful.
+HORIZON = timedelta(hours=24)
+
+#: A file can come after its message: the scheduler uploads both at once, or storage is slow.
+FILE_PATIENCE = timedelta(minutes=10)
+
+#: How long an uncertain send is looked up: a day more, as the last attempt may have caused it.
+_LOOKS = 2 * HORIZON
+#: The last attempt begins this long before the deadline, so that it is over in time.
+LAST_ATTEMPT = timedelta(minutes=1)
+
+_SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
+    InvalidInputError: DeliveryStatus.INVALID,
+    ConsentRequiredError: DeliveryStatus.WAITING_FOR_CONSENT,
+    ExpiredError: DeliveryStatus.EXPIRED,
+    SenderRefusedError: DeliveryStatus.WAITING_FOR_MICROSOFT365,
+    RejectedError: DeliveryStatus.REJECTED,
+    ConfigurationError: DeliveryStatus.WAITING_FOR_OPERATOR,
+}
+
+#: Graph refused the mail for the mailbox's rate: the mailbox's schedule sets the time of its retry.
+THROTTLED = frozenset({"mailbox_throttled", "sending_limit_reached"})
+#: The mail had to wait, or to continue.
+NO_FAILURES = frozenset({"mailbox_paused", "attempt_too_long"})
+#: Statuses that wrongly say "not sent" when the outcome is unknown.
+_NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.REJECTED, DeliveryStatus.INVALID})
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the decision depends on besides the error; `jitter` is 0 to 1.
+
+    Attributes:
+        in_doubt_since: the time of an attempt with unknown outcome, this one included.
+        may_look_up: whether the mail can be looked up in the mailbox.
+        resends: whether the deployment repeats a mail that can't be looked up.
+        refusals: how often it failed with this error, each time after the interval, this time included.
+        sender_refused: whether the settings say that Microsoft 365 refuses the sender.
+        first_look: how soon a refused but maybe sent mail can be looked up; None after another error.
+        maybe_sent: whether it was refused, may have been sent, and can't be looked up.
+    """
+
+    now: datetime
+    attempt: int
+    trying_since: datetime
+    expires_at: datetime | None
+    jitter: float
+    in_doubt_since: datetime | None = None
+    may_look_up: bool = False
+    resends: bool = False
+    refusals: int = 1
+    sender_refused: bool = False
+    first_look: timedelta | None = None
+    maybe_sent: bool = False
+
+    @property
+    def deadline(self) -> datetime:
+        """The moment after which the mail is not tried any more."""
+        return deadline(self.trying_since, self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision: the row's next status, and the next attempt, if any.
+
+    Attributes:
+        counts: whether it counts as a failure, rather than a wait or a continuation.
+        forgets_doubt: the mail is sent again although it may have been sent.
+    """
+
+    status: DeliveryStatus
+    next_attempt_at: datetime | None = None
+    counts: bool = True
+    forgets_doubt: bool = False
+
+    @property
+    def keeps_request(self) -> bool:
+        """Whether the mail's request may still be needed."""
+        return self.status is not DeliveryStatus.INVALID
+
+
+def expired(moment: datetime, last: ProblemError | None = None) -> ExpiredError:
+    """Return the error with the deadline in UTC and Graph's last error."""
+    known = last.facts.get("graph_code") if last else None
+    answer = {} if known is None else {"graph_code": known}
+    request_id = last.request_id if last else None
+    return ExpiredError("expired", request_id=request_id, moment=f"{moment:%Y-%m-%d %H:%M} UTC", **answer)
+
+
+def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:
+    """Return the moment after which a mail is not tried any more."""
+    horizon = trying_since + HORIZON
+    return horizon if expires_at is None else min(horizon, expires_at)
+
+
+def decide(error: ProblemError, situation: Situation) -> Verdict:
+    """Decide how to continue with a mail that could not be sent."""
+    verdict = _decide(error, situation)
+    if situation.in_doubt_since is not None and verdict.status in _NOT_SENT:
+        # Even if the deployment would have repeated it with more time.
+        return Verdict(DeliveryStatus.UNKNOWN)
+    return verdict
+
+
+def _decide(error: ProblemError, situation: Situation) -> Verdict:
+    if isinstance(error, TransientError):
+        return _wait(error, situation)
+    if isinstance(error, OutcomeUnknownError):
+        return _look(situation)
+    if isinstance(error, MissingFileError):
+        return _wait_for_file(situation)
+    if not _confirmed(error, situation):
+        least = _refusal_interval(error) or None
+        return _again(situation, backoff(situation.attempt, situation.jitter, least))
+    return Verdict(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
+
+
+def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> int:
+    """Count the refusals of the current attempts, including this one.
+
+    Of refusals shortly after each other only one counts.
+    """
+    times, last, apart = 1, now, _refusal_interval(error)
+    for step in reversed(delivery.history):
+        if step.code == error.code and step.at >= delivery.trying_since and last - step.at >= apart:
+            times, last = times + 1, step.at
+    return times
+
+
+def _refusal_interval(error: ProblemError) -> timedelta:
+    """Return the minimum interval between refusals for each to count."""
+    if isinstance(error, SenderRefusedError):
+        return BETWEEN_REFUSALS
+    at_random = isinstance(error, RejectedError)
+    return timedelta(0) if at_random or error.confirm_after == 1 else BETWEEN_REFUSALS
+
+
+def _confirmed(error: ProblemError, situation: Situation) -> bool:
+    """Say whether a refusal counts: it was frequent enough.
+
+    Those of the sender count over all mails.
+    """
+    if isinstance(error, SenderRefusedError):
+        return situation.sender_refused
+    return situation.refusals >= error.confirm_after
+
+
+def _wait_for_file(situation: Situation) -> Verdict:
+    """Retry until the time for a file is over, and then once more."""
+    left = situation.trying_since + FILE_PATIENCE - situation.now
+    if left <= timedelta(0):
+        return Verdict(DeliveryStatus.REJECTED)
+    return _again(situation, min(backoff(situation.attempt, situation.jitter), left))
+
+
+def _wait(error: TransientError, situation: Situation) -> Verdict:
+    if error.code in NO_FAILURES and error.retry_after is not None:
+        return replace(_again(situation, hold_back(error.retry_after, situation.jitter)), counts=False)
+    if error.code in THROTTLED:
+        return _again(situation, UNSAID if error.retry_after is None else error.retry_after)
+    return _again(situation, backoff(situation.attempt, situation.jitter, error.retry_after))
+
+
+def _again(situation: Situation, wait: timedelta) -> Verdict:
+    if situation.first_look is not None:
+        wait = max(wait, situation.first_look)
+    # A service may ask for a wait of any length; a row's is limited (`LONGEST_WAIT` of a delivery).
+    wanted = situation.now + min(wait, HORIZON)
+    again = before_end(situation.deadline, wanted, situation.now)
+    if again is not None:
+        return Verdict(DeliveryStatus.DEFERRED, again)
+    if situation.in_doubt_since is not None and situation.may_look_up:
+        return _verify(situation, wanted)
+    return Verdict(DeliveryStatus.EXPIRED)
+
+
+def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
+    """Return when to retry before a deadline; the last time shortly before.
+
+    None after that.
+    """
+    if wanted < end:
+        return wanted
+    last = end - LAST_ATTEMPT
+    return last if now < last else None
+
+
+def _verify(situation: Situation, wanted: datetime) -> Verdict:
+    """Look up the mail again.
+
+    Its `expiresAt` limits when it is sent, not when it is looked up.
+    """
+    look = before_end(situation.trying_since + _LOOKS, wanted, situation.now)
+    return Verdict(DeliveryStatus.UNKNOWN if look is None else DeliveryStatus.VERIFYING, look)
+
+
+def _look(situation: Situation) -> Verdict:
+    if situation.may_look_up:
+        return _verify(situation, next_look(situation.in_doubt_since or situation.now, situation.now))
+    if situation.resends:
+        again = _again(situation, backoff(situation.attempt, situation.jitter))
+        return replace(again, forgets_doubt=True)
+    return Verdict(DeliveryStatus.UNKNOWN)

@@ -1,1 +1,0 @@
-"""HTTP in general: requests, responses, callers, problem documents."""

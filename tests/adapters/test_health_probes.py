@@ -1,0 +1,86 @@
+"""The probes of readiness, against the real queue and containers."""
+
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from shared.adapters.health_probes import ask_containers, ask_queue, ask_tables
+from shared.config import StorageConfig
+from shared.errors import ConfigurationError, TransientError
+from shared.storage_names import API_VERSION, CONTAINERS, MAIL_OUTBOX
+from tests.local_stack.azurite import Azurite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def no_identity() -> NoReturn:
+    raise AssertionError("a connection string needs no credential")
+
+
+@pytest.fixture
+def config(azurite: Azurite) -> StorageConfig:
+    with QueueServiceClient.from_connection_string(
+        azurite.connection_string, api_version=API_VERSION
+    ) as queues:
+        if MAIL_OUTBOX not in {queue.name for queue in queues.list_queues()}:
+            queues.create_queue(MAIL_OUTBOX)
+    return StorageConfig(azurite.connection_string)
+
+
+def test_a_storage_that_is_there_answers(config: StorageConfig, azurite: Azurite) -> None:
+    with BlobServiceClient.from_connection_string(
+        azurite.connection_string, api_version=API_VERSION
+    ) as blobs:
+        known = {container.name for container in blobs.list_containers()}
+        for name in set(CONTAINERS) - known:
+            blobs.create_container(name)
+
+        ask_queue(config, no_identity)
+        ask_containers(blobs)
+
+
+def test_a_queue_that_is_not_there_is_waited_for() -> None:
+    nowhere = (
+        "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;QueueEndpoint=http://127.0.0.1:9/a;"
+    )
+
+    with pytest.raises(TransientError):
+        ask_queue(StorageConfig(nowhere), no_identity)
+
+
+def test_with_an_identity_no_connection_string_is_needed() -> None:
+    asked: list[str] = []
+
+    def identity() -> NoReturn:
+        asked.append("identity")
+        raise TransientError("storage_unavailable", service="queues")
+
+    with pytest.raises(TransientError):
+        ask_queue(StorageConfig(queue_uri="https://mailer.queue.core.windows.net"), identity)
+    assert asked == ["identity"]
+
+
+def test_tables_that_are_there_answer(table_clients: TableServiceClient) -> None:
+    ask_tables(table_clients)
+
+
+@pytest.mark.parametrize("part", ["tables", "queues", "blobs"])
+def test_a_part_that_was_never_made_is_an_operator_error(
+    part: str,
+    storage: StorageConfig,
+    table_clients: TableServiceClient,
+    blob_clients: BlobServiceClient,
+) -> None:
+    asks: dict[str, Callable[[], None]] = {
+        "tables": lambda: ask_tables(table_clients, ["NeverMade"]),
+        "queues": lambda: ask_queue(storage, no_identity, "never-made"),
+        "blobs": lambda: ask_containers(blob_clients, ["never-made"]),
+    }
+
+    with pytest.raises(ConfigurationError) as refused:
+        asks[part]()
+    assert (refused.value.code, refused.value.facts) == ("storage_incomplete", {"service": part})

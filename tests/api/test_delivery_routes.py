@@ -1,0 +1,74 @@
+"""The routes of the delivery log and of the test mail, over ports in memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import azure.functions as func
+import pytest
+
+from shared import bootstrap
+from shared.api import delivery_routes as deliveries
+from shared.api import test_mail_routes as sending
+from shared.errors import RejectedError
+from shared.sending.deliver import deliver
+from tests.builders import a_message, enabled_services
+from tests.fakes import CONTOSO, FakeServices
+
+ADA = {
+    "tid": CONTOSO,
+    "oid": "ada-object-id",
+    "preferred_username": "ada@contoso.com",
+    "scp": "settings",
+    "roles": ["Workspace.Admin"],
+}
+ROUTES: list[tuple[Any, str, int]] = [
+    (deliveries.list_deliveries, "GET", 200),
+    (deliveries.get_delivery, "GET", 200),
+    (deliveries.retry_delivery, "POST", 202),
+    (sending.send_test_mail, "POST", 202),
+]
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> FakeServices:
+    made = enabled_services()
+    made.caller_tokens.tokens.update({"ada": ADA, "uma": {**ADA, "roles": []}})
+    monkeypatch.setattr(bootstrap, "services", lambda: made)
+    made.transport.fail = [RejectedError("mailbox_full", address="ada@contoso.com")]
+    deliver(a_message(messageId="m-1"), "q-1", made)
+    return made
+
+
+def ask(function: Any, method: str, token: str | None) -> func.HttpResponse:
+    request = func.HttpRequest(
+        method,
+        "https://mailer.contoso.com/api/x",
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        route_params={"message_id": "m-1"},
+        body=b"",
+    )
+    answer: func.HttpResponse = function(request)
+    return answer
+
+
+@pytest.mark.parametrize(("function", "method", "status"), ROUTES)
+def test_an_admin_gets_an_answer(services: FakeServices, function: Any, method: str, status: int) -> None:
+    answer = ask(function, method, "ada")
+
+    assert answer.status_code == status
+    assert json.loads(answer.get_body())
+
+
+@pytest.mark.parametrize(("function", "method", "status"), ROUTES)
+@pytest.mark.parametrize(("token", "refusal"), [(None, 401), ("forged", 401), ("uma", 403)])
+def test_nobody_else_does(
+    services: FakeServices, function: Any, method: str, status: int, token: str | None, refusal: int
+) -> None:
+    before = list(services.outbox.messages)
+    answer = ask(function, method, token)
+
+    assert answer.status_code == refusal
+    assert b"m-1" not in answer.get_body()
+    assert services.outbox.messages == before

@@ -1,0 +1,517 @@
+"""What a callback grants: permissions, account, and the app's own consent."""
+
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from shared.api import consent, settings
+from shared.api.auth import Caller
+from shared.consent.cookie import NAME
+from shared.errors import ConfigurationError, TransientError
+from shared.sending.diagnostics import examine
+from shared.settings.sender import sender_of
+from shared.settings.tenant import Account, Authorization, StandingProblem, Status, Wanted
+from tests.builders import ADMIN, a_consent, enabled_services, list_senders
+from tests.calls import (
+    Window,
+    a_request,
+    call,
+    content,
+    decide,
+    enable,
+    finish,
+    form_token,
+    open_start,
+    opened,
+    shown,
+)
+from tests.fakes import CONTOSO, NOON, FakeServices
+
+
+@pytest.fixture
+def ports() -> FakeServices:
+    return FakeServices()
+
+
+def problem_of(ports: FakeServices, window: Window) -> str | None:
+    found = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
+    return found["problem"]["code"] if found["problem"] else None
+
+
+def signs_in(ports: FakeServices, username: str) -> None:
+    ports.authorizer.account = Account(f"{username}-id", CONTOSO, username)
+
+
+def test_for_the_admins_own_address_the_least_is_asked_for(ports: FakeServices) -> None:
+    opened(enable(ports, "ADA@contoso.com"), ports)
+
+    assert ports.authorizer.asked == [("Mail.Send",)]
+
+
+def test_for_any_other_address_the_shared_permissions_are_asked_for(ports: FakeServices) -> None:
+    opened(enable(ports, "finance@contoso.com", largeFileAttachments=True), ports)
+
+    assert ports.authorizer.asked == [
+        ("Mail.Send", "Mail.ReadWrite", "Mail.Send.Shared", "Mail.ReadWrite.Shared")
+    ]
+
+
+def test_a_delegated_mailbox_shows_both_the_address_and_the_account(ports: FakeServices) -> None:
+    finish(opened(enable(ports, "finance@contoso.com"), ports), ports)
+
+    view = shown(ports)
+    assert view["delegatedMailbox"] is True
+    assert (view["fromEmailAddress"], view["consentedBy"]) == ("finance@contoso.com", "ada@contoso.com")
+    assert view["permissions"] == ["Mail.Send", "Mail.Send.Shared"]
+
+
+def test_the_owner_of_the_address_needs_no_shared_permission(ports: FakeServices) -> None:
+    window = opened(enable(ports, "reports@contoso.com"), ports)
+    signs_in(ports, "Reports@contoso.com")
+    ports.authorizer.granted = frozenset({"Mail.Send"})
+
+    finish(window, ports)
+
+    assert problem_of(ports, window) is None
+    assert shown(ports)["delegatedMailbox"] is False
+
+
+def test_a_colleague_may_consent_and_the_page_names_both(ports: FakeServices) -> None:
+    window = opened(enable(ports, "reports@contoso.com"), ports)
+    signs_in(ports, "reports@contoso.com")
+
+    decide(window, ports, "continue", form_token(finish(window, ports)))
+
+    view = shown(ports)
+    assert (view["consentStartedBy"], view["consentedBy"]) == ("ada@contoso.com", "reports@contoso.com")
+
+
+def test_another_account_needs_the_shared_permission(ports: FakeServices) -> None:
+    window = opened(enable(ports, "finance@contoso.com"), ports)
+    ports.authorizer.granted = frozenset({"Mail.Send"})
+
+    finish(window, ports)
+
+    assert problem_of(ports, window) == "permission_not_granted"
+
+
+def test_less_than_large_files_need_is_a_problem_and_not_a_smaller_consent(ports: FakeServices) -> None:
+    window = opened(enable(ports, largeFileAttachments=True), ports)
+    ports.authorizer.granted = frozenset({"Mail.Send"})
+
+    finish(window, ports)
+
+    assert problem_of(ports, window) == "permission_not_granted"
+    assert shown(ports)["status"] == "not_configured"
+    assert ports.vault.secrets == {}
+
+
+def test_another_account_does_not_take_over_the_admins_own_address(ports: FakeServices) -> None:
+    window = opened(enable(ports, "ada@contoso.com"), ports)
+    signs_in(ports, "uma@contoso.com")
+
+    finish(window, ports)
+
+    assert problem_of(ports, window) == "consent_wrong_account"
+    assert ports.vault.secrets == {}
+
+
+def test_another_account_does_not_take_over_the_address_of_who_consented_before() -> None:
+    lost = StandingProblem("consent_lost", NOON, {"account": "reports@contoso.com", "error": "x"})
+    ports = enabled_services(
+        status=Status.RECONNECT_NEEDED,
+        problem=lost,
+        sender=Wanted("reports@contoso.com"),
+        consent=a_consent(account=Account("reports-id", CONTOSO, "reports@contoso.com")),
+    )
+    window = opened(enable(ports, "reports@contoso.com"), ports)
+
+    finish(window, ports)
+
+    assert problem_of(ports, window) == "consent_account_changed"
+    assert shown(ports)["status"] == "reconnect_needed"
+
+
+def test_an_account_that_was_renamed_may_consent_again_for_its_address() -> None:
+    reports = Account("reports-id", CONTOSO, "reports@contoso.com")
+    ports = enabled_services(
+        status=Status.RECONNECT_NEEDED,
+        problem=StandingProblem("consent_lost", NOON, {"account": "reports@contoso.com", "error": "x"}),
+        sender=Wanted("reports@contoso.com"),
+        consent=a_consent(account=reports),
+    )
+    window = opened(enable(ports, "reports@contoso.com"), ports)
+    assert ports.authorizer.asked == [("Mail.Send",)]
+    ports.authorizer.account = Account("reports-id", CONTOSO, "reporting@contoso.com")
+
+    page = finish(window, ports)
+
+    assert problem_of(ports, window) is None
+    assert "reporting@contoso.com" in page.body.decode()
+    decide(window, ports, "continue", form_token(page))
+    view = shown(ports)
+    assert (view["status"], view["delegatedMailbox"]) == ("enabled", False)
+    assert (view["permissions"], view["consentedBy"]) == (["Mail.Send"], "reporting@contoso.com")
+
+
+# Sign-in name and address
+
+
+PRIMARY = "ada.lovelace@contoso.com"
+#: Signs in as ada@contoso.com, and its mailbox sends from the primary address.
+ADA_WITH_ADDRESS = Account("ada-object-id", CONTOSO, "ada@contoso.com", email=PRIMARY)
+
+
+def asked_and_completed(ports: FakeServices, address: str, caller: Caller = ADMIN) -> tuple[str, ...]:
+    """Consent for an address, and return the permissions that were asked for."""
+    started = content(call(settings.enable, ports, {"fromEmailAddress": address}, caller))
+    window = opened(Window(started["flowId"], started["startUrl"]), ports)
+    assert finish(window, ports).status == 303
+    assert problem_of(ports, window) is None
+    return ports.authorizer.asked[-1]
+
+
+@pytest.mark.parametrize("address", ["ada@contoso.com", PRIMARY, PRIMARY.upper()])
+def test_the_owner_is_recognised_by_sign_in_name_and_by_address(ports: FakeServices, address: str) -> None:
+    ports.authorizer.account = ADA_WITH_ADDRESS
+
+    asked_and_completed(ports, address)
+
+    view = shown(ports)
+    assert (view["delegatedMailbox"], view["permissions"]) == (False, ["Mail.Send"])
+    assert view["recipientsSee"] == PRIMARY
+    assert sender_of(ports.settings.load(CONTOSO)).from_field is None
+
+
+def test_no_shared_permissions_are_requested_for_the_admins_own_address(
+    ports: FakeServices,
+) -> None:
+    ports.authorizer.account = ADA_WITH_ADDRESS
+
+    assert asked_and_completed(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
+
+
+def test_the_shared_permissions_are_not_asked_for_an_address_of_the_connected_account() -> None:
+    ports = enabled_services(consent=a_consent(account=ADA_WITH_ADDRESS))
+    ports.authorizer.account = ADA_WITH_ADDRESS
+    window = opened(Window(**_saved(ports, PRIMARY)), ports)
+    finish(window, ports)
+
+    assert ports.authorizer.asked == [("Mail.Send",)]
+    assert shown(ports)["fromEmailAddress"] == PRIMARY
+
+
+def _saved(ports: FakeServices, address: str) -> dict[str, str]:
+    body = {"fromEmailAddress": address, "largeFileAttachments": False}
+    started = content(call(settings.save, ports, body))
+    return {"flow_id": started["flowId"], "start_url": started["startUrl"]}
+
+
+def test_an_owner_whose_id_token_names_no_address_is_recognised_by_the_admins_token(
+    ports: FakeServices,
+) -> None:
+    assert asked_and_completed(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
+
+    assert (shown(ports)["delegatedMailbox"], shown(ports)["permissions"]) == (False, ["Mail.Send"])
+
+
+def test_an_address_that_microsoft_does_not_name_is_not_known_to_recipients_either(
+    ports: FakeServices,
+) -> None:
+    asked_and_completed(ports, "ada@contoso.com")
+    assert shown(ports)["recipientsSee"] is None
+    assert "does not tell" in examine(CONTOSO, None, ports)[0].detail
+
+    ports.authorizer.account = ADA_WITH_ADDRESS
+    consent = ports.settings.load(CONTOSO).consent
+    assert consent is not None
+    ports.tokens.get(CONTOSO, consent, fresh=True)
+
+    assert shown(ports)["recipientsSee"] == PRIMARY
+    assert PRIMARY in examine(CONTOSO, None, ports)[0].detail
+
+
+def test_what_recipients_see_of_a_shared_mailbox_is_not_known(ports: FakeServices) -> None:
+    ports.authorizer.account = ADA_WITH_ADDRESS
+
+    asked_and_completed(ports, "finance@contoso.com")
+
+    assert (shown(ports)["delegatedMailbox"], shown(ports)["recipientsSee"]) == (True, None)
+
+
+def test_a_user_who_is_renamed_continues_sending_from_the_own_mailbox(ports: FakeServices) -> None:
+    ports.authorizer.account = ADA_WITH_ADDRESS
+    asked_and_completed(ports, PRIMARY)
+    ports.authorizer.account = Account(
+        "ada-object-id", CONTOSO, "ada.king@contoso.com", email="ada.king@contoso.com"
+    )
+    consent = ports.settings.load(CONTOSO).consent
+    assert consent is not None
+
+    ports.tokens.get(CONTOSO, consent, fresh=True)
+
+    sender = sender_of(ports.settings.load(CONTOSO))
+    assert (sender.mailbox, sender.from_field, sender.consent.scopes) == (
+        "me",
+        None,
+        frozenset({"Mail.Send"}),
+    )
+    view = shown(ports)
+    assert (view["delegatedMailbox"], view["recipientsSee"]) == (False, "ada.king@contoso.com")
+    assert view["consentedBy"] == "ada.king@contoso.com"
+
+
+def test_another_account_does_not_take_over_the_admins_other_address(ports: FakeServices) -> None:
+    body = {"fromEmailAddress": PRIMARY}
+    started = content(call(settings.enable, ports, body, replace(ADMIN, email=PRIMARY)))
+    window = opened(Window(started["flowId"], started["startUrl"]), ports)
+    signs_in(ports, "uma@contoso.com")
+
+    finish(window, ports)
+
+    assert problem_of(ports, window) == "consent_wrong_account"
+    told = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))["problem"]["detail"]
+    assert f"your own mailbox, {PRIMARY}," in told
+    assert told.endswith("sign in as ada@contoso.com.")
+
+
+def test_the_admins_account_is_offered_at_the_sign_in(ports: FakeServices) -> None:
+    opened(enable(ports, "finance@contoso.com"), ports)
+
+    assert ports.authorizer.hints == [("ada@contoso.com", False)]
+
+
+def test_an_admin_may_ask_to_be_asked_again(ports: FakeServices) -> None:
+    opened(enable(ports, askAgain=True), ports)
+
+    assert ports.authorizer.hints == [("ada@contoso.com", True)]
+
+
+@pytest.mark.parametrize("service", ["entra_unavailable", "key_vault_unavailable"])
+def test_an_unavailable_service_interrupts_the_consent_and_says_to_start_again(
+    ports: FakeServices, service: str
+) -> None:
+    window = opened(enable(ports), ports)
+    ports.authorizer.fail.append(TransientError(service))
+
+    finish(window, ports)
+
+    assert problem_of(ports, window) == "consent_interrupted"
+
+
+# The application way
+
+
+def admin_consent(ports: FakeServices, window: Window, **reply: str) -> str | None:
+    """Have Microsoft answer an admin's consent, and return the problem."""
+    query = {"state": window.state, "admin_consent": "True", "tenant": "anything", **reply}
+    request = a_request(
+        query={k: v for k, v in query.items() if v},
+        headers={"cookie": f"{NAME}={window.cookie}"},
+    )
+    assert consent.finish_admin_consent(request, ports).status == 303
+    return problem_of(ports, window)
+
+
+def apply(ports: FakeServices, **members: object) -> Window:
+    """Press Enable for a listed sender, in the application way, and open the link."""
+    list_senders(ports, "reports@contoso.com", "new@contoso.com")
+    return opened(enable(ports, "reports@contoso.com", authorization="application", **members), ports)
+
+
+def test_an_admin_consents_for_the_app_itself(ports: FakeServices) -> None:
+    window = apply(ports)
+
+    assert "/v2.0/adminconsent?" in window.address
+    assert admin_consent(ports, window) is None
+    view = shown(ports)
+    assert (view["status"], view["authorization"]) == ("enabled", "application")
+    assert (view["delegatedMailbox"], view["permissions"]) == (False, ["Mail.Send"])
+    assert (view["consentedBy"], view["consentStartedBy"]) == (None, "ada@contoso.com")
+    assert ports.vault.secrets == {}
+
+
+def test_the_app_sends_from_the_mailbox_itself(ports: FakeServices) -> None:
+    admin_consent(ports, apply(ports))
+
+    sender = sender_of(ports.settings.load(CONTOSO), ports.application_senders)
+
+    assert (sender.mailbox, sender.from_field, sender.account) == (
+        "users/reports%40contoso.com",
+        None,
+        "the app",
+    )
+    assert ports.tokens.get(CONTOSO, sender.consent) == "access-2"
+    assert ports.authorizer.refreshed == ["app-only", "app-only"]
+
+
+@pytest.mark.parametrize(
+    ("caller", "connected", "mailbox"),
+    [
+        (ADMIN, None, "users/reports%40contoso.com"),
+        (replace(ADMIN, email="reports@contoso.com"), None, "users/ada-object-id"),
+        (ADMIN, Account("r-id", CONTOSO, "r1@contoso.com", email="Reports@Contoso.com"), "users/r-id"),
+    ],
+    ids=["not known", "the admin's own", "of the account that consented before"],
+)
+def test_the_app_finds_a_mailbox_by_its_object_id_where_a_token_named_its_owner(
+    caller: Caller, connected: Account | None, mailbox: str, ports: FakeServices
+) -> None:
+    if connected:
+        lost = StandingProblem("consent_lost", NOON, {"account": "a", "error": "x"})
+        consent = a_consent(account=connected)
+        ports = enabled_services(status=Status.RECONNECT_NEEDED, problem=lost, consent=consent)
+    list_senders(ports, "reports@contoso.com")
+    body = {"fromEmailAddress": "reports@contoso.com", "authorization": "application"}
+    started = content(call(settings.enable, ports, body, caller))
+    window = opened(Window(started["flowId"], started["startUrl"]), ports)
+
+    assert admin_consent(ports, window) is None
+
+    sender = sender_of(ports.settings.load(CONTOSO), ports.application_senders)
+    assert (sender.mailbox, sender.address) == (mailbox, "reports@contoso.com")
+    assert sender.is_found_by_address == (connected is None and caller is ADMIN)
+    assert shown(ports)["recipientsSee"] is None
+
+
+def test_another_consent_for_the_app_keeps_the_object_id_of_the_same_mailbox() -> None:
+    consent = a_consent(account=None, secret_name=None, mailbox_id="r-id")
+    ports = enabled_services(
+        status=Status.RECONNECT_NEEDED,
+        problem=StandingProblem("app_removed", NOON, {"error": "AADSTS700016"}),
+        sender=Wanted("reports@contoso.com", authorization=Authorization.APPLICATION),
+        consent=consent,
+    )
+
+    assert admin_consent(ports, apply(ports)) is None
+
+    assert sender_of(ports.settings.load(CONTOSO), ports.application_senders).mailbox == "users/r-id"
+
+
+@pytest.mark.parametrize("error", ["consent_required", "permission_denied", "access_denied"])
+def test_a_decline_says_admin_consent_true_as_well(ports: FakeServices, error: str) -> None:
+    window = apply(ports)
+
+    assert admin_consent(ports, window, error=error) == "consent_declined"
+    assert shown(ports)["status"] == "not_configured"
+    assert ports.authorizer.refreshed == []
+
+
+@pytest.mark.parametrize("answer", ["", "False", "yes"])
+def test_without_a_clear_yes_nothing_is_taken(ports: FakeServices, answer: str) -> None:
+    assert admin_consent(ports, apply(ports), admin_consent=answer) == "consent_reply_invalid"
+    assert shown(ports)["status"] == "not_configured"
+
+
+def test_a_yes_without_a_token_to_prove_it_is_none(ports: FakeServices) -> None:
+    window = apply(ports)
+    ports.authorizer.fail.append(ConfigurationError("app_registration_wrong", error="AADSTS700016"))
+
+    assert admin_consent(ports, window) == "app_registration_wrong"
+    assert shown(ports)["status"] == "not_configured"
+
+
+def test_a_token_with_less_than_large_files_need_is_a_problem(ports: FakeServices) -> None:
+    assert admin_consent(ports, apply(ports, largeFileAttachments=True)) == "permission_not_granted"
+
+
+def test_permissions_that_exchange_gives_are_used_and_never_called_granted(ports: FakeServices) -> None:
+    ports.authorizer.roles = frozenset()
+
+    assert admin_consent(ports, apply(ports, largeFileAttachments=True)) is None
+    view = shown(ports)
+    assert (view["permissions"], view["exchangeDecides"]) == ([], True)
+    assert sender_of(ports.settings.load(CONTOSO), ports.application_senders).may_draft
+
+
+def test_a_token_that_cannot_be_read_is_proven_by_use(ports: FakeServices) -> None:
+    ports.authorizer.roles = None
+
+    assert admin_consent(ports, apply(ports, largeFileAttachments=True)) is None
+    view = shown(ports)
+    assert (view["status"], view["permissions"], view["exchangeDecides"]) == ("enabled", [], False)
+    sender = sender_of(ports.settings.load(CONTOSO), ports.application_senders)
+    assert ports.tokens.get(CONTOSO, sender.consent)
+    assert sender.may_draft
+    check = next(each for each in examine(CONTOSO, None, ports) if each.name == "permissions")
+    assert (check.outcome, "can't be read" in check.detail) == ("skipped", True)
+
+
+def test_a_token_that_cannot_be_read_keeps_what_an_earlier_one_named(ports: FakeServices) -> None:
+    assert admin_consent(ports, apply(ports)) is None
+    ports.authorizer.roles = None
+
+    ports.tokens.get(CONTOSO, sender_of(ports.settings.load(CONTOSO), ports.application_senders).consent)
+
+    assert (shown(ports)["status"], shown(ports)["permissions"]) == ("enabled", ["Mail.Send"])
+
+
+def test_an_answer_that_leaves_the_scope_out_means_the_one_asked_for(ports: FakeServices) -> None:
+    ports.authorizer.granted = frozenset()
+    ports.authorizer.later = [None]
+
+    assert finish(opened(enable(ports), ports), ports).status == 303
+    assert shown(ports)["permissions"] == ["Mail.Send"]
+
+
+def test_a_role_beyond_the_request_is_shown_and_not_used(ports: FakeServices) -> None:
+    ports.authorizer.roles = frozenset({"Mail.Send", "Mail.ReadWrite"})
+
+    assert admin_consent(ports, apply(ports)) is None
+    view = shown(ports)
+    assert (view["permissions"], view["surplusPermissions"]) == (["Mail.Send"], ["Mail.ReadWrite"])
+    assert not sender_of(ports.settings.load(CONTOSO), ports.application_senders).may_draft
+
+
+def test_no_admin_is_asked_to_consent_for_a_sender_that_is_no_longer_listed(ports: FakeServices) -> None:
+    list_senders(ports, "reports@contoso.com")
+    window = enable(ports, "reports@contoso.com", authorization="application")
+    list_senders(ports)
+
+    reply = open_start(window, ports)
+
+    assert "problem=application_sender_not_allowed" in content(reply)["location"]
+
+
+def test_a_sender_that_is_no_longer_listed_when_microsoft_answers_is_refused(ports: FakeServices) -> None:
+    window = apply(ports)
+    list_senders(ports, "new@contoso.com")
+
+    assert admin_consent(ports, window) == "application_sender_not_allowed"
+    assert shown(ports)["status"] == "not_configured"
+    assert ports.authorizer.refreshed == []
+
+
+def test_the_answer_of_one_way_does_not_finish_the_other(ports: FakeServices) -> None:
+    delegated = opened(enable(ports), ports)
+    assert admin_consent(ports, delegated) == "consent_reply_invalid"
+
+    application = apply(ports)
+    finish(application, ports)
+    assert problem_of(ports, application) == "consent_reply_invalid"
+    assert shown(ports)["status"] == "not_configured"
+
+
+def test_a_change_of_the_way_deletes_the_users_tokens() -> None:
+    lost = StandingProblem("consent_lost", NOON, {"account": "a", "error": "x"})
+    ports = enabled_services(status=Status.RECONNECT_NEEDED, problem=lost)
+
+    admin_consent(ports, apply(ports))
+
+    assert shown(ports)["authorization"] == "application"
+    assert ports.vault.secrets == {}
+
+
+def test_save_keeps_the_way_of_authorisation(ports: FakeServices) -> None:
+    admin_consent(ports, apply(ports))
+
+    started = content(
+        call(settings.save, ports, {"fromEmailAddress": "new@contoso.com", "largeFileAttachments": False})
+    )
+    window = opened(Window(started["flowId"], started["startUrl"]), ports)
+
+    assert urlsplit(window.address).path.endswith("/adminconsent")
+    assert parse_qs(urlsplit(window.address).query)["state"] == [window.state]
+    assert admin_consent(ports, window) is None
+    assert shown(ports)["fromEmailAddress"] == "new@contoso.com"

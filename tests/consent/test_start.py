@@ -1,0 +1,197 @@
+from dataclasses import replace
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from shared.api import consent, settings
+from shared.api.request import Reply
+from shared.consent.flow import hash_of
+from shared.errors import TransientError
+from tests.calls import (
+    Window,
+    a_request,
+    call,
+    content,
+    enable,
+    open_start,
+    opened,
+    ticket_of,
+    walk,
+    with_answer,
+)
+from tests.fakes import FakeServices, MemoryFlows
+
+
+@pytest.fixture
+def ports() -> FakeServices:
+    return FakeServices()
+
+
+def problem_of(reply: Reply) -> str:
+    """Return the problem that a refused browser is shown; it never gets to Microsoft."""
+    assert "Set-Cookie" not in reply.headers
+    address = urlsplit(str(content(reply)["location"]))
+    assert f"{address.scheme}://{address.netloc}{address.path}" == (
+        "https://mailer.contoso.com/api/consent/result"
+    )
+    return parse_qs(address.query)["problem"][0]
+
+
+def test_the_start_link_leads_to_microsoft(ports: FakeServices) -> None:
+    reply = open_start(enable(ports), ports)
+
+    assert reply.status == 200
+    assert content(reply)["location"].startswith("https://login.microsoftonline.com/")
+
+
+def test_the_flow_is_bound_to_the_browser_by_a_cookie_that_tolerates_azures_domain(
+    ports: FakeServices,
+) -> None:
+    cookie = open_start(enable(ports), ports).headers["Set-Cookie"]
+
+    name, _, rest = cookie.partition("=")
+    attributes = {"Path=/api/consent", "Secure", "HttpOnly", "SameSite=None", "Max-Age=86400"}
+    assert name == "__Secure-consent"
+    assert set(rest.split("; ")[1:]) == attributes
+
+
+def test_the_cookie_goes_to_the_consents_own_addresses_alone(ports: FakeServices) -> None:
+    ports.config = replace(ports.config, public_base_url="https://apps.contoso.com/mailer")
+
+    assert "; Path=/mailer/api/consent; " in open_start(enable(ports), ports).headers["Set-Cookie"]
+
+
+def test_the_ticket_is_in_the_fragment_which_no_request_carries(ports: FakeServices) -> None:
+    address = urlsplit(enable(ports).start_url)
+
+    assert address.query == ""
+    assert address.fragment == "ticket=secret-0002"
+
+
+def test_a_get_of_the_start_link_changes_nothing(ports: FakeServices) -> None:
+    link = enable(ports)
+    before = (dict(ports.flows.flows), dict(ports.flows.secrets))
+
+    for headers in ({}, {"sec-purpose": "prefetch"}, {"sec-purpose": "prefetch;prerender"}):
+        reply = consent.show_start(a_request(route={"flow_id": link.flow_id}, headers=headers), ports)
+        assert (reply.status, reply.headers.get("Set-Cookie")) == (200, None)
+
+    assert (ports.flows.flows, ports.flows.secrets) == before
+    opened(link, ports)
+
+
+def test_a_ticket_in_the_address_opens_nothing(ports: FakeServices) -> None:
+    link = enable(ports)
+    query = {"ticket": ticket_of(link.start_url)}
+
+    reply = consent.start(a_request(route={"flow_id": link.flow_id}, query=query), ports)
+
+    assert problem_of(reply) == "consent_not_found"
+
+
+def test_nothing_that_proves_the_browser_is_kept_in_clear(ports: FakeServices) -> None:
+    link = enable(ports)
+    ticket = ticket_of(link.start_url)
+    kept_before = ports.flows.secrets[link.flow_id]
+    window = opened(link, ports)
+
+    kept = ports.flows.secrets[link.flow_id]
+
+    assert kept_before.ticket_hash == hash_of(ticket)
+    assert (kept.ticket_hash, kept.state_hash, kept.cookie_hash) == (
+        None,
+        hash_of(window.state),
+        hash_of(window.cookie),
+    )
+
+
+def test_the_start_link_opens_once(ports: FakeServices) -> None:
+    link = enable(ports)
+    opened(link, ports)
+
+    assert problem_of(open_start(link, ports)) == "consent_link_used"
+
+
+def test_of_two_browsers_that_open_the_link_at_once_one_wins(ports: FakeServices) -> None:
+    link = enable(ports)
+
+    class Raced(MemoryFlows):
+        def replace_secret(self, secret: object) -> bool:
+            return False
+
+    ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
+
+    assert problem_of(open_start(link, ports)) == "consent_link_used"
+
+
+def test_the_link_of_a_finished_consent_opens_nothing(ports: FakeServices) -> None:
+    window = walk(ports)
+
+    assert problem_of(open_start(window, ports)) == "consent_link_used"
+
+
+@pytest.mark.parametrize("ticket", ["", "wrong"])
+def test_a_wrong_ticket_looks_like_an_unknown_consent(ports: FakeServices, ticket: str) -> None:
+    link = enable(ports)
+    guess = a_request(f"ticket={ticket}".encode(), route={"flow_id": link.flow_id})
+
+    assert problem_of(consent.start(guess, ports)) == "consent_not_found"
+    opened(link, ports)
+
+
+@pytest.mark.parametrize("flow_id", ["00000000-0000-4000-8000-999999999999", "nonsense", "", "../x"])
+def test_an_unknown_consent_is_reported(ports: FakeServices, flow_id: str) -> None:
+    guess = a_request(b"ticket=t", route={"flow_id": flow_id})
+
+    assert problem_of(consent.start(guess, ports)) == "consent_not_found"
+
+
+def test_a_link_is_good_for_ten_minutes(ports: FakeServices) -> None:
+    link = enable(ports)
+    ports.world.pass_time(timedelta(minutes=10))
+
+    assert problem_of(open_start(link, ports)) == "consent_link_expired"
+
+
+def test_a_link_that_a_reset_overtook_is_reported(ports: FakeServices) -> None:
+    link = enable(ports)
+    call(settings.reset_settings, ports)
+
+    assert problem_of(open_start(link, ports)) == "consent_superseded"
+
+
+def test_a_link_that_a_second_tab_overtook_is_reported(ports: FakeServices) -> None:
+    first = enable(ports)
+    second = enable(ports)
+
+    assert problem_of(open_start(first, ports)) == "consent_superseded"
+    opened(second, ports)
+
+
+def test_while_entra_is_unavailable_the_link_stays_good(ports: FakeServices) -> None:
+    link = enable(ports)
+    ports.authorizer.fail.append(TransientError("entra_unavailable"))
+
+    assert problem_of(open_start(link, ports)) == "consent_interrupted"
+    opened(link, ports)
+
+
+def test_each_window_gets_values_of_its_own(ports: FakeServices) -> None:
+    first = opened(enable(ports), ports)
+    second = opened(enable(ports), ports)
+
+    assert first.state != second.state
+    assert first.cookie != second.cookie
+    assert first.state not in first.cookie
+
+
+def test_a_window_shows_its_state_to_microsoft_alone(ports: FakeServices) -> None:
+    link = enable(ports)
+    reply = open_start(link, ports)
+    window: Window = with_answer(link, reply)
+
+    assert window.state in content(reply)["location"]
+    assert window.state not in reply.headers["Set-Cookie"]
+    assert window.cookie not in content(reply)["location"]
+    assert replace(window, state="") != window

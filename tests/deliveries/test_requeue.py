@@ -1,0 +1,218 @@
+"""Which of several queue messages of a mail is for its next attempt."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.release import release_waiting
+from shared.deliveries.requeue import due_at, is_superseded, next_message, parse_resume, resume_message
+from shared.errors import InvalidInputError, TransientError
+from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
+from shared.sending.poison import record_poisoned
+from shared.settings.sending_switch import SendingPause
+from tests.builders import a_message, enabled_services
+from tests.fakes import CONTOSO, NOON, FakeServices, MemoryOutbox
+
+MAIL = a_message(messageId="m-1", expiresAt="2026-11-23T13:00:00Z")
+AWAY = TransientError("graph_unavailable")
+
+
+class Killed(BaseException):
+    """The worker process ends."""
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    """A mail that failed once: its next message is in the queue."""
+    found = enabled_services()
+    found.transport.fail = [AWAY, AWAY]
+    found.world.chance = 1.0
+    deliver(MAIL, "q-1", found)
+    return found
+
+
+def row(services: FakeServices) -> Delivery:
+    return services.deliveries.rows[CONTOSO, "m-1"]
+
+
+def next_due(services: FakeServices) -> bytes:
+    """Take the message out of the queue when it is due."""
+    ((message, delay),) = services.outbox.messages
+    services.outbox.messages.clear()
+    services.world.pass_time(delay)
+    return message
+
+
+def fail_again(services: FakeServices) -> bytes:
+    """Let the next attempt fail, and return the message that it was for."""
+    message = next_due(services)
+    deliver(message, "q-2", services)
+    return message
+
+
+def test_a_message_for_an_earlier_attempt_is_dropped(services: FakeServices) -> None:
+    earlier = fail_again(services)
+    before, waiting = row(services), list(services.outbox.messages)
+    services.world.pass_time(timedelta(minutes=1))
+    deliver(earlier, "q-copy", services)
+
+    assert services.outbox.messages == waiting
+    assert row(services) == before
+
+
+def test_a_mail_that_ended_is_not_brought_back_by_a_message_that_came_early(services: FakeServices) -> None:
+    ((message, _),) = services.outbox.messages
+    deliver(message, "q-copy", services)
+    (_, (early, _)) = services.outbox.messages
+    services.world.pass_time(timedelta(hours=2))
+    deliver(message, "q-2", services)
+    assert row(services).status is DeliveryStatus.EXPIRED
+
+    deliver(early, "q-3", services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+
+
+def test_a_worker_that_crashed_before_it_queued_the_next_message_is_recovered(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = next_due(services)
+    with monkeypatch.context() as dying:
+        dying.setattr(MemoryOutbox, "put", _killed)
+        with pytest.raises(Killed):
+            deliver(message, "q-2", services)
+    deliver(message, "q-2", services)
+
+    assert [queued for queued, _ in services.outbox.messages] == [next_message(row(services))]
+
+
+def test_a_message_whose_worker_crashed_while_it_handed_the_mail_over_is_not_dropped(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = next_due(services)
+    with monkeypatch.context() as dying:
+        dying.setattr(services.transport, "send_mail", _killed)
+        with pytest.raises(Killed):
+            deliver(message, "q-2", services)
+    assert row(services).status is DeliveryStatus.SENDING
+    deliver(message, "q-2", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+
+
+def test_a_pause_whose_worker_crashed_before_it_queued_the_message_is_recovered(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.pause_store.pause = SendingPause(NOON)
+    services.world.pass_time(timedelta(minutes=1))
+    message = next_due(services)
+    with monkeypatch.context() as dying:
+        dying.setattr(MemoryOutbox, "put", _killed)
+        with pytest.raises(Killed):
+            deliver(message, "q-2", services)
+    deliver(message, "q-2", services)
+
+    assert [queued for queued, _ in services.outbox.messages] == [next_message(row(services))]
+
+
+def _killed(*_: object) -> None:
+    raise Killed
+
+
+def test_the_timers_second_message_does_not_make_the_late_first_one_worthless(
+    services: FakeServices,
+) -> None:
+    ((late, _),) = services.outbox.messages
+    services.world.pass_time(timedelta(minutes=20))
+    release_all(services)
+    deliver(late, "q-2", services)
+    assert row(services).attempt == 2
+    (_, (second, _), _) = services.outbox.messages
+
+    services.world.pass_time(timedelta(minutes=20))
+    before = row(services)
+    deliver(second, "q-3", services)
+
+    assert row(services) == before
+
+
+def test_a_message_for_an_earlier_attempt_is_dropped_in_a_pause_too(services: FakeServices) -> None:
+    earlier = fail_again(services)
+    services.pause_store.pause = SendingPause(NOON)
+    services.world.pass_time(timedelta(minutes=1))
+    before, waiting = row(services), list(services.outbox.messages)
+    deliver(earlier, "q-copy", services)
+
+    assert (row(services), services.outbox.messages) == (before, waiting)
+
+
+def test_a_poisoned_message_for_an_earlier_attempt_stops_no_mail(services: FakeServices) -> None:
+    earlier = fail_again(services)
+    record_poisoned(earlier, "p-1", services)
+
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+
+def test_a_lost_request_ends_no_mail_for_a_message_for_an_earlier_attempt(services: FakeServices) -> None:
+    earlier = fail_again(services)
+    services.requests.kept.clear()
+    deliver(earlier, "q-copy", services)
+
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+
+def test_what_another_version_wrote_supersedes_nothing(services: FakeServices) -> None:
+    now = row(services)
+    theirs = replace(now, status=DeliveryStatus.OTHER_VERSION, requeued_for=None)
+    assert not is_superseded(now, None, "q-2")
+    assert not is_superseded(theirs, now.requeued_for, "q-2")
+    assert is_superseded(now, "another", "q-2")
+
+
+def test_a_requeue_message_that_names_no_mail_is_an_invalid_message() -> None:
+    with pytest.raises(InvalidInputError, match="invalid_message"):
+        parse_resume(b'{"resume":{}}')
+
+
+def test_a_requeue_message_of_an_older_version_names_no_attempt() -> None:
+    note = resume_message(CONTOSO, "m-1")
+    assert b"requeued" not in note
+    found = parse_resume(note)
+    assert found is not None
+    assert found.requeued_for is None
+
+
+def test_a_mail_that_changes_while_it_is_released_is_not_queued(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = row(services).moved(DeliveryStatus.WAITING_FOR_CONSENT, NOON)
+    services.deliveries.save(waiting)
+    queued = len(services.outbox.messages)
+    monkeypatch.setattr(services.deliveries, "save", lambda _: None)
+    release_waiting(CONTOSO, DeliveryStatus.WAITING_FOR_CONSENT, services)
+
+    assert len(services.outbox.messages) == queued
+
+
+@pytest.mark.parametrize(
+    ("message", "due"),
+    [
+        (resume_message(CONTOSO, "m-1", NOON.isoformat()), NOON),
+        (resume_message(CONTOSO, "m-1", "soon"), None),
+        (resume_message(CONTOSO, "m-1"), None),
+        (b'{"resume":{}}', None),
+        (MAIL, None),
+    ],
+)
+def test_a_requeue_message_says_when_its_attempt_is_due(message: bytes, due: datetime | None) -> None:
+    assert due_at(base64.b64encode(message).decode()) == due
+
+
+def test_a_message_that_is_no_base64_has_no_time() -> None:
+    assert due_at("{") is None

@@ -1,0 +1,147 @@
+"""A process continues while a mailbox's schedule is not available."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.errors import NothingSentError, TransientError
+from shared.sending.mailbox_schedule import Line
+from tests.fakes import NOON, FakeWorld, MemorySchedules
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.sending.schedule import Schedule
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+AWAY = TransientError("storage_unavailable", service="tables")
+
+
+class SlowSchedules(MemorySchedules):
+    """Takes its time for each call, and answers or not; it can refuse to write alone."""
+
+    world: FakeWorld
+    seconds = 10.0
+    reads_fail = writes_fail = True
+    tries = 0
+
+    def load(self, key: str) -> tuple[Schedule, datetime | None]:
+        self._pass(fails=self.reads_fail)
+        return super().load(key)
+
+    def save(self, key: str, schedule: Schedule) -> Schedule | None:
+        self._pass(fails=self.writes_fail)
+        return super().save(key, schedule)
+
+    def _pass(self, *, fails: bool) -> None:
+        self.tries += 1
+        self.world.pass_time(self.seconds * SECOND)
+        if fails:
+            raise AWAY
+
+
+@pytest.fixture
+def world() -> FakeWorld:
+    return FakeWorld()
+
+
+@pytest.fixture
+def slow(world: FakeWorld) -> SlowSchedules:
+    schedules = SlowSchedules()
+    schedules.world, schedules.clock = world, world.now
+    return schedules
+
+
+def a_line(store: MemorySchedules, world: FakeWorld, pace: int = 0) -> Line:
+    return Line("key-of-a-mailbox", "process", lambda: store, pace, world)
+
+
+def test_a_row_that_does_not_answer_is_left_alone_for_ten_seconds(
+    slow: SlowSchedules, world: FakeWorld
+) -> None:
+    line = a_line(slow, world, pace=30)
+    for _ in range(8):
+        line.read()
+        line.take(first=False)
+        world.pass_time(SECOND)
+
+    assert slow.tries == 1
+    world.pass_time(3 * SECOND)
+    line.read()
+    assert slow.tries == 2
+
+
+def test_the_end_of_one_attempts_time_says_nothing_of_the_row(world: FakeWorld) -> None:
+    store = MemorySchedules(fail=[NothingSentError("attempt_too_long")])
+    line = a_line(store, world)
+    line.read()
+    world.pass_time(2 * SECOND)
+    line.read()
+
+    assert store.reads == 2
+
+
+def refuse(line: Line) -> None:
+    line.note_refusal(MINUTE, SECOND, used_up=False)
+
+
+@pytest.mark.parametrize("other_writes", [False, True])
+def test_a_pause_that_could_not_be_stored_is_kept(
+    slow: SlowSchedules, world: FakeWorld, *, other_writes: bool
+) -> None:
+    slow.reads_fail, slow.seconds = False, 0
+    line = a_line(slow, world, pace=30)
+    line.read()
+    refuse(line)
+    world.pass_time(5 * SECOND)
+    if other_writes:
+        slow.writes_fail = False
+        a_line(slow, world, pace=30).take(first=False)
+        slow.writes_fail = True
+    world.pass_time(20 * SECOND)
+
+    assert line.read().paused_until == NOON + MINUTE
+
+
+def test_slots_that_could_not_be_stored_are_not_given_out_again(
+    slow: SlowSchedules, world: FakeWorld
+) -> None:
+    slow.reads_fail, slow.seconds = False, 0
+    line = a_line(slow, world, pace=5)
+    times = []
+    for _ in range(10):
+        line.read()
+        times.append(line.schedule.due(line.take(first=False)))
+        world.pass_time(3 * SECOND)
+
+    assert times[5] >= times[0] + 60 * SECOND
+
+
+def test_what_could_not_be_stored_is_stored_once_it_can_be(slow: SlowSchedules, world: FakeWorld) -> None:
+    slow.reads_fail, slow.seconds = False, 0
+    line = a_line(slow, world, pace=30)
+    refuse(line)
+    world.pass_time(11 * SECOND)
+    slow.writes_fail = False
+    first = line.take(first=False)
+
+    assert slow.rows["key-of-a-mailbox"].paused_until == NOON + MINUTE
+    assert line.take(first=False).at > first.at
+    other = a_line(slow, world, pace=30)
+    other.take(first=False)
+    world.pass_time(2 * SECOND)
+    assert line.read() == other.read()
+
+
+def test_an_answer_that_took_long_moves_no_clock(slow: SlowSchedules, world: FakeWorld) -> None:
+    slow.reads_fail = False
+    asked = world.now()
+    slow.clock = lambda: asked
+    line = a_line(slow, world)
+    line.read()
+
+    assert line.now == world.now()

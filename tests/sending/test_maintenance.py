@@ -1,0 +1,551 @@
+"""What the five-minute timer does."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.config import check_settings
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.release import release_waiting, resume_overdue
+from shared.deliveries.requeue import next_message
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    RejectedError,
+    TokenRefusedError,
+    TransientError,
+)
+from shared.mail.message import parse_mail_request
+from shared.sending.claim import first_row
+from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
+from shared.settings.operator_log import OperatorAction
+from shared.settings.sending_switch import SendingPause
+from shared.settings.tenant import StandingProblem, Status
+from tests.builders import a_file, a_message, enabled_services, large_file_services, some_settings
+from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
+
+CONSENT = DeliveryStatus.WAITING_FOR_CONSENT
+
+
+def waiting_services(count: int, status: DeliveryStatus = CONSENT) -> FakeServices:
+    """Build services that can send, with mails that still wait; the one with the highest number is oldest."""
+    services = enabled_services()
+    for number in range(count):
+        moment = NOON - timedelta(minutes=number)
+        row = Delivery(CONTOSO, f"m-{number:04d}", status, moment, moment, moment - timedelta(days=3))
+        services.deliveries.add(row)
+    return services
+
+
+def released(services: FakeServices) -> list[tuple[str, float]]:
+    return [
+        (text.decode().rpartition("m-")[2][:4], delay.total_seconds())
+        for text, delay in services.outbox.messages
+    ]
+
+
+def test_waiting_mail_is_sent_oldest_first_and_paced() -> None:
+    services = waiting_services(3)
+
+    assert release_waiting(CONTOSO, CONSENT, services) == 3
+
+    assert released(services) == [("0002", 0), ("0001", 2), ("0000", 4)]
+    row = services.deliveries.rows[CONTOSO, "m-0001"]
+    assert (row.status, row.next_attempt_at) == (DeliveryStatus.DEFERRED, NOON + timedelta(seconds=2))
+
+
+def test_days_of_waiting_do_not_count_against_a_released_mail() -> None:
+    services = waiting_services(1)
+    release_waiting(CONTOSO, CONSENT, services)
+
+    assert services.deliveries.rows[CONTOSO, "m-0000"].trying_since == NOON
+
+
+def test_a_thousand_mails_leave_at_thirty_a_minute_and_in_order() -> None:
+    services = waiting_services(1000)
+    order: list[str] = []
+    for _ in range(7):
+        release_all(services)
+        order += [message for message, _ in released(services)]
+        assert len(services.outbox.messages) <= 150
+        assert all(delay < 300 for _, delay in released(services))
+        services.outbox.messages.clear()
+
+    assert order == [f"{number:04d}" for number in reversed(range(1000))]
+
+
+def test_a_mail_that_moved_on_between_two_looks_is_left_as_it_is() -> None:
+    services = waiting_services(1)
+    log = services.deliveries
+    listed = log.set_aside(CONTOSO, [CONSENT], 9)
+    row = log.rows[CONTOSO, "m-0000"]
+    log.save(replace(row, status=DeliveryStatus.SENDING))
+    log.set_aside = lambda *_: listed  # type: ignore[method-assign]
+    release_waiting(CONTOSO, CONSENT, services)
+
+    assert log.rows[CONTOSO, "m-0000"].status is DeliveryStatus.SENDING
+
+
+@pytest.mark.parametrize("status", [CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR])
+def test_a_tenant_that_can_send_gets_its_mail_released(status: DeliveryStatus) -> None:
+    services = waiting_services(1, status)
+    release_all(services)
+
+    assert len(services.outbox.messages) == 1
+
+
+def lost_services() -> FakeServices:
+    """Build services with a mail that waits for a consent that Microsoft refused."""
+    services = waiting_services(1)
+    problem = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS65001"})
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, status=Status.RECONNECT_NEEDED, problem=problem))
+    return services
+
+
+def test_a_tenant_without_a_consent_keeps_waiting() -> None:
+    services = lost_services()
+    services.world.pass_time(timedelta(minutes=5))
+    release_all(services)
+
+    assert not services.outbox.messages
+    assert not services.authorizer.refreshed
+
+
+def test_a_lost_consent_is_tried_once_an_hour_and_mail_is_sent_once_it_works_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = lost_services()
+    services.authorizer.fail.append(
+        ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS65001")
+    )
+    release_all(services)
+    assert services.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED
+    assert "consent_lost" not in caplog.text
+
+    services.world.pass_time(timedelta(hours=1))
+    release_all(services)
+
+    assert services.settings.load(CONTOSO).status is Status.ENABLED
+    assert len(services.outbox.messages) == 1
+
+
+def test_another_reason_for_a_lost_consent_is_shown() -> None:
+    services = lost_services()
+    services.authorizer.fail.append(ConsentRequiredError("sign_in_blocked", error="AADSTS53003"))
+    release_all(services)
+
+    problem = services.settings.load(CONTOSO).problem
+    assert problem is not None
+    assert problem.code == "sign_in_blocked"
+
+
+@pytest.mark.parametrize("mail_waits", [False, True])
+def test_a_token_is_tried_only_where_mail_waits(*, mail_waits: bool) -> None:
+    services = enabled_services(status=Status.OPERATOR_ERROR)
+    if mail_waits:
+        deliver(a_message(), "q-1", services)
+    release_all(services)
+
+    assert bool(services.authorizer.refreshed) is mail_waits
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "goes_out"),
+    [
+        (None, Status.ENABLED, True),
+        (
+            ConfigurationError("client_credential_refused", error="invalid_client"),
+            Status.OPERATOR_ERROR,
+            False,
+        ),
+        (
+            ConsentRequiredError("consent_lost", account="a", error="invalid_grant"),
+            Status.RECONNECT_NEEDED,
+            False,
+        ),
+        (TransientError("entra_unavailable"), Status.OPERATOR_ERROR, False),
+    ],
+)
+def test_what_the_operator_may_have_fixed_is_tried(
+    failure: Exception | None,
+    status: Status,
+    goes_out: bool,  # noqa: FBT001
+) -> None:
+    services = waiting_services(1, DeliveryStatus.WAITING_FOR_OPERATOR)
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, status=Status.OPERATOR_ERROR))
+    services.authorizer.fail = [failure, failure] if failure else []
+    release_all(services)
+
+    assert services.settings.load(CONTOSO).status is status
+    assert bool(services.outbox.messages) is goes_out
+
+
+class Graph:
+    """Answers a look into the mailbox with this error, or with nothing found."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.asked = 0
+
+    def find(self, *_: object) -> tuple[object, ...]:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return ()
+
+
+NO_READ = RejectedError("access_denied", graph_code="ErrorAccessDenied", address="ada@contoso.com")
+
+
+@pytest.mark.parametrize(
+    ("minute", "answer", "asked", "status"),
+    [
+        (0, None, 1, Status.ENABLED),
+        (10, NO_READ, 1, Status.ENABLED),
+        (10, TokenRefusedError("token_refused", error="e"), 1, Status.OPERATOR_ERROR),
+        (10, TransientError("graph_unavailable"), 1, Status.OPERATOR_ERROR),
+        (10, TransientError("access_denied", graph_code="Forbidden", address="a"), 1, Status.ENABLED),
+        (10, TransientError("unexpected_answer", graph_code="InefficientFilter"), 1, Status.ENABLED),
+        (10, TransientError("unexpected_answer", graph_code="HTTP 403"), 1, Status.OPERATOR_ERROR),
+        (10, TransientError("mailbox_not_found", graph_code="NotFound", address="a"), 1, Status.ENABLED),
+        (5, None, 0, Status.OPERATOR_ERROR),
+        (15, None, 0, Status.OPERATOR_ERROR),
+    ],
+)
+def test_a_token_is_shown_to_graph_every_ten_minutes_until_it_takes_one(
+    minute: int, answer: Exception | None, asked: int, status: Status
+) -> None:
+    services = waiting_services(1, DeliveryStatus.WAITING_FOR_OPERATOR)
+    problem = StandingProblem("token_refused", NOON, {"error": "InvalidAuthenticationToken"})
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, status=Status.OPERATOR_ERROR, problem=problem))
+    services.transport = graph = Graph(answer)  # type: ignore[assignment]
+    services.world.pass_time(timedelta(minutes=minute))
+
+    release_all(services)
+
+    assert graph.asked == asked
+    assert services.settings.load(CONTOSO).status is status
+    assert bool(services.outbox.messages) is (status is Status.ENABLED)
+
+
+def test_a_tenant_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    services = waiting_services(1)
+    services.settings.rows = {FABRIKAM: some_settings(), **services.settings.rows}
+    count = services.deliveries.count
+
+    def away_for_one(tenant_id: str, statuses: object) -> int:
+        if tenant_id == FABRIKAM:
+            raise TransientError("storage_unavailable", service="tables")
+        return count(tenant_id, statuses)  # type: ignore[arg-type]
+
+    services.deliveries.count = away_for_one  # type: ignore[method-assign]
+    with caplog.at_level(logging.WARNING):
+        release_all(services)
+
+    assert len(services.outbox.messages) == 1
+    assert FABRIKAM in caplog.text
+
+
+def test_a_mail_whose_requeue_message_was_lost_is_queued_again() -> None:
+    services = enabled_services()
+    services.transport.fail = [TransientError("graph_unavailable")]
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    services.outbox.messages.clear()
+    release_all(services)
+    assert not services.outbox.messages
+
+    services.world.pass_time(timedelta(minutes=16))
+    release_all(services)
+
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert services.outbox.messages == [(next_message(row), timedelta(0))]
+
+
+def half_made() -> FakeServices:
+    services = large_file_services(large=os.urandom(4_000_000))
+    services.transport.fail_at = {"put_chunk": [TransientError("graph_unavailable")]}
+    deliver(a_message(messageId="m-1", attachments=[a_file("large")]), "q-1", services)
+    assert services.transport.drafts
+    return services
+
+
+def left_behind() -> FakeServices:
+    """Leave a draft of a mail that came to its end, and that could not be removed then."""
+    services = half_made()
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert services.deliveries.save(row.moved(DeliveryStatus.REJECTED, NOON))
+    return services
+
+
+def test_a_half_made_mail_does_not_stay_in_drafts_for_a_day() -> None:
+    services = left_behind()
+    services.world.pass_time(timedelta(hours=11))
+    release_all(services)
+    assert services.transport.drafts
+
+    services.world.pass_time(timedelta(hours=2))
+    release_all(services)
+
+    assert not services.transport.drafts
+    assert not services.drafts.kept
+
+
+def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = left_behind()
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, consent=None))
+    services.world.pass_time(timedelta(hours=13))
+    with caplog.at_level(logging.WARNING):
+        release_all(services)
+
+    assert "consent_missing" in caplog.text
+    assert services.drafts.kept
+
+
+def test_a_mail_that_is_on_its_way_keeps_its_draft() -> None:
+    services = half_made()
+    services.world.pass_time(timedelta(hours=13))
+    release_all(services)
+
+    assert services.transport.drafts
+
+
+def test_a_mail_of_which_only_another_version_knows_keeps_its_draft() -> None:
+    services = half_made()
+    known = services.deliveries.rows[CONTOSO, "m-1"]
+    services.deliveries.rows[CONTOSO, "m-1"] = replace(known, status=DeliveryStatus.OTHER_VERSION)
+    services.world.pass_time(timedelta(hours=13))
+    release_all(services)
+
+    assert services.transport.drafts
+
+
+def test_drafts_go_before_the_mails_that_would_use_them() -> None:
+    services = half_made()
+    row = services.deliveries.rows[CONTOSO, "m-1"]
+    assert services.deliveries.save(row.moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON))
+    services.world.pass_time(timedelta(hours=60))
+    seen: list[object] = []
+    services.outbox.put = lambda *_: seen.append(list(services.transport.drafts))  # type: ignore[method-assign]
+    release_all(services)
+
+    assert seen == [[]]
+
+
+def test_a_mail_that_came_before_there_were_settings_is_looked_after() -> None:
+    services = FakeServices()
+    row = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
+    services.deliveries.add(row)
+    release_all(services)
+
+    assert released(services) == [("0001", 0)]
+
+
+def test_an_overdue_mail_is_queued_once_and_not_at_every_look() -> None:
+    services = half_made()
+    services.outbox.messages.clear()
+    services.world.pass_time(timedelta(minutes=20))
+    for _ in range(3):
+        release_all(services)
+        services.world.pass_time(timedelta(minutes=5))
+
+    assert len(services.outbox.messages) == 1
+
+
+def test_an_overdue_mail_that_goes_on_at_this_moment_is_left_alone() -> None:
+    services = half_made()
+    services.outbox.messages.clear()
+    services.world.pass_time(timedelta(minutes=20))
+    listed = services.deliveries.set_aside
+
+    def taken_meanwhile(*arguments: Any) -> tuple[Delivery, ...]:
+        mails = listed(*arguments)
+        row = services.deliveries.rows[CONTOSO, "m-1"]
+        services.deliveries.save(row.claimed("q-2", services.world.now()))
+        return mails
+
+    services.deliveries.set_aside = taken_meanwhile  # type: ignore[method-assign,assignment]
+    resume_overdue(CONTOSO, services)
+
+    assert not services.outbox.messages
+
+
+def test_an_overdue_mail_is_found_behind_older_ones_that_are_in_time() -> None:
+    services = enabled_services()
+    for number in range(200):
+        moment = NOON - timedelta(hours=1) + timedelta(seconds=number)
+        later = NOON + timedelta(hours=6)
+        row = Delivery(CONTOSO, f"m-{number:04d}", DeliveryStatus.DEFERRED, moment, NOON, NOON)
+        services.deliveries.add(replace(row, next_attempt_at=later if number < 199 else NOON))
+    services.world.pass_time(timedelta(minutes=16))
+    release_all(services)
+
+    assert released(services) == [("0199", 0)]
+
+
+def test_a_mail_that_is_claimed_and_set_aside_again_while_it_is_released_is_not_lost() -> None:
+    services = waiting_services(0)
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, status=Status.NOT_CONFIGURED, sender=None, consent=None))
+    deliver(a_message(messageId="m-1"), "q-1", services)
+    put = services.outbox.put
+
+    def taken_at_once(text: bytes, _delay: timedelta) -> None:
+        services.outbox.put = put  # type: ignore[method-assign]
+        deliver(text, "q-2", services)
+
+    services.outbox.put = taken_at_once  # type: ignore[method-assign,assignment]
+    release_waiting(CONTOSO, CONSENT, services)
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is CONSENT
+
+
+def test_an_unexpected_error_of_one_tenant_is_raised_after_the_others() -> None:
+    services = waiting_services(1)
+    services.settings.rows = {FABRIKAM: some_settings(), **services.settings.rows}
+    count = services.deliveries.count
+
+    def broken_for_one(tenant_id: str, statuses: object) -> int:
+        if tenant_id == FABRIKAM:
+            raise KeyError(tenant_id)
+        return count(tenant_id, statuses)  # type: ignore[arg-type]
+
+    services.deliveries.count = broken_for_one  # type: ignore[method-assign]
+    for first in (FABRIKAM, CONTOSO):
+        services.settings.rows = {first: services.settings.rows[first], **services.settings.rows}
+        with pytest.raises(KeyError):
+            release_all(services)
+
+    assert released(services) == [("0000", 0)]
+
+
+@pytest.mark.parametrize("set_back", [timedelta(0), timedelta(hours=1)])
+def test_drafts_that_take_long_to_remove_do_not_delay_mails(set_back: timedelta) -> None:
+    services = left_behind()
+    for number in range(5):
+        services.drafts.keep(CONTOSO, f"old-{number}", b"{}")
+    waiting = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
+    services.deliveries.add(waiting)
+    services.world.pass_time(timedelta(hours=13))
+    started = services.world.steady()
+    find = services.deliveries.find
+
+    def slowly(tenant_id: str, message_id: str) -> Delivery | None:
+        services.world.pass_time(timedelta(seconds=100))
+        services.world.set_clock(-set_back)
+        return find(tenant_id, message_id)
+
+    services.deliveries.find = slowly  # type: ignore[method-assign]
+    services.outbox.messages.clear()
+    release_all(services)
+
+    assert released(services) == [("0001", 0)]
+    assert services.world.steady() - started < timedelta(minutes=8)
+
+
+def test_a_setting_that_is_broken_does_not_end_the_release() -> None:
+    services = waiting_services(1)
+
+    def broken(_: object) -> object:
+        raise ConfigurationError("setting_missing", setting="ENTRA_TENANT_ID")
+
+    kind: type = type("Broken", (type(services),), {"allowed_tenants": property(broken)})
+    services.__class__ = kind
+    release_all(services)
+
+    assert released(services)
+
+
+def test_a_wrong_setting_is_logged_every_five_minutes_by_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    services = FakeServices()
+    services.setting_problems = check_settings({"SMTP_PROVIDER": "Office365", "ENTRA_TENANT_ID": "contoso"})
+    for _ in range(2):
+        release_all(services)
+
+    lines = [line for line in caplog.messages if line.startswith("operator_error {")]
+    named = [line for line in lines if '"setting": "ENTRA_TENANT_ID"' in line and "use one GUID" in line]
+    assert len(named) == 2
+
+
+def test_a_feature_that_is_switched_off_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    services = FakeServices()
+    services.setting_problems = check_settings({})
+    release_all(services)
+
+    assert "operator_error" not in caplog.text
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=30), timedelta(days=400)])
+def test_a_next_attempt_in_an_impossible_future_is_ignored(
+    ahead: timedelta,
+) -> None:
+    services = enabled_services()
+    mail = a_message(messageId="late")
+    row = first_row(parse_mail_request(mail), NOON)
+    services.deliveries.add(row.moved(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON + ahead))
+    services.requests.keep(CONTOSO, "late", mail)
+    before = services.deliveries.rows[CONTOSO, "late"]
+    resume_overdue(CONTOSO, services)
+    ((note, _),) = services.outbox.messages
+    services.deliveries.rows[CONTOSO, "late"] = before
+    deliver(note, "q-1", services)
+
+    assert services.deliveries.rows[CONTOSO, "late"].status is DeliveryStatus.ACCEPTED
+
+
+def test_a_mail_that_was_delayed_without_a_time_is_left_to_its_message() -> None:
+    services = enabled_services()
+    row = first_row(parse_mail_request(a_message(messageId="m-1")), NOON)
+    services.deliveries.add(row.moved(DeliveryStatus.DEFERRED, NOON))
+
+    assert resume_overdue(CONTOSO, services) == 0
+    assert not services.outbox.messages
+
+
+def test_the_pause_of_another_installation_is_reported_and_holds_nothing_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = enabled_services()
+    services.pause_store.save(SendingPause(NOON, installation="another-client"))
+    waiting = Delivery(CONTOSO, "m-1", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
+    services.deliveries.add(waiting)
+    release_all(services)
+
+    assert released(services)
+    assert '"problem": "other_installation"' in caplog.text
+    assert '"theirs": "another-client"' in caplog.text
+    assert "sending_paused {" not in caplog.text
+
+
+def test_a_switch_that_cannot_be_read_is_no_operator_error(caplog: pytest.LogCaptureFixture) -> None:
+    services = enabled_services()
+    services.pause_store.fail = [TransientError("storage_unavailable", service="tables")]
+    release_all(services)
+
+    assert "operator_error {" not in caplog.text
+
+
+def test_what_the_operator_of_another_installation_did_stays_for_its_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = enabled_services()
+    for mark in (None, services.installation, "another-client"):
+        action = OperatorAction(f"a-{mark}", NOON, "pause_sending", "done", installation=mark)
+        services.operator_log.add(action)
+    with caplog.at_level(logging.WARNING):
+        release_all(services)
+
+    assert caplog.text.count("operator_action {") == 2
+    assert [action.installation for action in services.operator_log.actions] == ["another-client"]

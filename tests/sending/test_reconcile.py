@@ -1,0 +1,458 @@
+"""Uncertain sends are looked up if possible, and never simply repeated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
+from shared.deliveries.requeue import resume_message
+from shared.errors import (
+    ConsentRequiredError,
+    NothingSentError,
+    OutcomeUnknownError,
+    SenderRefusedError,
+    TransientError,
+)
+from shared.mail.message import parse_mail_request
+from shared.sending.claim import first_row
+from shared.sending.deliver import deliver
+from shared.sending.draft_state import Draft
+from shared.sending.ports import FoundMail
+from shared.sending.reconcile import SETTLED, look_up, look_up_key, next_look, was_sent
+from shared.sending.retry_policy import HORIZON
+from shared.settings.sender import sender_of
+from shared.settings.tenant import Account, Status, Wanted
+from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
+from tests.fakes import CONTOSO, NOON, FakeServices, MemorySettings
+
+MAIL = a_message(messageId="m-1")
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return large_file_services()
+
+
+def row(services: FakeServices) -> Delivery:
+    found = services.deliveries.find(CONTOSO, "m-1")
+    assert found is not None
+    return found
+
+
+def again(services: FakeServices) -> None:
+    """Let the wait pass and have the mail tried again."""
+    note, delay = services.outbox.messages.pop()
+    services.world.pass_time(delay)
+    deliver(note, "q-again", services)
+
+
+def to_the_end(services: FakeServices) -> None:
+    for _ in range(20):
+        if row(services).status.final:
+            return
+        again(services)
+    raise AssertionError
+
+
+def lost_answer(services: FakeServices, *, accepted: bool) -> None:
+    failure: dict[str, list[Exception | None]] = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    if accepted:
+        services.transport.after = failure
+    else:
+        services.transport.fail_at = failure
+    deliver(MAIL, "q-1", services)
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=1)))
+def test_look_ups_get_less_frequent_and_end_when_the_outcome_is_settled(
+    passed: timedelta,
+) -> None:
+    look = next_look(NOON, NOON + passed)
+
+    assert look >= NOON + passed
+    if passed < SETTLED:
+        assert look <= NOON + SETTLED
+    assert look > NOON + passed
+
+
+@pytest.mark.parametrize(
+    ("passed", "look"),
+    [
+        (0, 15),
+        (14, 29),
+        (15, 30),
+        (16, 32),
+        (100, 200),
+        (150, 300),
+        (160, 300),
+        (299, 300),
+        (300, 600),
+        (400, 800),
+    ],
+)
+def test_each_look_comes_twice_as_late_as_the_one_before(passed: int, look: int) -> None:
+    """Seconds after the lost answer; after five minutes it must have settled."""
+    assert next_look(NOON, NOON + timedelta(seconds=passed)) == NOON + timedelta(seconds=look)
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(299, 0), (300, 1)])
+def test_a_mail_that_is_not_in_the_mailbox_was_not_accepted_after_five_minutes(
+    services: FakeServices, seconds: int, sent: int
+) -> None:
+    lost_answer(services, accepted=False)
+    services.deliveries.save(replace(row(services), next_attempt_at=NOON))
+    services.world.pass_time(timedelta(seconds=seconds))
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+
+    assert len(services.transport.sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("earlier", "findable"),
+    [(timedelta(0), False), (timedelta(minutes=15), False), (timedelta(minutes=16), True)],
+)
+def test_a_mail_that_began_when_the_consent_came_may_be_in_another_mailbox(
+    services: FakeServices,
+    earlier: timedelta,
+    findable: bool,  # noqa: FBT001
+) -> None:
+    request = parse_mail_request(MAIL)
+    sender = sender_of(services.settings.load(CONTOSO), ())
+    sender = replace(sender, consent=replace(sender.consent, consented_at=NOON - earlier))
+    delivery = replace(first_row(request, NOON), doubt=Doubt(NOON, begun=NOON))
+
+    assert (look_up_key(request, sender, delivery) is not None) is findable
+
+
+def test_a_draft_that_was_to_be_sent_and_is_a_draft_after_five_minutes_was_not(
+    services: FakeServices,
+) -> None:
+    class MailboxWithTheDraft:
+        def ask(self, _call: object) -> list[FoundMail]:
+            return [FoundMail("d-1", is_draft=True)]
+
+    draft = Draft(owner="me", stamp="s", draft_id="d-1", submitted=True)
+    services.world.pass_time(SETTLED)
+
+    mailbox: Any = MailboxWithTheDraft()
+    assert not was_sent(look_up("key", Doubt(NOON, 1), draft, mailbox, services))
+
+
+def test_a_mail_that_was_sent_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    assert (row(services).status, row(services).doubt) == (DeliveryStatus.VERIFYING, Doubt(NOON, 1))
+
+    again(services)
+
+    assert (row(services).status, row(services).doubt) == (DeliveryStatus.ACCEPTED, None)
+    assert len(services.transport.sent) == 1
+    assert services.world.now() == NOON + timedelta(seconds=15)
+    assert services.requests.load(CONTOSO, "m-1") is None
+
+
+def test_a_mail_that_was_not_sent_is_sent_again_once_that_is_sure(services: FakeServices) -> None:
+    lost_answer(services, accepted=False)
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+    assert services.world.now() >= NOON + SETTLED
+
+
+def test_a_mail_still_in_drafts_is_on_its_way_and_waited_for(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    (copy,) = services.transport.mails.values()
+    copy.is_draft = True
+    again(services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+
+    copy.is_draft = False
+    to_the_end(services)
+
+    assert len(services.transport.sent) == 1
+
+
+def test_a_crashed_worker_is_followed_by_one_that_looks_first(services: FakeServices) -> None:
+    deliver(MAIL, "q-1", services)
+    sent = row(services)
+    held = replace(sent, status=DeliveryStatus.SENDING).claimed("q-1", NOON)
+    assert services.deliveries.save(held)
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+def test_an_uncertain_send_outlives_a_lost_consent(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    services.transport.fail_at = {"find": [ConsentRequiredError("consent_lost", account="a", error="e")]}
+    again(services)
+    assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
+    assert row(services).doubt == Doubt(NOON, 1)
+
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, status=Status.ENABLED, problem=None))
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+def refused_search() -> SenderRefusedError:
+    return SenderRefusedError("access_denied", graph_code="ErrorAccessDenied", address="a")
+
+
+def test_an_uncertain_mail_in_an_unreadable_mailbox_is_retried_until_its_end(
+    services: FakeServices,
+) -> None:
+    lost_answer(services, accepted=True)
+    services.world.chance = 1.0
+    services.transport.fail_at = {"find": [refused_search()] * 400}
+    while not row(services).status.final:
+        again(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert row(services).problem.code == "outcome_unknown"  # type: ignore[union-attr]
+    assert services.world.now() > NOON + HORIZON
+    assert len(services.transport.sent) == 1
+
+
+@pytest.mark.parametrize("hours", [1, 20])
+def test_an_uncertain_mail_is_found_once_the_right_to_look_counts_again(
+    services: FakeServices, hours: int
+) -> None:
+    lost_answer(services, accepted=True)
+    services.world.chance = 1.0
+    services.transport.fail_at = {"find": [refused_search()] * 400}
+    while services.world.now() < NOON + timedelta(hours=hours):
+        again(services)
+    assert row(services).problem.code == "access_denied"  # type: ignore[union-attr]
+    services.transport.fail_at = {}
+
+    again(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+def test_an_uncertain_mail_waits_while_graph_is_unavailable(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    services.transport.fail_at = {"find": [TransientError("graph_unavailable")]}
+    again(services)
+    assert row(services).status is DeliveryStatus.DEFERRED
+
+    to_the_end(services)
+
+    assert len(services.transport.sent) == 1
+
+
+def test_a_mail_that_may_not_be_sent_any_more_is_looked_up_anyway(services: FakeServices) -> None:
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+    again(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_throttling_during_a_look_after_the_mail_expired_ends_no_look(services: FakeServices) -> None:
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    throttled = TransientError("mailbox_throttled", retry_after=timedelta(hours=30), address="a")
+    services.transport.fail_at = {"find": [throttled]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+    again(services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+def test_settings_that_cannot_be_read_after_the_mail_expired_end_no_look(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+    with monkeypatch.context() as away:
+        away.setattr(MemorySettings, "load", _out_of_reach)
+        again(services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+
+    again(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_the_last_attempt_of_a_day_is_looked_for_the_next_day_too(services: FakeServices) -> None:
+    services.transport.fail_at = {"send_mail": [NothingSentError("graph_unavailable")]}
+    deliver(MAIL, "q-1", services)
+    services.deliveries.save(replace(row(services), trying_since=NOON - HORIZON + timedelta(seconds=20)))
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    again(services)
+    to_the_end(services)
+
+    assert services.world.now() > NOON + timedelta(seconds=20)
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def _out_of_reach(*_: object) -> None:
+    raise TransientError("storage_unavailable", service="tables")
+
+
+def test_a_mail_that_was_not_sent_in_time_expires_once_that_is_sure(services: FakeServices) -> None:
+    services.transport.fail_at = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert not services.transport.sent
+
+
+@pytest.mark.parametrize(
+    ("services", "changes"),
+    [
+        (enabled_services(), {}),
+        (large_file_services(), {"saveToSentItems": False}),
+    ],
+    ids=["without the permission to look", "without a copy to look for"],
+)
+def test_where_nothing_can_be_looked_up_the_end_is_unknown(
+    services: FakeServices, changes: dict[str, Any]
+) -> None:
+    services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
+    deliver(a_message(messageId="m-1", **changes), "q-1", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert not services.outbox.messages
+    assert services.requests.load(CONTOSO, "m-1")
+
+
+def test_another_mailbox_says_nothing_about_a_mail_from_the_first(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
+    services.settings.save(some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag))
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert len(services.transport.sent) == 1
+
+
+def test_a_deployment_may_choose_to_repeat_what_cannot_be_looked_up() -> None:
+    services = enabled_services()
+    services.resends_unknown = True
+    lost_answer(services, accepted=False)
+    assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
+
+    again(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_worker_that_crashed_before_there_was_a_sender_leaves_an_uncertain_send() -> None:
+    services = FakeServices()
+    request = parse_mail_request(MAIL)
+    services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
+    assert row(services).doubt == Doubt(NOON, begun=NOON)
+
+
+def test_a_requeue_message_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:
+    services.transport.fail_at = {"send_mail": [NothingSentError("graph_unavailable")]}
+    deliver(MAIL, "q-1", services)
+    services.requests.kept.clear()
+    again(services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED
+    assert row(services).problem.code == "request_not_kept"  # type: ignore[union-attr]
+
+
+def test_a_requeue_message_about_a_mail_that_is_done_changes_nothing(services: FakeServices) -> None:
+    deliver(MAIL, "q-1", services)
+    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(resume_message(CONTOSO, "never-heard-of"), "q-3", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_lost_request_of_an_uncertain_mail_stays_uncertain(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    services.requests.kept.clear()
+    again(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+
+
+def move_to_bob(services: FakeServices) -> None:
+    """Have the admin consent for another mailbox, in which nothing of the mail is found."""
+    bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
+    consent = a_consent(
+        generation=2,
+        account=bob,
+        scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}),
+        consented_at=services.world.now(),
+    )
+    settings = services.settings.load(CONTOSO)
+    services.settings.save(replace(settings, consent=consent, sender=Wanted("bob@contoso.com")))
+    services.transport.mails.clear()
+
+
+def test_a_mail_whose_mailbox_changed_after_a_crash_cannot_be_looked_up(
+    services: FakeServices,
+) -> None:
+    services.transport.after = {"send_mail": [Killed()]}  # type: ignore[list-item]
+    with pytest.raises(Killed):
+        deliver(MAIL, "q-1", services)
+    services.world.pass_time(timedelta(minutes=1))
+    move_to_bob(services)
+    services.world.pass_time(timedelta(minutes=9))
+    deliver(MAIL, "q-1", services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+    assert len(services.transport.sent) == 1
+
+
+def test_a_mail_that_cannot_be_looked_up_any_more_is_not_waited_for(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    move_to_bob(services)
+    again(services)
+
+    assert row(services).status is DeliveryStatus.UNKNOWN
+
+
+def test_what_cannot_be_looked_up_any_more_is_repeated_where_the_deployment_chose_so(
+    services: FakeServices,
+) -> None:
+    services.resends_unknown = True
+    lost_answer(services, accepted=False)
+    move_to_bob(services)
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+
+
+def test_a_copy_that_stays_in_drafts_for_long_is_never_sent_a_second_time(services: FakeServices) -> None:
+    lost_answer(services, accepted=True)
+    (copy,) = services.transport.mails.values()
+    copy.is_draft = True
+    for _ in range(8):
+        again(services)
+    assert row(services).status is DeliveryStatus.VERIFYING
+    assert services.world.now() > NOON + SETTLED
+
+    copy.is_draft = False
+    to_the_end(services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert len(services.transport.sent) == 1
+
+
+class Killed(BaseException):
+    """The worker is gone."""

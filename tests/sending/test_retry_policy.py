@@ -1,0 +1,272 @@
+"""How a mail continues after each error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.deliveries.delivery import Delivery, Step
+from shared.deliveries.delivery import DeliveryStatus as Status
+from shared.errors import (
+    ConditionalAccessError,
+    ConfigurationError,
+    ConflictError,
+    ConsentRequiredError,
+    ExpiredError,
+    InvalidInputError,
+    MissingFileError,
+    OutcomeUnknownError,
+    ProblemError,
+    RejectedError,
+    SenderRefusedError,
+    TokenRefusedError,
+    TransientError,
+)
+from shared.sending.retry_policy import HORIZON, Situation, Verdict, count_refusals, decide, expired
+from shared.settings.refusal import rights_spread_until
+from tests.builders import a_consent
+from tests.fakes import CONTOSO, NOON
+
+FIRST = Situation(NOON, attempt=1, trying_since=NOON, expires_at=None, jitter=1.0)
+DOUBT = {"in_doubt_since": NOON}
+LOOK = {**DOUBT, "may_look_up": True}
+
+INVALID = InvalidInputError("invalid_message")
+CONSENT = ConsentRequiredError("consent_missing")
+REFUSED_TOKEN = TokenRefusedError("token_refused", error="e")
+BLOCKED = ConditionalAccessError("conditional_access", account="a", error="insufficient_claims")
+NOT_GRAPH = ConfigurationError("setting_invalid", setting="GRAPH_ENDPOINT", reason="a page")
+NOT_GRAPH.confirm_after = 3
+AWAY = TransientError("graph_unavailable")
+THROTTLED = TransientError("mailbox_throttled", retry_after=timedelta(minutes=2), address="a")
+PAUSED = TransientError("mailbox_paused", retry_after=timedelta(minutes=2), address="a")
+EXPIRED = ExpiredError("expired", moment="noon")
+REJECTED = RejectedError("mail_rejected", graph_code="ErrorX")
+AT_TIMES = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", confirm_after=3)
+NO_FILE = MissingFileError("a.pdf")
+UNKNOWN = OutcomeUnknownError("outcome_unknown")
+OPERATOR = ConfigurationError("client_credential_refused", error="invalid_client")
+TOO_LONG = TransientError("attempt_too_long", retry_after=timedelta(0))
+DAY_AGO = {"trying_since": NOON - HORIZON}
+
+TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
+    (INVALID, {}, Status.INVALID, None),
+    (ConflictError("message_conflict"), {}, Status.INVALID, None),
+    (CONSENT, {}, Status.WAITING_FOR_CONSENT, None),
+    (CONSENT, DOUBT, Status.WAITING_FOR_CONSENT, None),
+    (REFUSED_TOKEN, {}, Status.DEFERRED, 307.5),
+    (REFUSED_TOKEN, DOUBT, Status.DEFERRED, 307.5),
+    (REFUSED_TOKEN, {"attempt": 3, "refusals": 3}, Status.WAITING_FOR_OPERATOR, None),
+    (REFUSED_TOKEN, DAY_AGO, Status.EXPIRED, None),
+    (OPERATOR, {}, Status.WAITING_FOR_OPERATOR, None),
+    (EXPIRED, {}, Status.EXPIRED, None),
+    (REJECTED, {}, Status.REJECTED, None),
+    (NO_FILE, {}, Status.DEFERRED, 15),
+    (NO_FILE, {"attempt": 9}, Status.DEFERRED, 600),
+    (NO_FILE, {"trying_since": NOON - timedelta(minutes=10)}, Status.REJECTED, None),
+    (NO_FILE, {"expires_at": NOON}, Status.EXPIRED, None),
+    (AWAY, {}, Status.DEFERRED, 15),
+    (AWAY, {"attempt": 3}, Status.DEFERRED, 60),
+    (AWAY, {"jitter": 0.0}, Status.DEFERRED, 7.5),
+    (THROTTLED, {}, Status.DEFERRED, 120),
+    (PAUSED, {"attempt": 9}, Status.DEFERRED, 135),
+    (AWAY, DAY_AGO, Status.EXPIRED, None),
+    (AWAY, {"expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
+    (AWAY, {"expires_at": NOON + timedelta(seconds=16)}, Status.DEFERRED, 15),
+    (AT_TIMES, {}, Status.DEFERRED, 15),
+    (AT_TIMES, {"attempt": 2, "refusals": 2}, Status.DEFERRED, 30),
+    (AT_TIMES, {"attempt": 3, "refusals": 3}, Status.REJECTED, None),
+    (AT_TIMES, {"attempt": 9, "refusals": 1}, Status.DEFERRED, 600),
+    (UNKNOWN, DOUBT, Status.UNKNOWN, None),
+    (UNKNOWN, {**DOUBT, "resends": True}, Status.DEFERRED, 15),
+    (UNKNOWN, {**DOUBT, "resends": True, **DAY_AGO}, Status.UNKNOWN, None),
+    (UNKNOWN, LOOK, Status.VERIFYING, 15),
+    (UNKNOWN, {**LOOK, "resends": True}, Status.VERIFYING, 15),
+    (UNKNOWN, {**LOOK, **DAY_AGO}, Status.VERIFYING, 15),
+    (UNKNOWN, {**LOOK, "trying_since": NOON - 2 * HORIZON}, Status.UNKNOWN, None),
+    (UNKNOWN, {**LOOK, "expires_at": NOON}, Status.VERIFYING, 15),
+    (AWAY, {**DOUBT, **DAY_AGO}, Status.UNKNOWN, None),
+    (REJECTED, DOUBT, Status.UNKNOWN, None),
+    (INVALID, DOUBT, Status.UNKNOWN, None),
+    (EXPIRED, DOUBT, Status.UNKNOWN, None),
+]
+
+
+#: The first attempt waits 15 seconds with this jitter, and so does the first look.
+DAY = timedelta(hours=24)
+LAST = {"trying_since": NOON - DAY + timedelta(seconds=16)}
+TOO_LATE = {"trying_since": NOON - DAY + timedelta(seconds=15)}
+MINUTE, HOUR, TWO_DAYS_AGO = timedelta(minutes=1), timedelta(hours=1), NOON - 2 * HORIZON
+LOOK_OF_TWO_HOURS = {"in_doubt_since": NOON - timedelta(hours=2), "may_look_up": True}
+LONG_PAUSE = TransientError("mailbox_throttled", retry_after=timedelta(days=9), address="a")
+NO_RIGHT = SenderRefusedError("access_denied", graph_code="ErrorX", address="a")
+
+TABLE += [
+    (AWAY, LAST, Status.DEFERRED, 15),
+    (AWAY, TOO_LATE, Status.EXPIRED, None),
+    (UNKNOWN, {**LOOK, **LAST}, Status.VERIFYING, 15),
+    (UNKNOWN, {**LOOK, **TOO_LATE}, Status.VERIFYING, 15),
+    # The last look comes shortly before the end of the time for looking.
+    (UNKNOWN, {**LOOK_OF_TWO_HOURS, "trying_since": TWO_DAYS_AGO + HOUR}, Status.VERIFYING, 59 * 60),
+    (UNKNOWN, {**LOOK_OF_TWO_HOURS, "trying_since": TWO_DAYS_AGO + MINUTE}, Status.UNKNOWN, None),
+    (LONG_PAUSE, {**LOOK, "expires_at": NOON}, Status.VERIFYING, 24 * 3600),
+    # The last attempt begins a minute before the deadline.
+    (AWAY, {"attempt": 9, "expires_at": NOON + 5 * MINUTE}, Status.DEFERRED, 240),
+    (AWAY, {"attempt": 9, "trying_since": NOON - DAY + 5 * MINUTE}, Status.DEFERRED, 240),
+    (LONG_PAUSE, {}, Status.DEFERRED, 24 * 3600 - 60),
+    (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE}, Status.EXPIRED, None),
+    (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE + timedelta(seconds=1)}, Status.DEFERRED, 1),
+    (UNKNOWN, {**LOOK, "in_doubt_since": NOON - timedelta(seconds=40)}, Status.VERIFYING, 40),
+    # Without a moment of doubt of its own, this attempt is the one in doubt.
+    (UNKNOWN, {"may_look_up": True}, Status.VERIFYING, 15),
+    (AWAY, {**LAST, "expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
+    (AWAY, {**TOO_LATE, "expires_at": NOON + DAY}, Status.EXPIRED, None),
+    (NO_RIGHT, {}, Status.DEFERRED, 307.5),
+    (NO_RIGHT, {"refusals": 9}, Status.DEFERRED, 307.5),
+    (NO_RIGHT, {"sender_refused": True}, Status.WAITING_FOR_MICROSOFT365, None),
+    (NO_RIGHT, {"sender_refused": True, **DAY_AGO}, Status.WAITING_FOR_MICROSOFT365, None),
+    (NO_RIGHT, {"refusals": 9, **DAY_AGO}, Status.EXPIRED, None),
+    (REJECTED, {"sender_refused": True}, Status.REJECTED, None),
+    (REFUSED_TOKEN, {"refusals": 2}, Status.DEFERRED, 307.5),
+    (BLOCKED, {"refusals": 2}, Status.DEFERRED, 307.5),
+    (BLOCKED, {"refusals": 3}, Status.WAITING_FOR_CONSENT, None),
+    (NOT_GRAPH, {"refusals": 2}, Status.DEFERRED, 307.5),
+    (NOT_GRAPH, {"refusals": 3}, Status.WAITING_FOR_OPERATOR, None),
+    # No length of a pause is known, so it is waited as for any failure.
+    (TransientError("mailbox_paused", address="a"), {}, Status.DEFERRED, 15),
+]
+
+
+def test_a_mail_is_given_up_after_a_day() -> None:
+    assert FIRST.deadline - NOON == timedelta(hours=24)
+
+
+def test_a_mail_that_is_too_late_says_since_when_in_utc() -> None:
+    assert "2026-11-23 12:00 UTC" in expired(NOON.replace(2026, 11, 23, 12, 0)).problem.sentence
+
+
+def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
+    last = TransientError("unexpected_answer", graph_code="HTTP 402", request_id="g-17")
+    error = expired(NOON, last)
+
+    assert "The last error from Microsoft Graph was HTTP 402." in error.problem.sentence
+    assert error.request_id == "g-17"
+    assert "last answer" not in expired(NOON, AWAY).problem.sentence
+
+
+def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:
+    assert decide(TransientError("mailbox_paused", address="a"), FIRST).counts
+
+
+@pytest.mark.parametrize(("error", "circumstances", "status", "seconds"), TABLE)
+def test_each_error_has_its_action(
+    error: ProblemError, circumstances: dict[str, Any], status: Status, seconds: float | None
+) -> None:
+    verdict = decide(error, replace(FIRST, **circumstances))
+
+    wait = None if verdict.next_attempt_at is None else (verdict.next_attempt_at - NOON).total_seconds()
+    assert (verdict.status, wait) == (status, seconds)
+
+
+@pytest.mark.parametrize(
+    ("error", "minutes_ago", "code", "times"),
+    [
+        (REFUSED_TOKEN, [], "token_refused", 1),
+        (REFUSED_TOKEN, [5], "token_refused", 2),
+        (REFUSED_TOKEN, [4], "token_refused", 1),
+        (REFUSED_TOKEN, [10, 5], "token_refused", 3),
+        (REFUSED_TOKEN, [9, 5], "token_refused", 2),
+        (REFUSED_TOKEN, [20], "token_refused", 2),
+        (REFUSED_TOKEN, [21], "token_refused", 1),
+        (REFUSED_TOKEN, [10, 5], "graph_unavailable", 1),
+        (AT_TIMES, [2, 1], "recipients_refused", 3),
+    ],
+)
+def test_refusals_count_that_lie_five_minutes_apart_within_the_present_attempts(
+    error: ProblemError, minutes_ago: list[int], code: str, times: int
+) -> None:
+    history = tuple(Step(NOON - timedelta(minutes=ago), Status.DEFERRED, code) for ago in minutes_ago)
+    begun = NOON - timedelta(minutes=20)
+    row = Delivery(CONTOSO, "m-1", Status.SENDING, begun, NOON, begun, history=history)
+
+    assert count_refusals(error, row, NOON) == times
+
+
+def test_what_exchange_lets_an_app_do_spreads_for_longer_than_a_persons_consent() -> None:
+    consent = a_consent(consented_at=NOON)
+
+    assert rights_spread_until(consent) == NOON + timedelta(hours=1)
+    assert rights_spread_until(replace(consent, account=None)) == NOON + timedelta(hours=3)
+
+
+def test_only_an_invalid_message_is_not_kept() -> None:
+    assert [status for status in Status if not Verdict(status).keeps_request] == [Status.INVALID]
+
+
+def test_a_mail_that_never_reached_graph_has_used_no_attempt() -> None:
+    assert not decide(PAUSED, FIRST).counts
+    assert not decide(TOO_LONG, FIRST).counts
+    assert decide(THROTTLED, FIRST).counts
+
+
+def test_only_the_deployments_choice_to_resend_forgets_an_uncertain_send() -> None:
+    assert decide(UNKNOWN, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
+    assert not decide(AWAY, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
+    assert not decide(UNKNOWN, replace(FIRST, in_doubt_since=NOON, may_look_up=True)).forgets_doubt
+
+
+ERRORS = st.sampled_from(
+    [
+        INVALID,
+        CONSENT,
+        REFUSED_TOKEN,
+        BLOCKED,
+        NOT_GRAPH,
+        NO_RIGHT,
+        AWAY,
+        THROTTLED,
+        PAUSED,
+        EXPIRED,
+        REJECTED,
+        AT_TIMES,
+        UNKNOWN,
+    ]
+)
+MOMENTS = st.timedeltas(timedelta(days=-3), timedelta(days=3)).map(lambda wait: NOON + wait)
+
+
+@given(
+    ERRORS,
+    st.integers(1, 1000),
+    MOMENTS,
+    st.none() | MOMENTS,
+    st.floats(0, 1),
+    st.none() | MOMENTS,
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_verdict_is_total_and_no_mail_goes_round_for_ever(
+    error: ProblemError,
+    attempt: int,
+    since: Any,
+    expires: Any,
+    jitter: float,
+    doubt: Any,
+    may_look: bool,  # noqa: FBT001
+    resends: bool,  # noqa: FBT001
+) -> None:
+    situation = Situation(NOON, attempt, since, expires, jitter, doubt, may_look, resends)
+    verdict = decide(error, situation)
+
+    again = verdict.next_attempt_at
+    assert (again is not None) == (verdict.status in {Status.DEFERRED, Status.VERIFYING})
+    if again is not None:
+        looks_on = verdict.status is Status.VERIFYING and may_look
+        assert NOON < again < since + HORIZON * (2 if looks_on else 1)
+    if doubt is not None:
+        assert verdict.status not in {Status.EXPIRED, Status.REJECTED, Status.INVALID}

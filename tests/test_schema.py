@@ -1,0 +1,69 @@
+import pytest
+
+from shared.errors import InvalidInputError
+from shared.mail.message import parse_mail_request
+from shared.schema import Contract, parse
+from tests.builders import a_message
+
+
+class Report(Contract):
+    report_name: str
+    pages: int = 1
+
+
+def broken(text: bytes) -> dict[str, str]:
+    with pytest.raises(InvalidInputError) as refused:
+        parse(Report, text, "invalid_request")
+    return {error.field: error.message for error in refused.value.fields}
+
+
+def test_names_on_the_wire_are_in_camel_case() -> None:
+    report = parse(Report, b'{"reportName": "sales", "pages": 3}', "invalid_request")
+
+    assert report == Report(report_name="sales", pages=3)
+    assert report.model_dump_json(by_alias=True) == '{"reportName":"sales","pages":3}'
+
+
+def test_an_unknown_member_is_an_error() -> None:
+    assert broken(b'{"reportName": "s", "from": "x"}') == {"from": "there is no such member"}
+
+
+def test_an_optional_member_that_is_null_counts_as_left_out() -> None:
+    report = parse(Report, b'{"reportName": "sales", "pages": null}', "invalid_request")
+
+    assert report.pages == 1
+
+
+def test_null_is_no_value_of_a_required_member_and_does_not_hide_an_unknown_one() -> None:
+    assert broken(b'{"reportName": null, "from": null, "report_name": null}') == {
+        "reportName": "is not a text",
+        "from": "there is no such member",
+        "report_name": "there is no such member",
+    }
+
+
+def test_every_invalid_field_is_named() -> None:
+    assert set(broken(b'{"pages": "many", "x": 1}')) == {"reportName", "pages", "x"}
+
+
+def test_what_is_no_json_at_all_is_said_of_the_whole_body() -> None:
+    assert list(broken(b"<report/>")) == ["(whole body)"]
+
+
+def test_the_value_of_an_invalid_field_is_not_repeated() -> None:
+    assert "hunter2" not in str(broken(b'{"reportName": "s", "pages": "hunter2"}'))
+
+
+def test_of_very_many_invalid_fields_the_first_are_named_and_the_others_counted() -> None:
+    fields = broken(b"{" + b",".join(b'"%d%s": 1' % (number, b"x" * 300) for number in range(500)) + b"}")
+
+    assert len(fields) == 21
+    assert fields["(whole body)"] == "has 481 more broken fields"
+    assert max(len(field) for field in fields) == 200
+
+
+def test_a_wrong_name_of_a_member_is_shown_without_the_librarys_mark() -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        parse_mail_request(a_message(headers={"Subject": "a"}))
+
+    assert [field.field for field in raised.value.fields] == ["headers.Subject"]

@@ -1,0 +1,73 @@
+"""The queue's function as the host calls it, over ports in memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from azure.functions.queue import QueueMessage
+
+from shared import triggers
+from shared.bootstrap import Services
+from shared.deliveries.delivery import DeliveryStatus
+from shared.sending.services import Sending
+from shared.triggers import (
+    deliver_mail,
+    record_poisoned_mail,
+    release_waiting_mails,
+    remove_finished_deliveries,
+)
+from tests.builders import a_message, enabled_services
+from tests.fakes import CONTOSO
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_the_process_provides_everything_that_sending_needs() -> None:
+    needed = {name for name in vars(Sending) if not name.startswith("_")}
+
+    assert needed - set(dir(Services())) == set()
+
+
+def test_a_queued_message_is_delivered_under_its_queue_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = enabled_services()
+    monkeypatch.setattr(triggers, "services", lambda: services)
+
+    deliver_mail(QueueMessage(id="q-1", body=a_message(messageId="m-1")))
+    deliver_mail(QueueMessage(id="q-2", body=b"not a mail"))
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
+    assert services.deliveries.rows[CONTOSO, "unreadable-q-2"].status is DeliveryStatus.INVALID
+
+
+def test_the_timer_releases_waiting_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = enabled_services()
+    services.settings.rows.clear()
+    monkeypatch.setattr(triggers, "services", lambda: services)
+    deliver_mail(QueueMessage(id="q-1", body=a_message()))
+    services.settings.rows.update(enabled_services().settings.rows)
+
+    release_waiting_mails(None)
+
+    assert len(services.outbox.messages) == 1
+
+
+def test_a_poisoned_message_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = enabled_services()
+    monkeypatch.setattr(triggers, "services", lambda: services)
+
+    record_poisoned_mail(QueueMessage(id="p-1", body=a_message(messageId="m-1")))
+
+    assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_OPERATOR
+
+
+def test_once_a_day_old_mails_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = enabled_services()
+    monkeypatch.setattr(triggers, "services", lambda: services)
+    deliver_mail(QueueMessage(id="q-1", body=a_message()))
+    services.world.pass_time(timedelta(days=91))
+
+    remove_finished_deliveries(None)
+
+    assert not services.deliveries.rows
