@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
 
     from shared.adapters.entra import EntraAuthority
+    from shared.caller import CallerTokens
+    from shared.consent.ports import FlowStore, TokenStore
     from shared.consent.token_cache import Custody
     from shared.deliveries.ports import DeliveryLog, KeptTexts
     from shared.errors import ConfigurationError
+    from shared.mail.ports import AttachmentFiles
     from shared.outbox import Outbox
-    from shared.ports import CallerTokens, FlowStore, SettingsStore, TokenStore
-    from shared.sending.ports import AttachmentFiles, MailTransport, ScheduleStore
+    from shared.sending.ports import MailTransport, ScheduleStore
     from shared.sending.throttle import Throttle
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.sending_switch import PauseStore, SendingSwitch
 
 

@@ -23,16 +23,16 @@ from shared.mail.attachments import read_body, size_files
 from shared.mail.local_files import LocalFile, take_files
 from shared.mail.message import MailRequest, parse_mail_request
 from shared.mail.payload import build_message, write_json
+from shared.mail.ports import StoredFile
 from shared.problems import FieldError
-from shared.sending.ports import StoredFile
 from shared.sending.prepare import foreign_files
 from shared.sending.route import check_sizes
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from shared.mail.ports import AttachmentFiles
     from shared.outbox import Outbox
-    from shared.sending.ports import AttachmentFiles
 
 _NOW = timedelta(0)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from shared.api.auth import Caller
+from shared.caller import Caller
 from shared.settings.tenant import Account, Consent, Status, TenantSettings, Wanted
 from tests.fakes import CONTOSO, NOON, FakeServices
 

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from shared.api import consent, settings
-from shared.api.auth import Caller
+from shared.api.consent import ConsentPorts
 from shared.api.request import Reply, Request
+from shared.caller import Caller
 from shared.consent.cookie import NAME
-from shared.consent.services import Consenting
 from tests.builders import ADMIN
 from tests.fakes import FakeServices
 
@@ -71,7 +71,7 @@ def ticket_of(start_url: str) -> str:
     return parse_qs(urlsplit(start_url).fragment)["ticket"][0]
 
 
-def open_start(window: Window, ports: Consenting) -> Reply:
+def open_start(window: Window, ports: ConsentPorts) -> Reply:
     """Post the ticket of the start link."""
     body = urlencode({"ticket": ticket_of(window.start_url)}).encode()
     return consent.start(a_request(body, route={"flow_id": window.flow_id}), ports)

@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, BinaryIO
 
-from shared.api.audit import RefusalCounter
 from shared.client_credential import ClientSecret
 from shared.config import AppConfig
 from shared.consent.confirming import MAX_WAITING
 from shared.consent.flow import ConsentFlow, FlowSecret
+from shared.consent.ports import DeletedTokens, Issued, Redeemed, SignIn
 from shared.consent.token_cache import Custody
 from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
@@ -33,10 +33,11 @@ from shared.errors import (
     UnauthenticatedError,
 )
 from shared.mail.payload import KEY_PROPERTY
+from shared.mail.ports import StoredFile
 from shared.outbox import Backlog
-from shared.ports import DeletedTokens, Issued, Redeemed, SignIn
+from shared.refusal_counter import RefusalCounter
 from shared.sending.claim_memory import ClaimMemory
-from shared.sending.ports import FoundMail, StoredFile
+from shared.sending.ports import FoundMail
 from shared.sending.schedule import Schedule
 from shared.sending.throttle import Throttle
 from shared.settings.installation import Installation

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -262,11 +263,14 @@ def test_without_a_file_the_command_says_how_it_is_used(
 
 
 @pytest.mark.usefixtures("storage")
-def test_the_command_runs_on_the_settings_of_the_environment(azurite: Azurite, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["shared.enqueue", "shared.sending.enqueue"])
+def test_the_command_runs_on_the_settings_of_the_environment(
+    name: str, azurite: Azurite, tmp_path: Path
+) -> None:
     mail = a_mail_file(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "shared.enqueue", mail],
-        cwd=Path(__file__).parents[2],
+        [sys.executable, "-m", name, mail],
+        cwd=Path(__file__).parents[1],
         env={"PATH": os.environ["PATH"], "AzureWebJobsStorage": azurite.connection_string},
         capture_output=True,
         text=True,
@@ -303,3 +307,16 @@ def test_what_is_no_json_is_said_in_words(
 
     assert main([str(tmp_path / "mail.json")], ports) == 1
     assert capsys.readouterr().err == f"{tmp_path / 'mail.json'}: {said}\n"
+
+
+def test_the_earlier_name_of_the_command_runs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["enqueue", "--help"])
+    monkeypatch.delitem(sys.modules, "shared.enqueue")
+
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("shared.sending.enqueue", run_name="__main__")
+
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out

@@ -1,24 +1,29 @@
-"""The queue's function as the host calls it, over ports in memory."""
+"""The queue and timer functions as the host calls them, over ports in memory."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import azure.functions as func
 from azure.functions.queue import QueueMessage
 
 from shared import triggers
 from shared.bootstrap import Services
 from shared.deliveries.delivery import DeliveryStatus
-from shared.sending.services import Sending
+from shared.sending.ports import Sending
+from shared.settings.tenant import Account
 from shared.triggers import (
+    delete_abandoned_consents,
     deliver_mail,
+    keep_consents_alive,
     record_poisoned_mail,
     release_waiting_mails,
     remove_finished_deliveries,
 )
 from tests.builders import a_message, enabled_services
-from tests.fakes import CONTOSO
+from tests.calls import enable, finish, opened
+from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
     import pytest
@@ -71,3 +76,37 @@ def test_once_a_day_old_mails_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
     remove_finished_deliveries(None)
 
     assert not services.deliveries.rows
+
+
+class Timer(func.TimerRequest):
+    """What the host passes."""
+
+    @property
+    def past_due(self) -> bool:
+        return False
+
+
+def test_the_timer_refreshes_consents(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = enabled_services()
+    ports.world.pass_time(timedelta(days=1))
+    monkeypatch.setattr(triggers, "services", lambda: ports)
+
+    keep_consents_alive(Timer())
+
+    consent = ports.settings.load(CONTOSO).consent
+    assert consent is not None
+    assert consent.refreshed_at == NOON + timedelta(days=1)
+
+
+def test_the_timer_deletes_the_tokens_of_unconfirmed_consents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ports = FakeServices()
+    ports.authorizer.account = Account("reports-object-id", CONTOSO, "reports@contoso.com")
+    finish(opened(enable(ports, "reports@contoso.com"), ports), ports)
+    ports.world.pass_time(timedelta(minutes=11))
+    monkeypatch.setattr(triggers, "services", lambda: ports)
+
+    delete_abandoned_consents(Timer())
+
+    assert ports.vault.secrets == {}

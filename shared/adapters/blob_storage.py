@@ -13,7 +13,7 @@ from shared.adapters.azure_errors import is_missing, translated
 from shared.adapters.bounded_transport import bounded
 from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.errors import MissingFileError, RejectedError, TransientError
-from shared.sending.ports import StoredFile
+from shared.mail.ports import StoredFile
 from shared.storage_names import ATTACHMENTS, MAIL_REQUESTS
 
 if TYPE_CHECKING:

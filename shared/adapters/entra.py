@@ -14,8 +14,8 @@ import requests
 
 from shared.adapters.entra_connection import EntraConnection, wait_of
 from shared.adapters.entra_errors import entra_error, redeem_error
+from shared.consent.ports import Issued, Redeemed, SignIn
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
-from shared.ports import Issued, Redeemed, SignIn
 from shared.settings.scopes import granted_scopes
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.keyvault.secrets import SecretProperties
 
-    from shared.ports import DeletedTokens
+    from shared.consent.ports import DeletedTokens
     from shared.settings.installation import Installation
 
 #: Entra accepts a refresh token for this long after it was issued, used or not; it can't be configured.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared.ports import DeletedTokens
+from shared.consent.ports import DeletedTokens
 from shared.settings.installation import Installation, other_installation
 
 if TYPE_CHECKING:

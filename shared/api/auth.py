@@ -7,9 +7,9 @@ https://learn.microsoft.com/entra/identity-platform/access-token-claims-referenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.caller import Caller
 from shared.errors import ForbiddenError, UnauthenticatedError
 
 if TYPE_CHECKING:
@@ -17,21 +17,8 @@ if TYPE_CHECKING:
 
     from shared.api.openapi.operation import Operation
     from shared.api.request import Request
+    from shared.caller import CallerTokens
     from shared.config import AppConfig
-    from shared.ports import CallerTokens
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A workspace admin, or an application with an accepted role.
-
-    The token's tenant alone selects whose settings are used.
-    """
-
-    tenant_id: str
-    object_id: str
-    name: str
-    email: str = ""
 
 
 def verified_claims(request: Request, tokens: CallerTokens) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
 from shared.api.consent_models import CheckBody, NextPageView, examination_view, flow_view
@@ -16,6 +16,7 @@ from shared.consent.cookie import NAME, cookie_header, expired_cookie_header
 from shared.consent.flow import FLOW_ID, FlowStatus, flow_of_state
 from shared.consent.other_account import Confirmation
 from shared.consent.other_account import decide as decide_consent
+from shared.consent.services import Consenting
 from shared.consent.start import depart
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.release import release_waiting
@@ -29,10 +30,13 @@ from shared.telemetry import log_failed_step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.api.auth import Caller
     from shared.api.request import Reply, Request
+    from shared.caller import Caller
     from shared.consent.flow import ConsentFlow
-    from shared.consent.services import Consenting, Examining
+    from shared.deliveries.ports import DeliveryLog
+    from shared.outbox import Outbox
+    from shared.refusal_counter import RefusalCounter
+    from shared.sending.diagnostics import Examining
 
 #: The problems that the result page explains without a known flow; it shows no others.
 _SHOWN = frozenset(
@@ -53,12 +57,28 @@ _SHOWN = frozenset(
 )
 
 
-def show_start(_request: Request, ports: Consenting) -> Reply:
+class ConsentPorts(Consenting, Protocol):
+    """What the operations need beyond what a consent needs."""
+
+    @property
+    def refusals(self) -> RefusalCounter:
+        """Counts the refusals of anonymous calls."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The mails that wait for a consent."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue that they go to after it."""
+
+
+def show_start(_request: Request, ports: ConsentPorts) -> Reply:
     """Show the page that posts the ticket of a start link."""
     return start_page(ports.world.secret())
 
 
-def start(request: Request, ports: Consenting) -> Reply:
+def start(request: Request, ports: ConsentPorts) -> Reply:
     """Bind the flow to this browser and return the next page.
 
     That is Microsoft's, or the result page with a problem.
@@ -73,17 +93,17 @@ def start(request: Request, ports: Consenting) -> Reply:
     return json_reply(200, NextPageView(location=departure.address), **{"Set-Cookie": cookie})
 
 
-def finish(request: Request, ports: Consenting) -> Reply:
+def finish(request: Request, ports: ConsentPorts) -> Reply:
     """Handle Microsoft's form post after a sign-in."""
     return _finish(request, Answer(Authorization.DELEGATED, request.form()), ports)
 
 
-def finish_admin_consent(request: Request, ports: Consenting) -> Reply:
+def finish_admin_consent(request: Request, ports: ConsentPorts) -> Reply:
     """Handle Microsoft's redirect after an admin's consent for the app."""
     return _finish(request, Answer(Authorization.APPLICATION, request.query), ports)
 
 
-def _finish(request: Request, answer: Answer, ports: Consenting) -> Reply:
+def _finish(request: Request, answer: Answer, ports: ConsentPorts) -> Reply:
     """Answer 303, so that a reload does not post the callback again.
 
     A person who must confirm gets the page at once: no later request could prove as much as this one.
@@ -98,7 +118,7 @@ def _finish(request: Request, answer: Answer, ports: Consenting) -> Reply:
     return _ended(known, arrived, ports)
 
 
-def decide(request: Request, ports: Consenting) -> Reply:
+def decide(request: Request, ports: ConsentPorts) -> Reply:
     """Handle the decision of a person who signed in for another one."""
     try:
         known = find_flow(request.route["flow_id"], ports)
@@ -108,7 +128,7 @@ def decide(request: Request, ports: Consenting) -> Reply:
     return _ended(known, flow, ports)
 
 
-def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: Consenting) -> Reply:
+def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: ConsentPorts) -> Reply:
     """Redirect to the result; if it just ended, also release waiting mail.
 
     The cookie is then removed too.
@@ -122,12 +142,12 @@ def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: Consenting) -> R
     return _to_result(ports, removed, flow=flow.flow_id)
 
 
-def _refused(request: Request, error: ProblemError, ports: Consenting) -> Reply:
+def _refused(request: Request, error: ProblemError, ports: ConsentPorts) -> Reply:
     ports.refusals.count(request.operation, error.code, request.trace_id)
     return _to_result(ports, problem=_told(error))
 
 
-def result(request: Request, ports: Consenting) -> Reply:
+def result(request: Request, ports: ConsentPorts) -> Reply:
     """Show the result without any details: the page has no sign-in."""
     nonce = ports.world.secret()
     flow = find_flow(request.query.get("flow", ""), ports)
@@ -139,7 +159,7 @@ def result(request: Request, ports: Consenting) -> Reply:
     return result_page(flow, problem, nonce)
 
 
-def read_flow(request: Request, caller: Caller, ports: Consenting) -> Reply:
+def read_flow(request: Request, caller: Caller, ports: ConsentPorts) -> Reply:
     """Return the state of a consent to the settings page.
 
     Raises:
@@ -159,7 +179,7 @@ def check(request: Request, caller: Caller, ports: Examining) -> Reply:
     return json_reply(200, examination_view(examine(caller.tenant_id, to, ports), ports.world.now()))
 
 
-def find_flow(flow_id: str, ports: Consenting) -> ConsentFlow | None:
+def find_flow(flow_id: str, ports: ConsentPorts) -> ConsentFlow | None:
     """Return a flow by its id, upper or lower case.
 
     None also where its tenant is not served any more.
@@ -179,15 +199,15 @@ def _told(error: ProblemError) -> str:
     return "consent_unavailable" if isinstance(error, ConfigurationError) else "consent_interrupted"
 
 
-def _to_result(ports: Consenting, headers: Mapping[str, str] | None = None, **query: str) -> Reply:
+def _to_result(ports: ConsentPorts, headers: Mapping[str, str] | None = None, **query: str) -> Reply:
     return empty_reply(303, Location=_result_address(ports, **query), **(headers or {}))
 
 
-def _result_address(ports: Consenting, **query: str) -> str:
+def _result_address(ports: ConsentPorts, **query: str) -> str:
     return f"{ports.config.public_base_url}/api/consent/result?{urlencode(query)}"
 
 
-def _release(flow: ConsentFlow, ports: Consenting) -> None:
+def _release(flow: ConsentFlow, ports: ConsentPorts) -> None:
     """Release waiting mail now; if that fails, the timer does it."""
     try:
         release_waiting(flow.tenant_id, DeliveryStatus.WAITING_FOR_CONSENT, ports)

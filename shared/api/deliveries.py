@@ -5,38 +5,32 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.api.delivery_models import DeliveryListView, delivery_view, summary
 from shared.api.request import json_reply
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.forecast import NO_FORECAST
+from shared.deliveries.lookup import Finding, find_by_id
 from shared.deliveries.ports import DeliveryQuery
-from shared.deliveries.requeue import MESSAGE_ID
-from shared.errors import InvalidInputError, NotFoundError
+from shared.deliveries.retry import retry_mail
+from shared.errors import InvalidInputError
+from shared.mail.identifiers import MESSAGE_ID
 from shared.problems import FieldError
 from shared.sending.forecast import Forecasting, forecast_mails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.api.auth import Caller
     from shared.api.request import Reply, Request
-    from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLog, DeliveryPage
+    from shared.caller import Caller
+    from shared.deliveries.ports import DeliveryPage
+    from shared.deliveries.retry import Retrying
 
 _MOST = 200
 #: The end of a page, as a key of the delivery log.
 _PLACE = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
-
-
-class Finding(Protocol):
-    """What is needed to find a mail."""
-
-    @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
 
 
 class Looking(Finding, Forecasting, Protocol):
@@ -67,18 +61,6 @@ def read_delivery(request: Request, caller: Caller, ports: Looking) -> Reply:
     found = find_by_id(caller.tenant_id, request.route["message_id"], ports)
     known = forecast_mails(caller.tenant_id, [found], ports)
     return json_reply(200, delivery_view(found, known.get(found.message_id, NO_FORECAST)))
-
-
-def find_by_id(tenant_id: str, message_id: str, ports: Finding) -> Delivery:
-    """Return a mail.
-
-    Raises:
-        NotFoundError: `delivery_not_found`, also for an impossible id: a table refuses such a key.
-    """
-    found = ports.deliveries.find(tenant_id, message_id) if MESSAGE_ID.fullmatch(message_id) else None
-    if found is None:
-        raise NotFoundError("delivery_not_found")
-    return found
 
 
 def parse_query(tenant_id: str, query: Mapping[str, str]) -> DeliveryQuery:
@@ -140,3 +122,15 @@ def read_token(text: str) -> str:
     if not _PLACE.fullmatch(row):
         raise ValueError
     return row
+
+
+def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
+    """Queue a mail again.
+
+    Raises:
+        ConfigurationError: `other_installation`.
+        NotFoundError, ConflictError: as `retry_mail` has them.
+    """
+    ports.settings.check_owner(caller.tenant_id)
+    saved = retry_mail(caller.tenant_id, request.route["message_id"], timedelta(0), ports)
+    return json_reply(202, summary(saved))

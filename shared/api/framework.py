@@ -12,17 +12,14 @@ import azure.functions as func
 from shared import bootstrap
 from shared.errors import ConfigurationError, ProblemError
 from shared.telemetry import Event, log_event, log_failure
-from shared.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.api.auth import Caller
     from shared.api.openapi.operation import Operation
     from shared.api.request import Reply, Request
     from shared.bootstrap import Services
-
-blueprint = func.Blueprint()
+    from shared.caller import Caller
 
 #: https://www.w3.org/TR/trace-context/#traceparent-header-field-values
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -64,36 +61,6 @@ def admin(
 ) -> func.HttpResponse:
     """Answer a call by an admin, or an application with an accepted role."""
     return _answer(req, operation, lambda call: _as_admin(call, operate))
-
-
-@blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def get_health(req: func.HttpRequest) -> func.HttpResponse:
-    """Say that the app is running."""
-    from shared.api.openapi import health as operations
-    from shared.api.request import json_reply
-
-    content = {"status": "alive", "version": VERSION}
-    return public(req, operations.HEALTH, lambda _request, _services: json_reply(200, content))
-
-
-@blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
-    """Describe this API."""
-    from shared.api.openapi import health as operations
-    from shared.api.openapi.document import document_text
-    from shared.api.request import Reply
-
-    headers = {"Content-Type": "application/json"}
-    return public(req, operations.OPENAPI, lambda _request, _services: Reply(200, document_text(), headers))
-
-
-@blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def get_readiness(req: func.HttpRequest) -> func.HttpResponse:
-    """Say whether every part of the app responds."""
-    from shared.api.health import read_readiness
-    from shared.api.openapi import health as operations
-
-    return admin(req, operations.READINESS, read_readiness)
 
 
 def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Reply]) -> Reply:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
-    from shared.api.auth import Caller
     from shared.api.request import Reply, Request
+    from shared.caller import Caller
     from shared.outbox import Backlog, Outbox
     from shared.settings.sending_switch import SendingPause, SendingSwitch
 

@@ -23,8 +23,8 @@ from shared.system import Moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from shared.api.auth import Caller
     from shared.api.request import Reply, Request
+    from shared.caller import Caller
     from shared.deliveries.retry import Retrying
     from shared.problems import Problem
 

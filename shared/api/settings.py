@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from shared.api.backlog_view import BacklogView
 from shared.api.request import empty_reply, json_reply
 from shared.api.settings_models import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView, view
 from shared.consent.revoke import dispose, forget_flow
+from shared.consent.services import Consenting
 from shared.consent.start import start_consent
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import PreconditionFailedError
 from shared.schema import parse
-from shared.sending.forecast import forecast_backlog
+from shared.sending.forecast import Forecasting, forecast_backlog
 from shared.settings.application import check_listed, under_list
 from shared.settings.state import check_enable, check_save, end_consent, holds_already, reset
 from shared.settings.tenant import Authorization
@@ -22,10 +23,10 @@ from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from shared.api.auth import Caller
     from shared.api.request import Reply, Request
-    from shared.consent.services import Consenting
+    from shared.caller import Caller
     from shared.consent.start import StartedConsent
+    from shared.deliveries.ports import DeliveryLog
     from shared.settings.tenant import TenantSettings, Wanted
 
 _WAITING = (
@@ -35,13 +36,21 @@ _WAITING = (
 )
 
 
-def read(_request: Request, caller: Caller, ports: Consenting) -> Reply:
+class SettingsPorts(Consenting, Forecasting, Protocol):
+    """What the operations need beyond what a consent needs."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The mails, of which those that wait are counted."""
+
+
+def read(_request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
     """Show the settings."""
     settings = ports.settings.load(caller.tenant_id)
     return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
 
 
-def enable(request: Request, caller: Caller, ports: Consenting) -> Reply:
+def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
     """Start the consent for a From address.
 
     Raises:
@@ -62,7 +71,7 @@ def enable(request: Request, caller: Caller, ports: Consenting) -> Reply:
     return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
 
 
-def save(request: Request, caller: Caller, ports: Consenting) -> Reply:
+def save(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
     """Start the consent for another From address or for large files; until it is there, nothing changes.
 
     Saving what holds already ends a consent under way, since that would change it.
@@ -89,7 +98,7 @@ def save(request: Request, caller: Caller, ports: Consenting) -> Reply:
     return json_reply(202, SavedView(), ETag=etag_of(settings))
 
 
-def reset_settings(request: Request, caller: Caller, ports: Consenting) -> Reply:
+def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
     """Remove settings and tokens, and end a consent under way.
 
     Raises:
@@ -112,14 +121,14 @@ def reset_settings(request: Request, caller: Caller, ports: Consenting) -> Reply
     return empty_reply(204)
 
 
-def _end(tenant_id: str, flow_id: str, ports: Consenting) -> TenantSettings:
+def _end(tenant_id: str, flow_id: str, ports: SettingsPorts) -> TenantSettings:
     """End a consent under way, and return the settings as they are then."""
     settings = update_settings(ports.settings, tenant_id, lambda now: end_consent(now, flow_id))
     forget_flow(flow_id, ports)
     return settings
 
 
-def _clear(settings: TenantSettings, ports: Consenting) -> None:
+def _clear(settings: TenantSettings, ports: SettingsPorts) -> None:
     """Delete the tokens and the flow's secrets that these settings named."""
     dispose(settings.tenant_id, settings.consent, ports)
     if settings.pending:
@@ -142,12 +151,12 @@ def _check_precondition(request: Request, settings: TenantSettings) -> None:
         raise PreconditionFailedError("settings_changed")
 
 
-def _under_list(settings: TenantSettings, ports: Consenting) -> TenantSettings:
+def _under_list(settings: TenantSettings, ports: SettingsPorts) -> TenantSettings:
     """Take the list as it is now, which sending and the timer may not have met yet."""
     return under_list(settings, ports.config.application_senders, ports.world.now())
 
 
-def _view(settings: TenantSettings, ports: Consenting) -> SettingsView:
+def _view(settings: TenantSettings, ports: SettingsPorts) -> SettingsView:
     waiting = ports.deliveries.count(settings.tenant_id, _WAITING)
     available = bool(ports.config.application_senders)
     pause, now = ports.switch.current_pause(), ports.world.now()
@@ -157,7 +166,7 @@ def _view(settings: TenantSettings, ports: Consenting) -> SettingsView:
     return view(shown, waiting, pause, now, application_available=available, backlog=backlog)
 
 
-def _started(started: StartedConsent, ports: Consenting) -> Reply:
+def _started(started: StartedConsent, ports: SettingsPorts) -> Reply:
     flow = f"{ports.config.public_base_url}/api/consent/{started.flow_id}"
     shown = StartedConsentView(
         flow_id=started.flow_id,

@@ -16,11 +16,11 @@ from shared.settings.health import let_try
 from shared.settings.sender import sender_of
 
 if TYPE_CHECKING:
-    from shared.api.auth import Caller
     from shared.api.request import Reply, Request
+    from shared.caller import Caller
     from shared.config import AppConfig
     from shared.outbox import Outbox
-    from shared.ports import SettingsStore
+    from shared.settings.ports import SettingsStore
     from shared.system import World
 
 _NOW = timedelta(0)

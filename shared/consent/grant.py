@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from shared.consent.callback_params import Answer
     from shared.consent.flow import ConsentFlow, FlowSecret
+    from shared.consent.ports import Redeemed
     from shared.consent.services import Consenting
-    from shared.ports import Redeemed
     from shared.settings.tenant import Account, TenantSettings, Wanted
 
 

@@ -25,8 +25,8 @@ from shared.telemetry import Event, log_event, log_failed_step, log_failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from shared.consent.ports import DeletedTokens
     from shared.consent.services import Upkeeping
-    from shared.ports import DeletedTokens
     from shared.settings.tenant import Consent, TenantSettings
 
 #: Much longer than it can take from a callback in time to the settings that name its tokens, and longer than

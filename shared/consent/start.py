@@ -29,9 +29,9 @@ from shared.telemetry import Event, log_event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.api.auth import Caller
+    from shared.caller import Caller
+    from shared.consent.ports import Authorizer, SignIn
     from shared.consent.services import Consenting
-    from shared.ports import Authorizer, SignIn
     from shared.settings.tenant import TenantSettings, Wanted
 
 

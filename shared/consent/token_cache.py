@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from shared.consent.ports import Issued
 from shared.consent.revoke import delete_tokens
 from shared.consent.token_requests import TokenRequests, Turn, is_fresh
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
-from shared.ports import Issued
 from shared.settings.refresh import Named, note_refresh
 from shared.settings.scopes import mail_scopes, missing_scopes
 from shared.settings.state import holds
@@ -28,7 +28,8 @@ from shared.telemetry import Event, log_event, log_failed_step, log_failure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.ports import SettingsStore, TokenIssuer, TokenStore
+    from shared.consent.ports import TokenIssuer, TokenStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import Consent
     from shared.system import World
 

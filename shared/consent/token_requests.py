@@ -25,7 +25,8 @@ from shared.time_limit import held
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shared.ports import Issued, SettingsStore
+    from shared.consent.ports import Issued
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import Consent
     from shared.system import World
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import AwareDatetime, Field
 
 from shared.deliveries.outcome import MOST_ERRORS
-from shared.deliveries.requeue import MessageId, TenantId
+from shared.mail.identifiers import MessageId, TenantId
 from shared.problems import Actor
 from shared.schema import Contract
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared.api.deliveries import find_by_id
-from shared.api.delivery_models import summary
-from shared.api.request import json_reply
 from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.lookup import find_by_id
 from shared.deliveries.requeue import next_message
 from shared.errors import ConflictError, InvalidInputError
 from shared.mail.message import parse_mail_request
@@ -17,10 +14,8 @@ from shared.settings.health import let_try
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
-    from shared.api.auth import Caller
-    from shared.api.request import Reply, Request
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog, KeptTexts
     from shared.outbox import Outbox
@@ -60,18 +55,6 @@ class Retrying(Protocol):
     @property
     def outbox(self) -> Outbox:
         """The queue."""
-
-
-def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
-    """Queue a mail again.
-
-    Raises:
-        ConfigurationError: `other_installation`.
-        NotFoundError, ConflictError: as `retry_mail` has them.
-    """
-    ports.settings.check_owner(caller.tenant_id)
-    saved = retry_mail(caller.tenant_id, request.route["message_id"], timedelta(0), ports)
-    return json_reply(202, summary(saved))
 
 
 def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retrying) -> Delivery:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from shared.errors import InvalidInputError, RejectedError
 from shared.mail.message import Attachment
+from shared.mail.ports import StoredFile
 from shared.problems import FieldError
-from shared.sending.ports import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.mail.message import Body
-    from shared.sending.ports import AttachmentFiles
+    from shared.mail.ports import AttachmentFiles
 
 #: No longer text fits in a request of Graph, on any route.
 MAX_BODY_BYTES = 3_800_000

@@ -10,9 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-from shared.deliveries.requeue import KeptMail, MessageId, TenantId, parse_resume
 from shared.errors import InvalidInputError
 from shared.mail.fields import Base64File, BlobPath, Headers, Line, MediaType, Moment, QueueName
+from shared.mail.identifiers import MessageId, TenantId
 from shared.mail.list_unsubscribe import HAS_HTTPS, ONE_CLICK_HAS_HTTPS, ListUnsubscribe
 from shared.mail.recipient import AnyRecipient, Recipient
 from shared.problems import FieldError
@@ -236,12 +236,3 @@ def parse_mail_request(text: bytes) -> MailRequest:
         )
         raise InvalidInputError("invalid_message", fields=[too_long])
     return parse(MailRequest, text, "invalid_message")
-
-
-def parse_queued(text: bytes) -> MailRequest | KeptMail:
-    """Parse a queued message: a scheduler's mail or a requeue message.
-
-    Raises:
-        InvalidInputError: `invalid_message`, with every invalid field.
-    """
-    return parse_resume(text) or parse_mail_request(text)

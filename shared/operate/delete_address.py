@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from shared.consent.ports import FlowStore
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog, KeptTexts
-    from shared.ports import FlowStore, SettingsStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import StandingProblem
 
 DELETE = "delete_address"

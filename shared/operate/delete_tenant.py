@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from shared.consent.ports import FlowStore, TokenStore
     from shared.deliveries.ports import DeliveryLog, KeptTexts
-    from shared.ports import FlowStore, SettingsStore, TokenStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
 
 DELETE = "delete_tenant"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.deliveries.ports import DeliveryLog
-    from shared.ports import SettingsStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.sending_switch import PauseStore
 
 #: After this time every process has read the switch, and any mail that passed it before is claimed.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.operate.record import Recording, record_action, say
 
 if TYPE_CHECKING:
-    from shared.ports import SettingsStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
 
 TAKE_OVER = "take_over_tenant"

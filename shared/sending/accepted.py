@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.ports import KeptTexts
     from shared.sending.attempt import Attempt
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
     from shared.sending.unrecorded import AcceptedMail
 
 

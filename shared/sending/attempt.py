@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from shared.mail.message import MailRequest
     from shared.mail.warnings import MailWarning
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
     from shared.settings.sender import Sender
 
 #: Graph's codes for a full mailbox, and for one without room for named properties.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.deliveries.delivery import Delivery
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 #: The files are not in the tenant's folder, which is required where several tenants are served.
 OUTSIDE_FOLDER: Final = "files_outside_folder"

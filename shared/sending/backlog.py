@@ -10,7 +10,7 @@ from shared.errors import ProblemError
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 
 def report_backlog(ports: Sending) -> None:

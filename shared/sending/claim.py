@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from shared.mail.message import MailRequest
     from shared.mail.recipient import Recipient
+    from shared.sending.ports import Sending
     from shared.sending.queued import QueuedMail
-    from shared.sending.services import Sending
 
 #: The delay of a message whose row another version wrote in a form that this one can't read.
 WAIT_FOR_OTHER_VERSION = timedelta(minutes=5)

@@ -10,7 +10,7 @@ from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 #: The delay of a message while another worker is sending the mail with its id.
 WAIT_FOR_OTHER = timedelta(seconds=30)

@@ -21,7 +21,7 @@ from shared.settings.health import standing
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
     from shared.sending.throttle import LaterSlotError
 
 #: A mail whose time is over so soon after its slot is looked at whenever it comes back.

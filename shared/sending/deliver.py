@@ -47,9 +47,8 @@ if TYPE_CHECKING:
     from shared.mail.message import MailRequest
     from shared.sending.attempt import Attempt
     from shared.sending.draft_state import Draft
-    from shared.sending.ports import FoundMail
+    from shared.sending.ports import FoundMail, Sending
     from shared.sending.queued import QueuedMail
-    from shared.sending.services import Sending
     from shared.settings.sender import Sender
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import ConfigurationError, ConsentRequiredError, OutcomeUnknownError, ProblemError
 from shared.problems import Problem, explain
@@ -27,9 +27,12 @@ from shared.settings.sender import sender_of
 from shared.settings.tenant import Status
 
 if TYPE_CHECKING:
-    from shared.consent.services import Examining
+    from shared.sending.ports import MailTransport
+    from shared.settings.ports import AccessTokens, SettingsStore
     from shared.settings.sender import Sender
+    from shared.settings.sending_switch import SendingSwitch
     from shared.settings.tenant import Consent, TenantSettings
+    from shared.system import World
 
 _EXCHANGE_DECIDES = (
     "No permission is in the token: Exchange decides what the app may do (RBAC for Applications). The look "
@@ -196,3 +199,31 @@ def _skipped_after(name: CheckName, *, because: CheckName | None = None) -> list
     names = list(CheckName)
     detail = f"Skipped, because the check “{because or name}” failed."
     return [Check(later, Outcome.SKIPPED, detail) for later in names[names.index(name) + 1 :]]
+
+
+class Examining(Protocol):
+    """What the diagnostics need."""
+
+    @property
+    def world(self) -> World:
+        """The clock."""
+
+    @property
+    def settings(self) -> SettingsStore:
+        """The settings to check."""
+
+    @property
+    def tokens(self) -> AccessTokens:
+        """Access tokens."""
+
+    @property
+    def application_senders(self) -> tuple[str, ...]:
+        """The addresses that may send with the app's own permission."""
+
+    @property
+    def transport(self) -> MailTransport:
+        """Microsoft Graph."""
+
+    @property
+    def switch(self) -> SendingSwitch:
+        """Whether sending is paused."""

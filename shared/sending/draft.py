@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
     from shared.sending.draft_state import DraftNote
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import FoundMail
+    from shared.sending.ports import FoundMail, Sending
     from shared.sending.prepare import Parcel
-    from shared.sending.services import Sending
     from shared.sending.upload import Upload
 
 

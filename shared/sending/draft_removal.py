@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
     from shared.sending.draft_state import Draft, DraftNote
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import FoundMail, MailTransport
-    from shared.sending.services import Sending
+    from shared.sending.ports import FoundMail, MailTransport, Sending
     from shared.settings.sender import Sender
 
 

@@ -11,7 +11,7 @@ from shared.schema import Contract
 from shared.sending.upload import Upload
 
 if TYPE_CHECKING:
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 
 class PlannedFile(Contract):

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from shared.deliveries.delivery import Delivery
-    from shared.ports import SettingsStore
     from shared.sending.ports import ScheduleStore
     from shared.sending.schedule import Schedule
+    from shared.settings.ports import SettingsStore
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch
     from shared.settings.tenant import TenantSettings

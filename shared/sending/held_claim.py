@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from shared.sending.attempt import Attempt
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 
 class HeldClaim:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 #: The queue redelivers a message after ten minutes, and the poison queue after as long.
 _LOST_AFTER = timedelta(minutes=30)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.slot import Slot
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
     from shared.settings.sender import Sender
 
 

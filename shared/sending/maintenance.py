@@ -47,7 +47,7 @@ from shared.telemetry import Event, log_event, log_failed_step
 from shared.time_limit import RECORDING, limited
 
 if TYPE_CHECKING:
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 #: The timer runs every five minutes; tokens that Graph refuses are tried every second time.
 _TIMER_MINUTES = 5

@@ -9,7 +9,7 @@ from shared.sending.persist import persist
 
 if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 
 def claim_new(attempt: Attempt, ports: Sending) -> bool:

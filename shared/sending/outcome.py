@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from shared.deliveries.slot import Slot
     from shared.sending.attempt import Attempt
+    from shared.sending.ports import Sending
     from shared.sending.retry_policy import Situation, Verdict
-    from shared.sending.services import Sending
     from shared.settings.sender import Sender
 
 _EVENTS = {

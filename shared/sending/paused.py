@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
     from shared.settings.sending_switch import SendingPause
     from shared.system import World
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from shared.deliveries.delivery import Delivery
+    from shared.sending.ports import Sending
     from shared.sending.queued import QueuedMail
-    from shared.sending.services import Sending
 
 _NOT_TO_BE_SENT = frozenset(
     {Standing.DONE, Standing.SUPERSEDED, Standing.OTHER_CONTENT, Standing.OTHER_VERSION}

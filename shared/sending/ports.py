@@ -6,13 +6,23 @@ The guarantees of `shared/ports.py` apply here too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.errors import ConfigurationError
+    from shared.mail.ports import AttachmentFiles
+    from shared.outbox import Outbox
+    from shared.sending.claim_memory import ClaimMemory
     from shared.sending.schedule import Schedule
+    from shared.sending.throttle import Throttle
+    from shared.settings.operator_log import OperatorLog
+    from shared.settings.ownership import OwnedSettingsStore
+    from shared.settings.ports import AccessTokens
     from shared.settings.sender import Sender
+    from shared.settings.sending_switch import SendingSwitch
     from shared.system import World
 
 
@@ -82,39 +92,6 @@ class MailTransport(Protocol):
         """Remove a draft; one that does not exist is no error."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file at the time of its look-up.
-
-    `size` is in bytes, and a replaced file has another version.
-    """
-
-    path: str
-    size: int
-    version: str
-
-
-class AttachmentFiles(Protocol):
-    """The files that schedulers upload to the container `attachments`."""
-
-    def find(self, path: str) -> StoredFile:
-        """Look up a file.
-
-        Raises:
-            RejectedError: `attachment_not_found`.
-        """
-
-    def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:
-        """Return a part of a file, or all of a small one.
-
-        Raises:
-            TransientError: `file_changed` since it was looked up.
-        """
-
-    def put(self, path: str, content: BinaryIO) -> None:
-        """Upload a file in pieces; an existing one is replaced."""
-
-
 class ScheduleBusyError(Exception):
     """Too many processes change a row at this moment."""
 
@@ -150,3 +127,94 @@ class Throttling(Protocol):
     @property
     def installation(self) -> str | None:
         """The client id: Graph counts for each app."""
+
+
+class Sending(Protocol):
+    """The ports of sending; reading one may raise ConfigurationError.
+
+    The rows, the stored requests and the queue need only the storage settings, so a mail can be stored while
+    every other setting is wrong.
+    """
+
+    @property
+    def world(self) -> World:
+        """Time and random values."""
+
+    @property
+    def settings(self) -> OwnedSettingsStore:
+        """The senders."""
+
+    @property
+    def switch(self) -> SendingSwitch:
+        """Whether sending is paused for the whole installation."""
+
+    @property
+    def operator_log(self) -> OperatorLog:
+        """Actions of operators by command."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The delivery log."""
+
+    @property
+    def requests(self) -> KeptTexts:
+        """The requests of unfinished mails."""
+
+    @property
+    def drafts(self) -> KeptTexts:
+        """The state of drafts."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue."""
+
+    @property
+    def files(self) -> AttachmentFiles:
+        """The schedulers' files."""
+
+    @property
+    def tokens(self) -> AccessTokens:
+        """Access tokens."""
+
+    @property
+    def transport(self) -> MailTransport:
+        """Microsoft Graph."""
+
+    @property
+    def throttle(self) -> Throttle:
+        """Limits when each mail may be sent."""
+
+    @property
+    def claims(self) -> ClaimMemory:
+        """What this process knows of claims."""
+
+    @property
+    def message_limit_mb(self) -> int:
+        """The message size limit of a mailbox, encoded, in megabytes."""
+
+    @property
+    def resends_unknown(self) -> bool:
+        """Whether a mail with unknown outcome is sent again without look-up."""
+
+    @property
+    def installation(self) -> str | None:
+        """The client id that tags this installation's claims.
+
+        None while a setting is wrong.
+        """
+
+    @property
+    def setting_problems(self) -> tuple[ConfigurationError, ...]:
+        """What is wrong with the settings, with the name of each."""
+
+    @property
+    def allowed_tenants(self) -> frozenset[str]:
+        """The tenants that this installation serves."""
+
+    @property
+    def application_senders(self) -> tuple[str, ...]:
+        """The addresses that may send with the app's own permission."""
+
+    @property
+    def home_tenant(self) -> str:
+        """The operator's own tenant, for messages without a usable tenant."""

@@ -17,7 +17,7 @@ from shared.sending.route import Route, choose_route
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
     from shared.settings.sender import Sender
 
 #: How many of the paths outside the folder are named.

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.deliveries.requeue import KeptMail
+from shared.deliveries.requeue import KeptMail, parse_resume
 from shared.errors import ConfigurationError, InvalidInputError
 from shared.mail.decode import decode_message
-from shared.mail.message import MailRequest, parse_mail_request, parse_queued
+from shared.mail.message import MailRequest, parse_mail_request
 from shared.sending.accepted import record_accepted_mail
 from shared.sending.slots import visible_after
 from shared.sending.unreadable import record_unreadable
@@ -18,7 +18,7 @@ from shared.sending.unusable_request import record_lost, record_unreadable_reque
 from shared.settings.ownership import refuse_foreign
 
 if TYPE_CHECKING:
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +112,12 @@ def _kept(
         record_unreadable_request(mail, queue_id, unused, error, ports)
         return None
     return QueuedMail(request, kept, message, unused_claims=unused, requeued_for=mail.requeued_for)
+
+
+def parse_queued(text: bytes) -> MailRequest | KeptMail:
+    """Parse a queued message: a scheduler's mail or a requeue message.
+
+    Raises:
+        InvalidInputError: `invalid_message`, with every invalid field.
+    """
+    return parse_resume(text) or parse_mail_request(text)

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from shared.mail.message import MailRequest
     from shared.sending.draft_state import Draft
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import FoundMail
-    from shared.sending.services import Sending
+    from shared.sending.ports import FoundMail, Sending
     from shared.settings.sender import Sender
 
 #: A mail that is not in the mailbox by then was not accepted: copies arrive in seconds, and Graph ends a

@@ -16,7 +16,7 @@ from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
     from shared.settings.sender import Sender
     from shared.settings.tenant import TenantSettings
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from shared.characters import check_line
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.requeue import MESSAGE_ID
 from shared.errors import ConfigurationError, TransientError
+from shared.mail.identifiers import MESSAGE_ID
 from shared.mail.message import MAX_CORRELATION_ID
 from shared.sending.conflict import record_conflict
 from shared.sending.outcome import announce
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import re
 
     from shared.errors import InvalidInputError
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 
 def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: Sending) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, ConfigDict
 
-from shared.deliveries.requeue import MessageId, TenantId
 from shared.errors import ConfigurationError, ProblemError
+from shared.mail.identifiers import MessageId, TenantId
 from shared.schema import Contract, parse
 from shared.sending.persist import NotRecordedError, persist
 from shared.telemetry import Event, log_event, log_failed_step
@@ -23,7 +23,7 @@ from shared.time_limit import recording
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 SHORTEST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=10)

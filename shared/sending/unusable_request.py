@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.requeue import KeptMail
     from shared.errors import InvalidInputError
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 
 def record_lost(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Sending) -> None:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.mail.attachments import SizedFile
+    from shared.mail.ports import StoredFile
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import StoredFile
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 #: Below Graph's 4 MB and, as OneDrive's hosts want it, a multiple of 320 KiB.
 CHUNK_BYTES = 8 * 320 * 1024

@@ -21,7 +21,7 @@ from shared.telemetry import Event, log_event, log_failed_step
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.ports import SettingsStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
     from shared.system import World
 

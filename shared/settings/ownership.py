@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from shared.ports import SettingsStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import Consent, TenantSettings
     from shared.system import World
 

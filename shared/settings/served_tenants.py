@@ -16,7 +16,7 @@ from shared.errors import ConfigurationError
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from shared.ports import SettingsStore
+    from shared.settings.ports import SettingsStore
 
 
 class Serving(Protocol):

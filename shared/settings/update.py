@@ -10,7 +10,7 @@ from shared.settings.tenant import Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.ports import SettingsStore
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
 
 _TRIES = 5

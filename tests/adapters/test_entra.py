@@ -15,9 +15,9 @@ import pytest
 from shared.adapters.entra import EntraAuthority
 from shared.adapters.msal_cache import client_of
 from shared.config import AppConfig
+from shared.consent.ports import Redeemed
 from shared.consent.token_cache import Custody
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
-from shared.ports import Redeemed
 from shared.settings.tenant import Account
 from shared.system import RealWorld
 from tests.builders import a_consent

@@ -17,8 +17,8 @@ from azure.keyvault.secrets import SecretClient
 from shared.adapters import key_vault_requests as requests
 from shared.adapters.key_vault import API_VERSION, KeyVaultTokenStore
 from shared.adapters.key_vault_errors import key_vault_errors, vault_code
+from shared.consent.ports import DeletedTokens
 from shared.errors import ConfigurationError, ConflictError, TransientError
-from shared.ports import DeletedTokens
 from shared.settings.installation import Installation
 from tests.fakes import CLIENT_ID, INSTALLATION, STORAGE_ACCOUNT
 from tests.local_stack.certificates import LocalAuthority

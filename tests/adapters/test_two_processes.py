@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from shared.api import consent, settings
-from shared.api.auth import Caller
 from shared.bootstrap import Services
+from shared.caller import Caller
 from shared.errors import ConflictError, PreconditionFailedError
 from shared.sending.diagnostics import examine
 from tests.calls import Window, a_request, content, open_start, with_answer

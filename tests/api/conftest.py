@@ -9,11 +9,7 @@ import azure.functions as func
 import pytest
 
 from shared import bootstrap
-from shared.api import consent_routes as consent
-from shared.api import delivery_routes as deliveries
-from shared.api import framework as web
-from shared.api import settings_routes as settings
-from shared.api import test_mail_routes as sending
+from shared.api import routes
 from shared.api.openapi.document import OPERATIONS
 from tests.fakes import CONTOSO, FABRIKAM, FakeServices
 
@@ -107,5 +103,4 @@ def api(ports: FakeServices, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 def functions_of_the_api() -> dict[str, Any]:
     """Return every HTTP function by its name."""
-    modules = (settings, consent, sending, deliveries, web)
-    return {name: found for module in modules for name, found in vars(module).items()}
+    return dict(vars(routes))

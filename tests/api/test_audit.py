@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.api.audit import INTERVAL, RefusalCounter
 from shared.api.openapi.document import OPERATIONS
 from shared.api.openapi.operation import Operation
+from shared.refusal_counter import INTERVAL, RefusalCounter
 from shared.settings.tenant import TenantSettings
 from tests.api.conftest import Api, Log
 from tests.fakes import CONTOSO, FakeServices, FakeWorld, MemorySettings

@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
-from shared.api.auth import Caller, authorize, verified_claims
+from shared.api.auth import authorize, verified_claims
 from shared.api.openapi.document import OPERATIONS
 from shared.api.openapi.operation import Operation
 from shared.api.openapi.settings import READ
+from shared.caller import Caller
 from shared.config import AppConfig
 from shared.errors import ForbiddenError, UnauthenticatedError
 from tests.calls import a_request

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.api import consent
-from shared.api.auth import Caller
+from shared.caller import Caller
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NotFoundError, TransientError
 from tests.calls import a_request, call, content, enable, finish, opened, walk

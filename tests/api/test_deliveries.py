@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared.api.auth import Caller
-from shared.api.deliveries import list_deliveries, parse_query, read_delivery
+from shared.api.deliveries import list_deliveries, parse_query, read_delivery, retry_delivery
+from shared.caller import Caller
 from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus
-from shared.deliveries.retry import retry_delivery
 from shared.errors import InvalidInputError, NotFoundError, OutcomeUnknownError
 from shared.sending.deliver import deliver
 from tests.builders import ADMIN, a_message, enabled_services

@@ -9,8 +9,7 @@ import azure.functions as func
 import pytest
 
 from shared import bootstrap
-from shared.api import delivery_routes as deliveries
-from shared.api import test_mail_routes as sending
+from shared.api import routes
 from shared.errors import RejectedError
 from shared.sending.deliver import deliver
 from tests.builders import a_message, enabled_services
@@ -24,10 +23,10 @@ ADA = {
     "roles": ["Workspace.Admin"],
 }
 ROUTES: list[tuple[Any, str, int]] = [
-    (deliveries.list_deliveries, "GET", 200),
-    (deliveries.get_delivery, "GET", 200),
-    (deliveries.retry_delivery, "POST", 202),
-    (sending.send_test_mail, "POST", 202),
+    (routes.list_deliveries, "GET", 200),
+    (routes.get_delivery, "GET", 200),
+    (routes.retry_delivery, "POST", 202),
+    (routes.send_test_mail, "POST", 202),
 ]
 
 

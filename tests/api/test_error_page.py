@@ -6,12 +6,12 @@ import azure.functions as func
 import pytest
 
 from shared import bootstrap
-from shared.api.audit import INTERVAL
 from shared.api.openapi.document import OPERATIONS
 from shared.api.openapi.operation import Operation
 from shared.bootstrap import Services
 from shared.errors import TransientError
 from shared.problems import catalogue, explain
+from shared.refusal_counter import INTERVAL
 from tests.api.conftest import Api, Log
 from tests.fakes import MemoryFlows
 

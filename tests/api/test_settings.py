@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from shared.api import settings as settings_api
-from shared.api.auth import Caller
+from shared.caller import Caller
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import (
     ConflictError,

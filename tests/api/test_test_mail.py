@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.api.auth import Caller
 from shared.api.test_mail import send_test_mail
+from shared.caller import Caller
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConsentRequiredError, InvalidInputError
 from shared.sending.deliver import deliver

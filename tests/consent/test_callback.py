@@ -11,6 +11,7 @@ import pytest
 from shared.api import consent, settings
 from shared.consent.cookie import NAME
 from shared.consent.flow import TIME_TO_CONSENT, ConsentFlow, FlowSecret
+from shared.consent.ports import Redeemed
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -18,7 +19,6 @@ from shared.errors import (
     PreconditionFailedError,
     TransientError,
 )
-from shared.ports import Redeemed
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, TenantSettings
 from tests.builders import enabled_services

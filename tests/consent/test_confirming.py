@@ -9,8 +9,8 @@ from shared.api import consent, settings
 from shared.api.request import Reply
 from shared.consent.confirming import MAX_WAITING
 from shared.consent.cookie import NAME
+from shared.consent.ports import Redeemed
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
-from shared.ports import Redeemed
 from tests.builders import list_senders
 from tests.calls import Window, a_request, call, content, enable, finish, opened, shown
 from tests.fakes import NOON, FakeEntra, FakeServices, FakeWorld

@@ -16,8 +16,8 @@ from hypothesis.stateful import (
 )
 
 from shared.api import consent, settings
-from shared.api.auth import Caller
 from shared.api.request import Reply
+from shared.caller import Caller
 from shared.consent.cookie import NAME
 from shared.consent.maintenance import keep_all, sweep
 from shared.consent.other_account import delete_abandoned

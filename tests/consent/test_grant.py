@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from shared.api import consent, settings
-from shared.api.auth import Caller
+from shared.caller import Caller
 from shared.consent.cookie import NAME
 from shared.errors import ConfigurationError, TransientError
 from shared.sending.diagnostics import examine

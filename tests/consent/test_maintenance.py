@@ -5,8 +5,8 @@ import pytest
 
 from shared.api import settings as settings_journey
 from shared.consent.maintenance import keep_all
+from shared.consent.ports import DeletedTokens
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
-from shared.ports import DeletedTokens
 from shared.settings.state import reset
 from shared.settings.tenant import StandingProblem, Status, TenantSettings
 from tests.builders import a_consent, enabled_services, some_settings

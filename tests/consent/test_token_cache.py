@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from shared.api import settings as settings_journey
+from shared.consent.ports import Issued
 from shared.consent.token_cache import Custody
 from shared.errors import ConfigurationError, ConflictError, ConsentRequiredError, TransientError
-from shared.ports import Issued
 from shared.settings.health import note_failure
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status

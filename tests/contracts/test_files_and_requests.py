@@ -11,7 +11,7 @@ import pytest
 
 from shared.adapters.blob_storage import BlobAttachmentFiles, BlobKeptTexts
 from shared.errors import RejectedError, TransientError
-from shared.sending.ports import StoredFile
+from shared.mail.ports import StoredFile
 from shared.storage_names import ATTACHMENTS
 from tests.fakes import CONTOSO, MemoryFiles, MemoryTexts
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
 
     from shared.deliveries.ports import KeptTexts
-    from shared.sending.ports import AttachmentFiles
+    from shared.mail.ports import AttachmentFiles
 
 PATH = f"{uuid.uuid4()}/größe 1.pdf"
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.adapters.flow_table import TableFlowStore
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus
-from shared.ports import FlowStore
+from shared.consent.ports import FlowStore
 from shared.settings.tenant import StandingProblem
 from tests.builders import a_consent
 from tests.contracts.conftest import Tables

@@ -7,7 +7,7 @@ import pytest
 
 from shared.adapters.table_storage import TableSettingsStore
 from shared.errors import PreconditionFailedError
-from shared.ports import SettingsStore
+from shared.settings.ports import SettingsStore
 from shared.settings.state import begin_consent
 from shared.settings.tenant import Authorization, StandingProblem, Status, TenantSettings, Wanted
 from tests.builders import a_consent

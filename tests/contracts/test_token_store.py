@@ -6,7 +6,7 @@ import pytest
 from azure.identity import ManagedIdentityCredential
 
 from shared.adapters.key_vault import KeyVaultTokenStore
-from shared.ports import TokenStore
+from shared.consent.ports import TokenStore
 from tests.fakes import INSTALLATION, MemoryVault
 from tests.local_stack.fixtures import ServedVault
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.adapters.serialization import write_document
+from shared.api.deliveries import retry_delivery
 from shared.api.delivery_models import delivery_view
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.notify import ToldDeliveries
 from shared.deliveries.outcome import MOST_ERRORS, MOST_OWED
-from shared.deliveries.retry import retry_delivery
 from shared.errors import ConfigurationError, OutcomeUnknownError, RejectedError, TransientError
 from shared.problems import FieldError
 from shared.sending.deliver import deliver

@@ -7,9 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.api.deliveries import list_deliveries
+from shared.api.deliveries import list_deliveries, retry_delivery
 from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
-from shared.deliveries.retry import retry_delivery
 from shared.errors import ConflictError, NotFoundError, OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from tests.builders import ADMIN, a_message, enabled_services, large_file_services

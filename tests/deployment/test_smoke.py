@@ -18,7 +18,7 @@ import azure.functions as func
 import pytest
 
 from infra.hooks.smoke import main
-from shared.api.framework import get_health
+from shared.api.routes import get_health
 from shared.version import VERSION
 from tests.deployment.pins import ROOT
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.api.deliveries import retry_delivery
 from shared.consent.maintenance import keep_all
 from shared.deliveries.requeue import resume_message
-from shared.deliveries.retry import retry_delivery
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.api import settings as settings_api
+from shared.consent.ports import DeletedTokens
 from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus
 from shared.errors import TransientError
 from shared.operate.__main__ import main
-from shared.ports import DeletedTokens
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.tenant import TenantSettings

@@ -29,7 +29,7 @@ from tests.builders import a_file, a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
-    from shared.sending.services import Sending
+    from shared.sending.ports import Sending
 
 MESSAGE_ID = "sales-weekly:2026-11-23T06:00Z:emea"
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.api.deliveries import retry_delivery
 from shared.api.test_mail import send_test_mail
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.retry import retry_delivery
 from shared.errors import RejectedError, SenderRefusedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.diagnostics import CheckName, Outcome, examine

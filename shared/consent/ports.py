@@ -1,7 +1,7 @@
-"""Declare what the app needs from outside; `adapters/` implements it.
+"""What a consent needs from storage, Key Vault and Entra; `adapters/` provides it.
 
-Every method may raise TransientError (the service is unavailable) and ConfigurationError (it refuses the app,
-or a setting is missing); only other errors are listed.
+Every method may raise TransientError (the service is unavailable) and ConfigurationError (it refuses the
+app, or a setting is missing); only further errors are named.
 """
 
 from __future__ import annotations
@@ -15,30 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.consent.flow import ConsentFlow, FlowSecret
-    from shared.settings.tenant import Account, Consent, TenantSettings
-
-
-class SettingsStore(Protocol):
-    """Stores one row per tenant."""
-
-    def load(self, tenant_id: str) -> TenantSettings:
-        """Return the tenant's settings; unconfigured ones where nothing is stored."""
-
-    def save(self, settings: TenantSettings) -> TenantSettings:
-        """Write the settings if unchanged; return them with their new ETag.
-
-        Raises:
-            PreconditionFailedError: `settings_changed`.
-        """
-
-    def tenants(self) -> tuple[str, ...]:
-        """Return every tenant that has settings."""
-
-    def remove(self, tenant_id: str) -> None:
-        """Remove a tenant's settings; the number of generations is kept.
-
-        So none is used twice.
-        """
+    from shared.settings.tenant import Account
 
 
 class FlowStore(Protocol):
@@ -213,37 +190,4 @@ class Authorizer(TokenIssuer, Protocol):
         Raises:
             ConsentRequiredError: Microsoft refuses the code.
             InvalidInputError: the callback does not match the sign-in.
-        """
-
-
-class AccessTokens(Protocol):
-    """Gets the access token to send a tenant's mail."""
-
-    def get(
-        self,
-        tenant_id: str,
-        consent: Consent,
-        *,
-        fresh: bool = False,
-        refused: str | None = None,
-        claims: str | None = None,
-    ) -> str:
-        """Return an access token, another one than Graph `refused`.
-
-        `fresh` always requests a new one from Entra. `claims` is the claims challenge that Graph returned.
-
-        Raises:
-            ConsentRequiredError: an admin must consent again.
-        """
-
-
-class CallerTokens(Protocol):
-    """Validates the access tokens of the API's callers."""
-
-    def verify(self, token: str) -> Mapping[str, Any]:
-        """Return the claims of a valid token.
-
-        Raises:
-            UnauthenticatedError: it is not valid.
-            ForbiddenError: it is valid for a tenant that is not served.
         """
