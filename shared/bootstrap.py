@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from shared.adapters.entra import EntraAuthority
     from shared.caller import CallerTokens
     from shared.consent.ports import FlowStore, TokenStore
-    from shared.consent.token_cache import Custody
-    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.consent.token_cache import AccessTokenCache
+    from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.errors import ConfigurationError
     from shared.mail.ports import AttachmentFiles
     from shared.outbox import Outbox
@@ -63,7 +63,7 @@ class Services(Configured):
         """What the admins of this installation decided."""
         from shared.settings.ownership import OwnedSettings
 
-        return OwnedSettings(self.stored_settings, self._this_installation, self._issued_to, self.world)
+        return OwnedSettings(self.stored_settings, self._this_installation, self._issued_to, self.system)
 
     @member
     def pause_store(self) -> PauseStore:
@@ -77,7 +77,7 @@ class Services(Configured):
         """Whether sending is paused, as cached by this process."""
         from shared.settings.sending_switch import SendingSwitch
 
-        return SendingSwitch(self.pause_store, self.world, lambda: self.installation)
+        return SendingSwitch(self.pause_store, self.system, lambda: self.installation)
 
     @member
     def schedules(self) -> ScheduleStore:
@@ -119,11 +119,11 @@ class Services(Configured):
         """The delivery log."""
         from shared.adapters.delivery_table import TableDeliveryLog
         from shared.adapters.queue_storage import StorageOutcomeQueues
-        from shared.deliveries.notify import ToldDeliveries
+        from shared.deliveries.notify import NotifyingDeliveryLog
 
         queues = StorageOutcomeQueues(self.storage, self._storage_credential)
         log = TableDeliveryLog(self._tables)
-        return ToldDeliveries(log, queues, lambda: self.config.outcome_queues, self.world)
+        return NotifyingDeliveryLog(log, queues, lambda: self.config.outcome_queues, self.system)
 
     @member
     def outbox(self) -> Outbox:
@@ -150,18 +150,18 @@ class Services(Configured):
         return credential_problems(self.config.credential)
 
     @member
-    def requests(self) -> KeptTexts:
+    def requests(self) -> TextStore:
         """The requests of unfinished mails."""
-        from shared.adapters.blob_storage import BlobKeptTexts
+        from shared.adapters.blob_storage import BlobTextStore
 
-        return BlobKeptTexts(self._blobs, "requests")
+        return BlobTextStore(self._blobs, "requests")
 
     @member
-    def drafts(self) -> KeptTexts:
+    def drafts(self) -> TextStore:
         """The state of drafts in progress."""
-        from shared.adapters.blob_storage import BlobKeptTexts
+        from shared.adapters.blob_storage import BlobTextStore
 
-        return BlobKeptTexts(self._blobs, "drafts")
+        return BlobTextStore(self._blobs, "drafts")
 
     @member
     def vault(self) -> TokenStore:
@@ -177,14 +177,16 @@ class Services(Configured):
         from shared.adapters.credentials import msal_credential
         from shared.adapters.entra import EntraAuthority
 
-        return EntraAuthority(self.config, msal_credential(self.config.credential), self.world)
+        return EntraAuthority(self.config, msal_credential(self.config.credential), self.system)
 
     @member
-    def tokens(self) -> Custody:
+    def tokens(self) -> AccessTokenCache:
         """Access tokens for sending."""
-        from shared.consent.token_cache import Custody
+        from shared.consent.token_cache import AccessTokenCache
 
-        return Custody(self.vault, self.authorizer, self.settings, self.world, lambda: self.allowed_tenants)
+        return AccessTokenCache(
+            self.vault, self.authorizer, self.settings, self.system, lambda: self.allowed_tenants
+        )
 
     @member
     def transport(self) -> MailTransport:

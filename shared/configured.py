@@ -8,16 +8,16 @@ from shared.member import member
 from shared.refusal_counter import RefusalCounter
 from shared.sending.claim_memory import ClaimMemory
 from shared.settings.installation import Installation
-from shared.system import RealWorld
+from shared.system import RealSystem
 
 
 class Configured:
     """The operator's settings; reading a member may raise ConfigurationError."""
 
     def __init__(self) -> None:
-        self.world = RealWorld()
+        self.system = RealSystem()
         self.claims = ClaimMemory()
-        self.refusals = RefusalCounter(self.world)
+        self.refusals = RefusalCounter(self.system)
 
     @member
     def config(self) -> AppConfig:

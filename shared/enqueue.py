@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _NOW = timedelta(0)
 
 
-class Queueing(Protocol):
+class EnqueueServices(Protocol):
     """What is needed from outside."""
 
     @property
@@ -79,7 +79,7 @@ class _PlannedFiles:
         self._stored.put(path, content)
 
 
-def enqueue(message: dict[str, Any], folder: Path, ports: Queueing) -> MailRequest:
+def enqueue(message: dict[str, Any], folder: Path, ports: EnqueueServices) -> MailRequest:
     """Validate a mail, upload its files, queue it, and return it.
 
     The checks are the app's. Relative paths start at `folder`. Only the installation knows whether large file
@@ -124,7 +124,7 @@ def _check(request: MailRequest, files: AttachmentFiles, allowed_tenants: frozen
     check_sizes(len(message), sized)
 
 
-def main(arguments: list[str], ports: Queueing) -> int:
+def main(arguments: list[str], ports: EnqueueServices) -> int:
     """Queue a file's mail and print where to follow it; return 1 on error."""
     command = ArgumentParser("python -m shared.enqueue", description="Queue a mail.")
     command.add_argument(

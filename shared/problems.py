@@ -119,7 +119,7 @@ def recorded(code: str, facts: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     return code, dict.fromkeys(named, _NOT_RECORDED) | given
 
 
-def outline(code: str) -> Problem:
+def public_problem(code: str) -> Problem:
     """Explain a code without parameters, for readers who may not know them."""
     problem = catalogue()[code] if code in catalogue() else recall(code, {})
     if "{" not in problem.sentence:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from shared.system import World
+    from shared.system import System
 
 #: The minimum interval of lines for each operation and reason, in each process.
 INTERVAL = timedelta(minutes=5)
@@ -43,8 +43,8 @@ class RefusalCounter:
     can lose the line.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, system: System) -> None:
+        self._system = system
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, str], _Count] = {}
 
@@ -59,13 +59,13 @@ class RefusalCounter:
                 known.refused += 1
                 known.trace_id = trace_id
                 return known.logged
-            self._counts[operation, problem] = _Count(self._world.now(), trace_id)
+            self._counts[operation, problem] = _Count(self._system.now(), trace_id)
         _log(operation, problem, 1, trace_id)
         return trace_id
 
     def log_counted(self) -> None:
         """Log every count whose interval has passed."""
-        now = self._world.now()
+        now = self._system.now()
         with self._lock:
             due = {key: each for key, each in self._counts.items() if now - each.written_at >= INTERVAL}
             for key, each in due.items():

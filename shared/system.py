@@ -16,7 +16,7 @@ from typing import Protocol
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class World(Protocol):
+class System(Protocol):
     """What the app can't compute."""
 
     def now(self) -> datetime:
@@ -25,10 +25,10 @@ class World(Protocol):
     def steady(self) -> datetime:
         """Return a monotonic time, for waits within a process."""
 
-    def secret(self) -> str:
+    def random_token(self) -> str:
         """Return an unguessable value of 256 bits, valid in a URL or a cookie."""
 
-    def identifier(self) -> str:
+    def new_id(self) -> str:
         """Return a new identifier that need not be secret."""
 
     def jitter(self) -> float:
@@ -50,20 +50,20 @@ class Moment:
     steady: datetime
 
     @classmethod
-    def of(cls, world: World) -> Moment:
+    def of(cls, system: System) -> Moment:
         """Return the current moment."""
-        return cls(world.now(), world.steady())
+        return cls(system.now(), system.steady())
 
-    def elapsed(self, world: World) -> timedelta:
+    def elapsed(self, system: System) -> timedelta:
         """Return how much time has passed since."""
-        return max(world.now() - self.calendar, world.steady() - self.steady)
+        return max(system.now() - self.calendar, system.steady() - self.steady)
 
-    def has_passed(self, wait: timedelta, world: World) -> bool:
+    def has_passed(self, wait: timedelta, system: System) -> bool:
         """Say whether a wait has passed by one of the two clocks."""
-        return self.elapsed(world) >= wait
+        return self.elapsed(system) >= wait
 
 
-class RealWorld:
+class RealSystem:
     """The clock of this machine and the randomness of its operating system."""
 
     def now(self) -> datetime:
@@ -74,11 +74,11 @@ class RealWorld:
         """Return a monotonic time."""
         return _START + timedelta(seconds=time.monotonic())
 
-    def secret(self) -> str:
+    def random_token(self) -> str:
         """Return an unguessable value of 256 bits, valid in a URL or a cookie."""
         return secrets.token_urlsafe(32)
 
-    def identifier(self) -> str:
+    def new_id(self) -> str:
         """Return a new identifier that need not be secret."""
         return str(uuid.uuid4())
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import NothingSentError
-from shared.system import Moment, World
+from shared.system import Moment, System
 
 if TYPE_CHECKING:
     import threading
@@ -28,21 +28,21 @@ RECORDING: Final = timedelta(minutes=9, seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    world: World
+    system: System
     begun: Moment
     total: timedelta
 
     def left(self, total: timedelta) -> timedelta:
-        return total - self.begun.elapsed(self.world)
+        return total - self.begun.elapsed(self.system)
 
 
 _current: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
-def limited(world: World, total: timedelta = SENDING) -> Iterator[None]:
+def limited(system: System, total: timedelta = SENDING) -> Iterator[None]:
     """Limit the time of an invocation that begins now."""
-    before = _current.set(_Limit(world, Moment.of(world), total))
+    before = _current.set(_Limit(system, Moment.of(system), total))
     try:
         yield
     finally:
@@ -63,10 +63,10 @@ def recording() -> Iterator[None]:
         _current.reset(before)
 
 
-def begun(world: World) -> Moment:
+def begun(system: System) -> Moment:
     """Return when the invocation began; now if there is no limit."""
     limit = _current.get()
-    return Moment.of(world) if limit is None else limit.begun
+    return Moment.of(system) if limit is None else limit.begun
 
 
 def seconds_left() -> float | None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.caller import Caller
-from shared.settings.tenant import Account, Consent, Status, TenantSettings, Wanted
+from shared.settings.tenant import Account, Consent, RequestedSender, Status, TenantSettings
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 ADA = Account("ada-object-id", CONTOSO, "ada@contoso.com")
@@ -51,7 +51,7 @@ def some_settings(**changes: Any) -> TenantSettings:
     settings = TenantSettings(
         CONTOSO,
         status=Status.ENABLED,
-        sender=Wanted("ada@contoso.com"),
+        sender=RequestedSender("ada@contoso.com"),
         consent=a_consent(),
         generations=1,
     )
@@ -77,7 +77,7 @@ def list_senders(services: FakeServices, *addresses: str) -> None:
 def large_file_services(**files: bytes) -> FakeServices:
     """Build services whose tenant can send large files, and put files into its folder."""
     services = enabled_services(
-        sender=Wanted("ada@contoso.com", large_file_attachments=True),
+        sender=RequestedSender("ada@contoso.com", large_file_attachments=True),
         consent=a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})),
     )
     services.files.blobs = {f"{CONTOSO}/{name}": content for name, content in files.items()}

@@ -9,13 +9,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from shared.api import consent, settings
 from shared.api.consent import ConsentPorts
-from shared.api.request import Reply, Request
+from shared.api.request import Request, Response
 from shared.caller import Caller
 from shared.consent.cookie import NAME
 from tests.builders import ADMIN
 from tests.fakes import FakeServices
 
-type AdminOperation = Callable[[Request, Caller, FakeServices], Reply]
+type AdminOperation = Callable[[Request, Caller, FakeServices], Response]
 
 
 def a_request(body: object = None, **parts: Any) -> Request:
@@ -26,12 +26,12 @@ def a_request(body: object = None, **parts: Any) -> Request:
 
 def call(
     operation: AdminOperation, ports: FakeServices, body: object = None, caller: Caller = ADMIN, **parts: Any
-) -> Reply:
+) -> Response:
     """Call an operation as a workspace admin."""
     return operation(a_request(body, **parts), caller, ports)
 
 
-def content(reply: Reply) -> dict[str, Any]:
+def content(reply: Response) -> dict[str, Any]:
     """Read a JSON answer."""
     found: dict[str, Any] = json.loads(reply.body)
     return found
@@ -71,7 +71,7 @@ def ticket_of(start_url: str) -> str:
     return parse_qs(urlsplit(start_url).fragment)["ticket"][0]
 
 
-def open_start(window: Window, ports: ConsentPorts) -> Reply:
+def open_start(window: Window, ports: ConsentPorts) -> Response:
     """Post the ticket of the start link."""
     body = urlencode({"ticket": ticket_of(window.start_url)}).encode()
     return consent.start(a_request(body, route={"flow_id": window.flow_id}), ports)
@@ -82,7 +82,7 @@ def opened(window: Window, ports: FakeServices) -> Window:
     return with_answer(window, open_start(window, ports))
 
 
-def with_answer(window: Window, reply: Reply) -> Window:
+def with_answer(window: Window, reply: Response) -> Window:
     """Keep what the way to Microsoft brought."""
     address = content(reply)["location"]
     cookie = reply.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
@@ -90,12 +90,12 @@ def with_answer(window: Window, reply: Reply) -> Window:
     return Window(window.flow_id, window.start_url, state, cookie, address)
 
 
-def finish(window: Window, ports: FakeServices, **reply: str) -> Reply:
+def finish(window: Window, ports: FakeServices, **reply: str) -> Response:
     """Have Microsoft answer in this window."""
     return consent.finish(window.answers(**reply), ports)
 
 
-def form_token(page: Reply) -> str:
+def form_token(page: Response) -> str:
     """Read the token of the form on which another account than the admin's confirms."""
     found = re.search(r'name="token" value="([^"]+)"', page.body.decode())
     assert found is not None
@@ -104,7 +104,7 @@ def form_token(page: Reply) -> str:
 
 def decide(
     window: Window, ports: FakeServices, decision: str, token: str, *, cookies: str | None = None
-) -> Reply:
+) -> Response:
     """Post that form from this window, or with other cookies."""
     body = urlencode({"token": token, "decision": decision}).encode()
     header = f"{NAME}={window.cookie}" if cookies is None else cookies

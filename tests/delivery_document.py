@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.api.delivery_models import DeliveryView, delivery_view
-from shared.deliveries.delivery import FINAL, Audience, Delivery, DeliveryStatus
+from shared.deliveries.delivery import FINAL, Delivery, DeliveryStatus, RecipientSummary
 from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.problems import FieldError, catalogue
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ _CHANGES: dict[DeliveryStatus, dict[str, Any]] = {
     DeliveryStatus.INVALID: {
         "fields": (FieldError("subject", "is missing"),),
         "from_address": None,
-        "audience": Audience(),
+        "audience": RecipientSummary(),
     },
 }
 
@@ -66,7 +66,7 @@ def example(status: DeliveryStatus) -> Delivery:
         queued_at=QUEUED,
         updated_at=QUEUED,
         trying_since=QUEUED,
-        audience=Audience(to=2, domains=("contoso.com",)),
+        audience=RecipientSummary(to=2, domains=("contoso.com",)),
         from_address="reports@contoso.com",
         correlation_id="run 4711",
         outcome_queue="mail-outcomes",
@@ -74,7 +74,7 @@ def example(status: DeliveryStatus) -> Delivery:
     if status is DeliveryStatus.SENDING:
         return mail
     found = _PROBLEMS.get(status)
-    problem = StandingProblem(found[0], LATER, found[1]) if found else None
+    problem = ActiveProblem(found[0], LATER, found[1]) if found else None
     answered = status is DeliveryStatus.ACCEPTED
     request_id = "0b1ec700-0000-4000-8000-000000000001" if answered else None
     if status is DeliveryStatus.INVALID:

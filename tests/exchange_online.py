@@ -30,17 +30,17 @@ class ExchangeOnline:
         graph: where Graph is.
     """
 
-    world: Microsoft365
+    system: Microsoft365
     graph: str
 
     def token(self, *scopes: str) -> str:
         """Sign a token of Ada's; without scopes one that may do everything we ask for."""
-        return self.world.graph_token(ADA, *(scopes or READ_WRITE))
+        return self.system.graph_token(ADA, *(scopes or READ_WRITE))
 
     @property
     def asked(self) -> list[str]:
         """List the operations that were asked for, in their order."""
-        return [request.operation for request in self.world.requests.all()]
+        return [request.operation for request in self.system.requests.all()]
 
 
 def a_sender(scopes: frozenset[str] = READ_WRITE, from_field: str | None = None) -> Sender:
@@ -58,8 +58,8 @@ def exchange(
     local_authority: LocalAuthority, microsoft_signing_key: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ExchangeOnline]:
     """Serve a fresh world, whose certificate the adapters trust."""
-    world, tls = Microsoft365(key=microsoft_signing_key), local_authority.server_context()
+    system, tls = Microsoft365(key=microsoft_signing_key), local_authority.server_context()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(local_authority.bundle))
-    with serve(world.graph_app(), tls, "localhost") as graph, serve(world.outlook_app(), tls) as outlook:
-        world.at(entra="https://login.localhost", graph=graph.url, outlook=outlook.url)
-        yield ExchangeOnline(world, graph.url)
+    with serve(system.graph_app(), tls, "localhost") as graph, serve(system.outlook_app(), tls) as outlook:
+        system.at(entra="https://login.localhost", graph=graph.url, outlook=outlook.url)
+        yield ExchangeOnline(system, graph.url)

@@ -20,8 +20,8 @@ from shared.client_credential import ClientSecret
 from shared.config import AppConfig
 from shared.consent.confirming import MAX_WAITING
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.consent.ports import DeletedTokens, Issued, Redeemed, SignIn
-from shared.consent.token_cache import Custody
+from shared.consent.ports import AccessToken, AuthorizationRequest, DeletedTokens, TokenResponse
+from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.errors import (
@@ -76,7 +76,7 @@ CONFIG = AppConfig(
 
 
 @dataclass
-class FakeWorld:
+class FakeSystem:
     """A clock that only a test advances, and distinguishable values."""
 
     time: datetime = NOON
@@ -91,10 +91,10 @@ class FakeWorld:
     def steady(self) -> datetime:
         return NOON + self.passed
 
-    def secret(self) -> str:
+    def random_token(self) -> str:
         return f"secret-{self._next():04d}"
 
-    def identifier(self) -> str:
+    def new_id(self) -> str:
         return f"00000000-0000-4000-8000-{self._next():012d}"
 
     def jitter(self) -> float:
@@ -257,7 +257,7 @@ class MemoryFlows:
     def undecided(self, before: datetime) -> tuple[FlowSecret, ...]:
         return tuple(s for s in self.secrets.values() if s.expires_at and s.expires_at < before)
 
-    def take_secret(self, secret: FlowSecret) -> bool:
+    def consume_secret(self, secret: FlowSecret) -> bool:
         known = self.secrets.get(secret.flow_id)
         if known is None or known.etag != secret.etag:
             return False
@@ -325,7 +325,7 @@ class MemoryVault:
 class FakeEntra:
     """Has everybody consent at once; each entry of `fail` is raised once."""
 
-    world: FakeWorld
+    system: FakeSystem
     account: Account = field(default_factory=lambda: Account("ada-object-id", CONTOSO, "ada@contoso.com"))
     granted: frozenset[str] | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)
@@ -342,36 +342,38 @@ class FakeEntra:
 
     def begin(
         self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
-    ) -> SignIn:
+    ) -> AuthorizationRequest:
         self._fail()
         self.asked.append(tuple(scopes))
         self.hints.append((login_hint, ask_again))
         address = f"https://login.microsoftonline.com/{tenant_id}/oauth2/v2.0/authorize?state={state}"
-        return SignIn(address, {"code_verifier": "verifier", "nonce": "nonce", "state": state})
+        return AuthorizationRequest(address, {"code_verifier": "verifier", "nonce": "nonce", "state": state})
 
-    def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
-        return SignIn(f"https://login.microsoftonline.com/{tenant_id}/v2.0/adminconsent?state={state}", {})
+    def begin_admin_consent(self, tenant_id: str, state: str) -> AuthorizationRequest:
+        return AuthorizationRequest(
+            f"https://login.microsoftonline.com/{tenant_id}/v2.0/adminconsent?state={state}", {}
+        )
 
-    def app_only(self, tenant_id: str, *, claims: str | None = None) -> Issued:
+    def app_only(self, tenant_id: str, *, claims: str | None = None) -> AccessToken:
         self._fail()
         self.claims_wanted.append(claims)
         self.refreshed.append("app-only")
-        expires_at = self.world.now() + timedelta(hours=1)
-        return Issued(f"access-{len(self.refreshed)}", expires_at, self._later(self.roles), "")
+        expires_at = self.system.now() + timedelta(hours=1)
+        return AccessToken(f"access-{len(self.refreshed)}", expires_at, self._later(self.roles), "")
 
-    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
         self._fail()
         claims = {
             "tid": tenant_id,
             "aud": CLIENT_ID,
             "iss": f"https://login.microsoftonline.com/{tenant_id}/v2.0",
-            "exp": int((self.world.now() + timedelta(hours=1)).timestamp()),
+            "exp": int((self.system.now() + timedelta(hours=1)).timestamp()),
             "oid": self.account.object_id,
             "preferred_username": self.account.username,
             **({"email": self.account.email} if self.account.email else {}),
         }
         granted = self.granted if self.granted is not None else frozenset(self.asked[-1])
-        return Redeemed({**claims, **self.claims}, granted, f"tokens-of-{reply['code']}")
+        return TokenResponse({**claims, **self.claims}, granted, f"tokens-of-{reply['code']}")
 
     def refresh(
         self,
@@ -381,18 +383,20 @@ class FakeEntra:
         scopes: Iterable[str],
         *,
         claims: str | None = None,
-    ) -> Issued:
+    ) -> AccessToken:
         self._fail()
         self.claims_wanted.append(claims)
         self.refreshed.append(tokens)
         self.refreshed_for.append(tuple(scopes))
-        expires_at = self.world.now() + timedelta(hours=1)
+        expires_at = self.system.now() + timedelta(hours=1)
         known = frozenset(self.refreshed_for[-1]) if self.granted is None else self.granted
         granted = self._later(known | self.also_granted)
         same = account.object_id == self.account.object_id
         name = self.account.username if same else account.username
         email = self.account.email if same else account.email
-        return Issued(f"access-{len(self.refreshed)}", expires_at, granted or None, f"{tokens}+", name, email)
+        return AccessToken(
+            f"access-{len(self.refreshed)}", expires_at, granted or None, f"{tokens}+", name, email
+        )
 
     def _later(self, usual: frozenset[str] | None) -> frozenset[str] | None:
         if not self.later:
@@ -748,8 +752,8 @@ class FakeServices:
     """Every port in memory, in the shape of `bootstrap.Services`."""
 
     def __init__(self) -> None:
-        self.world = FakeWorld()
-        self.refusals = RefusalCounter(self.world)
+        self.system = FakeSystem()
+        self.refusals = RefusalCounter(self.system)
         self.config = CONFIG
         self.settings = MemorySettings()
         self.stored_settings = self.settings
@@ -758,19 +762,19 @@ class FakeServices:
         self.pause_store = MemoryPause()
         self.operator_log = MemoryOperatorLog()
         self.operator_id: str | None = "operator-object-id"
-        self.switch = SendingSwitch(self.pause_store, self.world, lambda: self.installation)
+        self.switch = SendingSwitch(self.pause_store, self.system, lambda: self.installation)
         self.flows = MemoryFlows()
         self.vault = MemoryVault()
-        self.authorizer = FakeEntra(self.world)
-        self.tokens = Custody(
-            self.vault, self.authorizer, self.settings, self.world, lambda: self.allowed_tenants
+        self.authorizer = FakeEntra(self.system)
+        self.tokens = AccessTokenCache(
+            self.vault, self.authorizer, self.settings, self.system, lambda: self.allowed_tenants
         )
         self.transport = FakeGraph()
         self.outbox = MemoryOutbox()
         self.files = MemoryFiles()
-        self.requests = MemoryTexts(now=self.world.now)
-        self.drafts = MemoryTexts(now=self.world.now)
-        self.schedules = MemorySchedules(clock=self.world.steady)
+        self.requests = MemoryTexts(now=self.system.now)
+        self.drafts = MemoryTexts(now=self.system.now)
+        self.schedules = MemorySchedules(clock=self.system.steady)
         self.throttle = self.new_throttle()
         self.claims = ClaimMemory()
         self.allowed_tenants = self.config.allowed_tenant_ids

@@ -31,7 +31,7 @@ from shared.time_limit import (
     seconds_left,
 )
 from tests.builders import a_file, a_message, large_file_services
-from tests.fakes import CONTOSO, NOON, FakeServices, FakeWorld
+from tests.fakes import CONTOSO, NOON, FakeServices, FakeSystem
 
 FUNCTION_TIMEOUT = timedelta(minutes=10)
 GRAPH_CALL = GRAPH_ANSWER_SECONDS + CONNECT_SECONDS
@@ -42,8 +42,8 @@ OF_STORAGE = ("settings", "deliveries", "requests", "drafts", "outbox", "files")
 class SlowPort:
     """A port each of whose calls takes as long as its adapter allows, and then answers or not."""
 
-    def __init__(self, port: Any, world: FakeWorld, *, graph: bool, fails: bool) -> None:
-        self._port, self._world, self._graph, self._fails = port, world, graph, fails
+    def __init__(self, port: Any, system: FakeSystem, *, graph: bool, fails: bool) -> None:
+        self._port, self._system, self._graph, self._fails = port, system, graph, fails
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
@@ -53,7 +53,7 @@ class SlowPort:
         def slowly(*arguments: Any, **options: Any) -> Any:
             if self._graph:
                 check_sending()
-                self._world.pass_time(timedelta(seconds=GRAPH_CALL))
+                self._system.pass_time(timedelta(seconds=GRAPH_CALL))
             else:
                 self._wait_as_storage_does()
             answer = call(*arguments, **options)
@@ -66,7 +66,7 @@ class SlowPort:
     def _wait_as_storage_does(self) -> None:
         for _ in range(STORAGE_TRIES if self._fails else 1):
             left = seconds_left()
-            self._world.pass_time(timedelta(seconds=min(STORAGE_TRY, left or STORAGE_TRY)))
+            self._system.pass_time(timedelta(seconds=min(STORAGE_TRY, left or STORAGE_TRY)))
 
 
 def storage_away() -> TransientError:
@@ -79,7 +79,7 @@ def slow_services(*failing: str) -> FakeServices:
     for name in (*OF_STORAGE, "transport"):
         port = getattr(services, name)
         is_graph = name == "transport"
-        slow = SlowPort(port, services.world, graph=is_graph, fails=name in failing)
+        slow = SlowPort(port, services.system, graph=is_graph, fails=name in failing)
         setattr(services, name, slow)
     return services
 
@@ -94,10 +94,10 @@ def test_an_attempt_ends_before_the_host_ends_it_though_every_call_is_slow(
     mail = a_message(messageId="m-1", attachments=[a_file(name) for name in files])
     message = mail
     for number in range(4):
-        started = services.world.passed
+        started = services.system.passed
         with suppress(TransientError):
             deliver(message, f"q-{number}", services)
-        assert services.world.passed - started < FUNCTION_TIMEOUT
+        assert services.system.passed - started < FUNCTION_TIMEOUT
         message = queued[-1][0] if queued else mail
 
 
@@ -106,7 +106,7 @@ def test_the_poison_function_ends_in_time_too() -> None:
     with suppress(TransientError):
         record_poisoned(a_message(messageId="m-1"), "p-1", services)
 
-    assert services.world.passed < FUNCTION_TIMEOUT
+    assert services.system.passed < FUNCTION_TIMEOUT
 
 
 @pytest.mark.parametrize(("seconds", "releases"), [(40.0, False), (10.0, True)])
@@ -118,10 +118,10 @@ def test_the_timer_ends_in_time_too_and_leaves_the_rest_to_the_next_run(
     for number in range(20):
         row = Delivery(CONTOSO, f"m-{number}", DeliveryStatus.WAITING_FOR_CONSENT, NOON, NOON, NOON)
         services.deliveries.add(row)
-    started = services.world.passed
+    started = services.system.passed
     release_all(services)
 
-    assert services.world.passed - started < FUNCTION_TIMEOUT
+    assert services.system.passed - started < FUNCTION_TIMEOUT
     assert bool(services.outbox.messages) is releases
     assert services.deliveries.count(CONTOSO, [DeliveryStatus.WAITING_FOR_CONSENT])
 
@@ -141,7 +141,7 @@ def test_the_time_counts_from_the_triggers_start() -> None:
     load = services.settings.check_owner
 
     def slowly(tenant_id: str) -> None:
-        services.world.pass_time(SENDING)
+        services.system.pass_time(SENDING)
         load(tenant_id)
 
     services.settings.check_owner = slowly  # type: ignore[method-assign]
@@ -152,28 +152,28 @@ def test_the_time_counts_from_the_triggers_start() -> None:
 
 
 def test_a_wait_for_a_place_at_the_mailbox_ends_with_the_time() -> None:
-    world = FakeWorld()
+    system = FakeSystem()
     taken = threading.Semaphore(0)
-    with limited(world):
-        world.pass_time(SENDING - timedelta(milliseconds=1))
+    with limited(system):
+        system.pass_time(SENDING - timedelta(milliseconds=1))
         with pytest.raises(NothingSentError, match="attempt_too_long"), held(taken):
             raise AssertionError
 
 
 def test_a_clock_that_is_set_back_lengthens_nothing() -> None:
-    world = FakeWorld()
-    with limited(world):
-        world.pass_time(SENDING)
-        world.set_clock(timedelta(hours=-1))
+    system = FakeSystem()
+    with limited(system):
+        system.pass_time(SENDING)
+        system.set_clock(timedelta(hours=-1))
         with pytest.raises(NothingSentError):
             seconds_left()
 
 
 def test_recording_has_more_time_and_calls_no_graph() -> None:
-    world = FakeWorld()
-    with limited(world):
+    system = FakeSystem()
+    with limited(system):
         assert seconds_left() == SENDING.total_seconds()
-        world.pass_time(SENDING)
+        system.pass_time(SENDING)
         with recording():
             assert seconds_left() == (RECORDING - SENDING).total_seconds()
             with pytest.raises(NothingSentError):
@@ -184,14 +184,14 @@ def test_recording_has_more_time_and_calls_no_graph() -> None:
 
 
 def test_without_an_invocation_nothing_is_limited() -> None:
-    world = FakeWorld()
+    system = FakeSystem()
     with recording(), held(threading.Lock()):
         assert seconds_left() is None
     check_sending()
-    assert begun(world) == Moment.of(world)
+    assert begun(system) == Moment.of(system)
 
 
 def test_a_thread_that_is_given_the_context_has_the_limit_too() -> None:
-    with limited(FakeWorld()):
+    with limited(FakeSystem()):
         context = copy_context()
     assert context.run(seconds_left) == SENDING.total_seconds()

@@ -11,7 +11,7 @@ from azure.functions.queue import QueueMessage
 from shared import triggers
 from shared.bootstrap import Services
 from shared.deliveries.delivery import DeliveryStatus
-from shared.sending.ports import Sending
+from shared.sending.ports import SendingServices
 from shared.settings.tenant import Account
 from shared.triggers import (
     delete_abandoned_consents,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def test_the_process_provides_everything_that_sending_needs() -> None:
-    needed = {name for name in vars(Sending) if not name.startswith("_")}
+    needed = {name for name in vars(SendingServices) if not name.startswith("_")}
 
     assert needed - set(dir(Services())) == set()
 
@@ -71,7 +71,7 @@ def test_once_a_day_old_mails_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
     services = enabled_services()
     monkeypatch.setattr(triggers, "services", lambda: services)
     deliver_mail(QueueMessage(id="q-1", body=a_message()))
-    services.world.pass_time(timedelta(days=91))
+    services.system.pass_time(timedelta(days=91))
 
     remove_finished_deliveries(None)
 
@@ -88,7 +88,7 @@ class Timer(func.TimerRequest):
 
 def test_the_timer_refreshes_consents(monkeypatch: pytest.MonkeyPatch) -> None:
     ports = enabled_services()
-    ports.world.pass_time(timedelta(days=1))
+    ports.system.pass_time(timedelta(days=1))
     monkeypatch.setattr(triggers, "services", lambda: ports)
 
     keep_consents_alive(Timer())
@@ -104,7 +104,7 @@ def test_the_timer_deletes_the_tokens_of_unconfirmed_consents(
     ports = FakeServices()
     ports.authorizer.account = Account("reports-object-id", CONTOSO, "reports@contoso.com")
     finish(opened(enable(ports, "reports@contoso.com"), ports), ports)
-    ports.world.pass_time(timedelta(minutes=11))
+    ports.system.pass_time(timedelta(minutes=11))
     monkeypatch.setattr(triggers, "services", lambda: ports)
 
     delete_abandoned_consents(Timer())

@@ -129,7 +129,7 @@ def _translate(error: AzureError, away: str, denied: str, facts: dict[str, Any])
         return TransientError(away, **facts) if could_not_ask else ConfigurationError(denied, **facts)
     ours = _by_status(error, away, denied, facts)
     if isinstance(error, HttpResponseError):
-        _note_unknown(error, ours)
+        _record_unknown(error, ours)
     return ours
 
 
@@ -139,7 +139,7 @@ def _by_status(error: AzureError, away: str, denied: str, facts: dict[str, Any])
     return TransientError(away, **facts) if _passes(error) else None
 
 
-def _note_unknown(error: HttpResponseError, ours: ProblemError | None) -> None:
+def _record_unknown(error: HttpResponseError, ours: ProblemError | None) -> None:
     """Log a code that is in no table, so that it can be added."""
     code = _said_code(error)
     if code and _CODE.fullmatch(code):

@@ -86,7 +86,7 @@ class BlobAttachmentFiles:
             self._container.upload_blob(path, content, overwrite=True)
 
 
-class BlobKeptTexts:
+class BlobTextStore:
     """A folder of the container `mail-requests`: one blob per mail.
 
     Blobs are named folder / tenant id / message id and extension.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ROWS_IN_A_CALL = 1000
 _CALLS = 5
 #: With more pending mails than this, the rows in time order are read instead.
-_MOST_PENDING = 3000
+_MAX_PENDING = 3000
 
 
 def list_deliveries(table: TableClient, query: DeliveryQuery) -> DeliveryPage:
@@ -84,8 +84,8 @@ def _pending(table: TableClient, query: DeliveryQuery, newest: str, oldest: str)
             "PartitionKey eq @tenant and RowKey ge @first and Status eq @status",
             parameters={"tenant": query.tenant_id, "first": "~", "status": str(query.status)},
         )
-        pending = list(islice(rows, _MOST_PENDING + 1))
-    if len(pending) > _MOST_PENDING:
+        pending = list(islice(rows, _MAX_PENDING + 1))
+    if len(pending) > _MAX_PENDING:
         return None
     in_time = [{**row, "RowKey": _place_in_time(row)} for row in pending]
     between = (row for row in in_time if newest < row["RowKey"] < oldest)

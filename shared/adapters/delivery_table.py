@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 
-_MOST_COUNTED = 1000
-_MOST_IN_A_TRANSACTION = 100
+_MAX_COUNTED = 1000
+_MAX_IN_A_TRANSACTION = 100
 
 
 class TableDeliveryLog:
@@ -80,7 +80,7 @@ class TableDeliveryLog:
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
         """Count the pending mails in these statuses; 1000 means 1000 or more."""
-        return sum(1 for _ in self._pending(tenant_id, statuses, _MOST_COUNTED, "RowKey"))
+        return sum(1 for _ in self._pending(tenant_id, statuses, _MAX_COUNTED, "RowKey"))
 
     def set_aside(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
@@ -132,7 +132,7 @@ class TableDeliveryLog:
 
         https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
         """
-        for keys in batched(self._keys(tenant_id), _MOST_IN_A_TRANSACTION, strict=False):
+        for keys in batched(self._keys(tenant_id), _MAX_IN_A_TRANSACTION, strict=False):
             rows = [{"PartitionKey": tenant_id, "RowKey": key} for key in keys]
             with table_errors():
                 self._table.submit_transaction([("delete", row) for row in rows])

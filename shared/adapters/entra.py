@@ -14,7 +14,7 @@ import requests
 
 from shared.adapters.entra_connection import EntraConnection, wait_of
 from shared.adapters.entra_errors import entra_error, redeem_error
-from shared.consent.ports import Issued, Redeemed, SignIn
+from shared.consent.ports import AccessToken, AuthorizationRequest, TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
 from shared.settings.scopes import granted_scopes
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from shared.config import AppConfig
     from shared.settings.tenant import Account
-    from shared.system import World
+    from shared.system import System
 
 #: Access and ID tokens are not stored: the first live an hour, the second were already validated.
 _KEPT_PARTS = ("Account", "RefreshToken", "AppMetadata")
@@ -32,17 +32,17 @@ _KEPT_PARTS = ("Account", "RefreshToken", "AppMetadata")
 class EntraAuthority:
     """Entra for one app registration."""
 
-    def __init__(self, config: AppConfig, credential: str | dict[str, Any], world: World) -> None:
+    def __init__(self, config: AppConfig, credential: str | dict[str, Any], system: System) -> None:
         self._config = config
         self._credential = credential
-        self._world = world
+        self._system = system
         # Caches the tenants' endpoints and, for as long as Entra asks, that requests are throttled.
         self._http_memory: dict[str, Any] = {}
         self._session = EntraConnection()
 
     def begin(
         self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
-    ) -> SignIn:
+    ) -> AuthorizationRequest:
         """Prepare a sign-in for a tenant.
 
         The prompt `consent` shows the screen even where an admin consented for everybody, and shows "Need
@@ -60,9 +60,9 @@ class EntraAuthority:
         # A reader of the stored flow cannot act as the browser: the browser's cookie is stored only as a
         # hash.
         del proof["state"]
-        return SignIn(proof.pop("auth_uri"), proof)
+        return AuthorizationRequest(proof.pop("auth_uri"), proof)
 
-    def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
+    def begin_admin_consent(self, tenant_id: str, state: str) -> AuthorizationRequest:
         """Prepare an admin's consent, which has no nonce or PKCE verifier."""
         query = {
             "client_id": self._config.entra_client_id,
@@ -70,9 +70,11 @@ class EntraAuthority:
             "redirect_uri": self._redirect_uri,
             "state": state,
         }
-        return SignIn(f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}", {})
+        return AuthorizationRequest(
+            f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}", {}
+        )
 
-    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
         """Exchange a callback's code for tokens; the caller checked the state.
 
         Raises:
@@ -94,7 +96,7 @@ class EntraAuthority:
             raise redeem_error(answer)
         if "refresh_token" not in answer:
             raise ConsentRequiredError("permission_not_granted", missing="offline_access")
-        return Redeemed(
+        return TokenResponse(
             claims=answer.get("id_token_claims", {}),
             scopes=granted_scopes(answer.get("scope", "")),
             tokens=_kept(cache),
@@ -108,7 +110,7 @@ class EntraAuthority:
         scopes: Iterable[str],
         *,
         claims: str | None = None,
-    ) -> Issued:
+    ) -> AccessToken:
         """Get a new access token.
 
         Raises:
@@ -116,7 +118,7 @@ class EntraAuthority:
             ConfigurationError: `tokens_of_other_account`: they are not used.
         """
         cache = _read(tokens, account.name)
-        asked_at = self._world.now()
+        asked_at = self._system.now()
         with _network_errors():
             app = self._app(tenant_id, cache)
             known = _account(app.get_accounts(), account)
@@ -130,7 +132,7 @@ class EntraAuthority:
         identity = answer.get("id_token_claims", {})
         if identity.get("oid", account.object_id) != account.object_id:
             raise _of_other_account(account, str(identity["oid"]))
-        return Issued(
+        return AccessToken(
             access_token=answer["access_token"],
             expires_at=asked_at + timedelta(seconds=int(answer["expires_in"])),
             # A response may omit its scope where it is the requested one (RFC 6749 5.1).
@@ -140,19 +142,19 @@ class EntraAuthority:
             email=str(identity.get("email") or ""),
         )
 
-    def app_only(self, tenant_id: str, *, claims: str | None = None) -> Issued:
+    def app_only(self, tenant_id: str, *, claims: str | None = None) -> AccessToken:
         """Get an access token for the app itself.
 
         Raises:
             ConsentRequiredError: `consent_lost`, `sign_in_blocked`.
         """
-        asked_at = self._world.now()
+        asked_at = self._system.now()
         with _network_errors():
             app = self._app(tenant_id, msal.SerializableTokenCache())
             answer = app.acquire_token_for_client([self._app_scope], claims_challenge=claims)
         if "access_token" not in answer:
             raise entra_error(answer, "the app")
-        return Issued(
+        return AccessToken(
             access_token=answer["access_token"],
             expires_at=asked_at + timedelta(seconds=int(answer["expires_in"])),
             scopes=_roles(answer["access_token"]),

@@ -47,7 +47,7 @@ _OAUTH_ERRORS = frozenset(
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint")
 _TEXTS = ("access_token", "client_info", "refresh_token", "scope")
 #: No token lives that long; a larger number of seconds would overflow a date.
-_LONGEST_LIFE_SECONDS = 366 * 24 * 3600
+_MAX_LIFE_SECONDS = 366 * 24 * 3600
 
 
 class EntraConnection(HttpSession):
@@ -146,7 +146,7 @@ def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
         ContentDecodingError: the token's lifetime is missing, or a member is not a text.
     """
     try:
-        seconds = min(int(document["expires_in"]), _LONGEST_LIFE_SECONDS)
+        seconds = min(int(document["expires_in"]), _MAX_LIFE_SECONDS)
     except (KeyError, TypeError, ValueError, OverflowError):
         raise ContentDecodingError("Entra's answer does not say how long the token lives.") from None
     if not all(isinstance(document.get(name, ""), str) for name in _TEXTS) or not document["access_token"]:

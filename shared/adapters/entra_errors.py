@@ -75,7 +75,7 @@ def _classify(answer: Mapping[str, Any], codes: set[int], account: str) -> Probl
     if not ours:
         ours = _by_word(error)
         if error not in _KNOWN_WORDS or codes - ENTRA_CODES.keys():
-            _note_unknown(error, codes, ours)
+            _record_unknown(error, codes, ours)
     shown = f"AADSTS{min(deciding or codes)}" if codes else error or "no error code"
     if ours in _OF_APP:
         return ConfigurationError(ours, request_id=trace, error=shown)
@@ -125,7 +125,7 @@ def _by_word(error: str) -> str:
     return _CREDENTIAL if error == "invalid_client" else "app_registration_wrong"
 
 
-def _note_unknown(error: str, codes: set[int], ours: str) -> None:
+def _record_unknown(error: str, codes: set[int], ours: str) -> None:
     """Log codes that are in no table, so that they can be added."""
     numbers = ", ".join(f"AADSTS{code}" for code in sorted(codes))
     log_event(

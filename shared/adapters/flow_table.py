@@ -102,7 +102,7 @@ class TableFlowStore:
         """Write the secrets if they are unchanged; say whether they were."""
         return write_row(self._table, self._secret_row(secret), secret.etag) is not None
 
-    def take_secret(self, secret: FlowSecret) -> bool:
+    def consume_secret(self, secret: FlowSecret) -> bool:
         """Remove the secrets if they are unchanged; say whether they were.
 
         A mark is written over them first: if the response to a deletion is lost, nothing else says which

@@ -19,7 +19,7 @@ from shared.adapters.graph_answers import (
     text_member,
 )
 from shared.adapters.graph_errors import graph_error
-from shared.adapters.http import GRAPH_ANSWER_SECONDS, Answer, HttpClient, NoAnswerError, NotSentError
+from shared.adapters.http import GRAPH_ANSWER_SECONDS, HttpClient, HttpResponse, NoAnswerError, NotSentError
 from shared.errors import ConfigurationError, NothingSentError, OutcomeUnknownError, TransientError
 from shared.mail.payload import KEY_PROPERTY
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
 _JSON = {"Content-Type": "application/json"}
-_MOST_PAGES = 100
+_MAX_PAGES = 100
 #: Status of an upload host for a session that it does not know any more, whatever the code, and for one whose
 #: draft has changed since (microsoftgraph/msgraph-sdk-dotnet#1287).
 _SESSION_OVER = frozenset({401, 404, 409, 410, 412})
@@ -174,7 +174,7 @@ class GraphMailTransport:
         """
         found: list[object] = []
         page = path
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             document = document_of(self._call("GET", page, token, sender, want=HTTPStatus.OK))
             some, page = document.get("value"), str(document.get("@odata.nextLink", ""))
             if not isinstance(some, list):
@@ -198,7 +198,7 @@ class GraphMailTransport:
         want: HTTPStatus,
         submits: bool = False,
         missing: str | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Make one call; `path` is relative to the mailbox or a URL from Graph.
 
         `missing`: the code for a 404, where it is known what was not found.
@@ -219,7 +219,7 @@ class GraphMailTransport:
 
     def _answer(
         self, method: str, path: str, token: str, sender: Sender, body: bytes | None, *, submits: bool
-    ) -> Answer:
+    ) -> HttpResponse:
         """Make one call with a token, and return its response."""
         address = path if path.startswith(self._root) else f"{self._root}/{sender.mailbox}/{path}"
         headers = {
@@ -234,7 +234,7 @@ class GraphMailTransport:
 
     def _ask(
         self, method: str, address: str, headers: dict[str, str], body: bytes | None, *, submits: bool
-    ) -> Answer:
+    ) -> HttpResponse:
         try:
             return self._http.request(method, address, headers, body)
         except NotSentError as error:

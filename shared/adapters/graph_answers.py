@@ -14,19 +14,19 @@ from shared.errors import TransientError
 from shared.sending.ports import FoundMail
 
 if TYPE_CHECKING:
-    from shared.adapters.http import Answer
+    from shared.adapters.http import HttpResponse
 
 _CLAIMS = re.compile(r'\bclaims\s*=\s*"([A-Za-z0-9+/=_-]{1,8000})"', re.IGNORECASE)
 _SAFE_CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _NEXT_RANGE = re.compile(r"\s*(\d+)")
 
 
-def answer_id(answer: Answer) -> str:
+def answer_id(answer: HttpResponse) -> str:
     """Return Graph's request id, else the client's, which Graph repeats."""
     return answer.headers.get("request-id") or answer.headers.get("client-request-id") or ""
 
 
-def document_of(answer: Answer) -> dict[str, Any]:
+def document_of(answer: HttpResponse) -> dict[str, Any]:
     """Parse a success; a truncated one is requested again later."""
     try:
         found = json.loads(answer.body)
@@ -35,7 +35,7 @@ def document_of(answer: Answer) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def text_member(answer: Answer, name: str) -> str:
+def text_member(answer: HttpResponse, name: str) -> str:
     """Return a member of a success; without it the call is repeated later."""
     found = document_of(answer).get(name)
     if not isinstance(found, str) or not found:
@@ -55,7 +55,7 @@ def read_message(listed: object) -> FoundMail:
     raise TransientError("graph_unavailable")
 
 
-def next_range(answer: Answer, otherwise: int) -> int:
+def next_range(answer: HttpResponse, otherwise: int) -> int:
     """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`.
 
     The member's name can be in any case.
@@ -84,7 +84,7 @@ def claims_challenge(header: str | None) -> str | None:
         return None
 
 
-def graph_codes(answer: Answer) -> list[str]:
+def graph_codes(answer: HttpResponse) -> list[str]:
     """Return an error's codes, most specific first; none without JSON."""
     try:
         inner: Any = json.loads(answer.body)

@@ -31,7 +31,7 @@ from shared.errors import (
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from shared.adapters.http import Answer
+    from shared.adapters.http import HttpResponse
     from shared.settings.sender import Sender
 
 
@@ -90,12 +90,12 @@ _LIMIT_PAUSE = timedelta(hours=1)
 _RIGHTS_SPREAD = timedelta(hours=24)
 _INSUFFICIENT_CLAIMS = re.compile(r'\berror\s*=\s*"?insufficient_claims\b', re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}[A-Za-z0-9]")
-_MOST_TEXT = 8000
+_MAX_TEXT = 8000
 _NO_SUCH_ADDRESS = frozenset({404, 405})
 
 
 def graph_error(
-    answer: Answer,
+    answer: HttpResponse,
     sender: Sender,
     *,
     submits: bool = True,
@@ -164,7 +164,7 @@ def _refusal_class(kind: Kind, code: str) -> type[RejectedError]:
 
 
 def _what_is_missing(
-    answer: Answer, codes: list[str], meaning: _Meaning, *, names_draft: bool, sends_draft: bool
+    answer: HttpResponse, codes: list[str], meaning: _Meaning, *, names_draft: bool, sends_draft: bool
 ) -> _Meaning:
     """Tell a missing draft from a missing mailbox.
 
@@ -180,7 +180,7 @@ def _what_is_missing(
     return _NO_MAILBOX if meaning == _DRAFT_LOST and not names_draft else meaning
 
 
-def _transient(code: str, shown: str, answer: Answer, sender: Sender) -> TransientError:
+def _transient(code: str, shown: str, answer: HttpResponse, sender: Sender) -> TransientError:
     asked = asked_wait(answer.headers)
     error = TransientError(
         code,
@@ -195,12 +195,12 @@ def _transient(code: str, shown: str, answer: Answer, sender: Sender) -> Transie
     return error
 
 
-def _addresses_in(answer: Answer) -> tuple[str, ...]:
+def _addresses_in(answer: HttpResponse) -> tuple[str, ...]:
     """Return the addresses in a response's text, in lower case.
 
     If there are many, the first ones.
     """
-    text = answer.body[:_MOST_TEXT].decode("utf-8", "replace")
+    text = answer.body[:_MAX_TEXT].decode("utf-8", "replace")
     return tuple(dict.fromkeys(found.lower() for found in _ADDRESS.findall(text)))
 
 

@@ -53,7 +53,7 @@ class NoAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An HTTP response; header names are found in any case.
 
     Attributes:
@@ -72,7 +72,7 @@ class HttpClient:
     def __init__(self, answer_seconds: float, idle_seconds: float = _MAX_IDLE_SECONDS) -> None:
         self._adapter = _AnswerAdapter(answer_seconds, idle_seconds)
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         """Send one request and return its response.
 
         Raises:
@@ -231,14 +231,14 @@ class ConfiguredAdapter(HTTPAdapter):
 
 
 class _AnswerAdapter(ConfiguredAdapter):
-    """Reads a response as an `Answer`.
+    """Reads a response as an `HttpResponse`.
 
     It skips the cookies and encoding guesses of `requests.Response`.
     """
 
-    def answer(self, request: requests.PreparedRequest) -> Answer:
+    def answer(self, request: requests.PreparedRequest) -> HttpResponse:
         """Send one request; raises what `send` raises."""
-        return cast("Answer", self.send(request))
+        return cast("HttpResponse", self.send(request))
 
     def build_response(self, _: requests.PreparedRequest, resp: BaseHTTPResponse) -> Any:  # noqa: ANN401
         """Read the whole response; urllib3 can then reuse its connection."""
@@ -247,4 +247,4 @@ class _AnswerAdapter(ConfiguredAdapter):
         except (HTTPError, http.client.HTTPException, OSError):
             resp.close()
             body = b""
-        return Answer(resp.status, resp.headers, body)
+        return HttpResponse(resp.status, resp.headers, body)

@@ -147,7 +147,7 @@ def _by_answer(error: HttpResponseError, status: int) -> ProblemError:
     code = vault_code(error)
     known = KEY_VAULT_CODES.get(code)
     if known is None and code not in _OUTER:
-        _note_unknown(code, status)
+        _record_unknown(code, status)
     if known and known.ours != UNAVAILABLE:
         return ConfigurationError(known.ours, error=code, remedy=known.remedy)
     if known or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR or status in _BUSY:
@@ -163,7 +163,7 @@ def _asked(error: HttpResponseError) -> timedelta | None:
     return asked_wait(getattr(error.response, "headers", {}))
 
 
-def _note_unknown(code: str, status: int) -> None:
+def _record_unknown(code: str, status: int) -> None:
     """Log a code that is in no table, so that it can be added."""
     if code:
         log_event(

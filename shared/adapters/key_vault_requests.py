@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
 
 _RETRIES = 2
-_LONGEST_PAUSE = 5.0
+_MAX_PAUSE = 5.0
 
 
 class ShortRetries(RetryPolicy[Any, Any]):
@@ -31,7 +31,7 @@ class ShortRetries(RetryPolicy[Any, Any]):
     def is_retry(self, settings: dict[str, Any], response: PipelineResponse[Any, Any]) -> bool:
         """Say whether to repeat the request."""
         pause = self.get_retry_after(response)
-        return (pause is None or pause <= _LONGEST_PAUSE) and bool(super().is_retry(settings, response))
+        return (pause is None or pause <= _MAX_PAUSE) and bool(super().is_retry(settings, response))
 
 
 def count_tries(tries: list[int]) -> Callable[[PipelineResponse[Any, Any]], None]:

@@ -39,8 +39,8 @@ _MARGIN_SECONDS = 300
 _LAST_MOMENT_SECONDS = 25
 #: While a token is valid, the endpoint is called again only after a time between these, a sixtieth of the
 #: token's remaining lifetime: each call to an endpoint that hangs blocks for half a minute.
-_SHORTEST_PAUSE_SECONDS = 30
-_LONGEST_PAUSE_SECONDS = 600
+_MIN_PAUSE_SECONDS = 30
+_MAX_PAUSE_SECONDS = 600
 
 
 class AppServiceIdentity(ManagedIdentityCredential):
@@ -104,7 +104,7 @@ class AppServiceIdentity(ManagedIdentityCredential):
 
 def _pause(held: AccessTokenInfo | None, now: float) -> float:
     left = (held.expires_on - now) / 60 if held else 0.0
-    return min(max(left, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+    return min(max(left, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
 
 
 def _is_due(token: AccessTokenInfo, now: float) -> bool:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: The longest wait that is respected, while the mail has time left.
-LONGEST_WAIT = timedelta(hours=6)
+MAX_WAIT = timedelta(hours=6)
 
 
 def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
@@ -35,7 +35,7 @@ def retry_after(text: str | None, now: datetime) -> timedelta | None:
         return None
     for read in (_seconds, _until):
         try:
-            return min(max(read(text, now), timedelta(0)), LONGEST_WAIT)
+            return min(max(read(text, now), timedelta(0)), MAX_WAIT)
         except (ValueError, OverflowError):
             continue
     return None
@@ -44,7 +44,7 @@ def retry_after(text: str | None, now: datetime) -> timedelta | None:
 def _seconds(text: str, _now: datetime) -> timedelta:
     """Return the largest number, as a server and a gateway can both set one."""
     longest = max(float(part) for part in text.split(","))
-    return timedelta(seconds=min(longest, LONGEST_WAIT.total_seconds()))
+    return timedelta(seconds=min(longest, MAX_WAIT.total_seconds()))
 
 
 def _until(text: str, now: datetime) -> timedelta:

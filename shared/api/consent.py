@@ -9,37 +9,37 @@ from shared.api.consent_models import CheckBody, NextPageView, examination_view,
 from shared.api.pages.other_account import other_account_page
 from shared.api.pages.result import result_page
 from shared.api.pages.start import start_page
-from shared.api.request import empty_reply, json_reply
-from shared.consent.callback import arrive
-from shared.consent.callback_params import Answer
+from shared.api.request import empty_response, json_response
+from shared.consent.callback import handle_callback
+from shared.consent.callback_params import CallbackParams
 from shared.consent.cookie import NAME, cookie_header, expired_cookie_header
 from shared.consent.flow import FLOW_ID, FlowStatus, flow_of_state
 from shared.consent.other_account import Confirmation
 from shared.consent.other_account import decide as decide_consent
-from shared.consent.services import Consenting
-from shared.consent.start import depart
+from shared.consent.services import ConsentServices
+from shared.consent.start import open_start_link
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.release import release_waiting
 from shared.errors import ConfigurationError, NotFoundError, ProblemError
-from shared.problems import outline
+from shared.problems import public_problem
 from shared.schema import parse
-from shared.sending.diagnostics import examine
+from shared.sending.diagnostics import run_checks
 from shared.settings.tenant import Authorization
 from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.api.request import Reply, Request
+    from shared.api.request import Request, Response
     from shared.caller import Caller
     from shared.consent.flow import ConsentFlow
     from shared.deliveries.ports import DeliveryLog
     from shared.outbox import Outbox
     from shared.refusal_counter import RefusalCounter
-    from shared.sending.diagnostics import Examining
+    from shared.sending.diagnostics import DiagnosticsServices
 
 #: The problems that the result page explains without a known flow; it shows no others.
-_SHOWN = frozenset(
+_PUBLIC_CODES = frozenset(
     {
         "application_sender_not_allowed",
         "consent_cookie_ambiguous",
@@ -57,7 +57,7 @@ _SHOWN = frozenset(
 )
 
 
-class ConsentPorts(Consenting, Protocol):
+class ConsentPorts(ConsentServices, Protocol):
     """What the operations need beyond what a consent needs."""
 
     @property
@@ -73,52 +73,52 @@ class ConsentPorts(Consenting, Protocol):
         """The queue that they go to after it."""
 
 
-def show_start(_request: Request, ports: ConsentPorts) -> Reply:
+def show_start(_request: Request, ports: ConsentPorts) -> Response:
     """Show the page that posts the ticket of a start link."""
-    return start_page(ports.world.secret())
+    return start_page(ports.system.random_token())
 
 
-def start(request: Request, ports: ConsentPorts) -> Reply:
+def start(request: Request, ports: ConsentPorts) -> Response:
     """Bind the flow to this browser and return the next page.
 
     That is Microsoft's, or the result page with a problem.
     """
     ticket = request.form().get("ticket", "")
     try:
-        departure = depart(find_flow(request.route["flow_id"], ports), ticket, ports)
+        departure = open_start_link(find_flow(request.route["flow_id"], ports), ticket, ports)
     except ProblemError as error:
         ports.refusals.count(request.operation, error.code, request.trace_id)
-        return json_reply(200, NextPageView(location=_result_address(ports, problem=_told(error))))
+        return json_response(200, NextPageView(location=_result_address(ports, problem=_public_code(error))))
     cookie = cookie_header(departure.cookie, ports.config.public_base_url)
-    return json_reply(200, NextPageView(location=departure.address), **{"Set-Cookie": cookie})
+    return json_response(200, NextPageView(location=departure.address), **{"Set-Cookie": cookie})
 
 
-def finish(request: Request, ports: ConsentPorts) -> Reply:
+def finish(request: Request, ports: ConsentPorts) -> Response:
     """Handle Microsoft's form post after a sign-in."""
-    return _finish(request, Answer(Authorization.DELEGATED, request.form()), ports)
+    return _finish(request, CallbackParams(Authorization.DELEGATED, request.form()), ports)
 
 
-def finish_admin_consent(request: Request, ports: ConsentPorts) -> Reply:
+def finish_admin_consent(request: Request, ports: ConsentPorts) -> Response:
     """Handle Microsoft's redirect after an admin's consent for the app."""
-    return _finish(request, Answer(Authorization.APPLICATION, request.query), ports)
+    return _finish(request, CallbackParams(Authorization.APPLICATION, request.query), ports)
 
 
-def _finish(request: Request, answer: Answer, ports: ConsentPorts) -> Reply:
+def _finish(request: Request, answer: CallbackParams, ports: ConsentPorts) -> Response:
     """Answer 303, so that a reload does not post the callback again.
 
     A person who must confirm gets the page at once: no later request could prove as much as this one.
     """
     try:
         known = find_flow(flow_of_state(answer.reply.get("state", "")), ports)
-        arrived = arrive(known, answer, request.cookies(NAME), ports)
+        arrived = handle_callback(known, answer, request.cookies(NAME), ports)
     except ProblemError as error:
         return _refused(request, error, ports)
     if isinstance(arrived, Confirmation):
-        return other_account_page(arrived, ports.config.public_base_url, ports.world.secret())
+        return other_account_page(arrived, ports.config.public_base_url, ports.system.random_token())
     return _ended(known, arrived, ports)
 
 
-def decide(request: Request, ports: ConsentPorts) -> Reply:
+def decide(request: Request, ports: ConsentPorts) -> Response:
     """Handle the decision of a person who signed in for another one."""
     try:
         known = find_flow(request.route["flow_id"], ports)
@@ -128,7 +128,7 @@ def decide(request: Request, ports: ConsentPorts) -> Reply:
     return _ended(known, flow, ports)
 
 
-def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: ConsentPorts) -> Reply:
+def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: ConsentPorts) -> Response:
     """Redirect to the result; if it just ended, also release waiting mail.
 
     The cookie is then removed too.
@@ -142,24 +142,26 @@ def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: ConsentPorts) ->
     return _to_result(ports, removed, flow=flow.flow_id)
 
 
-def _refused(request: Request, error: ProblemError, ports: ConsentPorts) -> Reply:
+def _refused(request: Request, error: ProblemError, ports: ConsentPorts) -> Response:
     ports.refusals.count(request.operation, error.code, request.trace_id)
-    return _to_result(ports, problem=_told(error))
+    return _to_result(ports, problem=_public_code(error))
 
 
-def result(request: Request, ports: ConsentPorts) -> Reply:
+def result(request: Request, ports: ConsentPorts) -> Response:
     """Show the result without any details: the page has no sign-in."""
-    nonce = ports.world.secret()
+    nonce = ports.system.random_token()
     flow = find_flow(request.query.get("flow", ""), ports)
     if flow is None:
         code = request.query.get("problem", "")
-        return result_page(None, outline(code if code in _SHOWN else "consent_not_found"), nonce)
-    flow = flow.under(ports.settings.load(flow.tenant_id), ports.world.now())
-    problem = outline(flow.problem.code) if flow.problem else None
+        return result_page(
+            None, public_problem(code if code in _PUBLIC_CODES else "consent_not_found"), nonce
+        )
+    flow = flow.resolved_with(ports.settings.load(flow.tenant_id), ports.system.now())
+    problem = public_problem(flow.problem.code) if flow.problem else None
     return result_page(flow, problem, nonce)
 
 
-def read_flow(request: Request, caller: Caller, ports: ConsentPorts) -> Reply:
+def read_flow(request: Request, caller: Caller, ports: ConsentPorts) -> Response:
     """Return the state of a consent to the settings page.
 
     Raises:
@@ -169,14 +171,14 @@ def read_flow(request: Request, caller: Caller, ports: ConsentPorts) -> Reply:
     flow = find_flow(request.route["flow_id"], ports)
     if flow is None or flow.tenant_id != caller.tenant_id:
         raise NotFoundError("consent_not_found")
-    return json_reply(200, flow_view(flow.under(settings, ports.world.now())))
+    return json_response(200, flow_view(flow.resolved_with(settings, ports.system.now())))
 
 
-def check(request: Request, caller: Caller, ports: Examining) -> Reply:
+def check(request: Request, caller: Caller, ports: DiagnosticsServices) -> Response:
     """Run the diagnostics; the request body is optional."""
     body = parse(CheckBody, request.body or b"{}", "invalid_request")
     to = caller.name if body.send_test_mail else None
-    return json_reply(200, examination_view(examine(caller.tenant_id, to, ports), ports.world.now()))
+    return json_response(200, examination_view(run_checks(caller.tenant_id, to, ports), ports.system.now()))
 
 
 def find_flow(flow_id: str, ports: ConsentPorts) -> ConsentFlow | None:
@@ -189,18 +191,18 @@ def find_flow(flow_id: str, ports: ConsentPorts) -> ConsentFlow | None:
     return flow if flow and flow.tenant_id in ports.config.allowed_tenant_ids else None
 
 
-def _told(error: ProblemError) -> str:
+def _public_code(error: ProblemError) -> str:
     """Return the code to explain in the window.
 
     Problems for the operator are only in the log.
     """
-    if error.code in _SHOWN:
+    if error.code in _PUBLIC_CODES:
         return error.code
     return "consent_unavailable" if isinstance(error, ConfigurationError) else "consent_interrupted"
 
 
-def _to_result(ports: ConsentPorts, headers: Mapping[str, str] | None = None, **query: str) -> Reply:
-    return empty_reply(303, Location=_result_address(ports, **query), **(headers or {}))
+def _to_result(ports: ConsentPorts, headers: Mapping[str, str] | None = None, **query: str) -> Response:
+    return empty_response(303, Location=_result_address(ports, **query), **(headers or {}))
 
 
 def _result_address(ports: ConsentPorts, **query: str) -> str:

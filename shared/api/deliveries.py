@@ -9,35 +9,35 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.api.delivery_models import DeliveryListView, delivery_view, summary
-from shared.api.request import json_reply
+from shared.api.request import json_response
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.forecast import NO_FORECAST
-from shared.deliveries.lookup import Finding, find_by_id
+from shared.deliveries.lookup import DeliveryLookup, find_by_id
 from shared.deliveries.ports import DeliveryQuery
 from shared.deliveries.retry import retry_mail
 from shared.errors import InvalidInputError
 from shared.mail.identifiers import MESSAGE_ID
 from shared.problems import FieldError
-from shared.sending.forecast import Forecasting, forecast_mails
+from shared.sending.forecast import ForecastServices, forecast_mails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.api.request import Reply, Request
+    from shared.api.request import Request, Response
     from shared.caller import Caller
     from shared.deliveries.ports import DeliveryPage
-    from shared.deliveries.retry import Retrying
+    from shared.deliveries.retry import RetryServices
 
 _MOST = 200
 #: The end of a page, as a key of the delivery log.
 _PLACE = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
 
 
-class Looking(Finding, Forecasting, Protocol):
+class DeliveryViewServices(DeliveryLookup, ForecastServices, Protocol):
     """What is needed to show mails."""
 
 
-def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
+def list_deliveries(request: Request, caller: Caller, ports: DeliveryViewServices) -> Response:
     """List mails, newest first.
 
     Raises:
@@ -49,10 +49,10 @@ def list_deliveries(request: Request, caller: Caller, ports: Looking) -> Reply:
         deliveries=tuple(summary(each, known.get(each.message_id, NO_FORECAST)) for each in page.deliveries),
         continuation_token=token_of(page),
     )
-    return json_reply(200, view)
+    return json_response(200, view)
 
 
-def read_delivery(request: Request, caller: Caller, ports: Looking) -> Reply:
+def read_delivery(request: Request, caller: Caller, ports: DeliveryViewServices) -> Response:
     """Show one mail with its history.
 
     Raises:
@@ -60,7 +60,7 @@ def read_delivery(request: Request, caller: Caller, ports: Looking) -> Reply:
     """
     found = find_by_id(caller.tenant_id, request.route["message_id"], ports)
     known = forecast_mails(caller.tenant_id, [found], ports)
-    return json_reply(200, delivery_view(found, known.get(found.message_id, NO_FORECAST)))
+    return json_response(200, delivery_view(found, known.get(found.message_id, NO_FORECAST)))
 
 
 def parse_query(tenant_id: str, query: Mapping[str, str]) -> DeliveryQuery:
@@ -124,7 +124,7 @@ def read_token(text: str) -> str:
     return row
 
 
-def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
+def retry_delivery(request: Request, caller: Caller, ports: RetryServices) -> Response:
     """Queue a mail again.
 
     Raises:
@@ -133,4 +133,4 @@ def retry_delivery(request: Request, caller: Caller, ports: Retrying) -> Reply:
     """
     ports.settings.check_owner(caller.tenant_id)
     saved = retry_mail(caller.tenant_id, request.route["message_id"], timedelta(0), ports)
-    return json_reply(202, summary(saved))
+    return json_response(202, summary(saved))

@@ -13,7 +13,7 @@ from shared.deliveries.forecast import NO_FORECAST
 from shared.deliveries.outcome import NOT_OFFERED
 from shared.problems import explain
 from shared.schema import Contract
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -192,4 +192,4 @@ def _problem(delivery: Delivery) -> ProblemView | None:
 def _conflict(delivery: Delivery) -> StandingProblemView | None:
     if delivery.conflict_at is None:
         return None
-    return standing_problem_view(StandingProblem(CONFLICT, delivery.conflict_at))
+    return standing_problem_view(ActiveProblem(CONFLICT, delivery.conflict_at))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.api.openapi.operation import Operation
-    from shared.api.request import Reply, Request
+    from shared.api.request import Request, Response
     from shared.bootstrap import Services
     from shared.caller import Caller
 
@@ -50,20 +50,20 @@ class _Call:
 
 
 def public(
-    req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Services], Reply]
+    req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Services], Response]
 ) -> func.HttpResponse:
     """Answer a call that needs no sign-in."""
     return _answer(req, operation, lambda call: operate(call.checked(), call.services))
 
 
 def admin(
-    req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Caller, Services], Reply]
+    req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Caller, Services], Response]
 ) -> func.HttpResponse:
     """Answer a call by an admin, or an application with an accepted role."""
     return _answer(req, operation, lambda call: _as_admin(call, operate))
 
 
-def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Reply]) -> Reply:
+def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Response]) -> Response:
     from shared.api.auth import authorize, verified_claims
 
     call.claims = verified_claims(call.request, call.services.caller_tokens)
@@ -72,7 +72,7 @@ def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Reply]
 
 
 def _answer(
-    req: func.HttpRequest, operation: Operation, operate: Callable[[_Call], Reply]
+    req: func.HttpRequest, operation: Operation, operate: Callable[[_Call], Response]
 ) -> func.HttpResponse:
     """Run an operation; every error becomes a problem document or page."""
     from shared.api.response_headers import STANDARD
@@ -94,15 +94,15 @@ def _answer(
     return func.HttpResponse(reply.body, status_code=reply.status, headers=headers)
 
 
-def _error_reply(call: _Call, error: ProblemError, trace_id: str) -> Reply:
+def _error_reply(call: _Call, error: ProblemError, trace_id: str) -> Response:
     """Answer a program with a problem document, a person with a page."""
-    from shared.api.problem_details import problem_reply
+    from shared.api.problem_details import problem_response
 
     if call.operation.page:
         from shared.api.pages.error import error_page
 
-        return error_page(error, trace_id, call.services.world.secret())
-    return problem_reply(error, trace_id)
+        return error_page(error, trace_id, call.services.system.random_token())
+    return problem_response(error, trace_id)
 
 
 def _log_end(call: _Call, result: str, *, refused: bool, bug: Exception | None = None) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from shared.api.problem_models import ProblemView, SendingPauseView, problem_view, sending_pause_view
-from shared.api.request import json_reply
+from shared.api.request import json_response
 from shared.errors import ProblemError
 from shared.problems import Problem, explain
 from shared.schema import Contract
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
-    from shared.api.request import Reply, Request
+    from shared.api.request import Request, Response
     from shared.caller import Caller
     from shared.outbox import Backlog, Outbox
     from shared.settings.sending_switch import SendingPause, SendingSwitch
@@ -67,7 +67,7 @@ class ReadinessView(Contract):
     parts: dict[str, PartView]
 
 
-def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Reply:
+def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Response:
     """Check every part; 503 if one fails, as load balancers expect."""
     pauses: list[SendingPause | None] = []
     lengths: list[int] = []
@@ -88,7 +88,7 @@ def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Reply:
         outbox_oldest_queued_at=backlogs[0].oldest_since if backlogs else None,
         parts=parts,
     )
-    return json_reply(200 if ready else 503, view)
+    return json_response(200 if ready else 503, view)
 
 
 def ask_all(probes: Mapping[str, Callable[[], object]], deadline: float) -> dict[str, Problem | None]:

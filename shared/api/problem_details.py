@@ -9,7 +9,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from shared.api.request import Reply
+from shared.api.request import Response
 from shared.errors import (
     ConfigurationError,
     ConflictError,
@@ -74,7 +74,7 @@ def problem_members(problem: Problem) -> dict[str, Any]:
     }
 
 
-def problem_reply(error: ProblemError, trace_id: str) -> Reply:
+def problem_response(error: ProblemError, trace_id: str) -> Response:
     """Return the response for an error: what went wrong, who must act."""
     status = status_of(error)
     members = {**problem_members(error.problem), "status": status, "traceId": trace_id}
@@ -85,4 +85,4 @@ def problem_reply(error: ProblemError, trace_id: str) -> Reply:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, TransientError) and error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
-    return Reply(status, json.dumps(members, ensure_ascii=False).encode(), headers)
+    return Response(status, json.dumps(members, ensure_ascii=False).encode(), headers)

@@ -14,7 +14,7 @@ from shared.schema import Contract
 if TYPE_CHECKING:
     from shared.problems import Problem
     from shared.settings.sending_switch import SendingPause
-    from shared.settings.tenant import StandingProblem
+    from shared.settings.tenant import ActiveProblem
 
 
 class ProblemView(Contract):
@@ -69,7 +69,7 @@ def problem_view(problem: Problem) -> ProblemView:
     )
 
 
-def standing_problem_view(standing: StandingProblem) -> StandingProblemView:
+def standing_problem_view(standing: ActiveProblem) -> StandingProblemView:
     """Show a recorded problem."""
     shown = problem_view(standing.problem)
     return StandingProblemView(

@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """An HTTP response."""
 
     status: int
@@ -80,15 +80,15 @@ def check_field_count(encoded: bytes, limit: int) -> None:
         raise PayloadTooLargeError("too_many_fields", limit=limit)
 
 
-def json_reply(status: int, content: Contract | Mapping[str, Any], **headers: str) -> Reply:
+def json_response(status: int, content: Contract | Mapping[str, Any], **headers: str) -> Response:
     """Answer with JSON."""
     if isinstance(content, dict):
         text = json.dumps(content).encode()
     else:
         text = content.model_dump_json(by_alias=True).encode()  # type: ignore[union-attr]
-    return Reply(status, text, {"Content-Type": "application/json", **headers})
+    return Response(status, text, {"Content-Type": "application/json", **headers})
 
 
-def empty_reply(status: int, **headers: str) -> Reply:
+def empty_response(status: int, **headers: str) -> Response:
     """Answer without a body."""
-    return Reply(status, headers=headers)
+    return Response(status, headers=headers)

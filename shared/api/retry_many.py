@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from shared.api.deliveries import token_of
 from shared.api.problem_models import problem_view
-from shared.api.request import json_reply
-from shared.api.retry_models import MOST_MAILS, RetryBody, RetryListView, RetryResultView
+from shared.api.request import json_response
+from shared.api.retry_models import MAX_MAILS, RetryBody, RetryListView, RetryResultView
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
-from shared.deliveries.release import PACE
+from shared.deliveries.release import RELEASE_INTERVAL
 from shared.deliveries.retry import retry_mail
 from shared.errors import InvalidInputError, ProblemError
 from shared.problems import FieldError, explain
@@ -23,16 +23,16 @@ from shared.system import Moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from shared.api.request import Reply, Request
+    from shared.api.request import Request, Response
     from shared.caller import Caller
-    from shared.deliveries.retry import Retrying
+    from shared.deliveries.retry import RetryServices
     from shared.problems import Problem
 
 #: Azure ends a call after 230 seconds, and one mail can take two minutes while storage is slow.
 _TIME = timedelta(seconds=60)
 
 
-def retry_deliveries(request: Request, caller: Caller, ports: Retrying) -> Reply:
+def retry_deliveries(request: Request, caller: Caller, ports: RetryServices) -> Response:
     """Queue mails again at a limited rate; a failure stops no other.
 
     Raises:
@@ -40,30 +40,32 @@ def retry_deliveries(request: Request, caller: Caller, ports: Retrying) -> Reply
         ConfigurationError: `other_installation`.
         TransientError: storage does not respond, and nothing was retried.
     """
-    begun = Moment.of(ports.world)
+    begun = Moment.of(ports.system)
     body = parse(RetryBody, request.body, "invalid_request")
     ports.settings.check_owner(caller.tenant_id)
     page = DeliveryPage(()) if body.message_ids else _mails_of_period(caller.tenant_id, body, ports)
     ids = body.message_ids or [mail.message_id for mail in page.deliveries]
     results = tuple(_results(caller.tenant_id, dict.fromkeys(ids), begun, ports))
-    return json_reply(202, RetryListView(results=results, continuation_token=token_of(page)))
+    return json_response(202, RetryListView(results=results, continuation_token=token_of(page)))
 
 
-def _mails_of_period(tenant_id: str, body: RetryBody, ports: Retrying) -> DeliveryPage:
+def _mails_of_period(tenant_id: str, body: RetryBody, ports: RetryServices) -> DeliveryPage:
     try:
         place = body.place
     except ValueError as error:
         field = FieldError("continuationToken", "use the token of the answer before")
         raise InvalidInputError("invalid_request", fields=[field]) from error
     return ports.deliveries.list(
-        DeliveryQuery(tenant_id, body.status, body.since, body.until, MOST_MAILS, place)
+        DeliveryQuery(tenant_id, body.status, body.since, body.until, MAX_MAILS, place)
     )
 
 
-def _results(tenant_id: str, ids: Iterable[str], begun: Moment, ports: Retrying) -> Iterator[RetryResultView]:
+def _results(
+    tenant_id: str, ids: Iterable[str], begun: Moment, ports: RetryServices
+) -> Iterator[RetryResultView]:
     delay = timedelta(0)
     for message_id in ids:
-        if begun.has_passed(_TIME, ports.world):
+        if begun.has_passed(_TIME, ports.system):
             yield _refused(message_id, explain("retry_not_reached"))
             continue
         try:
@@ -71,7 +73,7 @@ def _results(tenant_id: str, ids: Iterable[str], begun: Moment, ports: Retrying)
         except ProblemError as error:
             yield _refused(message_id, error.problem)
         else:
-            delay += PACE
+            delay += RELEASE_INTERVAL
             yield RetryResultView(
                 message_id=message_id, retried=True, next_attempt_at=row.next_attempt_at, problem=None
             )

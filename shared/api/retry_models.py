@@ -15,7 +15,7 @@ from shared.mail.fields import Moment
 from shared.schema import Contract, broken_field
 
 #: As many as one call can retry before Azure's front end times out.
-MOST_MAILS = 500
+MAX_MAILS = 500
 _OF_A_PERIOD = ("status", "since", "until", "continuation_token")
 
 
@@ -26,7 +26,7 @@ class RetryBody(Contract):
     it ends now. The newest mails come first, and `continuationToken` continues after the previous response.
     """
 
-    message_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_MAILS)] | None = None
+    message_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_MAILS)] | None = None
     status: DeliveryStatus | None = None
     since: Moment | None = None
     until: Moment | None = None

@@ -167,10 +167,10 @@ def send_test_mail(req: func.HttpRequest) -> func.HttpResponse:
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """Say that the app is running."""
     from shared.api.openapi import health as operations
-    from shared.api.request import json_reply
+    from shared.api.request import json_response
 
     content = {"status": "alive", "version": VERSION}
-    return public(req, operations.HEALTH, lambda _request, _services: json_reply(200, content))
+    return public(req, operations.HEALTH, lambda _request, _services: json_response(200, content))
 
 
 @blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -178,10 +178,12 @@ def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Describe this API."""
     from shared.api.openapi import health as operations
     from shared.api.openapi.document import document_text
-    from shared.api.request import Reply
+    from shared.api.request import Response
 
     headers = {"Content-Type": "application/json"}
-    return public(req, operations.OPENAPI, lambda _request, _services: Reply(200, document_text(), headers))
+    return public(
+        req, operations.OPENAPI, lambda _request, _services: Response(200, document_text(), headers)
+    )
 
 
 @blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

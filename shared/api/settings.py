@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from shared.api.backlog_view import BacklogView
-from shared.api.request import empty_reply, json_reply
+from shared.api.request import empty_response, json_response
 from shared.api.settings_models import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView, view
-from shared.consent.revoke import dispose, forget_flow
-from shared.consent.services import Consenting
+from shared.consent.revoke import delete_consent_tokens, forget_flow
+from shared.consent.services import ConsentServices
 from shared.consent.start import start_consent
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import PreconditionFailedError
 from shared.schema import parse
-from shared.sending.forecast import Forecasting, forecast_backlog
+from shared.sending.forecast import ForecastServices, forecast_backlog
 from shared.settings.application import check_listed, under_list
-from shared.settings.state import check_enable, check_save, end_consent, holds_already, reset
+from shared.settings.state import check_enable, check_save, end_consent, is_unchanged, reset
 from shared.settings.tenant import Authorization
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from shared.api.request import Reply, Request
+    from shared.api.request import Request, Response
     from shared.caller import Caller
     from shared.consent.start import StartedConsent
     from shared.deliveries.ports import DeliveryLog
-    from shared.settings.tenant import TenantSettings, Wanted
+    from shared.settings.tenant import RequestedSender, TenantSettings
 
 _WAITING = (
     DeliveryStatus.WAITING_FOR_CONSENT,
@@ -36,7 +36,7 @@ _WAITING = (
 )
 
 
-class SettingsPorts(Consenting, Forecasting, Protocol):
+class SettingsPorts(ConsentServices, ForecastServices, Protocol):
     """What the operations need beyond what a consent needs."""
 
     @property
@@ -44,13 +44,13 @@ class SettingsPorts(Consenting, Forecasting, Protocol):
         """The mails, of which those that wait are counted."""
 
 
-def read(_request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
+def read(_request: Request, caller: Caller, ports: SettingsPorts) -> Response:
     """Show the settings."""
     settings = ports.settings.load(caller.tenant_id)
-    return json_reply(200, _view(settings, ports), ETag=etag_of(settings))
+    return json_response(200, _view(settings, ports), ETag=etag_of(settings))
 
 
-def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
+def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
     """Start the consent for a From address.
 
     Raises:
@@ -61,7 +61,7 @@ def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
     body = parse(EnableBody, request.body, "invalid_request")
     wanted = body.wanted()
 
-    def decide(settings: TenantSettings) -> Wanted:
+    def decide(settings: TenantSettings) -> RequestedSender:
         _check_precondition(request, settings)
         check_enable(_under_list(settings, ports), wanted)
         check_listed(wanted, ports.config.application_senders)
@@ -71,7 +71,7 @@ def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
     return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
 
 
-def save(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
+def save(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
     """Start the consent for another From address or for large files; until it is there, nothing changes.
 
     Saving what holds already ends a consent under way, since that would change it.
@@ -83,7 +83,7 @@ def save(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
     """
     body = parse(SaveBody, request.body, "invalid_request")
 
-    def decide(settings: TenantSettings) -> Wanted:
+    def decide(settings: TenantSettings) -> RequestedSender:
         _check_precondition(request, settings)
         wanted = body.wanted(settings.sender.authorization if settings.sender else Authorization.DELEGATED)
         check_save(settings, wanted)
@@ -91,14 +91,14 @@ def save(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
         return wanted
 
     settings = ports.settings.load(caller.tenant_id)
-    if not holds_already(settings, decide(settings)) or body.ask_again:
+    if not is_unchanged(settings, decide(settings)) or body.ask_again:
         return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
     if settings.pending:
         settings = _end(settings.tenant_id, settings.pending.flow_id, ports)
-    return json_reply(202, SavedView(), ETag=etag_of(settings))
+    return json_response(202, SavedView(), ETag=etag_of(settings))
 
 
-def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Reply:
+def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
     """Remove settings and tokens, and end a consent under way.
 
     Raises:
@@ -118,7 +118,7 @@ def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Re
     for settings in replaced:
         _clear(settings, ports)
     log_event(Event.SETTINGS_RESET, tenant_id=caller.tenant_id)
-    return empty_reply(204)
+    return empty_response(204)
 
 
 def _end(tenant_id: str, flow_id: str, ports: SettingsPorts) -> TenantSettings:
@@ -130,7 +130,7 @@ def _end(tenant_id: str, flow_id: str, ports: SettingsPorts) -> TenantSettings:
 
 def _clear(settings: TenantSettings, ports: SettingsPorts) -> None:
     """Delete the tokens and the flow's secrets that these settings named."""
-    dispose(settings.tenant_id, settings.consent, ports)
+    delete_consent_tokens(settings.tenant_id, settings.consent, ports)
     if settings.pending:
         forget_flow(settings.pending.flow_id, ports)
 
@@ -153,20 +153,20 @@ def _check_precondition(request: Request, settings: TenantSettings) -> None:
 
 def _under_list(settings: TenantSettings, ports: SettingsPorts) -> TenantSettings:
     """Take the list as it is now, which sending and the timer may not have met yet."""
-    return under_list(settings, ports.config.application_senders, ports.world.now())
+    return under_list(settings, ports.config.application_senders, ports.system.now())
 
 
 def _view(settings: TenantSettings, ports: SettingsPorts) -> SettingsView:
     waiting = ports.deliveries.count(settings.tenant_id, _WAITING)
     available = bool(ports.config.application_senders)
-    pause, now = ports.switch.current_pause(), ports.world.now()
+    pause, now = ports.switch.current_pause(), ports.system.now()
     shown = _under_list(settings, ports)
     found = forecast_backlog(shown, ports)
     backlog = BacklogView(mails=found.mails, empty_at=found.empty_at) if found else None
     return view(shown, waiting, pause, now, application_available=available, backlog=backlog)
 
 
-def _started(started: StartedConsent, ports: SettingsPorts) -> Reply:
+def _started(started: StartedConsent, ports: SettingsPorts) -> Response:
     flow = f"{ports.config.public_base_url}/api/consent/{started.flow_id}"
     shown = StartedConsentView(
         flow_id=started.flow_id,
@@ -174,4 +174,4 @@ def _started(started: StartedConsent, ports: SettingsPorts) -> Reply:
         status_url=flow,
         expires_at=started.expires_at,
     )
-    return json_reply(202, shown)
+    return json_response(202, shown)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.api.problem_models import StandingProblemView, standing_problem_view
 from shared.schema import Contract
-from shared.settings.tenant import StandingProblem, Status, TenantSettings
+from shared.settings.tenant import ActiveProblem, Status, TenantSettings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,5 +41,5 @@ def problem_of(settings: TenantSettings, now: datetime) -> StandingProblemView |
     """
     problem = settings.problem
     if problem is None and settings.status is Status.OTHER_VERSION:
-        problem = StandingProblem("written_by_other_version", now)
+        problem = ActiveProblem("written_by_other_version", now)
     return standing_problem_view(problem) if problem else None

@@ -20,9 +20,9 @@ from shared.settings.tenant import (
     Authorization,
     Consent,
     PendingConsent,
+    RequestedSender,
     Status,
     TenantSettings,
-    Wanted,
 )
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ class EnableBody(Contract):
     authorization: Authorization = Authorization.DELEGATED
     ask_again: Flag = False
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> RequestedSender:
         """Return what to ask consent for.
 
         Raises:
             InvalidInputError: `invalid_from_email_address`.
         """
         address = _from_address(self.from_email_address)
-        return Wanted(address, self.large_file_attachments, self.authorization)
+        return RequestedSender(address, self.large_file_attachments, self.authorization)
 
 
 class SaveBody(Contract):
@@ -61,13 +61,15 @@ class SaveBody(Contract):
     large_file_attachments: Flag
     ask_again: Flag = False
 
-    def wanted(self, authorization: Authorization) -> Wanted:
+    def wanted(self, authorization: Authorization) -> RequestedSender:
         """Return what to ask consent for.
 
         Raises:
             InvalidInputError: `invalid_from_email_address`.
         """
-        return Wanted(_from_address(self.from_email_address), self.large_file_attachments, authorization)
+        return RequestedSender(
+            _from_address(self.from_email_address), self.large_file_attachments, authorization
+        )
 
 
 class Toggle(Contract):

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.api.request import json_reply
+from shared.api.request import json_response
 from shared.errors import InvalidInputError
 from shared.mail.fields import MailAddress
 from shared.mail.message import parse_mail_request
@@ -16,12 +16,12 @@ from shared.settings.health import let_try
 from shared.settings.sender import sender_of
 
 if TYPE_CHECKING:
-    from shared.api.request import Reply, Request
+    from shared.api.request import Request, Response
     from shared.caller import Caller
     from shared.config import AppConfig
     from shared.outbox import Outbox
     from shared.settings.ports import SettingsStore
-    from shared.system import World
+    from shared.system import System
 
 _NOW = timedelta(0)
 _TEXT = """\
@@ -32,7 +32,7 @@ permission Send As on {address}.
 """
 
 
-class Testing(Protocol):
+class TestMailServices(Protocol):
     """What is needed from outside."""
 
     @property
@@ -40,7 +40,7 @@ class Testing(Protocol):
         """The operator's app settings."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock, and new ids."""
 
     @property
@@ -65,7 +65,7 @@ class QueuedMailView(Contract):
     delivery_url: str
 
 
-def send_test_mail(request: Request, caller: Caller, ports: Testing) -> Reply:
+def send_test_mail(request: Request, caller: Caller, ports: TestMailServices) -> Response:
     """Queue a test mail.
 
     It is tried even if Microsoft 365 refused the sender.
@@ -77,12 +77,12 @@ def send_test_mail(request: Request, caller: Caller, ports: Testing) -> Reply:
     """
     body = parse(TestMailBody, request.body or b"{}", "invalid_request")
     sender = sender_of(ports.settings.load(caller.tenant_id), ports.config.application_senders)
-    message_id = f"test-mail:{ports.world.identifier()}"
+    message_id = f"test-mail:{ports.system.new_id()}"
     text = _message(message_id, caller.tenant_id, body.to or caller.name, sender.address)
-    let_try(ports.settings, caller.tenant_id, message_id, ports.world)
+    let_try(ports.settings, caller.tenant_id, message_id, ports.system)
     ports.outbox.put(text, _NOW)
     url = f"{ports.config.public_base_url}/api/deliveries/{message_id}"
-    return json_reply(202, QueuedMailView(message_id=message_id, delivery_url=url))
+    return json_response(202, QueuedMailView(message_id=message_id, delivery_url=url))
 
 
 def _message(message_id: str, tenant_id: str, recipient: str, address: str) -> bytes:

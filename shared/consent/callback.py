@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shared.consent.completion import close, complete
 from shared.consent.cookie import check_cookie
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
-from shared.consent.grant import agreed
+from shared.consent.grant import validate_grant
 from shared.consent.other_account import Confirmation, hold, is_other_account, show_again
 from shared.consent.revoke import delete_held
 from shared.errors import InvalidInputError, NotFoundError, ProblemError
@@ -19,12 +19,12 @@ from shared.errors import InvalidInputError, NotFoundError, ProblemError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.consent.callback_params import Answer
-    from shared.consent.services import Consenting
+    from shared.consent.callback_params import CallbackParams
+    from shared.consent.services import ConsentServices
 
 
-def arrive(
-    flow: ConsentFlow | None, answer: Answer, cookies: Sequence[str], ports: Consenting
+def handle_callback(
+    flow: ConsentFlow | None, answer: CallbackParams, cookies: Sequence[str], ports: ConsentServices
 ) -> ConsentFlow | Confirmation:
     """Handle a callback; return the ended flow or what must be confirmed.
 
@@ -43,13 +43,13 @@ def arrive(
         return flow
     if not matches(answer.reply.get("state"), secret.state_hash):
         raise InvalidInputError("consent_reply_invalid")
-    expired = flow.status_at(ports.world.now()) is FlowStatus.EXPIRED
+    expired = flow.status_at(ports.system.now()) is FlowStatus.EXPIRED
     if not expired:
         # Afterwards the cookie may have expired too, which proves nothing about the browser.
         check_cookie(cookies, secret.cookie_hash)
         if secret.consent:
             return show_again(flow, secret, answer.reply.get("code", ""), ports)
-    if not ports.flows.take_secret(secret):
+    if not ports.flows.consume_secret(secret):
         raise InvalidInputError("consent_link_used")
     if expired:
         delete_held(secret, ports)
@@ -58,10 +58,10 @@ def arrive(
 
 
 def _take(
-    flow: ConsentFlow, secret: FlowSecret, answer: Answer, ports: Consenting
+    flow: ConsentFlow, secret: FlowSecret, answer: CallbackParams, ports: ConsentServices
 ) -> ConsentFlow | Confirmation:
     try:
-        consent = agreed(flow, secret, answer, ports.settings.load(flow.tenant_id), ports)
+        consent = validate_grant(flow, secret, answer, ports.settings.load(flow.tenant_id), ports)
     except ProblemError as error:
         return close(flow, error, ports)
     if is_other_account(flow, consent):

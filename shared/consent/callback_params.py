@@ -34,14 +34,14 @@ _ERRORS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallbackParams:
     """The parameters, and the kind of authorization that the URL is for."""
 
     way: Authorization
     reply: Mapping[str, str] = field(repr=False)
 
 
-def check_error(answer: Answer) -> None:
+def check_error(answer: CallbackParams) -> None:
     """Check `error` first: a decline can come with success parameters.
 
     Raises:

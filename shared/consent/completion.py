@@ -13,15 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.consent.flow import ConsentFlow, FlowStatus
-from shared.consent.revoke import dispose
+from shared.consent.revoke import delete_consent_tokens
 from shared.errors import ConflictError, ConsentRequiredError, ProblemError, TransientError
-from shared.settings.health import standing
-from shared.settings.state import complete_consent, end_consent, holds
+from shared.settings.health import as_record
+from shared.settings.state import complete_consent, end_consent, is_current_consent
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
-    from shared.consent.services import Consenting
+    from shared.consent.services import ConsentServices
     from shared.settings.tenant import Consent, TenantSettings
 
 #: The final status of a flow by its problem; for any other problem it is failed.
@@ -33,23 +33,23 @@ _ENDS = {
 }
 
 
-def complete(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow:
+def complete(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> ConsentFlow:
     """Complete a consent, or end the flow with the problem."""
     try:
         replaced = _write(flow, consent, ports)
     except ProblemError as error:
         return close(flow, error, ports)
     done = _note(flow, consent, ports)
-    dispose(flow.tenant_id, replaced, ports)
+    delete_consent_tokens(flow.tenant_id, replaced, ports)
     return done
 
 
-def _write(flow: ConsentFlow, consent: Consent, ports: Consenting) -> Consent | None:
+def _write(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Consent | None:
     """Write the settings that name the consent; return the replaced one."""
     replaced: list[Consent | None] = [None]
 
     def change(now: TenantSettings) -> TenantSettings:
-        if not holds(now, consent.generation):
+        if not is_current_consent(now, consent.generation):
             replaced[0] = now.consent
         return complete_consent(now, flow.flow_id, consent)
 
@@ -57,16 +57,16 @@ def _write(flow: ConsentFlow, consent: Consent, ports: Consenting) -> Consent | 
         update_settings(ports.settings, flow.tenant_id, change)
     except ConflictError:
         # Only this error proves that no settings name the tokens; after others the maintenance finds out.
-        dispose(flow.tenant_id, consent, ports)
+        delete_consent_tokens(flow.tenant_id, consent, ports)
         raise
     except TransientError:
         # The settings may have been written, and only the response been lost.
-        if not holds(ports.settings.load(flow.tenant_id), consent.generation):
+        if not is_current_consent(ports.settings.load(flow.tenant_id), consent.generation):
             raise
     return replaced[0]
 
 
-def _note(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow:
+def _note(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> ConsentFlow:
     """Store that the consent is complete in its flow.
 
     If that fails, the settings say so too.
@@ -83,14 +83,14 @@ def _note(flow: ConsentFlow, consent: Consent, ports: Consenting) -> ConsentFlow
     return done
 
 
-def close(flow: ConsentFlow, error: ProblemError, ports: Consenting) -> ConsentFlow:
+def close(flow: ConsentFlow, error: ProblemError, ports: ConsentServices) -> ConsentFlow:
     """End a flow without a consent; an existing consent stays in use."""
     told = error
     if isinstance(error, TransientError):
         # The text of a transient problem promises an automatic retry; a consent is never retried.
         told = ConsentRequiredError("consent_interrupted", request_id=error.request_id)
     status = _ENDS.get(error.code, FlowStatus.FAILED)
-    ended = replace(flow, status=status, problem=standing(told, ports.world))
+    ended = replace(flow, status=status, problem=as_record(told, ports.system))
     ports.flows.save(ended)
     update_settings(ports.settings, flow.tenant_id, lambda now: end_consent(now, flow.flow_id))
     log_event(
@@ -104,7 +104,7 @@ def close(flow: ConsentFlow, error: ProblemError, ports: Consenting) -> ConsentF
     return ended
 
 
-def save_flow(flow: ConsentFlow, ports: Consenting) -> None:
+def save_flow(flow: ConsentFlow, ports: ConsentServices) -> None:
     """Store the state of a flow, where nothing depends on it."""
     try:
         ports.flows.save(flow)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from shared.consent.flow import ConsentFlow
-    from shared.consent.services import Consenting
+    from shared.consent.services import ConsentServices
 
 #: Seconds between the attempts.
 _PAUSES = (1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5)
@@ -37,10 +37,10 @@ MAX_WAITING = 4
 class Confirming:
     """One callback's attempts: `with Confirming(flow, ports) as tries`."""
 
-    def __init__(self, flow: ConsentFlow, ports: Consenting) -> None:
+    def __init__(self, flow: ConsentFlow, ports: ConsentServices) -> None:
         self._flow = flow
         self._ports = ports
-        self._begun = ports.world.now()
+        self._begun = ports.system.now()
         self._pauses = iter(_PAUSES)
         self._waiting = False
 
@@ -68,11 +68,11 @@ class Confirming:
         if pause is None:
             return False
         wait = max(timedelta(seconds=pause), asked or timedelta(0))
-        if self._ports.world.now() + wait > self._begun + (_LAST_TRY_AFTER_WAIT if asked else _LAST_TRY):
+        if self._ports.system.now() + wait > self._begun + (_LAST_TRY_AFTER_WAIT if asked else _LAST_TRY):
             return False
         if not self._waiting:
             self._begin()
-        self._ports.world.sleep(wait.total_seconds())
+        self._ports.system.sleep(wait.total_seconds())
         pending_consent(self._ports.settings.load(self._flow.tenant_id), self._flow.flow_id)
         return True
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.settings.tenant import Account, Consent, StandingProblem, TenantSettings
+from shared.settings.tenant import Account, ActiveProblem, Consent, TenantSettings
 from shared.stored import Stored
 
 FLOW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -77,7 +77,7 @@ class ConsentFlow(Stored):
     expires_at: datetime
     ask_again: bool = False
     status: FlowStatus = FlowStatus.PENDING
-    problem: StandingProblem | None = None
+    problem: ActiveProblem | None = None
     stage: FlowStage = FlowStage.LINK_NOT_OPENED
     admin_email: str = ""
 
@@ -101,7 +101,7 @@ class ConsentFlow(Stored):
             return FlowStatus.EXPIRED
         return self.status
 
-    def under(self, settings: TenantSettings, now: datetime) -> ConsentFlow:
+    def resolved_with(self, settings: TenantSettings, now: datetime) -> ConsentFlow:
         """Return the flow as the settings show it, even if its row is behind.
 
         Read the settings before the flow: if a flow ends without a consent, its row is written first.
@@ -111,10 +111,10 @@ class ConsentFlow(Stored):
         if self.status is not FlowStatus.PENDING:
             return self
         if settings.pending is None or settings.pending.flow_id != self.flow_id:
-            problem = StandingProblem("consent_superseded", now)
+            problem = ActiveProblem("consent_superseded", now)
             return replace(self, status=FlowStatus.FAILED, problem=problem)
         if self.status_at(now) is FlowStatus.EXPIRED:
-            problem = StandingProblem(self.expired_code, self.expires_at)
+            problem = ActiveProblem(self.expired_code, self.expires_at)
             return replace(self, status=FlowStatus.EXPIRED, problem=problem)
         return self
 

@@ -23,15 +23,19 @@ from shared.settings.tenant import Authorization, Consent, same_address
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.consent.callback_params import Answer
+    from shared.consent.callback_params import CallbackParams
     from shared.consent.flow import ConsentFlow, FlowSecret
-    from shared.consent.ports import Redeemed
-    from shared.consent.services import Consenting
-    from shared.settings.tenant import Account, TenantSettings, Wanted
+    from shared.consent.ports import TokenResponse
+    from shared.consent.services import ConsentServices
+    from shared.settings.tenant import Account, RequestedSender, TenantSettings
 
 
-def agreed(
-    flow: ConsentFlow, secret: FlowSecret, answer: Answer, settings: TenantSettings, ports: Consenting
+def validate_grant(
+    flow: ConsentFlow,
+    secret: FlowSecret,
+    answer: CallbackParams,
+    settings: TenantSettings,
+    ports: ConsentServices,
 ) -> Consent:
     """Return the consent that a callback grants, with its tokens stored.
 
@@ -48,21 +52,21 @@ def agreed(
         raise InvalidInputError("consent_reply_invalid")
     with Confirming(flow, ports) as tries:
         if answer.way is Authorization.APPLICATION:
-            return _prove(flow, answer, settings, tries, ports)
+            return _verify_admin_consent(flow, answer, settings, tries, ports)
         return _redeem(flow, secret, answer, settings, tries, ports)
 
 
 def _redeem(
     flow: ConsentFlow,
     secret: FlowSecret,
-    answer: Answer,
+    answer: CallbackParams,
     settings: TenantSettings,
     tries: Confirming,
-    ports: Consenting,
+    ports: ConsentServices,
 ) -> Consent:
     pending = pending_consent(settings, flow.flow_id)
     redeemed = _redeem_code(flow, secret, answer, tries, ports)
-    now = ports.world.now()
+    now = ports.system.now()
     account = check_identity(
         redeemed.claims,
         tenant_id=flow.tenant_id,
@@ -93,8 +97,8 @@ def _redeem(
 
 
 def _redeem_code(
-    flow: ConsentFlow, secret: FlowSecret, answer: Answer, tries: Confirming, ports: Consenting
-) -> Redeemed:
+    flow: ConsentFlow, secret: FlowSecret, answer: CallbackParams, tries: Confirming, ports: ConsentServices
+) -> TokenResponse:
     """Redeem the code; retry only where Entra refused before reading it."""
     while True:
         try:
@@ -118,7 +122,11 @@ def _wait_for_app(error: ProblemError, tries: Confirming) -> None:
 
 
 def _confirm_scopes(
-    redeemed: Redeemed, account: Account, needed: tuple[str, ...], tries: Confirming, ports: Consenting
+    redeemed: TokenResponse,
+    account: Account,
+    needed: tuple[str, ...],
+    tries: Confirming,
+    ports: ConsentServices,
 ) -> tuple[str, frozenset[str]]:
     """Return the tokens and their permissions.
 
@@ -145,8 +153,12 @@ def _confirm_scopes(
     return tokens, granted
 
 
-def _prove(
-    flow: ConsentFlow, answer: Answer, settings: TenantSettings, tries: Confirming, ports: Consenting
+def _verify_admin_consent(
+    flow: ConsentFlow,
+    answer: CallbackParams,
+    settings: TenantSettings,
+    tries: Confirming,
+    ports: ConsentServices,
 ) -> Consent:
     pending = pending_consent(settings, flow.flow_id)
     if answer.reply.get("admin_consent", "").casefold() != "true":
@@ -155,7 +167,7 @@ def _prove(
     check_listed(pending.wanted, ports.config.application_senders)
     asked = scopes_for(pending.wanted)
     granted = _confirm_roles(flow, asked, tries, ports)
-    now = ports.world.now()
+    now = ports.system.now()
     return Consent(
         generation=pending.generation,
         flow_id=flow.flow_id,
@@ -173,7 +185,7 @@ def _prove(
     )
 
 
-def _mailbox_id(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> str | None:
+def _mailbox_id(wanted: RequestedSender, flow: ConsentFlow, settings: TenantSettings) -> str | None:
     """Return the object id of the mailbox where it is known.
 
     It survives that the mailbox is renamed.
@@ -189,7 +201,7 @@ def _mailbox_id(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> 
 
 
 def _confirm_roles(
-    flow: ConsentFlow, asked: tuple[str, ...], tries: Confirming, ports: Consenting
+    flow: ConsentFlow, asked: tuple[str, ...], tries: Confirming, ports: ConsentServices
 ) -> frozenset[str] | None:
     """Return the roles of the app's token; None where it can't be read.
 
@@ -215,7 +227,9 @@ def _confirm_roles(
     return granted
 
 
-def _check_account(account: Account, wanted: Wanted, flow: ConsentFlow, owner: Account | None) -> None:
+def _check_account(
+    account: Account, wanted: RequestedSender, flow: ConsentFlow, owner: Account | None
+) -> None:
     """Refuse another account where the From address is a known personal one.
 
     That is the admin's own, or the account's that consented before. Otherwise a person who picked the wrong

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.consent.flow import ConsentFlow
-    from shared.settings.tenant import TenantSettings, Wanted
+    from shared.settings.tenant import RequestedSender, TenantSettings
 
 
-def owner_of(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> Account | None:
+def owner_of(wanted: RequestedSender, flow: ConsentFlow, settings: TenantSettings) -> Account | None:
     """Return the account whose own address the From address is, if known.
 
     It is the admin's or the connected one.
@@ -33,7 +33,7 @@ def owner_of(wanted: Wanted, flow: ConsentFlow, settings: TenantSettings) -> Acc
     return next((account for account in known if account.owns(wanted.from_address)), None)
 
 
-def as_owner(account: Account, wanted: Wanted, owner: Account | None) -> Account:
+def as_owner(account: Account, wanted: RequestedSender, owner: Account | None) -> Account:
     """Return the signed-in account with the names that its owner is known by.
 
     It may have been renamed since, or only one of its tokens may name its address.

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from shared.consent.flow import FLOWS_KEPT
 from shared.consent.revoke import delete_tokens
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
-from shared.settings.health import note_failure
+from shared.settings.health import record_sender_failure
 from shared.settings.secret_names import name_secret, names_of, tenant_of
 from shared.settings.served_tenants import removed_tenants
-from shared.settings.state import note_vault_content
+from shared.settings.state import record_vault_content
 from shared.settings.tenant import Status
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step, log_failure
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from shared.consent.ports import DeletedTokens
-    from shared.consent.services import Upkeeping
+    from shared.consent.services import MaintenanceServices
     from shared.settings.tenant import Consent, TenantSettings
 
 #: Much longer than it can take from a callback in time to the settings that name its tokens, and longer than
@@ -40,12 +40,12 @@ NOT_STORED_FOR = timedelta(days=14)
 TIME_LIMIT = timedelta(minutes=6)
 
 
-def keep_all(ports: Upkeeping) -> None:
+def keep_all(ports: MaintenanceServices) -> None:
     """Maintain every tenant that is served; one failure does not stop others.
 
     The vault is listed once for all tenants. What does not fit in the time limit is done the next day.
     """
-    deadline = ports.world.steady() + TIME_LIMIT
+    deadline = ports.system.steady() + TIME_LIMIT
     removed = removed_tenants(ports)
     listed = _attempt("list_tokens", ports.vault.names)
     tenants = [tenant_id for tenant_id in ports.settings.tenants() if tenant_id not in removed]
@@ -54,17 +54,17 @@ def keep_all(ports: Upkeeping) -> None:
             break
         _attempt("keep_alive", partial(keep_alive, tenant_id, ports), tenant_id)
         if listed is not None:
-            _attempt("sweep", partial(sweep, tenant_id, listed, ports), tenant_id)
+            _attempt("sweep", partial(delete_orphaned_tokens, tenant_id, listed, ports), tenant_id)
     if listed is not None:
         _attempt("purge", partial(purge_deleted, removed, listed, deadline, ports))
     for tenant_id in tenants:
         _attempt("token_age", partial(report_old_token, tenant_id, ports), tenant_id)
-    ports.flows.forget(ports.world.now() - FLOWS_KEPT)
+    ports.flows.forget(ports.system.now() - FLOWS_KEPT)
 
 
-def _is_late(deadline: datetime, left: int, ports: Upkeeping) -> bool:
+def _is_late(deadline: datetime, left: int, ports: MaintenanceServices) -> bool:
     """Say whether the time is over, and log how many tenants are left."""
-    late = ports.world.steady() >= deadline
+    late = ports.system.steady() >= deadline
     if late:
         log_event(
             Event.REQUEST_FAILED,
@@ -88,7 +88,7 @@ def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None 
     return None
 
 
-def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
+def keep_alive(tenant_id: str, ports: MaintenanceServices) -> None:
     """Refresh a consent, even if that failed the last time."""
     consent = ports.settings.load(tenant_id).consent
     if consent is None:
@@ -96,10 +96,10 @@ def keep_alive(tenant_id: str, ports: Upkeeping) -> None:
     try:
         ports.tokens.get(tenant_id, consent, fresh=True)
     except (ConsentRequiredError, ConfigurationError) as error:
-        note_failure(ports.settings, tenant_id, consent.generation, error, ports.world)
+        record_sender_failure(ports.settings, tenant_id, consent.generation, error, ports.system)
 
 
-def report_old_token(tenant_id: str, ports: Upkeeping) -> None:
+def report_old_token(tenant_id: str, ports: MaintenanceServices) -> None:
     """Log a token not refreshed for a week, or not stored for two.
 
     Not for a tenant that needs a new consent: its admin knows, and a refresh would not help.
@@ -108,13 +108,13 @@ def report_old_token(tenant_id: str, ports: Upkeeping) -> None:
     consent = settings.consent
     if consent is None or consent.account is None or settings.status is Status.RECONNECT_NEEDED:
         return
-    now = ports.world.now()
+    now = ports.system.now()
     if now >= min(consent.refreshed_at + NOT_REFRESHED_FOR, consent.stored_at + NOT_STORED_FOR):
         days = (now - min(consent.refreshed_at, consent.stored_at)).days
         log_event(Event.TOKEN_NOT_REFRESHED, level=logging.ERROR, tenant_id=tenant_id, days=days)
 
 
-def sweep(tenant_id: str, listed: Collection[str], ports: Upkeeping) -> None:
+def delete_orphaned_tokens(tenant_id: str, listed: Collection[str], ports: MaintenanceServices) -> None:
     """Delete tokens that no settings name, such as those left by a crash.
 
     The names are listed before the settings are read: a listed name that is then neither in use nor expected
@@ -123,12 +123,12 @@ def sweep(tenant_id: str, listed: Collection[str], ports: Upkeeping) -> None:
     """
     settings = ports.settings.load(tenant_id)
     given_up = {*names_of(tenant_id, listed), *settings.undeleted}
-    for name in given_up - set(_names_in_use(settings, ports.world.now())):
+    for name in given_up - set(_names_in_use(settings, ports.system.now())):
         delete_tokens(tenant_id, name, ports)
 
 
 def purge_deleted(
-    removed: Collection[str], listed: Collection[str], deadline: datetime, ports: Upkeeping
+    removed: Collection[str], listed: Collection[str], deadline: datetime, ports: MaintenanceServices
 ) -> None:
     """Purge deleted tokens where allowed; else record their recovery date.
 
@@ -145,13 +145,13 @@ def purge_deleted(
 
 
 def _purge(
-    tenant_id: str, deleted: Collection[DeletedTokens], listed: Collection[str], ports: Upkeeping
+    tenant_id: str, deleted: Collection[DeletedTokens], listed: Collection[str], ports: MaintenanceServices
 ) -> None:
     """Purge all but what the settings name.
 
     Those can be recovered after a deletion by mistake.
     """
-    now = ports.world.now()
+    now = ports.system.now()
     settings = ports.settings.load(tenant_id)
     in_use = _names_in_use(settings, now)
     left = [found for found in deleted if found.name in in_use or not _purged(found, ports)]
@@ -159,11 +159,11 @@ def _purge(
     names = {found.name for found in deleted}
     if settings.etag is not None:
         update_settings(
-            ports.settings, tenant_id, lambda found: note_vault_content(found, listed, names, latest, now)
+            ports.settings, tenant_id, lambda found: record_vault_content(found, listed, names, latest, now)
         )
 
 
-def _purged(found: DeletedTokens, ports: Upkeeping) -> bool:
+def _purged(found: DeletedTokens, ports: MaintenanceServices) -> bool:
     if not found.purgeable:
         return False
     try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from shared.consent.completion import close, complete
 from shared.consent.cookie import check_cookie
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus, hash_of, matches
-from shared.consent.revoke import delete_held, dispose, forget_flow
+from shared.consent.revoke import delete_consent_tokens, delete_held, forget_flow
 from shared.errors import ConflictError, ConsentRequiredError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import pending_consent
 from shared.telemetry import Event, log_event
@@ -25,7 +25,7 @@ from shared.telemetry import Event, log_event
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shared.consent.services import Consenting, Upkeeping
+    from shared.consent.services import ConsentServices, MaintenanceServices
     from shared.settings.tenant import Consent
 
 #: A vault that hangs takes half a minute per consent; the timer runs every five minutes.
@@ -57,14 +57,14 @@ def is_other_account(flow: ConsentFlow, consent: Consent) -> bool:
 
 
 def hold(
-    flow: ConsentFlow, secret: FlowSecret, consent: Consent, code: str, ports: Consenting
+    flow: ConsentFlow, secret: FlowSecret, consent: Consent, code: str, ports: ConsentServices
 ) -> ConsentFlow | Confirmation:
     """Wait for the person's decision, unless the flow was superseded.
 
     The settings are read after the secrets are written: if a Reset comes between, one of the two finds the
     tokens and deletes them.
     """
-    token = ports.world.secret()
+    token = ports.system.random_token()
     held = FlowSecret(
         flow.flow_id,
         state_hash=secret.state_hash,
@@ -82,11 +82,11 @@ def hold(
         return _confirmation(waiting, consent, token, ports)
     except ProblemError as error:
         forget_flow(flow.flow_id, ports)
-        dispose(flow.tenant_id, consent, ports)
+        delete_consent_tokens(flow.tenant_id, consent, ports)
         return close(waiting, error, ports)
 
 
-def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: Consenting) -> Confirmation:
+def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: ConsentServices) -> Confirmation:
     """Show the page again to a browser that reloads it.
 
     The reload posts Microsoft's callback again.
@@ -97,14 +97,14 @@ def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: Consenti
     """
     if secret.consent is None or not matches(code, secret.code_hash):
         raise InvalidInputError("consent_reply_invalid")
-    token = ports.world.secret()
+    token = ports.system.random_token()
     if not ports.flows.replace_secret(replace(secret, form_hash=hash_of(token))):
         raise InvalidInputError("consent_link_used")
     return _confirmation(flow, secret.consent, token, ports)
 
 
 def decide(
-    flow: ConsentFlow | None, form: Mapping[str, str], cookies: Sequence[str], ports: Consenting
+    flow: ConsentFlow | None, form: Mapping[str, str], cookies: Sequence[str], ports: ConsentServices
 ) -> ConsentFlow:
     """Complete or end a held consent as the form says; return the flow.
 
@@ -119,22 +119,22 @@ def decide(
     secret = ports.flows.secret(flow.flow_id)
     if secret is None:
         return flow
-    expired = flow.status_at(ports.world.now()) is FlowStatus.EXPIRED
+    expired = flow.status_at(ports.system.now()) is FlowStatus.EXPIRED
     if not expired:
         check_cookie(cookies, secret.cookie_hash)
     held, decision = secret.consent, form.get("decision")
     if held is None or decision not in {CONTINUE, REFUSE} or not matches(form.get("token"), secret.form_hash):
         raise InvalidInputError("consent_form_invalid")
-    if not ports.flows.take_secret(secret):
+    if not ports.flows.consume_secret(secret):
         raise InvalidInputError("consent_form_invalid")
     if expired:
         return _give_up(flow, held, ConsentRequiredError(flow.expired_code), ports)
     if decision == REFUSE:
         return _give_up(flow, held, ConsentRequiredError("consent_refused", account=held.consented_by), ports)
-    return complete(flow, replace(held, consented_at=ports.world.now()), ports)
+    return complete(flow, replace(held, consented_at=ports.system.now()), ports)
 
 
-def delete_abandoned(ports: Upkeeping) -> None:
+def delete_abandoned(ports: MaintenanceServices) -> None:
     """Delete the tokens of consents without a decision in time.
 
     A failure for one does not stop the others.
@@ -142,28 +142,28 @@ def delete_abandoned(ports: Upkeeping) -> None:
     The secrets are removed first: only the one who removes them, the person or the timer, decides. What does
     not fit in the time limit is done in the next run.
     """
-    deadline = ports.world.steady() + ABANDONED_TIME_LIMIT
-    for secret in ports.flows.undecided(ports.world.now()):
-        if ports.world.steady() >= deadline:
+    deadline = ports.system.steady() + ABANDONED_TIME_LIMIT
+    for secret in ports.flows.undecided(ports.system.now()):
+        if ports.system.steady() >= deadline:
             return
         problem = "consent_not_continued"
         try:
             if secret.consent and secret.consent.account:
                 # Another installation's consents can be in the same table.
                 ports.settings.load(secret.consent.account.tenant_id)
-            if ports.flows.take_secret(secret):
+            if ports.flows.consume_secret(secret):
                 delete_held(secret, ports)
         except ProblemError as error:
             problem = error.code
         log_event(Event.CONSENT_NOT_COMPLETED, level=logging.WARNING, flow_id=secret.flow_id, problem=problem)
 
 
-def _give_up(flow: ConsentFlow, consent: Consent, error: ProblemError, ports: Consenting) -> ConsentFlow:
-    dispose(flow.tenant_id, consent, ports)
+def _give_up(flow: ConsentFlow, consent: Consent, error: ProblemError, ports: ConsentServices) -> ConsentFlow:
+    delete_consent_tokens(flow.tenant_id, consent, ports)
     return close(flow, error, ports)
 
 
-def _confirmation(flow: ConsentFlow, consent: Consent, token: str, ports: Consenting) -> Confirmation:
+def _confirmation(flow: ConsentFlow, consent: Consent, token: str, ports: ConsentServices) -> Confirmation:
     wanted = pending_consent(ports.settings.load(flow.tenant_id), flow.flow_id).wanted
     return Confirmation(
         flow.flow_id,

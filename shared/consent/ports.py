@@ -51,7 +51,7 @@ class FlowStore(Protocol):
         None: none are stored.
         """
 
-    def take_secret(self, secret: FlowSecret) -> bool:
+    def consume_secret(self, secret: FlowSecret) -> bool:
         """Delete the secrets if they are unchanged; say whether they were."""
 
     def undecided(self, before: datetime) -> Iterable[FlowSecret]:
@@ -108,7 +108,7 @@ class TokenStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SignIn:
+class AuthorizationRequest:
     """A sign-in to start: the next URL, and what validates its callback."""
 
     address: str
@@ -116,7 +116,7 @@ class SignIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Redeemed:
+class TokenResponse:
     """A code's tokens. The claims of the ID token are not validated yet."""
 
     claims: Mapping[str, Any]
@@ -125,7 +125,7 @@ class Redeemed:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class AccessToken:
     """An access token, and the tokens to store from now on.
 
     Attributes:
@@ -144,7 +144,7 @@ class Issued:
 class AppTokens(Protocol):
     """Gets access tokens for the app itself."""
 
-    def app_only(self, tenant_id: str, *, claims: str | None = None) -> Issued:
+    def app_only(self, tenant_id: str, *, claims: str | None = None) -> AccessToken:
         """Get an access token for the app itself; there is nothing to store.
 
         `scopes` is empty where the permissions are not Entra's but Exchange's (RBAC for Applications).
@@ -165,7 +165,7 @@ class TokenIssuer(AppTokens, Protocol):
         scopes: Iterable[str],
         *,
         claims: str | None = None,
-    ) -> Issued:
+    ) -> AccessToken:
         """Get a new access token.
 
         Raises:
@@ -178,13 +178,13 @@ class Authorizer(TokenIssuer, Protocol):
 
     def begin(
         self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
-    ) -> SignIn:
+    ) -> AuthorizationRequest:
         """Prepare a sign-in; `ask_again` always shows the consent page."""
 
-    def begin_admin_consent(self, tenant_id: str, state: str) -> SignIn:
+    def begin_admin_consent(self, tenant_id: str, state: str) -> AuthorizationRequest:
         """Prepare an admin's consent to the app's own permissions."""
 
-    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
         """Exchange the code of a callback for tokens.
 
         Raises:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from shared.errors import ProblemError
-from shared.settings.state import note_deleted_tokens, note_undeleted_tokens
+from shared.settings.state import record_deleted_tokens, record_undeleted_tokens
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.consent.flow import FlowSecret
-    from shared.consent.services import Consenting, Disposing
+    from shared.consent.services import ConsentServices, RevokeServices
     from shared.settings.tenant import Consent, TenantSettings
 
 
-def dispose(tenant_id: str, consent: Consent | None, ports: Disposing) -> None:
+def delete_consent_tokens(tenant_id: str, consent: Consent | None, ports: RevokeServices) -> None:
     """Delete a consent's tokens, and record until when they are recoverable.
 
     While the vault is not available they stay in it, unused, until the daily maintenance.
@@ -27,19 +27,19 @@ def dispose(tenant_id: str, consent: Consent | None, ports: Disposing) -> None:
         delete_tokens(tenant_id, consent.secret_name, ports)
 
 
-def delete_tokens(tenant_id: str, secret_name: str, ports: Disposing) -> None:
+def delete_tokens(tenant_id: str, secret_name: str, ports: RevokeServices) -> None:
     """Delete tokens by name, and record in the settings what remains."""
-    now = ports.world.now()
+    now = ports.system.now()
     try:
         until = ports.vault.delete(secret_name)
     except ProblemError as error:
         log_event(Event.TOKENS_LEFT_BEHIND, level=logging.WARNING, problem=error.code, kept_as=secret_name)
-        _note(tenant_id, lambda found: note_undeleted_tokens(found, secret_name, now), ports)
+        _note(tenant_id, lambda found: record_undeleted_tokens(found, secret_name, now), ports)
         return
-    _note(tenant_id, lambda found: note_deleted_tokens(found, secret_name, until, now), ports)
+    _note(tenant_id, lambda found: record_deleted_tokens(found, secret_name, until, now), ports)
 
 
-def _note(tenant_id: str, change: Callable[[TenantSettings], TenantSettings], ports: Disposing) -> None:
+def _note(tenant_id: str, change: Callable[[TenantSettings], TenantSettings], ports: RevokeServices) -> None:
     """Write the settings; a failure is left to the daily maintenance."""
     try:
         update_settings(ports.settings, tenant_id, change)
@@ -47,20 +47,20 @@ def _note(tenant_id: str, change: Callable[[TenantSettings], TenantSettings], po
         log_failed_step("note_tokens", error.code, tenant_id=tenant_id)
 
 
-def delete_held(secret: FlowSecret, ports: Disposing) -> None:
+def delete_held(secret: FlowSecret, ports: RevokeServices) -> None:
     """Delete the tokens of a consent that waits for confirmation, if any."""
     if secret.consent and secret.consent.account:
-        dispose(secret.consent.account.tenant_id, secret.consent, ports)
+        delete_consent_tokens(secret.consent.account.tenant_id, secret.consent, ports)
 
 
-def forget_flow(flow_id: str, ports: Consenting) -> None:
+def forget_flow(flow_id: str, ports: ConsentServices) -> None:
     """Remove the secrets of a superseded consent, so no callback can use it.
 
     If storage is not available they stay until the flow is deleted; the settings refuse its callback anyway.
     """
     try:
         secret = ports.flows.secret(flow_id)
-        if secret and ports.flows.take_secret(secret):
+        if secret and ports.flows.consume_secret(secret):
             delete_held(secret, ports)
     except ProblemError as error:
         log_failed_step("forget_flow", error.code)

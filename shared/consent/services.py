@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from shared.consent.ports import Authorizer, FlowStore, TokenStore
     from shared.settings.ports import AccessTokens, SettingsStore
     from shared.settings.sending_switch import SendingSwitch
-    from shared.system import World
+    from shared.system import System
 
 
-class Disposing(Protocol):
+class RevokeServices(Protocol):
     """What is needed to delete tokens."""
 
     @property
@@ -26,11 +26,11 @@ class Disposing(Protocol):
         """The token store."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock."""
 
 
-class Upkeeping(Disposing, Protocol):
+class MaintenanceServices(RevokeServices, Protocol):
     """What the daily maintenance needs."""
 
     @property
@@ -46,7 +46,7 @@ class Upkeeping(Disposing, Protocol):
         """Access tokens."""
 
 
-class Consenting(Disposing, Protocol):
+class ConsentServices(RevokeServices, Protocol):
     """The ports of consent; reading one may raise ConfigurationError."""
 
     @property

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.caller import Caller
-    from shared.consent.ports import Authorizer, SignIn
-    from shared.consent.services import Consenting
-    from shared.settings.tenant import TenantSettings, Wanted
+    from shared.consent.ports import AuthorizationRequest, Authorizer
+    from shared.consent.services import ConsentServices
+    from shared.settings.tenant import RequestedSender, TenantSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class StartedConsent:
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class OpenedLink:
     """The next page of the browser, and the cookie that binds the flow."""
 
     address: str
@@ -53,14 +53,18 @@ class Departure:
 
 
 def start_consent(
-    caller: Caller, decide: Callable[[TenantSettings], Wanted], ports: Consenting, *, ask_again: bool
+    caller: Caller,
+    decide: Callable[[TenantSettings], RequestedSender],
+    ports: ConsentServices,
+    *,
+    ask_again: bool,
 ) -> StartedConsent:
     """Store a new flow and record it in the settings.
 
     `decide` returns what to request under the current settings; its errors propagate.
     """
-    flow_id, ticket = ports.world.identifier(), ports.world.secret()
-    expires_at = ports.world.now() + TIME_TO_CONSENT
+    flow_id, ticket = ports.system.new_id(), ports.system.random_token()
+    expires_at = ports.system.now() + TIME_TO_CONSENT
     flow = ConsentFlow(
         flow_id,
         caller.tenant_id,
@@ -87,7 +91,7 @@ def start_consent(
     return StartedConsent(flow_id, ticket, expires_at)
 
 
-def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departure:
+def open_start_link(flow: ConsentFlow | None, ticket: str, ports: ConsentServices) -> OpenedLink:
     """Open the start link: bind the flow to this browser and redirect it.
 
     Raises:
@@ -102,12 +106,12 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
         raise _without_ticket(flow, ports)
     if not matches(ticket, secret.ticket_hash):
         raise NotFoundError("consent_not_found")
-    if flow.status_at(ports.world.now()) is FlowStatus.EXPIRED:
+    if flow.status_at(ports.system.now()) is FlowStatus.EXPIRED:
         raise InvalidInputError(flow.expired_code)
     settings = ports.settings.load(flow.tenant_id)
     pending = pending_consent(settings, flow.flow_id)
     check_listed(pending.wanted, ports.config.application_senders)
-    cookie, state = ports.world.secret(), f"{flow.flow_id}.{ports.world.secret()}"
+    cookie, state = ports.system.random_token(), f"{flow.flow_id}.{ports.system.random_token()}"
     sign_in = _sign_in(flow, pending.wanted, settings, state, ports.authorizer)
     bound = replace(
         secret,
@@ -119,20 +123,20 @@ def depart(flow: ConsentFlow | None, ticket: str, ports: Consenting) -> Departur
     if not ports.flows.replace_secret(bound):
         raise InvalidInputError("consent_link_used")
     save_flow(replace(flow, stage=FlowStage.AT_MICROSOFT), ports)
-    return Departure(sign_in.address, cookie)
+    return OpenedLink(sign_in.address, cookie)
 
 
-def _without_ticket(flow: ConsentFlow, ports: Consenting) -> ProblemError:
+def _without_ticket(flow: ConsentFlow, ports: ConsentServices) -> ProblemError:
     """Return why a link can't be opened: it was used, or superseded."""
-    stands = flow.under(ports.settings.load(flow.tenant_id), ports.world.now())
+    stands = flow.resolved_with(ports.settings.load(flow.tenant_id), ports.system.now())
     if stands.problem and stands.problem.code == "consent_superseded":
         return ConflictError("consent_superseded")
     return InvalidInputError("consent_link_used")
 
 
 def _sign_in(
-    flow: ConsentFlow, wanted: Wanted, settings: TenantSettings, state: str, authorizer: Authorizer
-) -> SignIn:
+    flow: ConsentFlow, wanted: RequestedSender, settings: TenantSettings, state: str, authorizer: Authorizer
+) -> AuthorizationRequest:
     """Choose Microsoft's page and the permissions to request.
 
     It is unknown who will sign in. So the `.Shared` permissions are requested unless the From address is

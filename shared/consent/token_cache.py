@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.consent.ports import Issued
+from shared.consent.ports import AccessToken
 from shared.consent.revoke import delete_tokens
 from shared.consent.token_requests import TokenRequests, Turn, is_fresh
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
-from shared.settings.refresh import Named, note_refresh
+from shared.settings.refresh import Named, record_refresh
 from shared.settings.scopes import mail_scopes, missing_scopes
-from shared.settings.state import holds
+from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step, log_failure
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shared.consent.ports import TokenIssuer, TokenStore
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import Consent
-    from shared.system import World
+    from shared.system import System
 
 #: A token that expires sooner could expire while Graph is still reading the mail.
 _MARGIN = timedelta(minutes=5)
@@ -43,16 +43,16 @@ _REWRITTEN_AFTER = timedelta(days=7)
 #: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(hours=1)
 #: No access token lives longer, not even with continuous access evaluation (28 hours).
-_LONGEST_LIFE = timedelta(hours=29)
+_MAX_LIFE = timedelta(hours=29)
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _CachedToken:
     generation: int
-    issued: Issued
+    issued: AccessToken
 
 
-class Custody:
+class AccessTokenCache:
     """Caches the access tokens of this process."""
 
     def __init__(
@@ -60,16 +60,16 @@ class Custody:
         vault: TokenStore,
         issuer: TokenIssuer,
         settings: SettingsStore,
-        world: World,
+        system: System,
         served: Callable[[], frozenset[str]],
     ) -> None:
         self.vault = vault
         self.settings = settings
         self._issuer = issuer
-        self.world = world
+        self.system = system
         self._served = served
-        self._requests = TokenRequests(settings, world)
-        self._held: dict[str, _Held] = {}
+        self._requests = TokenRequests(settings, system)
+        self._held: dict[str, _CachedToken] = {}
         self._turns: defaultdict[str, Turn] = defaultdict(Turn)
 
     def get(
@@ -102,7 +102,7 @@ class Custody:
         with turn.take():
             return self._renew(tenant_id, consent, fresh=fresh, refused=refused, claims=claims)
 
-    def _usable(self, tenant_id: str, consent: Consent, refused: str | None) -> _Held | None:
+    def _usable(self, tenant_id: str, consent: Consent, refused: str | None) -> _CachedToken | None:
         held = self._held.get(tenant_id)
         current = held is not None and held.generation == consent.generation
         rejected = held is not None and held.issued.access_token == refused
@@ -128,30 +128,32 @@ class Custody:
             if usable and self._lasts(usable, _LAST_MOMENT):
                 return usable.issued.access_token
             raise
-        self._held[tenant_id] = _Held(consent.generation, self._shortened(issued, consent))
+        self._held[tenant_id] = _CachedToken(consent.generation, self._shortened(issued, consent))
         # Graph's refusal of a token counts more than that Entra issues another.
         self._note(tenant_id, consent, issued, mends=refused is None)
         return issued.access_token
 
-    def _shortened(self, issued: Issued, consent: Consent) -> Issued:
+    def _shortened(self, issued: AccessToken, consent: Consent) -> AccessToken:
         """Let a token without an expected permission expire soon.
 
         The server that issued it may not know the consent yet.
         """
         if issued.scopes is None or not missing_scopes(consent.scopes, issued.scopes):
             return issued
-        if not issued.scopes and not is_fresh(consent, self.world.now()):
+        if not issued.scopes and not is_fresh(consent, self.system.now()):
             # The permissions are granted in Exchange, and those are in no token.
             return issued
-        soon = self.world.now() + _MARGIN + _WITHOUT_PERMISSION
+        soon = self.system.now() + _MARGIN + _WITHOUT_PERMISSION
         return replace(issued, expires_at=min(issued.expires_at, soon))
 
-    def _lasts(self, held: _Held, wait: timedelta) -> bool:
+    def _lasts(self, held: _CachedToken, wait: timedelta) -> bool:
         # A clock that was set back would prolong its life.
-        left = held.issued.expires_at - self.world.now()
-        return wait < left <= _LONGEST_LIFE
+        left = held.issued.expires_at - self.system.now()
+        return wait < left <= _MAX_LIFE
 
-    def _issue(self, tenant_id: str, consent: Consent, held: _Held | None, claims: str | None) -> Issued:
+    def _issue(
+        self, tenant_id: str, consent: Consent, held: _CachedToken | None, claims: str | None
+    ) -> AccessToken:
         """Get a new token; if refused, retry once with newer stored tokens."""
         account = consent.account
         if account is None:
@@ -175,10 +177,10 @@ class Custody:
             raise ConsentRequiredError("consent_lost", account=name, error="tokens_not_found")
         return tokens
 
-    def _note(self, tenant_id: str, consent: Consent, issued: Issued, *, mends: bool) -> None:
+    def _note(self, tenant_id: str, consent: Consent, issued: AccessToken, *, mends: bool) -> None:
         """Record that the consent works; a failure is retried at the next refresh."""
         name = consent.secret_name
-        age = self.world.now() - consent.stored_at
+        age = self.system.now() - consent.stored_at
         # A host with a wrong clock wrote a time in the future, which would otherwise count until then.
         stored = name is not None and not -_CLOCK_SKEW < age < _REWRITTEN_AFTER
         try:
@@ -192,13 +194,15 @@ class Custody:
             log_failure(error, operation="custody", tenant_id=tenant_id)
         log_event(Event.TOKEN_REFRESHED, tenant_id=tenant_id, stored=stored)
 
-    def _rewrite(self, tenant_id: str, consent: Consent, name: str, issued: Issued, *, mends: bool) -> None:
+    def _rewrite(
+        self, tenant_id: str, consent: Consent, name: str, issued: AccessToken, *, mends: bool
+    ) -> None:
         """Store the newest tokens, unless a Reset or a new consent came first.
 
         Both change the settings before they delete the old name. A later write is detected when the settings
         are written, and reverted.
         """
-        if not holds(self.settings.load(tenant_id), consent.generation):
+        if not is_current_consent(self.settings.load(tenant_id), consent.generation):
             return
         self.vault.write(name, issued.tokens)
         if self._record(tenant_id, consent, issued, stored=True, mends=mends):
@@ -206,13 +210,15 @@ class Custody:
         else:
             delete_tokens(tenant_id, name, self)
 
-    def _record(self, tenant_id: str, consent: Consent, issued: Issued, *, stored: bool, mends: bool) -> bool:
+    def _record(
+        self, tenant_id: str, consent: Consent, issued: AccessToken, *, stored: bool, mends: bool
+    ) -> bool:
         """Record the refresh; say whether this consent is still the tenant's."""
-        now = self.world.now()
+        now = self.system.now()
         after = update_settings(
             self.settings,
             tenant_id,
-            lambda found: note_refresh(
+            lambda found: record_refresh(
                 found,
                 consent.generation,
                 now,
@@ -221,4 +227,4 @@ class Custody:
                 named=Named(issued.scopes, issued.username, issued.email),
             ),
         )
-        return holds(after, consent.generation)
+        return is_current_consent(after, consent.generation)

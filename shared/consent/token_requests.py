@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import ProblemError, TransientError
-from shared.settings.refresh import note_refusal
-from shared.settings.state import holds
+from shared.settings.refresh import record_refusal
+from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings
 from shared.telemetry import log_failed_step
 from shared.time_limit import held
@@ -25,10 +25,10 @@ from shared.time_limit import held
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shared.consent.ports import Issued
+    from shared.consent.ports import AccessToken
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import Consent
-    from shared.system import World
+    from shared.system import System
 
 #: Reports say minutes; the callback itself has already waited for one.
 SPREADING = timedelta(minutes=15)
@@ -83,13 +83,13 @@ class Turn:
 class TokenRequests:
     """The token requests of this process."""
 
-    def __init__(self, settings: SettingsStore, world: World) -> None:
+    def __init__(self, settings: SettingsStore, system: System) -> None:
         self._settings = settings
-        self._world = world
+        self._system = system
         #: Until when no tokens are requested for a tenant, by this process's monotonic clock.
         self._paused_until: dict[str, datetime] = {}
 
-    def ask(self, tenant_id: str, consent: Consent, request: Callable[[], Issued]) -> Issued:
+    def ask(self, tenant_id: str, consent: Consent, request: Callable[[], AccessToken]) -> AccessToken:
         """Request a tenant's token.
 
         Raises:
@@ -103,7 +103,7 @@ class TokenRequests:
         try:
             return request()
         except TransientError as error:
-            self._note_pause(tenant_id, error)
+            self._record_pause(tenant_id, error)
             raise
         except ProblemError as error:
             if not error.unseen or self._counts(tenant_id, consent):
@@ -113,30 +113,30 @@ class TokenRequests:
             raise TransientError(code, request_id=error.request_id, error=shown) from error
 
     def _check_pause(self, tenant_id: str) -> None:
-        now = self._world.steady()
+        now = self._system.steady()
         until = self._paused_until.get(tenant_id, now)
         if until > now:
             raise TransientError("entra_unavailable", retry_after=until - now)
 
-    def _note_pause(self, tenant_id: str, error: TransientError) -> None:
+    def _record_pause(self, tenant_id: str, error: TransientError) -> None:
         if error.code == "entra_unavailable" and error.retry_after:
-            self._paused_until[tenant_id] = self._world.steady() + error.retry_after
+            self._paused_until[tenant_id] = self._system.steady() + error.retry_after
 
     def _counts(self, tenant_id: str, consent: Consent) -> bool:
         """Say whether a possibly temporary refusal was repeated.
 
         The first one is recorded for every process.
         """
-        now = self._world.now()
+        now = self._system.now()
         if is_fresh(consent, now):
             return False
         try:
             after = update_settings(
-                self._settings, tenant_id, lambda found: note_refusal(found, consent.generation, now)
+                self._settings, tenant_id, lambda found: record_refusal(found, consent.generation, now)
             )
         except ProblemError as error:
             log_failed_step("note_refusal", error.code, tenant_id=tenant_id)
             return False
-        if after.consent is None or not holds(after, consent.generation):
+        if after.consent is None or not is_current_consent(after, consent.generation):
             return True
         return after.consent.refused_at is not None and now - after.consent.refused_at >= REPEATED_AFTER

@@ -6,24 +6,33 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.deliveries.event import Step
+from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.outcome import Outcome, latest, next_outcome
-from shared.deliveries.recipient_summary import NOBODY, Audience
+from shared.deliveries.recipient_summary import NOBODY, RecipientSummary
 from shared.deliveries.slot import Slot
 from shared.deliveries.status import FINAL, PENDING, DeliveryStatus
-from shared.deliveries.uncertain_send import Doubt, HandOver
+from shared.deliveries.uncertain_send import HandOver, UncertainSend
 from shared.problems import FieldError
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from shared.stored import Stored
 
-__all__ = ["FINAL", "PENDING", "Audience", "Delivery", "DeliveryStatus", "Doubt", "HandOver", "Step"]
+__all__ = [
+    "FINAL",
+    "PENDING",
+    "Delivery",
+    "DeliveryEvent",
+    "DeliveryStatus",
+    "HandOver",
+    "RecipientSummary",
+    "UncertainSend",
+]
 
 #: Longer than `functionTimeout` in host.json, after which no worker can still be sending.
 CLAIM = timedelta(minutes=11)
 #: How late a mail may be because others are before it, or the app restarts.
 _IN_TIME = timedelta(hours=2)
 #: No attempt is delayed longer: a later time was written by a clock that was wrong.
-LONGEST_WAIT = timedelta(hours=25)
+MAX_WAIT = timedelta(hours=25)
 #: A mail that was throttled for a day keeps the latest attempts; the first ones add nothing.
 MAX_HISTORY = 40
 CONFLICT = "message_conflict"
@@ -68,7 +77,7 @@ class Delivery(Stored):
     updated_at: datetime
     trying_since: datetime
     fingerprint: str = ""
-    audience: Audience = NOBODY
+    audience: RecipientSummary = NOBODY
     from_address: str | None = None
     correlation_id: str | None = None
     attempt: int = 1
@@ -85,12 +94,12 @@ class Delivery(Stored):
     ends_at: datetime | None = None
     paused_for: timedelta = timedelta(0)
     paused_since: datetime | None = None
-    doubt: Doubt | None = None
-    problem: StandingProblem | None = None
+    doubt: UncertainSend | None = None
+    problem: ActiveProblem | None = None
     fields: tuple[FieldError, ...] = ()
-    history: tuple[Step, ...] = ()
+    history: tuple[DeliveryEvent, ...] = ()
     conflict_at: datetime | None = None
-    warnings: tuple[StandingProblem, ...] = ()
+    warnings: tuple[ActiveProblem, ...] = ()
     without_key: bool = False
     waited_for_sender: bool = False
     outcome_queue: str | None = None
@@ -105,14 +114,16 @@ class Delivery(Stored):
         status: DeliveryStatus,
         now: datetime,
         *,
-        problem: StandingProblem | None = None,
+        problem: ActiveProblem | None = None,
         request_id: str | None = None,
         maybe_sent: bool = False,
         **changes: Any,  # noqa: ANN401 - of this value's own fields
     ) -> Delivery:
         """Make a transition together with other changes; it ends the claim."""
         again = changes.get("next_attempt_at")
-        step = Step(now, status, problem.code if problem else None, request_id, maybe_sent=maybe_sent)
+        step = DeliveryEvent(
+            now, status, problem.code if problem else None, request_id, maybe_sent=maybe_sent
+        )
         fresh: dict[str, Any] = {
             "next_attempt_at": None,
             "ends_at": None,
@@ -178,15 +189,15 @@ class Delivery(Stored):
         )
         return replace(self, doubt=None, history=history, warnings=self._warnings_with(MAYBE_ACCEPTED, since))
 
-    def _warnings_with(self, code: str, since: datetime) -> tuple[StandingProblem, ...]:
+    def _warnings_with(self, code: str, since: datetime) -> tuple[ActiveProblem, ...]:
         known = any(warning.code == code for warning in self.warnings)
-        return self.warnings if known else (*self.warnings, StandingProblem(code, since))
+        return self.warnings if known else (*self.warnings, ActiveProblem(code, since))
 
-    def noted(self, step: Step) -> Delivery:
+    def noted(self, step: DeliveryEvent) -> Delivery:
         """Add an entry to the history."""
         return replace(self, history=self._history_with(step))
 
-    def _history_with(self, step: Step) -> tuple[Step, ...]:
+    def _history_with(self, step: DeliveryEvent) -> tuple[DeliveryEvent, ...]:
         return (*self.history, step)[-MAX_HISTORY:]
 
     def in_conflict(self, now: datetime, refused: str) -> Delivery:
@@ -194,7 +205,7 @@ class Delivery(Stored):
         known = self.history
         if known and known[-1].code == CONFLICT:
             known = known[:-1]
-        step = Step(now, self.status, CONFLICT, contents=(self.fingerprint, refused))
+        step = DeliveryEvent(now, self.status, CONFLICT, contents=(self.fingerprint, refused))
         return replace(self, history=known, conflict_at=now).noted(step)
 
     def claimed(self, queue_id: str, now: datetime, claim_id: str | None = None) -> Delivery:
@@ -234,8 +245,8 @@ class Delivery(Stored):
         if self.doubt is not None:
             return self
         if self.hand_over is None or self.own_claim is None:
-            return replace(self, doubt=Doubt(now, begun=self.updated_at))
-        return replace(self, doubt=Doubt(now, self.hand_over.generation, claim_id=self.claim_id))
+            return replace(self, doubt=UncertainSend(now, begun=self.updated_at))
+        return replace(self, doubt=UncertainSend(now, self.hand_over.generation, claim_id=self.claim_id))
 
     def held_by_another(self, queue_id: str, now: datetime) -> bool:
         """Whether another worker may be sending the mail now."""

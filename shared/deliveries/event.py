@@ -10,7 +10,7 @@ from shared.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)
-class Step(Stored):
+class DeliveryEvent(Stored):
     """One entry of the mail's history.
 
     Attributes:

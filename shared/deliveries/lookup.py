@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shared.deliveries.ports import DeliveryLog
 
 
-class Finding(Protocol):
+class DeliveryLookup(Protocol):
     """What is needed to find a mail."""
 
     @property
@@ -20,7 +20,7 @@ class Finding(Protocol):
         """The delivery log."""
 
 
-def find_by_id(tenant_id: str, message_id: str, ports: Finding) -> Delivery:
+def find_by_id(tenant_id: str, message_id: str, ports: DeliveryLookup) -> Delivery:
     """Return a mail.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.deliveries.delivery import FINAL, DeliveryStatus
 from shared.deliveries.outcome import NOT_OFFERED
 from shared.errors import ConfigurationError, ProblemError
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.outcome import Outcome
     from shared.deliveries.ports import DeliveryLog, DeliveryPage, DeliveryQuery, OutcomeQueues
-    from shared.system import Moment, World
+    from shared.system import Moment, System
 
 #: As many as one run of the timer reports for a tenant.
 _EACH_TIME = 500
-_MOST_LOOKED_AT = 5000
+_MAX_LOOKED_AT = 5000
 #: For all tenants together; the host ends the timer after ten minutes, and mails are released before.
 TIME_TO_TELL = timedelta(minutes=2)
 
 
-class Telling(Protocol):
+class NotifyServices(Protocol):
     """What is needed from outside."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock."""
 
     @property
@@ -46,7 +46,7 @@ class Telling(Protocol):
         """The delivery log."""
 
 
-class ToldDeliveries:
+class NotifyingDeliveryLog:
     """A delivery log that reports each outcome that it stores.
 
     `offered` returns the queues of the setting OUTCOME_QUEUES; while it raises ConfigurationError, outcomes
@@ -58,12 +58,12 @@ class ToldDeliveries:
         log: DeliveryLog,
         queues: OutcomeQueues,
         offered: Callable[[], frozenset[str]],
-        world: World,
+        system: System,
     ) -> None:
         self._log = log
         self._queues = queues
         self._offered = offered
-        self._world = world
+        self._system = system
 
     def add(self, delivery: Delivery) -> Delivery | None:
         """Write a new row and return it; None where the mail already has one."""
@@ -157,7 +157,7 @@ class ToldDeliveries:
             return told
         if any(warning.code == NOT_OFFERED for warning in row.warnings):
             return told
-        warning = StandingProblem(NOT_OFFERED, self._world.now(), {"queue": outcome.queue})
+        warning = ActiveProblem(NOT_OFFERED, self._system.now(), {"queue": outcome.queue})
         log_event(
             Event.MAIL_WARNING,
             level=logging.WARNING,
@@ -177,7 +177,7 @@ def _log_untold(row: Delivery, error: ProblemError) -> None:
         log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code)
 
 
-def tell_owed(tenant_id: str, begun: Moment, ports: Telling) -> int:
+def notify_owed(tenant_id: str, begun: Moment, ports: NotifyServices) -> int:
     """Report outcomes that still wait; return how many mails had one.
 
     If a queue is not available for one mail, the others of that queue wait for the next run.
@@ -187,10 +187,10 @@ def tell_owed(tenant_id: str, begun: Moment, ports: Telling) -> int:
     """
     owed = 0
     unreachable: set[str | None] = set()
-    for place in ports.deliveries.set_aside(tenant_id, FINAL, _MOST_LOOKED_AT):
+    for place in ports.deliveries.set_aside(tenant_id, FINAL, _MAX_LOOKED_AT):
         if place.outcome_queue in unreachable:
             continue
-        if owed == _EACH_TIME or begun.has_passed(TIME_TO_TELL, ports.world):
+        if owed == _EACH_TIME or begun.has_passed(TIME_TO_TELL, ports.system):
             break
         row = ports.deliveries.find(place.tenant_id, place.message_id)
         if row is None or not row.owed:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 #: The warning for a mail that names a queue which the operator does not offer.
 NOT_OFFERED: Final = "outcome_queue_not_offered"
 #: A table row holds 64 KiB; no working program makes a message with more invalid fields.
-MOST_ERRORS: Final = 20
+MAX_ERRORS: Final = 20
 #: The outcomes that can wait for an unavailable queue; the oldest are dropped first.
-MOST_OWED: Final = 20
+MAX_OWED: Final = 20
 #: The most characters, as JSON, of the invalid fields of one outcome, and of all waiting outcomes. The
 #: document of a mail is one property of its row, so it has 32 Ki of them in all.
-_MOST_OF_FIELDS = 4_000
-_MOST_OF_OWED = 8_000
+_MAX_OF_FIELDS = 4_000
+_MAX_OF_OWED = 8_000
 #: Names and punctuation that JSON adds to the values of an outcome, and of an invalid field.
 _AROUND_END, _AROUND_FIELD = 110, 25
 
@@ -69,16 +69,16 @@ def next_outcome(delivery: Delivery, queue: str) -> Outcome:
 
 def latest(owed: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     """Return the latest outcomes that fit in the row of one mail."""
-    newest_first = owed[::-1][:MOST_OWED]
-    return newest_first[: _fitting(newest_first, _size_of_end, _MOST_OF_OWED)][::-1]
+    newest_first = owed[::-1][:MAX_OWED]
+    return newest_first[: _fitting(newest_first, _size_of_end, _MAX_OF_OWED)][::-1]
 
 
 def _told_fields(delivery: Delivery) -> tuple[FieldError, ...]:
     if delivery.status is not DeliveryStatus.INVALID:
         # An earlier problem, which was corrected or released, is not the reason for this outcome.
         return ()
-    some = delivery.fields[:MOST_ERRORS]
-    return some[: _fitting(some, _size_of_field, _MOST_OF_FIELDS)]
+    some = delivery.fields[:MAX_ERRORS]
+    return some[: _fitting(some, _size_of_field, _MAX_OF_FIELDS)]
 
 
 def _fitting[Part](parts: Iterable[Part], size: Callable[[Part], int], most: int) -> int:

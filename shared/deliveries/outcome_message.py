@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared.deliveries.outcome import MOST_ERRORS
+from shared.deliveries.outcome import MAX_ERRORS
 from shared.mail.identifiers import MessageId, TenantId
 from shared.problems import Actor
 from shared.schema import Contract
@@ -51,7 +51,7 @@ class MailOutcome(Contract):
     )
     who_acts: Actor | None = Field(description="Who can change that; null for an accepted mail.")
     errors: tuple[OutcomeError, ...] = Field(
-        description=f"The invalid fields of an invalid message, {MOST_ERRORS} at most."
+        description=f"The invalid fields of an invalid message, {MAX_ERRORS} at most."
     )
     at: AwareDatetime = Field(description="Time of the outcome.")
 

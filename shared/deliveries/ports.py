@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
-class KeptTexts(Protocol):
+class TextStore(Protocol):
     """One text per mail, by tenant and message id.
 
     It is the request, or the state of a draft.

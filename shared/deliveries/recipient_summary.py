@@ -9,7 +9,7 @@ from shared.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)
-class Audience(Stored):
+class RecipientSummary(Stored):
     """The number of recipients and their domains, without addresses.
 
     Domains are sorted, and only some of many are kept.
@@ -22,4 +22,4 @@ class Audience(Stored):
 
 
 #: Before the mail could be read.
-NOBODY: Final = Audience()
+NOBODY: Final = RecipientSummary()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared.deliveries.delivery import LONGEST_WAIT, DeliveryStatus
+from shared.deliveries.delivery import MAX_WAIT, DeliveryStatus
 from shared.deliveries.requeue import next_message
 from shared.telemetry import Event, log_event
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog
     from shared.outbox import Outbox
-    from shared.system import World
+    from shared.system import System
 
 #: 30 a minute: Exchange Online's limit for SMTP submission. Graph's behaviour above it is not documented.
-PACE: Final = timedelta(seconds=2)
+RELEASE_INTERVAL: Final = timedelta(seconds=2)
 #: A person is waiting for the response; the timer releases the rest.
-_AT_ONCE = 20
+_BATCH_AFTER_CONSENT = 20
 #: As many as the pace releases until the next run of the timer.
-_EACH_TIME = 150
+_BATCH_PER_TIMER = 150
 _PUT_OFF = (DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING)
-_MOST_LOOKED_AT = 5000
+_MAX_LOOKED_AT = 5000
 #: A mail that waits longer waits for a person.
 _PASSING = timedelta(hours=1)
 #: A requeue message not received by then is lost: the process crashed before it queued it.
 _OVERDUE = timedelta(minutes=15)
 
 
-class Releasing(Protocol):
+class ReleaseServices(Protocol):
     """What is needed from outside."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock."""
 
     @property
@@ -49,7 +49,9 @@ class Releasing(Protocol):
         """The queue."""
 
 
-def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, most: int = _AT_ONCE) -> int:
+def release_waiting(
+    tenant_id: str, status: DeliveryStatus, ports: ReleaseServices, most: int = _BATCH_AFTER_CONSENT
+) -> int:
     """Queue mails that wait in this status, oldest first; return how many.
 
     They are queued at a limited rate.
@@ -62,38 +64,43 @@ def release_waiting(tenant_id: str, status: DeliveryStatus, ports: Releasing, mo
 
 
 def release_next(
-    tenant_id: str, status: DeliveryStatus, ports: Releasing, goes_on_waiting: Callable[[Delivery], bool]
+    tenant_id: str,
+    status: DeliveryStatus,
+    ports: ReleaseServices,
+    goes_on_waiting: Callable[[Delivery], bool],
 ) -> int:
     """Queue as many as fit in the timer's interval, except skipped ones."""
-    waiting = ports.deliveries.set_aside(tenant_id, [status], _MOST_LOOKED_AT)
-    ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_EACH_TIME]
+    waiting = ports.deliveries.set_aside(tenant_id, [status], _MAX_LOOKED_AT)
+    ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_BATCH_PER_TIMER]
     return release_mails(tenant_id, status, ready, ports)
 
 
-def release_mails(tenant_id: str, status: DeliveryStatus, mails: Sequence[Delivery], ports: Releasing) -> int:
+def release_mails(
+    tenant_id: str, status: DeliveryStatus, mails: Sequence[Delivery], ports: ReleaseServices
+) -> int:
     """Queue those of these mails that still wait in this status.
 
     They are queued at a limited rate; return how many they are.
     """
     for place, mail in enumerate(mails):
-        _release(mail, status, place * PACE, ports)
+        _release(mail, status, place * RELEASE_INTERVAL, ports)
     if mails:
         log_event(Event.WAITING_MAILS_RELEASED, tenant_id=tenant_id, count=len(mails))
     return len(mails)
 
 
-def resume_overdue(tenant_id: str, ports: Releasing) -> int:
+def resume_overdue(tenant_id: str, ports: ReleaseServices) -> int:
     """Queue overdue mails again; return how many."""
-    put_off = ports.deliveries.set_aside(tenant_id, _PUT_OFF, _MOST_LOOKED_AT)
-    overdue = [mail for mail in put_off if _overdue(mail, ports.world.now())][:_EACH_TIME]
+    put_off = ports.deliveries.set_aside(tenant_id, _PUT_OFF, _MAX_LOOKED_AT)
+    overdue = [mail for mail in put_off if _overdue(mail, ports.system.now())][:_BATCH_PER_TIMER]
     for mail in overdue:
         _queue_again(mail, ports)
     return len(overdue)
 
 
-def _queue_again(mail: Delivery, ports: Releasing) -> None:
+def _queue_again(mail: Delivery, ports: ReleaseServices) -> None:
     """Queue one mail, and set its time, so that it is not overdue soon."""
-    now = ports.world.now()
+    now = ports.system.now()
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if row is None or row.status not in _PUT_OFF or not _overdue(row, now):
         return
@@ -106,7 +113,7 @@ def _overdue(mail: Delivery, now: datetime) -> bool:
     """Whether a mail is overdue, or waits for an impossible time."""
     if mail.next_attempt_at is None:
         return False
-    return not now - _OVERDUE <= mail.next_attempt_at <= now + LONGEST_WAIT
+    return not now - _OVERDUE <= mail.next_attempt_at <= now + MAX_WAIT
 
 
 def _poisoned_again(row: Delivery, now: datetime) -> bool:
@@ -118,8 +125,8 @@ def _poisoned_again(row: Delivery, now: datetime) -> bool:
     return poisoned and now - row.updated_at < _PASSING
 
 
-def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Releasing) -> None:
-    now = ports.world.now()
+def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: ReleaseServices) -> None:
+    now = ports.system.now()
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if row is None or row.status is not status:
         return

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MARK = b'{"resume":'
 
 
-class KeptMail(Contract):
+class StoredMailRef(Contract):
     """A mail with a stored request in `mail-requests`.
 
     Members that another version adds are ignored.
@@ -61,28 +61,28 @@ class KeptMail(Contract):
         return Slot(self.slot_at, self.slot_line, mailbox=self.slot_mailbox)
 
 
-class Resume(Contract):
+class RequeueMessage(Contract):
     """The message in `mail-outbox`."""
 
     model_config = ConfigDict(extra="ignore")
 
-    resume: KeptMail
+    resume: StoredMailRef
 
 
-def resume_message(
+def requeue_message(
     tenant_id: str, message_id: str, requeued_for: str | None = None, slot: Slot | None = None
 ) -> bytes:
     """Write a requeue message."""
-    kept = KeptMail(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
+    kept = StoredMailRef(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
     if slot is not None:
         place = {"slot_at": slot.at, "slot_line": slot.line, "slot_mailbox": slot.mailbox}
         kept = kept.model_copy(update=place)
-    return Resume(resume=kept).model_dump_json(by_alias=True, exclude_defaults=True).encode()
+    return RequeueMessage(resume=kept).model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
 def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
     """Write the message for a row's next attempt."""
-    return resume_message(row.tenant_id, row.message_id, row.requeued_for, slot)
+    return requeue_message(row.tenant_id, row.message_id, row.requeued_for, slot)
 
 
 def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> bool:
@@ -97,7 +97,7 @@ def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> boo
     return requeued_for != row.requeued_for and queue_id != row.requeued_by
 
 
-def parse_resume(text: bytes) -> KeptMail | None:
+def parse_requeue_message(text: bytes) -> StoredMailRef | None:
     """Parse a requeue message; None for others, such as a scheduler's.
 
     Raises:
@@ -105,13 +105,13 @@ def parse_resume(text: bytes) -> KeptMail | None:
     """
     if not text.startswith(_MARK):
         return None
-    return parse(Resume, text, "invalid_message").resume
+    return parse(RequeueMessage, text, "invalid_message").resume
 
 
 def due_at(text: str) -> datetime | None:
     """Return when a message is due; None without a set time."""
     try:
-        note = parse_resume(base64.b64decode(text))
+        note = parse_requeue_message(base64.b64decode(text))
     except (ValueError, InvalidInputError):
         return None
     return note.due if note else None

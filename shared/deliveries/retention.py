@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from shared.deliveries.ports import DeliveryLog
     from shared.settings.ownership import OwnedSettingsStore
-    from shared.system import World
+    from shared.system import System
 
 #: The host ends the timer after ten minutes; the next run continues where this one stopped.
 TIME_TO_REMOVE = timedelta(minutes=5)
-_MOST_OWED = 5000
+_MAX_OWED = 5000
 
 
-class Forgetting(Protocol):
+class RetentionServices(Protocol):
     """What is needed from outside."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock."""
 
     @property
@@ -51,17 +51,17 @@ class Forgetting(Protocol):
         """How many days of deliveries are kept."""
 
 
-def remove_finished(ports: Forgetting) -> int:
+def remove_finished(ports: RetentionServices) -> int:
     """Remove old rows; return how many mails.
 
     Tenants that are not served any more keep theirs.
     """
-    begun = Moment.of(ports.world)
+    begun = Moment.of(ports.system)
     before = begun.calendar - timedelta(days=ports.retention_days)
     left = removed_tenants(ports)
     count = 0
     tenant_id, place = ports.deliveries.removal_place()
-    while not begun.has_passed(TIME_TO_REMOVE, ports.world):
+    while not begun.has_passed(TIME_TO_REMOVE, ports.system):
         if place is None:
             following = ports.deliveries.next_tenant(tenant_id)
             if following is None:
@@ -80,14 +80,14 @@ def remove_finished(ports: Forgetting) -> int:
 
 
 def _remove_some(
-    tenant_id: str, before: datetime, place: str | None, ports: Forgetting
+    tenant_id: str, before: datetime, place: str | None, ports: RetentionServices
 ) -> tuple[int, str | None]:
     """Remove a page of mails; return how many, and the next page."""
     log = ports.deliveries
     try:
         page = log.finished_before(tenant_id, before, place)
         asked = any(mail.outcomes for mail in page.deliveries)
-        owed = {mail.message_id for mail in log.set_aside(tenant_id, FINAL, _MOST_OWED)} if asked else set()
+        owed = {mail.message_id for mail in log.set_aside(tenant_id, FINAL, _MAX_OWED)} if asked else set()
         count = log.remove_finished([mail for mail in page.deliveries if mail.message_id not in owed])
         for mail in page.deliveries:
             row = log.find(tenant_id, mail.message_id) if mail.message_id in owed else None
@@ -100,7 +100,7 @@ def _remove_some(
     return count, page.continuation
 
 
-def _is_own(tenant_id: str, ports: Forgetting) -> bool:
+def _is_own(tenant_id: str, ports: RetentionServices) -> bool:
     try:
         ports.settings.check_owner(tenant_id)
     except ConfigurationError as error:

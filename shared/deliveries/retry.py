@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.outbox import Outbox
     from shared.settings.ownership import OwnedSettingsStore
-    from shared.system import World
+    from shared.system import System
 
 #: Why a mail in another status can't be retried.
 REFUSALS: Final = {
@@ -33,11 +33,11 @@ REFUSALS: Final = {
 }
 
 
-class Retrying(Protocol):
+class RetryServices(Protocol):
     """What is needed from outside."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock."""
 
     @property
@@ -49,7 +49,7 @@ class Retrying(Protocol):
         """The delivery log."""
 
     @property
-    def requests(self) -> KeptTexts:
+    def requests(self) -> TextStore:
         """The stored requests."""
 
     @property
@@ -57,7 +57,7 @@ class Retrying(Protocol):
         """The queue."""
 
 
-def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retrying) -> Delivery:
+def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetryServices) -> Delivery:
     """Queue a mail again after a delay, and return its row.
 
     Without a delay it is tried even if Microsoft 365 refused the sender, as that may be fixed.
@@ -73,13 +73,13 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: Retryin
     kept = ports.requests.load(tenant_id, message_id)
     if kept is None:
         raise ConflictError("request_not_kept")
-    now = ports.world.now()
+    now = ports.system.now()
     _check_expiry(kept, now)
     saved = ports.deliveries.save(_begun_anew(row, now, delay))
     if saved is None:
         raise ConflictError("still_under_way")
     if not delay:
-        let_try(ports.settings, tenant_id, message_id, ports.world)
+        let_try(ports.settings, tenant_id, message_id, ports.system)
     # If this fails, the timer finds the row overdue and queues the mail.
     ports.outbox.put(next_message(saved), delay)
     log_event(Event.MAIL_RETRIED, tenant_id=tenant_id, message_id=message_id, was=row.status)

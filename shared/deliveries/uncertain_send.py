@@ -9,7 +9,7 @@ from shared.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt(Stored):
+class UncertainSend(Stored):
     """An uncertain send, at this moment at the latest.
 
     Attributes:

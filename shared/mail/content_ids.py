@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 #: How many are stored in the delivery: a row holds 64 KiB.
-_MOST_NAMES = 10
+_MAX_NAMES = 10
 _MAX_NAME_CHARS = 100
 
 _MARKUP = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))|<[!?/][^>]*|<([A-Za-z][^\s/>]*)", re.DOTALL)
@@ -51,7 +51,7 @@ def missing_content_ids(text: str, content_ids: Iterable[str | None]) -> tuple[s
         return ()
     known = set(content_ids)
     missing = dict.fromkeys(found for found in _referenced(text) if found not in known)
-    return tuple(_shown(name) for name in islice(missing, _MOST_NAMES))
+    return tuple(_shown(name) for name in islice(missing, _MAX_NAMES))
 
 
 def _referenced(text: str) -> Iterator[str]:

@@ -23,27 +23,29 @@ from uuid import UUID
 
 from shared.errors import ProblemError
 from shared.mail_address import check_mail_address
-from shared.operate.delete_address import Searching, delete_address
-from shared.operate.delete_tenant import Deleting, delete_tenant
+from shared.operate.delete_address import DeleteAddressServices, delete_address
+from shared.operate.delete_tenant import DeleteTenantServices, delete_tenant
 from shared.operate.switch import (
-    Switching,
+    SwitchServices,
     pause_sending,
     resume_sending,
     show_status,
     wait_until_nothing_is_sent,
 )
-from shared.operate.take_over import TakingOver, take_over
+from shared.operate.take_over import TakeOverServices, take_over
 from shared.settings.sending_switch import MAX_REASON_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Operating(Switching, Deleting, TakingOver, Searching, Protocol):
+class OperateServices(
+    SwitchServices, DeleteTenantServices, TakeOverServices, DeleteAddressServices, Protocol
+):
     """What the commands need from outside."""
 
 
-def main(arguments: list[str], ports: Operating, sleep: Callable[[float], None] = time.sleep) -> int:
+def main(arguments: list[str], ports: OperateServices, sleep: Callable[[float], None] = time.sleep) -> int:
     """Run one command; return 1 if it failed."""
     options = _parser().parse_args(arguments)
     try:
@@ -53,7 +55,7 @@ def main(arguments: list[str], ports: Operating, sleep: Callable[[float], None] 
         return 1
 
 
-def _run(options: Namespace, ports: Operating, sleep: Callable[[float], None]) -> bool:
+def _run(options: Namespace, ports: OperateServices, sleep: Callable[[float], None]) -> bool:
     """Run the command; return whether it failed."""
     match options.command:
         case "pause":

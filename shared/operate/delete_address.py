@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.consent.flow import FlowStatus
 from shared.deliveries.delivery import PENDING
-from shared.operate.record import Recording, record_action, say
+from shared.operate.record import RecordServices, record_action, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from shared.consent.ports import FlowStore
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.settings.ports import SettingsStore
-    from shared.settings.tenant import StandingProblem
+    from shared.settings.tenant import ActiveProblem
 
 DELETE = "delete_address"
 _REMOVED = "[deleted]"
 #: So that rows written by a clock that is ahead are found, too.
 _ANY_CLOCK = timedelta(days=1)
-_MOST_LISTED = 10_000
+_MAX_LISTED = 10_000
 _STAYS = """\
 Not searched, and how long the data remains:
   messages in the queues: until they are processed, within minutes unless sending is paused
@@ -43,7 +43,7 @@ Not searched, and how long the data remains:
 The app's log contains no address. The full table is in docs/operations/data-subject.md."""
 
 
-class Searching(Recording, Protocol):
+class DeleteAddressServices(RecordServices, Protocol):
     """What is needed from outside."""
 
     @property
@@ -55,11 +55,11 @@ class Searching(Recording, Protocol):
         """Consents in progress."""
 
     @property
-    def requests(self) -> KeptTexts:
+    def requests(self) -> TextStore:
         """The requests of unfinished mails and of those that can be retried."""
 
     @property
-    def drafts(self) -> KeptTexts:
+    def drafts(self) -> TextStore:
         """The state of drafts."""
 
     @property
@@ -133,12 +133,12 @@ class _Address:
             ),
         )
 
-    def _removed_from_facts(self, problem: StandingProblem) -> StandingProblem:
+    def _removed_from_facts(self, problem: ActiveProblem) -> ActiveProblem:
         facts = {name: self._pattern.sub(_REMOVED, fact) for name, fact in problem.facts.items()}
         return replace(problem, facts=facts)
 
 
-def delete_address(address: str, code: str | None, ports: Searching) -> bool:
+def delete_address(address: str, code: str | None, ports: DeleteAddressServices) -> bool:
     """Report where an address is stored; delete it with the report's code.
 
     Return whether that succeeded.
@@ -161,7 +161,7 @@ def delete_address(address: str, code: str | None, ports: Searching) -> bool:
     return True
 
 
-def _find(address: _Address, ports: Searching) -> Places:
+def _find(address: _Address, ports: DeleteAddressServices) -> Places:
     mails = sorted(set(_mails(address, ports)))
     done = [mail for mail in mails if _is_done(mail, ports)]
     tenants = sorted(ports.stored_settings.tenants())
@@ -179,23 +179,22 @@ def _find(address: _Address, ports: Searching) -> Places:
     )
 
 
-def _mails(address: _Address, ports: Searching) -> Iterator[Mail]:
+def _mails(address: _Address, ports: DeleteAddressServices) -> Iterator[Mail]:
     """Name the mails of every tenant whose data contains the address."""
-    ever = ports.world.now() + _ANY_CLOCK
+    ever = ports.system.now() + _ANY_CLOCK
     for texts in (ports.requests, ports.drafts):
         for mail in texts.untouched_since(ever):
             if address.is_in_text(texts.load(*mail) or b""):
                 yield mail
     pending = (
-        ports.deliveries.set_aside(tenant, PENDING, _MOST_LISTED)
-        for tenant in ports.stored_settings.tenants()
+        ports.deliveries.set_aside(tenant, PENDING, _MAX_LISTED) for tenant in ports.stored_settings.tenants()
     )
     for row in chain(_finished(ever, ports), *pending):
         if address.is_in(row):
             yield row.tenant_id, row.message_id
 
 
-def _finished(before: datetime, ports: Searching) -> Iterator[Delivery]:
+def _finished(before: datetime, ports: DeleteAddressServices) -> Iterator[Delivery]:
     """Return the finished mails of every tenant."""
     tenant_id = ports.deliveries.next_tenant("")
     while tenant_id is not None:
@@ -207,15 +206,15 @@ def _finished(before: datetime, ports: Searching) -> Iterator[Delivery]:
         tenant_id = ports.deliveries.next_tenant(tenant_id)
 
 
-def _is_done(mail: Mail, ports: Searching) -> bool:
+def _is_done(mail: Mail, ports: DeleteAddressServices) -> bool:
     """Say whether a mail is final; without a row that is unknown."""
     row = ports.deliveries.find(*mail)
     return row is not None and row.status.final
 
 
-def _is_over(flow_id: str, ports: Searching) -> bool:
+def _is_over(flow_id: str, ports: DeleteAddressServices) -> bool:
     flow = ports.flows.flow(flow_id)
-    return flow is None or flow.status_at(ports.world.now()) is not FlowStatus.PENDING
+    return flow is None or flow.status_at(ports.system.now()) is not FlowStatus.PENDING
 
 
 def _show(found: Places) -> None:
@@ -229,7 +228,7 @@ def _show(found: Places) -> None:
         say(f"Kept until a workspace admin presses Reset: the settings of {tenant_id}")
 
 
-def _delete(address: _Address, found: Places, ports: Searching) -> None:
+def _delete(address: _Address, found: Places, ports: DeleteAddressServices) -> None:
     record_action(DELETE, "started", ports, counts=found.counts)
     for flow_id in found.flows:
         ports.flows.remove(flow_id)
@@ -241,7 +240,7 @@ def _delete(address: _Address, found: Places, ports: Searching) -> None:
         say(f"Not deleted because it changed: the mail {message_id} of {tenant_id}; repeat the command")
 
 
-def _forget(address: _Address, mail: Mail, ports: Searching) -> bool:
+def _forget(address: _Address, mail: Mail, ports: DeleteAddressServices) -> bool:
     """Delete a mail's data, its row first: a retry would have changed it."""
     row = ports.deliveries.find(*mail)
     if row is None or not row.status.final or ports.deliveries.save(address.removed_from(row)) is None:

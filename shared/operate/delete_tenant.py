@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConflictError
-from shared.operate.record import Recording, record_action, say
+from shared.operate.record import RecordServices, record_action, say
 from shared.settings.secret_names import names_of, tenant_of
 
 if TYPE_CHECKING:
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.consent.ports import FlowStore, TokenStore
-    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
 
 DELETE = "delete_tenant"
-_MOST_LISTED = 1000
+_MAX_LISTED = 1000
 _STAYS = """\
 Not deleted: messages in the queue (once processed they wait for the operator; delete the tenant again then),
 files in the container attachments (deleted after their retention period), unsent drafts in the mailbox, log
 lines, and the permission at Microsoft."""
 
 
-class Deleting(Recording, Protocol):
+class DeleteTenantServices(RecordServices, Protocol):
     """What is needed from outside."""
 
     @property
@@ -53,11 +53,11 @@ class Deleting(Recording, Protocol):
         """The token store."""
 
     @property
-    def requests(self) -> KeptTexts:
+    def requests(self) -> TextStore:
         """The requests of unfinished mails and of those that can be retried."""
 
     @property
-    def drafts(self) -> KeptTexts:
+    def drafts(self) -> TextStore:
         """The state of drafts."""
 
     @property
@@ -95,7 +95,7 @@ class Inventory:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
 
 
-def take_inventory(tenant_id: str, ports: Deleting) -> Inventory:
+def take_inventory(tenant_id: str, ports: DeleteTenantServices) -> Inventory:
     """List everything that is stored of a tenant."""
     settings = ports.settings.load(tenant_id)
     return Inventory(
@@ -119,7 +119,7 @@ def _named_tokens(settings: TenantSettings) -> Iterator[str]:
         yield settings.consent.secret_name
 
 
-def delete_tenant(tenant_id: str, code: str | None, ports: Deleting) -> bool:
+def delete_tenant(tenant_id: str, code: str | None, ports: DeleteTenantServices) -> bool:
     """Report what is stored of a tenant; delete it with that report's code.
 
     Return whether that succeeded.
@@ -151,17 +151,17 @@ def delete_tenant(tenant_id: str, code: str | None, ports: Deleting) -> bool:
     return True
 
 
-def _check_left(tenant_id: str, ports: Deleting) -> None:
+def _check_left(tenant_id: str, ports: DeleteTenantServices) -> None:
     if tenant_id in ports.allowed_tenants:
         raise ConflictError("tenant_still_served")
-    for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LISTED):
+    for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
         # The list has times by the workers' clocks; a single row is read by the clock of this machine.
         row = ports.deliveries.find(tenant_id, mail.message_id)
-        if row is not None and row.is_being_sent(ports.world.now()):
+        if row is not None and row.is_being_sent(ports.system.now()):
             raise ConflictError("still_under_way")
 
 
-def _delete_tokens(found: Inventory, ports: Deleting) -> Iterator[datetime]:
+def _delete_tokens(found: Inventory, ports: DeleteTenantServices) -> Iterator[datetime]:
     """Delete the tokens, and purge those that were deleted before."""
     for name in found.tokens:
         until = ports.vault.delete(name)
@@ -176,7 +176,7 @@ def _delete_tokens(found: Inventory, ports: Deleting) -> Iterator[datetime]:
             yield deleted.recoverable_until
 
 
-def _delete(found: Inventory, ports: Deleting) -> Iterator[datetime]:
+def _delete(found: Inventory, ports: DeleteTenantServices) -> Iterator[datetime]:
     """Delete everything; return until when the vault can recover tokens."""
     for flow_id in found.flows:
         ports.flows.remove(flow_id)

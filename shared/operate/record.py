@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.settings.operator_log import OperatorLog
-    from shared.system import World
+    from shared.system import System
 
 
-class Recording(Protocol):
+class RecordServices(Protocol):
     """What is needed from outside."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock, and new ids."""
 
     @property
@@ -37,7 +37,7 @@ class Recording(Protocol):
 def record_action(
     action: str,
     result: str,
-    ports: Recording,
+    ports: RecordServices,
     *,
     tenant_id: str | None = None,
     counts: Mapping[str, int] | None = None,
@@ -45,8 +45,8 @@ def record_action(
     """Store an action; the app's timer logs it within five minutes."""
     ports.operator_log.add(
         OperatorAction(
-            ports.world.identifier(),
-            ports.world.now(),
+            ports.system.new_id(),
+            ports.system.now(),
             action,
             result,
             ports.operator_id,

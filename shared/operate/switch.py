@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
-from shared.operate.record import Recording, record_action, say
+from shared.operate.record import RecordServices, record_action, say
 from shared.settings.sending_switch import MAX_AGE, SendingPause, check_own_pause
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 OBEYED_AFTER = MAX_AGE + timedelta(seconds=5)
 _BETWEEN_LOOKS = timedelta(seconds=2)
 #: More mails than all instances together send at a time.
-_MOST_LISTED = 10_000
+_MAX_LISTED = 10_000
 
 
 PAUSE = "pause_sending"
 RESUME = "resume_sending"
 
 
-class Switching(Recording, Protocol):
+class SwitchServices(RecordServices, Protocol):
     """What is needed from outside."""
 
     @property
@@ -60,14 +60,14 @@ class MailsNow:
     pending: Counter[str]
 
 
-def find_mails(ports: Switching) -> MailsNow:
+def find_mails(ports: SwitchServices) -> MailsNow:
     """Find the mails of every tenant with settings; others have none to send."""
-    now = ports.world.now()
+    now = ports.system.now()
     sending: list[Delivery] = []
     interrupted: list[Delivery] = []
     pending = Counter[str]()
     for tenant_id in ports.settings.tenants():
-        for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LISTED):
+        for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
             # The list can be older than the mail's own row.
             row = ports.deliveries.find(mail.tenant_id, mail.message_id)
             if row is None or row.status is not DeliveryStatus.SENDING or row.claimed_by is None:
@@ -78,13 +78,13 @@ def find_mails(ports: Switching) -> MailsNow:
     return MailsNow(tuple(sending), tuple(interrupted), pending)
 
 
-def pause_sending(reason: str | None, ports: Switching) -> None:
+def pause_sending(reason: str | None, ports: SwitchServices) -> None:
     """Pause sending; if it is paused already, the first pause stays.
 
     Raises:
         ConfigurationError: `other_installation`: its pause is in the same storage account, and stays.
     """
-    pause = ports.pause_store.save(SendingPause(ports.world.now(), reason, ports.installation))
+    pause = ports.pause_store.save(SendingPause(ports.system.now(), reason, ports.installation))
     check_own_pause(pause, ports.installation)
     record_action(PAUSE, "done", ports)
     say(_described(pause))
@@ -93,7 +93,7 @@ def pause_sending(reason: str | None, ports: Switching) -> None:
     say(f"Every process stops taking mails within {MAX_AGE.seconds} seconds; mails being sent are completed.")
 
 
-def resume_sending(ports: Switching) -> None:
+def resume_sending(ports: SwitchServices) -> None:
     """Resume sending.
 
     Raises:
@@ -107,7 +107,7 @@ def resume_sending(ports: Switching) -> None:
     say("Sending is resumed. Waiting mails are released within five minutes.")
 
 
-def show_status(ports: Switching) -> None:
+def show_status(ports: SwitchServices) -> None:
     """Show whether sending is paused, and the mails by status."""
     pause = _own_pause(ports)
     say(_described(pause) if pause else "Sending is not paused.")
@@ -119,14 +119,16 @@ def show_status(ports: Switching) -> None:
         say(f"{status}: {mails.pending[status]}")
 
 
-def wait_until_nothing_is_sent(limit: timedelta, ports: Switching, sleep: Callable[[float], None]) -> bool:
+def wait_until_nothing_is_sent(
+    limit: timedelta, ports: SwitchServices, sleep: Callable[[float], None]
+) -> bool:
     """Wait until every process is paused and no mail is being sent.
 
     Return whether that happened.
 
     A claim lasts at most eleven minutes, even if its worker was killed.
     """
-    started = ports.world.steady()
+    started = ports.system.steady()
     if not _is_paused(ports):
         return False
     sleep(OBEYED_AFTER.total_seconds())
@@ -136,7 +138,7 @@ def wait_until_nothing_is_sent(limit: timedelta, ports: Switching, sleep: Callab
         if not sending:
             say("No mail is being sent.")
             return True
-        if ports.world.steady() - started >= limit:
+        if ports.system.steady() - started >= limit:
             _say_unfinished(sending)
             return False
         if len(sending) != told:
@@ -146,7 +148,7 @@ def wait_until_nothing_is_sent(limit: timedelta, ports: Switching, sleep: Callab
     return False
 
 
-def _own_pause(ports: Switching) -> SendingPause | None:
+def _own_pause(ports: SwitchServices) -> SendingPause | None:
     """Return this installation's pause; report one of another installation."""
     pause = ports.pause_store.load()
     if pause is None or not pause.is_foreign(ports.installation):
@@ -155,7 +157,7 @@ def _own_pause(ports: Switching) -> SendingPause | None:
     return None
 
 
-def _is_paused(ports: Switching) -> bool:
+def _is_paused(ports: SwitchServices) -> bool:
     if _own_pause(ports) is not None:
         return True
     say("Sending is not paused.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from shared.operate.record import Recording, record_action, say
+from shared.operate.record import RecordServices, record_action, say
 
 if TYPE_CHECKING:
     from shared.settings.ports import SettingsStore
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TAKE_OVER = "take_over_tenant"
 
 
-class TakingOver(Recording, Protocol):
+class TakeOverServices(RecordServices, Protocol):
     """What is needed from outside."""
 
     @property
@@ -32,7 +32,7 @@ class TakingOver(Recording, Protocol):
         """The name of this storage account; None while a setting is wrong."""
 
 
-def take_over(tenant_id: str, confirmed: str | None, ports: TakingOver) -> bool:
+def take_over(tenant_id: str, confirmed: str | None, ports: TakeOverServices) -> bool:
     """Show whose settings a tenant has; take them over with confirmation.
 
     Return whether that succeeded.
@@ -55,7 +55,7 @@ def _nothing() -> bool:
     return True
 
 
-def _take_unmarked(found: TenantSettings, confirmed: str | None, ports: TakingOver) -> bool:
+def _take_unmarked(found: TenantSettings, confirmed: str | None, ports: TakeOverServices) -> bool:
     if found.consent is None:
         return _nothing()
     ours = ports.installation
@@ -77,7 +77,7 @@ def _take_unmarked(found: TenantSettings, confirmed: str | None, ports: TakingOv
 
 
 def _take_foreign(
-    found: TenantSettings, kind: str, theirs: str, confirmed: str | None, ports: TakingOver
+    found: TenantSettings, kind: str, theirs: str, confirmed: str | None, ports: TakeOverServices
 ) -> bool:
     ours = ports.installation if theirs == found.installation else ports.storage_account
     say(f"The settings of {found.tenant_id} were written with the {kind} {theirs}; this one is {ours}.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, TransientError
-from shared.sending.draft_state import DraftNote
+from shared.sending.draft_state import DraftState
 from shared.sending.outcome import announce
 from shared.sending.persist import persist
 from shared.sending.refused_sender import end_noted_refusal
@@ -15,27 +15,27 @@ from shared.telemetry import log_failed_step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.deliveries.ports import KeptTexts
+    from shared.deliveries.ports import TextStore
     from shared.sending.attempt import Attempt
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.sending.unrecorded import AcceptedMail
 
 
-def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) -> None:
+def record_accepted(attempt: Attempt, request_id: str | None, ports: SendingServices) -> None:
     """Record that Exchange accepted the mail, and remove its stored data.
 
     Raises:
         NotRecordedError, TransientError: storage does not respond.
     """
-    now = ports.world.now()
+    now = ports.system.now()
     row = attempt.delivery.moved(
         DeliveryStatus.ACCEPTED, now, request_id=request_id, doubt=None, from_address=attempt.from_address
     )
     attempt.accepted = row
-    if persist(lambda: ports.deliveries.save(row), ports.world):
+    if persist(lambda: ports.deliveries.save(row), ports.system):
         announce(row)
     else:
-        persist(lambda: _accept_over(row, request_id, ports), ports.world)
+        persist(lambda: _accept_over(row, request_id, ports), ports.system)
     if attempt.repeated:
         _forget(ports.requests, row)
     if attempt.drafted and attempt.repeated:
@@ -46,7 +46,7 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: Sending) ->
         end_noted_refusal(attempt, ports)
 
 
-def record_accepted_mail(mail: AcceptedMail, ports: Sending) -> None:
+def record_accepted_mail(mail: AcceptedMail, ports: SendingServices) -> None:
     """Record an acceptance that could not be stored when it happened.
 
     Raises:
@@ -56,12 +56,12 @@ def record_accepted_mail(mail: AcceptedMail, ports: Sending) -> None:
     row = Delivery(
         mail.tenant_id, mail.message_id, DeliveryStatus.ACCEPTED, at, at, at, from_address=mail.from_address
     )
-    persist(lambda: _accept_over(row, mail.request_id, ports), ports.world)
+    persist(lambda: _accept_over(row, mail.request_id, ports), ports.system)
     _forget(ports.requests, row)
-    _finish(DraftNote(mail.tenant_id, mail.message_id, ports), row)
+    _finish(DraftState(mail.tenant_id, mail.message_id, ports), row)
 
 
-def _accept_over(row: Delivery, request_id: str | None, ports: Sending) -> None:
+def _accept_over(row: Delivery, request_id: str | None, ports: SendingServices) -> None:
     """Write that a mail was accepted, even over another worker's outcome.
 
     That worker did not know.
@@ -86,11 +86,11 @@ def _accept_over(row: Delivery, request_id: str | None, ports: Sending) -> None:
     announce(accepted)
 
 
-def _forget(texts: KeptTexts, row: Delivery) -> None:
+def _forget(texts: TextStore, row: Delivery) -> None:
     _tidy_up(lambda: texts.remove(row.tenant_id, row.message_id), row)
 
 
-def _finish(note: DraftNote, row: Delivery) -> None:
+def _finish(note: DraftState, row: Delivery) -> None:
     _tidy_up(note.finish, row)
 
 

@@ -6,22 +6,22 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, Doubt
+from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, UncertainSend
 from shared.errors import (
     OutcomeUnknownError,
     ProblemError,
     RejectedError,
 )
 from shared.mail.payload import delivery_key
-from shared.sending.draft_state import DraftNote
+from shared.sending.draft_state import DraftState
 from shared.sending.hand_over import ClaimLostError
 from shared.sending.mailbox import Mailbox
 from shared.sending.persist import persist
 from shared.sending.queued import QueuedMail
-from shared.sending.reconcile import FIRST_LOOK, SETTLED, look_up_key
-from shared.sending.retry_policy import Situation, count_refusals
+from shared.sending.reconcile import FIRST_CHECK, RECONCILE_WINDOW, search_key
+from shared.sending.retry_policy import AttemptContext, count_refusals
 from shared.sending.unrecorded import accepted_message, repeated_message
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from shared.system import Moment
 from shared.telemetry import Event, log_event
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from shared.mail.message import MailRequest
     from shared.mail.warnings import MailWarning
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.settings.sender import Sender
 
 #: Graph's codes for a full mailbox, and for one without room for named properties.
@@ -132,26 +132,26 @@ class Attempt:
         if self.mailbox is None:  # The sender could not be read: a later attempt can decide.
             return self.delivery.doubt is not None
         by_id = refused and self.as_draft and self.mailbox.sender.may_draft
-        return by_id or self.look_up_key(self.mailbox.sender) is not None
+        return by_id or self.search_key(self.mailbox.sender) is not None
 
-    def look_up_key(self, sender: Sender) -> str | None:
+    def search_key(self, sender: Sender) -> str | None:
         """Return the key to find the mail in the sender's mailbox, or None."""
-        return look_up_key(self.request, sender, self.delivery, as_draft=self.as_draft)
+        return search_key(self.request, sender, self.delivery, as_draft=self.as_draft)
 
     @property
     def from_address(self) -> str | None:
         """The From address of this attempt, or of the last one."""
         return self.mailbox.sender.address if self.mailbox else self.delivery.from_address
 
-    def note(self, ports: Sending) -> DraftNote:
+    def note(self, ports: SendingServices) -> DraftState:
         """Return the stored state of the mail's draft."""
-        return DraftNote(self.delivery.tenant_id, self.delivery.message_id, ports)
+        return DraftState(self.delivery.tenant_id, self.delivery.message_id, ports)
 
-    def warn(self, found: tuple[MailWarning, ...], ports: Sending) -> None:
+    def warn(self, found: tuple[MailWarning, ...], ports: SendingServices) -> None:
         """Record a warning for the mail's sender; an existing one is kept."""
         known = {warning.code: warning for warning in self.delivery.warnings}
         new = {
-            each.code: StandingProblem(each.code, ports.world.now(), dict([each.fact]))
+            each.code: ActiveProblem(each.code, ports.system.now(), dict([each.fact]))
             for each in found
             if each.code not in known
         }
@@ -173,7 +173,7 @@ class Attempt:
                     count=each.count,
                 )
 
-    def with_or_without_key(self, call: Callable[[str | None], str], ports: Sending) -> str:
+    def with_or_without_key(self, call: Callable[[str | None], str], ports: SendingServices) -> str:
         """Make the call with our key; without it if the mailbox has no room.
 
         Exchange has the same code for a full mailbox and for one without room for named properties (Microsoft
@@ -200,9 +200,9 @@ class Attempt:
                 raise error.with_facts(own_headers="yes") from error
             raise
 
-    def _record_missing_key(self, ports: Sending) -> None:
+    def _record_missing_key(self, ports: SendingServices) -> None:
         row = replace(self.delivery, without_key=True)
-        saved = persist(lambda: ports.deliveries.save(row), ports.world)
+        saved = persist(lambda: ports.deliveries.save(row), ports.system)
         if saved is None:
             raise ClaimLostError
         self.delivery = saved
@@ -214,13 +214,13 @@ class Attempt:
             correlation_id=saved.correlation_id,
         )
 
-    def failed(self, error: ProblemError, ports: Sending) -> Situation:
+    def failed(self, error: ProblemError, ports: SendingServices) -> AttemptContext:
         """Return what the retry decision depends on.
 
         An unknown outcome makes the send uncertain. So does a refusal after which the mail may have been
         sent, if it is retried and can be looked up before.
         """
-        now = ports.world.now()
+        now = ports.system.now()
         refused = self.mailbox is not None and self.mailbox.refusal is error
         doubt = self.delivery.doubt
         may_look_up = self._may_look_up(refused=refused or (doubt is not None and doubt.refused))
@@ -228,22 +228,24 @@ class Attempt:
         if in_doubt and doubt is None:
             doubt = self._doubt(now, refused=refused)
             self.delivery = replace(self.delivery, doubt=doubt)
-        return Situation(
+        return AttemptContext(
             now,
             self.delivery.attempt,
             self.delivery.counted_since(now),
             self.request.expires_at,
-            ports.world.jitter(),
+            ports.system.jitter(),
             in_doubt_since=doubt.since if doubt else None,
             may_look_up=may_look_up,
-            first_look=(SETTLED if self.as_draft else FIRST_LOOK) if refused and may_look_up else None,
+            first_look=(RECONCILE_WINDOW if self.as_draft else FIRST_CHECK)
+            if refused and may_look_up
+            else None,
             maybe_sent=refused and not may_look_up,
             # Read only when needed: a mail is stored even while every setting but storage's is wrong.
             resends=isinstance(error, OutcomeUnknownError) and ports.resends_unknown,
             refusals=count_refusals(error, self.delivery, now),
         )
 
-    def _doubt(self, now: datetime, *, refused: bool) -> Doubt:
+    def _doubt(self, now: datetime, *, refused: bool) -> UncertainSend:
         generation = self.mailbox.sender.consent.generation if self.mailbox else None
         owner = self.mailbox.owner if self.mailbox and refused else None
-        return Doubt(now, generation, refused=refused, mailbox=owner)
+        return UncertainSend(now, generation, refused=refused, mailbox=owner)

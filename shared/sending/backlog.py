@@ -10,10 +10,10 @@ from shared.errors import ProblemError
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 
-def report_backlog(ports: Sending) -> None:
+def report_backlog(ports: SendingServices) -> None:
     """Log the backlog of `mail-outbox` unless empty; an alert reads the age.
 
     A delayed mail counts from the time at which it was due, if its requeue message names it. A message
@@ -27,6 +27,6 @@ def report_backlog(ports: Sending) -> None:
         return
     if backlog.length:
         since = backlog.oldest_since
-        age = max(ports.world.now() - since, timedelta(0)) if since else timedelta(0)
+        age = max(ports.system.now() - since, timedelta(0)) if since else timedelta(0)
         minutes = age // timedelta(minutes=1)
         log_event(Event.OUTBOX_BACKLOG, level=logging.INFO, length=backlog.length, minutes=minutes)

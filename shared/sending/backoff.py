@@ -21,7 +21,7 @@ def backoff(attempt: int, jitter: float, retry_after: timedelta | None = None) -
     return floor + exponential / 2 * jitter
 
 
-def hold_back(pause: timedelta, jitter: float) -> timedelta:
+def throttle_delay(pause: timedelta, jitter: float) -> timedelta:
     """Return the wait of a mail for a throttled mailbox.
 
     The jitter spreads the mails that wait for it.

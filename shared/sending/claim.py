@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import LONGEST_WAIT, Audience, Delivery, DeliveryStatus
+from shared.deliveries.delivery import MAX_WAIT, Delivery, DeliveryStatus, RecipientSummary
 from shared.deliveries.requeue import is_superseded, next_message
 from shared.errors import TransientError
 from shared.sending.attempt import Attempt
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from shared.mail.message import MailRequest
     from shared.mail.recipient import Recipient
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.sending.queued import QueuedMail
 
 #: The delay of a message whose row another version wrote in a form that this one can't read.
 WAIT_FOR_OTHER_VERSION = timedelta(minutes=5)
 
 
-class Standing(Enum):
+class ClaimState(Enum):
     """What a row means for the worker that finds it."""
 
     FREE = auto()
@@ -47,27 +47,27 @@ class Standing(Enum):
 
 #: Rows that must not be changed here, and the problem of each.
 _FOREIGN = {
-    Standing.OTHER_VERSION: "written_by_other_version",
-    Standing.OTHER_INSTALLATION: "other_installation",
+    ClaimState.OTHER_VERSION: "written_by_other_version",
+    ClaimState.OTHER_INSTALLATION: "other_installation",
 }
 #: The meaning of statuses that do not depend on the content.
 _BY_STATUS = {
-    DeliveryStatus.INVALID: Standing.FREE,
-    DeliveryStatus.OTHER_VERSION: Standing.OTHER_VERSION,
+    DeliveryStatus.INVALID: ClaimState.FREE,
+    DeliveryStatus.OTHER_VERSION: ClaimState.OTHER_VERSION,
 }
 #: Statuses of a mail that is retried at a set time.
 _PUT_OFF = frozenset({DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
 #: Statuses that continue the earlier attempts and their time limit.
 _GOING_ON = _PUT_OFF | {DeliveryStatus.SENDING}
 #: The tolerated difference between the clocks of the queue and of this machine.
-_CLOCKS = timedelta(seconds=10)
+_CLOCK_SKEW = timedelta(seconds=10)
 #: A row holds 64 KiB; the counts cover the rest.
-_MOST_DOMAINS = 50
+_MAX_DOMAINS = 50
 
 
-def stand(
+def evaluate_claim(
     known: Delivery, fingerprint: str, queue_id: str, now: datetime, unused: frozenset[str] = frozenset()
-) -> Standing:
+) -> ClaimState:
     """Decide from a row whether its mail may be sent. Pure.
 
     `unused`: claims that sent nothing.
@@ -78,22 +78,22 @@ def stand(
     if known.status in _BY_STATUS:
         return _BY_STATUS[known.status]
     if known.fingerprint != fingerprint:
-        return Standing.OTHER_CONTENT
+        return ClaimState.OTHER_CONTENT
     if _claim_in_question(known) in unused:
-        return Standing.FREE
+        return ClaimState.FREE
     if known.status.final:
-        return Standing.FREE if _lost_its_request(known) else Standing.DONE
+        return ClaimState.FREE if _lost_its_request(known) else ClaimState.DONE
     if known.status in _PUT_OFF and known.next_attempt_at:
         wait = known.next_attempt_at - now
-        if _CLOCKS < wait <= LONGEST_WAIT:
-            return Standing.EARLY
+        if _CLOCK_SKEW < wait <= MAX_WAIT:
+            return ClaimState.EARLY
     return _standing_of_claim(known, queue_id, now)
 
 
-def _standing_of_claim(known: Delivery, queue_id: str, now: datetime) -> Standing:
+def _standing_of_claim(known: Delivery, queue_id: str, now: datetime) -> ClaimState:
     if known.claimed_by is not None and known.held_by_another(queue_id, now):
-        return Standing.HELD
-    return Standing.INTERRUPTED if known.maybe_handed_over else Standing.FREE
+        return ClaimState.HELD
+    return ClaimState.INTERRUPTED if known.maybe_handed_over else ClaimState.FREE
 
 
 def _lost_its_request(known: Delivery) -> bool:
@@ -112,56 +112,56 @@ def _claim_in_question(known: Delivery) -> str | None:
     return known.doubt.claim_id if known.doubt else None
 
 
-def begin(mail: QueuedMail, queue_id: str, ports: Sending) -> Attempt:
+def begin(mail: QueuedMail, queue_id: str, ports: SendingServices) -> Attempt:
     """Begin an attempt with a mail that is not claimed yet."""
-    row = replace(first_row(mail.request, ports.world.now()), installation=ports.installation)
-    started = begun(ports.world)
-    return Attempt(mail, queue_id, ports.world.identifier(), row, mail.unused_claims, started)
+    row = replace(first_row(mail.request, ports.system.now()), installation=ports.installation)
+    started = begun(ports.system)
+    return Attempt(mail, queue_id, ports.system.new_id(), row, mail.unused_claims, started)
 
 
-def claim(attempt: Attempt, ports: Sending) -> bool:
+def claim(attempt: Attempt, ports: SendingServices) -> bool:
     """Claim the mail for this worker; False if the message is finished.
 
     Raises:
         NotRecordedError, TransientError: storage does not respond.
     """
-    request, now = attempt.request, ports.world.now()
+    request, now = attempt.request, ports.system.now()
     known = ports.deliveries.find(request.tenant_id, request.message_id)
     if known is None:
         if claim_new(attempt, ports):
             return True
         raise TransientError("storage_unavailable", service="tables")
     standing = standing_of(known, attempt, ports)
-    if standing in (Standing.FREE, Standing.INTERRUPTED):
+    if standing in (ClaimState.FREE, ClaimState.INTERRUPTED):
         again = next_row(known, request, now, attempt.unused_claims)
-        if standing is Standing.INTERRUPTED:
+        if standing is ClaimState.INTERRUPTED:
             again = replace(again, doubt=known.doubted(now).doubt)
         claimed = replace(again, installation=ports.installation).claimed(
             attempt.queue_id, now, attempt.claim_id
         )
         attempt.claim_tried = True
-        mine = persist(lambda: ports.deliveries.save(claimed), ports.world)
+        mine = persist(lambda: ports.deliveries.save(claimed), ports.system)
         if mine:
             attempt.take(mine)
             return True
-        standing = Standing.HELD
-    stand_back(standing, known, attempt.mail, ports)
+        standing = ClaimState.HELD
+    skip_message(standing, known, attempt.mail, ports)
     return False
 
 
-def standing_of(known: Delivery, attempt: Attempt, ports: Sending) -> Standing:
+def standing_of(known: Delivery, attempt: Attempt, ports: SendingServices) -> ClaimState:
     """Decide by a row and this process's memory whether to send the mail."""
     unused = attempt.unused_claims
     if is_superseded(known, attempt.mail.requeued_for, attempt.queue_id):
-        return Standing.SUPERSEDED
+        return ClaimState.SUPERSEDED
     if known.status is DeliveryStatus.SENDING and known.installation not in (None, ports.installation):
-        return Standing.OTHER_INSTALLATION
+        return ClaimState.OTHER_INSTALLATION
     if known.own_claim not in unused and ports.claims.holds(known.own_claim):
         # The queue has redelivered the message while its mail is still being processed.
-        return Standing.HELD
+        return ClaimState.HELD
     if attempt.mail.maybe_new and may_restart(known):
-        return Standing.FREE
-    return stand(known, attempt.request.fingerprint(), attempt.queue_id, ports.world.now(), unused)
+        return ClaimState.FREE
+    return evaluate_claim(known, attempt.request.fingerprint(), attempt.queue_id, ports.system.now(), unused)
 
 
 def first_row(request: MailRequest, now: datetime) -> Delivery:
@@ -174,7 +174,9 @@ def first_row(request: MailRequest, now: datetime) -> Delivery:
         updated_at=now,
         trying_since=now,
         fingerprint=request.fingerprint(),
-        audience=Audience(len(request.to), len(request.cc), len(request.bcc), _domains(request.recipients)),
+        audience=RecipientSummary(
+            len(request.to), len(request.cc), len(request.bcc), _domains(request.recipients)
+        ),
         correlation_id=request.correlation_id,
         outcome_queue=request.outcome_queue,
     )
@@ -217,10 +219,10 @@ def next_row(
     )
 
 
-def stand_back(standing: Standing, known: Delivery, mail: QueuedMail, ports: Sending) -> None:
+def skip_message(standing: ClaimState, known: Delivery, mail: QueuedMail, ports: SendingServices) -> None:
     """Finish or requeue a message whose mail this worker must not send."""
     text = mail.message
-    if standing is Standing.HELD:
+    if standing is ClaimState.HELD:
         ports.outbox.put(text, WAIT_FOR_OTHER)
         return
     if standing in _FOREIGN:
@@ -234,12 +236,12 @@ def stand_back(standing: Standing, known: Delivery, mail: QueuedMail, ports: Sen
         )
         ports.outbox.put(text, WAIT_FOR_OTHER_VERSION)
         return
-    if standing is Standing.EARLY and known.next_attempt_at:
+    if standing is ClaimState.EARLY and known.next_attempt_at:
         # It may be the only message, so it is not dropped.
         text = text if mail.requeued_for is None else next_message(known)
-        ports.outbox.put(text, known.next_attempt_at - ports.world.now())
+        ports.outbox.put(text, known.next_attempt_at - ports.system.now())
         return
-    if standing in (Standing.DONE, Standing.SUPERSEDED):
+    if standing in (ClaimState.DONE, ClaimState.SUPERSEDED):
         log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=known.tenant_id, message_id=known.message_id)
         return
     record_conflict(known, mail.request.fingerprint(), text, ports)
@@ -247,4 +249,4 @@ def stand_back(standing: Standing, known: Delivery, mail: QueuedMail, ports: Sen
 
 def _domains(recipients: Iterable[Recipient]) -> tuple[str, ...]:
     every = sorted({recipient.address.rpartition("@")[2] for recipient in recipients})
-    return tuple(every[:_MOST_DOMAINS])
+    return tuple(every[:_MAX_DOMAINS])

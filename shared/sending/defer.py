@@ -16,19 +16,19 @@ from shared.sending.outcome import announce, record_failure, write_outcome
 from shared.sending.persist import persist
 from shared.sending.retry_policy import NO_FAILURES, THROTTLED, before_end, deadline, expired
 from shared.sending.slots import visible_after
-from shared.settings.health import standing
+from shared.settings.health import as_record
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.sending.throttle import LaterSlotError
 
 #: A mail whose time is over so soon after its slot is looked at whenever it comes back.
 _NEAR_END = timedelta(minutes=10)
 _TEST_MAIL: Final = "test-mail:"
 #: A mail that failed more often goes to the line's end, or mails that always fail would hold others back.
-_MOST_FAILURES = 2
+_MAX_FAILURES = 2
 _WAITED = NO_FAILURES | THROTTLED | {"sending_paused"}
 
 
@@ -40,10 +40,10 @@ def goes_first(row: Delivery) -> bool:
         step.status is DeliveryStatus.DEFERRED and step.code not in _WAITED and step.at >= row.trying_since
         for step in row.history
     )
-    return row.attempt > 1 and failures <= _MOST_FAILURES
+    return row.attempt > 1 and failures <= _MAX_FAILURES
 
 
-def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) -> None:
+def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServices) -> None:
     """Record when the mail is to be sent, and queue it for that time.
 
     A mail whose slot lies after its deadline is looked at once more before that.
@@ -52,7 +52,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) ->
         NotRecordedError: storage does not answer.
         MailKnownError: the delivery log knows the mail already, so its row decides what is done.
     """
-    now = ports.world.now()
+    now = ports.system.now()
     before = attempt.delivery
     end = deadline(before.counted_since(now), attempt.request.expires_at)
     wanted = now + later.wait
@@ -66,7 +66,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) ->
     row = before.moved(
         DeliveryStatus.DEFERRED,
         now,
-        problem=standing(later, ports.world),
+        problem=as_record(later, ports.system),
         next_attempt_at=again,
         slot=later.slot,
         ends_at=end,
@@ -75,7 +75,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: Sending) ->
     )
     if attempt.claimed:
         write_outcome(row, ports, attempt.claim_id)
-    elif persist(lambda: ports.deliveries.add(row), ports.world):
+    elif persist(lambda: ports.deliveries.add(row), ports.system):
         announce(row)
     else:
         raise MailKnownError

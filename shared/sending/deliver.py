@@ -28,9 +28,9 @@ from shared.sending.new_claim import claim_unless_claimed
 from shared.sending.outcome import record_failure
 from shared.sending.paused import requeue_paused
 from shared.sending.persist import NotRecordedError, problem_of
-from shared.sending.prepare import Parcel, prepare
+from shared.sending.prepare import PreparedMail, prepare
 from shared.sending.queued import find_mail, key_of, readable
-from shared.sending.reconcile import CopyWaitsError, gives_up_looking, look_up, was_sent
+from shared.sending.reconcile import CopyWaitsError, gives_up_looking, search_mailbox, was_sent
 from shared.sending.retry_policy import deadline, expired
 from shared.sending.route import Route
 from shared.sending.throttle import LaterSlotError
@@ -43,11 +43,11 @@ from shared.telemetry import Event, log_event
 from shared.time_limit import limited, recording
 
 if TYPE_CHECKING:
-    from shared.deliveries.delivery import Doubt
+    from shared.deliveries.delivery import UncertainSend
     from shared.mail.message import MailRequest
     from shared.sending.attempt import Attempt
     from shared.sending.draft_state import Draft
-    from shared.sending.ports import FoundMail, Sending
+    from shared.sending.ports import FoundMail, SendingServices
     from shared.sending.queued import QueuedMail
     from shared.settings.sender import Sender
 
@@ -56,14 +56,14 @@ if TYPE_CHECKING:
 _NOT_RECORDED = (NotRecordedError, TransientError, ConfigurationError)
 
 
-def deliver(raw: bytes, queue_id: str, ports: Sending, waited: timedelta | None = None) -> None:
+def deliver(raw: bytes, queue_id: str, ports: SendingServices, waited: timedelta | None = None) -> None:
     """Do what is to be done with one queued message; returning completes it.
 
     Where storage prevents that, the message goes back to the queue. `waited`: how long it was in the queue.
     """
     key = key_of(raw)
     message = ports.claims.recall(key, raw)
-    with limited(ports.world):
+    with limited(ports.system):
         try:
             mail = find_mail(message, queue_id, ports)
         except _NOT_RECORDED as error:
@@ -76,7 +76,7 @@ def deliver(raw: bytes, queue_id: str, ports: Sending, waited: timedelta | None 
 
 
 def _deliver_mail(
-    mail: QueuedMail, queue_id: str, key: str, waited: timedelta | None, ports: Sending
+    mail: QueuedMail, queue_id: str, key: str, waited: timedelta | None, ports: SendingServices
 ) -> None:
     attempt = begin(mail, queue_id, ports)
     try:
@@ -87,7 +87,7 @@ def _deliver_mail(
         queue_again(again, key, waited, problem_of(error), ports)
 
 
-def _try_to_send(attempt: Attempt, ports: Sending) -> None:
+def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
     """Send a mail that is to be sent now; a new one is looked for in the log only where it is not new."""
     try:
         check_switch(ports)
@@ -113,7 +113,7 @@ def _try_to_send(attempt: Attempt, ports: Sending) -> None:
         )
 
 
-def _send_and_record(attempt: Attempt, ports: Sending) -> None:
+def _send_and_record(attempt: Attempt, ports: SendingServices) -> None:
     with HeldClaim(attempt, ports):
         try:
             request_id = _send(attempt, ports)
@@ -129,7 +129,7 @@ def _send_and_record(attempt: Attempt, ports: Sending) -> None:
                 record_accepted(attempt, request_id, ports)
 
 
-def _send(attempt: Attempt, ports: Sending) -> str | None:
+def _send(attempt: Attempt, ports: SendingServices) -> str | None:
     """Send the mail, and return Graph's id of its answer; None where an earlier attempt had sent it."""
     sender = _sender(attempt, ports)
     mailbox = attempt.mailbox = Mailbox(sender, ports, attempt.begun)
@@ -142,7 +142,7 @@ def _send(attempt: Attempt, ports: Sending) -> str | None:
         if was_sent(found):
             return None
     _check_time(attempt.request, ports)
-    end = deadline(attempt.delivery.counted_since(ports.world.now()), attempt.request.expires_at)
+    end = deadline(attempt.delivery.counted_since(ports.system.now()), attempt.request.expires_at)
     mailbox.wait_for_slot(attempt.delivery.slot, first=goes_first(attempt.delivery), end=end)
     parcel = prepare(attempt.request, sender, ports)
     attempt.warn(parcel.warnings, ports)
@@ -155,7 +155,7 @@ def _send(attempt: Attempt, ports: Sending) -> str | None:
     return _send_at_once(parcel, attempt, mailbox, ports)
 
 
-def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: Sending) -> None:
+def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> None:
     """Record the hand-over; an upload takes minutes, in which the consent can be reset or replaced."""
     if attempt.as_draft and _sender(attempt, ports).consent.generation != mailbox.sender.consent.generation:
         # The next attempt begins at once, with the new consent.
@@ -164,36 +164,36 @@ def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: Sending) -> Non
 
 
 def _look_for(
-    attempt: Attempt, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
+    attempt: Attempt, doubt: UncertainSend, draft: Draft | None, mailbox: Mailbox, ports: SendingServices
 ) -> tuple[FoundMail, ...] | None:
     """Look for a mail that may have been sent, which ends the doubt; what is too late then is not sent."""
     attempt.drafted = True
     attempt.as_draft = draft is not None and draft.submitted
-    key = attempt.look_up_key(mailbox.sender)
+    key = attempt.search_key(mailbox.sender)
     try:
-        found = look_up(key, doubt, draft, mailbox, ports)
+        found = search_mailbox(key, doubt, draft, mailbox, ports)
     except CopyWaitsError:
         attempt.delivery = replace(attempt.delivery, doubt=replace(doubt, seen=True))
         raise
     except TransientError as error:
-        if not gives_up_looking(error, doubt, ports.world.now()):
+        if not gives_up_looking(error, doubt, ports.system.now()):
             raise
         # A draft is found by its id as well.
-        found = look_up(None, doubt, draft, mailbox, ports)
+        found = search_mailbox(None, doubt, draft, mailbox, ports)
     attempt.as_draft = False
     if was_sent(found):
         return found
     unseen = doubt.refused and found is None
     row = attempt.delivery
     attempt.delivery = row.without_look() if unseen else replace(row, doubt=None)
-    now = ports.world.now()
+    now = ports.system.now()
     end = deadline(row.counted_since(now), attempt.request.expires_at)
     if now >= end:
         raise expired(end)
     return found
 
 
-def _send_at_once(parcel: Parcel, attempt: Attempt, mailbox: Mailbox, ports: Sending) -> str:
+def _send_at_once(parcel: PreparedMail, attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> str:
     files = [build_attachment(file.attachment, file.content(ports.files)) for file in parcel.files]
 
     def send(key: str | None) -> str:
@@ -204,13 +204,13 @@ def _send_at_once(parcel: Parcel, attempt: Attempt, mailbox: Mailbox, ports: Sen
     return attempt.with_or_without_key(send, ports)
 
 
-def _sender(attempt: Attempt, ports: Sending) -> Sender:
+def _sender(attempt: Attempt, ports: SendingServices) -> Sender:
     """Return who sends; the mail of a tenant that is not served waits until the operator adds it."""
     tenant_id = attempt.request.tenant_id
     settings = ports.settings.load(tenant_id)
     if tenant_id in ports.allowed_tenants:
         senders = ports.application_senders
-        settings = apply_sender_list(settings, senders, ports.settings, ports.world)
+        settings = apply_sender_list(settings, senders, ports.settings, ports.system)
         refusal = refusal_of(settings, attempt.request.message_id)
         if refusal is not None:
             # Nothing else ends the wait.
@@ -221,6 +221,6 @@ def _sender(attempt: Attempt, ports: Sending) -> Sender:
     raise ConfigurationError("tenant_not_served")
 
 
-def _check_time(request: MailRequest, ports: Sending) -> None:
-    if request.expires_at is not None and request.expires_at <= ports.world.now():
+def _check_time(request: MailRequest, ports: SendingServices) -> None:
+    if request.expires_at is not None and request.expires_at <= ports.system.now():
         raise expired(request.expires_at)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import ConfigurationError, ConsentRequiredError, OutcomeUnknownError, ProblemError
 from shared.problems import Problem, explain
-from shared.settings.health import apply_sender_list, note_failure, note_taken
+from shared.settings.health import apply_sender_list, record_sender_failure, record_taken
 from shared.settings.permissions import (
     exchange_decides,
     granted_scopes_known,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch
     from shared.settings.tenant import Consent, TenantSettings
-    from shared.system import World
+    from shared.system import System
 
 _EXCHANGE_DECIDES = (
     "No permission is in the token: Exchange decides what the app may do (RBAC for Applications). The look "
@@ -75,7 +75,7 @@ class Check:
     problem: Problem | None = None
 
 
-def examine(tenant_id: str, test_mail_to: str | None, ports: Examining) -> list[Check]:
+def run_checks(tenant_id: str, test_mail_to: str | None, ports: DiagnosticsServices) -> list[Check]:
     """Run every check; send a test mail only if there is a recipient."""
     settings = _load(tenant_id, ports)
     if settings.status is Status.OTHER_VERSION:
@@ -87,7 +87,7 @@ def examine(tenant_id: str, test_mail_to: str | None, ports: Examining) -> list[
     try:
         token = ports.tokens.get(tenant_id, settings.consent, fresh=True)
     except (ConsentRequiredError, ConfigurationError) as error:
-        note_failure(ports.settings, tenant_id, settings.consent.generation, error, ports.world)
+        record_sender_failure(ports.settings, tenant_id, settings.consent.generation, error, ports.system)
         return [consent, *_without_token(settings, settings.consent, error)]
     except ProblemError as error:
         return [consent, *_without_token(settings, settings.consent, error)]
@@ -106,9 +106,9 @@ def examine(tenant_id: str, test_mail_to: str | None, ports: Examining) -> list[
     return [consent, permissions, issued, *probes]
 
 
-def _load(tenant_id: str, ports: Examining) -> TenantSettings:
+def _load(tenant_id: str, ports: DiagnosticsServices) -> TenantSettings:
     settings = ports.settings.load(tenant_id)
-    return apply_sender_list(settings, ports.application_senders, ports.settings, ports.world)
+    return apply_sender_list(settings, ports.application_senders, ports.settings, ports.system)
 
 
 def _without_token(settings: TenantSettings, consent: Consent, error: ProblemError) -> list[Check]:
@@ -145,7 +145,7 @@ def _permissions(settings: TenantSettings, consent: Consent) -> Check:
     return _ok(CheckName.PERMISSIONS, f"Microsoft granted {', '.join(sorted(granted))}.")
 
 
-def _mailbox(sender: Sender, token: str, ports: Examining) -> Check:
+def _mailbox(sender: Sender, token: str, ports: DiagnosticsServices) -> Check:
     """Read the mailbox, which also proves Mail.ReadWrite.
 
     Mail.Send alone may not read it.
@@ -160,7 +160,7 @@ def _mailbox(sender: Sender, token: str, ports: Examining) -> Check:
     return _ok(CheckName.MAILBOX, "The mailbox answers, and Mail.ReadWrite is really there.")
 
 
-def _send_as(sender: Sender, token: str, to: str | None, ports: Examining) -> Check:
+def _send_as(sender: Sender, token: str, to: str | None, ports: DiagnosticsServices) -> Check:
     if to is None:
         return Check(CheckName.SEND_AS, Outcome.SKIPPED, "Only a test mail can tell; none was asked for.")
     if ports.switch.current_pause() is not None:
@@ -172,7 +172,7 @@ def _send_as(sender: Sender, token: str, to: str | None, ports: Examining) -> Ch
     except ProblemError as error:
         return _failed(CheckName.SEND_AS, error.problem)
     if sender.refusal_noted:
-        note_taken(ports.settings, sender.tenant_id, sender.consent.generation)
+        record_taken(ports.settings, sender.tenant_id, sender.consent.generation)
     return _ok(CheckName.SEND_AS, f"Exchange accepted a mail from {sender.address} to {to}.")
 
 
@@ -201,11 +201,11 @@ def _skipped_after(name: CheckName, *, because: CheckName | None = None) -> list
     return [Check(later, Outcome.SKIPPED, detail) for later in names[names.index(name) + 1 :]]
 
 
-class Examining(Protocol):
+class DiagnosticsServices(Protocol):
     """What the diagnostics need."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock."""
 
     @property

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from shared.mail.attachments import SizedFile
     from shared.sending.attempt import Attempt
-    from shared.sending.draft_state import DraftNote
+    from shared.sending.draft_state import DraftState
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import FoundMail, Sending
-    from shared.sending.prepare import Parcel
+    from shared.sending.ports import FoundMail, SendingServices
+    from shared.sending.prepare import PreparedMail
     from shared.sending.upload import Upload
 
 
@@ -40,11 +40,11 @@ _TOO_SMALL_FOR_AN_UPLOAD = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 
 
 def send_as_draft(
-    parcel: Parcel,
+    parcel: PreparedMail,
     attempt: Attempt,
     found: tuple[FoundMail, ...] | None,
     mailbox: Mailbox,
-    ports: Sending,
+    ports: SendingServices,
 ) -> str | None:
     """Send a mail too large for one request; return Graph's request id.
 
@@ -77,10 +77,10 @@ def send_as_draft(
 
 def _go_on(
     draft: Draft | None,
-    parcel: Parcel,
+    parcel: PreparedMail,
     found: tuple[FoundMail, ...] | None,
     mailbox: Mailbox,
-    ports: Sending,
+    ports: SendingServices,
 ) -> tuple[Draft, int] | tuple[None, int]:
     """Return an earlier attempt's draft and its file count, or None."""
     if draft is None or not draft.draft_id or draft.unused:
@@ -102,12 +102,12 @@ def _go_on(
 
 
 def _begin(
-    parcel: Parcel,
+    parcel: PreparedMail,
     attempt: Attempt,
     left: tuple[str, ...],
-    note: DraftNote,
+    note: DraftState,
     mailbox: Mailbox,
-    ports: Sending,
+    ports: SendingServices,
 ) -> Draft:
     draft = note.keep(Draft(owner=mailbox.owner, stamp=parcel.stamp(), left=left))
 
@@ -120,7 +120,7 @@ def _begin(
 
 
 def _attach(
-    file: SizedFile, place: int, draft: Draft, note: DraftNote, mailbox: Mailbox, ports: Sending
+    file: SizedFile, place: int, draft: Draft, note: DraftState, mailbox: Mailbox, ports: SendingServices
 ) -> Draft:
     if file.size < LARGE_FILE_BYTES:
         return _attach_whole(file, draft, mailbox, ports)
@@ -143,14 +143,14 @@ def _attach(
     return draft.model_copy(update={"upload": None})
 
 
-def _attach_whole(file: SizedFile, draft: Draft, mailbox: Mailbox, ports: Sending) -> Draft:
+def _attach_whole(file: SizedFile, draft: Draft, mailbox: Mailbox, ports: SendingServices) -> Draft:
     whole = write_json(build_attachment(file.attachment, file.content(ports.files)))
     mailbox.ask(lambda token, sender: ports.transport.attach(token, sender, draft.draft_id, whole))
     return draft
 
 
 def _find_left(
-    known: Draft | None, attempt: Attempt, mailbox: Mailbox, ports: Sending
+    known: Draft | None, attempt: Attempt, mailbox: Mailbox, ports: SendingServices
 ) -> tuple[FoundMail, ...]:
     """Find what earlier attempts left.
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.sending.attempt import Attempt
-    from shared.sending.draft_state import Draft, DraftNote
+    from shared.sending.draft_state import Draft, DraftState
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import FoundMail, MailTransport, Sending
+    from shared.sending.ports import FoundMail, MailTransport, SendingServices
     from shared.settings.sender import Sender
 
 
-def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
+def abandon(note: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
     """Remove a draft that will not be sent.
 
     In a mailbox without access only its stored state is deleted.
@@ -46,7 +46,7 @@ def abandon(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
     note.remove()
 
 
-def set_aside(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
+def set_aside(note: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
     """Remove the draft of a mail sent in one request, or mark it as unused.
 
     Without that mark, a look-up of the mail would take the draft for its copy.
@@ -67,7 +67,7 @@ def set_aside(note: DraftNote, mailbox: Mailbox, ports: Sending) -> None:
         note.keep(draft.model_copy(update={"left": left, "unused": True, "submitted": False, "upload": None}))
 
 
-def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: Sending) -> tuple[str, ...]:
+def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: SendingServices) -> tuple[str, ...]:
     """Remove drafts, and return those that can't be removed now."""
     left: list[str] = []
     for draft_id in draft_ids:
@@ -79,7 +79,7 @@ def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: Sending) ->
     return tuple(left)
 
 
-def give_up(attempt: Attempt, ports: Sending) -> None:
+def give_up(attempt: Attempt, ports: SendingServices) -> None:
     """Remove what a mail left in Drafts, as it will not be sent."""
     if attempt.mailbox is None or not (attempt.drafted or attempt.repeated):
         return

@@ -11,7 +11,7 @@ from shared.schema import Contract
 from shared.sending.upload import Upload
 
 if TYPE_CHECKING:
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 
 class PlannedFile(Contract):
@@ -54,10 +54,10 @@ class Draft(Contract):
 UNREADABLE = Draft(owner="", stamp="", submitted=True)
 
 
-class DraftNote:
+class DraftState:
     """Stores the state of one mail's draft."""
 
-    def __init__(self, tenant_id: str, message_id: str, ports: Sending) -> None:
+    def __init__(self, tenant_id: str, message_id: str, ports: SendingServices) -> None:
         self.key = delivery_key(tenant_id, message_id)
         self._mail = (tenant_id, message_id)
         self._drafts = ports.drafts

@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch
     from shared.settings.tenant import TenantSettings
-    from shared.system import World
+    from shared.system import System
 
 #: The problems of a mail that waits for a slot, although it may have none yet.
 _LIMITED = THROTTLED | {"mailbox_paused"}
 
 
-class Forecasting(Protocol):
+class ForecastServices(Protocol):
     """What is needed from outside; reading it may raise ConfigurationError."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock."""
 
     @property
@@ -76,7 +76,9 @@ class MailboxBacklog:
     empty_at: datetime
 
 
-def forecast_mails(tenant_id: str, mails: Iterable[Delivery], ports: Forecasting) -> Mapping[str, Forecast]:
+def forecast_mails(
+    tenant_id: str, mails: Iterable[Delivery], ports: ForecastServices
+) -> Mapping[str, Forecast]:
     """Return a tenant's forecasts by mail id; none where no mail waits."""
     waiting = [mail for mail in mails if _waits(mail)]
     if not waiting:
@@ -88,7 +90,7 @@ def forecast_mails(tenant_id: str, mails: Iterable[Delivery], ports: Forecasting
         return {}
 
 
-def forecast_backlog(settings: TenantSettings, ports: Forecasting) -> MailboxBacklog | None:
+def forecast_backlog(settings: TenantSettings, ports: ForecastServices) -> MailboxBacklog | None:
     """Return how many mails wait for a slot; None if none do, or if unknown."""
     try:
         sender = _sender(settings, ports)
@@ -123,7 +125,7 @@ def _waits(mail: Delivery) -> bool:
 
 
 def _forecast_waiting(
-    waiting: Iterable[Delivery], settings: TenantSettings, ports: Forecasting
+    waiting: Iterable[Delivery], settings: TenantSettings, ports: ForecastServices
 ) -> Mapping[str, Forecast]:
     sender = _sender(settings, ports)
     found = _limiting(sender, ports) if sender else None
@@ -136,18 +138,18 @@ def _forecast_waiting(
     return {mail.message_id: forecast(mail, schedule, now, pace) for mail in own}
 
 
-def _sender(settings: TenantSettings, ports: Forecasting) -> Sender | None:
+def _sender(settings: TenantSettings, ports: ForecastServices) -> Sender | None:
     """Return who sends; None where mails wait until somebody acts."""
     if settings.status is not Status.ENABLED or ports.switch.current_pause() is not None:
         return None
     return sender_of(settings, ports.application_senders)
 
 
-def _limiting(sender: Sender, ports: Forecasting) -> tuple[Schedule, datetime] | None:
+def _limiting(sender: Sender, ports: ForecastServices) -> tuple[Schedule, datetime] | None:
     """Return a mailbox's schedule and storage's time; None without slots."""
-    asked = ports.world.now()
+    asked = ports.system.now()
     found, said = ports.schedules.load(_key(sender, ports))
-    now = ports.world.now()
+    now = ports.system.now()
     now += clock_ahead(said, asked, now)
     if found.is_learning(now):
         return None
@@ -157,5 +159,5 @@ def _limiting(sender: Sender, ports: Forecasting) -> tuple[Schedule, datetime] |
     return None if unknown else (schedule, now)
 
 
-def _key(sender: Sender, ports: Forecasting) -> str:
+def _key(sender: Sender, ports: ForecastServices) -> str:
     return schedule_key(sender, ports.installation)

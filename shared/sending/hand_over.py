@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.settings.sending_switch import SendingPause
 
 
@@ -40,14 +40,14 @@ class SendingPausedError(Exception):
         self.pause = pause
 
 
-def check_switch(ports: Sending) -> None:
+def check_switch(ports: SendingServices) -> None:
     """Raise SendingPausedError while sending is paused."""
     pause = ports.switch.current_pause()
     if pause is not None:
         raise SendingPausedError(pause)
 
 
-def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: Sending) -> None:
+def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> None:
     """Write the record, once per attempt.
 
     Raises:
@@ -58,12 +58,12 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: Sending) -> None
     if attempt.delivery.hand_over is not None:
         return
     mailbox.check_time()
-    begun = Moment.of(ports.world)
+    begun = Moment.of(ports.system)
     now = begun.calendar
     mark = HandOver(now, mailbox.sender.consent.generation)
     if attempt.claimed:
         row = replace(attempt.delivery, hand_over=mark)
-        saved = persist(lambda: ports.deliveries.save(row), ports.world)
+        saved = persist(lambda: ports.deliveries.save(row), ports.system)
         if saved is None:
             raise ClaimLostError
         attempt.delivery = saved
@@ -71,12 +71,12 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: Sending) -> None
     check_switch(ports)
     attempt.claim_tried = True
     attempt.take(_add(replace(attempt.next_claim(now), hand_over=mark), ports))
-    if begun.has_passed(MAX_AGE, ports.world):
+    if begun.has_passed(MAX_AGE, ports.system):
         # An operator who waits for sending to end may have listed the claims before this one was written.
         check_switch(ports)
 
 
-def withdraw_hand_over(attempt: Attempt, ports: Sending) -> None:
+def withdraw_hand_over(attempt: Attempt, ports: SendingServices) -> None:
     """Remove the record, as Graph refused the token and accepted nothing.
 
     So the send is not uncertain if the worker is killed while it waits for a new token.
@@ -86,14 +86,14 @@ def withdraw_hand_over(attempt: Attempt, ports: Sending) -> None:
         ClaimLostError: another worker has claimed the mail.
     """
     row = replace(attempt.delivery, hand_over=None)
-    saved = persist(lambda: ports.deliveries.save(row), ports.world)
+    saved = persist(lambda: ports.deliveries.save(row), ports.system)
     if saved is None:
         raise ClaimLostError
     attempt.delivery = saved
 
 
-def _add(row: Delivery, ports: Sending) -> Delivery:
-    added = persist(lambda: ports.deliveries.add(row), ports.world)
+def _add(row: Delivery, ports: SendingServices) -> Delivery:
+    added = persist(lambda: ports.deliveries.add(row), ports.system)
     if added is None:
         raise MailKnownError
     return added

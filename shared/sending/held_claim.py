@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from shared.sending.attempt import Attempt
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 
 class HeldClaim:
@@ -21,7 +21,7 @@ class HeldClaim:
     The message is redelivered, and a claim that was not released makes the send uncertain.
     """
 
-    def __init__(self, attempt: Attempt, ports: Sending) -> None:
+    def __init__(self, attempt: Attempt, ports: SendingServices) -> None:
         self._attempt = attempt
         self._ports = ports
 

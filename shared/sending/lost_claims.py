@@ -19,14 +19,14 @@ from shared.sending.mailbox import Mailbox
 from shared.sending.outcome import announce
 from shared.sending.reconcile import mailbox_key
 from shared.settings.sender import sender_of
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 #: The queue redelivers a message after ten minutes, and the poison queue after as long.
 _LOST_AFTER = timedelta(minutes=30)
@@ -34,21 +34,21 @@ _LOST_AFTER = timedelta(minutes=30)
 _SETTLED_AFTER = timedelta(minutes=30)
 #: In a large mailbox a search may never end: microsoftgraph/microsoft-graph-docs#5853.
 _LOOKED_FOR = timedelta(days=1)
-_MOST_LOOKED_AT = 5000
+_MAX_LOOKED_AT = 5000
 _EACH_TIME = 150
 
 
-def settle_lost_claims(tenant_id: str, ports: Sending) -> int:
+def settle_lost_claims(tenant_id: str, ports: SendingServices) -> int:
     """Settle or requeue such mails; return how many were checked.
 
     If the request is stored, the mail is queued again, and the worker that processes it finds a stale claim.
     Otherwise nothing can be sent any more; a mail that was being sent is looked up if possible. If its
     scheduler queues the mail again and it had not been sent to Graph, it is sent then.
     """
-    claimed = ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MOST_LOOKED_AT)
-    lost = [mail for mail in claimed if _may_be_lost(mail, ports.world.now())][:_EACH_TIME]
+    claimed = ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MAX_LOOKED_AT)
+    lost = [mail for mail in claimed if _may_be_lost(mail, ports.system.now())][:_EACH_TIME]
     for mail in lost:
-        now = ports.world.now()
+        now = ports.system.now()
         row = ports.deliveries.find(mail.tenant_id, mail.message_id)
         if row is None or not _is_lost(row, now) or row.installation not in {None, ports.installation}:
             continue
@@ -72,7 +72,7 @@ def _is_lost(mail: Delivery, now: datetime) -> bool:
     return mail.status is DeliveryStatus.SENDING and ends_at + _LOST_AFTER < now
 
 
-def _settle(row: Delivery, now: datetime, ports: Sending) -> bool:
+def _settle(row: Delivery, now: datetime, ports: SendingServices) -> bool:
     """Settle one mail; say whether that was possible.
 
     The others need the mailbox as well.
@@ -97,9 +97,9 @@ def _settle(row: Delivery, now: datetime, ports: Sending) -> bool:
 
 
 def _end(
-    row: Delivery, status: DeliveryStatus, code: str, event: Event, now: datetime, ports: Sending
+    row: Delivery, status: DeliveryStatus, code: str, event: Event, now: datetime, ports: SendingServices
 ) -> None:
-    if ports.deliveries.save(row.moved(status, now, problem=StandingProblem(code, now))) is not None:
+    if ports.deliveries.save(row.moved(status, now, problem=ActiveProblem(code, now))) is not None:
         log_event(
             event,
             level=logging.ERROR,
@@ -111,7 +111,7 @@ def _end(
         )
 
 
-def _is_in_mailbox(row: Delivery, ports: Sending) -> bool | None:
+def _is_in_mailbox(row: Delivery, ports: SendingServices) -> bool | None:
     """Look up the mail; not finding it proves nothing without a copy.
 
     The result is None where the mailbox cannot be searched now: the timer tries again.

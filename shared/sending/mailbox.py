@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.slot import Slot
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.settings.sender import Sender
 
 
@@ -39,7 +39,7 @@ class Mailbox:
         token_error: why there is no token that Graph takes.
     """
 
-    def __init__(self, sender: Sender, ports: Sending, begun: Moment | None = None) -> None:
+    def __init__(self, sender: Sender, ports: SendingServices, begun: Moment | None = None) -> None:
         self.sender = sender
         self.submitted = False
         self.refusal: MailerError | None = None
@@ -52,7 +52,7 @@ class Mailbox:
         self._goes_first = False
         self._end: datetime | None = None
         # From before the claim, so that this time is over before the claim ends.
-        self._begun = begun or Moment.of(ports.world)
+        self._begun = begun or Moment.of(ports.system)
 
     @property
     def owner(self) -> str:
@@ -133,7 +133,7 @@ class Mailbox:
                 self.submitted = False
                 self.after_refused_token()
                 raise
-            self._ports.throttle.note_accepted(sender)
+            self._ports.throttle.record_accepted(sender)
             return request_id
 
         return self.ask(noted, self._keep_slot)
@@ -144,7 +144,7 @@ class Mailbox:
         By the calendar, which goes on while a host is suspended, and by the time that has passed, which no
         change of the clock shortens.
         """
-        if self._begun.has_passed(SENDING, self._ports.world):
+        if self._begun.has_passed(SENDING, self._ports.system):
             raise TransientError("attempt_too_long", retry_after=timedelta(0))
 
     def check_pause(self) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.slot import Slot
     from shared.sending.ports import ScheduleStore
-    from shared.system import World
+    from shared.system import System
 
 #: How old the value may be that a process acts on, and while hosts share requests.
 _MAX_AGE = timedelta(seconds=2)
@@ -43,11 +43,11 @@ _BUSY = timedelta(seconds=2)
 _JOINING = 0.1
 #: Each conflict doubles the time over which the processes spread their next writes.
 _APART = 0.1
-_MOST_WRITES = 6
-_MOST_COUNTED = 10_000
+_MAX_WRITES = 6
+_MAX_COUNTED = 10_000
 
 
-class Line:
+class MailboxSchedule:
     """The line of one mailbox; used by all threads.
 
     Attributes:
@@ -55,7 +55,7 @@ class Line:
     """
 
     def __init__(
-        self, key: str, process: str, store: Callable[[], ScheduleStore], pace: int, world: World
+        self, key: str, process: str, store: Callable[[], ScheduleStore], pace: int, system: System
     ) -> None:
         """Follow a row; `process` names this process, `pace` is the operator's, 0 where it is learned."""
         self.schedule = Schedule()
@@ -64,7 +64,7 @@ class Line:
         self._process = process
         self._store = store
         self._pace = pace
-        self._world = world
+        self._system = system
         self._row = threading.Lock()
         self._counting = threading.Lock()
         self._read_at: datetime | None = None
@@ -74,12 +74,12 @@ class Line:
         self._ahead = timedelta(0)
         self._slots: list[Slot] = []
         self._wanting: set[int] = set()
-        self._accepted: deque[datetime] = deque(maxlen=_MOST_COUNTED)
+        self._accepted: deque[datetime] = deque(maxlen=_MAX_COUNTED)
 
     @property
     def now(self) -> datetime:
         """The time by storage's clock, which all hosts share."""
-        return self._world.now() + self._ahead
+        return self._system.now() + self._ahead
 
     @property
     def is_open(self) -> bool:
@@ -98,7 +98,7 @@ class Line:
             NothingSentError: the time of the attempt is over; so do the other members that wait.
         """
         with held(self._row):
-            now = self._world.steady()
+            now = self._system.steady()
             if self._read_at is None or now - self._read_at >= self._max_age():
                 self._load()
             return self.schedule
@@ -158,11 +158,11 @@ class Line:
         with held(self._row):
             return self._change(lambda schedule, now: reserve_upload(schedule, count, now, end))
 
-    def note_accepted(self) -> None:
+    def record_accepted(self) -> None:
         """Count a mail that Exchange took."""
         self._accepted.append(self.now)
 
-    def note_refusal(self, wait: timedelta | None, latency: timedelta, *, used_up: bool) -> None:
+    def record_refusal(self, wait: timedelta | None, latency: timedelta, *, used_up: bool) -> None:
         """Let every host know that Graph refuses; `wait`: for how long, as far as it says."""
         with held(self._row):
             refusal = Refusal(wait, self._process, self._recent(), latency, used_up)
@@ -180,9 +180,9 @@ class Line:
 
     def _wait_for_others(self) -> None:
         """Let more threads of a busy process come, which share the next write."""
-        steady = self._world.steady()
+        steady = self._system.steady()
         if self._reserved_at is not None and steady - self._reserved_at < _BUSY:
-            self._world.sleep(_JOINING)
+            self._system.sleep(_JOINING)
         self._reserved_at = steady
 
     def _max_age(self) -> timedelta:
@@ -190,16 +190,16 @@ class Line:
         return _MAX_AGE_SHARED if shared else _MAX_AGE
 
     def _load(self) -> None:
-        self._read_at = self._world.steady()
+        self._read_at = self._system.steady()
         if self._is_away():
             return
-        asked = self._world.now()
+        asked = self._system.now()
         try:
             found, said = self._store().load(self._key)
         except (TransientError, ConfigurationError) as error:
-            self._note_failure("read_schedule", error)
+            self._record_failure("read_schedule", error)
         else:
-            self._ahead = clock_ahead(said, asked, self._world.now())
+            self._ahead = clock_ahead(said, asked, self._system.now())
             self.schedule = self._with_unsaved(found).believed(self.now)
 
     def _with_unsaved(self, found: Schedule) -> Schedule:
@@ -212,13 +212,13 @@ class Line:
 
     def _change[Found](self, change: Callable[[Schedule, datetime], tuple[Schedule, Found]]) -> Found:
         """Change the row, also where it is not as it was read last."""
-        for tries in range(_MOST_WRITES):
+        for tries in range(_MAX_WRITES):
             changed, found = change(self.schedule, self.now)
             saved = self._save(changed)
             if saved is not None:
-                self.schedule, self._read_at = saved, self._world.steady()
+                self.schedule, self._read_at = saved, self._system.steady()
                 return found
-            self._world.sleep(self._world.jitter() * _APART * 2**tries)
+            self._system.sleep(self._system.jitter() * _APART * 2**tries)
             self._load()
         raise ScheduleBusyError
 
@@ -229,7 +229,7 @@ class Line:
         try:
             saved = self._store().save(self._key, schedule)
         except (TransientError, ConfigurationError) as error:
-            self._note_failure("write_schedule", error)
+            self._record_failure("write_schedule", error)
             self._unsaved = True
             return schedule
         self._unsaved = self._unsaved and saved is None
@@ -237,13 +237,13 @@ class Line:
 
     def _is_away(self) -> bool:
         """Whether storage did not answer shortly before; mails wait for each try."""
-        return self._failed_at is not None and self._world.steady() - self._failed_at < _AWAY
+        return self._failed_at is not None and self._system.steady() - self._failed_at < _AWAY
 
-    def _note_failure(self, step: str, error: TransientError | ConfigurationError) -> None:
+    def _record_failure(self, step: str, error: TransientError | ConfigurationError) -> None:
         log_failed_step(step, error.code)
         # The time of one attempt says nothing of storage.
         if not isinstance(error, NothingSentError):
-            self._failed_at = self._world.steady()
+            self._failed_at = self._system.steady()
 
     def _recent(self) -> int:
         since = (self.schedule.learning_since or self.now) - _MINUTE

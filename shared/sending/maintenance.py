@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import DeliveryStatus
-from shared.deliveries.notify import tell_owed
+from shared.deliveries.notify import notify_owed
 from shared.deliveries.release import release_next, resume_overdue
 from shared.errors import (
     ConfigurationError,
@@ -29,15 +29,15 @@ from shared.errors import (
 from shared.sending.awaited_setting import waits_for_setting
 from shared.sending.backlog import report_backlog
 from shared.sending.draft_removal import abandon
-from shared.sending.draft_state import DraftNote
+from shared.sending.draft_state import DraftState
 from shared.sending.lost_claims import settle_lost_claims
 from shared.sending.mailbox import Mailbox
 from shared.sending.poison import report_poison_queue
 from shared.sending.refused_sender import probe_sender
 from shared.setting_report import report_settings
-from shared.settings.health import apply_sender_list, note_failure
+from shared.settings.health import apply_sender_list, record_sender_failure
 from shared.settings.operator_log import report_operator_actions
-from shared.settings.refresh import TOKEN_REFUSED, note_refresh
+from shared.settings.refresh import TOKEN_REFUSED, record_refresh
 from shared.settings.sender import sender_of
 from shared.settings.served_tenants import report_removed_tenants
 from shared.settings.tenant import Status, TenantSettings
@@ -47,7 +47,7 @@ from shared.telemetry import Event, log_event, log_failed_step
 from shared.time_limit import RECORDING, limited
 
 if TYPE_CHECKING:
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 #: The timer runs every five minutes; tokens that Graph refuses are tried every second time.
 _TIMER_MINUTES = 5
@@ -70,13 +70,13 @@ _DRAFT_NEEDED = _UNDER_WAY | {DeliveryStatus.OTHER_VERSION}
 _DRAFTS_KEPT = timedelta(hours=12)
 
 
-def release_all(ports: Sending) -> None:
+def release_all(ports: SendingServices) -> None:
     """Log problems for the operator, then process every served tenant.
 
     A step or a tenant that fails does not stop the others; an unexpected error is raised once all are done.
     What does not fit in the time is left to the next run.
     """
-    with limited(ports.world, RECORDING), ExitStack() as work:
+    with limited(ports.system, RECORDING), ExitStack() as work:
         # The last step runs first.
         work.callback(_tell_outcomes, ports)
         work.callback(_release_unless_paused, ports)
@@ -88,14 +88,14 @@ def release_all(ports: Sending) -> None:
         work.callback(report_settings, ports.setting_problems)
 
 
-def _release_unless_paused(ports: Sending) -> None:
+def _release_unless_paused(ports: SendingServices) -> None:
     """Release mail unless sending is paused; return since when it is.
 
     While paused, no draft is removed and no token is tried.
     """
     pause = ports.switch.current_pause()
     if pause is not None:
-        minutes = (ports.world.now() - pause.since) // timedelta(minutes=1)
+        minutes = (ports.system.now() - pause.since) // timedelta(minutes=1)
         log_event(Event.SENDING_PAUSED, level=logging.WARNING, since=pause.since, minutes=minutes)
         return
     tenants = _tenants(ports)
@@ -106,18 +106,18 @@ def _release_unless_paused(ports: Sending) -> None:
         work.callback(_remove_old_drafts, tenants, ports)
 
 
-def _tell_outcomes(ports: Sending) -> None:
+def _tell_outcomes(ports: SendingServices) -> None:
     """Notify schedulers of waiting outcomes, even while sending is paused."""
-    begun = Moment.of(ports.world)
+    begun = Moment.of(ports.system)
     for tenant_id in _tenants(ports):
         try:
             ports.settings.check_owner(tenant_id)
-            tell_owed(tenant_id, begun, ports)
+            notify_owed(tenant_id, begun, ports)
         except ProblemError as error:
-            _note_missed(tenant_id, error)
+            _record_missed(tenant_id, error)
 
 
-def _report_foreign_pause(ports: Sending) -> None:
+def _report_foreign_pause(ports: SendingServices) -> None:
     """Log that the stored pause is another installation's.
 
     It has no effect here, and is kept.
@@ -130,7 +130,7 @@ def _report_foreign_pause(ports: Sending) -> None:
         log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code, **error.facts)
 
 
-def _tenants(ports: Sending) -> list[str]:
+def _tenants(ports: SendingServices) -> list[str]:
     """Name the served tenants; their mail can come before any settings."""
     try:
         return sorted(ports.allowed_tenants)
@@ -139,19 +139,19 @@ def _tenants(ports: Sending) -> list[str]:
         return sorted(ports.settings.tenants())
 
 
-def _look_after(tenant_id: str, ports: Sending) -> None:
+def _look_after(tenant_id: str, ports: SendingServices) -> None:
     try:
         ports.settings.check_owner(tenant_id)
         _release(tenant_id, ports)
     except ProblemError as error:
-        _note_missed(tenant_id, error)
+        _record_missed(tenant_id, error)
 
 
-def _release(tenant_id: str, ports: Sending) -> None:
+def _release(tenant_id: str, ports: SendingServices) -> None:
     resume_overdue(tenant_id, ports)
     settle_lost_claims(tenant_id, ports)
     settings = apply_sender_list(
-        ports.settings.load(tenant_id), ports.application_senders, ports.settings, ports.world
+        ports.settings.load(tenant_id), ports.application_senders, ports.settings, ports.system
     )
     if not ports.deliveries.count(tenant_id, _WAITING):
         return
@@ -166,7 +166,7 @@ def _release(tenant_id: str, ports: Sending) -> None:
         release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports, waits)
 
 
-def _works_again(settings: TenantSettings, ports: Sending) -> bool:
+def _works_again(settings: TenantSettings, ports: SendingServices) -> bool:
     """Check whether the problem is solved.
 
     An operator error is checked each time, a lost consent once an hour.
@@ -177,7 +177,7 @@ def _works_again(settings: TenantSettings, ports: Sending) -> bool:
     if settings.consent is None or not (lost or settings.status is Status.OPERATOR_ERROR):
         return False
     generation = settings.consent.generation
-    now = ports.world.now()
+    now = ports.system.now()
     if lost and now.minute >= _TIMER_MINUTES:
         return False
     refused = settings.problem is not None and settings.problem.code == TOKEN_REFUSED
@@ -191,17 +191,17 @@ def _works_again(settings: TenantSettings, ports: Sending) -> bool:
         return False
     except ConsentRequiredError as error:
         if settings.problem is None or settings.problem.code != error.code:
-            note_failure(ports.settings, settings.tenant_id, generation, error, ports.world)
+            record_sender_failure(ports.settings, settings.tenant_id, generation, error, ports.system)
         return False
     after = update_settings(
         ports.settings,
         settings.tenant_id,
-        lambda found: note_refresh(found, generation, now, stored=False, accepted=refused),
+        lambda found: record_refresh(found, generation, now, stored=False, accepted=refused),
     )
     return after.status is Status.ENABLED
 
 
-def _probe(settings: TenantSettings, token: str, ports: Sending) -> None:
+def _probe(settings: TenantSettings, token: str, ports: SendingServices) -> None:
     """Call Graph with a token; any response but a refusal accepts it.
 
     Raises:
@@ -221,15 +221,15 @@ def _probe(settings: TenantSettings, token: str, ports: Sending) -> None:
             raise
 
 
-def _remove_old_drafts(tenants: list[str], ports: Sending) -> None:
+def _remove_old_drafts(tenants: list[str], ports: SendingServices) -> None:
     """Remove old unsent drafts of these tenants; the next run continues."""
-    begun = Moment.of(ports.world)
+    begun = Moment.of(ports.system)
     for tenant_id, message_id in ports.drafts.untouched_since(begun.calendar - _DRAFTS_KEPT):
-        if begun.has_passed(_TIME_FOR_DRAFTS, ports.world):
+        if begun.has_passed(_TIME_FOR_DRAFTS, ports.system):
             return
         if tenant_id not in tenants:
             continue
-        note = DraftNote(tenant_id, message_id, ports)
+        note = DraftState(tenant_id, message_id, ports)
         try:
             ports.settings.check_owner(tenant_id)
             row = ports.deliveries.find(tenant_id, message_id)
@@ -238,8 +238,8 @@ def _remove_old_drafts(tenants: list[str], ports: Sending) -> None:
             mailbox = Mailbox(sender_of(ports.settings.load(tenant_id), ports.application_senders), ports)
             abandon(note, mailbox, ports)
         except (MailerError, ConfigurationError) as error:
-            _note_missed(tenant_id, error)
+            _record_missed(tenant_id, error)
 
 
-def _note_missed(tenant_id: str, error: ProblemError) -> None:
+def _record_missed(tenant_id: str, error: ProblemError) -> None:
     log_failed_step("release", error.code, tenant_id=tenant_id)

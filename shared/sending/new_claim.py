@@ -9,20 +9,20 @@ from shared.sending.persist import persist
 
 if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 
-def claim_new(attempt: Attempt, ports: Sending) -> bool:
+def claim_new(attempt: Attempt, ports: SendingServices) -> bool:
     """Claim a mail that has no row; False if it has one."""
     attempt.claim_tried = True
-    row = attempt.next_claim(ports.world.now())
-    added = persist(lambda: ports.deliveries.add(row), ports.world)
+    row = attempt.next_claim(ports.system.now())
+    added = persist(lambda: ports.deliveries.add(row), ports.system)
     if added:
         attempt.take(added)
     return added is not None
 
 
-def claim_unless_claimed(attempt: Attempt, ports: Sending) -> None:
+def claim_unless_claimed(attempt: Attempt, ports: SendingServices) -> None:
     """Claim a mail that was taken for a new one before it was claimed.
 
     Raises:

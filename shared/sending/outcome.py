@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, DeliveryStatus
-from shared.deliveries.requeue import next_message, resume_message
+from shared.deliveries.requeue import next_message, requeue_message
 from shared.errors import (
     ExpiredError,
     InvalidInputError,
@@ -24,9 +24,9 @@ from shared.sending.draft_removal import give_up
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.refused_sender import sender_is_refused
-from shared.sending.retry_policy import THROTTLED, decide, expired
+from shared.sending.retry_policy import THROTTLED, decide_retry, expired
 from shared.sending.slots import visible_after
-from shared.settings.health import note_failure, standing
+from shared.settings.health import as_record, record_sender_failure
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from shared.deliveries.slot import Slot
     from shared.sending.attempt import Attempt
-    from shared.sending.ports import Sending
-    from shared.sending.retry_policy import Situation, Verdict
+    from shared.sending.ports import SendingServices
+    from shared.sending.retry_policy import AttemptContext, RetryDecision
     from shared.settings.sender import Sender
 
 _EVENTS = {
@@ -52,7 +52,7 @@ _EVENTS = {
 }
 _AT_MICROSOFT365 = DeliveryStatus.WAITING_FOR_MICROSOFT365
 #: The maximum size of a message in a storage queue.
-_LONGEST_DELAY = timedelta(days=7)
+_MAX_DELAY = timedelta(days=7)
 _PAUSED = (Event.MAIL_PAUSED, logging.INFO)
 #: Statuses that last until a person acts.
 _STANDING = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
@@ -61,22 +61,22 @@ _IN_DOUBT = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
 _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
 
 
-def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> None:
+def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices) -> None:
     """Record why the mail was not sent, and schedule its next attempt, if any."""
     error = name_recipient(error, attempt.request)
     refused = sender_is_refused(attempt, error, ports)
     slot = _slot_of_retry(attempt, error, ports)
     situation = replace(attempt.failed(error, ports), sender_refused=refused)
-    verdict = decide(error, situation)
+    verdict = decide_retry(error, situation)
     before = attempt.delivery
     if verdict.status in _STANDING and attempt.mailbox and attempt.mailbox.token_error is error:
-        _note_standing(attempt.mailbox.sender, error, ports)
+        _record_standing(attempt.mailbox.sender, error, ports)
     if verdict.keeps_request:
         ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
     row = before.moved(
         verdict.status,
         situation.now,
-        problem=standing(_reason(attempt, error, verdict, situation), ports.world),
+        problem=as_record(_reason(attempt, error, verdict, situation), ports.system),
         request_id=error.request_id,
         maybe_sent=situation.maybe_sent,
         next_attempt_at=verdict.next_attempt_at,
@@ -102,7 +102,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: Sending) -> Non
         give_up(attempt, ports)
 
 
-def _wake_at_expiry(attempt: Attempt, now: datetime, ports: Sending) -> None:
+def _wake_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> None:
     """Process a waiting mail when its time is over, which ends its wait.
 
     The message is for no attempt, so no attempt until then supersedes it.
@@ -110,11 +110,11 @@ def _wake_at_expiry(attempt: Attempt, now: datetime, ports: Sending) -> None:
     expires_at = attempt.request.expires_at
     if expires_at is not None:
         row = attempt.delivery
-        note = resume_message(row.tenant_id, row.message_id)
-        ports.outbox.put(note, min(expires_at - now, _LONGEST_DELAY))
+        note = requeue_message(row.tenant_id, row.message_id)
+        ports.outbox.put(note, min(expires_at - now, _MAX_DELAY))
 
 
-def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: Sending) -> Slot | None:
+def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: SendingServices) -> Slot | None:
     """Take a slot for the retry of a mail that Graph refused for its rate."""
     if attempt.mailbox is None or not isinstance(error, TransientError) or error.code not in THROTTLED:
         return None
@@ -137,17 +137,21 @@ def _warn_of_repeat(row: Delivery) -> None:
     )
 
 
-def _note_standing(sender: Sender, error: ProblemError, ports: Sending) -> None:
+def _record_standing(sender: Sender, error: ProblemError, ports: SendingServices) -> None:
     """Record in the settings a problem that concerns every mail."""
     try:
         stands = ports.settings.load(sender.tenant_id).problem
         if stands is None or stands.code != error.code:
-            note_failure(ports.settings, sender.tenant_id, sender.consent.generation, error, ports.world)
+            record_sender_failure(
+                ports.settings, sender.tenant_id, sender.consent.generation, error, ports.system
+            )
     except ProblemError as missed:
         log_failed_step("note_failure", missed.code, tenant_id=sender.tenant_id)
 
 
-def _reason(attempt: Attempt, error: ProblemError, verdict: Verdict, situation: Situation) -> ProblemError:
+def _reason(
+    attempt: Attempt, error: ProblemError, verdict: RetryDecision, situation: AttemptContext
+) -> ProblemError:
     """Return the problem of the outcome, and where to look for the mail.
 
     The outcome's problem takes precedence over the last error.
@@ -169,7 +173,7 @@ def _where_to_look(attempt: Attempt) -> dict[str, str]:
     return {"copy_in": attempt.mailbox.sender.mailbox_address} if attempt.mailbox else {}
 
 
-def write_outcome(row: Delivery, ports: Sending, claim_id: str | None = None) -> None:
+def write_outcome(row: Delivery, ports: SendingServices, claim_id: str | None = None) -> None:
     """Write the outcome over the claim.
 
     If the claim was lost, another worker reports the outcome.
@@ -177,13 +181,13 @@ def write_outcome(row: Delivery, ports: Sending, claim_id: str | None = None) ->
     Raises:
         NotRecordedError: storage does not respond.
     """
-    written = persist(lambda: ports.deliveries.save(row), ports.world)
+    written = persist(lambda: ports.deliveries.save(row), ports.system)
     if written is None and claim_id is not None:
         # An earlier write of this worker may have been carried out without a response.
         known = ports.deliveries.find(row.tenant_id, row.message_id)
         if known is not None and known.own_claim == claim_id:
             mine = replace(row, etag=known.etag, stored=known.stored)
-            written = persist(lambda: ports.deliveries.save(mine), ports.world)
+            written = persist(lambda: ports.deliveries.save(mine), ports.system)
     if written is None:
         log_event(
             Event.MAIL_CONFLICT, level=logging.ERROR, tenant_id=row.tenant_id, message_id=row.message_id

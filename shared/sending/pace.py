@@ -14,22 +14,22 @@ from typing import Final
 from shared.sending.schedule import FIRST_TRIAL, WINDOW, Schedule, Trial
 
 #: What is waited where Graph does not say how long.
-UNSAID: Final = timedelta(seconds=10)
+DEFAULT_RETRY_AFTER: Final = timedelta(seconds=10)
 #: A longer wait than this is not believed: one mail asks again after `PROBE_INTERVAL`.
-_LONGEST_PAUSE = timedelta(hours=1)
+_MAX_PAUSE = timedelta(hours=1)
 PROBE_INTERVAL: Final = timedelta(minutes=10)
 #: Graph asks for seconds where it has four requests at a time.
 _OF_THE_RATE = timedelta(seconds=10)
 #: By then every process has read that they are shared.
 _SPREADING = timedelta(seconds=5)
-_SHORTEST_STEP = timedelta(milliseconds=100)
-_LONGEST_STEP = timedelta(seconds=5)
+_MIN_STEP = timedelta(milliseconds=100)
+_MAX_STEP = timedelta(seconds=5)
 #: What Exchange documents, for SMTP submission. Less was accepted in a minute that had fewer mails, and Graph
 #: may refuse for another reason than this mailbox's rate.
 _LEAST_PACE = 30
 #: Refusals that have another reason than the rate, and go on for hours, make it no lower.
 _LOWEST_PACE = 10
-_LONGEST_TRIAL = timedelta(hours=2)
+_MAX_TRIAL = timedelta(hours=2)
 #: How long all hosts share four requests after Graph had too many.
 _SHARING = timedelta(minutes=10)
 _NONE = timedelta(0)
@@ -56,9 +56,9 @@ class Refusal:
 
 def refused(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) -> Schedule:
     """Pause after a refusal, and learn from it."""
-    unsaid = PROBE_INTERVAL if refusal.used_up else UNSAID
+    unsaid = PROBE_INTERVAL if refusal.used_up else DEFAULT_RETRY_AFTER
     wait = unsaid if refusal.wait is None else refusal.wait
-    until = now + (PROBE_INTERVAL if wait > _LONGEST_PAUSE else wait)
+    until = now + (PROBE_INTERVAL if wait > _MAX_PAUSE else wait)
     paused = schedule
     if until > schedule.paused_until:
         waits = schedule.end + schedule.moved > now
@@ -88,11 +88,11 @@ def _learned(
         return reported(learning, refusal.process, refusal.accepted)
     shared_since = schedule.sharing_until - _SHARING
     if now >= schedule.sharing_until:
-        step = max(refusal.latency / 2, _SHORTEST_STEP)
+        step = max(refusal.latency / 2, _MIN_STEP)
         return replace(schedule, sharing_until=now + _SHARING, step=step, refused=1)
     if now < shared_since + _SPREADING:
         return schedule
-    step = min(schedule.step * 3 / 2, _LONGEST_STEP)
+    step = min(schedule.step * 3 / 2, _MAX_STEP)
     # What was refused before has been sent since.
     return replace(schedule, sharing_until=now + _SHARING, step=step, refused=1)
 
@@ -101,7 +101,7 @@ def _slowed(schedule: Schedule, before: Schedule, now: datetime) -> Schedule:
     """End a trial, or go below a pace that is too high; of several refusals at a time one counts."""
     trial = before.trial
     if trial is not None and trial.first + before.moved <= now:
-        longer = min(2 * schedule.next_trial, _LONGEST_TRIAL)
+        longer = min(2 * schedule.next_trial, _MAX_TRIAL)
         over = trial.last + schedule.moved + WINDOW
         return replace(schedule, trial=None, judged_from=over, next_trial=longer)
     if now < schedule.judged_from:

@@ -15,52 +15,52 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.requeue import next_message
 from shared.errors import TransientError
 from shared.sending.claim import (
-    Standing,
+    ClaimState,
     first_row,
     next_row,
-    stand_back,
+    skip_message,
     standing_of,
 )
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.outcome import announce
 from shared.sending.retry_policy import expired
-from shared.settings.health import standing
+from shared.settings.health import as_record
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.settings.sending_switch import SendingPause
-    from shared.system import World
+    from shared.system import System
 
 #: A mail is checked soon in a short pause, as for a deployment, and at a constant interval in a long one.
-SHORTEST_WAIT = timedelta(seconds=30)
-LONGEST_WAIT = timedelta(minutes=4)
+MIN_WAIT = timedelta(seconds=30)
+MAX_WAIT = timedelta(minutes=4)
 #: A mail with a deadline is checked more often shortly before it, but not more often than this.
-_SHORTEST_BEFORE_DEADLINE = timedelta(seconds=5)
+_MIN_BEFORE_DEADLINE = timedelta(seconds=5)
 
 
-def requeue_paused(attempt: Attempt, pause: SendingPause, ports: Sending) -> None:
+def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices) -> None:
     """Record that a mail waits for the pause, and queue it to check again."""
-    now = ports.world.now()
+    now = ports.system.now()
     request = attempt.request
     known = ports.deliveries.find(request.tenant_id, request.message_id)
-    found = standing_of(known, attempt, ports) if known else Standing.FREE
-    if known and found not in (Standing.FREE, Standing.INTERRUPTED):
-        stand_back(found, known, attempt.mail, ports)
+    found = standing_of(known, attempt, ports) if known else ClaimState.FREE
+    if known and found not in (ClaimState.FREE, ClaimState.INTERRUPTED):
+        skip_message(found, known, attempt.mail, ports)
         return
     if known is None or known.paused_since is None:
         ports.requests.keep(request.tenant_id, request.message_id, attempt.text)
-    row = _next_row(known, attempt, now, interrupted=found is Standing.INTERRUPTED)
+    row = _next_row(known, attempt, now, interrupted=found is ClaimState.INTERRUPTED)
     if request.expires_at is not None and request.expires_at <= now and row.doubt is None:
         row = row.moved(
-            DeliveryStatus.EXPIRED, now, problem=standing(expired(request.expires_at), ports.world)
+            DeliveryStatus.EXPIRED, now, problem=as_record(expired(request.expires_at), ports.system)
         )
     else:
-        wait = wait_while_paused(pause, request.expires_at, now, ports.world.jitter())
-        row = _put_off(row, known, now + wait, ports.world)
+        wait = wait_while_paused(pause, request.expires_at, now, ports.system.jitter())
+        row = _put_off(row, known, now + wait, ports.system)
     written = ports.deliveries.save(row) if known else ports.deliveries.add(row)
     if written is None:
         # Another worker was faster; it may not have queued the mail yet.
@@ -84,11 +84,11 @@ def _next_row(known: Delivery | None, attempt: Attempt, now: datetime, *, interr
     return replace(row, doubt=known.doubted(now).doubt) if interrupted else row
 
 
-def _put_off(row: Delivery, known: Delivery | None, until: datetime, world: World) -> Delivery:
+def _put_off(row: Delivery, known: Delivery | None, until: datetime, system: System) -> Delivery:
     """Delay the mail; a continuing pause adds nothing to its history."""
-    now = world.now()
+    now = system.now()
     status = DeliveryStatus.VERIFYING if row.doubt else DeliveryStatus.DEFERRED
-    problem = standing(TransientError("sending_paused"), world)
+    problem = as_record(TransientError("sending_paused"), system)
     waiting = row.moved(status, now, problem=problem, next_attempt_at=until, paused_since=now)
     if known and known.paused_since is not None and known.status is status:
         return replace(waiting, problem=known.problem, history=known.history)
@@ -102,7 +102,7 @@ def wait_while_paused(
 
     `jitter` is from 0 to 1.
     """
-    wait = min(max((now - pause.since) / 2, SHORTEST_WAIT), LONGEST_WAIT) * (1 + jitter / 4)
+    wait = min(max((now - pause.since) / 2, MIN_WAIT), MAX_WAIT) * (1 + jitter / 4)
     if expires_at is None or expires_at <= now:
         return wait
-    return min(wait, max((expires_at - now) / 2, _SHORTEST_BEFORE_DEADLINE))
+    return min(wait, max((expires_at - now) / 2, _MIN_BEFORE_DEADLINE))

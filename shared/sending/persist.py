@@ -11,12 +11,12 @@ from shared.time_limit import seconds_left
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.system import World
+    from shared.system import System
 
 #: Less if the time limit of the invocation is earlier.
 PATIENCE = timedelta(minutes=1)
 _FIRST_WAIT = 1.0
-_LONGEST_WAIT = 15.0
+_MAX_WAIT = 15.0
 
 
 class NotRecordedError(Exception):
@@ -44,13 +44,13 @@ def _allows(wait: float) -> bool:
     return left is None or wait < left
 
 
-def persist[Answer](write: Callable[[], Answer], world: World) -> Answer:
+def persist[Answer](write: Callable[[], Answer], system: System) -> Answer:
     """Repeat an idempotent write until storage responds.
 
     Raises:
         NotRecordedError: storage does not respond for a minute, or the operator has to act.
     """
-    until = world.steady() + PATIENCE
+    until = system.steady() + PATIENCE
     wait = _FIRST_WAIT
     while True:
         try:
@@ -58,7 +58,7 @@ def persist[Answer](write: Callable[[], Answer], world: World) -> Answer:
         except ConfigurationError as error:
             raise NotRecordedError(error) from error
         except TransientError as error:
-            if world.steady() + timedelta(seconds=wait) >= until or not _allows(wait):
+            if system.steady() + timedelta(seconds=wait) >= until or not _allows(wait):
                 raise NotRecordedError(error) from error
-        world.sleep(wait)
-        wait = min(2 * wait, _LONGEST_WAIT)
+        system.sleep(wait)
+        wait = min(2 * wait, _MAX_WAIT)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.requeue import is_superseded
 from shared.errors import ConfigurationError, ConflictError, ProblemError, TransientError
-from shared.sending.claim import Standing, first_row, next_row, stand, stand_back
+from shared.sending.claim import ClaimState, evaluate_claim, first_row, next_row, skip_message
 from shared.sending.persist import NotRecordedError, persist, problem_of
 from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.restart import may_restart
-from shared.sending.retry_policy import HORIZON
-from shared.sending.unrecorded import LONGEST_WAIT, queue_again
-from shared.settings.health import standing
+from shared.sending.retry_policy import MAX_RETRY_AGE
+from shared.sending.unrecorded import MAX_WAIT, queue_again
+from shared.settings.health import as_record
 from shared.telemetry import Event, log_event, log_failed_step, log_failure
 from shared.time_limit import limited
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from shared.deliveries.delivery import Delivery
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.sending.queued import QueuedMail
 
 _NOT_TO_BE_SENT = frozenset(
-    {Standing.DONE, Standing.SUPERSEDED, Standing.OTHER_CONTENT, Standing.OTHER_VERSION}
+    {ClaimState.DONE, ClaimState.SUPERSEDED, ClaimState.OTHER_CONTENT, ClaimState.OTHER_VERSION}
 )
 #: Statuses that already say why the mail is not sent.
 _KNOWN = frozenset(
@@ -43,7 +43,9 @@ _KNOWN = frozenset(
 )
 
 
-def record_poisoned(text: bytes, queue_id: str, ports: Sending, waited: timedelta | None = None) -> None:
+def record_poisoned(
+    text: bytes, queue_id: str, ports: SendingServices, waited: timedelta | None = None
+) -> None:
     """Record one message of the poison queue; returning completes it.
 
     A message that cannot be recorded is put back into `mail-outbox`: Azure deletes messages that stay in the
@@ -56,7 +58,7 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending, waited: timedelt
     key = key_of(text)
     message = ports.claims.recall(key, text)
     try:
-        with limited(ports.world):
+        with limited(ports.system):
             _record_poisoned(message, queue_id, ports)
     except (NotRecordedError, TransientError, ConfigurationError) as error:
         queue_again(readable(message), key, waited, problem_of(error), ports)
@@ -64,34 +66,34 @@ def record_poisoned(text: bytes, queue_id: str, ports: Sending, waited: timedelt
         raise
     except Exception as error:  # noqa: BLE001 - the mail is stored after any error
         log_failure(error)
-        ports.outbox.put(readable(message), LONGEST_WAIT)
+        ports.outbox.put(readable(message), MAX_WAIT)
     ports.claims.forget(key, message)
 
 
-def _record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
+def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None:
     mail = find_mail(text, queue_id, ports)
     if mail is None:
         return
     request = mail.request
-    now = ports.world.now()
+    now = ports.system.now()
     known = ports.deliveries.find(request.tenant_id, request.message_id)
-    found = Standing.FREE
+    found = ClaimState.FREE
     if known is not None:
         found = _standing(known, mail, queue_id, now)
         if found in _NOT_TO_BE_SENT:
-            stand_back(found, known, mail, ports)
+            skip_message(found, known, mail, ports)
             return
-        if found is Standing.HELD:
+        if found is ClaimState.HELD:
             # The host redelivers the message in ten minutes, and the claim ends soon after.
             raise ConflictError("still_under_way")
         if known.status in _KNOWN and known.fingerprint == request.fingerprint():
             return
     ports.requests.keep(request.tenant_id, request.message_id, mail.text)
     row = _poisoned(_row(known, mail, found, now), now)
-    problem = standing(ConfigurationError("mail_poisoned"), ports.world)
+    problem = as_record(ConfigurationError("mail_poisoned"), ports.system)
     row = row.moved(row.status, now, problem=problem)
     write = ports.deliveries.add if known is None else ports.deliveries.save
-    if persist(lambda: write(row), ports.world) is None:
+    if persist(lambda: write(row), ports.system) is None:
         raise TransientError("storage_unavailable", service="tables")
     log_event(
         Event.MAIL_POISONED,
@@ -103,7 +105,7 @@ def _record_poisoned(text: bytes, queue_id: str, ports: Sending) -> None:
     )
 
 
-def report_poison_queue(ports: Sending) -> None:
+def report_poison_queue(ports: SendingServices) -> None:
     """Log messages stuck in the poison queue.
 
     Its function takes each at once, so any that stay are stuck.
@@ -117,22 +119,22 @@ def report_poison_queue(ports: Sending) -> None:
         log_event(Event.POISON_QUEUE_NOT_EMPTY, level=logging.ERROR, length=length)
 
 
-def _standing(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime) -> Standing:
+def _standing(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime) -> ClaimState:
     if is_superseded(known, mail.requeued_for, queue_id):
-        return Standing.SUPERSEDED
+        return ClaimState.SUPERSEDED
     if mail.maybe_new and may_restart(known):
-        return Standing.FREE
-    return stand(known, mail.request.fingerprint(), queue_id, now, mail.unused_claims)
+        return ClaimState.FREE
+    return evaluate_claim(known, mail.request.fingerprint(), queue_id, now, mail.unused_claims)
 
 
-def _row(known: Delivery | None, mail: QueuedMail, found: Standing, now: datetime) -> Delivery:
+def _row(known: Delivery | None, mail: QueuedMail, found: ClaimState, now: datetime) -> Delivery:
     """Return the row to continue with, without doubt about an unused claim."""
     if known is None:
         return first_row(mail.request, now)
     if known.status is DeliveryStatus.INVALID or may_restart(known):
         # An invalid or refused message came first, and this is the corrected one.
         return next_row(known, mail.request, now)
-    if found is Standing.INTERRUPTED:
+    if found is ClaimState.INTERRUPTED:
         return known.doubted(now)
     settled = known.doubt is not None and known.doubt.claim_id in mail.unused_claims
     return replace(known, doubt=None) if settled else known
@@ -144,6 +146,6 @@ def _poisoned(row: Delivery, now: datetime) -> Delivery:
     Time without processing, as in an outage, does not count.
     """
     row = replace(row, paused_for=row.paused_for + row.overdue(now))
-    if now - row.counted_since(now) < HORIZON:
+    if now - row.counted_since(now) < MAX_RETRY_AGE:
         return replace(row, status=DeliveryStatus.WAITING_FOR_OPERATOR)
     return replace(row, status=DeliveryStatus.UNKNOWN if row.doubt else DeliveryStatus.EXPIRED)

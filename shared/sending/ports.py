@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.deliveries.ports import DeliveryLog, KeptTexts
+    from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.errors import ConfigurationError
     from shared.mail.ports import AttachmentFiles
     from shared.outbox import Outbox
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shared.settings.ports import AccessTokens
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch
-    from shared.system import World
+    from shared.system import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,11 @@ class ScheduleStore(Protocol):
         """Write a schedule if it is unchanged since it was read, else None."""
 
 
-class Throttling(Protocol):
+class ThrottleServices(Protocol):
     """What is needed from the outside; reading it may raise ConfigurationError."""
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """The clock."""
 
     @property
@@ -129,7 +129,7 @@ class Throttling(Protocol):
         """The client id: Graph counts for each app."""
 
 
-class Sending(Protocol):
+class SendingServices(Protocol):
     """The ports of sending; reading one may raise ConfigurationError.
 
     The rows, the stored requests and the queue need only the storage settings, so a mail can be stored while
@@ -137,7 +137,7 @@ class Sending(Protocol):
     """
 
     @property
-    def world(self) -> World:
+    def system(self) -> System:
         """Time and random values."""
 
     @property
@@ -157,11 +157,11 @@ class Sending(Protocol):
         """The delivery log."""
 
     @property
-    def requests(self) -> KeptTexts:
+    def requests(self) -> TextStore:
         """The requests of unfinished mails."""
 
     @property
-    def drafts(self) -> KeptTexts:
+    def drafts(self) -> TextStore:
         """The state of drafts."""
 
     @property

@@ -17,15 +17,15 @@ from shared.sending.route import Route, choose_route
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.settings.sender import Sender
 
 #: How many of the paths outside the folder are named.
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class PreparedMail:
     """What is sent to Microsoft 365.
 
     Attributes:
@@ -51,7 +51,7 @@ class Parcel:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def prepare(request: MailRequest, sender: Sender, ports: Sending) -> Parcel:
+def prepare(request: MailRequest, sender: Sender, ports: SendingServices) -> PreparedMail:
     """Look up what the mail needs and choose its route; no file is read.
 
     Raises:
@@ -61,13 +61,13 @@ def prepare(request: MailRequest, sender: Sender, ports: Sending) -> Parcel:
     """
     foreign = foreign_files(request, ports.allowed_tenants)
     if foreign:
-        paths = ", ".join(field for field, _ in foreign[:_MOST_NAMED])
+        paths = ", ".join(field for field, _ in foreign[:_MAX_NAMED])
         raise ConfigurationError(OUTSIDE_FOLDER, folder=f"{request.tenant_id}/", fields=paths)
     files = size_files(request.attachments, ports.files)
     body = read_body(request.body, ports.files)
     message = write_json(build_message(request, body, sender.from_field))
     route = choose_route(len(message), files, sender, ports.message_limit_mb)
-    return Parcel(request, message, files, route, find_warnings(request, body))
+    return PreparedMail(request, message, files, route, find_warnings(request, body))
 
 
 def foreign_files(request: MailRequest, allowed_tenants: frozenset[str]) -> list[tuple[str, str]]:

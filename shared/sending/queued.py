@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.deliveries.requeue import KeptMail, parse_resume
+from shared.deliveries.requeue import StoredMailRef, parse_requeue_message
 from shared.errors import ConfigurationError, InvalidInputError
 from shared.mail.decode import decode_message
 from shared.mail.message import MailRequest, parse_mail_request
@@ -18,7 +18,7 @@ from shared.sending.unusable_request import record_lost, record_unreadable_reque
 from shared.settings.ownership import refuse_foreign
 
 if TYPE_CHECKING:
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class QueuedMail:
     requeued_for: str | None = None
 
 
-def find_mail(raw: bytes, queue_id: str, ports: Sending) -> QueuedMail | None:
+def find_mail(raw: bytes, queue_id: str, ports: SendingServices) -> QueuedMail | None:
     """Return the mail of a message to process now, or None.
 
     None: it is back in the queue until its slot, or it cannot be read and its row says why.
@@ -87,9 +87,9 @@ def key_of(raw: bytes) -> str:
     return hashlib.sha256(readable(raw)).hexdigest()
 
 
-def _repeated(note: RepeatedMail) -> QueuedMail | KeptMail:
+def _repeated(note: RepeatedMail) -> QueuedMail | StoredMailRef:
     if note.mail is None:
-        return KeptMail(tenant_id=note.tenant_id, message_id=note.message_id)
+        return StoredMailRef(tenant_id=note.tenant_id, message_id=note.message_id)
     text = write_mail(note)
     try:
         request = parse_mail_request(text)
@@ -100,7 +100,7 @@ def _repeated(note: RepeatedMail) -> QueuedMail | KeptMail:
 
 
 def _kept(
-    mail: KeptMail, message: bytes, unused: frozenset[str], queue_id: str, ports: Sending
+    mail: StoredMailRef, message: bytes, unused: frozenset[str], queue_id: str, ports: SendingServices
 ) -> QueuedMail | None:
     kept = ports.requests.load(mail.tenant_id, mail.message_id)
     if kept is None:
@@ -114,10 +114,10 @@ def _kept(
     return QueuedMail(request, kept, message, unused_claims=unused, requeued_for=mail.requeued_for)
 
 
-def parse_queued(text: bytes) -> MailRequest | KeptMail:
+def parse_queued(text: bytes) -> MailRequest | StoredMailRef:
     """Parse a queued message: a scheduler's mail or a requeue message.
 
     Raises:
         InvalidInputError: `invalid_message`, with every invalid field.
     """
-    return parse_resume(text) or parse_mail_request(text)
+    return parse_requeue_message(text) or parse_mail_request(text)

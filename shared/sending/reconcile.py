@@ -23,24 +23,24 @@ from shared.sending.mailbox import mailbox_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.deliveries.delivery import Delivery, Doubt
+    from shared.deliveries.delivery import Delivery, UncertainSend
     from shared.mail.message import MailRequest
     from shared.sending.draft_state import Draft
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import FoundMail, Sending
+    from shared.sending.ports import FoundMail, SendingServices
     from shared.settings.sender import Sender
 
 #: A mail that is not in the mailbox by then was not accepted: copies arrive in seconds, and Graph ends a
 #: request after two minutes.
-SETTLED = timedelta(minutes=5)
-FIRST_LOOK = timedelta(seconds=15)
+RECONCILE_WINDOW = timedelta(minutes=5)
+FIRST_CHECK = timedelta(seconds=15)
 #: A search that has timed out for this long is not likely to succeed.
 _SEARCH_PATIENCE = timedelta(minutes=15)
 #: The same for a search that Graph finds too complex (InefficientFilter) or does not support.
 SEARCH_NOT_DONE = frozenset({"graph_timeout", "unexpected_answer"})
 _NO_ANSWER_TO_A_SEARCH = frozenset({"access_denied", "graph_timeout", "unexpected_answer"})
 #: The tolerated difference between the clocks of two hosts.
-_CLOCKS = timedelta(minutes=15)
+_CLOCK_SKEW = timedelta(minutes=15)
 
 
 class CopyWaitsError(OutcomeUnknownError):
@@ -54,13 +54,13 @@ class SearchRefusedError(TransientError):
     """
 
 
-def next_look(since: datetime, now: datetime) -> datetime:
+def next_check(since: datetime, now: datetime) -> datetime:
     """Return when to look next: after growing waits, and once it is settled."""
-    later = now + max(FIRST_LOOK, now - since)
-    return later if now >= since + SETTLED else min(later, since + SETTLED)
+    later = now + max(FIRST_CHECK, now - since)
+    return later if now >= since + RECONCILE_WINDOW else min(later, since + RECONCILE_WINDOW)
 
 
-def look_up_key(
+def search_key(
     request: MailRequest, sender: Sender, delivery: Delivery, *, as_draft: bool = False
 ) -> str | None:
     """Return the key to find a mail of this sender, or None.
@@ -83,8 +83,8 @@ def mailbox_key(sender: Sender, delivery: Delivery) -> str | None:
     return delivery_key(delivery.tenant_id, delivery.message_id)
 
 
-def look_up(
-    key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
+def search_mailbox(
+    key: str | None, doubt: UncertainSend, draft: Draft | None, mailbox: Mailbox, ports: SendingServices
 ) -> tuple[FoundMail, ...] | None:
     """Return what the mailbox has of an uncertain send.
 
@@ -114,13 +114,13 @@ def look_up(
     if own is None and found:
         raise CopyWaitsError("outcome_unknown")
     one_look_is_enough = own is None and doubt.refused
-    if doubt.seen or (ports.world.now() < doubt.since + SETTLED and not one_look_is_enough):
+    if doubt.seen or (ports.system.now() < doubt.since + RECONCILE_WINDOW and not one_look_is_enough):
         raise OutcomeUnknownError("outcome_unknown")
     return found
 
 
 def _search(
-    key: str | None, doubt: Doubt, draft: Draft | None, mailbox: Mailbox, ports: Sending
+    key: str | None, doubt: UncertainSend, draft: Draft | None, mailbox: Mailbox, ports: SendingServices
 ) -> tuple[FoundMail, ...] | None:
     """Search by key, else for a draft by its id.
 
@@ -140,7 +140,7 @@ def _search(
     return find_by_id(draft, mailbox, ports)
 
 
-def find_by_id(draft: Draft | None, mailbox: Mailbox, ports: Sending) -> tuple[FoundMail, ...] | None:
+def find_by_id(draft: Draft | None, mailbox: Mailbox, ports: SendingServices) -> tuple[FoundMail, ...] | None:
     """Find a draft, sent or not, by its id; None without one here."""
     if draft is None or draft.owner != mailbox.owner or not (draft.draft_id and mailbox.sender.may_draft):
         return None
@@ -163,7 +163,7 @@ def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]
         raise SearchRefusedError(error.code, request_id=error.request_id, **facts) from error
 
 
-def gives_up_looking(error: TransientError, doubt: Doubt, now: datetime) -> bool:
+def gives_up_looking(error: TransientError, doubt: UncertainSend, now: datetime) -> bool:
     """Say whether to resend a refused mail unseen, as searches never work.
 
     In a large mailbox they can always time out (microsoft-graph-docs#5853). One refusal must not keep a mail
@@ -179,7 +179,7 @@ def was_sent(found: tuple[FoundMail, ...] | None) -> bool:
     return any(not mail.is_draft for mail in found or ())
 
 
-def _other_mailbox(doubt: Doubt, sender: Sender) -> bool:
+def _other_mailbox(doubt: UncertainSend, sender: Sender) -> bool:
     """Whether the mail may have been sent from another mailbox.
 
     That one can't be searched.
@@ -188,5 +188,5 @@ def _other_mailbox(doubt: Doubt, sender: Sender) -> bool:
         return doubt.mailbox != mailbox_of(sender)
     if doubt.generation is None:
         # The consent's time is by another host's clock, so one from shortly before counts as well.
-        return doubt.begun is not None and sender.consent.consented_at >= doubt.begun - _CLOCKS
+        return doubt.begun is not None and sender.consent.consented_at >= doubt.begun - _CLOCK_SKEW
     return doubt.generation != sender.consent.generation

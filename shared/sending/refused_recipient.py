@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from shared.mail.message import MailRequest
 
 #: More domains than that do not help.
-_MOST_DOMAINS = 10
+_MAX_DOMAINS = 10
 
 
 def name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
@@ -27,5 +27,5 @@ def name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
     if named:
         return error.with_facts(recipient=", ".join(dict.fromkeys(named)))
     domains = sorted({address.rpartition("@")[2] for address in addresses})
-    more = "" if len(domains) <= _MOST_DOMAINS else " and others"
-    return error.with_facts(domains=", ".join(domains[:_MOST_DOMAINS]) + more)
+    more = "" if len(domains) <= _MAX_DOMAINS else " and others"
+    return error.with_facts(domains=", ".join(domains[:_MAX_DOMAINS]) + more)

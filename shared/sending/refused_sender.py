@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.release import release_mails, release_waiting
 from shared.errors import ProblemError, SenderRefusedError
-from shared.settings.health import note_taken, standing
-from shared.settings.refusal import begin_probe, is_probe_due, note_sender_refused
+from shared.settings.health import as_record, record_taken
+from shared.settings.refusal import begin_probe, is_probe_due, record_sender_refused
 from shared.settings.tenant import Status
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
     from shared.settings.sender import Sender
     from shared.settings.tenant import TenantSettings
 
@@ -25,7 +25,7 @@ _WAITING = DeliveryStatus.WAITING_FOR_MICROSOFT365
 _TAKE_TURNS = 500
 
 
-def sender_is_refused(attempt: Attempt, error: ProblemError, ports: Sending) -> bool:
+def sender_is_refused(attempt: Attempt, error: ProblemError, ports: SendingServices) -> bool:
     """Record a refusal of the sender; say whether it is confirmed.
 
     If storing fails, it is stored when Graph refuses again.
@@ -37,19 +37,21 @@ def sender_is_refused(attempt: Attempt, error: ProblemError, ports: Sending) -> 
         return True
     sender = attempt.mailbox.sender
     try:
-        return _note_refused(attempt, sender, error, ports)
+        return _record_refused(attempt, sender, error, ports)
     except ProblemError as missed:
         log_failed_step("note_refusal", missed.code, tenant_id=sender.tenant_id)
         return False
 
 
-def _note_refused(attempt: Attempt, sender: Sender, error: SenderRefusedError, ports: Sending) -> bool:
-    row, problem = attempt.delivery, standing(error, ports.world)
+def _record_refused(
+    attempt: Attempt, sender: Sender, error: SenderRefusedError, ports: SendingServices
+) -> bool:
+    row, problem = attempt.delivery, as_record(error, ports.system)
     before: list[TenantSettings] = []
 
     def change(settings: TenantSettings) -> TenantSettings:
         before[:] = [settings]
-        return note_sender_refused(
+        return record_sender_refused(
             settings, sender.consent.generation, problem, row.message_id, waited=row.waited_for_sender
         )
 
@@ -73,12 +75,12 @@ def _mailbox_id(settings: TenantSettings) -> str | None:
     return settings.consent.mailbox_id if settings.consent else None
 
 
-def end_noted_refusal(attempt: Attempt, ports: Sending) -> None:
+def end_noted_refusal(attempt: Attempt, ports: SendingServices) -> None:
     """Release waiting mail after an accepted one; the timer repeats failures."""
     sender = attempt.mailbox.sender if attempt.mailbox else None
     if sender is None or not sender.refusal_noted:
         return
-    if not note_taken(ports.settings, sender.tenant_id, sender.consent.generation):
+    if not record_taken(ports.settings, sender.tenant_id, sender.consent.generation):
         return
     try:
         release_waiting(sender.tenant_id, _WAITING, ports)
@@ -86,12 +88,12 @@ def end_noted_refusal(attempt: Attempt, ports: Sending) -> None:
         log_failed_step("release", error.code, tenant_id=sender.tenant_id)
 
 
-def probe_sender(settings: TenantSettings, ports: Sending) -> None:
+def probe_sender(settings: TenantSettings, ports: SendingServices) -> None:
     """Retry one waiting mail if it is due.
 
     It is the oldest of those with the fewest attempts.
     """
-    now = ports.world.now()
+    now = ports.system.now()
     if not is_probe_due(settings, now):
         return
     waiting = ports.deliveries.set_aside(settings.tenant_id, [_WAITING], _TAKE_TURNS)

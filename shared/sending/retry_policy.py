@@ -38,19 +38,19 @@ from shared.errors import (
     SenderRefusedError,
     TransientError,
 )
-from shared.sending.backoff import backoff, hold_back
-from shared.sending.pace import UNSAID
-from shared.sending.reconcile import next_look
+from shared.sending.backoff import backoff, throttle_delay
+from shared.sending.pace import DEFAULT_RETRY_AFTER
+from shared.sending.reconcile import next_check
 from shared.settings.refusal import BETWEEN_REFUSALS
 
 #: After a day a person must decide whether a mail is still useful.
-HORIZON = timedelta(hours=24)
+MAX_RETRY_AGE = timedelta(hours=24)
 
 #: A file can come after its message: the scheduler uploads both at once, or storage is slow.
 FILE_PATIENCE = timedelta(minutes=10)
 
 #: How long an uncertain send is looked up: a day more, as the last attempt may have caused it.
-_LOOKS = 2 * HORIZON
+_LOOKS = 2 * MAX_RETRY_AGE
 #: The last attempt begins this long before the deadline, so that it is over in time.
 LAST_ATTEMPT = timedelta(minutes=1)
 
@@ -72,7 +72,7 @@ _NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.REJECTED, Delivery
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class AttemptContext:
     """What the decision depends on besides the error; `jitter` is 0 to 1.
 
     Attributes:
@@ -105,7 +105,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RetryDecision:
     """The decision: the row's next status, and the next attempt, if any.
 
     Attributes:
@@ -134,20 +134,20 @@ def expired(moment: datetime, last: ProblemError | None = None) -> ExpiredError:
 
 def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:
     """Return the moment after which a mail is not tried any more."""
-    horizon = trying_since + HORIZON
+    horizon = trying_since + MAX_RETRY_AGE
     return horizon if expires_at is None else min(horizon, expires_at)
 
 
-def decide(error: ProblemError, situation: Situation) -> Verdict:
+def decide_retry(error: ProblemError, situation: AttemptContext) -> RetryDecision:
     """Decide how to continue with a mail that could not be sent."""
     verdict = _decide(error, situation)
     if situation.in_doubt_since is not None and verdict.status in _NOT_SENT:
         # Even if the deployment would have repeated it with more time.
-        return Verdict(DeliveryStatus.UNKNOWN)
+        return RetryDecision(DeliveryStatus.UNKNOWN)
     return verdict
 
 
-def _decide(error: ProblemError, situation: Situation) -> Verdict:
+def _decide(error: ProblemError, situation: AttemptContext) -> RetryDecision:
     if isinstance(error, TransientError):
         return _wait(error, situation)
     if isinstance(error, OutcomeUnknownError):
@@ -157,7 +157,7 @@ def _decide(error: ProblemError, situation: Situation) -> Verdict:
     if not _confirmed(error, situation):
         least = _refusal_interval(error) or None
         return _again(situation, backoff(situation.attempt, situation.jitter, least))
-    return Verdict(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
+    return RetryDecision(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
 
 
 def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> int:
@@ -180,7 +180,7 @@ def _refusal_interval(error: ProblemError) -> timedelta:
     return timedelta(0) if at_random or error.confirm_after == 1 else BETWEEN_REFUSALS
 
 
-def _confirmed(error: ProblemError, situation: Situation) -> bool:
+def _confirmed(error: ProblemError, situation: AttemptContext) -> bool:
     """Say whether a refusal counts: it was frequent enough.
 
     Those of the sender count over all mails.
@@ -190,33 +190,33 @@ def _confirmed(error: ProblemError, situation: Situation) -> bool:
     return situation.refusals >= error.confirm_after
 
 
-def _wait_for_file(situation: Situation) -> Verdict:
+def _wait_for_file(situation: AttemptContext) -> RetryDecision:
     """Retry until the time for a file is over, and then once more."""
     left = situation.trying_since + FILE_PATIENCE - situation.now
     if left <= timedelta(0):
-        return Verdict(DeliveryStatus.REJECTED)
+        return RetryDecision(DeliveryStatus.REJECTED)
     return _again(situation, min(backoff(situation.attempt, situation.jitter), left))
 
 
-def _wait(error: TransientError, situation: Situation) -> Verdict:
+def _wait(error: TransientError, situation: AttemptContext) -> RetryDecision:
     if error.code in NO_FAILURES and error.retry_after is not None:
-        return replace(_again(situation, hold_back(error.retry_after, situation.jitter)), counts=False)
+        return replace(_again(situation, throttle_delay(error.retry_after, situation.jitter)), counts=False)
     if error.code in THROTTLED:
-        return _again(situation, UNSAID if error.retry_after is None else error.retry_after)
+        return _again(situation, DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after)
     return _again(situation, backoff(situation.attempt, situation.jitter, error.retry_after))
 
 
-def _again(situation: Situation, wait: timedelta) -> Verdict:
+def _again(situation: AttemptContext, wait: timedelta) -> RetryDecision:
     if situation.first_look is not None:
         wait = max(wait, situation.first_look)
     # A service may ask for a wait of any length; a row's is limited (`LONGEST_WAIT` of a delivery).
-    wanted = situation.now + min(wait, HORIZON)
+    wanted = situation.now + min(wait, MAX_RETRY_AGE)
     again = before_end(situation.deadline, wanted, situation.now)
     if again is not None:
-        return Verdict(DeliveryStatus.DEFERRED, again)
+        return RetryDecision(DeliveryStatus.DEFERRED, again)
     if situation.in_doubt_since is not None and situation.may_look_up:
         return _verify(situation, wanted)
-    return Verdict(DeliveryStatus.EXPIRED)
+    return RetryDecision(DeliveryStatus.EXPIRED)
 
 
 def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
@@ -230,19 +230,19 @@ def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | Non
     return last if now < last else None
 
 
-def _verify(situation: Situation, wanted: datetime) -> Verdict:
+def _verify(situation: AttemptContext, wanted: datetime) -> RetryDecision:
     """Look up the mail again.
 
     Its `expiresAt` limits when it is sent, not when it is looked up.
     """
     look = before_end(situation.trying_since + _LOOKS, wanted, situation.now)
-    return Verdict(DeliveryStatus.UNKNOWN if look is None else DeliveryStatus.VERIFYING, look)
+    return RetryDecision(DeliveryStatus.UNKNOWN if look is None else DeliveryStatus.VERIFYING, look)
 
 
-def _look(situation: Situation) -> Verdict:
+def _look(situation: AttemptContext) -> RetryDecision:
     if situation.may_look_up:
-        return _verify(situation, next_look(situation.in_doubt_since or situation.now, situation.now))
+        return _verify(situation, next_check(situation.in_doubt_since or situation.now, situation.now))
     if situation.resends:
         again = _again(situation, backoff(situation.attempt, situation.jitter))
         return replace(again, forgets_doubt=True)
-    return Verdict(DeliveryStatus.UNKNOWN)
+    return RetryDecision(DeliveryStatus.UNKNOWN)

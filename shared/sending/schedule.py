@@ -28,7 +28,7 @@ START = datetime(1970, 1, 1, tzinfo=UTC)
 #: A mail is tried for a day, and Graph is left alone for an hour: a time further ahead was written by a host
 #: whose clock was wrong.
 _FURTHEST = timedelta(days=2)
-_LONGEST_PAUSE = timedelta(hours=2)
+_MAX_PAUSE = timedelta(hours=2)
 #: A mail that comes later than this has lost its slot: the app was away, and many are late.
 _MISSED = timedelta(seconds=60)
 #: What storage's clock and a host's may differ: an answer tells its second.
@@ -112,7 +112,7 @@ class Schedule(Stored):
         pauses = max(self.paused_until, self.sharing_until, self.learning_since or START)
         uploads = START + timedelta(seconds=self.uploads[-1][0] if self.uploads else 0)
         others = max(self.next_slot, self.inserted_at, self.judged_from, uploads)
-        if pauses <= now + _LONGEST_PAUSE and others <= now + _FURTHEST:
+        if pauses <= now + _MAX_PAUSE and others <= now + _FURTHEST:
             return self
         return Schedule(line=self.line + 1, pace=self.pace, etag=self.etag)
 

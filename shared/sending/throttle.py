@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import NothingSentError, TransientError
-from shared.sending.mailbox_schedule import Line
+from shared.sending.mailbox_schedule import MailboxSchedule
 from shared.sending.ports import ScheduleBusyError
 from shared.sending.retry_policy import THROTTLED
 from shared.sending.schedule import mailbox_key, schedule_key
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from shared.deliveries.requeue import KeptMail
+    from shared.deliveries.requeue import StoredMailRef
     from shared.deliveries.slot import Slot
-    from shared.sending.ports import Throttling
+    from shared.sending.ports import ThrottleServices
     from shared.settings.sender import Sender
 
 #: A mail that is due so soon waits in its worker; any other one goes back to the queue.
-LONGEST_WAIT = timedelta(seconds=10)
+MAX_WAIT = timedelta(seconds=10)
 #: A mail that leaves so much later than its row says may do so without the row being written again.
 _UNTOLD = timedelta(minutes=5)
 _NOW = timedelta(0)
 _LOOK = 1.0
-_MOST_LOOKS = 60
+_MAX_LOOKS = 60
 
 
 class LaterSlotError(TransientError):
@@ -49,10 +49,10 @@ class LaterSlotError(TransientError):
 class Throttle:
     """Says when each mail may be sent, and learns from Graph's answers."""
 
-    def __init__(self, ports: Throttling) -> None:
+    def __init__(self, ports: ThrottleServices) -> None:
         self._ports = ports
-        self._world = ports.world
-        self._known: dict[tuple[str, str], tuple[Line, Turns]] = {}
+        self._system = ports.system
+        self._known: dict[tuple[str, str], tuple[MailboxSchedule, Turns]] = {}
         self._lock = threading.Lock()
 
     def check(self, sender: Sender) -> None:
@@ -84,7 +84,7 @@ class Throttle:
         line, _ = self._of(sender)
         slot = known
         self._sleep_until(line, slot)
-        for _ in range(_MOST_LOOKS):
+        for _ in range(_MAX_LOOKS):
             schedule = line.read()
             if line.is_open:
                 return None
@@ -99,12 +99,12 @@ class Throttle:
             wait = self._wait(line, slot)
             if wait <= _NOW:
                 return slot
-            if wait > LONGEST_WAIT:
+            if wait > MAX_WAIT:
                 raise LaterSlotError(slot, wait, sender.mailbox_address)
             self._sleep_until(line, slot)
         raise self._busy(sender)
 
-    def wait_of(self, note: KeptMail) -> timedelta | None:
+    def wait_of(self, note: StoredMailRef) -> timedelta | None:
         """Return how early a mail comes back whose line has moved since; None where it is to be looked at.
 
         It asks nobody: a line moves back and never forward.
@@ -115,8 +115,8 @@ class Throttle:
         if slot is None or line is None:
             return None
         wait = self._wait(line, slot)
-        told = note.due is not None and self._world.now() + wait <= note.due + _UNTOLD
-        return wait if told and wait > LONGEST_WAIT else None
+        told = note.due is not None and self._system.now() + wait <= note.due + _UNTOLD
+        return wait if told and wait > MAX_WAIT else None
 
     def wait_for_upload(self, sender: Sender, upload: PlannedUpload) -> None:
         """Wait until a large file may be uploaded.
@@ -133,10 +133,10 @@ class Throttle:
             except ScheduleBusyError as error:
                 raise self._busy(sender) from error
         wait = at - line.now
-        if wait > LONGEST_WAIT:
+        if wait > MAX_WAIT:
             upload.keep(at)
             raise LaterSlotError(upload.slot, wait, sender.mailbox_address)
-        self._world.sleep(max(wait, _NOW).total_seconds())
+        self._system.sleep(max(wait, _NOW).total_seconds())
 
     def slot_after_refusal(self, sender: Sender) -> LaterSlotError:
         """Return when a mail that Graph has refused is to be sent again.
@@ -173,63 +173,63 @@ class Throttle:
         with line.wanting() if wants_slot else nullcontext(), turns.turn():
             if ready is not None:
                 ready()
-            begun = self._world.steady()
+            begun = self._system.steady()
             try:
                 yield
             except TransientError as error:
                 if notes_pauses and error.code in THROTTLED:
                     with suppress(ScheduleBusyError, NothingSentError):
-                        latency = self._world.steady() - begun
+                        latency = self._system.steady() - begun
                         used_up = error.code == "sending_limit_reached"
-                        line.note_refusal(error.retry_after, latency, used_up=used_up)
+                        line.record_refusal(error.retry_after, latency, used_up=used_up)
                 raise
             turns.widen(line)
 
-    def note_accepted(self, sender: Sender) -> None:
+    def record_accepted(self, sender: Sender) -> None:
         """Count a mail that Exchange took."""
-        self._of(sender)[0].note_accepted()
+        self._of(sender)[0].record_accepted()
 
-    def _of(self, sender: Sender) -> tuple[Line, Turns]:
+    def _of(self, sender: Sender) -> tuple[MailboxSchedule, Turns]:
         mailbox = mailbox_key(sender)
         with self._lock:
             if mailbox not in self._known:
-                line = Line(
+                line = MailboxSchedule(
                     schedule_key(sender, self._ports.installation),
-                    self._world.identifier(),
+                    self._system.new_id(),
                     lambda: self._ports.schedules,
                     self._ports.messages_per_minute,
-                    self._world,
+                    self._system,
                 )
                 self._known[mailbox] = line, Turns()
             return self._known[mailbox]
 
-    def _report(self, line: Line) -> None:
+    def _report(self, line: MailboxSchedule) -> None:
         """Say how much this process had accepted, and wait for what the others say."""
         with suppress(ScheduleBusyError):
             line.report()
-        self._world.sleep(_LOOK)
+        self._system.sleep(_LOOK)
 
-    def _sleep_until(self, line: Line, slot: Slot | None) -> None:
+    def _sleep_until(self, line: MailboxSchedule, slot: Slot | None) -> None:
         """Wait until a slot that is near, as far as is known: what is read after the wait says more."""
         wait = self._wait(line, slot) if slot else _NOW
-        if _NOW < wait <= LONGEST_WAIT:
-            self._world.sleep(wait.total_seconds())
+        if _NOW < wait <= MAX_WAIT:
+            self._system.sleep(wait.total_seconds())
 
-    def _take(self, line: Line, sender: Sender, *, first: bool) -> Slot:
+    def _take(self, line: MailboxSchedule, sender: Sender, *, first: bool) -> Slot:
         try:
             return line.take(first=first)
         except ScheduleBusyError as error:
             raise self._busy(sender) from error
 
-    def _check_end(self, line: Line, sender: Sender, end: datetime | None) -> None:
+    def _check_end(self, line: MailboxSchedule, sender: Sender, end: datetime | None) -> None:
         """Raise LaterSlotError where a mail's time, by this host's clock, ends before the line does."""
         wait = line.schedule.next_slot - line.now
-        if end is not None and wait > end - self._world.now():
+        if end is not None and wait > end - self._system.now():
             raise LaterSlotError(None, wait, sender.mailbox_address)
 
-    def _wait(self, line: Line, slot: Slot) -> timedelta:
+    def _wait(self, line: MailboxSchedule, slot: Slot) -> timedelta:
         return max(line.schedule.due(slot), line.schedule.paused_until) - line.now
 
     def _busy(self, sender: Sender) -> TransientError:
-        wait = timedelta(seconds=5 + 10 * self._world.jitter())
+        wait = timedelta(seconds=5 + 10 * self._system.jitter())
         return TransientError("mailbox_paused", retry_after=wait, address=sender.mailbox_address)

@@ -11,7 +11,7 @@ from shared.time_limit import held
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.sending.mailbox_schedule import Line
+    from shared.sending.mailbox_schedule import MailboxSchedule
 
 #: https://learn.microsoft.com/graph/throttling-limits: of one app, for one mailbox.
 IN_FLIGHT: Final = 4
@@ -47,7 +47,7 @@ class Turns:
             with self._lock:
                 self.wanted -= 1
 
-    def widen(self, line: Line) -> None:
+    def widen(self, line: MailboxSchedule) -> None:
         """Make one more request at once, where mails wait for one and no host was refused any."""
         with self._lock:
             wanted = self.width < min(self.wanted, IN_FLIGHT)

@@ -15,7 +15,7 @@ from shared.mail.message import MAX_CORRELATION_ID
 from shared.sending.conflict import record_conflict
 from shared.sending.outcome import announce
 from shared.sending.persist import persist
-from shared.settings.health import standing
+from shared.settings.health import as_record
 from shared.settings.ownership import refuse_foreign
 from shared.storage_names import QUEUE_NAME
 from shared.telemetry import Event, log_event
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import re
 
     from shared.errors import InvalidInputError
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 
-def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: Sending) -> None:
+def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: SendingServices) -> None:
     """Record an invalid message under its own ids, if it has any.
 
     It replaces an earlier one with the same ids. If a mail has them, it shows this as a conflict.
@@ -36,7 +36,7 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         NotRecordedError, TransientError: storage does not respond.
         ConfigurationError: `other_installation`, or `written_by_other_version`: the row is not changed.
     """
-    now = ports.world.now()
+    now = ports.system.now()
     names = _names_in(text)
     row = Delivery(
         tenant_id=names.tenant_id if names.tenant_id in ports.allowed_tenants else ports.home_tenant,
@@ -48,9 +48,9 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         fields=error.fields,
         correlation_id=names.correlation_id,
         outcome_queue=names.outcome_queue,
-    ).moved(DeliveryStatus.INVALID, now, problem=standing(error, ports.world))
+    ).moved(DeliveryStatus.INVALID, now, problem=as_record(error, ports.system))
     refuse_foreign(row.tenant_id, ports.settings)
-    if persist(lambda: ports.deliveries.add(row), ports.world) is None:
+    if persist(lambda: ports.deliveries.add(row), ports.system) is None:
         known = ports.deliveries.find(row.tenant_id, row.message_id)
         if known is None:
             raise TransientError("storage_unavailable", service="tables")
@@ -64,7 +64,7 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
             log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=row.tenant_id, message_id=row.message_id)
             return
         row = _replacing(known, row)
-        if persist(lambda: ports.deliveries.save(row), ports.world) is None:
+        if persist(lambda: ports.deliveries.save(row), ports.system) is None:
             raise TransientError("storage_unavailable", service="tables")
     # What was found instead of a mail, by kind, size and hash; never the message's own text.
     announce(row, **error.facts)

@@ -23,10 +23,10 @@ from shared.time_limit import recording
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
-SHORTEST_WAIT = timedelta(seconds=15)
-LONGEST_WAIT = timedelta(minutes=10)
+MIN_WAIT = timedelta(seconds=15)
+MAX_WAIT = timedelta(minutes=10)
 _MAX_UNUSED = 300
 _ACCEPTED_MARK = b'{"accepted":'
 _REPEATED_MARK = b'{"repeated":'
@@ -112,7 +112,7 @@ def repeated_message(row: Delivery, text: bytes, unused_claims: frozenset[str]) 
 
 
 def queue_again(
-    text: bytes, key: str, waited: timedelta | None, problem: ProblemError, ports: Sending
+    text: bytes, key: str, waited: timedelta | None, problem: ProblemError, ports: SendingServices
 ) -> None:
     """Put a message back with twice its last delay.
 
@@ -121,11 +121,11 @@ def queue_again(
     Raises:
         ProblemError: the queue is not available either; the redelivered message is replaced by this text.
     """
-    wait = min(max(2 * (waited or timedelta(0)), SHORTEST_WAIT), LONGEST_WAIT)
-    delay = wait * (1 + ports.world.jitter() / 2)
+    wait = min(max(2 * (waited or timedelta(0)), MIN_WAIT), MAX_WAIT)
+    delay = wait * (1 + ports.system.jitter() / 2)
     try:
         with recording():
-            persist(lambda: ports.outbox.put(text, delay), ports.world)
+            persist(lambda: ports.outbox.put(text, delay), ports.system)
     except NotRecordedError as error:
         ports.claims.keep(key, text)
         raise problem from error
@@ -141,7 +141,7 @@ def queue_again(
     )
 
 
-def queue_kept(ports: Sending) -> None:
+def queue_kept(ports: SendingServices) -> None:
     """Queue the messages in memory, as the queue is available again.
 
     Their original messages may reach another process, which corrects its outcome by what is queued here.
@@ -151,7 +151,7 @@ def queue_kept(ports: Sending) -> None:
             # The queue message says the same.
             continue
         try:
-            ports.outbox.put(text, SHORTEST_WAIT)
+            ports.outbox.put(text, MIN_WAIT)
         except ProblemError as error:
             ports.claims.leave_unqueued(key)
             log_failed_step("queue_kept", error.code)

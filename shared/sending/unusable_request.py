@@ -9,19 +9,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import CLAIM, DeliveryStatus
-from shared.deliveries.requeue import is_superseded, resume_message
+from shared.deliveries.requeue import is_superseded, requeue_message
 from shared.errors import ConfigurationError, ExpiredError
 from shared.sending.outcome import write_outcome
-from shared.settings.health import standing
+from shared.settings.health import as_record
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.requeue import KeptMail
+    from shared.deliveries.requeue import StoredMailRef
     from shared.errors import InvalidInputError
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 
-def record_lost(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Sending) -> None:
+def record_lost(mail: StoredMailRef, queue_id: str, unused: frozenset[str], ports: SendingServices) -> None:
     """Record that the stored request of a retried mail is missing.
 
     `unused`: claims of it that sent nothing.
@@ -31,14 +31,18 @@ def record_lost(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Se
         return
     row = known.moved(
         DeliveryStatus.UNKNOWN if known.doubt else DeliveryStatus.EXPIRED,
-        ports.world.now(),
-        problem=standing(ExpiredError("request_not_kept"), ports.world),
+        ports.system.now(),
+        problem=as_record(ExpiredError("request_not_kept"), ports.system),
     )
     write_outcome(replace(row, fields=()), ports)
 
 
 def record_unreadable_request(
-    mail: KeptMail, queue_id: str, unused: frozenset[str], error: InvalidInputError, ports: Sending
+    mail: StoredMailRef,
+    queue_id: str,
+    unused: frozenset[str],
+    error: InvalidInputError,
+    ports: SendingServices,
 ) -> None:
     """Record that a mail waits, as its stored request can't be read.
 
@@ -51,19 +55,21 @@ def record_unreadable_request(
         return
     row = known.moved(
         DeliveryStatus.WAITING_FOR_OPERATOR,
-        ports.world.now(),
-        problem=standing(ConfigurationError("request_of_other_version"), ports.world),
+        ports.system.now(),
+        problem=as_record(ConfigurationError("request_of_other_version"), ports.system),
         fields=error.fields,
     )
     write_outcome(row, ports)
 
 
-def _unfinished(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Sending) -> Delivery | None:
+def _unfinished(
+    mail: StoredMailRef, queue_id: str, unused: frozenset[str], ports: SendingServices
+) -> Delivery | None:
     """Return the row, with doubt if the mail may have been sent.
 
     None if nothing is to be done.
     """
-    now = ports.world.now()
+    now = ports.system.now()
     known = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if known is None or known.status.final or known.status is DeliveryStatus.OTHER_VERSION:
         return None
@@ -73,6 +79,6 @@ def _unfinished(mail: KeptMail, queue_id: str, unused: frozenset[str], ports: Se
         return known
     if known.held_by_another(queue_id, now):
         # Its worker has the request, or is a host of the other version, and may be sending it.
-        ports.outbox.put(resume_message(mail.tenant_id, mail.message_id, mail.requeued_for), CLAIM)
+        ports.outbox.put(requeue_message(mail.tenant_id, mail.message_id, mail.requeued_for), CLAIM)
         return None
     return known.doubted(now) if known.maybe_handed_over else known

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shared.mail.attachments import SizedFile
     from shared.mail.ports import StoredFile
     from shared.sending.mailbox import Mailbox
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 #: Below Graph's 4 MB and, as OneDrive's hosts want it, a multiple of 320 KiB.
 CHUNK_BYTES = 8 * 320 * 1024
@@ -47,7 +47,7 @@ def upload_file(
     under_way: Upload | None,
     keep: Keep,
     mailbox: Mailbox,
-    ports: Sending,
+    ports: SendingServices,
 ) -> None:
     """Put a file on a draft; `under_way` goes on with an upload that was cut short.
 
@@ -73,7 +73,13 @@ def upload_file(
 
 
 def _send_chunks(
-    file: StoredFile, upload: Upload, keep: Keep, mailbox: Mailbox, ports: Sending, *, may_be_there: bool
+    file: StoredFile,
+    upload: Upload,
+    keep: Keep,
+    mailbox: Mailbox,
+    ports: SendingServices,
+    *,
+    may_be_there: bool,
 ) -> None:
     """Send what is left of a file.
 
@@ -109,7 +115,7 @@ def _put(
     chunk: bytes,
     first: int,
     mailbox: Mailbox,
-    ports: Sending,
+    ports: SendingServices,
     *,
     may_be_there: bool,
 ) -> int | None:
@@ -124,5 +130,5 @@ def _put(
         raise
 
 
-def _read(file: StoredFile, first: int, ports: Sending) -> bytes:
+def _read(file: StoredFile, first: int, ports: SendingServices) -> bytes:
     return ports.files.read(file, first, min(CHUNK_BYTES, file.size - first))

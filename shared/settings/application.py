@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConflictError
 from shared.mail_address import address_key
-from shared.settings.tenant import Authorization, StandingProblem, Status
+from shared.settings.tenant import ActiveProblem, Authorization, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from shared.settings.tenant import TenantSettings, Wanted
+    from shared.settings.tenant import RequestedSender, TenantSettings
 
 #: Tokens and consents do not resolve it; only the list does.
 SENDER_NOT_ALLOWED = "application_sender_not_allowed"
@@ -29,7 +29,7 @@ def is_listed(address: str, senders: Iterable[str]) -> bool:
     return address_key(address) in map(address_key, senders)
 
 
-def check_listed(wanted: Wanted, senders: Iterable[str]) -> None:
+def check_listed(wanted: RequestedSender, senders: Iterable[str]) -> None:
     """Refuse an address for the app's own permission that is not listed.
 
     Raises:
@@ -55,5 +55,5 @@ def under_list(settings: TenantSettings, senders: Iterable[str], now: datetime) 
         return replace(settings, status=Status.ENABLED, problem=None)
     if listed or settings.status not in (Status.ENABLED, Status.SENDER_REFUSED):
         return settings
-    found = StandingProblem(SENDER_NOT_ALLOWED, now, {"address": sender.from_address})
+    found = ActiveProblem(SENDER_NOT_ALLOWED, now, {"address": sender.from_address})
     return replace(settings, status=Status.OPERATOR_ERROR, problem=found)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from shared.errors import ConsentRequiredError, ProblemError
 from shared.settings.application import under_list
 from shared.settings.refusal import begin_probe, end_refusal
-from shared.settings.state import lose_consent, note_operator_error
-from shared.settings.tenant import StandingProblem, Status
+from shared.settings.state import mark_reconnect_needed, record_operator_error
+from shared.settings.tenant import ActiveProblem, Status
 from shared.settings.update import update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
-    from shared.system import World
+    from shared.system import System
 
 
-def note_failure(
-    store: SettingsStore, tenant_id: str, generation: int, error: ProblemError, world: World
+def record_sender_failure(
+    store: SettingsStore, tenant_id: str, generation: int, error: ProblemError, system: System
 ) -> None:
     """Record a lost consent or operator error for the settings page."""
     lost = isinstance(error, ConsentRequiredError)
     change, event = (
-        (lose_consent, Event.CONSENT_LOST) if lost else (note_operator_error, Event.OPERATOR_ERROR)
+        (mark_reconnect_needed, Event.CONSENT_LOST) if lost else (record_operator_error, Event.OPERATOR_ERROR)
     )
-    problem = standing(error, world)
+    problem = as_record(error, system)
     update_settings(store, tenant_id, lambda settings: change(settings, generation, problem))
     log_event(
         event, level=logging.ERROR, tenant_id=tenant_id, problem=error.code, request_id=error.request_id
@@ -42,13 +42,13 @@ def note_failure(
 
 
 def apply_sender_list(
-    settings: TenantSettings, senders: Iterable[str], store: SettingsStore, world: World
+    settings: TenantSettings, senders: Iterable[str], store: SettingsStore, system: System
 ) -> TenantSettings:
     """Return the settings after applying the list, and store the change.
 
     If storing fails it is repeated the next time; the returned settings already include the change.
     """
-    now = world.now()
+    now = system.now()
     after = under_list(settings, senders, now)
     if after == settings:
         return settings
@@ -66,9 +66,9 @@ def apply_sender_list(
         return after
 
 
-def let_try(store: SettingsStore, tenant_id: str, message_id: str, world: World) -> None:
+def let_try(store: SettingsStore, tenant_id: str, message_id: str, system: System) -> None:
     """Retry a refused sender with this mail now, as an admin asks."""
-    now = world.now()
+    now = system.now()
 
     def change(settings: TenantSettings) -> TenantSettings:
         refused = settings.status is Status.SENDER_REFUSED
@@ -77,7 +77,7 @@ def let_try(store: SettingsStore, tenant_id: str, message_id: str, world: World)
     update_settings(store, tenant_id, change)
 
 
-def note_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
+def record_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
     """End a refusal of the sender after an accepted mail.
 
     Return whether that was stored.
@@ -92,6 +92,6 @@ def note_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
     return True
 
 
-def standing(error: ProblemError, world: World) -> StandingProblem:
+def as_record(error: ProblemError, system: System) -> ActiveProblem:
     """Make a recorded problem from an error."""
-    return StandingProblem(error.code, world.now(), error.facts, error.request_id)
+    return ActiveProblem(error.code, system.now(), error.facts, error.request_id)

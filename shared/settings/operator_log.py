@@ -56,7 +56,7 @@ class OperatorLog(Protocol):
         """Remove an action; one that does not exist is no error."""
 
 
-class Reporting(Protocol):
+class OperatorLogServices(Protocol):
     """What is needed from outside."""
 
     @property
@@ -68,7 +68,7 @@ class Reporting(Protocol):
         """The client id of this installation; None while it is not known."""
 
 
-def report_operator_actions(ports: Reporting) -> None:
+def report_operator_actions(ports: OperatorLogServices) -> None:
     """Log every stored action.
 
     After a crash one may be logged twice, with the same id.

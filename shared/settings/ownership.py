@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import Consent, TenantSettings
-    from shared.system import World
+    from shared.system import System
 
 #: How long a process caches that a tenant is its own; before a token is used, the settings are read again.
 _REMEMBERED = timedelta(minutes=5)
@@ -65,7 +65,7 @@ class OwnedSettings:
         store: SettingsStore,
         installation: Callable[[], Installation],
         issued_to: Callable[[str], str | None],
-        world: World,
+        system: System,
     ) -> None:
         """Wrap a store.
 
@@ -73,12 +73,12 @@ class OwnedSettings:
             store: the settings of every installation.
             installation: returns this one; raises if a setting is wrong.
             issued_to: returns the client that a name's tokens were issued to; None: there are none.
-            world: the monotonic clock.
+            system: the monotonic clock.
         """
         self._store = store
         self._installation = installation
         self._issued_to = issued_to
-        self._world = world
+        self._system = system
         self._own: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
@@ -116,7 +116,7 @@ class OwnedSettings:
 
     def check_owner(self, tenant_id: str) -> None:
         """Refuse a tenant whose settings are another installation's."""
-        now = self._world.steady()
+        now = self._system.steady()
         with self._lock:
             at = self._own.get(tenant_id)
         if at is not None and now - at < _REMEMBERED:

@@ -9,7 +9,7 @@ from shared.problems import catalogue
 from shared.settings.application import SENDER_NOT_ALLOWED
 from shared.settings.permissions import needed_scopes
 from shared.settings.scopes import requested_and_granted
-from shared.settings.state import holds
+from shared.settings.state import is_current_consent
 from shared.settings.tenant import Status
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class Named:
 NOTHING_NAMED = Named()
 
 
-def note_refusal(settings: TenantSettings, generation: int, now: datetime) -> TenantSettings:
+def record_refusal(settings: TenantSettings, generation: int, now: datetime) -> TenantSettings:
     """Record the first, possibly temporary, refusal of a token.
 
     The next issued token clears it.
     """
-    if not holds(settings, generation) or settings.consent is None:
+    if not is_current_consent(settings, generation) or settings.consent is None:
         return settings
     known = settings.consent.refused_at
     # A host with a wrong clock wrote a time in the future.
@@ -46,7 +46,7 @@ def note_refusal(settings: TenantSettings, generation: int, now: datetime) -> Te
     return replace(settings, consent=replace(settings.consent, refused_at=first))
 
 
-def note_refresh(
+def record_refresh(
     settings: TenantSettings,
     generation: int,
     now: datetime,
@@ -63,7 +63,7 @@ def note_refresh(
     tokens in those cases too. For a problem that only another version of the app knows, this version cannot
     say what resolves it.
     """
-    if not holds(settings, generation) or settings.consent is None:
+    if not is_current_consent(settings, generation) or settings.consent is None:
         return settings
     consent = replace(
         settings.consent,

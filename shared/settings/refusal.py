@@ -18,13 +18,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import SenderRefusedError
-from shared.settings.state import forget_mailbox_id, holds, troubled
+from shared.settings.state import forget_mailbox_id, is_current_consent, troubled
 from shared.settings.tenant import SenderRefusal, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.settings.tenant import Consent, StandingProblem, TenantSettings
+    from shared.settings.tenant import ActiveProblem, Consent, TenantSettings
 
 #: Graph may be wrong, and for more than seconds.
 BETWEEN_REFUSALS: Final = timedelta(minutes=5)
@@ -44,11 +44,11 @@ _SOON_PROBES = 6
 _EARLY = timedelta(minutes=1)
 
 
-def note_sender_refused(
-    settings: TenantSettings, generation: int, problem: StandingProblem, message_id: str, *, waited: bool
+def record_sender_refused(
+    settings: TenantSettings, generation: int, problem: ActiveProblem, message_id: str, *, waited: bool
 ) -> TenantSettings:
     """Record a mail's refusal; `waited`: it waited for an earlier refusal."""
-    if not holds(settings, generation) or settings.consent is None:
+    if not is_current_consent(settings, generation) or settings.consent is None:
         return settings
     if settings.status is Status.SENDER_REFUSED:
         return _refused_again(settings, problem, message_id)
@@ -73,7 +73,7 @@ def _confirmed(
     settings: TenantSettings,
     consent: Consent,
     first: SenderRefusal,
-    problem: StandingProblem,
+    problem: ActiveProblem,
     message_id: str,
 ) -> TenantSettings:
     if problem.facts.get("graph_code") in _NO_SUCH_USER and consent.mailbox_id is not None:
@@ -83,7 +83,7 @@ def _confirmed(
     return troubled(replace(settings, refusal=confirmed), Status.SENDER_REFUSED, problem)
 
 
-def _refused_again(settings: TenantSettings, problem: StandingProblem, message_id: str) -> TenantSettings:
+def _refused_again(settings: TenantSettings, problem: ActiveProblem, message_id: str) -> TenantSettings:
     """Store the latest refusal's details; a refused probe is over."""
     refusal = settings.refusal
     if refusal is not None and refusal.probe == message_id:
@@ -130,7 +130,7 @@ def begin_probe(settings: TenantSettings, message_id: str, now: datetime) -> Ten
 
 def end_refusal(settings: TenantSettings, generation: int) -> TenantSettings:
     """Delete a refusal, as a mail was accepted; other problems stay."""
-    if not holds(settings, generation):
+    if not is_current_consent(settings, generation):
         return settings
     taken = replace(settings, refusal=None)
     if settings.status is not Status.SENDER_REFUSED:

@@ -17,13 +17,13 @@ from shared.settings.tenant import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.settings.tenant import Wanted
+    from shared.settings.tenant import RequestedSender
 
 
 _OURS = (MAIL_SEND, MAIL_READ_WRITE, MAIL_SEND_SHARED, MAIL_READ_WRITE_SHARED)
 
 
-def scopes_for(wanted: Wanted, *, shared: bool = False) -> tuple[str, ...]:
+def scopes_for(wanted: RequestedSender, *, shared: bool = False) -> tuple[str, ...]:
     """Return the minimal scopes for a way of sending.
 
     `shared`: the From address is not the signed-in account's own.

@@ -19,7 +19,7 @@ from shared.system import Moment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.system import World
+    from shared.system import System
 
 #: The maximum age of the value that a process uses.
 MAX_AGE = timedelta(seconds=10)
@@ -82,14 +82,14 @@ class SendingSwitch:
     """The switch as cached by one process for all its threads."""
 
     def __init__(
-        self, store: PauseStore, world: World, installation: Callable[[], str | None] = lambda: None
+        self, store: PauseStore, system: System, installation: Callable[[], str | None] = lambda: None
     ) -> None:
         """Wrap a store.
 
         `installation` returns this one's client id, None while it is not known.
         """
         self._store = store
-        self._world = world
+        self._system = system
         self._installation = installation
         self._lock = threading.Lock()
         self._pause: SendingPause | None = None
@@ -122,8 +122,8 @@ class SendingSwitch:
 
     def _stored(self) -> SendingPause | None:
         with self._lock:
-            if self._read_at is None or self._read_at.has_passed(MAX_AGE, self._world):
-                now = Moment.of(self._world)
+            if self._read_at is None or self._read_at.has_passed(MAX_AGE, self._system):
+                now = Moment.of(self._system)
                 self._pause = self._store.load()
                 self._read_at = now
             return self._pause

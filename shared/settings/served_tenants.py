@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.settings.ports import SettingsStore
 
 
-class Serving(Protocol):
+class ServedTenantsServices(Protocol):
     """What is needed from outside."""
 
     @property
@@ -31,7 +31,7 @@ class Serving(Protocol):
         """The tenants that this installation serves."""
 
 
-def removed_tenants(ports: Serving) -> frozenset[str]:
+def removed_tenants(ports: ServedTenantsServices) -> frozenset[str]:
     """Return the tenants that have settings but are not served any more."""
     try:
         served = ports.allowed_tenants
@@ -41,7 +41,7 @@ def removed_tenants(ports: Serving) -> frozenset[str]:
     return frozenset(ports.settings.tenants()) - served
 
 
-def report_removed_tenants(ports: Serving) -> None:
+def report_removed_tenants(ports: ServedTenantsServices) -> None:
     """Log each tenant not served any more.
 
     The alert lasts until it is served again or its data is deleted.

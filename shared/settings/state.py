@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConflictError
 from shared.settings.tenant import (
+    ActiveProblem,
     Consent,
     PendingConsent,
-    StandingProblem,
+    RequestedSender,
     Status,
     TenantSettings,
-    Wanted,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _DELETION_LISTED = timedelta(hours=1)
 _MAX_UNDELETED = 50
 
 
-def check_enable(settings: TenantSettings, wanted: Wanted) -> None:
+def check_enable(settings: TenantSettings, wanted: RequestedSender) -> None:
     """Refuse Enable where sending already works.
 
     Raises:
@@ -52,7 +52,7 @@ def check_enable(settings: TenantSettings, wanted: Wanted) -> None:
     _check_lock(settings, wanted)
 
 
-def check_save(settings: TenantSettings, wanted: Wanted) -> None:
+def check_save(settings: TenantSettings, wanted: RequestedSender) -> None:
     """Refuse Save where nothing is configured yet.
 
     Raises:
@@ -63,7 +63,7 @@ def check_save(settings: TenantSettings, wanted: Wanted) -> None:
     _check_lock(settings, wanted)
 
 
-def _check_lock(settings: TenantSettings, wanted: Wanted) -> None:
+def _check_lock(settings: TenantSettings, wanted: RequestedSender) -> None:
     """Refuse to switch off large attachments; only Reset can.
 
     Microsoft's grant would outlast the toggle.
@@ -72,13 +72,13 @@ def _check_lock(settings: TenantSettings, wanted: Wanted) -> None:
         raise ConflictError("large_file_attachments_locked")
 
 
-def holds_already(settings: TenantSettings, wanted: Wanted) -> bool:
+def is_unchanged(settings: TenantSettings, wanted: RequestedSender) -> bool:
     """Say whether nothing would change, so that no consent is needed."""
     return settings.status is Status.ENABLED and settings.sender == wanted
 
 
 def begin_consent(
-    settings: TenantSettings, wanted: Wanted, flow_id: str, expires_at: datetime
+    settings: TenantSettings, wanted: RequestedSender, flow_id: str, expires_at: datetime
 ) -> TenantSettings:
     """Record a pending consent; an earlier one is superseded."""
     generation = settings.generations + 1
@@ -105,7 +105,7 @@ def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -
     Raises:
         ConflictError: `consent_superseded` by a Reset or a newer consent.
     """
-    if holds(settings, consent.generation):
+    if is_current_consent(settings, consent.generation):
         return settings
     pending = pending_consent(settings, flow_id)
     return replace(
@@ -140,7 +140,7 @@ def reset(settings: TenantSettings) -> TenantSettings:
     )
 
 
-def note_undeleted_tokens(settings: TenantSettings, name: str, now: datetime) -> TenantSettings:
+def record_undeleted_tokens(settings: TenantSettings, name: str, now: datetime) -> TenantSettings:
     """Record tokens without a use that may not be deleted.
 
     The response to their deletion may be lost.
@@ -148,7 +148,7 @@ def note_undeleted_tokens(settings: TenantSettings, name: str, now: datetime) ->
     return replace(settings, undeleted=_with(settings.undeleted, name), deleted_at=now)
 
 
-def note_deleted_tokens(
+def record_deleted_tokens(
     settings: TenantSettings, name: str, recoverable_until: datetime | None, now: datetime
 ) -> TenantSettings:
     """Record that tokens are deleted, and until when they are recoverable.
@@ -162,7 +162,7 @@ def note_deleted_tokens(
     return replace(settings, undeleted=left, recoverable_until=latest, deleted_at=now)
 
 
-def note_vault_content(
+def record_vault_content(
     settings: TenantSettings,
     names: Collection[str],
     deleted: Collection[str],
@@ -198,18 +198,20 @@ def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return (*(each for each in names if each != name), name)[-_MAX_UNDELETED:]
 
 
-def lose_consent(settings: TenantSettings, generation: int, problem: StandingProblem) -> TenantSettings:
+def mark_reconnect_needed(
+    settings: TenantSettings, generation: int, problem: ActiveProblem
+) -> TenantSettings:
     """Record that a new consent is needed, unless it is about an older one."""
-    if not holds(settings, generation):
+    if not is_current_consent(settings, generation):
         return settings
     return troubled(settings, Status.RECONNECT_NEEDED, problem)
 
 
-def note_operator_error(
-    settings: TenantSettings, generation: int, problem: StandingProblem
+def record_operator_error(
+    settings: TenantSettings, generation: int, problem: ActiveProblem
 ) -> TenantSettings:
     """Record an operator error; a lost consent takes precedence."""
-    if not holds(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
+    if not is_current_consent(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
         return settings
     return troubled(settings, Status.OPERATOR_ERROR, problem)
 
@@ -219,12 +221,12 @@ def forget_mailbox_id(settings: TenantSettings, generation: int) -> TenantSettin
 
     A new account has another one.
     """
-    if not holds(settings, generation) or settings.consent is None:
+    if not is_current_consent(settings, generation) or settings.consent is None:
         return settings
     return replace(settings, consent=replace(settings.consent, mailbox_id=None))
 
 
-def troubled(settings: TenantSettings, status: Status, problem: StandingProblem) -> TenantSettings:
+def troubled(settings: TenantSettings, status: Status, problem: ActiveProblem) -> TenantSettings:
     """Keep the start time if the same problem is recorded again."""
     known = settings.problem
     if settings.status is status and known and known.code == problem.code:
@@ -232,6 +234,6 @@ def troubled(settings: TenantSettings, status: Status, problem: StandingProblem)
     return replace(settings, status=status, problem=problem)
 
 
-def holds(settings: TenantSettings, generation: int) -> bool:
+def is_current_consent(settings: TenantSettings, generation: int) -> bool:
     """Say whether this consent is still the tenant's."""
     return settings.consent is not None and settings.consent.generation == generation

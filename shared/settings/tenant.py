@@ -93,7 +93,7 @@ def _changed(newest: str, first: str, known: str | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted(Stored):
+class RequestedSender(Stored):
     """What an admin requests consent for."""
 
     from_address: str
@@ -107,12 +107,12 @@ class PendingConsent(Stored):
 
     flow_id: str
     generation: int
-    wanted: Wanted
+    wanted: RequestedSender
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class StandingProblem(Stored):
+class ActiveProblem(Stored):
     """A recorded problem, which lasts until somebody acts."""
 
     code: str
@@ -196,11 +196,11 @@ class TenantSettings(Stored):
 
     tenant_id: str
     status: Status = Status.NOT_CONFIGURED
-    sender: Wanted | None = None
+    sender: RequestedSender | None = None
     consent: Consent | None = None
     generations: int = 0
     pending: PendingConsent | None = None
-    problem: StandingProblem | None = None
+    problem: ActiveProblem | None = None
     undeleted: tuple[str, ...] = ()
     recoverable_until: datetime | None = None
     installation: str | None = None

@@ -31,19 +31,19 @@ def trusted(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def office(microsoft365: ServedMicrosoft365, trusted: None) -> Iterator[ServedMicrosoft365]:
     """Microsoft 365 in its initial state: no consents, no faults."""
-    world = microsoft365.world
-    before = world.directory.app(CLIENT_ID)
+    system = microsoft365.system
+    before = system.directory.app(CLIENT_ID)
     assert before is not None
-    world.directory.change_app(CLIENT_ID, redirect_uris=(f"{BASE_URL}/api/consent/callback",))
+    system.directory.change_app(CLIENT_ID, redirect_uris=(f"{BASE_URL}/api/consent/callback",))
     yield microsoft365
-    world.directory.add(before)
-    world.faults.clear()
-    world.requests.clear()
-    world.clock.reset()
-    vars(world.behaviour).update(vars(Behaviour()))
-    world.consents.revoke_application(CLIENT_ID, CONTOSO)
+    system.directory.add(before)
+    system.faults.clear()
+    system.requests.clear()
+    system.clock.reset()
+    vars(system.behaviour).update(vars(Behaviour()))
+    system.consents.revoke_application(CLIENT_ID, CONTOSO)
     for address in ("ada@contoso.com", "uma@contoso.com", "*@contoso.com"):
-        world.revoke_consent(address)
+        system.revoke_consent(address)
 
 
 @pytest.fixture

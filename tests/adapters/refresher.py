@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from shared.bootstrap import Services
 from shared.errors import ConsentRequiredError
-from shared.system import RealWorld
+from shared.system import RealSystem
 from tests.local_stack.microsoft365.contoso import CONTOSO
 
 
-class Hurrying(RealWorld):
+class Hurrying(RealSystem):
     """A clock that advances a week per call, so that every refresh stores the tokens."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Hurrying(RealWorld):
 def main() -> None:
     """Refresh; being overtaken by a Reset or a new consent is no error."""
     ports = Services()
-    ports.world = Hurrying()
+    ports.system = Hurrying()
     got = 0
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:

@@ -29,8 +29,8 @@ def callers(config: AppConfig) -> EntraCallerTokens:
 
 
 @pytest.fixture
-def world(office: ServedMicrosoft365) -> Microsoft365:
-    return office.world
+def system(office: ServedMicrosoft365) -> Microsoft365:
+    return office.system
 
 
 def refusal(callers: EntraCallerTokens, token: str) -> tuple[type[InvalidInputError], str]:
@@ -41,14 +41,14 @@ def refusal(callers: EntraCallerTokens, token: str) -> tuple[type[InvalidInputEr
     return type(refused.value), refused.value.code
 
 
-def test_an_admins_token_is_accepted(callers: EntraCallerTokens, world: Microsoft365) -> None:
-    claims = callers.verify(world.api_token(ADA))
+def test_an_admins_token_is_accepted(callers: EntraCallerTokens, system: Microsoft365) -> None:
+    claims = callers.verify(system.api_token(ADA))
 
     assert (claims["tid"], claims["preferred_username"]) == (CONTOSO, ADA)
 
 
-def test_a_clock_that_is_a_minute_off_is_forgiven(callers: EntraCallerTokens, world: Microsoft365) -> None:
-    assert callers.verify(world.api_token(ADA, lifetime=timedelta(seconds=-30)))
+def test_a_clock_that_is_a_minute_off_is_forgiven(callers: EntraCallerTokens, system: Microsoft365) -> None:
+    assert callers.verify(system.api_token(ADA, lifetime=timedelta(seconds=-30)))
 
 
 WRONG: list[tuple[str, dict[str, Any]]] = [
@@ -71,56 +71,56 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("how", "changes"), WRONG, ids=[how for how, _ in WRONG])
 def test_a_token_is_refused_that_is(
-    how: str, changes: dict[str, Any], callers: EntraCallerTokens, world: Microsoft365
+    how: str, changes: dict[str, Any], callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
-    assert refusal(callers, world.api_token(ADA, **changes)) == (UnauthenticatedError, "token_invalid")
+    assert refusal(callers, system.api_token(ADA, **changes)) == (UnauthenticatedError, "token_invalid")
 
 
 @pytest.mark.parametrize("audience", [CLIENT_ID, f"api://{CLIENT_ID}"])
 def test_a_token_of_version_1_is_an_operator_error(
-    audience: str, callers: EntraCallerTokens, world: Microsoft365, caplog: pytest.LogCaptureFixture
+    audience: str, callers: EntraCallerTokens, system: Microsoft365, caplog: pytest.LogCaptureFixture
 ) -> None:
-    token = world.api_token(ADA, iss=f"https://sts.windows.net/{CONTOSO}/", audience=audience)
+    token = system.api_token(ADA, iss=f"https://sts.windows.net/{CONTOSO}/", audience=audience)
 
     assert refusal(callers, token) == (UnauthenticatedError, "token_version_unsupported")
     assert "token_version_unsupported" in caplog.text
 
 
 def test_a_token_that_only_claims_version_1_is_refused_as_any_other(
-    callers: EntraCallerTokens, world: Microsoft365
+    callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
     issuer = f"https://sts.windows.net/{CONTOSO}/"
     for wrong in ({"forged": True}, {"audience": "api://another-app"}, {"lifetime": timedelta(minutes=-5)}):
-        token = world.api_token(ADA, iss=issuer, **wrong)
+        token = system.api_token(ADA, iss=issuer, **wrong)
         assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
 
 
-def test_an_id_token_is_no_access_token(callers: EntraCallerTokens, world: Microsoft365) -> None:
-    ada = world.user(ADA)
+def test_an_id_token_is_no_access_token(callers: EntraCallerTokens, system: Microsoft365) -> None:
+    ada = system.user(ADA)
 
-    assert refusal(callers, world.tokens.id_token(CLIENT_ID, ada, "nonce", roles=["Workspace.Admin"])) == (
+    assert refusal(callers, system.tokens.id_token(CLIENT_ID, ada, "nonce", roles=["Workspace.Admin"])) == (
         UnauthenticatedError,
         "token_invalid",
     )
 
 
-def test_a_token_for_graph_is_no_token_for_us(callers: EntraCallerTokens, world: Microsoft365) -> None:
-    assert refusal(callers, world.graph_token(ADA, "Mail.Send")) == (UnauthenticatedError, "token_invalid")
+def test_a_token_for_graph_is_no_token_for_us(callers: EntraCallerTokens, system: Microsoft365) -> None:
+    assert refusal(callers, system.graph_token(ADA, "Mail.Send")) == (UnauthenticatedError, "token_invalid")
 
 
-def test_an_apps_own_token_is_no_persons(callers: EntraCallerTokens, world: Microsoft365) -> None:
-    token = world.tokens.app_token(CONTOSO, "daemon", "daemon-id", CLIENT_ID, roles=["Workspace.Admin"])
+def test_an_apps_own_token_is_no_persons(callers: EntraCallerTokens, system: Microsoft365) -> None:
+    token = system.tokens.app_token(CONTOSO, "daemon", "daemon-id", CLIENT_ID, roles=["Workspace.Admin"])
 
     assert refusal(callers, token) == (ForbiddenError, "signed_in_admin_required")
 
 
 def test_an_unserved_tenant_is_refused_as_any_bad_token_and_before_its_signature(
-    callers: EntraCallerTokens, world: Microsoft365
+    callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
-    for token in (world.api_token(MALLORY), world.api_token(MALLORY, forged=True)):
+    for token in (system.api_token(MALLORY), system.api_token(MALLORY, forged=True)):
         assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
 
-    assert world.requests.all("keys") == []
+    assert system.requests.all("keys") == []
 
 
 def test_the_refusal_of_a_bad_token_says_that_the_organisation_may_not_be_served() -> None:
@@ -136,13 +136,13 @@ def test_a_token_whose_content_is_nested_too_deep_is_refused(callers: EntraCalle
 
 
 def test_a_stranger_can_not_pass_by_naming_our_tenant(
-    callers: EntraCallerTokens, world: Microsoft365
+    callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
-    assert refusal(callers, world.api_token(MALLORY, tid=CONTOSO)) == (UnauthenticatedError, "token_invalid")
+    assert refusal(callers, system.api_token(MALLORY, tid=CONTOSO)) == (UnauthenticatedError, "token_invalid")
 
 
-def test_a_person_without_the_role_is_refused(callers: EntraCallerTokens, world: Microsoft365) -> None:
-    assert refusal(callers, world.api_token(UMA)) == (ForbiddenError, "workspace_admin_required")
+def test_a_person_without_the_role_is_refused(callers: EntraCallerTokens, system: Microsoft365) -> None:
+    assert refusal(callers, system.api_token(UMA)) == (ForbiddenError, "workspace_admin_required")
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "é"])
@@ -150,51 +150,51 @@ def test_nonsense_is_refused(callers: EntraCallerTokens, token: str) -> None:
     assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
 
 
-def test_keys_are_fetched_once(callers: EntraCallerTokens, world: Microsoft365) -> None:
+def test_keys_are_fetched_once(callers: EntraCallerTokens, system: Microsoft365) -> None:
     for _ in range(3):
-        callers.verify(world.api_token(ADA))
+        callers.verify(system.api_token(ADA))
 
-    assert len(world.requests.all("keys")) == 1
+    assert len(system.requests.all("keys")) == 1
 
 
 def test_while_entras_keys_can_not_be_fetched_nobody_is_let_in(
-    callers: EntraCallerTokens, world: Microsoft365
+    callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
-    world.faults.add("keys", "busy")
+    system.faults.add("keys", "busy")
 
     with pytest.raises(TransientError) as refused:
-        callers.verify(world.api_token(ADA))
+        callers.verify(system.api_token(ADA))
     assert refused.value.code == "entra_unavailable"
 
 
 @pytest.mark.parametrize("answer", [Effect(200, body="html"), Effect(200, body="empty")], ids=str)
 def test_an_answer_that_is_no_set_of_keys_says_nothing_about_a_token(
-    answer: Effect, callers: EntraCallerTokens, world: Microsoft365
+    answer: Effect, callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
-    world.faults.add("keys", answer)
+    system.faults.add("keys", answer)
 
     with pytest.raises(TransientError) as refused:
-        callers.verify(world.api_token(ADA))
+        callers.verify(system.api_token(ADA))
     assert refused.value.code == "entra_unavailable"
 
 
 def test_a_withdrawn_key_is_trusted_until_the_keys_are_discarded(
-    config: AppConfig, world: Microsoft365
+    config: AppConfig, system: Microsoft365
 ) -> None:
     callers = EntraCallerTokens(config, KeyLifetimes(discard_after=1e-9))
-    token, withdrawn = world.api_token(ADA), world.tokens.key
+    token, withdrawn = system.api_token(ADA), system.tokens.key
     assert callers.verify(token)
 
-    world.tokens.key = SigningKey()
+    system.tokens.key = SigningKey()
     try:
-        assert callers.verify(world.api_token(ADA))
+        assert callers.verify(system.api_token(ADA))
         assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")
     finally:
-        world.tokens.key = withdrawn
+        system.tokens.key = withdrawn
 
 
-def test_a_token_without_a_key_id_is_refused(callers: EntraCallerTokens, world: Microsoft365) -> None:
-    claims = jwt.decode(world.api_token(ADA), options={"verify_signature": False})
-    token = jwt.encode(claims, world.tokens.key.private, "RS256")
+def test_a_token_without_a_key_id_is_refused(callers: EntraCallerTokens, system: Microsoft365) -> None:
+    claims = jwt.decode(system.api_token(ADA), options={"verify_signature": False})
+    token = jwt.encode(claims, system.tokens.key.private, "RS256")
 
     assert refusal(callers, token) == (UnauthenticatedError, "token_invalid")

@@ -16,7 +16,7 @@ from shared.adapters.bounded_transport import bounded
 from shared.adapters.table_storage import STORAGE_OPTIONS, TABLE_OPTIONS
 from shared.errors import NothingSentError
 from shared.time_limit import SENDING, limited
-from tests.fakes import FakeWorld
+from tests.fakes import FakeSystem
 
 CONNECTION = (
     "DefaultEndpointsProtocol=https;AccountName=stmailer;AccountKey=a2V5;EndpointSuffix=core.windows.net"
@@ -42,25 +42,25 @@ def ask_queues() -> None:
 
 
 @pytest.fixture
-def tries(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeWorld, list[float]]:
+def tries(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeSystem, list[float]]:
     """Let no service answer, and time pass as long as each try waits; return what each was allowed."""
-    world, allowed = FakeWorld(), []
+    system, allowed = FakeSystem(), []
 
     def no_answer(_: object, request: Any, **options: Any) -> Any:
         allowed.append(options["read_timeout"])
-        world.pass_time(timedelta(seconds=options["read_timeout"]))
+        system.pass_time(timedelta(seconds=options["read_timeout"]))
         raise ServiceResponseTimeoutError("no answer")
 
     monkeypatch.setattr(RequestsTransport, "send", no_answer)
-    monkeypatch.setattr("time.sleep", lambda seconds: world.pass_time(timedelta(seconds=seconds)))
-    return world, allowed
+    monkeypatch.setattr("time.sleep", lambda seconds: system.pass_time(timedelta(seconds=seconds)))
+    return system, allowed
 
 
 @pytest.mark.parametrize("ask", [ask_tables, ask_blobs, ask_queues])
-def test_no_try_begins_or_ends_after_the_limit(ask: Any, tries: tuple[FakeWorld, list[float]]) -> None:
-    world, allowed = tries
-    with limited(world):
-        world.pass_time(SENDING - timedelta(seconds=5))
+def test_no_try_begins_or_ends_after_the_limit(ask: Any, tries: tuple[FakeSystem, list[float]]) -> None:
+    system, allowed = tries
+    with limited(system):
+        system.pass_time(SENDING - timedelta(seconds=5))
         with pytest.raises(NothingSentError, match="attempt_too_long"):
             ask()
 
@@ -69,20 +69,20 @@ def test_no_try_begins_or_ends_after_the_limit(ask: Any, tries: tuple[FakeWorld,
 
 @pytest.mark.parametrize("ask", [ask_tables, ask_blobs, ask_queues])
 def test_with_time_enough_a_client_repeats_its_call(
-    ask: Any, tries: tuple[FakeWorld, list[float]], monkeypatch: pytest.MonkeyPatch
+    ask: Any, tries: tuple[FakeSystem, list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, allowed = tries
-    with limited(world), pytest.raises(ServiceResponseTimeoutError):
+    system, allowed = tries
+    with limited(system), pytest.raises(ServiceResponseTimeoutError):
         ask()
 
     assert len(allowed) > 1
 
 
-def test_a_wait_between_two_tries_ends_with_the_limit(tries: tuple[FakeWorld, list[float]]) -> None:
-    world, _ = tries
-    with limited(world):
+def test_a_wait_between_two_tries_ends_with_the_limit(tries: tuple[FakeSystem, list[float]]) -> None:
+    system, _ = tries
+    with limited(system):
         bounded(TABLE_OPTIONS).sleep(3600)
 
-    assert world.passed == SENDING
+    assert system.passed == SENDING
     bounded(TABLE_OPTIONS).sleep(1)
-    assert world.passed == SENDING + timedelta(seconds=1)
+    assert system.passed == SENDING + timedelta(seconds=1)

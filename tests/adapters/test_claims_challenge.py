@@ -9,10 +9,10 @@ import pytest
 
 from shared.adapters.entra import EntraAuthority
 from shared.adapters.graph import GraphMailTransport
-from shared.consent.token_cache import Custody
+from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.sending.deliver import deliver
-from shared.settings.tenant import Account, Status, TenantSettings, Wanted
+from shared.settings.tenant import Account, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, list_senders, some_settings
 from tests.fakes import FakeServices
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET, CONTOSO
@@ -36,7 +36,7 @@ def services(
 ) -> Iterator[FakeServices]:
     """Storage in memory; Ada's consent, Entra and Graph as they are over the network."""
     services = FakeServices()
-    entra = EntraAuthority(config, CLIENT_SECRET, services.world)
+    entra = EntraAuthority(config, CLIENT_SECRET, services.system)
     begun = entra.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
     page = Visitor(local_authority.ca_file, posts_by_itself=False).consent(begun.address, ADA)
     redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
@@ -45,12 +45,12 @@ def services(
     services.settings.save(
         some_settings(tenant_id=CONTOSO, consent=a_consent(account=ACCOUNT, secret_name=f"smtp-{CONTOSO}-1"))
     )
-    services.tokens = Custody(
-        services.vault, entra, services.settings, services.world, lambda: services.allowed_tenants
+    services.tokens = AccessTokenCache(
+        services.vault, entra, services.settings, services.system, lambda: services.allowed_tenants
     )
     with closing(GraphMailTransport(office.graph)) as transport:
         services.transport = transport  # type: ignore[assignment]
-        office.world.requests.clear()
+        office.system.requests.clear()
         yield services
 
 
@@ -65,24 +65,24 @@ def settings(services: FakeServices) -> TenantSettings:
 def test_the_claims_reach_entra_and_the_mail_is_sent_with_the_new_token(
     services: FakeServices, office: ServedMicrosoft365
 ) -> None:
-    office.world.behaviour.wanted_claims = CLAIMS
+    office.system.behaviour.wanted_claims = CLAIMS
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert settings(services).status is Status.ENABLED
-    assert [request.status for request in office.world.requests.all("sendMail")] == [401, 202]
-    assert len(office.world.requests.all("token")) == 2
+    assert [request.status for request in office.system.requests.all("sendMail")] == [401, 202]
+    assert len(office.system.requests.all("token")) == 2
 
 
 def test_later_mails_use_the_token_that_graph_took(
     services: FakeServices, office: ServedMicrosoft365
 ) -> None:
-    office.world.behaviour.wanted_claims = CLAIMS
+    office.system.behaviour.wanted_claims = CLAIMS
     deliver(MAIL, "q-1", services)
-    office.world.requests.clear()
+    office.system.requests.clear()
     deliver(a_message(messageId="m-2", tenantId=CONTOSO), "q-2", services)
 
-    assert [request.operation for request in office.world.requests.all()] == ["sendMail"]
+    assert [request.operation for request in office.system.requests.all()] == ["sendMail"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_entra_alone_decides_that_the_consent_is_lost(
     status: DeliveryStatus,
     problem: str,
 ) -> None:
-    office.world.behaviour.wanted_claims, office.world.behaviour.claims_problem = CLAIMS, aadsts
+    office.system.behaviour.wanted_claims, office.system.behaviour.claims_problem = CLAIMS, aadsts
     deliver(MAIL, "q-1", services)
 
     shown = row(services).problem
@@ -113,7 +113,7 @@ def test_entra_alone_decides_that_the_consent_is_lost(
 def test_entra_that_cannot_answer_the_claims_now_loses_nothing(
     services: FakeServices, office: ServedMicrosoft365
 ) -> None:
-    office.world.behaviour.wanted_claims, office.world.behaviour.claims_problem = CLAIMS, 90033
+    office.system.behaviour.wanted_claims, office.system.behaviour.claims_problem = CLAIMS, 90033
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.DEFERRED
@@ -123,7 +123,7 @@ def test_entra_that_cannot_answer_the_claims_now_loses_nothing(
 def test_a_token_for_the_claims_that_graph_refuses_anyway_is_no_lost_consent(
     services: FakeServices, office: ServedMicrosoft365
 ) -> None:
-    office.world.faults.add("sendMail", "token expired", times=2)
+    office.system.faults.add("sendMail", "token expired", times=2)
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.DEFERRED
@@ -133,18 +133,18 @@ def test_a_token_for_the_claims_that_graph_refuses_anyway_is_no_lost_consent(
 def test_the_apps_own_token_answers_a_challenge_too(
     services: FakeServices, office: ServedMicrosoft365, config: AppConfig
 ) -> None:
-    office.world.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])
+    office.system.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])
     list_senders(services, ADA)
     services.settings.rows.clear()
     services.settings.save(
         some_settings(
             tenant_id=CONTOSO,
-            sender=Wanted(ADA),
+            sender=RequestedSender(ADA),
             consent=a_consent(account=None, secret_name=None, consented_by=""),
         )
     )
-    office.world.behaviour.wanted_claims = CLAIMS
+    office.system.behaviour.wanted_claims = CLAIMS
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert [request.status for request in office.world.requests.all("sendMail")] == [401, 202]
+    assert [request.status for request in office.system.requests.all("sendMail")] == [401, 202]

@@ -26,7 +26,7 @@ from shared.bootstrap import Services
 from shared.client_credential import ClientCertificate, ClientSecret, FederatedIdentity
 from shared.config import AppConfig
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
-from shared.system import RealWorld
+from shared.system import RealSystem
 from tests.local_stack.fixtures import ServedIdentity, ServedMicrosoft365
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
 from tests.local_stack.microsoft365.directory import FederatedCredential
@@ -75,7 +75,7 @@ def other() -> KeyPair:
 
 def check(config: AppConfig, credential: str | dict[str, Any]) -> None:
     """Have Entra check the credential: a code that was never issued is refused only after it."""
-    authority = EntraAuthority(config, credential, RealWorld())
+    authority = EntraAuthority(config, credential, RealSystem())
     begun = authority.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
     with pytest.raises(ConsentRequiredError) as refused:
         authority.redeem(CONTOSO, begun.proof, {"state": "the-state", "code": "never-issued"})
@@ -92,7 +92,7 @@ def test_a_secret_proves_the_app(config: AppConfig) -> None:
 def test_a_certificate_proves_the_app(
     form: str, config: AppConfig, office: ServedMicrosoft365, pair: KeyPair, other: KeyPair, tmp_path: Path
 ) -> None:
-    office.world.directory.change_app(CLIENT_ID, secrets=(), certificates=(pair.public_pem,))
+    office.system.directory.change_app(CLIENT_ID, secrets=(), certificates=(pair.public_pem,))
     file = tmp_path / "credential"
     file.write_bytes(
         {
@@ -173,12 +173,12 @@ def test_a_managed_identity_proves_the_app_without_any_secret(
 ) -> None:
     identity = identified.identity
     issuer = identity.issuer(EXCHANGE)
-    office.world.directory.change_app(
+    office.system.directory.change_app(
         CLIENT_ID,
         secrets=(),
         federated=(FederatedCredential(issuer, identity.user_assigned.principal_id),),
     )
-    office.world.proof.trust(issuer, identity._key.public_key())
+    office.system.proof.trust(issuer, identity._key.public_key())
     credential = FederatedIdentity(identity.user_assigned.client_id, EXCHANGE)
 
     check(config, msal_credential(credential))
@@ -202,7 +202,7 @@ def test_an_identity_endpoint_that_does_not_answer_is_waited_for(
     credential = msal_credential(FederatedIdentity(identified.identity.user_assigned.client_id, EXCHANGE))
 
     with pytest.raises(TransientError) as waited:
-        EntraAuthority(config, credential, RealWorld()).app_only(CONTOSO)
+        EntraAuthority(config, credential, RealSystem()).app_only(CONTOSO)
     assert waited.value.code == "identity_unavailable"
 
 
@@ -211,10 +211,10 @@ def test_the_apps_identity_can_differ_from_the_one_for_storage_and_vault(
 ) -> None:
     identity = identified.identity
     issuer = identity.issuer(EXCHANGE)
-    office.world.directory.change_app(
+    office.system.directory.change_app(
         CLIENT_ID, secrets=(), federated=(FederatedCredential(issuer, identity.user_assigned.principal_id),)
     )
-    office.world.proof.trust(issuer, identity._key.public_key())
+    office.system.proof.trust(issuer, identity._key.public_key())
     settings = GIVEN | {
         "ENTRA_TENANT_ID": CONTOSO,
         "ENTRA_CLIENT_ID": CLIENT_ID,

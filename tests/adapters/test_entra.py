@@ -15,11 +15,11 @@ import pytest
 from shared.adapters.entra import EntraAuthority
 from shared.adapters.msal_cache import client_of
 from shared.config import AppConfig
-from shared.consent.ports import Redeemed
-from shared.consent.token_cache import Custody
+from shared.consent.ports import TokenResponse
+from shared.consent.token_cache import AccessTokenCache
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
 from shared.settings.tenant import Account
-from shared.system import RealWorld
+from shared.system import RealSystem
 from tests.builders import a_consent
 from tests.fakes import MemorySettings, MemoryVault
 from tests.local_stack.certificates import LocalAuthority
@@ -42,7 +42,7 @@ ACCOUNT = Account("0b1ec700-0000-4000-8000-000000000001", CONTOSO, ADA)
 
 @pytest.fixture
 def entra(config: AppConfig) -> EntraAuthority:
-    return EntraAuthority(config, CLIENT_SECRET, RealWorld())
+    return EntraAuthority(config, CLIENT_SECRET, RealSystem())
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def sign_in(
 
 
 @pytest.fixture
-def redeemed(entra: EntraAuthority, visitor: Visitor) -> Redeemed:
+def redeemed(entra: EntraAuthority, visitor: Visitor) -> TokenResponse:
     proof, reply = sign_in(entra, visitor)
     return entra.redeem(CONTOSO, proof, reply)
 
@@ -87,44 +87,44 @@ def test_what_proves_the_answer_is_not_in_the_address(entra: EntraAuthority) -> 
     assert begun.proof["nonce"] not in begun.address
 
 
-def test_a_code_becomes_tokens_and_a_name(redeemed: Redeemed) -> None:
+def test_a_code_becomes_tokens_and_a_name(redeemed: TokenResponse) -> None:
     assert redeemed.claims["preferred_username"] == ADA
     assert redeemed.claims["tid"] == CONTOSO
     assert redeemed.scopes == frozenset({"Mail.Send"})
 
 
-def test_only_what_a_later_refresh_needs_is_kept(redeemed: Redeemed) -> None:
+def test_only_what_a_later_refresh_needs_is_kept(redeemed: TokenResponse) -> None:
     assert set(json.loads(redeemed.tokens)) == {"Account", "RefreshToken", "AppMetadata"}
     assert len(redeemed.tokens) < 5_000
 
 
 def test_a_stored_token_becomes_an_access_token(
-    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.requests.clear()
-    before = RealWorld().now()
+    office.system.requests.clear()
+    before = RealSystem().now()
 
     issued = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
 
     assert issued.scopes == frozenset({"Mail.Send"})
     assert 70 * 60 < (issued.expires_at - before).total_seconds() < 80 * 60
     assert issued.tokens != redeemed.tokens
-    assert len(office.world.requests.all("token")) == 1
+    assert len(office.system.requests.all("token")) == 1
     assert "access_token" not in issued.tokens.lower()
 
 
 def test_a_fresh_token_names_its_account_as_it_is_called_now(
-    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     assert entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).username == ADA
 
 
 @pytest.mark.parametrize("id_token", ["opaque", "a.b.c", "", None, 5])
 def test_an_id_token_that_cannot_be_read_does_not_keep_mail_from_being_sent(
-    id_token: object, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    id_token: object, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     answer = {"token_type": "Bearer", "expires_in": "3600", "access_token": "t", "id_token": id_token}
-    office.world.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
 
     issued = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
 
@@ -146,21 +146,25 @@ def test_an_id_token_that_cannot_be_read_does_not_keep_mail_from_being_sent(
 )
 @pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
 def test_a_success_that_cannot_be_used_is_asked_for_again(
-    call: str, members: dict[str, object], config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+    call: str,
+    members: dict[str, object],
+    config: AppConfig,
+    redeemed: TokenResponse,
+    office: ServedMicrosoft365,
 ) -> None:
     answer = {"token_type": "Bearer", "access_token": "t", **members}
-    office.world.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
 
     with pytest.raises(TransientError) as refused:
-        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealWorld()), redeemed.tokens)
+        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealSystem()), redeemed.tokens)
     assert refused.value.code == "entra_unavailable"
 
 
 def test_members_that_nothing_uses_keep_no_token_from_being_used(
-    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     answer = {"token_type": "Bearer", "access_token": "t", "expires_in": 10**15, "refresh_in": "later"}
-    office.world.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
 
     assert entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).access_token == "t"
 
@@ -168,8 +172,8 @@ def test_members_that_nothing_uses_keep_no_token_from_being_used(
 def test_sign_in_name_and_address_are_told_apart_when_they_differ(
     entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
 ) -> None:
-    uma = office.world.user(UMA)
-    office.world.directory.change_user(UMA, sign_in_name="u1@contoso.com")
+    uma = office.system.user(UMA)
+    office.system.directory.change_user(UMA, sign_in_name="u1@contoso.com")
     try:
         begun = entra.begin(CONTOSO, SCOPES, "the-state", "u1@contoso.com")
         page = visitor.consent(begun.address, "u1@contoso.com")
@@ -178,27 +182,27 @@ def test_sign_in_name_and_address_are_told_apart_when_they_differ(
 
         issued = entra.refresh(CONTOSO, redeemed.tokens, account, SCOPES)
     finally:
-        office.world.directory.add(uma)
+        office.system.directory.add(uma)
 
     assert (redeemed.claims["preferred_username"], redeemed.claims["email"]) == ("u1@contoso.com", UMA)
     assert (issued.username, issued.email) == ("u1@contoso.com", UMA)
 
 
 def test_tokens_of_another_account_are_never_used(
-    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.requests.clear()
+    office.system.requests.clear()
     other = replace(ACCOUNT, object_id="another-object-id")
 
     with pytest.raises(ConfigurationError) as refused:
         entra.refresh(CONTOSO, redeemed.tokens, other, SCOPES)
     assert refused.value.code == "tokens_of_other_account"
     assert refused.value.facts == {"expected": "another-object-id", "found": ACCOUNT.object_id}
-    assert not office.world.requests.all("token")
+    assert not office.system.requests.all("token")
 
 
 def test_a_token_that_was_issued_for_another_account_is_not_used(
-    entra: EntraAuthority, redeemed: Redeemed
+    entra: EntraAuthority, redeemed: TokenResponse
 ) -> None:
     cache = json.loads(redeemed.tokens)
     for account in cache["Account"].values():
@@ -209,7 +213,7 @@ def test_a_token_that_was_issued_for_another_account_is_not_used(
     assert refused.value.facts["found"] == ACCOUNT.object_id
 
 
-def test_a_cache_tells_the_client_it_was_issued_to(redeemed: Redeemed) -> None:
+def test_a_cache_tells_the_client_it_was_issued_to(redeemed: TokenResponse) -> None:
     assert client_of(redeemed.tokens) == CLIENT_ID
 
 
@@ -230,9 +234,9 @@ def test_a_cache_that_does_not_say_whose_it_is_is_nobodys(tokens: str) -> None:
 
 
 def test_a_new_process_refreshes_from_what_is_kept(
-    config: AppConfig, entra: EntraAuthority, redeemed: Redeemed
+    config: AppConfig, entra: EntraAuthority, redeemed: TokenResponse
 ) -> None:
-    restarted = EntraAuthority(config, CLIENT_SECRET, RealWorld())
+    restarted = EntraAuthority(config, CLIENT_SECRET, RealSystem())
 
     issued = restarted.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
 
@@ -297,11 +301,11 @@ def test_a_refresh_that_fails_says_who_must_act(
     kind: type[Exception],
     code: str,
     entra: EntraAuthority,
-    redeemed: Redeemed,
+    redeemed: TokenResponse,
     office: ServedMicrosoft365,
 ) -> None:
     # MSAL repeats a connection that breaks once.
-    office.world.faults.add("token", button, times=3)
+    office.system.faults.add("token", button, times=3)
 
     with pytest.raises(kind) as refused:
         entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
@@ -309,9 +313,9 @@ def test_a_refresh_that_fails_says_who_must_act(
 
 
 def test_a_refusal_carries_microsofts_trace_and_none_of_its_text(
-    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.faults.add("token", "grant revoked")
+    office.system.faults.add("token", "grant revoked")
 
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
@@ -334,9 +338,9 @@ def test_stored_tokens_without_a_refresh_token_are_a_lost_consent(entra: EntraAu
 
 
 def test_a_revoked_permission_is_a_lost_consent(
-    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.revoke_consent(ADA)
+    office.system.revoke_consent(ADA)
 
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
@@ -347,24 +351,26 @@ def test_the_tenants_endpoints_are_looked_up_once(entra: EntraAuthority, office:
     for _ in range(3):
         entra.begin(CONTOSO, SCOPES, "s", ADA)
 
-    assert len(office.world.requests.all("discovery")) == 1
+    assert len(office.system.requests.all("discovery")) == 1
 
 
 def test_while_entra_can_not_be_reached_nothing_can_begin(config: AppConfig) -> None:
     nowhere = replace(config, authority_host="https://127.0.0.1:9")
 
     with pytest.raises(TransientError) as refused:
-        EntraAuthority(nowhere, CLIENT_SECRET, RealWorld()).begin(CONTOSO, SCOPES, "s", ADA)
+        EntraAuthority(nowhere, CLIENT_SECRET, RealSystem()).begin(CONTOSO, SCOPES, "s", ADA)
     assert refused.value.code == "entra_unavailable"
 
 
-def test_while_entra_can_not_be_reached_no_token_is_lost(config: AppConfig, redeemed: Redeemed) -> None:
+def test_while_entra_can_not_be_reached_no_token_is_lost(config: AppConfig, redeemed: TokenResponse) -> None:
     nowhere = replace(config, authority_host="https://127.0.0.1:9")
 
     with pytest.raises(TransientError):
-        EntraAuthority(nowhere, CLIENT_SECRET, RealWorld()).refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
+        EntraAuthority(nowhere, CLIENT_SECRET, RealSystem()).refresh(
+            CONTOSO, redeemed.tokens, ACCOUNT, SCOPES
+        )
     with pytest.raises(TransientError):
-        EntraAuthority(nowhere, CLIENT_SECRET, RealWorld()).app_only(CONTOSO)
+        EntraAuthority(nowhere, CLIENT_SECRET, RealSystem()).app_only(CONTOSO)
 
 
 PROOF = {"scope": list(SCOPES), "nonce": "n", "code_verifier": "v" * 43}
@@ -380,12 +386,12 @@ CALLS: dict[str, Call] = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("button", ["busy", "throttled without Retry-After", "bad gateway", "reset", PAGE])
 def test_while_the_tenants_endpoints_can_not_be_fetched_everything_waits(
-    button: str | Effect, call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+    button: str | Effect, call: str, config: AppConfig, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.faults.add("discovery", button, times=3)
+    office.system.faults.add("discovery", button, times=3)
 
     with pytest.raises(TransientError) as refused:
-        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealWorld()), redeemed.tokens)
+        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealSystem()), redeemed.tokens)
     assert refused.value.code == "entra_unavailable"
 
 
@@ -400,11 +406,11 @@ def test_a_gateways_answer_is_not_taken_for_the_tenants_endpoints_nor_kept(
     text: str,
     call: str,
     config: AppConfig,
-    redeemed: Redeemed,
+    redeemed: TokenResponse,
     office: ServedMicrosoft365,
 ) -> None:
-    entra = EntraAuthority(config, CLIENT_SECRET, RealWorld())
-    office.world.faults.add("discovery", Effect(status, message=text, body="raw"))
+    entra = EntraAuthority(config, CLIENT_SECRET, RealSystem())
+    office.system.faults.add("discovery", Effect(status, message=text, body="raw"))
 
     with pytest.raises(TransientError) as refused:
         CALLS[call](entra, redeemed.tokens)
@@ -414,12 +420,12 @@ def test_a_gateways_answer_is_not_taken_for_the_tenants_endpoints_nor_kept(
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_tenant_that_entra_does_not_know_is_an_operator_error(
-    call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+    call: str, config: AppConfig, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.faults.add("discovery", Effect(aadsts=90002), times=3)
+    office.system.faults.add("discovery", Effect(aadsts=90002), times=3)
 
     with pytest.raises(ConfigurationError) as refused:
-        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealWorld()), redeemed.tokens)
+        CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealSystem()), redeemed.tokens)
     assert refused.value.code == "app_registration_wrong"
 
 
@@ -441,9 +447,9 @@ def test_a_tenant_that_entra_does_not_know_is_an_operator_error(
 )
 @pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
 def test_an_answer_that_says_nothing_about_the_tokens_is_waited_out(
-    answer: Effect, call: str, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    answer: Effect, call: str, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.faults.add("token", answer, times=3)
+    office.system.faults.add("token", answer, times=3)
 
     with pytest.raises(TransientError) as refused:
         CALLS[call](entra, redeemed.tokens)
@@ -451,9 +457,12 @@ def test_an_answer_that_says_nothing_about_the_tokens_is_waited_out(
 
 
 def test_an_answer_that_is_no_json_is_not_logged_because_it_may_hold_tokens(
-    entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365, caplog: pytest.LogCaptureFixture
+    entra: EntraAuthority,
+    redeemed: TokenResponse,
+    office: ServedMicrosoft365,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    office.world.faults.add("token", PAGE)
+    office.system.faults.add("token", PAGE)
 
     with caplog.at_level(logging.DEBUG), pytest.raises(TransientError) as refused:
         entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
@@ -468,7 +477,7 @@ def test_a_wrong_secret_is_an_operator_error(
     proof, reply = sign_in(entra, visitor)
 
     with pytest.raises(ConfigurationError) as refused:
-        EntraAuthority(config, "wrong", RealWorld()).redeem(CONTOSO, proof, reply)
+        EntraAuthority(config, "wrong", RealSystem()).redeem(CONTOSO, proof, reply)
     assert refused.value.code == "client_credential_refused"
     assert refused.value.facts["error"] == "AADSTS7000215"
 
@@ -499,13 +508,13 @@ def test_an_admin_consents_to_the_apps_own_permissions(
         "redirect_uri": "https://mailer.example.test/api/consent/callback",
         "state": "the-state",
     }
-    office.world.consents.grant_application(CLIENT_ID, CONTOSO, ("Mail.Send",))
+    office.system.consents.grant_application(CLIENT_ID, CONTOSO, ("Mail.Send",))
 
     assert entra.app_only(CONTOSO).scopes == frozenset({"Mail.Send"})
 
 
 def test_an_apps_token_is_for_the_app(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
-    office.world.consents.grant_application(CLIENT_ID, CONTOSO, ("Mail.Send", "Mail.ReadWrite"))
+    office.system.consents.grant_application(CLIENT_ID, CONTOSO, ("Mail.Send", "Mail.ReadWrite"))
 
     issued = entra.app_only(CONTOSO)
 
@@ -516,9 +525,9 @@ def test_an_apps_token_is_for_the_app(entra: EntraAuthority, office: ServedMicro
 
 
 def test_an_app_that_an_admin_removed_is_reported_and_another_consent_adds_it_again(
-    entra: EntraAuthority, visitor: Visitor, redeemed: Redeemed, office: ServedMicrosoft365
+    entra: EntraAuthority, visitor: Visitor, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.consents.remove_app(CLIENT_ID, CONTOSO)
+    office.system.consents.remove_app(CLIENT_ID, CONTOSO)
     for call in ("refresh", "app_only"):
         with pytest.raises(ConsentRequiredError) as refused:
             CALLS[call](entra, redeemed.tokens)
@@ -550,58 +559,58 @@ def test_a_wait_that_entra_asks_for_is_reported_and_kept(
     wait: int,
     call: str,
     config: AppConfig,
-    redeemed: Redeemed,
+    redeemed: TokenResponse,
     office: ServedMicrosoft365,
 ) -> None:
-    entra = EntraAuthority(config, CLIENT_SECRET, RealWorld())
-    office.world.faults.add("token", button)
-    office.world.requests.clear()
+    entra = EntraAuthority(config, CLIENT_SECRET, RealSystem())
+    office.system.faults.add("token", button)
+    office.system.requests.clear()
 
     with pytest.raises(TransientError) as refused:
         CALLS[call](entra, redeemed.tokens)
 
     assert (refused.value.code, refused.value.retry_after) == ("entra_unavailable", timedelta(seconds=wait))
-    assert len(office.world.requests.all("token")) == 1
+    assert len(office.system.requests.all("token")) == 1
 
 
 @pytest.mark.parametrize("call", ["refresh", "app_only"])
 def test_other_requests_do_not_make_msal_forget_that_it_is_throttled(
-    call: str, config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+    call: str, config: AppConfig, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    entra = EntraAuthority(config, CLIENT_SECRET, RealWorld())
-    office.world.faults.add("token", "Entra throttled")
+    entra = EntraAuthority(config, CLIENT_SECRET, RealSystem())
+    office.system.faults.add("token", "Entra throttled")
     with pytest.raises(TransientError):
         CALLS[call](entra, redeemed.tokens)
-    office.world.faults.add("token", Effect(aadsts=50173))
+    office.system.faults.add("token", Effect(aadsts=50173))
     with pytest.raises(ConsentRequiredError):
         CALLS["redeem"](entra, "")
-    office.world.requests.clear()
+    office.system.requests.clear()
 
     with pytest.raises(TransientError) as again:
         CALLS[call](entra, redeemed.tokens)
 
     assert again.value.retry_after == timedelta(seconds=60)
-    assert office.world.requests.all("token") == []
+    assert office.system.requests.all("token") == []
 
 
 def test_endpoints_that_are_throttled_are_waited_for(config: AppConfig, office: ServedMicrosoft365) -> None:
-    office.world.faults.add("discovery", "Entra throttled")
+    office.system.faults.add("discovery", "Entra throttled")
 
     with pytest.raises(TransientError) as refused:
-        EntraAuthority(config, CLIENT_SECRET, RealWorld()).app_only(CONTOSO)
+        EntraAuthority(config, CLIENT_SECRET, RealSystem()).app_only(CONTOSO)
     assert refused.value.retry_after == timedelta(seconds=60)
 
 
 def test_of_eight_mails_at_once_one_asks_a_throttled_entra(
-    config: AppConfig, redeemed: Redeemed, office: ServedMicrosoft365
+    config: AppConfig, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    entra = EntraAuthority(config, CLIENT_SECRET, RealWorld())
+    entra = EntraAuthority(config, CLIENT_SECRET, RealSystem())
     vault = MemoryVault({"name": redeemed.tokens})
-    custody = Custody(vault, entra, MemorySettings(), RealWorld(), lambda: frozenset({CONTOSO}))
-    consent = a_consent(account=ACCOUNT, secret_name="name", stored_at=RealWorld().now())
-    office.world.behaviour.token_requests_a_minute = 1
+    custody = AccessTokenCache(vault, entra, MemorySettings(), RealSystem(), lambda: frozenset({CONTOSO}))
+    consent = a_consent(account=ACCOUNT, secret_name="name", stored_at=RealSystem().now())
+    office.system.behaviour.token_requests_a_minute = 1
     custody.get(CONTOSO, consent)
-    office.world.requests.clear()
+    office.system.requests.clear()
 
     def get(_: int) -> TransientError:
         with pytest.raises(TransientError) as refused:
@@ -612,7 +621,7 @@ def test_of_eight_mails_at_once_one_asks_a_throttled_entra(
         told = list(threads.map(get, range(8)))
 
     assert all(error.retry_after and error.retry_after > timedelta(seconds=50) for error in told)
-    assert len(office.world.requests.all("token")) == 1
+    assert len(office.system.requests.all("token")) == 1
 
 
 # What an app's token says
@@ -625,7 +634,7 @@ def test_an_app_token_that_cannot_be_read_is_used_anyway(
     token: str, entra: EntraAuthority, office: ServedMicrosoft365
 ) -> None:
     answer = json.dumps({"token_type": "Bearer", "expires_in": 3600, "access_token": token})
-    office.world.faults.add("token", Effect(200, body="raw", message=answer))
+    office.system.faults.add("token", Effect(200, body="raw", message=answer))
 
     issued = entra.app_only(CONTOSO)
 
@@ -633,7 +642,7 @@ def test_an_app_token_that_cannot_be_read_is_used_anyway(
 
 
 def test_a_refusal_of_the_app_is_not_remembered(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
-    office.world.faults.add("token", Effect(aadsts=700016))
+    office.system.faults.add("token", Effect(aadsts=700016))
     with pytest.raises(ConsentRequiredError):
         entra.app_only(CONTOSO)
 
@@ -643,43 +652,43 @@ def test_a_refusal_of_the_app_is_not_remembered(entra: EntraAuthority, office: S
 def test_a_code_is_redeemed_once_entra_knows_the_app(
     entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
 ) -> None:
-    office.world.revoke_consent(ADA)
-    office.world.behaviour.app_lag = 30
+    office.system.revoke_consent(ADA)
+    office.system.behaviour.app_lag = 30
     try:
         proof, reply = sign_in(entra, visitor)
         with pytest.raises(ConsentRequiredError) as refused:
             entra.redeem(CONTOSO, proof, reply)
         assert refused.value.unseen == "app"
 
-        office.world.clock.advance(timedelta(seconds=31))
+        office.system.clock.advance(timedelta(seconds=31))
 
         assert entra.redeem(CONTOSO, proof, reply).tokens
     finally:
-        office.world.behaviour.app_lag = 0
-        office.world.clock.reset()
+        office.system.behaviour.app_lag = 0
+        office.system.clock.reset()
 
 
 def test_a_scope_that_shows_later_comes_with_a_refresh(
     entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
 ) -> None:
-    office.world.revoke_consent(ADA)
-    office.world.behaviour.consent_lag = 30
+    office.system.revoke_consent(ADA)
+    office.system.behaviour.consent_lag = 30
     try:
         proof, reply = sign_in(entra, visitor)
         early = entra.redeem(CONTOSO, proof, reply)
         assert early.scopes == frozenset()
-        account = Account(office.world.user(ADA).object_id, CONTOSO, ADA)
+        account = Account(office.system.user(ADA).object_id, CONTOSO, ADA)
         with pytest.raises(ConsentRequiredError) as refused:
             entra.refresh(CONTOSO, early.tokens, account, SCOPES)
         assert refused.value.unseen == "consent"
 
-        office.world.clock.advance(timedelta(seconds=31))
+        office.system.clock.advance(timedelta(seconds=31))
 
         issued = entra.refresh(CONTOSO, early.tokens, account, SCOPES)
         assert set(SCOPES) <= (issued.scopes or set())
     finally:
-        office.world.behaviour.consent_lag = 0
-        office.world.clock.reset()
+        office.system.behaviour.consent_lag = 0
+        office.system.clock.reset()
 
 
 def test_an_admin_who_asks_for_it_sees_the_consent_page_again(entra: EntraAuthority) -> None:
@@ -692,7 +701,7 @@ def test_a_permission_that_an_admin_must_approve_says_so(
     entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
 ) -> None:
     proof, reply = sign_in(entra, visitor)
-    office.world.faults.add("token", Effect(aadsts=90094))
+    office.system.faults.add("token", Effect(aadsts=90094))
 
     with pytest.raises(ConsentRequiredError) as refused:
         entra.redeem(CONTOSO, proof, reply)
@@ -702,24 +711,24 @@ def test_a_permission_that_an_admin_must_approve_says_so(
 def test_discovery_is_asked_each_time(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
     entra.discover(CONTOSO)
     entra.discover(CONTOSO)
-    assert len(office.world.requests.all("discovery")) == 2
+    assert len(office.system.requests.all("discovery")) == 2
 
-    office.world.faults.add("discovery", "busy")
+    office.system.faults.add("discovery", "busy")
     with pytest.raises(TransientError) as refused:
         entra.discover(CONTOSO)
     assert refused.value.code == "entra_unavailable"
 
 
 def test_a_permission_for_something_else_that_is_revoked_does_not_stop_mail(
-    config: AppConfig, entra: EntraAuthority, redeemed: Redeemed, office: ServedMicrosoft365
+    config: AppConfig, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.world.grant_consent(ADA, "User.Read")
+    office.system.grant_consent(ADA, "User.Read")
     granted = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).scopes
     vault = MemoryVault({"name": redeemed.tokens})
-    custody = Custody(vault, entra, MemorySettings(), RealWorld(), lambda: frozenset({CONTOSO}))
-    office.world.revoke_consent(ADA, "User.Read")
+    custody = AccessTokenCache(vault, entra, MemorySettings(), RealSystem(), lambda: frozenset({CONTOSO}))
+    office.system.revoke_consent(ADA, "User.Read")
 
-    consent = a_consent(account=ACCOUNT, scopes=granted, secret_name="name", stored_at=RealWorld().now())
+    consent = a_consent(account=ACCOUNT, scopes=granted, secret_name="name", stored_at=RealSystem().now())
 
     assert granted == frozenset({"Mail.Send", "User.Read"})
     assert custody.get(CONTOSO, consent)

@@ -51,7 +51,7 @@ def test_a_mail_is_accepted_and_graph_names_its_answer(
 ) -> None:
     request_id = transport.send_mail(exchange.token(), a_sender(), a_call())
 
-    (mail,) = exchange.world.mails()
+    (mail,) = exchange.system.mails()
     assert (mail.subject, mail.recipients, mail.mailbox) == (
         "Weekly sales",
         ["cfo@contoso.com"],
@@ -64,8 +64,8 @@ def test_a_mail_is_accepted_and_graph_names_its_answer(
 def test_a_mailbox_whose_address_is_not_its_sign_in_name_is_found_by_its_object_id(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
-    ada = exchange.world.directory.change_user(ADA, sign_in_name="a1@contoso.com")
-    token = exchange.world.app_only_token(CONTOSO, "Mail.Send")
+    ada = exchange.system.directory.change_user(ADA, sign_in_name="a1@contoso.com")
+    token = exchange.system.app_only_token(CONTOSO, "Mail.Send")
     by_address = replace(a_sender(), mailbox="users/ada%40contoso.com")
 
     with pytest.raises(RejectedError) as refused:
@@ -75,7 +75,7 @@ def test_a_mailbox_whose_address_is_not_its_sign_in_name_is_found_by_its_object_
 
     transport.send_mail(token, replace(by_address, mailbox=f"users/{ada.object_id}"), a_call())
     transport.send_mail(token, replace(by_address, mailbox="users/a1%40contoso.com"), a_call())
-    assert {mail.from_address.address for mail in exchange.world.mails()} == {ADA}
+    assert {mail.from_address.address for mail in exchange.system.mails()} == {ADA}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_mailbox_whose_address_is_not_its_sign_in_name_is_found_by_its_object_
 def test_each_fault_of_graph_becomes_an_error_of_the_app(
     transport: GraphMailTransport, exchange: ExchangeOnline, button: str, kind: type[MailerError]
 ) -> None:
-    exchange.world.faults.add("sendMail", button)
+    exchange.system.faults.add("sendMail", button)
 
     with pytest.raises(kind) as caught:
         transport.send_mail(exchange.token(), a_sender(), a_call())
@@ -113,9 +113,9 @@ def test_nothing_is_ever_repeated_automatically(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
     for button in ("throttled", "busy and closed", "timeout but accepted", "reset but accepted"):
-        exchange.world.faults.clear()
-        exchange.world.requests.clear()
-        exchange.world.faults.add("sendMail", button)
+        exchange.system.faults.clear()
+        exchange.system.requests.clear()
+        exchange.system.faults.add("sendMail", button)
         with pytest.raises(MailerError):
             transport.send_mail(exchange.token(), a_sender(), a_call())
         assert exchange.asked == ["sendMail"]
@@ -124,13 +124,13 @@ def test_nothing_is_ever_repeated_automatically(
 def test_an_acceptance_that_asks_for_patience_is_an_acceptance(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
-    exchange.world.faults.add("sendMail", "accepted with Retry-After")
+    exchange.system.faults.add("sendMail", "accepted with Retry-After")
 
     assert transport.send_mail(exchange.token(), a_sender(), a_call())
 
 
 def test_a_success_other_than_202_is_none(transport: GraphMailTransport, exchange: ExchangeOnline) -> None:
-    exchange.world.faults.add("sendMail", Effect(200, body="empty"))
+    exchange.system.faults.add("sendMail", Effect(200, body="empty"))
 
     with pytest.raises(OutcomeUnknownError):
         transport.send_mail(exchange.token(), a_sender(), a_call())
@@ -139,7 +139,7 @@ def test_a_success_other_than_202_is_none(transport: GraphMailTransport, exchang
 def test_the_wait_that_graph_asks_for_is_read_from_its_answer(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
-    exchange.world.faults.add("sendMail", "throttled")
+    exchange.system.faults.add("sendMail", "throttled")
 
     with pytest.raises(TransientError) as caught:
         transport.send_mail(exchange.token(), a_sender(), a_call())
@@ -151,7 +151,7 @@ def test_the_wait_that_graph_asks_for_is_read_from_its_answer(
 def test_a_from_address_without_the_right_names_account_and_address(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
-    exchange.world.directory.revoke("send_as", on=FINANCE, to="ada@contoso.com")
+    exchange.system.directory.revoke("send_as", on=FINANCE, to="ada@contoso.com")
     other = {"from": {"emailAddress": {"address": FINANCE}}}
 
     with pytest.raises(RejectedError) as caught:
@@ -191,7 +191,7 @@ def test_a_certificate_that_is_not_trusted_is_sent_nothing(
     with pytest.raises(ConfigurationError, match="certificate_not_trusted"):
         transport.send_mail(exchange.token(), a_sender(), a_call())
 
-    assert not exchange.world.mails()
+    assert not exchange.system.mails()
     transport.close()
 
 
@@ -220,7 +220,7 @@ def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_open(
 ) -> None:
     monkeypatch.setattr("shared.adapters.graph.GRAPH_ANSWER_SECONDS", 0.3)
     transport = GraphMailTransport(exchange.graph)
-    exchange.world.faults.add("sendMail", Effect(delay=1.0))
+    exchange.system.faults.add("sendMail", Effect(delay=1.0))
 
     with pytest.raises(OutcomeUnknownError):
         transport.send_mail(exchange.token(), a_sender(), a_call())
@@ -230,7 +230,7 @@ def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_open(
 def test_four_mails_may_be_on_their_way_at_once(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
-    exchange.world.behaviour.latency = 0.2
+    exchange.system.behaviour.latency = 0.2
     token = exchange.token()
     threads = [
         threading.Thread(target=transport.send_mail, args=(token, a_sender(), a_call())) for _ in range(4)
@@ -240,4 +240,4 @@ def test_four_mails_may_be_on_their_way_at_once(
     for thread in threads:
         thread.join(10)
 
-    assert len(exchange.world.mails()) == 4
+    assert len(exchange.system.mails()) == 4

@@ -16,8 +16,8 @@ from shared.errors import OutcomeUnknownError, ProblemError, TransientError
 from shared.mail.message import Attachment
 from shared.mail.payload import build_attachment, build_upload_item
 from shared.sending.deliver import deliver
-from shared.sending.retry_policy import Situation, decide
-from shared.settings.tenant import Status, Wanted
+from shared.sending.retry_policy import AttemptContext, decide_retry
+from shared.settings.tenant import RequestedSender, Status
 from tests.builders import (
     a_consent,
     a_file,
@@ -107,17 +107,17 @@ def test_no_route_fails_a_mail_for_a_response_not_about_the_message(
 ) -> None:
     call = calls(transport, exchange.token())[route]
     for name in vocabulary():
-        exchange.world.faults.add(route, name)
+        exchange.system.faults.add(route, name)
         error = error_of(call)
         if error is None:
             # A draft that is gone, or that was deleted in the other way.
             assert route == "permanentDelete", name
         else:
-            status = decide(error, Situation(NOON, 1, NOON, None, 0.5)).status
+            status = decide_retry(error, AttemptContext(NOON, 1, NOON, None, 0.5)).status
             waits = {DeliveryStatus.DEFERRED, DeliveryStatus.UNKNOWN}
             assert status in waits or (route not in READING and ends_a_mail(name)), (name, error)
             assert route in SUBMITTING or not isinstance(error, OutcomeUnknownError), name
-        exchange.world.faults.clear()
+        exchange.system.faults.clear()
 
 
 class GivenToken:
@@ -130,7 +130,7 @@ class GivenToken:
     def get(self, _tenant_id: str, _consent: object, *, claims: str | None = None, **_: object) -> str:
         self.claims.append(claims)
         more = {"claims_request": claims} if claims else {}
-        return self._exchange.world.graph_token("ada@contoso.com", "Mail.Send", "Mail.ReadWrite", **more)
+        return self._exchange.system.graph_token("ada@contoso.com", "Mail.Send", "Mail.ReadWrite", **more)
 
 
 def over_http(
@@ -149,19 +149,19 @@ def row(services: FakeServices, message_id: str = "m-1") -> Delivery:
 
 def deliver_again(services: FakeServices, exchange: ExchangeOnline, wait: timedelta) -> None:
     """Let time pass on both sides, and deliver what is queued."""
-    services.world.pass_time(wait)
-    exchange.world.clock.advance(wait)
+    services.system.pass_time(wait)
+    exchange.system.clock.advance(wait)
     queued, services.outbox.messages = services.outbox.messages, []
     for number, (text, _) in enumerate(queued):
-        deliver(text, f"q-{services.world.now():%H%M}-{number}", services)
+        deliver(text, f"q-{services.system.now():%H%M}-{number}", services)
 
 
 def test_twenty_mails_wait_while_graph_does_not_count_the_consent_yet(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(enabled_services(consent=a_consent(consented_at=NOON)), exchange, transport)
-    exchange.world.behaviour.rights_lag = 1200
-    exchange.world.grant_consent("ada@contoso.com", "Mail.Send")
+    exchange.system.behaviour.rights_lag = 1200
+    exchange.system.grant_consent("ada@contoso.com", "Mail.Send")
     for number in range(20):
         deliver(a_message(messageId=f"m-{number}"), f"q-{number}", services)
     waiting = {row(services, f"m-{number}").status for number in range(20)}
@@ -170,7 +170,7 @@ def test_twenty_mails_wait_while_graph_does_not_count_the_consent_yet(
 
     assert waiting == {DeliveryStatus.DEFERRED}
     assert {row(services, f"m-{number}").status for number in range(20)} == {DeliveryStatus.ACCEPTED}
-    assert len(exchange.world.mails()) == 20
+    assert len(exchange.system.mails()) == 20
 
 
 @pytest.mark.parametrize("given", [{"exchange_roles": {REPORTS}}, {"mailbox_scope": {REPORTS}}], ids=str)
@@ -178,17 +178,19 @@ def test_a_mail_waits_while_exchange_does_not_count_what_it_lets_the_app_do(
     exchange: ExchangeOnline, transport: GraphMailTransport, given: dict[str, set[str]]
 ) -> None:
     """An Exchange admin lets the app use the mailbox an hour after the consent; it counts two hours later."""
-    directory, clock = exchange.world.directory, exchange.world.clock
+    directory, clock = exchange.system.directory, exchange.system.clock
     roles = ["Mail.Send"] if "mailbox_scope" in given else []
-    exchange.world.consents.grant_application(CLIENT_ID, MICROSOFT_CONTOSO, roles)
+    exchange.system.consents.grant_application(CLIENT_ID, MICROSOFT_CONTOSO, roles)
     directory.change_app(CLIENT_ID, mailbox_scope=frozenset[str]())
     clock.advance(timedelta(hours=3))
-    exchange.world.behaviour.rights_lag = 7200
+    exchange.system.behaviour.rights_lag = 7200
     consent = a_consent(account=None, secret_name=None, consented_at=NOON)
-    services, _ = over_http(enabled_services(sender=Wanted(REPORTS), consent=consent), exchange, transport)
+    services, _ = over_http(
+        enabled_services(sender=RequestedSender(REPORTS), consent=consent), exchange, transport
+    )
     list_senders(services, REPORTS)
-    services.tokens.get = lambda *_, **__: exchange.world.app_only_token(MICROSOFT_CONTOSO, *roles)  # type: ignore[method-assign]
-    services.world.pass_time(timedelta(minutes=55))
+    services.tokens.get = lambda *_, **__: exchange.system.app_only_token(MICROSOFT_CONTOSO, *roles)  # type: ignore[method-assign]
+    services.system.pass_time(timedelta(minutes=55))
     directory.change_app(CLIENT_ID, **{name: frozenset(reached) for name, reached in given.items()})
     deliver(a_message(messageId="m-1"), "q-1", services)
     for _ in range(11):
@@ -204,7 +206,7 @@ def test_conditional_access_gets_the_claims_that_it_asks_for(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, tokens = over_http(enabled_services(), exchange, transport)
-    exchange.world.behaviour.wanted_claims, exchange.world.behaviour.wanted_claims_status = CLAIMS, 403
+    exchange.system.behaviour.wanted_claims, exchange.system.behaviour.wanted_claims_status = CLAIMS, 403
     deliver(a_message(messageId="m-1"), "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -216,7 +218,7 @@ def test_conditional_access_that_names_no_claims_waits_for_an_admin(
     exchange: ExchangeOnline, transport: GraphMailTransport, button: str
 ) -> None:
     services, _ = over_http(enabled_services(), exchange, transport)
-    exchange.world.faults.add("sendMail", button, times=0)
+    exchange.system.faults.add("sendMail", button, times=0)
     deliver(a_message(messageId="m-1"), "q-1", services)
     first = row(services).status
     for _ in range(2):
@@ -229,7 +231,7 @@ def test_conditional_access_that_names_no_claims_waits_for_an_admin(
 
 def test_opaque_tokens_are_used_as_they_are(exchange: ExchangeOnline, transport: GraphMailTransport) -> None:
     services, _ = over_http(enabled_services(), exchange, transport)
-    exchange.world.behaviour.opaque_tokens = True
+    exchange.system.behaviour.opaque_tokens = True
     deliver(a_message(messageId="m-1"), "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -239,7 +241,7 @@ def test_a_mail_over_the_limit_of_uploads_continues_once_the_limit_allows_it(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
-    exchange.world.behaviour.upload_limit = 6_000_000
+    exchange.system.behaviour.upload_limit = 6_000_000
     content = bytes(range(256)) * 40_000
     services.files.blobs[f"{CONTOSO}/large.bin"] = content
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
@@ -254,14 +256,14 @@ def test_a_mail_over_the_limit_of_uploads_continues_once_the_limit_allows_it(
     assert first.next_attempt_at
     assert first.next_attempt_at - NOON > timedelta(minutes=4)
     assert row(services).status is DeliveryStatus.ACCEPTED
-    [sent] = exchange.world.mails()
+    [sent] = exchange.system.mails()
     assert [file.read() for file in sent.attachments] == [content]
 
 
 def test_a_mail_over_the_limit_of_calls_waits_as_long_as_graph_says(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
-    exchange.world.behaviour.calls_limit = 1
+    exchange.system.behaviour.calls_limit = 1
     token = exchange.token()
     transport.find(token, a_sender(), "0123abcd")
 
@@ -280,7 +282,7 @@ def test_a_subject_that_exchange_cuts_is_sent_with_a_warning(
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert [warning.code for warning in row(services).warnings] == ["subject_over_limit"]
-    assert len(exchange.world.mails()[0].subject) == 255
+    assert len(exchange.system.mails()[0].subject) == 255
 
 
 @pytest.mark.parametrize(
@@ -307,7 +309,7 @@ def test_a_success_that_lacks_what_was_asked_for_is_asked_for_again(
     transport: GraphMailTransport, exchange: ExchangeOnline, route: str, status: int, text: str
 ) -> None:
     call = calls(transport, exchange.token())[route]
-    exchange.world.faults.add(route, Effect(status, message=text, body="raw"))
+    exchange.system.faults.add(route, Effect(status, message=text, body="raw"))
     error = error_of(call)
 
     assert (error is None) is (route == "uploadChunk")
@@ -317,7 +319,7 @@ def test_a_success_that_lacks_what_was_asked_for_is_asked_for_again(
 def test_a_wait_that_comes_with_an_error_of_the_service_is_kept(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
-    exchange.world.faults.add("createDraft", Effect(504, "UnknownError", retry_after="120"))
+    exchange.system.faults.add("createDraft", Effect(504, "UnknownError", retry_after="120"))
     error = error_of(calls_to_create(transport, exchange))
 
     assert isinstance(error, TransientError)
@@ -334,21 +336,21 @@ def test_a_mail_that_a_server_in_between_did_not_pass_on_is_sent_later(
     exchange: ExchangeOnline, transport: GraphMailTransport, status: int
 ) -> None:
     services, _ = over_http(enabled_services(), exchange, transport)
-    exchange.world.faults.add("sendMail", Effect(status, body="html", headers={"Location": "https://a/b"}))
+    exchange.system.faults.add("sendMail", Effect(status, body="html", headers={"Location": "https://a/b"}))
     deliver(a_message(messageId="m-1"), "q-1", services)
     first = row(services)
     deliver_again(services, exchange, timedelta(minutes=1))
 
     assert (first.status, first.warnings) == (DeliveryStatus.DEFERRED, ())
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert len(exchange.world.mails()) == 1
+    assert len(exchange.system.mails()) == 1
 
 
 @pytest.mark.parametrize("code", ["RequestBroker--ParseUri", "Request_BadRequest", "20Error.x"])
 def test_a_code_of_any_form_is_named(
     transport: GraphMailTransport, exchange: ExchangeOnline, code: str
 ) -> None:
-    exchange.world.faults.add("createDraft", Effect(400, code))
+    exchange.system.faults.add("createDraft", Effect(400, code))
     error = error_of(calls_to_create(transport, exchange))
 
     assert error
@@ -359,15 +361,15 @@ def test_a_refused_mail_is_resent_where_every_look_up_times_out(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
-    exchange.world.behaviour.large_mailbox = True
-    exchange.world.faults.add("sendMail", "busy")
+    exchange.system.behaviour.large_mailbox = True
+    exchange.system.faults.add("sendMail", "busy")
     deliver(a_message(messageId="m-1"), "q-1", services)
     for _ in range(5):
         deliver_again(services, exchange, timedelta(minutes=5))
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert "maybe_accepted" in [warning.code for warning in row(services).warnings]
-    assert len(exchange.world.mails()) == 1
+    assert len(exchange.system.mails()) == 1
     assert exchange.asked.count("lookup") >= 3
 
 
@@ -375,16 +377,16 @@ def test_a_draft_that_was_to_be_sent_and_is_gone_is_not_made_again_without_a_sea
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
-    exchange.world.behaviour.large_mailbox = True
-    exchange.world.faults.add("send", Effect(403, body="html"))
+    exchange.system.behaviour.large_mailbox = True
+    exchange.system.faults.add("send", Effect(403, body="html"))
     services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
     deliver(mail, "q-1", services)
-    [draft] = exchange.world.drafts("ada@contoso.com")
+    [draft] = exchange.system.drafts("ada@contoso.com")
     transport.remove(exchange.token(), a_sender(), draft.immutable_id)
     deliver_again(services, exchange, timedelta(minutes=6))
 
-    assert (row(services).status, exchange.world.mails()) == (DeliveryStatus.DEFERRED, [])
+    assert (row(services).status, exchange.system.mails()) == (DeliveryStatus.DEFERRED, [])
     assert row(services).problem.code == "graph_timeout"  # type: ignore[union-attr]
 
 
@@ -395,7 +397,7 @@ def test_a_chunk_that_is_not_the_last_one_completes_no_file(
     services, _ = over_http(large_file_services(), exchange, transport)
     content = bytes(range(256)) * 40_000
     services.files.blobs[f"{CONTOSO}/large.bin"] = content
-    exchange.world.faults.add("uploadChunk", answer, nth=2)
+    exchange.system.faults.add("uploadChunk", answer, nth=2)
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
     deliver(mail, "q-1", services)
     first = row(services)
@@ -403,7 +405,7 @@ def test_a_chunk_that_is_not_the_last_one_completes_no_file(
 
     assert first.problem
     assert (first.status, first.problem.code) == (DeliveryStatus.DEFERRED, "upload_interrupted")
-    [sent] = exchange.world.mails()
+    [sent] = exchange.system.mails()
     assert [file.read() for file in sent.attachments] == [content]
 
 
@@ -425,8 +427,8 @@ def test_a_large_mail_is_sent_in_a_mailbox_where_every_look_up_takes_too_long(
     exchange: ExchangeOnline, transport: GraphMailTransport, route: str, effect: str | Effect
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
-    exchange.world.behaviour.large_mailbox = True
-    exchange.world.faults.add(route, effect)
+    exchange.system.behaviour.large_mailbox = True
+    exchange.system.faults.add(route, effect)
     services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
     deliver(mail, "q-1", services)
@@ -434,7 +436,7 @@ def test_a_large_mail_is_sent_in_a_mailbox_where_every_look_up_takes_too_long(
         deliver_again(services, exchange, timedelta(minutes=6))
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert len(exchange.world.mails()) == 1
+    assert len(exchange.system.mails()) == 1
 
 
 @pytest.mark.parametrize("answer", [Effect(413, body="html"), Effect(400, "InefficientFilter")], ids=str)
@@ -443,22 +445,22 @@ def test_a_large_mail_is_sent_where_graph_refuses_every_search(
     exchange: ExchangeOnline, transport: GraphMailTransport, answer: Effect, route: str, effect: str
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
-    exchange.world.faults.add("lookup", answer, times=0)
-    exchange.world.faults.add(route, effect)
+    exchange.system.faults.add("lookup", answer, times=0)
+    exchange.system.faults.add(route, effect)
     services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
     deliver(mail, "q-1", services)
     deliver_again(services, exchange, timedelta(minutes=6))
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert len(exchange.world.mails()) == 1
+    assert len(exchange.system.mails()) == 1
 
 
 def test_a_large_mail_waits_where_graph_cannot_search_now(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
-    exchange.world.faults.add("lookup", "busy")
+    exchange.system.faults.add("lookup", "busy")
     services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
     deliver(mail, "q-1", services)

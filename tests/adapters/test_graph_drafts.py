@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from shared.adapters.graph import GraphMailTransport
-from shared.adapters.http import Answer
+from shared.adapters.http import HttpResponse
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.message import Attachment
 from shared.mail.payload import KEY_PROPERTY, build_attachment, build_upload_item
@@ -59,7 +59,7 @@ def put(transport: GraphMailTransport, url: str, first: int, length: int = CHUNK
 def test_a_draft_keeps_its_id_when_it_is_sent(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
-    exchange.world.behaviour.sent_items_lag = 0
+    exchange.system.behaviour.sent_items_lag = 0
     transport.attach(token, a_sender(), draft, json.dumps(build_attachment(PDF, b"%PDF")).encode())
     assert transport.count_attachments(token, a_sender(), draft) == 1
     assert [(f.mail_id, f.is_draft) for f in transport.find(token, a_sender(), "0123abcd")] == [(draft, True)]
@@ -67,7 +67,7 @@ def test_a_draft_keeps_its_id_when_it_is_sent(
     request_id = transport.send_draft(token, a_sender(), draft)
 
     assert request_id
-    (mail,) = exchange.world.mails()
+    (mail,) = exchange.system.mails()
     assert [(file.name, file.read()) for file in mail.attachments] == [("größe.pdf", b"%PDF")]
     assert [(f.mail_id, f.is_draft) for f in transport.find(token, a_sender(), "0123abcd")] == [
         (draft, False)
@@ -80,7 +80,7 @@ def test_every_request_of_graph_asks_for_ids_that_last(
     transport.find(token, a_sender(), "0123abcd")
     transport.send_draft(token, a_sender(), draft)
 
-    assert all("prefer" in request.header_names for request in exchange.world.requests.all(host="graph"))
+    assert all("prefer" in request.header_names for request in exchange.system.requests.all(host="graph"))
 
 
 def test_a_key_is_found_by_its_value_alone(
@@ -92,7 +92,7 @@ def test_a_key_is_found_by_its_value_alone(
 def test_lists_are_read_to_their_last_page(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
-    exchange.world.behaviour.longest_page = 1
+    exchange.system.behaviour.longest_page = 1
     file = json.dumps(build_attachment(PDF, b"%PDF")).encode()
     for _ in range(3):
         transport.attach(token, a_sender(), draft, file)
@@ -106,7 +106,7 @@ def test_lists_are_read_to_their_last_page(
 def test_an_answer_without_a_list_does_not_say_that_nothing_is_there(
     transport: GraphMailTransport, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
-    monkeypatch.setattr(transport._http, "request", lambda *_: Answer(200, {}, body.encode()))
+    monkeypatch.setattr(transport._http, "request", lambda *_: HttpResponse(200, {}, body.encode()))
     with pytest.raises(TransientError, match="graph_unavailable"):
         transport.find("token", a_sender(), "0123abcd")
 
@@ -114,7 +114,7 @@ def test_an_answer_without_a_list_does_not_say_that_nothing_is_there(
 def test_a_list_that_goes_on_elsewhere_or_for_ever_is_tried_again_later(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
-    exchange.world.behaviour.longest_page = 0
+    exchange.system.behaviour.longest_page = 0
     with pytest.raises(TransientError, match="graph_unavailable"):
         transport.find(token, a_sender(), "0123abcd")
 
@@ -135,14 +135,14 @@ def test_a_large_file_goes_up_in_exact_ranges_however_the_next_one_is_spelt(
     spelling: Literal["N", "N-", "N-M"],
     pascal_case: bool,  # noqa: FBT001
 ) -> None:
-    exchange.world.behaviour.next_range, exchange.world.behaviour.pascal_case = spelling, pascal_case
+    exchange.system.behaviour.next_range, exchange.system.behaviour.pascal_case = spelling, pascal_case
     url = open_upload(transport, token, draft)
 
     assert put(transport, url, 0) == CHUNK
     assert put(transport, url, CHUNK) is None
 
     transport.send_draft(token, a_sender(), draft)
-    (file,) = exchange.world.mails()[0].attachments
+    (file,) = exchange.system.mails()[0].attachments
     assert (file.name, file.content_type, file.read()) == ("größe.pdf", "application/pdf", LARGE)
 
 
@@ -153,7 +153,7 @@ def test_the_upload_host_gets_ranges_and_no_token(
     put(transport, url, 0)
     put(transport, url, CHUNK)
 
-    chunks = exchange.world.requests.all("uploadChunk")
+    chunks = exchange.system.requests.all("uploadChunk")
     assert len(chunks) == 2
     for chunk in chunks:
         assert "authorization" not in chunk.header_names
@@ -164,7 +164,7 @@ def test_the_upload_host_gets_ranges_and_no_token(
 def test_a_chunk_that_is_not_the_next_one_is_reported_as_such(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, status: int
 ) -> None:
-    exchange.world.behaviour.range_status = status
+    exchange.system.behaviour.range_status = status
     url = open_upload(transport, token, draft)
     put(transport, url, 0)
 
@@ -177,7 +177,7 @@ def test_a_session_that_is_over_is_reported_as_such(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
     url = open_upload(transport, token, draft)
-    exchange.world.clock.advance(exchange.world.behaviour.session_lifetime)
+    exchange.system.clock.advance(exchange.system.behaviour.session_lifetime)
 
     with pytest.raises(TransientError, match="upload_interrupted"):
         put(transport, url, 0)
@@ -204,7 +204,7 @@ def test_what_submits_nothing_can_be_tried_again_whatever_was_answered(
 ) -> None:
     draft = transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
     url = open_upload(transport, token, draft)
-    exchange.world.faults.add(operation, effect)
+    exchange.system.faults.add(operation, effect)
     calls: dict[str, Callable[[], object]] = {
         "createDraft": lambda: transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode()),
         "attach": lambda: transport.attach(
@@ -224,7 +224,7 @@ def test_what_submits_nothing_can_be_tried_again_whatever_was_answered(
 def test_sending_a_draft_is_as_uncertain_as_sending_a_mail(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, effect: str
 ) -> None:
-    exchange.world.faults.add("send", effect)
+    exchange.system.faults.add("send", effect)
 
     with pytest.raises(OutcomeUnknownError):
         transport.send_draft(token, a_sender(), draft)
@@ -233,7 +233,7 @@ def test_sending_a_draft_is_as_uncertain_as_sending_a_mail(
 def test_a_draft_is_found_by_its_id_before_and_after_it_was_sent(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
-    exchange.world.behaviour.sent_items_lag = 0
+    exchange.system.behaviour.sent_items_lag = 0
     assert transport.find_draft(token, a_sender(), draft) == (FoundMail(draft, is_draft=True),)
 
     transport.send_draft(token, a_sender(), draft)
@@ -247,7 +247,7 @@ def test_a_draft_is_found_by_its_id_before_and_after_it_was_sent(
 def test_a_404_that_does_not_name_the_message_loses_no_draft(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, ask: str
 ) -> None:
-    exchange.world.faults.add("*", Effect(404, "UnknownError"))
+    exchange.system.faults.add("*", Effect(404, "UnknownError"))
 
     with pytest.raises(TransientError, match="mailbox_not_found"):
         getattr(transport, ask)(token, a_sender(), draft)
@@ -280,29 +280,29 @@ def test_a_draft_is_removed_permanently_where_graph_can_and_else_deleted(
     second = transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
     transport.remove(token, a_sender(), draft)
     assert (
-        exchange.world.mailboxes.list_messages(exchange.world.user("ada@contoso.com"), "deleteditems") == []
+        exchange.system.mailboxes.list_messages(exchange.system.user("ada@contoso.com"), "deleteditems") == []
     )
 
-    exchange.world.faults.add("permanentDelete", other)
+    exchange.system.faults.add("permanentDelete", other)
     transport.remove(token, a_sender(), second)
 
-    assert exchange.world.drafts("ada@contoso.com") == []
+    assert exchange.system.drafts("ada@contoso.com") == []
     assert exchange.asked[-2:] == ["permanentDelete", "deleteMessage"]
 
 
 def test_a_national_cloud_has_no_permanent_deletion(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
-    exchange.world.behaviour.permanent_delete = False
+    exchange.system.behaviour.permanent_delete = False
     transport.remove(token, a_sender(), draft)
 
-    assert exchange.world.drafts("ada@contoso.com") == []
+    assert exchange.system.drafts("ada@contoso.com") == []
 
 
 def test_a_draft_that_may_not_be_removed_is_not_deleted_in_another_way(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
-    exchange.world.faults.add("permanentDelete", "access denied")
+    exchange.system.faults.add("permanentDelete", "access denied")
 
     with pytest.raises(RejectedError, match="access_denied"):
         transport.remove(token, a_sender(), draft)
@@ -322,7 +322,7 @@ def test_an_upload_that_its_host_knows_no_more_is_begun_again(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, over: Effect
 ) -> None:
     url = open_upload(transport, token, draft)
-    exchange.world.faults.add("uploadChunk", over)
+    exchange.system.faults.add("uploadChunk", over)
 
     with pytest.raises(TransientError, match="upload_interrupted"):
         put(transport, url, 0)
@@ -331,7 +331,7 @@ def test_an_upload_that_its_host_knows_no_more_is_begun_again(
 def test_a_mailbox_that_takes_no_more_refuses_a_chunk_permanently(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
-    exchange.world.directory.change_user(ADA, message_limit=1_000_000)
+    exchange.system.directory.change_user(ADA, message_limit=1_000_000)
     url = open_upload(transport, token, draft)
 
     with pytest.raises(RejectedError, match="message_too_large"):
@@ -348,7 +348,7 @@ def test_a_permission_that_is_missing_is_for_the_microsoft_365_admin(
 def test_a_success_that_is_cut_short_is_asked_for_again(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str
 ) -> None:
-    exchange.world.faults.add("createDraft", Effect(201, body="html"))
+    exchange.system.faults.add("createDraft", Effect(201, body="html"))
 
     with pytest.raises(TransientError):
         transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
@@ -360,7 +360,7 @@ def test_a_chunks_answer_that_says_nothing_of_what_comes_next_means_the_next_one
 ) -> None:
     from shared.adapters.graph_answers import next_range
 
-    answer = Answer(200, {}, body.encode())
+    answer = HttpResponse(200, {}, body.encode())
 
     assert next_range(answer, 17) == 17
 
@@ -377,7 +377,7 @@ def test_a_file_that_is_too_small_for_an_upload_is_refused_by_a_code_that_says_s
 def test_a_draft_that_is_not_on_every_server_yet_is_waited_for(
     transport: GraphMailTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    missing = Answer(404, {}, b'{"error": {"code": "ErrorItemNotFound"}}')
+    missing = HttpResponse(404, {}, b'{"error": {"code": "ErrorItemNotFound"}}')
     monkeypatch.setattr(transport._http, "request", lambda *_: missing)
     for call in (transport.attach, transport.open_upload):
         with pytest.raises(TransientError, match="draft_not_ready"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.adapters.graph_answers import claims_challenge, graph_codes
 from shared.adapters.graph_codes import GENERAL_CODES, GRAPH_CODES
 from shared.adapters.graph_errors import graph_error
-from shared.adapters.http import Answer
+from shared.adapters.http import HttpResponse
 from shared.errors import (
     ConfigurationError,
     MailerError,
@@ -29,11 +29,11 @@ from shared.errors import (
 from tests.exchange_online import a_sender
 
 
-def an_answer(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
-    return Answer(status, headers or {}, body)
+def an_answer(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> HttpResponse:
+    return HttpResponse(status, headers or {}, body)
 
 
-def coded(status: int, code: str, **headers: str) -> Answer:
+def coded(status: int, code: str, **headers: str) -> HttpResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return an_answer(status, json.dumps({"error": {"code": code, "message": "secret text"}}).encode(), named)
 

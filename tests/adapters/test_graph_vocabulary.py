@@ -10,10 +10,10 @@ import pytest
 
 from shared.adapters.graph_codes import GENERAL_CODES, GRAPH_CODES, Kind
 from shared.adapters.graph_errors import graph_error
-from shared.adapters.http import Answer
+from shared.adapters.http import HttpResponse
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
-from shared.sending.retry_policy import Situation, decide
+from shared.sending.retry_policy import AttemptContext, decide_retry
 from tests.exchange_online import a_sender
 from tests.fakes import NOON
 
@@ -88,14 +88,14 @@ UNSURE = {500, 502, 504}
 NOT_JSON = [b"", b"<html><body>Error</body></html>", b"\xff\xfe", b"[]", b'{"error": "denied"}']
 
 
-def coded(status: int, code: str) -> Answer:
+def coded(status: int, code: str) -> HttpResponse:
     body = json.dumps({"error": {"code": code, "message": "m", "innerError": {"request-id": "r"}}})
-    return Answer(status, {"request-id": "r"}, body.encode())
+    return HttpResponse(status, {"request-id": "r"}, body.encode())
 
 
 def first_verdict(error: ProblemError) -> DeliveryStatus:
     """Say what happens to a mail whose first attempt ends like this."""
-    return decide(error, Situation(NOON, 1, NOON, None, 0.5)).status
+    return decide_retry(error, AttemptContext(NOON, 1, NOON, None, 0.5)).status
 
 
 def test_every_published_code_is_in_a_table() -> None:
@@ -106,7 +106,9 @@ def test_every_published_code_is_in_a_table() -> None:
 @pytest.mark.parametrize("code", ["ErrorSomethingNew", "UnknownError", *NOT_JSON], ids=repr)
 def test_an_answer_that_is_not_known_to_be_about_the_message_never_refuses_it(code: str | bytes) -> None:
     for status in STATUSES:
-        answer = coded(status, code) if isinstance(code, str) else Answer(status, {"request-id": "r"}, code)
+        answer = (
+            coded(status, code) if isinstance(code, str) else HttpResponse(status, {"request-id": "r"}, code)
+        )
         error = graph_error(answer, a_sender())
 
         if status == HTTPStatus.CONTENT_TOO_LARGE:
@@ -121,7 +123,9 @@ def test_an_answer_that_is_not_known_to_be_about_the_message_never_refuses_it(co
 @pytest.mark.parametrize("code", ["ErrorSomethingNew", "UnknownError", b"<html>Error</html>"], ids=repr)
 def test_an_answer_that_makes_a_mail_wait_is_named(code: str | bytes) -> None:
     for status in STATUSES:
-        answer = coded(status, code) if isinstance(code, str) else Answer(status, {"request-id": "r"}, code)
+        answer = (
+            coded(status, code) if isinstance(code, str) else HttpResponse(status, {"request-id": "r"}, code)
+        )
         error = graph_error(answer, a_sender(), submits=False)
 
         assert (code if isinstance(code, str) else f"HTTP {status}") in error.facts.values()
@@ -133,7 +137,7 @@ def test_an_answer_that_makes_a_mail_wait_is_named(code: str | bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>Denied</html>"])
 def test_a_page_of_another_server_ends_no_mail_at_once(status: int, body: bytes) -> None:
     """Such as the 413 of nginx for more than 1 MB, which is its default."""
-    assert first_verdict(graph_error(Answer(status, {}, body), a_sender())) is DeliveryStatus.DEFERRED
+    assert first_verdict(graph_error(HttpResponse(status, {}, body), a_sender())) is DeliveryStatus.DEFERRED
 
 
 @pytest.mark.parametrize("code", GRAPH_CODES)
@@ -149,11 +153,13 @@ def test_a_refusal_of_the_mailbox_ends_no_mail_however_often_it_comes(code: str)
     error = graph_error(coded(403, code), a_sender())
     moment = NOON
     for attempt in range(1, 10):
-        again = decide(error, Situation(moment, attempt, NOON, None, 0.5, refusals=attempt)).next_attempt_at
+        again = decide_retry(
+            error, AttemptContext(moment, attempt, NOON, None, 0.5, refusals=attempt)
+        ).next_attempt_at
         assert again is not None
         assert again - moment >= timedelta(minutes=5)
         moment = again
-    confirmed = decide(error, Situation(moment, 10, NOON, None, 0.5, sender_refused=True))
+    confirmed = decide_retry(error, AttemptContext(moment, 10, NOON, None, 0.5, sender_refused=True))
 
     assert confirmed.status is DeliveryStatus.WAITING_FOR_MICROSOFT365
     assert confirmed.next_attempt_at is None
@@ -171,6 +177,6 @@ def test_an_answer_after_which_the_mail_may_be_gone_leaves_the_outcome_open(stat
 @pytest.mark.parametrize("body", NOT_JSON)
 def test_a_call_that_submits_nothing_leaves_no_outcome_open(body: bytes) -> None:
     for status in STATUSES:
-        error = graph_error(Answer(status, {"request-id": "r"}, body), a_sender(), submits=False)
+        error = graph_error(HttpResponse(status, {"request-id": "r"}, body), a_sender(), submits=False)
 
         assert not isinstance(error, OutcomeUnknownError)

@@ -18,7 +18,7 @@ from shared.adapters.managed_identity import AppServiceIdentity
 from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.client_credential import FederatedIdentity
 from shared.errors import ConfigurationError, TransientError
-from shared.system import RealWorld
+from shared.system import RealSystem
 from tests.fakes import INSTALLATION
 from tests.local_stack.actors import wait_for
 from tests.local_stack.faults import Fault
@@ -276,7 +276,7 @@ def test_an_assertion_that_could_not_be_asked_for_is_no_refused_credential(
     proof = msal_credential(FederatedIdentity(identity.user_assigned.client_id, "api://AzureADTokenExchange"))
 
     with pytest.raises(kind, match=code):
-        EntraAuthority(config, proof, RealWorld()).app_only(CONTOSO)
+        EntraAuthority(config, proof, RealSystem()).app_only(CONTOSO)
 
 
 def test_without_the_endpoint_the_app_has_no_assertion(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from azure.storage.queue import QueueClient
 
 from shared.adapters.queue_storage import StorageOutcomeQueues, StorageQueueOutbox
 from shared.config import StorageConfig
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.requeue import requeue_message
 from shared.errors import ConfigurationError, TransientError
 from shared.outbox import Backlog
 from shared.storage_names import API_VERSION, MAIL_OUTBOX, MAIL_OUTBOX_POISON
@@ -99,7 +99,7 @@ def test_a_mail_that_was_delayed_waits_only_since_its_time(
 ) -> None:
     queue.clear_messages()
     due = datetime.now(UTC) + timedelta(hours=2)
-    outbox.put(resume_message(CONTOSO, "m-1", due.isoformat()), timedelta(0))
+    outbox.put(requeue_message(CONTOSO, "m-1", due.isoformat()), timedelta(0))
 
     assert outbox.backlog().oldest_since == due
     queue.clear_messages()

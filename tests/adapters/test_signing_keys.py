@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shared.adapters.http import Answer, NotSentError
+from shared.adapters.http import HttpResponse, NotSentError
 from shared.adapters.signing_keys import KeyLifetimes, SigningKeys
 from shared.errors import ConfigurationError, TransientError, UnauthenticatedError
 
@@ -47,14 +47,14 @@ class Entra:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         assert (method, url, headers, body) == ("GET", "https://entra.example/keys", {}, None)
         self.requests += 1
         self.asked.set()
         assert self.gate.wait(WAIT)
         if self.failure:
             raise self.failure
-        return Answer(self.status, {}, self.body or json.dumps({"keys": self.published}).encode())
+        return HttpResponse(self.status, {}, self.body or json.dumps({"keys": self.published}).encode())
 
 
 def keys_of(entra: Entra, **lifetimes: float) -> SigningKeys:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from azure.data.tables import TableServiceClient
 
-from shared.adapters.blob_storage import BlobAttachmentFiles, BlobKeptTexts, blob_service
+from shared.adapters.blob_storage import BlobAttachmentFiles, BlobTextStore, blob_service
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.flow_table import TableFlowStore
 from shared.adapters.health_probes import ask_tables
@@ -72,7 +72,7 @@ class Stores:
     flows: TableFlowStore
     settings: TableSettingsStore
     files: BlobAttachmentFiles
-    texts: BlobKeptTexts
+    texts: BlobTextStore
     outbox: StorageQueueOutbox
     tables: TableServiceClient
 
@@ -108,7 +108,7 @@ def stores(azurite: Azurite) -> Iterator[Stores]:
             TableFlowStore(tables),
             TableSettingsStore(tables),
             files,
-            BlobKeptTexts(blobs, "requests"),
+            BlobTextStore(blobs, "requests"),
             outbox,
             tables,
         )
@@ -241,16 +241,16 @@ def test_a_secret_that_was_replaced_and_refused_anyway_is_replaced(stores: Store
 def test_a_secret_that_was_taken_and_refused_anyway_is_taken_once(stores: Stores, answer: Answer) -> None:
     secret = stores.known_secret()
     with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
-        assert stores.flows.take_secret(secret)
+        assert stores.flows.consume_secret(secret)
 
     assert stores.flows.secret(secret.flow_id) is None
-    assert not stores.flows.take_secret(secret)
+    assert not stores.flows.consume_secret(secret)
 
 
 def test_a_secret_whose_row_could_not_be_removed_is_used_anyway(stores: Stores) -> None:
     secret = stores.known_secret()
     with stores.gates.during("table", Outage(reaches=False, answers=False, method="DELETE")):
-        assert stores.flows.take_secret(secret)
+        assert stores.flows.consume_secret(secret)
 
     assert stores.flows.secret(secret.flow_id) is None
     assert not stores.flows.replace_secret(secret)

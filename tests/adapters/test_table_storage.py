@@ -16,7 +16,7 @@ from shared.adapters.flow_table import TableFlowStore
 from shared.adapters.table_storage import TableSettingsStore, table_service
 from shared.config import StorageConfig
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.deliveries.delivery import Delivery, DeliveryStatus, Step
+from shared.deliveries.delivery import Delivery, DeliveryEvent, DeliveryStatus
 from shared.errors import ConfigurationError, TransientError
 from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, NOON
@@ -132,7 +132,7 @@ def test_a_row_whose_answer_was_lost_is_known_as_written(
             assert added
             saved = gated_log.save(added.moved(DeliveryStatus.ACCEPTED, NOON))
             assert saved
-            assert gated_log.save(saved.noted(Step(NOON, DeliveryStatus.ACCEPTED)))
+            assert gated_log.save(saved.noted(DeliveryEvent(NOON, DeliveryStatus.ACCEPTED)))
 
     assert gates.hits >= 6
 

@@ -14,7 +14,7 @@ from shared.api import consent, settings
 from shared.bootstrap import Services
 from shared.caller import Caller
 from shared.errors import ConflictError, PreconditionFailedError
-from shared.sending.diagnostics import examine
+from shared.sending.diagnostics import run_checks
 from tests.calls import Window, a_request, content, open_start, with_answer
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.fixtures import ServedVault
@@ -80,7 +80,7 @@ def test_refreshing_resetting_and_consenting_at_once_loses_and_resurrects_nothin
     assert len(got) == 2
     assert all(got)
     for fresh in (Services(), Services()):
-        assert [check.name for check in examine(CONTOSO, None, fresh) if check.outcome == "failed"] == []
+        assert [check.name for check in run_checks(CONTOSO, None, fresh) if check.outcome == "failed"] == []
 
 
 def test_two_admins_who_consent_at_once_leave_one_consent(

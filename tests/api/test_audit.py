@@ -9,7 +9,7 @@ from shared.api.openapi.operation import Operation
 from shared.refusal_counter import INTERVAL, RefusalCounter
 from shared.settings.tenant import TenantSettings
 from tests.api.conftest import Api, Log
-from tests.fakes import CONTOSO, FakeServices, FakeWorld, MemorySettings
+from tests.fakes import CONTOSO, FakeServices, FakeSystem, MemorySettings
 
 ADMIN_OPERATIONS = [operation for operation in OPERATIONS if operation.admin]
 ROUTE = {"flow_id": "00000000-0000-4000-8000-000000000001", "message_id": "sales:1"}
@@ -91,7 +91,7 @@ def test_a_thousand_anonymous_refusals_are_one_line_and_then_one_count(
         api.call("get_tenant_settings", caller=None)
     assert [event["count"] for event in log.events] == [1]
 
-    ports.world.time += INTERVAL
+    ports.system.time += INTERVAL
     api.call("get_health", caller=None)
 
     assert [event["count"] for event in log.events] == [1, 999]
@@ -122,13 +122,13 @@ def test_a_bug_that_anonymous_callers_repeat_is_logged_once(api: Api, ports: Fak
 
 
 def test_refusals_of_different_kinds_are_counted_apart(log: Log) -> None:
-    world = FakeWorld()
-    counter = RefusalCounter(world)
+    system = FakeSystem()
+    counter = RefusalCounter(system)
     assert counter.count("enable_sending", "token_missing", "trace-1") == "trace-1"
     assert counter.count("enable_sending", "token_invalid", "trace-2") == "trace-2"
     assert counter.count("enable_sending", "token_invalid", "trace-3") == "trace-2"
 
-    world.time += INTERVAL
+    system.time += INTERVAL
     counter.log_counted()
 
     assert [(event["problem"], event["count"], event["trace_id"]) for event in log.events] == [
@@ -139,11 +139,11 @@ def test_refusals_of_different_kinds_are_counted_apart(log: Log) -> None:
 
 
 def test_after_a_quiet_interval_the_next_refusal_is_logged_at_once(log: Log) -> None:
-    world = FakeWorld()
-    counter = RefusalCounter(world)
+    system = FakeSystem()
+    counter = RefusalCounter(system)
     counter.count("enable_sending", "token_missing", "trace-1")
 
-    world.time += INTERVAL + timedelta(seconds=1)
+    system.time += INTERVAL + timedelta(seconds=1)
     counter.log_counted()
 
     assert counter.count("enable_sending", "token_missing", "trace-2") == "trace-2"

@@ -11,7 +11,7 @@ from shared.caller import Caller
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NotFoundError, TransientError
 from tests.calls import a_request, call, content, enable, finish, opened, walk
-from tests.fakes import FABRIKAM, FakeServices, FakeWorld, MemoryDeliveries
+from tests.fakes import FABRIKAM, FakeServices, FakeSystem, MemoryDeliveries
 
 
 @pytest.fixture
@@ -33,15 +33,15 @@ def test_a_pending_consent_says_what_it_waits_for(ports: FakeServices) -> None:
     }
 
 
-class RealIds(FakeWorld):
+class RealIds(FakeSystem):
     """Names consents as the app does, with letters."""
 
-    def identifier(self) -> str:
+    def new_id(self) -> str:
         return str(uuid.uuid4())
 
 
 def test_the_case_of_a_consents_id_does_not_count(ports: FakeServices) -> None:
-    ports.world = RealIds()
+    ports.system = RealIds()
     window = enable(ports)
     in_capitals = replace(window, flow_id=window.flow_id.upper())
 
@@ -105,7 +105,7 @@ def test_an_expired_consent_says_what_it_waited_for(
     window = enable(ports)
     if was_opened:
         opened(window, ports)
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
 
     shown = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
 

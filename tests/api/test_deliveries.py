@@ -12,7 +12,7 @@ import pytest
 
 from shared.api.deliveries import list_deliveries, parse_query, read_delivery, retry_delivery
 from shared.caller import Caller
-from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery, DeliveryStatus, RecipientSummary
 from shared.errors import InvalidInputError, NotFoundError, OutcomeUnknownError
 from shared.sending.deliver import deliver
 from tests.builders import ADMIN, a_message, enabled_services
@@ -31,7 +31,7 @@ def some_rows(services: FakeServices, count: int) -> None:
     for number in range(count):
         moment = NOON + timedelta(minutes=number)
         row = Delivery(CONTOSO, f"m-{number}", DeliveryStatus.ACCEPTED, moment, moment, moment)
-        services.deliveries.add(replace(row, audience=Audience(1, 0, 0, ("contoso.com",))))
+        services.deliveries.add(replace(row, audience=RecipientSummary(1, 0, 0, ("contoso.com",))))
 
 
 def test_one_mail_is_shown_with_its_history_and_without_its_text() -> None:
@@ -60,7 +60,7 @@ def test_a_conflict_is_shown_in_the_list_and_beside_the_mail() -> None:
     services = enabled_services()
     deliver(a_message(messageId="m-1"), "q-1", services)
     before = content(read_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services))
-    services.world.pass_time(timedelta(hours=1))
+    services.system.pass_time(timedelta(hours=1))
     deliver(a_message(messageId="m-1", subject="Something else"), "q-2", services)
 
     shown = content(read_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services))

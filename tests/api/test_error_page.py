@@ -75,7 +75,7 @@ def test_the_reference_of_an_error_that_was_logged_already_is_the_one_in_the_log
 
     assert reference_of(open_page(api, "finish_consent")) == first
 
-    api.ports.world.time += INTERVAL
+    api.ports.system.time += INTERVAL
     assert reference_of(open_page(api, "finish_consent")) == first
     assert [event["trace_id"] for event in log.named("unexpected_error")] == [first]
 

@@ -17,17 +17,17 @@ from schemathesis.specs.openapi.checks import (
 
 from shared import bootstrap
 from shared.api.openapi.document import document
-from shared.settings.tenant import StandingProblem, Status, TenantSettings, Wanted
+from shared.settings.tenant import ActiveProblem, RequestedSender, Status, TenantSettings
 from tests.api.conftest import CLAIMS, functions_of_the_api
 from tests.api.wsgi import wsgi_app
 from tests.builders import some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices
 
-LOST = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "x"}, "correlation")
+LOST = ActiveProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "x"}, "correlation")
 STATES: dict[str, TenantSettings] = {
     "not configured": TenantSettings(CONTOSO),
     "enabled": some_settings(),
-    "large": some_settings(sender=Wanted("ada@contoso.com", large_file_attachments=True)),
+    "large": some_settings(sender=RequestedSender("ada@contoso.com", large_file_attachments=True)),
     "reconnect needed": some_settings(status=Status.RECONNECT_NEEDED, problem=LOST),
 }
 PROMISES = (

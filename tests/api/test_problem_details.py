@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from shared import errors
-from shared.api.problem_details import problem_reply, status_of
+from shared.api.problem_details import problem_response, status_of
 from shared.errors import (
     ConditionalAccessError,
     ConfigurationError,
@@ -57,7 +57,7 @@ EXAMPLES: list[tuple[ProblemError, int]] = [
 @pytest.mark.parametrize(("error", "status"), EXAMPLES, ids=lambda value: str(value)[:25])
 def test_each_kind_of_error_has_its_status(error: ProblemError, status: int) -> None:
     assert status_of(error) == status
-    assert json.loads(problem_reply(error, "trace").body)["status"] == status
+    assert json.loads(problem_response(error, "trace").body)["status"] == status
 
 
 def test_every_error_class_of_the_app_is_in_the_table() -> None:
@@ -69,7 +69,7 @@ def test_every_error_class_of_the_app_is_in_the_table() -> None:
 
 
 def test_a_problem_says_what_happened_and_who_acts() -> None:
-    reply = problem_reply(ConfigurationError("setting_missing", setting="KEY_VAULT_URL"), "trace-1")
+    reply = problem_response(ConfigurationError("setting_missing", setting="KEY_VAULT_URL"), "trace-1")
 
     assert reply.headers["Content-Type"] == "application/problem+json"
     assert json.loads(reply.body) == {
@@ -86,7 +86,7 @@ def test_a_problem_says_what_happened_and_who_acts() -> None:
 def test_bad_input_names_each_invalid_field() -> None:
     fields = [FieldError("fromEmailAddress", "is no address"), FieldError("x", "is unknown")]
 
-    body = json.loads(problem_reply(InvalidInputError("invalid_request", fields=fields), "t").body)
+    body = json.loads(problem_response(InvalidInputError("invalid_request", fields=fields), "t").body)
 
     assert body["errors"] == [
         {"field": "fromEmailAddress", "message": "is no address"},
@@ -95,11 +95,13 @@ def test_bad_input_names_each_invalid_field() -> None:
 
 
 def test_a_caller_without_a_token_is_told_how_to_sign_in() -> None:
-    assert problem_reply(UnauthenticatedError("token_missing"), "t").headers["WWW-Authenticate"] == "Bearer"
+    assert (
+        problem_response(UnauthenticatedError("token_missing"), "t").headers["WWW-Authenticate"] == "Bearer"
+    )
 
 
 @pytest.mark.parametrize(("wait", "header"), [(timedelta(seconds=2.1), "3"), (None, None)])
 def test_a_service_that_asked_to_wait_is_passed_on(wait: timedelta | None, header: str | None) -> None:
-    reply = problem_reply(TransientError("entra_unavailable", retry_after=wait), "t")
+    reply = problem_response(TransientError("entra_unavailable", retry_after=wait), "t")
 
     assert reply.headers.get("Retry-After") == header

@@ -37,7 +37,7 @@ def rows(*statuses: str) -> FakeServices:
     services = enabled_services()
     for number, status in enumerate(statuses):
         add(services, f"m-{number}", status, NOON + number * HOUR)
-    services.world.pass_time(len(statuses) * HOUR)
+    services.system.pass_time(len(statuses) * HOUR)
     return services
 
 
@@ -79,7 +79,7 @@ def test_each_id_has_its_result_and_a_bad_one_fails_no_other() -> None:
         None,
     )
     for text, _ in list(services.outbox.messages):
-        services.world.pass_time(timedelta(seconds=2))
+        services.system.pass_time(timedelta(seconds=2))
         deliver(text, "q-1", services)
     for message_id in ("m-0", "m-9"):
         assert services.deliveries.rows[CONTOSO, message_id].status is DeliveryStatus.ACCEPTED
@@ -91,7 +91,7 @@ def test_the_mails_are_sent_at_the_pace_of_those_that_waited() -> None:
 
     assert [delay.total_seconds() for _, delay in services.outbox.messages] == [0, 2, 4]
     row = services.deliveries.rows[CONTOSO, "m-3"]
-    assert row.next_attempt_at == services.world.now() + timedelta(seconds=4)
+    assert row.next_attempt_at == services.system.now() + timedelta(seconds=4)
 
 
 def test_an_id_that_is_named_twice_is_retried_once() -> None:
@@ -180,7 +180,7 @@ def test_a_call_that_takes_long_says_which_mails_it_did_not_reach() -> None:
     load = services.requests.load
 
     def slow(tenant_id: str, message_id: str) -> bytes | None:
-        services.world.pass_time(timedelta(seconds=40))
+        services.system.pass_time(timedelta(seconds=40))
         return load(tenant_id, message_id)
 
     services.requests.load = slow  # type: ignore[method-assign]

@@ -13,7 +13,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.settings.sending_switch import SendingPause
-from shared.settings.tenant import StandingProblem, Status, TenantSettings
+from shared.settings.tenant import ActiveProblem, Status, TenantSettings
 from tests.builders import a_consent, enabled_services, some_settings
 from tests.calls import call, content, enable, opened, shown, walk
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
@@ -84,7 +84,7 @@ def test_a_pending_consent_is_shown_until_it_expires(ports: FakeServices) -> Non
     window = enable(ports, "reports@contoso.com")
 
     pending = shown(ports)["pendingConsent"]
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
 
     assert pending == {
         "flowId": window.flow_id,
@@ -97,7 +97,7 @@ def test_a_pending_consent_is_shown_until_it_expires(ports: FakeServices) -> Non
 
 def test_the_problem_of_a_lost_consent_names_who_must_act(ports: FakeServices) -> None:
     facts = {"account": "ada@contoso.com", "error": "AADSTS50173"}
-    problem = StandingProblem("consent_lost", NOON, facts, "correlation-1")
+    problem = ActiveProblem("consent_lost", NOON, facts, "correlation-1")
     ports.settings.save(some_settings(status=Status.RECONNECT_NEEDED, problem=problem))
 
     view = shown(ports)
@@ -186,7 +186,7 @@ def test_enable_is_refused_where_sending_works() -> None:
 @pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
 def test_enable_works_where_sending_does_not(status: Status) -> None:
     ports = enabled_services(
-        status=status, problem=StandingProblem("key_vault_denied", NOON), consent=a_consent()
+        status=status, problem=ActiveProblem("key_vault_denied", NOON), consent=a_consent()
     )
 
     walk(ports)

@@ -14,12 +14,12 @@ IN_FLIGHT = 4
 def backlog() -> Figure:
     """Measure from the first mail that arrives to the last, with one host."""
     with Campaign(look_up=False, hosts=1, gated=False) as campaign:
-        world = campaign.stack.microsoft365
-        world.behaviour.latency = LATENCY
+        system = campaign.stack.microsoft365
+        system.behaviour.latency = LATENCY
         for number in range(COUNT):
             campaign.queue(f"m-{number}")
-        wait_for(lambda: len(world.mails()) == COUNT or None, "all mails", 300)
-        mails = world.mails()
+        wait_for(lambda: len(system.mails()) == COUNT or None, "all mails", 300)
+        mails = system.mails()
         first, last = mails[0].at, mails[-1].at
         time.sleep(LATENCY)
     allowed = IN_FLIGHT / LATENCY

@@ -18,7 +18,7 @@ from azure.data.tables import TableClient
 
 from shared.adapters import delivery_table
 from shared.bootstrap import Services
-from shared.deliveries.delivery import PENDING, Audience, Delivery, DeliveryStatus
+from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus, RecipientSummary
 from shared.deliveries.retention import remove_finished
 from shared.sending.maintenance import release_all
 from tests.benchmarks.tables import GOAL_HEAD, Goal, markdown_table
@@ -42,7 +42,7 @@ _ROW = "Azurite itself: one row by its keys"
 _RANGE = "Azurite itself: the first 51 rows of a range of keys"
 _CONTROLS = (_ROW, _RANGE)
 #: A page of a rare status reads up to five times, and the caller's settings are read as well.
-_MOST_REQUESTS = 8
+_MAX_REQUESTS = 8
 _TEXT = f"""\
 ## A long delivery log
 
@@ -201,7 +201,7 @@ def _id(place: int) -> str:
 def _delivery(
     message_id: str, status: DeliveryStatus, at: datetime, next_attempt_at: datetime | None = None
 ) -> Delivery:
-    new = Delivery(CONTOSO, message_id, DeliveryStatus.SENDING, at, at, at, audience=Audience(to=1))
+    new = Delivery(CONTOSO, message_id, DeliveryStatus.SENDING, at, at, at, audience=RecipientSummary(to=1))
     sending = new.moved(DeliveryStatus.SENDING, at)
     return sending.moved(status, at, request_id="request", next_attempt_at=next_attempt_at)
 
@@ -238,7 +238,7 @@ def _goals(costs: list[Costs], names: list[str]) -> list[Goal]:
         Goal(
             "requests of a page of a rare status",
             max(each[name].requests for each in costs for name in names if "rare" in name),
-            _MOST_REQUESTS,
+            _MAX_REQUESTS,
             f"up to {SIZES[-1]:,} mails",
         ),
     ]

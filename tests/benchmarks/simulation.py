@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from shared.adapters.retry_after import retry_after
-from shared.consent.token_cache import Custody
+from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.delivery import Delivery
 from shared.errors import TransientError
 from shared.outbox import Backlog
@@ -29,7 +29,7 @@ from shared.sending.schedule import Schedule
 from shared.settings.sender import Sender
 from shared.settings.sending_switch import SendingPause, SendingSwitch
 from shared.settings.tenant import TenantSettings
-from tests.benchmarks.virtual_time import Timeline, VirtualThreading, VirtualWorld
+from tests.benchmarks.virtual_time import Timeline, VirtualSystem, VirtualThreading
 from tests.builders import a_message, some_settings
 from tests.fakes import (
     CONTOSO,
@@ -50,7 +50,7 @@ _WINDOW = 60.0
 _CONCURRENT = 4
 #: Graph's answer to the fifth request at once, as reported by its users.
 _CONCURRENCY_RETRY_AFTER = 2.128
-_SHORTEST_POLL, _LONGEST_POLL = 0.1, 5.0
+_MIN_POLL, _MAX_POLL = 0.1, 5.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class _Simulation:
     def __init__(self, load: Load) -> None:
         self.load = load
         self.timeline = Timeline()
-        self.world = VirtualWorld(self.timeline, load.seed)
+        self.system = VirtualSystem(self.timeline, load.seed)
         self.threading = VirtualThreading(self.timeline)
         self.calls: Counter[str] = Counter()
         self.queue: list[_Message] = []
@@ -202,18 +202,18 @@ class _Simulation:
     def run_host(self, services: FakeServices) -> None:
         """Take messages until there are none."""
         free = self.threading.Semaphore(WORKERS)
-        poll = _SHORTEST_POLL
-        self.timeline.sleep(self.world.jitter() * _SHORTEST_POLL)
+        poll = _MIN_POLL
+        self.timeline.sleep(self.system.jitter() * _MIN_POLL)
         while True:
             free.acquire()
             if not self.queue or self.queue[0].visible > self.timeline.time:
                 free.release()
                 self.timeline.sleep(poll)
-                poll = min(poll * (1.5 + self.world.jitter()), _LONGEST_POLL)
+                poll = min(poll * (1.5 + self.system.jitter()), _MAX_POLL)
                 continue
             message = heapq.heappop(self.queue)
             self.in_work += 1
-            poll = _SHORTEST_POLL
+            poll = _MIN_POLL
             self.call("queue")
             self.timeline.start(partial(self._work, message, services, free.release))
 
@@ -343,7 +343,7 @@ class _Graph(FakeGraph):
         odd = self.simulation.load.retry_after
         if not odd:
             return timedelta(seconds=wait)
-        return retry_after(odd[self.simulation.refused % len(odd)], self.simulation.world.now())
+        return retry_after(odd[self.simulation.refused % len(odd)], self.simulation.system.now())
 
     def _count(self) -> float | None:
         """Count a mail; where the mailbox takes no more, return for how long."""
@@ -376,24 +376,24 @@ def _subject(body: bytes) -> str:
 def _services(simulation: _Simulation) -> FakeServices:
     """Build one host's services; what is stored is shared."""
     services = FakeServices()
-    services.world = simulation.world  # type: ignore[assignment]
+    services.system = simulation.system  # type: ignore[assignment]
     services.settings = simulation.settings
     services.deliveries = simulation.deliveries
     services.requests = simulation.requests
     services.drafts = simulation.drafts
     services.outbox = _Outbox(simulation)  # type: ignore[assignment]
-    services.switch = SendingSwitch(simulation.pause_store, simulation.world, lambda: services.installation)
+    services.switch = SendingSwitch(simulation.pause_store, simulation.system, lambda: services.installation)
     services.schedules = simulation.schedules
     services.config = replace(services.config, mailbox_messages_per_minute=simulation.load.set_pace)
     services.throttle = services.new_throttle()
     services.transport = _Graph(simulation=simulation)
     services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
-    services.authorizer = FakeEntra(simulation.world)  # type: ignore[arg-type]
-    services.tokens = Custody(
+    services.authorizer = FakeEntra(simulation.system)  # type: ignore[arg-type]
+    services.tokens = AccessTokenCache(
         services.vault,
         services.authorizer,
         simulation.settings,
-        simulation.world,
+        simulation.system,
         lambda: services.allowed_tenants,
     )
     return services

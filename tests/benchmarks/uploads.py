@@ -45,7 +45,7 @@ def ours(address: str) -> Callable[[int], None]:
 
     def send(size: int) -> None:
         # What one mailbox may upload in five minutes is less than both files.
-        services.world.pass_time(SPAN)
+        services.system.pass_time(SPAN)
         file = {"name": "a.bin", "contentType": "application/octet-stream", "blob": path_of(size)}
         deliver(a_message(messageId=f"m-{size}", attachments=[file]), f"q-{size}", services)
         assert services.deliveries.rows[CONTOSO, f"m-{size}"].status is DeliveryStatus.ACCEPTED

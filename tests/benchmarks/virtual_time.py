@@ -107,7 +107,7 @@ class VirtualThreading:
         return VirtualSemaphore(self._timeline, value)
 
 
-class VirtualWorld:
+class VirtualSystem:
     """The app's `World` on a timeline, with chance that repeats."""
 
     def __init__(self, timeline: Timeline, seed: int) -> None:
@@ -123,11 +123,11 @@ class VirtualWorld:
         """Return the time, which is never set back here."""
         return self.now()
 
-    def secret(self) -> str:
+    def random_token(self) -> str:
         """Return a value of its own."""
         return f"secret-{next(self._numbers)}"
 
-    def identifier(self) -> str:
+    def new_id(self) -> str:
         """Return an identifier of its own."""
         return f"00000000-0000-4000-8000-{next(self._numbers):012d}"
 

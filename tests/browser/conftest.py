@@ -45,16 +45,16 @@ def browser(browser_path: str, stack: LocalStack) -> Iterator[Browser]:
 @pytest.fixture
 def admin(stack: LocalStack) -> Iterator[Admin]:
     """Give Ada an unconfigured tenant without a consent, and remove it afterwards."""
-    world = stack.microsoft365
+    system = stack.microsoft365
     for address in (ADA, REPORTS, UMA, "*@contoso.com"):
-        world.revoke_consent(address)
-    world.consents.revoke_application(CLIENT_ID, CONTOSO)
-    world.mailboxes.forget()
-    ada = Admin(stack.api_url, world.api_token(ADA), stack.authority.ca_file)
+        system.revoke_consent(address)
+    system.consents.revoke_application(CLIENT_ID, CONTOSO)
+    system.mailboxes.forget()
+    ada = Admin(stack.api_url, system.api_token(ADA), stack.authority.ca_file)
     ada.call("POST", "tenant-settings/smtp/reset")
     yield ada
     ada.call("POST", "tenant-settings/smtp/reset")
-    world.faults.clear()
+    system.faults.clear()
     ada.close()
 
 

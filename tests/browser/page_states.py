@@ -15,23 +15,23 @@ from shared.api.pages.error import error_page
 from shared.api.pages.other_account import other_account_page
 from shared.api.pages.result import result_page
 from shared.api.pages.start import start_page
-from shared.api.problem_details import problem_reply
+from shared.api.problem_details import problem_response
 from shared.api.settings_models import view
 from shared.consent.flow import ConsentFlow, FlowStage, FlowStatus
 from shared.consent.other_account import Confirmation
-from shared.deliveries.delivery import Audience, Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery, DeliveryStatus, RecipientSummary
 from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.errors import ConfigurationError, ProblemError, TransientError
-from shared.problems import outline
+from shared.problems import public_problem
 from shared.sending.diagnostics import Check, CheckName, Outcome
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import (
+    ActiveProblem,
     Authorization,
     PendingConsent,
-    StandingProblem,
+    RequestedSender,
     Status,
     TenantSettings,
-    Wanted,
 )
 from tests.builders import a_consent, some_settings
 from tests.fakes import CONTOSO, NOON
@@ -39,10 +39,10 @@ from tests.local_stack.stack import LocalStack
 
 NONCE = "the-nonce"
 LATER = NOON + timedelta(days=365)
-REFUSED = StandingProblem(
+REFUSED = ActiveProblem(
     "send_as_denied", NOON, {"account": "ada@contoso.com", "address": "board@contoso.com"}, "correlation-2"
 )
-LOST = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "x"}, "correlation-1")
+LOST = ActiveProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "x"}, "correlation-1")
 FLOW = ConsentFlow("flow-1", CONTOSO, "ada-id", "ada@contoso.com", LATER)
 SECTIONS = ("opening", "incomplete", "no-cookies", "failed")
 
@@ -56,7 +56,7 @@ def consent_pages() -> dict[str, str]:
             flow = replace(FLOW, status=status, stage=stage)
             pages[f"{status}, {stage}"] = result_page(flow, None, NONCE).body.decode()
     for code in ("consent_declined", "consent_lost", "consent_cookie_missing"):
-        pages[f"ended with {code}"] = result_page(None, outline(code), NONCE).body.decode()
+        pages[f"ended with {code}"] = result_page(None, public_problem(code), NONCE).body.decode()
     confirmation = Confirmation(
         flow_id="flow-1",
         token="token",
@@ -96,10 +96,10 @@ class SettingsState:
 def settings_states() -> dict[str, SettingsState]:
     """List the states of the settings page by name."""
     empty, enabled = TenantSettings(CONTOSO), some_settings()
-    large = Wanted("ada@contoso.com", large_file_attachments=True)
+    large = RequestedSender("ada@contoso.com", large_file_attachments=True)
     pending = replace(empty, pending=PendingConsent("flow-1", 1, large, LATER))
     by_app = replace(
-        some_settings(sender=Wanted("reports@contoso.com", authorization=Authorization.APPLICATION)),
+        some_settings(sender=RequestedSender("reports@contoso.com", authorization=Authorization.APPLICATION)),
         consent=a_consent(account=None),
     )
     found = {
@@ -147,7 +147,7 @@ def _deliveries() -> Iterator[Delivery]:
             queued_at=NOON,
             updated_at=NOON,
             trying_since=NOON,
-            audience=Audience(to=2, cc=1, bcc=0, domains=("contoso.com",)),
+            audience=RecipientSummary(to=2, cc=1, bcc=0, domains=("contoso.com",)),
             from_address="ada@contoso.com",
             attempt=2,
             next_attempt_at=LATER if status is DeliveryStatus.DEFERRED else None,
@@ -169,7 +169,7 @@ WAITING = SettingsState(
             trying_since=NOON,
             from_address="ada@contoso.com",
             next_attempt_at=NOON + timedelta(minutes=10),
-            problem=StandingProblem("mailbox_paused", NOON, {"address": "ada@contoso.com"}),
+            problem=ActiveProblem("mailbox_paused", NOON, {"address": "ada@contoso.com"}),
         )
         for name in ("next", "second", "last", "late", "too-late", "unknown")
     ),
@@ -224,7 +224,7 @@ def _answer(route: Route, state: SettingsState) -> None:
     headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/json"}
     for ending, error in state.problems.items():
         if path.endswith(ending):
-            reply = problem_reply(error, "trace-1")
+            reply = problem_response(error, "trace-1")
             route.fulfill(status=reply.status, body=reply.body, headers={**headers, **reply.headers})
             return
     route.fulfill(status=200, body=_body(path, state), headers=headers)

@@ -18,17 +18,17 @@ UNNAMED = """() => [...document.querySelectorAll("input, select, button, a[href]
   .filter(e => e.checkVisibility())
   .filter(e => !(e.labels?.length || e.textContent.trim() || e.ariaLabel))
   .map(e => e.outerHTML)"""
-MOST_TABS = 30
+MAX_TABS = 30
 
 
 def tab_to(page: TenantSettings, target: Locator) -> None:
     """Press Tab until something has the focus, and see that the focus shows."""
-    for _ in range(MOST_TABS):
+    for _ in range(MAX_TABS):
         page.page.keyboard.press("Tab")
         if target.evaluate("e => e === document.activeElement"):
             assert target.evaluate("e => getComputedStyle(e).outlineStyle") != "none"
             return
-    raise AssertionError(f"{MOST_TABS} presses of Tab did not reach {target}")
+    raise AssertionError(f"{MAX_TABS} presses of Tab did not reach {target}")
 
 
 def test_an_address_is_judged_when_it_is_left_not_while_it_is_typed(settings: TenantSettings) -> None:

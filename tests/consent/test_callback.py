@@ -11,7 +11,7 @@ import pytest
 from shared.api import consent, settings
 from shared.consent.cookie import NAME
 from shared.consent.flow import TIME_TO_CONSENT, ConsentFlow, FlowSecret
-from shared.consent.ports import Redeemed
+from shared.consent.ports import TokenResponse
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -149,7 +149,7 @@ def test_a_consent_is_finished_only_in_the_browser_that_opened_its_link(
 
 def test_after_ten_minutes_a_missing_cookie_says_nothing_about_the_browser(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
 
     finish(replace(window, cookie=""), ports)
 
@@ -173,7 +173,7 @@ def test_of_two_answers_at_once_one_is_taken(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
 
     class Raced(MemoryFlows):
-        def take_secret(self, secret: FlowSecret) -> bool:
+        def consume_secret(self, secret: FlowSecret) -> bool:
             return False
 
     ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
@@ -187,11 +187,11 @@ def test_the_secrets_of_a_flow_are_gone_before_its_code_is_redeemed(ports: FakeS
     left: list[int] = []
 
     class Watched(FakeEntra):
-        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
             left.append(len(ports.flows.secrets))
             return super().redeem(tenant_id, proof, reply)
 
-    ports.authorizer = Watched(ports.world, asked=ports.authorizer.asked)
+    ports.authorizer = Watched(ports.system, asked=ports.authorizer.asked)
     finish(window, ports)
 
     assert left == [0]
@@ -207,7 +207,7 @@ def test_the_cookie_outlives_the_flow_so_that_a_slow_person_reads_what_is_so(por
 
 def test_an_expired_consent_is_not_completed(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
 
     finish(window, ports)
 
@@ -226,9 +226,9 @@ def test_the_time_to_consent_differs_by_what_the_clocks_of_two_hosts_differ(
     for passed in (timedelta(minutes=last_minute, seconds=-1), timedelta(minutes=last_minute)):
         ports = FakeServices()
         window = opened(enable(ports), ports)
-        ports.world.pass_time(passed)
+        ports.system.pass_time(passed)
         # Another host takes the answer.
-        ports.world.set_clock(ahead)
+        ports.system.set_clock(ahead)
         finish(window, ports)
         ends.append(how_it_ended(ports, window)[0])
 
@@ -237,7 +237,7 @@ def test_the_time_to_consent_differs_by_what_the_clocks_of_two_hosts_differ(
 
 def test_a_closed_window_expires_on_its_own_and_says_so(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
 
     assert how_it_ended(ports, window) == ("expired", "consent_expired")
 
@@ -395,11 +395,11 @@ def test_a_reset_while_the_code_is_redeemed_leaves_no_tokens(ports: FakeServices
     window = opened(enable(ports), ports)
 
     class Slow(FakeEntra):
-        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
             call(settings.reset_settings, ports)
             return super().redeem(tenant_id, proof, reply)
 
-    ports.authorizer = Slow(ports.world, asked=ports.authorizer.asked)
+    ports.authorizer = Slow(ports.system, asked=ports.authorizer.asked)
     finish(window, ports)
 
     assert how_it_ended(ports, window) == ("failed", "consent_superseded")
@@ -511,7 +511,7 @@ def test_a_completed_consent_does_not_depend_on_its_flows_row(
     ports.flows = Full(ports.flows.flows, ports.flows.secrets)
 
     finish(window, ports)
-    ports.world.pass_time(timedelta(minutes=11))
+    ports.system.pass_time(timedelta(minutes=11))
 
     assert how_it_ended(ports, window) == ("completed", None)
     assert ports.vault.deleted == [f"smtp-{CONTOSO}-1"]
@@ -545,7 +545,7 @@ def test_a_consent_that_something_newer_replaced_says_so_and_keeps_no_secrets(ne
     else:
         body = {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False}
         assert content(call(settings.save, ports, body))["flowId"] is None
-    ports.world.pass_time(timedelta(minutes=11))
+    ports.system.pass_time(timedelta(minutes=11))
 
     assert how_it_ended(ports, window) == ("failed", "consent_superseded")
     assert window.flow_id not in ports.flows.secrets
@@ -555,7 +555,7 @@ def test_a_reset_holds_though_a_replaced_flows_secrets_can_not_be_taken_now(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full(MemoryFlows):
-        def take_secret(self, secret: FlowSecret) -> bool:
+        def consume_secret(self, secret: FlowSecret) -> bool:
             raise AWAY
 
     window = opened(enable(ports), ports)

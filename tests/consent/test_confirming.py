@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from shared.api import consent, settings
-from shared.api.request import Reply
+from shared.api.request import Response
 from shared.consent.confirming import MAX_WAITING
 from shared.consent.cookie import NAME
-from shared.consent.ports import Redeemed
+from shared.consent.ports import TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from tests.builders import list_senders
 from tests.calls import Window, a_request, call, content, enable, finish, opened, shown
-from tests.fakes import NOON, FakeEntra, FakeServices, FakeWorld
+from tests.fakes import NOON, FakeEntra, FakeServices, FakeSystem
 
 SEND = frozenset({"Mail.Send"})
 BOTH = frozenset({"Mail.Send", "Mail.ReadWrite"})
@@ -56,7 +56,7 @@ def for_the_app(ports: FakeServices, *later: frozenset[str] | Exception) -> Wind
     return window
 
 
-def admin_consents(window: Window, ports: FakeServices) -> Reply:
+def admin_consents(window: Window, ports: FakeServices) -> Response:
     query = {"state": window.state, "admin_consent": "True"}
     headers = {"cookie": f"{NAME}={window.cookie}"}
     return consent.finish_admin_consent(a_request(query=query, headers=headers), ports)
@@ -65,7 +65,7 @@ def admin_consents(window: Window, ports: FakeServices) -> Reply:
 def test_a_consent_that_shows_at_once_waits_for_nothing(ports: FakeServices) -> None:
     finish(opened(enable(ports), ports), ports)
 
-    assert ports.world.slept == []
+    assert ports.system.slept == []
 
 
 def test_a_missing_scope_is_tested_again_with_the_refresh_token(ports: FakeServices) -> None:
@@ -73,7 +73,7 @@ def test_a_missing_scope_is_tested_again_with_the_refresh_token(ports: FakeServi
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert shown(ports)["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
-    assert ports.world.slept == [1, 2, 3]
+    assert ports.system.slept == [1, 2, 3]
 
 
 def test_the_newest_tokens_are_the_ones_that_are_kept(ports: FakeServices) -> None:
@@ -96,7 +96,7 @@ def test_a_refusal_that_cannot_pass_ends_the_consent(ports: FakeServices) -> Non
     window = with_large_files(ports, ConsentRequiredError("sign_in_blocked", error="AADSTS53003"))
 
     assert flow_of(ports, window) == ("failed", None, "sign_in_blocked")
-    assert ports.world.slept == [1]
+    assert ports.system.slept == [1]
 
 
 def test_a_scope_that_is_still_missing_after_a_minute_counts(ports: FakeServices) -> None:
@@ -105,28 +105,28 @@ def test_a_scope_that_is_still_missing_after_a_minute_counts(ports: FakeServices
     window = with_large_files(ports)
 
     assert flow_of(ports, window) == ("failed", None, "permission_not_granted")
-    assert 45 <= sum(ports.world.slept) <= 50
+    assert 45 <= sum(ports.system.slept) <= 50
     assert ports.vault.secrets == {}
 
 
 def test_slow_answers_of_microsoft_count_towards_the_minute(ports: FakeServices) -> None:
     class Slow(FakeEntra):
         def refresh(self, *args: Any, **options: Any) -> Any:
-            self.world.sleep(10)
+            self.system.sleep(10)
             return super().refresh(*args, **options)
 
-    ports.authorizer = Slow(ports.world)
+    ports.authorizer = Slow(ports.system)
 
     with_large_files(ports)
 
-    assert (ports.world.now() - NOON).total_seconds() <= 60
+    assert (ports.system.now() - NOON).total_seconds() <= 60
 
 
 type Stand = tuple[str, str | None, str | None]
 
 
 @dataclass
-class Watched(FakeWorld):
+class Watched(FakeSystem):
     """Records the state of the consent at each sleep."""
 
     seen: list[Stand] = field(default_factory=list)
@@ -138,57 +138,57 @@ class Watched(FakeWorld):
 
 
 def test_the_page_is_told_that_the_consent_is_being_confirmed(ports: FakeServices) -> None:
-    world = ports.world = ports.authorizer.world = Watched()
+    system = ports.system = ports.authorizer.system = Watched()
     window = opened(enable(ports, largeFileAttachments=True), ports)
-    world.look = lambda: flow_of(ports, window)
+    system.look = lambda: flow_of(ports, window)
     ports.authorizer.granted, ports.authorizer.later = SEND, [SEND, BOTH]
 
     finish(window, ports)
 
-    assert world.seen == [("pending", "confirming", None)] * 2
+    assert system.seen == [("pending", "confirming", None)] * 2
     assert flow_of(ports, window) == ("completed", None, None)
 
 
 def test_a_consent_is_not_expired_while_it_is_being_confirmed(ports: FakeServices) -> None:
-    world = ports.world = ports.authorizer.world = Watched()
+    system = ports.system = ports.authorizer.system = Watched()
     window = opened(enable(ports, largeFileAttachments=True), ports)
-    world.look = lambda: flow_of(ports, window)
-    world.sleep(9 * 60 + 59)
-    world.seen.clear()
+    system.look = lambda: flow_of(ports, window)
+    system.sleep(9 * 60 + 59)
+    system.seen.clear()
     ports.authorizer.granted = SEND
 
     finish(window, ports)
 
-    assert set(world.seen) == {("pending", "confirming", None)}
+    assert set(system.seen) == {("pending", "confirming", None)}
 
 
 def test_a_consent_is_not_expired_after_the_longest_wait_that_entra_may_ask_for(ports: FakeServices) -> None:
-    world = ports.world = ports.authorizer.world = Watched()
+    system = ports.system = ports.authorizer.system = Watched()
     window = opened(enable(ports, largeFileAttachments=True), ports)
-    world.look = lambda: flow_of(ports, window)
-    world.sleep(9 * 60 + 59)
-    world.seen.clear()
+    system.look = lambda: flow_of(ports, window)
+    system.sleep(9 * 60 + 59)
+    system.seen.clear()
     ports.authorizer.granted = SEND
     ports.authorizer.later = [away(110), BOTH]
 
     finish(window, ports)
 
-    assert set(world.seen) == {("pending", "confirming", None)}
+    assert set(system.seen) == {("pending", "confirming", None)}
     assert flow_of(ports, window) == ("completed", None, None)
 
 
 def test_a_reset_ends_the_waiting_at_once(ports: FakeServices) -> None:
-    class Resetting(FakeWorld):
+    class Resetting(FakeSystem):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
             call(settings.reset_settings, ports)
 
-    ports.world = ports.authorizer.world = Resetting()
+    ports.system = ports.authorizer.system = Resetting()
 
     window = with_large_files(ports)
 
     assert flow_of(ports, window) == ("failed", None, "consent_superseded")
-    assert len(ports.world.slept) == 1
+    assert len(ports.system.slept) == 1
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -202,7 +202,7 @@ def test_a_code_is_redeemed_again_while_entra_does_not_know_the_app_yet(
     finish(window, ports)
 
     assert flow_of(ports, window) == ("completed", None, None)
-    assert len(ports.world.slept) == times
+    assert len(ports.system.slept) == times
 
 
 @pytest.mark.parametrize(
@@ -216,11 +216,11 @@ def test_after_any_other_refusal_the_code_is_not_redeemed_again(
     redeemed: list[str] = []
 
     class Counting(FakeEntra):
-        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> Redeemed:
+        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
             redeemed.append(reply["code"])
             return super().redeem(tenant_id, proof, reply)
 
-    ports.authorizer = Counting(ports.world)
+    ports.authorizer = Counting(ports.system)
     window = opened(enable(ports), ports)
     ports.authorizer.fail = [refusal]
 
@@ -246,14 +246,14 @@ def test_a_credential_that_entra_refuses_for_a_minute_is_an_operator_error(ports
     finish(window, ports)
 
     assert flow_of(ports, window) == ("failed", None, "client_credential_refused")
-    assert 45 <= sum(ports.world.slept) <= 50
+    assert 45 <= sum(ports.system.slept) <= 50
 
 
 def test_roles_that_are_incomplete_are_tested_again(ports: FakeServices) -> None:
     window = for_the_app(ports, frozenset(), SEND, unseen("app"), unseen("credential"), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
-    assert ports.world.slept == [1, 2, 3, 4]
+    assert ports.system.slept == [1, 2, 3, 4]
 
 
 def away(seconds: float | None = None) -> TransientError:
@@ -266,28 +266,28 @@ def test_an_outage_while_roles_are_proven_is_waited_out(ports: FakeServices) -> 
     window = for_the_app(ports, away(), away(), unseen("app"), away(), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
-    assert ports.world.slept == [1, 2, 3, 4]
+    assert ports.system.slept == [1, 2, 3, 4]
 
 
 def test_the_wait_that_entra_asks_for_is_kept_before_roles_are_asked_for_again(ports: FakeServices) -> None:
     window = for_the_app(ports, away(60), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
-    assert ports.world.slept == [60]
+    assert ports.system.slept == [60]
 
 
 def test_the_wait_that_entra_asks_for_is_kept_before_scopes_are_asked_for_again(ports: FakeServices) -> None:
     window = with_large_files(ports, away(30), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
-    assert ports.world.slept == [1, 30]
+    assert ports.system.slept == [1, 30]
 
 
 def test_an_outage_that_lasts_interrupts_the_consent_in_time_for_the_host(ports: FakeServices) -> None:
     window = for_the_app(ports, *[away()] * 100)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
-    assert 45 <= sum(ports.world.slept) <= 50
+    assert 45 <= sum(ports.system.slept) <= 50
 
 
 @pytest.mark.parametrize(("asked", "tries"), [(60, 2), (110, 1), (3600, 0)])
@@ -297,7 +297,7 @@ def test_a_wait_that_does_not_fit_into_the_request_interrupts_the_consent(
     window = for_the_app(ports, *[away(asked)] * 100)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
-    assert ports.world.slept == [asked] * tries
+    assert ports.system.slept == [asked] * tries
 
 
 def test_a_permission_is_not_called_missing_where_entra_does_not_answer_any_more(ports: FakeServices) -> None:
@@ -316,7 +316,7 @@ def test_a_token_that_still_has_no_role_is_accepted(ports: FakeServices) -> None
     window = for_the_app(ports, *[frozenset[str]()] * 20)
 
     assert flow_of(ports, window) == ("completed", None, None)
-    assert 45 <= sum(ports.world.slept) <= 50
+    assert 45 <= sum(ports.system.slept) <= 50
 
 
 def test_only_a_few_callbacks_wait_at_a_time(ports: FakeServices) -> None:
@@ -326,7 +326,7 @@ def test_only_a_few_callbacks_wait_at_a_time(ports: FakeServices) -> None:
     window = with_large_files(ports, BOTH)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
-    assert ports.world.slept == []
+    assert ports.system.slept == []
 
 
 def test_a_callback_that_waited_makes_room_for_the_next(ports: FakeServices) -> None:

@@ -16,10 +16,10 @@ from hypothesis.stateful import (
 )
 
 from shared.api import consent, settings
-from shared.api.request import Reply
+from shared.api.request import Response
 from shared.caller import Caller
 from shared.consent.cookie import NAME
-from shared.consent.maintenance import keep_all, sweep
+from shared.consent.maintenance import delete_orphaned_tokens, keep_all
 from shared.consent.other_account import delete_abandoned
 from shared.errors import (
     ConfigurationError,
@@ -30,10 +30,10 @@ from shared.errors import (
     TransientError,
 )
 from shared.settings.application import under_list
-from shared.settings.health import apply_sender_list, note_failure
+from shared.settings.health import apply_sender_list, record_sender_failure
 from shared.settings.sender import sender_of
 from shared.settings.state import check_enable, check_save
-from shared.settings.tenant import Account, Status, TenantSettings, Wanted
+from shared.settings.tenant import Account, RequestedSender, Status, TenantSettings
 from tests.builders import list_senders
 from tests.calls import (
     Window,
@@ -167,7 +167,7 @@ class Everything(RuleBasedStateMachine):
         )
     )
     def time_passes(self, wait: timedelta) -> None:
-        self.ports.world.pass_time(wait)
+        self.ports.system.pass_time(wait)
 
     @rule(error=REFUSALS)
     def entra_refuses_next(self, error: ProblemError) -> None:
@@ -186,7 +186,7 @@ class Everything(RuleBasedStateMachine):
     def a_mail_is_sent(self) -> None:
         senders = self.ports.application_senders
         found = self.ports.settings.load(CONTOSO)
-        found = apply_sender_list(found, senders, self.ports.settings, self.ports.world)
+        found = apply_sender_list(found, senders, self.ports.settings, self.ports.system)
         try:
             sender = sender_of(found, senders)
         except ProblemError:
@@ -197,7 +197,9 @@ class Everything(RuleBasedStateMachine):
         try:
             self.ports.tokens.get(CONTOSO, sender.consent, fresh=True)
         except (ConsentRequiredError, ConfigurationError) as error:
-            note_failure(self.ports.settings, CONTOSO, sender.consent.generation, error, self.ports.world)
+            record_sender_failure(
+                self.ports.settings, CONTOSO, sender.consent.generation, error, self.ports.system
+            )
         except TransientError:
             assert self.ports.settings.load(CONTOSO).status is Status.ENABLED
 
@@ -209,7 +211,7 @@ class Everything(RuleBasedStateMachine):
     @precondition(lambda self: not self.ports.vault.fail)
     @rule()
     def the_vault_is_swept(self) -> None:
-        sweep(CONTOSO, self.ports.vault.names(), self.ports)
+        delete_orphaned_tokens(CONTOSO, self.ports.vault.names(), self.ports)
 
         found = self.ports.settings.load(CONTOSO)
         in_use = {found.consent.secret_name} if found.consent else set()
@@ -238,9 +240,9 @@ class Everything(RuleBasedStateMachine):
     @invariant()
     def the_buttons_tell_the_truth(self) -> None:
         senders = self.ports.application_senders
-        found = under_list(self.ports.settings.load(CONTOSO), senders, self.ports.world.now())
+        found = under_list(self.ports.settings.load(CONTOSO), senders, self.ports.system.now())
         actions = shown(self.ports)["actions"]
-        wanted = Wanted("new@contoso.com", large_file_attachments=True)
+        wanted = RequestedSender("new@contoso.com", large_file_attachments=True)
         assert actions["enable"] is _allowed(lambda: check_enable(found, wanted))
         assert actions["save"] is _allowed(lambda: check_save(found, wanted))
         assert actions["sendTestMail"] is _allowed(lambda: sender_of(found, senders))
@@ -275,7 +277,7 @@ class Everything(RuleBasedStateMachine):
         headers = {} if blind else {"if-match": self.seen.get(admin.object_id, "*")}
         before = self.ports.settings.load(CONTOSO)
         try:
-            reply: Reply = call(operation, self.ports, body, caller=admin, headers=headers)
+            reply: Response = call(operation, self.ports, body, caller=admin, headers=headers)
         except (ConflictError, PreconditionFailedError):
             assert self.ports.settings.load(CONTOSO) == before
             return
@@ -317,7 +319,7 @@ class Everything(RuleBasedStateMachine):
             answer = decide(window, self.ports, decision, form_token(answer))
         assert answer.status == 303
 
-    def _answer(self, window: Window, reply: dict[str, str]) -> Reply:
+    def _answer(self, window: Window, reply: dict[str, str]) -> Response:
         if "adminconsent" not in window.address:
             return consent.finish(window.answers(**({"code": ""} if reply else {}), **reply), self.ports)
         query = {"state": window.state, "admin_consent": "True", **reply}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.consent.flow import FLOW_ID, ConsentFlow, FlowStatus, flow_of_state, hash_of, matches
-from shared.system import RealWorld
+from shared.system import RealSystem
 from tests.fakes import CONTOSO, NOON
 
 FLOW = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON + timedelta(minutes=10))
@@ -40,4 +40,4 @@ def test_a_state_names_its_flow_first() -> None:
 
 
 def test_our_flow_ids_look_as_they_are_looked_for() -> None:
-    assert FLOW_ID.fullmatch(RealWorld().identifier())
+    assert FLOW_ID.fullmatch(RealSystem().new_id())

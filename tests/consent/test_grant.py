@@ -9,9 +9,9 @@ from shared.api import consent, settings
 from shared.caller import Caller
 from shared.consent.cookie import NAME
 from shared.errors import ConfigurationError, TransientError
-from shared.sending.diagnostics import examine
+from shared.sending.diagnostics import run_checks
 from shared.settings.sender import sender_of
-from shared.settings.tenant import Account, Authorization, StandingProblem, Status, Wanted
+from shared.settings.tenant import Account, ActiveProblem, Authorization, RequestedSender, Status
 from tests.builders import ADMIN, a_consent, enabled_services, list_senders
 from tests.calls import (
     Window,
@@ -118,11 +118,11 @@ def test_another_account_does_not_take_over_the_admins_own_address(ports: FakeSe
 
 
 def test_another_account_does_not_take_over_the_address_of_who_consented_before() -> None:
-    lost = StandingProblem("consent_lost", NOON, {"account": "reports@contoso.com", "error": "x"})
+    lost = ActiveProblem("consent_lost", NOON, {"account": "reports@contoso.com", "error": "x"})
     ports = enabled_services(
         status=Status.RECONNECT_NEEDED,
         problem=lost,
-        sender=Wanted("reports@contoso.com"),
+        sender=RequestedSender("reports@contoso.com"),
         consent=a_consent(account=Account("reports-id", CONTOSO, "reports@contoso.com")),
     )
     window = opened(enable(ports, "reports@contoso.com"), ports)
@@ -137,8 +137,8 @@ def test_an_account_that_was_renamed_may_consent_again_for_its_address() -> None
     reports = Account("reports-id", CONTOSO, "reports@contoso.com")
     ports = enabled_services(
         status=Status.RECONNECT_NEEDED,
-        problem=StandingProblem("consent_lost", NOON, {"account": "reports@contoso.com", "error": "x"}),
-        sender=Wanted("reports@contoso.com"),
+        problem=ActiveProblem("consent_lost", NOON, {"account": "reports@contoso.com", "error": "x"}),
+        sender=RequestedSender("reports@contoso.com"),
         consent=a_consent(account=reports),
     )
     window = opened(enable(ports, "reports@contoso.com"), ports)
@@ -221,7 +221,7 @@ def test_an_address_that_microsoft_does_not_name_is_not_known_to_recipients_eith
 ) -> None:
     asked_and_completed(ports, "ada@contoso.com")
     assert shown(ports)["recipientsSee"] is None
-    assert "does not tell" in examine(CONTOSO, None, ports)[0].detail
+    assert "does not tell" in run_checks(CONTOSO, None, ports)[0].detail
 
     ports.authorizer.account = ADA_WITH_ADDRESS
     consent = ports.settings.load(CONTOSO).consent
@@ -229,7 +229,7 @@ def test_an_address_that_microsoft_does_not_name_is_not_known_to_recipients_eith
     ports.tokens.get(CONTOSO, consent, fresh=True)
 
     assert shown(ports)["recipientsSee"] == PRIMARY
-    assert PRIMARY in examine(CONTOSO, None, ports)[0].detail
+    assert PRIMARY in run_checks(CONTOSO, None, ports)[0].detail
 
 
 def test_what_recipients_see_of_a_shared_mailbox_is_not_known(ports: FakeServices) -> None:
@@ -359,7 +359,7 @@ def test_the_app_finds_a_mailbox_by_its_object_id_where_a_token_named_its_owner(
     caller: Caller, connected: Account | None, mailbox: str, ports: FakeServices
 ) -> None:
     if connected:
-        lost = StandingProblem("consent_lost", NOON, {"account": "a", "error": "x"})
+        lost = ActiveProblem("consent_lost", NOON, {"account": "a", "error": "x"})
         consent = a_consent(account=connected)
         ports = enabled_services(status=Status.RECONNECT_NEEDED, problem=lost, consent=consent)
     list_senders(ports, "reports@contoso.com")
@@ -379,8 +379,8 @@ def test_another_consent_for_the_app_keeps_the_object_id_of_the_same_mailbox() -
     consent = a_consent(account=None, secret_name=None, mailbox_id="r-id")
     ports = enabled_services(
         status=Status.RECONNECT_NEEDED,
-        problem=StandingProblem("app_removed", NOON, {"error": "AADSTS700016"}),
-        sender=Wanted("reports@contoso.com", authorization=Authorization.APPLICATION),
+        problem=ActiveProblem("app_removed", NOON, {"error": "AADSTS700016"}),
+        sender=RequestedSender("reports@contoso.com", authorization=Authorization.APPLICATION),
         consent=consent,
     )
 
@@ -434,7 +434,7 @@ def test_a_token_that_cannot_be_read_is_proven_by_use(ports: FakeServices) -> No
     sender = sender_of(ports.settings.load(CONTOSO), ports.application_senders)
     assert ports.tokens.get(CONTOSO, sender.consent)
     assert sender.may_draft
-    check = next(each for each in examine(CONTOSO, None, ports) if each.name == "permissions")
+    check = next(each for each in run_checks(CONTOSO, None, ports) if each.name == "permissions")
     assert (check.outcome, "can't be read" in check.detail) == ("skipped", True)
 
 
@@ -494,7 +494,7 @@ def test_the_answer_of_one_way_does_not_finish_the_other(ports: FakeServices) ->
 
 
 def test_a_change_of_the_way_deletes_the_users_tokens() -> None:
-    lost = StandingProblem("consent_lost", NOON, {"account": "a", "error": "x"})
+    lost = ActiveProblem("consent_lost", NOON, {"account": "a", "error": "x"})
     ports = enabled_services(status=Status.RECONNECT_NEEDED, problem=lost)
 
     admin_consent(ports, apply(ports))

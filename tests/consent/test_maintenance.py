@@ -8,7 +8,7 @@ from shared.consent.maintenance import keep_all
 from shared.consent.ports import DeletedTokens
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 from shared.settings.state import reset
-from shared.settings.tenant import StandingProblem, Status, TenantSettings
+from shared.settings.tenant import ActiveProblem, Status, TenantSettings
 from tests.builders import a_consent, enabled_services, some_settings
 from tests.calls import call, enable, finish, opened
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
@@ -24,7 +24,7 @@ def ports() -> FakeServices:
 
 def test_a_consent_is_refreshed_every_day_whether_it_was_used_or_not(ports: FakeServices) -> None:
     for day in range(1, 4):
-        ports.world.pass_time(DAY)
+        ports.system.pass_time(DAY)
         keep_all(ports)
 
         consent = ports.settings.load(CONTOSO).consent
@@ -34,12 +34,12 @@ def test_a_consent_is_refreshed_every_day_whether_it_was_used_or_not(ports: Fake
 
 def test_a_consent_without_any_mail_lives_longer_than_its_first_refresh_token(ports: FakeServices) -> None:
     for _ in range(100):
-        ports.world.pass_time(DAY)
+        ports.system.pass_time(DAY)
         keep_all(ports)
 
     consent = ports.settings.load(CONTOSO).consent
     assert consent is not None
-    assert ports.world.now() - consent.stored_at <= timedelta(days=7)
+    assert ports.system.now() - consent.stored_at <= timedelta(days=7)
     assert ports.vault.secrets[f"smtp-{CONTOSO}-1"].startswith("tokens+")
 
 
@@ -55,7 +55,7 @@ def test_a_consent_without_any_mail_lives_longer_than_its_first_refresh_token(po
 def test_what_went_wrong_is_noticed_before_a_report_fails(
     ports: FakeServices, failure: Exception, status: Status
 ) -> None:
-    ports.world.pass_time(DAY)
+    ports.system.pass_time(DAY)
     ports.authorizer.fail.append(failure)
 
     keep_all(ports)
@@ -65,8 +65,8 @@ def test_what_went_wrong_is_noticed_before_a_report_fails(
 
 @pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
 def test_what_somebody_fixed_elsewhere_is_noticed_too(status: Status) -> None:
-    ports = enabled_services(status=status, problem=StandingProblem("sign_in_blocked", NOON, {"error": "x"}))
-    ports.world.pass_time(DAY)
+    ports = enabled_services(status=status, problem=ActiveProblem("sign_in_blocked", NOON, {"error": "x"}))
+    ports.system.pass_time(DAY)
 
     keep_all(ports)
 
@@ -77,7 +77,7 @@ def test_one_tenant_that_fails_stops_no_other(ports: FakeServices) -> None:
     other = a_consent(secret_name=f"smtp-{FABRIKAM}-1")
     ports.settings.save(some_settings(tenant_id=FABRIKAM, consent=other))
     ports.vault.write(f"smtp-{FABRIKAM}-1", "tokens")
-    ports.world.pass_time(DAY)
+    ports.system.pass_time(DAY)
     ports.authorizer.fail.append(TransientError("entra_unavailable"))
 
     keep_all(ports)
@@ -90,7 +90,7 @@ def test_one_tenant_that_fails_stops_no_other(ports: FakeServices) -> None:
 def test_a_tenant_without_a_consent_is_nothing_to_do() -> None:
     ports = FakeServices()
     enable(ports)
-    ports.world.pass_time(DAY)
+    ports.system.pass_time(DAY)
 
     keep_all(ports)
 
@@ -123,10 +123,10 @@ def test_tokens_of_a_crashed_consent_are_deleted_once_it_cannot_finish() -> None
     ports.vault.write(f"smtp-{CONTOSO}-1", "written by a process that died")
 
     # The clock of the host that runs the timer may be hours ahead.
-    ports.world.pass_time(timedelta(days=1, minutes=9))
+    ports.system.pass_time(timedelta(days=1, minutes=9))
     keep_all(ports)
     assert ports.vault.secrets
-    ports.world.pass_time(timedelta(minutes=1))
+    ports.system.pass_time(timedelta(minutes=1))
     keep_all(ports)
 
     assert ports.vault.secrets == {}
@@ -138,7 +138,7 @@ def test_a_bug_that_one_tenant_meets_stops_no_other(
     other = a_consent(secret_name=f"smtp-{FABRIKAM}-1")
     ports.settings.save(some_settings(tenant_id=FABRIKAM, consent=other))
     ports.vault.write(f"smtp-{FABRIKAM}-1", "tokens")
-    ports.world.pass_time(DAY)
+    ports.system.pass_time(DAY)
     ports.authorizer.fail.append(ZeroDivisionError())
 
     keep_all(ports)
@@ -169,7 +169,7 @@ def many_tenants(ports: FakeServices) -> None:
 
 
 def hang(ports: FakeServices) -> None:
-    ports.world.pass_time(timedelta(seconds=33))
+    ports.system.pass_time(timedelta(seconds=33))
     raise TransientError("key_vault_unavailable")
 
 
@@ -181,7 +181,7 @@ def test_a_vault_that_hangs_keeps_the_maintenance_within_the_hosts_time_limit(
 
     keep_all(ports)
 
-    assert ports.world.passed < timedelta(minutes=8)
+    assert ports.system.passed < timedelta(minutes=8)
     assert '"tenants_left": 91' in caplog.text
     assert {ports.settings.load(each).status for each in ports.settings.tenants()} == {Status.ENABLED}
 
@@ -200,17 +200,17 @@ def test_a_purge_that_hangs_keeps_the_maintenance_within_the_hosts_time_limit(
 
     keep_all(ports)
 
-    assert ports.world.passed < timedelta(minutes=8)
+    assert ports.system.passed < timedelta(minutes=8)
     assert "time_limit_reached" in caplog.text
 
 
 def test_flows_are_forgotten_a_day_after_their_end(ports: FakeServices) -> None:
     ports = FakeServices()
     old = enable(ports)
-    ports.world.pass_time(DAY)
+    ports.system.pass_time(DAY)
     young = enable(ports)
 
-    ports.world.pass_time(timedelta(minutes=10, seconds=1))
+    ports.system.pass_time(timedelta(minutes=10, seconds=1))
     keep_all(ports)
 
     assert set(ports.flows.flows) == {young.flow_id}
@@ -392,7 +392,7 @@ def test_a_token_that_was_not_refreshed_for_a_week_is_reported(
     told: bool,  # noqa: FBT001
 ) -> None:
     """Not where an admin knows that a consent is needed."""
-    ports.world.pass_time(days * DAY)
+    ports.system.pass_time(days * DAY)
     ports.authorizer.fail = [failure] * 10 if failure else []
     keep_all(ports)
 
@@ -405,8 +405,8 @@ def test_a_token_that_is_refreshed_and_not_stored_for_two_weeks_is_reported(
 ) -> None:
     known = ports.settings.load(CONTOSO)
     assert known.consent is not None
-    ports.world.pass_time(14 * DAY)
-    fresh = replace(known.consent, refreshed_at=ports.world.now())
+    ports.system.pass_time(14 * DAY)
+    fresh = replace(known.consent, refreshed_at=ports.system.now())
     ports.settings.save(replace(known, consent=fresh))
     ports.authorizer.fail = [TransientError("entra_unavailable")] * 10
     keep_all(ports)
@@ -420,7 +420,7 @@ def test_the_apps_own_permission_has_no_token_to_refresh(
     known = ports.settings.load(CONTOSO)
     assert known.consent is not None
     ports.settings.save(replace(known, consent=replace(known.consent, account=None, secret_name=None)))
-    ports.world.pass_time(30 * DAY)
+    ports.system.pass_time(30 * DAY)
     ports.authorizer.fail = [TransientError("entra_unavailable")] * 10
     keep_all(ports)
 

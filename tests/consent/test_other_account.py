@@ -8,7 +8,7 @@ import pytest
 
 from shared.api import consent, settings
 from shared.api.pages.other_account import other_account_page
-from shared.api.request import Reply
+from shared.api.request import Response
 from shared.consent.cookie import NAME
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.consent.other_account import Confirmation, delete_abandoned
@@ -31,7 +31,7 @@ def ports() -> FakeServices:
     return found
 
 
-def asked(ports: FakeServices, **members: Any) -> tuple[Window, Reply]:
+def asked(ports: FakeServices, **members: Any) -> tuple[Window, Response]:
     """Have reports@ sign in for a consent that Ada started; return the window and what it shows."""
     window = opened(enable(ports, "reports@contoso.com", **members), ports)
     page = finish(window, ports)
@@ -44,7 +44,7 @@ def how_it_stands(ports: FakeServices, window: Window) -> tuple[str, str | None,
     return found["status"], found["stage"], found["problem"]["code"] if found["problem"] else None
 
 
-def problem_of(reply: Reply) -> str | None:
+def problem_of(reply: Response) -> str | None:
     found = re.search(r"problem=(\w+)", reply.headers["Location"])
     return found[1] if found else None
 
@@ -72,7 +72,7 @@ def test_until_it_continues_no_settings_name_its_tokens(ports: FakeServices) -> 
 
 def test_continue_completes_the_consent(ports: FakeServices) -> None:
     window, page = asked(ports)
-    ports.world.pass_time(timedelta(minutes=1))
+    ports.system.pass_time(timedelta(minutes=1))
 
     reply = decide(window, ports, "continue", form_token(page))
 
@@ -220,7 +220,7 @@ def test_of_two_clicks_at_once_one_counts(ports: FakeServices) -> None:
     window, page = asked(ports)
 
     class Raced(MemoryFlows):
-        def take_secret(self, secret: FlowSecret) -> bool:
+        def consume_secret(self, secret: FlowSecret) -> bool:
             return False
 
     ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
@@ -295,7 +295,7 @@ def test_a_planted_cookie_and_a_known_state_complete_nothing(ports: FakeServices
 @pytest.mark.parametrize("decision", ["continue", "refuse"])
 def test_after_the_flow_expired_the_form_only_deletes_the_tokens(ports: FakeServices, decision: str) -> None:
     window, page = asked(ports)
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
 
     decide(window, ports, decision, form_token(page), cookies="")
 
@@ -306,7 +306,7 @@ def test_after_the_flow_expired_the_form_only_deletes_the_tokens(ports: FakeServ
 
 def test_a_reload_after_the_flow_expired_deletes_the_tokens(ports: FakeServices) -> None:
     window, _ = asked(ports)
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
 
     finish(window, ports)
 
@@ -318,11 +318,11 @@ def test_a_page_that_is_left_is_given_up_when_the_flow_expires(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     window, page = asked(ports)
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
     delete_abandoned(ports)
     assert list(ports.vault.secrets) == [TOKENS]
 
-    ports.world.pass_time(timedelta(seconds=1))
+    ports.system.pass_time(timedelta(seconds=1))
     delete_abandoned(ports)
 
     assert ports.vault.secrets == {}
@@ -339,17 +339,17 @@ def test_deleting_abandoned_consents_ends_in_time_if_the_vault_hangs(
     secret = ports.flows.secrets[window.flow_id]
     for number in range(20):
         ports.flows.secrets[f"flow-{number}"] = replace(secret, flow_id=f"flow-{number}")
-    ports.world.pass_time(timedelta(minutes=11))
-    begun = ports.world.steady()
+    ports.system.pass_time(timedelta(minutes=11))
+    begun = ports.system.steady()
 
     def hang() -> None:
-        ports.world.pass_time(timedelta(seconds=33))
+        ports.system.pass_time(timedelta(seconds=33))
         raise TransientError("key_vault_unavailable")
 
     ports.vault._fail = hang  # type: ignore[method-assign]
     delete_abandoned(ports)
 
-    assert timedelta(minutes=4) <= ports.world.steady() - begun < timedelta(minutes=5)
+    assert timedelta(minutes=4) <= ports.system.steady() - begun < timedelta(minutes=5)
 
 
 def test_an_abandoned_consent_that_names_no_account_is_forgotten(ports: FakeServices) -> None:
@@ -357,7 +357,7 @@ def test_an_abandoned_consent_that_names_no_account_is_forgotten(ports: FakeServ
     secret = ports.flows.secrets[window.flow_id]
     assert secret.consent
     ports.flows.secrets[window.flow_id] = replace(secret, consent=replace(secret.consent, account=None))
-    ports.world.pass_time(timedelta(minutes=11))
+    ports.system.pass_time(timedelta(minutes=11))
     delete_abandoned(ports)
 
     assert ports.flows.secrets == {}
@@ -365,7 +365,7 @@ def test_an_abandoned_consent_that_names_no_account_is_forgotten(ports: FakeServ
 
 def test_the_abandoned_consent_of_another_installation_stays(ports: FakeServices) -> None:
     window, _ = asked(ports)
-    ports.world.pass_time(timedelta(minutes=11))
+    ports.system.pass_time(timedelta(minutes=11))
     ports.settings.foreign = {CONTOSO}
     delete_abandoned(ports)
 
@@ -375,10 +375,10 @@ def test_the_abandoned_consent_of_another_installation_stays(ports: FakeServices
 
 def test_the_timer_takes_no_secret_that_the_person_used(ports: FakeServices) -> None:
     asked(ports)
-    ports.world.pass_time(timedelta(minutes=11))
+    ports.system.pass_time(timedelta(minutes=11))
 
     class Raced(MemoryFlows):
-        def take_secret(self, secret: FlowSecret) -> bool:
+        def consume_secret(self, secret: FlowSecret) -> bool:
             return False
 
     ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
@@ -391,13 +391,13 @@ def test_one_abandoned_consent_stops_no_other_deletion(ports: FakeServices) -> N
     first, _ = asked(ports)
     stranger = replace(ports.flows.secrets[first.flow_id], flow_id="another")
     ports.flows.secrets = {"another": stranger, first.flow_id: ports.flows.secrets[first.flow_id]}
-    ports.world.pass_time(timedelta(minutes=11))
+    ports.system.pass_time(timedelta(minutes=11))
 
     class Broken(MemoryFlows):
-        def take_secret(self, secret: FlowSecret) -> bool:
+        def consume_secret(self, secret: FlowSecret) -> bool:
             if secret.flow_id == "another":
                 raise AWAY
-            return super().take_secret(secret)
+            return super().consume_secret(secret)
 
     ports.flows = Broken(ports.flows.flows, ports.flows.secrets)
     delete_abandoned(ports)

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from shared.api import consent, settings
-from shared.api.request import Reply
+from shared.api.request import Response
 from shared.consent.flow import hash_of
 from shared.errors import TransientError
 from tests.calls import (
@@ -28,7 +28,7 @@ def ports() -> FakeServices:
     return FakeServices()
 
 
-def problem_of(reply: Reply) -> str:
+def problem_of(reply: Response) -> str:
     """Return the problem that a refused browser is shown; it never gets to Microsoft."""
     assert "Set-Cookie" not in reply.headers
     address = urlsplit(str(content(reply)["location"]))
@@ -149,7 +149,7 @@ def test_an_unknown_consent_is_reported(ports: FakeServices, flow_id: str) -> No
 
 def test_a_link_is_good_for_ten_minutes(ports: FakeServices) -> None:
     link = enable(ports)
-    ports.world.pass_time(timedelta(minutes=10))
+    ports.system.pass_time(timedelta(minutes=10))
 
     assert problem_of(open_start(link, ports)) == "consent_link_expired"
 

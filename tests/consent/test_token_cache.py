@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from shared.api import settings as settings_journey
-from shared.consent.ports import Issued
-from shared.consent.token_cache import Custody
+from shared.consent.ports import AccessToken
+from shared.consent.token_cache import AccessTokenCache
 from shared.errors import ConfigurationError, ConflictError, ConsentRequiredError, TransientError
-from shared.settings.health import note_failure
+from shared.settings.health import record_sender_failure
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status
 from tests.builders import a_consent, enabled_services
 from tests.calls import call, shown
-from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeEntra, FakeServices, FakeWorld, MemoryVault
+from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeEntra, FakeServices, FakeSystem, MemoryVault
 
 LOST = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")
 
@@ -38,9 +38,9 @@ def test_a_token_is_fetched_once_and_then_held_in_memory(ports: FakeServices) ->
 def test_a_token_that_could_end_while_graph_reads_the_mail_is_renewed(ports: FakeServices) -> None:
     ports.tokens.get(CONTOSO, a_consent())
 
-    ports.world.pass_time(timedelta(minutes=54))
+    ports.system.pass_time(timedelta(minutes=54))
     assert ports.tokens.get(CONTOSO, a_consent()) == "access-1"
-    ports.world.pass_time(timedelta(minutes=1))
+    ports.system.pass_time(timedelta(minutes=1))
     assert ports.tokens.get(CONTOSO, a_consent()) == "access-2"
 
 
@@ -59,7 +59,7 @@ def test_a_token_that_graph_refused_is_not_given_again(ports: FakeServices) -> N
 
 def test_a_new_token_for_a_refused_one_clears_no_lost_consent(ports: FakeServices) -> None:
     refused = ports.tokens.get(CONTOSO, a_consent())
-    note_failure(ports.settings, CONTOSO, 1, LOST, ports.world)
+    record_sender_failure(ports.settings, CONTOSO, 1, LOST, ports.system)
 
     ports.tokens.get(CONTOSO, a_consent(), refused=refused)
     assert ports.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED
@@ -112,14 +112,14 @@ def test_one_tenants_slow_refresh_does_not_delay_others(ports: FakeServices) -> 
             scopes: Iterable[str],
             *,
             claims: str | None = None,
-        ) -> Issued:
+        ) -> AccessToken:
             if tenant_id == CONTOSO:
                 asked.set()
                 assert go_on.wait(10)
             return super().refresh(tenant_id, tokens, account, scopes)
 
-    custody = Custody(
-        ports.vault, Slow(ports.world), ports.settings, ports.world, lambda: CONFIG.allowed_tenant_ids
+    custody = AccessTokenCache(
+        ports.vault, Slow(ports.system), ports.settings, ports.system, lambda: CONFIG.allowed_tenant_ids
     )
     with ThreadPoolExecutor(1) as thread:
         slow = thread.submit(custody.get, CONTOSO, a_consent())
@@ -177,8 +177,8 @@ def test_while_entra_is_unavailable_nothing_is_lost(ports: FakeServices) -> None
 
 
 def test_a_good_refresh_is_noted_and_ends_a_problem(ports: FakeServices) -> None:
-    note_failure(ports.settings, CONTOSO, 1, LOST, ports.world)
-    ports.world.pass_time(timedelta(hours=3))
+    record_sender_failure(ports.settings, CONTOSO, 1, LOST, ports.system)
+    ports.system.pass_time(timedelta(hours=3))
 
     ports.tokens.get(CONTOSO, a_consent())
 
@@ -211,7 +211,7 @@ def test_an_answer_without_a_name_changes_no_name(ports: FakeServices) -> None:
 
 
 def test_within_a_week_the_stored_tokens_stay_as_they_are(ports: FakeServices) -> None:
-    ports.world.pass_time(timedelta(days=7) - timedelta(seconds=1))
+    ports.system.pass_time(timedelta(days=7) - timedelta(seconds=1))
 
     ports.tokens.get(CONTOSO, a_consent())
 
@@ -219,7 +219,7 @@ def test_within_a_week_the_stored_tokens_stay_as_they_are(ports: FakeServices) -
 
 
 def test_after_a_week_the_newest_tokens_are_kept(ports: FakeServices) -> None:
-    ports.world.pass_time(timedelta(days=7))
+    ports.system.pass_time(timedelta(days=7))
 
     ports.tokens.get(CONTOSO, a_consent())
 
@@ -232,7 +232,7 @@ def test_after_a_week_the_newest_tokens_are_kept(ports: FakeServices) -> None:
 
 
 def test_the_older_tokens_can_not_be_read_any_more_after_a_rewrite(ports: FakeServices) -> None:
-    ports.world.pass_time(timedelta(days=7))
+    ports.system.pass_time(timedelta(days=7))
     ports.tokens.get(CONTOSO, a_consent())
 
     assert ports.vault.older == {}
@@ -247,13 +247,13 @@ def test_older_tokens_that_can_not_be_disabled_now_are_disabled_with_the_next_re
         raise ConfigurationError("key_vault_denied")
 
     ports.vault.disable_older_versions = denied  # type: ignore[method-assign,assignment]
-    ports.world.pass_time(timedelta(days=7))
+    ports.system.pass_time(timedelta(days=7))
     assert ports.tokens.get(CONTOSO, a_consent()) == "access-1"
     assert "key_vault_denied" in caplog.text
     assert ports.vault.older == {f"smtp-{CONTOSO}-1": ["tokens"]}
 
     ports.vault.disable_older_versions = disable  # type: ignore[method-assign]
-    ports.world.pass_time(timedelta(days=7))
+    ports.system.pass_time(timedelta(days=7))
     consent = ports.settings.load(CONTOSO).consent
     assert consent is not None
     ports.tokens.get(CONTOSO, consent)
@@ -261,7 +261,7 @@ def test_older_tokens_that_can_not_be_disabled_now_are_disabled_with_the_next_re
 
 
 def test_a_reset_before_the_newest_tokens_are_written_wins(ports: FakeServices) -> None:
-    ports.world.pass_time(timedelta(days=7))
+    ports.system.pass_time(timedelta(days=7))
     call(settings_journey.reset_settings, ports)
     ports.vault.secrets["smtp-kept-by-mistake"] = "tokens"
 
@@ -277,8 +277,10 @@ def test_a_reset_while_the_newest_tokens_are_written_leaves_none(ports: FakeServ
             super().write(name, tokens)
 
     vault = ports.vault = Slow(ports.vault.secrets)
-    custody = Custody(vault, ports.authorizer, ports.settings, ports.world, lambda: CONFIG.allowed_tenant_ids)
-    ports.world.pass_time(timedelta(days=7))
+    custody = AccessTokenCache(
+        vault, ports.authorizer, ports.settings, ports.system, lambda: CONFIG.allowed_tenant_ids
+    )
+    ports.system.pass_time(timedelta(days=7))
 
     custody.get(CONTOSO, a_consent())
 
@@ -293,14 +295,14 @@ def test_tokens_that_can_not_be_written_now_do_not_delay_a_mail(
         def write(self, name: str, tokens: str, *, new: bool = False) -> None:
             raise TransientError("key_vault_unavailable")
 
-    custody = Custody(
+    custody = AccessTokenCache(
         Full(ports.vault.secrets),
         ports.authorizer,
         ports.settings,
-        ports.world,
+        ports.system,
         lambda: CONFIG.allowed_tenant_ids,
     )
-    ports.world.pass_time(timedelta(days=7))
+    ports.system.pass_time(timedelta(days=7))
 
     assert custody.get(CONTOSO, a_consent()) == "access-1"
     assert "key_vault_unavailable" in caplog.text
@@ -313,9 +315,9 @@ def test_while_entra_is_unavailable_a_token_is_used_to_its_end(ports: FakeServic
     ports.tokens.get(CONTOSO, a_consent())
     ports.authorizer.fail += [TransientError("entra_unavailable")] * 2
 
-    ports.world.pass_time(timedelta(minutes=59))
+    ports.system.pass_time(timedelta(minutes=59))
     assert ports.tokens.get(CONTOSO, a_consent()) == "access-1"
-    ports.world.pass_time(timedelta(minutes=1))
+    ports.system.pass_time(timedelta(minutes=1))
     with pytest.raises(TransientError):
         ports.tokens.get(CONTOSO, a_consent())
 
@@ -339,8 +341,8 @@ def test_the_app_itself_needs_no_stored_tokens(ports: FakeServices) -> None:
 class Hanging(FakeEntra):
     """Waits for an event and then fails, like an endpoint without a response."""
 
-    def __init__(self, world: FakeWorld) -> None:
-        super().__init__(world)
+    def __init__(self, system: FakeSystem) -> None:
+        super().__init__(system)
         self.waiting, self.go_on, self.calls = threading.Event(), threading.Event(), 0
 
     def refresh(
@@ -351,15 +353,17 @@ class Hanging(FakeEntra):
         scopes: Iterable[str],
         *,
         claims: str | None = None,
-    ) -> Issued:
+    ) -> AccessToken:
         self.calls += 1
         self.waiting.set()
         assert self.go_on.wait(10)
         raise TransientError("identity_unavailable", retry_after=timedelta(seconds=7))
 
 
-def custody_of(ports: FakeServices, issuer: FakeEntra) -> Custody:
-    return Custody(ports.vault, issuer, ports.settings, ports.world, lambda: CONFIG.allowed_tenant_ids)
+def custody_of(ports: FakeServices, issuer: FakeEntra) -> AccessTokenCache:
+    return AccessTokenCache(
+        ports.vault, issuer, ports.settings, ports.system, lambda: CONFIG.allowed_tenant_ids
+    )
 
 
 class CountedLock:
@@ -377,7 +381,7 @@ class CountedLock:
 
 
 def test_mails_that_waited_for_an_endpoint_that_hangs_share_its_failure(ports: FakeServices) -> None:
-    entra = Hanging(ports.world)
+    entra = Hanging(ports.system)
     custody = custody_of(ports, entra)
     lock = CountedLock()
     custody._turns[CONTOSO]._lock = lock  # type: ignore[assignment]
@@ -402,12 +406,12 @@ def test_a_mail_that_waited_for_its_turn_uses_the_token_that_another_got(ports: 
     asked, go_on = threading.Event(), threading.Event()
 
     class Slow(FakeEntra):
-        def refresh(self, *arguments: Any, **options: Any) -> Issued:
+        def refresh(self, *arguments: Any, **options: Any) -> AccessToken:
             asked.set()
             assert go_on.wait(10)
             return super().refresh(*arguments, **options)
 
-    entra = Slow(ports.world)
+    entra = Slow(ports.system)
     custody = custody_of(ports, entra)
     lock = CountedLock()
     custody._turns[CONTOSO]._lock = lock  # type: ignore[assignment]
@@ -421,11 +425,11 @@ def test_a_mail_that_waited_for_its_turn_uses_the_token_that_another_got(ports: 
 
 
 def test_while_one_mail_waits_for_a_new_token_the_others_use_the_old_one(ports: FakeServices) -> None:
-    entra = Hanging(ports.world)
+    entra = Hanging(ports.system)
     custody = custody_of(ports, ports.authorizer)
     first = custody.get(CONTOSO, a_consent())
     custody._issuer = entra
-    ports.world.pass_time(timedelta(minutes=57))
+    ports.system.pass_time(timedelta(minutes=57))
 
     with ThreadPoolExecutor(1) as thread:
         renewing = thread.submit(custody.get, CONTOSO, a_consent())
@@ -454,7 +458,7 @@ def test_an_error_while_tokens_are_stored_never_costs_the_mail(ports: FakeServic
         raise error
 
     ports.vault.write = refuse  # type: ignore[method-assign,assignment]
-    ports.world.pass_time(timedelta(days=7))
+    ports.system.pass_time(timedelta(days=7))
     assert ports.tokens.get(CONTOSO, a_consent()) == "access-1"
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
 
@@ -483,7 +487,7 @@ def test_a_time_of_storing_that_lies_in_the_future_is_not_believed(
 
 def test_a_clock_that_is_set_back_lengthens_no_tokens_life(ports: FakeServices) -> None:
     ports.tokens.get(CONTOSO, a_consent())
-    ports.world.set_clock(timedelta(days=-2))
+    ports.system.set_clock(timedelta(days=-2))
     ports.tokens.get(CONTOSO, a_consent())
 
     assert len(ports.authorizer.refreshed) == 2

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from shared.consent.maintenance import keep_alive
-from shared.consent.token_cache import Custody
+from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.diagnostics import examine
+from shared.sending.diagnostics import run_checks
 from shared.settings.tenant import Consent, Status
 from tests.builders import a_consent, a_message, enabled_services
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeServices
@@ -59,7 +59,7 @@ def test_in_the_first_minutes_of_a_consent_no_refusal_that_can_pass_counts(error
         told = refused(ports, consent, error)
         assert (type(told), told.code) == (TransientError, "consent_spreading")
         assert told.problem.who_acts == "nobody"
-        ports.world.pass_time(4 * MINUTE)
+        ports.system.pass_time(4 * MINUTE)
 
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
     assert ports.tokens.get(CONTOSO, consent, fresh=True)
@@ -70,9 +70,9 @@ def test_later_a_refusal_that_can_pass_counts_once_it_was_repeated_minutes_apart
     ports, consent = consented(timedelta(minutes=15))
 
     assert refused(ports, consent, error).code == "consent_spreading"
-    ports.world.pass_time(4 * MINUTE)
+    ports.system.pass_time(4 * MINUTE)
     assert refused(ports, consent, error).code == "consent_spreading"
-    ports.world.pass_time(MINUTE)
+    ports.system.pass_time(MINUTE)
     assert refused(ports, consent, error) is error
 
 
@@ -88,7 +88,7 @@ def test_a_credential_that_entra_refuses_counts_once_that_was_repeated_minutes_a
         )
         assert "AADSTS7000215" in told.problem.sentence
         assert ports.settings.load(CONTOSO).status is Status.ENABLED
-        ports.world.pass_time(150 * timedelta(seconds=1))
+        ports.system.pass_time(150 * timedelta(seconds=1))
 
     assert refused(ports, consent, CREDENTIAL) is CREDENTIAL
 
@@ -98,11 +98,11 @@ def test_a_mail_waits_while_servers_of_entra_learn_of_a_new_credential() -> None
     ports.authorizer.fail = [CREDENTIAL] * 2
     deliver(a_message(messageId="m-1"), "q-1", ports)
     again, wait = ports.outbox.messages.pop()
-    ports.world.pass_time(wait)
+    ports.system.pass_time(wait)
     deliver(again, "q-2", ports)
     status = ports.settings.load(CONTOSO).status
     again, wait = ports.outbox.messages.pop()
-    ports.world.pass_time(wait)
+    ports.system.pass_time(wait)
     deliver(again, "q-3", ports)
 
     assert status is Status.ENABLED
@@ -112,10 +112,10 @@ def test_a_mail_waits_while_servers_of_entra_learn_of_a_new_credential() -> None
 def test_a_token_that_is_issued_in_between_ends_the_count() -> None:
     ports, consent = consented(timedelta(days=1))
     refused(ports, consent, may_pass())
-    ports.world.pass_time(3 * MINUTE)
+    ports.system.pass_time(3 * MINUTE)
 
     ports.tokens.get(CONTOSO, consent, fresh=True)
-    ports.world.pass_time(3 * MINUTE)
+    ports.system.pass_time(3 * MINUTE)
 
     assert refused(ports, consent, may_pass()).code == "consent_spreading"
 
@@ -124,29 +124,29 @@ def test_another_process_counts_on() -> None:
     ports, consent = consented(timedelta(days=1))
     refused(ports, consent, may_pass())
     other = FakeServices()
-    other.tokens = Custody(
-        ports.vault, other.authorizer, ports.settings, ports.world, lambda: CONFIG.allowed_tenant_ids
+    other.tokens = AccessTokenCache(
+        ports.vault, other.authorizer, ports.settings, ports.system, lambda: CONFIG.allowed_tenant_ids
     )
-    ports.world.pass_time(5 * MINUTE)
+    ports.system.pass_time(5 * MINUTE)
 
     assert refused(other, consent, may_pass()).code == "consent_lost"
 
 
 def test_a_time_that_a_wrong_clock_wrote_does_not_put_the_count_off() -> None:
     ports, consent = consented(timedelta(days=1))
-    ports.world.set_clock(timedelta(days=300))
+    ports.system.set_clock(timedelta(days=300))
     refused(ports, consent, may_pass())
-    ports.world.set_clock(timedelta(days=-300))
+    ports.system.set_clock(timedelta(days=-300))
 
     refused(ports, consent, may_pass())
-    ports.world.pass_time(5 * MINUTE)
+    ports.system.pass_time(5 * MINUTE)
     assert refused(ports, consent, may_pass()).code == "consent_lost"
 
 
 def test_a_consent_from_the_future_is_not_fresh_for_ever() -> None:
     ports, consent = consented(timedelta(days=-300))
     refused(ports, consent, may_pass())
-    ports.world.pass_time(5 * MINUTE)
+    ports.system.pass_time(5 * MINUTE)
 
     assert refused(ports, consent, may_pass()).code == "consent_lost"
 
@@ -175,12 +175,12 @@ def test_a_refusal_that_cannot_pass_counts_at_once() -> None:
 def test_the_check_and_the_daily_refresh_lose_no_consent_by_one_refusal() -> None:
     ports, _ = consented(timedelta(days=1))
     ports.authorizer.fail = [may_pass()]
-    checks = {str(check.name): check for check in examine(CONTOSO, None, ports)}
+    checks = {str(check.name): check for check in run_checks(CONTOSO, None, ports)}
     assert checks["token"].problem is not None
     assert checks["token"].problem.code == "consent_spreading"
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
 
-    ports.world.pass_time(timedelta(days=1))
+    ports.system.pass_time(timedelta(days=1))
     ports.authorizer.fail.append(REMOVED)
     keep_alive(CONTOSO, ports)
 
@@ -193,7 +193,7 @@ def test_the_check_and_the_daily_refresh_lose_no_consent_by_one_refusal() -> Non
 def test_while_a_newer_token_is_refused_the_old_one_is_used_to_its_end() -> None:
     ports, consent = consented(timedelta(days=1))
     ports.tokens.get(CONTOSO, consent)
-    ports.world.pass_time(56 * MINUTE)
+    ports.system.pass_time(56 * MINUTE)
     ports.authorizer.fail = [may_pass(), may_pass()]
 
     assert ports.tokens.get(CONTOSO, consent) == "access-1"
@@ -205,7 +205,7 @@ def test_while_a_newer_token_is_refused_the_old_one_is_used_to_its_end() -> None
 def test_a_wait_that_entra_asks_for_is_kept_by_everybody_of_the_tenant() -> None:
     ports, consent = consented(timedelta(days=1))
     assert refused(ports, consent, THROTTLED) is THROTTLED
-    ports.world.pass_time(timedelta(seconds=20))
+    ports.system.pass_time(timedelta(seconds=20))
 
     def get(_: int) -> TransientError:
         with pytest.raises(TransientError) as told:
@@ -219,7 +219,7 @@ def test_a_wait_that_entra_asks_for_is_kept_by_everybody_of_the_tenant() -> None
         ("entra_unavailable", timedelta(seconds=40))
     }
     assert ports.authorizer.refreshed == []
-    ports.world.pass_time(timedelta(seconds=40))
+    ports.system.pass_time(timedelta(seconds=40))
     assert ports.tokens.get(CONTOSO, consent) == "access-1"
 
 
@@ -246,9 +246,9 @@ def test_a_token_without_the_permissions_of_a_fresh_consent_is_renewed_within_a_
     ports.authorizer.later = [frozenset({"User.Read"})]
 
     assert ports.tokens.get(CONTOSO, consent) == "access-1"
-    ports.world.pass_time(timedelta(seconds=61))
+    ports.system.pass_time(timedelta(seconds=61))
     assert ports.tokens.get(CONTOSO, consent) == "access-2"
-    ports.world.pass_time(timedelta(minutes=50))
+    ports.system.pass_time(timedelta(minutes=50))
     assert ports.tokens.get(CONTOSO, consent) == "access-2"
 
 
@@ -261,7 +261,7 @@ def test_a_token_of_the_app_is_renewed_if_it_has_some_roles_and_not_all(
     ports.authorizer.roles = roles
 
     ports.tokens.get(CONTOSO, consent)
-    ports.world.pass_time(timedelta(seconds=61))
+    ports.system.pass_time(timedelta(seconds=61))
     ports.tokens.get(CONTOSO, consent)
 
     assert len(ports.authorizer.refreshed) == tokens

@@ -14,14 +14,21 @@ from azure.data.tables import TableClient
 
 from shared.adapters import delivery_list, finished_rows
 from shared.adapters.delivery_table import TableDeliveryLog
-from shared.deliveries.delivery import FINAL, PENDING, Audience, Delivery, DeliveryStatus, Step
-from shared.deliveries.notify import ToldDeliveries
+from shared.deliveries.delivery import (
+    FINAL,
+    PENDING,
+    Delivery,
+    DeliveryEvent,
+    DeliveryStatus,
+    RecipientSummary,
+)
+from shared.deliveries.notify import NotifyingDeliveryLog
 from shared.deliveries.ports import DeliveryLog, DeliveryQuery
 from shared.errors import ConfigurationError, TransientError
 from shared.problems import FieldError
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from shared.storage_names import DELIVERIES
-from tests.fakes import NOON, FakeWorld, MemoryDeliveries
+from tests.fakes import NOON, FakeSystem, MemoryDeliveries
 
 if TYPE_CHECKING:
     from azure.data.tables import TableServiceClient
@@ -42,7 +49,7 @@ def log(request: pytest.FixtureRequest) -> DeliveryLog:
         return MemoryDeliveries()
     if request.param == "telling":
         offered = lambda: frozenset({"mail-outcomes"})  # noqa: E731 - one word
-        return ToldDeliveries(MemoryDeliveries(), UnreachableQueues(), offered, FakeWorld())
+        return NotifyingDeliveryLog(MemoryDeliveries(), UnreachableQueues(), offered, FakeSystem())
     tables: TableServiceClient = request.getfixturevalue("table_clients")
     return TableDeliveryLog(tables)
 
@@ -73,16 +80,19 @@ def test_a_row_comes_back_as_it_was_written(log: DeliveryLog, tenant: str) -> No
         tenant,
         "sales-weekly:2026-11-23T06:00Z:emea",
         status=DeliveryStatus.DEFERRED,
-        audience=Audience(1, 2, 3, ("contoso.com", "größe.example")),
+        audience=RecipientSummary(1, 2, 3, ("contoso.com", "größe.example")),
         from_address="ada@contoso.com",
         correlation_id="run-1",
         attempt=3,
         claimed_by="q-1",
         claim_ends_at=NOON + timedelta(minutes=11),
         next_attempt_at=NOON + timedelta(seconds=2.128),
-        problem=StandingProblem("attachment_not_found", NOON, {"blob": "a.pdf"}, "g-1"),
+        problem=ActiveProblem("attachment_not_found", NOON, {"blob": "a.pdf"}, "g-1"),
         fields=(FieldError("to.0", "is wrong"),),
-        history=(Step(NOON, DeliveryStatus.SENDING), Step(NOON, DeliveryStatus.DEFERRED, "c", "r")),
+        history=(
+            DeliveryEvent(NOON, DeliveryStatus.SENDING),
+            DeliveryEvent(NOON, DeliveryStatus.DEFERRED, "c", "r"),
+        ),
     )
     added = log.add(whole)
     found = log.find(tenant, whole.message_id)
@@ -234,7 +244,7 @@ def test_a_large_backlog_is_listed_from_the_rows_in_time(
 
 
 def test_a_list_shows_a_row_as_it_is_now_and_no_other_tenants(log: DeliveryLog, tenant: str) -> None:
-    added = log.add(a_delivery(tenant, history=(Step(NOON, DeliveryStatus.SENDING),)))
+    added = log.add(a_delivery(tenant, history=(DeliveryEvent(NOON, DeliveryStatus.SENDING),)))
     assert added is not None
     log.save(replace(added, status=DeliveryStatus.ACCEPTED))
     log.add(a_delivery(str(uuid.uuid4()), "foreign"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.adapters.blob_storage import BlobAttachmentFiles, BlobKeptTexts
+from shared.adapters.blob_storage import BlobAttachmentFiles, BlobTextStore
 from shared.errors import RejectedError, TransientError
 from shared.mail.ports import StoredFile
 from shared.storage_names import ATTACHMENTS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from azure.storage.blob import BlobServiceClient
 
-    from shared.deliveries.ports import KeptTexts
+    from shared.deliveries.ports import TextStore
     from shared.mail.ports import AttachmentFiles
 
 PATH = f"{uuid.uuid4()}/größe 1.pdf"
@@ -47,10 +47,10 @@ def shelf(request: pytest.FixtureRequest) -> Shelf:
 
 
 @pytest.fixture(params=["memory", "azure"])
-def texts(request: pytest.FixtureRequest) -> KeptTexts:
+def texts(request: pytest.FixtureRequest) -> TextStore:
     if request.param == "memory":
         return MemoryTexts(now=lambda: datetime.now(UTC))
-    return BlobKeptTexts(request.getfixturevalue("blob_clients"), "requests")
+    return BlobTextStore(request.getfixturevalue("blob_clients"), "requests")
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_file_that_was_replaced_is_not_mixed_with_the_new_one(shelf: Shelf) ->
     assert caught.value.code == "file_changed"
 
 
-def test_a_text_is_kept_and_kept_again(texts: KeptTexts, message_id: str) -> None:
+def test_a_text_is_kept_and_kept_again(texts: TextStore, message_id: str) -> None:
     texts.keep(CONTOSO, message_id, b"first")
     texts.keep(CONTOSO, message_id, b"second")
 
@@ -114,7 +114,7 @@ def test_a_text_is_kept_and_kept_again(texts: KeptTexts, message_id: str) -> Non
 
 
 @pytest.mark.parametrize("message_id", [".", "..", "a.json", ":"])
-def test_every_message_id_is_a_name(texts: KeptTexts, message_id: str) -> None:
+def test_every_message_id_is_a_name(texts: TextStore, message_id: str) -> None:
     tenant = str(uuid.uuid4())
     texts.keep(tenant, message_id, b"text")
     soon = datetime.now(UTC) + timedelta(minutes=1)
@@ -125,7 +125,7 @@ def test_every_message_id_is_a_name(texts: KeptTexts, message_id: str) -> None:
     assert texts.load(tenant, message_id) is None
 
 
-def test_a_text_can_be_removed_twice(texts: KeptTexts, message_id: str) -> None:
+def test_a_text_can_be_removed_twice(texts: TextStore, message_id: str) -> None:
     texts.keep(CONTOSO, message_id, b"text")
     texts.remove(CONTOSO, message_id)
     texts.remove(CONTOSO, message_id)
@@ -133,7 +133,7 @@ def test_a_text_can_be_removed_twice(texts: KeptTexts, message_id: str) -> None:
     assert texts.load(CONTOSO, message_id) is None
 
 
-def test_texts_that_nobody_touched_for_long_can_be_found(texts: KeptTexts, message_id: str) -> None:
+def test_texts_that_nobody_touched_for_long_can_be_found(texts: TextStore, message_id: str) -> None:
     texts.keep(CONTOSO, message_id, b"text")
     soon = datetime.now(UTC) + timedelta(minutes=1)
 
@@ -144,12 +144,12 @@ def test_texts_that_nobody_touched_for_long_can_be_found(texts: KeptTexts, messa
 def test_what_is_kept_of_drafts_is_apart_from_the_requests(
     blob_clients: BlobServiceClient, message_id: str
 ) -> None:
-    BlobKeptTexts(blob_clients, "requests").keep(CONTOSO, message_id, b"request")
+    BlobTextStore(blob_clients, "requests").keep(CONTOSO, message_id, b"request")
 
-    assert BlobKeptTexts(blob_clients, "drafts").load(CONTOSO, message_id) is None
+    assert BlobTextStore(blob_clients, "drafts").load(CONTOSO, message_id) is None
 
 
-def test_a_tenants_texts_can_be_listed(texts: KeptTexts) -> None:
+def test_a_tenants_texts_can_be_listed(texts: TextStore) -> None:
     tenant = str(uuid.uuid4())
     for message_id in ("m-1", "..", "a.json"):
         texts.keep(tenant, message_id, b"text")

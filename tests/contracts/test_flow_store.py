@@ -9,7 +9,7 @@ import pytest
 from shared.adapters.flow_table import TableFlowStore
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus
 from shared.consent.ports import FlowStore
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from tests.builders import a_consent
 from tests.contracts.conftest import Tables
 from tests.fakes import CONTOSO, NOON, MemoryFlows
@@ -54,7 +54,7 @@ def test_a_flow_and_its_secret_are_kept_together(store: FlowStore, flow: Consent
 def test_how_a_flow_ended_is_kept(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
     ended = replace(
-        flow, status=FlowStatus.FAILED, problem=StandingProblem("consent_failed", NOON, {"error": "x"})
+        flow, status=FlowStatus.FAILED, problem=ActiveProblem("consent_failed", NOON, {"error": "x"})
     )
 
     store.save(ended)
@@ -75,8 +75,8 @@ def test_a_secret_is_taken_once(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
     read = kept(store, flow)
 
-    assert store.take_secret(read)
-    assert not store.take_secret(read)
+    assert store.consume_secret(read)
+    assert not store.consume_secret(read)
     assert store.secret(flow.flow_id) is None
     assert store.flow(flow.flow_id) == flow
 
@@ -86,14 +86,14 @@ def test_a_secret_that_changed_since_it_was_read_is_not_taken(store: FlowStore, 
     read = kept(store, flow)
     store.replace_secret(read)
 
-    assert not store.take_secret(read)
+    assert not store.consume_secret(read)
     assert kept(store, flow).flow_id == flow.flow_id
 
 
 def test_a_taken_secret_is_not_replaced(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
     read = kept(store, flow)
-    store.take_secret(read)
+    store.consume_secret(read)
 
     assert not store.replace_secret(read)
     assert store.secret(flow.flow_id) is None
@@ -112,7 +112,7 @@ def test_old_flows_are_forgotten_with_their_secrets(store: FlowStore, flow: Cons
 
 def test_an_old_flow_whose_secret_was_used_is_forgotten_too(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
-    store.take_secret(kept(store, flow))
+    store.consume_secret(kept(store, flow))
 
     store.forget(NOON + timedelta(seconds=1))
 
@@ -124,7 +124,7 @@ def test_secrets_are_written_anew_only_where_there_are_none(store: FlowStore, fl
     held = FlowSecret(flow.flow_id, form_hash="form")
 
     assert not store.replace_secret(held)
-    store.take_secret(kept(store, flow))
+    store.consume_secret(kept(store, flow))
 
     assert store.replace_secret(held)
     assert kept(store, flow).form_hash == "form"
@@ -134,7 +134,7 @@ def test_a_consent_that_nobody_decided_about_is_found_once_it_expired(
     store: FlowStore, flow: ConsentFlow
 ) -> None:
     store.add(flow, secret_of(flow))
-    store.take_secret(kept(store, flow))
+    store.consume_secret(kept(store, flow))
     held = FlowSecret(flow.flow_id, form_hash="form", consent=a_consent(), expires_at=NOON)
     store.replace_secret(held)
 
@@ -144,7 +144,7 @@ def test_a_consent_that_nobody_decided_about_is_found_once_it_expired(
     assert found(NOON) == []
     (expired,) = found(NOON + timedelta(milliseconds=1))
     assert expired == replace(held, etag=expired.etag)
-    assert store.take_secret(expired)
+    assert store.consume_secret(expired)
     assert found(NOON + timedelta(days=1)) == []
 
 

@@ -9,7 +9,7 @@ from shared.adapters.table_storage import TableSettingsStore
 from shared.errors import PreconditionFailedError
 from shared.settings.ports import SettingsStore
 from shared.settings.state import begin_consent
-from shared.settings.tenant import Authorization, StandingProblem, Status, TenantSettings, Wanted
+from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent
 from tests.contracts.conftest import Tables
 from tests.fakes import NOON, MemorySettings
@@ -32,14 +32,14 @@ def everything(tenant: str) -> TenantSettings:
     settings = TenantSettings(
         tenant,
         status=Status.RECONNECT_NEEDED,
-        sender=Wanted(
+        sender=RequestedSender(
             "fünf@contoso.com", large_file_attachments=True, authorization=Authorization.APPLICATION
         ),
         consent=a_consent(),
         generations=7,
-        problem=StandingProblem("consent_lost", NOON, {"account": "a", "error": "b"}, "correlation"),
+        problem=ActiveProblem("consent_lost", NOON, {"account": "a", "error": "b"}, "correlation"),
     )
-    return begin_consent(settings, Wanted("new@contoso.com"), "flow", NOON)
+    return begin_consent(settings, RequestedSender("new@contoso.com"), "flow", NOON)
 
 
 def test_a_tenant_without_a_row_is_not_configured(store: SettingsStore, tenant: str) -> None:

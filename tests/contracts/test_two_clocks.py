@@ -13,7 +13,7 @@ from azure.data.tables import TableEntity, UpdateMode
 
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock
-from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, Doubt
+from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, UncertainSend
 from shared.storage_names import DELIVERIES
 from tests.fakes import NOON
 
@@ -35,7 +35,10 @@ def tenant() -> str:
 def uncertain(tenant: str, now: datetime) -> Delivery:
     row = Delivery(tenant, "m-1", DeliveryStatus.SENDING, now, now, now).claimed("q-1", now)
     return row.moved(
-        DeliveryStatus.VERIFYING, now, doubt=Doubt(now, 1), next_attempt_at=now + timedelta(seconds=15)
+        DeliveryStatus.VERIFYING,
+        now,
+        doubt=UncertainSend(now, 1),
+        next_attempt_at=now + timedelta(seconds=15),
     )
 
 
@@ -61,12 +64,12 @@ def test_a_claim_of_a_host_with_another_clock_is_no_claim_of_an_older_version(ah
     row = TableEntity({WRITTEN_AT: there})
     row._metadata = {"etag": "e", "timestamp": stamp}
     claimed = Delivery("t", "m-1", DeliveryStatus.SENDING, there, there, there).claimed("q-1", there, "c-1")
-    claimed = replace(claimed, doubt=Doubt(there, begun=there))
+    claimed = replace(claimed, doubt=UncertainSend(there, begun=there))
 
     found = on_own_clock(claimed, row, stamp, stamp)
     assert (found.own_claim, found.claim_ends_at) == ("c-1", stamp + CLAIM)
     assert (found.maybe_handed_over, found.updated_at) == (False, stamp)
-    assert found.doubt == Doubt(stamp, begun=stamp)
+    assert found.doubt == UncertainSend(stamp, begun=stamp)
 
 
 def test_a_host_that_is_twelve_minutes_fast_takes_no_live_claim(tables: Tables, tenant: str) -> None:
@@ -104,7 +107,7 @@ def test_a_row_of_a_version_without_the_writers_clock_stays_as_it_is(tables: Tab
 
     found = host(tables, timedelta(0)).find(tenant, "m-1")
     assert found is not None
-    assert found.doubt == Doubt(then, 1)
+    assert found.doubt == UncertainSend(then, 1)
 
 
 def answer(headers: dict[str, str]) -> Any:

@@ -13,15 +13,15 @@ from shared.adapters.serialization import write_document
 from shared.api.deliveries import retry_delivery
 from shared.api.delivery_models import delivery_view
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.notify import ToldDeliveries
-from shared.deliveries.outcome import MOST_ERRORS, MOST_OWED
+from shared.deliveries.notify import NotifyingDeliveryLog
+from shared.deliveries.outcome import MAX_ERRORS, MAX_OWED
 from shared.errors import ConfigurationError, OutcomeUnknownError, RejectedError, TransientError
 from shared.problems import FieldError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.settings.sending_switch import SendingPause
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from tests.builders import ADMIN, a_file, a_message, enabled_services
 from tests.calls import a_request
 from tests.fakes import CONTOSO, NOON, FakeServices
@@ -73,7 +73,7 @@ def tell(services: FakeServices, queues: MemoryQueues, offered: Iterable[str] | 
             raise offered
         return frozenset(offered)
 
-    told = ToldDeliveries(services.deliveries, queues, names, services.world)
+    told = NotifyingDeliveryLog(services.deliveries, queues, names, services.system)
     services.deliveries = told  # type: ignore[assignment]
 
 
@@ -175,11 +175,11 @@ def test_another_invalid_message_with_the_same_id_is_the_next_outcome(
 def test_only_as_many_invalid_fields_are_reported_as_fit_in_a_row(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
-    members = {f"unknown{number}": 1 for number in range(MOST_ERRORS + 5)}
+    members = {f"unknown{number}": 1 for number in range(MAX_ERRORS + 5)}
 
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, **members), "q-1", services)
 
-    assert len(queues.messages[0][1]["errors"]) == MOST_ERRORS
+    assert len(queues.messages[0][1]["errors"]) == MAX_ERRORS
 
 
 @pytest.mark.parametrize("queue", [7, "Mail-Outcomes", "a--b", "", "mail-outcomes/x"])
@@ -237,7 +237,7 @@ def test_a_poisoned_mail_that_ends_is_reported(services: FakeServices, queues: M
     assert ends(queues) == []
     started = row(services)
     services.deliveries.save(replace(started, status=DeliveryStatus.DEFERRED, next_attempt_at=NOON))
-    services.world.pass_time(timedelta(hours=1))
+    services.system.pass_time(timedelta(hours=1))
     later = replace(row(services), trying_since=NOON - timedelta(days=2))
     services.deliveries.save(later)
 
@@ -366,7 +366,7 @@ def test_reporting_ends_within_the_timers_time(services: FakeServices, queues: M
     put = queues.put
 
     def put_slowly(queue: str, text: bytes) -> None:
-        services.world.pass_time(timedelta(seconds=70))
+        services.system.pass_time(timedelta(seconds=70))
         put(queue, text)
 
     queues.put = put_slowly  # type: ignore[method-assign]
@@ -379,7 +379,7 @@ def test_a_pause_of_sending_holds_back_no_outcome(services: FakeServices, queues
     queues.fail = [TransientError("storage_unavailable", service="queues")]
     deliver(ASKING, "q-1", services)
     services.pause_store.save(SendingPause(NOON, installation=services.installation))
-    services.world.pass_time(timedelta(minutes=5))
+    services.system.pass_time(timedelta(minutes=5))
     assert services.switch.current_pause()
 
     release_all(services)
@@ -424,7 +424,7 @@ def test_a_duplicate_without_a_queue_does_not_cancel_the_outcome(
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(ASKING, "q-1", services)
-    services.world.pass_time(timedelta(minutes=10))
+    services.system.pass_time(timedelta(minutes=10))
 
     deliver(a_message(messageId="m-1", correlationId="run 4711"), "q-2", services)
 
@@ -441,9 +441,9 @@ def test_a_later_outcome_reports_no_fields_of_an_earlier_invalid_message(service
 
 @pytest.mark.parametrize("sign", ["x", '"', "\U0001f600"])
 def test_waiting_outcomes_leave_room_in_the_row(sign: str) -> None:
-    fields = tuple(FieldError(sign * 200, "is not a member of this message") for _ in range(MOST_ERRORS))
+    fields = tuple(FieldError(sign * 200, "is not a member of this message") for _ in range(MAX_ERRORS))
     mail = replace(ended("m-1", QUEUE), owed=(), fields=fields)
-    for _ in range(MOST_OWED):
+    for _ in range(MAX_OWED):
         mail = mail.moved(DeliveryStatus.INVALID, NOON)
 
     alone = len(write_document(replace(mail, owed=())).encode("utf-16-le")) // 2
@@ -454,10 +454,10 @@ def test_waiting_outcomes_leave_room_in_the_row(sign: str) -> None:
 
 def test_many_outcomes_without_invalid_fields_fit() -> None:
     mail = ended("m-1", "q" * 63, correlation_id="c" * 128)
-    for _ in range(MOST_OWED + 1):
-        mail = mail.moved(DeliveryStatus.EXPIRED, NOON, problem=StandingProblem("request_not_kept", NOON))
+    for _ in range(MAX_OWED + 1):
+        mail = mail.moved(DeliveryStatus.EXPIRED, NOON, problem=ActiveProblem("request_not_kept", NOON))
 
-    assert len(mail.owed) == MOST_OWED
+    assert len(mail.owed) == MAX_OWED
 
 
 def ended(message_id: str, queue: str, **changes: Any) -> Delivery:
@@ -468,7 +468,7 @@ def ended(message_id: str, queue: str, **changes: Any) -> Delivery:
 
 def test_only_a_limited_number_of_outcomes_waits(services: FakeServices, queues: MemoryQueues) -> None:
     queues.fail = [TransientError("storage_unavailable", service="queues")] * 1000
-    for number in range(MOST_OWED + 3):
+    for number in range(MAX_OWED + 3):
         deliver(
             a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None, x=number), f"q-{number}", services
         )
@@ -561,7 +561,7 @@ def test_a_retry_of_a_mail_with_a_file_that_is_missing_counts_on(
     deliver(missing, "q-1", services)
     while services.outbox.messages:
         text, delay = services.outbox.messages.pop(0)
-        services.world.pass_time(delay)
+        services.system.pass_time(delay)
         deliver(text, "q-2", services)
     assert ends(queues) == [(1, "rejected", "attachment_not_found")]
 
@@ -603,7 +603,7 @@ def test_nothing_was_reported_before_an_outcome_or_without_an_offered_queue(
     deliver(a_message(messageId="m-1", outcomeQueue="other"), "q-1", services)
     assert shown(services) == {"queue": "other", "sequence": 0, "told": False}
 
-    services.world.pass_time(timedelta(minutes=10))
+    services.system.pass_time(timedelta(minutes=10))
     text, _ = services.outbox.messages.pop()
     deliver(text, "q-2", services)
     assert shown(services) == {"queue": "other", "sequence": 1, "told": False}

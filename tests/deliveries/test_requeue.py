@@ -10,7 +10,13 @@ import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.release import release_waiting
-from shared.deliveries.requeue import due_at, is_superseded, next_message, parse_resume, resume_message
+from shared.deliveries.requeue import (
+    due_at,
+    is_superseded,
+    next_message,
+    parse_requeue_message,
+    requeue_message,
+)
 from shared.errors import InvalidInputError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
@@ -32,7 +38,7 @@ def services() -> FakeServices:
     """A mail that failed once: its next message is in the queue."""
     found = enabled_services()
     found.transport.fail = [AWAY, AWAY]
-    found.world.chance = 1.0
+    found.system.chance = 1.0
     deliver(MAIL, "q-1", found)
     return found
 
@@ -45,7 +51,7 @@ def next_due(services: FakeServices) -> bytes:
     """Take the message out of the queue when it is due."""
     ((message, delay),) = services.outbox.messages
     services.outbox.messages.clear()
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     return message
 
 
@@ -59,7 +65,7 @@ def fail_again(services: FakeServices) -> bytes:
 def test_a_message_for_an_earlier_attempt_is_dropped(services: FakeServices) -> None:
     earlier = fail_again(services)
     before, waiting = row(services), list(services.outbox.messages)
-    services.world.pass_time(timedelta(minutes=1))
+    services.system.pass_time(timedelta(minutes=1))
     deliver(earlier, "q-copy", services)
 
     assert services.outbox.messages == waiting
@@ -70,7 +76,7 @@ def test_a_mail_that_ended_is_not_brought_back_by_a_message_that_came_early(serv
     ((message, _),) = services.outbox.messages
     deliver(message, "q-copy", services)
     (_, (early, _)) = services.outbox.messages
-    services.world.pass_time(timedelta(hours=2))
+    services.system.pass_time(timedelta(hours=2))
     deliver(message, "q-2", services)
     assert row(services).status is DeliveryStatus.EXPIRED
 
@@ -110,7 +116,7 @@ def test_a_pause_whose_worker_crashed_before_it_queued_the_message_is_recovered(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.pause_store.pause = SendingPause(NOON)
-    services.world.pass_time(timedelta(minutes=1))
+    services.system.pass_time(timedelta(minutes=1))
     message = next_due(services)
     with monkeypatch.context() as dying:
         dying.setattr(MemoryOutbox, "put", _killed)
@@ -129,13 +135,13 @@ def test_the_timers_second_message_does_not_make_the_late_first_one_worthless(
     services: FakeServices,
 ) -> None:
     ((late, _),) = services.outbox.messages
-    services.world.pass_time(timedelta(minutes=20))
+    services.system.pass_time(timedelta(minutes=20))
     release_all(services)
     deliver(late, "q-2", services)
     assert row(services).attempt == 2
     (_, (second, _), _) = services.outbox.messages
 
-    services.world.pass_time(timedelta(minutes=20))
+    services.system.pass_time(timedelta(minutes=20))
     before = row(services)
     deliver(second, "q-3", services)
 
@@ -145,7 +151,7 @@ def test_the_timers_second_message_does_not_make_the_late_first_one_worthless(
 def test_a_message_for_an_earlier_attempt_is_dropped_in_a_pause_too(services: FakeServices) -> None:
     earlier = fail_again(services)
     services.pause_store.pause = SendingPause(NOON)
-    services.world.pass_time(timedelta(minutes=1))
+    services.system.pass_time(timedelta(minutes=1))
     before, waiting = row(services), list(services.outbox.messages)
     deliver(earlier, "q-copy", services)
 
@@ -177,13 +183,13 @@ def test_what_another_version_wrote_supersedes_nothing(services: FakeServices) -
 
 def test_a_requeue_message_that_names_no_mail_is_an_invalid_message() -> None:
     with pytest.raises(InvalidInputError, match="invalid_message"):
-        parse_resume(b'{"resume":{}}')
+        parse_requeue_message(b'{"resume":{}}')
 
 
 def test_a_requeue_message_of_an_older_version_names_no_attempt() -> None:
-    note = resume_message(CONTOSO, "m-1")
+    note = requeue_message(CONTOSO, "m-1")
     assert b"requeued" not in note
-    found = parse_resume(note)
+    found = parse_requeue_message(note)
     assert found is not None
     assert found.requeued_for is None
 
@@ -203,9 +209,9 @@ def test_a_mail_that_changes_while_it_is_released_is_not_queued(
 @pytest.mark.parametrize(
     ("message", "due"),
     [
-        (resume_message(CONTOSO, "m-1", NOON.isoformat()), NOON),
-        (resume_message(CONTOSO, "m-1", "soon"), None),
-        (resume_message(CONTOSO, "m-1"), None),
+        (requeue_message(CONTOSO, "m-1", NOON.isoformat()), NOON),
+        (requeue_message(CONTOSO, "m-1", "soon"), None),
+        (requeue_message(CONTOSO, "m-1"), None),
         (b'{"resume":{}}', None),
         (MAIL, None),
     ],

@@ -73,7 +73,7 @@ def slow(services: FakeServices, monkeypatch: pytest.MonkeyPatch, minutes: float
     find = MemoryDeliveries.finished_before
 
     def slowly(log: MemoryDeliveries, *arguments: Any) -> Any:
-        services.world.pass_time(timedelta(minutes=minutes))
+        services.system.pass_time(timedelta(minutes=minutes))
         return find(log, *arguments)
 
     monkeypatch.setattr(MemoryDeliveries, "finished_before", slowly)
@@ -90,7 +90,7 @@ def test_a_run_ends_after_five_minutes_and_the_next_one_continues(monkeypatch: p
     slow(services, monkeypatch, minutes=2)
 
     assert remove_finished(services) == 0
-    assert services.world.passed < TIME_TO_REMOVE + timedelta(minutes=2)
+    assert services.system.passed < TIME_TO_REMOVE + timedelta(minutes=2)
     assert services.deliveries.place == (CONTOSO, "3")
     assert remove_finished(services) == 1
     assert "old" not in names(services)

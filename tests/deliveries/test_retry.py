@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.api.deliveries import list_deliveries, retry_delivery
-from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
+from shared.deliveries.delivery import Delivery, DeliveryStatus, UncertainSend
 from shared.errors import ConflictError, NotFoundError, OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from tests.builders import ADMIN, a_message, enabled_services, large_file_services
@@ -20,7 +20,7 @@ RETRY = a_request(route={"message_id": "m-1"})
 
 def a_row(status: DeliveryStatus) -> FakeServices:
     services = FakeServices()
-    services.deliveries.add(Delivery(CONTOSO, "m-1", status, NOON, NOON, NOON, doubt=Doubt(NOON)))
+    services.deliveries.add(Delivery(CONTOSO, "m-1", status, NOON, NOON, NOON, doubt=UncertainSend(NOON)))
     services.requests.keep(CONTOSO, "m-1", a_message(messageId="m-1"))
     return services
 
@@ -38,13 +38,13 @@ def a_row(status: DeliveryStatus) -> FakeServices:
 )
 def test_what_was_not_sent_can_be_retried(status: str) -> None:
     services = a_row(DeliveryStatus(status))
-    services.world.pass_time(timedelta(days=2))
+    services.system.pass_time(timedelta(days=2))
     reply = retry_delivery(RETRY, ADMIN, services)
 
     assert (reply.status, content(reply)["status"]) == (202, "deferred")
     assert len(services.outbox.messages) == 1
     row = services.deliveries.rows[CONTOSO, "m-1"]
-    assert row.trying_since == services.world.now()
+    assert row.trying_since == services.system.now()
     assert (row.doubt is None) is (status == "unknown")
 
 
@@ -135,12 +135,12 @@ def test_what_an_outage_of_more_than_a_day_ended_is_sent_after_a_retry_of_each(a
         deliver(a_message(messageId=message_id), "q-1", services)
     while services.outbox.messages:
         text, delay = services.outbox.messages.pop(0)
-        services.world.pass_time(delay)
+        services.system.pass_time(delay)
         failures.append(TransientError(code))
         deliver(text, "q-2", services)
     failures.clear()
     rows = services.deliveries.rows
-    assert services.world.now() - NOON > timedelta(hours=20)
+    assert services.system.now() - NOON > timedelta(hours=20)
     assert {rows[CONTOSO, message_id].status for message_id in ids} == {DeliveryStatus.EXPIRED}
     expired = call(list_deliveries, services, query={"status": "expired"})
     assert sorted(found["messageId"] for found in content(expired)["deliveries"]) == ids

@@ -31,7 +31,7 @@ ALIVE = json.dumps({"status": "alive", "version": VERSION}).encode()
 
 
 @dataclass
-class Reply:
+class Response:
     """One answer; the last one of a list is repeated."""
 
     status: int = 200
@@ -40,7 +40,7 @@ class Reply:
 
 
 @contextmanager
-def app(*replies: Reply) -> Iterator[tuple[str, list[str]]]:
+def app(*replies: Response) -> Iterator[tuple[str, list[str]]]:
     """Serve the replies; give the address and the paths that were asked for."""
     asked: list[str] = []
 
@@ -78,7 +78,7 @@ def no_proxy_or_summary(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_version_that_answers_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with app(Reply()) as (url, asked):
+    with app(Response()) as (url, asked):
         code = main([url, "--strict", *QUICKLY])
 
     assert (code, asked) == (0, ["/api/health"])
@@ -86,44 +86,44 @@ def test_the_version_that_answers_is_named(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_an_address_that_ends_with_a_slash_is_the_same_address() -> None:
-    with app(Reply()) as (url, asked):
+    with app(Response()) as (url, asked):
         assert main([f"{url}/", "--strict", *QUICKLY]) == 0
 
     assert asked == ["/api/health"]
 
 
 def test_an_app_that_still_starts_is_asked_until_it_answers() -> None:
-    with app(Reply(503, b""), Reply(404, b"no functions yet"), Reply()) as (url, asked):
+    with app(Response(503, b""), Response(404, b"no functions yet"), Response()) as (url, asked):
         code = main([url, "--strict", "--wait", "10", "--pause", "0.01"])
 
     assert (code, len(asked)) == (0, 3)
 
 
 def test_the_version_before_is_waited_out() -> None:
-    old = Reply(body=b'{"status": "alive", "version": "0.0.9"}')
-    with app(old, old, Reply()) as (url, asked):
+    old = Response(body=b'{"status": "alive", "version": "0.0.9"}')
+    with app(old, old, Response()) as (url, asked):
         code = main([url, "--strict", "--wait", "10", "--pause", "0.01"])
 
     assert (code, len(asked)) == (0, 3)
 
 
 FAILURES = {
-    "HTTP 503": Reply(503, b"Function host is not running."),
-    "HTTP 404": Reply(404, b""),
-    "HTTP 401": Reply(401, b'{"version": "0.1.0"}'),
-    "HTTP 500": Reply(500, b"\x00\xff"),
-    "version 0.0.9 answers, not": Reply(body=b'{"status": "alive", "version": "0.0.9"}'),
-    "version 5 answers, not": Reply(body=b'{"version": 5}'),
+    "HTTP 503": Response(503, b"Function host is not running."),
+    "HTTP 404": Response(404, b""),
+    "HTTP 401": Response(401, b'{"version": "0.1.0"}'),
+    "HTTP 500": Response(500, b"\x00\xff"),
+    "version 0.0.9 answers, not": Response(body=b'{"status": "alive", "version": "0.0.9"}'),
+    "version 5 answers, not": Response(body=b'{"version": 5}'),
 }
 NO_VERSION = {
-    "broken json": Reply(body=b'{"status": "ali'),
-    "empty": Reply(body=b""),
-    "html": Reply(body=b"<!doctype html><title>Sign in</title>"),
-    "list": Reply(body=b"[]"),
-    "null": Reply(body=b"null"),
-    "no version": Reply(body=b'{"status": "alive"}'),
-    "not utf-8": Reply(body=b'{"version": "\xff"}'),
-    "endless": Reply(body=b" " * 200_000),
+    "broken json": Response(body=b'{"status": "ali'),
+    "empty": Response(body=b""),
+    "html": Response(body=b"<!doctype html><title>Sign in</title>"),
+    "list": Response(body=b"[]"),
+    "null": Response(body=b"null"),
+    "no version": Response(body=b'{"status": "alive"}'),
+    "not utf-8": Response(body=b'{"version": "\xff"}'),
+    "endless": Response(body=b" " * 200_000),
 }
 
 
@@ -140,7 +140,9 @@ def test_a_failure_is_named_and_ends_a_strict_call_with_1(
 
 
 @pytest.mark.parametrize("reply", NO_VERSION.values(), ids=NO_VERSION.keys())
-def test_an_answer_without_a_version_is_a_failure(reply: Reply, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_without_a_version_is_a_failure(
+    reply: Response, capsys: pytest.CaptureFixture[str]
+) -> None:
     with app(reply) as (url, _):
         code = main([url, "--strict", *QUICKLY])
 
@@ -149,8 +151,8 @@ def test_an_answer_without_a_version_is_a_failure(reply: Reply, capsys: pytest.C
 
 
 def test_a_redirect_to_a_sign_in_page_is_a_failure() -> None:
-    page = Reply(body=b"<!doctype html>")
-    with app(Reply(302, b"", {"Location": "/sign-in"}), page) as (url, asked):
+    page = Response(body=b"<!doctype html>")
+    with app(Response(302, b"", {"Location": "/sign-in"}), page) as (url, asked):
         code = main([url, "--strict", *QUICKLY])
 
     assert code == 1
@@ -184,9 +186,9 @@ def test_the_summary_of_the_job_says_which_version_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    with app(Reply(body=b'{"version": "0.0.9"}')) as (url, _):
+    with app(Response(body=b'{"version": "0.0.9"}')) as (url, _):
         failed = main([url, "--strict", *QUICKLY])
-    with app(Reply()) as (url, _):
+    with app(Response()) as (url, _):
         passed = main([url, "--strict", *QUICKLY])
 
     before, after = (tmp_path / "summary.md").read_text("utf-8").splitlines()
@@ -199,14 +201,16 @@ def test_a_summary_that_cannot_be_written_changes_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "missing" / "summary.md"))
-    with app(Reply()) as (url, _):
+    with app(Response()) as (url, _):
         assert main([url, "--strict", *QUICKLY]) == 0
 
 
 @pytest.mark.parametrize(
     "reply", [*FAILURES.values(), *NO_VERSION.values()], ids=[*FAILURES.keys(), *NO_VERSION.keys()]
 )
-def test_the_hook_prints_a_failure_and_ends_with_0(reply: Reply, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_hook_prints_a_failure_and_ends_with_0(
+    reply: Response, capsys: pytest.CaptureFixture[str]
+) -> None:
     with app(reply) as (url, _):
         assert main([url, *QUICKLY]) == 0
 
@@ -214,7 +218,7 @@ def test_the_hook_prints_a_failure_and_ends_with_0(reply: Reply, capsys: pytest.
 
 
 def test_the_hook_takes_the_address_that_azd_passes() -> None:
-    with app(Reply()) as (url, asked):
+    with app(Response()) as (url, asked):
         done = subprocess.run(
             [sys.executable, "-S", "-m", "infra.hooks.smoke", *QUICKLY],
             cwd=ROOT,
@@ -233,5 +237,5 @@ def test_the_health_of_this_app_is_what_the_call_expects() -> None:
     request = func.HttpRequest(method="GET", url="https://app/api/health", headers={}, body=b"")
     answer = get_health(request)
 
-    with app(Reply(answer.status_code, answer.get_body(), dict(answer.headers))) as (url, _):
+    with app(Response(answer.status_code, answer.get_body(), dict(answer.headers))) as (url, _):
         assert main([url, "--strict", *QUICKLY]) == 0

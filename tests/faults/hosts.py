@@ -13,16 +13,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.storage_clock import WRITTEN_AT, on_own_clock
-from shared.consent.token_cache import Custody
+from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.ownership import OwnedSettings
 from shared.settings.sending_switch import SendingSwitch
-from shared.settings.tenant import Wanted
+from shared.settings.tenant import RequestedSender
 from tests.builders import a_consent, a_message, some_settings
-from tests.fakes import CLIENT_ID, CONTOSO, INSTALLATION, FakeGraph, FakeServices, FakeWorld, MemoryVault
+from tests.fakes import CLIENT_ID, CONTOSO, INSTALLATION, FakeGraph, FakeServices, FakeSystem, MemoryVault
 from tests.faults.rehearsal import LEASE, SUBMITTING, TIMER, VISIBILITY, Doom, DoomedServices, Fate, Killed
 
 if TYPE_CHECKING:
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
 OTHER_CLIENT = "99999999-2222-4333-8444-555555555555"
-_MOST_STEPS = 6000
+_MAX_STEPS = 6000
 #: How long a copy takes to be seen, and how many answers get lost.
 _COPY_LAG = timedelta(minutes=4)
 _LOST_ANSWERS = 0.4
 
 
 @dataclass
-class HostWorld(FakeWorld):
+class HostSystem(FakeSystem):
     """A host's clock, which differs from the true time; while it is suspended, its steady time is too."""
 
-    true: FakeWorld = field(default_factory=FakeWorld)
+    true: FakeSystem = field(default_factory=FakeSystem)
     ahead: timedelta = timedelta(0)
     suspended: timedelta = timedelta(0)
 
@@ -67,8 +67,8 @@ class _Stamp(dict[str, Any]):
 class HostDeliveries:
     """The delivery log as one host sees it."""
 
-    def __init__(self, inner: Any, stamps: dict[tuple[str, str], _Stamp], world: HostWorld) -> None:
-        self._inner, self._stamps, self._world = inner, stamps, world
+    def __init__(self, inner: Any, stamps: dict[tuple[str, str], _Stamp], system: HostSystem) -> None:
+        self._inner, self._stamps, self._system = inner, stamps, system
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -84,19 +84,19 @@ class HostDeliveries:
         if found is None:
             return None
         stamp: Any = self._stamps[tenant_id, message_id]
-        return on_own_clock(found, stamp, self._world.true.now(), self._world.now())
+        return on_own_clock(found, stamp, self._system.true.now(), self._system.now())
 
     def _stamped(self, written: Delivery | None) -> Delivery | None:
         if written:
             mail = (written.tenant_id, written.message_id)
-            self._stamps[mail] = _Stamp(self._world.now(), self._world.true.now())
+            self._stamps[mail] = _Stamp(self._system.now(), self._system.true.now())
         return written
 
 
 class LaggingGraph:
     """Microsoft Graph, where a copy is seen a while after its mail was sent, and answers get lost."""
 
-    def __init__(self, inner: FakeGraph, true: FakeWorld, chance: random.Random) -> None:
+    def __init__(self, inner: FakeGraph, true: FakeSystem, chance: random.Random) -> None:
         self._inner, self._true, self._chance = inner, true, chance
         self._sent_at: dict[str, datetime] = {}
         self.faults = True
@@ -153,7 +153,7 @@ class Neighbourhood:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.true = FakeWorld()
+        self.true = FakeSystem()
         self.stored = FakeServices()
         self.stamps: dict[tuple[str, str], _Stamp] = {}
         self.queue: dict[str, Message] = {}
@@ -167,7 +167,7 @@ class Neighbourhood:
         self._timer = self.true.now()
         self.stored.settings.save(
             some_settings(
-                sender=Wanted("ada@contoso.com", large_file_attachments=True),
+                sender=RequestedSender("ada@contoso.com", large_file_attachments=True),
                 consent=a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})),
                 installation=CLIENT_ID,
             )
@@ -176,19 +176,21 @@ class Neighbourhood:
 
     def add_host(self, ahead: timedelta = timedelta(0), client_id: str = CLIENT_ID) -> FakeServices:
         """Start a host of an installation whose clock is so far ahead."""
-        host, world = FakeServices(), HostWorld(true=self.true, ahead=ahead)
-        host.world, host.installation = world, client_id
+        host, system = FakeServices(), HostSystem(true=self.true, ahead=ahead)
+        host.system, host.installation = system, client_id
         host.vault = self.stored.vault if client_id == CLIENT_ID else MemoryVault()
         for shared in ("requests", "drafts", "outbox", "files", "pause_store"):
             setattr(host, shared, getattr(self.stored, shared))
         host.transport = self.graph  # type: ignore[assignment]
-        host.deliveries = HostDeliveries(self.stored.deliveries, self.stamps, world)  # type: ignore[assignment]
+        host.deliveries = HostDeliveries(self.stored.deliveries, self.stamps, system)  # type: ignore[assignment]
         host.settings = OwnedSettings(  # type: ignore[assignment]
-            self.stored.settings, lambda: replace(INSTALLATION, client_id=client_id), lambda _: None, world
+            self.stored.settings, lambda: replace(INSTALLATION, client_id=client_id), lambda _: None, system
         )
-        host.authorizer.world = world
-        host.switch = SendingSwitch(host.pause_store, world, lambda: host.installation)
-        host.tokens = Custody(host.vault, host.authorizer, host.settings, world, lambda: host.allowed_tenants)
+        host.authorizer.system = system
+        host.switch = SendingSwitch(host.pause_store, system, lambda: host.installation)
+        host.tokens = AccessTokenCache(
+            host.vault, host.authorizer, host.settings, system, lambda: host.allowed_tenants
+        )
         self.hosts.append(host)
         return host
 
@@ -201,7 +203,7 @@ class Neighbourhood:
 
     def run(self) -> None:
         """Work until every mail is final and the queue is empty."""
-        for step in range(_MOST_STEPS):
+        for step in range(_MAX_STEPS):
             self._collect()
             open_rows = [row for row in self.rows if not row.status.final]
             if not self.queue and not open_rows:
@@ -287,8 +289,8 @@ class Neighbourhood:
             self._collect()
             self._step([each for each in self.hosts if each is not host])
         self.faults = faults
-        world: Any = host.world
-        world.suspended += self.true.now() - before
+        system: Any = host.system
+        system.suspended += self.true.now() - before
 
 
 class _Suspension(Doom):

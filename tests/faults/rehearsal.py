@@ -21,7 +21,7 @@ LEASE = timedelta(minutes=10)
 VISIBILITY = timedelta(minutes=3)
 MAX_DEQUEUE_COUNT = 5
 TIMER = timedelta(minutes=5)
-MOST_STEPS = 400
+MAX_STEPS = 400
 
 PORTS = (
     "switch",
@@ -124,7 +124,7 @@ class Queued:
     dequeued: int = 0
 
 
-class Rehearsal:
+class FaultRun:
     """Runs mails to their ends."""
 
     def __init__(self, services: FakeServices, fates: Mapping[int, Fate], doom: Doom | None = None) -> None:
@@ -134,16 +134,16 @@ class Rehearsal:
         self._names = 0
         self._ports: Any = DoomedServices(services, self.doom)
         services.throttle = Throttle(self._ports)
-        self._timer = services.world.now()
+        self._timer = services.system.now()
 
     def put(self, text: bytes, delay: timedelta = timedelta(0)) -> None:
         """Queue a message."""
         self._names += 1
-        self.queue.append(Queued(self.services.world.now() + delay, f"q-{self._names}", text))
+        self.queue.append(Queued(self.services.system.now() + delay, f"q-{self._names}", text))
 
     def run(self) -> None:
         """Work until every mail is final and the queue is empty."""
-        for _ in range(MOST_STEPS):
+        for _ in range(MAX_STEPS):
             self._take_what_was_put()
             if not self.queue and not self._set_aside():
                 return
@@ -165,19 +165,19 @@ class Rehearsal:
     def pass_a_day(self) -> None:
         """Let the timer run for a day."""
         for _ in range(2):
-            self.services.world.pass_time(timedelta(hours=13))
+            self.services.system.pass_time(timedelta(hours=13))
             release_all(self.services)
 
     def _step(self) -> None:
         first = min(self.queue, key=lambda message: message.visible, default=None)
-        world = self.services.world
+        system = self.services.system
         if first is None or first.visible > self._timer + TIMER:
-            self._timer = max(world.now(), self._timer + TIMER)
-            world.pass_time(self._timer - world.now())
+            self._timer = max(system.now(), self._timer + TIMER)
+            system.pass_time(self._timer - system.now())
             self._survive(lambda: release_all(self._ports))
             return
         self.queue.remove(first)
-        world.pass_time(max(timedelta(0), first.visible - world.now()))
+        system.pass_time(max(timedelta(0), first.visible - system.now()))
         if first.dequeued >= MAX_DEQUEUE_COUNT:
             self._poison(first)
         else:
@@ -186,13 +186,13 @@ class Rehearsal:
     def _deliver(self, message: Queued) -> None:
         wait = self._survive(lambda: deliver(message.text, message.queue_id, self._ports))
         if wait is not None:
-            again = self.services.world.now() + wait
+            again = self.services.system.now() + wait
             self.queue.append(replace(message, visible=again, dequeued=message.dequeued + 1))
 
     def _poison(self, message: Queued) -> None:
         wait = self._survive(lambda: record_poisoned(message.text, f"p-{message.queue_id}", self._ports))
         if wait is not None:
-            self.queue.append(replace(message, visible=self.services.world.now() + LEASE))
+            self.queue.append(replace(message, visible=self.services.system.now() + LEASE))
 
     def _survive(self, work: Callable[[], None]) -> timedelta | None:
         """Do some work as the host does; return how long its message stays hidden when it fails."""

@@ -21,10 +21,10 @@ from shared.errors import OutcomeUnknownError, TransientError
 from shared.settings.sending_switch import SendingPause, SendingSwitch
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import FakeServices, MemoryPause
-from tests.faults.rehearsal import SUBMITTING, Doom, Killed, Rehearsal, UnforeseenError
+from tests.faults.rehearsal import SUBMITTING, Doom, FaultRun, Killed, UnforeseenError
 
 LARGE, SMALL = os.urandom(3_100_000), os.urandom(1000)
-MOST_BLOWS = 12
+MAX_BLOWS = 12
 
 
 def with_large_files() -> tuple[FakeServices, dict[str, Any]]:
@@ -84,30 +84,30 @@ class TimedPause(MemoryPause):
 
     def __init__(self, services: FakeServices) -> None:
         super().__init__()
-        self._world = services.world
+        self._system = services.system
 
     def begin(self, length: timedelta) -> None:
-        self._until = self._world.now() + length
-        self.pause = SendingPause(self._world.now())
+        self._until = self._system.now() + length
+        self.pause = SendingPause(self._system.now())
 
     def load(self) -> SendingPause | None:
-        if self.pause and self._world.now() >= self._until:
+        if self.pause and self._system.now() >= self._until:
             self.remove()
         return super().load()
 
 
-def rehearse(services: FakeServices, members: dict[str, Any], seed: int) -> tuple[Rehearsal, BadLuck]:
+def rehearse(services: FakeServices, members: dict[str, Any], seed: int) -> tuple[FaultRun, BadLuck]:
     chance = random.Random(seed)
     timed = TimedPause(services)
-    services.switch = SendingSwitch(timed, services.world)
+    services.switch = SendingSwitch(timed, services.system)
     luck = BadLuck(
         {},
         chance=chance,
-        left=chance.randint(1, MOST_BLOWS),
+        left=chance.randint(1, MAX_BLOWS),
         pauses=chance.choice((0, 0, 3)),
         pause=timed.begin,
     )
-    run = Rehearsal(services, {}, luck)
+    run = FaultRun(services, {}, luck)
     mail = a_message(messageId="m-1", **members)
     run.put(mail)
     if seed % 3 == 0:

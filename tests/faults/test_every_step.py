@@ -20,7 +20,7 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.settings.sender import sender_of
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO
-from tests.faults.rehearsal import Fate, Rehearsal
+from tests.faults.rehearsal import Fate, FaultRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,21 +56,21 @@ def without_room_for_the_key(services: FakeServices, mail: bytes) -> tuple[FakeS
 
 
 def steps_of(services: FakeServices, mail: bytes) -> list[str]:
-    run = Rehearsal(services, {})
+    run = FaultRun(services, {})
     run.put(mail)
     run.run()
     return run.doom.seen
 
 
-def rehearse(services: FakeServices, mail: bytes, fates: Mapping[int, Fate]) -> Rehearsal:
-    run = Rehearsal(services, fates)
+def rehearse(services: FakeServices, mail: bytes, fates: Mapping[int, Fate]) -> FaultRun:
+    run = FaultRun(services, fates)
     run.put(mail)
     run.run()
     run.pass_a_day()
     return run
 
 
-def assert_sent_exactly_once(run: Rehearsal) -> None:
+def assert_sent_exactly_once(run: FaultRun) -> None:
     (row,) = run.rows
     assert row.status is DeliveryStatus.ACCEPTED, (run.doom.fates, row)
     assert row.doubt is None
@@ -78,12 +78,12 @@ def assert_sent_exactly_once(run: Rehearsal) -> None:
     assert_tidy(run)
 
 
-def assert_never_twice_and_honest(run: Rehearsal) -> None:
+def assert_never_twice_and_honest(run: FaultRun) -> None:
     assert_unknown_at_most(run)
     assert_tidy(run)
 
 
-def assert_unknown_at_most(run: Rehearsal) -> None:
+def assert_unknown_at_most(run: FaultRun) -> None:
     (row,) = run.rows
     assert row.status in {DeliveryStatus.ACCEPTED, DeliveryStatus.UNKNOWN}, (run.doom.fates, row)
     refused = [warning.code for warning in row.warnings] == ["maybe_accepted"]
@@ -92,7 +92,7 @@ def assert_unknown_at_most(run: Rehearsal) -> None:
     assert len(run.sent) <= 1 + refused, run.doom.fates
 
 
-def assert_tidy(run: Rehearsal) -> None:
+def assert_tidy(run: FaultRun) -> None:
     assert not run.services.transport.drafts, run.doom.fates
     for mail in run.sent:
         assert [content for _, content in mail.files] in ([], [MEDIUM, LARGE]), run.doom.fates
@@ -169,7 +169,7 @@ def test_the_same_mail_queued_three_times_is_sent_once(
     look_up: bool,  # noqa: FBT001
 ) -> None:
     services, mail = small(look_up=look_up)
-    run = Rehearsal(services, fates)
+    run = FaultRun(services, fates)
     for _ in range(3):
         run.put(mail)
     run.run()

@@ -16,7 +16,7 @@ from shared.settings.tenant import Status, TenantSettings
 from tests.builders import a_message, enabled_services
 from tests.calls import enable, finish, opened, shown
 from tests.fakes import CONTOSO, FakeServices
-from tests.faults.rehearsal import Doom, Rehearsal
+from tests.faults.rehearsal import Doom, FaultRun
 
 TEN_MINUTES = timedelta(minutes=10)
 #: The events behind the alerts of severity 1.
@@ -48,9 +48,9 @@ class Outage(Doom):
 
 def without(services: FakeServices, what: str) -> Outage:
     """Let something fail for ten minutes from now on."""
-    end = services.world.now() + TEN_MINUTES
+    end = services.system.now() + TEN_MINUTES
     ports, code = OUTAGES[what]
-    outage = Outage({}, ports=ports, code=code, lasts=lambda: services.world.now() < end)
+    outage = Outage({}, ports=ports, code=code, lasts=lambda: services.system.now() < end)
 
     def fail() -> None:
         outage.call(what, "any", lambda: None)
@@ -92,9 +92,9 @@ def services(monkeypatch: pytest.MonkeyPatch) -> FakeServices:
 def test_ten_minutes_delay_mails_and_nothing_else(
     what: str, services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    start = services.world.now()
+    start = services.system.now()
     outage = without(services, what)
-    rehearsal = Rehearsal(services, {}, outage)
+    rehearsal = FaultRun(services, {}, outage)
     for number in range(5):
         rehearsal.put(a_message(messageId=f"m-{number}"), timedelta(minutes=2 * number))
 
@@ -104,7 +104,7 @@ def test_ten_minutes_delay_mails_and_nothing_else(
     assert [row.status for row in rehearsal.rows] == [DeliveryStatus.ACCEPTED] * 5
     assert len(rehearsal.sent) == 5
     assert services.settings.load(CONTOSO).status is Status.ENABLED
-    assert services.world.now() - start >= TEN_MINUTES
+    assert services.system.now() - start >= TEN_MINUTES
     assert not [line for line in caplog.messages if line.startswith(GRAVEST)]
 
 
@@ -134,6 +134,6 @@ def test_a_pending_consent_is_told_that_it_was_interrupted(what: str) -> None:
     assert flow.problem is not None
     assert (flow.status, flow.problem.code) == ("failed", "consent_interrupted")
     assert shown(services)["problem"] is None
-    services.world.pass_time(TEN_MINUTES)
+    services.system.pass_time(TEN_MINUTES)
     finish(opened(enable(services), services), services)
     assert shown(services)["status"] == "enabled"

@@ -45,7 +45,7 @@ class CallbackApp:
 class Stand:
     """A served world, with what a client needs to use it."""
 
-    world: Microsoft365
+    system: Microsoft365
     entra: str
     graph: str
     outlook: str
@@ -106,14 +106,16 @@ def signing_key() -> SigningKey:
 
 @pytest.fixture
 def stand(local_authority: LocalAuthority, signing_key: SigningKey) -> Iterator[Stand]:
-    world, callback, tls = Microsoft365(key=signing_key), CallbackApp(), local_authority.server_context()
+    system, callback, tls = Microsoft365(key=signing_key), CallbackApp(), local_authority.server_context()
     with (
-        serve(world.entra_app(), tls) as entra,
-        serve(world.graph_app(), tls, "localhost") as graph,
-        serve(world.outlook_app(), tls) as outlook,
+        serve(system.entra_app(), tls) as entra,
+        serve(system.graph_app(), tls, "localhost") as graph,
+        serve(system.outlook_app(), tls) as outlook,
         serve(callback.app(), tls, "localhost") as app,
     ):
-        world.at(entra=entra.url, graph=graph.url, outlook=outlook.url)
+        system.at(entra=entra.url, graph=graph.url, outlook=outlook.url)
         redirect_uri = f"{app.url}{CALLBACK}"
-        world.directory.change_app(CLIENT_ID, redirect_uris=(redirect_uri,))
-        yield Stand(world, entra.url, graph.url, outlook.url, redirect_uri, callback, local_authority.ca_file)
+        system.directory.change_app(CLIENT_ID, redirect_uris=(redirect_uri,))
+        yield Stand(
+            system, entra.url, graph.url, outlook.url, redirect_uri, callback, local_authority.ca_file
+        )

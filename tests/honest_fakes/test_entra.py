@@ -92,7 +92,7 @@ def refused(answer: requests.Response) -> tuple[int, str, int]:
 def test_msal_redeems_a_code_and_reads_who_signed_in(stand: Stand) -> None:
     result = stand.token_result(REPORTS, SEND)
 
-    user = stand.world.user(REPORTS)
+    user = stand.system.user(REPORTS)
     assert result["scope"].split() == ["email", "openid", "profile", SEND]
     assert result["id_token_claims"]["oid"] == user.object_id
     assert result["id_token_claims"]["tid"] == CONTOSO
@@ -107,7 +107,7 @@ def test_msal_names_the_account_by_client_info(stand: Stand) -> None:
 
     app.acquire_token_by_auth_code_flow(flow, stand.callback.answers[-1])
 
-    user = stand.world.user(REPORTS)
+    user = stand.system.user(REPORTS)
     assert [a["home_account_id"] for a in app.get_accounts()] == [f"{user.object_id}.{CONTOSO}"]
     assert [a["username"] for a in app.get_accounts()] == [REPORTS]
 
@@ -120,12 +120,12 @@ def test_msal_finds_its_token_again_whichever_way_the_scope_is_spelt(stand: Stan
         )
         stand.visitor().consent(flow["auth_uri"], REPORTS)
         app.acquire_token_by_auth_code_flow(flow, stand.callback.answers[-1])
-        asked = stand.world.requests.count("token")
+        asked = stand.system.requests.count("token")
 
         found = app.acquire_token_silent_with_error([scope], app.get_accounts()[0])
 
         assert found["access_token"]
-        assert stand.world.requests.count("token") == asked
+        assert stand.system.requests.count("token") == asked
 
 
 def test_a_tenant_is_known_by_its_id_and_its_domain(stand: Stand) -> None:
@@ -185,7 +185,7 @@ def test_consent_is_asked_for_once(stand: Stand) -> None:
 
 
 def test_only_what_is_new_is_asked_for(stand: Stand) -> None:
-    stand.world.grant_consent(ADA, SEND)
+    stand.system.grant_consent(ADA, SEND)
     visitor = stand.visitor()
     visitor.open(authorize_url(stand, scope=f"{SEND} {READ_WRITE}"))
 
@@ -196,7 +196,7 @@ def test_only_what_is_new_is_asked_for(stand: Stand) -> None:
 
 
 def test_prompt_consent_asks_for_everything_again(stand: Stand) -> None:
-    stand.world.grant_consent(REPORTS, SEND)
+    stand.system.grant_consent(REPORTS, SEND)
     visitor = stand.visitor()
     visitor.open(authorize_url(stand, prompt="consent"))
 
@@ -236,7 +236,7 @@ def test_prompt_none_never_shows_a_page(stand: Stand) -> None:
 
 @pytest.mark.parametrize("described", [True, False])
 def test_cancel_comes_back_as_access_denied_with_or_without_words(stand: Stand, *, described: bool) -> None:
-    stand.world.behaviour.decline_description = described
+    stand.system.behaviour.decline_description = described
 
     stand.visitor().consent(authorize_url(stand, response_mode="form_post"), REPORTS, accept=False)
 
@@ -270,7 +270,7 @@ def test_a_user_who_asks_to_read_mail_needs_an_admin_and_the_app_never_hears_of_
 
 
 def test_an_approval_page_may_have_a_way_back_that_grants_nothing(stand: Stand) -> None:
-    stand.world.directory.change_tenant(CONTOSO, approval_can_return=True)
+    stand.system.directory.change_tenant(CONTOSO, approval_can_return=True)
     visitor = stand.visitor()
     visitor.open(authorize_url(stand, scope=READ_WRITE))
     visitor.choose(UMA)
@@ -301,7 +301,7 @@ def test_mail_send_needs_no_admin_unless_the_tenant_says_so(stand: Stand) -> Non
     visitor.open(authorize_url(stand))
     assert visitor.choose(UMA).title == "Permissions requested"
 
-    stand.world.directory.change_tenant(CONTOSO, user_consent="nobody")
+    stand.system.directory.change_tenant(CONTOSO, user_consent="nobody")
     visitor.open(authorize_url(stand, prompt="select_account"))
     assert visitor.choose(UMA).title == "Need admin approval"
 
@@ -319,7 +319,7 @@ def test_after_an_admin_agreed_for_everybody_users_are_not_asked(stand: Stand) -
 
 
 def test_prompt_consent_needs_an_admin_even_after_an_admin_agreed_for_everybody(stand: Stand) -> None:
-    stand.world.grant_consent("*@contoso.com", READ_WRITE)
+    stand.system.grant_consent("*@contoso.com", READ_WRITE)
     visitor = stand.visitor()
     visitor.open(authorize_url(stand, scope=READ_WRITE, prompt="consent"))
 
@@ -354,7 +354,7 @@ def test_what_entra_cannot_tell_the_app_it_shows_on_its_own_page(
 
 
 def test_an_app_that_is_disabled_gets_no_sign_in(stand: Stand) -> None:
-    stand.world.directory.change_app(CLIENT_ID, enabled=False)
+    stand.system.directory.change_app(CLIENT_ID, enabled=False)
 
     assert "AADSTS7000112" in stand.visitor().open(authorize_url(stand)).text
     assert "AADSTS7000112" in stand.visitor().open(admin_consent_url(stand)).text
@@ -374,7 +374,7 @@ def test_a_page_is_answered_only_by_the_browser_that_it_was_sent_to(stand: Stand
 def test_a_page_that_was_left_for_half_an_hour_can_not_be_answered(stand: Stand) -> None:
     visitor = stand.visitor()
     visitor.open(authorize_url(stand))
-    stand.world.clock.advance(timedelta(minutes=30))
+    stand.system.clock.advance(timedelta(minutes=30))
 
     assert "AADSTS50089" in visitor.choose(REPORTS).text
 
@@ -395,15 +395,15 @@ def test_default_is_asked_for_alone(stand: Stand) -> None:
 
 
 def test_a_grant_shows_in_tokens_after_the_lag(stand: Stand) -> None:
-    stand.world.behaviour.consent_lag = 60
+    stand.system.behaviour.consent_lag = 60
     first = redeem(stand, a_code(stand)).json()
     assert SEND not in first["scope"].split()
     assert refused(refresh(stand, first["refresh_token"])) == (400, "invalid_grant", 65001)
-    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
+    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
     early = token_request(stand, grant_type="client_credentials", scope=APP_SCOPE).json()
     assert "roles" not in claims_of(early["access_token"])
 
-    stand.world.clock.advance(timedelta(seconds=60))
+    stand.system.clock.advance(timedelta(seconds=60))
 
     assert SEND in refresh(stand, first["refresh_token"]).json()["scope"].split()
     late = token_request(stand, grant_type="client_credentials", scope=APP_SCOPE).json()
@@ -411,31 +411,31 @@ def test_a_grant_shows_in_tokens_after_the_lag(stand: Stand) -> None:
 
 
 def test_the_token_endpoint_knows_a_new_app_after_the_lag(stand: Stand) -> None:
-    stand.world.behaviour.app_lag = 60
+    stand.system.behaviour.app_lag = 60
     code = a_code(stand)
     assert refused(redeem(stand, code)) == (400, "unauthorized_client", 700016)
 
-    stand.world.clock.advance(timedelta(seconds=60))
+    stand.system.clock.advance(timedelta(seconds=60))
 
     assert redeem(stand, code).ok
 
 
 def test_servers_that_are_behind_answer_every_second_refresh_with_65001_or_700016(stand: Stand) -> None:
-    stand.world.behaviour.stale_for = 60
+    stand.system.behaviour.stale_for = 60
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
 
     answers = [refresh(stand, token).json() for _ in range(4)]
 
     assert [answer.get("error_codes") for answer in answers] == [[65001], None, [700016], None]
-    stand.world.clock.advance(timedelta(seconds=60))
+    stand.system.clock.advance(timedelta(seconds=60))
     assert all(refresh(stand, token).ok for _ in range(4))
 
 
 def test_servers_that_are_behind_issue_app_tokens_with_the_roles_of_before(stand: Stand) -> None:
-    stand.world.behaviour.stale_for = 60
-    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [READ_WRITE])
-    stand.world.clock.advance(timedelta(seconds=60))
-    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
+    stand.system.behaviour.stale_for = 60
+    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, [READ_WRITE])
+    stand.system.clock.advance(timedelta(seconds=60))
+    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
 
     tokens = [app_token(stand).json()["access_token"] for _ in range(2)]
 
@@ -443,7 +443,7 @@ def test_servers_that_are_behind_issue_app_tokens_with_the_roles_of_before(stand
 
 
 def test_a_sign_in_name_an_address_and_an_alias_are_three_names(stand: Stand) -> None:
-    stand.world.directory.change_user(
+    stand.system.directory.change_user(
         UMA, sign_in_name="u123@contoso.com", aliases=frozenset({"u@contoso.com"})
     )
     by_address = stand.visitor()
@@ -453,11 +453,11 @@ def test_a_sign_in_name_an_address_and_an_alias_are_three_names(stand: Stand) ->
     claims = stand.token_result("u123@contoso.com")["id_token_claims"]
 
     assert (claims["preferred_username"], claims["email"]) == ("u123@contoso.com", UMA)
-    assert claims["oid"] == stand.world.user(UMA).object_id
+    assert claims["oid"] == stand.system.user(UMA).object_id
 
 
 def test_the_address_is_in_tokens_only_if_the_registration_asks_for_it(stand: Stand) -> None:
-    stand.world.directory.change_app(CLIENT_ID, email_claim=False)
+    stand.system.directory.change_app(CLIENT_ID, email_claim=False)
 
     assert "email" not in stand.token_result(ADA)["id_token_claims"]
 
@@ -472,22 +472,22 @@ def test_a_guest_signs_in_under_the_name_of_its_home(stand: Stand) -> None:
         is_guest=True,
         has_mailbox=False,
     )
-    stand.world.directory.add(guest)
-    stand.world.directory.change_app(CLIENT_ID, email_claim=False)
+    stand.system.directory.add(guest)
+    stand.system.directory.change_app(CLIENT_ID, email_claim=False)
 
     claims = stand.token_result(MALLORY)["id_token_claims"]
 
     assert (claims["tid"], claims["oid"]) == (CONTOSO, guest.object_id)
     assert (claims["preferred_username"], claims["email"]) == (MALLORY, MALLORY)
-    assert stand.world.user(MALLORY).tenant_id == FABRIKAM
+    assert stand.system.user(MALLORY).tenant_id == FABRIKAM
 
 
 def test_a_user_who_is_renamed_is_found_under_the_new_names_only(stand: Stand) -> None:
-    before = stand.world.user(UMA)
-    stand.world.directory.change_user(UMA, address="u.young@contoso.com")
+    before = stand.system.user(UMA)
+    stand.system.directory.change_user(UMA, address="u.young@contoso.com")
 
-    assert stand.world.directory.user(UMA) is None
-    assert stand.world.user("u.young@contoso.com").object_id == before.object_id
+    assert stand.system.directory.user(UMA) is None
+    assert stand.system.user("u.young@contoso.com").object_id == before.object_id
 
 
 def test_a_redirect_address_must_be_equal_not_similar(stand: Stand) -> None:
@@ -512,7 +512,7 @@ def test_nobody_from_another_tenant_can_sign_in(stand: Stand) -> None:
 def test_who_may_not_sign_in_reads_why_on_entras_page(
     stand: Stand, change: dict[str, Any], number: str
 ) -> None:
-    stand.world.directory.change_user(UMA, **change)
+    stand.system.directory.change_user(UMA, **change)
     visitor = stand.visitor()
     visitor.open(authorize_url(stand))
 
@@ -545,7 +545,7 @@ def test_a_page_answered_twice_does_not_answer_the_app_twice(stand: Stand) -> No
 def test_only_a_multi_tenant_app_may_be_asked_for_without_a_tenant(stand: Stand) -> None:
     assert "AADSTS50194" in stand.visitor().open(authorize_url(stand, "common")).text
 
-    stand.world.directory.change_app(CLIENT_ID, multi_tenant=True)
+    stand.system.directory.change_app(CLIENT_ID, multi_tenant=True)
     visitor = stand.visitor()
     visitor.open(authorize_url(stand, "organizations"))
     visitor.choose(MALLORY)
@@ -568,9 +568,9 @@ def test_a_code_works_once(stand: Stand) -> None:
 def test_a_code_lives_ten_minutes(stand: Stand) -> None:
     young, old = a_code(stand), a_code(stand)
 
-    stand.world.clock.advance(timedelta(minutes=9, seconds=50))
+    stand.system.clock.advance(timedelta(minutes=9, seconds=50))
     assert redeem(stand, young).status_code == 200
-    stand.world.clock.advance(timedelta(seconds=11))
+    stand.system.clock.advance(timedelta(seconds=11))
     assert refused(redeem(stand, old)) == (400, "invalid_grant", 70008)
 
 
@@ -604,7 +604,7 @@ def test_client_info_comes_only_when_asked_for(stand: Stand) -> None:
 
 
 def test_id_tokens_lie_on_demand(stand: Stand) -> None:
-    stand.world.behaviour.id_token = {"aud": "someone-else", "iss": "https://evil.example", "tid": FABRIKAM}
+    stand.system.behaviour.id_token = {"aud": "someone-else", "iss": "https://evil.example", "tid": FABRIKAM}
 
     claims = claims_of(redeem(stand, a_code(stand)).json()["id_token"])
 
@@ -612,7 +612,7 @@ def test_id_tokens_lie_on_demand(stand: Stand) -> None:
 
 
 def test_withheld_permissions_are_missing_from_the_answer(stand: Stand) -> None:
-    stand.world.behaviour.withheld_scopes = frozenset({READ_WRITE})
+    stand.system.behaviour.withheld_scopes = frozenset({READ_WRITE})
 
     result = stand.token_result(ADA, SEND, READ_WRITE)
 
@@ -634,10 +634,10 @@ def test_a_refresh_gives_a_new_token_and_the_old_one_continues_working(stand: St
 
 def test_each_refresh_token_lives_ninety_days_of_its_own(stand: Stand) -> None:
     first = redeem(stand, a_code(stand)).json()["refresh_token"]
-    stand.world.clock.advance(timedelta(days=60))
+    stand.system.clock.advance(timedelta(days=60))
     second = refresh(stand, first).json()["refresh_token"]
 
-    stand.world.clock.advance(timedelta(days=31))
+    stand.system.clock.advance(timedelta(days=31))
 
     assert refused(refresh(stand, first)) == (400, "invalid_grant", 700082)
     assert refresh(stand, second).status_code == 200
@@ -659,7 +659,7 @@ def test_a_refresh_beyond_the_grant_asks_for_consent(stand: Stand) -> None:
 
 
 def test_a_token_carries_everything_granted_on_its_resource(stand: Stand) -> None:
-    stand.world.grant_consent(REPORTS, SEND, "Mail.Send.Shared")
+    stand.system.grant_consent(REPORTS, SEND, "Mail.Send.Shared")
 
     answer = redeem(stand, a_code(stand)).json()
 
@@ -676,18 +676,18 @@ def test_one_request_is_for_one_resource(stand: Stand) -> None:
 
 def test_a_revoked_consent_and_a_revoked_session_end_refreshing(stand: Stand) -> None:
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
-    stand.world.revoke_consent(REPORTS)
+    stand.system.revoke_consent(REPORTS)
     assert refused(refresh(stand, token))[1:] == ("invalid_grant", 65001)
 
-    stand.world.grant_consent(REPORTS, SEND)
-    stand.world.grants.revoke_sessions(stand.world.user(REPORTS).object_id)
+    stand.system.grant_consent(REPORTS, SEND)
+    stand.system.grants.revoke_sessions(stand.system.user(REPORTS).object_id)
     assert refused(refresh(stand, token))[1:] == ("invalid_grant", 50173)
 
 
 @pytest.mark.parametrize("number", [700082, 50173, 50076, 53003, 70043, 50057])
 def test_a_users_refreshes_fail_with_the_number_that_was_set(stand: Stand, number: int) -> None:
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
-    stand.world.directory.change_user(REPORTS, refresh_problem=number)
+    stand.system.directory.change_user(REPORTS, refresh_problem=number)
 
     answer = refresh(stand, token)
 
@@ -722,7 +722,7 @@ def test_a_wrong_secret_is_401_invalid_client(stand: Stand) -> None:
 
 
 def test_an_expired_secret_and_none_at_all_have_numbers_of_their_own(stand: Stand) -> None:
-    stand.world.directory.change_app(CLIENT_ID, secrets=(Secret("old", datetime(2020, 1, 1, tzinfo=UTC)),))
+    stand.system.directory.change_app(CLIENT_ID, secrets=(Secret("old", datetime(2020, 1, 1, tzinfo=UTC)),))
 
     old = token_request(stand, grant_type="client_credentials", scope=APP_SCOPE, client_secret="old")
     none = token_request(stand, grant_type="client_credentials", scope=APP_SCOPE, client_secret="")
@@ -755,8 +755,8 @@ def a_certificate() -> tuple[str, bytes]:
 def test_msal_proves_itself_with_a_registered_certificate_and_no_other(stand: Stand) -> None:
     private, certificate = a_certificate()
     other_private, _ = a_certificate()
-    stand.world.directory.change_app(CLIENT_ID, secrets=(), certificates=(certificate,))
-    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
+    stand.system.directory.change_app(CLIENT_ID, secrets=(), certificates=(certificate,))
+    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
     public = certificate.decode()
 
     good = stand.msal_app({"private_key": private, "public_certificate": public})
@@ -774,13 +774,13 @@ def federated_token(stand: Stand, **claims: Any) -> str:
         "exp": datetime.now(UTC) + timedelta(hours=1),
         "idtyp": "app",
     }
-    return stand.world.tokens.sign(named | claims)
+    return stand.system.tokens.sign(named | claims)
 
 
 def test_msal_proves_itself_with_a_managed_identitys_token(stand: Stand) -> None:
     trusted = FederatedCredential(f"{stand.entra}/{CONTOSO}/v2.0", "principal-1")
-    stand.world.directory.change_app(CLIENT_ID, secrets=(), federated=(trusted,))
-    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
+    stand.system.directory.change_app(CLIENT_ID, secrets=(), federated=(trusted,))
+    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
 
     app = stand.msal_app({"client_assertion": lambda: federated_token(stand)})
 
@@ -801,7 +801,7 @@ def test_a_federated_token_that_is_not_exactly_right_is_refused(
     stand: Stand, claims: dict[str, Any], number: int
 ) -> None:
     trusted = FederatedCredential(f"{stand.entra}/{CONTOSO}/v2.0", "principal-1")
-    stand.world.directory.change_app(CLIENT_ID, secrets=(), federated=(trusted,))
+    stand.system.directory.change_app(CLIENT_ID, secrets=(), federated=(trusted,))
     app = stand.msal_app({"client_assertion": lambda: federated_token(stand, **claims)})
 
     assert app.acquire_token_for_client([APP_SCOPE])["error_codes"] == [number]
@@ -809,15 +809,15 @@ def test_a_federated_token_that_is_not_exactly_right_is_refused(
 
 def test_a_federated_token_signed_by_a_stranger_is_refused(stand: Stand) -> None:
     trusted = FederatedCredential(f"{stand.entra}/{CONTOSO}/v2.0", "principal-1")
-    stand.world.directory.change_app(CLIENT_ID, secrets=(), federated=(trusted,))
+    stand.system.directory.change_app(CLIENT_ID, secrets=(), federated=(trusted,))
     claims = claims_of(federated_token(stand))
-    forged = jwt.encode(claims, stand.world.tokens.stranger.private, "RS256")
+    forged = jwt.encode(claims, stand.system.tokens.stranger.private, "RS256")
 
     refused_token = stand.msal_app({"client_assertion": lambda: forged}).acquire_token_for_client([APP_SCOPE])
     assert refused_token["error_codes"] == [700027]
 
-    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
-    stand.world.proof.trust(str(claims["iss"]), stand.world.tokens.stranger.private.public_key())
+    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
+    stand.system.proof.trust(str(claims["iss"]), stand.system.tokens.stranger.private.public_key())
     assert stand.msal_app({"client_assertion": lambda: forged}).acquire_token_for_client([APP_SCOPE])[
         "access_token"
     ]
@@ -827,7 +827,7 @@ def test_a_federated_token_signed_by_a_stranger_is_refused(stand: Stand) -> None
 
 
 def test_an_app_only_token_has_roles_and_no_scp(stand: Stand) -> None:
-    stand.world.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
+    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
 
     result = stand.msal_app().acquire_token_for_client([APP_SCOPE])
 
@@ -883,11 +883,11 @@ def test_a_declined_admin_consent_says_true_as_well(stand: Stand) -> None:
     assert answer["admin_consent"] == "True"
     assert answer["error"] == "consent_required"
     assert "AADSTS65004" in answer["error_description"]
-    assert stand.world.consents.application(CLIENT_ID, CONTOSO) == []
+    assert stand.system.consents.application(CLIENT_ID, CONTOSO) == []
 
 
 def test_the_tenant_of_an_admin_consent_can_be_forged(stand: Stand) -> None:
-    stand.world.behaviour.forged_tenant = FABRIKAM
+    stand.system.behaviour.forged_tenant = FABRIKAM
 
     assert admin_answer(stand)["tenant"] == FABRIKAM
 
@@ -914,7 +914,7 @@ def test_admin_consent_is_for_admins_and_not_for_common(stand: Stand) -> None:
 )
 def test_a_fault_hits_one_token_request(stand: Stand, button: str, status: int, error: str) -> None:
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
-    stand.world.faults.add("token", button)
+    stand.system.faults.add("token", button)
 
     answer = refresh(stand, token)
 
@@ -927,21 +927,21 @@ def app_token(stand: Stand) -> requests.Response:
 
 
 def test_client_credentials_are_throttled_in_plain_text(stand: Stand) -> None:
-    stand.world.behaviour.token_requests_a_minute = 1
+    stand.system.behaviour.token_requests_a_minute = 1
 
     answers = [app_token(stand) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [200, 429, 429]
     assert (answers[1].text, answers[1].headers["Retry-After"]) == ("Too Many Requests", "60")
-    stand.world.clock.advance(timedelta(seconds=59))
+    stand.system.clock.advance(timedelta(seconds=59))
     assert app_token(stand).status_code == 429
-    stand.world.clock.advance(timedelta(seconds=60))
+    stand.system.clock.advance(timedelta(seconds=60))
     assert app_token(stand).status_code == 200
 
 
 def test_refreshes_of_one_account_are_throttled_as_a_request_loop(stand: Stand) -> None:
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
-    stand.world.behaviour.token_requests_a_minute = 1
+    stand.system.behaviour.token_requests_a_minute = 1
 
     answers = [refresh(stand, token).json() for _ in range(2)]
 
@@ -949,7 +949,7 @@ def test_refreshes_of_one_account_are_throttled_as_a_request_loop(stand: Stand) 
 
 
 def test_token_and_discovery_fail_apart(stand: Stand) -> None:
-    stand.world.faults.add("discovery", Effect(503, retry_after="7"), times=0)
+    stand.system.faults.add("discovery", Effect(503, retry_after="7"), times=0)
     configuration = f"{stand.entra}/{CONTOSO}/v2.0/.well-known/openid-configuration"
 
     assert redeem(stand, a_code(stand)).status_code == 200
@@ -960,21 +960,21 @@ def test_token_and_discovery_fail_apart(stand: Stand) -> None:
 def test_a_fault_can_be_meant_for_refreshes_of_one_mailbox(stand: Stand) -> None:
     ours = redeem(stand, a_code(stand)).json()["refresh_token"]
     theirs = redeem(stand, a_code(stand, UMA)).json()["refresh_token"]
-    stand.world.faults.add("token.refresh_token", "needs MFA", mailbox=REPORTS)
+    stand.system.faults.add("token.refresh_token", "needs MFA", mailbox=REPORTS)
 
     assert refresh(stand, theirs).status_code == 200
     assert refresh(stand, ours).json()["error_codes"] == [50076]
 
 
 def test_a_token_request_can_be_cut_off(stand: Stand) -> None:
-    stand.world.faults.add("token", "reset")
+    stand.system.faults.add("token", "reset")
 
     with pytest.raises(requests.ConnectionError):
         token_request(stand, grant_type="client_credentials", scope=APP_SCOPE)
 
 
 def test_a_slow_token_endpoint_outlasts_a_timeout(stand: Stand) -> None:
-    stand.world.faults.add("token", Effect(delay=3.0))
+    stand.system.faults.add("token", Effect(delay=3.0))
 
     with pytest.raises(requests.ReadTimeout):
         stand.session().post(
@@ -991,18 +991,18 @@ def test_requests_are_counted_and_no_secret_is_in_the_log(stand: Stand) -> None:
     for thread in threads:
         thread.join(10)
 
-    assert stand.world.requests.count("token.refresh_token") == 5
-    assert stand.world.requests.count("token.authorization_code") == 1
-    log = repr(stand.world.requests.all())
+    assert stand.system.requests.count("token.refresh_token") == 5
+    assert stand.system.requests.count("token.authorization_code") == 1
+    log = repr(stand.system.requests.all())
     assert CLIENT_SECRET not in log
-    assert not [secret for secret in stand.world.tokens.issued if secret in log]
+    assert not [secret for secret in stand.system.tokens.issued if secret in log]
 
 
 # Tokens for the app's own API
 
 
 def api_refusal(stand: Stand, **overrides: Any) -> type[Exception] | None:
-    token = stand.world.api_token(ADA, **overrides)
+    token = stand.system.api_token(ADA, **overrides)
     keys = stand.session().get(f"{stand.entra}/{CONTOSO}/discovery/v2.0/keys", timeout=5).json()
     try:
         kid = jwt.get_unverified_header(token)["kid"]
@@ -1036,11 +1036,11 @@ def test_api_tokens_are_right_but_for_what_is_overridden(
 
 
 def test_api_tokens_carry_the_callers_roles(stand: Stand) -> None:
-    ada, uma = claims_of(stand.world.api_token(ADA)), claims_of(stand.world.api_token(UMA))
+    ada, uma = claims_of(stand.system.api_token(ADA)), claims_of(stand.system.api_token(UMA))
 
     assert (ada["roles"], ada["scp"], ada["tid"]) == (["Workspace.Admin"], "settings", CONTOSO)
     assert "roles" not in uma
-    assert claims_of(stand.world.api_token(ADA, scp=None, idtyp="app")).get("scp") is None
+    assert claims_of(stand.system.api_token(ADA, scp=None, idtyp="app")).get("scp") is None
 
 
 # Control
@@ -1057,8 +1057,8 @@ def test_another_process_presses_the_same_buttons(stand: Stand) -> None:
     token = session.post(f"{control}/api-token", json={"address": ADA, "lifetime": 60}, timeout=5).json()
 
     assert stand.visitor().consent(authorize_url(stand), REPORTS).title == "Back"
-    assert stand.world.clock.offset == timedelta(hours=1)
-    assert len(stand.world.faults.waiting()) == 1
+    assert stand.system.clock.offset == timedelta(hours=1)
+    assert len(stand.system.faults.waiting()) == 1
     assert claims_of(token["access_token"])["preferred_username"] == ADA
     assert (
         session.get(f"{control}/requests", params={"operation": "authorize"}, timeout=5).json()["count"] == 1
@@ -1067,7 +1067,7 @@ def test_another_process_presses_the_same_buttons(stand: Stand) -> None:
 
 
 def test_another_process_changes_people_rights_and_switches(stand: Stand) -> None:
-    world = stand.world
+    system = stand.system
     changes: list[tuple[str, dict[str, Any]]] = [
         ("users", {"address": UMA, "message_limit": 1000, "app_roles": ["Workspace.Admin"]}),
         ("apps", {"clientId": CLIENT_ID, "redirectUris": ["https://localhost/new"]}),
@@ -1080,15 +1080,15 @@ def test_another_process_changes_people_rights_and_switches(stand: Stand) -> Non
         answer = stand.session().post(f"{stand.graph}/_control/{path}", json=body, timeout=5)
         assert answer.status_code == 200, answer.text
 
-    assert (world.user(UMA).message_limit, world.user(UMA).app_roles) == (
+    assert (system.user(UMA).message_limit, system.user(UMA).app_roles) == (
         1000,
         frozenset({"Workspace.Admin"}),
     )
-    assert world.directory.may("send_as", FINANCE, UMA)
-    assert (world.behaviour.latency, world.behaviour.session_lifetime) == (0.25, timedelta(minutes=1))
-    assert world.behaviour.withheld_scopes == {READ_WRITE}
-    assert world.consents.application(CLIENT_ID, CONTOSO) == [SEND]
-    app = world.directory.app(CLIENT_ID)
+    assert system.directory.may("send_as", FINANCE, UMA)
+    assert (system.behaviour.latency, system.behaviour.session_lifetime) == (0.25, timedelta(minutes=1))
+    assert system.behaviour.withheld_scopes == {READ_WRITE}
+    assert system.consents.application(CLIENT_ID, CONTOSO) == [SEND]
+    app = system.directory.app(CLIENT_ID)
     assert app is not None
     assert app.redirect_uris == ("https://localhost/new",)
 

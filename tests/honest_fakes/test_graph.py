@@ -102,14 +102,14 @@ def bytes_of(size: int) -> bytes:
 
 def client(stand: Stand, account: str = REPORTS, *scopes: str, root: str = "/me") -> Client:
     session = stand.session()
-    token = stand.world.graph_token(account, *(scopes or ("Mail.Send", "Mail.ReadWrite")))
+    token = stand.system.graph_token(account, *(scopes or ("Mail.Send", "Mail.ReadWrite")))
     session.headers["Authorization"] = f"Bearer {token}"
     return Client(stand, session, f"{stand.graph}/v1.0{root}")
 
 
 def app_client(stand: Stand, *roles: str, mailbox: str = REPORTS) -> Client:
     session = stand.session()
-    session.headers["Authorization"] = f"Bearer {stand.world.app_only_token(CONTOSO, *roles)}"
+    session.headers["Authorization"] = f"Bearer {stand.system.app_only_token(CONTOSO, *roles)}"
     return Client(stand, session, f"{stand.graph}/v1.0/users/{mailbox}")
 
 
@@ -132,7 +132,7 @@ def test_an_accepted_mail_is_202_with_nothing_in_it(stand: Stand) -> None:
 
     assert (answer.status_code, answer.content) == (202, b"")
     assert answer.headers["request-id"]
-    assert [mail.subject for mail in stand.world.mails()] == ["Weekly sales"]
+    assert [mail.subject for mail in stand.system.mails()] == ["Weekly sales"]
 
 
 def test_everything_that_was_sent_is_kept_as_it_came(stand: Stand) -> None:
@@ -155,7 +155,7 @@ def test_everything_that_was_sent_is_kept_as_it_came(stand: Stand) -> None:
         "POST", "/sendMail", json={"message": message}, headers={"client-request-id": "marked"}
     )
 
-    mail = stand.world.mails()[0]
+    mail = stand.system.mails()[0]
     assert mail.recipients == ["cfo@contoso.com", "cc@contoso.com", "bcc@example.com"]
     assert [a.address for a in mail.bcc] == ["bcc@example.com"]
     assert [a.address for a in mail.reply_to] == ["answers@contoso.com"]
@@ -174,7 +174,7 @@ def test_everything_that_was_sent_is_kept_as_it_came(stand: Stand) -> None:
 def test_saving_a_copy_is_said_as_boolean_or_string(stand: Stand, *, value: object, saved: bool) -> None:
     assert client(stand).send_mail(saveToSentItems=value).status_code == 202
 
-    assert stand.world.mails()[0].save_to_sent_items is saved
+    assert stand.system.mails()[0].save_to_sent_items is saved
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_what_graph_would_not_read_is_400(stand: Stand, body: dict[str, Any], co
     answer = client(stand).ask("POST", "/sendMail", json=body)
 
     assert refused(answer) == (400, code)
-    assert stand.world.mails() == []
+    assert stand.system.mails() == []
 
 
 def test_five_headers_and_five_hundred_recipients_are_taken(stand: Stand) -> None:
@@ -246,7 +246,7 @@ def test_a_request_over_four_megabytes_hits_the_wall_base64_included(stand: Stan
     assert below.status_code == 202
     assert above.status_code == 413
     assert above.json()["error"]["message"] == "The maximum request length supported is 4MB."
-    assert len(stand.world.mails()) == 1
+    assert len(stand.system.mails()) == 1
 
 
 def test_an_error_names_the_request_as_support_wants_it(stand: Stand) -> None:
@@ -270,7 +270,7 @@ def test_a_mail_may_come_as_mime_with_bcc_in_its_header(stand: Stand) -> None:
         "POST", "/sendMail", data=base64.b64encode(raw), headers={"Content-Type": "text/plain"}
     )
 
-    mail = stand.world.mails()[0]
+    mail = stand.system.mails()[0]
     assert answer.status_code == 202
     assert mail.mime == raw
     assert (mail.subject, mail.to[0].name) == ("Als MIME: Grüße", "The CFO")
@@ -291,24 +291,24 @@ def test_mime_that_is_no_base64_is_refused(stand: Stand) -> None:
 def test_send_as_shows_only_the_other_address(stand: Stand) -> None:
     answer = client(stand, REPORTS, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
 
-    mail = stand.world.mails()[0]
+    mail = stand.system.mails()[0]
     assert answer.status_code == 202
     assert (mail.from_address.address, mail.sender.address, mail.caller) == (FINANCE, FINANCE, REPORTS)
 
 
 def test_send_on_behalf_shows_both(stand: Stand) -> None:
-    stand.world.directory.grant("send_on_behalf", on=FINANCE, to=UMA)
+    stand.system.directory.grant("send_on_behalf", on=FINANCE, to=UMA)
 
     client(stand, UMA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
 
-    mail = stand.world.mails()[0]
+    mail = stand.system.mails()[0]
     assert (mail.from_address.address, mail.sender.address) == (FINANCE, UMA)
 
 
 def test_a_group_can_be_sent_as(stand: Stand) -> None:
     client(stand, ADA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(BOARD.upper())}))
 
-    assert stand.world.mails()[0].from_address.address == BOARD
+    assert stand.system.mails()[0].from_address.address == BOARD
 
 
 @pytest.mark.parametrize("address", [FINANCE, BOARD, "nobody@contoso.com", MALLORY])
@@ -316,7 +316,7 @@ def test_without_the_right_another_from_is_denied(stand: Stand, address: str) ->
     answer = client(stand, UMA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(address)}))
 
     assert refused(answer) == (403, "ErrorSendAsDenied")
-    assert stand.world.mails() == []
+    assert stand.system.mails() == []
 
 
 def test_the_right_alone_is_not_enough_without_the_shared_scope(stand: Stand) -> None:
@@ -334,35 +334,36 @@ def test_ones_own_address_may_always_be_named(stand: Stand) -> None:
 
 
 def test_another_mailbox_needs_full_access_too(stand: Stand) -> None:
-    stand.world.directory.grant("send_as", on=FINANCE, to=UMA)
+    stand.system.directory.grant("send_as", on=FINANCE, to=UMA)
 
     without = client(stand, UMA, "Mail.Send.Shared", root=f"/users/{FINANCE}").send_mail()
-    stand.world.directory.grant("full_access", on=FINANCE, to=UMA)
+    stand.system.directory.grant("full_access", on=FINANCE, to=UMA)
     with_it = client(stand, UMA, "Mail.Send.Shared", root=f"/users/{FINANCE}").send_mail()
 
     assert refused(without) == (403, "ErrorAccessDenied")
     assert with_it.status_code == 202
-    assert stand.world.mails()[0].mailbox == FINANCE
+    assert stand.system.mails()[0].mailbox == FINANCE
 
 
 def test_an_app_by_itself_sends_as_any_mailbox(stand: Stand) -> None:
     assert app_client(stand, "Mail.Send").send_mail().status_code == 202
     assert (
-        app_client(stand, "Mail.Send", mailbox=stand.world.user(UMA).object_id).send_mail().status_code == 202
+        app_client(stand, "Mail.Send", mailbox=stand.system.user(UMA).object_id).send_mail().status_code
+        == 202
     )
 
-    assert [(mail.mailbox, mail.caller) for mail in stand.world.mails()] == [(REPORTS, ""), (UMA, "")]
+    assert [(mail.mailbox, mail.caller) for mail in stand.system.mails()] == [(REPORTS, ""), (UMA, "")]
 
 
 def test_an_access_policy_keeps_an_app_to_its_mailboxes(stand: Stand) -> None:
-    stand.world.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({REPORTS}))
+    stand.system.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({REPORTS}))
 
     assert app_client(stand, "Mail.Send").send_mail().status_code == 202
     assert refused(app_client(stand, "Mail.Send", mailbox=UMA).send_mail()) == (403, "ErrorAccessDenied")
 
 
 def test_exchange_roles_let_an_app_send_without_a_role_in_its_token(stand: Stand) -> None:
-    stand.world.directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
+    stand.system.directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
 
     assert app_client(stand).send_mail().status_code == 202
     assert refused(app_client(stand, mailbox=UMA).send_mail()) == (403, "ErrorAccessDenied")
@@ -381,9 +382,9 @@ def test_an_app_by_itself_has_no_me_and_needs_the_right_for_another_from(stand: 
 
 
 def test_a_bad_token_is_401(stand: Stand) -> None:
-    expired = stand.world.graph_token(REPORTS, "Mail.Send", exp=1)
-    for_us = stand.world.api_token(REPORTS)
-    forged = stand.world.graph_token(REPORTS, "Mail.Send")[:-4] + "AAAA"
+    expired = stand.system.graph_token(REPORTS, "Mail.Send", exp=1)
+    for_us = stand.system.api_token(REPORTS)
+    forged = stand.system.graph_token(REPORTS, "Mail.Send")[:-4] + "AAAA"
     for token in ("", "x.y.z", expired, for_us, forged):
         answer = stand.session().post(
             f"{stand.graph}/v1.0/me/sendMail",
@@ -400,7 +401,7 @@ def test_an_access_token_ends_by_the_stand_ins_clock(stand: Stand) -> None:
     caller = client(stand)
     assert caller.send_mail().status_code == 202
 
-    stand.world.clock.advance(timedelta(hours=2))
+    stand.system.clock.advance(timedelta(hours=2))
 
     assert refused(caller.send_mail()) == (401, "InvalidAuthenticationToken")
 
@@ -435,7 +436,7 @@ def test_reading_and_writing_mail_does_not_send_it(stand: Stand) -> None:
 
 
 def test_nobody_and_no_mailbox_are_404(stand: Stand) -> None:
-    stand.world.directory.change_user(UMA, has_mailbox=False)
+    stand.system.directory.change_user(UMA, has_mailbox=False)
 
     assert refused(app_client(stand, "Mail.Send", mailbox="x@contoso.com").send_mail()) == (
         404,
@@ -446,7 +447,7 @@ def test_nobody_and_no_mailbox_are_404(stand: Stand) -> None:
 
 
 def test_a_path_takes_the_object_id_or_the_sign_in_name_and_no_address(stand: Stand) -> None:
-    named = stand.world.directory.change_user(
+    named = stand.system.directory.change_user(
         REPORTS, sign_in_name="r1@contoso.com", aliases=frozenset({"reporting@contoso.com"})
     )
 
@@ -455,11 +456,11 @@ def test_a_path_takes_the_object_id_or_the_sign_in_name_and_no_address(stand: St
     for name in (REPORTS, "reporting@contoso.com"):
         answer = app_client(stand, "Mail.Send", mailbox=name).send_mail()
         assert refused(answer) == (404, "ErrorInvalidUser")
-    assert {mail.from_address.address for mail in stand.world.mails()} == {REPORTS}
+    assert {mail.from_address.address for mail in stand.system.mails()} == {REPORTS}
 
 
 def test_an_alias_of_the_mailbox_becomes_its_primary_address(stand: Stand) -> None:
-    stand.world.directory.change_user(
+    stand.system.directory.change_user(
         REPORTS, sign_in_name="r1@contoso.com", aliases=frozenset({"reporting@contoso.com"})
     )
     caller = client(stand, REPORTS, "Mail.Send")
@@ -468,7 +469,7 @@ def test_an_alias_of_the_mailbox_becomes_its_primary_address(stand: Stand) -> No
     sign_in_name = caller.send_mail(a_message(**{"from": a_recipient("r1@contoso.com")}))
 
     assert alias.status_code == 202
-    assert stand.world.mails()[0].from_address.address == REPORTS
+    assert stand.system.mails()[0].from_address.address == REPORTS
     assert refused(sign_in_name) == (403, "ErrorAccessDenied")
 
 
@@ -491,19 +492,19 @@ def test_a_draft_has_an_id_and_an_internet_message_id(stand: Stand) -> None:
     assert document["isDraft"] is True
     assert document["id"]
     assert document["internetMessageId"].startswith("<")
-    assert stand.world.mails() == []
+    assert stand.system.mails() == []
 
 
 def test_an_immutable_id_survives_sending_and_the_copy_shows_after_a_lag(stand: Stand) -> None:
-    stand.world.behaviour.sent_items_lag = 60
+    stand.system.behaviour.sent_items_lag = 60
     caller = client(stand)
     draft = caller.draft()
-    assert draft["id"] == stand.world.drafts(REPORTS)[0].immutable_id
+    assert draft["id"] == stand.system.drafts(REPORTS)[0].immutable_id
 
     assert caller.send(draft).status_code == 202
 
     during = caller.ask("GET", f"/messages/{draft['id']}", headers=IMMUTABLE).json()
-    stand.world.clock.advance(timedelta(seconds=61))
+    stand.system.clock.advance(timedelta(seconds=61))
     after = caller.ask("GET", f"/messages/{draft['id']}", headers=IMMUTABLE).json()
     sent_items = caller.ask("GET", "/mailFolders/sentitems").json()["id"]
     assert (during["isDraft"], after["isDraft"]) == (True, False)
@@ -512,7 +513,7 @@ def test_an_immutable_id_survives_sending_and_the_copy_shows_after_a_lag(stand: 
 
 
 def test_a_plain_id_dies_with_sending(stand: Stand) -> None:
-    stand.world.behaviour.sent_items_lag = 0
+    stand.system.behaviour.sent_items_lag = 0
     caller = client(stand)
     created = caller.ask("POST", "/messages", json=a_message()).json()
 
@@ -534,24 +535,24 @@ def test_send_must_say_that_its_body_is_empty(stand: Stand) -> None:
 
 
 def test_a_second_send_in_transit_makes_a_second_mail_unless_switched_off(stand: Stand) -> None:
-    stand.world.behaviour.sent_items_lag = 60
+    stand.system.behaviour.sent_items_lag = 60
     caller = client(stand)
     draft = caller.draft()
 
     assert [caller.send(draft).status_code, caller.send(draft).status_code] == [202, 202]
-    assert len(stand.world.mails()) == 2
+    assert len(stand.system.mails()) == 2
 
-    stand.world.behaviour.resend_in_transit = False
+    stand.system.behaviour.resend_in_transit = False
     assert caller.send(draft).status_code == 400
 
 
 def test_a_sent_message_is_not_sent_again(stand: Stand) -> None:
-    stand.world.behaviour.sent_items_lag = 0
+    stand.system.behaviour.sent_items_lag = 0
     caller = client(stand)
     draft = caller.draft()
 
     assert [caller.send(draft).status_code, caller.send(draft).status_code] == [202, 400]
-    assert len(stand.world.mails()) == 1
+    assert len(stand.system.mails()) == 1
 
 
 def test_a_draft_can_be_changed_and_is_deleted_into_deleted_items(stand: Stand) -> None:
@@ -563,7 +564,7 @@ def test_a_draft_can_be_changed_and_is_deleted_into_deleted_items(stand: Stand) 
 
     assert caller.ask("DELETE", f"/messages/{draft['id']}").status_code == 204
 
-    assert stand.world.drafts(REPORTS) == []
+    assert stand.system.drafts(REPORTS) == []
     deleted = caller.ask("GET", "/mailFolders/deleteditems/messages").json()["value"]
     assert [message["subject"] for message in deleted] == ["Monthly"]
     caller.ask("DELETE", f"/messages/{draft['id']}")
@@ -579,12 +580,12 @@ def test_a_draft_can_be_removed_permanently(stand: Stand) -> None:
 
 
 def test_a_national_cloud_has_no_permanent_delete(stand: Stand) -> None:
-    stand.world.behaviour.permanent_delete = False
+    stand.system.behaviour.permanent_delete = False
     caller = client(stand)
     draft = caller.draft()
 
     assert caller.ask("POST", f"/messages/{draft['id']}/permanentDelete").status_code == 400
-    assert [message.immutable_id for message in stand.world.drafts(REPORTS)]
+    assert [message.immutable_id for message in stand.system.drafts(REPORTS)]
 
 
 # Finding a mail again
@@ -614,27 +615,27 @@ def test_a_key_finds_its_mail_name_with_case_value_without(stand: Stand) -> None
 
 @pytest.mark.parametrize("folder", ["drafts", "outbox"])
 def test_a_stamped_send_mail_is_found_in_sent_items_after_the_lag(stand: Stand, folder: Any) -> None:
-    stand.world.behaviour.sent_items_lag = 60
-    stand.world.behaviour.transit_folder = folder
+    stand.system.behaviour.sent_items_lag = 60
+    stand.system.behaviour.transit_folder = folder
     caller = client(stand)
     caller.send_mail(a_message(**stamped("key-1")))
     assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
     assert len(find(caller, key_filter(KEY_ID, "key-1"), f"/mailFolders/{folder}/messages")) == 1
 
-    stand.world.clock.advance(timedelta(seconds=61))
+    stand.system.clock.advance(timedelta(seconds=61))
 
     assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [False]
     assert len(find(caller, key_filter(KEY_ID, "key-1"), "/mailFolders/sentitems/messages")) == 1
 
 
 def test_a_new_draft_is_unknown_to_calls_that_name_it_for_a_moment(stand: Stand) -> None:
-    stand.world.behaviour.replica_lag = 2
+    stand.system.behaviour.replica_lag = 2
     caller = client(stand)
     draft = caller.draft(**stamped("key-1"))
     assert caller.attach(draft, b"x").status_code == 404
     assert len(find(caller, key_filter(KEY_ID, "key-1"))) == 1
 
-    stand.world.clock.advance(timedelta(seconds=3))
+    stand.system.clock.advance(timedelta(seconds=3))
 
     assert caller.attach(draft, b"x").status_code == 201
 
@@ -642,13 +643,13 @@ def test_a_new_draft_is_unknown_to_calls_that_name_it_for_a_moment(stand: Stand)
 def test_a_draft_that_was_just_sent_is_in_lists_and_not_found_by_its_id(stand: Stand) -> None:
     caller = client(stand)
     draft = caller.draft(**stamped("key-1"))
-    stand.world.behaviour.replica_lag = 2
-    stand.world.behaviour.sent_items_lag = 60
+    stand.system.behaviour.replica_lag = 2
+    stand.system.behaviour.sent_items_lag = 60
     assert caller.send(draft).status_code == 202
     assert caller.ask("GET", f"/messages/{draft['id']}").status_code == 404
     assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
 
-    stand.world.clock.advance(timedelta(seconds=3))
+    stand.system.clock.advance(timedelta(seconds=3))
 
     assert caller.ask("GET", f"/messages/{draft['id']}").json()["isDraft"] is True
 
@@ -656,22 +657,22 @@ def test_a_draft_that_was_just_sent_is_in_lists_and_not_found_by_its_id(stand: S
 def test_an_upload_session_is_unknown_to_its_host_for_a_moment(stand: Stand) -> None:
     caller = client(stand)
     draft = caller.draft()
-    stand.world.behaviour.replica_lag = 2
+    stand.system.behaviour.replica_lag = 2
     url = caller.session_for(draft, 6_000_000).json()["uploadUrl"]
     assert caller.put(url, bytes_of(3_000_000), 0, 6_000_000).status_code == 404
 
-    stand.world.clock.advance(timedelta(seconds=3))
+    stand.system.clock.advance(timedelta(seconds=3))
 
     assert caller.put(url, bytes_of(3_000_000), 0, 6_000_000).status_code == 200
 
 
 def test_a_mail_without_a_copy_is_found_only_on_its_way(stand: Stand) -> None:
-    stand.world.behaviour.sent_items_lag = 60
+    stand.system.behaviour.sent_items_lag = 60
     caller = client(stand)
     caller.send_mail(a_message(**stamped("key-1")), saveToSentItems=False)
     assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
 
-    stand.world.clock.advance(timedelta(seconds=61))
+    stand.system.clock.advance(timedelta(seconds=61))
 
     assert find(caller, key_filter(KEY_ID, "key-1")) == []
 
@@ -742,7 +743,7 @@ def test_small_files_are_posted_one_by_one(stand: Stand) -> None:
     caller.send(draft)
 
     assert [file["size"] for file in listed] == [3, 3]
-    assert [file.read() for file in stand.world.mails()[0].attachments] == [b"one", b"two"]
+    assert [file.read() for file in stand.system.mails()[0].attachments] == [b"one", b"two"]
 
 
 def test_a_posted_file_of_three_megabytes_is_refused(stand: Stand) -> None:
@@ -751,7 +752,7 @@ def test_a_posted_file_of_three_megabytes_is_refused(stand: Stand) -> None:
 
     assert caller.attach(draft, bytes_of(3 * MEGABYTE)).status_code == 413
     assert caller.attach(draft, bytes_of(3 * MEGABYTE - 3000)).status_code == 201
-    stand.world.behaviour.largest_post = 1000
+    stand.system.behaviour.largest_post = 1000
     assert caller.attach(draft, bytes_of(1000)).status_code == 413
 
 
@@ -771,21 +772,21 @@ def test_a_large_file_goes_up_chunk_by_chunk_to_another_host(stand: Stand) -> No
     assert (last.status_code, last.content) == (201, b"")
     assert "/Attachments('" in last.headers["Location"]
     caller.send(draft)
-    file = stand.world.mails()[0].attachments[0]
+    file = stand.system.mails()[0].attachments[0]
     assert (file.name, file.content_type, file.read()) == ("big.pdf", "application/pdf", data)
 
 
 def test_the_next_range_is_spelt_in_every_way_there_is(stand: Stand) -> None:
     caller, total = client(stand), 6_000_000
     for spelling, expected in (("N", "3000000"), ("N-", "3000000-"), ("N-M", "3000000-5999999")):
-        stand.world.behaviour.next_range = spelling  # type: ignore[assignment]
+        stand.system.behaviour.next_range = spelling  # type: ignore[assignment]
         url = caller.session_for(caller.draft(), total).json()["uploadUrl"]
 
         assert caller.put(url, bytes_of(3_000_000), 0, total).json()["nextExpectedRanges"] == [expected]
 
 
 def test_the_cloud_of_21vianet_spells_its_members_in_pascal_case(stand: Stand) -> None:
-    stand.world.behaviour.pascal_case = True
+    stand.system.behaviour.pascal_case = True
     caller = client(stand)
 
     created = caller.session_for(caller.draft(), 6_000_000).json()
@@ -811,7 +812,7 @@ def test_a_chunk_that_carries_the_token_is_refused(stand: Stand) -> None:
     answer = caller.put(url, bytes_of(3_000_000), 0, 6_000_000, Authorization="Bearer x")
 
     assert refused(answer) == (401, "InvalidAudienceForResource")
-    assert "authorization" in stand.world.requests.all("uploadChunk")[0].header_names
+    assert "authorization" in stand.system.requests.all("uploadChunk")[0].header_names
 
 
 def test_an_upload_url_is_its_own_key(stand: Stand) -> None:
@@ -847,7 +848,7 @@ def test_a_session_ends_on_delete_and_by_the_clock(stand: Stand) -> None:
 
     middle = caller.put(expiring["uploadUrl"], bytes_of(3_000_000), 0, 6_000_000).json()
     assert middle["ExpirationDateTime"] == expiring["expirationDateTime"]
-    stand.world.clock.advance(timedelta(hours=2))
+    stand.system.clock.advance(timedelta(hours=2))
     assert caller.put(expiring["uploadUrl"], bytes_of(3_000_000), 3_000_000, 6_000_000).status_code == 404
 
 
@@ -875,7 +876,7 @@ def test_two_chunks_for_one_draft_at_the_same_moment_are_in_conflict(stand: Stan
         yield data[1_000_000:3_000_000]
 
     def meanwhile() -> requests.Response:
-        wait_for(lambda: stand.world.requests.count("uploadChunk") == 1)
+        wait_for(lambda: stand.system.requests.count("uploadChunk") == 1)
         return caller.put(urls[1], data[:3_000_000], 0, len(data))
 
     with ThreadPoolExecutor(2) as pool:
@@ -900,7 +901,7 @@ def _put_raw(url: str, body: Any, headers: dict[str, str], stand: Stand) -> int:
 
 
 def test_a_message_over_the_mailbox_limit_stops_during_upload_with_base64_counted(stand: Stand) -> None:
-    stand.world.directory.change_user(REPORTS, message_limit=8_000_000)
+    stand.system.directory.change_user(REPORTS, message_limit=8_000_000)
     caller, data = client(stand), bytes_of(6_500_000)
     draft = caller.draft()
     url = caller.session_for(draft, len(data)).json()["uploadUrl"]
@@ -916,10 +917,10 @@ def test_a_message_over_the_mailbox_limit_is_refused_at_send(stand: Stand) -> No
     caller = client(stand)
     draft = caller.draft()
     caller.attach(draft, bytes_of(2_000_000))
-    stand.world.directory.change_user(REPORTS, message_limit=2_500_000)
+    stand.system.directory.change_user(REPORTS, message_limit=2_500_000)
 
     assert refused(caller.send(draft)) == (413, "ErrorMessageSizeExceeded")
-    assert stand.world.mails() == []
+    assert stand.system.mails() == []
 
 
 def test_receipts_are_true_or_false_and_on_record(stand: Stand) -> None:
@@ -928,14 +929,14 @@ def test_receipts_are_true_or_false_and_on_record(stand: Stand) -> None:
     assert caller.send_mail(a_message(isReadReceiptRequested=True)).status_code == 202
     assert caller.send_mail(a_message(isDeliveryReceiptRequested=True)).status_code == 202
     assert refused(caller.send_mail(a_message(isReadReceiptRequested="true"))) == (400, "RequestBodyRead")
-    assert [(mail.read_receipt, mail.delivery_receipt) for mail in stand.world.mails()] == [
+    assert [(mail.read_receipt, mail.delivery_receipt) for mail in stand.system.mails()] == [
         (True, False),
         (False, True),
     ]
 
 
 def test_a_mailbox_without_room_for_named_properties_refuses_names_alone(stand: Stand) -> None:
-    stand.world.directory.change_user(REPORTS, room_for_named_properties=False)
+    stand.system.directory.change_user(REPORTS, room_for_named_properties=False)
     caller = client(stand)
     named = a_message(singleValueExtendedProperties=[{"id": KEY_ID, "value": "mail-1"}])
     tagged = a_message(singleValueExtendedProperties=[{"id": "String 0x1045", "value": "<https://a.de>"}])
@@ -954,14 +955,14 @@ def test_a_draft_from_another_address_is_refused_at_send(stand: Stand) -> None:
 
 
 def test_a_large_file_arrives_byte_for_byte_without_being_held_in_memory(stand: Stand) -> None:
-    stand.world.directory.change_user(REPORTS, message_limit=150 * MEGABYTE)
+    stand.system.directory.change_user(REPORTS, message_limit=150 * MEGABYTE)
     caller, data = client(stand), bytes_of(30 * MEGABYTE)
     draft = caller.draft()
 
     assert caller.upload(draft, data).status_code == 201
     caller.send(draft)
 
-    file = stand.world.mails()[0].attachments[0]
+    file = stand.system.mails()[0].attachments[0]
     assert (file.size, b"".join(file.content.pieces()) == data) == (len(data), True)
     assert file.content.on_disk
 
@@ -970,7 +971,7 @@ def test_a_large_file_arrives_byte_for_byte_without_being_held_in_memory(stand: 
 
 
 def test_the_fifth_request_at_a_time_is_refused_for_its_mailbox_alone(stand: Stand) -> None:
-    stand.world.behaviour.latency = 0.5
+    stand.system.behaviour.latency = 0.5
     with ThreadPoolExecutor(6) as pool:
         ours = [pool.submit(lambda: client(stand).send_mail()) for _ in range(5)]
         theirs = pool.submit(lambda: client(stand, UMA).send_mail())
@@ -982,13 +983,13 @@ def test_the_fifth_request_at_a_time_is_refused_for_its_mailbox_alone(stand: Sta
     assert refused(throttled) == (429, "ApplicationThrottled")
     assert "MailboxConcurrency" in throttled.json()["error"]["message"]
     assert throttled.headers["Retry-After"] == "2.128"
-    assert stand.world.requests.peak(REPORTS) == 5
+    assert stand.system.requests.peak(REPORTS) == 5
 
 
 def test_chunks_count_among_the_requests_of_their_mailbox(stand: Stand) -> None:
     caller, data = client(stand), bytes_of(3_000_000)
     urls = [caller.session_for(caller.draft(), 2 * len(data)).json()["uploadUrl"] for _ in range(5)]
-    stand.world.behaviour.latency = 0.5
+    stand.system.behaviour.latency = 0.5
 
     with ThreadPoolExecutor(5) as pool:
         statuses = list(pool.map(lambda url: caller.put(url, data, 0, 2 * len(data)).status_code, urls))
@@ -1016,37 +1017,37 @@ def test_chunks_count_among_the_requests_of_their_mailbox(stand: Stand) -> None:
 def test_a_button_answers_one_request(
     stand: Stand, button: str, status: int, code: str, retry_after: str | None, mails: int
 ) -> None:
-    stand.world.faults.add("sendMail", button)
+    stand.system.faults.add("sendMail", button)
 
     answer = client(stand).send_mail()
 
     assert refused(answer) == (status, code)
     assert answer.headers.get("Retry-After") == retry_after
-    assert len(stand.world.mails()) == mails
+    assert len(stand.system.mails()) == mails
     assert client(stand).send_mail().status_code == 202
 
 
 def test_an_acceptance_may_carry_retry_after(stand: Stand) -> None:
-    stand.world.faults.add("sendMail", "accepted with Retry-After")
+    stand.system.faults.add("sendMail", "accepted with Retry-After")
 
     answer = client(stand).send_mail()
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (202, "10")
-    assert len(stand.world.mails()) == 1
+    assert len(stand.system.mails()) == 1
 
 
 @pytest.mark.parametrize(("button", "mails"), [("reset", 0), ("reset but accepted", 1), ("refused", 0)])
 def test_a_connection_is_cut_with_or_without_the_mail_going(stand: Stand, button: str, mails: int) -> None:
-    stand.world.faults.add("sendMail", button)
+    stand.system.faults.add("sendMail", button)
 
     with pytest.raises(requests.ConnectionError):
         client(stand).send_mail()
-    wait_for(lambda: len(stand.world.requests.all("sendMail")) == 1)
-    assert len(stand.world.mails()) == mails
+    wait_for(lambda: len(stand.system.requests.all("sendMail")) == 1)
+    assert len(stand.system.mails()) == mails
 
 
 def test_a_busy_server_may_close_the_connection(stand: Stand) -> None:
-    stand.world.faults.add("sendMail", "busy and closed")
+    stand.system.faults.add("sendMail", "busy and closed")
 
     answer = client(stand).send_mail()
 
@@ -1054,13 +1055,13 @@ def test_a_busy_server_may_close_the_connection(stand: Stand) -> None:
 
 
 def test_a_slow_answer_outlasts_the_client_and_the_mail_goes_anyway(stand: Stand) -> None:
-    stand.world.faults.add("sendMail", Effect(delay=2.0))
+    stand.system.faults.add("sendMail", Effect(delay=2.0))
     caller = client(stand)
 
     with pytest.raises(requests.ReadTimeout):
         caller.session.post(f"{caller.root}/sendMail", json={"message": a_message()}, timeout=0.5)
 
-    wait_for(lambda: len(stand.world.mails()) == 1)
+    wait_for(lambda: len(stand.system.mails()) == 1)
 
 
 @pytest.mark.parametrize(
@@ -1068,7 +1069,7 @@ def test_a_slow_answer_outlasts_the_client_and_the_mail_goes_anyway(stand: Stand
     [("html", "<html>"), ("empty", ""), ("empty_code", '"code": ""'), ("nested", '"innererror": {"code"')],
 )
 def test_an_errors_body_comes_in_every_form_there_is(stand: Stand, body: Any, text: str) -> None:
-    stand.world.faults.add("sendMail", Effect(500, "ErrorInternalServerError", body=body))
+    stand.system.faults.add("sendMail", Effect(500, "ErrorInternalServerError", body=body))
 
     answer = client(stand).send_mail()
 
@@ -1078,7 +1079,7 @@ def test_an_errors_body_comes_in_every_form_there_is(stand: Stand, body: Any, te
 
 
 def test_the_most_specific_code_is_the_innermost(stand: Stand) -> None:
-    stand.world.faults.add("sendMail", Effect(503, "ErrorServerBusy", body="nested"))
+    stand.system.faults.add("sendMail", Effect(503, "ErrorServerBusy", body="nested"))
 
     error = client(stand).send_mail().json()["error"]
 
@@ -1087,24 +1088,24 @@ def test_the_most_specific_code_is_the_innermost(stand: Stand) -> None:
 
 
 def test_faults_wait_for_their_operation_mailbox_and_turn(stand: Stand) -> None:
-    stand.world.faults.add("send", "internal error", mailbox=UMA)
-    stand.world.faults.add("createDraft", "busy", nth=2, times=2)
+    stand.system.faults.add("send", "internal error", mailbox=UMA)
+    stand.system.faults.add("createDraft", "busy", nth=2, times=2)
     caller = client(stand)
 
     assert caller.send(caller.draft()).status_code == 202
     statuses = [caller.ask("POST", "/messages", json=a_message()).status_code for _ in range(3)]
 
     assert statuses == [503, 503, 201]
-    assert [fault.mailbox for fault in stand.world.faults.waiting()] == [UMA]
+    assert [fault.mailbox for fault in stand.system.faults.waiting()] == [UMA]
 
 
 def test_faults_by_chance_are_the_same_in_every_run_with_one_seed(stand: Stand) -> None:
     caller = client(stand)
     runs = []
     for _ in range(2):
-        stand.world.faults.clear()
-        stand.world.faults.seed(7)
-        stand.world.faults.add("sendMail", "internal error", times=0, chance=0.5)
+        stand.system.faults.clear()
+        stand.system.faults.seed(7)
+        stand.system.faults.add("sendMail", "internal error", times=0, chance=0.5)
         runs.append([caller.send_mail().status_code for _ in range(12)])
 
     assert runs[0] == runs[1]
@@ -1114,7 +1115,7 @@ def test_faults_by_chance_are_the_same_in_every_run_with_one_seed(stand: Stand) 
 def test_a_lost_acknowledgement_of_a_chunk_leaves_the_chunk_there(stand: Stand) -> None:
     caller, data = client(stand), bytes_of(6_000_000)
     url = caller.session_for(caller.draft(), len(data)).json()["uploadUrl"]
-    stand.world.faults.add("uploadChunk", "reset but accepted")
+    stand.system.faults.add("uploadChunk", "reset but accepted")
     with pytest.raises(requests.ConnectionError):
         caller.put(url, data[:3_000_000], 0, len(data))
 
@@ -1140,10 +1141,10 @@ def test_every_operation_can_fail(stand: Stand) -> None:
     }
 
     for operation, call in calls.items():
-        stand.world.faults.add(operation, Effect(502, "UnknownError"))
+        stand.system.faults.add(operation, Effect(502, "UnknownError"))
         assert call().status_code == 502, operation
-        assert not stand.world.faults.waiting()
-    assert stand.world.mails() == []
+        assert not stand.system.faults.waiting()
+    assert stand.system.mails() == []
 
 
 # What people and other processes see
@@ -1163,7 +1164,7 @@ def test_another_process_reads_mails_and_files(stand: Stand) -> None:
     assert file.headers["Content-Disposition"] == "attachment; filename*=UTF-8''Q3%20%231%20100%25.pdf"
     assert session.get(f"{control}/1/attachments/2", timeout=5).status_code == 404
     session.delete(control, timeout=5)
-    assert stand.world.mails() == []
+    assert stand.system.mails() == []
 
 
 def test_another_process_sees_what_was_left_in_drafts(stand: Stand) -> None:
@@ -1177,7 +1178,7 @@ def test_another_process_sees_what_was_left_in_drafts(stand: Stand) -> None:
 def test_the_log_tells_which_headers_came_and_no_token(stand: Stand) -> None:
     client(stand).send_mail()
 
-    entry = stand.world.requests.all("sendMail")[0]
+    entry = stand.system.requests.all("sendMail")[0]
 
     assert (entry.method, entry.path, entry.mailbox, entry.status) == (
         "POST",
@@ -1186,7 +1187,7 @@ def test_the_log_tells_which_headers_came_and_no_token(stand: Stand) -> None:
         202,
     )
     assert "authorization" in entry.header_names
-    assert not [secret for secret in stand.world.tokens.issued if secret in repr(entry)]
+    assert not [secret for secret in stand.system.tokens.issued if secret in repr(entry)]
 
 
 def test_a_person_sees_the_accepted_mails_and_nothing_in_them_can_run(stand: Stand) -> None:

@@ -25,7 +25,7 @@ class _Keeper(logging.Handler):
         self.lines: list[tuple[datetime, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append((self.services.world.now(), record.getMessage()))
+        self.lines.append((self.services.system.now(), record.getMessage()))
 
 
 def logged(story: Story, **settings: Any) -> list[Row]:
@@ -33,7 +33,7 @@ def logged(story: Story, **settings: Any) -> list[Row]:
     services = enabled_services(**settings)
     with _kept(services) as keeper:
         story(services)
-    end = services.world.now()
+    end = services.system.now()
     return [Row("AppTraces", end - time, {"Message": text}) for time, text in keeper.lines]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.api.deliveries import retry_delivery
 from shared.consent.maintenance import keep_all
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.requeue import requeue_message
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -48,9 +48,9 @@ def send(services: FakeServices, message_id: str = "m-1", **changes: Any) -> Non
 
 def keep_busy(services: FakeServices, time: timedelta) -> None:
     """Have Graph answer 503 for so long, while the queue delivers the mail again and again."""
-    end = services.world.now() + time
+    end = services.system.now() + time
     services.transport.fail = [_BUSY] * 1000
-    while services.world.now() < end:
+    while services.system.now() < end:
         come_back(services)
     services.transport.fail = []
 
@@ -58,8 +58,8 @@ def keep_busy(services: FakeServices, time: timedelta) -> None:
 def come_back(services: FakeServices) -> None:
     """Have the queue deliver what it holds, at its time."""
     note, delay = services.outbox.messages.pop()
-    services.world.pass_time(delay)
-    deliver(note, f"q-{services.world.now()}", services)
+    services.system.pass_time(delay)
+    deliver(note, f"q-{services.system.now()}", services)
 
 
 def send_while_busy(services: FakeServices, time: timedelta, message_id: str = "m-1") -> None:
@@ -88,25 +88,25 @@ def deferred_for_half_an_hour(services: FakeServices) -> None:
 def deferred_after_waiting_for_consent(services: FakeServices) -> None:
     consent = services.settings.rows.pop(CONTOSO)
     send(services)
-    services.world.pass_time(5 * HOUR)
+    services.system.pass_time(5 * HOUR)
     services.settings.rows[CONTOSO] = consent
-    services.outbox.messages.append((resume_message(CONTOSO, "m-1"), timedelta()))
+    services.outbox.messages.append((requeue_message(CONTOSO, "m-1"), timedelta()))
     keep_busy(services, 2 * HOUR)
 
 
 def deferred_after_waiting_for_the_operator(services: FakeServices) -> None:
     services.authorizer.fail = [ConfigurationError("client_credential_refused", error="invalid_client")]
     send(services)
-    services.world.pass_time(5 * HOUR)
+    services.system.pass_time(5 * HOUR)
     services.settings.rows[CONTOSO] = some_settings(etag=services.settings.rows[CONTOSO].etag)
-    services.outbox.messages.append((resume_message(CONTOSO, "m-1"), timedelta()))
+    services.outbox.messages.append((requeue_message(CONTOSO, "m-1"), timedelta()))
     keep_busy(services, 2 * HOUR)
 
 
 def deferred_after_a_retry(services: FakeServices) -> None:
     services.transport.fail = [_REFUSED]
     send(services)
-    services.world.pass_time(5 * HOUR)
+    services.system.pass_time(5 * HOUR)
     retry_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services)
     keep_busy(services, 2 * HOUR)
 
@@ -128,17 +128,17 @@ def deferred_and_queued_again(services: FakeServices) -> None:
 
 def deferred_and_then_paused(services: FakeServices) -> None:
     send_while_busy(services, 2 * HOUR)
-    services.pause_store.save(SendingPause(services.world.now(), "deploying"))
-    services.world.pass_time(MAX_AGE)
+    services.pause_store.save(SendingPause(services.system.now(), "deploying"))
+    services.system.pass_time(MAX_AGE)
     come_back(services)
 
 
 def paused_for(services: FakeServices, time: timedelta) -> None:
     """Pause sending, and have the five-minute timer run until now."""
-    services.pause_store.save(SendingPause(services.world.now(), "deploying"))
-    end = services.world.now() + time
-    while services.world.now() < end:
-        services.world.pass_time(5 * MINUTE)
+    services.pause_store.save(SendingPause(services.system.now(), "deploying"))
+    end = services.system.now() + time
+    while services.system.now() < end:
+        services.system.pass_time(5 * MINUTE)
         release_all(services)
 
 
@@ -158,16 +158,16 @@ def paused_for_half_an_hour(services: FakeServices) -> None:
 def paused_for_two_hours_and_resumed(services: FakeServices) -> None:
     paused_for(services, 2 * HOUR)
     services.pause_store.remove()
-    services.world.pass_time(20 * MINUTE)
+    services.system.pass_time(20 * MINUTE)
     release_all(services)
 
 
 def backlog_for(services: FakeServices, *minutes: int) -> None:
     """Let the timer find a message of each of these ages at the front, every five minutes."""
     for age in minutes:
-        services.outbox.waiting = Backlog(40, services.world.now() - age * MINUTE)
+        services.outbox.waiting = Backlog(40, services.system.now() - age * MINUTE)
         release_all(services)
-        services.world.pass_time(5 * MINUTE)
+        services.system.pass_time(5 * MINUTE)
 
 
 def outbox_stuck(services: FakeServices) -> None:
@@ -191,16 +191,16 @@ def backlog_of(services: FakeServices, mails: int, pace: int) -> None:
 
 def work_through(services: FakeServices, time: timedelta) -> None:
     """Have the queue deliver what it holds for so long, each message at its time."""
-    end = services.world.now() + time
+    end = services.system.now() + time
     while services.outbox.messages:
         services.outbox.messages.sort(key=lambda message: message[1])
         wait = services.outbox.messages[0][1]
-        if services.world.now() + wait > end:
+        if services.system.now() + wait > end:
             break
         services.outbox.messages = [(note, delay - wait) for note, delay in services.outbox.messages]
-        services.world.pass_time(wait)
-        deliver(services.outbox.messages.pop(0)[0], f"q-{services.world.now()}", services)
-    services.world.pass_time(max(end - services.world.now(), timedelta()))
+        services.system.pass_time(wait)
+        deliver(services.outbox.messages.pop(0)[0], f"q-{services.system.now()}", services)
+    services.system.pass_time(max(end - services.system.now(), timedelta()))
 
 
 def waiting_for_slots_of_many_hours(services: FakeServices) -> None:
@@ -219,13 +219,13 @@ def waiting_for_a_slot_that_moved_back(services: FakeServices) -> None:
 def not_sent_an_hour_after_its_slot(services: FakeServices) -> None:
     backlog_of(services, 3, pace=1)
     services.outbox.messages.clear()
-    services.world.pass_time(2 * MINUTE + HOUR)
+    services.system.pass_time(2 * MINUTE + HOUR)
 
 
 def not_sent_half_an_hour_after_its_slot(services: FakeServices) -> None:
     backlog_of(services, 3, pace=1)
     services.outbox.messages.clear()
-    services.world.pass_time(30 * MINUTE)
+    services.system.pass_time(30 * MINUTE)
 
 
 def deferred_for_two_hours_and_waiting_for_a_slot(services: FakeServices) -> None:
@@ -242,13 +242,13 @@ def busy_after_the_wait_for_a_slot(services: FakeServices) -> None:
 
 
 def token_not_refreshed(services: FakeServices) -> None:
-    services.world.pass_time(8 * DAY)
+    services.system.pass_time(8 * DAY)
     services.authorizer.fail = [TransientError("entra_unavailable")] * 10
     keep_all(services)
 
 
 def token_refreshed_daily(services: FakeServices) -> None:
-    services.world.pass_time(8 * DAY)
+    services.system.pass_time(8 * DAY)
     keep_all(services)
 
 
@@ -262,15 +262,15 @@ def sender_refused(services: FakeServices) -> None:
     """Refuse the right to send to two mails, five minutes apart."""
     services.transport.fail = [_SENDER_REFUSED, _SENDER_REFUSED]
     send(services)
-    services.world.pass_time(5 * MINUTE)
+    services.system.pass_time(5 * MINUTE)
     send(services, "m-2")
 
 
 def deferred_after_waiting_for_microsoft365(services: FakeServices) -> None:
     sender_refused(services)
-    services.world.pass_time(5 * HOUR)
+    services.system.pass_time(5 * HOUR)
     services.settings.rows[CONTOSO] = some_settings(etag=services.settings.rows[CONTOSO].etag)
-    services.outbox.messages.append((resume_message(CONTOSO, "m-2"), timedelta()))
+    services.outbox.messages.append((requeue_message(CONTOSO, "m-2"), timedelta()))
     keep_busy(services, 2 * HOUR)
 
 
@@ -287,7 +287,7 @@ def tenant_brought_back(services: FakeServices) -> None:
     served = services.allowed_tenants
     tenant_removed(services)
     services.allowed_tenants = served
-    services.world.pass_time(20 * MINUTE)
+    services.system.pass_time(20 * MINUTE)
     release_all(services)
 
 
@@ -317,7 +317,7 @@ def duplicate(services: FakeServices) -> None:
 
 def duplicate_of_yesterday(services: FakeServices) -> None:
     send(services)
-    services.world.pass_time(DAY)
+    services.system.pass_time(DAY)
     deliver(a_message(messageId="m-1"), "q-2", services)
 
 
@@ -356,7 +356,7 @@ def storage_denied(services: FakeServices) -> None:
 
 
 def bug(services: FakeServices) -> None:
-    log_failure(ValueError(f"at {services.world.now()}"), operation="upkeep/keep_alive")
+    log_failure(ValueError(f"at {services.system.now()}"), operation="upkeep/keep_alive")
 
 
 def nothing(services: FakeServices) -> None:

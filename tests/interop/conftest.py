@@ -105,12 +105,12 @@ def local_stack() -> Iterator[LocalStack]:
 @pytest.fixture
 def journey(local_stack: LocalStack, tmp_path: Path) -> Callable[[Client], dict[str, Any]]:
     """Have a client start a consent, an account give it, and the client go on; return what it saw."""
-    world, authority = local_stack.microsoft365, local_stack.authority
+    system, authority = local_stack.microsoft365, local_stack.authority
     certificate = tmp_path / "server.der"
     certificate.write_bytes(ssl.PEM_cert_to_DER_cert(authority.certificate_file.read_text("ascii")))
     environment = {
         "API_URL": local_stack.api_url,
-        "API_TOKEN": world.api_token(ADA),
+        "API_TOKEN": system.api_token(ADA),
         "API_CERTIFICATE": str(certificate),
         "NODE_EXTRA_CA_CERTS": str(authority.ca_file),
         "FROM_ADDRESS": ADA,
@@ -118,8 +118,8 @@ def journey(local_stack: LocalStack, tmp_path: Path) -> Callable[[Client], dict[
 
     def go(client: Client) -> dict[str, Any]:
         for address in (ADA, "*@contoso.com"):
-            world.revoke_consent(address)
-        world.consents.revoke_application(CLIENT_ID, CONTOSO)
+            system.revoke_consent(address)
+        system.consents.revoke_application(CLIENT_ID, CONTOSO)
         admin = Admin(local_stack.api_url, environment["API_TOKEN"], authority.ca_file)
         admin.call("POST", "tenant-settings/smtp/reset")
         admin.close()

@@ -37,7 +37,7 @@ class ServedVault:
 class ServedMicrosoft365:
     """A Microsoft 365 behind TLS; the addresses are origins."""
 
-    world: Microsoft365
+    system: Microsoft365
     entra: str
     graph: str
     outlook: str
@@ -70,15 +70,15 @@ def key_vault(managed_identity: ServedIdentity, local_authority: LocalAuthority)
 
 @pytest.fixture(scope="session")
 def microsoft365(local_authority: LocalAuthority) -> Iterator[ServedMicrosoft365]:
-    world = Microsoft365()
+    system = Microsoft365()
     tls = local_authority.server_context()
     with (
-        serve(world.entra_app(), tls) as entra,
-        serve(world.graph_app(), tls) as graph,
-        serve(world.outlook_app(), tls) as outlook,
+        serve(system.entra_app(), tls) as entra,
+        serve(system.graph_app(), tls) as graph,
+        serve(system.outlook_app(), tls) as outlook,
     ):
-        world.at(entra=entra.url, graph=graph.url, outlook=outlook.url)
-        yield ServedMicrosoft365(world, entra.url, graph.url, outlook.url)
+        system.at(entra=entra.url, graph=graph.url, outlook=outlook.url)
+        yield ServedMicrosoft365(system, entra.url, graph.url, outlook.url)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.deliveries.requeue import KeptMail, resume_message
+from shared.deliveries.requeue import StoredMailRef, requeue_message
 from shared.errors import InvalidInputError
 from shared.mail.message import MAX_MESSAGE_BYTES, MailRequest, parse_mail_request
 from shared.mail.recipient import Recipient
@@ -229,7 +229,7 @@ def test_the_fingerprint_tells_contents_apart_and_not_firings() -> None:
 
 
 def test_a_requeue_message_is_distinguished_from_a_schedulers_mail() -> None:
-    assert parse_queued(resume_message(CONTOSO, "m-1")) == KeptMail(tenant_id=CONTOSO, message_id="m-1")
+    assert parse_queued(requeue_message(CONTOSO, "m-1")) == StoredMailRef(tenant_id=CONTOSO, message_id="m-1")
     assert isinstance(parse_queued(a_message()), MailRequest)
 
 

@@ -15,7 +15,7 @@ from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.operate.__main__ import main
 from shared.problems import FieldError
 from shared.sending.maintenance import release_all
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from tests.builders import a_message, enabled_services
 from tests.calls import call
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 type Told = Callable[[], str]
 
 EVE = "eve@contoso.com"
-REFUSED = StandingProblem(
-    "recipient_refused", NOON, {"graph_code": "ErrorInvalidRecipients", "recipient": EVE}
-)
+REFUSED = ActiveProblem("recipient_refused", NOON, {"graph_code": "ErrorInvalidRecipients", "recipient": EVE})
 
 
 @pytest.fixture
@@ -197,7 +195,7 @@ def test_consents_that_are_over_go_and_one_in_progress_stays(services: FakeServi
     main(["delete-address", "ada@contoso.com"], services)
     assert "Kept for ten minutes: 1 consents in progress" in told()
 
-    services.world.pass_time(timedelta(minutes=11))
+    services.system.pass_time(timedelta(minutes=11))
     confirm(services, told, "ada@contoso.com")
     assert services.flows.flows == {}
 

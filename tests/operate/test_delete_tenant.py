@@ -127,7 +127,7 @@ def test_a_tenant_with_a_mail_that_is_being_sent_is_left_alone(services: FakeSer
     services.deliveries.add(claimed)
     assert main(["delete-tenant", CONTOSO], services) == 1
 
-    services.world.pass_time(timedelta(minutes=12))
+    services.system.pass_time(timedelta(minutes=12))
     assert main(["delete-tenant", CONTOSO], services) == 0
 
 
@@ -227,7 +227,7 @@ def test_a_claim_is_judged_on_the_clock_of_this_machine(
     """The list has the time by the clock of the worker; a single row is read on this machine's."""
     listed = Delivery(CONTOSO, "busy", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON)
     services.deliveries.add(listed)
-    services.world.pass_time(timedelta(minutes=12))
+    services.system.pass_time(timedelta(minutes=12))
     on_this_clock = replace(listed, claim_ends_at=NOON + CLAIM + ahead)
     services.deliveries.find = lambda *_: on_this_clock  # type: ignore[method-assign]
 

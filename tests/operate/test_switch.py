@@ -28,14 +28,14 @@ def services() -> FakeServices:
 
 def operate(services: FakeServices, *arguments: str) -> int:
     def sleep(seconds: float) -> None:
-        services.world.pass_time(timedelta(seconds=seconds))
+        services.system.pass_time(timedelta(seconds=seconds))
 
     return main(list(arguments), services, sleep)
 
 
 def claim(services: FakeServices, message_id: str = "m-1") -> Delivery:
     """Leave the row of a mail that a worker is sending."""
-    now = services.world.now()
+    now = services.system.now()
     request = parse_mail_request(a_message(messageId=message_id))
     row = services.deliveries.add(first_row(request, now).claimed("q-1", now))
     assert row is not None
@@ -55,7 +55,7 @@ def test_a_second_pause_says_since_when_the_first_holds(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operate(services, "pause")
-    services.world.pass_time(timedelta(hours=1))
+    services.system.pass_time(timedelta(hours=1))
     operate(services, "pause", "--reason", "again")
 
     assert capsys.readouterr().out.count("Sending is paused since 2026-11-23 12:00:00 UTC\n") == 2
@@ -71,7 +71,7 @@ def test_resume_ends_the_pause_and_mails_are_sent(services: FakeServices) -> Non
     operate(services, "pause")
     deliver(MAIL, "q-1", services)
     assert operate(services, "resume") == 0
-    services.world.pass_time(services.outbox.messages[0][1])
+    services.system.pass_time(services.outbox.messages[0][1])
     deliver(services.outbox.messages[0][0], "q-2", services)
 
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
@@ -96,7 +96,7 @@ def test_wait_ends_well_once_no_worker_holds_a_mail(
     def done_after_three_looks(*arguments: object) -> tuple[Delivery, ...]:
         looks.append("look")
         if len(looks) == 3:
-            services.deliveries.save(row.moved(DeliveryStatus.ACCEPTED, services.world.now()))
+            services.deliveries.save(row.moved(DeliveryStatus.ACCEPTED, services.system.now()))
         return find(*arguments)  # type: ignore[arg-type]
 
     services.deliveries.set_aside = done_after_three_looks  # type: ignore[method-assign,assignment]
@@ -112,7 +112,7 @@ def test_wait_gives_every_process_time_to_read_the_switch(services: FakeServices
     operate(services, "pause")
     assert operate(services, "wait") == 0
 
-    assert services.world.now() - NOON > timedelta(seconds=10)
+    assert services.system.now() - NOON > timedelta(seconds=10)
 
 
 def test_wait_for_a_worker_that_was_killed_ends_with_its_claim(services: FakeServices) -> None:
@@ -120,7 +120,7 @@ def test_wait_for_a_worker_that_was_killed_ends_with_its_claim(services: FakeSer
     claim(services)
     assert operate(services, "wait") == 0
 
-    assert CLAIM <= services.world.now() - NOON < CLAIM + timedelta(seconds=30)
+    assert CLAIM <= services.system.now() - NOON < CLAIM + timedelta(seconds=30)
 
 
 def test_wait_names_what_is_still_being_sent_when_its_time_is_over(
@@ -151,7 +151,7 @@ def test_status_counts_mails_by_state_and_tells_claims_of_crashed_workers_apart(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim(services, "dead")
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     claim(services, "alive")
     released = claim(services, "released")
     services.deliveries.save(released.moved(DeliveryStatus.SENDING, NOON))
@@ -198,7 +198,7 @@ def test_each_change_is_an_audit_event_in_the_apps_log(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     operate(services, "pause")
-    services.world.pass_time(timedelta(seconds=1))
+    services.system.pass_time(timedelta(seconds=1))
     operate(services, "resume")
     with caplog.at_level(logging.WARNING):
         release_all(services)
@@ -238,7 +238,7 @@ def test_status_and_wait_tell_of_the_pause_of_another_installation(
     services.pause_store.save(SendingPause(NOON, "theirs", OTHER))
 
     assert main(["status"], services) == 0
-    assert main(["wait"], services, services.world.sleep) == 1
+    assert main(["wait"], services, services.system.sleep) == 1
     told = capsys.readouterr().out
     assert told.count(f"is paused (app registration {OTHER})") == 2
     assert told.count("Sending is not paused.") == 2

@@ -41,7 +41,7 @@ def messages(services: FakeServices) -> list[dict[str, Any]]:
 
 def again(services: FakeServices) -> None:
     note, delay = services.outbox.messages.pop()
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     deliver(note, "q-again", services)
 
 
@@ -127,7 +127,7 @@ def test_a_worker_that_crashed_with_a_mail_without_key_leaves_an_unknown_outcome
     services.transport.after = {step: [Killed()]}  # type: ignore[list-item]
     with pytest.raises(Killed):
         deliver(mail, "q-1", services)
-    services.world.pass_time(timedelta(minutes=12))
+    services.system.pass_time(timedelta(minutes=12))
     deliver(mail, "q-1", services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN

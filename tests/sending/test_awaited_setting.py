@@ -13,7 +13,7 @@ from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from tests.builders import a_file, a_message, large_file_services
 from tests.calls import call
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
@@ -70,7 +70,7 @@ def code_of(services: FakeServices) -> str | None:
 def deliver_next(services: FakeServices) -> None:
     """Work on the oldest message in the queue, at its time."""
     text, delay = services.outbox.messages.pop(0)
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     deliver(text, "q-next", services)
 
 
@@ -85,7 +85,7 @@ def test_the_mail_waits_for_the_operator_and_goes_once_the_setting_allows_it(
     wrong(services)
     deliver(mail, "q-1", services)
     assert (row(services).status, code_of(services)) == (WAITING, code)
-    services.world.pass_time(timedelta(days=30))
+    services.system.pass_time(timedelta(days=30))
     release_all(services)
     assert services.outbox.messages == []
     assert row(services).status is WAITING
@@ -134,7 +134,7 @@ def test_its_own_deadline_ends_it(services: FakeServices) -> None:
     large(services)
     expires = (NOON + timedelta(hours=1)).isoformat()
     deliver(a_message(messageId="m-1", attachments=[a_file("large.bin")], expiresAt=expires), "q-1", services)
-    services.world.pass_time(timedelta(hours=2))
+    services.system.pass_time(timedelta(hours=2))
     raised(services)
     release_all(services)
     deliver_next(services)
@@ -143,7 +143,7 @@ def test_its_own_deadline_ends_it(services: FakeServices) -> None:
 
 
 def test_mails_that_wait_for_a_setting_hold_up_no_others(services: FakeServices) -> None:
-    problem = StandingProblem("message_too_large", NOON, {"needed": "40"})
+    problem = ActiveProblem("message_too_large", NOON, {"needed": "40"})
     waiting = Delivery(CONTOSO, "", WAITING, NOON, NOON, NOON, problem=problem)
     for number in range(200):
         services.deliveries.add(replace(waiting, message_id=f"large-{number}"))
@@ -158,7 +158,7 @@ def test_mails_that_wait_for_a_setting_hold_up_no_others(services: FakeServices)
 def test_a_mail_whose_problem_names_no_size_is_tried_again(
     services: FakeServices, facts: dict[str, str]
 ) -> None:
-    problem = StandingProblem("message_too_large", NOON, facts)
+    problem = ActiveProblem("message_too_large", NOON, facts)
     services.deliveries.add(Delivery(CONTOSO, "m-1", WAITING, NOON, NOON, NOON, problem=problem))
     release_all(services)
 

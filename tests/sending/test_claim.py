@@ -11,24 +11,33 @@ import pytest
 from shared.deliveries.delivery import (
     CLAIM,
     FINAL,
-    LONGEST_WAIT,
     MAX_HISTORY,
+    MAX_WAIT,
     Delivery,
     DeliveryStatus,
-    Doubt,
+    UncertainSend,
 )
 from shared.deliveries.outcome import Outcome
-from shared.deliveries.requeue import next_message, resume_message
+from shared.deliveries.requeue import next_message, requeue_message
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
-from shared.sending.claim import Standing, begin, claim, first_row, next_row, stand, stand_back, standing_of
+from shared.sending.claim import (
+    ClaimState,
+    begin,
+    claim,
+    evaluate_claim,
+    first_row,
+    next_row,
+    skip_message,
+    standing_of,
+)
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.sending.queued import QueuedMail
 from shared.settings.sending_switch import SendingPause
-from shared.settings.tenant import StandingProblem
+from shared.settings.tenant import ActiveProblem
 from shared.system import Moment
 from shared.time_limit import limited
 from tests.builders import a_message, enabled_services
@@ -71,17 +80,17 @@ def known(status: DeliveryStatus, **changes: Any) -> Delivery:
 @pytest.mark.parametrize(
     ("wait", "standing"),
     [
-        (timedelta(0), Standing.FREE),
-        (SKEW, Standing.FREE),
-        (SKEW + A_TICK, Standing.EARLY),
-        (LONGEST_WAIT, Standing.EARLY),
-        (LONGEST_WAIT + A_TICK, Standing.FREE),
+        (timedelta(0), ClaimState.FREE),
+        (SKEW, ClaimState.FREE),
+        (SKEW + A_TICK, ClaimState.EARLY),
+        (MAX_WAIT, ClaimState.EARLY),
+        (MAX_WAIT + A_TICK, ClaimState.FREE),
     ],
 )
 def test_a_message_may_come_ten_seconds_before_its_time(
-    status: DeliveryStatus, wait: timedelta, standing: Standing
+    status: DeliveryStatus, wait: timedelta, standing: ClaimState
 ) -> None:
-    assert stand(known(status, next_attempt_at=NOON + wait), "same", "q-1", NOON) is standing
+    assert evaluate_claim(known(status, next_attempt_at=NOON + wait), "same", "q-1", NOON) is standing
 
 
 @pytest.mark.parametrize(
@@ -91,16 +100,16 @@ def test_a_message_may_come_ten_seconds_before_its_time(
 def test_a_mail_that_waits_for_a_person_is_free_whenever_its_message_comes(status: DeliveryStatus) -> None:
     later = NOON + timedelta(hours=1)
 
-    assert stand(known(status, next_attempt_at=later), "same", "q-1", NOON) is Standing.FREE
+    assert evaluate_claim(known(status, next_attempt_at=later), "same", "q-1", NOON) is ClaimState.FREE
 
 
 @pytest.mark.parametrize("status", sorted(FINAL - {DeliveryStatus.INVALID}))
 def test_a_mail_that_came_to_its_end_is_done(status: DeliveryStatus) -> None:
-    assert stand(known(status), "same", "q-1", NOON) is Standing.DONE
+    assert evaluate_claim(known(status), "same", "q-1", NOON) is ClaimState.DONE
 
 
 def test_a_corrected_mail_is_free_whatever_its_content() -> None:
-    assert stand(known(DeliveryStatus.INVALID), "other", "q-1", NOON) is Standing.FREE
+    assert evaluate_claim(known(DeliveryStatus.INVALID), "other", "q-1", NOON) is ClaimState.FREE
 
 
 @pytest.mark.parametrize(
@@ -112,26 +121,26 @@ def test_other_content_is_other_content_in_every_state(
 ) -> None:
     row = known(status, next_attempt_at=next_attempt_at)
 
-    assert stand(row, "other", "q-1", NOON) is Standing.OTHER_CONTENT
+    assert evaluate_claim(row, "other", "q-1", NOON) is ClaimState.OTHER_CONTENT
 
 
 @pytest.mark.parametrize(
     ("worker", "passed", "standing"),
     [
-        ("q-2", timedelta(0), Standing.HELD),
-        ("q-2", CLAIM - A_TICK, Standing.HELD),
-        ("q-2", CLAIM, Standing.INTERRUPTED),
-        ("q-1", timedelta(0), Standing.INTERRUPTED),
+        ("q-2", timedelta(0), ClaimState.HELD),
+        ("q-2", CLAIM - A_TICK, ClaimState.HELD),
+        ("q-2", CLAIM, ClaimState.INTERRUPTED),
+        ("q-1", timedelta(0), ClaimState.INTERRUPTED),
     ],
 )
-def test_a_claim_holds_for_others_until_it_ends(worker: str, passed: timedelta, standing: Standing) -> None:
+def test_a_claim_holds_for_others_until_it_ends(worker: str, passed: timedelta, standing: ClaimState) -> None:
     held = known(DeliveryStatus.SENDING).claimed("q-1", NOON)
 
-    assert stand(held, "same", worker, NOON + passed) is standing
+    assert evaluate_claim(held, "same", worker, NOON + passed) is standing
 
 
 def test_a_claim_without_a_name_is_free() -> None:
-    assert stand(known(DeliveryStatus.SENDING), "same", "q-1", NOON) is Standing.FREE
+    assert evaluate_claim(known(DeliveryStatus.SENDING), "same", "q-1", NOON) is ClaimState.FREE
 
 
 @pytest.mark.parametrize("status", sorted(DeliveryStatus))
@@ -200,7 +209,7 @@ def test_other_content_that_comes_while_a_mail_is_sent_is_shown_afterwards(servi
 
 def test_other_content_for_a_mail_whose_worker_crashed_is_shown_at_once(services: FakeServices) -> None:
     services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     deliver(OTHER, "q-2", services)
 
     assert row(services).conflict_at == NOON + CLAIM
@@ -243,8 +252,8 @@ def test_a_mail_that_is_sent_later_keeps_its_conflict(services: FakeServices) ->
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     deliver(OTHER, "q-2", services)
-    services.world.pass_time(timedelta(minutes=1))
-    deliver(resume_message(CONTOSO, "m-1"), "q-3", services)
+    services.system.pass_time(timedelta(minutes=1))
+    deliver(requeue_message(CONTOSO, "m-1"), "q-3", services)
 
     assert (row(services).status, row(services).conflict_at) == (DeliveryStatus.ACCEPTED, NOON)
 
@@ -252,12 +261,12 @@ def test_a_mail_that_is_sent_later_keeps_its_conflict(services: FakeServices) ->
 def test_conflicts_do_not_push_the_attempts_out_of_the_history(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
     for number in range(MAX_HISTORY + 5):
-        services.world.pass_time(timedelta(minutes=1))
+        services.system.pass_time(timedelta(minutes=1))
         deliver(OTHER, f"c-{number}", services)
 
     history = row(services).history
     assert [step.code for step in history] == [None, None, "message_conflict"]
-    assert row(services).conflict_at == history[-1].at == services.world.now()
+    assert row(services).conflict_at == history[-1].at == services.system.now()
 
 
 def test_a_mail_that_goes_on_leaves_the_list_of_those_set_aside(services: FakeServices) -> None:
@@ -265,8 +274,8 @@ def test_a_mail_that_goes_on_leaves_the_list_of_those_set_aside(services: FakeSe
     deliver(MAIL, "q-1", services)
     assert services.deliveries.count(CONTOSO, [DeliveryStatus.DEFERRED]) == 1
 
-    services.world.pass_time(timedelta(minutes=1))
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    services.system.pass_time(timedelta(minutes=1))
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert services.deliveries.count(CONTOSO, [DeliveryStatus.DEFERRED]) == 0
@@ -277,7 +286,7 @@ def test_a_requeue_message_that_comes_before_its_time_goes_back_for_the_rest(ser
     services.transport.fail = [TransientError("graph_unavailable", retry_after=wait)]
     deliver(MAIL, "q-1", services)
     (first,) = services.outbox.messages
-    services.world.pass_time(timedelta(seconds=30))
+    services.system.pass_time(timedelta(seconds=30))
     deliver(first[0], "q-copy", services)
 
     assert services.outbox.messages == [first, (first[0], timedelta(seconds=90))]
@@ -288,7 +297,7 @@ def test_a_requeue_message_that_comes_before_its_time_goes_back_for_the_rest(ser
 def test_a_requeue_message_that_comes_a_little_early_by_our_clock_is_in_time(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(minutes=2))]
     deliver(MAIL, "q-1", services)
-    services.world.pass_time(timedelta(seconds=115))
+    services.system.pass_time(timedelta(seconds=115))
     deliver(services.outbox.messages[0][0], "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -297,31 +306,31 @@ def test_a_requeue_message_that_comes_a_little_early_by_our_clock_is_in_time(ser
 def test_a_crashed_worker_does_not_give_its_mail_another_day(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
-    services.world.pass_time(timedelta(hours=20))
-    held = services.deliveries.save(row(services).claimed("q-2", services.world.now()))
+    services.system.pass_time(timedelta(hours=20))
+    held = services.deliveries.save(row(services).claimed("q-2", services.system.now()))
     assert held
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).trying_since == NOON
 
 
 def test_an_uncertain_send_remembers_when_the_worker_began(services: FakeServices) -> None:
     services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     deliver(MAIL, "q-2", services)
 
-    assert row(services).doubt == Doubt(NOON + CLAIM, begun=NOON)
+    assert row(services).doubt == UncertainSend(NOON + CLAIM, begun=NOON)
 
 
 def test_an_uncertain_send_is_not_replaced_by_that_of_a_later_worker_that_crashed(
     services: FakeServices,
 ) -> None:
-    first = replace(first_row(parse_mail_request(MAIL), NOON), doubt=Doubt(NOON, 1))
+    first = replace(first_row(parse_mail_request(MAIL), NOON), doubt=UncertainSend(NOON, 1))
     services.deliveries.add(first.claimed("q-1", NOON))
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     deliver(MAIL, "q-2", services)
 
-    assert row(services).doubt == Doubt(NOON, 1)
+    assert row(services).doubt == UncertainSend(NOON, 1)
 
 
 def test_an_unexpected_failure_before_sending_makes_no_send_uncertain(
@@ -355,7 +364,7 @@ def test_a_storage_failure_after_a_lost_response_keeps_the_send_uncertain(servic
     deliver(MAIL, "q-1", services)
     services.requests.keep = keep  # type: ignore[method-assign]
     assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
-    assert row(services).doubt == Doubt(NOON, 1)
+    assert row(services).doubt == UncertainSend(NOON, 1)
 
     deliver(MAIL, "q-2", services)
 
@@ -403,19 +412,17 @@ def test_a_stored_mail_that_this_version_cannot_read_waits_for_the_operator(
     deliver(MAIL, "q-1", services)
     newer = a_message(messageId="m-1", priority="later")
     services.requests.keep(CONTOSO, "m-1", newer)
-    services.world.pass_time(timedelta(minutes=1))
-    (record_poisoned if poisoned else deliver)(resume_message(CONTOSO, "m-1"), "q-2", services)
+    services.system.pass_time(timedelta(minutes=1))
+    (record_poisoned if poisoned else deliver)(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
-    assert row(services).problem == StandingProblem(
-        "request_of_other_version", services.world.now(), {}, None
-    )
+    assert row(services).problem == ActiveProblem("request_of_other_version", services.system.now(), {}, None)
     assert [field.field for field in row(services).fields] == ["priority"]
     assert services.requests.load(CONTOSO, "m-1") == newer
 
     services.requests.keep(CONTOSO, "m-1", MAIL)
     release_all(services)
-    services.world.pass_time(timedelta(minutes=1))
+    services.system.pass_time(timedelta(minutes=1))
     deliver(services.outbox.messages[-1][0], "q-3", services)
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -423,12 +430,12 @@ def test_a_stored_mail_that_this_version_cannot_read_waits_for_the_operator(
 def test_a_stored_uncertain_mail_that_cannot_be_read_stays_uncertain(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
-    services.deliveries.save(replace(row(services), doubt=Doubt(NOON, 1)))
+    services.deliveries.save(replace(row(services), doubt=UncertainSend(NOON, 1)))
     services.requests.keep(CONTOSO, "m-1", b"{}")
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
-    assert row(services).doubt == Doubt(NOON, 1)
+    assert row(services).doubt == UncertainSend(NOON, 1)
 
 
 @pytest.mark.parametrize("minutes", [1, 12])
@@ -438,36 +445,36 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
     claimed = first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON)
     services.deliveries.add(claimed)
     services.requests.keep(CONTOSO, "m-1", a_message(messageId="m-1", priority="later"))
-    services.world.pass_time(timedelta(minutes=minutes))
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    services.system.pass_time(timedelta(minutes=minutes))
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     if minutes == 1:
         assert row(services).claimed_by == "q-1"
-        assert services.outbox.messages == [(resume_message(CONTOSO, "m-1"), CLAIM)]
+        assert services.outbox.messages == [(requeue_message(CONTOSO, "m-1"), CLAIM)]
     else:
         assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
-        assert row(services).doubt == Doubt(services.world.now(), begun=NOON)
+        assert row(services).doubt == UncertainSend(services.system.now(), begun=NOON)
 
 
 @pytest.mark.parametrize(
     ("code", "doubt", "standing"),
     [
-        ("request_not_kept", None, Standing.FREE),
-        ("request_not_kept", Doubt(NOON), Standing.DONE),
-        ("expired", None, Standing.DONE),
-        (None, None, Standing.DONE),
+        ("request_not_kept", None, ClaimState.FREE),
+        ("request_not_kept", UncertainSend(NOON), ClaimState.DONE),
+        ("expired", None, ClaimState.DONE),
+        (None, None, ClaimState.DONE),
     ],
 )
 def test_only_a_mail_that_ended_without_its_request_continues_with_it(
-    code: str | None, doubt: Doubt | None, standing: Standing
+    code: str | None, doubt: UncertainSend | None, standing: ClaimState
 ) -> None:
-    problem = None if code is None else StandingProblem(code, NOON)
+    problem = None if code is None else ActiveProblem(code, NOON)
     for status, expected in (
         (DeliveryStatus.EXPIRED, standing),
-        (DeliveryStatus.UNKNOWN, Standing.DONE),
+        (DeliveryStatus.UNKNOWN, ClaimState.DONE),
     ):
         row = known(status, problem=problem, doubt=doubt)
-        assert stand(row, "same", "q-1", NOON) is expected
+        assert evaluate_claim(row, "same", "q-1", NOON) is expected
 
 
 def test_a_mail_that_is_tried_again_keeps_what_its_row_says() -> None:
@@ -477,12 +484,12 @@ def test_a_mail_that_is_tried_again_keeps_what_its_row_says() -> None:
         status=DeliveryStatus.DEFERRED,
         requeued_for="next",
         outcome_queue="outcomes",
-        warnings=(StandingProblem("content_id_missing", NOON),),
+        warnings=(ActiveProblem("content_id_missing", NOON),),
         without_key=True,
         conflict_at=NOON,
         outcomes=2,
         owed=(Outcome(2, "outcomes", DeliveryStatus.REJECTED, NOON),),
-        doubt=Doubt(NOON, claim_id="c-1"),
+        doubt=UncertainSend(NOON, claim_id="c-1"),
         paused_since=NOON,
         etag="v1",
         stored=DeliveryStatus.DEFERRED,
@@ -511,20 +518,22 @@ def test_a_claim_that_handed_nothing_over_is_nobodys_whatever_the_row_says() -> 
     claimed = replace(
         first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON, "c-1"), fingerprint="same"
     )
-    in_doubt = known(DeliveryStatus.VERIFYING, doubt=Doubt(NOON, claim_id="c-1"), next_attempt_at=NOON + HOUR)
+    in_doubt = known(
+        DeliveryStatus.VERIFYING, doubt=UncertainSend(NOON, claim_id="c-1"), next_attempt_at=NOON + HOUR
+    )
     for row in (claimed, in_doubt):
-        assert stand(row, "same", "q-2", NOON, frozenset({"c-1"})) is Standing.FREE
-        assert stand(row, "same", "q-2", NOON, frozenset({"c-2"})) is not Standing.FREE
+        assert evaluate_claim(row, "same", "q-2", NOON, frozenset({"c-1"})) is ClaimState.FREE
+        assert evaluate_claim(row, "same", "q-2", NOON, frozenset({"c-2"})) is not ClaimState.FREE
 
 
 def test_a_requeue_message_whose_row_is_gone_or_done_changes_nothing(services: FakeServices) -> None:
     services.requests.keep(CONTOSO, "m-1", b"{}")
-    deliver(resume_message(CONTOSO, "m-1"), "q-1", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-1", services)
     assert services.deliveries.rows == {}
 
     done = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.ACCEPTED, NOON)
     services.deliveries.add(done)
-    deliver(resume_message(CONTOSO, "m-1"), "q-1", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-1", services)
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
@@ -537,7 +546,7 @@ def test_a_mail_whose_row_another_version_wrote_waits_for_that_version(
     before = row(services)
     if kind != "note without a request":
         services.requests.keep(CONTOSO, "m-1", MAIL)
-    text = resume_message(CONTOSO, "m-1") if kind.startswith("note") else MAIL
+    text = requeue_message(CONTOSO, "m-1") if kind.startswith("note") else MAIL
     (record_poisoned if kind == "poisoned" else deliver)(text, "q-1", services)
 
     assert row(services) == before
@@ -600,8 +609,8 @@ def test_a_mail_that_goes_on_keeps_what_another_version_added_to_its_row(service
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     services.deliveries.save(replace(row(services), additions={"priority": 3}))
-    services.world.pass_time(timedelta(minutes=1))
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    services.system.pass_time(timedelta(minutes=1))
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert row(services).additions == {"priority": 3}
@@ -614,9 +623,9 @@ def _away(*_: Any) -> Any:
 def test_an_attempt_begins_with_its_trigger_and_knows_the_claims_that_handed_nothing_over(
     services: FakeServices,
 ) -> None:
-    with limited(services.world):
-        started = Moment.of(services.world)
-        services.world.pass_time(timedelta(seconds=10))
+    with limited(services.system):
+        started = Moment.of(services.system)
+        services.system.pass_time(timedelta(seconds=10))
         attempt = begin(a_mail(unused_claims=frozenset({"claim-0"})), "q-1", services)
 
     assert (attempt.begun, attempt.unused_claims) == (started, frozenset({"claim-0"}))
@@ -657,14 +666,14 @@ def test_a_row_that_was_written_and_cannot_be_found_is_storages_problem(
 @pytest.mark.parametrize(
     ("requeued_for", "queue_id", "standing"),
     [
-        ("then", "q-2", Standing.FREE),
-        ("before", "q-2", Standing.SUPERSEDED),
-        ("before", "q-1", Standing.FREE),
-        (None, "q-2", Standing.FREE),
+        ("then", "q-2", ClaimState.FREE),
+        ("before", "q-2", ClaimState.SUPERSEDED),
+        ("before", "q-1", ClaimState.FREE),
+        (None, "q-2", ClaimState.FREE),
     ],
 )
 def test_a_note_for_an_earlier_attempt_is_superseded_unless_it_comes_again(
-    services: FakeServices, requeued_for: str | None, queue_id: str, standing: Standing
+    services: FakeServices, requeued_for: str | None, queue_id: str, standing: ClaimState
 ) -> None:
     known = replace(a_row(), status=DeliveryStatus.DEFERRED, requeued_for="then", requeued_by="q-1")
     attempt = begin(a_mail(requeued_for=requeued_for, maybe_new=False), queue_id, services)
@@ -682,7 +691,7 @@ def test_a_note_that_comes_again_before_the_next_attempt_goes_back_as_the_note_f
         requeued_by="q-1",
         next_attempt_at=NOON + timedelta(minutes=2),
     )
-    stand_back(Standing.EARLY, known, a_mail(requeued_for="before"), services)
+    skip_message(ClaimState.EARLY, known, a_mail(requeued_for="before"), services)
 
     assert services.outbox.messages == [(next_message(known), timedelta(minutes=2))]
 

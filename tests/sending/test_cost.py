@@ -42,11 +42,11 @@ def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: St
     with TableServiceClient.from_connection_string(storage.connection_string, transport=transport) as tables:
         stored = TableSettingsStore(tables)
         services.settings = OwnedSettings(  # type: ignore[assignment]
-            stored, lambda: INSTALLATION, lambda _: CLIENT_ID, services.world
+            stored, lambda: INSTALLATION, lambda _: CLIENT_ID, services.system
         )
         services.deliveries = TableDeliveryLog(tables)  # type: ignore[assignment]
         services.schedules = TableScheduleStore(tables)  # type: ignore[assignment]
-        services.switch = SendingSwitch(TablePauseStore(tables), services.world)
+        services.switch = SendingSwitch(TablePauseStore(tables), services.system)
         services.settings.save(replace(some_settings(), tenant_id=tenant))
         deliver(a_message(messageId="warm", tenantId=tenant), "q-0", services)
         services.vault.secrets.clear()
@@ -57,7 +57,7 @@ def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: St
             deliver(a_message(messageId=f"m-{number}", tenantId=tenant), f"q-{number}", services)
 
         mails = transport.calls
-        services.world.pass_time(timedelta(seconds=10))
+        services.system.pass_time(timedelta(seconds=10))
         deliver(a_message(messageId="m-4", tenantId=tenant), "q-4", services)
 
     assert mails == 4 * 3

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.event import Step
+from shared.deliveries.event import DeliveryEvent
 from shared.sending.defer import goes_first
 from tests.fakes import CONTOSO, NOON
 
@@ -17,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 
 def a_row(*codes: str, name: str = "m-1", attempt: int = 2) -> Delivery:
     deferred = DeliveryStatus.DEFERRED
-    steps = tuple(Step(NOON + place * MINUTE, deferred, code) for place, code in enumerate(codes))
+    steps = tuple(DeliveryEvent(NOON + place * MINUTE, deferred, code) for place, code in enumerate(codes))
     return Delivery(CONTOSO, name, deferred, NOON, NOON, NOON, attempt=attempt, history=steps)
 
 

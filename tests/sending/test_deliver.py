@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.requeue import next_message, resume_message
+from shared.deliveries.requeue import next_message, requeue_message
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -24,12 +24,12 @@ from shared.errors import (
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
-from shared.settings.tenant import StandingProblem, Status
+from shared.settings.tenant import ActiveProblem, Status
 from tests.builders import a_file, a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
-    from shared.sending.ports import Sending
+    from shared.sending.ports import SendingServices
 
 MESSAGE_ID = "sales-weekly:2026-11-23T06:00Z:emea"
 
@@ -57,7 +57,7 @@ def sent(services: FakeServices) -> list[dict[str, Any]]:
 def claim_for(services: FakeServices, queue_id: str, **changes: Any) -> None:
     """Leave the row that a worker leaves who is sending."""
     request = parse_mail_request(a_message())
-    held = first_row(request, services.world.now()).claimed(queue_id, services.world.now())
+    held = first_row(request, services.system.now()).claimed(queue_id, services.system.now())
     services.deliveries.add(replace(held, **changes))
 
 
@@ -142,7 +142,7 @@ def test_a_mail_that_another_worker_is_sending_waits(services: FakeServices) -> 
 
 def test_a_claim_that_ran_out_counts_as_interrupted(services: FakeServices) -> None:
     claim_for(services, "q-1")
-    services.world.pass_time(timedelta(minutes=12))
+    services.system.pass_time(timedelta(minutes=12))
     deliver(a_message(), "q-2", services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
@@ -174,7 +174,7 @@ def test_a_mail_waits_for_a_consent_and_is_sent_after_it() -> None:
 
     enabled = enabled_services()
     services.settings, services.vault, services.tokens = enabled.settings, enabled.vault, enabled.tokens
-    deliver(resume_message(CONTOSO, MESSAGE_ID), "q-2", services)
+    deliver(requeue_message(CONTOSO, MESSAGE_ID), "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert services.requests.load(CONTOSO, MESSAGE_ID) is None
@@ -190,7 +190,7 @@ def test_a_throttled_mail_comes_back_after_the_time_that_graph_asks_for(services
     assert row(services).status is DeliveryStatus.DEFERRED
     assert row(services).next_attempt_at == NOON + delay
 
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     deliver(note, "q-2", services)
     assert (row(services).status, row(services).attempt) == (DeliveryStatus.ACCEPTED, 2)
 
@@ -200,7 +200,7 @@ def test_a_mail_that_was_delayed_for_a_day_expires(services: FakeServices) -> No
     deliver(a_message(), "q-1", services)
     for hour in range(24):
         assert row(services).status is DeliveryStatus.DEFERRED
-        services.world.pass_time(timedelta(hours=1))
+        services.system.pass_time(timedelta(hours=1))
         deliver(services.outbox.messages[-1][0], f"q-{hour}", services)
 
     assert (row(services).status, code(services)) == (DeliveryStatus.EXPIRED, "expired")
@@ -211,11 +211,11 @@ def test_a_mail_that_was_delayed_for_a_day_expires(services: FakeServices) -> No
 def test_time_for_which_the_app_was_down_is_not_taken_from_a_mails_24_hours(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")] * 4
     deliver(a_message(), "q-1", services)
-    services.world.pass_time(timedelta(days=3))
+    services.system.pass_time(timedelta(days=3))
     for number in range(3):
         deliver(services.outbox.messages[-1][0], f"q-{number}", services)
         assert row(services).status is DeliveryStatus.DEFERRED
-        services.world.pass_time(timedelta(hours=1))
+        services.system.pass_time(timedelta(hours=1))
     deliver(services.outbox.messages[-1][0], "q-9", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -245,7 +245,7 @@ def test_tokens_refused_three_times_are_an_operator_error(
     seen = [(row(services).status, services.settings.load(CONTOSO).status)]
     for number in (2, 3):
         note, delay = services.outbox.messages.pop()
-        services.world.pass_time(delay)
+        services.system.pass_time(delay)
         deliver(note, f"q-{number}", services)
         seen.append((row(services).status, services.settings.load(CONTOSO).status))
 
@@ -284,7 +284,7 @@ def test_graph_refusing_tokens_for_a_while_stops_nobody(services: FakeServices) 
     deliver(a_message(), "q-1", services)
     for number in (2, 3):
         note, delay = services.outbox.messages.pop()
-        services.world.pass_time(delay)
+        services.system.pass_time(delay)
         deliver(note, f"q-{number}", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -445,7 +445,7 @@ def test_settings_that_change_all_the_time_do_not_hide_what_went_wrong(
 def test_a_problem_that_stands_in_the_settings_already_is_not_written_again(services: FakeServices) -> None:
     lost = [ConsentRequiredError("consent_lost", account="a", error="e")] * 2
     settings = services.settings.load(CONTOSO)
-    stands = StandingProblem("consent_lost", NOON - timedelta(hours=1), {"account": "a", "error": "e"})
+    stands = ActiveProblem("consent_lost", NOON - timedelta(hours=1), {"account": "a", "error": "e"})
     before = services.settings.save(replace(settings, problem=stands))
     services.authorizer.fail = list(lost)
     deliver(a_message(), "q-1", services)
@@ -474,7 +474,7 @@ def test_refusals_that_come_at_times_are_counted_apart_from_throttling(services:
     statuses = []
     for number in range(1, 6):
         note, delay = services.outbox.messages.pop(0)
-        services.world.pass_time(delay)
+        services.system.pass_time(delay)
         deliver(note, f"q-{number}", services)
         statuses.append(row(services).status)
 
@@ -495,7 +495,7 @@ class WithoutSettings:
 
 def test_a_mail_is_kept_while_every_setting_but_storages_is_wrong() -> None:
     services = enabled_services()
-    deliver(a_message(), "q-1", cast("Sending", WithoutSettings(services)))
+    deliver(a_message(), "q-1", cast("SendingServices", WithoutSettings(services)))
 
     assert (row(services).status, code(services)) == (
         DeliveryStatus.WAITING_FOR_OPERATOR,
@@ -512,8 +512,8 @@ def test_a_clock_that_is_set_back_lengthens_no_pause_of_a_mailbox(
     wait = timedelta(seconds=20)
     services.transport.fail = [TransientError("mailbox_throttled", retry_after=wait, address="a")]
     deliver(a_message(), "q-1", services)
-    services.world.set_clock(-back)
-    services.world.pass_time(timedelta(seconds=30))
+    services.system.set_clock(-back)
+    services.system.pass_time(timedelta(seconds=30))
     deliver(a_message(messageId="m-2"), "q-2", services)
 
     assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
@@ -523,6 +523,6 @@ def test_a_look_in_a_pause_by_a_clock_that_was_ahead_takes_no_time_from_a_mail(
     services: FakeServices,
 ) -> None:
     deliver(a_message(), "q-1", services)
-    ahead = replace(row(services), paused_since=services.world.now() + timedelta(days=1))
+    ahead = replace(row(services), paused_since=services.system.now() + timedelta(days=1))
 
-    assert ahead.total_pause(services.world.now()) == timedelta(0)
+    assert ahead.total_pause(services.system.now()) == timedelta(0)

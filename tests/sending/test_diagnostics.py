@@ -12,14 +12,14 @@ from shared.errors import (
     TransientError,
 )
 from shared.settings.sending_switch import SendingPause
-from shared.settings.tenant import Authorization, StandingProblem, Status, Wanted
+from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status
 from tests.builders import a_consent, enabled_services, list_senders
 from tests.calls import call, content
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 LOST = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")
 LARGE = {
-    "sender": Wanted("ada@contoso.com", large_file_attachments=True),
+    "sender": RequestedSender("ada@contoso.com", large_file_attachments=True),
     "consent": a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})),
 }
 
@@ -55,7 +55,7 @@ def test_with_mail_send_alone_the_mailbox_can_not_be_looked_into() -> None:
 
 
 def test_a_test_mail_goes_to_the_admin_only_when_asked_for() -> None:
-    ports = enabled_services(sender=Wanted("finance@contoso.com"))
+    ports = enabled_services(sender=RequestedSender("finance@contoso.com"))
 
     checks(ports)
     assert ports.transport.sent == []
@@ -78,7 +78,7 @@ def test_the_accounts_own_address_needs_no_from() -> None:
 
 
 def test_a_missing_send_as_right_says_who_grants_it() -> None:
-    ports = enabled_services(sender=Wanted("finance@contoso.com"))
+    ports = enabled_services(sender=RequestedSender("finance@contoso.com"))
     ports.transport.fail.append(
         RejectedError("send_as_denied", account="ada@contoso.com", address="finance@contoso.com")
     )
@@ -135,7 +135,7 @@ def test_a_token_that_can_not_be_fetched_is_noted_like_anywhere_else(
 
 
 def test_what_works_again_is_noticed() -> None:
-    problem = StandingProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
+    problem = ActiveProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
     ports = enabled_services(status=Status.OPERATOR_ERROR, problem=problem)
 
     found = checks(ports)
@@ -184,7 +184,7 @@ def test_what_is_revoked_was_never_asked_for_again() -> None:
 def by_the_app(**changes: Any) -> FakeServices:
     """Build services whose tenant sends large files as ada@contoso.com with the app's own permission."""
     ports = enabled_services(
-        sender=Wanted("ada@contoso.com", True, Authorization.APPLICATION),
+        sender=RequestedSender("ada@contoso.com", True, Authorization.APPLICATION),
         consent=a_consent(
             account=None, secret_name=None, consented_by="", scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})
         ),
@@ -253,7 +253,7 @@ def test_who_set_up_the_app_is_named_and_nobody_is_said_to_have_consented() -> N
 
 
 def test_a_permission_that_is_needed_and_missing_is_named() -> None:
-    ports = enabled_services(sender=Wanted("finance@contoso.com"))
+    ports = enabled_services(sender=RequestedSender("finance@contoso.com"))
 
     found = checks(ports)["permissions"]
 

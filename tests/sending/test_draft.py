@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.requeue import requeue_message
 from shared.errors import OutcomeUnknownError, RejectedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.draft_state import DraftNote
+from shared.sending.draft_state import DraftState
 from shared.sending.upload import CHUNK_BYTES
 from shared.settings.tenant import Account, Status
 from tests.builders import a_consent, a_file, a_message, large_file_services, some_settings
@@ -42,12 +42,12 @@ def row(services: FakeServices) -> Delivery:
 def again(services: FakeServices, queue_id: str) -> None:
     """Let the wait pass and have the mail tried again."""
     note, delay = services.outbox.messages.pop()
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     deliver(note, queue_id, services)
 
 
 def note(services: FakeServices) -> Any:
-    return DraftNote(CONTOSO, "m-1", services).load()
+    return DraftState(CONTOSO, "m-1", services).load()
 
 
 def sent_files(services: FakeServices) -> list[tuple[str, bytes]]:
@@ -320,10 +320,10 @@ def test_an_unanswered_send_is_looked_up_and_repeated_if_it_did_not_happen(
 def test_a_worker_that_crashed_before_it_sent_needs_no_looking_up(services: FakeServices) -> None:
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
-    now = services.world.now()
+    now = services.system.now()
     held = row(services).claimed("q-2", now)
     assert services.deliveries.save(held)
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert services.transport.asked.count("find") == 1
@@ -418,13 +418,13 @@ def test_a_slow_upload_continues_in_the_next_attempt_before_the_host_ends_this_o
     put = services.transport.put_chunk
 
     def slowly(*chunk: Any) -> int | None:
-        services.world.pass_time(timedelta(minutes=4))
+        services.system.pass_time(timedelta(minutes=4))
         return put(*chunk)
 
     services.transport.put_chunk = slowly  # type: ignore[method-assign,assignment]
     deliver(a_mail("large"), "q-1", services)
     assert row(services).problem.code == "attempt_too_long"  # type: ignore[union-attr]
-    assert services.world.now() == NOON + timedelta(minutes=8)
+    assert services.system.now() == NOON + timedelta(minutes=8)
     assert services.outbox.messages[-1][1] == timedelta(0)
     assert row(services).attempt == 0
 

@@ -18,9 +18,9 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.deliver import deliver
-from shared.sending.draft_state import DraftNote
+from shared.sending.draft_state import DraftState
 from shared.sending.maintenance import release_all
-from shared.sending.reconcile import SETTLED
+from shared.sending.reconcile import RECONCILE_WINDOW
 from shared.sending.unrecorded import accepted_message
 from shared.settings.tenant import Account
 from tests.builders import a_consent, a_file, a_message, large_file_services
@@ -56,13 +56,13 @@ def change_file(services: FakeServices, content: bytes, **fail_at: ProblemError)
 def again(services: FakeServices) -> None:
     """Let the wait pass and have the mail tried again."""
     message, delay = services.outbox.messages.pop()
-    services.world.pass_time(delay)
-    deliver(message, f"q-{services.world.now()}", services)
+    services.system.pass_time(delay)
+    deliver(message, f"q-{services.system.now()}", services)
 
 
 def the_timer_comes(services: FakeServices) -> None:
     services.transport.fail_at = {}
-    services.world.pass_time(timedelta(hours=13))
+    services.system.pass_time(timedelta(hours=13))
     release_all(services)
 
 
@@ -71,7 +71,7 @@ def row(services: FakeServices) -> Delivery:
 
 
 def note(services: FakeServices) -> Any:
-    return DraftNote(CONTOSO, "m-1", services).load()
+    return DraftState(CONTOSO, "m-1", services).load()
 
 
 def copies(services: FakeServices) -> int:
@@ -136,7 +136,7 @@ def test_the_draft_that_is_left_is_not_taken_for_the_uncertain_mail(
         again(services)
 
     assert (row(services).status, len(services.transport.sent)) == (DeliveryStatus.ACCEPTED, 1)
-    assert (services.world.now() >= NOON + SETTLED) is not accepted
+    assert (services.system.now() >= NOON + RECONCILE_WINDOW) is not accepted
 
     the_timer_comes(services)
 

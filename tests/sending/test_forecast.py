@@ -20,7 +20,7 @@ from shared.sending.forecast import forecast
 from shared.sending.schedule import WINDOW, Schedule, schedule_key
 from shared.settings.sender import sender_of
 from shared.settings.sending_switch import SendingPause
-from shared.settings.tenant import Account, Status, Wanted
+from shared.settings.tenant import Account, RequestedSender, Status
 from tests.builders import ADMIN, a_consent, a_message, enabled_services, some_settings
 from tests.calls import a_request
 from tests.fakes import CLIENT_ID, CONTOSO, NOON, FakeServices
@@ -49,7 +49,7 @@ def again(services: FakeServices) -> None:
     """Take the next message from the queue at its time."""
     services.outbox.messages.sort(key=lambda message: message[1])
     text, delay = services.outbox.messages.pop(0)
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     services.outbox.messages = [(each, wait - delay) for each, wait in services.outbox.messages]
     deliver(text, "q-again", services)
 
@@ -181,7 +181,7 @@ def test_nothing_is_predicted_for_a_slot_of_an_earlier_line_or_one_that_is_over(
     change_line(services, line=7)
     of_an_earlier_line = forecasts(services)["m-4"]
     change_line(services, line=0)
-    services.world.pass_time(70 * SECOND)
+    services.system.pass_time(70 * SECOND)
 
     assert of_an_earlier_line == NOTHING
     assert forecasts(services)["m-3"] == NOTHING
@@ -219,7 +219,7 @@ def test_nothing_is_predicted_while_somebody_must_act(services: FakeServices) ->
     refused = forecasts(services)["m-3"]
     services.settings.rows[CONTOSO] = settings
     services.pause_store.save(SendingPause(NOON))
-    services.world.pass_time(20 * SECOND)
+    services.system.pass_time(20 * SECOND)
 
     assert refused == NOTHING
     assert forecasts(services)["m-3"] == NOTHING
@@ -231,7 +231,7 @@ def test_a_slot_counts_for_the_mailbox_it_was_taken_for_whatever_the_from_addres
 ) -> None:
     send(services, "m-1", "m-2", "m-3")
     etag = services.settings.rows[CONTOSO].etag
-    board = Wanted("board@contoso.com")
+    board = RequestedSender("board@contoso.com")
     services.settings.rows[CONTOSO] = some_settings(sender=board, etag=etag)
     of_the_same_account = forecasts(services)["m-3"]
     uma = Account("uma-object-id", CONTOSO, "uma@contoso.com")
@@ -274,7 +274,7 @@ def test_a_throttled_mail_that_is_too_late_for_its_slot_says_so(services: FakeSe
     services.transport.fail = [TransientError("mailbox_throttled", retry_after=5 * MINUTE, address="a")]
     send(services, "m-1", expiresAt="2026-11-23T12:03:00Z")
     # It has no slot before the pace is learned, but the pause ends after its time.
-    services.world.pass_time(10 * SECOND)
+    services.system.pass_time(10 * SECOND)
 
     assert forecasts(services)["m-1"] == (None, None, "2026-11-23T12:03:00Z")
 
@@ -291,7 +291,7 @@ def test_the_settings_show_no_backlog_once_it_is_sent(services: FakeServices) ->
     send(services, *(f"m-{number}" for number in range(8)))
     while services.outbox.messages:
         again(services)
-    services.world.pass_time(31 * SECOND)
+    services.system.pass_time(31 * SECOND)
 
     assert backlog(services) is None
 

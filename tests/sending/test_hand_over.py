@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, HandOver
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.requeue import requeue_message
 from shared.errors import ConfigurationError, OutcomeUnknownError, TokenRefusedError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
@@ -92,7 +92,7 @@ def come_back(services: FakeServices, queue_id: str) -> None:
     """Work on the only message in the queue at its time."""
     ((text, delay),) = services.outbox.messages
     services.outbox.messages.clear()
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     deliver(text, queue_id, services)
 
 
@@ -129,7 +129,7 @@ def test_a_worker_that_crashed_before_it_handed_the_mail_over_makes_no_send_unce
     services: FakeServices, queue_id: str
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=False))
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     deliver(MAIL, queue_id, services)
 
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
@@ -161,7 +161,7 @@ def test_a_mail_that_was_being_handed_over_and_whose_request_is_gone_is_not_sent
     known_as_unused: bool,  # noqa: FBT001
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
-    note = resume_message(CONTOSO, "m-1")
+    note = requeue_message(CONTOSO, "m-1")
     if known_as_unused:
         mail = RepeatedMail(tenant_id=CONTOSO, message_id="m-1", unused_claims=("claim-1",))
         note = write_repeated(mail)
@@ -176,15 +176,15 @@ def test_a_requeue_message_without_its_request_leaves_a_mail_to_the_worker_that_
     services: FakeServices,
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).claimed_by == "q-1"
-    assert services.outbox.messages == [(resume_message(CONTOSO, "m-1"), CLAIM)]
+    assert services.outbox.messages == [(requeue_message(CONTOSO, "m-1"), CLAIM)]
 
 
 def test_a_poisoned_mail_whose_worker_handed_nothing_over_is_not_uncertain(services: FakeServices) -> None:
     services.deliveries.add(claimed_row(handed_over=False))
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
 
     assert (row(services).status, row(services).doubt) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)
@@ -205,7 +205,7 @@ def test_sending_that_is_paused_while_a_mail_waits_for_its_turn_stops_it(service
 
     def pausing(*args: Any, **options: Any) -> str:
         services.pause_store.save(SendingPause(NOON))
-        services.world.pass_time(timedelta(seconds=10))
+        services.system.pass_time(timedelta(seconds=10))
         return get(*args, **options)
 
     services.tokens.get = pausing  # type: ignore[method-assign]
@@ -220,7 +220,7 @@ def test_sending_that_is_paused_while_the_claim_is_written_stops_it(services: Fa
 
     def pausing(delivery: Delivery) -> Delivery | None:
         services.pause_store.save(SendingPause(NOON))
-        services.world.pass_time(timedelta(seconds=20))
+        services.system.pass_time(timedelta(seconds=20))
         return add(delivery)
 
     services.deliveries.add = pausing  # type: ignore[method-assign]
@@ -237,7 +237,7 @@ def test_an_unreleased_claim_in_a_pause_makes_no_send_uncertain(
 
     def pausing(delivery: Delivery) -> Delivery | None:
         services.pause_store.save(SendingPause(NOON))
-        services.world.pass_time(timedelta(seconds=20))
+        services.system.pass_time(timedelta(seconds=20))
         return add(delivery)
 
     services.deliveries.add = pausing  # type: ignore[method-assign]
@@ -261,7 +261,7 @@ def test_tables_that_are_unavailable_for_less_than_a_minute_change_no_end(
     port, inner = services.deliveries, getattr(services.deliveries, name)
 
     def away(delivery: Delivery) -> Delivery | None:
-        if services.world.now() < NOON + timedelta(seconds=seconds):
+        if services.system.now() < NOON + timedelta(seconds=seconds):
             if fate == "carried out":
                 inner(delivery)
             raise AWAY
@@ -416,7 +416,7 @@ def test_a_mail_that_was_taken_over_before_the_hand_over_is_left_to_the_other_wo
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
-    services.world.pass_time(timedelta(minutes=1))
+    services.system.pass_time(timedelta(minutes=1))
     get = services.tokens.get
 
     def overtaken(*args: Any, **options: Any) -> str:
@@ -425,7 +425,7 @@ def test_a_mail_that_was_taken_over_before_the_hand_over_is_left_to_the_other_wo
         return get(*args, **options)
 
     services.tokens.get = overtaken  # type: ignore[method-assign]
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert not services.transport.sent
     assert row(services).claimed_by == "q-3"
@@ -435,7 +435,7 @@ def test_an_attempt_that_took_too_long_hands_nothing_over(services: FakeServices
     get = services.tokens.get
 
     def slow(*args: Any, **options: Any) -> str:
-        services.world.pass_time(timedelta(minutes=7))
+        services.system.pass_time(timedelta(minutes=7))
         return get(*args, **options)
 
     services.tokens.get = slow  # type: ignore[method-assign]
@@ -553,7 +553,7 @@ def test_an_outcome_that_nobody_knows_and_that_cannot_be_recorded_stays_unknown(
     outage.end()
     come_back(services, "q-2")
     assert row(services).status is DeliveryStatus.SENDING
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     come_back(services, "q-3")
 
     assert row(services).status is DeliveryStatus.UNKNOWN
@@ -673,7 +673,7 @@ def test_a_worker_that_crashed_while_it_built_a_draft_makes_no_send_uncertain(st
 
     # At once, without looking for it during five minutes.
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert services.world.now() == NOON
+    assert services.system.now() == NOON
 
 
 def test_a_worker_that_crashed_at_the_send_of_a_draft_leaves_it_to_be_looked_up() -> None:
@@ -713,7 +713,7 @@ def test_a_host_that_is_suspended_right_after_its_claim_hands_nothing_over_later
 
     def suspended(tenant_id: str) -> TenantSettings:
         services.settings.load = load  # type: ignore[method-assign]
-        services.world.set_clock(timedelta(minutes=10))
+        services.system.set_clock(timedelta(minutes=10))
         return load(tenant_id)
 
     claim = services.deliveries.save
@@ -740,10 +740,10 @@ def test_a_host_that_wakes_between_claim_and_hand_over_sends_nothing(
         added = add(delivery)
         if clock == "suspended":
             # The time that a process measures stands still while its machine is suspended.
-            services.world.set_clock(timedelta(minutes=12))
+            services.system.set_clock(timedelta(minutes=12))
         else:
-            services.world.pass_time(timedelta(minutes=12))
-            services.world.set_clock(timedelta(hours=-1))
+            services.system.pass_time(timedelta(minutes=12))
+            services.system.set_clock(timedelta(hours=-1))
         return added
 
     services.deliveries.add = slowly  # type: ignore[method-assign]
@@ -761,7 +761,7 @@ def test_a_host_that_wakes_while_its_mail_was_taken_over_leaves_it_to_the_other(
     def suspended(*arguments: Any, **options: Any) -> str:
         services.tokens.get = get  # type: ignore[method-assign]
         token = get(*arguments, **options)
-        services.world.set_clock(timedelta(minutes=12))
+        services.system.set_clock(timedelta(minutes=12))
         deliver(MAIL, "q-1", services)
         return token
 
@@ -777,7 +777,7 @@ def test_another_installations_claim_is_left_alone(
 ) -> None:
     claimed = replace(claimed_row(handed_over=True), installation="another-client")
     services.deliveries.add(claimed)
-    services.world.pass_time(CLAIM * 2)
+    services.system.pass_time(CLAIM * 2)
     deliver(MAIL, "q-2", services)
 
     assert row(services).claimed_by == "q-1"
@@ -877,10 +877,10 @@ def test_a_version_that_cannot_read_a_row_does_not_repeat_the_write(services: Fa
     deliver(MAIL, "q-1", services)
     outage.end()
     services.deliveries.rows[CONTOSO, "m-1"] = replace(row(services), status=DeliveryStatus.OTHER_VERSION)
-    services.world.slept.clear()
+    services.system.slept.clear()
     come_back(services, "q-2")
 
-    assert services.world.slept == []
+    assert services.system.slept == []
     assert services.outbox.messages[0][0].startswith(b'{"accepted":')
 
 
@@ -893,10 +893,10 @@ def test_a_claim_that_took_long_by_one_clock_has_the_switch_read_again(
     def slowly(delivery: Delivery) -> Delivery | None:
         services.pause_store.save(SendingPause(NOON))
         if clock == "set back":
-            services.world.pass_time(timedelta(seconds=20))
-            services.world.set_clock(timedelta(hours=-1))
+            services.system.pass_time(timedelta(seconds=20))
+            services.system.set_clock(timedelta(hours=-1))
         else:
-            services.world.set_clock(timedelta(seconds=20))
+            services.system.set_clock(timedelta(seconds=20))
         return add(delivery)
 
     services.deliveries.add = slowly  # type: ignore[method-assign]

@@ -35,7 +35,7 @@ def test_a_file_of_150_mb_arrives_byte_for_byte(
     container = blob_clients.get_container_client(ATTACHMENTS)
     container.upload_blob("largest.bin", content, overwrite=True)
     del content
-    exchange.world.directory.change_user(ADA, message_limit=210 * 1024 * 1024)
+    exchange.system.directory.change_user(ADA, message_limit=210 * 1024 * 1024)
     services = large_file_services()
     services.allowed_tenants, services.message_limit_mb = frozenset({CONTOSO}), 210
     services.files = BlobAttachmentFiles(blob_clients)  # type: ignore[assignment]
@@ -47,6 +47,6 @@ def test_a_file_of_150_mb_arrives_byte_for_byte(
     container.delete_blob("largest.bin")
 
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
-    (mail,) = exchange.world.mails()
+    (mail,) = exchange.system.mails()
     (arrived,) = mail.attachments
     assert (arrived.size, arrived.sha256) == (LARGEST_FILE_BYTES, digest)

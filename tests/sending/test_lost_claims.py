@@ -26,7 +26,7 @@ LOST = CLAIM + timedelta(minutes=31)
 def settle(services: FakeServices) -> None:
     """Let the timer run until it settles what was lost."""
     for _ in range(2):
-        services.world.pass_time(LOST)
+        services.system.pass_time(LOST)
         release_all(services)
 
 
@@ -53,9 +53,9 @@ def test_a_claim_whose_message_is_gone_comes_to_an_end(
 ) -> None:
     services = enabled_services()
     lost_claim(services, handed_over=handed_over)
-    services.world.pass_time(LOST - timedelta(minutes=1))
+    services.system.pass_time(LOST - timedelta(minutes=1))
     release_all(services)
-    services.world.pass_time(timedelta(minutes=29))
+    services.system.pass_time(timedelta(minutes=29))
     release_all(services)
     assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.SENDING
 
@@ -89,7 +89,7 @@ def test_a_mail_that_ended_without_its_request_is_sent_when_it_comes_again() -> 
 def test_a_claim_that_another_worker_ends_meanwhile_is_left_to_it() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=True)
-    services.world.pass_time(LOST)
+    services.system.pass_time(LOST)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign, assignment]
     release_all(services)
 
@@ -99,12 +99,12 @@ def test_a_claim_that_another_worker_ends_meanwhile_is_left_to_it() -> None:
 def test_a_claim_that_moves_on_between_list_and_look_is_left_alone() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=True)
-    services.world.pass_time(LOST)
+    services.system.pass_time(LOST)
     find = services.deliveries.find
 
     def moved(tenant_id: str, message_id: str) -> Delivery | None:
         found = find(tenant_id, message_id)
-        return found and found.claimed("q-9", services.world.now())
+        return found and found.claimed("q-9", services.system.now())
 
     services.deliveries.find = moved  # type: ignore[method-assign]
     release_all(services)
@@ -134,11 +134,11 @@ def test_what_the_worker_knows_is_waited_for_after_an_outage_of_the_tables() -> 
     deliver(a_message(messageId="lost"), "q-1", services)
     ((accepted, _),) = services.outbox.messages
     assert accepted.startswith(b'{"accepted":')
-    services.world.pass_time(timedelta(hours=3))
+    services.system.pass_time(timedelta(hours=3))
     services.deliveries.save = save  # type: ignore[method-assign]
     for _ in range(3):
         release_all(services)
-        services.world.pass_time(timedelta(minutes=5))
+        services.system.pass_time(timedelta(minutes=5))
     assert row(services).status is DeliveryStatus.SENDING
     deliver(accepted, "q-2", services)
 
@@ -150,7 +150,7 @@ def test_a_note_that_lies_in_the_future_is_written_again() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
     services.deliveries.save(replace(row(services), lost_since=NOON + timedelta(days=9)))
-    services.world.pass_time(LOST)
+    services.system.pass_time(LOST)
     release_all(services)
 
     assert row(services).lost_since == NOON + LOST
@@ -179,7 +179,7 @@ def test_an_acceptance_that_another_worker_overtakes_is_not_logged(caplog: pytes
     services = large_file_services()
     lost_claim(services, handed_over=True)
     copy_in_mailbox(services)
-    services.world.pass_time(LOST)
+    services.system.pass_time(LOST)
     release_all(services)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign, assignment]
     with caplog.at_level(logging.INFO):
@@ -237,14 +237,14 @@ def test_an_endless_search_delays_no_mail_and_ends_after_a_day() -> None:
     services = large_file_services()
     lost_claim(services, handed_over=True)
     services.transport.fail = [TransientError("graph_timeout")] * 2
-    services.world.pass_time(LOST)
+    services.system.pass_time(LOST)
     release_all(services)
-    waiting = first_row(parse_mail_request(a_message(messageId="waiting")), services.world.now())
+    waiting = first_row(parse_mail_request(a_message(messageId="waiting")), services.system.now())
     services.deliveries.add(replace(waiting, status=DeliveryStatus.WAITING_FOR_OPERATOR))
-    services.world.pass_time(LOST)
+    services.system.pass_time(LOST)
     release_all(services)
     released, first = len(services.outbox.messages), row(services).status
-    services.world.pass_time(timedelta(days=1))
+    services.system.pass_time(timedelta(days=1))
     release_all(services)
 
     assert released == 1
@@ -258,7 +258,7 @@ def test_a_claim_of_a_worker_whose_clock_was_far_ahead_is_judged_by_its_age() ->
     true = row(services)
     ahead = replace(true, claim_ends_at=NOON + timedelta(days=400), claim_id_until=NOON + timedelta(days=400))
     services.deliveries.set_aside = lambda *_: (ahead,)  # type: ignore[method-assign]
-    services.world.pass_time(LOST)
+    services.system.pass_time(LOST)
     release_all(services)
 
     assert row(services).lost_since == NOON + LOST
@@ -267,7 +267,7 @@ def test_a_claim_of_a_worker_whose_clock_was_far_ahead_is_judged_by_its_age() ->
 def test_an_end_that_another_worker_overtakes_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     services = enabled_services()
     lost_claim(services, handed_over=True)
-    services.world.pass_time(LOST)
+    services.system.pass_time(LOST)
     release_all(services)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign, assignment]
     settle(services)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.errors import NothingSentError, TransientError
-from shared.sending.mailbox_schedule import Line
-from tests.fakes import NOON, FakeWorld, MemorySchedules
+from shared.sending.mailbox_schedule import MailboxSchedule
+from tests.fakes import NOON, FakeSystem, MemorySchedules
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +24,7 @@ AWAY = TransientError("storage_unavailable", service="tables")
 class SlowSchedules(MemorySchedules):
     """Takes its time for each call, and answers or not; it can refuse to write alone."""
 
-    world: FakeWorld
+    system: FakeSystem
     seconds = 10.0
     reads_fail = writes_fail = True
     tries = 0
@@ -39,109 +39,109 @@ class SlowSchedules(MemorySchedules):
 
     def _pass(self, *, fails: bool) -> None:
         self.tries += 1
-        self.world.pass_time(self.seconds * SECOND)
+        self.system.pass_time(self.seconds * SECOND)
         if fails:
             raise AWAY
 
 
 @pytest.fixture
-def world() -> FakeWorld:
-    return FakeWorld()
+def system() -> FakeSystem:
+    return FakeSystem()
 
 
 @pytest.fixture
-def slow(world: FakeWorld) -> SlowSchedules:
+def slow(system: FakeSystem) -> SlowSchedules:
     schedules = SlowSchedules()
-    schedules.world, schedules.clock = world, world.now
+    schedules.system, schedules.clock = system, system.now
     return schedules
 
 
-def a_line(store: MemorySchedules, world: FakeWorld, pace: int = 0) -> Line:
-    return Line("key-of-a-mailbox", "process", lambda: store, pace, world)
+def a_line(store: MemorySchedules, system: FakeSystem, pace: int = 0) -> MailboxSchedule:
+    return MailboxSchedule("key-of-a-mailbox", "process", lambda: store, pace, system)
 
 
 def test_a_row_that_does_not_answer_is_left_alone_for_ten_seconds(
-    slow: SlowSchedules, world: FakeWorld
+    slow: SlowSchedules, system: FakeSystem
 ) -> None:
-    line = a_line(slow, world, pace=30)
+    line = a_line(slow, system, pace=30)
     for _ in range(8):
         line.read()
         line.take(first=False)
-        world.pass_time(SECOND)
+        system.pass_time(SECOND)
 
     assert slow.tries == 1
-    world.pass_time(3 * SECOND)
+    system.pass_time(3 * SECOND)
     line.read()
     assert slow.tries == 2
 
 
-def test_the_end_of_one_attempts_time_says_nothing_of_the_row(world: FakeWorld) -> None:
+def test_the_end_of_one_attempts_time_says_nothing_of_the_row(system: FakeSystem) -> None:
     store = MemorySchedules(fail=[NothingSentError("attempt_too_long")])
-    line = a_line(store, world)
+    line = a_line(store, system)
     line.read()
-    world.pass_time(2 * SECOND)
+    system.pass_time(2 * SECOND)
     line.read()
 
     assert store.reads == 2
 
 
-def refuse(line: Line) -> None:
-    line.note_refusal(MINUTE, SECOND, used_up=False)
+def refuse(line: MailboxSchedule) -> None:
+    line.record_refusal(MINUTE, SECOND, used_up=False)
 
 
 @pytest.mark.parametrize("other_writes", [False, True])
 def test_a_pause_that_could_not_be_stored_is_kept(
-    slow: SlowSchedules, world: FakeWorld, *, other_writes: bool
+    slow: SlowSchedules, system: FakeSystem, *, other_writes: bool
 ) -> None:
     slow.reads_fail, slow.seconds = False, 0
-    line = a_line(slow, world, pace=30)
+    line = a_line(slow, system, pace=30)
     line.read()
     refuse(line)
-    world.pass_time(5 * SECOND)
+    system.pass_time(5 * SECOND)
     if other_writes:
         slow.writes_fail = False
-        a_line(slow, world, pace=30).take(first=False)
+        a_line(slow, system, pace=30).take(first=False)
         slow.writes_fail = True
-    world.pass_time(20 * SECOND)
+    system.pass_time(20 * SECOND)
 
     assert line.read().paused_until == NOON + MINUTE
 
 
 def test_slots_that_could_not_be_stored_are_not_given_out_again(
-    slow: SlowSchedules, world: FakeWorld
+    slow: SlowSchedules, system: FakeSystem
 ) -> None:
     slow.reads_fail, slow.seconds = False, 0
-    line = a_line(slow, world, pace=5)
+    line = a_line(slow, system, pace=5)
     times = []
     for _ in range(10):
         line.read()
         times.append(line.schedule.due(line.take(first=False)))
-        world.pass_time(3 * SECOND)
+        system.pass_time(3 * SECOND)
 
     assert times[5] >= times[0] + 60 * SECOND
 
 
-def test_what_could_not_be_stored_is_stored_once_it_can_be(slow: SlowSchedules, world: FakeWorld) -> None:
+def test_what_could_not_be_stored_is_stored_once_it_can_be(slow: SlowSchedules, system: FakeSystem) -> None:
     slow.reads_fail, slow.seconds = False, 0
-    line = a_line(slow, world, pace=30)
+    line = a_line(slow, system, pace=30)
     refuse(line)
-    world.pass_time(11 * SECOND)
+    system.pass_time(11 * SECOND)
     slow.writes_fail = False
     first = line.take(first=False)
 
     assert slow.rows["key-of-a-mailbox"].paused_until == NOON + MINUTE
     assert line.take(first=False).at > first.at
-    other = a_line(slow, world, pace=30)
+    other = a_line(slow, system, pace=30)
     other.take(first=False)
-    world.pass_time(2 * SECOND)
+    system.pass_time(2 * SECOND)
     assert line.read() == other.read()
 
 
-def test_an_answer_that_took_long_moves_no_clock(slow: SlowSchedules, world: FakeWorld) -> None:
+def test_an_answer_that_took_long_moves_no_clock(slow: SlowSchedules, system: FakeSystem) -> None:
     slow.reads_fail = False
-    asked = world.now()
+    asked = system.now()
     slow.clock = lambda: asked
-    line = a_line(slow, world)
+    line = a_line(slow, system)
     line.read()
 
-    assert line.now == world.now()
+    assert line.now == system.now()

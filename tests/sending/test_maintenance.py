@@ -27,7 +27,7 @@ from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.operator_log import OperatorAction
 from shared.settings.sending_switch import SendingPause
-from shared.settings.tenant import StandingProblem, Status
+from shared.settings.tenant import ActiveProblem, Status
 from tests.builders import a_file, a_message, enabled_services, large_file_services, some_settings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
@@ -104,7 +104,7 @@ def test_a_tenant_that_can_send_gets_its_mail_released(status: DeliveryStatus) -
 def lost_services() -> FakeServices:
     """Build services with a mail that waits for a consent that Microsoft refused."""
     services = waiting_services(1)
-    problem = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS65001"})
+    problem = ActiveProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS65001"})
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, status=Status.RECONNECT_NEEDED, problem=problem))
     return services
@@ -112,7 +112,7 @@ def lost_services() -> FakeServices:
 
 def test_a_tenant_without_a_consent_keeps_waiting() -> None:
     services = lost_services()
-    services.world.pass_time(timedelta(minutes=5))
+    services.system.pass_time(timedelta(minutes=5))
     release_all(services)
 
     assert not services.outbox.messages
@@ -130,7 +130,7 @@ def test_a_lost_consent_is_tried_once_an_hour_and_mail_is_sent_once_it_works_aga
     assert services.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED
     assert "consent_lost" not in caplog.text
 
-    services.world.pass_time(timedelta(hours=1))
+    services.system.pass_time(timedelta(hours=1))
     release_all(services)
 
     assert services.settings.load(CONTOSO).status is Status.ENABLED
@@ -225,11 +225,11 @@ def test_a_token_is_shown_to_graph_every_ten_minutes_until_it_takes_one(
     minute: int, answer: Exception | None, asked: int, status: Status
 ) -> None:
     services = waiting_services(1, DeliveryStatus.WAITING_FOR_OPERATOR)
-    problem = StandingProblem("token_refused", NOON, {"error": "InvalidAuthenticationToken"})
+    problem = ActiveProblem("token_refused", NOON, {"error": "InvalidAuthenticationToken"})
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, status=Status.OPERATOR_ERROR, problem=problem))
     services.transport = graph = Graph(answer)  # type: ignore[assignment]
-    services.world.pass_time(timedelta(minutes=minute))
+    services.system.pass_time(timedelta(minutes=minute))
 
     release_all(services)
 
@@ -264,7 +264,7 @@ def test_a_mail_whose_requeue_message_was_lost_is_queued_again() -> None:
     release_all(services)
     assert not services.outbox.messages
 
-    services.world.pass_time(timedelta(minutes=16))
+    services.system.pass_time(timedelta(minutes=16))
     release_all(services)
 
     row = services.deliveries.rows[CONTOSO, "m-1"]
@@ -289,11 +289,11 @@ def left_behind() -> FakeServices:
 
 def test_a_half_made_mail_does_not_stay_in_drafts_for_a_day() -> None:
     services = left_behind()
-    services.world.pass_time(timedelta(hours=11))
+    services.system.pass_time(timedelta(hours=11))
     release_all(services)
     assert services.transport.drafts
 
-    services.world.pass_time(timedelta(hours=2))
+    services.system.pass_time(timedelta(hours=2))
     release_all(services)
 
     assert not services.transport.drafts
@@ -306,7 +306,7 @@ def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
     services = left_behind()
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, consent=None))
-    services.world.pass_time(timedelta(hours=13))
+    services.system.pass_time(timedelta(hours=13))
     with caplog.at_level(logging.WARNING):
         release_all(services)
 
@@ -316,7 +316,7 @@ def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
 
 def test_a_mail_that_is_on_its_way_keeps_its_draft() -> None:
     services = half_made()
-    services.world.pass_time(timedelta(hours=13))
+    services.system.pass_time(timedelta(hours=13))
     release_all(services)
 
     assert services.transport.drafts
@@ -326,7 +326,7 @@ def test_a_mail_of_which_only_another_version_knows_keeps_its_draft() -> None:
     services = half_made()
     known = services.deliveries.rows[CONTOSO, "m-1"]
     services.deliveries.rows[CONTOSO, "m-1"] = replace(known, status=DeliveryStatus.OTHER_VERSION)
-    services.world.pass_time(timedelta(hours=13))
+    services.system.pass_time(timedelta(hours=13))
     release_all(services)
 
     assert services.transport.drafts
@@ -336,7 +336,7 @@ def test_drafts_go_before_the_mails_that_would_use_them() -> None:
     services = half_made()
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert services.deliveries.save(row.moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON))
-    services.world.pass_time(timedelta(hours=60))
+    services.system.pass_time(timedelta(hours=60))
     seen: list[object] = []
     services.outbox.put = lambda *_: seen.append(list(services.transport.drafts))  # type: ignore[method-assign]
     release_all(services)
@@ -356,10 +356,10 @@ def test_a_mail_that_came_before_there_were_settings_is_looked_after() -> None:
 def test_an_overdue_mail_is_queued_once_and_not_at_every_look() -> None:
     services = half_made()
     services.outbox.messages.clear()
-    services.world.pass_time(timedelta(minutes=20))
+    services.system.pass_time(timedelta(minutes=20))
     for _ in range(3):
         release_all(services)
-        services.world.pass_time(timedelta(minutes=5))
+        services.system.pass_time(timedelta(minutes=5))
 
     assert len(services.outbox.messages) == 1
 
@@ -367,13 +367,13 @@ def test_an_overdue_mail_is_queued_once_and_not_at_every_look() -> None:
 def test_an_overdue_mail_that_goes_on_at_this_moment_is_left_alone() -> None:
     services = half_made()
     services.outbox.messages.clear()
-    services.world.pass_time(timedelta(minutes=20))
+    services.system.pass_time(timedelta(minutes=20))
     listed = services.deliveries.set_aside
 
     def taken_meanwhile(*arguments: Any) -> tuple[Delivery, ...]:
         mails = listed(*arguments)
         row = services.deliveries.rows[CONTOSO, "m-1"]
-        services.deliveries.save(row.claimed("q-2", services.world.now()))
+        services.deliveries.save(row.claimed("q-2", services.system.now()))
         return mails
 
     services.deliveries.set_aside = taken_meanwhile  # type: ignore[method-assign,assignment]
@@ -389,7 +389,7 @@ def test_an_overdue_mail_is_found_behind_older_ones_that_are_in_time() -> None:
         later = NOON + timedelta(hours=6)
         row = Delivery(CONTOSO, f"m-{number:04d}", DeliveryStatus.DEFERRED, moment, NOON, NOON)
         services.deliveries.add(replace(row, next_attempt_at=later if number < 199 else NOON))
-    services.world.pass_time(timedelta(minutes=16))
+    services.system.pass_time(timedelta(minutes=16))
     release_all(services)
 
     assert released(services) == [("0199", 0)]
@@ -438,13 +438,13 @@ def test_drafts_that_take_long_to_remove_do_not_delay_mails(set_back: timedelta)
         services.drafts.keep(CONTOSO, f"old-{number}", b"{}")
     waiting = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
     services.deliveries.add(waiting)
-    services.world.pass_time(timedelta(hours=13))
-    started = services.world.steady()
+    services.system.pass_time(timedelta(hours=13))
+    started = services.system.steady()
     find = services.deliveries.find
 
     def slowly(tenant_id: str, message_id: str) -> Delivery | None:
-        services.world.pass_time(timedelta(seconds=100))
-        services.world.set_clock(-set_back)
+        services.system.pass_time(timedelta(seconds=100))
+        services.system.set_clock(-set_back)
         return find(tenant_id, message_id)
 
     services.deliveries.find = slowly  # type: ignore[method-assign]
@@ -452,7 +452,7 @@ def test_drafts_that_take_long_to_remove_do_not_delay_mails(set_back: timedelta)
     release_all(services)
 
     assert released(services) == [("0001", 0)]
-    assert services.world.steady() - started < timedelta(minutes=8)
+    assert services.system.steady() - started < timedelta(minutes=8)
 
 
 def test_a_setting_that_is_broken_does_not_end_the_release() -> None:

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deliveries.delivery import MAX_HISTORY, Delivery, DeliveryStatus, Doubt
-from shared.deliveries.requeue import next_message, resume_message
+from shared.deliveries.delivery import MAX_HISTORY, Delivery, DeliveryStatus, UncertainSend
+from shared.deliveries.requeue import next_message, requeue_message
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
-from shared.sending.paused import LONGEST_WAIT, SHORTEST_WAIT, wait_while_paused
+from shared.sending.paused import MAX_WAIT, MIN_WAIT, wait_while_paused
 from shared.sending.poison import record_poisoned
 from shared.settings.sending_switch import MAX_AGE, SendingPause
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 MAIL = a_message(messageId="m-1")
-NOTE = resume_message(CONTOSO, "m-1")
+NOTE = requeue_message(CONTOSO, "m-1")
 HOUR = timedelta(hours=1)
 
 
@@ -35,13 +35,13 @@ def services() -> FakeServices:
 
 def pause(services: FakeServices) -> None:
     """Pause sending, and let every process notice."""
-    services.pause_store.save(SendingPause(services.world.now(), "deploying 1.4"))
-    services.world.pass_time(MAX_AGE)
+    services.pause_store.save(SendingPause(services.system.now(), "deploying 1.4"))
+    services.system.pass_time(MAX_AGE)
 
 
 def resume(services: FakeServices) -> None:
     services.pause_store.remove()
-    services.world.pass_time(MAX_AGE)
+    services.system.pass_time(MAX_AGE)
 
 
 def row(services: FakeServices) -> Delivery:
@@ -52,7 +52,7 @@ def look(services: FakeServices, queue_id: str = "q-n") -> None:
     """Take the only message from the queue at its time, and work on it."""
     (message,) = services.outbox.messages
     services.outbox.messages.clear()
-    services.world.pass_time(message[1])
+    services.system.pass_time(message[1])
     deliver(message[0], queue_id, services)
 
 
@@ -97,7 +97,7 @@ def test_the_history_and_the_log_tell_of_a_pause_once(
     assert [step.code for step in row(services).history] == ["sending_paused"]
     assert caplog.text.count("mail_paused {") == 1
     assert row(services).problem.since == NOON + MAX_AGE  # type: ignore[union-attr]
-    assert row(services).updated_at == services.world.now()
+    assert row(services).updated_at == services.system.now()
 
 
 def test_the_log_tells_of_a_pause_also_where_the_history_is_full(
@@ -134,27 +134,27 @@ def test_a_mail_that_is_being_sent_when_sending_is_paused_is_sent_to_its_end() -
 def test_days_of_pause_do_not_count_against_the_24_hours(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")] * 300
     deliver(MAIL, "q-1", services)
-    begun = services.world.now()
-    while services.world.now() - begun < 20 * HOUR:
+    begun = services.system.now()
+    while services.system.now() - begun < 20 * HOUR:
         look(services)
     pause(services)
     look(services)
-    started = services.world.now()
-    while services.world.now() - started < timedelta(days=3):
+    started = services.system.now()
+    while services.system.now() - started < timedelta(days=3):
         look(services)
     resume(services)
     look(services)
     assert row(services).status is DeliveryStatus.DEFERRED
 
     # Twenty hours were used before the pause, so four are left after it.
-    resumed = services.world.now()
-    while services.world.now() - resumed < 2.5 * HOUR:
+    resumed = services.system.now()
+    while services.system.now() - resumed < 2.5 * HOUR:
         look(services)
         assert row(services).status is DeliveryStatus.DEFERRED
     while services.outbox.messages:
         look(services)
     assert row(services).status is DeliveryStatus.EXPIRED
-    assert services.world.now() - resumed < 5 * HOUR
+    assert services.system.now() - resumed < 5 * HOUR
 
 
 def test_refusals_before_a_pause_still_count_after_it(services: FakeServices) -> None:
@@ -179,14 +179,14 @@ def test_a_mail_whose_own_time_passes_during_the_pause_ends_as_expired(services:
 
     assert row(services).status is DeliveryStatus.EXPIRED
     assert row(services).problem.code == "expired"  # type: ignore[union-attr]
-    assert services.world.now() - NOON < timedelta(minutes=11)
+    assert services.system.now() - NOON < timedelta(minutes=11)
     assert services.requests.load(CONTOSO, "m-1") == mail
     assert calls(services) == []
 
 
 def test_a_mail_with_little_time_left_is_sent_if_the_pause_ends_before(services: FakeServices) -> None:
     pause(services)
-    services.world.pass_time(5 * HOUR)
+    services.system.pass_time(5 * HOUR)
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T17:02:00Z"), "q-1", services)
     resume(services)
     look(services)
@@ -219,7 +219,7 @@ def test_a_mail_whose_worker_was_killed_may_have_been_sent(services: FakeService
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.VERIFYING
-    assert row(services).doubt == Doubt(NOON + MAX_AGE, begun=NOON)
+    assert row(services).doubt == UncertainSend(NOON + MAX_AGE, begun=NOON)
     assert row(services).attempt == 1
 
 
@@ -268,12 +268,12 @@ def test_an_invalid_message_is_recorded_at_once(services: FakeServices) -> None:
 def test_a_mail_that_waited_for_a_consent_has_a_new_day_after_the_pause() -> None:
     services = FakeServices()
     deliver(MAIL, "q-1", services)
-    services.world.pass_time(timedelta(days=3))
+    services.system.pass_time(timedelta(days=3))
     pause(services)
     deliver(MAIL, "q-2", services)
 
     assert row(services).status is DeliveryStatus.DEFERRED
-    assert row(services).counted_since(services.world.now()) == services.world.now()
+    assert row(services).counted_since(services.system.now()) == services.system.now()
 
 
 def test_a_switch_that_cannot_be_read_puts_the_message_back(services: FakeServices) -> None:
@@ -293,7 +293,7 @@ def test_the_timer_releases_nothing_and_tries_no_token_during_a_pause(
         services.deliveries.add(waiting)
     services.drafts.keep(CONTOSO, "m-1", b"{}")
     pause(services)
-    services.world.pass_time(timedelta(days=1))
+    services.system.pass_time(timedelta(days=1))
     with caplog.at_level(logging.WARNING):
         release_all(services)
     assert not services.outbox.messages
@@ -312,7 +312,7 @@ def test_the_poison_queue_is_emptied_during_a_pause_and_its_mail_is_sent_after_i
     pause(services)
     deliver(MAIL, "q-1", services)
     services.outbox.messages.clear()
-    services.world.pass_time(timedelta(days=2))
+    services.system.pass_time(timedelta(days=2))
     record_poisoned(NOTE, "p-1", services)
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
 
@@ -327,13 +327,13 @@ def test_a_mail_that_a_worker_claims_again_carries_its_pauses_along(services: Fa
     for _ in range(2):
         pause(services)
         deliver(NOTE if services.deliveries.rows else MAIL, "q-1", services)
-        services.world.pass_time(HOUR)
+        services.system.pass_time(HOUR)
         resume(services)
         services.outbox.messages.clear()
         deliver(NOTE, "q-2", services)
 
     assert row(services).paused_for == 2 * (HOUR + MAX_AGE)
-    assert services.world.now() - row(services).counted_since(services.world.now()) < HOUR
+    assert services.system.now() - row(services).counted_since(services.system.now()) < HOUR
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=30)), st.floats(0, 1))
@@ -342,8 +342,8 @@ def test_a_mail_never_waits_more_than_five_minutes_for_its_next_look(
 ) -> None:
     wait = wait_while_paused(SendingPause(NOON - paused_for), None, NOON, jitter)
 
-    assert SHORTEST_WAIT <= wait <= timedelta(minutes=5)
-    assert wait <= LONGEST_WAIT * 1.25
+    assert MIN_WAIT <= wait <= timedelta(minutes=5)
+    assert wait <= MAX_WAIT * 1.25
 
 
 @given(st.timedeltas(timedelta(seconds=10), timedelta(days=30)), st.floats(0, 1))

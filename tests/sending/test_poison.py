@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, Doubt
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, UncertainSend
+from shared.deliveries.requeue import requeue_message
 from shared.errors import ConflictError, OutcomeUnknownError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
@@ -59,9 +59,9 @@ def test_it_is_sent_automatically_once_it_can(services: FakeServices) -> None:
 
 def test_one_that_a_worker_had_claimed_may_have_been_sent(services: FakeServices) -> None:
     claimed(services)
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
-    assert row(services).doubt == Doubt(NOON + CLAIM, begun=NOON)
+    assert row(services).doubt == UncertainSend(NOON + CLAIM, begun=NOON)
 
     release_all(services)
     deliver(services.outbox.messages[0][0], "q-2", services)
@@ -73,11 +73,11 @@ def test_one_that_a_worker_had_claimed_may_have_been_sent(services: FakeServices
 def test_an_older_uncertain_send_is_kept(services: FakeServices) -> None:
     claimed(services)
     held = row(services)
-    services.deliveries.save(replace(held, doubt=Doubt(NOON, 1)))
-    services.world.pass_time(CLAIM)
+    services.deliveries.save(replace(held, doubt=UncertainSend(NOON, 1)))
+    services.system.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
 
-    assert row(services).doubt == Doubt(NOON, 1)
+    assert row(services).doubt == UncertainSend(NOON, 1)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_one_that_poisons_itself_again_and_again_ends_after_a_day(
     record_poisoned(MAIL, "p-1", services)
     release_all(services)
     if in_doubt:
-        services.deliveries.save(replace(row(services), doubt=Doubt(NOON)))
+        services.deliveries.save(replace(row(services), doubt=UncertainSend(NOON)))
     for _ in range(30):
-        services.world.pass_time(timedelta(minutes=50))
-        record_poisoned(resume_message(CONTOSO, "m-1"), "p-2", services)
+        services.system.pass_time(timedelta(minutes=50))
+        record_poisoned(requeue_message(CONTOSO, "m-1"), "p-2", services)
         release_all(services)
 
     assert row(services).status is end
@@ -103,16 +103,16 @@ def test_one_that_poisons_itself_again_and_again_ends_after_a_day(
 def test_the_day_does_not_count_the_time_for_which_the_app_was_not_running(services: FakeServices) -> None:
     claim = first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON)
     services.deliveries.add(claim.moved(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON))
-    services.world.pass_time(timedelta(days=3))
+    services.system.pass_time(timedelta(days=3))
     record_poisoned(MAIL, "p-1", services)
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
 
     release_all(services)
-    record_poisoned(resume_message(CONTOSO, "m-1"), "p-2", services)
+    record_poisoned(requeue_message(CONTOSO, "m-1"), "p-2", services)
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
 
 
-@pytest.mark.parametrize("text", [MAIL, resume_message(CONTOSO, "m-1")])
+@pytest.mark.parametrize("text", [MAIL, requeue_message(CONTOSO, "m-1")])
 def test_one_that_is_done_or_waits_already_is_left_as_it_is(services: FakeServices, text: bytes) -> None:
     services.transport.fail = [OutcomeUnknownError("outcome_unknown")]
     deliver(MAIL, "q-1", services)
@@ -172,14 +172,14 @@ def test_a_requeue_message_whose_mail_is_gone_is_recorded_as_such(services: Fake
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     services.requests.kept.clear()
-    record_poisoned(resume_message(CONTOSO, "m-1"), "p-1", services)
+    record_poisoned(requeue_message(CONTOSO, "m-1"), "p-1", services)
 
     assert row(services).problem.code == "request_not_kept"  # type: ignore[union-attr]
 
 
 def test_a_row_that_somebody_else_changes_meanwhile_is_looked_at_again(services: FakeServices) -> None:
     claimed(services)
-    services.world.pass_time(CLAIM)
+    services.system.pass_time(CLAIM)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
 
     record_poisoned(MAIL, "p-1", services)
@@ -214,7 +214,7 @@ def test_the_day_does_not_count_what_it_waited_for_somebody(services: FakeServic
     waiting = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON)
     services.deliveries.add(waiting)
     services.requests.keep(CONTOSO, "m-1", MAIL)
-    services.world.pass_time(timedelta(days=3))
+    services.system.pass_time(timedelta(days=3))
     release_all(services)
     record_poisoned(services.outbox.messages[0][0], "p-1", services)
 
@@ -240,7 +240,7 @@ def test_a_mail_that_a_worker_may_be_sending_is_left_to_it(services: FakeService
 
 def test_what_waited_for_somebody_has_a_new_day_when_it_is_released(services: FakeServices) -> None:
     record_poisoned(MAIL, "p-1", services)
-    services.world.pass_time(timedelta(hours=26))
+    services.system.pass_time(timedelta(hours=26))
     release_all(services)
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(services.outbox.messages[0][0], "q-2", services)
@@ -252,7 +252,7 @@ def test_a_poisoned_mail_whose_doubtful_claim_handed_nothing_over_is_not_uncerta
     services: FakeServices,
 ) -> None:
     known = first_row(parse_mail_request(MAIL), NOON)
-    doubted = replace(known, status=DeliveryStatus.UNKNOWN, doubt=Doubt(NOON, 1, claim_id="claim-1"))
+    doubted = replace(known, status=DeliveryStatus.UNKNOWN, doubt=UncertainSend(NOON, 1, claim_id="claim-1"))
     services.deliveries.add(doubted)
     record_poisoned(repeated_message(known, MAIL, frozenset({"claim-1"})), "p-1", services)
 

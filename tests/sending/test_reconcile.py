@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus, Doubt
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.delivery import Delivery, DeliveryStatus, UncertainSend
+from shared.deliveries.requeue import requeue_message
 from shared.errors import (
     ConsentRequiredError,
     NothingSentError,
@@ -24,10 +24,10 @@ from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.draft_state import Draft
 from shared.sending.ports import FoundMail
-from shared.sending.reconcile import SETTLED, look_up, look_up_key, next_look, was_sent
-from shared.sending.retry_policy import HORIZON
+from shared.sending.reconcile import RECONCILE_WINDOW, next_check, search_key, search_mailbox, was_sent
+from shared.sending.retry_policy import MAX_RETRY_AGE
 from shared.settings.sender import sender_of
-from shared.settings.tenant import Account, Status, Wanted
+from shared.settings.tenant import Account, RequestedSender, Status
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices, MemorySettings
 
@@ -48,7 +48,7 @@ def row(services: FakeServices) -> Delivery:
 def again(services: FakeServices) -> None:
     """Let the wait pass and have the mail tried again."""
     note, delay = services.outbox.messages.pop()
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     deliver(note, "q-again", services)
 
 
@@ -73,11 +73,11 @@ def lost_answer(services: FakeServices, *, accepted: bool) -> None:
 def test_look_ups_get_less_frequent_and_end_when_the_outcome_is_settled(
     passed: timedelta,
 ) -> None:
-    look = next_look(NOON, NOON + passed)
+    look = next_check(NOON, NOON + passed)
 
     assert look >= NOON + passed
-    if passed < SETTLED:
-        assert look <= NOON + SETTLED
+    if passed < RECONCILE_WINDOW:
+        assert look <= NOON + RECONCILE_WINDOW
     assert look > NOON + passed
 
 
@@ -98,7 +98,7 @@ def test_look_ups_get_less_frequent_and_end_when_the_outcome_is_settled(
 )
 def test_each_look_comes_twice_as_late_as_the_one_before(passed: int, look: int) -> None:
     """Seconds after the lost answer; after five minutes it must have settled."""
-    assert next_look(NOON, NOON + timedelta(seconds=passed)) == NOON + timedelta(seconds=look)
+    assert next_check(NOON, NOON + timedelta(seconds=passed)) == NOON + timedelta(seconds=look)
 
 
 @pytest.mark.parametrize(("seconds", "sent"), [(299, 0), (300, 1)])
@@ -107,8 +107,8 @@ def test_a_mail_that_is_not_in_the_mailbox_was_not_accepted_after_five_minutes(
 ) -> None:
     lost_answer(services, accepted=False)
     services.deliveries.save(replace(row(services), next_attempt_at=NOON))
-    services.world.pass_time(timedelta(seconds=seconds))
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    services.system.pass_time(timedelta(seconds=seconds))
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert len(services.transport.sent) == sent
 
@@ -125,9 +125,9 @@ def test_a_mail_that_began_when_the_consent_came_may_be_in_another_mailbox(
     request = parse_mail_request(MAIL)
     sender = sender_of(services.settings.load(CONTOSO), ())
     sender = replace(sender, consent=replace(sender.consent, consented_at=NOON - earlier))
-    delivery = replace(first_row(request, NOON), doubt=Doubt(NOON, begun=NOON))
+    delivery = replace(first_row(request, NOON), doubt=UncertainSend(NOON, begun=NOON))
 
-    assert (look_up_key(request, sender, delivery) is not None) is findable
+    assert (search_key(request, sender, delivery) is not None) is findable
 
 
 def test_a_draft_that_was_to_be_sent_and_is_a_draft_after_five_minutes_was_not(
@@ -138,21 +138,21 @@ def test_a_draft_that_was_to_be_sent_and_is_a_draft_after_five_minutes_was_not(
             return [FoundMail("d-1", is_draft=True)]
 
     draft = Draft(owner="me", stamp="s", draft_id="d-1", submitted=True)
-    services.world.pass_time(SETTLED)
+    services.system.pass_time(RECONCILE_WINDOW)
 
     mailbox: Any = MailboxWithTheDraft()
-    assert not was_sent(look_up("key", Doubt(NOON, 1), draft, mailbox, services))
+    assert not was_sent(search_mailbox("key", UncertainSend(NOON, 1), draft, mailbox, services))
 
 
 def test_a_mail_that_was_sent_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.VERIFYING, Doubt(NOON, 1))
+    assert (row(services).status, row(services).doubt) == (DeliveryStatus.VERIFYING, UncertainSend(NOON, 1))
 
     again(services)
 
     assert (row(services).status, row(services).doubt) == (DeliveryStatus.ACCEPTED, None)
     assert len(services.transport.sent) == 1
-    assert services.world.now() == NOON + timedelta(seconds=15)
+    assert services.system.now() == NOON + timedelta(seconds=15)
     assert services.requests.load(CONTOSO, "m-1") is None
 
 
@@ -162,7 +162,7 @@ def test_a_mail_that_was_not_sent_is_sent_again_once_that_is_sure(services: Fake
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert len(services.transport.sent) == 1
-    assert services.world.now() >= NOON + SETTLED
+    assert services.system.now() >= NOON + RECONCILE_WINDOW
 
 
 def test_a_mail_still_in_drafts_is_on_its_way_and_waited_for(services: FakeServices) -> None:
@@ -194,11 +194,11 @@ def test_an_uncertain_send_outlives_a_lost_consent(services: FakeServices) -> No
     services.transport.fail_at = {"find": [ConsentRequiredError("consent_lost", account="a", error="e")]}
     again(services)
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
-    assert row(services).doubt == Doubt(NOON, 1)
+    assert row(services).doubt == UncertainSend(NOON, 1)
 
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, status=Status.ENABLED, problem=None))
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert len(services.transport.sent) == 1
@@ -212,14 +212,14 @@ def test_an_uncertain_mail_in_an_unreadable_mailbox_is_retried_until_its_end(
     services: FakeServices,
 ) -> None:
     lost_answer(services, accepted=True)
-    services.world.chance = 1.0
+    services.system.chance = 1.0
     services.transport.fail_at = {"find": [refused_search()] * 400}
     while not row(services).status.final:
         again(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
     assert row(services).problem.code == "outcome_unknown"  # type: ignore[union-attr]
-    assert services.world.now() > NOON + HORIZON
+    assert services.system.now() > NOON + MAX_RETRY_AGE
     assert len(services.transport.sent) == 1
 
 
@@ -228,9 +228,9 @@ def test_an_uncertain_mail_is_found_once_the_right_to_look_counts_again(
     services: FakeServices, hours: int
 ) -> None:
     lost_answer(services, accepted=True)
-    services.world.chance = 1.0
+    services.system.chance = 1.0
     services.transport.fail_at = {"find": [refused_search()] * 400}
-    while services.world.now() < NOON + timedelta(hours=hours):
+    while services.system.now() < NOON + timedelta(hours=hours):
         again(services)
     assert row(services).problem.code == "access_denied"  # type: ignore[union-attr]
     services.transport.fail_at = {}
@@ -292,12 +292,14 @@ def test_settings_that_cannot_be_read_after_the_mail_expired_end_no_look(
 def test_the_last_attempt_of_a_day_is_looked_for_the_next_day_too(services: FakeServices) -> None:
     services.transport.fail_at = {"send_mail": [NothingSentError("graph_unavailable")]}
     deliver(MAIL, "q-1", services)
-    services.deliveries.save(replace(row(services), trying_since=NOON - HORIZON + timedelta(seconds=20)))
+    services.deliveries.save(
+        replace(row(services), trying_since=NOON - MAX_RETRY_AGE + timedelta(seconds=20))
+    )
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     again(services)
     to_the_end(services)
 
-    assert services.world.now() > NOON + timedelta(seconds=20)
+    assert services.system.now() > NOON + timedelta(seconds=20)
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
@@ -361,7 +363,7 @@ def test_a_worker_that_crashed_before_there_was_a_sender_leaves_an_uncertain_sen
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
-    assert row(services).doubt == Doubt(NOON, begun=NOON)
+    assert row(services).doubt == UncertainSend(NOON, begun=NOON)
 
 
 def test_a_requeue_message_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:
@@ -376,8 +378,8 @@ def test_a_requeue_message_without_its_mail_is_not_passed_over_in_silence(servic
 
 def test_a_requeue_message_about_a_mail_that_is_done_changes_nothing(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
-    deliver(resume_message(CONTOSO, "never-heard-of"), "q-3", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "never-heard-of"), "q-3", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -397,10 +399,10 @@ def move_to_bob(services: FakeServices) -> None:
         generation=2,
         account=bob,
         scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}),
-        consented_at=services.world.now(),
+        consented_at=services.system.now(),
     )
     settings = services.settings.load(CONTOSO)
-    services.settings.save(replace(settings, consent=consent, sender=Wanted("bob@contoso.com")))
+    services.settings.save(replace(settings, consent=consent, sender=RequestedSender("bob@contoso.com")))
     services.transport.mails.clear()
 
 
@@ -410,9 +412,9 @@ def test_a_mail_whose_mailbox_changed_after_a_crash_cannot_be_looked_up(
     services.transport.after = {"send_mail": [Killed()]}  # type: ignore[list-item]
     with pytest.raises(Killed):
         deliver(MAIL, "q-1", services)
-    services.world.pass_time(timedelta(minutes=1))
+    services.system.pass_time(timedelta(minutes=1))
     move_to_bob(services)
-    services.world.pass_time(timedelta(minutes=9))
+    services.system.pass_time(timedelta(minutes=9))
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
@@ -445,7 +447,7 @@ def test_a_copy_that_stays_in_drafts_for_long_is_never_sent_a_second_time(servic
     for _ in range(8):
         again(services)
     assert row(services).status is DeliveryStatus.VERIFYING
-    assert services.world.now() > NOON + SETTLED
+    assert services.system.now() > NOON + RECONCILE_WINDOW
 
     copy.is_draft = False
     to_the_end(services)

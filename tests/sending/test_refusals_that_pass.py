@@ -10,7 +10,7 @@ import pytest
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import SenderRefusedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
-from shared.settings.tenant import Status, TenantSettings, Wanted
+from shared.settings.tenant import RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
 from tests.fakes import CONTOSO, NOON, FakeGraph, FakeServices
 
@@ -35,7 +35,7 @@ def freshly_consented() -> FakeServices:
 
 def deliver_what_is_queued(services: FakeServices, until: timedelta) -> None:
     """Deliver queued messages in the order of their time, for as long as the given time lasts."""
-    begun, number = services.world.now(), 0
+    begun, number = services.system.now(), 0
     due = [(begun + delay, text) for text, delay in services.outbox.messages]
     services.outbox.messages.clear()
     while due:
@@ -43,10 +43,10 @@ def deliver_what_is_queued(services: FakeServices, until: timedelta) -> None:
         moment, text = due.pop(0)
         if moment > begun + until:
             return
-        services.world.pass_time(max(moment - services.world.now(), timedelta(0)))
+        services.system.pass_time(max(moment - services.system.now(), timedelta(0)))
         number += 1
         deliver(text, f"q-again-{number}", services)
-        due += [(services.world.now() + delay, more) for more, delay in services.outbox.messages]
+        due += [(services.system.now() + delay, more) for more, delay in services.outbox.messages]
         services.outbox.messages.clear()
 
 
@@ -59,7 +59,7 @@ def test_twenty_mails_after_a_consent_survive_a_right_that_spreads_for_most_of_a
     send = services.transport.send_mail
 
     def send_when_the_right_counts(token: str, sender: object, body: bytes) -> str:
-        if services.world.now() < refused_until:
+        if services.system.now() < refused_until:
             raise no_right(code)
         return send(token, sender, body)  # type: ignore[arg-type]
 
@@ -87,7 +87,7 @@ def test_a_right_that_is_missing_an_hour_after_the_consent_has_the_mail_wait() -
 
 def test_an_answer_that_the_app_does_not_know_is_tried_for_a_day_and_named_at_the_end() -> None:
     services = enabled_services()
-    services.world.chance = 1.0
+    services.system.chance = 1.0
     services.transport.fail = [TransientError("unexpected_answer", graph_code="HTTP 402")] * 200
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=30))
@@ -142,7 +142,7 @@ def test_refusals_within_seconds_count_as_one() -> None:
 def sending_by_object_id() -> FakeServices:
     """Return services of an app that knows the mailbox by an id, which Graph does not know any more."""
     consent = a_consent(account=None, secret_name=None, mailbox_id="old-id")
-    services = enabled_services(sender=Wanted("reports@contoso.com"), consent=consent)
+    services = enabled_services(sender=RequestedSender("reports@contoso.com"), consent=consent)
     list_senders(services, "reports@contoso.com")
     send = services.transport.send_mail
 

@@ -19,9 +19,9 @@ from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NothingSentError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
-from shared.sending.reconcile import FIRST_LOOK, SETTLED
-from shared.sending.retry_policy import HORIZON
-from shared.settings.tenant import Account, Wanted
+from shared.sending.reconcile import FIRST_CHECK, RECONCILE_WINDOW
+from shared.sending.retry_policy import MAX_RETRY_AGE
+from shared.settings.tenant import Account, RequestedSender
 from tests.builders import (
     a_consent,
     a_file,
@@ -72,8 +72,8 @@ class Stand:
         return delay
 
     def pass_time(self, by: timedelta) -> None:
-        self.services.world.pass_time(by)
-        self.exchange.world.clock.advance(by)
+        self.services.system.pass_time(by)
+        self.exchange.system.clock.advance(by)
 
     def age(self, by: timedelta) -> None:
         """Let the time for the attempts have begun earlier, which makes a test of a day short."""
@@ -91,7 +91,7 @@ class Stand:
         return self.exchange.asked.count(operation)
 
     def fault(self, operation: str, effect: Effect | str, times: int = 1) -> None:
-        self.exchange.world.faults.add(operation, effect, times=times)
+        self.exchange.system.faults.add(operation, effect, times=times)
 
     @property
     def row(self) -> Delivery:
@@ -101,11 +101,11 @@ class Stand:
 
     @property
     def sent(self) -> int:
-        return len(self.exchange.world.mails())
+        return len(self.exchange.system.mails())
 
     @property
     def unsent_drafts(self) -> int:
-        return sum(draft.arrives is None for draft in self.exchange.world.drafts(ADA))
+        return sum(draft.arrives is None for draft in self.exchange.system.drafts(ADA))
 
 
 def _connect(services: FakeServices, exchange: ExchangeOnline, transport: GraphMailTransport) -> None:
@@ -141,7 +141,7 @@ def _send_as_the_app(services: FakeServices, exchange: ExchangeOnline) -> None:
     scopes = frozenset({"Mail.Send", "Mail.ReadWrite"})
     consent = a_consent(account=None, secret_name=None, scopes=scopes)
     services.settings.save(replace(known, consent=consent))
-    issue = exchange.world.app_only_token
+    issue = exchange.system.app_only_token
     roles = ("Mail.Send", "Mail.ReadWrite")
     services.tokens.get = lambda *_, **__: issue(MICROSOFT_CONTOSO, *roles)  # type: ignore[method-assign]
 
@@ -172,7 +172,7 @@ def blind(exchange: ExchangeOnline) -> Iterator[Stand]:
 def test_a_refused_mail_that_was_sent_is_not_sent_again(
     stand: Stand, route: str, refusal: str, lag: float
 ) -> None:
-    stand.exchange.world.behaviour.sent_items_lag = lag
+    stand.exchange.system.behaviour.sent_items_lag = lag
     stand.fault(OPERATION[route], refusal)
     stand.send(route)
     assert (stand.row.status, stand.sent) == (DeliveryStatus.DEFERRED, 1)
@@ -216,8 +216,8 @@ def test_any_refusal_that_proves_nothing_is_followed_by_a_look(
 
 @pytest.mark.parametrize("code", ["ErrorItemNotFound", "UnknownError"])
 def test_a_404_of_a_draft_on_its_way_does_not_mean_that_it_is_gone(ada: Stand, code: str) -> None:
-    ada.exchange.world.behaviour.sent_items_lag = 120
-    ada.exchange.world.behaviour.replica_lag = 0
+    ada.exchange.system.behaviour.sent_items_lag = 120
+    ada.exchange.system.behaviour.replica_lag = 0
     ada.fault("send", Effect(404, code, accepted=True))
     ada.send("draft")
     assert ada.row.problem.code == "draft_lost"  # type: ignore[union-attr]
@@ -229,7 +229,7 @@ def test_a_404_of_a_draft_on_its_way_does_not_mean_that_it_is_gone(ada: Stand, c
 
 @pytest.mark.parametrize("route", ["draft", "upload"])
 def test_replica_lag_delays_a_draft_and_makes_no_second_one(ada: Stand, route: str) -> None:
-    ada.exchange.world.behaviour.replica_lag = 3
+    ada.exchange.system.behaviour.replica_lag = 3
     ada.send(route)
     ada.to_the_end()
 
@@ -244,8 +244,8 @@ def test_replica_lag_delays_a_draft_and_makes_no_second_one(ada: Stand, route: s
 def test_after_504_the_mail_is_looked_for_in_drafts_and_the_outbox_too(
     ada: Stand, route: str, folder: Any
 ) -> None:
-    ada.exchange.world.behaviour.sent_items_lag = 120
-    ada.exchange.world.behaviour.transit_folder = folder
+    ada.exchange.system.behaviour.sent_items_lag = 120
+    ada.exchange.system.behaviour.transit_folder = folder
     ada.fault(OPERATION[route], "timeout but accepted")
     ada.send(route)
     ada.to_the_end()
@@ -265,8 +265,8 @@ def test_an_unknown_end_names_the_three_places_of_the_copy(blind: Stand) -> None
 
 @pytest.mark.parametrize("folder", ["drafts", "outbox"])
 def test_a_mail_that_stands_in_drafts_or_the_outbox_is_looked_at_again(ada: Stand, folder: Any) -> None:
-    ada.exchange.world.behaviour.sent_items_lag = 3600
-    ada.exchange.world.behaviour.transit_folder = folder
+    ada.exchange.system.behaviour.sent_items_lag = 3600
+    ada.exchange.system.behaviour.transit_folder = folder
     ada.fault("sendMail", "busy page but accepted")
     ada.send()
     ada.again()
@@ -280,7 +280,7 @@ def test_a_mail_that_stands_in_drafts_or_the_outbox_is_looked_at_again(ada: Stan
 
 @pytest.mark.parametrize("fault", ["busy but accepted", "timeout but accepted"])
 def test_a_copy_that_leaves_drafts_and_comes_late_is_waited_for(ada: Stand, fault: str) -> None:
-    ada.exchange.world.behaviour.sent_items_lag = 3600
+    ada.exchange.system.behaviour.sent_items_lag = 3600
     ada.fault("sendMail", fault)
     ada.send()
     for _ in range(8):
@@ -297,7 +297,7 @@ def test_a_copy_that_leaves_drafts_and_comes_late_is_waited_for(ada: Stand, faul
 
 
 def test_a_mail_that_was_seen_in_drafts_and_is_removed_there_is_not_sent_again(ada: Stand) -> None:
-    ada.exchange.world.behaviour.sent_items_lag = 2 * HORIZON.total_seconds()
+    ada.exchange.system.behaviour.sent_items_lag = 2 * MAX_RETRY_AGE.total_seconds()
     ada.fault("sendMail", "busy but accepted")
     ada.send()
     ada.again()
@@ -321,7 +321,7 @@ def test_a_refused_search_neither_ends_a_refused_mail_nor_keeps_it_from_being_se
     ada.to_the_end()
 
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert ada.services.world.now() < NOON + timedelta(hours=1)
+    assert ada.services.system.now() < NOON + timedelta(hours=1)
     assert any(step.maybe_sent for step in ada.row.history)
 
 
@@ -332,7 +332,7 @@ def test_a_draft_whose_id_the_mailbox_does_not_take_is_made_again(ada: Stand, co
     ada.to_the_end()
 
     assert (ada.row.status, ada.sent, ada.unsent_drafts) == (DeliveryStatus.ACCEPTED, 1, 0)
-    assert ada.services.world.now() < NOON + timedelta(hours=1)
+    assert ada.services.system.now() < NOON + timedelta(hours=1)
 
 
 @pytest.mark.parametrize(("route", "calls"), [("small", 1), ("draft", 4), ("upload", 6)])
@@ -356,7 +356,7 @@ def test_each_refusal_costs_one_look_and_no_other_call(ada: Stand, route: str) -
     assert ada.asked(OPERATION[route]) == 21
 
 
-@pytest.mark.parametrize(("route", "least"), [("small", FIRST_LOOK), ("upload", SETTLED)])
+@pytest.mark.parametrize(("route", "least"), [("small", FIRST_CHECK), ("upload", RECONCILE_WINDOW)])
 def test_the_look_comes_as_soon_as_it_can_tell(ada: Stand, route: str, least: timedelta) -> None:
     ada.fault(OPERATION[route], "throttled")
     ada.send(route)
@@ -487,8 +487,8 @@ def test_a_draft_without_a_copy_whose_answer_was_lost_is_looked_for_too(ada: Sta
 
 
 def test_a_mailbox_without_room_for_the_key_cannot_be_looked_into(ada: Stand) -> None:
-    ada.exchange.world.directory.change_user(ADA, room_for_named_properties=False)
-    ada.exchange.world.faults.add("sendMail", "busy but accepted", nth=2)
+    ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
+    ada.exchange.system.faults.add("sendMail", "busy but accepted", nth=2)
     ada.send()
     ada.to_the_end()
 
@@ -499,8 +499,8 @@ def test_a_mailbox_without_room_for_the_key_cannot_be_looked_into(ada: Stand) ->
 @pytest.mark.parametrize("lag", [0.0, 120.0])
 @pytest.mark.parametrize("effect", ["busy but accepted", Effect(404, "ErrorItemNotFound", accepted=True)])
 def test_a_draft_without_a_key_is_looked_for_by_its_id(ada: Stand, effect: Effect | str, lag: float) -> None:
-    ada.exchange.world.directory.change_user(ADA, room_for_named_properties=False)
-    ada.exchange.world.behaviour.sent_items_lag = lag
+    ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
+    ada.exchange.system.behaviour.sent_items_lag = lag
     ada.fault("send", effect)
     ada.send("draft")
     ada.to_the_end()
@@ -509,17 +509,17 @@ def test_a_draft_without_a_key_is_looked_for_by_its_id(ada: Stand, effect: Effec
 
 
 def test_a_draft_without_a_key_that_is_gone_is_made_again(ada: Stand) -> None:
-    ada.exchange.world.directory.change_user(ADA, room_for_named_properties=False)
+    ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
     ada.fault("send", REFUSED)
     ada.send("draft")
-    ada.exchange.world.mailboxes.forget()
+    ada.exchange.system.mailboxes.forget()
     ada.to_the_end()
 
     assert (ada.row.status, ada.sent, ada.asked("createDraft")) == (DeliveryStatus.ACCEPTED, 1, 3)
 
 
 def test_a_look_for_a_draft_without_a_key_that_fails_is_repeated(ada: Stand) -> None:
-    ada.exchange.world.directory.change_user(ADA, room_for_named_properties=False)
+    ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
     ada.fault("send", "busy but accepted")
     ada.fault("getMessage", REFUSED, times=2)
     ada.send("draft")
@@ -555,7 +555,7 @@ def test_a_mail_refused_for_a_day_expires_once_a_look_does_not_find_it(ada: Stan
     ada.to_the_end(80)
 
     assert (ada.row.status, ada.sent) == (DeliveryStatus.EXPIRED, 0)
-    assert ada.services.world.now() < NOON + timedelta(hours=4, minutes=10)
+    assert ada.services.system.now() < NOON + timedelta(hours=4, minutes=10)
 
 
 def test_nobody_says_unsent_of_a_mail_that_could_not_be_looked_for(ada: Stand) -> None:
@@ -576,11 +576,11 @@ def test_a_refused_mail_is_looked_for_until_the_mailbox_can_be_read_again(ada: S
     ada.to_the_end()
 
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert ada.services.world.now() > NOON + timedelta(hours=1)
+    assert ada.services.system.now() > NOON + timedelta(hours=1)
 
 
 def test_a_mail_that_was_seen_in_drafts_is_looked_for_while_the_mailbox_cannot_be_read(ada: Stand) -> None:
-    ada.exchange.world.behaviour.sent_items_lag = 3600
+    ada.exchange.system.behaviour.sent_items_lag = 3600
     ada.fault("sendMail", "busy but accepted")
     ada.send()
     ada.again()
@@ -598,7 +598,7 @@ def test_only_the_horizon_ends_the_look_into_a_mailbox_that_cannot_be_read(ada: 
     ada.to_the_end(80)
 
     assert (ada.row.status, ada.sent) == (DeliveryStatus.UNKNOWN, 1)
-    assert ada.services.world.now() > NOON + timedelta(hours=3, minutes=50)
+    assert ada.services.system.now() > NOON + timedelta(hours=3, minutes=50)
 
 
 def test_a_new_consent_for_the_same_mailbox_does_not_end_the_look(ada: Stand) -> None:
@@ -620,7 +620,7 @@ def test_another_mailbox_is_not_looked_into(ada: Stand) -> None:
     consent = a_consent(generation=2, account=bob, scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}))
     moved = some_settings(
         consent=consent,
-        sender=Wanted("bob@contoso.com", large_file_attachments=True),
+        sender=RequestedSender("bob@contoso.com", large_file_attachments=True),
         etag=known.etag,
     )
     ada.services.settings.save(moved)
@@ -653,7 +653,7 @@ def test_a_refusal_that_storage_could_not_record_is_looked_for_too(ada: Stand) -
 
 def test_the_timer_removes_no_draft_of_a_mail_that_is_looked_for(ada: Stand) -> None:
     ada.fault("send", "busy but accepted")
-    ada.exchange.world.behaviour.sent_items_lag = 200
+    ada.exchange.system.behaviour.sent_items_lag = 200
     ada.send("draft")
     release_all(ada.services)
     ada.to_the_end()

@@ -13,10 +13,10 @@ from shared.api.test_mail import send_test_mail
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import RejectedError, SenderRefusedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.diagnostics import CheckName, Outcome, examine
+from shared.sending.diagnostics import CheckName, Outcome, run_checks
 from shared.sending.maintenance import release_all
 from shared.settings.refusal import end_refusal
-from shared.settings.tenant import StandingProblem, Status, TenantSettings
+from shared.settings.tenant import ActiveProblem, Status, TenantSettings
 from tests.builders import a_message, enabled_services
 from tests.calls import call, content, finish, opened, shown
 from tests.calls import enable as press_enable
@@ -70,9 +70,9 @@ def queue(services: FakeServices, message_id: str, **members: object) -> None:
 
 def run(services: FakeServices, time: timedelta) -> None:
     """Let time pass: what is queued comes at its time, and the timer runs every five minutes."""
-    end = services.world.now() + time
-    timer = services.world.now() + 5 * MINUTE
-    due = [(services.world.now() + delay, text) for text, delay in services.outbox.messages]
+    end = services.system.now() + time
+    timer = services.system.now() + 5 * MINUTE
+    due = [(services.system.now() + delay, text) for text, delay in services.outbox.messages]
     services.outbox.messages.clear()
     number = 0
     while True:
@@ -80,17 +80,17 @@ def run(services: FakeServices, time: timedelta) -> None:
         moment = min([timer, *(at for at, _ in due[:1])])
         if moment > end:
             break
-        services.world.pass_time(max(moment - services.world.now(), timedelta(0)))
+        services.system.pass_time(max(moment - services.system.now(), timedelta(0)))
         if due and due[0][0] <= moment:
             number += 1
-            deliver(due.pop(0)[1], f"q-{services.world.now()}-{number}", services)
+            deliver(due.pop(0)[1], f"q-{services.system.now()}-{number}", services)
         else:
             timer += 5 * MINUTE
             release_all(services)
-        due += [(services.world.now() + delay, text) for text, delay in services.outbox.messages]
+        due += [(services.system.now() + delay, text) for text, delay in services.outbox.messages]
         services.outbox.messages.clear()
-    services.world.pass_time(max(end - services.world.now(), timedelta(0)))
-    services.outbox.messages += [(text, at - services.world.now()) for at, text in due]
+    services.system.pass_time(max(end - services.system.now(), timedelta(0)))
+    services.outbox.messages += [(text, at - services.system.now()) for at, text in due]
 
 
 def row(services: FakeServices, message_id: str) -> Delivery:
@@ -149,10 +149,10 @@ def test_another_mail_confirms_a_refusal_after_five_minutes_and_not_before(
     services: FakeServices, mailbox: Mailbox
 ) -> None:
     queue(services, "m-1")
-    services.world.pass_time(4 * MINUTE)
+    services.system.pass_time(4 * MINUTE)
     queue(services, "m-2")
     assert settings_of(services).status is Status.ENABLED
-    services.world.pass_time(MINUTE)
+    services.system.pass_time(MINUTE)
     queue(services, "m-3")
 
     assert settings_of(services).status is Status.SENDER_REFUSED
@@ -161,7 +161,7 @@ def test_another_mail_confirms_a_refusal_after_five_minutes_and_not_before(
 
 def test_a_refusal_of_days_ago_confirms_nothing(services: FakeServices, mailbox: Mailbox) -> None:
     queue(services, "m-1")
-    services.world.pass_time(50 * HOUR)
+    services.system.pass_time(50 * HOUR)
     queue(services, "m-2")
 
     assert settings_of(services).status is Status.ENABLED
@@ -197,8 +197,8 @@ def test_the_waiting_mails_take_turns_every_ten_minutes_and_later_every_hour(
 
 def test_only_its_expiry_ends_a_wait(services: FakeServices, mailbox: Mailbox) -> None:
     queue(services, "m-1")
-    queue(services, "m-2", expiresAt=(services.world.now() + 30 * HOUR).isoformat())
-    queue(services, "m-3", expiresAt=(services.world.now() + 240 * HOUR).isoformat())
+    queue(services, "m-2", expiresAt=(services.system.now() + 30 * HOUR).isoformat())
+    queue(services, "m-3", expiresAt=(services.system.now() + 240 * HOUR).isoformat())
     run(services, 30 * HOUR - MINUTE)
     assert statuses(services) == {WAITING}
     run(services, 2 * MINUTE)
@@ -282,13 +282,13 @@ def test_the_check_of_the_settings_shows_the_refusal_and_its_mail_ends_it(
 ) -> None:
     queue(services, "m-1")
     run(services, 6 * MINUTE)
-    checks = {check.name: check for check in examine(CONTOSO, None, services)}
+    checks = {check.name: check for check in run_checks(CONTOSO, None, services)}
     assert checks[CheckName.CONSENT].outcome is Outcome.OK
     assert checks[CheckName.SEND_AS].problem.code == "send_as_denied"  # type: ignore[union-attr]
     assert settings_of(services).status is Status.SENDER_REFUSED
 
     mailbox.code = None
-    checks = {check.name: check for check in examine(CONTOSO, "ada@contoso.com", services)}
+    checks = {check.name: check for check in run_checks(CONTOSO, "ada@contoso.com", services)}
     assert checks[CheckName.SEND_AS].outcome is Outcome.OK
     assert settings_of(services).status is Status.ENABLED
     run(services, 15 * MINUTE)
@@ -318,7 +318,7 @@ def test_mails_that_waited_for_the_operator_wait_for_microsoft365_then(
 ) -> None:
     queue(services, "m-1")
     run(services, 6 * MINUTE)
-    moved = row(services, "m-1").moved(DeliveryStatus.WAITING_FOR_OPERATOR, services.world.now())
+    moved = row(services, "m-1").moved(DeliveryStatus.WAITING_FOR_OPERATOR, services.system.now())
     services.deliveries.save(moved)
     run(services, 11 * MINUTE)
     assert row(services, "m-1").status is WAITING
@@ -331,9 +331,9 @@ def test_mails_that_waited_for_the_operator_wait_for_microsoft365_then(
 def test_a_mail_that_waits_for_a_setting_does_not_try(services: FakeServices, mailbox: Mailbox) -> None:
     queue(services, "m-1")
     run(services, 6 * MINUTE)
-    problem = StandingProblem("message_too_large", services.world.now(), {"needed": "99"})
+    problem = ActiveProblem("message_too_large", services.system.now(), {"needed": "99"})
     moved = row(services, "m-1").moved(
-        DeliveryStatus.WAITING_FOR_OPERATOR, services.world.now(), problem=problem
+        DeliveryStatus.WAITING_FOR_OPERATOR, services.system.now(), problem=problem
     )
     services.deliveries.save(moved)
     before = settings_of(services)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.requeue import requeue_message
 from shared.errors import OutcomeUnknownError, RefusedRecipientError, RejectedError
 from shared.problems import catalogue
 from shared.sending.deliver import deliver
@@ -43,12 +43,12 @@ def told(services: FakeServices) -> str:
 
 def run_queue(services: FakeServices, until: timedelta) -> None:
     """Deliver what is queued, each at its time, until that much time has passed."""
-    end = services.world.now() + until
+    end = services.system.now() + until
     while services.outbox.messages:
         text, delay = services.outbox.messages.pop(0)
-        if services.world.now() + delay > end:
+        if services.system.now() + delay > end:
             return
-        services.world.pass_time(delay)
+        services.system.pass_time(delay)
         deliver(text, "q-later", services)
 
 
@@ -72,7 +72,7 @@ def test_a_file_that_comes_after_its_message_is_waited_for(services: FakeService
 def test_a_file_that_never_comes_ends_the_mail_after_ten_minutes(services: FakeServices) -> None:
     rejected(services)
 
-    assert services.world.now() == NOON + timedelta(minutes=10)
+    assert services.system.now() == NOON + timedelta(minutes=10)
     assert "put the file there and queue the mail again under the same messageId" in told(services)
 
 
@@ -99,13 +99,13 @@ def test_a_mail_that_starts_again_has_its_time_again(services: FakeServices) -> 
     deliver(WITH_FILE, "q-2", services)
 
     assert row(services).status is DEFERRED
-    assert row(services).trying_since == services.world.now()
+    assert row(services).trying_since == services.system.now()
 
 
 def test_a_requeue_message_that_comes_late_starts_nothing_again(services: FakeServices) -> None:
     rejected(services)
     services.files.blobs[PATH] = b"%PDF"
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is REJECTED
 
@@ -162,11 +162,11 @@ def wrong(**changes: object) -> bytes:
 
 def test_the_latest_mistake_under_an_id_is_on_record(services: FakeServices) -> None:
     deliver(wrong(subject=None), "q-1", services)
-    services.world.pass_time(timedelta(minutes=5))
+    services.system.pass_time(timedelta(minutes=5))
     deliver(wrong(importance="urgent"), "q-2", services)
 
     assert [field.field for field in row(services).fields] == ["importance"]
-    assert row(services).updated_at == services.world.now()
+    assert row(services).updated_at == services.system.now()
     assert row(services).queued_at == NOON
     assert len(row(services).history) == 2
 
@@ -174,7 +174,7 @@ def test_the_latest_mistake_under_an_id_is_on_record(services: FakeServices) -> 
 def test_the_same_mistake_again_changes_nothing(services: FakeServices) -> None:
     deliver(wrong(subject=None), "q-1", services)
     before = row(services)
-    services.world.pass_time(timedelta(minutes=5))
+    services.system.pass_time(timedelta(minutes=5))
     deliver(wrong(subject=None), "q-1", services)
 
     assert row(services) == before

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deliveries.delivery import Delivery, Step
+from shared.deliveries.delivery import Delivery, DeliveryEvent
 from shared.deliveries.delivery import DeliveryStatus as Status
 from shared.errors import (
     ConditionalAccessError,
@@ -27,12 +27,19 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
-from shared.sending.retry_policy import HORIZON, Situation, Verdict, count_refusals, decide, expired
+from shared.sending.retry_policy import (
+    MAX_RETRY_AGE,
+    AttemptContext,
+    RetryDecision,
+    count_refusals,
+    decide_retry,
+    expired,
+)
 from shared.settings.refusal import rights_spread_until
 from tests.builders import a_consent
 from tests.fakes import CONTOSO, NOON
 
-FIRST = Situation(NOON, attempt=1, trying_since=NOON, expires_at=None, jitter=1.0)
+FIRST = AttemptContext(NOON, attempt=1, trying_since=NOON, expires_at=None, jitter=1.0)
 DOUBT = {"in_doubt_since": NOON}
 LOOK = {**DOUBT, "may_look_up": True}
 
@@ -52,7 +59,7 @@ NO_FILE = MissingFileError("a.pdf")
 UNKNOWN = OutcomeUnknownError("outcome_unknown")
 OPERATOR = ConfigurationError("client_credential_refused", error="invalid_client")
 TOO_LONG = TransientError("attempt_too_long", retry_after=timedelta(0))
-DAY_AGO = {"trying_since": NOON - HORIZON}
+DAY_AGO = {"trying_since": NOON - MAX_RETRY_AGE}
 
 TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (INVALID, {}, Status.INVALID, None),
@@ -88,7 +95,7 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (UNKNOWN, LOOK, Status.VERIFYING, 15),
     (UNKNOWN, {**LOOK, "resends": True}, Status.VERIFYING, 15),
     (UNKNOWN, {**LOOK, **DAY_AGO}, Status.VERIFYING, 15),
-    (UNKNOWN, {**LOOK, "trying_since": NOON - 2 * HORIZON}, Status.UNKNOWN, None),
+    (UNKNOWN, {**LOOK, "trying_since": NOON - 2 * MAX_RETRY_AGE}, Status.UNKNOWN, None),
     (UNKNOWN, {**LOOK, "expires_at": NOON}, Status.VERIFYING, 15),
     (AWAY, {**DOUBT, **DAY_AGO}, Status.UNKNOWN, None),
     (REJECTED, DOUBT, Status.UNKNOWN, None),
@@ -101,7 +108,7 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
 DAY = timedelta(hours=24)
 LAST = {"trying_since": NOON - DAY + timedelta(seconds=16)}
 TOO_LATE = {"trying_since": NOON - DAY + timedelta(seconds=15)}
-MINUTE, HOUR, TWO_DAYS_AGO = timedelta(minutes=1), timedelta(hours=1), NOON - 2 * HORIZON
+MINUTE, HOUR, TWO_DAYS_AGO = timedelta(minutes=1), timedelta(hours=1), NOON - 2 * MAX_RETRY_AGE
 LOOK_OF_TWO_HOURS = {"in_doubt_since": NOON - timedelta(hours=2), "may_look_up": True}
 LONG_PAUSE = TransientError("mailbox_throttled", retry_after=timedelta(days=9), address="a")
 NO_RIGHT = SenderRefusedError("access_denied", graph_code="ErrorX", address="a")
@@ -160,14 +167,14 @@ def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
 
 
 def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:
-    assert decide(TransientError("mailbox_paused", address="a"), FIRST).counts
+    assert decide_retry(TransientError("mailbox_paused", address="a"), FIRST).counts
 
 
 @pytest.mark.parametrize(("error", "circumstances", "status", "seconds"), TABLE)
 def test_each_error_has_its_action(
     error: ProblemError, circumstances: dict[str, Any], status: Status, seconds: float | None
 ) -> None:
-    verdict = decide(error, replace(FIRST, **circumstances))
+    verdict = decide_retry(error, replace(FIRST, **circumstances))
 
     wait = None if verdict.next_attempt_at is None else (verdict.next_attempt_at - NOON).total_seconds()
     assert (verdict.status, wait) == (status, seconds)
@@ -190,7 +197,9 @@ def test_each_error_has_its_action(
 def test_refusals_count_that_lie_five_minutes_apart_within_the_present_attempts(
     error: ProblemError, minutes_ago: list[int], code: str, times: int
 ) -> None:
-    history = tuple(Step(NOON - timedelta(minutes=ago), Status.DEFERRED, code) for ago in minutes_ago)
+    history = tuple(
+        DeliveryEvent(NOON - timedelta(minutes=ago), Status.DEFERRED, code) for ago in minutes_ago
+    )
     begun = NOON - timedelta(minutes=20)
     row = Delivery(CONTOSO, "m-1", Status.SENDING, begun, NOON, begun, history=history)
 
@@ -205,19 +214,19 @@ def test_what_exchange_lets_an_app_do_spreads_for_longer_than_a_persons_consent(
 
 
 def test_only_an_invalid_message_is_not_kept() -> None:
-    assert [status for status in Status if not Verdict(status).keeps_request] == [Status.INVALID]
+    assert [status for status in Status if not RetryDecision(status).keeps_request] == [Status.INVALID]
 
 
 def test_a_mail_that_never_reached_graph_has_used_no_attempt() -> None:
-    assert not decide(PAUSED, FIRST).counts
-    assert not decide(TOO_LONG, FIRST).counts
-    assert decide(THROTTLED, FIRST).counts
+    assert not decide_retry(PAUSED, FIRST).counts
+    assert not decide_retry(TOO_LONG, FIRST).counts
+    assert decide_retry(THROTTLED, FIRST).counts
 
 
 def test_only_the_deployments_choice_to_resend_forgets_an_uncertain_send() -> None:
-    assert decide(UNKNOWN, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
-    assert not decide(AWAY, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
-    assert not decide(UNKNOWN, replace(FIRST, in_doubt_since=NOON, may_look_up=True)).forgets_doubt
+    assert decide_retry(UNKNOWN, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
+    assert not decide_retry(AWAY, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
+    assert not decide_retry(UNKNOWN, replace(FIRST, in_doubt_since=NOON, may_look_up=True)).forgets_doubt
 
 
 ERRORS = st.sampled_from(
@@ -260,13 +269,13 @@ def test_the_verdict_is_total_and_no_mail_goes_round_for_ever(
     may_look: bool,  # noqa: FBT001
     resends: bool,  # noqa: FBT001
 ) -> None:
-    situation = Situation(NOON, attempt, since, expires, jitter, doubt, may_look, resends)
-    verdict = decide(error, situation)
+    situation = AttemptContext(NOON, attempt, since, expires, jitter, doubt, may_look, resends)
+    verdict = decide_retry(error, situation)
 
     again = verdict.next_attempt_at
     assert (again is not None) == (verdict.status in {Status.DEFERRED, Status.VERIFYING})
     if again is not None:
         looks_on = verdict.status is Status.VERIFYING and may_look
-        assert NOON < again < since + HORIZON * (2 if looks_on else 1)
+        assert NOON < again < since + MAX_RETRY_AGE * (2 if looks_on else 1)
     if doubt is not None:
         assert verdict.status not in {Status.EXPIRED, Status.REJECTED, Status.INVALID}

@@ -12,7 +12,7 @@ from shared.deliveries.requeue import next_message
 from shared.deliveries.slot import Slot
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.mailbox_schedule import Line
+from shared.sending.mailbox_schedule import MailboxSchedule
 from shared.sending.schedule import WINDOW, Schedule
 from shared.sending.slots import reserve
 from shared.sending.throttle import LaterSlotError, Throttle
@@ -58,7 +58,7 @@ def again(services: FakeServices) -> None:
     """Take the next message from the queue at its time."""
     services.outbox.messages.sort(key=lambda message: message[1])
     text, delay = services.outbox.messages.pop(0)
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     services.outbox.messages = [(each, wait - delay) for each, wait in services.outbox.messages]
     deliver(text, "q-again", services)
 
@@ -67,7 +67,7 @@ def test_a_mailbox_that_nothing_limits_costs_a_read_in_two_seconds_and_no_write(
     services: FakeServices,
 ) -> None:
     send(services, *(f"m-{number}" for number in range(5)))
-    services.world.pass_time(2 * SECOND)
+    services.system.pass_time(2 * SECOND)
     send(services, "m-5")
 
     assert (services.schedules.reads, services.schedules.writes) == (2, 0)
@@ -119,7 +119,7 @@ def test_a_mail_past_the_pace_waits_in_the_queue_until_its_slot_and_is_written_o
 
     again(services)
     assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
-    assert services.world.now() == NOON + 60.5 * SECOND
+    assert services.system.now() == NOON + 60.5 * SECOND
     assert row(services, "m-2").attempt == 1
 
 
@@ -170,7 +170,7 @@ def test_a_mail_whose_line_moved_back_meanwhile_goes_back_into_the_queue_at_no_o
     assert services.schedules.reads == schedule_reads
     again(services)
     assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
-    assert services.world.now() == NOON + 90.5 * SECOND
+    assert services.system.now() == NOON + 90.5 * SECOND
 
 
 def test_a_mail_that_comes_much_later_than_its_row_says_has_the_row_written_again(
@@ -197,7 +197,7 @@ def test_a_process_that_does_not_know_the_line_looks_at_the_mail(services: FakeS
 def test_a_mail_that_comes_long_after_its_slot_takes_another_one(services: FakeServices) -> None:
     paced(services, 1)
     send(services, "m-1", "m-2", "m-3")
-    services.world.pass_time(timedelta(hours=1))
+    services.system.pass_time(timedelta(hours=1))
     texts = [text for text, _ in services.outbox.messages]
     services.outbox.messages.clear()
     for text in texts:
@@ -217,7 +217,7 @@ def test_a_mail_whose_slot_lies_after_its_deadline_is_tried_before_it_and_then_e
     assert row(services, "m-4").status is DeliveryStatus.DEFERRED
     assert row(services, "m-4").next_attempt_at == NOON + 90 * SECOND
     text, delay = services.outbox.messages[-1]
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     deliver(text, "q-4b", services)
     assert row(services, "m-4").status is DeliveryStatus.EXPIRED
 
@@ -306,16 +306,16 @@ def test_two_processes_never_have_the_same_slot(services: FakeServices) -> None:
 def test_processes_say_what_they_had_accepted_while_the_pace_is_learned(services: FakeServices) -> None:
     other = services.new_throttle()
     for _ in range(24):
-        other.note_accepted(ADA)
+        other.record_accepted(ADA)
     for _ in range(13):
-        services.throttle.note_accepted(ADA)
+        services.throttle.record_accepted(ADA)
     refuse(services.throttle, throttled(30))
     with pytest.raises(LaterSlotError):
         other.wait_for_slot(ADA, None, first=False)
 
     (schedule,) = services.schedules.rows.values()
     assert schedule.pace == 37
-    assert services.world.now() - NOON == 5 * SECOND
+    assert services.system.now() - NOON == 5 * SECOND
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(30, 30), (1e9, 600)])
@@ -326,7 +326,7 @@ def test_a_refusal_is_on_record_at_once_while_the_pace_is_learned(
     send(services, "m-1")
 
     found = row(services, "m-1")
-    assert (services.world.slept, found.slot) == ([], None)
+    assert (services.system.slept, found.slot) == ([], None)
     assert found.next_attempt_at == NOON + waited * SECOND
     again(services)
     assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
@@ -350,22 +350,22 @@ def test_a_slot_before_the_line_is_void_once_a_pause_covers_it(services: FakeSer
 def test_a_clock_that_is_wrong_changes_no_slot(services: FakeServices) -> None:
     paced(services, 1)
     send(services, "m-1")
-    services.world.set_clock(timedelta(hours=5))
+    services.system.set_clock(timedelta(hours=5))
     services.throttle = services.new_throttle()
     send(services, "m-2")
 
     found = row(services, "m-2")
     assert found.next_attempt_at
-    assert found.next_attempt_at - services.world.now() == 60.5 * SECOND
+    assert found.next_attempt_at - services.system.now() == 60.5 * SECOND
 
 
 def test_a_clock_that_was_set_back_since_the_pause_was_read_makes_no_longer_pause(
     services: FakeServices,
 ) -> None:
-    services.world.set_clock(timedelta(hours=5))
+    services.system.set_clock(timedelta(hours=5))
     refuse(services.throttle, throttled(30))
-    services.world.set_clock(timedelta(hours=-5))
-    services.world.pass_time(31 * SECOND)
+    services.system.set_clock(timedelta(hours=-5))
+    services.system.pass_time(31 * SECOND)
 
     services.throttle.check(ADA)
 
@@ -375,7 +375,7 @@ def test_a_slot_of_another_mailbox_is_void(services: FakeServices) -> None:
     other = sender_of(replace(some_settings(), tenant_id=FABRIKAM))
     mine = services.throttle.wait_for_slot(ADA, None, first=False)
     theirs = services.throttle.wait_for_slot(other, None, first=False)
-    services.world.pass_time(10 * SECOND)
+    services.system.pass_time(10 * SECOND)
 
     assert services.throttle.wait_for_slot(ADA, mine, first=False) == mine
     with pytest.raises(LaterSlotError):
@@ -398,10 +398,10 @@ def test_whether_a_mails_time_ends_before_the_line_is_judged_by_one_clock(
     services: FakeServices, behind: timedelta
 ) -> None:
     paced(services, 1)
-    services.world.set_clock(-behind)
+    services.system.set_clock(-behind)
     services.throttle.wait_for_slot(ADA, None, first=False)
-    services.world.pass_time(55 * SECOND)
-    now = services.world.now()
+    services.system.pass_time(55 * SECOND)
+    now = services.system.now()
 
     with pytest.raises(LaterSlotError) as later:
         services.throttle.wait_for_slot(ADA, None, first=False, end=now + 5 * SECOND)
@@ -412,7 +412,7 @@ def test_whether_a_mails_time_ends_before_the_line_is_judged_by_one_clock(
 def test_a_line_that_never_moves_on_ends_the_wait(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Line, "is_learning", True)
+    monkeypatch.setattr(MailboxSchedule, "is_learning", True)
     monkeypatch.setattr(Schedule, "is_open", lambda *_: False)
 
     with pytest.raises(TransientError) as raised:
@@ -451,11 +451,11 @@ def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
     line, turns = services.throttle._of(ADA)
     turns.wanted = 5
 
-    def widened(_: Line) -> bool:
+    def widened(_: MailboxSchedule) -> bool:
         turns.width = IN_FLIGHT
         return True
 
-    monkeypatch.setattr(Line, "may_widen", widened)
+    monkeypatch.setattr(MailboxSchedule, "may_widen", widened)
     with services.throttle.turn(ADA):
         pass
 
@@ -478,7 +478,7 @@ def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeSe
     line, _ = services.throttle._of(ADA)
     line._wanting = {0}
     line.take(first=False)
-    services.world.pass_time(timedelta(hours=1))
+    services.system.pass_time(timedelta(hours=1))
 
     assert line.take(first=False).at == NOON + timedelta(hours=1)
 
@@ -491,7 +491,7 @@ def test_a_mail_that_was_sent_waits_for_no_other_thread_to_widen(services: FakeS
 
 def test_waiting_for_another_threads_write_ends_with_the_time_of_the_attempt(services: FakeServices) -> None:
     line, _ = services.throttle._of(ADA)
-    with limited(services.world, timedelta(milliseconds=20)), line._row:
+    with limited(services.system, timedelta(milliseconds=20)), line._row:
         with pytest.raises(NothingSentError):
             services.throttle.wait_for_slot(ADA, None, first=False)
         refuse(services.throttle, throttled(30))
@@ -532,7 +532,7 @@ def test_a_refused_mail_for_which_no_slot_can_be_had_comes_when_graph_wants_it(
 ) -> None:
     services.transport.fail = [throttled(20)]
     monkeypatch.setattr(services.schedules, "save", lambda *_: None)
-    before = services.world.now()
+    before = services.system.now()
     send(services, "m-1")
 
     found = row(services, "m-1")
@@ -552,7 +552,7 @@ def test_a_mailbox_over_its_quota_is_probed_and_keeps_its_pace(
 
     (schedule,) = services.schedules.rows.values()
     assert (schedule.pace, schedule.learning_since) == (0, None)
-    assert schedule.paused_until == services.world.now() + timedelta(minutes=10)
+    assert schedule.paused_until == services.system.now() + timedelta(minutes=10)
 
 
 @pytest.mark.parametrize(("before", "limit"), [(20, 5), (60, 30)])
@@ -564,7 +564,7 @@ def test_a_lower_limit_holds_for_the_mails_that_wait_already_and_keeps_their_ord
     send(services, *names)
     paced(services, limit)
     services.throttle = services.new_throttle()
-    changed_at = services.world.now()
+    changed_at = services.system.now()
     while services.outbox.messages:
         again(services)
 

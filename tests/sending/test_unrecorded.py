@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.requeue import requeue_message
 from shared.errors import ConfigurationError, InvalidInputError, ProblemError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
-from shared.sending.unrecorded import LONGEST_WAIT, SHORTEST_WAIT, parse_unrecorded
+from shared.sending.unrecorded import MAX_WAIT, MIN_WAIT, parse_unrecorded
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -49,7 +49,7 @@ def test_a_message_goes_back_while_storage_cannot_be_asked(
     with caplog.at_level(logging.WARNING):
         deliver(MAIL, "q-1", services)
 
-    assert services.outbox.messages == [(MAIL, SHORTEST_WAIT)]
+    assert services.outbox.messages == [(MAIL, MIN_WAIT)]
     assert "mail_requeued {" in caplog.text
     assert ("operator_error {" in caplog.text) is (problem is DENIED)
     assert not services.deliveries.rows
@@ -58,10 +58,10 @@ def test_a_message_goes_back_while_storage_cannot_be_asked(
 @pytest.mark.parametrize(
     ("waited", "delay"),
     [
-        (None, SHORTEST_WAIT),
-        (timedelta(seconds=2), SHORTEST_WAIT),
+        (None, MIN_WAIT),
+        (timedelta(seconds=2), MIN_WAIT),
         (timedelta(seconds=40), timedelta(seconds=80)),
-        (HOUR, LONGEST_WAIT),
+        (HOUR, MAX_WAIT),
     ],
 )
 def test_it_waits_twice_as_long_each_time(
@@ -75,10 +75,10 @@ def test_it_waits_twice_as_long_each_time(
 
 def test_messages_that_go_back_together_do_not_come_back_together(services: FakeServices) -> None:
     services.pause_store.fail = [AWAY]
-    services.world.chance = 1.0
+    services.system.chance = 1.0
     deliver(MAIL, "q-1", services)
 
-    assert services.outbox.messages == [(MAIL, 1.5 * SHORTEST_WAIT)]
+    assert services.outbox.messages == [(MAIL, 1.5 * MIN_WAIT)]
 
 
 def test_after_an_outage_of_any_length_a_mail_is_sent(services: FakeServices) -> None:
@@ -88,8 +88,8 @@ def test_after_an_outage_of_any_length_a_mail_is_sent(services: FakeServices) ->
         deliver(text, "q-1", services, waited)
         ((text, waited),) = services.outbox.messages
         services.outbox.messages.clear()
-        services.world.pass_time(waited)
-    assert services.world.now() - NOON > timedelta(days=1)
+        services.system.pass_time(waited)
+    assert services.system.now() - NOON > timedelta(days=1)
 
     deliver(text, "q-2", services, waited)
 
@@ -102,7 +102,7 @@ def test_a_mail_whose_own_deadline_passed_in_the_outage_is_expired_and_can_be_re
     mail = a_message(messageId="m-1", expiresAt=(NOON + HOUR).isoformat())
     services.pause_store.fail = [AWAY]
     deliver(mail, "q-1", services)
-    services.world.pass_time(2 * HOUR)
+    services.system.pass_time(2 * HOUR)
     deliver(services.outbox.messages[0][0], "q-2", services)
 
     assert row(services).status is DeliveryStatus.EXPIRED
@@ -113,7 +113,7 @@ def test_a_message_in_base64_goes_back_as_the_mail_in_it(services: FakeServices)
     services.pause_store.fail = [AWAY]
     deliver(base64.b64encode(MAIL), "q-1", services)
 
-    assert services.outbox.messages == [(MAIL, SHORTEST_WAIT)]
+    assert services.outbox.messages == [(MAIL, MIN_WAIT)]
 
 
 @pytest.mark.parametrize("text", [b"no JSON", base64.b64encode(MAIL)])
@@ -123,10 +123,10 @@ def test_a_message_whose_invalid_mail_cannot_be_recorded_goes_back(
     services.deliveries.add = fail  # type: ignore[method-assign,assignment]
     services.requests.load = fail  # type: ignore[method-assign,assignment]
     deliver(b"no JSON", "q-1", services)
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     queued = [message for message, _ in services.outbox.messages]
-    assert queued == [b"no JSON", resume_message(CONTOSO, "m-1")]
+    assert queued == [b"no JSON", requeue_message(CONTOSO, "m-1")]
 
 
 def test_a_requeue_message_without_its_container_waits_for_the_operator(
@@ -136,7 +136,7 @@ def test_a_requeue_message_without_its_container_waits_for_the_operator(
     deliver(MAIL, "q-1", services)
     ((note, delay),) = services.outbox.messages
     services.outbox.messages.clear()
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     load, gone = services.requests.load, ConfigurationError("storage_incomplete", service="blobs")
 
     def missing(*_: object) -> None:
@@ -167,7 +167,7 @@ def test_a_poisoned_message_on_which_the_app_itself_fails_goes_back_too(
     services.deliveries.find = bug  # type: ignore[method-assign,assignment]
     record_poisoned(MAIL, "p-1", services)
 
-    assert services.outbox.messages == [(MAIL, LONGEST_WAIT)]
+    assert services.outbox.messages == [(MAIL, MAX_WAIT)]
     assert "unexpected_error {" in caplog.text
 
 
@@ -187,5 +187,5 @@ def test_a_mail_within_such_a_message_that_only_another_version_reads_waits_for_
     end(text, "q-1", services)
 
     assert not services.deliveries.rows
-    assert services.outbox.messages == [(text, SHORTEST_WAIT)]
+    assert services.outbox.messages == [(text, MIN_WAIT)]
     assert '"problem": "request_of_other_version"' in caplog.text

@@ -81,7 +81,7 @@ def row(services: FakeServices, name: str) -> Delivery:
 def again(services: FakeServices) -> None:
     """Take the next message from the queue at its time."""
     text, delay = services.outbox.messages.pop(0)
-    services.world.pass_time(delay)
+    services.system.pass_time(delay)
     deliver(text, "q-again", services)
 
 
@@ -115,7 +115,7 @@ def test_the_bytes_of_all_hosts_count_together(services: FakeServices) -> None:
 
 def test_a_file_whose_time_was_missed_gets_another_one(services: FakeServices) -> None:
     deliver(a_mail("m-1", 3), "q-1", services)
-    services.world.pass_time(timedelta(hours=1))
+    services.system.pass_time(timedelta(hours=1))
     (schedule,) = services.schedules.rows.values()
     again(services)
     (after,) = services.schedules.rows.values()
@@ -154,7 +154,7 @@ def test_while_too_many_processes_change_the_row_an_upload_comes_again_soon(
 
 def test_an_upload_that_may_begin_soon_is_waited_for(services: FakeServices) -> None:
     deliver(a_mail("m-1", 2), "q-1", services)
-    services.world.pass_time(SPAN - 5 * SECOND)
+    services.system.pass_time(SPAN - 5 * SECOND)
     deliver(a_mail("m-2", 1), "q-2", services)
 
     assert row(services, "m-2").status is DeliveryStatus.ACCEPTED

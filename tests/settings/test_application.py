@@ -13,13 +13,13 @@ from shared.errors import ConfigurationError, ConflictError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.application import is_listed, under_list
-from shared.settings.tenant import Authorization, StandingProblem, Status, TenantSettings, Wanted
+from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
 from tests.calls import call, content, shown
 from tests.fakes import CONTOSO, NOON, FakeServices, MemorySettings
 
 REPORTS = "reports@contoso.com"
-APPLICATION = Wanted(REPORTS, authorization=Authorization.APPLICATION)
+APPLICATION = RequestedSender(REPORTS, authorization=Authorization.APPLICATION)
 BY_THE_APP: dict[str, Any] = {
     "sender": APPLICATION,
     "consent": a_consent(account=None, secret_name=None, consented_by="", granted=frozenset({"Mail.Send"})),
@@ -241,8 +241,8 @@ def test_a_user_who_consented_needs_no_list() -> None:
 
 
 def test_a_lost_consent_and_another_operator_error_stay_as_they_are() -> None:
-    lost = StandingProblem("consent_lost", NOON, {"account": "the app", "error": "AADSTS700016"})
-    refused = StandingProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
+    lost = ActiveProblem("consent_lost", NOON, {"account": "the app", "error": "AADSTS700016"})
+    refused = ActiveProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
 
     for status, problem in ((Status.RECONNECT_NEEDED, lost), (Status.OPERATOR_ERROR, refused)):
         settings = some_settings(**BY_THE_APP, status=status, problem=problem)
@@ -252,7 +252,7 @@ def test_a_lost_consent_and_another_operator_error_stay_as_they_are() -> None:
 def test_it_is_told_since_when_the_sender_is_not_listed(ports: FakeServices) -> None:
     list_senders(ports)
     release_all(ports)
-    ports.world.pass_time(timedelta(hours=1))
+    ports.system.pass_time(timedelta(hours=1))
     release_all(ports)
 
     assert shown(ports)["problem"]["since"] == "2026-11-23T12:00:00Z"

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
-from shared.settings.health import apply_sender_list, let_try, note_failure, note_taken
-from shared.settings.tenant import SenderRefusal, StandingProblem, Status
+from shared.settings.health import apply_sender_list, let_try, record_sender_failure, record_taken
+from shared.settings.tenant import ActiveProblem, SenderRefusal, Status
 from tests.builders import a_consent, enabled_services
 from tests.fakes import CONTOSO, NOON
 
@@ -19,12 +19,12 @@ def test_a_refused_token_is_kept_as_a_lost_consent(caplog: pytest.LogCaptureFixt
     )
 
     with caplog.at_level(logging.INFO):
-        note_failure(ports.settings, CONTOSO, 1, refused, ports.world)
+        record_sender_failure(ports.settings, CONTOSO, 1, refused, ports.system)
 
     kept = ports.settings.load(CONTOSO)
     facts = {"account": "ada@contoso.com", "error": "AADSTS50173"}
     assert kept.status is Status.RECONNECT_NEEDED
-    assert kept.problem == StandingProblem("consent_lost", NOON, facts, "trace-1")
+    assert kept.problem == ActiveProblem("consent_lost", NOON, facts, "trace-1")
     assert caplog.records[-1].levelno == logging.ERROR
     event, _, fields = caplog.messages[-1].partition(" ")
     assert event == "consent_lost"
@@ -35,7 +35,7 @@ def test_a_refused_client_secret_is_an_operator_error_and_asks_nobody_to_consent
     ports = enabled_services()
     refused = ConfigurationError("client_credential_refused", error="AADSTS7000222")
 
-    note_failure(ports.settings, CONTOSO, 1, refused, ports.world)
+    record_sender_failure(ports.settings, CONTOSO, 1, refused, ports.system)
 
     assert ports.settings.load(CONTOSO).status is Status.OPERATOR_ERROR
 
@@ -45,7 +45,7 @@ def test_a_result_for_an_older_consent_changes_nothing() -> None:
     before = ports.settings.load(CONTOSO)
     refused = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")
 
-    note_failure(ports.settings, CONTOSO, 0, refused, ports.world)
+    record_sender_failure(ports.settings, CONTOSO, 0, refused, ports.system)
 
     assert ports.settings.load(CONTOSO) == before
 
@@ -57,7 +57,7 @@ def test_the_end_of_a_refusal_that_cannot_be_stored_is_logged(
     away = TransientError("storage_unavailable", service="tables")
     monkeypatch.setattr(ports.settings, "load", lambda _: _raise(away))
 
-    assert not note_taken(ports.settings, CONTOSO, 1)
+    assert not record_taken(ports.settings, CONTOSO, 1)
 
     logged = [json.loads(message.partition(" ")[2]) for message in caplog.messages]
     assert logged == [
@@ -71,9 +71,9 @@ def test_an_unlisted_sender_is_logged_as_an_operator_error(
     ports = enabled_services(consent=a_consent(account=None, secret_name=None))
     before = ports.settings.load(CONTOSO)
     with caplog.at_level(logging.INFO):
-        listed = apply_sender_list(before, ["ada@contoso.com"], ports.settings, ports.world)
+        listed = apply_sender_list(before, ["ada@contoso.com"], ports.settings, ports.system)
         assert (listed, caplog.messages) == (before, [])
-        unlisted = apply_sender_list(before, [], ports.settings, ports.world)
+        unlisted = apply_sender_list(before, [], ports.settings, ports.system)
 
     assert unlisted == ports.settings.load(CONTOSO)
     assert unlisted.status is Status.OPERATOR_ERROR
@@ -94,7 +94,7 @@ def test_what_the_list_changes_is_said_and_logged_where_it_cannot_be_stored(
     away = TransientError("storage_unavailable", service="tables")
     monkeypatch.setattr(ports.settings, "load", lambda _: _raise(away))
 
-    after = apply_sender_list(before, [], ports.settings, ports.world)
+    after = apply_sender_list(before, [], ports.settings, ports.system)
 
     assert after.problem is not None
     assert (after.status, after.problem.since) == (Status.OPERATOR_ERROR, NOON)
@@ -111,11 +111,11 @@ def test_an_admin_lets_a_mail_try_at_once_only_where_the_sender_is_refused(statu
     known = ports.settings.load(CONTOSO)
     refusal = SenderRefusal(NOON, "m-1")
     ports.settings.save(replace(known, status=status, refusal=refusal))
-    ports.world.pass_time(timedelta(minutes=1))
+    ports.system.pass_time(timedelta(minutes=1))
 
-    let_try(ports.settings, CONTOSO, "test-mail:1", ports.world)
+    let_try(ports.settings, CONTOSO, "test-mail:1", ports.system)
 
-    probe = replace(refusal, probe="test-mail:1", probed_at=ports.world.now(), probes=1)
+    probe = replace(refusal, probe="test-mail:1", probed_at=ports.system.now(), probes=1)
     assert ports.settings.load(CONTOSO).refusal == (probe if status is Status.SENDER_REFUSED else refusal)
 
 

@@ -24,7 +24,7 @@ from tests.fakes import (
     INSTALLATION,
     NOON,
     STORAGE_ACCOUNT,
-    FakeWorld,
+    FakeSystem,
     MemorySettings,
 )
 
@@ -39,14 +39,14 @@ class Guarded:
 
     def __init__(self) -> None:
         self.store = MemorySettings()
-        self.world = FakeWorld()
+        self.system = FakeSystem()
         self.issued: dict[str, str] = {f"smtp-{CONTOSO}-1": CLIENT_ID}
         self.ours = self.of(INSTALLATION, self.issued)
         self.theirs = self.of(replace(INSTALLATION, client_id=OTHER), {})
         self.copied = self.of(replace(INSTALLATION, storage_account="stcopy"), self.issued)
 
     def of(self, installation: Installation, issued: dict[str, str]) -> OwnedSettings:
-        return OwnedSettings(self.store, lambda: installation, issued.get, self.world)
+        return OwnedSettings(self.store, lambda: installation, issued.get, self.system)
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_of_two_hosts_that_adopt_at_once_the_second_reads_the_mark(shared: Guard
             raise PreconditionFailedError("settings_changed")
 
     reads = [stale, shared.store.load(CONTOSO)]
-    late = OwnedSettings(Slow(), lambda: INSTALLATION, shared.issued.get, shared.world)
+    late = OwnedSettings(Slow(), lambda: INSTALLATION, shared.issued.get, shared.system)
     assert late.load(CONTOSO).installation == CLIENT_ID
 
 
@@ -190,8 +190,8 @@ def test_whose_a_tenant_is_is_asked_again_after_five_minutes(shared: Guarded) ->
     shared.ours.check_owner(CONTOSO)
     shared.store.rows[CONTOSO] = replace(shared.store.rows[CONTOSO], installation=OTHER)
     shared.ours.check_owner(CONTOSO)
-    shared.world.set_clock(timedelta(days=-1))
-    shared.world.pass_time(timedelta(minutes=6))
+    shared.system.set_clock(timedelta(days=-1))
+    shared.system.pass_time(timedelta(minutes=6))
 
     with pytest.raises(ConfigurationError):
         shared.ours.check_owner(CONTOSO)
@@ -208,7 +208,7 @@ def test_no_timer_and_no_retry_changes_another_installations_mails() -> None:
         services.drafts.keep(CONTOSO, f"m-{number}", b"{}")
     before = (dict(services.deliveries.rows), dict(services.requests.kept), dict(services.drafts.kept))
     services.settings.foreign.add(CONTOSO)
-    services.world.pass_time(timedelta(days=1))
+    services.system.pass_time(timedelta(days=1))
     release_all(services)
     remove_finished(services)
     with pytest.raises(ConfigurationError) as refused:

@@ -9,23 +9,23 @@ import pytest
 
 from shared.errors import ConflictError
 from shared.settings.application import under_list
-from shared.settings.refresh import note_refresh
+from shared.settings.refresh import record_refresh
 from shared.settings.refusal import (
     begin_probe,
     end_refusal,
     is_probe_due,
-    note_sender_refused,
+    record_sender_refused,
     refusal_of,
 )
-from shared.settings.state import check_enable, complete_consent, holds_already, lose_consent, reset
+from shared.settings.state import check_enable, complete_consent, is_unchanged, mark_reconnect_needed, reset
 from shared.settings.tenant import (
+    ActiveProblem,
     Authorization,
     PendingConsent,
+    RequestedSender,
     SenderRefusal,
-    StandingProblem,
     Status,
     TenantSettings,
-    Wanted,
 )
 from tests.builders import a_consent, some_settings
 from tests.fakes import NOON
@@ -35,8 +35,8 @@ HOUR = timedelta(hours=1)
 FACTS = {"account": "ada@contoso.com", "address": "ada@contoso.com"}
 
 
-def denied(at: datetime, code: str = "send_as_denied") -> StandingProblem:
-    return StandingProblem(code, at, FACTS)
+def denied(at: datetime, code: str = "send_as_denied") -> ActiveProblem:
+    return ActiveProblem(code, at, FACTS)
 
 
 def refused(**changes: object) -> TenantSettings:
@@ -56,7 +56,7 @@ def noted(settings: TenantSettings, at: datetime, message_id: str, **changes: ob
         problem = replace(problem, facts={**FACTS, "graph_code": str(graph_code)})
     waited = bool(changes.pop("waited", False))
     generation = 2 if changes.pop("older", False) else 1
-    return note_sender_refused(settings, generation, problem, message_id, waited=waited)
+    return record_sender_refused(settings, generation, problem, message_id, waited=waited)
 
 
 @pytest.mark.parametrize("second", ["m-1", "m-2"])
@@ -173,18 +173,18 @@ def test_an_accepted_mail_ends_no_problem_of_another_kind() -> None:
 
 
 def test_a_token_that_is_issued_ends_no_refusal() -> None:
-    after = note_refresh(refused(), 1, NOON + HOUR, stored=False)
+    after = record_refresh(refused(), 1, NOON + HOUR, stored=False)
 
     assert (after.status, after.problem) == (Status.SENDER_REFUSED, denied(NOON))
 
 
 def test_a_lost_consent_takes_precedence() -> None:
-    assert lose_consent(refused(), 1, denied(NOON, "consent_lost")).status is Status.RECONNECT_NEEDED
+    assert mark_reconnect_needed(refused(), 1, denied(NOON, "consent_lost")).status is Status.RECONNECT_NEEDED
 
 
 def test_an_address_that_is_taken_from_the_list_is_an_operator_error() -> None:
     by_app = refused(
-        sender=Wanted("ada@contoso.com", authorization=Authorization.APPLICATION),
+        sender=RequestedSender("ada@contoso.com", authorization=Authorization.APPLICATION),
         consent=a_consent(account=None, secret_name=None),
     )
 
@@ -193,9 +193,9 @@ def test_an_address_that_is_taken_from_the_list_is_an_operator_error() -> None:
 
 
 def test_enable_and_save_ask_for_a_new_consent_which_has_one_mail_try_at_once() -> None:
-    wanted = Wanted("ada@contoso.com")
+    wanted = RequestedSender("ada@contoso.com")
     check_enable(refused(), wanted)
-    assert not holds_already(refused(), wanted)
+    assert not is_unchanged(refused(), wanted)
     with pytest.raises(ConflictError):
         check_enable(some_settings(), wanted)
 

@@ -139,7 +139,7 @@ def test_the_page_tells_the_truth_after_a_reset_and_after_the_next_maintenance(
     # A day later the vault works, and no deletion is under way any more.
     secrets._deleting.clear()
     secrets.deletion_seconds = 0.0
-    ports.world.pass_time(timedelta(days=1))
+    ports.system.pass_time(timedelta(days=1))
     keep_all(ports)
     check_page(ports, secrets)
     assert NAME not in secrets
@@ -152,7 +152,7 @@ def test_no_reset_asks_a_protected_vault_to_purge(
 ) -> None:
     before = key_vault.vault.count("DELETE", "/deletedsecrets")
     call(settings_api.reset_settings, ports)
-    ports.world.pass_time(timedelta(days=1))
+    ports.system.pass_time(timedelta(days=1))
     keep_all(ports)
 
     purged = key_vault.vault.count("DELETE", "/deletedsecrets") > before

@@ -7,12 +7,12 @@ import pytest
 
 from shared.api import settings as settings_api
 from shared.errors import ConflictError, InvalidInputError, PreconditionFailedError
-from shared.settings.tenant import StandingProblem, Status, TenantSettings, Wanted
+from shared.settings.tenant import ActiveProblem, RequestedSender, Status, TenantSettings
 from tests.builders import enabled_services
 from tests.calls import Window, call, content, finish, opened, shown
 from tests.fakes import CONTOSO, NOON, FakeServices
 
-LARGE = Wanted("ada@contoso.com", large_file_attachments=True)
+LARGE = RequestedSender("ada@contoso.com", large_file_attachments=True)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_if_the_consent_fails_the_old_address_continues_sending(ports: FakeServi
     window = opened(save(ports, "reports@contoso.com", large=True), ports)
 
     if ending == "expired":
-        ports.world.pass_time(timedelta(minutes=10))
+        ports.system.pass_time(timedelta(minutes=10))
     finish(
         window,
         ports,
@@ -58,7 +58,7 @@ def test_if_the_consent_fails_the_old_address_continues_sending(ports: FakeServi
     )
 
     settings = ports.settings.load(CONTOSO)
-    assert (settings.status, settings.sender) == (Status.ENABLED, Wanted("ada@contoso.com"))
+    assert (settings.status, settings.sender) == (Status.ENABLED, RequestedSender("ada@contoso.com"))
     assert settings.pending is None
     assert ports.tokens.get(CONTOSO, settings.consent) == "access-1"  # type: ignore[arg-type]
 
@@ -83,7 +83,7 @@ def test_large_files_stay_on_until_a_reset(ports: FakeServices) -> None:
 
 
 def test_enabling_again_does_not_unlock_large_files() -> None:
-    problem = StandingProblem("consent_lost", NOON, {"account": "a", "error": "e"})
+    problem = ActiveProblem("consent_lost", NOON, {"account": "a", "error": "e"})
     ports = enabled_services(status=Status.RECONNECT_NEEDED, problem=problem, sender=LARGE)
 
     with pytest.raises(ConflictError) as refused:
@@ -127,7 +127,7 @@ def test_an_unchanged_save_is_asked_again_when_the_admin_wants_that(ports: FakeS
 
 @pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
 def test_where_sending_does_not_work_save_asks_for_consent_again(status: Status) -> None:
-    ports = enabled_services(status=status, problem=StandingProblem("key_vault_denied", NOON))
+    ports = enabled_services(status=status, problem=ActiveProblem("key_vault_denied", NOON))
 
     finish(opened(save(ports), ports), ports)
 
@@ -177,5 +177,5 @@ def test_deleted_tokens_that_the_vault_keeps_are_shown_with_their_end(ports: Fak
     assert shown(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
     call(settings_api.reset_settings, ports)
     assert shown(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
-    ports.world.pass_time(timedelta(days=90))
+    ports.system.pass_time(timedelta(days=90))
     assert shown(ports)["tokensRecoverableUntil"] is None

@@ -7,15 +7,15 @@ from shared.settings.scopes import (
     requested_and_granted,
     scopes_for,
 )
-from shared.settings.tenant import Wanted
+from shared.settings.tenant import RequestedSender
 
 
 def test_only_mail_send_is_asked_for() -> None:
-    assert scopes_for(Wanted("ada@contoso.com")) == ("Mail.Send",)
+    assert scopes_for(RequestedSender("ada@contoso.com")) == ("Mail.Send",)
 
 
 def test_large_files_need_to_write_to_the_mailbox() -> None:
-    wanted = Wanted("ada@contoso.com", large_file_attachments=True)
+    wanted = RequestedSender("ada@contoso.com", large_file_attachments=True)
 
     assert scopes_for(wanted) == ("Mail.Send", "Mail.ReadWrite")
 

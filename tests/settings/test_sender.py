@@ -2,23 +2,23 @@ import pytest
 
 from shared.errors import ConfigurationError, ConsentRequiredError
 from shared.settings.sender import sender_of
-from shared.settings.tenant import Account, StandingProblem, Status, TenantSettings, Wanted
+from shared.settings.tenant import Account, ActiveProblem, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, some_settings
 from tests.fakes import CONTOSO, NOON
 
-LOST = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS50173"})
-REFUSED = StandingProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
+LOST = ActiveProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS50173"})
+REFUSED = ActiveProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
 
 
 def test_the_accounts_own_mailbox_sends_without_naming_a_sender() -> None:
-    sender = sender_of(some_settings(sender=Wanted("Ada@Contoso.com")))
+    sender = sender_of(some_settings(sender=RequestedSender("Ada@Contoso.com")))
 
     assert (sender.address, sender.mailbox, sender.from_field) == ("Ada@Contoso.com", "me", None)
     assert sender.account == "ada@contoso.com"
 
 
 def test_a_delegated_mailbox_is_named_as_the_sender() -> None:
-    sender = sender_of(some_settings(sender=Wanted("finance@contoso.com")))
+    sender = sender_of(some_settings(sender=RequestedSender("finance@contoso.com")))
 
     assert (sender.mailbox, sender.from_field) == ("me", "finance@contoso.com")
 
@@ -46,7 +46,7 @@ def test_a_problem_that_stops_nothing_stops_nothing() -> None:
 
 
 def test_a_mailbox_that_the_app_sends_from_is_one_step_of_the_path() -> None:
-    settings = some_settings(sender=Wanted("a/b@contoso.com"), consent=a_consent(account=None))
+    settings = some_settings(sender=RequestedSender("a/b@contoso.com"), consent=a_consent(account=None))
 
     assert sender_of(settings, ["a/b@contoso.com"]).mailbox == "users/a%2Fb%40contoso.com"
 
@@ -64,7 +64,8 @@ def test_a_permission_that_was_not_asked_for_is_not_used() -> None:
     small = sender_of(some_settings(consent=a_consent(scopes=granted)))
     large = sender_of(
         some_settings(
-            sender=Wanted("ada@contoso.com", large_file_attachments=True), consent=a_consent(scopes=granted)
+            sender=RequestedSender("ada@contoso.com", large_file_attachments=True),
+            consent=a_consent(scopes=granted),
         )
     )
 

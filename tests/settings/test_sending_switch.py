@@ -9,14 +9,14 @@ import pytest
 
 from shared.errors import ConfigurationError, TransientError
 from shared.settings.sending_switch import MAX_AGE, SendingPause, SendingSwitch
-from tests.fakes import CLIENT_ID, NOON, FakeWorld, MemoryPause
+from tests.fakes import CLIENT_ID, NOON, FakeSystem, MemoryPause
 
 PAUSE = SendingPause(NOON, "deploying 1.4")
 
 
 @pytest.fixture
-def world() -> FakeWorld:
-    return FakeWorld()
+def system() -> FakeSystem:
+    return FakeSystem()
 
 
 @pytest.fixture
@@ -24,31 +24,31 @@ def store() -> MemoryPause:
     return MemoryPause()
 
 
-def test_a_stored_pause_pauses_and_its_removal_resumes(store: MemoryPause, world: FakeWorld) -> None:
-    switch = SendingSwitch(store, world)
+def test_a_stored_pause_pauses_and_its_removal_resumes(store: MemoryPause, system: FakeSystem) -> None:
+    switch = SendingSwitch(store, system)
     seen = [switch.current_pause()]
     for change in (lambda: store.save(PAUSE), store.remove):
         change()
-        world.pass_time(MAX_AGE)
+        system.pass_time(MAX_AGE)
         seen.append(switch.current_pause())
 
     assert seen == [None, PAUSE, None]
 
 
-def test_the_store_is_read_at_most_every_ten_seconds(store: MemoryPause, world: FakeWorld) -> None:
-    switch = SendingSwitch(store, world)
+def test_the_store_is_read_at_most_every_ten_seconds(store: MemoryPause, system: FakeSystem) -> None:
+    switch = SendingSwitch(store, system)
     for _ in range(100):
         switch.current_pause()
-        world.pass_time(timedelta(milliseconds=200))
+        system.pass_time(timedelta(milliseconds=200))
 
     assert store.reads == 2
     assert timedelta(seconds=10) == MAX_AGE
 
 
-def test_a_value_that_cannot_be_read_again_is_not_used(store: MemoryPause, world: FakeWorld) -> None:
-    switch = SendingSwitch(store, world)
+def test_a_value_that_cannot_be_read_again_is_not_used(store: MemoryPause, system: FakeSystem) -> None:
+    switch = SendingSwitch(store, system)
     switch.current_pause()
-    world.pass_time(MAX_AGE)
+    system.pass_time(MAX_AGE)
     store.fail = [TransientError("storage_unavailable", service="tables")] * 2
 
     for _ in range(2):
@@ -57,22 +57,22 @@ def test_a_value_that_cannot_be_read_again_is_not_used(store: MemoryPause, world
     assert switch.current_pause() is None
 
 
-def test_a_clock_that_is_set_back_does_not_keep_an_old_value(store: MemoryPause, world: FakeWorld) -> None:
-    switch = SendingSwitch(store, world)
+def test_a_clock_that_is_set_back_does_not_keep_an_old_value(store: MemoryPause, system: FakeSystem) -> None:
+    switch = SendingSwitch(store, system)
     switch.current_pause()
     store.save(PAUSE)
-    world.set_clock(timedelta(hours=-1))
-    world.pass_time(timedelta(seconds=10))
+    system.set_clock(timedelta(hours=-1))
+    system.pass_time(timedelta(seconds=10))
 
     assert switch.current_pause() == PAUSE
 
 
-def test_a_machine_that_was_suspended_reads_the_switch_again(store: MemoryPause, world: FakeWorld) -> None:
-    switch = SendingSwitch(store, world)
+def test_a_machine_that_was_suspended_reads_the_switch_again(store: MemoryPause, system: FakeSystem) -> None:
+    switch = SendingSwitch(store, system)
     switch.current_pause()
     store.save(PAUSE)
     # The time that a process measures stands still meanwhile.
-    world.set_clock(timedelta(hours=1))
+    system.set_clock(timedelta(hours=1))
 
     assert switch.current_pause() == PAUSE
 
@@ -92,34 +92,34 @@ OTHER = "99999999-2222-4333-8444-555555555555"
 )
 def test_only_its_own_pause_and_one_without_a_mark_pauses_an_installation(
     store: MemoryPause,
-    world: FakeWorld,
+    system: FakeSystem,
     mark: str | None,
     own: str | None,
     paused: bool,  # noqa: FBT001
 ) -> None:
     store.save(replace(PAUSE, installation=mark))
-    switch = SendingSwitch(store, world, lambda: own)
+    switch = SendingSwitch(store, system, lambda: own)
 
     assert (switch.current_pause() is not None) is paused
 
 
 def test_a_pause_of_another_installation_is_an_error_that_names_both(
-    store: MemoryPause, world: FakeWorld
+    store: MemoryPause, system: FakeSystem
 ) -> None:
     store.save(replace(PAUSE, installation=OTHER))
     with pytest.raises(ConfigurationError) as refused:
-        SendingSwitch(store, world, lambda: CLIENT_ID).check_owner()
+        SendingSwitch(store, system, lambda: CLIENT_ID).check_owner()
 
     assert refused.value.code == "other_installation"
     assert refused.value.facts == {"ours": CLIENT_ID, "theirs": OTHER}
 
 
 @pytest.mark.parametrize("mark", [None, CLIENT_ID])
-def test_its_own_pause_is_no_error(store: MemoryPause, world: FakeWorld, mark: str | None) -> None:
-    switch = SendingSwitch(store, world, lambda: CLIENT_ID)
+def test_its_own_pause_is_no_error(store: MemoryPause, system: FakeSystem, mark: str | None) -> None:
+    switch = SendingSwitch(store, system, lambda: CLIENT_ID)
     switch.check_owner()
     store.save(replace(PAUSE, installation=mark))
-    world.pass_time(MAX_AGE)
+    system.pass_time(MAX_AGE)
     switch.check_owner()
 
     assert switch.current_pause() is not None

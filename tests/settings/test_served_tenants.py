@@ -57,14 +57,14 @@ def kept(services: FakeServices) -> dict[str, Any]:
 def services() -> FakeServices:
     """Build a tenant with mails in every state and a token that is a month old."""
     services = large_file_services()
-    moment = services.world.now() - timedelta(days=200)
+    moment = services.system.now() - timedelta(days=200)
     for status in DeliveryStatus:
         row = Delivery(CONTOSO, status, status, moment, moment, moment, next_attempt_at=moment)
         services.deliveries.add(row)
         services.requests.keep(CONTOSO, status, MAIL)
         services.drafts.keep(CONTOSO, status, b"{}")
     services.vault.write(f"smtp-{CONTOSO}-0", "of a consent before")
-    services.world.pass_time(timedelta(days=31))
+    services.system.pass_time(timedelta(days=31))
     return services
 
 
@@ -75,7 +75,7 @@ def test_the_timers_change_nothing_of_a_tenant_that_left_and_fetch_no_token(serv
         release_all(services)
         keep_all(services)
         remove_finished(services)
-        services.world.pass_time(timedelta(days=30))
+        services.system.pass_time(timedelta(days=30))
 
     assert kept(services) == before
     assert services.authorizer.refreshed == []
@@ -100,7 +100,7 @@ def test_the_operator_is_alerted_within_five_minutes_and_until_it_ends(
 
 
 def test_the_alert_comes_during_a_pause_too(services: FakeServices, caplog: pytest.LogCaptureFixture) -> None:
-    services.pause_store.save(SendingPause(services.world.now()))
+    services.pause_store.save(SendingPause(services.system.now()))
     remove(services)
     release_all(services)
 
@@ -130,7 +130,7 @@ def test_a_mail_of_a_tenant_that_left_waits_for_its_return(
         for text, _ in services.outbox.messages
         if text == next_message(services.deliveries.rows[CONTOSO, "m-1"])
     ]
-    services.world.pass_time(timedelta(hours=1))
+    services.system.pass_time(timedelta(hours=1))
     deliver(note, "q-2", services)
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
 
@@ -164,7 +164,7 @@ def test_a_mail_that_may_have_been_sent_stays_uncertain() -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     remove(services)
-    services.world.pass_time(timedelta(minutes=1))
+    services.system.pass_time(timedelta(minutes=1))
     deliver(services.outbox.messages[0][0], "q-2", services)
 
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_OPERATOR

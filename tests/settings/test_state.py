@@ -4,29 +4,29 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import ConflictError
-from shared.settings.refresh import note_refresh
+from shared.settings.refresh import record_refresh
 from shared.settings.state import (
     begin_consent,
     check_enable,
     complete_consent,
     end_consent,
     forget_mailbox_id,
-    lose_consent,
-    note_deleted_tokens,
-    note_operator_error,
-    note_undeleted_tokens,
-    note_vault_content,
+    mark_reconnect_needed,
     pending_consent,
+    record_deleted_tokens,
+    record_operator_error,
+    record_undeleted_tokens,
+    record_vault_content,
     reset,
 )
-from shared.settings.tenant import PendingConsent, StandingProblem, Status, TenantSettings, Wanted
+from shared.settings.tenant import ActiveProblem, PendingConsent, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, some_settings
 from tests.fakes import CONTOSO, NOON
 
 LATER = NOON + timedelta(minutes=10)
-PROBLEM = StandingProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS50173"})
-OPERATOR_PROBLEM = StandingProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
-WANTED = Wanted("new@contoso.com")
+PROBLEM = ActiveProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS50173"})
+OPERATOR_PROBLEM = ActiveProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
+WANTED = RequestedSender("new@contoso.com")
 EVERY = {
     Status.NOT_CONFIGURED: TenantSettings(CONTOSO),
     Status.ENABLED: some_settings(),
@@ -51,7 +51,7 @@ def test_enable_is_refused_only_where_sending_works(settings: TenantSettings) ->
 
 
 def test_a_pending_consent_changes_nothing_that_works(settings: TenantSettings) -> None:
-    begun = begin_consent(settings, Wanted("new@contoso.com"), "flow", LATER)
+    begun = begin_consent(settings, RequestedSender("new@contoso.com"), "flow", LATER)
 
     assert (begun.status, begun.sender, begun.consent, begun.problem) == (
         settings.status,
@@ -62,8 +62,8 @@ def test_a_pending_consent_changes_nothing_that_works(settings: TenantSettings) 
 
 
 def test_each_consent_gets_a_generation_that_was_never_used(settings: TenantSettings) -> None:
-    first = begin_consent(settings, Wanted("a@contoso.com"), "one", LATER)
-    second = begin_consent(reset(first), Wanted("a@contoso.com"), "two", LATER)
+    first = begin_consent(settings, RequestedSender("a@contoso.com"), "one", LATER)
+    second = begin_consent(reset(first), RequestedSender("a@contoso.com"), "two", LATER)
 
     assert first.pending is not None
     assert second.pending is not None
@@ -71,20 +71,20 @@ def test_each_consent_gets_a_generation_that_was_never_used(settings: TenantSett
 
 
 def test_a_completed_consent_enables_from_every_state(settings: TenantSettings) -> None:
-    begun = begin_consent(settings, Wanted("new@contoso.com"), "flow", LATER)
+    begun = begin_consent(settings, RequestedSender("new@contoso.com"), "flow", LATER)
 
     done = complete_consent(begun, "flow", a_consent(generation=begun.generations))
 
     assert done.status is Status.ENABLED
-    assert done.sender == Wanted("new@contoso.com")
+    assert done.sender == RequestedSender("new@contoso.com")
     assert done.pending is None
     assert done.problem is None
 
 
 def test_a_superseded_consent_can_not_be_completed(settings: TenantSettings) -> None:
     newer = begin_consent(
-        begin_consent(settings, Wanted("a@contoso.com"), "old", LATER),
-        Wanted("b@contoso.com"),
+        begin_consent(settings, RequestedSender("a@contoso.com"), "old", LATER),
+        RequestedSender("b@contoso.com"),
         "new",
         LATER,
     )
@@ -102,7 +102,7 @@ def test_a_consent_that_was_completed_already_stays_so() -> None:
 
 
 def test_reset_ends_a_pending_consent(settings: TenantSettings) -> None:
-    begun = begin_consent(settings, Wanted("a@contoso.com"), "flow", LATER)
+    begun = begin_consent(settings, RequestedSender("a@contoso.com"), "flow", LATER)
 
     with pytest.raises(ConflictError):
         pending_consent(reset(begun), "flow")
@@ -118,7 +118,7 @@ def test_reset_leads_to_not_configured_from_everywhere(settings: TenantSettings)
 
 
 def test_tokens_that_a_consent_replaces_are_to_be_deleted() -> None:
-    begun = begin_consent(some_settings(), Wanted("a@contoso.com"), "flow", LATER)
+    begun = begin_consent(some_settings(), RequestedSender("a@contoso.com"), "flow", LATER)
 
     done = complete_consent(begun, "flow", a_consent(generation=2, secret_name="new"))
 
@@ -126,10 +126,10 @@ def test_tokens_that_a_consent_replaces_are_to_be_deleted() -> None:
 
 
 def test_deleted_tokens_are_not_to_be_deleted_any_more() -> None:
-    settings = note_undeleted_tokens(TenantSettings(CONTOSO, undeleted=("a",)), "b", NOON)
+    settings = record_undeleted_tokens(TenantSettings(CONTOSO, undeleted=("a",)), "b", NOON)
 
-    assert note_deleted_tokens(settings, "a", None, NOON).undeleted == ("b",)
-    assert note_deleted_tokens(settings, "a", LATER, NOON) == replace(
+    assert record_deleted_tokens(settings, "a", None, NOON).undeleted == ("b",)
+    assert record_deleted_tokens(settings, "a", LATER, NOON) == replace(
         settings, undeleted=("b",), recoverable_until=LATER, deleted_at=NOON
     )
 
@@ -137,7 +137,7 @@ def test_deleted_tokens_are_not_to_be_deleted_any_more() -> None:
 def test_of_tokens_that_can_not_be_deleted_a_row_names_the_newest() -> None:
     settings = TenantSettings(CONTOSO)
     for number in range(200):
-        settings = note_undeleted_tokens(settings, f"smtp-{number}", NOON)
+        settings = record_undeleted_tokens(settings, f"smtp-{number}", NOON)
 
     assert len(settings.undeleted) == 50
     assert settings.undeleted[-1] == "smtp-199"
@@ -146,7 +146,7 @@ def test_of_tokens_that_can_not_be_deleted_a_row_names_the_newest() -> None:
 def test_what_the_vault_has_corrects_what_was_noted() -> None:
     noted = TenantSettings(CONTOSO, undeleted=("a", "b"), recoverable_until=LATER, deleted_at=NOON)
 
-    seen = note_vault_content(noted, ["b", "c"], [], None, NOON + timedelta(hours=1))
+    seen = record_vault_content(noted, ["b", "c"], [], None, NOON + timedelta(hours=1))
 
     assert (seen.undeleted, seen.recoverable_until) == (("b",), None)
 
@@ -155,29 +155,29 @@ def test_tokens_that_were_just_deleted_may_not_be_listed_yet() -> None:
     noted = TenantSettings(CONTOSO, recoverable_until=LATER, deleted_at=NOON)
     soon = NOON + timedelta(minutes=59)
 
-    assert note_vault_content(noted, [], [], None, soon) == noted
-    assert note_vault_content(noted, [], [], NOON, soon) == noted
+    assert record_vault_content(noted, [], [], None, soon) == noted
+    assert record_vault_content(noted, [], [], NOON, soon) == noted
     lost = replace(noted, undeleted=("a", "b"))
-    assert note_vault_content(lost, [], ["b"], LATER, soon).undeleted == ("a",)
+    assert record_vault_content(lost, [], ["b"], LATER, soon).undeleted == ("a",)
     later = LATER + timedelta(days=1)
-    assert note_vault_content(noted, [], [], later, soon).recoverable_until == later
+    assert record_vault_content(noted, [], [], later, soon).recoverable_until == later
 
 
 def test_a_consent_that_ended_without_success_leaves_what_worked(settings: TenantSettings) -> None:
-    begun = begin_consent(settings, Wanted("a@contoso.com"), "flow", LATER)
+    begun = begin_consent(settings, RequestedSender("a@contoso.com"), "flow", LATER)
 
     assert end_consent(begun, "flow") == replace(settings, generations=begun.generations)
 
 
 def test_the_end_of_an_older_consent_leaves_the_newer_one_pending() -> None:
-    begun = begin_consent(some_settings(), Wanted("a@contoso.com"), "new", LATER)
+    begun = begin_consent(some_settings(), RequestedSender("a@contoso.com"), "new", LATER)
 
     assert end_consent(begun, "old") == begun
     assert end_consent(some_settings(), "old") == some_settings()
 
 
 def test_a_lost_consent_asks_to_reconnect_wherever_there_is_one(settings: TenantSettings) -> None:
-    lost = lose_consent(settings, 1, PROBLEM)
+    lost = mark_reconnect_needed(settings, 1, PROBLEM)
 
     if settings.consent is None:
         assert lost == settings
@@ -188,19 +188,19 @@ def test_a_lost_consent_asks_to_reconnect_wherever_there_is_one(settings: Tenant
 
 def test_a_problem_that_is_met_again_keeps_since_when_it_lasts() -> None:
     week = timedelta(days=7)
-    lost = lose_consent(some_settings(), 1, PROBLEM)
-    broken = note_operator_error(some_settings(), 1, OPERATOR_PROBLEM)
+    lost = mark_reconnect_needed(some_settings(), 1, PROBLEM)
+    broken = record_operator_error(some_settings(), 1, OPERATOR_PROBLEM)
 
-    assert lose_consent(lost, 1, replace(PROBLEM, since=NOON + week)).problem == PROBLEM
-    assert note_operator_error(broken, 1, replace(OPERATOR_PROBLEM, since=NOON + week)).problem == (
+    assert mark_reconnect_needed(lost, 1, replace(PROBLEM, since=NOON + week)).problem == PROBLEM
+    assert record_operator_error(broken, 1, replace(OPERATOR_PROBLEM, since=NOON + week)).problem == (
         OPERATOR_PROBLEM
     )
-    another = StandingProblem("sign_in_blocked", NOON + week, {"error": "AADSTS53003"})
-    assert lose_consent(lost, 1, another).problem == another
+    another = ActiveProblem("sign_in_blocked", NOON + week, {"error": "AADSTS53003"})
+    assert mark_reconnect_needed(lost, 1, another).problem == another
 
 
 def test_an_operator_error_never_hides_a_lost_consent(settings: TenantSettings) -> None:
-    noted = note_operator_error(settings, 1, OPERATOR_PROBLEM)
+    noted = record_operator_error(settings, 1, OPERATOR_PROBLEM)
 
     if settings.status in {Status.NOT_CONFIGURED, Status.RECONNECT_NEEDED}:
         assert noted == settings
@@ -209,7 +209,7 @@ def test_an_operator_error_never_hides_a_lost_consent(settings: TenantSettings) 
 
 
 def test_a_good_refresh_ends_every_problem(settings: TenantSettings) -> None:
-    refreshed = note_refresh(settings, 1, LATER, stored=False)
+    refreshed = record_refresh(settings, 1, LATER, stored=False)
 
     if settings.consent is None:
         assert refreshed == settings
@@ -219,19 +219,21 @@ def test_a_good_refresh_ends_every_problem(settings: TenantSettings) -> None:
 
 
 def test_a_rewritten_token_is_noted_with_its_time() -> None:
-    assert note_refresh(some_settings(), 1, LATER, stored=True).consent == a_consent(
+    assert record_refresh(some_settings(), 1, LATER, stored=True).consent == a_consent(
         refreshed_at=LATER, stored_at=LATER
     )
 
 
 def test_a_result_for_an_older_consent_changes_nothing(settings: TenantSettings) -> None:
-    assert lose_consent(settings, 7, PROBLEM) == settings
-    assert note_operator_error(settings, 7, OPERATOR_PROBLEM) == settings
-    assert note_refresh(settings, 7, LATER, stored=True) == settings
+    assert mark_reconnect_needed(settings, 7, PROBLEM) == settings
+    assert record_operator_error(settings, 7, OPERATOR_PROBLEM) == settings
+    assert record_refresh(settings, 7, LATER, stored=True) == settings
     assert forget_mailbox_id(settings, 7) == settings
 
 
 def test_the_pending_consent_is_found_by_its_flow() -> None:
-    begun = begin_consent(some_settings(), Wanted("a@contoso.com"), "flow", LATER)
+    begun = begin_consent(some_settings(), RequestedSender("a@contoso.com"), "flow", LATER)
 
-    assert pending_consent(begun, "flow") == PendingConsent("flow", 2, Wanted("a@contoso.com"), LATER)
+    assert pending_consent(begun, "flow") == PendingConsent(
+        "flow", 2, RequestedSender("a@contoso.com"), LATER
+    )

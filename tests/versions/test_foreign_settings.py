@@ -11,15 +11,15 @@ from shared.consent.maintenance import keep_all
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConfigurationError
 from shared.sending.deliver import deliver
-from shared.sending.diagnostics import Outcome, examine
+from shared.sending.diagnostics import Outcome, run_checks
 from shared.sending.maintenance import release_all
 from shared.settings.application import SENDER_NOT_ALLOWED
-from shared.settings.tenant import Authorization, StandingProblem, Status, TenantSettings, Wanted
+from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
 from tests.calls import call, enable, shown
 from tests.fakes import CONTOSO, NOON, FakeServices
 
-EMBARGO = StandingProblem("sender_embargoed", NOON, {"until": "2027"})
+EMBARGO = ActiveProblem("sender_embargoed", NOON, {"until": "2027"})
 
 
 @pytest.fixture(params=["unreadable", "status"])
@@ -66,7 +66,7 @@ def test_nobody_changes_them_and_no_token_is_deleted(services: FakeServices) -> 
 
 
 def test_the_checks_say_what_is_so(services: FakeServices) -> None:
-    checks = examine(CONTOSO, None, services)
+    checks = run_checks(CONTOSO, None, services)
 
     assert checks[0].problem is not None
     assert checks[0].problem.code == "written_by_other_version"
@@ -74,11 +74,11 @@ def test_the_checks_say_what_is_so(services: FakeServices) -> None:
 
 
 def test_the_list_of_senders_ends_no_status_of_another_version() -> None:
-    problem = StandingProblem(SENDER_NOT_ALLOWED, NOON, {"address": "reports@contoso.com"})
+    problem = ActiveProblem(SENDER_NOT_ALLOWED, NOON, {"address": "reports@contoso.com"})
     services = enabled_services(
         status=Status.OTHER_VERSION,
         problem=problem,
-        sender=Wanted("reports@contoso.com", authorization=Authorization.APPLICATION),
+        sender=RequestedSender("reports@contoso.com", authorization=Authorization.APPLICATION),
         consent=a_consent(account=None, secret_name=None),
     )
     list_senders(services, "reports@contoso.com")

@@ -8,15 +8,15 @@ import pytest
 
 from shared.adapters.serialization import read_document, write_document
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.requeue import resume_message
+from shared.deliveries.requeue import requeue_message
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
-from shared.settings.tenant import SenderRefusal, StandingProblem, Status, TenantSettings
+from shared.settings.tenant import ActiveProblem, SenderRefusal, Status, TenantSettings
 from tests.builders import a_message, enabled_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 NEW = ("sender_refused", "waiting_for_microsoft365", "refusal", "waited_for_sender")
-PROBLEM = StandingProblem("mailbox_full", NOON, {"address": "ada@contoso.com"})
+PROBLEM = ActiveProblem("mailbox_full", NOON, {"address": "ada@contoso.com"})
 
 
 def as_older_version_reads[Row: (Delivery, TenantSettings)](row: Row) -> Row:
@@ -57,7 +57,7 @@ def test_an_older_version_changes_nothing_of_what_it_cannot_read(services: FakeS
     row, settings = services.deliveries.rows[CONTOSO, "m-1"], services.settings.load(CONTOSO)
     assert row.status is DeliveryStatus.OTHER_VERSION
     assert settings.status is Status.OTHER_VERSION
-    deliver(resume_message(CONTOSO, "m-1"), "q-2", services)
+    deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
     release_all(services)
 
     assert services.deliveries.rows[CONTOSO, "m-1"] == row
@@ -74,12 +74,12 @@ def test_all_mail_is_sent_once_the_newer_version_runs_again(services: FakeServic
     services.deliveries.rows[CONTOSO, "m-1"] = services.deliveries.aside[CONTOSO, "m-1"] = restored
     services.settings.rows[CONTOSO] = as_this_version_reads(services.settings.load(CONTOSO))
     for _ in range(10):
-        services.world.pass_time(timedelta(minutes=5))
+        services.system.pass_time(timedelta(minutes=5))
         release_all(services)
         queued, services.outbox.messages = services.outbox.messages, []
         for text, delay in queued:
-            services.world.pass_time(delay)
-            deliver(text, f"q-{services.world.now()}", services)
+            services.system.pass_time(delay)
+            deliver(text, f"q-{services.system.now()}", services)
 
     assert {row.status for row in services.deliveries.rows.values()} == {DeliveryStatus.ACCEPTED}
     assert len(services.transport.sent) == 2

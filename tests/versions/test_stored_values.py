@@ -19,9 +19,9 @@ from shared.api.delivery_models import delivery_view, summary
 from shared.api.settings_models import view
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery, DeliveryStatus
-from shared.deliveries.requeue import parse_resume
+from shared.deliveries.requeue import parse_requeue_message
 from shared.mail.message import parse_mail_request
-from shared.sending.draft_state import DraftNote
+from shared.sending.draft_state import DraftState
 from shared.sending.unrecorded import parse_unrecorded
 from shared.settings.operator_log import OperatorAction
 from shared.settings.tenant import Status, TenantSettings
@@ -125,7 +125,7 @@ def test_a_kept_request_is_read(example: Any) -> None:
 @by_version
 @pytest.mark.parametrize("example", examples("notes"))
 def test_a_note_in_the_queue_is_read(example: Any, change: Callable[[Any], Any]) -> None:
-    found = parse_resume(json.dumps(change(example), separators=(",", ":")).encode())
+    found = parse_requeue_message(json.dumps(change(example), separators=(",", ":")).encode())
 
     assert found is not None
     assert found.message_id == example["resume"]["messageId"]
@@ -139,7 +139,7 @@ def test_a_note_on_a_draft_is_read_and_written_again_as_it_was(
     services = FakeServices()
     document = change(example)
     services.drafts.keep(CONTOSO, "m-1", json.dumps(document).encode())
-    note = DraftNote(CONTOSO, "m-1", services)
+    note = DraftState(CONTOSO, "m-1", services)
     found = note.load()
     assert found is not None
     note.keep(found)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from shared.api.consent_models import FlowView, NextPageView
-from shared.api.openapi.operation import FLOW_ID, Answer, Operation, Parameter
+from shared.api.openapi.operation import FLOW_ID, DocumentedResponse, Operation, Parameter
 
-_TO_RESULT = Answer("Redirect to the page that shows the result.", headers={"Location": "The result page."})
-_PAGE = Answer("A page.", schema={"type": "string"}, media_type="text/html")
+_TO_RESULT = DocumentedResponse(
+    "Redirect to the page that shows the result.", headers={"Location": "The result page."}
+)
+_PAGE = DocumentedResponse("A page.", schema={"type": "string"}, media_type="text/html")
 _STATE = "Names the consent and proves that the answer is one to it."
 _ERROR = "Why there is no consent."
 
@@ -31,7 +33,7 @@ START: Final = Operation(
     "Bind a consent to this browser; a ticket works once",
     "Consent",
     {
-        200: Answer(
+        200: DocumentedResponse(
             "Where the browser goes: to Microsoft, or to the page that says why not.",
             NextPageView,
             headers={"Set-Cookie": "Binds the consent to this browser."},
@@ -48,7 +50,7 @@ CALLBACK: Final = Operation(
     "Take Microsoft's answer to a sign-in",
     "Consent",
     {
-        200: Answer(
+        200: DocumentedResponse(
             "A page that asks the account that signed in, if it is not the admin's who started.",
             schema={"type": "string"},
             media_type="text/html",
@@ -106,7 +108,7 @@ STATUS: Final = Operation(
     "consent/{flowId}",
     "Show how a consent stands; poll it while the window is open",
     "Consent",
-    {200: Answer("The status of the consent.", FlowView)},
+    {200: DocumentedResponse("The status of the consent.", FlowView)},
     parameters=(FLOW_ID,),
     problems={404: ("consent_not_found",)},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.api.delivery_models import DeliveryListView, DeliverySummary, DeliveryView
-from shared.api.openapi.operation import Answer, Operation, Parameter
+from shared.api.openapi.operation import DocumentedResponse, Operation, Parameter
 from shared.api.retry_models import RetryBody, RetryListView
 
 _MESSAGE_ID = Parameter("messageId", "path", "The scheduler's own id of the mail.")
@@ -19,7 +19,7 @@ LIST: Final = Operation(
     "deliveries",
     "List mails, newest first",
     "Deliveries",
-    {200: Answer("A page of mails, and the token of the next page.", DeliveryListView)},
+    {200: DocumentedResponse("A page of mails, and the token of the next page.", DeliveryListView)},
     parameters=(
         Parameter(
             "status",
@@ -42,7 +42,7 @@ READ: Final = Operation(
     "deliveries/{messageId}",
     "Show one mail with its history",
     "Deliveries",
-    {200: Answer("The mail.", DeliveryView)},
+    {200: DocumentedResponse("The mail.", DeliveryView)},
     parameters=(_MESSAGE_ID,),
     problems={404: ("delivery_not_found",)},
     application_roles=(READ_ROLE,),
@@ -53,7 +53,7 @@ RETRY: Final = Operation(
     "deliveries/{messageId}/retry",
     "Send a mail again that failed or waits",
     "Deliveries",
-    {202: Answer("It is queued again.", DeliverySummary)},
+    {202: DocumentedResponse("It is queued again.", DeliverySummary)},
     parameters=(_MESSAGE_ID,),
     problems={
         404: ("delivery_not_found",),
@@ -73,7 +73,7 @@ RETRY_MANY: Final = Operation(
     "deliveries/retry",
     "Send many mails again that failed or wait",
     "Deliveries",
-    {202: Answer("The result of each mail's retry.", RetryListView)},
+    {202: DocumentedResponse("The result of each mail's retry.", RetryListView)},
     body=RetryBody,
     problems={400: ("invalid_request",)},
     # 500 ids of the maximum length.

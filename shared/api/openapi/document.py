@@ -23,7 +23,7 @@ from shared.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shared.api.openapi.operation import Answer, Operation, Parameter
+    from shared.api.openapi.operation import DocumentedResponse, Operation, Parameter
     from shared.api.openapi.schemas import References
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -152,7 +152,7 @@ def _responses(operation: Operation, references: References) -> dict[str, Any]:
     return with_host_answers(responses)
 
 
-def _answer(answer: Answer, references: References) -> dict[str, Any]:
+def _answer(answer: DocumentedResponse, references: References) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.description}
     if answer.model:
         described["content"] = {answer.media_type: {"schema": references[answer.model, "serialization"]}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.api.health import ReadinessView
-from shared.api.openapi.operation import Answer, Operation
+from shared.api.openapi.operation import DocumentedResponse, Operation
 from shared.schema import Contract
 
 
@@ -22,7 +22,7 @@ HEALTH: Final = Operation(
     "health",
     "Say that the app is alive",
     "Health",
-    {200: Answer("The app answers.", HealthView)},
+    {200: DocumentedResponse("The app answers.", HealthView)},
     admin=False,
     configured=False,
 )
@@ -33,8 +33,8 @@ READINESS: Final = Operation(
     "Say whether everything answers that the app is made of",
     "Health",
     {
-        200: Answer("Everything answers.", ReadinessView),
-        503: Answer("At least one part does not answer.", ReadinessView),
+        200: DocumentedResponse("Everything answers.", ReadinessView),
+        503: DocumentedResponse("At least one part does not answer.", ReadinessView),
     },
 )
 OPENAPI: Final = Operation(
@@ -43,7 +43,7 @@ OPENAPI: Final = Operation(
     "openapi.json",
     "Describe this API",
     "Health",
-    {200: Answer("This document.", schema={"type": "object"})},
+    {200: DocumentedResponse("This document.", schema={"type": "object"})},
     admin=False,
     configured=False,
 )

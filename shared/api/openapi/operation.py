@@ -62,7 +62,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DocumentedResponse:
     """The response of a successful call.
 
     Attributes:
@@ -100,7 +100,7 @@ class Operation:
     path: str
     summary: str
     tag: str
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, DocumentedResponse]
     admin: bool = True
     configured: bool = True
     parameters: tuple[Parameter, ...] = ()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from shared.api.consent_models import CheckBody, ExaminationView
-from shared.api.openapi.operation import IF_MATCH, Answer, Operation
+from shared.api.openapi.operation import IF_MATCH, DocumentedResponse, Operation
 from shared.api.settings_models import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView
 
 _PATH = "tenant-settings/smtp"
 _ETAG = {"ETag": "Names what the admins decided, for If-Match."}
-_STARTED = Answer("A consent was started: open `startUrl` in a window, poll `statusUrl`.", StartedConsentView)
+_STARTED = DocumentedResponse(
+    "A consent was started: open `startUrl` in a window, poll `statusUrl`.", StartedConsentView
+)
 
 READ: Final = Operation(
     "get_tenant_settings",
@@ -18,7 +20,7 @@ READ: Final = Operation(
     _PATH,
     "Show the settings",
     "Tenant settings",
-    {200: Answer("The settings.", SettingsView, headers=_ETAG)},
+    {200: DocumentedResponse("The settings.", SettingsView, headers=_ETAG)},
 )
 ENABLE: Final = Operation(
     "enable_sending",
@@ -42,7 +44,7 @@ SAVE: Final = Operation(
     "Change the From address, or switch large file attachments on",
     "Tenant settings",
     {
-        202: Answer("A consent was started as with Enable, or no change was needed.", SavedView),
+        202: DocumentedResponse("A consent was started as with Enable, or no change was needed.", SavedView),
     },
     parameters=(IF_MATCH,),
     body=SaveBody,
@@ -58,7 +60,7 @@ RESET: Final = Operation(
     f"{_PATH}/reset",
     "Remove settings and tokens, and end a consent under way",
     "Tenant settings",
-    {204: Answer("The settings are deleted, or there were none.")},
+    {204: DocumentedResponse("The settings are deleted, or there were none.")},
     parameters=(IF_MATCH,),
     problems={412: ("settings_changed",)},
 )
@@ -68,7 +70,7 @@ CHECK: Final = Operation(
     f"{_PATH}/check",
     "Check whether everything is there that sending needs",
     "Tenant settings",
-    {200: Answer("The results of the checks.", ExaminationView)},
+    {200: DocumentedResponse("The results of the checks.", ExaminationView)},
     body=CheckBody,
     body_required=False,
     problems={400: ("invalid_request",)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.api.openapi.operation import Answer, Operation
+from shared.api.openapi.operation import DocumentedResponse, Operation
 from shared.api.test_mail import QueuedMailView, TestMailBody
 
 TEST_MAIL: Final = Operation(
@@ -13,7 +13,7 @@ TEST_MAIL: Final = Operation(
     "tenant-settings/smtp/test-mail",
     "Send a test mail, to the caller if nobody else is named",
     "Tenant settings",
-    {202: Answer("The mail is queued: `deliveryUrl` returns its status.", QueuedMailView)},
+    {202: DocumentedResponse("The mail is queued: `deliveryUrl` returns its status.", QueuedMailView)},
     body=TestMailBody,
     body_required=False,
     problems={

@@ -9,13 +9,13 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from shared.api.pages.layout import page_reply, paragraphs
+from shared.api.pages.layout import page_response, paragraphs
 from shared.api.problem_details import status_of
 from shared.errors import ConfigurationError, TransientError
-from shared.problems import outline
+from shared.problems import public_problem
 
 if TYPE_CHECKING:
-    from shared.api.request import Reply
+    from shared.api.request import Response
     from shared.errors import ProblemError
     from shared.problems import Problem
 
@@ -24,7 +24,7 @@ The Tenant Settings page shows whether the consent completed; if it did not, sta
 happens again, give the operator of this installation the reference below."""
 
 
-def error_page(error: ProblemError, reference: str, nonce: str) -> Reply:
+def error_page(error: ProblemError, reference: str, nonce: str) -> Response:
     """Build the page.
 
     Args:
@@ -36,7 +36,7 @@ def error_page(error: ProblemError, reference: str, nonce: str) -> Reply:
     content = f"""{paragraphs([problem.sentence, _NEXT])}
 <dl><dt>Reference for support (trace id)</dt><dd><code>{escape(reference)}</code></dd></dl>
 <p><small>{escape(problem.code)}</small></p>"""
-    return page_reply(problem.title, content, nonce, status=status_of(error))
+    return page_response(problem.title, content, nonce, status=status_of(error))
 
 
 def _shown(error: ProblemError) -> Problem:
@@ -45,7 +45,9 @@ def _shown(error: ProblemError) -> Problem:
     The name of a setting or service is for the operator only.
     """
     if error.code == "internal_error":
-        return outline(error.code)
+        return public_problem(error.code)
     if isinstance(error, ConfigurationError):
-        return outline("consent_unavailable")
-    return outline("consent_interrupted" if isinstance(error, TransientError) else "consent_reply_invalid")
+        return public_problem("consent_unavailable")
+    return public_problem(
+        "consent_interrupted" if isinstance(error, TransientError) else "consent_reply_invalid"
+    )

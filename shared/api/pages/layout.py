@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from shared.api.request import Reply
+from shared.api.request import Response
 from shared.api.response_headers import page_headers
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def paragraphs(lines: Iterable[str]) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in lines if line)
 
 
-def page_reply(
+def page_response(
     title: str, content: str, nonce: str, *, status: int = 200, script: str = "", **policy: str
-) -> Reply:
+) -> Response:
     """Build a page.
 
     Args:
@@ -72,4 +72,4 @@ def page_reply(
 {scripts}</body>
 </html>
 """
-    return Reply(status, page.encode(), page_headers(nonce, **policy))
+    return Response(status, page.encode(), page_headers(nonce, **policy))

@@ -9,12 +9,12 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from shared.api.pages.layout import page_reply, paragraphs
+from shared.api.pages.layout import page_response, paragraphs
 from shared.consent.other_account import CONTINUE, REFUSE
 from shared.settings.tenant import MAIL_READ_WRITE, MAIL_READ_WRITE_SHARED, MAIL_SEND, MAIL_SEND_SHARED
 
 if TYPE_CHECKING:
-    from shared.api.request import Reply
+    from shared.api.request import Response
     from shared.consent.other_account import Confirmation
 
 _PURPOSE = "Somebody else asked for this consent. Nothing is sent until you press Continue."
@@ -26,7 +26,7 @@ _PERMISSIONS = {
 }
 
 
-def other_account_page(shown: Confirmation, base_url: str, nonce: str) -> Reply:
+def other_account_page(shown: Confirmation, base_url: str, nonce: str) -> Response:
     """Build the page; `base_url` is the app's, `nonce` new for each response."""
     action = f"{base_url}/api/consent/{shown.flow_id}/decision"
     facts = {
@@ -48,7 +48,7 @@ def other_account_page(shown: Confirmation, base_url: str, nonce: str) -> Reply:
 <button name="decision" value="{CONTINUE}">Continue</button>
 <button class="other" name="decision" value="{REFUSE}">Refuse</button>
 </form>"""
-    return page_reply("Let Inforiver send with your account?", content, nonce, form_action="'self'")
+    return page_response("Let Inforiver send with your account?", content, nonce, form_action="'self'")
 
 
 def _permission(scope: str) -> str:

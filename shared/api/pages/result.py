@@ -9,11 +9,11 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
-from shared.api.pages.layout import page_reply, paragraphs
+from shared.api.pages.layout import page_response, paragraphs
 from shared.consent.flow import FlowStage, FlowStatus
 
 if TYPE_CHECKING:
-    from shared.api.request import Reply
+    from shared.api.request import Response
     from shared.consent.flow import ConsentFlow
     from shared.problems import Problem
 
@@ -50,7 +50,7 @@ if (news.outcome === "pending") setTimeout(() => location.reload(), 3000);
 """
 
 
-def result_page(flow: ConsentFlow | None, problem: Problem | None, nonce: str) -> Reply:
+def result_page(flow: ConsentFlow | None, problem: Problem | None, nonce: str) -> Response:
     """Build the page; while the flow is pending it reloads every 3 seconds.
 
     Args:
@@ -69,4 +69,4 @@ def result_page(flow: ConsentFlow | None, problem: Problem | None, nonce: str) -
 <button type="button" id="close">Close this window</button>
 <p id="still-open" role="status"></p>
 <script type="application/json" id="news" nonce="{nonce}">{news}</script>"""
-    return page_reply(title, content, nonce, script=_SCRIPT)
+    return page_response(title, content, nonce, script=_SCRIPT)

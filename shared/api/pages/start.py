@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.api.pages.layout import page_reply, paragraphs
+from shared.api.pages.layout import page_response, paragraphs
 
 if TYPE_CHECKING:
-    from shared.api.request import Reply
+    from shared.api.request import Response
 
 _SCRIPT = """
 const show = (id) => {
@@ -64,7 +64,7 @@ the next page says so."""
 _NO_SCRIPT = "This page needs JavaScript. Allow it for this site, then reload the page."
 
 
-def start_page(nonce: str) -> Reply:
+def start_page(nonce: str) -> Response:
     """Build the page; it is the same for every link."""
     content = f"""<section id="opening">
 <p role="status">Opening Microsoft's consent screen …</p>
@@ -78,4 +78,4 @@ def start_page(nonce: str) -> Reply:
 {paragraphs([_FAILED])}<p><small id="reference"></small></p>
 <button type="button" id="retry">Try again</button>
 </section>"""
-    return page_reply("Consent to send mail", content, nonce, script=_SCRIPT, connect="'self'")
+    return page_response("Consent to send mail", content, nonce, script=_SCRIPT, connect="'self'")

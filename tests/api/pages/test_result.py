@@ -47,7 +47,7 @@ def test_the_page_says_that_the_consent_was_declined() -> None:
 def test_the_page_says_that_the_consent_expired() -> None:
     ports = FakeServices()
     window = opened(enable(ports), ports)
-    ports.world.pass_time(timedelta(hours=1))
+    ports.system.pass_time(timedelta(hours=1))
 
     assert "<h1>Consent expired</h1>" in page(ports, flow=window.flow_id)
 
@@ -132,7 +132,7 @@ def test_where_the_operator_must_act_nobody_is_told_to_try_again() -> None:
     window = opened(enable(ports), ports)
 
     class Denied(MemoryFlows):
-        def take_secret(self, secret: FlowSecret) -> bool:
+        def consume_secret(self, secret: FlowSecret) -> bool:
             raise ConfigurationError("storage_denied", service="tables")
 
     ports.flows = Denied(ports.flows.flows, ports.flows.secrets)

@@ -101,7 +101,7 @@ from .outlook import Outlook
 from .quotas import Quotas
 from .request_log import RequestLog
 from .scopes import GRAPH, Scope
-from .sign_in import SignIn
+from .sign_in import AuthorizationRequest
 from .throttle import Throttle
 from .token_endpoint import TokenEndpoint
 from .tokens import SigningKey, Tokens
@@ -144,7 +144,9 @@ class Microsoft365:
             self.behaviour,
             Throttle(self.clock, self.behaviour),
         )
-        self._sign_in = SignIn(self.directory, self.consents, self.grants, self.clock, self.behaviour)
+        self._sign_in = AuthorizationRequest(
+            self.directory, self.consents, self.grants, self.clock, self.behaviour
+        )
         self._entra = Entra(self.directory, self.tokens, self._sign_in, self._endpoint, self.clock)
         self.mailboxes = Mailboxes(self.directory, self.clock, self.behaviour)
         self._uploads = Uploads(self.mailboxes, self.clock, self.behaviour)

@@ -24,10 +24,10 @@ def contoso() -> Directory:
     nobody special: neither is an admin of anything. Finance is a shared mailbox that Ada and Reports
     look after, Board a distribution list that Ada may send as.
     """
-    world = Directory()
+    system = Directory()
     admin = frozenset({WORKSPACE_ADMIN})
-    world.add(Tenant(CONTOSO, "contoso.com", "Contoso"), Tenant(FABRIKAM, "fabrikam.com", "Fabrikam"))
-    world.add(
+    system.add(Tenant(CONTOSO, "contoso.com", "Contoso"), Tenant(FABRIKAM, "fabrikam.com", "Fabrikam"))
+    system.add(
         User(_oid(1), CONTOSO, ADA, "Ada Lovelace", is_admin=True, app_roles=admin),
         User(_oid(2), CONTOSO, REPORTS, "Contoso Reports"),
         User(_oid(3), CONTOSO, UMA, "Uma Undecided"),
@@ -36,11 +36,11 @@ def contoso() -> Directory:
         Group(_oid(6), CONTOSO, BOARD, "Board reports"),
     )
     for person in (REPORTS, ADA):
-        world.grant("send_as", on=FINANCE, to=person)
-        world.grant("full_access", on=FINANCE, to=person)
-    world.grant("send_as", on=BOARD, to=ADA)
-    world.add(AppRegistration(CLIENT_ID, CONTOSO, "Inforiver Mailer", secrets=(Secret(CLIENT_SECRET),)))
-    return world
+        system.grant("send_as", on=FINANCE, to=person)
+        system.grant("full_access", on=FINANCE, to=person)
+    system.grant("send_as", on=BOARD, to=ADA)
+    system.add(AppRegistration(CLIENT_ID, CONTOSO, "Inforiver Mailer", secrets=(Secret(CLIENT_SECRET),)))
+    return system
 
 
 def _oid(number: int) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Control:
     """The control routes; they need no token, because nothing here is worth one."""
 
-    def __init__(self, world: "Microsoft365") -> None:
-        self._world = world
+    def __init__(self, system: "Microsoft365") -> None:
+        self._system = system
 
     def add_routes(self, app: web.Application) -> None:
         """Register the routes."""
@@ -46,11 +46,11 @@ class Control:
 
     async def mails(self, request: web.Request) -> web.Response:
         """List the accepted mails."""
-        return web.json_response({"mails": [describe(mail) for mail in self._world.mails()]})
+        return web.json_response({"mails": [describe(mail) for mail in self._system.mails()]})
 
     async def forget_mails(self, request: web.Request) -> web.Response:
         """Empty every mailbox and the log."""
-        self._world.mailboxes.forget()
+        self._system.mailboxes.forget()
         return web.Response(status=204)
 
     async def mail(self, request: web.Request) -> web.Response:
@@ -78,7 +78,7 @@ class Control:
 
     async def drafts(self, request: web.Request) -> web.Response:
         """List what lies in a mailbox's Drafts."""
-        held = self._world.drafts(request.match_info["address"])
+        held = self._system.drafts(request.match_info["address"])
         rows = [
             {"id": m.immutable_id, "subject": m.fields.get("subject"), "created": str(m.created)}
             for m in held
@@ -89,7 +89,7 @@ class Control:
         """List the faults that wait, and the buttons there are."""
         waiting = [
             {"operation": f.operation, "mailbox": f.mailbox, "nth": f.nth, "times": f.times}
-            for f in self._world.faults.waiting()
+            for f in self._system.faults.waiting()
         ]
         return web.json_response({"waiting": waiting, "buttons": sorted(BUTTONS)})
 
@@ -98,29 +98,29 @@ class Control:
         effect = body["effect"]
         chosen = effect if isinstance(effect, str) else Effect(**effect)
         options = {name: body[name] for name in ("mailbox", "nth", "times", "chance") if name in body}
-        self._world.faults.add(body["operation"], chosen, **options)
-        return {"waiting": len(self._world.faults.waiting())}
+        self._system.faults.add(body["operation"], chosen, **options)
+        return {"waiting": len(self._system.faults.waiting())}
 
     async def clear_faults(self, request: web.Request) -> web.Response:
         """Let everything work again."""
-        self._world.faults.clear()
+        self._system.faults.clear()
         return web.Response(status=204)
 
     async def clock(self, request: web.Request) -> web.Response:
         """Tell the time."""
-        return web.json_response({"now": self._world.clock.now().isoformat()})
+        return web.json_response({"now": self._system.clock.now().isoformat()})
 
     async def move_clock(self, body: dict[str, Any]) -> dict[str, Any]:
         """Move the clock: `{"advance": seconds}` or `{"reset": true}`."""
         if body.get("reset"):
-            self._world.clock.reset()
+            self._system.clock.reset()
         else:
-            self._world.clock.advance(timedelta(seconds=body["advance"]))
-        return {"now": self._world.clock.now().isoformat()}
+            self._system.clock.advance(timedelta(seconds=body["advance"]))
+        return {"now": self._system.clock.now().isoformat()}
 
     async def requests(self, request: web.Request) -> web.Response:
         """List and count requests; `?operation=` and `?host=` choose."""
-        log = self._world.requests
+        log = self._system.requests
         chosen = log.all(request.query.get("operation", ""), request.query.get("host", ""))
         rows = [
             {
@@ -140,7 +140,7 @@ class Control:
 
     async def forget_requests(self, request: web.Request) -> web.Response:
         """Begin counting anew."""
-        self._world.requests.clear()
+        self._system.requests.clear()
         return web.Response(status=204)
 
     async def consent(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -154,31 +154,31 @@ class Control:
         if body.get("application"):
             self._application_consent(verb, name, scopes, **options)
         elif verb == "grant":
-            self._world.grant_consent(name, *scopes, **options)
+            self._system.grant_consent(name, *scopes, **options)
         else:
-            self._world.revoke_consent(name, *scopes, **options)
+            self._system.revoke_consent(name, *scopes, **options)
         return {}
 
     def _application_consent(self, verb: str, tenant_name: str, roles: list[str], **options: str) -> None:
         from .contoso import CLIENT_ID
 
-        tenant = self._world.directory.tenant(tenant_name)
+        tenant = self._system.directory.tenant(tenant_name)
         if tenant is None:
             raise KeyError(tenant_name)
         client_id = options.get("client_id", CLIENT_ID)
         if verb == "grant":
-            self._world.consents.grant_application(client_id, tenant.tenant_id, roles)
+            self._system.consents.grant_application(client_id, tenant.tenant_id, roles)
         else:
-            self._world.consents.revoke_application(client_id, tenant.tenant_id)
+            self._system.consents.revoke_application(client_id, tenant.tenant_id)
 
     async def behave(self, body: dict[str, Any]) -> dict[str, Any]:
         """Set switches of `Behaviour` by name."""
         for name, value in body.items():
-            if not hasattr(self._world.behaviour, name):
+            if not hasattr(self._system.behaviour, name):
                 raise KeyError(name)
             fitting = frozenset(value) if isinstance(value, list) else value
             setattr(
-                self._world.behaviour,
+                self._system.behaviour,
                 name,
                 timedelta(seconds=value) if name == "session_lifetime" else fitting,
             )
@@ -187,20 +187,20 @@ class Control:
     async def change_user(self, body: dict[str, Any]) -> dict[str, Any]:
         """Change a user: `{"address", ...fields}`."""
         fields = {n: frozenset(v) if isinstance(v, list) else v for n, v in body.items() if n != "address"}
-        self._world.directory.change_user(body["address"], **fields)
+        self._system.directory.change_user(body["address"], **fields)
         return {}
 
     async def change_app(self, body: dict[str, Any]) -> dict[str, Any]:
         """Change an app: `{"clientId", "redirectUris"}`; remove it: `{"clientId", "removeFrom": tenant}`."""
         if "removeFrom" in body:
-            self._world.consents.remove_app(body["clientId"], body["removeFrom"])
+            self._system.consents.remove_app(body["clientId"], body["removeFrom"])
         else:
-            self._world.directory.change_app(body["clientId"], redirect_uris=tuple(body["redirectUris"]))
+            self._system.directory.change_app(body["clientId"], redirect_uris=tuple(body["redirectUris"]))
         return {}
 
     async def right(self, body: dict[str, Any]) -> dict[str, Any]:
         """Give or take a right: `{"grant" or "revoke": right, "on": address, "to": address}`."""
-        directory = self._world.directory
+        directory = self._system.directory
         if "grant" in body:
             directory.grant(body["grant"], on=body["on"], to=body["to"])
         else:
@@ -209,7 +209,7 @@ class Control:
 
     async def revoke_sessions(self, body: dict[str, Any]) -> dict[str, Any]:
         """End a user's refresh tokens: `{"address"}`."""
-        self._world.grants.revoke_sessions(self._world.user(body["address"]).object_id)
+        self._system.grants.revoke_sessions(self._system.user(body["address"]).object_id)
         return {}
 
     async def api_token(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -223,10 +223,10 @@ class Control:
             raise ValueError(f"AADSTS65005: the registration has no scope {body['scope']}")
         if "lifetime" in options:
             options["lifetime"] = timedelta(seconds=options["lifetime"])
-        return {"access_token": self._world.api_token(body["address"], **options)}
+        return {"access_token": self._system.api_token(body["address"], **options)}
 
     def _mail(self, request: web.Request) -> AcceptedMail:
-        for mail in self._world.mails():
+        for mail in self._system.mails():
             if str(mail.number) == request.match_info["number"]:
                 return mail
         raise web.HTTPNotFound

@@ -197,7 +197,7 @@ class Directory:
                         self._groups[thing.address.lower()] = thing
                     case AppRegistration():
                         self._apps[thing.client_id] = thing
-                        self._note_rules(thing)
+                        self._record_rules(thing)
 
     def tenant(self, name: str) -> Tenant | None:
         """Find a tenant by id or domain."""
@@ -256,7 +256,7 @@ class Directory:
         with self._lock:
             return self._apps.get(client_id.removeprefix("api://"))
 
-    def _note_rules(self, app: AppRegistration) -> None:
+    def _record_rules(self, app: AppRegistration) -> None:
         rules = AppRules(app.exchange_roles, app.mailbox_scope)
         known = self._app_rules.setdefault(app.client_id, [])
         if not known or known[-1][1] != rules:

@@ -26,11 +26,11 @@ from .directory import Directory, User
 from .faults import Effect
 from .gate import Caller, write_body
 from .pages import account_page, approval_page, consent_page, error_page, posting_page, requested_page
-from .sign_in import SignIn
+from .sign_in import AuthorizationRequest
 from .throttle import WAIT, TooManyRequests
 from .token_endpoint import TokenEndpoint
 from .tokens import Tokens
-from .visit import Reply, Visit, shown_permissions
+from .visit import Response, Visit, shown_permissions
 
 _PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -50,7 +50,12 @@ class Entra:
     name = "entra"
 
     def __init__(
-        self, directory: Directory, tokens: Tokens, sign_in: SignIn, endpoint: TokenEndpoint, clock: Clock
+        self,
+        directory: Directory,
+        tokens: Tokens,
+        sign_in: AuthorizationRequest,
+        endpoint: TokenEndpoint,
+        clock: Clock,
     ) -> None:
         self._directory = directory
         self._tokens = tokens
@@ -227,7 +232,7 @@ def _page(text: str, status: int = 200) -> web.Response:
     return web.Response(status=status, text=text, content_type="text/html", headers=_PAGE_HEADERS)
 
 
-def _to_app(reply: Reply) -> web.Response:
+def _to_app(reply: Response) -> web.Response:
     if reply.mode == "form_post":
         return _page(posting_page(reply))
     return web.Response(status=302, headers=_PAGE_HEADERS | {"Location": reply.url})

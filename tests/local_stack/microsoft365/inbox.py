@@ -35,8 +35,8 @@ setInterval(async () => {
 class Inbox:
     """The page and what it shows."""
 
-    def __init__(self, world: "Microsoft365") -> None:
-        self._world = world
+    def __init__(self, system: "Microsoft365") -> None:
+        self._system = system
 
     def add_routes(self, app: web.Application) -> None:
         """Register the page, its counter and the bodies."""
@@ -46,7 +46,7 @@ class Inbox:
 
     async def page(self, request: web.Request) -> web.Response:
         """Show all accepted mails, newest first."""
-        mails = self._world.mails()
+        mails = self._system.mails()
         shown = "".join(_article(mail) for mail in reversed(mails)) or "<p>No mail has been accepted yet.</p>"
         count = f"{len(mails)} mail{'' if len(mails) == 1 else 's'} accepted for delivery"
         text = (
@@ -58,11 +58,11 @@ class Inbox:
 
     async def count(self, request: web.Request) -> web.Response:
         """Say how many mails there are."""
-        return web.Response(text=str(len(self._world.mails())))
+        return web.Response(text=str(len(self._system.mails())))
 
     async def body(self, request: web.Request) -> web.Response:
         """Show a mail's body, where nothing in it can run or reach out."""
-        for mail in self._world.mails():
+        for mail in self._system.mails():
             if str(mail.number) == request.match_info["number"]:
                 policy = "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
                 headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 
 from .directory import User
-from .visit import Reply, Visit
+from .visit import Response, Visit
 
 STYLE = """
 :root { color-scheme: light; --ink: #1b1b1f; --soft: #5c5f66; --line: #d9dce3; --blue: #0b5cad;
@@ -126,7 +126,7 @@ def error_page(message: str, correlation: str, stamp: str) -> str:
     )
 
 
-def posting_page(reply: Reply) -> str:
+def posting_page(reply: Response) -> str:
     """Carry an answer to the app as a form that posts itself across sites."""
     fields = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'

@@ -16,7 +16,7 @@ from .directory import AppRegistration, Directory, Tenant, User
 from .grants import Code, Grants
 from .scopes import DEFAULT, Scope, mixes_default, needs_admin, unknown
 from .tokens import client_info
-from .visit import Reply, Visit, expanded
+from .visit import Response, Visit, expanded
 
 #: How long a page waits for its answer; not published, and at least as long as a code lives.
 VISIT_LIFETIME = timedelta(minutes=30)
@@ -31,7 +31,7 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 type Step = Literal["choose", "consent", "approval", "done"]
 
 
-class SignIn:
+class AuthorizationRequest:
     """The rules behind the pages."""
 
     def __init__(
@@ -84,7 +84,7 @@ class SignIn:
             fresh = began is not None and self._clock.now() < began + VISIT_LIFETIME
             return self._visits.get(visit_id) if fresh else None
 
-    def problem(self, visit: Visit, session: User | None) -> Reply | None:
+    def problem(self, visit: Visit, session: User | None) -> Response | None:
         """Return what is wrong with a request, if it can be redirected to the app, else None."""
         if visit.purpose == "authorize" and (wrong := unknown(visit.asked.permissions)):
             return self._error(visit, Refused(650053, f"'{wrong[0]}'"))
@@ -141,7 +141,7 @@ class SignIn:
         granted = self._consents.delegated(visit.app.client_id, visit.user.tenant_id, visit.user.object_id)
         return [scope for scope in visit.asked.permissions if scope not in granted]
 
-    def accept(self, visit: Visit, *, for_everybody: bool = False) -> Reply:
+    def accept(self, visit: Visit, *, for_everybody: bool = False) -> Response:
         """Grant what the page showed, and answer the app; the visit must have a user."""
         user = self._user_of(visit)
         if visit.purpose == "adminconsent":
@@ -151,7 +151,7 @@ class SignIn:
         self._consents.grant(visit.app.client_id, user.tenant_id, who, granted)
         return self.finish(visit)
 
-    def finish(self, visit: Visit) -> Reply:
+    def finish(self, visit: Visit) -> Response:
         """Answer with a code; the visit must have a user."""
         user = self._user_of(visit)
         permissions = tuple(
@@ -174,7 +174,7 @@ class SignIn:
             fields["client_info"] = client_info(user)
         return self._reply(visit, fields | {"session_state": secrets.token_hex(16)})
 
-    def decline(self, visit: Visit) -> Reply:
+    def decline(self, visit: Visit) -> Response:
         """Answer that the person pressed Cancel."""
         refusal = Refused(65004)
         if visit.purpose == "adminconsent":
@@ -186,7 +186,7 @@ class SignIn:
             fields["error_description"] = refusal.message
         return self._reply(visit, fields)
 
-    def leave_without_granting(self, visit: Visit) -> Reply:
+    def leave_without_granting(self, visit: Visit) -> Response:
         """Answer from the approval page: as a decline, and without a number."""
         fields = {"error": "access_denied", "error_subcode": "cancel"}
         if self._behaviour.decline_description:
@@ -197,7 +197,7 @@ class SignIn:
         """Say whether the approval page has a way back to the app."""
         return visit.user is not None and self._tenant_of(visit.user).approval_can_return
 
-    def _grant_organisation(self, visit: Visit, user: User) -> Reply:
+    def _grant_organisation(self, visit: Visit, user: User) -> Response:
         app = visit.app
         for scope in visit.asked.permissions:
             if scope.name == DEFAULT:
@@ -229,14 +229,14 @@ class SignIn:
             raise Refused(50011, f"'{query.get('redirect_uri', '')}'")
         return app
 
-    def _error(self, visit: Visit, refusal: Refused) -> Reply:
+    def _error(self, visit: Visit, refusal: Refused) -> Response:
         return self._reply(visit, {"error": refusal.error, "error_description": refusal.message})
 
-    def _reply(self, visit: Visit, fields: dict[str, str]) -> Reply:
+    def _reply(self, visit: Visit, fields: dict[str, str]) -> Response:
         with self._lock:
             self._visits.pop(visit.visit_id, None)
         state = {"state": visit.state} if visit.state else {}
-        return Reply(visit.redirect_uri, visit.response_mode, fields | state)
+        return Response(visit.redirect_uri, visit.response_mode, fields | state)
 
     def _keep(self, visit: Visit) -> Visit:
         with self._lock:

@@ -76,7 +76,7 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """What goes back to the app, by redirect or by a posted form."""
 
     redirect_uri: str
