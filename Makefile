@@ -14,7 +14,7 @@ OTHERS := tests/interop/node_modules/.package-lock.json
 NODE_SAMPLE := docs/samples/node/node_modules/.package-lock.json
 AZURE_CLI := .venv-azure-cli/bin/az
 # Tests that wait for the whole app in processes of its own; the coverage of shared/ is complete without them.
-END_TO_END := tests/browser tests/journeys tests/faults/test_campaign.py tests/honest_fakes
+END_TO_END := tests/browser tests/e2e tests/faults/test_campaign.py tests/emulator_tests
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -49,11 +49,11 @@ faults: setup ## Run the long tests, then every fault there is, and print the en
 	@$(BIN)/python -m tests.faults
 
 interop: setup $(OTHERS) $(NODE_SAMPLE) $(AZURE_CLI) ## Check contracts, pages and az commands with tools of others (slow; needs Chromium and Mono)
-	@$(BIN)/python -m pytest -m interop -rs tests/interop tests/browser tests/journeys/test_samples.py
+	@$(BIN)/python -m pytest -m interop -rs tests/interop tests/browser tests/e2e/test_samples.py
 
 core-tools: setup ## Run the end-to-end tests on Azure Functions Core Tools (needs `func`)
 	@command -v func >/dev/null || { echo "Azure Functions Core Tools (func) were not found."; exit 1; }
-	@$(BIN)/python -m pytest -rs tests/honest_fakes/test_host_*.py tests/journeys
+	@$(BIN)/python -m pytest -rs tests/emulator_tests/test_host_*.py tests/e2e
 	@$(BIN)/python -m tests.local_stack demo
 
 bench: setup ## Measure against the budgets and write docs/benchmarks.md

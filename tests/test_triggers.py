@@ -21,8 +21,8 @@ from shared.triggers import (
     release_waiting_mails,
     remove_finished_deliveries,
 )
+from tests.api_client import enable, finish, opened
 from tests.builders import a_message, enabled_services
-from tests.calls import enable, finish, opened
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:

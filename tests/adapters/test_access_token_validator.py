@@ -15,7 +15,7 @@ from shared.api.openapi.settings import READ
 from shared.config import AppConfig
 from shared.errors import ForbiddenError, InvalidInputError, TransientError, UnauthenticatedError
 from shared.problems import explain
-from tests.calls import a_request
+from tests.api_client import a_request
 from tests.fakes import CONFIG
 from tests.local_stack.fixtures import ServedMicrosoft365
 from tests.local_stack.microsoft365 import Effect, Microsoft365

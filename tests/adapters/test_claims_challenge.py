@@ -15,8 +15,8 @@ from shared.sending.deliver import deliver
 from shared.settings.tenant import Account, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, list_senders, some_settings
 from tests.fakes import FakeServices
+from tests.local_stack.browser_client import BrowserClient
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET, CONTOSO
-from tests.local_stack.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def services(
     services = FakeServices()
     entra = EntraAuthority(config, CLIENT_SECRET, services.system)
     begun = entra.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
-    page = Visitor(local_authority.ca_file, posts_by_itself=False).consent(begun.address, ADA)
+    page = BrowserClient(local_authority.ca_file, posts_by_itself=False).consent(begun.address, ADA)
     redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
     services.allowed_tenants = frozenset({CONTOSO})
     services.vault.write(f"smtp-{CONTOSO}-1", redeemed.tokens)

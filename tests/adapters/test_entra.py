@@ -22,11 +22,11 @@ from shared.settings.tenant import Account
 from shared.system import RealSystem
 from tests.builders import a_consent
 from tests.fakes import MemorySettings, MemoryVault
+from tests.local_stack.browser_client import BrowserClient
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.fixtures import ServedMicrosoft365
 from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET, CONTOSO, UMA
-from tests.local_stack.visitor import Visitor
 
 SCOPES = ("Mail.Send",)
 #: What a proxy or a cut connection makes of an answer.
@@ -46,23 +46,23 @@ def entra(config: AppConfig) -> EntraAuthority:
 
 
 @pytest.fixture
-def visitor(local_authority: LocalAuthority) -> Visitor:
+def browser(local_authority: LocalAuthority) -> BrowserClient:
     """A browser that stops where Microsoft would post its answer."""
-    return Visitor(local_authority.ca_file, posts_by_itself=False)
+    return BrowserClient(local_authority.ca_file, posts_by_itself=False)
 
 
 def sign_in(
-    entra: EntraAuthority, visitor: Visitor, *, accept: bool = True
+    entra: EntraAuthority, browser: BrowserClient, *, accept: bool = True
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return what proves the answer, and the answer."""
     begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
-    page = visitor.consent(begun.address, ADA, accept=accept)
+    page = browser.consent(begun.address, ADA, accept=accept)
     return dict(begun.proof), dict(page.forms[0].fields)
 
 
 @pytest.fixture
-def redeemed(entra: EntraAuthority, visitor: Visitor) -> TokenResponse:
-    proof, reply = sign_in(entra, visitor)
+def redeemed(entra: EntraAuthority, browser: BrowserClient) -> TokenResponse:
+    proof, reply = sign_in(entra, browser)
     return entra.redeem(CONTOSO, proof, reply)
 
 
@@ -170,13 +170,13 @@ def test_members_that_nothing_uses_keep_no_token_from_being_used(
 
 
 def test_sign_in_name_and_address_are_told_apart_when_they_differ(
-    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+    entra: EntraAuthority, browser: BrowserClient, office: ServedMicrosoft365
 ) -> None:
     uma = office.system.user(UMA)
     office.system.directory.change_user(UMA, sign_in_name="u1@contoso.com")
     try:
         begun = entra.begin(CONTOSO, SCOPES, "the-state", "u1@contoso.com")
-        page = visitor.consent(begun.address, "u1@contoso.com")
+        page = browser.consent(begun.address, "u1@contoso.com")
         redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
         account = Account(uma.object_id, CONTOSO, "u1@contoso.com")
 
@@ -247,8 +247,8 @@ def test_what_is_kept_of_a_sign_in_does_not_hold_its_state(entra: EntraAuthority
     assert "the-state" not in str(entra.begin(CONTOSO, SCOPES, "the-state", ADA).proof)
 
 
-def test_an_id_token_with_another_nonce_is_refused(entra: EntraAuthority, visitor: Visitor) -> None:
-    proof, reply = sign_in(entra, visitor)
+def test_an_id_token_with_another_nonce_is_refused(entra: EntraAuthority, browser: BrowserClient) -> None:
+    proof, reply = sign_in(entra, browser)
 
     with pytest.raises(InvalidInputError) as refused:
         entra.redeem(CONTOSO, {**proof, "nonce": "another"}, reply)
@@ -257,8 +257,10 @@ def test_an_id_token_with_another_nonce_is_refused(entra: EntraAuthority, visito
     assert proof["nonce"] not in str(refused.value)
 
 
-def test_a_code_of_another_browser_fails_the_pkce_check(entra: EntraAuthority, visitor: Visitor) -> None:
-    proof, reply = sign_in(entra, visitor)
+def test_a_code_of_another_browser_fails_the_pkce_check(
+    entra: EntraAuthority, browser: BrowserClient
+) -> None:
+    proof, reply = sign_in(entra, browser)
 
     with pytest.raises(ConsentRequiredError) as refused:
         entra.redeem(CONTOSO, {**proof, "code_verifier": "x" * 43}, reply)
@@ -266,8 +268,8 @@ def test_a_code_of_another_browser_fails_the_pkce_check(entra: EntraAuthority, v
     assert refused.value.facts["error"] == "AADSTS501481"
 
 
-def test_a_code_is_good_once(entra: EntraAuthority, visitor: Visitor) -> None:
-    proof, reply = sign_in(entra, visitor)
+def test_a_code_is_good_once(entra: EntraAuthority, browser: BrowserClient) -> None:
+    proof, reply = sign_in(entra, browser)
     entra.redeem(CONTOSO, proof, reply)
 
     with pytest.raises(ConsentRequiredError) as refused:
@@ -472,9 +474,9 @@ def test_an_answer_that_is_no_json_is_not_logged_because_it_may_hold_tokens(
 
 
 def test_a_wrong_secret_is_an_operator_error(
-    config: AppConfig, entra: EntraAuthority, visitor: Visitor
+    config: AppConfig, entra: EntraAuthority, browser: BrowserClient
 ) -> None:
-    proof, reply = sign_in(entra, visitor)
+    proof, reply = sign_in(entra, browser)
 
     with pytest.raises(ConfigurationError) as refused:
         EntraAuthority(config, "wrong", RealSystem()).redeem(CONTOSO, proof, reply)
@@ -482,9 +484,9 @@ def test_a_wrong_secret_is_an_operator_error(
     assert refused.value.facts["error"] == "AADSTS7000215"
 
 
-def test_an_ordinary_user_may_consent_to_send(entra: EntraAuthority, visitor: Visitor) -> None:
+def test_an_ordinary_user_may_consent_to_send(entra: EntraAuthority, browser: BrowserClient) -> None:
     begun = entra.begin(CONTOSO, SCOPES, "the-state", UMA)
-    page = visitor.consent(begun.address, UMA)
+    page = browser.consent(begun.address, UMA)
 
     redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
 
@@ -496,7 +498,7 @@ def test_an_ordinary_user_may_consent_to_send(entra: EntraAuthority, visitor: Vi
 
 
 def test_an_admin_consents_to_the_apps_own_permissions(
-    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+    entra: EntraAuthority, browser: BrowserClient, office: ServedMicrosoft365
 ) -> None:
     begun = entra.begin_admin_consent(CONTOSO, "the-state")
 
@@ -525,7 +527,7 @@ def test_an_apps_token_is_for_the_app(entra: EntraAuthority, office: ServedMicro
 
 
 def test_an_app_that_an_admin_removed_is_reported_and_another_consent_adds_it_again(
-    entra: EntraAuthority, visitor: Visitor, redeemed: TokenResponse, office: ServedMicrosoft365
+    entra: EntraAuthority, browser: BrowserClient, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     office.system.consents.remove_app(CLIENT_ID, CONTOSO)
     for call in ("refresh", "app_only"):
@@ -534,7 +536,7 @@ def test_an_app_that_an_admin_removed_is_reported_and_another_consent_adds_it_ag
         assert (refused.value.code, refused.value.facts) == ("app_removed", {"error": "AADSTS700016"})
         assert refused.value.problem.who_acts == "workspace_admin"
 
-    proof, reply = sign_in(entra, visitor)
+    proof, reply = sign_in(entra, browser)
 
     assert entra.redeem(CONTOSO, proof, reply).scopes == frozenset({"Mail.Send"})
 
@@ -650,12 +652,12 @@ def test_a_refusal_of_the_app_is_not_remembered(entra: EntraAuthority, office: S
 
 
 def test_a_code_is_redeemed_once_entra_knows_the_app(
-    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+    entra: EntraAuthority, browser: BrowserClient, office: ServedMicrosoft365
 ) -> None:
     office.system.revoke_consent(ADA)
     office.system.behaviour.app_lag = 30
     try:
-        proof, reply = sign_in(entra, visitor)
+        proof, reply = sign_in(entra, browser)
         with pytest.raises(ConsentRequiredError) as refused:
             entra.redeem(CONTOSO, proof, reply)
         assert refused.value.unseen == "app"
@@ -669,12 +671,12 @@ def test_a_code_is_redeemed_once_entra_knows_the_app(
 
 
 def test_a_scope_that_shows_later_comes_with_a_refresh(
-    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+    entra: EntraAuthority, browser: BrowserClient, office: ServedMicrosoft365
 ) -> None:
     office.system.revoke_consent(ADA)
     office.system.behaviour.consent_lag = 30
     try:
-        proof, reply = sign_in(entra, visitor)
+        proof, reply = sign_in(entra, browser)
         early = entra.redeem(CONTOSO, proof, reply)
         assert early.scopes == frozenset()
         account = Account(office.system.user(ADA).object_id, CONTOSO, ADA)
@@ -698,9 +700,9 @@ def test_an_admin_who_asks_for_it_sees_the_consent_page_again(entra: EntraAuthor
 
 
 def test_a_permission_that_an_admin_must_approve_says_so(
-    entra: EntraAuthority, visitor: Visitor, office: ServedMicrosoft365
+    entra: EntraAuthority, browser: BrowserClient, office: ServedMicrosoft365
 ) -> None:
-    proof, reply = sign_in(entra, visitor)
+    proof, reply = sign_in(entra, browser)
     office.system.faults.add("token", Effect(aadsts=90094))
 
     with pytest.raises(ConsentRequiredError) as refused:
@@ -734,9 +736,11 @@ def test_a_permission_for_something_else_that_is_revoked_does_not_stop_mail(
     assert custody.get(CONTOSO, consent)
 
 
-def test_tokens_that_can_not_be_refreshed_are_no_consent(entra: EntraAuthority, visitor: Visitor) -> None:
+def test_tokens_that_can_not_be_refreshed_are_no_consent(
+    entra: EntraAuthority, browser: BrowserClient
+) -> None:
     begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
-    page = visitor.consent(begun.address.replace("offline_access", ""), ADA)
+    page = browser.consent(begun.address.replace("offline_access", ""), ADA)
 
     with pytest.raises(ConsentRequiredError) as refused:
         entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)

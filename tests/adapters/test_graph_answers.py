@@ -28,7 +28,7 @@ from tests.builders import (
 )
 from tests.exchange_online import ExchangeOnline, a_sender
 from tests.fakes import CONTOSO, NOON, FakeServices
-from tests.local_stack.microsoft365 import BUTTONS, Effect
+from tests.local_stack.microsoft365 import FAULT_EFFECTS, Effect
 from tests.local_stack.microsoft365.contoso import CLIENT_ID, REPORTS
 from tests.local_stack.microsoft365.contoso import CONTOSO as MICROSOFT_CONTOSO
 from tests.local_stack.microsoft365.vocabulary import CLAIMS, vocabulary
@@ -96,7 +96,7 @@ READING = {"lookup", "listAttachments", "permanentDelete"}
 
 def ends_a_mail(name: str) -> bool:
     """Say whether an effect is known to be about the message."""
-    effect = BUTTONS[name]
+    effect = FAULT_EFFECTS[name]
     known = GRAPH_CODES.get(effect.code)
     return effect.status == 413 or (known is not None and known.kind is Kind.REFUSED)
 

@@ -20,7 +20,7 @@ from shared.client_credential import FederatedIdentity
 from shared.errors import ConfigurationError, TransientError
 from shared.system import RealSystem
 from tests.fakes import INSTALLATION
-from tests.local_stack.actors import wait_for
+from tests.local_stack.clients import wait_for
 from tests.local_stack.faults import Fault
 from tests.local_stack.microsoft365.contoso import CONTOSO
 

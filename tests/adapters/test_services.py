@@ -17,8 +17,8 @@ from shared.sending.schedule import Schedule
 from shared.sending.throttle import Throttle
 from shared.storage_names import API_VERSION, MAIL_OUTBOX
 from tests.adapters.test_credentials import KeyPair
+from tests.api_client import a_request
 from tests.builders import ADMIN, a_consent, a_message, some_settings
-from tests.calls import a_request
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.fixtures import ServedVault
 from tests.local_stack.microsoft365.contoso import CLIENT_ID, CONTOSO

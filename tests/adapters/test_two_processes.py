@@ -15,11 +15,11 @@ from shared.bootstrap import Services
 from shared.caller import Caller
 from shared.errors import ConflictError, PreconditionFailedError
 from shared.sending.diagnostics import run_checks
-from tests.calls import Window, a_request, content, open_start, with_answer
+from tests.api_client import Window, a_request, content, open_start, with_answer
+from tests.local_stack.browser_client import BrowserClient
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.fixtures import ServedVault
 from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
-from tests.local_stack.visitor import Visitor
 
 ADMIN = Caller(CONTOSO, "0b1ec700-0000-4000-8000-000000000001", ADA)
 ROUNDS = 6
@@ -37,8 +37,8 @@ def configure(ports: Services, local_authority: LocalAuthority) -> None:
     started = content(reply)
     window = Window(started["flowId"], started["startUrl"])
     window = with_answer(window, open_start(window, ports))
-    visitor = Visitor(local_authority.ca_file, posts_by_itself=False)
-    fields = visitor.consent(window.address, ADA).forms[0].fields
+    browser = BrowserClient(local_authority.ca_file, posts_by_itself=False)
+    fields = browser.consent(window.address, ADA).forms[0].fields
     assert consent.finish(replace(window, state="").answers(**fields), ports).status == 303
 
 

@@ -10,7 +10,7 @@ from shared.api.openapi.settings import READ
 from shared.caller import Caller
 from shared.config import AppConfig
 from shared.errors import ForbiddenError, UnauthenticatedError
-from tests.calls import a_request
+from tests.api_client import a_request
 from tests.fakes import CONFIG, CONTOSO, FakeCallers
 
 CLAIMS: dict[str, Any] = {

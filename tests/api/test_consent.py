@@ -10,7 +10,7 @@ from shared.api import consent
 from shared.caller import Caller
 from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.errors import NotFoundError, TransientError
-from tests.calls import a_request, call, content, enable, finish, opened, walk
+from tests.api_client import a_request, call, content, enable, finish, opened, walk
 from tests.fakes import FABRIKAM, FakeServices, FakeSystem, MemoryDeliveries
 
 

@@ -15,8 +15,8 @@ from shared.caller import Caller
 from shared.deliveries.delivery import Delivery, DeliveryStatus, RecipientSummary
 from shared.errors import InvalidInputError, NotFoundError, OutcomeUnknownError
 from shared.sending.deliver import deliver
+from tests.api_client import a_request
 from tests.builders import ADMIN, a_message, enabled_services
-from tests.calls import a_request
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
 MALLORY = Caller(FABRIKAM, "mallory-object-id", "mallory@fabrikam.com")

@@ -11,7 +11,7 @@ from shared.bootstrap import Services
 from shared.settings.tenant import TenantSettings
 from shared.version import VERSION
 from tests.api.conftest import Api, Log
-from tests.calls import ticket_of
+from tests.api_client import ticket_of
 from tests.fakes import CONTOSO, FakeServices, MemorySettings
 
 ROUTE = {"flow_id": "00000000-0000-4000-8000-000000000001", "message_id": "sales:1"}

@@ -7,8 +7,8 @@ from shared.api.health import ask_all, read_readiness
 from shared.errors import ConfigurationError, TransientError
 from shared.outbox import Backlog
 from shared.settings.sending_switch import SendingPause
+from tests.api_client import a_request
 from tests.builders import ADMIN
-from tests.calls import a_request
 from tests.fakes import NOON, FakeServices
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from shared.errors import PayloadTooLargeError
-from tests.calls import a_request
+from tests.api_client import a_request
 
 
 def test_of_a_name_that_comes_twice_in_a_form_the_first_counts() -> None:

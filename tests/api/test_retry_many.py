@@ -16,8 +16,8 @@ from shared.deliveries.retry import REFUSALS
 from shared.errors import ConfigurationError, InvalidInputError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.deliver import deliver
+from tests.api_client import call, content
 from tests.builders import a_message, enabled_services
-from tests.calls import call, content
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 HOUR = timedelta(hours=1)

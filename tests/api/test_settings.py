@@ -14,8 +14,8 @@ from shared.errors import (
 )
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
+from tests.api_client import call, content, enable, opened, shown, walk
 from tests.builders import a_consent, enabled_services, some_settings
-from tests.calls import call, content, enable, opened, shown, walk
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
 EMPTY: dict[str, Any] = {

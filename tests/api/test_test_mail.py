@@ -9,8 +9,8 @@ from shared.caller import Caller
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConsentRequiredError, InvalidInputError
 from shared.sending.deliver import deliver
+from tests.api_client import a_request, content
 from tests.builders import ADMIN, enabled_services
-from tests.calls import a_request, content
 from tests.fakes import CONTOSO, FakeServices
 
 

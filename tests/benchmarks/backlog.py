@@ -4,7 +4,7 @@ import time
 
 from tests.benchmarks.figures import Figure
 from tests.faults.campaign import Campaign
-from tests.local_stack.actors import wait_for
+from tests.local_stack.clients import wait_for
 
 COUNT = 1000
 LATENCY = 0.2

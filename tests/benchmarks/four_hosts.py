@@ -12,7 +12,7 @@ from tests.benchmarks.chart import Axis, Series, line_chart
 from tests.benchmarks.simulation import Load, simulate
 from tests.benchmarks.tables import GOAL_HEAD, Goal, markdown_table
 from tests.faults.campaign import Campaign
-from tests.local_stack.actors import wait_for
+from tests.local_stack.clients import wait_for
 
 CHART = "images/backlog-accepted.svg"
 MAILS = 100

@@ -23,7 +23,7 @@ from shared.deliveries.retention import remove_finished
 from shared.sending.maintenance import release_all
 from tests.benchmarks.tables import GOAL_HEAD, Goal, markdown_table
 from tests.faults.campaign import Campaign
-from tests.local_stack.actors import Admin
+from tests.local_stack.clients import Admin
 from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
 
 SIZES = (1_000, 10_000, 100_000)

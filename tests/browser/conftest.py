@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, expect
 
 from tests.browser.chromium import chromium, chromium_path
 from tests.browser.tenant_settings import TenantSettings
-from tests.local_stack.actors import Admin, Scheduler
+from tests.local_stack.clients import Admin, Scheduler
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, REPORTS, UMA
 from tests.local_stack.stack import LocalStack
 

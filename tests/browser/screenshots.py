@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.chromium import chromium, chromium_path
 from tests.browser.tenant_settings import OTHER_ACCOUNT, TenantSettings
-from tests.local_stack.actors import Scheduler
+from tests.local_stack.clients import Scheduler
 from tests.local_stack.host_process import REPOSITORY
 from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.microsoft365.contoso import ADA, BOARD, CONTOSO, REPORTS

@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from tests.browser.tenant_settings import TenantSettings
-from tests.local_stack.actors import Admin, Scheduler
+from tests.local_stack.clients import Admin, Scheduler
 from tests.local_stack.microsoft365.contoso import ADA, BOARD, REPORTS, UMA
 from tests.local_stack.stack import LocalStack
 

@@ -5,7 +5,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.chromium import without_cookies
 from tests.browser.tenant_settings import OTHER_ACCOUNT, ConsentWindow, TenantSettings
-from tests.local_stack.actors import Admin
+from tests.local_stack.clients import Admin
 from tests.local_stack.microsoft365.contoso import ADA, REPORTS
 from tests.local_stack.stack import LocalStack
 

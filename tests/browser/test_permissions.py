@@ -4,7 +4,7 @@ from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import OpenTab
 from tests.browser.tenant_settings import TenantSettings
-from tests.local_stack.actors import Admin, Scheduler
+from tests.local_stack.clients import Admin, Scheduler
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, REPORTS
 from tests.local_stack.stack import LocalStack
 

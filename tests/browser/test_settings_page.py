@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, expect
 from tests.browser.chromium import without_cookies
 from tests.browser.conftest import OpenTab
 from tests.browser.tenant_settings import ConsentWindow, TenantSettings
-from tests.local_stack.actors import Admin, Scheduler, mails_of
+from tests.local_stack.clients import Admin, Scheduler, mails_of
 from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.microsoft365.contoso import ADA, BOARD, FINANCE, MALLORY, REPORTS, UMA
 from tests.local_stack.operator_commands import operate

@@ -21,8 +21,7 @@ from shared.errors import (
 )
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, TenantSettings
-from tests.builders import enabled_services
-from tests.calls import (
+from tests.api_client import (
     Window,
     a_request,
     call,
@@ -36,6 +35,7 @@ from tests.calls import (
     shown,
     walk,
 )
+from tests.builders import enabled_services
 from tests.fakes import CONTOSO, FABRIKAM, FakeEntra, FakeServices, MemoryFlows, MemorySettings
 
 

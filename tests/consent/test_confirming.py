@@ -11,8 +11,8 @@ from shared.consent.confirming import MAX_WAITING
 from shared.consent.cookie import NAME
 from shared.consent.ports import TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
+from tests.api_client import Window, a_request, call, content, enable, finish, opened, shown
 from tests.builders import list_senders
-from tests.calls import Window, a_request, call, content, enable, finish, opened, shown
 from tests.fakes import NOON, FakeEntra, FakeServices, FakeSystem
 
 SEND = frozenset({"Mail.Send"})

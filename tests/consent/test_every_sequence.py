@@ -34,8 +34,7 @@ from shared.settings.health import apply_sender_list, record_sender_failure
 from shared.settings.sender import sender_of
 from shared.settings.state import check_enable, check_save
 from shared.settings.tenant import Account, RequestedSender, Status, TenantSettings
-from tests.builders import list_senders
-from tests.calls import (
+from tests.api_client import (
     Window,
     a_request,
     call,
@@ -46,6 +45,7 @@ from tests.calls import (
     shown,
     with_answer,
 )
+from tests.builders import list_senders
 from tests.fakes import CONTOSO, FakeServices
 
 ADDRESSES = st.sampled_from(["ada@contoso.com", "uma@contoso.com", "finance@contoso.com"])

@@ -12,8 +12,7 @@ from shared.errors import ConfigurationError, TransientError
 from shared.sending.diagnostics import run_checks
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, ActiveProblem, Authorization, RequestedSender, Status
-from tests.builders import ADMIN, a_consent, enabled_services, list_senders
-from tests.calls import (
+from tests.api_client import (
     Window,
     a_request,
     call,
@@ -26,6 +25,7 @@ from tests.calls import (
     opened,
     shown,
 )
+from tests.builders import ADMIN, a_consent, enabled_services, list_senders
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 

@@ -9,8 +9,8 @@ from shared.consent.ports import DeletedTokens
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 from shared.settings.state import reset
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
+from tests.api_client import call, enable, finish, opened
 from tests.builders import a_consent, enabled_services, some_settings
-from tests.calls import call, enable, finish, opened
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
 LOST = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS700082")

@@ -15,8 +15,19 @@ from shared.consent.other_account import Confirmation, delete_abandoned
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import Account
+from tests.api_client import (
+    Window,
+    a_request,
+    call,
+    content,
+    decide,
+    enable,
+    finish,
+    form_token,
+    opened,
+    shown,
+)
 from tests.builders import enabled_services
-from tests.calls import Window, a_request, call, content, decide, enable, finish, form_token, opened, shown
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryDeliveries, MemoryFlows, MemoryVault
 
 REPORTS = Account("reports-object-id", CONTOSO, "reports@contoso.com")

@@ -8,7 +8,7 @@ from shared.api import consent, settings
 from shared.api.request import Response
 from shared.consent.flow import hash_of
 from shared.errors import TransientError
-from tests.calls import (
+from tests.api_client import (
     Window,
     a_request,
     call,

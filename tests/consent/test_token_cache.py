@@ -14,8 +14,8 @@ from shared.errors import ConfigurationError, ConflictError, ConsentRequiredErro
 from shared.settings.health import record_sender_failure
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status
+from tests.api_client import call, shown
 from tests.builders import a_consent, enabled_services
-from tests.calls import call, shown
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeEntra, FakeServices, FakeSystem, MemoryVault
 
 LOST = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")

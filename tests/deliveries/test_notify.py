@@ -22,8 +22,8 @@ from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem
+from tests.api_client import a_request
 from tests.builders import ADMIN, a_file, a_message, enabled_services
-from tests.calls import a_request
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from shared.api.deliveries import list_deliveries, retry_delivery
 from shared.deliveries.delivery import Delivery, DeliveryStatus, UncertainSend
 from shared.errors import ConflictError, NotFoundError, OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.deliver import deliver
+from tests.api_client import a_request, call, content
 from tests.builders import ADMIN, a_message, enabled_services, large_file_services
-from tests.calls import a_request, call, content
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 RETRY = a_request(route={"message_id": "m-1"})

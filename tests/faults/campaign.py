@@ -19,13 +19,13 @@ from shared.adapters.serialization import read_document
 from shared.deliveries.delivery import Delivery
 from shared.storage_names import DELIVERIES, TENANT_SETTINGS
 from tests.faults.outcomes import Messages, broken_outcomes, take_outcomes
-from tests.local_stack.actors import Admin, Scheduler, wait_for
+from tests.local_stack.browser_client import BrowserClient
+from tests.local_stack.clients import Admin, Scheduler, wait_for
 from tests.local_stack.host.options import Waits
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, REPORTS
 from tests.local_stack.stack import QUICK, LocalStack
 from tests.local_stack.storage_gates import StorageGates
 from tests.local_stack.storage_roles import OUTCOMES
-from tests.local_stack.visitor import Visitor
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -365,7 +365,7 @@ class Campaign:
         permissions = ("Mail.Send", "Mail.ReadWrite") if self.look_up else ("Mail.Send",)
         self.stack.microsoft365.directory.change_app(CLIENT_ID, application_permissions=permissions)
         started = self.admin.call("POST", "tenant-settings/smtp/enable", wanted).json()
-        Visitor(self.stack.authority.ca_file).consent(started["startUrl"], ADA)
+        BrowserClient(self.stack.authority.ca_file).consent(started["startUrl"], ADA)
         wait_for(lambda: self.admin.settings()["status"] == "enabled" or None, "the consent")
 
     def allow_named_properties(self, *, allowed: bool) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.faults.campaign import Campaign, Scenario
-from tests.local_stack.actors import wait_for
+from tests.local_stack.clients import wait_for
 from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.operator_commands import operate
 from tests.local_stack.storage_gates import Outage

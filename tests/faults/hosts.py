@@ -23,7 +23,16 @@ from shared.settings.sending_switch import SendingSwitch
 from shared.settings.tenant import RequestedSender
 from tests.builders import a_consent, a_message, some_settings
 from tests.fakes import CLIENT_ID, CONTOSO, INSTALLATION, FakeGraph, FakeServices, FakeSystem, MemoryVault
-from tests.faults.rehearsal import LEASE, SUBMITTING, TIMER, VISIBILITY, Doom, DoomedServices, Fate, Killed
+from tests.faults.fault_run import (
+    LEASE,
+    SUBMITTING,
+    TIMER,
+    VISIBILITY,
+    FaultInjector,
+    FaultKind,
+    FaultyServices,
+    Killed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,9 +285,9 @@ class Neighbourhood:
         if self.suspends and place < 25:
             # After its claim or the record of its hand-over most of all.
             at = place if place < 12 else None
-            return DoomedServices(host, _Suspension(at, lambda: self._suspend(host)))
-        fates = {place: self.chance.choice(list(Fate))} if place < 12 else {}
-        return DoomedServices(host, Doom(fates))
+            return FaultyServices(host, _Suspension(at, lambda: self._suspend(host)))
+        fates = {place: self.chance.choice(list(FaultKind))} if place < 12 else {}
+        return FaultyServices(host, FaultInjector(fates))
 
     def _suspend(self, host: FakeServices) -> None:
         """Let the others work while a host is suspended."""
@@ -293,7 +302,7 @@ class Neighbourhood:
         system.suspended += self.true.now() - before
 
 
-class _Suspension(Doom):
+class _Suspension(FaultInjector):
     """Suspends the host once, after the call of this number or, without one, after it has written a row."""
 
     def __init__(self, at: int | None, suspend: Callable[[], None]) -> None:

@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.faults.campaign import Campaign, Scenario
-from tests.local_stack.actors import wait_for
+from tests.local_stack.browser_client import BrowserClient
+from tests.local_stack.clients import wait_for
 from tests.local_stack.faults import Fault
 from tests.local_stack.microsoft365.contoso import ADA
-from tests.local_stack.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,7 @@ def _consent_meanwhile(campaign: Campaign) -> None:
     large = campaign.admin.settings()["largeFileAttachments"]["enabled"]
     wanted = {"fromEmailAddress": ADA, "largeFileAttachments": large, "askAgain": True}
     started = campaign.admin.call("PUT", "tenant-settings/smtp", wanted).json()
-    Visitor(campaign.stack.authority.ca_file).consent(started["startUrl"], ADA)
+    BrowserClient(campaign.stack.authority.ca_file).consent(started["startUrl"], ADA)
     flow = campaign.admin.read(f"consent/{started['flowId']}")
     code = (flow["problem"] or {}).get("code")
     if (flow["status"], code) != ("failed", INTERRUPTED):

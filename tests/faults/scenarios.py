@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.faults.campaign import Campaign
 
-BUTTONS = (
+FAULT_EFFECTS = (
     "throttled",
     "throttled without Retry-After",
     "busy",
@@ -150,7 +150,7 @@ def everything() -> list[Scenario]:
     late = partial(press, operation="sendMail", effect=Effect(delay=PAST_THE_TIMEOUT_SECONDS), times=1)
     return [
         Scenario("nothing goes wrong", nothing, small=12, large=2),
-        *(pressing("sendMail", button) for button in (*BUTTONS, *REFUSALS, *PASSING)),
+        *(pressing("sendMail", button) for button in (*FAULT_EFFECTS, *REFUSALS, *PASSING)),
         Scenario("sendMail: answers after our timeout", late, small=2),
         *(
             pressing(step, button, times=2, small=1, large=2, drafts=True)

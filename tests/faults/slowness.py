@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.faults.campaign import Scenario
 from tests.faults.storage import without_service
-from tests.local_stack.actors import wait_for
+from tests.local_stack.clients import wait_for
 from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.storage_gates import Outage
 

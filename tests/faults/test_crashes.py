@@ -21,7 +21,7 @@ from shared.errors import OutcomeUnknownError, TransientError
 from shared.settings.sending_switch import SendingPause, SendingSwitch
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import FakeServices, MemoryPause
-from tests.faults.rehearsal import SUBMITTING, Doom, FaultRun, Killed, UnforeseenError
+from tests.faults.fault_run import SUBMITTING, FaultInjector, FaultRun, Killed, UnforeseenError
 
 LARGE, SMALL = os.urandom(3_100_000), os.urandom(1000)
 MAX_BLOWS = 12
@@ -41,7 +41,7 @@ def small_without_looking_up() -> tuple[FakeServices, dict[str, Any]]:
 
 
 @dataclass
-class BadLuck(Doom):
+class BadLuck(FaultInjector):
     """Goes wrong by chance, a number of times, and keeps what it did."""
 
     chance: random.Random = field(default_factory=random.Random)

@@ -20,7 +20,7 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.settings.sender import sender_of
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO
-from tests.faults.rehearsal import Fate, FaultRun
+from tests.faults.fault_run import FaultKind, FaultRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def steps_of(services: FakeServices, mail: bytes) -> list[str]:
     return run.doom.seen
 
 
-def rehearse(services: FakeServices, mail: bytes, fates: Mapping[int, Fate]) -> FaultRun:
+def rehearse(services: FakeServices, mail: bytes, fates: Mapping[int, FaultKind]) -> FaultRun:
     run = FaultRun(services, fates)
     run.put(mail)
     run.run()
@@ -100,37 +100,37 @@ def assert_tidy(run: FaultRun) -> None:
         assert not run.services.drafts.kept
 
 
-@pytest.mark.parametrize("fate", Fate)
-def test_a_small_mail_that_can_be_looked_up_is_sent_once_whatever_step_goes_wrong(fate: Fate) -> None:
+@pytest.mark.parametrize("fate", FaultKind)
+def test_a_small_mail_that_can_be_looked_up_is_sent_once_whatever_step_goes_wrong(fate: FaultKind) -> None:
     for step in range(len(steps_of(*small()))):
         assert_sent_exactly_once(rehearse(*small(), {step: fate}))
 
 
-@pytest.mark.parametrize("fate", Fate)
-def test_a_mail_that_waits_for_its_slot_is_sent_once_whatever_step_goes_wrong(fate: Fate) -> None:
+@pytest.mark.parametrize("fate", FaultKind)
+def test_a_mail_that_waits_for_its_slot_is_sent_once_whatever_step_goes_wrong(fate: FaultKind) -> None:
     seen = steps_of(*waiting())
     assert {"schedules.load", "schedules.save"} <= set(seen)
     for step in range(len(seen)):
         assert_sent_exactly_once(rehearse(*waiting(), {step: fate}))
 
 
-@pytest.mark.parametrize("fate", Fate)
-def test_a_small_mail_that_cannot_is_never_sent_twice(fate: Fate) -> None:
+@pytest.mark.parametrize("fate", FaultKind)
+def test_a_small_mail_that_cannot_is_never_sent_twice(fate: FaultKind) -> None:
     for step in range(len(steps_of(*small(look_up=False)))):
         assert_never_twice_and_honest(rehearse(*small(look_up=False), {step: fate}))
 
 
-@pytest.mark.parametrize("fate", Fate)
+@pytest.mark.parametrize("fate", FaultKind)
 def test_a_small_mail_without_key_is_never_sent_twice(
-    fate: Fate,
+    fate: FaultKind,
 ) -> None:
     for step in range(len(steps_of(*without_room_for_the_key(*small())))):
         assert_never_twice_and_honest(rehearse(*without_room_for_the_key(*small()), {step: fate}))
 
 
-@pytest.mark.parametrize("fate", Fate)
+@pytest.mark.parametrize("fate", FaultKind)
 def test_a_large_mail_without_key_is_never_sent_twice(
-    fate: Fate,
+    fate: FaultKind,
 ) -> None:
     for step in range(len(steps_of(*without_room_for_the_key(*draft())))):
         run = rehearse(*without_room_for_the_key(*draft()), {step: fate})
@@ -141,31 +141,31 @@ def test_a_large_mail_without_key_is_never_sent_twice(
             assert all(not mail.files for mail in run.services.transport.drafts)
 
 
-@pytest.mark.parametrize("fate", Fate)
-def test_a_large_mail_is_sent_once_and_whole_whatever_step_goes_wrong(fate: Fate) -> None:
+@pytest.mark.parametrize("fate", FaultKind)
+def test_a_large_mail_is_sent_once_and_whole_whatever_step_goes_wrong(fate: FaultKind) -> None:
     for step in range(len(steps_of(*draft()))):
         assert_sent_exactly_once(rehearse(*draft(), {step: fate}))
 
 
 def test_a_small_mail_survives_any_two_faults() -> None:
     for first, second in itertools.combinations(range(len(steps_of(*small())) + 4), 2):
-        for fates in itertools.product(Fate, Fate):
+        for fates in itertools.product(FaultKind, FaultKind):
             assert_sent_exactly_once(rehearse(*small(), dict(zip((first, second), fates, strict=True))))
 
 
-FATES = st.dictionaries(st.integers(0, 60), st.sampled_from(Fate), max_size=6)
+FATES = st.dictionaries(st.integers(0, 60), st.sampled_from(FaultKind), max_size=6)
 
 
 @hypothesis_settings(max_examples=150)
 @given(FATES)
-def test_a_large_mail_survives_any_sequence_of_faults(fates: dict[int, Fate]) -> None:
+def test_a_large_mail_survives_any_sequence_of_faults(fates: dict[int, FaultKind]) -> None:
     assert_sent_exactly_once(rehearse(*draft(), fates))
 
 
 @hypothesis_settings(max_examples=150)
 @given(FATES, st.booleans())
 def test_the_same_mail_queued_three_times_is_sent_once(
-    fates: dict[int, Fate],
+    fates: dict[int, FaultKind],
     look_up: bool,  # noqa: FBT001
 ) -> None:
     services, mail = small(look_up=look_up)

@@ -13,10 +13,10 @@ from shared.consent.maintenance import keep_all
 from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import Status, TenantSettings
+from tests.api_client import enable, finish, opened, shown
 from tests.builders import a_message, enabled_services
-from tests.calls import enable, finish, opened, shown
 from tests.fakes import CONTOSO, FakeServices
-from tests.faults.rehearsal import Doom, FaultRun
+from tests.faults.fault_run import FaultInjector, FaultRun
 
 TEN_MINUTES = timedelta(minutes=10)
 #: The events behind the alerts of severity 1.
@@ -31,7 +31,7 @@ STORAGE = frozenset({"switch", "settings", "deliveries", "requests", "drafts", "
 
 
 @dataclass
-class Outage(Doom):
+class Outage(FaultInjector):
     """Fails every call of some ports while it lasts."""
 
     ports: frozenset[str] = frozenset()

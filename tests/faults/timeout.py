@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.campaign import Campaign, Scenario
-from tests.local_stack.actors import wait_for
+from tests.local_stack.clients import wait_for
 from tests.local_stack.microsoft365 import Effect
 
 #: Long enough for the first mail of a new worker, which loads the SDKs.

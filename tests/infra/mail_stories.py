@@ -25,8 +25,8 @@ from shared.sending.poison import record_poisoned
 from shared.settings.operator_log import report_operator_actions
 from shared.settings.sending_switch import MAX_AGE, SendingPause
 from shared.telemetry import log_failure
+from tests.api_client import a_request
 from tests.builders import ADMIN, a_message, some_settings
-from tests.calls import a_request
 from tests.fakes import CONTOSO, FABRIKAM
 
 if TYPE_CHECKING:

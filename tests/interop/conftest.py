@@ -14,10 +14,10 @@ import pytest
 from shared.api.openapi.document import document_text
 from shared.mail.json_schema import schema_text
 from tests.interop import HERE, MODULES, NSWAG
-from tests.local_stack.actors import Admin
+from tests.local_stack.browser_client import BrowserClient
+from tests.local_stack.clients import Admin
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
 from tests.local_stack.stack import QUICK, LocalStack
-from tests.local_stack.visitor import Visitor
 
 #: The types of .NET Standard, for the compiler.
 FACADE = "/usr/lib/mono/4.5/Facades/netstandard.dll"
@@ -124,7 +124,7 @@ def journey(local_stack: LocalStack, tmp_path: Path) -> Callable[[Client], dict[
         admin.call("POST", "tenant-settings/smtp/reset")
         admin.close()
         before = client("before", environment)
-        Visitor(authority.ca_file).consent(before.pop("startUrl"), ADA)
+        BrowserClient(authority.ca_file).consent(before.pop("startUrl"), ADA)
         after = client("after", environment | {"FLOW_ID": before.pop("flowId")})
         return {"before": before, "after": after}
 

@@ -9,11 +9,11 @@ import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.agreement import disagreement
 from tests.interop import HERE
 from tests.interop.conftest import run
 from tests.interop.test_validators import NPM
-from tests.test_agreement import BODIES, MAIL, MAIL_VALIDATOR, messages, values
+from tests.schema_differences import disagreement
+from tests.test_schema_differences import BODIES, MAIL, MAIL_VALIDATOR, messages, values
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tests.local_stack.actors import Admin, Scheduler
+from tests.local_stack.browser_client import BrowserClient
+from tests.local_stack.clients import Admin, Scheduler
 from tests.local_stack.microsoft365 import AcceptedMail
 from tests.local_stack.microsoft365.contoso import ADA, CONTOSO, FINANCE
 from tests.local_stack.stack import LocalStack
-from tests.local_stack.visitor import Visitor
 
 #: A picture of one dot, and a file that begins as a PDF does.
 CHART = bytes.fromhex(
@@ -111,11 +111,11 @@ def enable(story: Story, stack: LocalStack, admin: Admin) -> None:
     check(answer.status_code == 202, answer.text)
     started = answer.json()
     story.tell("POST /api/tenant-settings/smtp/enable     202, with a single-use link")
-    visitor = Visitor(stack.authority.ca_file)
-    visitor.open(started["startUrl"])
-    page = visitor.choose(ADA)
+    browser = BrowserClient(stack.authority.ca_file)
+    browser.open(started["startUrl"])
+    page = browser.choose(ADA)
     story.tell(f"Microsoft's page in the popup:            “{page.title}”")
-    end = visitor.accept()
+    end = browser.accept()
     story.tell(f"Ada presses Accept, and the popup shows:  “{end.title}”")
     flow = admin.read(f"consent/{started['flowId']}")
     check(flow["status"] == "completed", f"the consent should be completed: {flow}")
@@ -207,7 +207,7 @@ def save(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) ->
     sender = admin.delivery(meanwhile, "accepted")["fromEmailAddress"]
     check(sender == ADA, f"until the consent the old sender should go on, not {sender}")
     story.tell(f"{meanwhile} is sent meanwhile, still from {sender}")
-    Visitor(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
+    BrowserClient(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
     settings = admin.settings()
     check(settings["fromEmailAddress"] == FINANCE, f"the new sender should hold: {settings}")
     story.tell(f"Ada consents: mail is now sent from {FINANCE}, with her Send As right")

@@ -11,7 +11,7 @@ from shared.storage_names import ATTACHMENTS, MAIL_OUTBOX
 from tests.local_stack.host_process import REPOSITORY
 from tests.local_stack.loopback import loopback_session
 from tests.local_stack.microsoft365.contoso import ADA, CONTOSO
-from tests.local_stack.microsoft365.faults import BUTTONS
+from tests.local_stack.microsoft365.faults import FAULT_EFFECTS
 from tests.local_stack.prerequisites import MissingPrerequisiteError
 from tests.local_stack.stack import LocalStack
 from tests.local_stack.storage_access import STORAGE
@@ -40,7 +40,7 @@ USUAL_FAULTS = (
     "access-denied",
     "token-expired",
 )
-FAULTS = {name.lower().replace(" ", "-"): name for name in BUTTONS}
+FAULTS = {name.lower().replace(" ", "-"): name for name in FAULT_EFFECTS}
 
 
 def describe(stack: LocalStack, *, consented: bool) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class RunningStack:
 
 def operation_of(effect: str) -> str:
     """Name the request that an effect usually concerns: Entra's tokens, or Graph's sendMail."""
-    return "token" if BUTTONS[effect].aadsts or effect.startswith("Entra") else "sendMail"
+    return "token" if FAULT_EFFECTS[effect].aadsts or effect.startswith("Entra") else "sendMail"
 
 
 def list_faults(*, every: bool = True) -> str:
@@ -149,7 +149,7 @@ def list_faults(*, every: bool = True) -> str:
     for name, effect in FAULTS.items():
         if not every and name not in USUAL_FAULTS:
             continue
-        button = BUTTONS[effect]
+        button = FAULT_EFFECTS[effect]
         answer = " ".join(
             part
             for part in (

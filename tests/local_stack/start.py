@@ -12,7 +12,8 @@ from typing import Any
 from azure.storage.queue import QueueClient
 
 from shared.storage_names import API_VERSION, MAIL_OUTBOX
-from tests.local_stack.actors import Admin
+from tests.local_stack.browser_client import BrowserClient
+from tests.local_stack.clients import Admin
 from tests.local_stack.microsoft365.contoso import ADA
 from tests.local_stack.running import (
     COMMAND,
@@ -25,7 +26,6 @@ from tests.local_stack.running import (
     operation_of,
 )
 from tests.local_stack.stack import LocalStack
-from tests.local_stack.visitor import Visitor
 
 WATCH_SECONDS = 1.0
 
@@ -99,7 +99,7 @@ def consent(stack: LocalStack) -> None:
     try:
         answer = ada.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
         answer.raise_for_status()
-        Visitor(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
+        BrowserClient(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
     finally:
         ada.close()
 

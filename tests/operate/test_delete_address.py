@@ -16,8 +16,8 @@ from shared.operate.__main__ import main
 from shared.problems import FieldError
 from shared.sending.maintenance import release_all
 from shared.settings.tenant import ActiveProblem
+from tests.api_client import call
 from tests.builders import a_message, enabled_services
-from tests.calls import call
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 from tests.infra.project import Project
 

@@ -18,8 +18,8 @@ from shared.operate.__main__ import main
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.tenant import TenantSettings
+from tests.api_client import call, walk
 from tests.builders import a_message, enabled_services, some_settings
-from tests.calls import call, walk
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeServices
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from shared.errors import ConfigurationError
 from shared.operate.__main__ import main
 from shared.settings.tenant import Status
+from tests.api_client import walk
 from tests.builders import a_consent, enabled_services, some_settings
-from tests.calls import walk
 from tests.fakes import CLIENT_ID, CONTOSO, STORAGE_ACCOUNT, FakeServices
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.settings.tenant import ActiveProblem
+from tests.api_client import call
 from tests.builders import a_file, a_message, large_file_services
-from tests.calls import call
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from shared.errors import (
 )
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status
+from tests.api_client import call, content
 from tests.builders import a_consent, enabled_services, list_senders
-from tests.calls import call, content
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 LOST = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")

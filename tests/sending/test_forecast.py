@@ -21,8 +21,8 @@ from shared.sending.schedule import WINDOW, Schedule, schedule_key
 from shared.settings.sender import sender_of
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import Account, RequestedSender, Status
+from tests.api_client import a_request
 from tests.builders import ADMIN, a_consent, a_message, enabled_services, some_settings
-from tests.calls import a_request
 from tests.fakes import CLIENT_ID, CONTOSO, NOON, FakeServices
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

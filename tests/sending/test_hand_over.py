@@ -22,7 +22,7 @@ from shared.sending.unrecorded import RepeatedMail, parse_unrecorded, repeated_m
 from shared.settings.sending_switch import SendingPause
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices
-from tests.faults.rehearsal import Killed
+from tests.faults.fault_run import Killed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

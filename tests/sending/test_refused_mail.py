@@ -33,7 +33,7 @@ from tests.builders import (
 )
 from tests.exchange_online import ExchangeOnline
 from tests.fakes import CONTOSO, NOON, FakeServices
-from tests.local_stack.microsoft365 import BUTTONS, Effect
+from tests.local_stack.microsoft365 import FAULT_EFFECTS, Effect
 from tests.local_stack.microsoft365.contoso import ADA
 from tests.local_stack.microsoft365.contoso import CONTOSO as MICROSOFT_CONTOSO
 
@@ -46,7 +46,9 @@ MEDIUM = os.urandom(2_900_000)
 ROUTES: dict[str, list[str]] = {"small": [], "draft": ["medium", "medium2"], "upload": ["small", "large"]}
 OPERATION = {"small": "sendMail", "draft": "send", "upload": "send"}
 REFUSALS = sorted(
-    name for name in BUTTONS if name.endswith("but accepted") and BUTTONS[name].status in {429, 503}
+    name
+    for name in FAULT_EFFECTS
+    if name.endswith("but accepted") and FAULT_EFFECTS[name].status in {429, 503}
 )
 REFUSED = Effect(503, "ErrorServerBusy")
 
@@ -365,7 +367,7 @@ def test_the_look_comes_as_soon_as_it_can_tell(ada: Stand, route: str, least: ti
 
 
 def test_the_look_waits_for_the_pause_that_graph_asked_for(ada: Stand) -> None:
-    ada.fault("sendMail", replace(BUTTONS["throttled but accepted"], retry_after="600"))
+    ada.fault("sendMail", replace(FAULT_EFFECTS["throttled but accepted"], retry_after="600"))
     ada.send()
     note, _ = ada.services.outbox.messages.pop()
     ada.pass_time(timedelta(seconds=590))

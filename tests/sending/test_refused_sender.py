@@ -17,9 +17,9 @@ from shared.sending.diagnostics import CheckName, Outcome, run_checks
 from shared.sending.maintenance import release_all
 from shared.settings.refusal import end_refusal
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
+from tests.api_client import call, content, finish, opened, shown
+from tests.api_client import enable as press_enable
 from tests.builders import a_message, enabled_services
-from tests.calls import call, content, finish, opened, shown
-from tests.calls import enable as press_enable
 from tests.fakes import CONTOSO, FakeServices
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from shared.errors import ConfigurationError, PreconditionFailedError
 from shared.sending.maintenance import release_all
 from shared.settings.ownership import OwnedSettings
 from shared.settings.tenant import Consent, Status, TenantSettings
+from tests.api_client import call
 from tests.builders import a_consent, large_file_services, some_settings
-from tests.calls import call
 from tests.fakes import (
     CLIENT_ID,
     CONTOSO,

@@ -14,8 +14,8 @@ from shared.adapters import key_vault_requests as requests
 from shared.adapters.key_vault import KeyVaultTokenStore
 from shared.api import settings as settings_api
 from shared.consent.maintenance import keep_all
+from tests.api_client import call, shown
 from tests.builders import enabled_services
-from tests.calls import call, shown
 from tests.fakes import CONTOSO, INSTALLATION
 from tests.local_stack.faults import Fault
 from tests.local_stack.vault_secrets import VaultSecrets

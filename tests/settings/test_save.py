@@ -8,8 +8,8 @@ import pytest
 from shared.api import settings as settings_api
 from shared.errors import ConflictError, InvalidInputError, PreconditionFailedError
 from shared.settings.tenant import ActiveProblem, RequestedSender, Status, TenantSettings
+from tests.api_client import Window, call, content, finish, opened, shown
 from tests.builders import enabled_services
-from tests.calls import Window, call, content, finish, opened, shown
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 LARGE = RequestedSender("ada@contoso.com", large_file_attachments=True)

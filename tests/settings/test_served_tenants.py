@@ -21,8 +21,8 @@ from shared.sending.maintenance import release_all
 from shared.settings.sending_switch import SendingPause
 from shared.settings.served_tenants import removed_tenants
 from shared.settings.tenant import Status
+from tests.api_client import a_request, content, enable, finish, open_start, opened
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
-from tests.calls import a_request, content, enable, finish, open_start, opened
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, FakeServices
 
 MAIL = a_message(messageId="m-1")

@@ -11,7 +11,7 @@ from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus
 from shared.errors import ConfigurationError
 from shared.problems import Actor, Problem, explain
 from shared.settings.tenant import Account
-from tests.calls import a_request, call, content, enable, finish, opened, walk
+from tests.api_client import a_request, call, content, enable, finish, opened, walk
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryFlows
 
 A_FLOW = ConsentFlow("flow", CONTOSO, "ada-id", "ada@contoso.com", NOON, status=FlowStatus.COMPLETED)

@@ -2,7 +2,7 @@
 
 Indexing, binding conversion and invocation are the genuine code, in a worker process of its own. What the
 host does around them is ours, after the open-source host as it was observed
-(`tests/honest_fakes/test_host_*.py` hold what was observed) and after its sources: routes, limits, keys,
+(`tests/emulator_tests/test_host_*.py` hold what was observed) and after its sources: routes, limits, keys,
 CORS, cookies, queue triggers and outputs, timers, log levels, function timeouts, worker processes that die,
 stops and drains.
 

@@ -89,7 +89,7 @@ from .contoso import CLIENT_ID, contoso
 from .control import Control
 from .directory import Directory, User
 from .entra import Entra
-from .faults import BUTTONS, Effect, Faults
+from .faults import FAULT_EFFECTS, Effect, Faults
 from .gate import Gate, Guarded
 from .grants import Grants
 from .graph import Graph
@@ -107,7 +107,7 @@ from .token_endpoint import TokenEndpoint
 from .tokens import SigningKey, Tokens
 from .uploads import Uploads
 
-__all__ = ["BUTTONS", "AcceptedMail", "Attachment", "Directory", "Effect", "Message", "Microsoft365"]
+__all__ = ["FAULT_EFFECTS", "AcceptedMail", "Attachment", "Directory", "Effect", "Message", "Microsoft365"]
 
 
 class Microsoft365:

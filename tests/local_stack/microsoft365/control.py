@@ -9,7 +9,7 @@ from aiohttp import web
 
 from .accepted_mail import AcceptedMail, describe
 from .contoso import CLIENT_ID
-from .faults import BUTTONS, Effect
+from .faults import FAULT_EFFECTS, Effect
 from .tokens import API_SCOPE
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Control:
             {"operation": f.operation, "mailbox": f.mailbox, "nth": f.nth, "times": f.times}
             for f in self._system.faults.waiting()
         ]
-        return web.json_response({"waiting": waiting, "buttons": sorted(BUTTONS)})
+        return web.json_response({"waiting": waiting, "buttons": sorted(FAULT_EFFECTS)})
 
     async def add_fault(self, body: dict[str, Any]) -> dict[str, Any]:
         """Press a button: `{"operation", "effect": name or members, "mailbox", "nth", "times", "chance"}`."""

@@ -46,7 +46,7 @@ class Effect:
 
 
 #: The usual ones by name, for people and for `/_control/faults`.
-BUTTONS = {
+FAULT_EFFECTS = {
     "throttled": Effect(
         429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.", "2.128"
     ),
@@ -160,8 +160,8 @@ class Faults:
         times: int = 1,
         chance: float = 1.0,
     ) -> Fault:
-        """Press a button: an effect, or the name of one of `BUTTONS`; KeyError for an unknown name."""
-        chosen = BUTTONS[effect] if isinstance(effect, str) else effect
+        """Press a button: an effect, or the name of one of `FAULT_EFFECTS`; KeyError for an unknown name."""
+        chosen = FAULT_EFFECTS[effect] if isinstance(effect, str) else effect
         fault = Fault(operation, chosen, mailbox, nth, times, chance)
         with self._lock:
             self._armed.append(_Armed(fault))

@@ -1,0 +1,136 @@
+"""The host answers each HTTP request as the open-source Functions host was observed to.
+
+`functions_host_observed.json` holds what was observed; what no client depends on is left out of it: framing,
+the `Server` header, the order of headers. `accepted_differences.txt` names the differences that are wanted.
+"""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.emulator_tests.functions_host import Answer, SampleHost, sample_host
+from tests.local_stack.host_process import CORE_TOOLS, MASTER_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.local_stack.azurite import Azurite
+
+pytestmark = pytest.mark.stack
+
+HERE = Path(__file__).parent
+OBSERVED = json.loads((HERE / "functions_host_observed.json").read_text("utf-8"))["http"]
+FRAMING = {"content-length", "transfer-encoding", "connection", "keep-alive", "date"}
+CHUNK = b"x" * 1_000_000
+MAX_ACCEPTED = 10
+
+
+def accepted() -> dict[str, str]:
+    """Read the accepted differences: patterns with their reasons."""
+    lines = (HERE / "accepted_differences.txt").read_text("utf-8").splitlines()
+    pairs = (line.partition(" # ") for line in lines if line and not line.startswith("#"))
+    return {pattern.strip(): reason.strip() for pattern, _, reason in pairs}
+
+
+def observations(*, long: bool) -> list[Any]:
+    """Make a parameter of each observation; Core Tools ask for no keys."""
+    skip = pytest.mark.skipif(CORE_TOOLS is not None, reason="Core Tools ask for no keys.")
+    return [
+        pytest.param(each, id=each["name"], marks=[skip] if each["name"].startswith("key: ") else [])
+        for each in OBSERVED
+        if each.get("long", False) is long
+    ]
+
+
+def send(host: SampleHost, request: dict[str, Any], name: str = "localhost") -> Answer:
+    """Send the request of an observation."""
+    headers = [(each[0], each[1]) for each in request.get("headers", ())]
+    headers += [("X-Name", "x" * request["header_size"])] if "header_size" in request else []
+    headers += [(f"X-Name-{number}", "x") for number in range(request.get("header_count", 0))]
+    headers += [("x-functions-key", MASTER_KEY)] if request.get("key") else []
+    target = request["target"] + "x" * request.get("padding", 0)
+    chunks = [chunk.encode() for chunk in request["chunks"]] if "chunks" in request else None
+    body = request["body"].encode() if "body" in request else None
+    if "size" in request:
+        body = b"x" * request["size"]
+    if request.get("chunked"):
+        body, chunks = None, [CHUNK] * (request["size"] // len(CHUNK))
+    return host.ask(request["method"], target, headers, body, chunks=chunks, host=name, seconds=100)
+
+
+def shown(answer: Answer, wanted: dict[str, Any], host: SampleHost) -> dict[str, Any]:
+    """Describe an answer by what an observation tells of it."""
+    headers = {name: value for name, value in answer.headers if name.casefold() not in FRAMING}
+    if headers.get("Server") == "Kestrel":
+        del headers["Server"]
+    # The worker package decides how it spells these; how a function spells its own counts.
+    headers = {"Content-Type" if name == "content-type" else name: value for name, value in headers.items()}
+    every: dict[str, Any] = {
+        "status": answer.status,
+        "headers": headers,
+        "closes": answer.header("connection") == "close",
+        "body": answer.body.decode("latin-1"),
+        "size": len(answer.body),
+        "cookies": [value for name, value in answer.headers if name.casefold() == "set-cookie"],
+    }
+    if "seen" in wanted and answer.status == 200:
+        seen = answer.json()
+        seen["url"] = seen["url"].removeprefix(host.child.url)
+        seen["headers"] = {name: value for name, value in seen["headers"].items() if name != "host"}
+        every["seen"] = {name: seen[name] for name in wanted["seen"]}
+    return {name: every.get(name) for name in wanted}
+
+
+@pytest.fixture(scope="module")
+def host(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleHost]:
+    with sample_host(azurite, tmp_path_factory.mktemp("observed")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("observation", observations(long=False))
+def test_a_request_is_answered_as_the_functions_host_does(
+    host: SampleHost, observation: dict[str, Any]
+) -> None:
+    answer = send(host, observation["request"])
+
+    assert shown(answer, observation["answer"], host) == observation["answer"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("observation", observations(long=True))
+def test_a_body_of_100_mb_is_answered_as_the_functions_host_does(
+    host: SampleHost, observation: dict[str, Any]
+) -> None:
+    answer = send(host, observation["request"])
+
+    assert shown(answer, observation["answer"], host) == observation["answer"]
+
+
+def test_there_are_at_most_ten_accepted_differences_each_with_a_reason() -> None:
+    assert len(accepted()) <= MAX_ACCEPTED
+    assert [pattern for pattern, reason in accepted().items() if len(reason.split()) < 3] == []
+
+
+@pytest.mark.skipif(CORE_TOOLS is not None, reason="The differences are those of the local host.")
+@pytest.mark.parametrize("pattern", list(accepted()))
+def test_an_accepted_difference_is_still_one(host: SampleHost, pattern: str) -> None:
+    fitting = [each for each in OBSERVED if fnmatchcase(each["name"], pattern)]
+
+    found = [shown(send(host, each["request"], "127.0.0.1"), each["answer"], host) for each in fitting]
+
+    assert fitting
+    assert found != [each["answer"] for each in fitting]
+
+
+def test_the_domain_is_all_that_differs_in_a_cookie_under_another_name(host: SampleHost) -> None:
+    cookies = [each for each in OBSERVED if each["name"].startswith("cookie ")]
+
+    for each in cookies:
+        found = shown(send(host, each["request"], "127.0.0.1"), each["answer"], host)
+        without = [cookie.replace("domain=127.0.0.1", "domain=") for cookie in found["cookies"]]
+        assert without == each["answer"]["cookies"], each["name"]

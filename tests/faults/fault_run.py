@@ -1,0 +1,225 @@
+"""A host, its queue and its clock in memory, and ports that fail or crash at a given call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.errors import MailerError, OutcomeUnknownError, ProblemError, TransientError
+from shared.sending.deliver import deliver
+from shared.sending.maintenance import release_all
+from shared.sending.poison import record_poisoned
+from shared.sending.throttle import Throttle
+from tests.fakes import FakeMail, FakeServices
+
+#: As Azure's host does it: hidden for ten minutes when a worker dies, for `visibilityTimeout` when it fails.
+LEASE = timedelta(minutes=10)
+VISIBILITY = timedelta(minutes=3)
+MAX_DEQUEUE_COUNT = 5
+TIMER = timedelta(minutes=5)
+MAX_STEPS = 400
+
+PORTS = (
+    "switch",
+    "settings",
+    "deliveries",
+    "schedules",
+    "requests",
+    "drafts",
+    "outbox",
+    "files",
+    "tokens",
+    "transport",
+)
+SUBMITTING = frozenset({"send_mail", "send_draft"})
+
+
+class Killed(BaseException):
+    """The worker is gone, as after kill -9."""
+
+
+class UnforeseenError(Exception):
+    """A bug, or an unknown error of a library."""
+
+
+class FaultKind(Enum):
+    """What happens to one call."""
+
+    KILLED_BEFORE = auto()
+    KILLED_AFTER = auto()
+    AWAY = auto()
+    ANSWER_LOST = auto()
+    #: Carried out, and answered with a refusal such as 503.
+    REFUSED = auto()
+
+
+@dataclass
+class FaultInjector:
+    """Counts the calls of all ports, and knows which of them goes wrong, and how."""
+
+    fates: Mapping[int, FaultKind]
+    calls: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    def call(self, port: str, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        fate = self.fates.get(self.calls)
+        self.calls += 1
+        self.seen.append(f"{port}.{name}")
+        if fate is FaultKind.KILLED_BEFORE:
+            raise Killed
+        if fate is FaultKind.AWAY:
+            raise TransientError("storage_unavailable", service=port)
+        result = function(*args, **options)
+        if fate is FaultKind.KILLED_AFTER:
+            raise Killed
+        if fate is FaultKind.REFUSED and name in SUBMITTING:
+            raise TransientError("graph_unavailable")
+        if fate in {FaultKind.ANSWER_LOST, FaultKind.REFUSED}:
+            raise _lost(port, name)
+        return result
+
+
+def _lost(port: str, name: str) -> MailerError:
+    if name in SUBMITTING:
+        return OutcomeUnknownError("outcome_unknown")
+    return TransientError("storage_unavailable", service=port)
+
+
+class Doomed:
+    """A port whose calls pass by the doom."""
+
+    def __init__(self, port: str, inner: Any, doom: FaultInjector) -> None:
+        self._port, self._inner, self._doom = port, inner, doom
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not callable(found):
+            return found
+        return lambda *args, **options: self._doom.call(self._port, name, found, *args, **options)
+
+
+class FaultyServices:
+    """The services as a worker sees them."""
+
+    def __init__(self, services: FakeServices, doom: FaultInjector) -> None:
+        self._services = services
+        for port in PORTS:
+            setattr(self, port, Doomed(port, getattr(services, port), doom))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._services, name)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A message in the queue."""
+
+    visible: datetime
+    queue_id: str
+    text: bytes
+    dequeued: int = 0
+
+
+class FaultRun:
+    """Runs mails to their ends."""
+
+    def __init__(
+        self, services: FakeServices, fates: Mapping[int, FaultKind], doom: FaultInjector | None = None
+    ) -> None:
+        self.services = services
+        self.doom = doom or FaultInjector(fates)
+        self.queue: list[Queued] = []
+        self._names = 0
+        self._ports: Any = FaultyServices(services, self.doom)
+        services.throttle = Throttle(self._ports)
+        self._timer = services.system.now()
+
+    def put(self, text: bytes, delay: timedelta = timedelta(0)) -> None:
+        """Queue a message."""
+        self._names += 1
+        self.queue.append(Queued(self.services.system.now() + delay, f"q-{self._names}", text))
+
+    def run(self) -> None:
+        """Work until every mail is final and the queue is empty."""
+        for _ in range(MAX_STEPS):
+            self._take_what_was_put()
+            if not self.queue and not self._set_aside():
+                return
+            self._step()
+        raise AssertionError(f"The mails never came to an end: {self.queue}, {self.rows}")
+
+    @property
+    def rows(self) -> list[Delivery]:
+        """All rows."""
+        return list(self.services.deliveries.rows.values())
+
+    @property
+    def sent(self) -> list[FakeMail]:
+        """Everything that went out, with or without a copy in Sent Items."""
+        drafts = [mail for mail in self.services.transport.mails.values() if mail.files and not mail.is_draft]
+        whole = [FakeMail(_message(body), is_draft=False) for _, _, body in self.services.transport.sent]
+        return whole + drafts
+
+    def pass_a_day(self) -> None:
+        """Let the timer run for a day."""
+        for _ in range(2):
+            self.services.system.pass_time(timedelta(hours=13))
+            release_all(self.services)
+
+    def _step(self) -> None:
+        first = min(self.queue, key=lambda message: message.visible, default=None)
+        system = self.services.system
+        if first is None or first.visible > self._timer + TIMER:
+            self._timer = max(system.now(), self._timer + TIMER)
+            system.pass_time(self._timer - system.now())
+            self._survive(lambda: release_all(self._ports))
+            return
+        self.queue.remove(first)
+        system.pass_time(max(timedelta(0), first.visible - system.now()))
+        if first.dequeued >= MAX_DEQUEUE_COUNT:
+            self._poison(first)
+        else:
+            self._deliver(first)
+
+    def _deliver(self, message: Queued) -> None:
+        wait = self._survive(lambda: deliver(message.text, message.queue_id, self._ports))
+        if wait is not None:
+            again = self.services.system.now() + wait
+            self.queue.append(replace(message, visible=again, dequeued=message.dequeued + 1))
+
+    def _poison(self, message: Queued) -> None:
+        wait = self._survive(lambda: record_poisoned(message.text, f"p-{message.queue_id}", self._ports))
+        if wait is not None:
+            self.queue.append(replace(message, visible=self.services.system.now() + LEASE))
+
+    def _survive(self, work: Callable[[], None]) -> timedelta | None:
+        """Do some work as the host does; return how long its message stays hidden when it fails."""
+        try:
+            work()
+        except Killed:
+            self.services.throttle = Throttle(self._ports)
+            return LEASE
+        except (ProblemError, UnforeseenError):
+            return VISIBILITY
+        return None
+
+    def _take_what_was_put(self) -> None:
+        for text, delay in self.services.outbox.messages:
+            self.put(text, delay)
+        self.services.outbox.messages.clear()
+
+    def _set_aside(self) -> bool:
+        return any(not row.status.final for row in self.rows) or any(
+            row.status is DeliveryStatus.SENDING for row in self.rows
+        )
+
+
+def _message(body: bytes) -> dict[str, Any]:
+    import json
+
+    found: dict[str, Any] = json.loads(body)["message"]
+    return found
