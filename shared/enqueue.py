@@ -25,8 +25,7 @@ from shared.mail.message import MailRequest, parse_mail_request
 from shared.mail.payload import build_message, write_json
 from shared.mail.ports import StoredFile
 from shared.problems import FieldError
-from shared.sending.prepare import foreign_files
-from shared.sending.route import check_sizes
+from shared.sending.prepare import check_sizes, foreign_files
 
 if TYPE_CHECKING:
     from typing import BinaryIO

@@ -16,7 +16,7 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import PreconditionFailedError
 from shared.schema import parse
 from shared.sending.forecast import ForecastServices, forecast_backlog
-from shared.settings.application import check_listed, under_list
+from shared.settings.sender import check_listed, under_list
 from shared.settings.state import check_enable, check_save, end_consent, is_unchanged, reset
 from shared.settings.tenant import Authorization
 from shared.settings.update import update_settings

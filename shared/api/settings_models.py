@@ -14,8 +14,13 @@ from shared.errors import InvalidInputError
 from shared.mail_address import ADDRESS_PATTERN, check_mail_address
 from shared.problems import Actor, FieldError, explain
 from shared.schema import Contract, Flag
-from shared.settings.permissions import exchange_decides, granted_scopes_known, scopes_in_use, surplus_scopes
-from shared.settings.scopes import requested_and_granted
+from shared.settings.scopes import (
+    exchange_decides,
+    granted_scopes_known,
+    requested_and_granted,
+    scopes_in_use,
+    surplus_scopes,
+)
 from shared.settings.tenant import (
     Authorization,
     Consent,

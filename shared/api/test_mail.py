@@ -12,8 +12,8 @@ from shared.mail.fields import MailAddress
 from shared.mail.message import parse_mail_request
 from shared.problems import FieldError
 from shared.schema import Contract, parse
-from shared.settings.health import let_try
 from shared.settings.sender import sender_of
+from shared.settings.update import let_try
 
 if TYPE_CHECKING:
     from shared.api.request import Request, Response

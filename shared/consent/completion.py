@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from shared.consent.flow import ConsentFlow, FlowStatus
 from shared.consent.revoke import delete_consent_tokens
 from shared.errors import ConflictError, ConsentRequiredError, ProblemError, TransientError
-from shared.settings.health import as_record
 from shared.settings.state import complete_consent, end_consent, is_current_consent
-from shared.settings.update import update_settings
+from shared.settings.update import as_record, update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:

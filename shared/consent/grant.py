@@ -14,9 +14,9 @@ from shared.consent.callback_params import check_error
 from shared.consent.confirming import Confirming
 from shared.consent.id_token import as_owner, check_identity, owner_of
 from shared.errors import ConsentRequiredError, InvalidInputError, ProblemError, TransientError
-from shared.settings.application import check_listed
 from shared.settings.scopes import missing_scopes, requested_and_granted, scopes_for
 from shared.settings.secret_names import name_secret
+from shared.settings.sender import check_listed
 from shared.settings.state import pending_consent
 from shared.settings.tenant import Authorization, Consent, same_address
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from shared.consent.flow import FLOWS_KEPT
 from shared.consent.revoke import delete_tokens
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
-from shared.settings.health import record_sender_failure
 from shared.settings.secret_names import name_secret, names_of, tenant_of
 from shared.settings.served_tenants import removed_tenants
 from shared.settings.state import record_vault_content
 from shared.settings.tenant import Status
-from shared.settings.update import update_settings
+from shared.settings.update import record_sender_failure, update_settings
 from shared.telemetry import Event, log_event, log_failed_step, log_failure
 
 if TYPE_CHECKING:

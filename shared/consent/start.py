@@ -19,8 +19,8 @@ from shared.consent.flow import (
 from shared.consent.id_token import owner_of
 from shared.consent.revoke import forget_flow
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
-from shared.settings.application import check_listed
 from shared.settings.scopes import scopes_for
+from shared.settings.sender import check_listed
 from shared.settings.state import begin_consent, pending_consent
 from shared.settings.tenant import Authorization
 from shared.settings.update import update_settings

@@ -10,7 +10,7 @@ from shared.deliveries.lookup import find_by_id
 from shared.deliveries.requeue import next_message
 from shared.errors import ConflictError, InvalidInputError
 from shared.mail.message import parse_mail_request
-from shared.settings.health import let_try
+from shared.settings.update import let_try
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from pydantic import (
 
 from shared.characters import END, LINE_CLASS, check_line
 from shared.mail_address import ADDRESS_PATTERN, MAX_ADDRESS_CHARS, check_mail_address
+from shared.schema import Contract
 from shared.storage_names import QUEUE_NAME
 
 #: Graph refuses the sixth header with InvalidInternetMessageHeaderCollection.
@@ -203,4 +204,20 @@ type Base64File = Annotated[
 ]
 type QueueName = Annotated[
     str, AfterValidator(_queue_name), Field(json_schema_extra={"pattern": f"^{QUEUE_NAME.pattern}{END}"})
+]
+
+
+def _as_recipient(value: object) -> object:
+    return {"address": value} if isinstance(value, str) else value
+
+
+class Recipient(Contract):
+    """A mail address with a display name."""
+
+    address: MailAddress = Field(description="Such as cfo@contoso.com.")
+    name: Annotated[Line, Field(max_length=256)] | None = Field(None, description="The name shown with it.")
+
+
+type AnyRecipient = Annotated[
+    Recipient, BeforeValidator(_as_recipient, json_schema_input_type=MailAddress | Recipient)
 ]

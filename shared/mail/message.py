@@ -11,10 +11,19 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from shared.errors import InvalidInputError
-from shared.mail.fields import Base64File, BlobPath, Headers, Line, MediaType, Moment, QueueName
+from shared.mail.fields import (
+    AnyRecipient,
+    Base64File,
+    BlobPath,
+    Headers,
+    Line,
+    MediaType,
+    Moment,
+    QueueName,
+    Recipient,
+)
 from shared.mail.identifiers import MessageId, TenantId
 from shared.mail.list_unsubscribe import HAS_HTTPS, ONE_CLICK_HAS_HTTPS, ListUnsubscribe
-from shared.mail.recipient import AnyRecipient, Recipient
 from shared.problems import FieldError
 from shared.schema import Contract, Flag, broken_field, parse
 

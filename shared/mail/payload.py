@@ -15,8 +15,8 @@ from shared.mail.list_unsubscribe import UNSUBSCRIBE_POST_PROPERTY, UNSUBSCRIBE_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from shared.mail.fields import Recipient
     from shared.mail.message import Attachment, MailRequest
-    from shared.mail.recipient import Recipient
 
 #: The app's name for a mail, by which it is found in the mailbox; recipients do not see it.
 #: https://learn.microsoft.com/graph/api/resources/extended-properties-overview

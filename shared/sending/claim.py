@@ -13,7 +13,7 @@ from shared.deliveries.requeue import is_superseded, next_message
 from shared.errors import TransientError
 from shared.sending.attempt import Attempt
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
-from shared.sending.new_claim import claim_new
+from shared.sending.hand_over import claim_new
 from shared.sending.persist import persist
 from shared.sending.restart import may_restart
 from shared.telemetry import Event, log_event
@@ -22,8 +22,8 @@ from shared.time_limit import begun
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from shared.mail.fields import Recipient
     from shared.mail.message import MailRequest
-    from shared.mail.recipient import Recipient
     from shared.sending.ports import SendingServices
     from shared.sending.queued import QueuedMail
 

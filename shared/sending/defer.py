@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.requeue import next_message
-from shared.sending.hand_over import MailKnownError
-from shared.sending.new_claim import claim_unless_claimed
+from shared.sending.hand_over import MailKnownError, claim_unless_claimed
 from shared.sending.outcome import announce, record_failure, write_outcome
 from shared.sending.persist import persist
 from shared.sending.retry_policy import NO_FAILURES, THROTTLED, before_end, deadline, expired
 from shared.sending.slots import visible_after
-from shared.settings.health import as_record
+from shared.settings.update import as_record
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery

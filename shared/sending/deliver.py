@@ -16,29 +16,28 @@ from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import set_aside
 from shared.sending.hand_over import (
     ClaimLostError,
+    HeldClaim,
     MailKnownError,
     SendingPausedError,
     check_switch,
+    claim_unless_claimed,
     record_hand_over,
     withdraw_hand_over,
 )
-from shared.sending.held_claim import HeldClaim
 from shared.sending.mailbox import Mailbox
-from shared.sending.new_claim import claim_unless_claimed
 from shared.sending.outcome import record_failure
 from shared.sending.paused import requeue_paused
 from shared.sending.persist import NotRecordedError, problem_of
-from shared.sending.prepare import PreparedMail, prepare
+from shared.sending.prepare import PreparedMail, Route, prepare
 from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.reconcile import CopyWaitsError, gives_up_looking, search_mailbox, was_sent
 from shared.sending.retry_policy import deadline, expired
-from shared.sending.route import Route
 from shared.sending.throttle import LaterSlotError
 from shared.sending.unrecorded import queue_again, queue_kept
-from shared.settings.health import apply_sender_list
 from shared.settings.refusal import refusal_of
 from shared.settings.sender import sender_of
 from shared.settings.served_tenants import log_unserved_tenant
+from shared.settings.update import apply_sender_list
 from shared.telemetry import Event, log_event
 from shared.time_limit import limited, recording
 

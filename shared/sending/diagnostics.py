@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import ConfigurationError, ConsentRequiredError, OutcomeUnknownError, ProblemError
 from shared.problems import Problem, explain
-from shared.settings.health import apply_sender_list, record_sender_failure, record_taken
-from shared.settings.permissions import (
+from shared.settings.scopes import (
     exchange_decides,
     granted_scopes_known,
+    missing_scopes,
     needed_scopes,
     permissions_unreadable,
     surplus_scopes,
 )
-from shared.settings.scopes import missing_scopes
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Status
+from shared.settings.update import apply_sender_list, record_sender_failure, record_taken
 
 if TYPE_CHECKING:
     from shared.sending.ports import MailTransport

@@ -19,8 +19,8 @@ from shared.errors import RejectedError, TransientError
 from shared.mail.payload import build_attachment, write_json
 from shared.sending.draft_removal import left_of, try_to_remove
 from shared.sending.draft_state import Draft, PlannedFile
+from shared.sending.prepare import LARGE_FILE_BYTES
 from shared.sending.reconcile import SEARCH_NOT_DONE, find_by_id, was_sent
-from shared.sending.route import LARGE_FILE_BYTES
 from shared.sending.upload import upload_file
 
 if TYPE_CHECKING:

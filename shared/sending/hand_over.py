@@ -8,15 +8,20 @@ call.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import HandOver
+from shared.errors import ProblemError
 from shared.sending.persist import persist
 from shared.settings.sending_switch import MAX_AGE
 from shared.system import Moment
+from shared.time_limit import recording
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
     from shared.sending.mailbox import Mailbox
@@ -97,3 +102,52 @@ def _add(row: Delivery, ports: SendingServices) -> Delivery:
     if added is None:
         raise MailKnownError
     return added
+
+
+def claim_new(attempt: Attempt, ports: SendingServices) -> bool:
+    """Claim a mail that has no row; False if it has one."""
+    attempt.claim_tried = True
+    row = attempt.next_claim(ports.system.now())
+    added = persist(lambda: ports.deliveries.add(row), ports.system)
+    if added:
+        attempt.take(added)
+    return added is not None
+
+
+def claim_unless_claimed(attempt: Attempt, ports: SendingServices) -> None:
+    """Claim a mail that was taken for a new one before it was claimed.
+
+    Raises:
+        MailKnownError: it has a row.
+    """
+    if not attempt.claimed and not claim_new(attempt, ports):
+        raise MailKnownError
+
+
+class HeldClaim:
+    """Releases the claim unless the mail may have been sent.
+
+    The message is redelivered, and a claim that was not released makes the send uncertain.
+    """
+
+    def __init__(self, attempt: Attempt, ports: SendingServices) -> None:
+        self._attempt = attempt
+        self._ports = ports
+
+    def __enter__(self) -> None:
+        """Do nothing; the claim is already held."""
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Release it; a row that was written meanwhile is not changed."""
+        if isinstance(error, Exception) and not self._attempt.maybe_taken:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        attempt = self._attempt
+        if not attempt.claimed:
+            return
+        with suppress(ProblemError), recording():
+            if self._ports.deliveries.save(attempt.delivery.unclaimed()):
+                attempt.claimed = attempt.claim_tried = False

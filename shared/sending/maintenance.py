@@ -35,13 +35,12 @@ from shared.sending.mailbox import Mailbox
 from shared.sending.poison import report_poison_queue
 from shared.sending.refused_sender import probe_sender
 from shared.setting_report import report_settings
-from shared.settings.health import apply_sender_list, record_sender_failure
 from shared.settings.operator_log import report_operator_actions
 from shared.settings.refresh import TOKEN_REFUSED, record_refresh
 from shared.settings.sender import sender_of
 from shared.settings.served_tenants import report_removed_tenants
 from shared.settings.tenant import Status, TenantSettings
-from shared.settings.update import update_settings
+from shared.settings.update import apply_sender_list, record_sender_failure, update_settings
 from shared.system import Moment
 from shared.telemetry import Event, log_event, log_failed_step
 from shared.time_limit import RECORDING, limited

@@ -26,7 +26,7 @@ from shared.sending.refused_recipient import name_recipient
 from shared.sending.refused_sender import sender_is_refused
 from shared.sending.retry_policy import THROTTLED, decide_retry, expired
 from shared.sending.slots import visible_after
-from shared.settings.health import as_record, record_sender_failure
+from shared.settings.update import as_record, record_sender_failure
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:

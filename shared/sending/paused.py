@@ -24,7 +24,7 @@ from shared.sending.claim import (
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.outcome import announce
 from shared.sending.retry_policy import expired
-from shared.settings.health import as_record
+from shared.settings.update import as_record
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -19,7 +19,7 @@ from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.restart import may_restart
 from shared.sending.retry_policy import MAX_RETRY_AGE
 from shared.sending.unrecorded import MAX_WAIT, queue_again
-from shared.settings.health import as_record
+from shared.settings.update import as_record
 from shared.telemetry import Event, log_event, log_failed_step, log_failure
 from shared.time_limit import limited
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.release import release_mails, release_waiting
 from shared.errors import ProblemError, SenderRefusedError
-from shared.settings.health import as_record, record_taken
 from shared.settings.refusal import begin_probe, is_probe_due, record_sender_refused
 from shared.settings.tenant import Status
-from shared.settings.update import update_settings
+from shared.settings.update import as_record, record_taken, update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:

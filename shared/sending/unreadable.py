@@ -15,8 +15,8 @@ from shared.mail.message import MAX_CORRELATION_ID
 from shared.sending.conflict import record_conflict
 from shared.sending.outcome import announce
 from shared.sending.persist import persist
-from shared.settings.health import as_record
 from shared.settings.ownership import refuse_foreign
+from shared.settings.update import as_record
 from shared.storage_names import QUEUE_NAME
 from shared.telemetry import Event, log_event
 

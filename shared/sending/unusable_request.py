@@ -12,7 +12,7 @@ from shared.deliveries.delivery import CLAIM, DeliveryStatus
 from shared.deliveries.requeue import is_superseded, requeue_message
 from shared.errors import ConfigurationError, ExpiredError
 from shared.sending.outcome import write_outcome
-from shared.settings.health import as_record
+from shared.settings.update import as_record
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery

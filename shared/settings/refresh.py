@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.problems import catalogue
-from shared.settings.application import SENDER_NOT_ALLOWED
-from shared.settings.permissions import needed_scopes
-from shared.settings.scopes import requested_and_granted
+from shared.settings.scopes import needed_scopes, requested_and_granted
+from shared.settings.sender import SENDER_NOT_ALLOWED
 from shared.settings.state import is_current_consent
 from shared.settings.tenant import Status
 

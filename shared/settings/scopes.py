@@ -12,12 +12,13 @@ from shared.settings.tenant import (
     MAIL_READ_WRITE_SHARED,
     MAIL_SEND,
     MAIL_SEND_SHARED,
+    same_address,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.settings.tenant import RequestedSender
+    from shared.settings.tenant import Consent, RequestedSender, TenantSettings
 
 
 _OURS = (MAIL_SEND, MAIL_READ_WRITE, MAIL_SEND_SHARED, MAIL_READ_WRITE_SHARED)
@@ -67,3 +68,46 @@ def missing_scopes(wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, 
     """
     have = {scope.casefold() for scope in granted}
     return tuple(scope for scope in wanted if scope.casefold() not in have)
+
+
+def needed_scopes(settings: TenantSettings) -> tuple[str, ...]:
+    """Return the minimal scopes for the configured authorization."""
+    return scopes_for(settings.sender, shared=settings.delegated_mailbox) if settings.sender else ()
+
+
+def scopes_in_use(settings: TenantSettings) -> frozenset[str]:
+    """Return the scopes that sending uses: needed and granted ones."""
+    granted = settings.consent.scopes if settings.consent else frozenset[str]()
+    return requested_and_granted(needed_scopes(settings), granted)
+
+
+def exchange_decides(consent: Consent) -> bool:
+    """Say whether the app sends by itself and no token names a permission."""
+    return consent.account is None and consent.granted == frozenset()
+
+
+def permissions_unreadable(consent: Consent) -> bool:
+    """Say whether the app sends by itself and no token was readable yet."""
+    return consent.account is None and consent.granted is None
+
+
+def granted_scopes_known(consent: Consent) -> frozenset[str]:
+    """Return what the newest readable token names, never an assumption."""
+    if consent.granted is not None:
+        return consent.granted
+    # Rows of earlier versions hold an account's granted scopes, and the app's own requested ones.
+    return consent.scopes if consent.account else frozenset()
+
+
+def surplus_scopes(settings: TenantSettings) -> tuple[str, ...]:
+    """Return the scopes that Microsoft granted beyond the requested ones.
+
+    The `.Shared` scopes count as requested where the consent page showed them because the From address was
+    not the starting admin's, although its owner signed in.
+    """
+    sender, consent = settings.sender, settings.consent
+    if sender is None or consent is None:
+        return ()
+    own = consent.account is None or same_address(sender.from_address, consent.started_by)
+    asked = scopes_for(sender, shared=settings.delegated_mailbox or not own)
+    return missing_scopes(sorted(granted_scopes_known(consent)), asked)

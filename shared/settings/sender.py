@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from shared.errors import ConfigurationError, ConsentRequiredError
-from shared.settings.application import SENDER_NOT_ALLOWED, is_listed
-from shared.settings.permissions import scopes_in_use
-from shared.settings.tenant import MAIL_READ_WRITE, Consent, Status
+from shared.errors import ConfigurationError, ConflictError, ConsentRequiredError
+from shared.mail_address import address_key
+from shared.settings.scopes import scopes_in_use
+from shared.settings.tenant import MAIL_READ_WRITE, ActiveProblem, Authorization, Consent, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
-    from shared.settings.tenant import TenantSettings
+    from shared.settings.tenant import RequestedSender, TenantSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,42 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
         return Sender(settings.tenant_id, consent, address, "the app", None, mailbox, noted)
     from_field = address if settings.delegated_mailbox else None
     return Sender(settings.tenant_id, consent, address, account.username, from_field, refusal_noted=noted)
+
+
+#: Tokens and consents do not resolve it; only the list does.
+SENDER_NOT_ALLOWED = "application_sender_not_allowed"
+
+
+def is_listed(address: str, senders: Iterable[str]) -> bool:
+    """Say whether the list has this address, ignoring case and domain form."""
+    return address_key(address) in map(address_key, senders)
+
+
+def check_listed(wanted: RequestedSender, senders: Iterable[str]) -> None:
+    """Refuse an address for the app's own permission that is not listed.
+
+    Raises:
+        ConflictError: `application_sender_not_allowed`.
+    """
+    if wanted.authorization is Authorization.APPLICATION and not is_listed(wanted.from_address, senders):
+        raise ConflictError(SENDER_NOT_ALLOWED, address=wanted.from_address)
+
+
+def under_list(settings: TenantSettings, senders: Iterable[str], now: datetime) -> TenantSettings:
+    """Return the settings after applying the list.
+
+    An enabled sender that is not listed becomes an operator error, and works again once it is listed. A lost
+    consent, and an operator error of another kind, stay.
+    """
+    sender, consent, problem = settings.sender, settings.consent, settings.problem
+    if settings.status is Status.OTHER_VERSION:
+        return settings
+    if sender is None or consent is None or consent.account is not None:
+        return settings
+    listed = is_listed(sender.from_address, senders)
+    if listed and problem and problem.code == SENDER_NOT_ALLOWED:
+        return replace(settings, status=Status.ENABLED, problem=None)
+    if listed or settings.status not in (Status.ENABLED, Status.SENDER_REFUSED):
+        return settings
+    found = ActiveProblem(SENDER_NOT_ALLOWED, now, {"address": sender.from_address})
+    return replace(settings, status=Status.OPERATOR_ERROR, problem=found)

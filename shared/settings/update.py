@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from shared.errors import ConfigurationError, PreconditionFailedError
-from shared.settings.tenant import Status
+from shared.errors import ConfigurationError, ConsentRequiredError, PreconditionFailedError, ProblemError
+from shared.settings.refusal import begin_probe, end_refusal
+from shared.settings.sender import under_list
+from shared.settings.state import mark_reconnect_needed, record_operator_error
+from shared.settings.tenant import ActiveProblem, Status
+from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
+    from shared.system import System
+
 
 _TRIES = 5
 
@@ -43,3 +50,74 @@ def _try(
         raise ConfigurationError("written_by_other_version")
     after = change(before)
     return before if after == before else store.save(after)
+
+
+def record_sender_failure(
+    store: SettingsStore, tenant_id: str, generation: int, error: ProblemError, system: System
+) -> None:
+    """Record a lost consent or operator error for the settings page."""
+    lost = isinstance(error, ConsentRequiredError)
+    change, event = (
+        (mark_reconnect_needed, Event.CONSENT_LOST) if lost else (record_operator_error, Event.OPERATOR_ERROR)
+    )
+    problem = as_record(error, system)
+    update_settings(store, tenant_id, lambda settings: change(settings, generation, problem))
+    log_event(
+        event, level=logging.ERROR, tenant_id=tenant_id, problem=error.code, request_id=error.request_id
+    )
+
+
+def apply_sender_list(
+    settings: TenantSettings, senders: Iterable[str], store: SettingsStore, system: System
+) -> TenantSettings:
+    """Return the settings after applying the list, and store the change.
+
+    If storing fails it is repeated the next time; the returned settings already include the change.
+    """
+    now = system.now()
+    after = under_list(settings, senders, now)
+    if after == settings:
+        return settings
+    if after.problem:
+        log_event(
+            Event.OPERATOR_ERROR,
+            level=logging.ERROR,
+            tenant_id=settings.tenant_id,
+            problem=after.problem.code,
+        )
+    try:
+        return update_settings(store, settings.tenant_id, lambda found: under_list(found, senders, now))
+    except ProblemError as missed:
+        log_failed_step("apply_sender_list", missed.code, tenant_id=settings.tenant_id)
+        return after
+
+
+def let_try(store: SettingsStore, tenant_id: str, message_id: str, system: System) -> None:
+    """Retry a refused sender with this mail now, as an admin asks."""
+    now = system.now()
+
+    def change(settings: TenantSettings) -> TenantSettings:
+        refused = settings.status is Status.SENDER_REFUSED
+        return begin_probe(settings, message_id, now) if refused else settings
+
+    update_settings(store, tenant_id, change)
+
+
+def record_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
+    """End a refusal of the sender after an accepted mail.
+
+    Return whether that was stored.
+
+    If storing fails, the next accepted mail does it.
+    """
+    try:
+        update_settings(store, tenant_id, lambda settings: end_refusal(settings, generation))
+    except ProblemError as missed:
+        log_failed_step("end_refusal", missed.code, tenant_id=tenant_id)
+        return False
+    return True
+
+
+def as_record(error: ProblemError, system: System) -> ActiveProblem:
+    """Make a recorded problem from an error."""
+    return ActiveProblem(error.code, system.now(), error.facts, error.request_id)

@@ -29,11 +29,10 @@ from shared.errors import (
     ProblemError,
     TransientError,
 )
-from shared.settings.application import under_list
-from shared.settings.health import apply_sender_list, record_sender_failure
-from shared.settings.sender import sender_of
+from shared.settings.sender import sender_of, under_list
 from shared.settings.state import check_enable, check_save
 from shared.settings.tenant import Account, RequestedSender, Status, TenantSettings
+from shared.settings.update import apply_sender_list, record_sender_failure
 from tests.api_client import (
     Window,
     a_request,

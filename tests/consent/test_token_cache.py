@@ -11,9 +11,9 @@ from shared.api import settings as settings_journey
 from shared.consent.ports import AccessToken
 from shared.consent.token_cache import AccessTokenCache
 from shared.errors import ConfigurationError, ConflictError, ConsentRequiredError, TransientError
-from shared.settings.health import record_sender_failure
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status
+from shared.settings.update import record_sender_failure
 from tests.api_client import call, shown
 from tests.builders import a_consent, enabled_services
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeEntra, FakeServices, FakeSystem, MemoryVault

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mail.content_ids import missing_content_ids
+from shared.mail.warnings import missing_content_ids
 
 MEGABYTE = 1_000_000
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from shared.deliveries.requeue import StoredMailRef, requeue_message
 from shared.errors import InvalidInputError
+from shared.mail.fields import Recipient
 from shared.mail.message import MAX_MESSAGE_BYTES, MailRequest, parse_mail_request
-from shared.mail.recipient import Recipient
 from shared.sending.queued import parse_queued
 from tests.builders import a_message
 from tests.fakes import CONTOSO

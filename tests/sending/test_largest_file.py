@@ -13,7 +13,7 @@ from shared.adapters.blob_storage import BlobAttachmentFiles
 from shared.adapters.graph import GraphMailTransport
 from shared.deliveries.delivery import DeliveryStatus
 from shared.sending.deliver import deliver
-from shared.sending.route import LARGEST_FILE_BYTES
+from shared.sending.prepare import LARGEST_FILE_BYTES
 from shared.storage_names import ATTACHMENTS
 from tests.builders import a_message, large_file_services
 from tests.fakes import CONTOSO

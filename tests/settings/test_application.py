@@ -12,7 +12,7 @@ from shared.deliveries.delivery import DeliveryStatus
 from shared.errors import ConfigurationError, ConflictError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
-from shared.settings.application import is_listed, under_list
+from shared.settings.sender import is_listed, under_list
 from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status, TenantSettings
 from tests.api_client import call, content, shown
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.errors import ConflictError
-from shared.settings.application import under_list
 from shared.settings.refresh import record_refresh
 from shared.settings.refusal import (
     begin_probe,
@@ -17,6 +16,7 @@ from shared.settings.refusal import (
     record_sender_refused,
     refusal_of,
 )
+from shared.settings.sender import under_list
 from shared.settings.state import check_enable, complete_consent, is_unchanged, mark_reconnect_needed, reset
 from shared.settings.tenant import (
     ActiveProblem,

@@ -13,7 +13,7 @@ from shared.errors import ConfigurationError
 from shared.sending.deliver import deliver
 from shared.sending.diagnostics import Outcome, run_checks
 from shared.sending.maintenance import release_all
-from shared.settings.application import SENDER_NOT_ALLOWED
+from shared.settings.sender import SENDER_NOT_ALLOWED
 from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status, TenantSettings
 from tests.api_client import call, enable, shown
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings

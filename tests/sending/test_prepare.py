@@ -7,13 +7,7 @@ import pytest
 from shared.errors import ConfigurationError, RejectedError
 from shared.mail.attachments import SizedFile
 from shared.mail.message import Attachment
-from shared.sending.route import (
-    LARGEST_FILE_BYTES,
-    MAX_REQUEST_BYTES,
-    Route,
-    choose_route,
-    encoded_size,
-)
+from shared.sending.prepare import LARGEST_FILE_BYTES, MAX_REQUEST_BYTES, Route, choose_route, encoded_size
 from tests.exchange_online import READ_WRITE, a_sender
 
 SEND_ALONE = frozenset({"Mail.Send"})
