@@ -1,0 +1,123 @@
+"""The delivery log in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
+from shared.deliveries.ports import DeliveryPage, DeliveryQuery
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass
+class MemoryDeliveries:
+    """Keeps the rows, and beside them which are pending and in which state, as the table does."""
+
+    rows: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    aside: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    page: int = 1000
+    place: tuple[str, str | None] = ("", None)
+    versions: Iterable[int] = field(default_factory=lambda: count(1))
+
+    def add(self, delivery: Delivery) -> Delivery | None:
+        if (delivery.tenant_id, delivery.message_id) in self.rows:
+            return self._written(delivery)
+        return self._write(replace(delivery, stored=None))
+
+    def save(self, delivery: Delivery) -> Delivery | None:
+        known = self.find(delivery.tenant_id, delivery.message_id)
+        if known is None or known.etag != delivery.etag:
+            return self._written(delivery)
+        return self._write(delivery)
+
+    def _written(self, delivery: Delivery) -> Delivery | None:
+        """Return the row if it says already what is to be written."""
+        known = self.find(delivery.tenant_id, delivery.message_id)
+        same = known and replace(known, etag=None, stored=None) == replace(delivery, etag=None, stored=None)
+        return known if same else None
+
+    def find(self, tenant_id: str, message_id: str) -> Delivery | None:
+        return self.rows.get((tenant_id, message_id))
+
+    def list(self, query: DeliveryQuery) -> DeliveryPage:
+        newest_first = sorted(
+            self.rows.values(), key=lambda row: (-row.queued_at.timestamp(), row.message_id)
+        )
+        fitting = [row for row in newest_first if _fits(row, query)]
+        start = int(query.continuation[1:17]) if query.continuation else 0
+        shown = fitting[start : start + query.limit]
+        more = start + query.limit < len(fitting)
+        listed = tuple(replace(row, history=(), fields=(), etag=None, stored=None) for row in shown)
+        return DeliveryPage(listed, f"!{start + query.limit:016d}!m" if more else None)
+
+    def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
+        wanted = set(statuses)
+        return sum(row.tenant_id == tenant_id and row.status in wanted for row in self.aside.values())
+
+    def set_aside(
+        self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
+    ) -> tuple[Delivery, ...]:
+        wanted = set(statuses)
+        rows = [row for row in self.aside.values() if row.tenant_id == tenant_id and row.status in wanted]
+        oldest_first = sorted(rows, key=lambda row: (row.queued_at, row.message_id))
+        return tuple(replace(row, history=(), fields=(), etag=None, stored=None) for row in oldest_first)[
+            :limit
+        ]
+
+    def next_tenant(self, tenant_id: str) -> str | None:
+        return min((owner for owner, _ in self.rows if owner > tenant_id), default=None)
+
+    def finished_before(self, tenant_id: str, moment: datetime, continuation: str | None) -> DeliveryPage:
+        start = int(continuation or 0)
+        rows = [row for row in self.rows.values() if row.tenant_id == tenant_id]
+        some = rows[start : start + self.page]
+        old = tuple(row for row in some if row.status.final and row.updated_at < moment)
+        return DeliveryPage(old, str(start + self.page) if len(some) == self.page else None)
+
+    def removal_place(self) -> tuple[str, str | None]:
+        return self.place
+
+    def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
+        self.place = (tenant_id, continuation)
+
+    def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
+        return sum(self.remove(delivery) for delivery in deliveries)
+
+    def remove(self, delivery: Delivery) -> bool:
+        mail = (delivery.tenant_id, delivery.message_id)
+        unchanged = mail in self.rows and self.rows[mail].etag == delivery.etag
+        if unchanged:
+            self.aside.pop(mail, None)
+        return unchanged and self.rows.pop(mail) is not None
+
+    def count_all(self, tenant_id: str) -> int:
+        return sum(owner == tenant_id for owner, _ in self.rows)
+
+    def remove_all(self, tenant_id: str) -> None:
+        for rows in (self.rows, self.aside):
+            for mail in [mail for mail in rows if mail[0] == tenant_id]:
+                del rows[mail]
+
+    def _write(self, delivery: Delivery) -> Delivery:
+        saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored=delivery.status)
+        mail = (delivery.tenant_id, delivery.message_id)
+        self.rows[mail] = saved
+        if delivery.status in PENDING or delivery.owed:
+            self.aside[mail] = saved
+        else:
+            self.aside.pop(mail, None)
+        return saved
+
+
+def _fits(row: Delivery, query: DeliveryQuery) -> bool:
+    return (
+        row.tenant_id == query.tenant_id
+        and (query.status is None or row.status is query.status)
+        and (query.since is None or row.queued_at >= query.since)
+        and (query.until is None or row.queued_at < query.until)
+    )
