@@ -85,12 +85,12 @@ def start(request: Request, ports: ConsentPorts) -> Response:
     """
     ticket = request.form().get("ticket", "")
     try:
-        departure = open_start_link(find_flow(request.route["flow_id"], ports), ticket, ports)
+        opened = open_start_link(find_flow(request.route["flow_id"], ports), ticket, ports)
     except ProblemError as error:
         ports.refusals.count(request.operation, error.code, request.trace_id)
         return json_response(200, NextPageView(location=_result_address(ports, problem=_public_code(error))))
-    cookie = cookie_header(departure.cookie, ports.config.public_base_url)
-    return json_response(200, NextPageView(location=departure.address), **{"Set-Cookie": cookie})
+    cookie = cookie_header(opened.cookie, ports.config.public_base_url)
+    return json_response(200, NextPageView(location=opened.address), **{"Set-Cookie": cookie})
 
 
 def finish(request: Request, ports: ConsentPorts) -> Response:

@@ -37,7 +37,7 @@ _ERRORS = frozenset(
 class CallbackParams:
     """The parameters, and the kind of authorization that the URL is for."""
 
-    way: Authorization
+    authorization: Authorization
     reply: Mapping[str, str] = field(repr=False)
 
 
@@ -48,7 +48,7 @@ def check_error(answer: CallbackParams) -> None:
         ConsentRequiredError: `consent_declined`, `consent_failed`.
     """
     error = answer.reply.get("error")
-    if error in _DECLINED[answer.way]:
+    if error in _DECLINED[answer.authorization]:
         raise ConsentRequiredError("consent_declined")
     if error:
         raise ConsentRequiredError("consent_failed", error=_known(error))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.consent.flow import ConsentFlow, FlowSecret
     from shared.consent.ports import TokenResponse
     from shared.consent.services import ConsentServices
-    from shared.settings.tenant import Account, RequestedSender, TenantSettings
+    from shared.settings.tenant import Account, PendingConsent, RequestedSender, TenantSettings
 
 
 def validate_grant(
@@ -48,23 +48,23 @@ def validate_grant(
     """
     check_error(answer)
     pending = pending_consent(settings, flow.flow_id)
-    if answer.way is not pending.wanted.authorization:
+    if answer.authorization is not pending.wanted.authorization:
         raise InvalidInputError("consent_reply_invalid")
     with Confirming(flow, ports) as tries:
-        if answer.way is Authorization.APPLICATION:
-            return _verify_admin_consent(flow, answer, settings, tries, ports)
-        return _redeem(flow, secret, answer, settings, tries, ports)
+        if answer.authorization is Authorization.APPLICATION:
+            return _verify_admin_consent(flow, answer, pending, settings, tries, ports)
+        return _redeem(flow, secret, answer, pending, settings, tries, ports)
 
 
 def _redeem(
     flow: ConsentFlow,
     secret: FlowSecret,
     answer: CallbackParams,
+    pending: PendingConsent,
     settings: TenantSettings,
     tries: Confirming,
     ports: ConsentServices,
 ) -> Consent:
-    pending = pending_consent(settings, flow.flow_id)
     redeemed = _redeem_code(flow, secret, answer, tries, ports)
     now = ports.system.now()
     account = check_identity(
@@ -156,11 +156,11 @@ def _confirm_scopes(
 def _verify_admin_consent(
     flow: ConsentFlow,
     answer: CallbackParams,
+    pending: PendingConsent,
     settings: TenantSettings,
     tries: Confirming,
     ports: ConsentServices,
 ) -> Consent:
-    pending = pending_consent(settings, flow.flow_id)
     if answer.reply.get("admin_consent", "").casefold() != "true":
         raise InvalidInputError("consent_reply_invalid")
     # The operator may have shortened the list while the admin was at Microsoft.

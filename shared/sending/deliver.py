@@ -143,15 +143,15 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
     _check_time(attempt.request, ports)
     end = deadline(attempt.delivery.counted_since(ports.system.now()), attempt.request.expires_at)
     mailbox.wait_for_slot(attempt.delivery.slot, first=goes_first(attempt.delivery), end=end)
-    parcel = prepare(attempt.request, sender, ports)
-    attempt.warn(parcel.warnings, ports)
-    if parcel.route is Route.DRAFT:
+    prepared = prepare(attempt.request, sender, ports)
+    attempt.warn(prepared.warnings, ports)
+    if prepared.route is Route.DRAFT:
         claim_unless_claimed(attempt, ports)
         attempt.drafted = attempt.as_draft = True
-        return send_as_draft(parcel, attempt, found, mailbox, ports)
+        return send_as_draft(prepared, attempt, found, mailbox, ports)
     if attempt.was_tried:
         set_aside(note, mailbox, ports)
-    return _send_at_once(parcel, attempt, mailbox, ports)
+    return _send_at_once(prepared, attempt, mailbox, ports)
 
 
 def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> None:
@@ -192,12 +192,12 @@ def _look_for(
     return found
 
 
-def _send_at_once(parcel: PreparedMail, attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> str:
-    files = [build_attachment(file.attachment, file.content(ports.files)) for file in parcel.files]
+def _send_at_once(prepared: PreparedMail, attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> str:
+    files = [build_attachment(file.attachment, file.content(ports.files)) for file in prepared.files]
 
     def send(key: str | None) -> str:
-        save = parcel.request.save_to_sent_items
-        body = build_send_mail(parcel.message_with(key), files, save_to_sent_items=save)
+        save = prepared.request.save_to_sent_items
+        body = build_send_mail(prepared.message_with(key), files, save_to_sent_items=save)
         return mailbox.submit(lambda token, sender: ports.transport.send_mail(token, sender, body))
 
     return attempt.with_or_without_key(send, ports)

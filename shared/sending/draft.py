@@ -40,7 +40,7 @@ _TOO_SMALL_FOR_AN_UPLOAD = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 
 
 def send_as_draft(
-    parcel: PreparedMail,
+    prepared: PreparedMail,
     attempt: Attempt,
     found: tuple[FoundMail, ...] | None,
     mailbox: Mailbox,
@@ -58,7 +58,7 @@ def send_as_draft(
     """
     note = attempt.note(ports)
     known = note.load()
-    draft, attached = _go_on(known, parcel, found, mailbox, ports)
+    draft, attached = _go_on(known, prepared, found, mailbox, ports)
     if found is None and (draft is None or draft.submitted):
         found = _find_left(known, attempt, mailbox, ports)
         if was_sent(found):
@@ -67,8 +67,8 @@ def send_as_draft(
         left = try_to_remove(left_of(known, found or (), mailbox), mailbox, ports)
         if known is not None and known.owner == mailbox.owner:
             left = (*known.left, *left)
-        draft = _begin(parcel, attempt, left, note, mailbox, ports)
-    for place, file in enumerate(parcel.files[attached:], start=attached):
+        draft = _begin(prepared, attempt, left, note, mailbox, ports)
+    for place, file in enumerate(prepared.files[attached:], start=attached):
         mailbox.check_time()
         draft = _attach(file, place, draft, note, mailbox, ports)
     ready = note.keep(draft.model_copy(update={"submitted": True}))
@@ -77,7 +77,7 @@ def send_as_draft(
 
 def _go_on(
     draft: Draft | None,
-    parcel: PreparedMail,
+    prepared: PreparedMail,
     found: tuple[FoundMail, ...] | None,
     mailbox: Mailbox,
     ports: SendingServices,
@@ -85,12 +85,12 @@ def _go_on(
     """Return an earlier attempt's draft and its file count, or None."""
     if draft is None or not draft.draft_id or draft.unused:
         return None, 0
-    if (draft.owner, draft.stamp) != (mailbox.owner, parcel.stamp()):
+    if (draft.owner, draft.stamp) != (mailbox.owner, prepared.stamp()):
         return None, 0
     if draft.submitted and found is not None:
         # It had all its files when it was sent.
         there = draft.draft_id in {mail.mail_id for mail in found}
-        return (draft, len(parcel.files)) if there else (None, 0)
+        return (draft, len(prepared.files)) if there else (None, 0)
     try:
         return draft, mailbox.ask(
             lambda token, sender: ports.transport.count_attachments(token, sender, draft.draft_id)
@@ -102,17 +102,17 @@ def _go_on(
 
 
 def _begin(
-    parcel: PreparedMail,
+    prepared: PreparedMail,
     attempt: Attempt,
     left: tuple[str, ...],
     note: DraftState,
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> Draft:
-    draft = note.keep(Draft(owner=mailbox.owner, stamp=parcel.stamp(), left=left))
+    draft = note.keep(Draft(owner=mailbox.owner, stamp=prepared.stamp(), left=left))
 
     def create(key: str | None) -> str:
-        message = parcel.message_with(key)
+        message = prepared.message_with(key)
         return mailbox.ask(lambda token, sender: ports.transport.create_draft(token, sender, message))
 
     draft_id = attempt.with_or_without_key(create, ports)
