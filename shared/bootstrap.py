@@ -6,7 +6,6 @@ Only this module knows both ports and adapters. It imports an adapter at first u
 from __future__ import annotations
 
 import functools
-import threading
 from typing import TYPE_CHECKING
 
 from shared.client_credential import ClientCertificate
@@ -106,13 +105,6 @@ class Services(Configured):
         from shared.adapters.flow_table import TableFlowStore
 
         return TableFlowStore(self._tables)
-
-    @member
-    def confirmations(self) -> threading.BoundedSemaphore:
-        """Limits how many callbacks wait for Microsoft's directory."""
-        from shared.consent.confirming import MAX_WAITING
-
-        return threading.BoundedSemaphore(MAX_WAITING)
 
     @member
     def deliveries(self) -> DeliveryLog:

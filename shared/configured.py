@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from shared.config import AppConfig, StorageConfig, check_settings, read_client_id
 from shared.errors import ConfigurationError
 from shared.member import member
@@ -36,6 +38,13 @@ class Configured:
         A message can be queued while the URL of the tables is wrong.
         """
         return StorageConfig.from_env(services=("queue",))
+
+    @member
+    def confirmations(self) -> threading.BoundedSemaphore:
+        """Limits how many callbacks wait for Microsoft's directory."""
+        from shared.consent.confirming import MAX_WAITING
+
+        return threading.BoundedSemaphore(MAX_WAITING)
 
     @property
     def installation(self) -> str | None:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.api.delivery_models import DeliveryView, delivery_view
-from shared.deliveries.delivery import FINAL, Delivery, DeliveryStatus, RecipientSummary
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.forecast import NO_FORECAST, Forecast
+from shared.deliveries.recipient_summary import RecipientSummary
+from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.problems import FieldError, catalogue
 from shared.settings.tenant import ActiveProblem
 

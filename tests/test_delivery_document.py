@@ -1,6 +1,6 @@
 import pytest
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from tests.delivery_document import DOCUMENT, document, example, unknown_codes
 
 

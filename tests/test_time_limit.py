@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from shared.adapters.http import CONNECT_SECONDS, GRAPH_ANSWER_SECONDS
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import NothingSentError, OutcomeUnknownError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all

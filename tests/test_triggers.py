@@ -10,7 +10,7 @@ from azure.functions.queue import QueueMessage
 
 from shared import triggers
 from shared.bootstrap import Services
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.sending.ports import SendingServices
 from shared.settings.tenant import Account
 from shared.triggers import (

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from shared.adapters.delivery_row import read_delivery, time_key
 from shared.adapters.table_storage import Row, table_errors
-from shared.deliveries.delivery import PENDING, DeliveryStatus
 from shared.deliveries.ports import DeliveryPage
+from shared.deliveries.status import PENDING, DeliveryStatus
 
 if TYPE_CHECKING:
     from azure.data.tables import TableClient

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.adapters.serialization import read_document
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
 
 if TYPE_CHECKING:
     from shared.adapters.table_storage import Row

@@ -22,7 +22,7 @@ from shared.adapters.delivery_row import COLUMNS, CONFLICTS, microseconds, read_
 from shared.adapters.serialization import write_document
 from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock, utc_now
 from shared.adapters.table_storage import Row, etag_in, etag_of, find_row, find_written, table_errors
-from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
+from shared.deliveries.status import PENDING, DeliveryStatus
 from shared.errors import TransientError
 from shared.storage_names import DELIVERIES
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from azure.data.tables import TableServiceClient
 
+    from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 
 _MAX_COUNTED = 1000

@@ -57,8 +57,7 @@ class EntraAuthority:
                 login_hint=login_hint,
                 response_mode="form_post",
             )
-        # A reader of the stored flow cannot act as the browser: the browser's cookie is stored only as a
-        # hash.
+        # Who reads the stored flow cannot act as the browser: its cookie is stored as a hash.
         del proof["state"]
         return AuthorizationRequest(proof.pop("auth_uri"), proof)
 
@@ -70,9 +69,8 @@ class EntraAuthority:
             "redirect_uri": self._redirect_uri,
             "state": state,
         }
-        return AuthorizationRequest(
-            f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}", {}
-        )
+        address = f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}"
+        return AuthorizationRequest(address, {})
 
     def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
         """Exchange a callback's code for tokens; the caller checked the state.

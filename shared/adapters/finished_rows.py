@@ -17,8 +17,8 @@ from azure.data.tables import TableTransactionError
 from shared.adapters.azure_errors import is_missing
 from shared.adapters.delivery_row import COLUMNS, CONFLICTS, read_delivery, time_key
 from shared.adapters.table_storage import Row, etag_of, find_row, table_errors
-from shared.deliveries.delivery import FINAL
 from shared.deliveries.ports import DeliveryPage
+from shared.deliveries.status import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,8 +18,8 @@ from shared.consent.other_account import Confirmation
 from shared.consent.other_account import decide as decide_consent
 from shared.consent.services import ConsentServices
 from shared.consent.start import open_start_link
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.release import release_waiting
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, NotFoundError, ProblemError
 from shared.problems import public_problem
 from shared.schema import parse

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from shared.api.problem_models import ProblemView, StandingProblemView, problem_view, standing_problem_view
-from shared.deliveries.delivery import CONFLICT, DeliveryStatus
+from shared.deliveries.delivery import CONFLICT
 from shared.deliveries.forecast import NO_FORECAST
 from shared.deliveries.outcome import NOT_OFFERED
+from shared.deliveries.status import DeliveryStatus
 from shared.problems import explain
 from shared.schema import Contract
 from shared.settings.tenant import ActiveProblem

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from shared.api.deliveries import read_token
 from shared.api.problem_models import ProblemView
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.retry import REFUSALS
+from shared.deliveries.status import DeliveryStatus
 from shared.mail.fields import Moment
 from shared.schema import Contract, broken_field
 

@@ -12,7 +12,7 @@ from shared.api.settings_models import EnableBody, SaveBody, SavedView, Settings
 from shared.consent.revoke import delete_consent_tokens, forget_flow
 from shared.consent.services import ConsentServices
 from shared.consent.start import start_consent
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import PreconditionFailedError
 from shared.schema import parse
 from shared.sending.forecast import ForecastServices, forecast_backlog

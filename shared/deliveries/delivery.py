@@ -10,22 +10,11 @@ from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.outcome import Outcome, latest, next_outcome
 from shared.deliveries.recipient_summary import NOBODY, RecipientSummary
 from shared.deliveries.slot import Slot
-from shared.deliveries.status import FINAL, PENDING, DeliveryStatus
+from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver, UncertainSend
 from shared.problems import FieldError
 from shared.settings.tenant import ActiveProblem
 from shared.stored import Stored
-
-__all__ = [
-    "FINAL",
-    "PENDING",
-    "Delivery",
-    "DeliveryEvent",
-    "DeliveryStatus",
-    "HandOver",
-    "RecipientSummary",
-    "UncertainSend",
-]
 
 #: Longer than `functionTimeout` in host.json, after which no worker can still be sending.
 CLAIM = timedelta(minutes=11)

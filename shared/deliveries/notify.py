@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.deliveries.delivery import FINAL, DeliveryStatus
 from shared.deliveries.outcome import NOT_OFFERED
+from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError
 from shared.settings.tenant import ActiveProblem
 from shared.telemetry import Event, log_event, log_failed_step

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared.deliveries.delivery import MAX_WAIT, DeliveryStatus
+from shared.deliveries.delivery import MAX_WAIT
 from shared.deliveries.requeue import next_message
+from shared.deliveries.status import DeliveryStatus
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.deliveries.delivery import FINAL
+from shared.deliveries.status import FINAL
 from shared.errors import ConfigurationError, ProblemError
 from shared.settings.served_tenants import removed_tenants
 from shared.system import Moment

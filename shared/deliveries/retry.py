@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.lookup import find_by_id
 from shared.deliveries.requeue import next_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConflictError, InvalidInputError
 from shared.mail.message import parse_mail_request
 from shared.settings.update import let_try

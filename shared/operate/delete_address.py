@@ -16,7 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from shared.consent.flow import FlowStatus
-from shared.deliveries.delivery import PENDING
+from shared.deliveries.status import PENDING
 from shared.operate.record import RecordServices, record_action, say
 
 if TYPE_CHECKING:

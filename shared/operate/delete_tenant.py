@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConflictError
 from shared.operate.record import RecordServices, record_action, say
 from shared.settings.secret_names import names_of, tenant_of

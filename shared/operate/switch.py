@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import PENDING, DeliveryStatus
 from shared.operate.record import RecordServices, record_action, say
 from shared.settings.sending_switch import MAX_AGE, SendingPause, check_own_pause
 

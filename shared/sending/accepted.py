@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.sending.draft_state import DraftState
 from shared.sending.outcome import announce

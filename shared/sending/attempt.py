@@ -6,12 +6,9 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, UncertainSend
-from shared.errors import (
-    OutcomeUnknownError,
-    ProblemError,
-    RejectedError,
-)
+from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery
+from shared.deliveries.uncertain_send import UncertainSend
+from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
 from shared.mail.payload import delivery_key
 from shared.sending.draft_state import DraftState
 from shared.sending.hand_over import ClaimLostError

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import MAX_WAIT, Delivery, DeliveryStatus, RecipientSummary
+from shared.deliveries.delivery import MAX_WAIT, Delivery
+from shared.deliveries.recipient_summary import summarize_recipients
 from shared.deliveries.requeue import is_superseded, next_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.attempt import Attempt
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
@@ -20,9 +22,6 @@ from shared.telemetry import Event, log_event
 from shared.time_limit import begun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from shared.mail.fields import Recipient
     from shared.mail.message import MailRequest
     from shared.sending.ports import SendingServices
     from shared.sending.queued import QueuedMail
@@ -61,8 +60,6 @@ _PUT_OFF = frozenset({DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
 _GOING_ON = _PUT_OFF | {DeliveryStatus.SENDING}
 #: The tolerated difference between the clocks of the queue and of this machine.
 _CLOCK_SKEW = timedelta(seconds=10)
-#: A row holds 64 KiB; the counts cover the rest.
-_MAX_DOMAINS = 50
 
 
 def evaluate_claim(
@@ -174,9 +171,7 @@ def first_row(request: MailRequest, now: datetime) -> Delivery:
         updated_at=now,
         trying_since=now,
         fingerprint=request.fingerprint(),
-        audience=RecipientSummary(
-            len(request.to), len(request.cc), len(request.bcc), _domains(request.recipients)
-        ),
+        audience=summarize_recipients(request),
         correlation_id=request.correlation_id,
         outcome_queue=request.outcome_queue,
     )
@@ -245,8 +240,3 @@ def skip_message(standing: ClaimState, known: Delivery, mail: QueuedMail, ports:
         log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=known.tenant_id, message_id=known.message_id)
         return
     record_conflict(known, mail.request.fingerprint(), text, ports)
-
-
-def _domains(recipients: Iterable[Recipient]) -> tuple[str, ...]:
-    every = sorted({recipient.address.rpartition("@")[2] for recipient in recipients})
-    return tuple(every[:_MAX_DOMAINS])

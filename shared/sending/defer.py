@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.requeue import next_message
+from shared.deliveries.status import DeliveryStatus
+from shared.sending.expiry import before_end, expired
 from shared.sending.hand_over import MailKnownError, claim_unless_claimed
 from shared.sending.outcome import announce, record_failure, write_outcome
 from shared.sending.persist import persist
-from shared.sending.retry_policy import NO_FAILURES, THROTTLED, before_end, deadline, expired
+from shared.sending.retry_policy import NO_FAILURES, THROTTLED, deadline
 from shared.sending.slots import visible_after
 from shared.settings.update import as_record
 

@@ -14,6 +14,7 @@ from shared.sending.claim import begin, claim
 from shared.sending.defer import goes_first, requeue_for_slot
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import set_aside
+from shared.sending.expiry import expired
 from shared.sending.hand_over import (
     ClaimLostError,
     HeldClaim,
@@ -31,7 +32,7 @@ from shared.sending.persist import NotRecordedError, problem_of
 from shared.sending.prepare import PreparedMail, Route, prepare
 from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.reconcile import CopyWaitsError, gives_up_looking, search_mailbox, was_sent
-from shared.sending.retry_policy import deadline, expired
+from shared.sending.retry_policy import deadline
 from shared.sending.throttle import LaterSlotError
 from shared.sending.unrecorded import queue_again, queue_kept
 from shared.settings.refusal import refusal_of
@@ -42,7 +43,7 @@ from shared.telemetry import Event, log_event
 from shared.time_limit import limited, recording
 
 if TYPE_CHECKING:
-    from shared.deliveries.delivery import UncertainSend
+    from shared.deliveries.uncertain_send import UncertainSend
     from shared.mail.message import MailRequest
     from shared.sending.attempt import Attempt
     from shared.sending.draft_state import Draft

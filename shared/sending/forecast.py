@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.forecast import NO_FORECAST, Forecast
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError
 from shared.sending.pace import settled
 from shared.sending.retry_policy import THROTTLED

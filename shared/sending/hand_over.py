@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import HandOver
+from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ProblemError
 from shared.sending.persist import persist
 from shared.settings.sending_switch import MAX_AGE

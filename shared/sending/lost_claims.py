@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import CLAIM, DeliveryStatus
+from shared.deliveries.delivery import CLAIM
 from shared.deliveries.requeue import next_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError, TransientError
 from shared.sending.mailbox import Mailbox
 from shared.sending.outcome import announce

@@ -15,9 +15,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.notify import notify_owed
 from shared.deliveries.release import release_next, resume_overdue
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,

@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery, DeliveryStatus
+from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery
 from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ExpiredError,
     InvalidInputError,
@@ -21,10 +22,11 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.draft_removal import give_up
+from shared.sending.expiry import expired
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.refused_sender import sender_is_refused
-from shared.sending.retry_policy import THROTTLED, decide_retry, expired
+from shared.sending.retry_policy import THROTTLED, decide_retry
 from shared.sending.slots import visible_after
 from shared.settings.update import as_record, record_sender_failure
 from shared.telemetry import Event, log_event, log_failed_step

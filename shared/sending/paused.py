@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.requeue import next_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.claim import (
     ClaimState,
@@ -22,8 +22,8 @@ from shared.sending.claim import (
     standing_of,
 )
 from shared.sending.conflict import WAIT_FOR_OTHER
+from shared.sending.expiry import expired
 from shared.sending.outcome import announce
-from shared.sending.retry_policy import expired
 from shared.settings.update import as_record
 
 if TYPE_CHECKING:

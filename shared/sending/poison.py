@@ -10,8 +10,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.requeue import is_superseded
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConflictError, ProblemError, TransientError
 from shared.sending.claim import ClaimState, evaluate_claim, first_row, next_row, skip_message
 from shared.sending.persist import NotRecordedError, persist, problem_of

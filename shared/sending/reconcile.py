@@ -23,7 +23,8 @@ from shared.sending.mailbox import mailbox_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.deliveries.delivery import Delivery, UncertainSend
+    from shared.deliveries.delivery import Delivery
+    from shared.deliveries.uncertain_send import UncertainSend
     from shared.mail.message import MailRequest
     from shared.sending.draft_state import Draft
     from shared.sending.mailbox import Mailbox

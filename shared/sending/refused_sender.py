@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import DeliveryStatus
 from shared.deliveries.release import release_mails, release_waiting
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError, SenderRefusedError
 from shared.settings.refusal import begin_probe, is_probe_due, record_sender_refused
 from shared.settings.tenant import Status

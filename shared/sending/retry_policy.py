@@ -24,8 +24,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -39,9 +40,13 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.backoff import backoff, throttle_delay
+from shared.sending.expiry import before_end
 from shared.sending.pace import DEFAULT_RETRY_AFTER
 from shared.sending.reconcile import next_check
 from shared.settings.refusal import BETWEEN_REFUSALS
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 #: After a day a person must decide whether a mail is still useful.
 MAX_RETRY_AGE = timedelta(hours=24)
@@ -51,8 +56,6 @@ FILE_PATIENCE = timedelta(minutes=10)
 
 #: How long an uncertain send is looked up: a day more, as the last attempt may have caused it.
 _LOOKS = 2 * MAX_RETRY_AGE
-#: The last attempt begins this long before the deadline, so that it is over in time.
-LAST_ATTEMPT = timedelta(minutes=1)
 
 _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     InvalidInputError: DeliveryStatus.INVALID,
@@ -122,14 +125,6 @@ class RetryDecision:
     def keeps_request(self) -> bool:
         """Whether the mail's request may still be needed."""
         return self.status is not DeliveryStatus.INVALID
-
-
-def expired(moment: datetime, last: ProblemError | None = None) -> ExpiredError:
-    """Return the error with the deadline in UTC and Graph's last error."""
-    known = last.facts.get("graph_code") if last else None
-    answer = {} if known is None else {"graph_code": known}
-    request_id = last.request_id if last else None
-    return ExpiredError("expired", request_id=request_id, moment=f"{moment:%Y-%m-%d %H:%M} UTC", **answer)
 
 
 def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:
@@ -217,17 +212,6 @@ def _again(situation: AttemptContext, wait: timedelta) -> RetryDecision:
     if situation.in_doubt_since is not None and situation.may_look_up:
         return _verify(situation, wanted)
     return RetryDecision(DeliveryStatus.EXPIRED)
-
-
-def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
-    """Return when to retry before a deadline; the last time shortly before.
-
-    None after that.
-    """
-    if wanted < end:
-        return wanted
-    last = end - LAST_ATTEMPT
-    return last if now < last else None
 
 
 def _verify(situation: AttemptContext, wanted: datetime) -> RetryDecision:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.characters import check_line
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, TransientError
 from shared.mail.identifiers import MESSAGE_ID
 from shared.mail.message import MAX_CORRELATION_ID

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import CLAIM, DeliveryStatus
+from shared.deliveries.delivery import CLAIM
 from shared.deliveries.requeue import is_superseded, requeue_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ExpiredError
 from shared.sending.outcome import write_outcome
 from shared.settings.update import as_record

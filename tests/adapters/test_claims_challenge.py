@@ -10,7 +10,7 @@ import pytest
 from shared.adapters.entra import EntraAuthority
 from shared.adapters.graph import GraphMailTransport
 from shared.consent.token_cache import AccessTokenCache
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.sending.deliver import deliver
 from shared.settings.tenant import Account, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, list_senders, some_settings
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shared.config import AppConfig
+    from shared.deliveries.delivery import Delivery
     from tests.local_stack.certificates import LocalAuthority
     from tests.local_stack.fixtures import ServedMicrosoft365
 

@@ -11,7 +11,7 @@ import pytest
 
 from shared.adapters.graph import GraphMailTransport
 from shared.adapters.graph_codes import GRAPH_CODES, Kind
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, TransientError
 from shared.mail.message import Attachment
 from shared.mail.payload import build_attachment, build_upload_item
@@ -35,6 +35,8 @@ from tests.local_stack.microsoft365.vocabulary import CLAIMS, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from shared.deliveries.delivery import Delivery
 
 MESSAGE: dict[str, Any] = {
     "subject": "Weekly sales",

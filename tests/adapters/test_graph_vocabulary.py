@@ -11,7 +11,7 @@ import pytest
 from shared.adapters.graph_codes import GENERAL_CODES, GRAPH_CODES, Kind
 from shared.adapters.graph_errors import graph_error
 from shared.adapters.http import HttpResponse
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
 from shared.sending.retry_policy import AttemptContext, decide_retry
 from tests.exchange_online import a_sender

@@ -20,8 +20,9 @@ from shared.adapters.queue_storage import StorageQueueOutbox
 from shared.adapters.table_storage import STORAGE_OPTIONS, TABLE_OPTIONS, TableSettingsStore, table_service
 from shared.config import StorageConfig
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.ports import DeliveryQuery
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, RejectedError, TransientError
 from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, NOON

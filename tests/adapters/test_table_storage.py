@@ -16,7 +16,9 @@ from shared.adapters.flow_table import TableFlowStore
 from shared.adapters.table_storage import TableSettingsStore, table_service
 from shared.config import StorageConfig
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.deliveries.delivery import Delivery, DeliveryEvent, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.event import DeliveryEvent
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, TransientError
 from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, NOON

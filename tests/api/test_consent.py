@@ -8,7 +8,8 @@ import pytest
 
 from shared.api import consent
 from shared.caller import Caller
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import NotFoundError, TransientError
 from tests.api_client import a_request, call, content, enable, finish, opened, walk
 from tests.fakes import FABRIKAM, FakeServices, FakeSystem, MemoryDeliveries

@@ -12,7 +12,9 @@ import pytest
 
 from shared.api.deliveries import list_deliveries, parse_query, read_delivery, retry_delivery
 from shared.caller import Caller
-from shared.deliveries.delivery import Delivery, DeliveryStatus, RecipientSummary
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.recipient_summary import RecipientSummary
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import InvalidInputError, NotFoundError, OutcomeUnknownError
 from shared.sending.deliver import deliver
 from tests.api_client import a_request

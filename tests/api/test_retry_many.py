@@ -11,8 +11,9 @@ import pytest
 from shared.api.limits import check_size
 from shared.api.openapi.deliveries import RETRY_MANY
 from shared.api.retry_many import retry_deliveries
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.retry import REFUSALS
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, InvalidInputError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.deliver import deliver

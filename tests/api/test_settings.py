@@ -5,7 +5,7 @@ import pytest
 
 from shared.api import settings as settings_api
 from shared.caller import Caller
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ConflictError,
     InvalidInputError,

@@ -6,7 +6,7 @@ import pytest
 
 from shared.api.test_mail import send_test_mail
 from shared.caller import Caller
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConsentRequiredError, InvalidInputError
 from shared.sending.deliver import deliver
 from tests.api_client import a_request, content

@@ -18,8 +18,10 @@ from azure.data.tables import TableClient
 
 from shared.adapters import delivery_table
 from shared.bootstrap import Services
-from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus, RecipientSummary
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.recipient_summary import RecipientSummary
 from shared.deliveries.retention import remove_finished
+from shared.deliveries.status import PENDING, DeliveryStatus
 from shared.sending.maintenance import release_all
 from tests.benchmarks.tables import GOAL_HEAD, Goal, markdown_table
 from tests.faults.campaign import Campaign

@@ -30,7 +30,7 @@ def ours(address: str) -> Callable[[int], None]:
     from shared.adapters.blob_storage import BlobAttachmentFiles, blob_service
     from shared.adapters.graph import GraphMailTransport
     from shared.config import StorageConfig
-    from shared.deliveries.delivery import DeliveryStatus
+    from shared.deliveries.status import DeliveryStatus
     from shared.sending.deliver import deliver
     from shared.sending.upload_limit import SPAN
     from tests.builders import a_message, large_file_services

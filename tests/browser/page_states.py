@@ -19,8 +19,10 @@ from shared.api.problem_details import problem_response
 from shared.api.settings_models import view
 from shared.consent.flow import ConsentFlow, FlowStage, FlowStatus
 from shared.consent.other_account import Confirmation
-from shared.deliveries.delivery import Delivery, DeliveryStatus, RecipientSummary
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.forecast import NO_FORECAST, Forecast
+from shared.deliveries.recipient_summary import RecipientSummary
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.problems import public_problem
 from shared.sending.diagnostics import Check, CheckName, Outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.deliveries import retry
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.problems import Actor
 from shared.sending.diagnostics import CheckName, Outcome
 from shared.settings.tenant import Authorization, Status

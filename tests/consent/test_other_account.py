@@ -12,7 +12,7 @@ from shared.api.request import Response
 from shared.consent.cookie import NAME
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.consent.other_account import Confirmation, delete_abandoned
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import Account
 from tests.api_client import (

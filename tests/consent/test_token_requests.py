@@ -7,7 +7,7 @@ import pytest
 
 from shared.consent.maintenance import keep_alive
 from shared.consent.token_cache import AccessTokenCache
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.diagnostics import run_checks

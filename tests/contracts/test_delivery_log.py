@@ -14,16 +14,12 @@ from azure.data.tables import TableClient
 
 from shared.adapters import delivery_list, finished_rows
 from shared.adapters.delivery_table import TableDeliveryLog
-from shared.deliveries.delivery import (
-    FINAL,
-    PENDING,
-    Delivery,
-    DeliveryEvent,
-    DeliveryStatus,
-    RecipientSummary,
-)
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.notify import NotifyingDeliveryLog
 from shared.deliveries.ports import DeliveryLog, DeliveryQuery
+from shared.deliveries.recipient_summary import RecipientSummary
+from shared.deliveries.status import FINAL, PENDING, DeliveryStatus
 from shared.errors import ConfigurationError, TransientError
 from shared.problems import FieldError
 from shared.settings.tenant import ActiveProblem

@@ -14,8 +14,9 @@ from shared.adapters.flow_table import TableFlowStore
 from shared.adapters.operator_table import TableOperatorLog
 from shared.adapters.table_storage import TableSettingsStore
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.ports import DeliveryQuery
+from shared.deliveries.status import DeliveryStatus
 from shared.settings.tenant import Status
 from shared.storage_names import CONSENT_FLOWS, DELIVERIES, TENANT_SETTINGS
 from tests.builders import some_settings

@@ -13,7 +13,9 @@ from azure.data.tables import TableEntity, UpdateMode
 
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock
-from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, UncertainSend
+from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import UncertainSend
 from shared.storage_names import DELIVERIES
 from tests.fakes import NOON
 

@@ -12,9 +12,10 @@ import pytest
 from shared.adapters.serialization import write_document
 from shared.api.deliveries import retry_delivery
 from shared.api.delivery_models import delivery_view
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.notify import NotifyingDeliveryLog
 from shared.deliveries.outcome import MAX_ERRORS, MAX_OWED
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, OutcomeUnknownError, RejectedError, TransientError
 from shared.problems import FieldError
 from shared.sending.deliver import deliver

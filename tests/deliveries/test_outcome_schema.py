@@ -10,9 +10,9 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped] # it ships no types
 import pytest
 
-from shared.deliveries.delivery import FINAL, DeliveryStatus
 from shared.deliveries.outcome_message import MailOutcome, outcome_message
 from shared.deliveries.outcome_schema import mail_outcome_schema, schema_text
+from shared.deliveries.status import FINAL, DeliveryStatus
 from tests.delivery_document import example
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "mail-outcome.schema.json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.release import release_waiting
 from shared.deliveries.requeue import (
     due_at,
@@ -17,6 +17,7 @@ from shared.deliveries.requeue import (
     parse_requeue_message,
     requeue_message,
 )
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import InvalidInputError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
@@ -24,6 +25,9 @@ from shared.sending.poison import record_poisoned
 from shared.settings.sending_switch import SendingPause
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryOutbox
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 MAIL = a_message(messageId="m-1", expiresAt="2026-11-23T13:00:00Z")
 AWAY = TransientError("graph_unavailable")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.retention import TIME_TO_REMOVE, remove_finished
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices, MemoryDeliveries

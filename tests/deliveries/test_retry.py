@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from shared.api.deliveries import list_deliveries, retry_delivery
-from shared.deliveries.delivery import Delivery, DeliveryStatus, UncertainSend
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import ConflictError, NotFoundError, OutcomeUnknownError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from tests.api_client import a_request, call, content

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import PENDING, Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
+from shared.deliveries.status import PENDING, DeliveryStatus
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import MailerError, OutcomeUnknownError, ProblemError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.sending.throttle import Throttle
 from tests.fakes import FakeMail, FakeServices
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 #: As Azure's host does it: hidden for ten minutes when a worker dies, for `visibilityTimeout` when it fails.
 LEASE = timedelta(minutes=10)

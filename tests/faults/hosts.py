@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.storage_clock import WRITTEN_AT, on_own_clock
 from shared.consent.token_cache import AccessTokenCache
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
@@ -37,6 +37,7 @@ from tests.faults.fault_run import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shared.deliveries.delivery import Delivery
     from shared.sending.ports import FoundMail
     from shared.settings.sender import Sender
 

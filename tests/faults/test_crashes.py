@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, TransientError
 from shared.settings.sending_switch import SendingPause, SendingSwitch
 from tests.builders import a_file, a_message, enabled_services, large_file_services

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.settings.sender import sender_of
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.settings.sending_switch import SendingPause
 from tests.fakes import NOON
 from tests.faults.hosts import OTHER_CLIENT, Neighbourhood, NewerTexts, write_as_newer

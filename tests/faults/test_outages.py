@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.consent.maintenance import keep_all
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import Status, TenantSettings
 from tests.api_client import enable, finish, opened, shown

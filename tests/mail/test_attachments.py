@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.adapters.serialization import write_document
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.mail.attachments import MAX_BODY_BYTES
 from shared.sending.deliver import deliver
 from tests.builders import a_file, a_message, enabled_services

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import InvalidInputError
 from shared.mail.message import MAX_ATTACHMENTS, parse_mail_request
 from shared.mail.warnings import find_warnings

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.api import settings as settings_api
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
 from shared.operate.__main__ import main
 from shared.problems import FieldError
 from shared.sending.maintenance import release_all

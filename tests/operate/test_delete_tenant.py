@@ -12,7 +12,8 @@ import pytest
 
 from shared.api import settings as settings_api
 from shared.consent.ports import DeletedTokens
-from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus
+from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.operate.__main__ import main
 from shared.sending.deliver import deliver

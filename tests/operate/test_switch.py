@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus
+from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.mail.message import parse_mail_request
 from shared.operate.__main__ import main

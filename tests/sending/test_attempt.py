@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.payload import KEY_PROPERTY
 from shared.sending.deliver import deliver
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, FakeServices, MemoryDeliveries
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 SMALL = a_message(messageId="m-1")
 LARGE = a_message(messageId="m-1", attachments=[a_file("large")])

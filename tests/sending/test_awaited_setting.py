@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.api.deliveries import retry_delivery
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.status import DeliveryStatus
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import (
-    CLAIM,
-    FINAL,
-    MAX_HISTORY,
-    MAX_WAIT,
-    Delivery,
-    DeliveryStatus,
-    UncertainSend,
-)
+from shared.deliveries.delivery import CLAIM, MAX_HISTORY, MAX_WAIT, Delivery
 from shared.deliveries.outcome import Outcome
 from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.status import FINAL, DeliveryStatus
+from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import (

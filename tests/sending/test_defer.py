@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.event import DeliveryEvent
+from shared.deliveries.status import DeliveryStatus
 from shared.sending.defer import goes_first
 from tests.fakes import CONTOSO, NOON
 

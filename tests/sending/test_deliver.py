@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -29,6 +29,7 @@ from tests.builders import a_file, a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
     from shared.sending.ports import SendingServices
 
 MESSAGE_ID = "sales-weekly:2026-11-23T06:00Z:emea"

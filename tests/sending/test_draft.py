@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.requeue import requeue_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, RejectedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.draft_state import DraftState
@@ -18,6 +18,9 @@ from shared.sending.upload import CHUNK_BYTES
 from shared.settings.tenant import Account, Status
 from tests.builders import a_consent, a_file, a_message, large_file_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 SMALL = b"%PDF-1.7 small"
 MEDIUM = os.urandom(2_900_000)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ConfigurationError,
     OutcomeUnknownError,
@@ -26,6 +26,9 @@ from shared.settings.tenant import Account
 from tests.builders import a_consent, a_file, a_message, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 from tests.sending.test_draft import LARGE
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 REFUSALS = [
     SenderRefusedError("access_denied", graph_code="ErrorAccessDenied", address="a"),

@@ -11,9 +11,10 @@ import pytest
 
 from shared.api import settings as settings_journey
 from shared.api.deliveries import list_deliveries, read_delivery
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.forecast import Forecast
 from shared.deliveries.slot import Slot
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.deliver import deliver
 from shared.sending.forecast import forecast

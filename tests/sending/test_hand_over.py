@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, HandOver
+from shared.deliveries.delivery import CLAIM, Delivery
 from shared.deliveries.requeue import requeue_message
+from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ConfigurationError, OutcomeUnknownError, TokenRefusedError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row

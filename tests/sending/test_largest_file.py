@@ -11,7 +11,7 @@ import pytest
 
 from shared.adapters.blob_storage import BlobAttachmentFiles
 from shared.adapters.graph import GraphMailTransport
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.sending.deliver import deliver
 from shared.sending.prepare import LARGEST_FILE_BYTES
 from shared.storage_names import ATTACHMENTS

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, HandOver
+from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ConsentRequiredError, ProblemError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.mail.payload import KEY_PROPERTY, delivery_key

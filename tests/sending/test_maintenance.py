@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from shared.config import check_settings
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.release import release_waiting, resume_overdue
 from shared.deliveries.requeue import next_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,

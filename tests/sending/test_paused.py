@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deliveries.delivery import MAX_HISTORY, Delivery, DeliveryStatus, UncertainSend
+from shared.deliveries.delivery import MAX_HISTORY, Delivery
 from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row

@@ -8,8 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery, DeliveryStatus, UncertainSend
+from shared.deliveries.delivery import CLAIM, Delivery
 from shared.deliveries.requeue import requeue_message
+from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import ConflictError, OutcomeUnknownError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus, UncertainSend
 from shared.deliveries.requeue import requeue_message
+from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import (
     ConsentRequiredError,
     NothingSentError,
@@ -30,6 +31,9 @@ from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, RequestedSender, Status
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices, MemorySettings
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 MAIL = a_message(messageId="m-1")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import SenderRefusedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
 from shared.settings.tenant import RequestedSender, Status, TenantSettings

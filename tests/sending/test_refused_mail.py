@@ -15,7 +15,7 @@ import pytest
 
 from shared.adapters.graph import GraphMailTransport
 from shared.api.delivery_models import delivery_view
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import NothingSentError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
@@ -39,6 +39,8 @@ from tests.local_stack.microsoft365.contoso import CONTOSO as MICROSOFT_CONTOSO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from shared.deliveries.delivery import Delivery
 
 PDF = b"%PDF-1.7 small"
 LARGE = os.urandom(3_300_000)

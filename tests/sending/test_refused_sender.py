@@ -10,7 +10,7 @@ import pytest
 
 from shared.api.deliveries import retry_delivery
 from shared.api.test_mail import send_test_mail
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import RejectedError, SenderRefusedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.diagnostics import CheckName, Outcome, run_checks
@@ -23,6 +23,7 @@ from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, FakeServices
 
 if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
     from shared.settings.sender import Sender
 
 MINUTE = timedelta(minutes=1)

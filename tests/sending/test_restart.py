@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.requeue import requeue_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, RefusedRecipientError, RejectedError
 from shared.problems import catalogue
 from shared.sending.deliver import deliver
@@ -18,6 +18,7 @@ from tests.builders import a_file, a_message, enabled_services
 from tests.fakes import CONTOSO, NOON
 
 if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
     from tests.fakes import FakeServices
 
 WITH_FILE = a_message(messageId="m-1", attachments=[a_file("a.pdf")])

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deliveries.delivery import Delivery, DeliveryEvent
-from shared.deliveries.delivery import DeliveryStatus as Status
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.event import DeliveryEvent
+from shared.deliveries.status import DeliveryStatus as Status
 from shared.errors import (
     ConditionalAccessError,
     ConfigurationError,
@@ -27,13 +28,13 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
+from shared.sending.expiry import expired
 from shared.sending.retry_policy import (
     MAX_RETRY_AGE,
     AttemptContext,
     RetryDecision,
     count_refusals,
     decide_retry,
-    expired,
 )
 from shared.settings.refusal import rights_spread_until
 from tests.builders import a_consent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.mail.message import parse_mail_request
 from shared.sending.deliver import deliver
 from shared.storage_names import ATTACHMENTS, MAIL_OUTBOX

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.requeue import next_message
 from shared.deliveries.slot import Slot
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.mailbox_schedule import MailboxSchedule
@@ -21,6 +22,9 @@ from shared.settings.sender import sender_of
 from shared.time_limit import limited
 from tests.builders import a_message, enabled_services, some_settings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 SECOND = timedelta(seconds=1)
 ADA = sender_of(some_settings())

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
 from shared.deliveries.requeue import requeue_message
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, InvalidInputError, ProblemError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
@@ -21,6 +21,8 @@ from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from shared.deliveries.delivery import Delivery
 
 MAIL = a_message(messageId="m-1")
 AWAY = TransientError("storage_unavailable", service="tables")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.deliver import deliver
 from shared.sending.schedule import Schedule
@@ -15,6 +15,9 @@ from shared.sending.upload import CHUNK_BYTES
 from shared.sending.upload_limit import KEPT, LIMIT_BYTES, SPAN, reserve_upload
 from tests.builders import a_file, a_message, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
 
 MB = 1_000_000
 SECOND = timedelta(seconds=1)

@@ -8,7 +8,7 @@ import pytest
 
 from shared.api import settings as settings_api
 from shared.api.test_mail import send_test_mail
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConflictError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.api.deliveries import retry_delivery
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.retention import remove_finished
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, PreconditionFailedError
 from shared.sending.maintenance import release_all
 from shared.settings.ownership import OwnedSettings

@@ -12,9 +12,10 @@ import pytest
 
 from shared.api import consent
 from shared.consent.maintenance import keep_all
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.requeue import next_message
 from shared.deliveries.retention import remove_finished
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all

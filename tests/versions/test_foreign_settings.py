@@ -8,7 +8,7 @@ import pytest
 
 from shared.api import settings as settings_api
 from shared.consent.maintenance import keep_all
-from shared.deliveries.delivery import DeliveryStatus
+from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError
 from shared.sending.deliver import deliver
 from shared.sending.diagnostics import Outcome, run_checks

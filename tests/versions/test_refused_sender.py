@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from shared.adapters.serialization import read_document, write_document
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.requeue import requeue_message
+from shared.deliveries.status import DeliveryStatus
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.tenant import ActiveProblem, SenderRefusal, Status, TenantSettings

@@ -18,8 +18,9 @@ from shared.adapters.serialization import read_document, write_document
 from shared.api.delivery_models import delivery_view, summary
 from shared.api.settings_models import view
 from shared.consent.flow import ConsentFlow, FlowSecret
-from shared.deliveries.delivery import Delivery, DeliveryStatus
+from shared.deliveries.delivery import Delivery
 from shared.deliveries.requeue import parse_requeue_message
+from shared.deliveries.status import DeliveryStatus
 from shared.mail.message import parse_mail_request
 from shared.sending.draft_state import DraftState
 from shared.sending.unrecorded import parse_unrecorded
