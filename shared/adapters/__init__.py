@@ -1,4 +1,1 @@
-"""Connect the app to external systems, one module for each.
-
-Adapters translate calls and errors; they make no decisions.
-"""
+"""Translate between the app and each external service; decisions are made elsewhere."""

@@ -1,1 +1,6 @@
-"""HTTP: routes, authentication, request and response shapes, pages."""
+"""Serve HTTP: routes, authentication, and the shapes of requests and responses.
+
+`routes` lists every route; `framework` translates between `azure.functions` and `request`; `auth` turns a
+bearer token into a caller. `settings`, `consent`, `deliveries` and `test_mail` hold the operations,
+`*_models` their JSON, `pages` what the consent window shows, `openapi` the published description.
+"""

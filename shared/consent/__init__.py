@@ -1,10 +1,8 @@
-"""Get an admin's consent to send mail, and access tokens from it.
+"""Let an admin consent to sending, and keep the tokens.
 
-1. `departure`   starts a consent: stores a flow and returns a one-time link, which opens Microsoft's page
-2. `arrival`     handles the callback once; `agreement` validates what was granted and stores the tokens
-                 before the settings that name them
-3. `journey`     the HTTP operations: pages, redirects and the state of a consent
-4. `custody`     caches access tokens, and detects a lost consent
-5. `upkeep`      refreshes consents and deletes orphaned tokens daily; `disposal` deletes tokens
-6. `doctor`      runs diagnostics: what is wrong, and who must act
+1. `start`         keeps a flow, and opens its link once: this browser goes to Microsoft
+2. `callback`      checks Microsoft's answer and takes it once; `grant` validates what was granted
+3. `completion`    stores the tokens first and then the settings that name them
+4. `token_cache`   gives access tokens from then on, and notices a lost consent
+5. `maintenance`   refreshes tokens once a day and deletes orphaned ones; `revoke` deletes those of a consent
 """

@@ -1,1 +1,1 @@
-"""The delivery log: each mail's status, retries, endpoints."""
+"""Keep what happened to each mail: the delivery log, requeueing, retries, retention."""

@@ -1,1 +1,1 @@
-"""The mail message: its fields, attachments and the payload for Graph."""
+"""Define the mail message: its fields, attachments, JSON Schema and the payload for Graph."""

@@ -1,10 +1,11 @@
-"""Send the mail of a queued message.
+"""Send one queued mail.
 
-1. `request`      parses the message and validates it
-2. `deliver`      claims the delivery, so that no other worker sends it
-3. `consent/`     gives an access token
-4. `attachments`  looks up the files, `payload` builds the message, `route` chooses the calls of Graph
-5. `adapters/`    send it to Microsoft Graph
-6. `verdict`      decides how to continue after an error
-7. `deliveries/`  stores the outcome; only then is the message completed
+1. `queued`        decodes the queue message and finds the mail that it names
+2. `claim`         claims the delivery, so that no other worker sends it
+3. `deliver`       the procedure: sender, slot, preparation, hand-over
+4. `throttle`      waits for the mail's slot in the schedule of its mailbox
+5. `prepare`       reads attachments and chooses a single request or a draft (`draft`, `upload`)
+6. `mailbox`       calls Graph as the sender
+7. `reconcile`     looks in the mailbox for a mail whose outcome is unknown
+8. `retry_policy`  decides from the error what happens next; `outcome` records it
 """

@@ -1,5 +1,5 @@
-"""A tenant's settings, which consent and sending share.
+"""Hold what a tenant's admin decided.
 
-`tenant` holds the values, `state` the allowed transitions, `journey` an admin's operations, `contract` the
-shapes of the API, `operations` its description, `endpoints` the routes.
+`tenant` holds the values, `state` the changes that are allowed, `sender` who sends, `scopes` the permissions
+that are requested, `update` how settings change while others change them too.
 """
