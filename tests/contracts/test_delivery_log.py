@@ -231,7 +231,7 @@ def test_a_pending_state_is_listed_without_reading_what_is_done(
 def test_a_large_backlog_is_listed_from_the_rows_in_time(
     table_clients: TableServiceClient, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery_list, "_MOST_PENDING", 1)
+    monkeypatch.setattr(delivery_list, "_MAX_PENDING", 1)
     log = TableDeliveryLog(table_clients)
     for number in range(3):
         log.add(a_delivery(tenant, f"w-{number}", status=WAITING, queued_at=NOON + timedelta(hours=number)))
