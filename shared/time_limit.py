@@ -26,6 +26,13 @@ SENDING: Final = timedelta(minutes=6)
 RECORDING: Final = timedelta(minutes=9, seconds=30)
 
 
+class AttemptTooLongError(NothingSentError):
+    """This attempt's time is over; the next one goes on at once."""
+
+    def __init__(self) -> None:
+        super().__init__("attempt_too_long", retry_after=timedelta(0))
+
+
 @dataclass(frozen=True, slots=True)
 class _Limit:
     system: System
@@ -73,7 +80,7 @@ def seconds_left() -> float | None:
     """Return how long a call or wait may take; None without a limit.
 
     Raises:
-        NothingSentError: `attempt_too_long`, once the time is over.
+        AttemptTooLongError: once the time is over.
     """
     limit = _current.get()
     return None if limit is None else _some_left(limit.left(limit.total))
@@ -83,7 +90,7 @@ def check_sending() -> None:
     """Check that a call of Graph may begin.
 
     Raises:
-        NothingSentError: `attempt_too_long`, once the time for sending is over.
+        AttemptTooLongError: once the time for sending is over.
     """
     limit = _current.get()
     if limit is not None:
@@ -92,7 +99,7 @@ def check_sending() -> None:
 
 def _some_left(left: timedelta) -> float:
     if left <= timedelta(0):
-        raise NothingSentError("attempt_too_long", retry_after=timedelta(0))
+        raise AttemptTooLongError
     return left.total_seconds()
 
 
@@ -101,11 +108,11 @@ def held(lock: threading.Lock | threading.Semaphore) -> Iterator[None]:
     """Acquire a lock or semaphore, and hold it.
 
     Raises:
-        NothingSentError: `attempt_too_long`, if it is not free in time.
+        AttemptTooLongError: if it is not free in time.
     """
     left = seconds_left()
     if not (lock.acquire() if left is None else lock.acquire(timeout=left)):
-        raise NothingSentError("attempt_too_long", retry_after=timedelta(0))
+        raise AttemptTooLongError
     try:
         yield
     finally:

@@ -30,7 +30,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
         """Send one request.
 
         Raises:
-            NothingSentError: `attempt_too_long`, once the time is over.
+            AttemptTooLongError: once the time is over.
         """
         left = seconds_left()
         if left is not None:
@@ -42,7 +42,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
         """Wait before the next attempt.
 
         Raises:
-            NothingSentError: `attempt_too_long`, once the time is over.
+            AttemptTooLongError: once the time is over.
         """
         left = seconds_left()
         super().sleep(duration if left is None else min(duration, left))

@@ -22,6 +22,7 @@ from shared.adapters.graph_errors import graph_error
 from shared.adapters.http import GRAPH_ANSWER_SECONDS, HttpClient, HttpResponse, NoAnswerError, NotSentError
 from shared.errors import ConfigurationError, NothingSentError, OutcomeUnknownError, TransientError
 from shared.mail.payload import KEY_PROPERTY
+from shared.sending.errors import DraftLostError, UploadInterruptedError
 
 if TYPE_CHECKING:
     from shared.sending.ports import FoundMail
@@ -114,14 +115,14 @@ class GraphMailTransport:
         if answer.status == HTTPStatus.CREATED:
             if first + len(chunk) < total:
                 # A mail with an incomplete file must not be sent; the draft shows whether the file is there.
-                raise TransientError("upload_interrupted", request_id=answer.headers.get("request-id"))
+                raise UploadInterruptedError(request_id=answer.headers.get("request-id"))
             return None
         if answer.status == HTTPStatus.OK:
             return next_range(answer, first + len(chunk))
         error = graph_error(answer, sender, submits=False)
         over = answer.status in _SESSION_OVER or isinstance(error, ConfigurationError)
         if over or error.code in _NOT_OF_THE_FILE:
-            raise TransientError("upload_interrupted", request_id=error.request_id)
+            raise UploadInterruptedError(request_id=error.request_id)
         raise error
 
     def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:
@@ -144,9 +145,7 @@ class GraphMailTransport:
         path = f"{_draft(draft_id)}?$select=id,isDraft"
         try:
             answer = self._call("GET", path, token, sender, want=HTTPStatus.OK)
-        except TransientError as error:
-            if error.code != "draft_lost":
-                raise
+        except DraftLostError:
             return ()
         return (read_message(document_of(answer)),)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
+from shared.sending.errors import BY_CODE, DraftLostError, SendingLimitError
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ _Meaning = tuple[Kind, str]
 
 _BUSY = (Kind.WAIT, "graph_unavailable")
 _THROTTLED = (Kind.WAIT, "mailbox_throttled")
-_LIMIT = "sending_limit_reached"
 _UNSURE = (Kind.UNSURE, "outcome_unknown")
 _TOKEN = (Kind.TOKEN, "token_refused")
 #: Not known to concern this message: tried again, and shown to the person who can probably act.
@@ -182,16 +183,18 @@ def _what_is_missing(
 
 def _transient(code: str, shown: str, answer: HttpResponse, sender: Sender) -> TransientError:
     asked = asked_wait(answer.headers)
-    error = TransientError(
-        code,
-        retry_after=max(asked or _LIMIT_PAUSE, _LIMIT_PAUSE) if code == _LIMIT else asked,
+    create = BY_CODE.get(code) or partial(TransientError, code)
+    error = create(
+        retry_after=asked,
         request_id=answer.headers.get("request-id"),
         address=sender.mailbox_address,
         graph_code=shown,
         **_circumstances(sender),
     )
+    if isinstance(error, SendingLimitError):
+        error.retry_after = max(asked or _LIMIT_PAUSE, _LIMIT_PAUSE)
     # A draft that is not found may be in the process of being sent.
-    error.maybe_sent = answer.status not in _NOTHING_SENT or code == _DRAFT_LOST[1]
+    error.maybe_sent = answer.status not in _NOTHING_SENT or isinstance(error, DraftLostError)
     return error
 
 

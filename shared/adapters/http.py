@@ -77,7 +77,7 @@ class HttpClient:
 
         Raises:
             NotSentError: there was no connection.
-            NothingSentError: `attempt_too_long`, once the time for sending is over.
+            AttemptTooLongError: once the time for sending is over.
             NoAnswerError: anything that goes wrong afterwards.
             ConfigurationError: `certificate_not_trusted`, `proxy_refused`, `host_not_found`,
                 `setting_invalid`; nothing was sent.

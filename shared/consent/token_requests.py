@@ -70,9 +70,7 @@ class Turn:
         with held(self._lock):
             if self._failures is not before:
                 (error,) = self._failures
-                raise TransientError(
-                    error.code, retry_after=error.retry_after, request_id=error.request_id, **error.facts
-                ) from error
+                raise error.with_facts() from error
             try:
                 yield
             except TransientError as error:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from shared.deliveries.requeue import next_message
 from shared.deliveries.status import DeliveryStatus
+from shared.sending.errors import THROTTLED_CODES
 from shared.sending.expiry import before_end, expired
 from shared.sending.hand_over import MailKnownError, claim_unless_claimed
 from shared.sending.outcome import announce, record_failure, write_outcome
 from shared.sending.persist import persist
-from shared.sending.retry_policy import NO_FAILURES, THROTTLED, deadline
+from shared.sending.retry_policy import deadline
 from shared.sending.slots import visible_after
 from shared.settings.update import as_record
 
@@ -29,7 +30,7 @@ _NEAR_END = timedelta(minutes=10)
 _TEST_MAIL: Final = "test-mail:"
 #: A mail that failed more often goes to the line's end, or mails that always fail would hold others back.
 _MAX_FAILURES = 2
-_WAITED = NO_FAILURES | THROTTLED | {"sending_paused"}
+_WAITED = THROTTLED_CODES | {"mailbox_paused", "attempt_too_long", "sending_paused"}
 
 
 def goes_first(row: Delivery) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,9 +39,11 @@ from shared.settings.sender import sender_of
 from shared.settings.served_tenants import log_unserved_tenant
 from shared.settings.update import apply_sender_list
 from shared.telemetry import Event, log_event
-from shared.time_limit import limited, recording
+from shared.time_limit import AttemptTooLongError, limited, recording
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from shared.deliveries.uncertain_send import UncertainSend
     from shared.mail.message import MailRequest
     from shared.sending.attempt import Attempt
@@ -159,7 +160,7 @@ def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices
     """Record the hand-over; an upload takes minutes, in which the consent can be reset or replaced."""
     if attempt.as_draft and _sender(attempt, ports).consent.generation != mailbox.sender.consent.generation:
         # The next attempt begins at once, with the new consent.
-        raise TransientError("attempt_too_long", retry_after=timedelta(0))
+        raise AttemptTooLongError
     record_hand_over(attempt, mailbox, ports)
 
 

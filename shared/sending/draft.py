@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.errors import RejectedError, TransientError
+from shared.errors import RejectedError
 from shared.mail.payload import build_attachment, write_json
 from shared.sending.draft_removal import left_of, try_to_remove
 from shared.sending.draft_state import Draft, PlannedFile
+from shared.sending.errors import DraftLostError
 from shared.sending.prepare import LARGE_FILE_BYTES
 from shared.sending.reconcile import SEARCH_NOT_DONE, find_by_id, was_sent
 from shared.sending.upload import upload_file
@@ -95,9 +96,7 @@ def _go_on(
         return draft, mailbox.ask(
             lambda token, sender: ports.transport.count_attachments(token, sender, draft.draft_id)
         )
-    except TransientError as error:
-        if error.code != "draft_lost":
-            raise
+    except DraftLostError:
         return None, 0
 
 
@@ -160,9 +159,7 @@ def _find_left(
     key = attempt.note(ports).key
     try:
         return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, key))
-    except TransientError as error:
-        if error.code not in SEARCH_NOT_DONE:
-            raise
+    except SEARCH_NOT_DONE:
         maybe_sent = attempt.repeated if known is None else known.submitted
         found = find_by_id(known, mailbox, ports) if maybe_sent else ()
         if maybe_sent and not found:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError
+from shared.sending.errors import THROTTLED_CODES
 from shared.sending.pace import settled
-from shared.sending.retry_policy import THROTTLED
 from shared.sending.schedule import clock_ahead, mailbox_mark, schedule_key
 from shared.sending.slots import mails_before
 from shared.settings.sender import sender_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from shared.system import System
 
 #: The problems of a mail that waits for a slot, although it may have none yet.
-_LIMITED = THROTTLED | {"mailbox_paused"}
+_LIMITED = THROTTLED_CODES | {"mailbox_paused"}
 
 
 class ForecastServices(Protocol):

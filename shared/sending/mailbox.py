@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import (
@@ -13,11 +12,10 @@ from shared.errors import (
     OutcomeUnknownError,
     ProblemError,
     TokenRefusedError,
-    TransientError,
 )
 from shared.sending.upload_limit import PlannedUpload
 from shared.system import Moment
-from shared.time_limit import SENDING
+from shared.time_limit import SENDING, AttemptTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,16 +137,16 @@ class Mailbox:
         return self.ask(noted, self._keep_slot)
 
     def check_time(self) -> None:
-        """Raise TransientError `attempt_too_long` once this attempt has taken what one may take.
+        """Raise AttemptTooLongError once this attempt has taken what one may take.
 
         By the calendar, which goes on while a host is suspended, and by the time that has passed, which no
         change of the clock shortens.
         """
         if self._begun.has_passed(SENDING, self._ports.system):
-            raise TransientError("attempt_too_long", retry_after=timedelta(0))
+            raise AttemptTooLongError
 
     def check_pause(self) -> None:
-        """Raise TransientError `mailbox_paused` while Graph wants the mailbox left alone."""
+        """Raise MailboxPausedError while Graph wants the mailbox left alone."""
         self._ports.throttle.check(self.sender)
 
     def wait_for_slot(self, slot: Slot | None, *, first: bool, end: datetime | None) -> None:
@@ -156,7 +154,7 @@ class Mailbox:
 
         Raises:
             LaterSlotError: that is not soon.
-            TransientError: `mailbox_paused`: no slot can be had at this moment.
+            MailboxPausedError: no slot can be had at this moment.
         """
         self._goes_first, self._end = first, end
         self._slot = self._ports.throttle.wait_for_slot(self.sender, slot, first=first, end=end)
@@ -166,7 +164,7 @@ class Mailbox:
 
         Raises:
             LaterSlotError: that is not soon; the time is kept.
-            TransientError: `mailbox_paused`: it cannot be said at this moment.
+            MailboxPausedError: it cannot be said at this moment.
         """
         upload = PlannedUpload(size, known, keep, self._slot, self._end)
         self._ports.throttle.wait_for_upload(self.sender, upload)

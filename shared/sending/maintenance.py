@@ -30,6 +30,7 @@ from shared.sending.awaited_setting import waits_for_setting
 from shared.sending.backlog import report_backlog
 from shared.sending.draft_removal import abandon
 from shared.sending.draft_state import DraftState
+from shared.sending.errors import AccessDeniedError, MailboxNotFoundError, UnexpectedAnswerError
 from shared.sending.lost_claims import settle_lost_claims
 from shared.sending.mailbox import Mailbox
 from shared.sending.poison import report_poison_queue
@@ -53,8 +54,8 @@ _TIMER_MINUTES = 5
 _PROBE_MINUTES = 10
 #: A key that no mail has: only whether Graph accepts the token matters.
 _NO_MAIL = "release-check"
-#: Responses of Graph, not refusals of the token, that can be temporary and so are no RejectedError.
-_TOOK_THE_TOKEN = frozenset({"access_denied", "mailbox_not_found"})
+#: Responses of Graph that do not refuse the token.
+_TOOK_THE_TOKEN = (RejectedError, AccessDeniedError, MailboxNotFoundError)
 _NO_CODE = "HTTP "
 _WAITING_HERE = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
 _WAITING = (*_WAITING_HERE, DeliveryStatus.WAITING_FOR_MICROSOFT365)
@@ -211,12 +212,11 @@ def _probe(settings: TenantSettings, token: str, ports: SendingServices) -> None
     sender = sender_of(working, ports.application_senders)
     try:
         ports.transport.find(token, sender, _NO_MAIL)
-    except RejectedError:
+    except _TOOK_THE_TOKEN:
         return
-    except TransientError as error:
+    except UnexpectedAnswerError as error:
         # Without a code of Graph's it may be the page of another server.
-        has_code = not error.facts.get("graph_code", _NO_CODE).startswith(_NO_CODE)
-        if error.code not in _TOOK_THE_TOKEN and not (error.code == "unexpected_answer" and has_code):
+        if error.facts["graph_code"].startswith(_NO_CODE):
             raise
 
 

@@ -22,11 +22,12 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.draft_removal import give_up
+from shared.sending.errors import ThrottledError
 from shared.sending.expiry import expired
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.refused_sender import sender_is_refused
-from shared.sending.retry_policy import THROTTLED, decide_retry
+from shared.sending.retry_policy import decide_retry
 from shared.sending.slots import visible_after
 from shared.settings.update import as_record, record_sender_failure
 from shared.telemetry import Event, log_event, log_failed_step
@@ -118,7 +119,7 @@ def _wake_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> 
 
 def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: SendingServices) -> Slot | None:
     """Take a slot for the retry of a mail that Graph refused for its rate."""
-    if attempt.mailbox is None or not isinstance(error, TransientError) or error.code not in THROTTLED:
+    if attempt.mailbox is None or not isinstance(error, ThrottledError):
         return None
     try:
         later = ports.throttle.slot_after_refusal(attempt.mailbox.sender)

@@ -41,7 +41,7 @@ class MailTransport(Protocol):
     """Sends mail to Microsoft 365.
 
     Every method may raise RejectedError (Graph will never accept it) and ConsentRequiredError (Graph refuses
-    the token); a draft that does not exist any more is a TransientError `draft_lost`.
+    the token); a draft that does not exist any more is a DraftLostError.
     """
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
@@ -69,7 +69,7 @@ class MailTransport(Protocol):
         None after the last chunk.
 
         Raises:
-            TransientError: `upload_interrupted` if the session is over or expects other bytes.
+            UploadInterruptedError: the session is over or expects other bytes.
         """
 
     def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.payload import delivery_key
+from shared.sending.errors import AccessDeniedError, GraphTimeoutError, UnexpectedAnswerError
 from shared.sending.mailbox import mailbox_of
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ FIRST_CHECK = timedelta(seconds=15)
 #: A search that has timed out for this long is not likely to succeed.
 _SEARCH_PATIENCE = timedelta(minutes=15)
 #: The same for a search that Graph finds too complex (InefficientFilter) or does not support.
-SEARCH_NOT_DONE = frozenset({"graph_timeout", "unexpected_answer"})
-_NO_ANSWER_TO_A_SEARCH = frozenset({"access_denied", "graph_timeout", "unexpected_answer"})
+SEARCH_NOT_DONE = (GraphTimeoutError, UnexpectedAnswerError)
+_NO_ANSWER_TO_A_SEARCH = (*SEARCH_NOT_DONE, AccessDeniedError)
 #: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(minutes=15)
 
@@ -130,8 +131,8 @@ def _search(
     if key is not None:
         try:
             return _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
-        except TransientError as error:
-            found = find_by_id(draft, mailbox, ports) if error.code in SEARCH_NOT_DONE else None
+        except SEARCH_NOT_DONE:
+            found = find_by_id(draft, mailbox, ports)
             # That the id is not found proves nothing: Graph may have given the copy another one.
             if not found:
                 raise
@@ -171,8 +172,9 @@ def gives_up_looking(error: TransientError, doubt: UncertainSend, now: datetime)
     from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or until
     its time is over.
     """
-    is_needed = not doubt.refused or doubt.seen or isinstance(error, SearchRefusedError)
-    return not is_needed and error.code in _NO_ANSWER_TO_A_SEARCH and now >= doubt.since + _SEARCH_PATIENCE
+    if not doubt.refused or doubt.seen:
+        return False
+    return isinstance(error, _NO_ANSWER_TO_A_SEARCH) and now >= doubt.since + _SEARCH_PATIENCE
 
 
 def was_sent(found: tuple[FoundMail, ...] | None) -> bool:

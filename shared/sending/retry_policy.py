@@ -40,10 +40,12 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.backoff import backoff, throttle_delay
+from shared.sending.errors import MailboxPausedError, ThrottledError
 from shared.sending.expiry import before_end
 from shared.sending.pace import DEFAULT_RETRY_AFTER
 from shared.sending.reconcile import next_check
 from shared.settings.refusal import BETWEEN_REFUSALS
+from shared.time_limit import AttemptTooLongError
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -66,10 +68,8 @@ _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     ConfigurationError: DeliveryStatus.WAITING_FOR_OPERATOR,
 }
 
-#: Graph refused the mail for the mailbox's rate: the mailbox's schedule sets the time of its retry.
-THROTTLED = frozenset({"mailbox_throttled", "sending_limit_reached"})
 #: The mail had to wait, or to continue.
-NO_FAILURES = frozenset({"mailbox_paused", "attempt_too_long"})
+_NO_FAILURES = (MailboxPausedError, AttemptTooLongError)
 #: Statuses that wrongly say "not sent" when the outcome is unknown.
 _NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.REJECTED, DeliveryStatus.INVALID})
 
@@ -194,9 +194,9 @@ def _wait_for_file(situation: AttemptContext) -> RetryDecision:
 
 
 def _wait(error: TransientError, situation: AttemptContext) -> RetryDecision:
-    if error.code in NO_FAILURES and error.retry_after is not None:
+    if isinstance(error, _NO_FAILURES) and error.retry_after is not None:
         return replace(_again(situation, throttle_delay(error.retry_after, situation.jitter)), counts=False)
-    if error.code in THROTTLED:
+    if isinstance(error, ThrottledError):
         return _again(situation, DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after)
     return _again(situation, backoff(situation.attempt, situation.jitter, error.retry_after))
 

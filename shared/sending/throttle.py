@@ -11,10 +11,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import NothingSentError, TransientError
+from shared.errors import NothingSentError
+from shared.sending.errors import MailboxPausedError, SendingLimitError, ThrottledError
 from shared.sending.mailbox_schedule import MailboxSchedule
 from shared.sending.ports import ScheduleBusyError
-from shared.sending.retry_policy import THROTTLED
 from shared.sending.schedule import mailbox_key, schedule_key
 from shared.sending.turns import Turns
 from shared.sending.upload_limit import KEPT, PlannedUpload
@@ -37,11 +37,11 @@ _LOOK = 1.0
 _MAX_LOOKS = 60
 
 
-class LaterSlotError(TransientError):
+class LaterSlotError(MailboxPausedError):
     """The mail is to be sent later, at its slot; without one, its time is over before the next free slot."""
 
     def __init__(self, slot: Slot | None, wait: timedelta, address: str) -> None:
-        super().__init__("mailbox_paused", retry_after=wait, address=address)
+        super().__init__(retry_after=wait, address=address)
         self.slot = slot
         self.wait = wait
 
@@ -59,7 +59,7 @@ class Throttle:
         """Let a call to a mailbox pass, by what this process knows.
 
         Raises:
-            TransientError: `mailbox_paused`, with what is left of the pause.
+            MailboxPausedError: with what is left of the pause.
         """
         line, _ = self._of(sender)
         if line.schedule.paused_until > line.now:
@@ -67,7 +67,7 @@ class Throttle:
             line.read()
         wait = line.schedule.paused_until - line.now
         if wait > _NOW:
-            raise TransientError("mailbox_paused", retry_after=wait, address=sender.mailbox_address)
+            raise MailboxPausedError(retry_after=wait, address=sender.mailbox_address)
 
     def wait_for_slot(
         self, sender: Sender, known: Slot | None, *, first: bool, end: datetime | None = None
@@ -79,7 +79,7 @@ class Throttle:
 
         Raises:
             LaterSlotError: that is not soon.
-            TransientError: `mailbox_paused`: too many processes want a slot at this moment.
+            MailboxPausedError: too many processes want a slot at this moment.
         """
         line, _ = self._of(sender)
         slot = known
@@ -123,7 +123,7 @@ class Throttle:
 
         Raises:
             LaterSlotError: that is not soon; the time is kept.
-            TransientError: `mailbox_paused`: too many processes change the row at this moment.
+            MailboxPausedError: too many processes change the row at this moment.
         """
         line, _ = self._of(sender)
         at = upload.known
@@ -145,7 +145,7 @@ class Throttle:
         would be in doubt. While the pace is learned, the mail comes after the pause and takes its slot then.
 
         Raises:
-            TransientError: `mailbox_paused`: too many processes want a slot at this moment.
+            MailboxPausedError: too many processes want a slot at this moment.
         """
         line, _ = self._of(sender)
         line.read()
@@ -176,11 +176,11 @@ class Throttle:
             begun = self._system.steady()
             try:
                 yield
-            except TransientError as error:
-                if notes_pauses and error.code in THROTTLED:
+            except ThrottledError as error:
+                if notes_pauses:
                     with suppress(ScheduleBusyError, NothingSentError):
                         latency = self._system.steady() - begun
-                        used_up = error.code == "sending_limit_reached"
+                        used_up = isinstance(error, SendingLimitError)
                         line.record_refusal(error.retry_after, latency, used_up=used_up)
                 raise
             turns.widen(line)
@@ -230,6 +230,6 @@ class Throttle:
     def _wait(self, line: MailboxSchedule, slot: Slot) -> timedelta:
         return max(line.schedule.due(slot), line.schedule.paused_until) - line.now
 
-    def _busy(self, sender: Sender) -> TransientError:
+    def _busy(self, sender: Sender) -> MailboxPausedError:
         wait = timedelta(seconds=5 + 10 * self._system.jitter())
-        return TransientError("mailbox_paused", retry_after=wait, address=sender.mailbox_address)
+        return MailboxPausedError(retry_after=wait, address=sender.mailbox_address)

@@ -36,7 +36,7 @@ class Turns:
         """Wait for a turn, and hold it.
 
         Raises:
-            NothingSentError: `attempt_too_long`, where it does not come in time.
+            AttemptTooLongError: where it does not come in time.
         """
         with self._lock:
             self.wanted += 1

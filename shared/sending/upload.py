@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, Field
 
-from shared.errors import TransientError
 from shared.mail.payload import build_upload_item
 from shared.schema import Contract
+from shared.sending.errors import UploadInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +52,7 @@ def upload_file(
     """Put a file on a draft; `under_way` goes on with an upload that was cut short.
 
     Raises:
-        TransientError: `upload_interrupted`, `attempt_too_long` and the like; the next attempt goes on,
-            after `file_changed` with a new draft.
+        TransientError: the next attempt goes on, after `file_changed` with a new draft.
         RejectedError: Exchange takes no more.
     """
     assert file.stored is not None  # noqa: S101 - what stands in a message is small
@@ -65,9 +64,9 @@ def upload_file(
         keep(upload)
     try:
         _send_chunks(file.stored, upload, keep, mailbox, ports, may_be_there=under_way is not None)
-    except TransientError as error:
+    except UploadInterruptedError:
         # A session that was just opened is not on every server at once, and is tried once more.
-        if error.code == "upload_interrupted" and under_way is not None:
+        if under_way is not None:
             keep(None)
         raise
 
@@ -100,7 +99,7 @@ def _send_chunks(
             may_be_there = False
             if after is not None and not first < after < file.size:
                 # A server that asks for sent bytes, or for bytes past the end, would ask again.
-                raise TransientError("upload_interrupted")
+                raise UploadInterruptedError
             if after is not None and after != end:
                 chunk = reader.submit(limits.run, _read, file, after, ports)
             first = after
@@ -123,9 +122,9 @@ def _put(
         return mailbox.noting_pauses(
             lambda: ports.transport.put_chunk(mailbox.sender, url, chunk, first, file.size)
         )
-    except TransientError as error:
+    except UploadInterruptedError:
         end = first + len(chunk)
-        if error.code == "upload_interrupted" and may_be_there and end < file.size:
+        if may_be_there and end < file.size:
             return end
         raise
 

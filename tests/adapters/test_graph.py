@@ -21,6 +21,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
+from shared.sending.errors import ThrottledError
 from tests.exchange_online import ExchangeOnline, a_sender
 from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.microsoft365.contoso import ADA, CONTOSO, FINANCE
@@ -81,8 +82,8 @@ def test_a_mailbox_whose_address_is_not_its_sign_in_name_is_found_by_its_object_
 @pytest.mark.parametrize(
     ("button", "kind"),
     [
-        ("throttled", TransientError),
-        ("throttled without Retry-After", TransientError),
+        ("throttled", ThrottledError),
+        ("throttled without Retry-After", ThrottledError),
         ("busy", TransientError),
         ("busy and closed", TransientError),
         ("conflict", TransientError),

@@ -25,6 +25,7 @@ from shared.outbox import Backlog
 from shared.sending import mailbox_schedule as line
 from shared.sending import throttle, turns
 from shared.sending.deliver import deliver
+from shared.sending.errors import ThrottledError
 from shared.sending.schedule import Schedule
 from shared.settings.sender import Sender
 from shared.settings.sending_switch import SendingPause, SendingSwitch
@@ -357,8 +358,7 @@ class _Graph(FakeGraph):
 
 
 def _throttled(sender: Sender, wait: timedelta | None) -> TransientError:
-    error = TransientError(
-        "mailbox_throttled",
+    error = ThrottledError(
         retry_after=wait,
         address=sender.mailbox_address,
         graph_code="ApplicationThrottled",

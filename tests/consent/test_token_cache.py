@@ -10,7 +10,13 @@ import pytest
 from shared.api import settings as settings_journey
 from shared.consent.ports import AccessToken
 from shared.consent.token_cache import AccessTokenCache
-from shared.errors import ConfigurationError, ConflictError, ConsentRequiredError, TransientError
+from shared.errors import (
+    ConfigurationError,
+    ConflictError,
+    ConsentRequiredError,
+    NothingSentError,
+    TransientError,
+)
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status
 from shared.settings.update import record_sender_failure
@@ -357,7 +363,7 @@ class Hanging(FakeEntra):
         self.calls += 1
         self.waiting.set()
         assert self.go_on.wait(10)
-        raise TransientError("identity_unavailable", retry_after=timedelta(seconds=7))
+        raise NothingSentError("identity_unavailable", retry_after=timedelta(seconds=7))
 
 
 def custody_of(ports: FakeServices, issuer: FakeEntra) -> AccessTokenCache:
@@ -394,7 +400,7 @@ def test_mails_that_waited_for_an_endpoint_that_hangs_share_its_failure(ports: F
 
     assert {
         (type(error), getattr(error, "code", ""), getattr(error, "retry_after", "")) for error in errors
-    } == {(TransientError, "identity_unavailable", timedelta(seconds=7))}
+    } == {(NothingSentError, "identity_unavailable", timedelta(seconds=7))}
     assert entra.calls == 1
     # A mail that comes later asks itself.
     with pytest.raises(TransientError):

@@ -11,9 +11,9 @@ from typing import Any
 
 from shared.errors import (
     RejectedError,
-    TransientError,
 )
 from shared.mail.payload import KEY_PROPERTY
+from shared.sending.errors import DraftLostError, UploadInterruptedError
 from shared.sending.ports import FoundMail
 from shared.settings.sender import Sender
 
@@ -96,7 +96,7 @@ class FakeGraph:
         self._ask("put_chunk")
         upload = self.uploads.get(url)
         if upload is None or first != len(upload.content) or total != upload.size:
-            raise TransientError("upload_interrupted")
+            raise UploadInterruptedError
         upload.content += chunk
         done = len(upload.content) == total
         if done:
@@ -138,7 +138,7 @@ class FakeGraph:
 
     def _draft(self, draft_id: str) -> FakeMail:
         if draft_id not in self.mails:
-            raise TransientError("draft_lost")
+            raise DraftLostError
         return self.mails[draft_id]
 
     def _id(self, kind: str) -> str:

@@ -18,6 +18,7 @@ import pytest
 
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, TransientError
+from shared.sending.errors import ThrottledError, UploadInterruptedError
 from shared.settings.sending_switch import SendingPause, SendingSwitch
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import FakeServices, MemoryPause
@@ -73,9 +74,9 @@ class BadLuck(FaultInjector):
         elif name in SUBMITTING:
             kinds[2] = OutcomeUnknownError("outcome_unknown")
         elif name == "put_chunk":
-            kinds.append(TransientError("upload_interrupted"))
+            kinds.append(UploadInterruptedError())
         if port == "transport" and not after:
-            kinds.append(TransientError("mailbox_throttled", retry_after=pause, address="a"))
+            kinds.append(ThrottledError(retry_after=pause, address="a"))
         return self.chance.choice(kinds)
 
 

@@ -20,6 +20,7 @@ from shared.errors import (
 from shared.operate.switch import pause_sending
 from shared.outbox import Backlog
 from shared.sending.deliver import deliver
+from shared.sending.errors import ThrottledError
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.settings.operator_log import report_operator_actions
@@ -212,7 +213,7 @@ def waiting_for_a_slot_that_moved_back(services: FakeServices) -> None:
     """Have Microsoft 365 ask for an hour's pause again and again; all slots move back."""
     backlog_of(services, 100, pace=1)
     for _ in range(3):
-        services.transport.fail = [TransientError("mailbox_throttled", retry_after=HOUR, address="a")]
+        services.transport.fail = [ThrottledError(retry_after=HOUR, address="a")]
         work_through(services, HOUR + 2 * MINUTE)
 
 
@@ -230,7 +231,7 @@ def not_sent_half_an_hour_after_its_slot(services: FakeServices) -> None:
 
 def deferred_for_two_hours_and_waiting_for_a_slot(services: FakeServices) -> None:
     send_while_busy(services, 2 * HOUR)
-    services.transport.fail = [TransientError("mailbox_throttled", retry_after=HOUR / 2, address="a")]
+    services.transport.fail = [ThrottledError(retry_after=HOUR / 2, address="a")]
     come_back(services)
 
 

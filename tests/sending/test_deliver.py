@@ -24,6 +24,7 @@ from shared.errors import (
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
+from shared.sending.errors import ThrottledError
 from shared.settings.tenant import ActiveProblem, Status
 from tests.builders import a_file, a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
@@ -511,7 +512,7 @@ def test_a_clock_that_is_set_back_lengthens_no_pause_of_a_mailbox(
     services: FakeServices, back: timedelta
 ) -> None:
     wait = timedelta(seconds=20)
-    services.transport.fail = [TransientError("mailbox_throttled", retry_after=wait, address="a")]
+    services.transport.fail = [ThrottledError(retry_after=wait, address="a")]
     deliver(a_message(), "q-1", services)
     services.system.set_clock(-back)
     services.system.pass_time(timedelta(seconds=30))

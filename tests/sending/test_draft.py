@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +15,15 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, RejectedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.draft_state import DraftState
+from shared.sending.errors import ThrottledError
 from shared.sending.upload import CHUNK_BYTES
 from shared.settings.tenant import Account, Status
 from tests.builders import a_consent, a_file, a_message, large_file_services, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.deliveries.delivery import Delivery
 
 SMALL = b"%PDF-1.7 small"
@@ -269,9 +273,7 @@ def test_a_token_that_ends_during_a_long_upload_is_renewed(services: FakeService
 
 def test_a_throttled_chunk_holds_the_mailboxs_other_mails_back(services: FakeServices) -> None:
     wait = timedelta(seconds=30)
-    services.transport.fail_at = {
-        "put_chunk": [TransientError("mailbox_throttled", retry_after=wait, address="a")]
-    }
+    services.transport.fail_at = {"put_chunk": [ThrottledError(retry_after=wait, address="a")]}
     deliver(a_mail("large"), "q-1", services)
     asked = len(services.transport.asked)
     deliver(a_message(messageId="m-2"), "q-2", services)
@@ -347,13 +349,11 @@ def cut_short(services: FakeServices) -> None:
     deliver(a_mail("large"), "q-1", services)
 
 
-@pytest.mark.parametrize("refusal", ["mailbox_throttled", "graph_unavailable"])
+@pytest.mark.parametrize("refusal", [ThrottledError, partial(TransientError, "graph_unavailable")])
 def test_a_draft_that_was_sent_although_graph_said_later_is_not_sent_again(
-    services: FakeServices, refusal: str
+    services: FakeServices, refusal: Callable[..., TransientError]
 ) -> None:
-    services.transport.after = {
-        "send_draft": [TransientError(refusal, retry_after=timedelta(seconds=2), address="a")]
-    }
+    services.transport.after = {"send_draft": [refusal(retry_after=timedelta(seconds=2), address="a")]}
     deliver(a_mail("large"), "q-1", services)
     assert row(services).status is DeliveryStatus.DEFERRED
 

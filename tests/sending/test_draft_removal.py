@@ -19,6 +19,7 @@ from shared.errors import (
 )
 from shared.sending.deliver import deliver
 from shared.sending.draft_state import DraftState
+from shared.sending.errors import GraphTimeoutError, MailboxNotFoundError, ThrottledError
 from shared.sending.maintenance import release_all
 from shared.sending.reconcile import RECONCILE_WINDOW
 from shared.sending.unrecorded import accepted_message
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 REFUSALS = [
     SenderRefusedError("access_denied", graph_code="ErrorAccessDenied", address="a"),
-    TransientError("mailbox_not_found", graph_code="NotFound", address="a"),
-    TransientError("mailbox_throttled", retry_after=timedelta(minutes=5), address="a"),
+    MailboxNotFoundError(graph_code="NotFound", address="a"),
+    ThrottledError(retry_after=timedelta(minutes=5), address="a"),
     TransientError("graph_unavailable"),
     TokenRefusedError("token_refused", error="e"),
     ConfigurationError("setting_invalid", setting="GRAPH_ENDPOINT", reason="r"),
@@ -126,7 +127,7 @@ def test_what_cannot_be_removed_is_in_the_log(
 def test_the_draft_that_is_left_is_not_taken_for_the_uncertain_mail(
     services: FakeServices, operation: str, *, accepted: bool
 ) -> None:
-    change_file(services, TINY, **{operation: TransientError("graph_timeout")})
+    change_file(services, TINY, **{operation: GraphTimeoutError()})
     lost: dict[str, list[Exception | None]] = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     if accepted:
         services.transport.after = lost

@@ -17,6 +17,7 @@ from shared.deliveries.slot import Slot
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.deliver import deliver
+from shared.sending.errors import ThrottledError
 from shared.sending.forecast import forecast
 from shared.sending.schedule import WINDOW, Schedule, schedule_key
 from shared.settings.sender import sender_of
@@ -272,7 +273,7 @@ def test_a_mail_whose_turn_moves_beyond_its_expiry_says_so_before_it_comes_back(
 
 def test_a_throttled_mail_that_is_too_late_for_its_slot_says_so(services: FakeServices) -> None:
     paced(services, 0)
-    services.transport.fail = [TransientError("mailbox_throttled", retry_after=5 * MINUTE, address="a")]
+    services.transport.fail = [ThrottledError(retry_after=5 * MINUTE, address="a")]
     send(services, "m-1", expiresAt="2026-11-23T12:03:00Z")
     # It has no slot before the pace is learned, but the pause ends after its time.
     services.system.pass_time(10 * SECOND)

@@ -17,6 +17,7 @@ from shared.mail.message import parse_mail_request
 from shared.mail.payload import KEY_PROPERTY, delivery_key
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
+from shared.sending.errors import GraphTimeoutError
 from shared.sending.maintenance import release_all
 from tests.builders import a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeMail, FakeServices
@@ -238,7 +239,7 @@ def test_a_mailbox_that_does_not_answer_is_asked_again_and_one_that_refuses_is_n
 def test_an_endless_search_delays_no_mail_and_ends_after_a_day() -> None:
     services = large_file_services()
     lost_claim(services, handed_over=True)
-    services.transport.fail = [TransientError("graph_timeout")] * 2
+    services.transport.fail = [GraphTimeoutError()] * 2
     services.system.pass_time(LOST)
     release_all(services)
     waiting = first_row(parse_mail_request(a_message(messageId="waiting")), services.system.now())

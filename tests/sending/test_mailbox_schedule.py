@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.errors import NothingSentError, TransientError
+from shared.errors import TransientError
 from shared.sending.mailbox_schedule import MailboxSchedule
+from shared.time_limit import AttemptTooLongError
 from tests.fakes import NOON, FakeSystem, MemorySchedules
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def test_a_row_that_does_not_answer_is_left_alone_for_ten_seconds(
 
 
 def test_the_end_of_one_attempts_time_says_nothing_of_the_row(system: FakeSystem) -> None:
-    store = MemorySchedules(fail=[NothingSentError("attempt_too_long")])
+    store = MemorySchedules(fail=[AttemptTooLongError()])
     line = a_line(store, system)
     line.read()
     system.pass_time(2 * SECOND)

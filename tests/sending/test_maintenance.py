@@ -25,6 +25,7 @@ from shared.errors import (
 from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
+from shared.sending.errors import AccessDeniedError, MailboxNotFoundError, UnexpectedAnswerError
 from shared.sending.maintenance import release_all
 from shared.settings.operator_log import OperatorAction
 from shared.settings.sending_switch import SendingPause
@@ -214,10 +215,10 @@ NO_READ = RejectedError("access_denied", graph_code="ErrorAccessDenied", address
         (10, NO_READ, 1, Status.ENABLED),
         (10, TokenRefusedError("token_refused", error="e"), 1, Status.OPERATOR_ERROR),
         (10, TransientError("graph_unavailable"), 1, Status.OPERATOR_ERROR),
-        (10, TransientError("access_denied", graph_code="Forbidden", address="a"), 1, Status.ENABLED),
-        (10, TransientError("unexpected_answer", graph_code="InefficientFilter"), 1, Status.ENABLED),
-        (10, TransientError("unexpected_answer", graph_code="HTTP 403"), 1, Status.OPERATOR_ERROR),
-        (10, TransientError("mailbox_not_found", graph_code="NotFound", address="a"), 1, Status.ENABLED),
+        (10, AccessDeniedError(graph_code="Forbidden", address="a"), 1, Status.ENABLED),
+        (10, UnexpectedAnswerError(graph_code="InefficientFilter"), 1, Status.ENABLED),
+        (10, UnexpectedAnswerError(graph_code="HTTP 403"), 1, Status.OPERATOR_ERROR),
+        (10, MailboxNotFoundError(graph_code="NotFound", address="a"), 1, Status.ENABLED),
         (5, None, 0, Status.OPERATOR_ERROR),
         (15, None, 0, Status.OPERATOR_ERROR),
     ],

@@ -24,6 +24,7 @@ from shared.mail.message import parse_mail_request
 from shared.sending.claim import first_row
 from shared.sending.deliver import deliver
 from shared.sending.draft_state import Draft
+from shared.sending.errors import ThrottledError
 from shared.sending.ports import FoundMail
 from shared.sending.reconcile import RECONCILE_WINDOW, next_check, search_key, search_mailbox, was_sent
 from shared.sending.retry_policy import MAX_RETRY_AGE
@@ -266,7 +267,7 @@ def test_a_mail_that_may_not_be_sent_any_more_is_looked_up_anyway(services: Fake
 
 def test_throttling_during_a_look_after_the_mail_expired_ends_no_look(services: FakeServices) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
-    throttled = TransientError("mailbox_throttled", retry_after=timedelta(hours=30), address="a")
+    throttled = ThrottledError(retry_after=timedelta(hours=30), address="a")
     services.transport.fail_at = {"find": [throttled]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
     again(services)

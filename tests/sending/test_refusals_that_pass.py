@@ -10,6 +10,7 @@ import pytest
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import SenderRefusedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
+from shared.sending.errors import AccessDeniedError, UnexpectedAnswerError
 from shared.settings.tenant import RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
 from tests.fakes import CONTOSO, NOON, FakeGraph, FakeServices
@@ -88,7 +89,7 @@ def test_a_right_that_is_missing_an_hour_after_the_consent_has_the_mail_wait() -
 def test_an_answer_that_the_app_does_not_know_is_tried_for_a_day_and_named_at_the_end() -> None:
     services = enabled_services()
     services.system.chance = 1.0
-    services.transport.fail = [TransientError("unexpected_answer", graph_code="HTTP 402")] * 200
+    services.transport.fail = [UnexpectedAnswerError(graph_code="HTTP 402")] * 200
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=30))
 
@@ -129,7 +130,7 @@ def test_conditional_access_that_refuses_once_stops_nobody() -> None:
 
 def test_refusals_within_seconds_count_as_one() -> None:
     services = enabled_services()
-    unknown = TransientError("access_denied", graph_code="Forbidden", address="ada@contoso.com")
+    unknown = AccessDeniedError(graph_code="Forbidden", address="ada@contoso.com")
     services.transport.fail = [unknown, unknown, no_right()]
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(minutes=1))

@@ -28,6 +28,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
+from shared.sending.errors import MailboxPausedError, ThrottledError, UnexpectedAnswerError
 from shared.sending.expiry import expired
 from shared.sending.retry_policy import (
     MAX_RETRY_AGE,
@@ -37,6 +38,7 @@ from shared.sending.retry_policy import (
     decide_retry,
 )
 from shared.settings.refusal import rights_spread_until
+from shared.time_limit import AttemptTooLongError
 from tests.builders import a_consent
 from tests.fakes import CONTOSO, NOON
 
@@ -51,15 +53,15 @@ BLOCKED = ConditionalAccessError("conditional_access", account="a", error="insuf
 NOT_GRAPH = ConfigurationError("setting_invalid", setting="GRAPH_ENDPOINT", reason="a page")
 NOT_GRAPH.confirm_after = 3
 AWAY = TransientError("graph_unavailable")
-THROTTLED = TransientError("mailbox_throttled", retry_after=timedelta(minutes=2), address="a")
-PAUSED = TransientError("mailbox_paused", retry_after=timedelta(minutes=2), address="a")
+THROTTLED = ThrottledError(retry_after=timedelta(minutes=2), address="a")
+PAUSED = MailboxPausedError(retry_after=timedelta(minutes=2), address="a")
 EXPIRED = ExpiredError("expired", moment="noon")
 REJECTED = RejectedError("mail_rejected", graph_code="ErrorX")
 AT_TIMES = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", confirm_after=3)
 NO_FILE = MissingFileError("a.pdf")
 UNKNOWN = OutcomeUnknownError("outcome_unknown")
 OPERATOR = ConfigurationError("client_credential_refused", error="invalid_client")
-TOO_LONG = TransientError("attempt_too_long", retry_after=timedelta(0))
+TOO_LONG = AttemptTooLongError()
 DAY_AGO = {"trying_since": NOON - MAX_RETRY_AGE}
 
 TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
@@ -111,7 +113,7 @@ LAST = {"trying_since": NOON - DAY + timedelta(seconds=16)}
 TOO_LATE = {"trying_since": NOON - DAY + timedelta(seconds=15)}
 MINUTE, HOUR, TWO_DAYS_AGO = timedelta(minutes=1), timedelta(hours=1), NOON - 2 * MAX_RETRY_AGE
 LOOK_OF_TWO_HOURS = {"in_doubt_since": NOON - timedelta(hours=2), "may_look_up": True}
-LONG_PAUSE = TransientError("mailbox_throttled", retry_after=timedelta(days=9), address="a")
+LONG_PAUSE = ThrottledError(retry_after=timedelta(days=9), address="a")
 NO_RIGHT = SenderRefusedError("access_denied", graph_code="ErrorX", address="a")
 
 TABLE += [
@@ -146,7 +148,7 @@ TABLE += [
     (NOT_GRAPH, {"refusals": 2}, Status.DEFERRED, 307.5),
     (NOT_GRAPH, {"refusals": 3}, Status.WAITING_FOR_OPERATOR, None),
     # No length of a pause is known, so it is waited as for any failure.
-    (TransientError("mailbox_paused", address="a"), {}, Status.DEFERRED, 15),
+    (MailboxPausedError(address="a"), {}, Status.DEFERRED, 15),
 ]
 
 
@@ -159,7 +161,7 @@ def test_a_mail_that_is_too_late_says_since_when_in_utc() -> None:
 
 
 def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
-    last = TransientError("unexpected_answer", graph_code="HTTP 402", request_id="g-17")
+    last = UnexpectedAnswerError(graph_code="HTTP 402", request_id="g-17")
     error = expired(NOON, last)
 
     assert "The last error from Microsoft Graph was HTTP 402." in error.problem.sentence
@@ -168,7 +170,7 @@ def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
 
 
 def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:
-    assert decide_retry(TransientError("mailbox_paused", address="a"), FIRST).counts
+    assert decide_retry(MailboxPausedError(address="a"), FIRST).counts
 
 
 @pytest.mark.parametrize(("error", "circumstances", "status", "seconds"), TABLE)

@@ -13,6 +13,7 @@ from shared.deliveries.slot import Slot
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
+from shared.sending.errors import SendingLimitError, ThrottledError
 from shared.sending.mailbox_schedule import MailboxSchedule
 from shared.sending.schedule import WINDOW, Schedule
 from shared.sending.slots import reserve
@@ -35,9 +36,9 @@ def services() -> FakeServices:
     return enabled_services()
 
 
-def throttled(seconds: float | None, code: str = "mailbox_throttled") -> TransientError:
+def throttled(seconds: float | None) -> ThrottledError:
     wait = None if seconds is None else timedelta(seconds=seconds)
-    return TransientError(code, retry_after=wait, address="a")
+    return ThrottledError(retry_after=wait, address="a")
 
 
 def refuse(throttle: Throttle, error: Exception) -> None:
@@ -89,7 +90,11 @@ def test_a_pause_holds_for_every_process(services: FakeServices) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [throttled(60, "graph_unavailable"), RejectedError("mailbox_full", address="a")]
+    "error",
+    [
+        TransientError("graph_unavailable", retry_after=timedelta(minutes=1)),
+        RejectedError("mailbox_full", address="a"),
+    ],
 )
 def test_only_a_refusal_for_the_rate_pauses_a_mailbox(services: FakeServices, error: Exception) -> None:
     refuse(services.throttle, error)
@@ -549,7 +554,7 @@ def test_a_refused_mail_for_which_no_slot_can_be_had_comes_when_graph_wants_it(
 def test_a_mailbox_over_its_quota_is_probed_and_keeps_its_pace(
     services: FakeServices,
 ) -> None:
-    services.transport.fail = [throttled(None, "sending_limit_reached")] * 3
+    services.transport.fail = [SendingLimitError(address="a")] * 3
     send(services, "m-1", "m-2")
     again(services)
     again(services)

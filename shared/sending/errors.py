@@ -1,0 +1,113 @@
+"""Define the errors of a send that the app acts on. The class fixes the code.
+
+    TransientError
+    ├── ThrottledError              Graph refuses the mail for the mailbox's rate
+    │   └── SendingLimitError       … for its messages of an hour or a day
+    ├── MailboxPausedError          the app waits, without a request
+    ├── DraftLostError              the draft does not exist any more
+    ├── UploadInterruptedError      the file needs a new upload, or its next chunk
+    ├── GraphTimeoutError           Graph did not finish a request in time
+    ├── UnexpectedAnswerError       Graph refuses for a reason that the app does not know
+    ├── AccessDeniedError           … with 403
+    └── MailboxNotFoundError        … with 404 or 410
+
+Only a code of Graph's says for certain that a permission or the mailbox is missing: that is a
+SenderRefusedError, with the same codes as the last two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from shared.errors import TransientError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+class SendingError(TransientError):
+    """A transient error with the code of its class; never raised itself."""
+
+    fixed_code: ClassVar[str]
+
+    def __init__(
+        self, *, retry_after: timedelta | None = None, request_id: str | None = None, **facts: object
+    ) -> None:
+        super().__init__(self.fixed_code, retry_after=retry_after, request_id=request_id, **facts)
+
+
+class ThrottledError(SendingError):
+    """Graph refused the mail for the mailbox's rate.
+
+    The mailbox's schedule sets the time of its retry.
+    """
+
+    fixed_code = "mailbox_throttled"
+
+
+class SendingLimitError(ThrottledError):
+    """The mailbox used up its messages of an hour or a day."""
+
+    fixed_code = "sending_limit_reached"
+
+
+class MailboxPausedError(SendingError):
+    """The mail waits for its time; Graph was not called."""
+
+    fixed_code = "mailbox_paused"
+
+
+class DraftLostError(SendingError):
+    """A draft is not in the mailbox: removed, or being sent."""
+
+    fixed_code = "draft_lost"
+
+
+class UploadInterruptedError(SendingError):
+    """An upload session is over, or expects other bytes."""
+
+    fixed_code = "upload_interrupted"
+
+
+class GraphTimeoutError(SendingError):
+    """Graph did not finish a request in time; it sends no mail."""
+
+    fixed_code = "graph_timeout"
+
+
+class UnexpectedAnswerError(SendingError):
+    """Graph refused a request, not known to be for this mail."""
+
+    fixed_code = "unexpected_answer"
+
+
+class AccessDeniedError(SendingError):
+    """Graph answered 403 with a code that is in no table."""
+
+    fixed_code = "access_denied"
+
+
+class MailboxNotFoundError(SendingError):
+    """Graph answered 404 or 410 with a code that is in no table."""
+
+    fixed_code = "mailbox_not_found"
+
+
+#: Each class by its code, for an adapter that has a table of codes.
+BY_CODE: Final[dict[str, type[SendingError]]] = {
+    kind.fixed_code: kind
+    for kind in (
+        ThrottledError,
+        SendingLimitError,
+        MailboxPausedError,
+        DraftLostError,
+        UploadInterruptedError,
+        GraphTimeoutError,
+        UnexpectedAnswerError,
+        AccessDeniedError,
+        MailboxNotFoundError,
+    )
+}
+
+#: The codes of a refusal for the mailbox's rate, as a delivery stores them.
+THROTTLED_CODES: Final = frozenset({ThrottledError.fixed_code, SendingLimitError.fixed_code})
