@@ -22,7 +22,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.draft_removal import give_up
-from shared.sending.errors import ThrottledError
+from shared.sending.errors import THROTTLED_CODES, ThrottledError
 from shared.sending.expiry import expired
 from shared.sending.persist import persist
 from shared.sending.refused_recipient import name_recipient
@@ -219,7 +219,11 @@ def announce(row: Delivery, **facts: str) -> None:
 
 
 def _seconds_to_slot(row: Delivery) -> int | None:
-    """Return how long the mail waits for its slot; an alert ignores it."""
-    if row.status is not DeliveryStatus.DEFERRED or row.slot is None or row.next_attempt_at is None:
+    """Return how long the mail waits for its slot; an alert ignores it.
+
+    While the pace is learned, a refused mail has no slot yet: it waits for the end of the pause.
+    """
+    waits = row.slot is not None or (row.problem is not None and row.problem.code in THROTTLED_CODES)
+    if row.status is not DeliveryStatus.DEFERRED or not waits or row.next_attempt_at is None:
         return None
     return (row.next_attempt_at - row.updated_at) // timedelta(seconds=1)
