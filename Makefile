@@ -28,7 +28,7 @@ start: setup ## Start the local stack and leave it running; ARGS="--consented --
 test: setup ## Run the tests of the code, with its coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered -rs $(END_TO_END:%=--ignore=%)
 
-end-to-end: setup ## Run the tests of the whole app: browser, journeys, the local stack, a minute of faults
+end-to-end: setup ## Run the tests of the whole app: browser, end to end, the local stack, a minute of faults
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -rs $(END_TO_END)
 
 check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, licences

@@ -1,6 +1,6 @@
 """Declare the mail queue.
 
-The guarantees of `shared/ports.py` apply.
+Every method may raise TransientError and ConfigurationError.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def test_of_an_address_only_the_domain_is_left(text: str, left: str) -> None:
     [
         '{"status": "deferred", "message_id": "sales-weekly:2026-11-23T06:00Z:emea", "attempt": 2}',
         "sales-by-state:2026-11-23T06:00Z:emea, by-code:2026 and reset-password:2026",
-        '  File "/home/site/wwwroot/shared/consent/journey.py", line 42, in start',
+        '  File "/home/site/wwwroot/shared/consent/callback.py", line 42, in start',
         "    @blueprint.route('health')",
         "6f1c0000-0000-4000-8000-0000000c0701 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f",
         "The container attachments does not exist",

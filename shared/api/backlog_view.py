@@ -1,4 +1,4 @@
-"""Show in the settings the mails that wait for the rate limit."""
+"""Define the settings' view of mails that wait for the rate limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The shapes of the delivery log's API: who got a mail is shown as counts and domains, never its text."""
+"""Define the response models of the deliveries API.
+
+Recipients are shown as counts and domains; the text of a mail is never shown.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class AudienceView(Contract):
-    """How many get the mail, and at which domains."""
+    """The number of recipients, and their domains."""
 
     to: int = Field(description="Number of addresses in `to`.")
     cc: int = Field(description="Number of addresses in `cc`.")
@@ -40,7 +43,7 @@ class FieldView(Contract):
 
 
 class StepView(Contract):
-    """One thing that happened to the mail."""
+    """One step of the mail's processing."""
 
     at: datetime = Field(description="Time of the step.")
     status: DeliveryStatus = Field(description="The status after the step.")
@@ -100,7 +103,7 @@ class DeliverySummary(Contract):
 
 
 class OutcomeView(Contract):
-    """Where the scheduler reads how the mail ended."""
+    """Where the outcome of the mail is reported."""
 
     queue: str = Field(description="The queue that the message names.")
     sequence: int = Field(description="Number of outcomes of the mail so far; 0 before the first.")
@@ -120,7 +123,7 @@ class DeliveryView(DeliverySummary):
 
 
 class DeliveryListView(Contract):
-    """Some mails, newest first, and the token of the next page, if there is one."""
+    """A page of mails, newest first, and the token of the next page."""
 
     deliveries: tuple[DeliverySummary, ...]
     continuation_token: str | None

@@ -1,4 +1,4 @@
-"""Connect the Functions framework to operations; general endpoints."""
+"""Run operations for HTTP requests of the Functions framework."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def _answer(
         reply = operate(call)
     except ProblemError as error:
         logged = _log_end(call, error.code, refused=True)
-        # A person reports the reference to the operator, so it must be in the log; a program gets its own.
+        # A person reports the reference, so it must be in the log; a program gets its own trace id.
         reply = _error_reply(call, error, logged if operation.page else call.request.trace_id)
-    except Exception as error:  # noqa: BLE001 - the edge: the host would answer with an empty 500
+    except Exception as error:  # noqa: BLE001 - the host would return an empty 500
         problem = ConfigurationError("internal_error")
         reply = _error_reply(call, problem, _log_end(call, problem.code, refused=True, bug=error))
     else:

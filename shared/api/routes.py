@@ -1,4 +1,4 @@
-"""Every HTTP route of the app."""
+"""Register every HTTP route."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def finish_admin_consent(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("consent/{flow_id:guid}/decision", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 def decide_consent(req: func.HttpRequest) -> func.HttpResponse:
-    """Handle the decision of a person who signed in for another one."""
+    """Handle the confirmation of a person who signed in for another one."""
     from shared.api import consent as consent_api
     from shared.api.openapi import consent as operations
 
@@ -165,7 +165,7 @@ def send_test_mail(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
-    """Say that the app is running."""
+    """Return that the app is running."""
     from shared.api.openapi import health as operations
     from shared.api.request import json_response
 
@@ -175,7 +175,7 @@ def get_health(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
-    """Describe this API."""
+    """Return the OpenAPI document."""
     from shared.api.openapi import health as operations
     from shared.api.openapi.document import document_text
     from shared.api.request import Response
@@ -188,7 +188,7 @@ def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_readiness(req: func.HttpRequest) -> func.HttpResponse:
-    """Say whether every part of the app responds."""
+    """Return whether every part of the app responds."""
     from shared.api.health import read_readiness
     from shared.api.openapi import health as operations
 

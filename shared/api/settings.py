@@ -1,4 +1,4 @@
-"""What an admin can do with the settings of their tenant."""
+"""Read, enable, save and reset the settings of an admin's tenant."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _WAITING = (
 
 
 class SettingsPorts(ConsentServices, ForecastServices, Protocol):
-    """What the operations need beyond what a consent needs."""
+    """The ports of these operations."""
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """The mails, of which those that wait are counted."""
+        """The delivery log, to count waiting mails."""
 
 
 def read(_request: Request, caller: Caller, ports: SettingsPorts) -> Response:
@@ -72,9 +72,10 @@ def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
 
 
 def save(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
-    """Start the consent for another From address or for large files; until it is there, nothing changes.
+    """Start the consent for another From address or for large files.
 
-    Saving what holds already ends a consent under way, since that would change it.
+    Nothing changes until the consent is complete. Saving the current settings ends a consent in progress,
+    which would change them.
 
     Raises:
         InvalidInputError: `invalid_request`, `invalid_from_email_address`.
@@ -99,7 +100,7 @@ def save(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
 
 
 def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
-    """Remove settings and tokens, and end a consent under way.
+    """Remove settings and tokens, and end a consent in progress.
 
     Raises:
         PreconditionFailedError: `settings_changed`.
@@ -109,7 +110,7 @@ def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Re
     def change(settings: TenantSettings) -> TenantSettings:
         after = reset(settings)
         if after != settings:
-            # Else it happened before, maybe in our own try whose answer was lost.
+            # Otherwise they were reset before, perhaps by an own try whose response was lost.
             _check_precondition(request, settings)
             replaced.append(settings)
         return after
@@ -122,7 +123,7 @@ def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Re
 
 
 def _end(tenant_id: str, flow_id: str, ports: SettingsPorts) -> TenantSettings:
-    """End a consent under way, and return the settings as they are then."""
+    """End a consent in progress, and return the changed settings."""
     settings = update_settings(ports.settings, tenant_id, lambda now: end_consent(now, flow_id))
     forget_flow(flow_id, ports)
     return settings
@@ -136,10 +137,10 @@ def _clear(settings: TenantSettings, ports: SettingsPorts) -> None:
 
 
 def etag_of(settings: TenantSettings) -> str:
-    """Name what the admins decided (a strong validator, RFC 9110 section 8.8.3).
+    """Return the ETag (a strong validator, RFC 9110 section 8.8.3).
 
-    A token that was refreshed or a mail that waits changes what is shown, but is no reason to tell an
-    admin that somebody else was faster.
+    It covers only what admins decide: a refreshed token or a waiting mail changes the response, but does not
+    conflict with a change by an admin.
     """
     decided = (settings.generations, settings.sender, settings.pending and settings.pending.flow_id)
     return f'"{hashlib.sha256(repr(decided).encode()).hexdigest()[:32]}"'
@@ -152,7 +153,7 @@ def _check_precondition(request: Request, settings: TenantSettings) -> None:
 
 
 def _under_list(settings: TenantSettings, ports: SettingsPorts) -> TenantSettings:
-    """Take the list as it is now, which sending and the timer may not have met yet."""
+    """Apply the current sender list, which may not have been applied yet."""
     return under_list(settings, ports.config.application_senders, ports.system.now())
 
 

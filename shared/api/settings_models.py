@@ -1,4 +1,4 @@
-"""The shapes of the settings API."""
+"""Define the request and response models of the settings API."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from shared.settings.sending_switch import SendingPause
 
 
-#: Spaces around it are left out; a wrong one is a problem of its own, so the address is checked later.
+#: Spaces around it are removed. It is checked later, because an invalid address has its own problem code.
 type EnteredAddress = Annotated[str, Field(json_schema_extra={"pattern": ADDRESS_PATTERN})]
 
 
 class EnableBody(Contract):
-    """What Enable asks for.
+    """The body of Enable.
 
-    `askAgain` has Microsoft show its consent page even for what was consented to before.
+    `askAgain` shows Microsoft's consent page again, even if consent was given before.
     """
 
     from_email_address: EnteredAddress
@@ -60,7 +60,7 @@ class EnableBody(Contract):
 
 
 class SaveBody(Contract):
-    """What Save asks for; the way of authorisation stays as it is."""
+    """The body of Save, which does not change the authorization."""
 
     from_email_address: EnteredAddress
     large_file_attachments: Flag
@@ -85,7 +85,7 @@ class Toggle(Contract):
 
 
 class PendingConsentView(Contract):
-    """A consent under way."""
+    """A consent in progress."""
 
     flow_id: str
     from_email_address: str
@@ -94,7 +94,7 @@ class PendingConsentView(Contract):
 
 
 class RemainsView(Contract):
-    """What a Reset leaves at Microsoft, and who removes it there."""
+    """What remains at Microsoft after a Reset, and who removes it."""
 
     permissions: tuple[str, ...]
     detail: str
@@ -102,17 +102,16 @@ class RemainsView(Contract):
 
 
 class SettingsView(Contract):
-    """The settings as the page shows them; `sendingPaused` is null while mail is sent.
+    """The settings; `sendingPaused` is null while sending is not paused.
 
-    `applicationAvailable`: the operator lets some address send with the app's own permission. `permissions`
-    are those that Microsoft's newest token names and sending uses, `surplusPermissions` those that it names
-    beyond what was asked for. With `exchangeDecides` the token names none: Exchange alone knows what the app
-    may do (RBAC for Applications). `recipientsSee`: the primary address of the mailbox, from which Exchange
-    sends whichever of its names was entered; null where Microsoft does not tell it. `tokensLeftBehind`: the
-    vault still holds tokens that are not used any more; the app tries every day to delete them.
-    `tokensRecoverableUntil`: until when the vault can bring deleted tokens back. `waitingMails`: those that
-    wait until somebody acts. `backlog`: null where no mail waits for the rate limit, or where that is not
-    known.
+    `applicationAvailable`: the operator allows at least one address to send with the app's own permission.
+    `permissions`: those in Microsoft's newest token that sending uses; `surplusPermissions`: those in it that
+    were not requested. With `exchangeDecides` the token names none: only Exchange knows what the app may do
+    (RBAC for Applications). `recipientsSee`: the primary address of the mailbox, which Exchange shows as the
+    sender whichever of its addresses was entered; null if Microsoft does not return it. `tokensLeftBehind`:
+    the vault still has unused tokens; the app tries every day to delete them. `tokensRecoverableUntil`: until
+    when deleted tokens can be recovered. `waitingMails`: the number of mails that wait until someone acts.
+    `backlog`: null if no mail waits for the rate limit, or if that is unknown.
     """
 
     provider: Literal["Office365"] = "Office365"
@@ -143,9 +142,9 @@ class SettingsView(Contract):
 
 
 class StartedConsentView(Contract):
-    """Where to send the admin, and where to ask how it went.
+    """The URL to open for the admin, and the URL of the consent's state.
 
-    `startUrl` holds a ticket in its fragment; open it as it is, in a window of its own.
+    `startUrl` has a ticket in its fragment; open it unchanged in a new window.
     """
 
     flow_id: str
@@ -155,9 +154,10 @@ class StartedConsentView(Contract):
 
 
 class SavedView(Contract):
-    """What Save started, as Enable does; every member is null where nothing had to be changed.
+    """The consent that Save started; every member is null if none is needed.
 
-    One status and one shape for both: generated clients return one type and throw on any other status.
+    Both cases have one status and one shape, because generated clients return one type and throw on any other
+    status.
     """
 
     flow_id: str | None = None
@@ -175,7 +175,7 @@ def view(
     application_available: bool,
     backlog: BacklogView | None = None,
 ) -> SettingsView:
-    """Show settings to their admin."""
+    """Build the response for an admin."""
     sender, consent = settings.sender, settings.consent
     large = bool(sender and sender.large_file_attachments)
     return SettingsView(
@@ -211,7 +211,10 @@ def _permissions(settings: TenantSettings) -> tuple[str, ...]:
 
 
 def _remains(consent: Consent) -> RemainsView:
-    """Say what stays at Microsoft; this app may not remove it, since it may not administer itself."""
+    """Return what remains at Microsoft.
+
+    The app cannot remove it, because it has no permission to administer itself.
+    """
     permissions = tuple(sorted(granted_scopes_known(consent)))
     listed = ", ".join(permissions) or "if it granted any"
     if consent.account:

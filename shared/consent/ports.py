@@ -1,4 +1,4 @@
-"""What a consent needs from storage, Key Vault and Entra; `adapters/` provides it.
+"""Declare the ports of consent; `adapters/` implements them.
 
 Every method may raise TransientError (the service is unavailable) and ConfigurationError (it refuses the
 app, or a setting is missing); only further errors are named.
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class FlowStore(Protocol):
-    """Stores consents in progress: a public row, and one of secrets.
+    """Stores consents in progress.
 
-    The secrets are used once.
+    Each has a public row, and a row of secrets that are used once.
     """
 
     def add(self, flow: ConsentFlow, secret: FlowSecret) -> None:
         """Store a new flow."""
 
     def flow(self, flow_id: str) -> ConsentFlow | None:
-        """Return a flow, or None where there is none."""
+        """Return a flow, or None if there is none."""
 
     def forget(self, before: datetime) -> None:
-        """Delete every flow that expired before a moment, and its secrets."""
+        """Delete every flow that expired before a time, and its secrets."""
 
     def of_tenant(self, tenant_id: str) -> tuple[str, ...]:
         """Return the ids of a tenant's flows."""
@@ -43,31 +43,31 @@ class FlowStore(Protocol):
         """Store the state of a flow."""
 
     def secret(self, flow_id: str) -> FlowSecret | None:
-        """Return the secrets of a flow, or None where they were used."""
+        """Return the secrets of a flow, or None if they were used."""
 
     def replace_secret(self, secret: FlowSecret) -> bool:
-        """Write secrets if their ETag is the stored one; say whether they were.
+        """Write secrets if their ETag is the stored one; return whether.
 
-        None: none are stored.
+        An ETag of None requires that none are stored.
         """
 
     def consume_secret(self, secret: FlowSecret) -> bool:
-        """Delete the secrets if they are unchanged; say whether they were."""
+        """Delete the secrets if they are unchanged; return whether."""
 
     def undecided(self, before: datetime) -> Iterable[FlowSecret]:
-        """Return secrets whose `expires_at` is before a moment.
+        """Return secrets whose `expires_at` is before a time.
 
-        They belong to consents that nobody confirmed or refused.
+        Their consents were neither confirmed nor refused.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class DeletedTokens:
-    """Deleted tokens that a person with that permission can recover.
+    """Deleted tokens that can be recovered with the right permission.
 
     Attributes:
         recoverable_until: when the vault purges them; None if it retains nothing that is deleted.
-        purgeable: whether they can be purged before.
+        purgeable: whether they can be purged earlier.
     """
 
     name: str
@@ -85,16 +85,17 @@ class TokenStore(Protocol):
         """Store tokens; `new`: this installation has not used the name before.
 
         Raises:
-            ConflictError: `consent_superseded`: the name is taken, or was, and is recoverable.
+            ConflictError: `consent_superseded`: the name is in use, or its deleted tokens are recoverable.
         """
 
     def disable_older_versions(self, name: str) -> None:
         """Make the older versions of a name's tokens unreadable."""
 
     def delete(self, name: str) -> datetime | None:
-        """Delete tokens permanently; missing ones are no error.
+        """Delete tokens; missing ones are no error.
 
-        If the vault retains deleted tokens, return until when. After a TransientError they may still exist.
+        Return until when the vault retains them, None if it does not. After a TransientError they may still
+        exist.
         """
 
     def recoverable(self) -> tuple[DeletedTokens, ...]:
@@ -109,7 +110,7 @@ class TokenStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A sign-in to start: the next URL, and what validates its callback."""
+    """A sign-in: the next URL, and the values that validate its callback."""
 
     address: str
     proof: Mapping[str, Any] = field(repr=False)
@@ -129,8 +130,8 @@ class AccessToken:
     """An access token, and the tokens to store from now on.
 
     Attributes:
-        scopes: the permissions that the token names; None where only Microsoft can read them.
-        username, email: the account's current names; empty where the response has none.
+        scopes: the permissions in the token; None if only Microsoft can read them.
+        username, email: the account's current names; empty if the response has none.
     """
 
     access_token: str = field(repr=False)
@@ -147,7 +148,7 @@ class AppTokens(Protocol):
     def app_only(self, tenant_id: str, *, claims: str | None = None) -> AccessToken:
         """Get an access token for the app itself; there is nothing to store.
 
-        `scopes` is empty where the permissions are not Entra's but Exchange's (RBAC for Applications).
+        `scopes` is empty if Exchange, not Entra, holds the permissions (RBAC for Applications).
 
         Raises:
             ConsentRequiredError: the tenant's admin did not consent, or revoked the consent.
@@ -155,7 +156,7 @@ class AppTokens(Protocol):
 
 
 class TokenIssuer(AppTokens, Protocol):
-    """Gets access tokens for stored ones."""
+    """Gets access tokens with stored refresh tokens."""
 
     def refresh(
         self,
@@ -174,7 +175,7 @@ class TokenIssuer(AppTokens, Protocol):
 
 
 class Authorizer(TokenIssuer, Protocol):
-    """Lets a person sign in and consent."""
+    """Starts sign-ins and consents, and redeems their codes."""
 
     def begin(
         self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False

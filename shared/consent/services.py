@@ -1,4 +1,4 @@
-"""Declare what consent and the settings need from outside."""
+"""Declare the services that consent and the settings use."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class RevokeServices(Protocol):
-    """What is needed to delete tokens."""
+    """The services needed to delete tokens."""
 
     @property
     def settings(self) -> SettingsStore:
-        """What the admins decided."""
+        """The tenants' settings."""
 
     @property
     def vault(self) -> TokenStore:
@@ -31,7 +31,7 @@ class RevokeServices(Protocol):
 
 
 class MaintenanceServices(RevokeServices, Protocol):
-    """What the daily maintenance needs."""
+    """The services of the daily maintenance."""
 
     @property
     def allowed_tenants(self) -> frozenset[str]:

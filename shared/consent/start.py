@@ -140,8 +140,8 @@ def _sign_in(
     """Choose Microsoft's page and the permissions to request.
 
     It is unknown who will sign in. So the `.Shared` permissions are requested unless the From address is
-    known to be a person's own, whose sign-in `arrival` then requires; it compares what was granted with who
-    signed in.
+    known to be a person's own, whose sign-in the callback then requires; the callback compares the granted
+    permissions with the account that signed in.
     """
     if wanted.authorization is Authorization.APPLICATION:
         return authorizer.begin_admin_consent(flow.tenant_id, state)

@@ -14,7 +14,7 @@ class Forecast:
     Attributes:
         at: the time of its slot.
         mails_before: the estimated number of mails before it.
-        ends_before: when the time for its attempts is over, if that is before its slot.
+        ends_before: its deadline, if that is before its slot.
     """
 
     at: datetime | None = None
@@ -22,5 +22,5 @@ class Forecast:
     ends_before: datetime | None = None
 
 
-#: For a mail that waits for no slot, or of which nothing is known.
+#: For a mail that waits for no slot, or whose schedule is unknown.
 NO_FORECAST: Final = Forecast()

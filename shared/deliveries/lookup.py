@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DeliveryLookup(Protocol):
-    """What is needed to find a mail."""
+    """The port needed to find a mail."""
 
     @property
     def deliveries(self) -> DeliveryLog:

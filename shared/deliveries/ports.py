@@ -1,6 +1,7 @@
 """Declare the stores of mails and deliveries.
 
-The guarantees of `shared/ports.py` apply.
+Every method may raise TransientError (the service is unavailable) and ConfigurationError (it refuses the app,
+or a setting is missing); only further errors are named.
 """
 
 from __future__ import annotations

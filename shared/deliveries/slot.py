@@ -1,4 +1,4 @@
-"""When a mail may be sent by the schedule of its mailbox. Pure."""
+"""Define the time at which a mail may be sent. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from shared.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class Slot(Stored):
-    """When a mail may be sent.
+    """A time in the schedule of a mailbox.
 
     Attributes:
         at: the time, before any later shift of the line.
-        line: the number of the line; a slot of an earlier line is not valid.
+        line: the number of the line (`shared/sending/schedule.py`); a slot of an earlier one is not valid.
         inserted: it is before the line, and is not shifted with it.
         mailbox: the start of the mailbox's key.
     """

@@ -1,4 +1,4 @@
-"""What reading attachments needs from storage; `adapters/` provides it."""
+"""Declare the port for attachments; `adapters/` implements it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 class StoredFile:
     """A file at the time of its look-up.
 
-    `size` is in bytes, and a replaced file has another version.
+    `size` is in bytes; a replaced file has another `version`.
     """
 
     path: str

@@ -108,7 +108,7 @@ class Attempt:
 
     @property
     def maybe_taken(self) -> bool:
-        """Whether this attempt may have sent the mail, and no doubt says so yet."""
+        """Whether it may have sent the mail, and the row does not say so yet."""
         return self._maybe_sent and self.delivery.doubt is None
 
     @property

@@ -1,6 +1,6 @@
 """Put a mail back into the queue until its slot.
 
-It counts as no attempt. A new mail is not claimed for that: its row is written once, with its slot.
+This does not count as an attempt. A new mail is not claimed for it: its row is written once, with its slot.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
     from shared.sending.throttle import LaterSlotError
 
-#: A mail whose time is over so soon after its slot is looked at whenever it comes back.
+#: A mail whose deadline is this close after its slot is processed each time that it becomes visible.
 _NEAR_END = timedelta(minutes=10)
 _TEST_MAIL: Final = "test-mail:"
-#: A mail that failed more often goes to the line's end, or mails that always fail would hold others back.
+#: A mail that failed more often goes to the end of the line, or mails that always fail would delay others.
 _MAX_FAILURES = 2
 _WAITED = THROTTLED_CODES | {"mailbox_paused", "attempt_too_long", "sending_paused"}
 
 
 def goes_first(row: Delivery) -> bool:
-    """Whether a mail goes before others: a person waits for it, or it was tried before and not too often."""
+    """Return whether a mail goes before the line.
+
+    It does if a person waits for it, or if it was tried before and has not failed too often.
+    """
     if row.message_id.startswith(_TEST_MAIL):
         return True
     failures = sum(
@@ -47,11 +50,11 @@ def goes_first(row: Delivery) -> bool:
 def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServices) -> None:
     """Record when the mail is to be sent, and queue it for that time.
 
-    A mail whose slot lies after its deadline is looked at once more before that.
+    A mail whose slot is after its deadline is tried once more before the deadline.
 
     Raises:
-        NotRecordedError: storage does not answer.
-        MailKnownError: the delivery log knows the mail already, so its row decides what is done.
+        NotRecordedError: storage is unavailable.
+        MailKnownError: the delivery log already has the mail, so its row decides the next step.
     """
     now = ports.system.now()
     before = attempt.delivery
@@ -86,5 +89,5 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
         slot = later.slot if in_line and end - again > _NEAR_END else None
         ports.outbox.put(next_message(row, slot), visible_after(wait))
     else:
-        # There is nothing to wait for in a worker after the last look.
+        # After the last attempt there is no slot to wait for in a worker.
         ports.outbox.put(next_message(row), wait)

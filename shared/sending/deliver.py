@@ -1,4 +1,4 @@
-"""The procedure of journey 2: what is done with one queued message."""
+"""Process one queued message, from start to finish."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
 
-#: What keeps the end of an attempt from being recorded; what happens to a mail is decided before that.
+#: Errors that prevent recording the end of an attempt; the mail's outcome is decided before.
 _NOT_RECORDED = (NotRecordedError, TransientError, ConfigurationError)
 
 
 def deliver(raw: bytes, queue_id: str, ports: SendingServices, waited: timedelta | None = None) -> None:
-    """Do what is to be done with one queued message; returning completes it.
+    """Process one queued message; returning removes it from the queue.
 
-    Where storage prevents that, the message goes back to the queue. `waited`: how long it was in the queue.
+    If storage fails, the message is queued again. `waited` is the time that it was in the queue.
     """
     key = key_of(raw)
     message = ports.claims.recall(key, raw)
@@ -89,7 +89,7 @@ def _deliver_mail(
 
 
 def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
-    """Send a mail that is to be sent now; a new one is looked for in the log only where it is not new."""
+    """Send a mail that is due; read the log only if it may not be new."""
     try:
         check_switch(ports)
         if attempt.mail.maybe_new:
@@ -103,7 +103,7 @@ def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
             _send_and_record(attempt, ports)
     except SendingPausedError as paused:
         if attempt.claim_tried:
-            # It could not be given back, and nothing was handed over under it.
+            # The claim could not be released, and no mail was handed over under it.
             attempt.begin_again()
         requeue_paused(attempt, paused.pause, ports)
     except ClaimLostError:
@@ -131,7 +131,10 @@ def _send_and_record(attempt: Attempt, ports: SendingServices) -> None:
 
 
 def _send(attempt: Attempt, ports: SendingServices) -> str | None:
-    """Send the mail, and return Graph's id of its answer; None where an earlier attempt had sent it."""
+    """Send the mail; return Graph's request id.
+
+    None if an earlier attempt had sent it.
+    """
     sender = _sender(attempt, ports)
     mailbox = attempt.mailbox = Mailbox(sender, ports, attempt.begun)
     mailbox.before_hand_over = partial(_before_hand_over, attempt, mailbox, ports)
@@ -157,7 +160,10 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
 
 
 def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> None:
-    """Record the hand-over; an upload takes minutes, in which the consent can be reset or replaced."""
+    """Record the hand-over, unless the consent has changed.
+
+    An upload takes minutes, in which the consent can be reset or replaced.
+    """
     if attempt.as_draft and _sender(attempt, ports).consent.generation != mailbox.sender.consent.generation:
         # The next attempt begins at once, with the new consent.
         raise AttemptTooLongError
@@ -167,7 +173,10 @@ def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices
 def _look_for(
     attempt: Attempt, doubt: UncertainSend, draft: Draft | None, mailbox: Mailbox, ports: SendingServices
 ) -> tuple[FoundMail, ...] | None:
-    """Look for a mail that may have been sent, which ends the doubt; what is too late then is not sent."""
+    """Look up a mail that may have been sent.
+
+    That resolves the uncertain outcome. A mail that is past its deadline by then is not sent.
+    """
     attempt.drafted = True
     attempt.as_draft = draft is not None and draft.submitted
     key = attempt.search_key(mailbox.sender)
@@ -179,7 +188,7 @@ def _look_for(
     except TransientError as error:
         if not gives_up_looking(error, doubt, ports.system.now()):
             raise
-        # A draft is found by its id as well.
+        # A draft is also found by its id.
         found = search_mailbox(None, doubt, draft, mailbox, ports)
     attempt.as_draft = False
     if was_sent(found):
@@ -206,7 +215,10 @@ def _send_at_once(prepared: PreparedMail, attempt: Attempt, mailbox: Mailbox, po
 
 
 def _sender(attempt: Attempt, ports: SendingServices) -> Sender:
-    """Return who sends; the mail of a tenant that is not served waits until the operator adds it."""
+    """Return the sender.
+
+    The mail of a tenant that is not served waits until the operator adds the tenant.
+    """
     tenant_id = attempt.request.tenant_id
     settings = ports.settings.load(tenant_id)
     if tenant_id in ports.allowed_tenants:
@@ -214,7 +226,7 @@ def _sender(attempt: Attempt, ports: SendingServices) -> Sender:
         settings = apply_sender_list(settings, senders, ports.settings, ports.system)
         refusal = refusal_of(settings, attempt.request.message_id)
         if refusal is not None:
-            # Nothing else ends the wait.
+            # Only the deadline ends this wait.
             _check_time(attempt.request, ports)
             raise refusal
         return sender_of(settings, senders)

@@ -1,4 +1,4 @@
-"""Say when the last attempt of a mail is, and that its time is over. Pure."""
+"""Compute the last attempt of a mail, and its expiry. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.errors import ExpiredError
 if TYPE_CHECKING:
     from shared.errors import ProblemError
 
-#: The last attempt begins this long before the deadline, so that it is over in time.
+#: The last attempt begins this long before the deadline, so that it ends in time.
 LAST_ATTEMPT = timedelta(minutes=1)
 
 
@@ -23,9 +23,9 @@ def expired(moment: datetime, last: ProblemError | None = None) -> ExpiredError:
 
 
 def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | None:
-    """Return when to retry before a deadline; the last time shortly before.
+    """Return when to retry before a deadline.
 
-    None after that.
+    The last attempt is shortly before it; None after that.
     """
     if wanted < end:
         return wanted

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from shared.settings.tenant import TenantSettings
     from shared.system import System
 
-#: The problems of a mail that waits for a slot, although it may have none yet.
+#: The problems of a mail that waits for a slot, even if it has none yet.
 _LIMITED = THROTTLED_CODES | {"mailbox_paused"}
 
 
 class ForecastServices(Protocol):
-    """What is needed from outside; reading it may raise ConfigurationError."""
+    """The ports of the forecast; reading one may raise ConfigurationError."""
 
     @property
     def system(self) -> System:
@@ -106,10 +106,10 @@ def forecast_backlog(settings: TenantSettings, ports: ForecastServices) -> Mailb
 
 
 def forecast(mail: Delivery, schedule: Schedule, now: datetime, set_pace: int) -> Forecast:
-    """Return what a schedule says of a mail. Pure."""
+    """Return the forecast of one mail by its schedule. Pure."""
     ends_at = mail.ends_at
     if mail.slot is None:
-        # Its time ends before the line does.
+        # Its deadline is before the end of the line.
         return Forecast(ends_before=ends_at if ends_at and schedule.next_slot > ends_at else None)
     slot = schedule.due(mail.slot)
     due = max(slot, schedule.paused_until)
@@ -133,13 +133,13 @@ def _forecast_waiting(
         return {}
     schedule, now = found
     pace, mark = ports.messages_per_minute, mailbox_mark(_key(sender, ports))
-    # The others have their slots in the line of another mailbox.
+    # Other mails have slots in the line of another mailbox.
     own = (mail for mail in waiting if mail.slot is None or mail.slot.mailbox == mark)
     return {mail.message_id: forecast(mail, schedule, now, pace) for mail in own}
 
 
 def _sender(settings: TenantSettings, ports: ForecastServices) -> Sender | None:
-    """Return who sends; None where mails wait until somebody acts."""
+    """Return the sender; None if mails wait until someone acts."""
     if settings.status is not Status.ENABLED or ports.switch.current_pause() is not None:
         return None
     return sender_of(settings, ports.application_senders)

@@ -1,4 +1,4 @@
-"""The sender's mailbox during one attempt: with a token, and only while Graph wants to be asked."""
+"""Call Graph for the sender's mailbox: token, pauses, concurrency."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Mailbox:
     """One sender's mailbox; its token is fetched when it is first needed.
 
     Attributes:
-        submitted: the mail was handed over, and it is not known that it was refused.
-        refusal: the refusal of the call that handed the mail over, where it may be sent all the same.
-        before_hand_over: what is done directly before that; the mail is not handed over where it fails.
-        after_refused_token: what is done where Graph has refused the token, before a new one is fetched.
-        token_error: why there is no token that Graph takes.
+        submitted: the mail was handed over to Graph, and no definite refusal is known.
+        refusal: an error of the hand-over after which the mail may still have been sent.
+        before_hand_over: called directly before the hand-over; if it raises, the mail is not handed over.
+        after_refused_token: called after Graph refused the token, before a new one is fetched.
+        token_error: why there is no token that Graph accepts.
     """
 
     def __init__(self, sender: Sender, ports: SendingServices, begun: Moment | None = None) -> None:
@@ -49,12 +49,12 @@ class Mailbox:
         self._slot: Slot | None = None
         self._goes_first = False
         self._end: datetime | None = None
-        # From before the claim, so that this time is over before the claim ends.
+        # Measured from before the claim, so that the attempt's time ends before the claim does.
         self._begun = begun or Moment.of(ports.system)
 
     @property
     def owner(self) -> str:
-        """Whose mailbox it is, whichever consent opens it."""
+        """The mailbox's owner, independent of the consent in use."""
         return mailbox_of(self.sender)
 
     def ask[Answer](
@@ -62,22 +62,22 @@ class Mailbox:
     ) -> Answer:
         """Make one call of the transport.
 
-        Graph refuses a token before it reads anything else, so one more try with a new token is safe.
-        `ready`: what is done directly before, when it is the call's turn.
+        Graph checks the token before anything else, so a retry with a new token is safe. `ready` is called
+        directly before the call.
 
         Raises:
-            TransientError: `mailbox_paused` without asking, or what the call raises.
+            TransientError: `mailbox_paused` without a call, or what the call raises.
             TokenRefusedError: Graph refuses a new token too.
             ConditionalAccessError: the same, because of conditional access.
-            ConsentRequiredError: Entra issues none, also none with the claims that Graph asks for.
-            ConfigurationError: the operator has to act before there is one.
+            ConsentRequiredError: Entra issues no token, or none with the claims that Graph asks for.
+            ConfigurationError: the operator must act before Entra issues a token.
         """
         return self._ask(lambda: self.noting_pauses(lambda: call(self._token or "", self.sender), ready))
 
     def ask_aside[Answer](self, call: Callable[[str, Sender], Answer]) -> Answer:
-        """Make one call that no mail waits for: a pause that its answer asks for holds none back.
+        """Make a call that no mail waits for; its response causes no pause.
 
-        Where Graph does want the mailbox left alone, it tells the next call too.
+        If Graph does require a pause, the next call gets the same response.
 
         Raises:
             MailerError, ConfigurationError: as `ask` does.
@@ -118,7 +118,7 @@ class Mailbox:
 
         def noted(token: str, sender: Sender) -> str:
             self.before_hand_over()
-            # A host that was suspended wakes here, and the mail may have been taken over by another.
+            # A suspended host may resume here, after another host has taken over the mail.
             self.check_time()
             self.submitted = True
             try:
@@ -137,46 +137,46 @@ class Mailbox:
         return self.ask(noted, self._keep_slot)
 
     def check_time(self) -> None:
-        """Raise AttemptTooLongError once this attempt has taken what one may take.
+        """Raise AttemptTooLongError at the attempt's time limit.
 
-        By the calendar, which goes on while a host is suspended, and by the time that has passed, which no
-        change of the clock shortens.
+        Both clocks are checked: the wall clock also runs while a host is suspended, and the monotonic clock
+        is not affected when the time is set.
         """
         if self._begun.has_passed(SENDING, self._ports.system):
             raise AttemptTooLongError
 
     def check_pause(self) -> None:
-        """Raise MailboxPausedError while Graph wants the mailbox left alone."""
+        """Raise MailboxPausedError during a pause for Graph."""
         self._ports.throttle.check(self.sender)
 
     def wait_for_slot(self, slot: Slot | None, *, first: bool, end: datetime | None) -> None:
-        """Wait until the mail is to be sent; `end`: when its time is over.
+        """Wait until the mail is due; `end` is its deadline.
 
         Raises:
-            LaterSlotError: that is not soon.
-            MailboxPausedError: no slot can be had at this moment.
+            LaterSlotError: the mail is not due soon.
+            MailboxPausedError: no slot can be reserved at this moment.
         """
         self._goes_first, self._end = first, end
         self._slot = self._ports.throttle.wait_for_slot(self.sender, slot, first=first, end=end)
 
     def wait_for_upload(self, size: int, known: datetime | None, keep: Callable[[datetime], None]) -> None:
-        """Wait until a large file may be uploaded; `known`: when that is, as was kept before.
+        """Wait until a large file may be uploaded; `known` is a reserved time.
 
         Raises:
-            LaterSlotError: that is not soon; the time is kept.
-            MailboxPausedError: it cannot be said at this moment.
+            LaterSlotError: the upload is not due soon; its time is stored.
+            MailboxPausedError: no time can be reserved at this moment.
         """
         upload = PlannedUpload(size, known, keep, self._slot, self._end)
         self._ports.throttle.wait_for_upload(self.sender, upload)
 
     def _keep_slot(self) -> None:
-        """Look once more, because the mail may have waited for its turn since."""
+        """Check the slot again: the mail may have waited for a free request."""
         self.wait_for_slot(self._slot, first=self._goes_first, end=self._end)
 
     def noting_pauses[Answer](
         self, call: Callable[[], Answer], ready: Callable[[], None] | None = None
     ) -> Answer:
-        """Make a call in this mailbox's turn, and let every host know when Graph asks for a pause."""
+        """Make a call within the concurrency limit; record pauses."""
         wants_slot = ready is not None and self._slot is None
         with self._ports.throttle.turn(self.sender, ready, wants_slot=wants_slot):
             return call()
@@ -191,9 +191,9 @@ class Mailbox:
 
 
 def mailbox_of(sender: Sender) -> str:
-    """Name the mailbox that a sender sends from, whichever consent opens it."""
+    """Return the mailbox that a sender uses, independent of the consent."""
     return sender.account if sender.mailbox == "me" else sender.mailbox
 
 
 def _nothing() -> None:
-    """Need nothing to be done."""
+    """Do nothing."""

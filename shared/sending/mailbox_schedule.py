@@ -1,7 +1,7 @@
-"""What one process knows of one mailbox's schedule, and how it reads and changes the stored row.
+"""Cache one mailbox's schedule in a process; read and change the row.
 
-One read or write is on its way at a time, and a reservation is made for all threads that wait for one. While
-the row is out of reach, the process goes on with what it knows, as if it were alone, and seldom tries again.
+Only one read or write is in progress at a time, and one write reserves slots for all waiting threads. While
+storage is unavailable, the process uses its cached schedule, as if it were the only one, and rarely retries.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from shared.sending.ports import ScheduleStore
     from shared.system import System
 
-#: How old the value may be that a process acts on, and while hosts share requests.
+#: The maximum age of the cached schedule, and while hosts share requests.
 _MAX_AGE = timedelta(seconds=2)
 _MAX_AGE_SHARED = timedelta(milliseconds=500)
-#: For so long the row is left alone after storage did not answer.
+#: The time without reads and writes after storage did not respond.
 _AWAY = timedelta(seconds=10)
 _MINUTE = timedelta(seconds=60)
-#: A reserved slot that no thread has taken by then is dropped: a mail would go in addition to the pace.
+#: A reserved slot that no thread has used by then is dropped: using it later would exceed the pace.
 _STALE = timedelta(seconds=5)
-#: Where a process has reserved slots that recently, more of its threads are likely to want one.
+#: If a process has reserved slots this recently, more of its threads are likely to need one.
 _BUSY = timedelta(seconds=2)
 _JOINING = 0.1
 #: Each conflict doubles the time over which the processes spread their next writes.
@@ -48,16 +48,16 @@ _MAX_COUNTED = 10_000
 
 
 class MailboxSchedule:
-    """The line of one mailbox; used by all threads.
+    """One mailbox's schedule in this process; used by all threads.
 
     Attributes:
-        schedule: what was read or written last.
+        schedule: the version that was read or written last.
     """
 
     def __init__(
         self, key: str, process: str, store: Callable[[], ScheduleStore], pace: int, system: System
     ) -> None:
-        """Follow a row; `process` names this process, `pace` is the operator's, 0 where it is learned."""
+        """Follow a row; `pace` is the operator's limit, 0 if it is learned."""
         self.schedule = Schedule()
         self._key = key
         self._mailbox = mailbox_mark(key)
@@ -88,14 +88,14 @@ class MailboxSchedule:
 
     @property
     def is_learning(self) -> bool:
-        """Whether hosts still say how much was accepted."""
+        """Whether hosts still report how many mails were accepted."""
         return self.schedule.is_learning(self.now)
 
     def read(self) -> Schedule:
-        """Return the schedule, read again where it is too old.
+        """Return the schedule; read it again if it is too old.
 
         Raises:
-            NothingSentError: the time of the attempt is over; so do the other members that wait.
+            NothingSentError: the attempt's time is over; the other methods that wait raise it too.
         """
         with held(self._row):
             now = self._system.steady()
@@ -104,9 +104,9 @@ class MailboxSchedule:
             return self.schedule
 
     def may_widen(self) -> bool:
-        """Read the schedule again, and say whether this process may make one more request at once.
+        """Read the schedule; return whether one more request may run.
 
-        It waits for no other thread, as a mail may just have been sent.
+        It does not wait for other threads, because a mail may just have been sent.
         """
         if not self._row.acquire(blocking=False):
             return False
@@ -117,15 +117,15 @@ class MailboxSchedule:
         return bool(self._pace or self.schedule.pace or self.is_open)
 
     def keeps(self, slot: Slot) -> bool:
-        """Whether a slot is one of this line, and not of another mailbox's or an earlier one."""
+        """Return whether a slot belongs to this mailbox and its present line."""
         own = slot.mailbox == self._mailbox and self.schedule.has_place(slot)
         return own and not self.schedule.exceeds(self._pace, self.now)
 
     def take(self, *, first: bool) -> Slot:
-        """Take a slot: the next one before the line, or its end.
+        """Reserve a slot: the next one before the line, or at its end.
 
         Raises:
-            ScheduleBusyError: other processes were faster again and again.
+            ScheduleBusyError: every try had a conflict with another process.
         """
         return replace(self._take(first=first), mailbox=self._mailbox)
 
@@ -143,7 +143,7 @@ class MailboxSchedule:
 
     @contextmanager
     def wanting(self) -> Iterator[None]:
-        """Have the next reservation include this thread, which has a mail without a slot."""
+        """Include this thread, whose mail has no slot, in the next reservation."""
         thread = threading.get_ident()
         with self._counting:
             self._wanting.add(thread)
@@ -154,22 +154,22 @@ class MailboxSchedule:
                 self._wanting.discard(thread)
 
     def reserve_upload(self, count: int, end: datetime | None) -> datetime:
-        """Reserve bytes as the function of this name does, or raise ScheduleBusyError."""
+        """Reserve an upload in the row, or raise ScheduleBusyError."""
         with held(self._row):
             return self._change(lambda schedule, now: reserve_upload(schedule, count, now, end))
 
     def record_accepted(self) -> None:
-        """Count a mail that Exchange took."""
+        """Count a mail that Exchange accepted."""
         self._accepted.append(self.now)
 
     def record_refusal(self, wait: timedelta | None, latency: timedelta, *, used_up: bool) -> None:
-        """Let every host know that Graph refuses; `wait`: for how long, as far as it says."""
+        """Tell all hosts of a refusal by Graph; `wait` is what it asks for."""
         with held(self._row):
             refusal = Refusal(wait, self._process, self._recent(), latency, used_up)
             self._change(lambda schedule, now: (refused(schedule, refusal, now, self._pace), None))
 
     def report(self) -> None:
-        """Say how much this process had accepted, where the row does not say so yet."""
+        """Report this process's accepted mails if the row does not have them."""
         with held(self._row):
             accepted = self._recent()
             if self.schedule.counts.get(self._process) != accepted:
@@ -179,7 +179,7 @@ class MailboxSchedule:
         return slot.line == self.schedule.line and self.now - self.schedule.due(slot) <= _STALE
 
     def _wait_for_others(self) -> None:
-        """Let more threads of a busy process come, which share the next write."""
+        """Wait shortly, so that more threads of a busy process share a write."""
         steady = self._system.steady()
         if self._reserved_at is not None and steady - self._reserved_at < _BUSY:
             self._system.sleep(_JOINING)
@@ -203,7 +203,7 @@ class MailboxSchedule:
             self.schedule = self._with_unsaved(found).believed(self.now)
 
     def _with_unsaved(self, found: Schedule) -> Schedule:
-        """Keep what could not be stored: all of it, or the pause alone where another process has written."""
+        """Keep unsaved changes; only the pause if another process wrote."""
         if not self._unsaved:
             return found
         if found.etag == self.schedule.etag:
@@ -211,7 +211,7 @@ class MailboxSchedule:
         return replace(found, paused_until=max(found.paused_until, self.schedule.paused_until))
 
     def _change[Found](self, change: Callable[[Schedule, datetime], tuple[Schedule, Found]]) -> Found:
-        """Change the row, also where it is not as it was read last."""
+        """Change the row; on a conflict, read it and try again."""
         for tries in range(_MAX_WRITES):
             changed, found = change(self.schedule, self.now)
             saved = self._save(changed)
@@ -236,12 +236,12 @@ class MailboxSchedule:
         return saved
 
     def _is_away(self) -> bool:
-        """Whether storage did not answer shortly before; mails wait for each try."""
+        """Return whether storage failed recently; each try delays mails."""
         return self._failed_at is not None and self._system.steady() - self._failed_at < _AWAY
 
     def _record_failure(self, step: str, error: TransientError | ConfigurationError) -> None:
         log_failed_step(step, error.code)
-        # The time of one attempt says nothing of storage.
+        # The time limit of an attempt is no failure of storage.
         if not isinstance(error, NothingSentError):
             self._failed_at = self._system.steady()
 

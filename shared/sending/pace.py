@@ -1,8 +1,9 @@
-"""What is learned from Graph's refusals: the pace of a mailbox, and how long it is left alone. Pure.
+"""Learn the pace and the pauses of a mailbox from Graph's refusals. Pure.
 
-Graph publishes no pace. Without one mails are sent as they come. The first refusal has all hosts share the
-four requests that Graph takes at once. One that asks for a longer wait is one of the rate: what was accepted
-in the minute before is the pace from then on, and at least 30, and now and then some mails try a higher one.
+Graph publishes no rate. Mails are sent as they arrive until the first refusal; then all hosts share the four
+concurrent requests that Graph allows. A refusal that asks for a longer wait is caused by the rate: the number
+of mails accepted in the minute before becomes the pace (at least 30), and from time to time some mails are
+sent at a higher pace as a trial.
 """
 
 from __future__ import annotations
@@ -13,38 +14,38 @@ from typing import Final
 
 from shared.sending.schedule import FIRST_TRIAL, WINDOW, Schedule, Trial
 
-#: What is waited where Graph does not say how long.
+#: The wait if Graph gives none.
 DEFAULT_RETRY_AFTER: Final = timedelta(seconds=10)
-#: A longer wait than this is not believed: one mail asks again after `PROBE_INTERVAL`.
+#: A longer wait is implausible: one mail is tried again after `PROBE_INTERVAL`.
 _MAX_PAUSE = timedelta(hours=1)
 PROBE_INTERVAL: Final = timedelta(minutes=10)
-#: Graph asks for seconds where it has four requests at a time.
+#: For more than four concurrent requests Graph asks for a shorter wait than this.
 _OF_THE_RATE = timedelta(seconds=10)
-#: By then every process has read that they are shared.
+#: After this time every process has read that the requests are shared.
 _SPREADING = timedelta(seconds=5)
 _MIN_STEP = timedelta(milliseconds=100)
 _MAX_STEP = timedelta(seconds=5)
-#: What Exchange documents, for SMTP submission. Less was accepted in a minute that had fewer mails, and Graph
-#: may refuse for another reason than this mailbox's rate.
+#: Exchange documents this rate for SMTP submission. A lower count means that fewer mails were sent in that
+#: minute, or that Graph refused for another reason than this mailbox's rate.
 _LEAST_PACE = 30
-#: Refusals that have another reason than the rate, and go on for hours, make it no lower.
+#: The lower limit, in case refusals have another reason than the rate and last for hours.
 _LOWEST_PACE = 10
 _MAX_TRIAL = timedelta(hours=2)
-#: How long all hosts share four requests after Graph had too many.
+#: How long all hosts share four requests after Graph received too many.
 _SHARING = timedelta(minutes=10)
 _NONE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a process knows when Graph refuses a mail.
+    """A refusal by Graph, and what the process knows.
 
     Attributes:
-        wait: what Graph asks for.
-        process: a name of the process.
-        accepted: how many mails it had accepted in the minute before.
-        latency: how long its requests take.
-        used_up: it has sent what it may in an hour or a day, which says nothing of its pace.
+        wait: the wait that Graph asks for.
+        process: the id of the process.
+        accepted: the number of its mails that were accepted in the minute before.
+        latency: the duration of its requests.
+        used_up: the limit of an hour or a day is reached, which is independent of the pace.
     """
 
     wait: timedelta | None
@@ -55,7 +56,7 @@ class Refusal:
 
 
 def refused(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) -> Schedule:
-    """Pause after a refusal, and learn from it."""
+    """Pause after a refusal, and adjust the pace."""
     unsaid = PROBE_INTERVAL if refusal.used_up else DEFAULT_RETRY_AFTER
     wait = unsaid if refusal.wait is None else refusal.wait
     until = now + (PROBE_INTERVAL if wait > _MAX_PAUSE else wait)
@@ -68,14 +69,14 @@ def refused(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) 
 
 
 def reported(schedule: Schedule, process: str, accepted: int) -> Schedule:
-    """Add what a process had accepted in the minute before the rate was found to be limited."""
+    """Add a process's accepted mails of the minute before learning began."""
     return replace(schedule, counts={**schedule.counts, process: accepted})
 
 
 def _learned(
     schedule: Schedule, before: Schedule, refusal: Refusal, wait: timedelta, now: datetime
 ) -> Schedule:
-    """Choose the pace; `before`: the line as it was when the mail was sent."""
+    """Choose the pace; `before` is the schedule when the mail was sent."""
     if not schedule.pace:
         schedule = replace(schedule, refused=schedule.refused + 1)
     if schedule.learning_since is not None:
@@ -93,12 +94,12 @@ def _learned(
     if now < shared_since + _SPREADING:
         return schedule
     step = min(schedule.step * 3 / 2, _MAX_STEP)
-    # What was refused before has been sent since.
+    # The mails that were refused before have been sent since.
     return replace(schedule, sharing_until=now + _SHARING, step=step, refused=1)
 
 
 def _slowed(schedule: Schedule, before: Schedule, now: datetime) -> Schedule:
-    """End a trial, or go below a pace that is too high; of several refusals at a time one counts."""
+    """End a trial, or lower the pace; of concurrent refusals one counts."""
     trial = before.trial
     if trial is not None and trial.first + before.moved <= now:
         longer = min(2 * schedule.next_trial, _MAX_TRIAL)
@@ -111,17 +112,17 @@ def _slowed(schedule: Schedule, before: Schedule, now: datetime) -> Schedule:
 
 
 def settled(schedule: Schedule, now: datetime) -> Schedule:
-    """Take what every host has said for the pace, or a trial that ended without a refusal."""
+    """Set the pace from all reports, or from a trial without a refusal."""
     if schedule.learning_since is not None and not schedule.is_learning(now):
         pace = max(sum(schedule.counts.values()), _LEAST_PACE)
         first = max(now, schedule.paused_until) + WINDOW / pace * schedule.refused - schedule.moved
-        # A slot that a process took before it knew of the learning has the pace of before.
+        # A process that had not yet read of the learning may have reserved slots at the pace of before.
         line = schedule.line + 1
         learned = replace(schedule, line=line, pace=pace, learning_since=None, counts={}, refused=0)
         return replace(learned, first=first, end=first, judged_from=first + schedule.moved + WINDOW)
     trial = schedule.trial
     if trial is not None and now > trial.last + schedule.moved + WINDOW:
-        # A minute had mails of both paces.
+        # A minute contained mails of both paces.
         pace = (schedule.pace + trial.pace) // 2
         judged_from = max(schedule.end + schedule.moved, now) + WINDOW
         return replace(schedule, trial=None, pace=pace, judged_from=judged_from, next_trial=FIRST_TRIAL)
@@ -129,7 +130,7 @@ def settled(schedule: Schedule, now: datetime) -> Schedule:
 
 
 def tried(schedule: Schedule, at: datetime, now: datetime) -> Schedule:
-    """Begin a trial where mails wait, and no refusal came for long enough."""
+    """Begin a trial if mails wait and there was no refusal for long enough."""
     rested = now - schedule.judged_from >= schedule.next_trial
     if not schedule.pace or schedule.trial is not None or not rested or at <= now:
         return schedule

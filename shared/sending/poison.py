@@ -128,7 +128,7 @@ def _standing(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime) -
 
 
 def _row(known: Delivery | None, mail: QueuedMail, found: ClaimState, now: datetime) -> Delivery:
-    """Return the row to continue with, without doubt about an unused claim."""
+    """Return the row; an unused claim makes no outcome uncertain."""
     if known is None:
         return first_row(mail.request, now)
     if known.status is DeliveryStatus.INVALID or may_restart(known):

@@ -1,6 +1,7 @@
-"""Declare what only sending needs from outside.
+"""Declare the ports of sending; `adapters/` implements them.
 
-The guarantees of `shared/ports.py` apply here too.
+Every method may raise TransientError (the service is unavailable) and ConfigurationError (it refuses the app,
+or a setting is missing); only further errors are named.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class MailTransport(Protocol):
 
 
 class ScheduleBusyError(Exception):
-    """Too many processes change a row at this moment."""
+    """Too many processes change a row at the same time."""
 
 
 class ScheduleStore(Protocol):
@@ -110,7 +111,7 @@ class ScheduleStore(Protocol):
 
 
 class ThrottleServices(Protocol):
-    """What is needed from the outside; reading it may raise ConfigurationError."""
+    """The ports of the throttle; reading one may raise ConfigurationError."""
 
     @property
     def system(self) -> System:
@@ -150,7 +151,7 @@ class SendingServices(Protocol):
 
     @property
     def operator_log(self) -> OperatorLog:
-        """Actions of operators by command."""
+        """The log of operators' commands."""
 
     @property
     def deliveries(self) -> DeliveryLog:

@@ -1,4 +1,4 @@
-"""Give out the slots of a mailbox's mails. Pure."""
+"""Reserve the slots of a mailbox's mails. Pure."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from shared.deliveries.slot import Slot
 from shared.sending.pace import settled, tried
 from shared.sending.schedule import START, WINDOW, Schedule
 
-#: Between the mails that an idle mailbox may send at once.
+#: The time between mails that an idle mailbox sends in a burst.
 _BURST_STEP = timedelta(milliseconds=250)
 _MOMENT = timedelta(milliseconds=1)
-#: The host looks at an idle queue every five seconds (`maxPollingInterval`).
+#: The host polls an idle queue every five seconds (`maxPollingInterval`).
 _EARLY = timedelta(seconds=5)
-#: The row has slots of a set pace in tenths of a second; a window is longer than a minute by more than that.
+#: The row stores slots of a set pace in tenths of a second; a window exceeds a minute by more than that.
 _ROUNDED = timedelta(seconds=0.1)
 _COUNTED = (WINDOW - 2 * _ROUNDED).total_seconds()
 _NONE = timedelta(0)
 
 
 def visible_after(wait: timedelta) -> timedelta:
-    """Return after how long a mail comes back whose slot is so far away: early, but not at once.
+    """Return the visibility delay of a mail whose slot is `wait` ahead.
 
-    It waits for the rest in a worker, where its row says no more that it waits.
+    It becomes visible early and waits for the rest in a worker. There its row no longer shows that it waits,
+    so the delay is not much shorter than the wait.
     """
     return max(wait - _EARLY, wait / 2, _NONE)
 
 
 def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tuple[Schedule, list[Slot]]:
-    """Give out the next slots of the line; `set_pace`: the operator's, 0 where it is learned."""
+    """Reserve slots at the end of the line.
+
+    `set_pace` is the operator's limit; 0 if the pace is learned.
+    """
     schedule = _limited(settled(schedule, now), now, set_pace)
     slots: list[Slot] = []
     for _ in range(count):
@@ -47,10 +51,10 @@ def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tup
 
 
 def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, Slot]:
-    """Give out the next slot before the line, which moves back by one."""
+    """Reserve a slot before the line, which is shifted back by one."""
     schedule = _limited(settled(schedule, now), now, set_pace)
     step = WINDOW / set_pace if set_pace else _step(schedule, now, now, 0)
-    # A slot of this very moment is another mail's.
+    # A slot at exactly this time belongs to another mail.
     earliest = max(now + _MOMENT, schedule.paused_until, schedule.inserted_at + step)
     end = schedule.end + schedule.moved
     if earliest + step <= schedule.first + schedule.moved:
@@ -69,11 +73,11 @@ def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, 
 
 
 def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: int) -> int | None:
-    """Estimate how many mails are sent from now on until a moment; None while no pace is known.
+    """Estimate how many mails are sent from now until a time.
 
-    The row has no list of the mails that wait, so that its size does not depend on them. Where the pace is
-    set, it has the last slots, which are counted; those before them are taken for one step apart, which is
-    too many in the minute after an idle mailbox has sent a minute's mails at once.
+    None while no pace is known. The row has no list of the waiting mails, so that its size does not depend on
+    their number. With a set pace it has the latest slots, which are counted. Earlier slots are assumed to be
+    one step apart, which overestimates in the minute after an idle mailbox has sent a burst.
     """
     start = max(now, schedule.paused_until)
     step = WINDOW / (set_pace or schedule.pace) if set_pace or schedule.pace else schedule.step
@@ -89,9 +93,10 @@ def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: 
 
 
 def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
-    """Begin a new line where the operator's limit has fallen; the mails take their slots as they come back.
+    """Begin a new line if the operator's limit was lowered.
 
-    It begins as if the mails of the last minute had gone at the new pace.
+    Waiting mails get new slots when they become visible. The line begins as if the mails of the last minute
+    had been sent at the new pace.
     """
     if schedule.limit == set_pace:
         return schedule
@@ -106,7 +111,7 @@ def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
 
 
 def _step(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> timedelta:
-    """Return the time between a mail of the line and the one after it."""
+    """Return the time between a mail of the line and the next one."""
     if set_pace:
         at_once = at < now + _BURST_STEP * set_pace and _within(schedule, at) + 1 < set_pace
         return _BURST_STEP if at_once else WINDOW / set_pace
@@ -117,36 +122,42 @@ def _step(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> tim
 
 
 def _within(schedule: Schedule, at: datetime) -> int:
-    """Count the mails in the minute before a moment."""
+    """Count the mails in the minute before a time."""
     last = (at - schedule.moved - START).total_seconds()
     return sum(last - _COUNTED < each < last - _ROUNDED.total_seconds() for each in schedule.recent)
 
 
 def _next_of_line(schedule: Schedule, now: datetime) -> datetime:
-    """Return the next slot of the line, as far as known; a mail that goes first takes no later one."""
+    """Return the next slot of the line, as far as known.
+
+    A mail that goes first gets no later slot.
+    """
     first = (max(now, schedule.inserted_at) + _ROUNDED - schedule.moved - START).total_seconds()
     coming = [each for each in schedule.recent if each > first]
     return START + schedule.moved + timedelta(seconds=coming[0]) + _ROUNDED if coming else schedule.next_slot
 
 
 def _exceeds(schedule: Schedule, at: datetime, set_pace: int) -> bool:
-    """Whether some minute that ends at a moment or later has more mails than the operator allows."""
+    """Return whether a minute that ends at a time or later exceeds the limit."""
     ends = (at - _ROUNDED - schedule.moved - START).total_seconds()
     minutes = zip(schedule.recent, schedule.recent[set_pace:], strict=False) if set_pace else ()
     return any(last >= ends and last - first < _COUNTED for first, last in minutes)
 
 
 def _after_recent(schedule: Schedule, set_pace: int) -> datetime:
-    """Return when the pace allows another mail: a minute after the one that lies so many mails back."""
+    """Return when the pace allows another mail.
+
+    That is a minute after the mail that is `set_pace` mails back.
+    """
     if len(schedule.recent) < set_pace:
         return START
     return START + timedelta(seconds=schedule.recent[-set_pace]) + schedule.moved + WINDOW
 
 
 def _logged(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> Schedule:
-    """Remember a slot; of a long line its end is enough, and what was sent in the last minute."""
+    """Store a slot; keep the line's last slots and those of the last minute."""
     recent = list(schedule.recent)
-    # Rounded down, so that the line is not drawn out.
+    # Rounded down, so that rounding does not lengthen the line.
     tenths = round(10 * (at - schedule.moved - START).total_seconds(), 3)
     insort(recent, floor(tenths) / 10)
     last = (now - schedule.moved - START).total_seconds()

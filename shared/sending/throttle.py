@@ -1,7 +1,7 @@
-"""When this process sends each mail, so that Graph refuses few: used by all threads.
+"""Limit the rate of mails, so that Graph refuses few; for all threads.
 
-A mailbox of which Graph refuses nothing costs one read in two seconds. One with a pace costs a write for the
-mails that wait in the process at a time, and a mail that comes back at its time a read or two.
+A mailbox without refusals costs one read in two seconds. With a pace, one write covers all mails that wait in
+the process at the same time, and a mail that returns from the queue at its slot costs one or two reads.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from shared.sending.ports import ThrottleServices
     from shared.settings.sender import Sender
 
-#: A mail that is due so soon waits in its worker; any other one goes back to the queue.
+#: A mail that is due within this time waits in its worker; any other one is put back into the queue.
 MAX_WAIT = timedelta(seconds=10)
-#: A mail that leaves so much later than its row says may do so without the row being written again.
+#: The row is not updated for a delay shorter than this.
 _UNTOLD = timedelta(minutes=5)
 _NOW = timedelta(0)
 _LOOK = 1.0
@@ -38,7 +38,10 @@ _MAX_LOOKS = 60
 
 
 class LaterSlotError(MailboxPausedError):
-    """The mail is to be sent later, at its slot; without one, its time is over before the next free slot."""
+    """The mail is to be sent later, at its slot.
+
+    It has no slot while the pace is learned, or if its time ends before the next free one.
+    """
 
     def __init__(self, slot: Slot | None, wait: timedelta, address: str) -> None:
         super().__init__(retry_after=wait, address=address)
@@ -47,7 +50,7 @@ class LaterSlotError(MailboxPausedError):
 
 
 class Throttle:
-    """Says when each mail may be sent, and learns from Graph's answers."""
+    """Schedules the mails, and learns from Graph's responses."""
 
     def __init__(self, ports: ThrottleServices) -> None:
         self._ports = ports
@@ -56,14 +59,14 @@ class Throttle:
         self._lock = threading.Lock()
 
     def check(self, sender: Sender) -> None:
-        """Let a call to a mailbox pass, by what this process knows.
+        """Check that no pause is known for a mailbox.
 
         Raises:
-            MailboxPausedError: with what is left of the pause.
+            MailboxPausedError: with the rest of the pause.
         """
         line, _ = self._of(sender)
         if line.schedule.paused_until > line.now:
-            # Other processes may know better, and this host's clock may have been set.
+            # Another process may have changed the pause, and this host's clock may have been set.
             line.read()
         wait = line.schedule.paused_until - line.now
         if wait > _NOW:
@@ -72,14 +75,14 @@ class Throttle:
     def wait_for_slot(
         self, sender: Sender, known: Slot | None, *, first: bool, end: datetime | None = None
     ) -> Slot | None:
-        """Return its slot when the mail is to be sent; None where none is needed.
+        """Wait until the mail is due; return its slot, None if none is needed.
 
-        `known`: the slot it has, `first`: it goes before the others, `end`: when its time is over. A mail
-        whose time ends before the line does takes no slot, which no other mail could use.
+        `known` is the slot that it has, `first` puts it before the line, `end` is its deadline. A mail whose
+        deadline is before the end of the line gets no slot, which no other mail could use.
 
         Raises:
-            LaterSlotError: that is not soon.
-            MailboxPausedError: too many processes want a slot at this moment.
+            LaterSlotError: the mail is not due soon.
+            MailboxPausedError: too many processes reserve slots at this moment.
         """
         line, _ = self._of(sender)
         slot = known
@@ -105,9 +108,9 @@ class Throttle:
         raise self._busy(sender)
 
     def wait_of(self, note: StoredMailRef) -> timedelta | None:
-        """Return how early a mail comes back whose line has moved since; None where it is to be looked at.
+        """Return the remaining wait of a mail that returned before its slot.
 
-        It asks nobody: a line moves back and never forward.
+        None if it must be processed now. No read is needed: a line is shifted back, never forward.
         """
         slot = note.slot
         with self._lock:
@@ -122,7 +125,7 @@ class Throttle:
         """Wait until a large file may be uploaded.
 
         Raises:
-            LaterSlotError: that is not soon; the time is kept.
+            LaterSlotError: the upload is not due soon; its time is stored.
             MailboxPausedError: too many processes change the row at this moment.
         """
         line, _ = self._of(sender)
@@ -141,11 +144,12 @@ class Throttle:
     def slot_after_refusal(self, sender: Sender) -> LaterSlotError:
         """Return when a mail that Graph has refused is to be sent again.
 
-        It waits for nothing, because the refusal is not on record yet: a mail whose worker were killed here
-        would be in doubt. While the pace is learned, the mail comes after the pause and takes its slot then.
+        It does not wait, because the refusal is not recorded yet: if the worker were killed here, the mail's
+        outcome would be uncertain. While the pace is learned, the mail is retried after the pause and
+        reserves its slot then.
 
         Raises:
-            MailboxPausedError: too many processes want a slot at this moment.
+            MailboxPausedError: too many processes reserve slots at this moment.
         """
         line, _ = self._of(sender)
         line.read()
@@ -164,10 +168,10 @@ class Throttle:
         wants_slot: bool = False,
         notes_pauses: bool = True,
     ) -> Iterator[None]:
-        """Make one of the requests that go to the mailbox at once, and note when Graph asks for a pause.
+        """Limit concurrent requests, and record when Graph asks for a pause.
 
-        `ready`: what is done before the request, which may raise; `wants_slot`: it takes one where one is
-        needed by then.
+        `ready` is called before the request and may raise. `wants_slot`: the request needs a slot if slots
+        are in use by then.
         """
         line, turns = self._of(sender)
         with line.wanting() if wants_slot else nullcontext(), turns.turn():
@@ -186,7 +190,7 @@ class Throttle:
             turns.widen(line)
 
     def record_accepted(self, sender: Sender) -> None:
-        """Count a mail that Exchange took."""
+        """Count a mail that Exchange accepted."""
         self._of(sender)[0].record_accepted()
 
     def _of(self, sender: Sender) -> tuple[MailboxSchedule, Turns]:
@@ -204,13 +208,13 @@ class Throttle:
             return self._known[mailbox]
 
     def _report(self, line: MailboxSchedule) -> None:
-        """Say how much this process had accepted, and wait for what the others say."""
+        """Report this process's accepted mails, and wait for other reports."""
         with suppress(ScheduleBusyError):
             line.report()
         self._system.sleep(_LOOK)
 
     def _sleep_until(self, line: MailboxSchedule, slot: Slot | None) -> None:
-        """Wait until a slot that is near, as far as is known: what is read after the wait says more."""
+        """Wait until a near slot; the schedule is read again after that."""
         wait = self._wait(line, slot) if slot else _NOW
         if _NOW < wait <= MAX_WAIT:
             self._system.sleep(wait.total_seconds())
@@ -222,7 +226,10 @@ class Throttle:
             raise self._busy(sender) from error
 
     def _check_end(self, line: MailboxSchedule, sender: Sender, end: datetime | None) -> None:
-        """Raise LaterSlotError where a mail's time, by this host's clock, ends before the line does."""
+        """Raise LaterSlotError if the mail's deadline is before the line's end.
+
+        The deadline is by this host's clock.
+        """
         wait = line.schedule.next_slot - line.now
         if end is not None and wait > end - self._system.now():
             raise LaterSlotError(None, wait, sender.mailbox_address)

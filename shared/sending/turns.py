@@ -1,4 +1,4 @@
-"""How many requests this process makes to one mailbox at a time; used by all threads."""
+"""Limit a process's concurrent requests to a mailbox; for all threads."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
     from shared.sending.mailbox_schedule import MailboxSchedule
 
-#: https://learn.microsoft.com/graph/throttling-limits: of one app, for one mailbox.
+#: https://learn.microsoft.com/graph/throttling-limits: for one app and mailbox.
 IN_FLIGHT: Final = 4
 
 
 class Turns:
-    """One request at a time at first, as other hosts do; more where mails wait and no host was refused any.
+    """Allows one request at first, later up to four.
+
+    Other hosts send too, so more are allowed only while mails wait and no host has a refusal.
 
     Attributes:
-        width: how many at a time.
-        wanted: how many are made, or wait.
+        width: the number of concurrent requests.
+        wanted: the number of requests that run or wait.
     """
 
     def __init__(self) -> None:
@@ -33,10 +35,10 @@ class Turns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn, and hold it.
+        """Wait for a free request, and hold it.
 
         Raises:
-            AttemptTooLongError: where it does not come in time.
+            AttemptTooLongError: none is free in time.
         """
         with self._lock:
             self.wanted += 1
@@ -48,7 +50,7 @@ class Turns:
                 self.wanted -= 1
 
     def widen(self, line: MailboxSchedule) -> None:
-        """Make one more request at once, where mails wait for one and no host was refused any."""
+        """Allow one more request if mails wait and no host has a refusal."""
         with self._lock:
             wanted = self.width < min(self.wanted, IN_FLIGHT)
         if not wanted or not line.may_widen():

@@ -66,7 +66,7 @@ def record_unreadable_request(
 def _unfinished(
     mail: StoredMailRef, queue_id: str, unused: frozenset[str], ports: SendingServices
 ) -> Delivery | None:
-    """Return the row, with doubt if the mail may have been sent.
+    """Return the row; its outcome is uncertain if the mail may be sent.
 
     None if nothing is to be done.
     """

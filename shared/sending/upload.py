@@ -1,6 +1,6 @@
-"""One large file, from Blob Storage to a draft: the next chunk is read while the last one is sent.
+"""Upload a large file from Blob Storage to a draft, chunk by chunk.
 
-Never more than two chunks are in memory, whatever the file's size.
+The next chunk is read while one is sent, so at most two chunks are in memory for any size of file.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from shared.sending.mailbox import Mailbox
     from shared.sending.ports import SendingServices
 
-#: Below Graph's 4 MB and, as OneDrive's hosts want it, a multiple of 320 KiB.
+#: Below Graph's limit of 4 MB and, as OneDrive's hosts require, a multiple of 320 KiB.
 CHUNK_BYTES = 8 * 320 * 1024
 
 
 class Upload(Contract):
-    """How far a file came: its place among the files, and where its next chunk begins."""
+    """The progress of an upload.
+
+    `place` is the file's index in the mail, `first` the start of the next chunk.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -49,13 +52,13 @@ def upload_file(
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> None:
-    """Put a file on a draft; `under_way` goes on with an upload that was cut short.
+    """Upload a file to a draft; `under_way` is an upload to continue.
 
     Raises:
-        TransientError: the next attempt goes on, after `file_changed` with a new draft.
-        RejectedError: Exchange takes no more.
+        TransientError: the next attempt continues the upload, or begins a new draft after `file_changed`.
+        RejectedError: Exchange accepts no more.
     """
-    assert file.stored is not None  # noqa: S101 - what stands in a message is small
+    assert file.stored is not None  # noqa: S101 - content inside a message is small
     upload = under_way
     if upload is None:
         item = build_upload_item(file.attachment, file.size)
@@ -65,7 +68,7 @@ def upload_file(
     try:
         _send_chunks(file.stored, upload, keep, mailbox, ports, may_be_there=under_way is not None)
     except UploadInterruptedError:
-        # A session that was just opened is not on every server at once, and is tried once more.
+        # A new session is not known to every server at once, so it is tried again.
         if under_way is not None:
             keep(None)
         raise
@@ -80,13 +83,13 @@ def _send_chunks(
     *,
     may_be_there: bool,
 ) -> None:
-    """Send what is left of a file.
+    """Send the rest of a file.
 
-    Graph has no way to ask how far an upload came. Where the answer to a chunk was lost, the chunk may
-    be there: then Graph wants the one after it, and refuses the first.
+    Graph cannot be asked for the progress of an upload. If the response to a chunk was lost, Graph may have
+    the chunk: then it refuses the chunk and expects the next one.
     """
     first: int | None = upload.first
-    # The time limit of this thread holds for the one that reads, too.
+    # The time limit of this thread also applies to the reading thread.
     limits = copy_context()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
         chunk = reader.submit(limits.run, _read, file, upload.first, ports)
@@ -98,7 +101,7 @@ def _send_chunks(
             after = _put(file, upload.url, sent, first, mailbox, ports, may_be_there=may_be_there)
             may_be_there = False
             if after is not None and not first < after < file.size:
-                # A server that asks for sent bytes, or for bytes past the end, would ask again.
+                # A server that asks for sent bytes, or for bytes past the end, would do so again.
                 raise UploadInterruptedError
             if after is not None and after != end:
                 chunk = reader.submit(limits.run, _read, file, after, ports)

@@ -1,8 +1,9 @@
-"""When the next large file of a mailbox may be uploaded, over all hosts. Pure.
+"""Schedule the large uploads of a mailbox, across all hosts. Pure.
 
-Graph takes 150 MB in five minutes for one app and mailbox (https://learn.microsoft.com/graph/throttling-limits).
-It does not say whether the chunks count that go to Outlook's upload host, so they are counted. Each file is
-counted on its own, first in, first out: files that are larger together go up one after the other.
+Graph accepts 150 MB in five minutes for one app and mailbox
+(https://learn.microsoft.com/graph/throttling-limits). The documentation does not say whether chunks sent to
+Outlook's upload host count, so they are counted. Files are counted individually, first in, first out: files
+that together exceed the limit are uploaded one after the other.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from shared.deliveries.slot import Slot
 from shared.sending.schedule import START, Schedule
 
 LIMIT_BYTES: Final = 150_000_000
-#: Files that are begun in the same ten seconds are one entry of the row.
+#: Uploads that begin within the same ten seconds share one entry of the row.
 _MERGED = 10
-#: Five minutes, a minute for the upload itself, and what merging makes of the time.
+#: Five minutes, plus a minute for the upload itself and the inaccuracy of merged entries.
 SPAN: Final = timedelta(minutes=6, seconds=_MERGED)
-#: A file may be begun for so long after the time that was reserved for it.
+#: How long after its reserved time an upload may begin.
 KEPT: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedUpload:
-    """A large file, or what is left of it, that is to be uploaded.
+    """An upload of a large file, or of the rest of it.
 
     Attributes:
-        known: when it may begin, where that was kept by an earlier attempt.
-        keep: keeps that.
-        slot: the slot that the mail has.
-        end: when the mail's time is over.
+        known: the start that an earlier attempt reserved.
+        keep: stores the reserved start.
+        slot: the mail's slot.
+        end: the mail's deadline.
     """
 
     size: int
@@ -45,7 +46,10 @@ class PlannedUpload:
 def reserve_upload(
     schedule: Schedule, count: int, now: datetime, end: datetime | None
 ) -> tuple[Schedule, datetime]:
-    """Reserve so many bytes, and return when their upload may begin; after `end`, nothing is reserved."""
+    """Reserve bytes; return when their upload may begin.
+
+    Nothing is reserved if that is after `end`.
+    """
     count = min(count, LIMIT_BYTES)
     last = schedule.uploads[-1][0] if schedule.uploads else 0
     at = max((now - START).total_seconds(), last)

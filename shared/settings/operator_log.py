@@ -43,7 +43,7 @@ class OperatorAction(Stored):
 class OperatorLog(Protocol):
     """Stores the operator's actions until they are logged.
 
-    The guarantees of `shared/ports.py` apply.
+    Every method may raise TransientError and ConfigurationError.
     """
 
     def add(self, action: OperatorAction) -> None:

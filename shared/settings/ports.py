@@ -1,4 +1,4 @@
-"""What the settings need from storage and from Entra; `adapters/` provides it.
+"""Declare the ports of the settings; `adapters/` implements them.
 
 Every method may raise TransientError (the service is unavailable) and ConfigurationError (it refuses the
 app, or a setting is missing); only further errors are named.
@@ -29,9 +29,9 @@ class SettingsStore(Protocol):
         """Return every tenant that has settings."""
 
     def remove(self, tenant_id: str) -> None:
-        """Remove a tenant's settings; the number of generations is kept.
+        """Remove a tenant's settings.
 
-        So none is used twice.
+        The number of generations is kept, so that none is used twice.
         """
 
 
@@ -47,7 +47,7 @@ class AccessTokens(Protocol):
         refused: str | None = None,
         claims: str | None = None,
     ) -> str:
-        """Return an access token, another one than Graph `refused`.
+        """Return an access token other than the one that Graph `refused`.
 
         `fresh` always requests a new one from Entra. `claims` is the claims challenge that Graph returned.
 

@@ -7,8 +7,8 @@ Refused is its mailbox, or the permission to send from it.
     a mail is tried   the probe, which the settings name: every ten minutes, later every hour
     a mail is accepted  the refusal is deleted, and the waiting mails are released
 
-A mail that was released because another one was accepted is not evidence of a new refusal by itself: it may
-be that mail that is refused.
+A mail that was released because another one was accepted is no evidence of a new refusal: Exchange may refuse
+only that mail.
 """
 
 from __future__ import annotations

@@ -82,12 +82,12 @@ def scopes_in_use(settings: TenantSettings) -> frozenset[str]:
 
 
 def exchange_decides(consent: Consent) -> bool:
-    """Say whether the app sends by itself and no token names a permission."""
+    """Return whether the app itself sends and tokens name no permission."""
     return consent.account is None and consent.granted == frozenset()
 
 
 def permissions_unreadable(consent: Consent) -> bool:
-    """Say whether the app sends by itself and no token was readable yet."""
+    """Return whether the app itself sends and no token was readable yet."""
     return consent.account is None and consent.granted is None
 
 

@@ -63,7 +63,10 @@ def check_own_pause(pause: SendingPause, installation: str | None) -> None:
 
 
 class PauseStore(Protocol):
-    """Stores the pause; the guarantees of `shared/ports.py` apply."""
+    """Stores the pause.
+
+    Every method may raise TransientError and ConfigurationError.
+    """
 
     def load(self) -> SendingPause | None:
         """Return the pause, or None while sending is not paused."""

@@ -108,7 +108,7 @@ class VirtualThreading:
 
 
 class VirtualSystem:
-    """The app's `World` on a timeline, with chance that repeats."""
+    """The app's `System` on a timeline, with repeatable random values."""
 
     def __init__(self, timeline: Timeline, seed: int) -> None:
         self._timeline = timeline

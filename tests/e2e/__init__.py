@@ -1,1 +1,1 @@
-"""The two journeys from the outside: the API, the queue, and what arrives at Microsoft 365."""
+"""Test consent and sending end to end, up to Microsoft 365."""

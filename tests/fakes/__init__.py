@@ -1,4 +1,4 @@
-"""Every port of the app in memory, one module for each service."""
+"""In-memory implementations of the ports, a module for each service."""
 
 from tests.fakes.blobs import MemoryFiles, MemoryTexts
 from tests.fakes.deliveries import MemoryDeliveries

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class MemoryDeliveries:
-    """Keeps the rows, and beside them which are pending and in which state, as the table does."""
+    """Stores the rows, and an index of the pending ones, as the table does."""
 
     rows: dict[tuple[str, str], Delivery] = field(default_factory=dict)
     aside: dict[tuple[str, str], Delivery] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class MemoryDeliveries:
         return self._write(delivery)
 
     def _written(self, delivery: Delivery) -> Delivery | None:
-        """Return the row if it says already what is to be written."""
+        """Return the row if it already equals what is to be written."""
         known = self.find(delivery.tenant_id, delivery.message_id)
         same = known and replace(known, etag=None, stored=None) == replace(delivery, etag=None, stored=None)
         return known if same else None

@@ -18,7 +18,7 @@ from tests.fakes.values import CLIENT_ID, CONTOSO
 
 @dataclass
 class FakeEntra:
-    """Has everybody consent at once; each entry of `fail` is raised once."""
+    """Grants each consent immediately; each entry of `fail` is raised once."""
 
     system: FakeSystem
     account: Account = field(default_factory=lambda: Account("ada-object-id", CONTOSO, "ada@contoso.com"))
@@ -32,7 +32,7 @@ class FakeEntra:
     also_granted: frozenset[str] = frozenset()
     claims_wanted: list[str | None] = field(default_factory=list)
     refreshed_for: list[tuple[str, ...]] = field(default_factory=list)
-    #: What the next refreshes or app-only tokens permit, one entry each; afterwards as always.
+    #: The permissions of the next tokens, one entry for each; after that the usual ones.
     later: list[frozenset[str] | Exception | None] = field(default_factory=list)
 
     def begin(
@@ -108,7 +108,7 @@ class FakeEntra:
 
 @dataclass
 class FakeCallers:
-    """Knows some tokens by heart."""
+    """Accepts the tokens in `tokens`."""
 
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 

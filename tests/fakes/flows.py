@@ -1,4 +1,4 @@
-"""Consents under way in memory."""
+"""Consents in progress in memory."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class FakeMail:
 
 @dataclass
 class FakeUpload:
-    """A file on its way to a draft."""
+    """An upload in progress."""
 
     draft_id: str
     name: str
@@ -39,10 +39,10 @@ class FakeUpload:
 
 @dataclass
 class FakeGraph:
-    """Keeps one mailbox; each entry of `fail` is raised once.
+    """Has one mailbox; each entry of `fail` is raised once.
 
-    `fail` is for whatever is asked next, `fail_at` for one operation, with None for a call that goes well; a
-    failure in `after` comes once the operation was carried out.
+    `fail` is for the next calls, `fail_at` for those of one operation, with None for a call that succeeds. A
+    failure in `after` is raised after the operation was carried out.
     """
 
     sent: list[tuple[str, Sender, bytes]] = field(default_factory=list)
@@ -53,7 +53,7 @@ class FakeGraph:
     fail_at: dict[str, list[Exception | None]] = field(default_factory=dict)
     after: dict[str, list[Exception | None]] = field(default_factory=dict)
     numbers: Iterable[int] = field(default_factory=lambda: count(1))
-    #: Whether the mailbox takes the named property that holds our key.
+    #: Whether the mailbox accepts the named property that holds the key.
     room_for_key: bool = True
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
@@ -155,7 +155,7 @@ class FakeGraph:
 
 
 def _key_of(message: dict[str, Any]) -> str | None:
-    """Return our key in a message."""
+    """Return the app's key in a message."""
     properties = message.get("singleValueExtendedProperties", [])
     return next((each["value"] for each in properties if each["id"] == KEY_PROPERTY), None)
 

@@ -70,7 +70,7 @@ class FakeServices:
         self.confirmations = threading.BoundedSemaphore(MAX_WAITING)
 
     def new_throttle(self) -> Throttle:
-        """Build what a process knows of the schedules."""
+        """Build the throttle of another process."""
         return Throttle(self)
 
     @property

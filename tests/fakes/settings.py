@@ -18,7 +18,7 @@ from tests.fakes.values import CLIENT_ID
 
 @dataclass
 class MemorySettings:
-    """Keeps settings; with each entry of `lost` one write is made, and its answer is that error."""
+    """Stores settings; each entry of `lost` is raised once, after a write."""
 
     rows: dict[str, TenantSettings] = field(default_factory=dict)
     lost: list[Exception] = field(default_factory=list)

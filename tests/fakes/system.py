@@ -1,4 +1,4 @@
-"""Time and chance that a test sets."""
+"""A clock and random values that a test controls."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FakeSystem:
         self.passed += wait
 
     def set_clock(self, by: timedelta) -> None:
-        """Set the clock forward or back, while no time passes."""
+        """Set the clock forward or back without time passing."""
         self.time += by
 
     def _next(self) -> int:

@@ -1,4 +1,4 @@
-"""The tenants, the moment and the configuration of the tests."""
+"""The tenants, time and configuration of the tests."""
 
 from __future__ import annotations
 

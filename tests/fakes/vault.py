@@ -10,7 +10,7 @@ from shared.consent.ports import DeletedTokens
 
 @dataclass
 class MemoryVault:
-    """Keeps secrets; each entry of `fail` is raised once."""
+    """Stores secrets; each entry of `fail` is raised once."""
 
     secrets: dict[str, str] = field(default_factory=dict)
     older: dict[str, list[str]] = field(default_factory=dict)

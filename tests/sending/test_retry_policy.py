@@ -132,7 +132,7 @@ TABLE += [
     (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE}, Status.EXPIRED, None),
     (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE + timedelta(seconds=1)}, Status.DEFERRED, 1),
     (UNKNOWN, {**LOOK, "in_doubt_since": NOON - timedelta(seconds=40)}, Status.VERIFYING, 40),
-    # Without a moment of doubt of its own, this attempt is the one in doubt.
+    # If no earlier attempt has an uncertain outcome, this one has.
     (UNKNOWN, {"may_look_up": True}, Status.VERIFYING, 15),
     (AWAY, {**LAST, "expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
     (AWAY, {**TOO_LATE, "expires_at": NOON + DAY}, Status.EXPIRED, None),

@@ -25,7 +25,7 @@ LIST: Final = Operation(
             "status",
             "query",
             "Only mails in this state. A page can then be short, or empty, and have a `continuationToken`: "
-            "go on until there is none.",
+            "continue until there is none.",
             {"$ref": "#/components/schemas/DeliveryStatus"},
         ),
         Parameter("since", "query", "Only mails queued from then on.", _TIME),
