@@ -187,7 +187,7 @@ WAITING = SettingsState(
 
 
 def _more(page: Page) -> None:
-    page.get_by_text("More choices").click()
+    page.get_by_text("More options").click()
 
 
 def _wrong_address(page: Page) -> None:
@@ -215,7 +215,7 @@ def open_state(page: Page, state: SettingsState, stack: LocalStack) -> None:
         # The page asks for the stage once a second.
         page.wait_for_function(
             "text => !document.getElementById('pending-stage').textContent.includes(text)",
-            arg="Open Microsoft's window",
+            arg="Sign in to Microsoft",
         )
     if state.then:
         state.then(page)

@@ -76,7 +76,7 @@ def test_a_browser_that_keeps_no_cookies_is_told_so_before_the_link_is_used_up(
     with without_cookies(browser, stack.authority.certificate_file) as context:
         page = context.new_page()
         page.goto(started["startUrl"])
-        expect(page.get_by_text("This browser keeps no cookies from this site")).to_be_visible()
+        expect(page.get_by_text("This browser blocks cookies for this site")).to_be_visible()
     assert admin.read(f"consent/{started['flowId']}")["stage"] == "link_not_opened"
 
 
@@ -144,7 +144,7 @@ def test_an_error_while_the_link_is_opened_shows_a_reference_and_a_way_to_try_ag
     page.route("**/start", fail)
     page.goto(f"{stack.api_url}/api/consent/00000000-0000-4000-8000-000000000001/start#ticket=some")
 
-    expect(page.get_by_text("something broke in it")).to_be_visible()
+    expect(page.get_by_text("The app did not respond")).to_be_visible()
     expect(page.get_by_text(f"Reference for support: {problem['traceId']}")).to_be_visible()
     page.unroute("**/start")
     page.get_by_role("button", name="Try again").click()

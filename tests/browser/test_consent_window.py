@@ -43,7 +43,7 @@ def test_microsofts_pages_cut_the_window_off_and_the_outcome_is_learned_anyway(
     assert window.page.evaluate("window.opener") is None
     window.accept()
     settings.is_enabled_for(REPORTS)
-    expect(settings.news).to_have_text(f"Consent complete. Mail now goes out from {REPORTS}.")
+    expect(settings.news).to_have_text(f"Consent complete. Mail is now sent from {REPORTS}.")
 
 
 def test_a_declined_consent_is_explained_and_changes_nothing(settings: TenantSettings) -> None:
@@ -203,23 +203,23 @@ def test_an_account_that_needs_an_admins_approval_leaves_everything_as_it_was(
 
 def test_the_application_way_has_an_admin_consent_for_the_organisation(settings: TenantSettings) -> None:
     settings.from_address.fill(REPORTS)
-    settings.page.get_by_text("More choices").click()
-    settings.page.get_by_role("radio", name="The app's own").check()
+    settings.page.get_by_text("More options").click()
+    settings.page.get_by_role("radio", name="Application").check()
 
     asked = settings.window_of(settings.enable).consent_as(ADA)
 
     assert asked == ["Mail.Send"]
     settings.is_enabled_for(REPORTS)
-    expect(settings.fact("Authorisation")).to_contain_text("Application")
-    expect(settings.page.get_by_role("radio", name="The app's own")).to_be_disabled()
+    expect(settings.fact("Permission type")).to_contain_text("Application")
+    expect(settings.page.get_by_role("radio", name="Application")).to_be_disabled()
 
 
 def test_microsoft_asks_again_only_when_the_admin_wants_it(settings: TenantSettings) -> None:
     settings.enable_as(ADA, ADA)
     settings.reset()
     assert settings.enable_as(ADA, ADA) == []
-    settings.page.get_by_text("More choices").click()
-    settings.page.get_by_label("Have Microsoft ask again").check()
+    settings.page.get_by_text("More options").click()
+    settings.page.get_by_label("Show Microsoft's consent screen again").check()
 
     window = settings.window_of(settings.save)
     assert window.permissions() == ["Mail.Send"]

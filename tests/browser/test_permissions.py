@@ -13,8 +13,8 @@ MAIL = {"to": ["cfo@contoso.com"], "subject": "Sales", "body": {"contentType": "
 
 def choose_the_apps_own(settings: TenantSettings, address: str) -> None:
     settings.from_address.fill(address)
-    settings.page.get_by_text("More choices").click()
-    settings.page.get_by_role("radio", name="The app's own").check()
+    settings.page.get_by_text("More options").click()
+    settings.page.get_by_role("radio", name="Application").check()
 
 
 def test_the_apps_own_permission_is_offered_only_where_the_operator_lists_addresses(
@@ -26,14 +26,14 @@ def test_the_apps_own_permission_is_offered_only_where_the_operator_lists_addres
         route.fulfill(json=without_a_list, headers={"Access-Control-Allow-Origin": "*"})
 
     listed = tab()
-    listed.page.get_by_text("More choices").click()
-    expect(listed.page.get_by_role("radio", name="The app's own")).to_be_visible()
+    listed.page.get_by_text("More options").click()
+    expect(listed.page.get_by_role("radio", name="Application")).to_be_visible()
     context.route("**/api/tenant-settings/smtp", answer)
     unlisted = tab()
-    unlisted.page.get_by_text("More choices").click()
+    unlisted.page.get_by_text("More options").click()
 
-    expect(unlisted.page.get_by_role("radio", name="The consenting account's")).to_be_checked()
-    expect(unlisted.page.get_by_role("radio", name="The app's own")).to_have_count(0)
+    expect(unlisted.page.get_by_role("radio", name="Delegated")).to_be_checked()
+    expect(unlisted.page.get_by_role("radio", name="Application")).to_have_count(0)
 
 
 def test_an_address_that_is_not_listed_names_the_operator(settings: TenantSettings) -> None:
@@ -74,7 +74,7 @@ def test_a_permission_beyond_the_request_is_a_warning_that_ends_when_it_is_revok
     settings.enable_as(REPORTS, REPORTS)
 
     expect(settings.fact("Permissions")).to_have_text("Mail.Send")
-    expect(settings.fact("Granted and not used")).to_have_text("Mail.ReadWrite")
+    expect(settings.fact("Granted but not used")).to_have_text("Mail.ReadWrite")
     expect(settings.check("Permissions")).to_contain_text("Warning")
     expect(settings.check("Permissions")).to_contain_text("A Microsoft 365 admin")
 
@@ -82,7 +82,7 @@ def test_a_permission_beyond_the_request_is_a_warning_that_ends_when_it_is_revok
     settings.check_now.click()
 
     expect(settings.check("Permissions")).to_contain_text("OK")
-    expect(settings.fact("Granted and not used")).to_have_count(0)
+    expect(settings.fact("Granted but not used")).to_have_count(0)
     expect(settings.badge).to_have_text("Enabled")
 
 

@@ -94,7 +94,7 @@ def test_the_page_says_which_address_recipients_see(settings: TenantSettings, st
         settings.enable_as("r1@contoso.com", "r1@contoso.com")
         expect(settings.fact("Sender")).to_have_text("r1@contoso.com")
         expect(settings.fact("Recipients see")).to_have_text(REPORTS)
-        expect(settings.page.get_by_text(f"Mail now goes out from {REPORTS}.")).to_be_visible()
+        expect(settings.page.get_by_text(f"Mail is now sent from {REPORTS}.")).to_be_visible()
     finally:
         stack.microsoft365.directory.add(reports)
 
@@ -146,7 +146,7 @@ def test_the_page_does_not_claim_that_a_closed_window_is_open(settings: TenantSe
     expect(settings.news).to_have_text(
         "Microsoft's consent screen was opened in a new window. If you have closed it, press Start again."
     )
-    expect(settings.pending).to_contain_text("if it is closed, start again")
+    expect(settings.pending).to_contain_text("If it is closed, press Start again")
 
 
 def test_everything_has_a_name_for_a_screen_reader(settings: TenantSettings) -> None:
@@ -192,7 +192,7 @@ def test_a_lost_consent_is_shown_and_repaired_by_one_consent(
     expect(settings.badge).to_have_text("Consent needed again")
     expect(settings.problem).to_contain_text("consent_lost")
     expect(settings.problem).to_contain_text("A workspace admin")
-    expect(settings.fact("Waiting")).to_have_text("1 mail, until somebody acts")
+    expect(settings.fact("Waiting")).to_have_text("1 mail, until someone acts")
     stack.microsoft365.faults.clear()
     settings.window_of(settings.consent_again).consent_as(REPORTS)
 

@@ -34,7 +34,7 @@ const fail = (reference) => {
 const open = async () => {
   const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
   if (!ticket) return show("incomplete");
-  // Where no cookie is kept the consent cannot be finished, and the link would be used up.
+  // If cookies are blocked, the consent cannot be completed, and the POST would use up the link.
   if (!keepsCookies()) return show("no-cookies");
   show("opening");
   try {
@@ -56,10 +56,10 @@ _INCOMPLETE = """\
 This link is incomplete. Start the consent from the Tenant Settings page and use the window or the link that \
 it opens."""
 _NO_COOKIES = """\
-This browser keeps no cookies from this site, and the consent needs one. Allow cookies for this site in the \
-browser's settings, then reload this page: the link can still be used. Or open the link in another browser."""
+This browser blocks cookies for this site, and the consent needs one. Allow cookies for this site in the \
+browser's settings, then reload this page: the link is still valid. Or open the link in another browser."""
 _FAILED = """\
-This installation did not answer, or something broke in it. Try again; if the link was used up meanwhile, \
+The app did not respond, or an error occurred in it. Try again. If the link has been used in the meantime, \
 the next page says so."""
 _NO_SCRIPT = "This page needs JavaScript. Allow it for this site, then reload the page."
 

@@ -15,7 +15,7 @@ def test_the_page_may_call_its_own_origin_and_nothing_else() -> None:
 def test_the_page_names_the_cause_where_the_browser_keeps_no_cookies() -> None:
     text = start_page("n").body.decode()
 
-    assert "This browser keeps no cookies from this site" in text
+    assert "This browser blocks cookies for this site" in text
     assert "consent_cookie_missing" in text
 
 

@@ -1,4 +1,4 @@
-// The mailer's HTTP API. Whatever goes wrong is thrown as a Problem, in the words of the API.
+// The mailer's HTTP API. Every failure is thrown as a Problem with the API's problem document.
 
 import { config } from "./config.js";
 import { accessToken } from "./sign-in.js";
@@ -59,8 +59,8 @@ async function reach(method, path, body, etag) {
 async function problemOf(answer) {
   if (answer.headers.get("Content-Type")?.startsWith("application/problem+json")) return answer.json();
   return {
-    title: "The mailer gave an answer that this page does not understand",
-    detail: `The answer had the status ${answer.status}.`,
+    title: "The mailer returned an unexpected response",
+    detail: `The response had the status ${answer.status}.`,
     code: "unreadable_answer",
     whoActs: "operator",
   };
@@ -69,7 +69,7 @@ async function problemOf(answer) {
 function unreachable() {
   return {
     title: "The mailer cannot be reached",
-    detail: "The browser got no answer. With the local stack, open the address below once and accept its certificate.",
+    detail: "The browser got no response. With the local stack, open the address below once and accept its certificate.",
     code: "api_unreachable",
     whoActs: "nobody",
     link: `${config.apiUrl}/api/health`,

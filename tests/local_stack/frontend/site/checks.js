@@ -1,4 +1,4 @@
-// What the API's consent doctor found.
+// The results of the API's checks.
 
 import { byId, element, showBadge } from "./element.js";
 import { clockTime, WHO_ACTS } from "./words.js";
@@ -18,18 +18,18 @@ const OUTCOMES = {
   skipped: ["Skipped", "neutral"],
 };
 
-/** Show an examination, or nothing (null). */
+/** Show the results of a check, or none (null). */
 export function showChecks(examination) {
   byId("checks").replaceChildren(...(examination?.checks ?? []).map(item));
   byId("unchecked").hidden = examination !== null;
   byId("checked-at").textContent = examination ? `Checked at ${clockTime(examination.checkedAt)}` : "";
 }
 
-/** Sum an examination up in one sentence. */
+/** Summarise the results in one sentence. */
 export function summary({ checks }) {
   const failed = checks.filter((each) => each.status === "failed");
   const warned = checks.some((each) => each.status === "warning");
-  if (failed.length === 0) return warned ? "The check has a warning; mail is sent." : "The check found nothing wrong.";
+  if (failed.length === 0) return warned ? "The check has a warning; mail is sent." : "The check found no problem.";
   return `The check failed at: ${failed.map((each) => NAMES[each.name] ?? each.name).join(", ")}.`;
 }
 

@@ -1,11 +1,11 @@
-// The facts of the connection, and the consent under way.
+// The details of the connection, and the consent in progress.
 
 import { byId, element, showBadge } from "./element.js";
 import { age, count, moment, shortTime, STAGES, STATUSES, timeLeft } from "./words.js";
 
 const AUTHORIZATIONS = {
-  delegated: "Delegated: the consenting account's permission sends",
-  application: "Application: the app's own permission sends",
+  delegated: "Delegated: the consenting account's permission",
+  application: "Application: the app's own permission",
 };
 
 const RECIPIENTS_SEE_UNKNOWN = "The mailbox's primary address, which is not known here; a test mail shows it";
@@ -34,9 +34,9 @@ function rows(settings) {
     ["Consented", settings.consentedAt && moment(settings.consentedAt)],
     ["Set up by", settings.consentedBy ? null : settings.consentStartedBy],
     ["Permissions", settings.exchangeDecides ? EXCHANGE_DECIDES : settings.permissions.join(", ")],
-    ["Granted and not used", settings.surplusPermissions.join(", ")],
+    ["Granted but not used", settings.surplusPermissions.join(", ")],
     ["Token renewed", settings.tokenRefreshedAt && age(settings.tokenRefreshedAt), settings.tokenRefreshedAt],
-    ["Authorisation", settings.fromEmailAddress && AUTHORIZATIONS[settings.authorization]],
+    ["Permission type", settings.fromEmailAddress && AUTHORIZATIONS[settings.authorization]],
   ];
   if (settings.delegatedMailbox) {
     found.splice(2, 0, ["Delegated mailbox", `${settings.consentedBy} sends as ${settings.fromEmailAddress}`]);
@@ -52,14 +52,14 @@ function rows(settings) {
     found.push(["Backlog", `About ${count(mails, "mail")}, the last sent at about ${shortTime(emptyAt)}`]);
   }
   if (settings.waitingMails) {
-    found.push(["Waiting", `${count(settings.waitingMails, "mail")}, until somebody acts`]);
+    found.push(["Waiting", `${count(settings.waitingMails, "mail")}, until someone acts`]);
   }
   return found;
 }
 
 let expiresAt = null;
 
-/** Show the consent under way; `link` is the way on where the browser blocked the window. */
+/** Show the consent in progress; `link` opens it if the browser blocked the window. */
 export function showPending(pending, link) {
   byId("pending").hidden = !pending;
   expiresAt = pending?.expiresAt ?? null;
@@ -71,7 +71,7 @@ export function showPending(pending, link) {
   if (link) byId("consent-link").href = link;
 }
 
-/** Say what the consent under way waits for. */
+/** Show what the consent in progress waits for. */
 export function showStage(stage) {
   const text = STAGES[stage] ?? STAGES.at_microsoft;
   // Only a change is announced by a screen reader.

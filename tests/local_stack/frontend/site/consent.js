@@ -1,11 +1,11 @@
-// The consent window, and how its outcome is learned: by asking the API. Microsoft's pages cut a window off
-// from its opener (Cross-Origin-Opener-Policy), after which `closed` reads true while it is open.
+// The consent window. Its outcome is read from the API, because Microsoft's pages disconnect a window from its
+// opener (Cross-Origin-Opener-Policy): after that, `closed` is true although the window is open.
 
 const EVERY_MS = 1000;
 const FEATURES = "popup,width=520,height=720";
 const CHANNEL = "inforiver-mail-consent";
 
-/** Open the window inside the click that asked for it: a later call would be blocked. */
+/** Open the window during the click: browsers block a later call. */
 export function openConsentWindow() {
   const opened = window.open("", "_blank", FEATURES);
   if (opened) {
@@ -23,7 +23,7 @@ export function openConsentWindow() {
   };
 }
 
-/** Watches one consent until the API says how it ended. */
+/** Polls the API until one consent has ended. */
 export class ConsentWatch {
   #flowId = null;
   #timer = 0;
@@ -37,7 +37,7 @@ export class ConsentWatch {
     this.onStage = onStage;
     addEventListener("focus", () => this.#ask());
     document.addEventListener("visibilitychange", () => this.#ask());
-    // Only a hint: it comes from tabs of this origin, and from the result page where that shares it.
+    // Only a hint to ask the API: tabs of this origin send it, and the result page if it has the same origin.
     this.#channel?.addEventListener("message", () => this.#ask());
   }
 

@@ -1,4 +1,4 @@
-// What became of each mail, with a retry where the API takes one.
+// The list of deliveries, with a Retry button where the API accepts a retry.
 
 import { byId, element, showBadge } from "./element.js";
 import { clockTime, count, DELIVERIES, moment, shortTime, WHO_ACTS } from "./words.js";
@@ -29,7 +29,7 @@ function row(delivery, retry) {
     cell("Queued", { text: clockTime(delivery.queuedAt) }),
     cell("State", {}, badge(delivery.status)),
     cell("Recipients", { text: recipients(delivery.recipients) }),
-    cell("What happened", {}, ...story(delivery)),
+    cell("Details", {}, ...story(delivery)),
     cell("Action", {}, ...actions(delivery, retry)),
   );
 }
@@ -65,7 +65,7 @@ function story(delivery) {
   return parts;
 }
 
-/** When the mail is sent, as far as that is known. */
+/** Show when the mail is expected to be sent, if that is known. */
 function nextStep({ predictedAt, mailsBefore, likelyToExpireAt, nextAttemptAt }) {
   if (likelyToExpireAt) {
     const sent = predictedAt ? `at about ${shortTime(predictedAt)}` : "later";
@@ -80,7 +80,7 @@ function nextStep({ predictedAt, mailsBefore, likelyToExpireAt, nextAttemptAt })
   return [element("p", { className: "hint", text: `Next attempt: ${moment(nextAttemptAt)}` })];
 }
 
-/** Something to know beside the state: a conflict with another mail, a warning about this one. */
+/** Show a conflict with another mail, or a warning about this one. */
 function noted(word, tone, { code, since, detail }) {
   return badged(word, tone, `${moment(since)}: ${detail}`, { "data-code": code });
 }

@@ -27,7 +27,7 @@ function switcher() {
 
 byId("bar").append(
   element("a", { className: "brand", text: "Inforiver", attributes: { href: "/" } }),
-  element("span", { className: "stand-in", text: "Local stand-in" }),
+  element("span", { className: "stand-in", text: "Local demo" }),
   element("a", {
     className: "inbox",
     text: "Inbox of the local Microsoft 365",

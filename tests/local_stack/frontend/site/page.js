@@ -1,4 +1,4 @@
-// Tenant Settings: reads the API, shows what it says, and passes on what the admin does.
+// The Tenant Settings page: shows what the API returns, and calls it for each action of the admin.
 
 import "./frame.js";
 import { api, Problem } from "./api.js";
@@ -31,7 +31,7 @@ async function load({ anew = false } = {}) {
   const reading = ++page.readings;
   try {
     const { settings, etag } = await api.settings();
-    // An answer that was overtaken by a later question is old news.
+    // A later request has been made, so this response is out of date.
     if (reading !== page.readings) return;
     Object.assign(page, { settings, etag });
     show(anew);
@@ -63,7 +63,7 @@ function showNothing() {
   delete document.body.dataset.status;
 }
 
-/** Do something at the API; what it refuses is shown, and the settings are read again (`anew`: into the form). */
+/** Call the API; show an error, and read the settings again (`anew`: into the form). */
 async function attempt(action, { anew = false } = {}) {
   setBusy(true);
   dismissable("action", null);
@@ -94,7 +94,7 @@ async function consent(call, wanted) {
   });
   if (!started?.startUrl) {
     opened.close();
-    if (started) say("Nothing had to be changed.");
+    if (started) say("Nothing to change: these settings are in use.");
     return;
   }
   say(
@@ -108,11 +108,11 @@ async function consent(call, wanted) {
 async function consentEnded(flow) {
   page.link = null;
   const completed = flow?.status === "completed";
-  // A consent that ended otherwise says why in its problem.
+  // The problem of a failed consent gives the reason.
   dismissable("consent", flow?.problem ?? null);
   await load({ anew: completed });
   const address = page.settings?.recipientsSee ?? page.settings?.fromEmailAddress;
-  say(completed ? `Consent complete. Mail now goes out from ${address}.` : "");
+  say(completed ? `Consent complete. Mail is now sent from ${address}.` : "");
   await Promise.all([loadMails(), completed && quietly(async () => showChecks(await api.check()))]);
 }
 
@@ -122,7 +122,7 @@ async function check() {
   if (examination) say(summary(examination));
 }
 
-/** Do what nobody asked for; when it fails, the next reading of the settings tells of the trouble, once. */
+/** Run a background action; if it fails, the next reading of the settings shows the problem once. */
 async function quietly(action) {
   try {
     await action();
@@ -142,7 +142,7 @@ async function retry(messageId) {
   await loadMails();
 }
 
-/** Retry every mail of a state and a period, as many a call as the API takes. */
+/** Retry every mail of a state and a period, page by page. */
 async function retryMany(status, since) {
   const wanted = { status, since: new Date(since).toISOString(), continuationToken: null };
   let [retried, refused] = [0, 0];
@@ -179,11 +179,11 @@ async function reset() {
 async function sendTestMail(to) {
   const sent = await attempt(() => api.testMail(to));
   if (!sent) return;
-  say("The test mail is queued. Its row below shows what becomes of it.");
+  say("The test mail is queued. Its status is shown under Deliveries.");
   await loadMails();
 }
 
-/** Ask before a Reset, and say what it can't take back and who can. */
+/** Ask before a Reset; show which permissions remain at Microsoft, and who can remove them. */
 function askToReset() {
   const remains = page.settings.remainsAfterReset;
   byId("reset-remains").hidden = !remains;

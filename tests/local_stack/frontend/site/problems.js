@@ -1,11 +1,11 @@
-// The problem panels: what is wrong, who must act, and how to name it to them.
+// The problem panels: the problem, who must act, and the ids to report.
 
 import { byId, element } from "./element.js";
 import { moment, WHO_ACTS } from "./words.js";
 
 const shown = new Map();
 
-/** Show a problem in its place, or take the one that stood there away (null). */
+/** Show a problem in a place, or remove the one shown there (null). */
 export function showProblem(place, problem, onDismiss) {
   const text = JSON.stringify(problem);
   if ((shown.get(place)?.text ?? "null") === text) return;
@@ -14,7 +14,7 @@ export function showProblem(place, problem, onDismiss) {
   if (!problem) return;
   const panel = build(problem, onDismiss);
   shown.set(place, { text, panel });
-  // The alert role makes a screen reader say what has just come; the newest stands first.
+  // The alert role makes a screen reader announce the panel; the newest is at the top.
   byId("problems").prepend(panel);
 }
 
@@ -25,7 +25,7 @@ export function pauseProblem(pause) {
   return {
     code: "sending_paused",
     title: "Sending is paused",
-    detail: `The operator paused sending for the whole installation${reason}. Mail waits, and goes out once sending is resumed.`,
+    detail: `The operator paused sending for the whole installation${reason}. Mail waits until sending is resumed.`,
     whoActs: "operator",
     since: pause.since,
   };

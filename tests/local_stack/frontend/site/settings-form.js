@@ -1,12 +1,12 @@
-// The form: what the admin enters, and which buttons work. `actions` and `locked` come from the API as they
-// are; this page adds only whether the address is valid and whether anything was changed.
+// The form: what the admin enters, and which buttons are enabled. `actions` and `locked` come from the API;
+// this page adds only whether the address is valid and whether anything was changed.
 
 import { byId } from "./element.js";
 
 const FULL_ADDRESS = /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/;
 const LARGE_OFF = "Mails of up to about 2.9 MB are sent. When on, Microsoft asks for the permission Mail.ReadWrite as well.";
 const LARGE_ON = "Files up to 150 MB are sent, with the permission Mail.ReadWrite.";
-const LARGE_LOCKED = `${LARGE_ON} Switching it off takes a Reset.`;
+const LARGE_LOCKED = `${LARGE_ON} To switch it off, use Reset.`;
 
 const from = byId("from");
 const large = byId("large");
@@ -20,7 +20,7 @@ const buttons = {
 };
 
 let settings = null;
-/** What the form was last filled with; different from it means the admin is editing. */
+/** What the form was last filled with; if the entries differ, the admin is editing. */
 let filled = { fromEmailAddress: "", largeFileAttachments: false };
 let busy = false;
 
@@ -32,12 +32,12 @@ function entered() {
   return { fromEmailAddress: from.value.trim(), largeFileAttachments: large.checked };
 }
 
-/** What Save asks for. */
+/** The body for Save. */
 export function toSave() {
   return { ...entered(), askAgain: askAgain.checked };
 }
 
-/** What Enable asks for. */
+/** The body for Enable. */
 export function toEnable() {
   return { ...toSave(), authorization: authorizations.find((each) => each.checked).value };
 }
@@ -46,7 +46,7 @@ export function onAction(name, act) {
   buttons[name].addEventListener("click", act);
 }
 
-/** Show settings; what the admin is typing stays, unless `anew`. */
+/** Show settings; keep what the admin is typing, unless `anew`. */
 export function showForm(news, { anew = false } = {}) {
   settings = news;
   if (anew || !edited(filled)) fill(news.pendingConsent ?? stored());
@@ -112,9 +112,9 @@ function refresh() {
   buttons.reset.disabled = busy || !actions.reset;
   buttons.enable.textContent = settings.status === "reconnect_needed" ? "Consent again" : "Enable";
   buttons.save.classList.toggle("primary", actions.save && !actions.enable);
-  // Of two submit buttons Enter presses the first, even where it is disabled.
+  // Of two submit buttons, Enter presses the first, even if it is disabled.
   buttons.enable.type = actions.enable ? "submit" : "button";
-  // Where somebody else must act, a consent is possible and seldom helps.
+  // A consent is possible here but rarely helps, because someone else must act.
   const elsewhere = ["operator_error", "sender_refused"].includes(settings.status);
   buttons.enable.classList.toggle("primary", actions.enable && !elsewhere);
   showHints(valid);
@@ -126,7 +126,7 @@ function showHints(valid) {
   const note = byId("from-note");
   const moved = settings.fromEmailAddress && from.value.trim() !== settings.fromEmailAddress;
   note.hidden = !moved;
-  note.textContent = moved ? `Mail goes out from ${settings.fromEmailAddress} until the new address is consented to.` : "";
+  note.textContent = moved ? `Mail is sent from ${settings.fromEmailAddress} until the consent for the new address is complete.` : "";
   if (valid) showWrong(false);
 }
 
@@ -138,9 +138,9 @@ function showWrong(wrong) {
 from.addEventListener("input", refresh);
 large.addEventListener("change", refresh);
 askAgain.addEventListener("change", refresh);
-// Only when the field is left: nobody has finished an address at its first letter.
+// Checked only when the field loses the focus: an address is incomplete while it is typed.
 from.addEventListener("blur", () => showWrong(from.value.trim() !== "" && !isAddress(from.value)));
-// Enter presses the submit button; while that is disabled it only says what is wrong.
+// Enter presses the submit button; while that is disabled, only the error is shown.
 from.addEventListener("keydown", (event) => {
   if (event.key === "Enter") showWrong(!isAddress(from.value));
 });

@@ -14,7 +14,7 @@ export function account() {
   return accounts.find((each) => each.address === address) ?? accounts[0];
 }
 
-/** Load the page anew as somebody else: nothing of what the one person saw may stay on it for the other. */
+/** Reload the page as another person, so that nothing the first one saw is left on it. */
 export function signInAs(address) {
   try {
     sessionStorage.setItem(CHOSEN, address);
@@ -25,7 +25,7 @@ export function signInAs(address) {
   location.reload();
 }
 
-/** A browser that blocks cookies for a site refuses it storage too; then the address bar holds the choice. */
+/** A browser that blocks a site's cookies blocks its storage too; then the choice is in the URL. */
 function chosen() {
   try {
     return sessionStorage.getItem(CHOSEN);

@@ -1,4 +1,4 @@
-// What the API's names are called on this page. The sentences of problems are the API's own.
+// The texts for the API's values on this page. The texts of problems come from the API.
 
 export const STATUSES = {
   not_configured: ["Not configured", "neutral"],
@@ -26,8 +26,8 @@ export const DELIVERIES = {
 
 /** What a pending consent waits for. */
 export const STAGES = {
-  link_not_opened: "Open Microsoft's window to go on; if it is closed, start again.",
-  at_microsoft: "Finish it in Microsoft's window; if that is closed, start again.",
+  link_not_opened: "Sign in to Microsoft in the consent window. If it is closed, press Start again.",
+  at_microsoft: "Finish the consent in Microsoft's window. If it is closed, press Start again.",
   confirming: "Microsoft has answered and is confirming the permissions. This takes up to two minutes.",
   other_account: "Another account signed in. That person must press Continue in the consent window.",
 };
@@ -36,7 +36,7 @@ export const WHO_ACTS = {
   workspace_admin: "A workspace admin",
   microsoft365_admin: "A Microsoft 365 admin",
   operator: "The operator of this installation",
-  caller: "Whoever sent the request",
+  caller: "The sender of the request",
   nobody: "Nobody; the app retries automatically",
 };
 
