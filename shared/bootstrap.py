@@ -73,7 +73,7 @@ class Services(Configured):
 
     @member
     def switch(self) -> SendingSwitch:
-        """Whether sending is paused, as cached by this process."""
+        """Return whether sending is paused, as cached by this process."""
         from shared.settings.sending_switch import SendingSwitch
 
         return SendingSwitch(self.pause_store, self.system, lambda: self.installation)

@@ -1,4 +1,4 @@
-"""Who calls the API, and what checks their access tokens."""
+"""Define the API's caller, and the port that checks access tokens."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class AppConfig:
         return config
 
     def authority(self, tenant_id: str) -> str:
-        """The Entra authority of one tenant."""
+        """Return the Entra authority of one tenant."""
         return f"{self.authority_host}/{tenant_id}"
 
 
@@ -246,5 +246,5 @@ def _on_unknown_outcome(env: Environment) -> Literal["hold", "resend"]:
 
 
 def has_identity_endpoint(environ: Mapping[str, str] = os.environ) -> bool:
-    """Say whether App Service offers this process a managed identity."""
+    """Return whether App Service offers this process a managed identity."""
     return bool(environ.get("IDENTITY_ENDPOINT") and environ.get("IDENTITY_HEADER"))

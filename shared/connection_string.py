@@ -24,7 +24,7 @@ _EMULATOR_ACCOUNT: Final = "devstoreaccount1"
 
 
 def is_connection_string(text: str, services: Collection[str]) -> bool:
-    """Say whether Azure's clients accept it for services such as `table`."""
+    """Return whether Azure's clients accept it for services such as `table`."""
     if _is_emulator(text):
         return True
     found = _parts(text)
@@ -58,7 +58,7 @@ def account_at(address: str) -> str:
 
 
 def _is_emulator(text: str) -> bool:
-    """Say whether it names the emulator as Azure's clients require.
+    """Return whether it names the emulator as Azure's clients require.
 
     Some of them compare the value case-sensitively.
     """
@@ -67,7 +67,7 @@ def _is_emulator(text: str) -> bool:
 
 
 def _has_good_addresses(parts: Mapping[str, str]) -> bool:
-    """Say whether every URL, and every part of one, is valid."""
+    """Return whether every URL, and every part of one, is valid."""
     return (
         all(_is_address(value) for name, value in parts.items() if name.endswith("endpoint"))
         and parts.get("defaultendpointsprotocol", "https").lower() in _PROTOCOLS

@@ -77,7 +77,7 @@ class Environment:
         return ""
 
     def is_set(self, name: str) -> bool:
-        """Say whether a setting has a value, right or wrong."""
+        """Return whether a setting has a value, right or wrong."""
         return bool(self._values.get(name, "").strip())
 
     def items(self, name: str, default: str | None = None) -> tuple[str, ...]:
@@ -199,7 +199,7 @@ def _fits(value: str, check: Callable[[SplitResult], bool]) -> bool:
 
 
 def _is_address(parts: SplitResult) -> bool:
-    """Say whether it is an https URL of only server, port and path."""
+    """Return whether it is an https URL of only server, port and path."""
     readable = not any(sign in parts.geturl() for sign in " ,;@\\<>{}")
     return (
         parts.scheme == "https"

@@ -44,7 +44,7 @@ def read_json(text: bytes) -> Any:  # noqa: ANN401 - any JSON
 
 
 def encoding_of(data: bytes) -> str | None:
-    """Say what bytes are that are not UTF-8 text; None for UTF-8 text."""
+    """Describe bytes that are not UTF-8 text; None for UTF-8 text."""
     return signature_of(data) or (None if _decodes(data) else "text in another encoding than UTF-8")
 
 

@@ -53,7 +53,7 @@ def _without_tokens(found: re.Match[str]) -> str:
 
 
 def _is_opaque(part: str) -> bool:
-    """Say whether this is long random text.
+    """Return whether this is long random text.
 
     A hexadecimal hash or a name in one case is not.
     """

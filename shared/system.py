@@ -59,7 +59,7 @@ class Moment:
         return max(system.now() - self.calendar, system.steady() - self.steady)
 
     def has_passed(self, wait: timedelta, system: System) -> bool:
-        """Say whether a wait has passed by one of the two clocks."""
+        """Return whether a wait has passed by one of the two clocks."""
         return self.elapsed(system) >= wait
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 type Schema = Mapping[str, Any]
 type Place = tuple[Any, Any]
 
-#: What stands in for any text of a pattern now and then, because chance finds no valid one.
+#: Used now and then instead of a random text of a pattern, because chance finds no valid one.
 ADDRESSES = ("cfo@contoso.com", "ä@bücher.de", "a@xn--bcher-kva.de", "a+b@contoso.local")
 #: What serialisers and people write by mistake.
 ODDITIES: tuple[Any, ...] = (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 FILES = sorted(name for name in tracked_files() if name.endswith(".md"))
-#: Tags that GitHub renders and that stand in our texts on purpose.
+#: Tags that GitHub renders and that are in our texts on purpose.
 MEANT = re.compile(r"<img\s[^>]*>|<!--.*?-->|<br>", re.DOTALL)
 
 

@@ -1,1 +1,1 @@
-"""Translate between the app and each external service; decisions are made elsewhere."""
+"""Translate between the app and external services, without decisions."""

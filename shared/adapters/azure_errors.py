@@ -170,7 +170,7 @@ def _by_kind(kind: Kind, away: str, denied: str, facts: dict[str, Any]) -> Probl
 
 
 def is_missing(error: AzureError) -> bool:
-    """Say whether a table, queue or container itself does not exist.
+    """Return whether a table, queue or container itself does not exist.
 
     A missing row, message or blob does not count.
     """

@@ -127,7 +127,7 @@ def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Respo
 
 
 def _is_entras_refusal(document: Mapping[str, Any]) -> bool:
-    """Say whether Entra wrote a refusal, not a gateway with its own JSON."""
+    """Return whether Entra wrote a refusal, not a gateway with its own JSON."""
     error, codes = document.get("error"), document.get(_CODES)
     return isinstance(error, str) and (isinstance(codes, list) or (codes is None and error in _OAUTH_ERRORS))
 

@@ -138,7 +138,7 @@ def _record_unknown(error: str, codes: set[int], ours: str) -> None:
 
 
 def _passes(codes: set[int], *, of_user: bool) -> bool:
-    """Say whether the refusal is temporary.
+    """Return whether the refusal is temporary.
 
     For a user's grant, all numbers must be temporary.
     """

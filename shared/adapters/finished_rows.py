@@ -124,7 +124,7 @@ def _remove(table: TableClient, deliveries: Iterable[Delivery]) -> int:
 
 
 def _stays(place: int, each: tuple[Delivery, Any], index: int, mail: Delivery, *, gone: bool) -> bool:
-    """Say whether to try an operation again.
+    """Return whether to try an operation again.
 
     Not where its row does not exist any more or its mail has changed.
     """

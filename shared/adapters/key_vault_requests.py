@@ -29,7 +29,7 @@ class ShortRetries(RetryPolicy[Any, Any]):
         super().__init__(retry_total=_RETRIES)
 
     def is_retry(self, settings: dict[str, Any], response: PipelineResponse[Any, Any]) -> bool:
-        """Say whether to repeat the request."""
+        """Return whether to repeat the request."""
         pause = self.get_retry_after(response)
         return (pause is None or pause <= _MAX_PAUSE) and bool(super().is_retry(settings, response))
 

@@ -108,7 +108,7 @@ def _pause(held: AccessTokenInfo | None, now: float) -> float:
 
 
 def _is_due(token: AccessTokenInfo, now: float) -> bool:
-    """Say whether to get a new token.
+    """Return whether to get a new token.
 
     That is from half of a long lifetime on, and shortly before any expires.
     """

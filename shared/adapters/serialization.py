@@ -78,7 +78,7 @@ def _parted(kind: Any, found: Any) -> Any:  # noqa: ANN401 - JSON, and what it i
 
 
 def _is_unknown(kind: Any, value: object) -> bool:  # noqa: ANN401 - a type hint
-    """Say whether an enumerated value is unknown to this version."""
+    """Return whether an enumerated value is unknown to this version."""
     if not _is_enum(kind):
         return False
     known = {member.value for member in kind}

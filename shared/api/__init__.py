@@ -1,4 +1,4 @@
-"""Serve HTTP: routes, authentication, and the shapes of requests and responses.
+"""Serve HTTP: routes, authentication, request and response models.
 
 `routes` lists every route; `framework` translates between `azure.functions` and `request`; `auth` turns a
 bearer token into a caller. `settings`, `consent`, `deliveries` and `test_mail` hold the operations,

@@ -62,7 +62,7 @@ def keep_all(ports: MaintenanceServices) -> None:
 
 
 def _is_late(deadline: datetime, left: int, ports: MaintenanceServices) -> bool:
-    """Say whether the time is over, and log how many tenants are left."""
+    """Return whether the time is over, and log how many tenants are left."""
     late = ports.system.steady() >= deadline
     if late:
         log_event(

@@ -48,7 +48,7 @@ class Confirmation:
 
 
 def is_other_account(flow: ConsentFlow, consent: Consent) -> bool:
-    """Say whether another account than the starting admin's signed in.
+    """Return whether another account than the starting admin's signed in.
 
     An app's consent has no account.
     """

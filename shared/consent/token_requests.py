@@ -39,7 +39,7 @@ _CLOCK_SKEW = timedelta(hours=1)
 
 
 def is_fresh(consent: Consent, now: datetime) -> bool:
-    """Say whether some of Microsoft's servers may not know this consent yet."""
+    """Return whether some of Microsoft's servers may not have it yet."""
     return -_CLOCK_SKEW <= now - consent.consented_at < SPREADING
 
 
@@ -121,7 +121,7 @@ class TokenRequests:
             self._paused_until[tenant_id] = self._system.steady() + error.retry_after
 
     def _counts(self, tenant_id: str, consent: Consent) -> bool:
-        """Say whether a possibly temporary refusal was repeated.
+        """Return whether a possibly temporary refusal was repeated.
 
         The first one is recorded for every process.
         """

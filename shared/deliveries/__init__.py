@@ -1,1 +1,1 @@
-"""Keep what happened to each mail: the delivery log, requeueing, retries, retention."""
+"""Record each mail: the delivery log, requeueing, retries, retention."""

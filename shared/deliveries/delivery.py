@@ -238,10 +238,10 @@ class Delivery(Stored):
         return replace(self, doubt=UncertainSend(now, self.hand_over.generation, claim_id=self.claim_id))
 
     def held_by_another(self, queue_id: str, now: datetime) -> bool:
-        """Whether another worker may be sending the mail now."""
+        """Return whether another worker may be sending the mail now."""
         return self.claimed_by != queue_id and self.is_being_sent(now)
 
     def is_being_sent(self, now: datetime) -> bool:
-        """Whether its claim has not expired."""
+        """Return whether its claim has not expired."""
         end = self.claim_ends_at
         return self.status is DeliveryStatus.SENDING and end is not None and now < end

@@ -111,14 +111,14 @@ def _queue_again(mail: Delivery, ports: ReleaseServices) -> None:
 
 
 def _overdue(mail: Delivery, now: datetime) -> bool:
-    """Whether a mail is overdue, or waits for an impossible time."""
+    """Return whether a mail is overdue, or waits for an impossible time."""
     if mail.next_attempt_at is None:
         return False
     return not now - _OVERDUE <= mail.next_attempt_at <= now + MAX_WAIT
 
 
 def _poisoned_again(row: Delivery, now: datetime) -> bool:
-    """Whether to continue attempts of a mail that poisons repeatedly.
+    """Return whether to continue attempts of a mail that poisons repeatedly.
 
     It has one day in total.
     """

@@ -86,7 +86,7 @@ def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
 
 
 def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> bool:
-    """Say whether a queue message is for an attempt before the last one.
+    """Return whether a queue message is for an attempt before the last one.
 
     The message for the next attempt then exists.
 

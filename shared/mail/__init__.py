@@ -1,1 +1,1 @@
-"""Define the mail message: its fields, attachments, JSON Schema and the payload for Graph."""
+"""Define the mail message: fields, attachments, schema, Graph payload."""

@@ -106,11 +106,11 @@ class _Address:
         self._pattern = re.compile(whole, re.IGNORECASE)
 
     def is_in(self, value: object) -> bool:
-        """Say whether a value contains the address anywhere."""
+        """Return whether a value contains the address anywhere."""
         return self._pattern.search(value if isinstance(value, str) else repr(value)) is not None
 
     def is_in_text(self, text: bytes) -> bool:
-        """Say whether a stored text contains it, also with JSON escapes."""
+        """Return whether a stored text contains it, also with JSON escapes."""
         try:
             return self.is_in(json.dumps(json.loads(text), ensure_ascii=False))
         except ValueError:
@@ -207,7 +207,7 @@ def _finished(before: datetime, ports: DeleteAddressServices) -> Iterator[Delive
 
 
 def _is_done(mail: Mail, ports: DeleteAddressServices) -> bool:
-    """Say whether a mail is final; without a row that is unknown."""
+    """Return whether a mail is final; without a row that is unknown."""
     row = ports.deliveries.find(*mail)
     return row is not None and row.status.final
 

@@ -122,7 +122,7 @@ class Attempt:
         return (mailbox is not None and mailbox.submitted) or (refused and self._may_look_up(refused=True))
 
     def _may_look_up(self, *, refused: bool) -> bool:
-        """Whether the mail can be looked up.
+        """Return whether the mail can be looked up.
 
         A refused draft is known by its id, too.
         """

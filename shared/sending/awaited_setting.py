@@ -19,7 +19,7 @@ TOO_LARGE: Final = "message_too_large"
 
 
 def waits_for_setting(mail: Delivery, ports: SendingServices) -> bool:
-    """Say whether the awaited setting is unchanged, by the mail's problem."""
+    """Return whether the awaited setting is unchanged, by the mail's problem."""
     problem = mail.problem
     unchanged = _UNCHANGED.get(problem.code) if problem else None
     return problem is not None and unchanged is not None and unchanged(problem.facts, ports)

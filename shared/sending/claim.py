@@ -94,7 +94,7 @@ def _standing_of_claim(known: Delivery, queue_id: str, now: datetime) -> ClaimSt
 
 
 def _lost_its_request(known: Delivery) -> bool:
-    """Whether the mail ended unsent because its stored request was missing.
+    """Return whether the mail was not sent for lack of its stored request.
 
     This message contains it again.
     """

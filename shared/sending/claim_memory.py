@@ -40,7 +40,7 @@ class ClaimMemory:
                 self._active.discard(claim_id)
 
     def holds(self, claim_id: str | None) -> bool:
-        """Say whether a thread of this process works on the mail's claim."""
+        """Return whether a thread of this process works on the mail's claim."""
         with self._lock:
             return claim_id in self._active
 

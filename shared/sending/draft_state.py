@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PlannedFile(Contract):
-    """When a large file may be uploaded, which stands at this place among the mail's files."""
+    """The time reserved for an upload; `place` is the file's index."""
 
     model_config = ConfigDict(extra="allow")
 

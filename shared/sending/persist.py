@@ -36,7 +36,7 @@ def problem_of(error: NotRecordedError | ProblemError) -> ProblemError:
 
 
 def _allows(wait: float) -> bool:
-    """Say whether the time limit allows such a wait."""
+    """Return whether the time limit allows such a wait."""
     try:
         left = seconds_left()
     except TransientError:

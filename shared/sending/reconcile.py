@@ -166,7 +166,7 @@ def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]
 
 
 def gives_up_looking(error: TransientError, doubt: UncertainSend, now: datetime) -> bool:
-    """Say whether to resend a refused mail unseen, as searches never work.
+    """Return whether to resend a refused mail unseen, as searches never work.
 
     In a large mailbox they can always time out (microsoft-graph-docs#5853). One refusal must not keep a mail
     from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or until
@@ -178,12 +178,12 @@ def gives_up_looking(error: TransientError, doubt: UncertainSend, now: datetime)
 
 
 def was_sent(found: tuple[FoundMail, ...] | None) -> bool:
-    """Say whether a sent mail was found; a draft may still be in progress."""
+    """Return whether a sent mail was found; a draft may still be in progress."""
     return any(not mail.is_draft for mail in found or ())
 
 
 def _other_mailbox(doubt: UncertainSend, sender: Sender) -> bool:
-    """Whether the mail may have been sent from another mailbox.
+    """Return whether the mail may have been sent from another mailbox.
 
     That one can't be searched.
     """

@@ -31,7 +31,7 @@ CORRECTABLE = frozenset(
 
 
 def may_restart(known: Delivery) -> bool:
-    """Say whether a final mail restarts when queued again.
+    """Return whether a final mail restarts when queued again.
 
     That is possible with other content too.
     """

@@ -176,7 +176,7 @@ def _refusal_interval(error: ProblemError) -> timedelta:
 
 
 def _confirmed(error: ProblemError, situation: AttemptContext) -> bool:
-    """Say whether a refusal counts: it was frequent enough.
+    """Return whether a refusal counts: it was frequent enough.
 
     Those of the sender count over all mails.
     """

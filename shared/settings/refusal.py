@@ -107,7 +107,7 @@ def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError 
 
 
 def is_probe_due(settings: TenantSettings, now: datetime) -> bool:
-    """Say whether a waiting mail is due to be tried."""
+    """Return whether a waiting mail is due to be tried."""
     refusal = settings.refusal
     if refusal is None or refusal.probed_at is None:
         return True

@@ -103,7 +103,7 @@ SENDER_NOT_ALLOWED = "application_sender_not_allowed"
 
 
 def is_listed(address: str, senders: Iterable[str]) -> bool:
-    """Say whether the list has this address, ignoring case and domain form."""
+    """Return whether the list has this address, ignoring case and domain form."""
     return address_key(address) in map(address_key, senders)
 
 

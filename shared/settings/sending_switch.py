@@ -41,7 +41,7 @@ class SendingPause:
     installation: str | None = None
 
     def is_foreign(self, installation: str | None) -> bool:
-        """Whether only another installation is paused.
+        """Return whether only another installation is paused.
 
         If this one's id is not known, it counts as paused too.
         """

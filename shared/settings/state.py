@@ -73,7 +73,7 @@ def _check_lock(settings: TenantSettings, wanted: RequestedSender) -> None:
 
 
 def is_unchanged(settings: TenantSettings, wanted: RequestedSender) -> bool:
-    """Say whether nothing would change, so that no consent is needed."""
+    """Return whether nothing would change, so that no consent is needed."""
     return settings.status is Status.ENABLED and settings.sender == wanted
 
 
@@ -235,5 +235,5 @@ def troubled(settings: TenantSettings, status: Status, problem: ActiveProblem) -
 
 
 def is_current_consent(settings: TenantSettings, generation: int) -> bool:
-    """Say whether this consent is still the tenant's."""
+    """Return whether this consent is still the tenant's."""
     return settings.consent is not None and settings.consent.generation == generation

@@ -68,7 +68,7 @@ class Account(Stored):
         return self.newest_email or self.email
 
     def owns(self, address: str) -> bool:
-        """Say whether an address was the account's own when it consented.
+        """Return whether an address was the account's own when it consented.
 
         An alias can't be recognised.
         """

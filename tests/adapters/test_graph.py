@@ -203,7 +203,7 @@ def test_a_connection_that_never_stands_is_given_up_and_was_sent_nothing(
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        # Whoever else knocks finds the line of waiting connections full.
+        # Any further connection finds the backlog of the socket full.
         waiting = [socket.socket() for _ in range(3)]
         for one in waiting:
             one.setblocking(False)

@@ -79,7 +79,7 @@ class _Scanner:
         return self.text.startswith(("<(", ">("), self.at)
 
     def skip_blanks(self) -> bool:
-        """Skip blanks, a line that goes on, or a comment; say whether there was one."""
+        """Skip blanks, a continued line, or a comment; return whether there was one."""
         found = re.compile(r"[ \t]+|\\\n|#[^\n]*").match(self.text, self.at)
         self.at = found.end() if found else self.at
         return found is not None

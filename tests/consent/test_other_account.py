@@ -281,7 +281,7 @@ def test_of_two_reloads_at_once_one_gets_the_page(ports: FakeServices) -> None:
 
 
 def test_a_planted_cookie_and_a_known_state_complete_nothing(ports: FakeServices) -> None:
-    """Whoever started the flow knows its state and its cookie, and can set that cookie in another browser."""
+    """Who starts a flow knows its state and cookie, and can set the cookie in another browser."""
     attacker = opened(enable(ports, "reports@contoso.com"), ports)
     victims_page = finish(attacker, ports)
 

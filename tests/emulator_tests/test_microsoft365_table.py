@@ -24,7 +24,7 @@ def _rows() -> list[tuple[str, str, str]]:
         if trait:
             rows.append((trait, official, here))
         else:
-            # A row that goes on.
+            # A continued row.
             first, one, other = rows.pop()
             rows.append((first, f"{one} {official}", f"{other} {here}"))
     return rows

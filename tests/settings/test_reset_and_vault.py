@@ -136,7 +136,7 @@ def test_the_page_tells_the_truth_after_a_reset_and_after_the_next_maintenance(
     if not trouble.unsure or secrets.purge_protection:
         check_page(ports, secrets)
 
-    # A day later the vault works, and no deletion is under way any more.
+    # A day later the vault works, and no deletion is in progress any more.
     secrets._deleting.clear()
     secrets.deletion_seconds = 0.0
     ports.system.pass_time(timedelta(days=1))

@@ -34,7 +34,7 @@ START: Final = Operation(
     "Consent",
     {
         200: DocumentedResponse(
-            "Where the browser goes: to Microsoft, or to the page that says why not.",
+            "The URL that the browser opens: Microsoft's, or the page that explains the problem.",
             NextPageView,
             headers={"Set-Cookie": "Binds the consent to this browser."},
         ),
@@ -47,7 +47,7 @@ CALLBACK: Final = Operation(
     "finish_consent",
     "POST",
     "consent/callback",
-    "Take Microsoft's answer to a sign-in",
+    "Handle Microsoft's callback for a sign-in",
     "Consent",
     {
         200: DocumentedResponse(
@@ -65,7 +65,7 @@ ADMIN_CONSENT_CALLBACK: Final = Operation(
     "finish_admin_consent",
     "GET",
     "consent/callback",
-    "Take Microsoft's answer to an admin's consent for the app itself",
+    "Handle Microsoft's callback for an admin's consent for the app itself",
     "Consent",
     {303: _TO_RESULT},
     admin=False,
@@ -106,7 +106,7 @@ STATUS: Final = Operation(
     "get_consent",
     "GET",
     "consent/{flowId}",
-    "Show how a consent stands; poll it while the window is open",
+    "Return the state of a consent; poll it while the window is open",
     "Consent",
     {200: DocumentedResponse("The status of the consent.", FlowView)},
     parameters=(FLOW_ID,),

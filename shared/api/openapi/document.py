@@ -49,17 +49,17 @@ _SECURITY = {
 }
 _TAGS = {
     "Tenant settings": "The From address, the consent for it, and whether sending works.",
-    "Consent": "The window in which an account consents, and how a consent stands.",
-    "Deliveries": "What happened to each mail.",
+    "Consent": "The consent window, and the state of a consent.",
+    "Deliveries": "The status and history of each mail.",
     "Health": "Whether the app runs, and this document.",
 }
 #: Headers that a problem may have, by its status.
 _PROBLEM_HEADERS = {
     401: {"WWW-Authenticate": "`Bearer`: send an Entra access token (RFC 6750)."},
-    503: {"Retry-After": "After how many seconds to try again, where that is known."},
+    503: {"Retry-After": "The number of seconds to wait before a retry, if known."},
 }
 _DESCRIPTION = (
-    "Sends an organisation's report mail through Microsoft 365. Some answers come from the Functions host "
+    "Sends an organisation's report mail through Microsoft 365. Some responses come from the Functions host "
     "and have no body, so no problem document either: each operation says which."
 )
 _BODY_HINT = (

@@ -20,9 +20,9 @@ HEALTH: Final = Operation(
     "get_health",
     "GET",
     "health",
-    "Say that the app is alive",
+    "Check that the app is running",
     "Health",
-    {200: DocumentedResponse("The app answers.", HealthView)},
+    {200: DocumentedResponse("The app is running.", HealthView)},
     admin=False,
     configured=False,
 )
@@ -30,11 +30,11 @@ READINESS: Final = Operation(
     "get_readiness",
     "GET",
     "health/ready",
-    "Say whether everything answers that the app is made of",
+    "Check whether every part of the app responds",
     "Health",
     {
-        200: DocumentedResponse("Everything answers.", ReadinessView),
-        503: DocumentedResponse("At least one part does not answer.", ReadinessView),
+        200: DocumentedResponse("Every part responds.", ReadinessView),
+        503: DocumentedResponse("At least one part does not respond.", ReadinessView),
     },
 )
 OPENAPI: Final = Operation(

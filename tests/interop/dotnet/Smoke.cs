@@ -1,5 +1,5 @@
 // Calls the API with the client that NSwag generates, and prints what it saw as JSON.
-// `before` ends with a started consent, `after` goes on once it is complete.
+// `before` ends with a started consent, `after` continues once it is complete.
 using System;
 using System.Collections.Generic;
 using System.IO;

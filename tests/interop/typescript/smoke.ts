@@ -1,5 +1,5 @@
 // Calls the API with a client whose types openapi-typescript makes, and prints what it saw as JSON.
-// `smoke.ts before` ends with a started consent, `smoke.ts after` goes on once it is complete.
+// `smoke.ts before` ends with a started consent, `smoke.ts after` continues once it is complete.
 
 import createClient from "openapi-fetch";
 import type { components, paths } from "./api.js";

@@ -82,7 +82,7 @@ def _values(field: str, low: int, high: int, names: tuple[str, ...]) -> tuple[in
             raise HostSettingError(f"{field!r} is no field of a schedule.")
         first, last, step = found.groups()
         start = low if first is None else _number(first, low, names)
-        # As in NCrontab, `3/10` begins at 3 and goes on to the end of the field.
+        # As in NCrontab, `3/10` begins at 3 and continues to the end of the field.
         single = first is not None and last is None and step is None
         end = start if single else high if last is None else _number(last, low, names)
         if not low <= start <= end <= high or step == "0":

@@ -51,7 +51,7 @@ class Triggers:
         self._tasks += [asyncio.create_task(each.run(self._stopping)) for each in self._sources]
 
     def drain(self) -> None:
-        """Take no more work; what runs goes on."""
+        """Accept no more work; running functions continue."""
         self._stopping.set()
 
     async def resume(self) -> None:

@@ -111,7 +111,7 @@ __all__ = ["FAULT_EFFECTS", "AcceptedMail", "Attachment", "Directory", "Effect",
 
 
 class Microsoft365:
-    """The whole stand-in; safe to use from any thread.
+    """The whole emulator; safe to use from any thread.
 
     Attributes:
         directory: people, mailboxes, rights, app registrations.

@@ -126,7 +126,7 @@ class ClientProof:
         self._check_times(claims)
 
     def _check_times(self, claims: dict[str, Any]) -> None:
-        # The app's own clock is the machine's, whatever the stand-in's says.
+        # The app's own clock is the machine's, whatever the emulator's says.
         now, leeway = self._clock.real().timestamp(), _LEEWAY.total_seconds()
         if not claims.get("nbf", now) - leeway <= now < claims.get("exp", 0) + leeway:
             raise Refused(700027, "The assertion is not within its valid time range.")

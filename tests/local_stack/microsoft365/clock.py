@@ -1,4 +1,4 @@
-"""The clock of the stand-in: real time plus what a test has added."""
+"""The clock of the emulator: real time plus what a test has added."""
 
 import threading
 from datetime import UTC, datetime, timedelta

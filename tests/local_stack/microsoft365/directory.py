@@ -161,7 +161,7 @@ class AppRules:
 
 
 class Directory:
-    """The organisations of one stand-in; addresses compare without regard to case.
+    """The organisations of one emulator; addresses compare without regard to case.
 
     Attributes:
         clock: tells when a right was given; without it every right is an old one.

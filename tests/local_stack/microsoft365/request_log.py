@@ -1,4 +1,4 @@
-"""What was asked of the stand-in: enough to count and to check headers, without one token in it."""
+"""What was asked of the emulator: enough to count and to check headers, without one token in it."""
 
 import threading
 from collections import Counter

@@ -45,7 +45,7 @@ class AuthorizationRequest:
         self._lock = threading.Lock()
         self._visits: dict[str, Visit] = {}
         self._began: dict[str, datetime] = {}
-        #: Further roots that mean Graph: the stand-in's own.
+        #: Further roots that mean Graph: the emulator's own.
         self.graph_names: frozenset[str] = frozenset()
 
     def begin(self, tenant_name: str, query: Mapping[str, str]) -> Visit:

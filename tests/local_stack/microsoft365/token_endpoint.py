@@ -50,7 +50,7 @@ class TokenEndpoint:
         self._tokens = tokens
         self._proof = proof
         self._behaviour = behaviour
-        #: Further roots that mean Graph: the stand-in's own.
+        #: Further roots that mean Graph: the emulator's own.
         self.graph_names: frozenset[str] = frozenset()
 
     def answer(self, tenant_name: str, form: Mapping[str, str], authorization: str) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class TokenEndpoint:
         if user.refresh_problem:
             raise Refused(user.refresh_problem)
         asked = self._asked(form)
-        # A refresh token exists because offline_access was granted, and goes on being rolled.
+        # A refresh token exists because offline_access was granted, and is renewed from then on.
         wanted = ScopeRequest(asked.sign_in | {"offline_access"}, asked.permissions, asked.prefix)
         return self._delegated(app, user, wanted, form, server)
 
@@ -295,7 +295,7 @@ class TokenEndpoint:
 
 
 def _claims_request(form: Mapping[str, str]) -> dict[str, str]:
-    """Put what was asked for into the token, where this stand-in's Graph looks for it."""
+    """Put what was asked for into the token, where this emulator's Graph looks for it."""
     return {CLAIMS_REQUEST: form["claims"]} if form.get("claims") else {}
 
 

@@ -97,7 +97,7 @@ class Tokens:
         return self.sign(_changed(claims | ({"nonce": nonce} if nonce else {}), overrides))
 
     def graph_token(self, tenant_id: str, client_id: str, **claims: Any) -> str:
-        """Sign an access token for Graph, by the stand-in's time, as Graph alone reads it."""
+        """Sign an access token for Graph, by the emulator's time, as Graph alone reads it."""
         body = self._times(self.clock.now(), ACCESS_TOKEN_LIFETIME) | {
             "aud": GRAPH,
             "iss": f"https://sts.windows.net/{tenant_id}/",
@@ -186,7 +186,7 @@ class Tokens:
         """Return a token's claims.
 
         Raises:
-            jwt.InvalidTokenError: not ours, not for these audiences, or expired by the stand-in's clock.
+            jwt.InvalidTokenError: not ours, not for these audiences, or expired by the emulator's clock.
         """
         with self._lock:
             token = self._opaque.get(token, token)
