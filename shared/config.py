@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from shared.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
 from shared.clouds import CLOUDS, Cloud
 from shared.connection_string import CONNECTION_STRING_EXPECTED, account_at, account_in, is_connection_string
-from shared.environment import Environment
+from shared.environment import Environment, OtherProviderError
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -176,10 +176,10 @@ def _read(env: Environment) -> AppConfig:
     """Read every setting; afterwards `env.problems` has what is wrong.
 
     Raises:
-        ConfigurationError: `smtp_provider_not_office365`.
+        OtherProviderError: the deployment sends through another provider.
     """
     if env.text("SMTP_PROVIDER", "") != OFFICE365:
-        raise ConfigurationError("smtp_provider_not_office365")
+        raise OtherProviderError
     cloud = CLOUDS[env.one_of("MICROSOFT_CLOUD", tuple(CLOUDS), "global")]
     home = env.guid("ENTRA_TENANT_ID")
     config = AppConfig(

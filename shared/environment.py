@@ -32,6 +32,13 @@ _FOREIGN_PREFIXES = ("APPSETTING_", "AZURE_", "AzureWebJobs", "FUNCTIONS_", "WEB
 _SIMILAR = 0.88
 
 
+class OtherProviderError(ConfigurationError):
+    """The deployment sends through another provider, which is no error."""
+
+    def __init__(self) -> None:
+        super().__init__("smtp_provider_not_office365")
+
+
 class Environment:
     """Reads settings by type, and collects what is wrong with them.
 

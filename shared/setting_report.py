@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from shared.environment import OtherProviderError
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
@@ -19,5 +20,5 @@ def report_settings(problems: Iterable[ConfigurationError]) -> None:
     A feature that is switched off is no error.
     """
     for problem in problems:
-        if problem.code != "smtp_provider_not_office365":
+        if not isinstance(problem, OtherProviderError):
             log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=problem.code, **problem.facts)

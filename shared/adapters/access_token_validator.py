@@ -42,7 +42,7 @@ class EntraCallerTokens:
             UnauthenticatedError: `token_invalid`, also for a tenant that is not served;
                 `token_version_unsupported` for a token that is valid and of version 1, which the app
                 registration asks for.
-            TransientError: `entra_unavailable`: the signing keys can't be fetched now.
+            EntraUnavailableError: the signing keys can't be fetched now.
             ConfigurationError: as `HttpClient.request`.
         """
         try:

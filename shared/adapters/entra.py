@@ -14,8 +14,9 @@ import requests
 
 from shared.adapters.entra_connection import EntraConnection, wait_of
 from shared.adapters.entra_errors import entra_error, redeem_error
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.ports import AccessToken, AuthorizationRequest, TokenResponse
-from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
+from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError
 from shared.settings.scopes import granted_scopes
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class EntraAuthority:
         """Request the tenant's endpoints, even if they are cached.
 
         Raises:
-            TransientError: `entra_unavailable`.
+            EntraUnavailableError: Entra does not respond.
         """
         address = f"{self._config.authority(tenant_id)}/v2.0/.well-known/openid-configuration"
         with _network_errors():
@@ -246,4 +247,4 @@ def _network_errors() -> Iterator[None]:
         yield
     except requests.RequestException as error:
         wait = None if error.response is None else wait_of(error.response)
-        raise TransientError("entra_unavailable", retry_after=wait) from error
+        raise EntraUnavailableError(retry_after=wait) from error

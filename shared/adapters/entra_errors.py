@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shared.adapters.entra_codes import ENTRA_CODES
 from shared.adapters.entra_connection import THROTTLED_WAIT, WAIT_SECONDS
-from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
+from shared.consent.errors import EntraUnavailableError
+from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ _THROTTLED = frozenset({50196, 90055})
 _NO_CONSENT = "consent_required"
 _TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 _USER_ERRORS = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
+_LOST = "consent_lost"
 _OF_USER = (
     "service_disabled",
     "admin_approval_needed",
     "account_unusable",
     "sign_in_blocked",
     "app_removed",
-    "consent_lost",
+    _LOST,
 )
 #: A new secret, certificate or federated credential takes seconds to minutes to reach every server of Entra
 #: (azure-workload-identity#273, microsoft-graph-docs#17966).
@@ -55,22 +57,28 @@ def entra_error(answer: Mapping[str, Any], account: str) -> ProblemError:
 
     An unknown one is for the operator.
     """
+    return _error(answer, _LOST, account=account)
+
+
+def _error(answer: Mapping[str, Any], lost: str, **facts_of_lost: str) -> ProblemError:
     codes = {code for code in answer.get("error_codes") or () if isinstance(code, int)}
-    found = _classify(answer, codes, account)
+    found = _classify(answer, codes, lost, facts_of_lost)
+    if found.unseen:
+        return found
     found.unseen = next((_UNSEEN[code] for code in sorted(codes & _UNSEEN.keys(), reverse=True)), "")
     if not codes and _NO_CONSENT in (answer.get("error"), answer.get("suberror")):
         found.unseen = "consent"
-    if found.code == _CREDENTIAL:
-        found.unseen = "credential"
     return found
 
 
-def _classify(answer: Mapping[str, Any], codes: set[int], account: str) -> ProblemError:
+def _classify(
+    answer: Mapping[str, Any], codes: set[int], lost: str, facts_of_lost: dict[str, Any]
+) -> ProblemError:
     error = str(answer.get("error", ""))
     trace = _trace(answer)
     of_user = error in _USER_ERRORS
     if error in _TRANSIENT_ERRORS or _passes(codes, of_user=of_user):
-        return TransientError("entra_unavailable", request_id=trace, retry_after=_wait(answer, codes))
+        return EntraUnavailableError(request_id=trace, retry_after=_wait(answer, codes))
     ours, deciding = _most_specific(codes, of_user=of_user)
     if not ours:
         ours = _by_word(error)
@@ -78,21 +86,19 @@ def _classify(answer: Mapping[str, Any], codes: set[int], account: str) -> Probl
             _record_unknown(error, codes, ours)
     shown = f"AADSTS{min(deciding or codes)}" if codes else error or "no error code"
     if ours in _OF_APP:
-        return ConfigurationError(ours, request_id=trace, error=shown)
-    facts: dict[str, Any] = {"account": account} if ours == "consent_lost" else {}
-    return ConsentRequiredError(ours, request_id=trace, error=shown, **facts)
+        refused = ConfigurationError(ours, request_id=trace, error=shown)
+        refused.unseen = "credential" if ours == _CREDENTIAL else ""
+        return refused
+    if ours == _LOST:
+        return ConsentRequiredError(lost, request_id=trace, error=shown, **facts_of_lost)
+    return ConsentRequiredError(ours, request_id=trace, error=shown)
 
 
 def redeem_error(answer: Mapping[str, Any]) -> ProblemError:
     """Return the error for a refused code; no consent exists yet to lose."""
     if _CODE_USED in (answer.get("error_codes") or ()):
         return ConsentRequiredError("consent_code_used", request_id=_trace(answer))
-    error = entra_error(answer, "")
-    if error.code != "consent_lost":
-        return error
-    failed = ConsentRequiredError("consent_failed", request_id=error.request_id, error=error.facts["error"])
-    failed.unseen = error.unseen
-    return failed
+    return _error(answer, "consent_failed")
 
 
 #: OAuth errors that are specific enough where no number comes with them.
@@ -121,7 +127,7 @@ def _most_specific(codes: set[int], *, of_user: bool) -> tuple[str, set[int]]:
 
 def _by_word(error: str) -> str:
     if error in _USER_ERRORS:
-        return "consent_lost"
+        return _LOST
     return _CREDENTIAL if error == "invalid_client" else "app_registration_wrong"
 
 

@@ -50,6 +50,8 @@ _NO_MAILBOX = (Kind.WAIT, "mailbox_not_found")
 _DRAFT_LOST = (Kind.WAIT, "draft_lost")
 
 _OF_THE_MAIL = frozenset({Kind.REFUSED, Kind.REFUSED_AT_TIMES})
+#: The codes of a refusal of the mail that have a class of their own.
+_REFUSALS: dict[str, type[RejectedError]] = {"recipients_refused": RefusedRecipientError}
 _STATUSES: dict[int, _Meaning] = {
     401: _TOKEN,
     403: _ACCESS,
@@ -143,7 +145,8 @@ def graph_error(
         return _transient("graph_timeout" if timed_out else "graph_unavailable", shown, answer, sender)
     if kind is Kind.UNSURE:
         return OutcomeUnknownError(code, request_id=request_id)
-    refused = _refusal_class(kind, code)(
+    refusal = SenderRefusedError if kind is Kind.NO_RIGHT else _REFUSALS.get(code, RejectedError)
+    refused = refusal(
         code,
         graph_code=shown,
         confirm_after=_CONFIRM_AFTER if kind is Kind.REFUSED_AT_TIMES else 1,
@@ -156,12 +159,6 @@ def graph_error(
     if isinstance(refused, RefusedRecipientError):
         refused.mentioned = _addresses_in(answer)
     return refused
-
-
-def _refusal_class(kind: Kind, code: str) -> type[RejectedError]:
-    if kind is Kind.NO_RIGHT:
-        return SenderRefusedError
-    return RefusedRecipientError if code == "recipients_refused" else RejectedError
 
 
 def _what_is_missing(

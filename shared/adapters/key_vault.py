@@ -98,7 +98,7 @@ class KeyVaultTokenStore:
         Raises:
             ConflictError: `consent_superseded`: what had this name was deleted and is recoverable, or carries
                 no mark, so that it can be another installation's with the same app registration.
-            ConfigurationError: `other_installation`: the name is in use by it.
+            OtherInstallationError: the name is in use by it.
         """
         versions = self._check_versions(name)
         if new and not all(self._is_ours(found.tags) for found in versions):
@@ -139,7 +139,7 @@ class KeyVaultTokenStore:
 
         Raises:
             TransientError: they may still be in the vault, for an unknown time.
-            ConfigurationError: `other_installation`: they stay.
+            OtherInstallationError: they stay.
         """
         self._check_versions(name)
         tries: list[int] = []

@@ -28,7 +28,7 @@ def check_owner(tags: Mapping[str, str] | None, ours: Installation) -> None:
     A secret without a tag is older than the tag.
 
     Raises:
-        ConfigurationError: `other_installation`, which names both.
+        OtherInstallationError: it names both.
     """
     found = tags_of(ours) | dict(tags or {})
     theirs = Installation(found[APP], found[ACCOUNT])

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from jwt import PyJWKSet, PyJWTError
 
 from shared.adapters.http import NoAnswerError, NotSentError
-from shared.errors import ProblemError, TransientError, UnauthenticatedError
+from shared.consent.errors import EntraUnavailableError
+from shared.errors import ProblemError, UnauthenticatedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +64,7 @@ class SigningKeys:
 
         Raises:
             UnauthenticatedError: `token_invalid`: Entra publishes no such key.
-            TransientError: `entra_unavailable`: the keys can't be fetched now.
+            EntraUnavailableError: the keys can't be fetched now.
             ConfigurationError: as `HttpClient.request`.
         """
         key = self._usable().get(key_id)
@@ -89,10 +90,10 @@ class SigningKeys:
         an error that asks them to repeat the request.
         """
         if not self._fetching.acquire(blocking=not self._usable()):
-            raise TransientError("entra_unavailable")
+            raise EntraUnavailableError
         try:
             if self._failed_lately():
-                raise self._failure or TransientError("entra_unavailable")
+                raise self._failure or EntraUnavailableError()
             if not self._usable() or self._age() > self._lifetimes.look_up_interval:
                 self._fetch()
         finally:
@@ -127,8 +128,8 @@ class SigningKeys:
         try:
             answer = self._http.request("GET", self._url, {}, None)
             if answer.status != HTTPStatus.OK:
-                raise TransientError("entra_unavailable")
+                raise EntraUnavailableError
             keys = PyJWKSet.from_dict(json.loads(answer.body)).keys
         except (NotSentError, NoAnswerError, PyJWTError, ValueError, TypeError, AttributeError) as error:
-            raise TransientError("entra_unavailable") from error
+            raise EntraUnavailableError from error
         return {key.key_id: key for key in keys if key.key_id and key.public_key_use in {"sig", None}}

@@ -128,7 +128,7 @@ def retry_delivery(request: Request, caller: Caller, ports: RetryServices) -> Re
     """Queue a mail again.
 
     Raises:
-        ConfigurationError: `other_installation`.
+        OtherInstallationError: it belongs to another installation.
         NotFoundError, ConflictError: as `retry_mail` has them.
     """
     ports.settings.check_owner(caller.tenant_id)

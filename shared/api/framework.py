@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import azure.functions as func
 
 from shared import bootstrap
-from shared.errors import ConfigurationError, ProblemError
+from shared.api.problem_details import UnforeseenError
+from shared.errors import ProblemError
 from shared.telemetry import Event, log_event, log_failure
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _answer(
         # A person reports the reference, so it must be in the log; a program gets its own trace id.
         reply = _error_reply(call, error, logged if operation.page else call.request.trace_id)
     except Exception as error:  # noqa: BLE001 - the host would return an empty 500
-        problem = ConfigurationError("internal_error")
+        problem = UnforeseenError()
         reply = _error_reply(call, problem, _log_end(call, problem.code, refused=True, bug=error))
     else:
         _log_end(call, str(reply.status), refused=False)

@@ -31,6 +31,14 @@ from shared.errors import (
 if TYPE_CHECKING:
     from shared.problems import Problem
 
+
+class UnforeseenError(ConfigurationError):
+    """A bug: an exception that is no problem reached the edge."""
+
+    def __init__(self) -> None:
+        super().__init__("internal_error")
+
+
 #: The most specific class first.
 STATUSES: dict[type[ProblemError], int] = {
     UnauthenticatedError: 401,

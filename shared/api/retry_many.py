@@ -37,7 +37,7 @@ def retry_deliveries(request: Request, caller: Caller, ports: RetryServices) -> 
 
     Raises:
         InvalidInputError: `invalid_request`.
-        ConfigurationError: `other_installation`.
+        OtherInstallationError: it belongs to another installation.
         TransientError: storage does not respond, and nothing was retried.
     """
     begun = Moment.of(ports.system)

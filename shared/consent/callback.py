@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.consent.completion import close, complete
 from shared.consent.cookie import check_cookie
+from shared.consent.errors import ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
 from shared.consent.grant import validate_grant
 from shared.consent.other_account import Confirmation, hold, is_other_account, show_again
@@ -53,7 +54,7 @@ def handle_callback(
         raise InvalidInputError("consent_link_used")
     if expired:
         delete_held(secret, ports)
-        return close(flow, InvalidInputError(flow.expired_code), ports)
+        return close(flow, ConsentExpiredError(flow.expired_code), ports)
     return _take(flow, secret, answer, ports)
 
 

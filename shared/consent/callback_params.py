@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.consent.errors import ConsentDeclinedError
 from shared.errors import ConsentRequiredError
 from shared.settings.tenant import Authorization
 
@@ -49,7 +50,7 @@ def check_error(answer: CallbackParams) -> None:
     """
     error = answer.reply.get("error")
     if error in _DECLINED[answer.authorization]:
-        raise ConsentRequiredError("consent_declined")
+        raise ConsentDeclinedError("consent_declined")
     if error:
         raise ConsentRequiredError("consent_failed", error=_known(error))
 

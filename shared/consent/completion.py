@@ -12,6 +12,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowStatus
 from shared.consent.revoke import delete_consent_tokens
 from shared.errors import ConflictError, ConsentRequiredError, ProblemError, TransientError
@@ -23,13 +24,8 @@ if TYPE_CHECKING:
     from shared.consent.services import ConsentServices
     from shared.settings.tenant import Consent, TenantSettings
 
-#: The final status of a flow by its problem; for any other problem it is failed.
-_ENDS = {
-    "consent_declined": FlowStatus.DECLINED,
-    "consent_refused": FlowStatus.DECLINED,
-    "consent_expired": FlowStatus.EXPIRED,
-    "consent_not_continued": FlowStatus.EXPIRED,
-}
+#: The final status of a flow by its error; for any other error it is failed.
+_ENDS = {ConsentDeclinedError: FlowStatus.DECLINED, ConsentExpiredError: FlowStatus.EXPIRED}
 
 
 def complete(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> ConsentFlow:
@@ -88,7 +84,7 @@ def close(flow: ConsentFlow, error: ProblemError, ports: ConsentServices) -> Con
     if isinstance(error, TransientError):
         # The text of a transient problem promises an automatic retry; a consent is never retried.
         told = ConsentRequiredError("consent_interrupted", request_id=error.request_id)
-    status = _ENDS.get(error.code, FlowStatus.FAILED)
+    status = next((end for kind, end in _ENDS.items() if isinstance(error, kind)), FlowStatus.FAILED)
     ended = replace(flow, status=status, problem=as_record(told, ports.system))
     ports.flows.save(ended)
     update_settings(ports.settings, flow.tenant_id, lambda now: end_consent(now, flow.flow_id))

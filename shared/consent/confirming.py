@@ -14,8 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from shared.consent.completion import save_flow
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.flow import FlowStage
-from shared.errors import TransientError
 from shared.settings.state import pending_consent
 
 if TYPE_CHECKING:
@@ -78,6 +78,6 @@ class Confirming:
 
     def _begin(self) -> None:
         if not self._ports.confirmations.acquire(blocking=False):
-            raise TransientError("entra_unavailable")
+            raise EntraUnavailableError
         self._waiting = True
         save_flow(replace(self._flow, stage=FlowStage.CONFIRMING), self._ports)

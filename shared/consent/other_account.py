@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from shared.consent.completion import close, complete
 from shared.consent.cookie import check_cookie
+from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus, hash_of, matches
 from shared.consent.revoke import delete_consent_tokens, delete_held, forget_flow
-from shared.errors import ConflictError, ConsentRequiredError, InvalidInputError, NotFoundError, ProblemError
+from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import pending_consent
 from shared.telemetry import Event, log_event
 
@@ -128,9 +129,9 @@ def decide(
     if not ports.flows.consume_secret(secret):
         raise InvalidInputError("consent_form_invalid")
     if expired:
-        return _give_up(flow, held, ConsentRequiredError(flow.expired_code), ports)
+        return _give_up(flow, held, ConsentExpiredError(flow.expired_code), ports)
     if decision == REFUSE:
-        return _give_up(flow, held, ConsentRequiredError("consent_refused", account=held.consented_by), ports)
+        return _give_up(flow, held, ConsentDeclinedError("consent_refused", account=held.consented_by), ports)
     return complete(flow, replace(held, consented_at=ports.system.now()), ports)
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from shared.consent.errors import EntraUnavailableError
 from shared.errors import ProblemError, TransientError
 from shared.settings.refresh import record_refusal
 from shared.settings.state import is_current_consent
@@ -91,9 +92,9 @@ class TokenRequests:
         """Request a tenant's token.
 
         Raises:
-            TransientError: `entra_unavailable`, without a request while Entra wants none;
-                `consent_spreading`, `credential_spreading`: a refusal that may be temporary; what the
-                request raises.
+            EntraUnavailableError: without a request while Entra wants none.
+            TransientError: `consent_spreading`, `credential_spreading`: a refusal that may be temporary; what
+                the request raises.
             ConsentRequiredError: what the request raises, if it counts.
             ConfigurationError: the same.
         """
@@ -114,10 +115,10 @@ class TokenRequests:
         now = self._system.steady()
         until = self._paused_until.get(tenant_id, now)
         if until > now:
-            raise TransientError("entra_unavailable", retry_after=until - now)
+            raise EntraUnavailableError(retry_after=until - now)
 
     def _record_pause(self, tenant_id: str, error: TransientError) -> None:
-        if error.code == "entra_unavailable" and error.retry_after:
+        if isinstance(error, EntraUnavailableError) and error.retry_after:
             self._paused_until[tenant_id] = self._system.steady() + error.retry_after
 
     def _counts(self, tenant_id: str, consent: Consent) -> bool:

@@ -83,7 +83,7 @@ def pause_sending(reason: str | None, ports: SwitchServices) -> None:
     """Pause sending; if it is paused already, the first pause stays.
 
     Raises:
-        ConfigurationError: `other_installation`: its pause is in the same storage account, and stays.
+        OtherInstallationError: its pause is in the same storage account, and stays.
     """
     pause = ports.pause_store.save(SendingPause(ports.system.now(), reason, ports.installation))
     check_own_pause(pause, ports.installation)
@@ -98,7 +98,7 @@ def resume_sending(ports: SwitchServices) -> None:
     """Resume sending.
 
     Raises:
-        ConfigurationError: `other_installation`: it is paused, and stays so.
+        OtherInstallationError: it is paused, and stays so.
     """
     pause = ports.pause_store.load()
     if pause is not None:

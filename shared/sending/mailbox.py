@@ -66,7 +66,7 @@ class Mailbox:
         directly before the call.
 
         Raises:
-            TransientError: `mailbox_paused` without a call, or what the call raises.
+            MailboxPausedError, TransientError: without a call, or what the call raises.
             TokenRefusedError: Graph refuses a new token too.
             ConditionalAccessError: the same, because of conditional access.
             ConsentRequiredError: Entra issues no token, or none with the claims that Graph asks for.
@@ -113,7 +113,7 @@ class Mailbox:
         """Make the call that hands the mail over.
 
         Raises:
-            TransientError: `attempt_too_long` directly before the call, or what `ask` raises.
+            AttemptTooLongError, TransientError: directly before the call, or what `ask` raises.
         """
 
         def noted(token: str, sender: Sender) -> str:

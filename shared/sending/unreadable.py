@@ -35,7 +35,8 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
 
     Raises:
         NotRecordedError, TransientError: storage does not respond.
-        ConfigurationError: `other_installation`, or `written_by_other_version`: the row is not changed.
+        OtherInstallationError: the row is not changed.
+        ConfigurationError: `written_by_other_version`: the row is not changed.
     """
     now = ports.system.now()
     names = _names_in(text)

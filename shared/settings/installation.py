@@ -22,14 +22,21 @@ class Installation:
     storage_account: str
 
 
-def other_installation(ours: Installation, theirs: Installation) -> ConfigurationError:
+class OtherInstallationError(ConfigurationError):
+    """Something belongs to another installation, which must not change."""
+
+    def __init__(self, *, ours: str, theirs: str, **facts: str) -> None:
+        super().__init__("other_installation", ours=ours, theirs=theirs, **facts)
+
+
+def other_installation(ours: Installation, theirs: Installation) -> OtherInstallationError:
     """Return the error that names both installations.
 
     It names the storage accounts only if the app registration is the same.
     """
     if ours.client_id != theirs.client_id:
-        return ConfigurationError("other_installation", ours=ours.client_id, theirs=theirs.client_id)
-    return ConfigurationError("other_installation", ours=_with_account(ours), theirs=_with_account(theirs))
+        return OtherInstallationError(ours=ours.client_id, theirs=theirs.client_id)
+    return OtherInstallationError(ours=_with_account(ours), theirs=_with_account(theirs))
 
 
 def _with_account(installation: Installation) -> str:

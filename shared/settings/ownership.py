@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import ConfigurationError, PreconditionFailedError
-from shared.settings.installation import Installation, other_installation
+from shared.settings.installation import Installation, OtherInstallationError, other_installation
 from shared.settings.tenant import Status
 from shared.telemetry import Event, log_event
 
@@ -35,7 +35,7 @@ _REMEMBERED = timedelta(minutes=5)
 class OwnedSettingsStore(Protocol):
     """Stores the settings of this installation.
 
-    Every method may raise ConfigurationError `other_installation` for a tenant of another one.
+    Every method may raise OtherInstallationError for a tenant of another one.
     """
 
     def load(self, tenant_id: str) -> TenantSettings:
@@ -57,7 +57,7 @@ class OwnedSettingsStore(Protocol):
 class OwnedSettings:
     """The tenant settings of this installation only.
 
-    Every method may raise ConfigurationError: `other_installation`, which names both.
+    Every method may raise OtherInstallationError: it names both.
     """
 
     def __init__(
@@ -145,15 +145,13 @@ class OwnedSettings:
         """Refuse a consent that has no tokens for this installation's client.
 
         Raises:
-            ConfigurationError: `other_installation`.
+            OtherInstallationError: it belongs to another installation.
         """
         theirs = self._issued_to(consent.secret_name) if consent.secret_name else None
         if theirs is None:
-            raise ConfigurationError(
-                "other_installation", ours=ours.client_id, theirs="unknown", unmarked="yes"
-            )
+            raise OtherInstallationError(ours=ours.client_id, theirs="unknown", unmarked="yes")
         if theirs != ours.client_id:
-            raise ConfigurationError("other_installation", ours=ours.client_id, theirs=theirs)
+            raise OtherInstallationError(ours=ours.client_id, theirs=theirs)
 
 
 def _marked(settings: TenantSettings, ours: Installation) -> TenantSettings:
@@ -166,18 +164,16 @@ def refuse_foreign(tenant_id: str, settings: OwnedSettingsStore) -> None:
     With a wrong setting this is unknown: then the mail is recorded, and waits for the operator.
 
     Raises:
-        ConfigurationError: `other_installation`.
+        OtherInstallationError: it belongs to another installation.
         TransientError: it can't be determined at the moment.
     """
     try:
         settings.check_owner(tenant_id)
-    except ConfigurationError as error:
-        if error.code == "other_installation":
-            log_event(
-                Event.OPERATOR_ERROR,
-                level=logging.ERROR,
-                problem=error.code,
-                tenant_id=tenant_id,
-                **error.facts,
-            )
-            raise
+    except OtherInstallationError as error:
+        log_event(
+            Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code, tenant_id=tenant_id, **error.facts
+        )
+        raise
+    except ConfigurationError:
+        # The mail's own steps fail with it too, and record it.
+        return

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.errors import ConfigurationError
+from shared.settings.installation import OtherInstallationError
 from shared.system import Moment
 
 if TYPE_CHECKING:
@@ -54,12 +54,10 @@ def check_own_pause(pause: SendingPause, installation: str | None) -> None:
     The same if this one's id is not known.
 
     Raises:
-        ConfigurationError: `other_installation`.
+        OtherInstallationError: it belongs to another installation.
     """
     if pause.installation not in {None, installation}:
-        raise ConfigurationError(
-            "other_installation", ours=installation or "unknown", theirs=pause.installation
-        )
+        raise OtherInstallationError(ours=installation or "unknown", theirs=pause.installation)
 
 
 class PauseStore(Protocol):
@@ -116,7 +114,8 @@ class SendingSwitch:
         It pauses nothing here.
 
         Raises:
-            ConfigurationError: `other_installation`, or the switch can't be read.
+            OtherInstallationError: the pause is another one's.
+            ConfigurationError: the switch can't be read.
             TransientError: the switch can't be read.
         """
         pause, ours = self._stored(), self._installation()

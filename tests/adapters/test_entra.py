@@ -15,6 +15,7 @@ import pytest
 from shared.adapters.entra import EntraAuthority
 from shared.adapters.msal_cache import client_of
 from shared.config import AppConfig
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.ports import TokenResponse
 from shared.consent.token_cache import AccessTokenCache
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError, TransientError
@@ -284,12 +285,12 @@ def test_a_code_is_good_once(entra: EntraAuthority, browser: BrowserClient) -> N
         ("grant revoked", ConsentRequiredError, "consent_lost"),
         ("needs MFA", ConsentRequiredError, "consent_lost"),
         ("secret expired", ConfigurationError, "client_credential_refused"),
-        ("Entra busy", TransientError, "entra_unavailable"),
-        ("Entra throttled", TransientError, "entra_unavailable"),
-        ("busy", TransientError, "entra_unavailable"),
-        ("internal error", TransientError, "entra_unavailable"),
-        ("reset", TransientError, "entra_unavailable"),
-        ("refused", TransientError, "entra_unavailable"),
+        ("Entra busy", EntraUnavailableError, "entra_unavailable"),
+        ("Entra throttled", EntraUnavailableError, "entra_unavailable"),
+        ("busy", EntraUnavailableError, "entra_unavailable"),
+        ("internal error", EntraUnavailableError, "entra_unavailable"),
+        ("reset", EntraUnavailableError, "entra_unavailable"),
+        ("refused", EntraUnavailableError, "entra_unavailable"),
         (Effect(aadsts=53003), ConsentRequiredError, "sign_in_blocked"),
         (Effect(aadsts=50105), ConsentRequiredError, "sign_in_blocked"),
         (Effect(aadsts=700016), ConsentRequiredError, "app_removed"),

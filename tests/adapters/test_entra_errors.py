@@ -5,6 +5,7 @@ import pytest
 
 from shared.adapters.entra_codes import ENTRA_CODES
 from shared.adapters.entra_errors import entra_error, redeem_error
+from shared.consent.errors import EntraUnavailableError
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 
 ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -39,11 +40,11 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"error": "unauthorized_client"}, ConfigurationError, "app_registration_wrong"),
     ({"error": "never_heard_of"}, ConfigurationError, "app_registration_wrong"),
     ({}, ConfigurationError, "app_registration_wrong"),
-    ({"error": "temporarily_unavailable"}, TransientError, "entra_unavailable"),
-    ({"error": "server_error", "error_codes": [50173]}, TransientError, "entra_unavailable"),
-    ({"error": "invalid_grant", "error_codes": [50196]}, TransientError, "entra_unavailable"),
+    ({"error": "temporarily_unavailable"}, EntraUnavailableError, "entra_unavailable"),
+    ({"error": "server_error", "error_codes": [50173]}, EntraUnavailableError, "entra_unavailable"),
+    ({"error": "invalid_grant", "error_codes": [50196]}, EntraUnavailableError, "entra_unavailable"),
     ({"error": "invalid_grant", "error_codes": [90033, 50173]}, ConsentRequiredError, "consent_lost"),
-    ({"error": "invalid_request", "error_codes": [90033, 9]}, TransientError, "entra_unavailable"),
+    ({"error": "invalid_request", "error_codes": [90033, 9]}, EntraUnavailableError, "entra_unavailable"),
     ({"error": "invalid_grant", "error_codes": ["50057", None]}, ConsentRequiredError, "consent_lost"),
     ({"error": "invalid_grant", "error_codes": None}, ConsentRequiredError, "consent_lost"),
 ]

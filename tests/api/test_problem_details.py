@@ -5,6 +5,7 @@ import pytest
 
 from shared import errors
 from shared.api.problem_details import problem_response, status_of
+from shared.consent.errors import EntraUnavailableError
 from shared.errors import (
     ConditionalAccessError,
     ConfigurationError,
@@ -40,7 +41,7 @@ EXAMPLES: list[tuple[ProblemError, int]] = [
     (PayloadTooLargeError("request_too_large", limit=65536), 413),
     (InvalidInputError("invalid_request"), 400),
     (ConsentRequiredError("consent_missing"), 409),
-    (TransientError("entra_unavailable"), 503),
+    (TransientError("graph_unavailable"), 503),
     (NothingSentError("graph_unavailable"), 503),
     (ExpiredError("expired", moment="noon"), 409),
     (RejectedError("mail_rejected", graph_code="ErrorX"), 502),
@@ -102,6 +103,6 @@ def test_a_caller_without_a_token_is_told_how_to_sign_in() -> None:
 
 @pytest.mark.parametrize(("wait", "header"), [(timedelta(seconds=2.1), "3"), (None, None)])
 def test_a_service_that_asked_to_wait_is_passed_on(wait: timedelta | None, header: str | None) -> None:
-    reply = problem_response(TransientError("entra_unavailable", retry_after=wait), "t")
+    reply = problem_response(EntraUnavailableError(retry_after=wait), "t")
 
     assert reply.headers.get("Retry-After") == header

@@ -10,6 +10,7 @@ import pytest
 
 from shared.api.limits import check_size
 from shared.api.openapi.deliveries import RETRY_MANY
+from shared.api.problem_details import UnforeseenError
 from shared.api.retry_many import retry_deliveries
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.retry import REFUSALS
@@ -157,7 +158,7 @@ def test_members_that_are_null_count_as_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [TransientError("storage_unavailable", service="queues"), ConfigurationError("internal_error")]
+    "error", [TransientError("storage_unavailable", service="queues"), UnforeseenError()]
 )
 def test_storage_that_fails_for_one_mail_is_the_result_of_that_mail(error: Exception) -> None:
     services = rows("rejected", "rejected")

@@ -15,7 +15,7 @@ from shared.api.pages.error import error_page
 from shared.api.pages.other_account import other_account_page
 from shared.api.pages.result import result_page
 from shared.api.pages.start import start_page
-from shared.api.problem_details import problem_response
+from shared.api.problem_details import UnforeseenError, problem_response
 from shared.api.settings_models import view
 from shared.consent.flow import ConsentFlow, FlowStage, FlowStatus
 from shared.consent.other_account import Confirmation
@@ -70,7 +70,7 @@ def consent_pages() -> dict[str, str]:
     )
     pages["another account"] = other_account_page(confirmation, "https://app", NONCE).body.decode()
     for error in (
-        ConfigurationError("internal_error"),
+        UnforeseenError(),
         TransientError("storage_unavailable", service="tables"),
     ):
         pages[f"error {error.code}"] = error_page(error, "trace-1", NONCE).body.decode()

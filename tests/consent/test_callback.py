@@ -10,7 +10,7 @@ import pytest
 
 from shared.api import consent, settings
 from shared.consent.cookie import NAME
-from shared.consent.flow import TIME_TO_CONSENT, ConsentFlow, FlowSecret
+from shared.consent.flow import TIME_TO_CONSENT, ConsentFlow, FlowSecret, FlowStage
 from shared.consent.ports import TokenResponse
 from shared.errors import (
     ConfigurationError,
@@ -233,6 +233,19 @@ def test_the_time_to_consent_differs_by_what_the_clocks_of_two_hosts_differ(
         ends.append(how_it_ended(ports, window)[0])
 
     assert ends == ["completed", "expired"]
+
+
+def test_a_consent_expires_whatever_stage_its_row_says(ports: FakeServices) -> None:
+    window = opened(enable(ports), ports)
+    flow = ports.flows.flows[window.flow_id]
+    # The row was not written when the link was opened.
+    ports.flows.save(replace(flow, stage=FlowStage.LINK_NOT_OPENED))
+    ports.system.pass_time(timedelta(minutes=10))
+    before = how_it_ended(ports, window)
+
+    finish(window, ports)
+
+    assert how_it_ended(ports, window) == before == ("expired", "consent_link_expired")
 
 
 def test_a_closed_window_expires_on_its_own_and_says_so(ports: FakeServices) -> None:

@@ -9,6 +9,7 @@ from shared.api import consent, settings
 from shared.api.request import Response
 from shared.consent.confirming import MAX_WAITING
 from shared.consent.cookie import NAME
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.ports import TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from tests.api_client import Window, a_request, call, content, enable, finish, opened, shown
@@ -83,9 +84,7 @@ def test_the_newest_tokens_are_the_ones_that_are_kept(ports: FakeServices) -> No
     assert kept.endswith("++")
 
 
-@pytest.mark.parametrize(
-    "passing", [unseen("consent"), unseen("app"), TransientError("entra_unavailable")], ids=str
-)
+@pytest.mark.parametrize("passing", [unseen("consent"), unseen("app"), EntraUnavailableError()], ids=str)
 def test_a_refusal_that_can_pass_is_asked_again(ports: FakeServices, passing: ProblemError) -> None:
     window = with_large_files(ports, passing, BOTH)
 
@@ -207,7 +206,7 @@ def test_a_code_is_redeemed_again_while_entra_does_not_know_the_app_yet(
 
 @pytest.mark.parametrize(
     "refusal",
-    [unseen("consent"), ConsentRequiredError("consent_code_used"), TransientError("entra_unavailable")],
+    [unseen("consent"), ConsentRequiredError("consent_code_used"), EntraUnavailableError()],
     ids=str,
 )
 def test_after_any_other_refusal_the_code_is_not_redeemed_again(
@@ -257,9 +256,7 @@ def test_roles_that_are_incomplete_are_tested_again(ports: FakeServices) -> None
 
 
 def away(seconds: float | None = None) -> TransientError:
-    return TransientError(
-        "entra_unavailable", retry_after=None if seconds is None else timedelta(seconds=seconds)
-    )
+    return EntraUnavailableError(retry_after=None if seconds is None else timedelta(seconds=seconds))
 
 
 def test_an_outage_while_roles_are_proven_is_waited_out(ports: FakeServices) -> None:

@@ -19,6 +19,7 @@ from shared.api import consent, settings
 from shared.api.request import Response
 from shared.caller import Caller
 from shared.consent.cookie import NAME
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.maintenance import delete_orphaned_tokens, keep_all
 from shared.consent.other_account import delete_abandoned
 from shared.errors import (
@@ -63,7 +64,7 @@ REFUSALS = st.sampled_from(
         ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173"),
         ConsentRequiredError("sign_in_blocked", error="AADSTS53003"),
         ConfigurationError("client_credential_refused", error="AADSTS7000222"),
-        TransientError("entra_unavailable"),
+        EntraUnavailableError(),
     ]
 )
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.api import settings as settings_journey
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.maintenance import keep_all
 from shared.consent.ports import DeletedTokens
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
@@ -48,7 +49,7 @@ def test_a_consent_without_any_mail_lives_longer_than_its_first_refresh_token(po
     [
         (LOST, Status.RECONNECT_NEEDED),
         (ConfigurationError("client_credential_refused", error="AADSTS7000222"), Status.OPERATOR_ERROR),
-        (TransientError("entra_unavailable"), Status.ENABLED),
+        (EntraUnavailableError(), Status.ENABLED),
         (TransientError("identity_unavailable"), Status.ENABLED),
     ],
 )
@@ -78,7 +79,7 @@ def test_one_tenant_that_fails_stops_no_other(ports: FakeServices) -> None:
     ports.settings.save(some_settings(tenant_id=FABRIKAM, consent=other))
     ports.vault.write(f"smtp-{FABRIKAM}-1", "tokens")
     ports.system.pass_time(DAY)
-    ports.authorizer.fail.append(TransientError("entra_unavailable"))
+    ports.authorizer.fail.append(EntraUnavailableError())
 
     keep_all(ports)
 
@@ -377,8 +378,8 @@ def test_older_tokens_without_a_mark_are_deleted_where_the_settings_gave_them_up
 @pytest.mark.parametrize(
     ("days", "failure", "told"),
     [
-        (6, TransientError("entra_unavailable"), False),
-        (7, TransientError("entra_unavailable"), True),
+        (6, EntraUnavailableError(), False),
+        (7, EntraUnavailableError(), True),
         (7, ConfigurationError("client_credential_refused", error="AADSTS7000222"), True),
         (7, None, False),
         (30, LOST, False),
@@ -408,7 +409,7 @@ def test_a_token_that_is_refreshed_and_not_stored_for_two_weeks_is_reported(
     ports.system.pass_time(14 * DAY)
     fresh = replace(known.consent, refreshed_at=ports.system.now())
     ports.settings.save(replace(known, consent=fresh))
-    ports.authorizer.fail = [TransientError("entra_unavailable")] * 10
+    ports.authorizer.fail = [EntraUnavailableError()] * 10
     keep_all(ports)
 
     assert f'token_not_refreshed {{"days": 14, "tenant_id": "{CONTOSO}"}}' in caplog.messages
@@ -421,7 +422,7 @@ def test_the_apps_own_permission_has_no_token_to_refresh(
     assert known.consent is not None
     ports.settings.save(replace(known, consent=replace(known.consent, account=None, secret_name=None)))
     ports.system.pass_time(30 * DAY)
-    ports.authorizer.fail = [TransientError("entra_unavailable")] * 10
+    ports.authorizer.fail = [EntraUnavailableError()] * 10
     keep_all(ports)
 
     assert "token_not_refreshed" not in caplog.text

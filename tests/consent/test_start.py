@@ -6,8 +6,8 @@ import pytest
 
 from shared.api import consent, settings
 from shared.api.request import Response
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.flow import hash_of
-from shared.errors import TransientError
 from tests.api_client import (
     Window,
     a_request,
@@ -171,7 +171,7 @@ def test_a_link_that_a_second_tab_overtook_is_reported(ports: FakeServices) -> N
 
 def test_while_entra_is_unavailable_the_link_stays_good(ports: FakeServices) -> None:
     link = enable(ports)
-    ports.authorizer.fail.append(TransientError("entra_unavailable"))
+    ports.authorizer.fail.append(EntraUnavailableError())
 
     assert problem_of(open_start(link, ports)) == "consent_interrupted"
     opened(link, ports)

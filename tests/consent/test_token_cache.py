@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.api import settings as settings_journey
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.ports import AccessToken
 from shared.consent.token_cache import AccessTokenCache
 from shared.errors import (
@@ -174,7 +175,7 @@ def test_tokens_that_are_not_there_are_a_lost_consent(ports: FakeServices, name:
 
 
 def test_while_entra_is_unavailable_nothing_is_lost(ports: FakeServices) -> None:
-    ports.authorizer.fail.append(TransientError("entra_unavailable"))
+    ports.authorizer.fail.append(EntraUnavailableError())
 
     with pytest.raises(TransientError):
         ports.tokens.get(CONTOSO, a_consent())
@@ -319,7 +320,7 @@ def test_tokens_that_can_not_be_written_now_do_not_delay_a_mail(
 
 def test_while_entra_is_unavailable_a_token_is_used_to_its_end(ports: FakeServices) -> None:
     ports.tokens.get(CONTOSO, a_consent())
-    ports.authorizer.fail += [TransientError("entra_unavailable")] * 2
+    ports.authorizer.fail += [EntraUnavailableError()] * 2
 
     ports.system.pass_time(timedelta(minutes=59))
     assert ports.tokens.get(CONTOSO, a_consent()) == "access-1"
@@ -330,7 +331,7 @@ def test_while_entra_is_unavailable_a_token_is_used_to_its_end(ports: FakeServic
 
 def test_while_entra_is_unavailable_a_token_that_graph_refused_is_not_used(ports: FakeServices) -> None:
     ports.tokens.get(CONTOSO, a_consent())
-    ports.authorizer.fail.append(TransientError("entra_unavailable"))
+    ports.authorizer.fail.append(EntraUnavailableError())
 
     with pytest.raises(TransientError):
         ports.tokens.get(CONTOSO, a_consent(), fresh=True)

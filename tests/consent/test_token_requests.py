@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.maintenance import keep_alive
 from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.status import DeliveryStatus
@@ -16,7 +17,7 @@ from tests.builders import a_consent, a_message, enabled_services
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeServices
 
 MINUTE = timedelta(minutes=1)
-THROTTLED = TransientError("entra_unavailable", retry_after=MINUTE)
+THROTTLED = EntraUnavailableError(retry_after=MINUTE)
 
 
 def may_pass(code: str = "consent_lost", number: str = "AADSTS65001") -> ProblemError:
@@ -232,7 +233,7 @@ def test_a_tenants_wait_is_not_anothers() -> None:
 
 def test_an_answer_that_names_no_wait_stops_nobody() -> None:
     ports, consent = consented(timedelta(days=1))
-    refused(ports, consent, TransientError("entra_unavailable"))
+    refused(ports, consent, EntraUnavailableError())
     refused(ports, consent, TransientError("key_vault_unavailable", retry_after=MINUTE))
 
     assert ports.tokens.get(CONTOSO, consent)

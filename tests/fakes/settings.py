@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from shared.errors import (
-    ConfigurationError,
     PreconditionFailedError,
 )
+from shared.settings.installation import OtherInstallationError
 from shared.settings.operator_log import OperatorAction
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import TenantSettings
@@ -28,7 +28,7 @@ class MemorySettings:
 
     def check_owner(self, tenant_id: str) -> None:
         if tenant_id in self.foreign:
-            raise ConfigurationError("other_installation", ours=CLIENT_ID, theirs="another")
+            raise OtherInstallationError(ours=CLIENT_ID, theirs="another")
 
     def load(self, tenant_id: str) -> TenantSettings:
         self.check_owner(tenant_id)

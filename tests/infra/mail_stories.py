@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.api.deliveries import retry_delivery
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.maintenance import keep_all
 from shared.deliveries.requeue import requeue_message
 from shared.errors import (
@@ -244,7 +245,7 @@ def busy_after_the_wait_for_a_slot(services: FakeServices) -> None:
 
 def token_not_refreshed(services: FakeServices) -> None:
     services.system.pass_time(8 * DAY)
-    services.authorizer.fail = [TransientError("entra_unavailable")] * 10
+    services.authorizer.fail = [EntraUnavailableError()] * 10
     keep_all(services)
 
 

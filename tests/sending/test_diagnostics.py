@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 
 from shared.api import consent
+from shared.consent.errors import EntraUnavailableError
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
     OutcomeUnknownError,
     RejectedError,
-    TransientError,
 )
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status
@@ -119,7 +119,7 @@ def test_without_a_consent_everything_else_is_skipped() -> None:
     [
         (LOST, Status.RECONNECT_NEEDED),
         (ConfigurationError("client_credential_refused", error="AADSTS7000222"), Status.OPERATOR_ERROR),
-        (TransientError("entra_unavailable"), Status.ENABLED),
+        (EntraUnavailableError(), Status.ENABLED),
     ],
 )
 def test_a_token_that_can_not_be_fetched_is_noted_like_anywhere_else(

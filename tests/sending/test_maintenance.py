@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shared.config import check_settings
+from shared.consent.errors import EntraUnavailableError
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.release import release_waiting, resume_overdue
 from shared.deliveries.requeue import next_message
@@ -173,7 +174,7 @@ def test_a_token_is_tried_only_where_mail_waits(*, mail_waits: bool) -> None:
             Status.RECONNECT_NEEDED,
             False,
         ),
-        (TransientError("entra_unavailable"), Status.OPERATOR_ERROR, False),
+        (EntraUnavailableError(), Status.OPERATOR_ERROR, False),
     ],
 )
 def test_what_the_operator_may_have_fixed_is_tried(

@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from shared.api.pages.layout import page_response, paragraphs
-from shared.api.problem_details import status_of
+from shared.api.problem_details import UnforeseenError, status_of
 from shared.errors import ConfigurationError, TransientError
 from shared.problems import public_problem
 
@@ -44,7 +44,7 @@ def _shown(error: ProblemError) -> Problem:
 
     The name of a setting or service is for the operator only.
     """
-    if error.code == "internal_error":
+    if isinstance(error, UnforeseenError):
         return public_problem(error.code)
     if isinstance(error, ConfigurationError):
         return public_problem("consent_unavailable")
