@@ -83,7 +83,7 @@ PUBLISHED = frozenset(
         "zeroOrFewerResultsRequested",
     }
 )
-#: Nobody can tell what became of a mail after these.
+#: After these, the outcome of a mail is unknown.
 UNSURE = {500, 502, 504}
 NOT_JSON = [b"", b"<html><body>Error</body></html>", b"\xff\xfe", b"[]", b'{"error": "denied"}']
 

@@ -153,7 +153,9 @@ class Photographer:
             mail = f"sales:2026-11-{team}"
             body = {"contentType": "text", "content": "The figures of this month."}
             self.scheduler.queue(mail, to=[f"{team}@contoso.com"], subject=f"Sales, {team}", body=body)
-            expect(self.settings.mail(mail)).to_contain_text("Expected at about")
+            # The refused mail has no slot, because the pace is learned first.
+            shown = "Next attempt" if team == "north" else "Expected at about"
+            expect(self.settings.mail(mail)).to_contain_text(shown)
         self._reread("Enabled")
         expect(self.settings.fact("Backlog")).to_be_visible()
         self.take("backlog")
