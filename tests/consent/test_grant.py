@@ -8,6 +8,7 @@ import pytest
 from shared.api import consent, settings
 from shared.caller import Caller
 from shared.consent.cookie import NAME
+from shared.consent.errors import EntraUnavailableError
 from shared.errors import ConfigurationError, TransientError
 from shared.sending.diagnostics import run_checks
 from shared.settings.sender import sender_of
@@ -288,12 +289,14 @@ def test_an_admin_may_ask_to_be_asked_again(ports: FakeServices) -> None:
     assert ports.authorizer.hints == [("ada@contoso.com", True)]
 
 
-@pytest.mark.parametrize("service", ["entra_unavailable", "key_vault_unavailable"])
+@pytest.mark.parametrize(
+    "error", [EntraUnavailableError(), TransientError("key_vault_unavailable")], ids=lambda error: error.code
+)
 def test_an_unavailable_service_interrupts_the_consent_and_says_to_start_again(
-    ports: FakeServices, service: str
+    ports: FakeServices, error: TransientError
 ) -> None:
     window = opened(enable(ports), ports)
-    ports.authorizer.fail.append(TransientError(service))
+    ports.authorizer.fail.append(error)
 
     finish(window, ports)
 

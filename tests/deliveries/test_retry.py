@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.api.deliveries import list_deliveries, retry_delivery
+from shared.consent.errors import EntraUnavailableError
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
@@ -130,15 +131,19 @@ def test_what_an_outage_of_more_than_a_day_ended_is_sent_after_a_retry_of_each(a
     services = enabled_services()
     ports = {"graph": services.transport, "entra": services.authorizer, "vault": services.vault}
     failures = ports[away].fail  # type: ignore[attr-defined]
-    code = "key_vault_unavailable" if away == "vault" else f"{away}_unavailable"
+    error = {
+        "graph": TransientError("graph_unavailable"),
+        "entra": EntraUnavailableError(),
+        "vault": TransientError("key_vault_unavailable"),
+    }[away]
     ids = [f"m-{number}" for number in range(3)]
     for message_id in ids:
-        failures.append(TransientError(code))
+        failures.append(error)
         deliver(a_message(messageId=message_id), "q-1", services)
     while services.outbox.messages:
         text, delay = services.outbox.messages.pop(0)
         services.system.pass_time(delay)
-        failures.append(TransientError(code))
+        failures.append(error)
         deliver(text, "q-2", services)
     failures.clear()
     rows = services.deliveries.rows

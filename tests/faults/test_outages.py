@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.consent.errors import EntraUnavailableError
 from shared.consent.maintenance import keep_all
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
@@ -35,22 +36,23 @@ class Outage(FaultInjector):
     """Fails every call of some ports while it lasts."""
 
     ports: frozenset[str] = frozenset()
-    code: str = ""
+    error: TransientError | None = None
     lasts: Callable[[], bool] = lambda: False
     failed: int = 0
 
     def call(self, port: str, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         if port in self.ports and self.lasts():
             self.failed += 1
-            raise TransientError(self.code)
+            assert self.error is not None
+            raise self.error
         return function(*args, **options)
 
 
 def without(services: FakeServices, what: str) -> Outage:
     """Let something fail for ten minutes from now on."""
     end = services.system.now() + TEN_MINUTES
-    ports, code = OUTAGES[what]
-    outage = Outage({}, ports=ports, code=code, lasts=lambda: services.system.now() < end)
+    ports, error = OUTAGES[what]
+    outage = Outage({}, ports=ports, error=error, lasts=lambda: services.system.now() < end)
 
     def fail() -> None:
         outage.call(what, "any", lambda: None)
@@ -64,13 +66,13 @@ def without(services: FakeServices, what: str) -> Outage:
     return outage
 
 
-OUTAGES: Mapping[str, tuple[frozenset[str], str]] = {
-    "the vault": (frozenset({"vault"}), "key_vault_unavailable"),
-    "the identity for the vault": (frozenset({"vault"}), "identity_unavailable"),
-    "the identity for the assertion": (frozenset({"entra"}), "identity_unavailable"),
-    "the identity for storage": (STORAGE, "identity_unavailable"),
-    "the identity for everything": (STORAGE | {"vault", "entra"}, "identity_unavailable"),
-    "Entra": (frozenset({"entra"}), "entra_unavailable"),
+OUTAGES: Mapping[str, tuple[frozenset[str], TransientError]] = {
+    "the vault": (frozenset({"vault"}), TransientError("key_vault_unavailable")),
+    "the identity for the vault": (frozenset({"vault"}), TransientError("identity_unavailable")),
+    "the identity for the assertion": (frozenset({"entra"}), TransientError("identity_unavailable")),
+    "the identity for storage": (STORAGE, TransientError("identity_unavailable")),
+    "the identity for everything": (STORAGE | {"vault", "entra"}, TransientError("identity_unavailable")),
+    "Entra": (frozenset({"entra"}), EntraUnavailableError()),
 }
 
 
