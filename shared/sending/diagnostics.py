@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from shared.system import System
 
 _EXCHANGE_DECIDES = (
-    "No permission is in the token: Exchange decides what the app may do (RBAC for Applications). The look "
-    "into the mailbox proves Mail.ReadWrite; only a test mail proves Mail.Send."
+    "The token names no permission: Exchange decides what the app may do (RBAC for Applications). The check "
+    "of the mailbox proves Mail.ReadWrite; only a test mail proves Mail.Send."
 )
 _UNREADABLE = (
     "The app's token can't be read, so its permissions are not known. A test mail proves Mail.Send, and the "
-    "look into the mailbox proves Mail.ReadWrite."
+    "check of the mailbox proves Mail.ReadWrite."
 )
 #: A key that no mail has: the check is only whether Graph responds.
 _NO_MAIL = "consent-check"
@@ -121,7 +121,7 @@ def _consent(settings: TenantSettings, consent: Consent) -> Check:
         return _failed(CheckName.CONSENT, settings.problem.problem)
     if consent.account is None:
         return _ok(CheckName.CONSENT, f"{consent.started_by} set up sending with the app's own permission.")
-    seen = settings.recipients_see or "the mailbox's primary address, which Microsoft does not tell the app"
+    seen = settings.recipients_see or "the mailbox's primary address, which Microsoft does not return"
     return _ok(CheckName.CONSENT, f"{consent.account.name} consented. Recipients see {seen}.")
 
 
@@ -151,18 +151,18 @@ def _mailbox(sender: Sender, token: str, ports: DiagnosticsServices) -> Check:
     Mail.Send alone may not read it.
     """
     if not sender.may_draft:
-        detail = "Mail.Send alone can't look into a mailbox; a test mail tells whether it answers."
+        detail = "Mail.Send does not allow reading the mailbox. Send a test mail to check it."
         return Check(CheckName.MAILBOX, Outcome.SKIPPED, detail)
     try:
         ports.transport.find(token, sender, _NO_MAIL)
     except ProblemError as error:
         return _failed(CheckName.MAILBOX, error.problem)
-    return _ok(CheckName.MAILBOX, "The mailbox answers, and Mail.ReadWrite is really there.")
+    return _ok(CheckName.MAILBOX, "The mailbox responds, and Mail.ReadWrite is effective.")
 
 
 def _send_as(sender: Sender, token: str, to: str | None, ports: DiagnosticsServices) -> Check:
     if to is None:
-        return Check(CheckName.SEND_AS, Outcome.SKIPPED, "Only a test mail can tell; none was asked for.")
+        return Check(CheckName.SEND_AS, Outcome.SKIPPED, "Only a test mail checks this; none was requested.")
     if ports.switch.current_pause() is not None:
         return Check(CheckName.SEND_AS, Outcome.SKIPPED, "The operator has paused sending; try again later.")
     try:
