@@ -9,9 +9,9 @@ import functools
 from typing import TYPE_CHECKING
 
 from shared.client_credential import ClientCertificate
+from shared.config_report import report_settings
 from shared.configured import Configured
-from shared.member import member
-from shared.setting_report import report_settings
+from shared.lazy import member
 from shared.telemetry import quieten_libraries
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.errors import ConfigurationError
     from shared.mail.ports import AttachmentFiles
-    from shared.outbox import Outbox
+    from shared.mail_queue import Outbox
     from shared.sending.ports import MailTransport, ScheduleStore
-    from shared.sending.throttle import Throttle
+    from shared.sending.rate_limit.throttle import Throttle
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore
     from shared.settings.ports import SettingsStore
@@ -46,7 +46,7 @@ class Services(Configured):
     @member
     def throttle(self) -> Throttle:
         """Limits when each mail may be sent."""
-        from shared.sending.throttle import Throttle
+        from shared.sending.rate_limit.throttle import Throttle
 
         return Throttle(self)
 

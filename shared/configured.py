@@ -6,7 +6,7 @@ import threading
 
 from shared.config import AppConfig, StorageConfig, check_settings, read_client_id
 from shared.errors import ConfigurationError
-from shared.member import member
+from shared.lazy import member
 from shared.refusal_counter import RefusalCounter
 from shared.sending.claim_memory import ClaimMemory
 from shared.settings.installation import Installation

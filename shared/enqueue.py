@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from shared.mail.ports import AttachmentFiles
-    from shared.outbox import Outbox
+    from shared.mail_queue import Outbox
 
 _NOW = timedelta(0)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from shared.stored import Stored
+from shared.forward_compatible import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

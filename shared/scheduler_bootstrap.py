@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from shared.bootstrap import Services
 from shared.config import SchedulerConfig, StorageConfig
-from shared.member import member
+from shared.lazy import member
 from shared.telemetry import quieten_libraries
 
 

@@ -13,7 +13,7 @@ from shared.adapters.bounded_transport import bounded
 from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.deliveries.requeue import due_at
 from shared.errors import TransientError
-from shared.outbox import Backlog
+from shared.mail_queue import Backlog
 from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
 
 if TYPE_CHECKING:

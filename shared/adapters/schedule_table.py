@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from shared.adapters.serialization import read_document, write_document
 from shared.adapters.storage_clock import AnswerTime
 from shared.adapters.table_storage import etag_of, find_row, write_if_unchanged
-from shared.sending.schedule import Schedule
+from shared.sending.rate_limit.schedule import Schedule
 from shared.storage_names import TENANT_SETTINGS
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.stored import OTHER_VERSION
+from shared.forward_compatible import OTHER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from shared.caller import Caller
     from shared.consent.flow import ConsentFlow
     from shared.deliveries.ports import DeliveryLog
-    from shared.outbox import Outbox
+    from shared.mail_queue import Outbox
     from shared.refusal_counter import RefusalCounter
     from shared.sending.diagnostics import DiagnosticsServices
 

@@ -18,7 +18,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import InvalidInputError
 from shared.mail.identifiers import MESSAGE_ID
 from shared.problems import FieldError
-from shared.sending.forecast import ForecastServices, forecast_mails
+from shared.sending.rate_limit.forecast import ForecastServices, forecast_mails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

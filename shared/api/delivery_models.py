@@ -13,7 +13,7 @@ from pydantic import Field
 from shared.api.problem_models import ProblemView, StandingProblemView, problem_view, standing_problem_view
 from shared.deliveries.delivery import CONFLICT
 from shared.deliveries.forecast import NO_FORECAST
-from shared.deliveries.outcome import NOT_OFFERED
+from shared.deliveries.outcome_report import NOT_OFFERED
 from shared.deliveries.status import DeliveryStatus
 from shared.problems import explain
 from shared.schema import Contract

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from shared.api.request import Request, Response
     from shared.caller import Caller
-    from shared.outbox import Backlog, Outbox
+    from shared.mail_queue import Backlog, Outbox
     from shared.settings.sending_switch import SendingPause, SendingSwitch
 
 _DEADLINE_SECONDS = 5.0

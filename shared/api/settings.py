@@ -15,7 +15,7 @@ from shared.consent.start import start_consent
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import PreconditionFailedError
 from shared.schema import parse
-from shared.sending.forecast import ForecastServices, forecast_backlog
+from shared.sending.rate_limit.forecast import ForecastServices, forecast_backlog
 from shared.settings.sender import check_listed, under_list
 from shared.settings.state import check_enable, check_save, end_consent, is_unchanged, reset
 from shared.settings.tenant import Authorization

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.api.request import Request, Response
     from shared.caller import Caller
     from shared.config import AppConfig
-    from shared.outbox import Outbox
+    from shared.mail_queue import Outbox
     from shared.settings.ports import SettingsStore
     from shared.system import System
 

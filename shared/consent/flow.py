@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.forward_compatible import Stored
 from shared.settings.tenant import Account, ActiveProblem, Consent, TenantSettings
-from shared.stored import Stored
 
 FLOW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Entra's codes live about as long. Another host than the one that set the expiry may handle the callback, so

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from shared.consent.ports import AccessToken
 from shared.consent.revoke import delete_tokens
-from shared.consent.token_requests import TokenRequests, Turn, is_fresh
+from shared.consent.token_request_gate import TokenRequests, Turn, is_fresh
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
-from shared.settings.refresh import Named, record_refresh
+from shared.settings.consent_health import Named, record_refresh
 from shared.settings.scopes import mail_scopes, missing_scopes
 from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings

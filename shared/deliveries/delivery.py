@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.deliveries.event import DeliveryEvent
-from shared.deliveries.outcome import Outcome, latest, next_outcome
+from shared.deliveries.outcome_report import Outcome, latest, next_outcome
 from shared.deliveries.recipient_summary import NOBODY, RecipientSummary
 from shared.deliveries.slot import Slot
 from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver, UncertainSend
+from shared.forward_compatible import Stored
 from shared.problems import FieldError
 from shared.settings.tenant import ActiveProblem
-from shared.stored import Stored
 
 #: Longer than `functionTimeout` in host.json, after which no worker can still be sending.
 CLAIM = timedelta(minutes=11)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.deliveries.status import DeliveryStatus
-from shared.stored import Stored
+from shared.forward_compatible import Stored
 
 
 @dataclass(frozen=True, slots=True)

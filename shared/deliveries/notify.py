@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from shared.deliveries.outcome import NOT_OFFERED
+from shared.deliveries.outcome_report import NOT_OFFERED
 from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError
 from shared.settings.tenant import ActiveProblem
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.outcome import Outcome
+    from shared.deliveries.outcome_report import Outcome
     from shared.deliveries.ports import DeliveryLog, DeliveryPage, DeliveryQuery, OutcomeQueues
     from shared.system import Moment, System
 

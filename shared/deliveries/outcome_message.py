@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared.deliveries.outcome import MAX_ERRORS
+from shared.deliveries.outcome_report import MAX_ERRORS
 from shared.mail.identifiers import MessageId, TenantId
 from shared.problems import Actor
 from shared.schema import Contract
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.outcome import Outcome
+    from shared.deliveries.outcome_report import Outcome
 
 
 class OutcomeError(Contract):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shared.stored import Stored
+from shared.forward_compatible import Stored
 
 if TYPE_CHECKING:
     from shared.mail.message import MailRequest

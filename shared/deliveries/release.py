@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog
-    from shared.outbox import Outbox
+    from shared.mail_queue import Outbox
     from shared.system import System
 
 #: 30 a minute: Exchange Online's limit for SMTP submission. Graph's behaviour above it is not documented.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.ports import DeliveryLog, TextStore
-    from shared.outbox import Outbox
+    from shared.mail_queue import Outbox
     from shared.settings.ownership import OwnedSettingsStore
     from shared.system import System
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.stored import Stored
+from shared.forward_compatible import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Slot(Stored):
 
     Attributes:
         at: the time, before any later shift of the line.
-        line: the number of the line (`shared/sending/schedule.py`); a slot of an earlier one is not valid.
+        line: the number of the line (`shared/sending/rate_limit/schedule.py`); a slot of an earlier one is not valid.
         inserted: it is before the line, and is not shifted with it.
         mailbox: the start of the mailbox's key.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.stored import Stored
+from shared.forward_compatible import Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from shared.deliveries.delivery import Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.sending.draft_state import DraftState
-from shared.sending.outcome import announce
 from shared.sending.persist import persist
+from shared.sending.record_outcome import announce
 from shared.sending.refused_sender import end_noted_refusal
 from shared.telemetry import log_failed_step
 

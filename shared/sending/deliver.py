@@ -10,7 +10,6 @@ from shared.errors import ConfigurationError, MailerError, TransientError
 from shared.mail.payload import build_attachment, build_send_mail
 from shared.sending.accepted import record_accepted
 from shared.sending.claim import begin, claim
-from shared.sending.defer import goes_first, requeue_for_slot
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import set_aside
 from shared.sending.expiry import expired
@@ -25,17 +24,18 @@ from shared.sending.hand_over import (
     withdraw_hand_over,
 )
 from shared.sending.mailbox import Mailbox
-from shared.sending.outcome import record_failure
 from shared.sending.paused import requeue_paused
 from shared.sending.persist import NotRecordedError, problem_of
 from shared.sending.prepare import PreparedMail, Route, prepare
 from shared.sending.queued import find_mail, key_of, readable
+from shared.sending.rate_limit.throttle import LaterSlotError
 from shared.sending.reconcile import CopyWaitsError, gives_up_looking, search_mailbox, was_sent
+from shared.sending.record_outcome import record_failure
+from shared.sending.requeue_for_slot import goes_first, requeue_for_slot
 from shared.sending.retry_policy import deadline
-from shared.sending.throttle import LaterSlotError
 from shared.sending.unrecorded import queue_again, queue_kept
-from shared.settings.refusal import refusal_of
 from shared.settings.sender import sender_of
+from shared.settings.sender_refusal import refusal_of
 from shared.settings.served_tenants import log_unserved_tenant
 from shared.settings.update import apply_sender_list
 from shared.telemetry import Event, log_event

@@ -17,8 +17,8 @@ from shared.deliveries.requeue import next_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError, TransientError
 from shared.sending.mailbox import Mailbox
-from shared.sending.outcome import announce
 from shared.sending.reconcile import mailbox_key
+from shared.sending.record_outcome import announce
 from shared.settings.sender import sender_of
 from shared.settings.tenant import ActiveProblem
 from shared.telemetry import Event, log_event, log_failed_step

@@ -13,7 +13,7 @@ from shared.errors import (
     ProblemError,
     TokenRefusedError,
 )
-from shared.sending.upload_limit import PlannedUpload
+from shared.sending.rate_limit.upload_limit import PlannedUpload
 from shared.system import Moment
 from shared.time_limit import SENDING, AttemptTooLongError
 

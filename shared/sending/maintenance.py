@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from shared.config_report import report_settings
 from shared.deliveries.notify import notify_owed
 from shared.deliveries.release import release_next, resume_overdue
 from shared.deliveries.status import DeliveryStatus
@@ -35,9 +36,8 @@ from shared.sending.lost_claims import settle_lost_claims
 from shared.sending.mailbox import Mailbox
 from shared.sending.poison import report_poison_queue
 from shared.sending.refused_sender import probe_sender
-from shared.setting_report import report_settings
+from shared.settings.consent_health import TOKEN_REFUSED, record_refresh
 from shared.settings.operator_log import report_operator_actions
-from shared.settings.refresh import TOKEN_REFUSED, record_refresh
 from shared.settings.sender import sender_of
 from shared.settings.served_tenants import report_removed_tenants
 from shared.settings.tenant import Status, TenantSettings

@@ -23,7 +23,7 @@ from shared.sending.claim import (
 )
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.expiry import expired
-from shared.sending.outcome import announce
+from shared.sending.record_outcome import announce
 from shared.settings.update import as_record
 
 if TYPE_CHECKING:

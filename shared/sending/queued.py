@@ -11,7 +11,7 @@ from shared.errors import ConfigurationError, InvalidInputError
 from shared.mail.decode import decode_message
 from shared.mail.message import MailRequest, parse_mail_request
 from shared.sending.accepted import record_accepted_mail
-from shared.sending.slots import visible_after
+from shared.sending.rate_limit.slots import visible_after
 from shared.sending.unreadable import record_unreadable
 from shared.sending.unrecorded import AcceptedMail, RepeatedMail, parse_unrecorded, write_mail, write_repeated
 from shared.sending.unusable_request import record_lost, record_unreadable_request

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared.deliveries.release import release_mails, release_waiting
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError, SenderRefusedError
-from shared.settings.refusal import begin_probe, is_probe_due, record_sender_refused
+from shared.settings.sender_refusal import begin_probe, is_probe_due, record_sender_refused
 from shared.settings.tenant import Status
 from shared.settings.update import as_record, record_taken, update_settings
 from shared.telemetry import Event, log_event, log_failed_step

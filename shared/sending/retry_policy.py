@@ -42,9 +42,9 @@ from shared.errors import (
 from shared.sending.backoff import backoff, throttle_delay
 from shared.sending.errors import MailboxPausedError, ThrottledError
 from shared.sending.expiry import before_end
-from shared.sending.pace import DEFAULT_RETRY_AFTER
+from shared.sending.rate_limit.pace import DEFAULT_RETRY_AFTER
 from shared.sending.reconcile import next_check
-from shared.settings.refusal import BETWEEN_REFUSALS
+from shared.settings.sender_refusal import BETWEEN_REFUSALS
 from shared.time_limit import AttemptTooLongError
 
 if TYPE_CHECKING:

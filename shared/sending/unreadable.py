@@ -14,8 +14,8 @@ from shared.errors import ConfigurationError, TransientError
 from shared.mail.identifiers import MESSAGE_ID
 from shared.mail.message import MAX_CORRELATION_ID
 from shared.sending.conflict import record_conflict
-from shared.sending.outcome import announce
 from shared.sending.persist import persist
+from shared.sending.record_outcome import announce
 from shared.settings.ownership import refuse_foreign
 from shared.settings.update import as_record
 from shared.storage_names import QUEUE_NAME

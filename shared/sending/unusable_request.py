@@ -12,7 +12,7 @@ from shared.deliveries.delivery import CLAIM
 from shared.deliveries.requeue import is_superseded, requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ExpiredError
-from shared.sending.outcome import write_outcome
+from shared.sending.record_outcome import write_outcome
 from shared.settings.update import as_record
 
 if TYPE_CHECKING:

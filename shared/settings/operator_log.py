@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from shared.stored import Stored
+from shared.forward_compatible import Stored
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from shared.forward_compatible import Stored
 from shared.mail_address import address_key
 from shared.problems import Problem, recall
-from shared.stored import Stored
 
 MAIL_SEND = "Mail.Send"
 MAIL_READ_WRITE = "Mail.ReadWrite"

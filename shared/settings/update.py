@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, ConsentRequiredError, PreconditionFailedError, ProblemError
-from shared.settings.refusal import begin_probe, end_refusal
 from shared.settings.sender import under_list
+from shared.settings.sender_refusal import begin_probe, end_refusal
 from shared.settings.state import mark_reconnect_needed, record_operator_error
 from shared.settings.tenant import ActiveProblem, Status
 from shared.telemetry import Event, log_event, log_failed_step

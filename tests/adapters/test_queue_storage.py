@@ -14,7 +14,7 @@ from shared.adapters.queue_storage import StorageOutcomeQueues, StorageQueueOutb
 from shared.config import StorageConfig
 from shared.deliveries.requeue import requeue_message
 from shared.errors import ConfigurationError, TransientError
-from shared.outbox import Backlog
+from shared.mail_queue import Backlog
 from shared.storage_names import API_VERSION, MAIL_OUTBOX, MAIL_OUTBOX_POISON
 from tests.builders import a_message
 from tests.fakes import CONTOSO

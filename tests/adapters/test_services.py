@@ -13,8 +13,8 @@ from shared.api.health import read_readiness
 from shared.bootstrap import Services
 from shared.errors import ConfigurationError
 from shared.sending.deliver import deliver
-from shared.sending.schedule import Schedule
-from shared.sending.throttle import Throttle
+from shared.sending.rate_limit.schedule import Schedule
+from shared.sending.rate_limit.throttle import Throttle
 from shared.storage_names import API_VERSION, MAIL_OUTBOX
 from tests.adapters.test_credentials import KeyPair
 from tests.api_client import a_request

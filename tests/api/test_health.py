@@ -5,7 +5,7 @@ import pytest
 
 from shared.api.health import ask_all, read_readiness
 from shared.errors import ConfigurationError, TransientError
-from shared.outbox import Backlog
+from shared.mail_queue import Backlog
 from shared.settings.sending_switch import SendingPause
 from tests.api_client import a_request
 from tests.builders import ADMIN

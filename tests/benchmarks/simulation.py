@@ -21,12 +21,13 @@ from shared.adapters.retry_after import retry_after
 from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.delivery import Delivery
 from shared.errors import TransientError
-from shared.outbox import Backlog
-from shared.sending import mailbox_schedule as line
-from shared.sending import throttle, turns
+from shared.mail_queue import Backlog
 from shared.sending.deliver import deliver
 from shared.sending.errors import ThrottledError
-from shared.sending.schedule import Schedule
+from shared.sending.rate_limit import concurrency as turns
+from shared.sending.rate_limit import mailbox_schedule as line
+from shared.sending.rate_limit import throttle
+from shared.sending.rate_limit.schedule import Schedule
 from shared.settings.sender import Sender
 from shared.settings.sending_switch import SendingPause, SendingSwitch
 from shared.settings.tenant import TenantSettings

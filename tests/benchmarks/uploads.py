@@ -32,7 +32,7 @@ def ours(address: str) -> Callable[[int], None]:
     from shared.config import StorageConfig
     from shared.deliveries.status import DeliveryStatus
     from shared.sending.deliver import deliver
-    from shared.sending.upload_limit import SPAN
+    from shared.sending.rate_limit.upload_limit import SPAN
     from tests.builders import a_message, large_file_services
     from tests.fakes import CONTOSO
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.adapters.schedule_table import TableScheduleStore
-from shared.sending.schedule import Schedule, Trial
+from shared.sending.rate_limit.schedule import Schedule, Trial
 from shared.storage_names import TENANT_SETTINGS
 from tests.fakes import NOON, MemorySchedules
 

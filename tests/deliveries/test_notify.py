@@ -14,7 +14,7 @@ from shared.api.deliveries import retry_delivery
 from shared.api.delivery_models import delivery_view
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.notify import NotifyingDeliveryLog
-from shared.deliveries.outcome import MAX_ERRORS, MAX_OWED
+from shared.deliveries.outcome_report import MAX_ERRORS, MAX_OWED
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, OutcomeUnknownError, RejectedError, TransientError
 from shared.problems import FieldError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.outbox import Backlog
+from shared.mail_queue import Backlog
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 
-from shared.sending.schedule import Schedule
+from shared.sending.rate_limit.schedule import Schedule
 
 
 @dataclass

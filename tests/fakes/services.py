@@ -9,7 +9,7 @@ from shared.consent.confirming import MAX_WAITING
 from shared.consent.token_cache import AccessTokenCache
 from shared.refusal_counter import RefusalCounter
 from shared.sending.claim_memory import ClaimMemory
-from shared.sending.throttle import Throttle
+from shared.sending.rate_limit.throttle import Throttle
 from shared.settings.sending_switch import SendingSwitch
 from tests.fakes.blobs import MemoryFiles, MemoryTexts
 from tests.fakes.deliveries import MemoryDeliveries

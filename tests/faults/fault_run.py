@@ -13,7 +13,7 @@ from shared.errors import MailerError, OutcomeUnknownError, ProblemError, Transi
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
-from shared.sending.throttle import Throttle
+from shared.sending.rate_limit.throttle import Throttle
 from tests.fakes import FakeMail, FakeServices
 
 if TYPE_CHECKING:

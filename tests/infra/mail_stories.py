@@ -18,8 +18,8 @@ from shared.errors import (
     SenderRefusedError,
     TransientError,
 )
+from shared.mail_queue import Backlog
 from shared.operate.switch import pause_sending
-from shared.outbox import Backlog
 from shared.sending.deliver import deliver
 from shared.sending.errors import ThrottledError
 from shared.sending.maintenance import release_all

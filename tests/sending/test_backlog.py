@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import TransientError
-from shared.outbox import Backlog
+from shared.mail_queue import Backlog
 from shared.sending.maintenance import release_all
 from tests.builders import enabled_services
 from tests.fakes import NOON

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.deliveries.delivery import CLAIM, MAX_HISTORY, MAX_WAIT, Delivery
-from shared.deliveries.outcome import Outcome
+from shared.deliveries.outcome_report import Outcome
 from shared.deliveries.requeue import next_message, requeue_message
 from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend

@@ -15,7 +15,7 @@ from shared.errors import RejectedError, SenderRefusedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.diagnostics import CheckName, Outcome, run_checks
 from shared.sending.maintenance import release_all
-from shared.settings.refusal import end_refusal
+from shared.settings.sender_refusal import end_refusal
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
 from tests.api_client import call, content, finish, opened, shown
 from tests.api_client import enable as press_enable

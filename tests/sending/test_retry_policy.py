@@ -37,7 +37,7 @@ from shared.sending.retry_policy import (
     count_refusals,
     decide_retry,
 )
-from shared.settings.refusal import rights_spread_until
+from shared.settings.sender_refusal import rights_spread_until
 from shared.time_limit import AttemptTooLongError
 from tests.builders import a_consent
 from tests.fakes import CONTOSO, NOON

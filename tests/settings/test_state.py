@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import ConflictError
-from shared.settings.refresh import record_refresh
+from shared.settings.consent_health import record_refresh
 from shared.settings.state import (
     begin_consent,
     check_enable,

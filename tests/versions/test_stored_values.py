@@ -21,12 +21,12 @@ from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.requeue import parse_requeue_message
 from shared.deliveries.status import DeliveryStatus
+from shared.forward_compatible import Stored
 from shared.mail.message import parse_mail_request
 from shared.sending.draft_state import DraftState
 from shared.sending.unrecorded import parse_unrecorded
 from shared.settings.operator_log import OperatorAction
 from shared.settings.tenant import Status, TenantSettings
-from shared.stored import Stored
 from shared.version import VERSION
 from tests.fakes import CONTOSO, NOON, FakeServices
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.sending.schedule import FIRST_TRIAL, WINDOW, Schedule, Trial
+from shared.sending.rate_limit.schedule import FIRST_TRIAL, WINDOW, Schedule, Trial
 
 #: The wait if Graph gives none.
 DEFAULT_RETRY_AFTER: Final = timedelta(seconds=10)

@@ -11,7 +11,7 @@ from shared.time_limit import held
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.sending.mailbox_schedule import MailboxSchedule
+    from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
 
 #: https://learn.microsoft.com/graph/throttling-limits: for one app and mailbox.
 IN_FLIGHT: Final = 4

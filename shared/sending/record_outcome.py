@@ -25,10 +25,10 @@ from shared.sending.draft_removal import give_up
 from shared.sending.errors import THROTTLED_CODES, ThrottledError
 from shared.sending.expiry import expired
 from shared.sending.persist import persist
+from shared.sending.rate_limit.slots import visible_after
 from shared.sending.refused_recipient import name_recipient
 from shared.sending.refused_sender import sender_is_refused
 from shared.sending.retry_policy import decide_retry
-from shared.sending.slots import visible_after
 from shared.settings.update import as_record, record_sender_failure
 from shared.telemetry import Event, log_event, log_failed_step
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from shared.consent.errors import EntraUnavailableError
 from shared.errors import ProblemError, TransientError
-from shared.settings.refresh import record_refusal
+from shared.settings.consent_health import record_refusal
 from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings
 from shared.telemetry import log_failed_step

@@ -14,11 +14,11 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.errors import SendingLimitError, ThrottledError
-from shared.sending.mailbox_schedule import MailboxSchedule
-from shared.sending.schedule import WINDOW, Schedule
-from shared.sending.slots import reserve
-from shared.sending.throttle import LaterSlotError, Throttle
-from shared.sending.turns import IN_FLIGHT
+from shared.sending.rate_limit.concurrency import IN_FLIGHT
+from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
+from shared.sending.rate_limit.schedule import WINDOW, Schedule
+from shared.sending.rate_limit.slots import reserve
+from shared.sending.rate_limit.throttle import LaterSlotError, Throttle
 from shared.settings.sender import sender_of
 from shared.time_limit import limited
 from tests.builders import a_message, enabled_services, some_settings

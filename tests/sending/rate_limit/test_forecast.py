@@ -18,8 +18,8 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.deliver import deliver
 from shared.sending.errors import ThrottledError
-from shared.sending.forecast import forecast
-from shared.sending.schedule import WINDOW, Schedule, schedule_key
+from shared.sending.rate_limit.forecast import forecast
+from shared.sending.rate_limit.schedule import WINDOW, Schedule, schedule_key
 from shared.settings.sender import sender_of
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import Account, RequestedSender, Status

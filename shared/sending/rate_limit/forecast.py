@@ -13,9 +13,9 @@ from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError
 from shared.sending.errors import THROTTLED_CODES
-from shared.sending.pace import settled
-from shared.sending.schedule import clock_ahead, mailbox_mark, schedule_key
-from shared.sending.slots import mails_before
+from shared.sending.rate_limit.pace import settled
+from shared.sending.rate_limit.schedule import clock_ahead, mailbox_mark, schedule_key
+from shared.sending.rate_limit.slots import mails_before
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Status
 from shared.telemetry import log_failed_step
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.sending.ports import ScheduleStore
-    from shared.sending.schedule import Schedule
+    from shared.sending.rate_limit.schedule import Schedule
     from shared.settings.ports import SettingsStore
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch

@@ -9,9 +9,9 @@ from random import Random
 import pytest
 
 from shared.deliveries.slot import Slot
-from shared.sending.pace import Refusal, refused, reported
-from shared.sending.schedule import FIRST_TRIAL, LEARNING, WINDOW, Schedule
-from shared.sending.slots import insert, reserve, visible_after
+from shared.sending.rate_limit.pace import Refusal, refused, reported
+from shared.sending.rate_limit.schedule import FIRST_TRIAL, LEARNING, WINDOW, Schedule
+from shared.sending.rate_limit.slots import insert, reserve, visible_after
 from tests.fakes import NOON
 
 SECOND = timedelta(seconds=1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.stored import Stored
+from shared.forward_compatible import Stored
 
 if TYPE_CHECKING:
     from shared.deliveries.slot import Slot

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from shared.errors import NothingSentError
 from shared.sending.errors import MailboxPausedError, SendingLimitError, ThrottledError
-from shared.sending.mailbox_schedule import MailboxSchedule
 from shared.sending.ports import ScheduleBusyError
-from shared.sending.schedule import mailbox_key, schedule_key
-from shared.sending.turns import Turns
-from shared.sending.upload_limit import KEPT, PlannedUpload
+from shared.sending.rate_limit.concurrency import Turns
+from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
+from shared.sending.rate_limit.schedule import mailbox_key, schedule_key
+from shared.sending.rate_limit.upload_limit import KEPT, PlannedUpload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

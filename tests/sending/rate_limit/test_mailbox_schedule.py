@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.errors import TransientError
-from shared.sending.mailbox_schedule import MailboxSchedule
+from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
 from shared.time_limit import AttemptTooLongError
 from tests.fakes import NOON, FakeSystem, MemorySchedules
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.sending.schedule import Schedule
+    from shared.sending.rate_limit.schedule import Schedule
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

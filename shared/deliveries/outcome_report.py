@@ -9,8 +9,8 @@ from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Final
 
 from shared.deliveries.status import DeliveryStatus
+from shared.forward_compatible import Stored
 from shared.problems import Actor, FieldError
-from shared.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,7 +10,7 @@ import pytest
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.status import DeliveryStatus
-from shared.sending.defer import goes_first
+from shared.sending.requeue_for_slot import goes_first
 from tests.fakes import CONTOSO, NOON
 
 MINUTE = timedelta(minutes=1)

@@ -13,17 +13,17 @@ from shared.deliveries.status import DeliveryStatus
 from shared.sending.errors import THROTTLED_CODES
 from shared.sending.expiry import before_end, expired
 from shared.sending.hand_over import MailKnownError, claim_unless_claimed
-from shared.sending.outcome import announce, record_failure, write_outcome
 from shared.sending.persist import persist
+from shared.sending.rate_limit.slots import visible_after
+from shared.sending.record_outcome import announce, record_failure, write_outcome
 from shared.sending.retry_policy import deadline
-from shared.sending.slots import visible_after
 from shared.settings.update import as_record
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
     from shared.sending.ports import SendingServices
-    from shared.sending.throttle import LaterSlotError
+    from shared.sending.rate_limit.throttle import LaterSlotError
 
 #: A mail whose deadline is this close after its slot is processed each time that it becomes visible.
 _NEAR_END = timedelta(minutes=10)

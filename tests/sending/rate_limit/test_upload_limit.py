@@ -10,9 +10,9 @@ import pytest
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.deliver import deliver
-from shared.sending.schedule import Schedule
+from shared.sending.rate_limit.schedule import Schedule
+from shared.sending.rate_limit.upload_limit import KEPT, LIMIT_BYTES, SPAN, reserve_upload
 from shared.sending.upload import CHUNK_BYTES
-from shared.sending.upload_limit import KEPT, LIMIT_BYTES, SPAN, reserve_upload
 from tests.builders import a_file, a_message, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -69,7 +69,7 @@ def test_a_mail_whose_time_ends_before_reserves_nothing() -> None:
 
 @pytest.fixture
 def services(monkeypatch: pytest.MonkeyPatch) -> FakeServices:
-    monkeypatch.setattr("shared.sending.upload_limit.LIMIT_BYTES", 2 * len(LARGE))
+    monkeypatch.setattr("shared.sending.rate_limit.upload_limit.LIMIT_BYTES", 2 * len(LARGE))
     return large_file_services(large=LARGE)
 
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from math import floor
 
 from shared.deliveries.slot import Slot
-from shared.sending.pace import settled, tried
-from shared.sending.schedule import START, WINDOW, Schedule
+from shared.sending.rate_limit.pace import settled, tried
+from shared.sending.rate_limit.schedule import START, WINDOW, Schedule
 
 #: The time between mails that an idle mailbox sends in a burst.
 _BURST_STEP = timedelta(milliseconds=250)

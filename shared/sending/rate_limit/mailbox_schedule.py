@@ -14,11 +14,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, NothingSentError, TransientError
-from shared.sending.pace import Refusal, refused, reported
 from shared.sending.ports import ScheduleBusyError
-from shared.sending.schedule import Schedule, clock_ahead, mailbox_mark
-from shared.sending.slots import insert, reserve
-from shared.sending.upload_limit import reserve_upload
+from shared.sending.rate_limit.pace import Refusal, refused, reported
+from shared.sending.rate_limit.schedule import Schedule, clock_ahead, mailbox_mark
+from shared.sending.rate_limit.slots import insert, reserve
+from shared.sending.rate_limit.upload_limit import reserve_upload
 from shared.telemetry import log_failed_step
 from shared.time_limit import held
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.deliveries.slot import Slot
-from shared.sending.schedule import START, Schedule
+from shared.sending.rate_limit.schedule import START, Schedule
 
 LIMIT_BYTES: Final = 150_000_000
 #: Uploads that begin within the same ten seconds share one entry of the row.

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.deliveries.slot import Slot
-from shared.sending.schedule import Schedule, clock_ahead
+from shared.sending.rate_limit.schedule import Schedule, clock_ahead
 from tests.fakes import NOON
 
 SECOND = timedelta(seconds=1)

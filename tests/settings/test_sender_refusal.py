@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.errors import ConflictError
-from shared.settings.refresh import record_refresh
-from shared.settings.refusal import (
+from shared.settings.consent_health import record_refresh
+from shared.settings.sender import under_list
+from shared.settings.sender_refusal import (
     begin_probe,
     end_refusal,
     is_probe_due,
     record_sender_refused,
     refusal_of,
 )
-from shared.settings.sender import under_list
 from shared.settings.state import check_enable, complete_consent, is_unchanged, mark_reconnect_needed, reset
 from shared.settings.tenant import (
     ActiveProblem,
