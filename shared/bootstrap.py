@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shared.client_credential import ClientCertificate
 from shared.config_report import report_settings
 from shared.configured import Configured
-from shared.lazy import member
+from shared.lazy import lazy
 from shared.telemetry import quieten_libraries
 
 if TYPE_CHECKING:
@@ -43,49 +43,49 @@ class Services(Configured):
     A member that could not be built is tried again at its next use.
     """
 
-    @member
+    @lazy
     def throttle(self) -> Throttle:
         """Limits when each mail may be sent."""
         from shared.sending.rate_limit.throttle import Throttle
 
         return Throttle(self)
 
-    @member
+    @lazy
     def stored_settings(self) -> SettingsStore:
         """What the admins decided, in every installation."""
         from shared.adapters.table_storage import TableSettingsStore
 
         return TableSettingsStore(self._tables)
 
-    @member
+    @lazy
     def settings(self) -> OwnedSettingsStore:
         """What the admins of this installation decided."""
         from shared.settings.ownership import OwnedSettings
 
         return OwnedSettings(self.stored_settings, self._this_installation, self._issued_to, self.system)
 
-    @member
+    @lazy
     def pause_store(self) -> PauseStore:
         """The row that pauses sending."""
         from shared.adapters.pause_table import TablePauseStore
 
         return TablePauseStore(self._tables)
 
-    @member
+    @lazy
     def switch(self) -> SendingSwitch:
         """Return whether sending is paused, as cached by this process."""
         from shared.settings.sending_switch import SendingSwitch
 
         return SendingSwitch(self.pause_store, self.system, lambda: self.installation)
 
-    @member
+    @lazy
     def schedules(self) -> ScheduleStore:
         """When the mails of each mailbox may be sent."""
         from shared.adapters.schedule_table import TableScheduleStore
 
         return TableScheduleStore(self._tables)
 
-    @member
+    @lazy
     def operator_log(self) -> OperatorLog:
         """Actions of operators by command that are not logged yet."""
         from shared.adapters.operator_table import TableOperatorLog
@@ -99,14 +99,14 @@ class Services(Configured):
 
         return None if self.storage.connection_string else object_id(self._storage_credential())
 
-    @member
+    @lazy
     def flows(self) -> FlowStore:
         """The consents in progress."""
         from shared.adapters.flow_table import TableFlowStore
 
         return TableFlowStore(self._tables)
 
-    @member
+    @lazy
     def deliveries(self) -> DeliveryLog:
         """The delivery log."""
         from shared.adapters.delivery_table import TableDeliveryLog
@@ -117,14 +117,14 @@ class Services(Configured):
         log = TableDeliveryLog(self._tables)
         return NotifyingDeliveryLog(log, queues, lambda: self.config.outcome_queues, self.system)
 
-    @member
+    @lazy
     def outbox(self) -> Outbox:
         """The queue `mail-outbox`."""
         from shared.adapters.queue_storage import StorageQueueOutbox
 
         return StorageQueueOutbox(self.queue_storage, lambda: self._identity(self.queue_storage.client_id))
 
-    @member
+    @lazy
     def files(self) -> AttachmentFiles:
         """The schedulers' files."""
         from shared.adapters.blob_storage import BlobAttachmentFiles
@@ -141,21 +141,21 @@ class Services(Configured):
 
         return credential_problems(self.config.credential)
 
-    @member
+    @lazy
     def requests(self) -> TextStore:
         """The requests of unfinished mails."""
         from shared.adapters.blob_storage import BlobTextStore
 
         return BlobTextStore(self._blobs, "requests")
 
-    @member
+    @lazy
     def drafts(self) -> TextStore:
         """The state of drafts in progress."""
         from shared.adapters.blob_storage import BlobTextStore
 
         return BlobTextStore(self._blobs, "drafts")
 
-    @member
+    @lazy
     def vault(self) -> TokenStore:
         """The token store."""
         from shared.adapters.key_vault import KeyVaultTokenStore
@@ -163,7 +163,7 @@ class Services(Configured):
         identity = self._identity(self.config.identity_client_id)
         return KeyVaultTokenStore(self.config.key_vault_url, self._this_installation(), identity)
 
-    @member
+    @lazy
     def authorizer(self) -> EntraAuthority:
         """Microsoft Entra, for consent and for access tokens."""
         from shared.adapters.credentials import msal_credential
@@ -171,7 +171,7 @@ class Services(Configured):
 
         return EntraAuthority(self.config, msal_credential(self.config.credential), self.system)
 
-    @member
+    @lazy
     def tokens(self) -> AccessTokenCache:
         """Access tokens for sending."""
         from shared.consent.token_cache import AccessTokenCache
@@ -180,14 +180,14 @@ class Services(Configured):
             self.vault, self.authorizer, self.settings, self.system, lambda: self.allowed_tenants
         )
 
-    @member
+    @lazy
     def transport(self) -> MailTransport:
         """Microsoft Graph."""
         from shared.adapters.graph import GraphMailTransport
 
         return GraphMailTransport(self.config.graph_endpoint)
 
-    @member
+    @lazy
     def caller_tokens(self) -> CallerTokens:
         """Validates the access tokens of the API's callers."""
         from shared.adapters.access_token_validator import EntraCallerTokens
@@ -212,13 +212,13 @@ class Services(Configured):
 
         return client_of(tokens) if (tokens := self.vault.read(name)) else None
 
-    @member
+    @lazy
     def _tables(self) -> TableServiceClient:
         from shared.adapters.table_storage import table_service
 
         return table_service(self.storage, self._storage_credential)
 
-    @member
+    @lazy
     def _blobs(self) -> BlobServiceClient:
         from shared.adapters.blob_storage import blob_service
 

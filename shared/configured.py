@@ -6,7 +6,7 @@ import threading
 
 from shared.config import AppConfig, StorageConfig, check_settings, read_client_id
 from shared.errors import ConfigurationError
-from shared.lazy import member
+from shared.lazy import lazy
 from shared.refusal_counter import RefusalCounter
 from shared.sending.claim_memory import ClaimMemory
 from shared.settings.installation import Installation
@@ -21,17 +21,17 @@ class Configured:
         self.claims = ClaimMemory()
         self.refusals = RefusalCounter(self.system)
 
-    @member
+    @lazy
     def config(self) -> AppConfig:
         """The operator's settings of the app."""
         return AppConfig.from_env()
 
-    @member
+    @lazy
     def storage(self) -> StorageConfig:
         """Where tables, queues and blobs are."""
         return StorageConfig.from_env()
 
-    @member
+    @lazy
     def queue_storage(self) -> StorageConfig:
         """Where the queues are.
 
@@ -39,7 +39,7 @@ class Configured:
         """
         return StorageConfig.from_env(services=("queue",))
 
-    @member
+    @lazy
     def confirmations(self) -> threading.BoundedSemaphore:
         """Limits how many callbacks wait for Microsoft's directory."""
         from shared.consent.confirming import MAX_WAITING

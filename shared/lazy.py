@@ -10,7 +10,7 @@ from typing import Any, Self, overload
 _BUILDING = threading.RLock()
 
 
-class member[Kept](functools.cached_property[Kept]):  # noqa: N801 - read as the decorator that it is
+class lazy[Kept](functools.cached_property[Kept]):  # noqa: N801 - read as the decorator that it is
     """A member that is built once, even if several threads read it first."""
 
     @overload

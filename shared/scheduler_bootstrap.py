@@ -7,29 +7,29 @@ from __future__ import annotations
 
 from shared.bootstrap import Services
 from shared.config import SchedulerConfig, StorageConfig
-from shared.lazy import member
+from shared.lazy import lazy
 from shared.telemetry import quieten_libraries
 
 
 class SchedulerServices(Services):
     """The queue and the container for the schedulers' command."""
 
-    @member
+    @lazy
     def scheduler_config(self) -> SchedulerConfig:
         """What this machine knows of the installation."""
         return SchedulerConfig.from_env()
 
-    @member
+    @lazy
     def storage(self) -> StorageConfig:
         """Where queue and container are."""
         return self.scheduler_config.storage
 
-    @member
+    @lazy
     def allowed_tenants(self) -> frozenset[str]:
         """The tenants that the installation serves; empty if not known here."""
         return self.scheduler_config.allowed_tenant_ids
 
-    @member
+    @lazy
     def public_base_url(self) -> str:
         """The URL of the installation's API; empty if not known here."""
         return self.scheduler_config.public_base_url

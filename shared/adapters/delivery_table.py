@@ -83,7 +83,7 @@ class TableDeliveryLog:
         """Count the pending mails in these statuses; 1000 means 1000 or more."""
         return sum(1 for _ in self._pending(tenant_id, statuses, _MAX_COUNTED, "RowKey"))
 
-    def set_aside(
+    def list_pending(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
         """Return the pending mails in these statuses, oldest first, read-only."""

@@ -12,7 +12,7 @@ from shared.consent.completion import close, complete
 from shared.consent.cookie import check_cookie
 from shared.consent.errors import ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
-from shared.consent.grant import validate_grant
+from shared.consent.grant import redeem_grant
 from shared.consent.other_account import Confirmation, hold, is_other_account, show_again
 from shared.consent.revoke import delete_held
 from shared.errors import InvalidInputError, NotFoundError, ProblemError
@@ -62,7 +62,7 @@ def _take(
     flow: ConsentFlow, secret: FlowSecret, answer: CallbackParams, ports: ConsentServices
 ) -> ConsentFlow | Confirmation:
     try:
-        consent = validate_grant(flow, secret, answer, ports.settings.load(flow.tenant_id), ports)
+        consent = redeem_grant(flow, secret, answer, ports.settings.load(flow.tenant_id), ports)
     except ProblemError as error:
         return close(flow, error, ports)
     if is_other_account(flow, consent):

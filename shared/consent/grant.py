@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Account, PendingConsent, RequestedSender, TenantSettings
 
 
-def validate_grant(
+def redeem_grant(
     flow: ConsentFlow,
     secret: FlowSecret,
     answer: CallbackParams,

@@ -85,11 +85,11 @@ class NotifyingDeliveryLog:
         """Count the pending mails in these statuses."""
         return self._log.count(tenant_id, statuses)
 
-    def set_aside(
+    def list_pending(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
         """Return the pending mails in these statuses, oldest first, read-only."""
-        return self._log.set_aside(tenant_id, statuses, limit)
+        return self._log.list_pending(tenant_id, statuses, limit)
 
     def next_tenant(self, tenant_id: str) -> str | None:
         """Return the next tenant that has mails."""
@@ -187,7 +187,7 @@ def notify_owed(tenant_id: str, begun: Moment, ports: NotifyServices) -> int:
     """
     owed = 0
     unreachable: set[str | None] = set()
-    for place in ports.deliveries.set_aside(tenant_id, FINAL, _MAX_LOOKED_AT):
+    for place in ports.deliveries.list_pending(tenant_id, FINAL, _MAX_LOOKED_AT):
         if place.outcome_queue in unreachable:
             continue
         if owed == _EACH_TIME or begun.has_passed(TIME_TO_TELL, ports.system):

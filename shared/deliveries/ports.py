@@ -80,7 +80,7 @@ class DeliveryLog(Protocol):
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
         """Count the pending mails in these statuses; 1000 means 1000 or more."""
 
-    def set_aside(
+    def list_pending(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
         """Return the pending mails in these statuses, oldest first, read-only."""

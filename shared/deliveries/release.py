@@ -61,7 +61,7 @@ def release_waiting(
     the two, the timer finds the mail overdue. If a worker sets the mail aside again meanwhile, its change is
     kept.
     """
-    return release_mails(tenant_id, status, ports.deliveries.set_aside(tenant_id, [status], most), ports)
+    return release_mails(tenant_id, status, ports.deliveries.list_pending(tenant_id, [status], most), ports)
 
 
 def release_next(
@@ -71,7 +71,7 @@ def release_next(
     goes_on_waiting: Callable[[Delivery], bool],
 ) -> int:
     """Queue as many as fit in the timer's interval, except skipped ones."""
-    waiting = ports.deliveries.set_aside(tenant_id, [status], _MAX_LOOKED_AT)
+    waiting = ports.deliveries.list_pending(tenant_id, [status], _MAX_LOOKED_AT)
     ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_BATCH_PER_TIMER]
     return release_mails(tenant_id, status, ready, ports)
 
@@ -92,7 +92,7 @@ def release_mails(
 
 def resume_overdue(tenant_id: str, ports: ReleaseServices) -> int:
     """Queue overdue mails again; return how many."""
-    put_off = ports.deliveries.set_aside(tenant_id, _PUT_OFF, _MAX_LOOKED_AT)
+    put_off = ports.deliveries.list_pending(tenant_id, _PUT_OFF, _MAX_LOOKED_AT)
     overdue = [mail for mail in put_off if _overdue(mail, ports.system.now())][:_BATCH_PER_TIMER]
     for mail in overdue:
         _queue_again(mail, ports)

@@ -87,7 +87,7 @@ def _remove_some(
     try:
         page = log.finished_before(tenant_id, before, place)
         asked = any(mail.outcomes for mail in page.deliveries)
-        owed = {mail.message_id for mail in log.set_aside(tenant_id, FINAL, _MAX_OWED)} if asked else set()
+        owed = {mail.message_id for mail in log.list_pending(tenant_id, FINAL, _MAX_OWED)} if asked else set()
         count = log.remove_finished([mail for mail in page.deliveries if mail.message_id not in owed])
         for mail in page.deliveries:
             row = log.find(tenant_id, mail.message_id) if mail.message_id in owed else None

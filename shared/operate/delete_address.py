@@ -187,7 +187,8 @@ def _mails(address: _Address, ports: DeleteAddressServices) -> Iterator[Mail]:
             if address.is_in_text(texts.load(*mail) or b""):
                 yield mail
     pending = (
-        ports.deliveries.set_aside(tenant, PENDING, _MAX_LISTED) for tenant in ports.stored_settings.tenants()
+        ports.deliveries.list_pending(tenant, PENDING, _MAX_LISTED)
+        for tenant in ports.stored_settings.tenants()
     )
     for row in chain(_finished(ever, ports), *pending):
         if address.is_in(row):

@@ -154,7 +154,7 @@ def delete_tenant(tenant_id: str, code: str | None, ports: DeleteTenantServices)
 def _check_left(tenant_id: str, ports: DeleteTenantServices) -> None:
     if tenant_id in ports.allowed_tenants:
         raise ConflictError("tenant_still_served")
-    for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
+    for mail in ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
         # The list has times by the workers' clocks; a single row is read by the clock of this machine.
         row = ports.deliveries.find(tenant_id, mail.message_id)
         if row is not None and row.is_being_sent(ports.system.now()):

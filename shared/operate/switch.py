@@ -68,7 +68,7 @@ def find_mails(ports: SwitchServices) -> MailsNow:
     interrupted: list[Delivery] = []
     pending = Counter[str]()
     for tenant_id in ports.settings.tenants():
-        for mail in ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
+        for mail in ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
             # The list can be older than the mail's own row.
             row = ports.deliveries.find(mail.tenant_id, mail.message_id)
             if row is None or row.status is not DeliveryStatus.SENDING or row.claimed_by is None:

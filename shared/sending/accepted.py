@@ -9,7 +9,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.sending.draft_state import DraftState
 from shared.sending.persist import persist
-from shared.sending.record_outcome import announce
+from shared.sending.record_outcome import log_outcome
 from shared.sending.refused_sender import end_noted_refusal
 from shared.telemetry import log_failed_step
 
@@ -34,7 +34,7 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: SendingServ
     )
     attempt.accepted = row
     if persist(lambda: ports.deliveries.save(row), ports.system):
-        announce(row)
+        log_outcome(row)
     else:
         persist(lambda: _accept_over(row, request_id, ports), ports.system)
     if attempt.repeated:
@@ -84,7 +84,7 @@ def _accept_over(row: Delivery, request_id: str | None, ports: SendingServices) 
     if ports.deliveries.save(accepted) is None:
         # Another worker was faster once more.
         raise TransientError("storage_unavailable", service="tables")
-    announce(accepted)
+    log_outcome(accepted)
 
 
 def _forget(texts: TextStore, row: Delivery) -> None:

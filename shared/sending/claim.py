@@ -84,10 +84,10 @@ def evaluate_claim(
         wait = known.next_attempt_at - now
         if _CLOCK_SKEW < wait <= MAX_WAIT:
             return ClaimState.EARLY
-    return _standing_of_claim(known, queue_id, now)
+    return _state_of_claim(known, queue_id, now)
 
 
-def _standing_of_claim(known: Delivery, queue_id: str, now: datetime) -> ClaimState:
+def _state_of_claim(known: Delivery, queue_id: str, now: datetime) -> ClaimState:
     if known.claimed_by is not None and known.held_by_another(queue_id, now):
         return ClaimState.HELD
     return ClaimState.INTERRUPTED if known.maybe_handed_over else ClaimState.FREE
@@ -128,10 +128,10 @@ def claim(attempt: Attempt, ports: SendingServices) -> bool:
         if claim_new(attempt, ports):
             return True
         raise TransientError("storage_unavailable", service="tables")
-    standing = standing_of(known, attempt, ports)
-    if standing in (ClaimState.FREE, ClaimState.INTERRUPTED):
+    state = claim_state_of(known, attempt, ports)
+    if state in (ClaimState.FREE, ClaimState.INTERRUPTED):
         again = next_row(known, request, now, attempt.unused_claims)
-        if standing is ClaimState.INTERRUPTED:
+        if state is ClaimState.INTERRUPTED:
             again = replace(again, doubt=known.doubted(now).doubt)
         claimed = replace(again, installation=ports.installation).claimed(
             attempt.queue_id, now, attempt.claim_id
@@ -141,12 +141,12 @@ def claim(attempt: Attempt, ports: SendingServices) -> bool:
         if mine:
             attempt.take(mine)
             return True
-        standing = ClaimState.HELD
-    skip_message(standing, known, attempt.mail, ports)
+        state = ClaimState.HELD
+    skip_message(state, known, attempt.mail, ports)
     return False
 
 
-def standing_of(known: Delivery, attempt: Attempt, ports: SendingServices) -> ClaimState:
+def claim_state_of(known: Delivery, attempt: Attempt, ports: SendingServices) -> ClaimState:
     """Decide by a row and this process's memory whether to send the mail."""
     unused = attempt.unused_claims
     if is_superseded(known, attempt.mail.requeued_for, attempt.queue_id):
@@ -214,29 +214,29 @@ def next_row(
     )
 
 
-def skip_message(standing: ClaimState, known: Delivery, mail: QueuedMail, ports: SendingServices) -> None:
+def skip_message(state: ClaimState, known: Delivery, mail: QueuedMail, ports: SendingServices) -> None:
     """Finish or requeue a message whose mail this worker must not send."""
     text = mail.message
-    if standing is ClaimState.HELD:
+    if state is ClaimState.HELD:
         ports.outbox.put(text, WAIT_FOR_OTHER)
         return
-    if standing in _FOREIGN:
+    if state in _FOREIGN:
         log_event(
             Event.OPERATOR_ERROR,
             level=logging.ERROR,
-            problem=_FOREIGN[standing],
+            problem=_FOREIGN[state],
             theirs=known.installation,
             tenant_id=known.tenant_id,
             message_id=known.message_id,
         )
         ports.outbox.put(text, WAIT_FOR_OTHER_VERSION)
         return
-    if standing is ClaimState.EARLY and known.next_attempt_at:
+    if state is ClaimState.EARLY and known.next_attempt_at:
         # It may be the only message, so it is not dropped.
         text = text if mail.requeued_for is None else next_message(known)
         ports.outbox.put(text, known.next_attempt_at - ports.system.now())
         return
-    if standing in (ClaimState.DONE, ClaimState.SUPERSEDED):
+    if state in (ClaimState.DONE, ClaimState.SUPERSEDED):
         log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=known.tenant_id, message_id=known.message_id)
         return
     record_conflict(known, mail.request.fingerprint(), text, ports)

@@ -11,7 +11,7 @@ from shared.mail.payload import build_attachment, build_send_mail
 from shared.sending.accepted import record_accepted
 from shared.sending.claim import begin, claim
 from shared.sending.draft import send_as_draft
-from shared.sending.draft_removal import set_aside
+from shared.sending.draft_removal import discard_draft
 from shared.sending.expiry import expired
 from shared.sending.hand_over import (
     ClaimLostError,
@@ -19,7 +19,7 @@ from shared.sending.hand_over import (
     MailKnownError,
     SendingPausedError,
     check_switch,
-    claim_unless_claimed,
+    ensure_claimed,
     record_hand_over,
     withdraw_hand_over,
 )
@@ -123,7 +123,7 @@ def _send_and_record(attempt: Attempt, ports: SendingServices) -> None:
                 requeue_for_slot(attempt, later, ports)
         except (MailerError, ConfigurationError) as error:
             with recording():
-                claim_unless_claimed(attempt, ports)
+                ensure_claimed(attempt, ports)
                 record_failure(attempt, error, ports)
         else:
             with recording():
@@ -151,11 +151,11 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
     prepared = prepare(attempt.request, sender, ports)
     attempt.warn(prepared.warnings, ports)
     if prepared.route is Route.DRAFT:
-        claim_unless_claimed(attempt, ports)
+        ensure_claimed(attempt, ports)
         attempt.drafted = attempt.as_draft = True
         return send_as_draft(prepared, attempt, found, mailbox, ports)
     if attempt.was_tried:
-        set_aside(note, mailbox, ports)
+        discard_draft(note, mailbox, ports)
     return _send_at_once(prepared, attempt, mailbox, ports)
 
 

@@ -46,7 +46,7 @@ def abandon(note: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
     note.remove()
 
 
-def set_aside(note: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
+def discard_draft(note: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
     """Remove the draft of a mail sent in one request, or mark it as unused.
 
     Without that mark, a look-up of the mail would take the draft for its copy.

@@ -114,7 +114,7 @@ def claim_new(attempt: Attempt, ports: SendingServices) -> bool:
     return added is not None
 
 
-def claim_unless_claimed(attempt: Attempt, ports: SendingServices) -> None:
+def ensure_claimed(attempt: Attempt, ports: SendingServices) -> None:
     """Claim a mail that was taken for a new one before it was claimed.
 
     Raises:

@@ -18,7 +18,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError, TransientError
 from shared.sending.mailbox import Mailbox
 from shared.sending.reconcile import mailbox_key
-from shared.sending.record_outcome import announce
+from shared.sending.record_outcome import log_outcome
 from shared.settings.sender import sender_of
 from shared.settings.tenant import ActiveProblem
 from shared.telemetry import Event, log_event, log_failed_step
@@ -46,7 +46,7 @@ def settle_lost_claims(tenant_id: str, ports: SendingServices) -> int:
     Otherwise nothing can be sent any more; a mail that was being sent is looked up if possible. If its
     scheduler queues the mail again and it had not been sent to Graph, it is sent then.
     """
-    claimed = ports.deliveries.set_aside(tenant_id, [DeliveryStatus.SENDING], _MAX_LOOKED_AT)
+    claimed = ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LOOKED_AT)
     lost = [mail for mail in claimed if _may_be_lost(mail, ports.system.now())][:_EACH_TIME]
     for mail in lost:
         now = ports.system.now()
@@ -93,7 +93,7 @@ def _settle(row: Delivery, now: datetime, ports: SendingServices) -> bool:
         return True
     accepted = row.moved(DeliveryStatus.ACCEPTED, now, doubt=None)
     if ports.deliveries.save(accepted) is not None:
-        announce(accepted)
+        log_outcome(accepted)
     return True
 
 

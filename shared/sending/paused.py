@@ -16,14 +16,14 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.claim import (
     ClaimState,
+    claim_state_of,
     first_row,
     next_row,
     skip_message,
-    standing_of,
 )
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.expiry import expired
-from shared.sending.record_outcome import announce
+from shared.sending.record_outcome import log_outcome
 from shared.settings.update import as_record
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
     now = ports.system.now()
     request = attempt.request
     known = ports.deliveries.find(request.tenant_id, request.message_id)
-    found = standing_of(known, attempt, ports) if known else ClaimState.FREE
+    found = claim_state_of(known, attempt, ports) if known else ClaimState.FREE
     if known and found not in (ClaimState.FREE, ClaimState.INTERRUPTED):
         skip_message(found, known, attempt.mail, ports)
         return
@@ -67,7 +67,7 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
         ports.outbox.put(attempt.mail.message, WAIT_FOR_OTHER)
         return
     if not known or row.history != known.history:
-        announce(row)
+        log_outcome(row)
     if row.next_attempt_at is not None:
         ports.outbox.put(next_message(row), row.next_attempt_at - now)
 

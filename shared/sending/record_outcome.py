@@ -196,10 +196,10 @@ def write_outcome(row: Delivery, ports: SendingServices, claim_id: str | None = 
             Event.MAIL_CONFLICT, level=logging.ERROR, tenant_id=row.tenant_id, message_id=row.message_id
         )
     else:
-        announce(row)
+        log_outcome(row)
 
 
-def announce(row: Delivery, **facts: str) -> None:
+def log_outcome(row: Delivery, **facts: str) -> None:
     """Log the current state of a row, and parameters of its problem."""
     event, level = _PAUSED if row.paused_since is not None else _EVENTS[row.status]
     log_event(

@@ -95,7 +95,7 @@ def probe_sender(settings: TenantSettings, ports: SendingServices) -> None:
     now = ports.system.now()
     if not is_probe_due(settings, now):
         return
-    waiting = ports.deliveries.set_aside(settings.tenant_id, [_WAITING], _TAKE_TURNS)
+    waiting = ports.deliveries.list_pending(settings.tenant_id, [_WAITING], _TAKE_TURNS)
     if not waiting:
         return
     mail = min(waiting, key=lambda each: each.attempt)

@@ -12,10 +12,10 @@ from shared.deliveries.requeue import next_message
 from shared.deliveries.status import DeliveryStatus
 from shared.sending.errors import THROTTLED_CODES
 from shared.sending.expiry import before_end, expired
-from shared.sending.hand_over import MailKnownError, claim_unless_claimed
+from shared.sending.hand_over import MailKnownError, ensure_claimed
 from shared.sending.persist import persist
 from shared.sending.rate_limit.slots import visible_after
-from shared.sending.record_outcome import announce, record_failure, write_outcome
+from shared.sending.record_outcome import log_outcome, record_failure, write_outcome
 from shared.sending.retry_policy import deadline
 from shared.settings.update import as_record
 
@@ -62,7 +62,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
     wanted = now + later.wait
     again = before_end(end, wanted, now)
     if again is None:
-        claim_unless_claimed(attempt, ports)
+        ensure_claimed(attempt, ports)
         record_failure(attempt, expired(end, later), ports)
         return
     if before.slot is None:
@@ -80,7 +80,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
     if attempt.claimed:
         write_outcome(row, ports, attempt.claim_id)
     elif persist(lambda: ports.deliveries.add(row), ports.system):
-        announce(row)
+        log_outcome(row)
     else:
         raise MailKnownError
     wait = max(again - now, timedelta(0))

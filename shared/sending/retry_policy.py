@@ -204,7 +204,7 @@ def _wait(error: TransientError, situation: AttemptContext) -> RetryDecision:
 def _again(situation: AttemptContext, wait: timedelta) -> RetryDecision:
     if situation.first_look is not None:
         wait = max(wait, situation.first_look)
-    # A service may ask for a wait of any length; a row's is limited (`LONGEST_WAIT` of a delivery).
+    # A service may ask for a wait of any length; a row's is limited (`MAX_WAIT` of a delivery).
     wanted = situation.now + min(wait, MAX_RETRY_AGE)
     again = before_end(situation.deadline, wanted, situation.now)
     if again is not None:

@@ -15,7 +15,7 @@ from shared.mail.identifiers import MESSAGE_ID
 from shared.mail.message import MAX_CORRELATION_ID
 from shared.sending.conflict import record_conflict
 from shared.sending.persist import persist
-from shared.sending.record_outcome import announce
+from shared.sending.record_outcome import log_outcome
 from shared.settings.ownership import refuse_foreign
 from shared.settings.update import as_record
 from shared.storage_names import QUEUE_NAME
@@ -69,7 +69,7 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         if persist(lambda: ports.deliveries.save(row), ports.system) is None:
             raise TransientError("storage_unavailable", service="tables")
     # What was found instead of a mail, by kind, size and hash; never the message's own text.
-    announce(row, **error.facts)
+    log_outcome(row, **error.facts)
 
 
 def _replacing(known: Delivery, row: Delivery) -> Delivery:

@@ -122,13 +122,13 @@ class WaitingLog(MemoryDeliveries):
         self.looked_for: list[DeliveryStatus] = []
         self.failure = failure
 
-    def set_aside(
+    def list_pending(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
         self.looked_for += statuses
         if self.failure:
             raise self.failure
-        return super().set_aside(tenant_id, statuses, limit)
+        return super().list_pending(tenant_id, statuses, limit)
 
 
 def test_a_consent_releases_the_mail_that_waited_for_it(ports: FakeServices) -> None:

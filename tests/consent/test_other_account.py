@@ -100,9 +100,9 @@ def test_continue_releases_the_waiting_mail(ports: FakeServices) -> None:
     looked_for: list[DeliveryStatus] = []
 
     class Log(MemoryDeliveries):
-        def set_aside(self, tenant_id: str, statuses: Any, limit: int) -> Any:
+        def list_pending(self, tenant_id: str, statuses: Any, limit: int) -> Any:
             looked_for.extend(statuses)
-            return super().set_aside(tenant_id, statuses, limit)
+            return super().list_pending(tenant_id, statuses, limit)
 
     ports.deliveries = Log()
     window, page = asked(ports)

@@ -266,9 +266,9 @@ def test_the_longest_waiting_come_first(log: DeliveryLog, tenant: str) -> None:
         log.add(a_delivery(tenant, f"w-{number}", status=WAITING, queued_at=NOON + timedelta(minutes=number)))
     log.add(a_delivery(tenant, "d", status=DeliveryStatus.DEFERRED))
 
-    assert [row.message_id for row in log.set_aside(tenant, [WAITING], 2)] == ["w-0", "w-1"]
-    assert len(log.set_aside(tenant, [WAITING, DeliveryStatus.DEFERRED], 9)) == 4
-    assert log.set_aside(str(uuid.uuid4()), [WAITING], 9) == ()
+    assert [row.message_id for row in log.list_pending(tenant, [WAITING], 2)] == ["w-0", "w-1"]
+    assert len(log.list_pending(tenant, [WAITING, DeliveryStatus.DEFERRED], 9)) == 4
+    assert log.list_pending(str(uuid.uuid4()), [WAITING], 9) == ()
 
 
 def test_a_mail_that_goes_on_is_set_aside_no_more(log: DeliveryLog, tenant: str) -> None:
@@ -299,7 +299,7 @@ def test_a_mail_that_names_no_queue_any_more_is_not_set_aside_once_its_end_was_t
     assert corrected
     assert log.save(replace(corrected, owed=()))
 
-    assert log.set_aside(tenant, FINAL, 10) == ()
+    assert log.list_pending(tenant, FINAL, 10) == ()
 
 
 def test_a_mail_whose_end_is_owed_is_set_aside_until_it_was_told(log: DeliveryLog, tenant: str) -> None:
@@ -307,14 +307,14 @@ def test_a_mail_whose_end_is_owed_is_set_aside_until_it_was_told(log: DeliveryLo
     assert added
     ended = log.save(added.moved(DeliveryStatus.ACCEPTED, NOON))
     assert ended
-    assert [row.message_id for row in log.set_aside(tenant, FINAL, 9)] == ["m-1"]
-    assert log.set_aside(tenant, PENDING, 9) == ()
+    assert [row.message_id for row in log.list_pending(tenant, FINAL, 9)] == ["m-1"]
+    assert log.list_pending(tenant, PENDING, 9) == ()
     assert log.find(tenant, "m-1") == ended
 
     told = log.save(replace(ended, owed=()))
 
     assert told
-    assert log.set_aside(tenant, FINAL, 9) == ()
+    assert log.list_pending(tenant, FINAL, 9) == ()
     noted = log.save(told.in_conflict(NOON, "other"))
     assert noted
     assert (noted.owed, noted.outcomes) == ((), 1)
@@ -326,7 +326,7 @@ def test_a_mail_that_owes_its_end_can_be_removed(log: DeliveryLog, tenant: str) 
 
     assert log.remove(added)
 
-    assert log.set_aside(tenant, FINAL, 9) == ()
+    assert log.list_pending(tenant, FINAL, 9) == ()
     assert ids(log, DeliveryQuery(tenant)) == []
 
 

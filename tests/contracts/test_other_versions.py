@@ -71,7 +71,7 @@ def test_a_row_that_cannot_be_read_is_listed_as_such_beside_the_others(
     found = log.find(tenant, "m-0")
     assert found is not None
     assert (found.tenant_id, found.status) == (tenant, DeliveryStatus.OTHER_VERSION)
-    (pending,) = log.set_aside(tenant, [DeliveryStatus.DEFERRED], 5)
+    (pending,) = log.list_pending(tenant, [DeliveryStatus.DEFERRED], 5)
     assert (pending.message_id, pending.status) == ("m-0", DeliveryStatus.OTHER_VERSION)
 
 

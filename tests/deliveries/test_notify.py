@@ -393,14 +393,14 @@ def test_a_tenant_whose_outcomes_fail_delays_no_other(
 ) -> None:
     waiting = DeliveryStatus.WAITING_FOR_CONSENT
     services.deliveries.add(Delivery(CONTOSO, "m-1", waiting, NOON, NOON, NOON))
-    look = services.deliveries.set_aside
+    look = services.deliveries.list_pending
 
     def fail_for_ends(tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int) -> tuple[Delivery, ...]:
         if DeliveryStatus.ACCEPTED in statuses:
             raise TransientError("storage_unavailable", service="tables")
         return look(tenant_id, statuses, limit)
 
-    services.deliveries.set_aside = fail_for_ends  # type: ignore[method-assign]
+    services.deliveries.list_pending = fail_for_ends  # type: ignore[method-assign]
     release_all(services)
 
     assert len(services.outbox.messages) == 1

@@ -60,7 +60,7 @@ class MemoryDeliveries:
         wanted = set(statuses)
         return sum(row.tenant_id == tenant_id and row.status in wanted for row in self.aside.values())
 
-    def set_aside(
+    def list_pending(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
         wanted = set(statuses)

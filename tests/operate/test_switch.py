@@ -91,7 +91,7 @@ def test_wait_ends_well_once_no_worker_holds_a_mail(
 ) -> None:
     operate(services, "pause")
     row = claim(services)
-    find = services.deliveries.set_aside
+    find = services.deliveries.list_pending
     looks: list[str] = []
 
     def done_after_three_looks(*arguments: object) -> tuple[Delivery, ...]:
@@ -100,7 +100,7 @@ def test_wait_ends_well_once_no_worker_holds_a_mail(
             services.deliveries.save(row.moved(DeliveryStatus.ACCEPTED, services.system.now()))
         return find(*arguments)  # type: ignore[arg-type]
 
-    services.deliveries.set_aside = done_after_three_looks  # type: ignore[method-assign,assignment]
+    services.deliveries.list_pending = done_after_three_looks  # type: ignore[method-assign,assignment]
     assert operate(services, "wait") == 0
 
     assert len(looks) == 3

@@ -19,11 +19,11 @@ from shared.sending.claim import (
     ClaimState,
     begin,
     claim,
+    claim_state_of,
     evaluate_claim,
     first_row,
     next_row,
     skip_message,
-    standing_of,
 )
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.deliver import deliver
@@ -72,7 +72,7 @@ def known(status: DeliveryStatus, **changes: Any) -> Delivery:
 
 @pytest.mark.parametrize("status", [DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING])
 @pytest.mark.parametrize(
-    ("wait", "standing"),
+    ("wait", "state"),
     [
         (timedelta(0), ClaimState.FREE),
         (SKEW, ClaimState.FREE),
@@ -82,9 +82,9 @@ def known(status: DeliveryStatus, **changes: Any) -> Delivery:
     ],
 )
 def test_a_message_may_come_ten_seconds_before_its_time(
-    status: DeliveryStatus, wait: timedelta, standing: ClaimState
+    status: DeliveryStatus, wait: timedelta, state: ClaimState
 ) -> None:
-    assert evaluate_claim(known(status, next_attempt_at=NOON + wait), "same", "q-1", NOON) is standing
+    assert evaluate_claim(known(status, next_attempt_at=NOON + wait), "same", "q-1", NOON) is state
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_other_content_is_other_content_in_every_state(
 
 
 @pytest.mark.parametrize(
-    ("worker", "passed", "standing"),
+    ("worker", "passed", "state"),
     [
         ("q-2", timedelta(0), ClaimState.HELD),
         ("q-2", CLAIM - A_TICK, ClaimState.HELD),
@@ -127,10 +127,10 @@ def test_other_content_is_other_content_in_every_state(
         ("q-1", timedelta(0), ClaimState.INTERRUPTED),
     ],
 )
-def test_a_claim_holds_for_others_until_it_ends(worker: str, passed: timedelta, standing: ClaimState) -> None:
+def test_a_claim_holds_for_others_until_it_ends(worker: str, passed: timedelta, state: ClaimState) -> None:
     held = known(DeliveryStatus.SENDING).claimed("q-1", NOON)
 
-    assert evaluate_claim(held, "same", worker, NOON + passed) is standing
+    assert evaluate_claim(held, "same", worker, NOON + passed) is state
 
 
 def test_a_claim_without_a_name_is_free() -> None:
@@ -451,7 +451,7 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
 
 
 @pytest.mark.parametrize(
-    ("code", "doubt", "standing"),
+    ("code", "doubt", "state"),
     [
         ("request_not_kept", None, ClaimState.FREE),
         ("request_not_kept", UncertainSend(NOON), ClaimState.DONE),
@@ -460,11 +460,11 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
     ],
 )
 def test_only_a_mail_that_ended_without_its_request_continues_with_it(
-    code: str | None, doubt: UncertainSend | None, standing: ClaimState
+    code: str | None, doubt: UncertainSend | None, state: ClaimState
 ) -> None:
     problem = None if code is None else ActiveProblem(code, NOON)
     for status, expected in (
-        (DeliveryStatus.EXPIRED, standing),
+        (DeliveryStatus.EXPIRED, state),
         (DeliveryStatus.UNKNOWN, ClaimState.DONE),
     ):
         row = known(status, problem=problem, doubt=doubt)
@@ -658,7 +658,7 @@ def test_a_row_that_was_written_and_cannot_be_found_is_storages_problem(
 
 
 @pytest.mark.parametrize(
-    ("requeued_for", "queue_id", "standing"),
+    ("requeued_for", "queue_id", "state"),
     [
         ("then", "q-2", ClaimState.FREE),
         ("before", "q-2", ClaimState.SUPERSEDED),
@@ -667,12 +667,12 @@ def test_a_row_that_was_written_and_cannot_be_found_is_storages_problem(
     ],
 )
 def test_a_note_for_an_earlier_attempt_is_superseded_unless_it_comes_again(
-    services: FakeServices, requeued_for: str | None, queue_id: str, standing: ClaimState
+    services: FakeServices, requeued_for: str | None, queue_id: str, state: ClaimState
 ) -> None:
     known = replace(a_row(), status=DeliveryStatus.DEFERRED, requeued_for="then", requeued_by="q-1")
     attempt = begin(a_mail(requeued_for=requeued_for, maybe_new=False), queue_id, services)
 
-    assert standing_of(known, attempt, services) is standing
+    assert claim_state_of(known, attempt, services) is state
 
 
 def test_a_note_that_comes_again_before_the_next_attempt_goes_back_as_the_note_for_that(

@@ -260,7 +260,7 @@ def test_a_claim_of_a_worker_whose_clock_was_far_ahead_is_judged_by_its_age() ->
     lost_claim(services, handed_over=False)
     true = row(services)
     ahead = replace(true, claim_ends_at=NOON + timedelta(days=400), claim_id_until=NOON + timedelta(days=400))
-    services.deliveries.set_aside = lambda *_: (ahead,)  # type: ignore[method-assign]
+    services.deliveries.list_pending = lambda *_: (ahead,)  # type: ignore[method-assign]
     services.system.pass_time(LOST)
     release_all(services)
 

@@ -87,10 +87,10 @@ def test_a_thousand_mails_leave_at_thirty_a_minute_and_in_order() -> None:
 def test_a_mail_that_moved_on_between_two_looks_is_left_as_it_is() -> None:
     services = waiting_services(1)
     log = services.deliveries
-    listed = log.set_aside(CONTOSO, [CONSENT], 9)
+    listed = log.list_pending(CONTOSO, [CONSENT], 9)
     row = log.rows[CONTOSO, "m-0000"]
     log.save(replace(row, status=DeliveryStatus.SENDING))
-    log.set_aside = lambda *_: listed  # type: ignore[method-assign]
+    log.list_pending = lambda *_: listed  # type: ignore[method-assign]
     release_waiting(CONTOSO, CONSENT, services)
 
     assert log.rows[CONTOSO, "m-0000"].status is DeliveryStatus.SENDING
@@ -371,7 +371,7 @@ def test_an_overdue_mail_that_goes_on_at_this_moment_is_left_alone() -> None:
     services = half_made()
     services.outbox.messages.clear()
     services.system.pass_time(timedelta(minutes=20))
-    listed = services.deliveries.set_aside
+    listed = services.deliveries.list_pending
 
     def taken_meanwhile(*arguments: Any) -> tuple[Delivery, ...]:
         mails = listed(*arguments)
@@ -379,7 +379,7 @@ def test_an_overdue_mail_that_goes_on_at_this_moment_is_left_alone() -> None:
         services.deliveries.save(row.claimed("q-2", services.system.now()))
         return mails
 
-    services.deliveries.set_aside = taken_meanwhile  # type: ignore[method-assign,assignment]
+    services.deliveries.list_pending = taken_meanwhile  # type: ignore[method-assign,assignment]
     resume_overdue(CONTOSO, services)
 
     assert not services.outbox.messages
