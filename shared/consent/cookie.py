@@ -2,7 +2,7 @@
 
 On Azure every cookie of a Python function app gets a `Domain`, and browsers drop a `__Host-` cookie that has
 one; `__Secure-` allows it. Another host under the same custom domain can set a cookie of this name, so the
-cookie alone cannot complete a consent of another account than the requester's (`approval`).
+cookie alone cannot complete a consent of another account than the requester's (`other_account`).
 https://github.com/Azure/azure-functions-python-worker/issues/1902
 """
 

@@ -128,9 +128,7 @@ class _Address:
             correlation_id=self.removed(row.correlation_id),
             problem=row.problem and self._removed_from_facts(row.problem),
             warnings=tuple(self._removed_from_facts(each) for each in row.warnings),
-            fields=tuple(
-                replace(each, message=self._pattern.sub(_REMOVED, each.message)) for each in row.fields
-            ),
+            fields=tuple(replace(each, message=self.removed(each.message) or "") for each in row.fields),
         )
 
     def _removed_from_facts(self, problem: ActiveProblem) -> ActiveProblem:

@@ -54,7 +54,7 @@ _EVENTS = {
     DeliveryStatus.EXPIRED: (Event.MAIL_EXPIRED, logging.ERROR),
 }
 _AT_MICROSOFT365 = DeliveryStatus.WAITING_FOR_MICROSOFT365
-#: The maximum size of a message in a storage queue.
+#: The longest time for which a storage queue hides a message.
 _MAX_DELAY = timedelta(days=7)
 _PAUSED = (Event.MAIL_PAUSED, logging.INFO)
 #: Statuses that last until a person acts.

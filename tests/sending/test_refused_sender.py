@@ -404,7 +404,7 @@ def test_mails_that_could_not_be_released_with_the_first_are_released_by_the_tim
         raise TransientError("storage_unavailable", service="tables")
 
     with monkeypatch.context() as outage:
-        outage.setattr(services.deliveries, "set_aside", fail)
+        outage.setattr(services.deliveries, "list_pending", fail)
         run(services, timedelta(seconds=1))
     assert settings_of(services).status is Status.ENABLED
     assert row(services, "m-0").status is WAITING
