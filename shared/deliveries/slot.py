@@ -14,7 +14,7 @@ class Slot(Stored):
 
     Attributes:
         at: the time, before any later shift of the line.
-        line: the number of the line (`sending/rate_limit/schedule.py`); a slot of an earlier one is not valid.
+        line: the number of the line (`sending/rate_limit/schedule.py`); one of an earlier line is not valid.
         inserted: it is before the line, and is not shifted with it.
         mailbox: the start of the mailbox's key.
     """
