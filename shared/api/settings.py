@@ -110,7 +110,8 @@ def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Re
     def change(settings: TenantSettings) -> TenantSettings:
         after = reset(settings)
         if after != settings:
-            # Otherwise they were reset before, perhaps by an own try whose response was lost.
+            # Otherwise nothing is left to reset, perhaps because an earlier try did it and its response was
+            # lost; so no ETag is required.
             _check_precondition(request, settings)
             replaced.append(settings)
         return after

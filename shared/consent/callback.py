@@ -29,8 +29,9 @@ def handle_callback(
 ) -> ConsentFlow | Confirmation:
     """Handle a callback; return the ended flow or what must be confirmed.
 
-    `flow` is the one that the callback's state names. A callback without proof changes nothing. For one that
-    was already handled, such as a reloaded page, the flow is returned unchanged.
+    `flow` is the one that the callback's state names. A callback with a wrong state, or from
+    another browser, changes nothing. For one that was already handled, such as a reloaded page, the flow is
+    returned unchanged.
 
     Raises:
         NotFoundError: `consent_not_found`.
@@ -46,7 +47,7 @@ def handle_callback(
         raise InvalidInputError("consent_reply_invalid")
     expired = flow.status_at(ports.system.now()) is FlowStatus.EXPIRED
     if not expired:
-        # Afterwards the cookie may have expired too, which proves nothing about the browser.
+        # After expiry the cookie may be gone too, so a missing cookie does not mean another browser.
         check_cookie(cookies, secret.cookie_hash)
         if secret.consent:
             return show_again(flow, secret, answer.reply.get("code", ""), ports)

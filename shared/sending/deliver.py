@@ -226,7 +226,7 @@ def _sender(attempt: Attempt, ports: SendingServices) -> Sender:
         settings = apply_sender_list(settings, senders, ports.settings, ports.system)
         refusal = refusal_of(settings, attempt.request.message_id)
         if refusal is not None:
-            # Only the deadline ends this wait.
+            # Until Microsoft 365 accepts the sender, only `expiresAt` limits the wait.
             _check_time(attempt.request, ports)
             raise refusal
         return sender_of(settings, senders)

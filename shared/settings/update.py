@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared.errors import ConfigurationError, ConsentRequiredError, PreconditionFailedError, ProblemError
 from shared.settings.sender import under_list
 from shared.settings.sender_refusal import begin_probe, end_refusal
-from shared.settings.state import mark_reconnect_needed, record_operator_error
+from shared.settings.state import is_current_consent, mark_reconnect_needed, record_operator_error
 from shared.settings.tenant import ActiveProblem, Status
 from shared.telemetry import Event, log_event, log_failed_step
 
@@ -55,13 +55,18 @@ def _try(
 def record_sender_failure(
     store: SettingsStore, tenant_id: str, generation: int, error: ProblemError, system: System
 ) -> None:
-    """Record a lost consent or operator error for the settings page."""
+    """Record a lost consent or operator error for the settings page.
+
+    An error of a consent that was replaced since is no problem of the tenant, and raises no alert.
+    """
     lost = isinstance(error, ConsentRequiredError)
     change, event = (
         (mark_reconnect_needed, Event.CONSENT_LOST) if lost else (record_operator_error, Event.OPERATOR_ERROR)
     )
     problem = as_record(error, system)
-    update_settings(store, tenant_id, lambda settings: change(settings, generation, problem))
+    after = update_settings(store, tenant_id, lambda settings: change(settings, generation, problem))
+    if not is_current_consent(after, generation):
+        return
     log_event(
         event, level=logging.ERROR, tenant_id=tenant_id, problem=error.code, request_id=error.request_id
     )

@@ -2,11 +2,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from shared.errors import PreconditionFailedError
+from shared.errors import ConsentRequiredError, PreconditionFailedError
 from shared.settings.state import reset
 from shared.settings.tenant import Status, TenantSettings
-from shared.settings.update import update_settings
-from tests.builders import some_settings
+from shared.settings.update import record_sender_failure, update_settings
+from tests.builders import enabled_services, some_settings
 from tests.fakes import CONTOSO, MemorySettings
 
 
@@ -52,3 +52,17 @@ def test_settings_that_stay_as_they_were_are_not_written() -> None:
     store = BusySettings(interruptions=9)
 
     assert update_settings(store, CONTOSO, lambda now: now) == TenantSettings(CONTOSO)
+
+
+@pytest.mark.parametrize(("generation", "raised"), [(1, True), (0, False)])
+def test_an_error_of_a_consent_that_was_replaced_raises_no_alert(
+    generation: int,
+    raised: bool,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = enabled_services()
+    error = ConsentRequiredError("consent_lost", account="a", error="invalid_grant")
+    record_sender_failure(services.settings, CONTOSO, generation, error, services.system)
+
+    assert (services.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED) is raised
+    assert ("consent_lost" in caplog.text) is raised

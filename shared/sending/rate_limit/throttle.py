@@ -77,8 +77,9 @@ class Throttle:
     ) -> Slot | None:
         """Wait until the mail is due; return its slot, None if none is needed.
 
-        `known` is the slot that it has, `first` puts it before the line, `end` is its deadline. A mail whose
-        deadline is before the end of the line gets no slot, which no other mail could use.
+        `known` is the slot that it has, `first` sends it ahead of all mails that already have one, `end` is
+        its deadline. A mail that would be reached only after its deadline gets no slot, because that slot
+        would remain unused.
 
         Raises:
             LaterSlotError: the mail is not due soon.
@@ -110,7 +111,7 @@ class Throttle:
     def wait_of(self, note: StoredMailRef) -> timedelta | None:
         """Return the remaining wait of a mail that returned before its slot.
 
-        None if it must be processed now. No read is needed: a line is shifted back, never forward.
+        None if it must be processed now. No read is needed: slots only ever move to a later time.
         """
         slot = note.slot
         with self._lock:
@@ -170,8 +171,8 @@ class Throttle:
     ) -> Iterator[None]:
         """Limit concurrent requests, and record when Graph asks for a pause.
 
-        `ready` is called before the request and may raise. `wants_slot`: the request needs a slot if slots
-        are in use by then.
+        `ready` is called before the request and may raise. `wants_slot`: the mail has no slot yet; while it
+        waits for its request, reservations of other threads include one for it.
         """
         line, turns = self._of(sender)
         with line.wanting() if wants_slot else nullcontext(), turns.turn():
