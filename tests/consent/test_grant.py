@@ -222,7 +222,7 @@ def test_an_address_that_microsoft_does_not_name_is_not_known_to_recipients_eith
 ) -> None:
     asked_and_completed(ports, "ada@contoso.com")
     assert shown(ports)["recipientsSee"] is None
-    assert "does not tell" in run_checks(CONTOSO, None, ports)[0].detail
+    assert "does not return" in run_checks(CONTOSO, None, ports)[0].detail
 
     ports.authorizer.account = ADA_WITH_ADDRESS
     consent = ports.settings.load(CONTOSO).consent
