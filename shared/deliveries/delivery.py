@@ -197,7 +197,9 @@ class Delivery(Stored):
         step = DeliveryEvent(now, self.status, CONFLICT, contents=(self.fingerprint, refused))
         return replace(self, history=known, conflict_at=now).noted(step)
 
-    def claimed(self, queue_id: str, now: datetime, claim_id: str | None = None) -> Delivery:
+    def claimed(
+        self, queue_id: str, now: datetime, claim_id: str | None = None, hand_over: HandOver | None = None
+    ) -> Delivery:
         """Claim the mail for the worker of one queue message."""
         end = now + CLAIM
         return self.moved(
@@ -207,6 +209,7 @@ class Delivery(Stored):
             claim_ends_at=end,
             claim_id=claim_id,
             claim_id_until=end if claim_id else None,
+            hand_over=hand_over,
             # If its worker crashes, Azure redelivers the message.
             requeued_for=self.requeued_for,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery
-from shared.deliveries.uncertain_send import UncertainSend
+from shared.deliveries.uncertain_send import HandOver, UncertainSend
 from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
 from shared.mail.payload import delivery_key
 from shared.sending.draft_state import DraftState
@@ -70,9 +70,9 @@ class Attempt:
         """The mail as JSON."""
         return self.mail.text
 
-    def next_claim(self, now: datetime) -> Delivery:
+    def next_claim(self, now: datetime, hand_over: HandOver | None = None) -> Delivery:
         """Return a claimed row for a mail that the log does not know."""
-        return self.delivery.claimed(self.queue_id, now, self.claim_id)
+        return self.delivery.claimed(self.queue_id, now, self.claim_id, hand_over)
 
     def take(self, row: Delivery) -> None:
         """Continue with the row that holds the claim."""

@@ -111,7 +111,7 @@ def _claim_in_question(known: Delivery) -> str | None:
 
 def begin(mail: QueuedMail, queue_id: str, ports: SendingServices) -> Attempt:
     """Begin an attempt with a mail that is not claimed yet."""
-    row = replace(first_row(mail.request, ports.system.now()), installation=ports.installation)
+    row = first_row(mail.request, ports.system.now(), ports.installation)
     started = begun(ports.system)
     return Attempt(mail, queue_id, ports.system.new_id(), row, mail.unused_claims, started)
 
@@ -161,7 +161,7 @@ def claim_state_of(known: Delivery, attempt: Attempt, ports: SendingServices) ->
     return evaluate_claim(known, attempt.request.fingerprint(), attempt.queue_id, ports.system.now(), unused)
 
 
-def first_row(request: MailRequest, now: datetime) -> Delivery:
+def first_row(request: MailRequest, now: datetime, installation: str | None = None) -> Delivery:
     """Return the first row of a new mail."""
     return Delivery(
         tenant_id=request.tenant_id,
@@ -174,6 +174,7 @@ def first_row(request: MailRequest, now: datetime) -> Delivery:
         audience=summarize_recipients(request),
         correlation_id=request.correlation_id,
         outcome_queue=request.outcome_queue,
+        installation=installation,
     )
 
 

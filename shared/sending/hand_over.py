@@ -75,7 +75,7 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices)
         return
     check_switch(ports)
     attempt.claim_tried = True
-    attempt.take(_add(replace(attempt.next_claim(now), hand_over=mark), ports))
+    attempt.take(_add(attempt.next_claim(now, mark), ports))
     if begun.has_passed(MAX_AGE, ports.system):
         # An operator who waits for sending to end may have listed the claims before this one was written.
         check_switch(ports)

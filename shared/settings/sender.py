@@ -87,7 +87,8 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
     if settings.sender is None or settings.consent is None:
         raise ConsentRequiredError("consent_missing")
     address, account = settings.sender.from_address, settings.consent.account
-    consent = replace(settings.consent, scopes=scopes_in_use(settings))
+    scopes, consent = scopes_in_use(settings), settings.consent
+    consent = consent if scopes == consent.scopes else replace(consent, scopes=scopes)
     noted = settings.refusal is not None
     if account is None:
         if not is_listed(address, application_senders):
