@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +63,7 @@ def recording() -> Iterator[None]:
     Graph is not called in it.
     """
     limit = _current.get()
-    before = _current.set(limit and replace(limit, total=RECORDING))
+    before = _current.set(limit and _Limit(limit.system, limit.begun, RECORDING))
     try:
         yield
     finally:

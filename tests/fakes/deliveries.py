@@ -28,7 +28,7 @@ class MemoryDeliveries:
     def add(self, delivery: Delivery) -> Delivery | None:
         if (delivery.tenant_id, delivery.message_id) in self.rows:
             return self._written(delivery)
-        return self._write(replace(delivery, stored=None))
+        return self._write(delivery)
 
     def save(self, delivery: Delivery) -> Delivery | None:
         known = self.find(delivery.tenant_id, delivery.message_id)
