@@ -38,13 +38,14 @@ def decode_message(raw: bytes) -> bytes:
         InvalidInputError: `unreadable_message`; says what was found, with its size and hash.
     """
     text = _trimmed(raw)
-    for candidate, where in ((text, ""), (_trimmed(_from_base64(text)), " in base64")):
-        if candidate.startswith(b"{"):
-            other = _other_object(candidate)
-            if other:
-                raise _unreadable(raw, other + where)
-            return candidate
-    raise _unreadable(raw, _describe(text))
+    where = "" if text.startswith(b"{") else " in base64"
+    found = _trimmed(_from_base64(text)) if where else text
+    if not found.startswith(b"{"):
+        raise _unreadable(raw, _describe(text))
+    other = _other_object(found)
+    if other:
+        raise _unreadable(raw, other + where)
+    return found
 
 
 def _unreadable(raw: bytes, found: str) -> InvalidInputError:
