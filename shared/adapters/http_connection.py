@@ -134,7 +134,7 @@ class _Connection(HTTPSConnection):
             raise BrokenPipeError from error
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - as http.client has it
-        """Send bytes; a small body goes out with the request head.
+        """Send bytes; a small body is sent together with the request head.
 
         They then share one TLS record.
         """

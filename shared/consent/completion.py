@@ -34,7 +34,7 @@ def complete(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Con
         replaced = _write(flow, consent, ports)
     except ProblemError as error:
         return close(flow, error, ports)
-    done = _note(flow, consent, ports)
+    done = _record_completed(flow, consent, ports)
     delete_consent_tokens(flow.tenant_id, replaced, ports)
     return done
 
@@ -61,7 +61,7 @@ def _write(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Conse
     return replaced[0]
 
 
-def _note(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> ConsentFlow:
+def _record_completed(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> ConsentFlow:
     """Store that the consent is complete in its flow.
 
     If that fails, the settings say so too.

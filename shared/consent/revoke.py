@@ -34,12 +34,14 @@ def delete_tokens(tenant_id: str, secret_name: str, ports: RevokeServices) -> No
         until = ports.vault.delete(secret_name)
     except ProblemError as error:
         log_event(Event.TOKENS_LEFT_BEHIND, level=logging.WARNING, problem=error.code, kept_as=secret_name)
-        _note(tenant_id, lambda found: record_undeleted_tokens(found, secret_name, now), ports)
+        _record(tenant_id, lambda found: record_undeleted_tokens(found, secret_name, now), ports)
         return
-    _note(tenant_id, lambda found: record_deleted_tokens(found, secret_name, until, now), ports)
+    _record(tenant_id, lambda found: record_deleted_tokens(found, secret_name, until, now), ports)
 
 
-def _note(tenant_id: str, change: Callable[[TenantSettings], TenantSettings], ports: RevokeServices) -> None:
+def _record(
+    tenant_id: str, change: Callable[[TenantSettings], TenantSettings], ports: RevokeServices
+) -> None:
     """Write the settings; a failure is left to the daily maintenance."""
     try:
         update_settings(ports.settings, tenant_id, change)

@@ -130,7 +130,7 @@ class AccessTokenCache:
             raise
         self._held[tenant_id] = _CachedToken(consent.generation, self._shortened(issued, consent))
         # Graph's refusal of a token counts more than that Entra issues another.
-        self._note(tenant_id, consent, issued, mends=refused is None)
+        self._record_token(tenant_id, consent, issued, clears_problem=refused is None)
         return issued.access_token
 
     def _shortened(self, issued: AccessToken, consent: Consent) -> AccessToken:
@@ -177,7 +177,9 @@ class AccessTokenCache:
             raise ConsentRequiredError("consent_lost", account=name, error="tokens_not_found")
         return tokens
 
-    def _note(self, tenant_id: str, consent: Consent, issued: AccessToken, *, mends: bool) -> None:
+    def _record_token(
+        self, tenant_id: str, consent: Consent, issued: AccessToken, *, clears_problem: bool
+    ) -> None:
         """Record that the consent works; a failure is retried at the next refresh."""
         name = consent.secret_name
         age = self.system.now() - consent.stored_at
@@ -185,9 +187,9 @@ class AccessTokenCache:
         stored = name is not None and not -_CLOCK_SKEW < age < _REWRITTEN_AFTER
         try:
             if name and stored:
-                self._rewrite(tenant_id, consent, name, issued, mends=mends)
+                self._rewrite(tenant_id, consent, name, issued, clears_problem=clears_problem)
             else:
-                self._record(tenant_id, consent, issued, stored=False, mends=mends)
+                self._record(tenant_id, consent, issued, stored=False, clears_problem=clears_problem)
         except ProblemError as error:
             log_failed_step("custody", error.code, tenant_id=tenant_id)
         except Exception as error:  # noqa: BLE001 - no failure here may stop the mail
@@ -195,7 +197,7 @@ class AccessTokenCache:
         log_event(Event.TOKEN_REFRESHED, tenant_id=tenant_id, stored=stored)
 
     def _rewrite(
-        self, tenant_id: str, consent: Consent, name: str, issued: AccessToken, *, mends: bool
+        self, tenant_id: str, consent: Consent, name: str, issued: AccessToken, *, clears_problem: bool
     ) -> None:
         """Store the newest tokens, unless a Reset or a new consent came first.
 
@@ -205,15 +207,15 @@ class AccessTokenCache:
         if not is_current_consent(self.settings.load(tenant_id), consent.generation):
             return
         self.vault.write(name, issued.tokens)
-        if self._record(tenant_id, consent, issued, stored=True, mends=mends):
+        if self._record(tenant_id, consent, issued, stored=True, clears_problem=clears_problem):
             self.vault.disable_older_versions(name)
         else:
             delete_tokens(tenant_id, name, self)
 
     def _record(
-        self, tenant_id: str, consent: Consent, issued: AccessToken, *, stored: bool, mends: bool
+        self, tenant_id: str, consent: Consent, issued: AccessToken, *, stored: bool, clears_problem: bool
     ) -> bool:
-        """Record the refresh; say whether this consent is still the tenant's."""
+        """Record the refresh; return whether this consent is still the tenant's."""
         now = self.system.now()
         after = update_settings(
             self.settings,
@@ -223,7 +225,7 @@ class AccessTokenCache:
                 consent.generation,
                 now,
                 stored=stored,
-                mends=mends,
+                clears_problem=clears_problem,
                 named=Named(issued.scopes, issued.username, issued.email),
             ),
         )

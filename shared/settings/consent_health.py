@@ -51,16 +51,16 @@ def record_refresh(
     now: datetime,
     *,
     stored: bool,
-    mends: bool = True,
+    clears_problem: bool = True,
     accepted: bool = False,
     named: Named = NOTHING_NAMED,
 ) -> TenantSettings:
     """Record that Microsoft issued a token, and what it names.
 
-    With `mends` this resolves every problem of an earlier failure, except one of the operator's list of
-    senders, a refusal of the sender, and tokens that Graph refuses unless it `accepted` one: Entra issues
-    tokens in those cases too. For a problem that only another version of the app knows, this version cannot
-    say what resolves it.
+    `clears_problem`: the token clears the problem of an earlier failure. Some problems remain, because Entra
+    issues tokens in spite of them: a sender that is not on the operator's list, a sender that Microsoft 365
+    refuses, and tokens that Graph refuses unless it `accepted` one. A problem that only another version of
+    the app knows remains too.
     """
     if not is_current_consent(settings, generation) or settings.consent is None:
         return settings
@@ -79,4 +79,6 @@ def record_refresh(
     foreign = code is not None and code not in catalogue()
     refused = settings.status is Status.SENDER_REFUSED
     stays = refused or foreign or code == SENDER_NOT_ALLOWED or (code == TOKEN_REFUSED and not accepted)
-    return replace(refreshed, status=Status.ENABLED, problem=None) if mends and not stays else refreshed
+    return (
+        replace(refreshed, status=Status.ENABLED, problem=None) if clears_problem and not stays else refreshed
+    )
