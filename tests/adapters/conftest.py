@@ -41,9 +41,7 @@ def office(microsoft365: ServedMicrosoft365, trusted: None) -> Iterator[ServedMi
     system.requests.clear()
     system.clock.reset()
     vars(system.behaviour).update(vars(Behaviour()))
-    system.consents.revoke_application(CLIENT_ID, CONTOSO)
-    for address in ("ada@contoso.com", "uma@contoso.com", "*@contoso.com"):
-        system.revoke_consent(address)
+    system.consents.clear()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, expect
 from tests.browser.chromium import chromium, chromium_path
 from tests.browser.tenant_settings import TenantSettings
 from tests.local_stack.clients import Admin, Scheduler
-from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, REPORTS, UMA
+from tests.local_stack.microsoft365.contoso import CONTOSO
 from tests.local_stack.stack import LocalStack
 
 HERE = Path(__file__).parent
@@ -40,22 +40,6 @@ def browser(browser_path: str, stack: LocalStack) -> Iterator[Browser]:
     expect.set_options(timeout=WAIT_MS)
     with chromium(browser_path, stack.authority.certificate_file) as running:
         yield running
-
-
-@pytest.fixture
-def admin(stack: LocalStack) -> Iterator[Admin]:
-    """Give Ada an unconfigured tenant without a consent, and remove it afterwards."""
-    system = stack.microsoft365
-    for address in (ADA, REPORTS, UMA, "*@contoso.com"):
-        system.revoke_consent(address)
-    system.consents.revoke_application(CLIENT_ID, CONTOSO)
-    system.mailboxes.forget()
-    ada = Admin(stack.api_url, system.api_token(ADA), stack.authority.ca_file)
-    ada.call("POST", "tenant-settings/smtp/reset")
-    yield ada
-    ada.call("POST", "tenant-settings/smtp/reset")
-    system.faults.clear()
-    ada.close()
 
 
 @pytest.fixture

@@ -28,8 +28,7 @@ def custom() -> Iterator[LocalStack]:
 @pytest.fixture
 def uma(custom: LocalStack) -> Iterator[Admin]:
     """Give Uma, who administers the workspace, an unconfigured tenant."""
-    for address in (ADA, REPORTS, UMA):
-        custom.microsoft365.revoke_consent(address)
+    custom.microsoft365.consents.clear()
     admin = Admin(custom.api_url, custom.microsoft365.api_token(UMA), custom.authority.ca_file)
     admin.call("POST", "tenant-settings/smtp/reset")
     yield admin

@@ -17,10 +17,10 @@ from azure.data.tables import TableServiceClient
 
 from shared.adapters.serialization import read_document
 from shared.deliveries.delivery import Delivery
-from shared.storage_names import DELIVERIES, TENANT_SETTINGS
+from shared.storage_names import DELIVERIES
 from tests.faults.outcomes import Messages, broken_outcomes, take_outcomes
 from tests.local_stack.browser_client import BrowserClient
-from tests.local_stack.clients import Admin, Scheduler, wait_for
+from tests.local_stack.clients import Admin, Scheduler, forget_schedules, wait_for
 from tests.local_stack.host.options import Waits
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, REPORTS
 from tests.local_stack.stack import QUICK, LocalStack
@@ -199,7 +199,6 @@ class Campaign:
             cleanup.callback(self.scheduler.close)
             tables = TableServiceClient.from_connection_string(self.stack.azurite.connection_string)
             self._table = cleanup.enter_context(tables).get_table_client(DELIVERIES)
-            self._settings_table = tables.get_table_client(TENANT_SETTINGS)
             self._blobs = {
                 letter: [
                     self.scheduler.upload(f"campaign/{letter}{place}.bin", content)
@@ -389,18 +388,13 @@ class Campaign:
         self.allow_named_properties(allowed=True)
         self.limit_uploads(0, 300.0)
         self.limit_calls(UNLIMITED_CALLS, 600.0)
-        self._forget_schedules()
+        forget_schedules(self.stack.azurite.connection_string)
         self.stack.microsoft365.faults.clear()
         behaviour = self.stack.microsoft365.behaviour
         behaviour.sent_items_lag, behaviour.transit_folder, behaviour.replica_lag = USUAL_LAG, "drafts", 0.0
         self.stack.key_vault.faults.clear()
         self.stack.identity.faults.clear()
         self._start_hosts()
-
-    def _forget_schedules(self) -> None:
-        """Have no mail be paced because of what an earlier scenario had Graph refuse."""
-        for row in list(self._settings_table.query_entities("PartitionKey eq 'schedule'")):
-            self._settings_table.delete_entity(row)
 
     def _use(self, settings: Mapping[str, str], hosts: int) -> None:
         """Have so many hosts with these further settings run, new ones where they differ."""

@@ -16,7 +16,7 @@ from shared.mail.json_schema import schema_text
 from tests.interop import HERE, MODULES, NSWAG
 from tests.local_stack.browser_client import BrowserClient
 from tests.local_stack.clients import Admin
-from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO
+from tests.local_stack.microsoft365.contoso import ADA
 from tests.local_stack.stack import QUICK, LocalStack
 
 #: The types of .NET Standard, for the compiler.
@@ -117,9 +117,7 @@ def journey(local_stack: LocalStack, tmp_path: Path) -> Callable[[Client], dict[
     }
 
     def go(client: Client) -> dict[str, Any]:
-        for address in (ADA, "*@contoso.com"):
-            system.revoke_consent(address)
-        system.consents.revoke_application(CLIENT_ID, CONTOSO)
+        system.consents.clear()
         admin = Admin(local_stack.api_url, environment["API_TOKEN"], authority.ca_file)
         admin.call("POST", "tenant-settings/smtp/reset")
         admin.close()

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from azure.data.tables import TableClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
 from shared.mail.payload import delivery_key
-from shared.storage_names import API_VERSION, ATTACHMENTS, MAIL_OUTBOX
+from shared.storage_names import API_VERSION, ATTACHMENTS, MAIL_OUTBOX, TENANT_SETTINGS
 from tests.local_stack.loopback import loopback_session
 from tests.local_stack.microsoft365 import AcceptedMail
 from tests.local_stack.microsoft365.contoso import CONTOSO
@@ -117,6 +118,15 @@ class Scheduler:
         """Close the connections."""
         self._queue.close()
         self._files.close()
+
+
+def forget_schedules(connection_string: str) -> None:
+    """Have no mailbox be paced because of what Graph refused before."""
+    with TableClient.from_connection_string(
+        connection_string, TENANT_SETTINGS, api_version=API_VERSION
+    ) as table:
+        for row in list(table.query_entities("PartitionKey eq 'schedule'")):
+            table.delete_entity(row)
 
 
 def wait_for[Found](look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:

@@ -7,10 +7,12 @@ import pytest
 
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
+from tests.local_stack.clients import Admin, forget_schedules
 from tests.local_stack.key_vault import KeyVault
 from tests.local_stack.loopback import AZURE_HOST
 from tests.local_stack.managed_identity import ManagedIdentity
 from tests.local_stack.microsoft365 import Microsoft365
+from tests.local_stack.microsoft365.contoso import ADA
 from tests.local_stack.serving import serve
 from tests.local_stack.stack import QUICK, LocalStack
 
@@ -86,3 +88,18 @@ def stack() -> Iterator[LocalStack]:
     # Cookies get a Domain there, as on Azure.
     with LocalStack(api_host=AZURE_HOST, settings=QUICK) as running:
         yield running
+
+
+@pytest.fixture
+def admin(stack: LocalStack) -> Iterator[Admin]:
+    """Give Ada an unconfigured tenant in a Microsoft 365 without consents, and remove it afterwards."""
+    system = stack.microsoft365
+    system.consents.clear()
+    system.mailboxes.forget()
+    forget_schedules(stack.azurite.connection_string)
+    ada = Admin(stack.api_url, system.api_token(ADA), stack.authority.ca_file)
+    ada.call("POST", "tenant-settings/smtp/reset")
+    yield ada
+    ada.call("POST", "tenant-settings/smtp/reset")
+    system.faults.clear()
+    ada.close()

@@ -42,6 +42,13 @@ class Consents:
                 if kept[:3] != (client_id, tenant_id, who) or (wanted and kept[3].name not in wanted)
             }
 
+    def clear(self) -> None:
+        """Forget every grant and every removed app, as if nobody had consented to any yet."""
+        with self._lock:
+            self._delegated.clear()
+            self._application.clear()
+            self._removed.clear()
+
     def delegated(self, client_id: str, tenant_id: str, who: str, lag: float = 0.0) -> set[Scope]:
         """Say what an app may do for a user, by the user's own agreement and the tenant's."""
         with self._lock:
