@@ -208,7 +208,7 @@ class MailboxSchedule:
             return found
         if found.etag == self.schedule.etag:
             return self.schedule
-        return replace(found, paused_until=max(found.paused_until, self.schedule.paused_until))
+        return found.paused(self.schedule.paused_until, self.now)
 
     def _change[Found](self, change: Callable[[Schedule, datetime], tuple[Schedule, Found]]) -> Found:
         """Change the row; on a conflict, read it and try again."""

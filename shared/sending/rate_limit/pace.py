@@ -60,11 +60,7 @@ def refused(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) 
     unsaid = PROBE_INTERVAL if refusal.used_up else DEFAULT_RETRY_AFTER
     wait = unsaid if refusal.wait is None else refusal.wait
     until = now + (PROBE_INTERVAL if wait > _MAX_PAUSE else wait)
-    paused = schedule
-    if until > schedule.paused_until:
-        waits = schedule.end + schedule.moved > now
-        move = until - max(now, schedule.paused_until) if waits else _NONE
-        paused = replace(schedule.moved_back(move, now), paused_until=until)
+    paused = schedule.paused(until, now)
     return paused if set_pace or refusal.used_up else _learned(paused, schedule, refusal, wait, now)
 
 

@@ -53,7 +53,7 @@ class Schedule(Stored):
     Attributes:
         line: the number of the line; a new line begins when the first pace is learned or the operator's limit
             is lowered, because the slots change.
-        first: the start of the line; the time before it is for mails that were already refused.
+        first: the start of the line; with a learned pace, mails that were refused go before it.
         end: the end of the line: the slot of the next mail.
         moved: the shift of each slot of the line.
         inserted_at: the last slot before the line.
@@ -67,7 +67,7 @@ class Schedule(Stored):
         counts: the number of each process's mails that were accepted in the minute before.
         trial: the current trial of a higher pace.
         next_trial: the time without a refusal after which the next trial begins.
-        recent: the latest slots, in seconds, if the operator has set a pace.
+        recent: the fixed slots of the last minute, in seconds, if the operator has set a pace.
         limit: the operator's pace when the last slot was reserved; 0 if it was learned.
         uploads: the start of large uploads, past and planned, in seconds, and their size in bytes.
         etag: the version that was read; None if nothing is stored yet.
@@ -115,7 +115,8 @@ class Schedule(Stored):
         """
         pauses = max(self.paused_until, self.sharing_until, self.learning_since or START)
         uploads = START + timedelta(seconds=self.uploads[-1][0] if self.uploads else 0)
-        others = max(self.next_slot, self.inserted_at, self.judged_from, uploads)
+        fixed = START + timedelta(seconds=max(self.recent, default=0))
+        others = max(self.next_slot, self.inserted_at, self.judged_from, uploads, fixed)
         if pauses <= now + _MAX_PAUSE and others <= now + _FURTHEST:
             return self
         return Schedule(line=self.line + 1, pace=self.pace, etag=self.etag)
@@ -124,12 +125,13 @@ class Schedule(Stored):
         """Return when a mail with this slot is due, as currently known."""
         return slot.at if slot.inserted else slot.at + self.moved
 
-    def moved_back(self, by: timedelta, now: datetime) -> Schedule:
-        """Shift the line back; sent mails and slots before it do not change."""
-        first = (max(now, self.inserted_at) - self.moved - START).total_seconds()
-        seconds = by.total_seconds()
-        recent = sorted(round(each - seconds, 3) if each <= first else each for each in self.recent)
-        return replace(self, moved=self.moved + by, recent=tuple(recent))
+    def paused(self, until: datetime, now: datetime) -> Schedule:
+        """Pause the mailbox; the line is shifted back if mails wait in it."""
+        if until <= self.paused_until:
+            return self
+        waits = self.end + self.moved > now
+        by = until - max(now, self.paused_until) if waits else _NONE
+        return replace(self, moved=self.moved + by, paused_until=until)
 
     def has_place(self, slot: Slot) -> bool:
         """Return whether a slot belongs to this line.

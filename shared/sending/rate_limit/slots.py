@@ -1,11 +1,16 @@
-"""Reserve the slots of a mailbox's mails. Pure."""
+"""Reserve the slots of a mailbox's mails. Pure.
+
+With a pace that the operator has set, a mailbox that has not used up its minute sends at once: such a slot is
+fixed. The other mails form the line, in which slots are one step apart. A mail that goes first takes the next
+slot of the line, which is shifted back by one step, so it uses the same times as before and one more at its
+end. That is why no minute exceeds the limit, whatever order mails and retries come in.
+"""
 
 from __future__ import annotations
 
-from bisect import insort
 from dataclasses import replace
 from datetime import datetime, timedelta
-from math import floor
+from math import ceil, floor
 
 from shared.deliveries.slot import Slot
 from shared.sending.rate_limit.pace import settled, tried
@@ -16,9 +21,6 @@ _BURST_STEP = timedelta(milliseconds=250)
 _MOMENT = timedelta(milliseconds=1)
 #: The host polls an idle queue every five seconds (`maxPollingInterval`).
 _EARLY = timedelta(seconds=5)
-#: The row stores slots of a set pace in tenths of a second; a window exceeds a minute by more than that.
-_ROUNDED = timedelta(seconds=0.1)
-_COUNTED = (WINDOW - 2 * _ROUNDED).total_seconds()
 _NONE = timedelta(0)
 
 
@@ -39,57 +41,48 @@ def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tup
     schedule = _limited(settled(schedule, now), now, set_pace)
     slots: list[Slot] = []
     for _ in range(count):
-        at = max(now, schedule.paused_until, schedule.end + schedule.moved)
-        if set_pace:
-            at = max(at, _after_recent(schedule, set_pace))
-            schedule = _logged(schedule, at, now, set_pace)
-        else:
-            schedule = tried(schedule, at, now)
-        slots.append(Slot(at - schedule.moved, schedule.line))
-        schedule = replace(schedule, end=at - schedule.moved + _step(schedule, at, now, set_pace))
+        schedule, slot = _at_set_pace(schedule, now, set_pace) if set_pace else _at_learned(schedule, now)
+        slots.append(slot)
     return schedule, slots
 
 
 def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, Slot]:
-    """Reserve a slot before the line, which is shifted back by one."""
+    """Reserve a slot before the line, which is shifted back by one.
+
+    It is a new slot at the end if nothing waits.
+    """
     schedule = _limited(settled(schedule, now), now, set_pace)
-    step = WINDOW / set_pace if set_pace else _step(schedule, now, now, 0)
+    step = WINDOW / set_pace if set_pace else _learned_step(schedule, now)
     # A slot at exactly this time belongs to another mail.
-    earliest = max(now + _MOMENT, schedule.paused_until, schedule.inserted_at + step)
-    end = schedule.end + schedule.moved
-    if earliest + step <= schedule.first + schedule.moved:
+    earliest = max(now + timedelta.resolution, schedule.paused_until, schedule.inserted_at + step)
+    first, end = schedule.first + schedule.moved, schedule.end + schedule.moved
+    if set_pace:
+        earliest = max(earliest, first)
+    elif earliest + step <= first:
         return replace(schedule, inserted_at=earliest), Slot(earliest, schedule.line, inserted=True)
-    at = end if end <= earliest or step <= _NONE else end - (end - earliest) // step * step
-    last = min(end, _next_of_line(schedule, now)) if set_pace else end
-    while at < end and at <= last + _MOMENT:
-        moved = replace(schedule.moved_back(step, now), inserted_at=at)
-        if set_pace:
-            moved = _logged(moved, at, now, set_pace)
-        if not _exceeds(moved, at, set_pace):
-            return moved, Slot(at, moved.line, inserted=True)
-        at += step
-    schedule, slots = reserve(schedule, 1, now, set_pace)
-    return schedule, slots[0]
+    places = (end - earliest) // step if step else 0
+    if places <= 0:
+        schedule, slots = reserve(schedule, 1, now, set_pace)
+        return schedule, slots[0]
+    at = end - places * step
+    moved = replace(schedule, first=schedule.first - step, moved=schedule.moved + step, inserted_at=at)
+    return moved, Slot(at, moved.line, inserted=True)
 
 
 def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: int) -> int | None:
     """Estimate how many mails are sent from now until a time.
 
     None while no pace is known. The row has no list of the waiting mails, so that its size does not depend on
-    their number. With a set pace it has the latest slots, which are counted. Earlier slots are assumed to be
-    one step apart, which overestimates in the minute after an idle mailbox has sent a burst.
+    their number: they are counted by the steps between their slots.
     """
     start = max(now, schedule.paused_until)
-    step = WINDOW / (set_pace or schedule.pace) if set_pace or schedule.pace else schedule.step
-    if step <= _NONE:
-        return None
-    if not set_pace or not schedule.recent:
-        return max(moment - start, _NONE) // step
-    recent = [START + timedelta(seconds=each) + schedule.moved for each in schedule.recent]
-    counted = sum(now + _ROUNDED < each < moment - _ROUNDED for each in recent)
-    earlier = len(recent) >= 2 * set_pace
-    tail = recent[-2 * set_pace :][0]
-    return counted + (max(min(moment, tail) - start, _NONE) // step if earlier else 0)
+    if set_pace:
+        step = WINDOW / set_pace
+        fixed = sum(now < each < moment for each in _fixed(schedule))
+        sent = _line_until(schedule, start + _MOMENT, step)
+        return fixed + max(_line_until(schedule, moment - _MOMENT, step) - sent, 0)
+    step = _usual_step(schedule)
+    return max(moment - start, _NONE) // step if step else None
 
 
 def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
@@ -104,62 +97,83 @@ def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
     if not schedule.exceeds(set_pace, now):
         return limited
     step = WINDOW / set_pace
-    sent = ((now - step * back - START).total_seconds() for back in reversed(range(set_pace)))
-    recent = tuple(round(each, 1) for each in sent)
-    line = schedule.line + 1
-    return replace(limited, line=line, first=now, end=now + step, moved=_NONE, trial=None, recent=recent)
+    return replace(
+        limited,
+        line=schedule.line + 1,
+        first=now - step * set_pace,
+        end=now + step,
+        moved=_NONE,
+        trial=None,
+        recent=(),
+    )
 
 
-def _step(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> timedelta:
+def _at_learned(schedule: Schedule, now: datetime) -> tuple[Schedule, Slot]:
+    at = max(now, schedule.next_slot)
+    schedule = tried(schedule, at, now)
+    slot = Slot(at - schedule.moved, schedule.line)
+    return replace(schedule, end=slot.at + _learned_step(schedule, at)), slot
+
+
+def _learned_step(schedule: Schedule, at: datetime) -> timedelta:
     """Return the time between a mail of the line and the next one."""
-    if set_pace:
-        at_once = at < now + _BURST_STEP * set_pace and _within(schedule, at) + 1 < set_pace
-        return _BURST_STEP if at_once else WINDOW / set_pace
     trial = schedule.trial
     if trial is not None and trial.first <= at - schedule.moved <= trial.last:
         return WINDOW / trial.pace
+    return _usual_step(schedule)
+
+
+def _usual_step(schedule: Schedule) -> timedelta:
     return WINDOW / schedule.pace if schedule.pace else schedule.step
 
 
-def _within(schedule: Schedule, at: datetime) -> int:
-    """Count the mails in the minute before a time."""
-    last = (at - schedule.moved - START).total_seconds()
-    return sum(last - _COUNTED < each < last - _ROUNDED.total_seconds() for each in schedule.recent)
+def _at_set_pace(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, Slot]:
+    step = WINDOW / set_pace
+    end = schedule.end + schedule.moved
+    latest = _latest(schedule, now, set_pace)
+    if schedule.first < schedule.end and end - step > now:
+        slot = Slot(schedule.end, schedule.line)
+        return replace(schedule, end=schedule.end + step), slot
+    at = max(now, latest[-1] + _BURST_STEP) if latest else now
+    is_burst = at == now or step > _BURST_STEP
+    if len(latest) < set_pace and is_burst and now >= schedule.paused_until:
+        latest.append(at)
+        following = at + _BURST_STEP if len(latest) < set_pace else _line_start(latest, at, step)
+        slot = Slot(at, schedule.line, inserted=True)
+        first = end = following - schedule.moved
+    else:
+        at = _line_start(latest, max(now, schedule.paused_until), step)
+        slot = Slot(at - schedule.moved, schedule.line)
+        first, end = slot.at, slot.at + step
+    return replace(schedule, recent=_stored(latest), first=first, end=end), slot
 
 
-def _next_of_line(schedule: Schedule, now: datetime) -> datetime:
-    """Return the next slot of the line, as far as known.
-
-    A mail that goes first gets no later slot.
-    """
-    first = (max(now, schedule.inserted_at) + _ROUNDED - schedule.moved - START).total_seconds()
-    coming = [each for each in schedule.recent if each > first]
-    return START + schedule.moved + timedelta(seconds=coming[0]) + _ROUNDED if coming else schedule.next_slot
-
-
-def _exceeds(schedule: Schedule, at: datetime, set_pace: int) -> bool:
-    """Return whether a minute that ends at a time or later exceeds the limit."""
-    ends = (at - _ROUNDED - schedule.moved - START).total_seconds()
-    minutes = zip(schedule.recent, schedule.recent[set_pace:], strict=False) if set_pace else ()
-    return any(last >= ends and last - first < _COUNTED for first, last in minutes)
+def _latest(schedule: Schedule, now: datetime, set_pace: int) -> list[datetime]:
+    """Return the slots from a minute ago on, at most as many as the limit."""
+    step = WINDOW / set_pace
+    end = schedule.end + schedule.moved
+    line = [
+        end - step * back for back in range(min((schedule.end - schedule.first) // step, set_pace), 0, -1)
+    ]
+    return [each for each in (*_fixed(schedule), *line) if each > now - WINDOW][-set_pace:]
 
 
-def _after_recent(schedule: Schedule, set_pace: int) -> datetime:
-    """Return when the pace allows another mail.
-
-    That is a minute after the mail that is `set_pace` mails back.
-    """
-    if len(schedule.recent) < set_pace:
-        return START
-    return START + timedelta(seconds=schedule.recent[-set_pace]) + schedule.moved + WINDOW
+def _line_start(latest: list[datetime], earliest: datetime, step: timedelta) -> datetime:
+    """Return the first time from which mails one step apart keep the limit."""
+    return max([earliest, *(each + step * (len(latest) - place) for place, each in enumerate(latest))])
 
 
-def _logged(schedule: Schedule, at: datetime, now: datetime, set_pace: int) -> Schedule:
-    """Store a slot; keep the line's last slots and those of the last minute."""
-    recent = list(schedule.recent)
-    # Rounded down, so that rounding does not lengthen the line.
-    tenths = round(10 * (at - schedule.moved - START).total_seconds(), 3)
-    insort(recent, floor(tenths) / 10)
-    last = (now - schedule.moved - START).total_seconds()
-    sent = [each for each in recent[: -2 * set_pace] if last - WINDOW.total_seconds() < each <= last]
-    return replace(schedule, recent=(*sent, *recent[-2 * set_pace :]))
+def _line_until(schedule: Schedule, moment: datetime, step: timedelta) -> int:
+    """Count the slots of the line before a time."""
+    count = (schedule.end - schedule.first) // step
+    start = schedule.end + schedule.moved - step * count
+    return min(max(ceil((moment - start) / step), 0), count)
+
+
+def _fixed(schedule: Schedule) -> list[datetime]:
+    return [START + timedelta(seconds=each) for each in schedule.recent]
+
+
+def _stored(times: list[datetime]) -> tuple[float, ...]:
+    """Return times in seconds, rounded down to tenths to keep the row small."""
+    return tuple(floor(round(10 * (each - START).total_seconds(), 3)) / 10 for each in times)

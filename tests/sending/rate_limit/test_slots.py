@@ -254,14 +254,8 @@ def test_a_learned_pace_is_never_less_than_what_exchange_documents() -> None:
 def shifted(line: Schedule, by: timedelta) -> Schedule:
     """Return the same line, stored with another `moved`."""
     trial = line.trial and replace(line.trial, first=line.trial.first - by, last=line.trial.last - by)
-    recent = tuple(round(each - by.total_seconds(), 1) for each in line.recent)
     first, end = line.first - by, line.end - by
-    return replace(line, moved=line.moved + by, first=first, end=end, trial=trial, recent=recent)
-
-
-def check_same(line: Schedule, other: Schedule) -> None:
-    assert line.recent == pytest.approx(other.recent, abs=0.11)
-    assert replace(line, recent=()) == replace(other, recent=())
+    return replace(line, moved=line.moved + by, first=first, end=end, trial=trial)
 
 
 def due(line: Schedule, slots: list[Slot]) -> list[datetime]:
@@ -281,9 +275,9 @@ def test_what_the_line_was_moved_before_changes_nothing(minutes: int, set_pace: 
         line, slots = reserve(line, 5, after, set_pace)
         other, others = reserve(other, 5, after, set_pace)
         assert due(line, slots) == due(other, others)
-        check_same(shifted(line, by), other)
+        assert shifted(line, by) == other
         line, other = (refused(each, refusal(20), after, set_pace) for each in (line, other))
-        check_same(shifted(line, by), other)
+        assert shifted(line, by) == other
 
 
 @pytest.mark.parametrize("by", [timedelta(0), timedelta(hours=5)])
@@ -371,19 +365,17 @@ def test_a_later_refusal_prolongs_the_time_in_which_requests_are_shared() -> Non
     assert (line.sharing_until, line.refused, line.step) == (NOON + 22 * MINUTE, 1, 0.2 * SECOND)
 
 
-def test_what_is_remembered_of_a_set_pace_is_the_lines_end_and_the_last_minute() -> None:
-    line, _ = taken(Schedule(), 100, NOON, 30)
-    assert len(line.recent) == 60 + 1
+def test_the_row_has_the_fixed_slots_of_one_minute_in_tenths_of_a_second() -> None:
+    line, _ = reserve(Schedule(), 100, NOON, 30)
+    assert len(line.recent) == 30
     assert {round(each * 10) / 10 for each in line.recent} == set(line.recent)
     assert any(each % 1 for each in line.recent)
 
-    line, _ = taken(line, 1, NOON + 3 * SECOND, 30)
-    assert len(line.recent) == 60 + 1
-    line, _ = taken(Schedule(), 20, NOON, 30)
-    line, _ = taken(line, 100, NOON + 20 * SECOND, 30)
-    assert len(line.recent) == 60 + 21
-    line, _ = taken(line, 1, NOON + 61 * SECOND, 30)
-    assert len(line.recent) < 60 + 20
+    line, _ = insert(line, NOON + 61 * SECOND, 30)
+    assert len(line.recent) == 30
+    line, _ = reserve(line, 1, line.next_slot + 40 * SECOND, 30)
+    # Those that the line had in that minute, and the new one.
+    assert len(line.recent) == 11
 
 
 def send_due(line: Schedule, waiting: list[Slot], now: datetime, sent: list[float]) -> None:
@@ -392,23 +384,48 @@ def send_due(line: Schedule, waiting: list[Slot], now: datetime, sent: list[floa
         sent.append((max(line.due(slot), now - SECOND) - NOON).total_seconds())
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_set_pace_holds_whatever_order_mails_and_retries_come_in(seed: int) -> None:
-    chance, pace = Random(seed), 6
+def random_mails(seed: int, pace: int, mails: float, retries: float, pauses: float = 0.0) -> list[float]:
+    """Return when mails were sent that came in a random order; the chances are for each second."""
+    chance = Random(seed)
     line, now, waiting, sent = Schedule(), NOON, list[Slot](), list[float]()
     for _ in range(400):
         now += SECOND
         send_due(line, waiting, now, sent)
-        if chance.random() < 0.05:
+        if chance.random() < mails:
             line, slots = reserve(line, chance.randrange(1, 3), now, pace)
             waiting += slots
             send_due(line, waiting, now, sent)
-        if chance.random() < 0.02:
+        if chance.random() < retries:
             line, slot = insert(line, now, pace)
             waiting.append(slot)
+        if chance.random() < pauses:
+            line = line.paused(now + chance.randrange(1, 60) * SECOND, now)
+        for slot in [each for each in waiting if line.is_missed(each, now)]:
+            waiting.remove(slot)
+            line, again = insert(line, now, pace)
+            waiting.append(again)
+    return sent
 
-    assert len(sent) > 20
-    assert at_most(sent, 59) <= pace
+
+@pytest.mark.parametrize("pauses", [0.0, 0.01])
+@pytest.mark.parametrize(
+    ("pace", "mails", "retries"),
+    [
+        pytest.param(6, 0.05, 0.02, id="some waits"),
+        pytest.param(6, 0.15, 0.05, id="a long backlog with retries"),
+        pytest.param(30, 0.4, 0.1, id="a higher pace"),
+        pytest.param(300, 3.0, 0.5, id="a pace without bursts"),
+        pytest.param(1, 0.01, 0.01, id="one mail a minute"),
+    ],
+)
+def test_a_set_pace_holds_whatever_order_mails_and_retries_come_in(
+    pace: int, mails: float, retries: float, pauses: float
+) -> None:
+    for seed in range(10):
+        sent = random_mails(seed, pace, mails, retries, pauses)
+
+        assert len(sent) > 1
+        assert at_most(sent, 60) <= pace
 
 
 def test_a_trial_is_the_same_in_a_line_that_was_moved() -> None:
@@ -416,9 +433,9 @@ def test_a_trial_is_the_same_in_a_line_that_was_moved() -> None:
     line, _ = reserve(learned(), 100, now, 0)
     other, _ = reserve(shifted(learned(), by), 100, now, 0)
     assert line.trial is not None
-    check_same(shifted(line, by), other)
+    assert shifted(line, by) == other
 
     over = line.trial.last + line.moved + 2 * WINDOW
     line, other = reserve(line, 1, over, 0)[0], reserve(other, 1, over, 0)[0]
     assert line.trial is None
-    check_same(shifted(line, by), other)
+    assert shifted(line, by) == other
