@@ -69,6 +69,8 @@ class Load:
     set_pace: int = 0
     #: What its refusals ask for, one after the other, in place of the true time.
     retry_after: tuple[str | None, ...] = ()
+    #: The time in which no host takes a message, in seconds.
+    stopped: tuple[float, float] = (0.0, 0.0)
     seed: int = 1
 
 
@@ -208,7 +210,7 @@ class _Simulation:
         self.timeline.sleep(self.system.jitter() * _MIN_POLL)
         while True:
             free.acquire()
-            if not self.queue or self.queue[0].visible > self.timeline.time:
+            if not self._has_message():
                 free.release()
                 self.timeline.sleep(poll)
                 poll = min(poll * (1.5 + self.system.jitter()), _MAX_POLL)
@@ -218,6 +220,11 @@ class _Simulation:
             poll = _MIN_POLL
             self.call("queue")
             self.timeline.start(partial(self._work, message, services, free.release))
+
+    def _has_message(self) -> bool:
+        now = self.timeline.time
+        first, last = self.load.stopped
+        return bool(self.queue) and self.queue[0].visible <= now and not first <= now < last
 
     def _work(self, message: _Message, services: FakeServices, done: Callable[[], None]) -> None:
         waited = timedelta(seconds=self.timeline.time - message.queued)

@@ -32,6 +32,8 @@ _FURTHEST = timedelta(days=2)
 _MAX_PAUSE = timedelta(hours=2)
 #: A mail that is later than this has lost its slot: the app was down, and many mails are late.
 _MISSED = timedelta(seconds=60)
+#: With an operator's limit: the mails of a longer delay, sent together, would exceed it.
+_MISSED_AT_SET_PACE = timedelta(seconds=5)
 #: The tolerated difference of storage's clock and a host's: a response has its time in whole seconds.
 _UNNOTICED = timedelta(seconds=3)
 _NONE = timedelta(0)
@@ -56,6 +58,7 @@ class Schedule(Stored):
         first: the start of the line; with a learned pace, mails that were refused go before it.
         end: the end of the line: the slot of the next mail.
         moved: the shift of each slot of the line.
+        missed: slots up to this one, without the shift, were missed when the line was last shifted.
         inserted_at: the last slot before the line.
         pace: mails per minute, once learned; 0 before.
         step: the time between two mails while all hosts share four requests.
@@ -77,6 +80,7 @@ class Schedule(Stored):
     first: datetime = START
     end: datetime = START
     moved: timedelta = _NONE
+    missed: datetime = START
     inserted_at: datetime = START
     pace: int = 0
     step: timedelta = _NONE
@@ -131,7 +135,12 @@ class Schedule(Stored):
             return self
         waits = self.end + self.moved > now
         by = until - max(now, self.paused_until) if waits else _NONE
-        return replace(self, moved=self.moved + by, paused_until=until)
+        return replace(self.shifted(by, now), paused_until=until)
+
+    def shifted(self, by: timedelta, now: datetime) -> Schedule:
+        """Shift the line back; slots that were missed stay missed."""
+        missed = max(self.missed, now - self._tolerance - self.moved)
+        return replace(self, moved=self.moved + by, missed=missed)
 
     def has_place(self, slot: Slot) -> bool:
         """Return whether a slot belongs to this line.
@@ -147,7 +156,12 @@ class Schedule(Stored):
         A pause shifts only the line, so a slot before the line can fall into it.
         """
         paused = slot.inserted and slot.at < self.paused_until and now < self.paused_until
-        return paused or now - self.due(slot) > _MISSED
+        missed = not slot.inserted and slot.at <= self.missed
+        return paused or missed or now - self.due(slot) > self._tolerance
+
+    @property
+    def _tolerance(self) -> timedelta:
+        return _MISSED_AT_SET_PACE if self.limit else _MISSED
 
     def is_learning(self, now: datetime) -> bool:
         """Return whether hosts still report what was accepted.

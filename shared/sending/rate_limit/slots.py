@@ -65,7 +65,7 @@ def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, 
         schedule, slots = reserve(schedule, 1, now, set_pace)
         return schedule, slots[0]
     at = end - places * step
-    moved = replace(schedule, first=schedule.first - step, moved=schedule.moved + step, inserted_at=at)
+    moved = replace(schedule.shifted(step, now), first=schedule.first - step, inserted_at=at)
     return moved, Slot(at, moved.line, inserted=True)
 
 
@@ -103,6 +103,7 @@ def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
         first=now - step * set_pace,
         end=now + step,
         moved=_NONE,
+        missed=START,
         trial=None,
         recent=(),
     )

@@ -108,6 +108,22 @@ def test_a_pause_that_could_not_be_stored_is_kept(
     assert line.read().paused_until == NOON + MINUTE
 
 
+def test_a_pause_that_could_not_be_stored_shifts_the_line_that_others_wrote_meanwhile(
+    slow: SlowSchedules, system: FakeSystem
+) -> None:
+    slow.reads_fail, slow.seconds = False, 0
+    line = a_line(slow, system, pace=2)
+    line.read()
+    refuse(line)
+    slow.writes_fail = False
+    other = a_line(slow, system, pace=2)
+    waiting = [other.take(first=False) for _ in range(4)][-1]
+    system.pass_time(15 * SECOND)
+
+    rest = NOON + MINUTE - system.now()
+    assert line.read().due(waiting) == other.schedule.due(waiting) + rest
+
+
 def test_slots_that_could_not_be_stored_are_not_given_out_again(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:

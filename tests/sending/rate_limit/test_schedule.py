@@ -58,3 +58,39 @@ def test_a_slot_is_missed_a_minute_later_and_one_before_the_line_with_a_pause(mo
     assert line.is_missed(inserted, NOON)
     assert not replace(line, paused_until=NOON + 60 * SECOND).is_missed(inserted, NOON)
     assert not line.is_missed(replace(inserted, at=NOON + HOUR), NOON + HOUR)
+
+
+def test_with_a_set_pace_a_slot_is_missed_five_seconds_later() -> None:
+    line = Schedule(limit=30)
+
+    assert not line.is_missed(Slot(NOON), NOON + 5 * SECOND)
+    assert line.is_missed(Slot(NOON), NOON + 5.1 * SECOND)
+
+
+@pytest.mark.parametrize("moved", [timedelta(0), 5 * HOUR])
+def test_a_missed_slot_stays_missed_when_the_line_is_shifted(moved: timedelta) -> None:
+    line = Schedule(limit=30, end=NOON + HOUR - moved, moved=moved)
+    missed, late, waiting = (Slot(NOON + seconds * SECOND - moved) for seconds in (-6, -4, 1))
+    line = line.shifted(20 * SECOND, NOON)
+
+    assert [line.is_missed(slot, NOON) for slot in (missed, late, waiting)] == [True, False, False]
+    assert line.is_missed(missed, NOON)
+    # The inserted slots are not shifted.
+    assert not line.is_missed(Slot(NOON - SECOND, inserted=True), NOON)
+
+
+def test_a_pause_shifts_only_a_line_in_which_mails_wait_and_never_ends_early() -> None:
+    waiting = Schedule(end=NOON + HOUR)
+
+    assert waiting.paused(NOON + 20 * SECOND, NOON).moved == 20 * SECOND
+    assert Schedule(end=NOON).paused(NOON + 20 * SECOND, NOON).moved == timedelta(0)
+    paused = waiting.paused(NOON + 20 * SECOND, NOON)
+    assert paused.paused(NOON + 10 * SECOND, NOON) == paused
+    assert paused.paused(NOON + 30 * SECOND, NOON).moved == 30 * SECOND
+
+
+def test_fixed_slots_that_a_wrong_clock_stored_begin_a_new_line() -> None:
+    ahead = (NOON + 50 * HOUR).timestamp()
+
+    assert Schedule(recent=(NOON.timestamp(),)).believed(NOON).recent
+    assert Schedule(recent=(ahead,)).believed(NOON) == Schedule(line=1)

@@ -254,8 +254,8 @@ def test_a_learned_pace_is_never_less_than_what_exchange_documents() -> None:
 def shifted(line: Schedule, by: timedelta) -> Schedule:
     """Return the same line, stored with another `moved`."""
     trial = line.trial and replace(line.trial, first=line.trial.first - by, last=line.trial.last - by)
-    first, end = line.first - by, line.end - by
-    return replace(line, moved=line.moved + by, first=first, end=end, trial=trial)
+    first, end, missed = line.first - by, line.end - by, line.missed - by
+    return replace(line, moved=line.moved + by, first=first, end=end, missed=missed, trial=trial)
 
 
 def due(line: Schedule, slots: list[Slot]) -> list[datetime]:
