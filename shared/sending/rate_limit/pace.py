@@ -16,6 +16,8 @@ from shared.sending.rate_limit.schedule import FIRST_TRIAL, WINDOW, Schedule, Tr
 
 #: The wait if Graph gives none.
 DEFAULT_RETRY_AFTER: Final = timedelta(seconds=10)
+#: A shorter wait is implausible: the mailbox would refuse the next mail too.
+_MIN_WAIT = timedelta(seconds=1)
 #: A longer wait is implausible: one mail is tried again after `PROBE_INTERVAL`.
 _MAX_PAUSE = timedelta(hours=1)
 PROBE_INTERVAL: Final = timedelta(minutes=10)
@@ -57,8 +59,8 @@ class Refusal:
 
 def refused(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) -> Schedule:
     """Pause after a refusal, and adjust the pace."""
-    unsaid = PROBE_INTERVAL if refusal.used_up else DEFAULT_RETRY_AFTER
-    wait = unsaid if refusal.wait is None else refusal.wait
+    default = PROBE_INTERVAL if refusal.used_up else DEFAULT_RETRY_AFTER
+    wait = default if refusal.wait is None or refusal.wait < _MIN_WAIT else refusal.wait
     until = now + (PROBE_INTERVAL if wait > _MAX_PAUSE else wait)
     paused = schedule.paused(until, now)
     return paused if set_pace or refusal.used_up else _learned(paused, schedule, refusal, wait, now)

@@ -131,8 +131,12 @@ def test_a_pause_of_an_empty_line_moves_nothing() -> None:
     assert refused(learned(), refusal(30), NOON + timedelta(hours=1), 0).moved == timedelta(0)
 
 
-@pytest.mark.parametrize(("seconds", "waited"), [(None, 10), (3600, 3600), (1e9, 600), (21600, 600)])
-def test_a_very_long_wait_is_asked_about_after_ten_minutes(seconds: float | None, waited: int) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "waited"), [(None, 10), (0, 10), (0.9, 10), (1, 1), (3600, 3600), (1e9, 600), (21600, 600)]
+)
+def test_an_implausible_wait_is_replaced_by_ten_seconds_or_ten_minutes(
+    seconds: float | None, waited: int
+) -> None:
     for set_pace in (0, 30):
         paused = refused(Schedule(), refusal(seconds), NOON, set_pace)
         assert paused.paused_until - NOON == waited * SECOND
