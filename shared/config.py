@@ -9,10 +9,10 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from shared.app_settings_reader import AppSettingsReader, OtherProviderError
 from shared.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
 from shared.clouds import CLOUDS, Cloud
 from shared.connection_string import CONNECTION_STRING_EXPECTED, account_at, account_in, is_connection_string
-from shared.environment import Environment, OtherProviderError
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class StorageConfig:
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
         """
-        env = Environment(environ)
+        env = AppSettingsReader(environ)
         found = _storage(env, services)
         env.check()
         return found
@@ -78,7 +78,7 @@ class SchedulerConfig:
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
         """
-        env = Environment(environ)
+        env = AppSettingsReader(environ)
         config = cls(
             _storage(env, ("queue", "blob")),
             env.guids("ALLOWED_TENANT_IDS", ""),
@@ -129,7 +129,7 @@ class AppConfig:
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
         """
-        env = Environment(environ)
+        env = AppSettingsReader(environ)
         config = _read(env)
         env.check()
         return config
@@ -141,7 +141,7 @@ class AppConfig:
 
 def read_client_id(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return only the app's client id, even if other settings are wrong."""
-    return Environment(environ).guid("ENTRA_CLIENT_ID") or None
+    return AppSettingsReader(environ).guid("ENTRA_CLIENT_ID") or None
 
 
 def check_settings(environ: Mapping[str, str] = os.environ) -> tuple[ConfigurationError, ...]:
@@ -149,7 +149,7 @@ def check_settings(environ: Mapping[str, str] = os.environ) -> tuple[Configurati
 
     If the feature is off, only that is returned.
     """
-    env = Environment(environ)
+    env = AppSettingsReader(environ)
     try:
         _read(env)
         _storage(env)
@@ -158,7 +158,7 @@ def check_settings(environ: Mapping[str, str] = os.environ) -> tuple[Configurati
     return tuple(env.problems)
 
 
-def _storage(env: Environment, services: Collection[str] = STORAGE_SERVICES) -> StorageConfig:
+def _storage(env: AppSettingsReader, services: Collection[str] = STORAGE_SERVICES) -> StorageConfig:
     connection_string = env.text("AzureWebJobsStorage", "")
     if connection_string and not is_connection_string(connection_string, services):
         env.refuse("AzureWebJobsStorage", CONNECTION_STRING_EXPECTED)
@@ -172,7 +172,7 @@ def _storage(env: Environment, services: Collection[str] = STORAGE_SERVICES) -> 
     )
 
 
-def _read(env: Environment) -> AppConfig:
+def _read(env: AppSettingsReader) -> AppConfig:
     """Read every setting; afterwards `env.problems` has what is wrong.
 
     Raises:
@@ -209,14 +209,14 @@ def _read(env: Environment) -> AppConfig:
     return config
 
 
-def _allowed_tenants(env: Environment, home: str) -> frozenset[str]:
+def _allowed_tenants(env: AppSettingsReader, home: str) -> frozenset[str]:
     found = env.guids("ALLOWED_TENANT_IDS", home)
     if home and home not in found:
         env.refuse("ALLOWED_TENANT_IDS", "the home tenant (ENTRA_TENANT_ID) has to be among the tenants")
     return found
 
 
-def _vault_identity(env: Environment) -> str | None:
+def _vault_identity(env: AppSettingsReader) -> str | None:
     return (
         env.guid("AzureWebJobsStorage__clientId", "")
         or env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "").lower()
@@ -224,7 +224,7 @@ def _vault_identity(env: Environment) -> str | None:
     )
 
 
-def _credential(env: Environment, cloud: Cloud) -> ClientCredential:
+def _credential(env: AppSettingsReader, cloud: Cloud) -> ClientCredential:
     names = ("ENTRA_CLIENT_SECRET", "ENTRA_CLIENT_CERTIFICATE_PATH", "ENTRA_MANAGED_IDENTITY_CLIENT_ID")
     secret, path, identity = (
         env.text("ENTRA_CLIENT_SECRET", ""),
@@ -241,7 +241,7 @@ def _credential(env: Environment, cloud: Cloud) -> ClientCredential:
     return ClientCertificate(path) if path else FederatedIdentity(identity, cloud.token_exchange_audience)
 
 
-def _on_unknown_outcome(env: Environment) -> Literal["hold", "resend"]:
+def _on_unknown_outcome(env: AppSettingsReader) -> Literal["hold", "resend"]:
     return "resend" if env.one_of("ON_UNKNOWN_OUTCOME", ("hold", "resend"), "hold") == "resend" else "hold"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from shared.environment import OtherProviderError
+from shared.app_settings_reader import OtherProviderError
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.adapters.azure_errors import STORAGE_CODES
-from shared.adapters.entra_codes import ENTRA_CODES
-from shared.adapters.graph_codes import GRAPH_CODES
+from shared.adapters.entra_error_codes import ENTRA_CODES
+from shared.adapters.graph_error_codes import GRAPH_CODES
 from shared.adapters.key_vault_errors import KEY_VAULT_CODES
 from shared.problems import catalogue
 

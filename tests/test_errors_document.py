@@ -1,5 +1,5 @@
-from shared.adapters.entra_codes import ENTRA_CODES
-from shared.adapters.graph_codes import GRAPH_CODES
+from shared.adapters.entra_error_codes import ENTRA_CODES
+from shared.adapters.graph_error_codes import GRAPH_CODES
 from shared.problems import catalogue
 from tests.errors_document import DOCUMENT, document
 

@@ -13,7 +13,7 @@ import msal
 import requests
 
 from shared.adapters.entra_connection import EntraConnection, wait_of
-from shared.adapters.entra_errors import entra_error, redeem_error
+from shared.adapters.entra_error_mapping import entra_error, redeem_error
 from shared.consent.errors import EntraUnavailableError
 from shared.consent.ports import AccessToken, AuthorizationRequest, TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError

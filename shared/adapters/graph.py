@@ -10,7 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from shared.adapters.graph_answers import (
+from shared.adapters.graph_error_mapping import graph_error
+from shared.adapters.graph_responses import (
     answer_id,
     document_of,
     graph_codes,
@@ -18,7 +19,6 @@ from shared.adapters.graph_answers import (
     read_message,
     text_member,
 )
-from shared.adapters.graph_errors import graph_error
 from shared.adapters.http import GRAPH_ANSWER_SECONDS, HttpClient, HttpResponse, NoAnswerError, NotSentError
 from shared.errors import ConfigurationError, NothingSentError, OutcomeUnknownError, TransientError
 from shared.mail.payload import KEY_PROPERTY

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from shared.api.backlog_view import BacklogView
 from shared.api.request import empty_response, json_response
-from shared.api.settings_models import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView, view
+from shared.api.settings_models import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView
+from shared.api.settings_page_state import view
 from shared.consent.revoke import delete_consent_tokens, forget_flow
 from shared.consent.services import ConsentServices
 from shared.consent.start import start_consent

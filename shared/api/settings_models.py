@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shared.api.backlog_view import BacklogView
-from shared.api.problem_models import SendingPauseView, StandingProblemView, sending_pause_view
-from shared.api.settings_actions import Actions, actions_of, problem_of
+from shared.api.problem_models import SendingPauseView, StandingProblemView
 from shared.errors import InvalidInputError
 from shared.mail_address import ADDRESS_PATTERN, check_mail_address
-from shared.problems import Actor, FieldError, explain
+from shared.problems import Actor, FieldError
 from shared.schema import Contract, Flag
-from shared.settings.scopes import (
-    exchange_decides,
-    granted_scopes_known,
-    requested_and_granted,
-    scopes_in_use,
-    surplus_scopes,
-)
 from shared.settings.tenant import (
     Authorization,
-    Consent,
-    PendingConsent,
     RequestedSender,
     Status,
-    TenantSettings,
 )
-
-if TYPE_CHECKING:
-    from shared.settings.sending_switch import SendingPause
-
 
 #: Spaces around it are removed. It is checked later, because an invalid address has its own problem code.
 type EnteredAddress = Annotated[str, Field(json_schema_extra={"pattern": ADDRESS_PATTERN})]
@@ -101,6 +86,15 @@ class RemainsView(Contract):
     who_acts: Actor
 
 
+class Actions(Contract):
+    """The buttons that are enabled."""
+
+    enable: bool
+    save: bool
+    reset: bool
+    send_test_mail: bool
+
+
 class SettingsView(Contract):
     """The settings; `sendingPaused` is null while sending is not paused.
 
@@ -164,81 +158,6 @@ class SavedView(Contract):
     start_url: str | None = None
     status_url: str | None = None
     expires_at: datetime | None = None
-
-
-def view(
-    settings: TenantSettings,
-    waiting_mails: int,
-    pause: SendingPause | None,
-    now: datetime,
-    *,
-    application_available: bool,
-    backlog: BacklogView | None = None,
-) -> SettingsView:
-    """Build the response for an admin."""
-    sender, consent = settings.sender, settings.consent
-    large = bool(sender and sender.large_file_attachments)
-    return SettingsView(
-        status=settings.status,
-        authorization=sender.authorization if sender else Authorization.DELEGATED,
-        application_available=application_available,
-        from_email_address=sender.from_address if sender else None,
-        delegated_mailbox=settings.delegated_mailbox,
-        recipients_see=settings.recipients_see,
-        large_file_attachments=Toggle(enabled=large, locked=large),
-        permissions=_permissions(settings),
-        surplus_permissions=surplus_scopes(settings),
-        exchange_decides=bool(consent and exchange_decides(consent)),
-        remains_after_reset=_remains(consent) if consent else None,
-        consent_started_by=consent.started_by if consent else None,
-        consented_by=consent.account.name if consent and consent.account else None,
-        consented_at=consent.consented_at if consent else None,
-        token_refreshed_at=consent.refreshed_at if consent else None,
-        pending_consent=_pending(settings.pending, now),
-        tokens_left_behind=bool(settings.undeleted),
-        tokens_recoverable_until=_future(settings.recoverable_until, now),
-        waiting_mails=waiting_mails,
-        backlog=backlog,
-        sending_paused=sending_pause_view(pause),
-        actions=actions_of(settings),
-        problem=problem_of(settings, now),
-    )
-
-
-def _permissions(settings: TenantSettings) -> tuple[str, ...]:
-    granted = granted_scopes_known(settings.consent) if settings.consent else ()
-    return tuple(sorted(requested_and_granted(scopes_in_use(settings), granted)))
-
-
-def _remains(consent: Consent) -> RemainsView:
-    """Return what remains at Microsoft.
-
-    The app cannot remove it, because it has no permission to administer itself.
-    """
-    permissions = tuple(sorted(granted_scopes_known(consent)))
-    listed = ", ".join(permissions) or "if it granted any"
-    if consent.account:
-        problem = explain("user_permissions_remain", account=consent.account.name, permissions=listed)
-    elif exchange_decides(consent):
-        problem = explain("exchange_permissions_remain")
-    else:
-        problem = explain("application_permissions_remain", permissions=listed)
-    return RemainsView(permissions=permissions, detail=problem.sentence, who_acts=problem.who_acts)
-
-
-def _pending(pending: PendingConsent | None, now: datetime) -> PendingConsentView | None:
-    if pending is None or pending.expires_at <= now:
-        return None
-    return PendingConsentView(
-        flow_id=pending.flow_id,
-        from_email_address=pending.wanted.from_address,
-        large_file_attachments=pending.wanted.large_file_attachments,
-        expires_at=pending.expires_at,
-    )
-
-
-def _future(moment: datetime | None, now: datetime) -> datetime | None:
-    return moment if moment and moment > now else None
 
 
 def _from_address(text: str) -> str:

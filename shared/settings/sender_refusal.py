@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 #: Graph may be wrong, and for more than seconds.
 BETWEEN_REFUSALS: Final = timedelta(minutes=5)
 #: A consent and the permissions given with it take seconds to an hour to reach every server of Microsoft 365.
-RIGHTS_SPREAD: Final = timedelta(hours=1)
+CONSENT_PROPAGATION: Final = timedelta(hours=1)
 #: What Exchange lets an app do (RBAC for Applications, access policies) takes effect up to two hours later,
 #: and can be granted some time after the consent:
 #: https://learn.microsoft.com/exchange/permissions-exo/application-rbac
-APP_RIGHTS_SPREAD: Final = timedelta(hours=3)
+EXCHANGE_ROLE_PROPAGATION: Final = timedelta(hours=3)
 #: After this time an unconfirmed refusal no longer counts towards the next one.
 _FORGOTTEN = timedelta(hours=1)
 #: Graph's codes for an unknown user. A mailbox that can't be used has other codes, and keeps its id.
@@ -52,7 +52,7 @@ def record_sender_refused(
         return settings
     if settings.status is Status.SENDER_REFUSED:
         return _refused_again(settings, problem, message_id)
-    if settings.status is not Status.ENABLED or problem.since < rights_spread_until(settings.consent):
+    if settings.status is not Status.ENABLED or problem.since < permissions_propagated_at(settings.consent):
         return settings
     known, now = settings.refusal, problem.since
     if known is None or not timedelta(0) <= now - known.since < _FORGOTTEN:
@@ -64,9 +64,11 @@ def record_sender_refused(
     return _confirmed(settings, settings.consent, known, problem, message_id)
 
 
-def rights_spread_until(consent: Consent) -> datetime:
-    """Return until when some servers may lack a consent's permissions."""
-    return consent.consented_at + (APP_RIGHTS_SPREAD if consent.account is None else RIGHTS_SPREAD)
+def permissions_propagated_at(consent: Consent) -> datetime:
+    """Return when every server should have the consent's permissions."""
+    return consent.consented_at + (
+        EXCHANGE_ROLE_PROPAGATION if consent.account is None else CONSENT_PROPAGATION
+    )
 
 
 def _confirmed(

@@ -12,8 +12,8 @@ was read, so of two concurrent changes one fails with a conflict.
 
 "pending" keeps the status and the old sender, so a consent that is declined, fails or expires changes
 nothing. (*) Save without a change needs no consent. (**) One of the waiting mails is tried first. (***) Only
-when a mail is accepted, see `refusal.py`; an issued token proves nothing. Enable and Save can't switch large
-file attachments off (409); Reset can, and leads to not_configured from every status.
+when a mail is accepted, see `sender_refusal.py`; an issued token proves nothing. Enable and Save can't switch
+large file attachments off (409); Reset can, and leads to not_configured from every status.
 """
 
 from __future__ import annotations

@@ -358,7 +358,7 @@ def test_a_success_that_is_cut_short_is_asked_for_again(
 def test_a_chunks_answer_that_says_nothing_of_what_comes_next_means_the_next_one(
     body: str,
 ) -> None:
-    from shared.adapters.graph_answers import next_range
+    from shared.adapters.graph_responses import next_range
 
     answer = HttpResponse(200, {}, body.encode())
 

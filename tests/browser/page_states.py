@@ -16,7 +16,7 @@ from shared.api.pages.other_account import other_account_page
 from shared.api.pages.result import result_page
 from shared.api.pages.start import start_page
 from shared.api.problem_details import UnforeseenError, problem_response
-from shared.api.settings_models import view
+from shared.api.settings_page_state import view
 from shared.consent.flow import ConsentFlow, FlowStage, FlowStatus
 from shared.consent.other_account import Confirmation
 from shared.deliveries.delivery import Delivery

@@ -37,7 +37,7 @@ from shared.sending.retry_policy import (
     count_refusals,
     decide_retry,
 )
-from shared.settings.sender_refusal import rights_spread_until
+from shared.settings.sender_refusal import permissions_propagated_at
 from shared.time_limit import AttemptTooLongError
 from tests.builders import a_consent
 from tests.fakes import CONTOSO, NOON
@@ -212,8 +212,8 @@ def test_refusals_count_that_lie_five_minutes_apart_within_the_present_attempts(
 def test_what_exchange_lets_an_app_do_spreads_for_longer_than_a_persons_consent() -> None:
     consent = a_consent(consented_at=NOON)
 
-    assert rights_spread_until(consent) == NOON + timedelta(hours=1)
-    assert rights_spread_until(replace(consent, account=None)) == NOON + timedelta(hours=3)
+    assert permissions_propagated_at(consent) == NOON + timedelta(hours=1)
+    assert permissions_propagated_at(replace(consent, account=None)) == NOON + timedelta(hours=3)
 
 
 def test_only_an_invalid_message_is_not_kept() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from shared.adapters.serialization import read_document, write_document
 from shared.api.delivery_models import delivery_view, summary
-from shared.api.settings_models import view
+from shared.api.settings_page_state import view
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.requeue import parse_requeue_message

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.graph_answers import claims_challenge, graph_codes
-from shared.adapters.graph_codes import GENERAL_CODES, GRAPH_CODES
-from shared.adapters.graph_errors import graph_error
+from shared.adapters.graph_error_codes import GENERAL_CODES, GRAPH_CODES
+from shared.adapters.graph_error_mapping import graph_error
+from shared.adapters.graph_responses import claims_challenge, graph_codes
 from shared.adapters.http import HttpResponse
 from shared.errors import (
     ConfigurationError,

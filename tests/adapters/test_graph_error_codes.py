@@ -8,8 +8,8 @@ from http import HTTPStatus
 
 import pytest
 
-from shared.adapters.graph_codes import GENERAL_CODES, GRAPH_CODES, Kind
-from shared.adapters.graph_errors import graph_error
+from shared.adapters.graph_error_codes import GENERAL_CODES, GRAPH_CODES, Kind
+from shared.adapters.graph_error_mapping import graph_error
 from shared.adapters.http import HttpResponse
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, RejectedError

@@ -39,7 +39,7 @@ class OtherProviderError(ConfigurationError):
         super().__init__("smtp_provider_not_office365")
 
 
-class Environment:
+class AppSettingsReader:
     """Reads settings by type, and collects what is wrong with them.
 
     Every read returns a value: a placeholder if the setting is missing or wrong. `check` then raises, so the

@@ -1,6 +1,6 @@
 """Translate Entra's error responses into the app's errors.
 
-The most specific number decides, by the table in `entra_codes`; the OAuth `error` decides only where no
+The most specific number decides, by the table in `entra_error_codes`; the OAuth `error` decides only where no
 number is known. Microsoft's text is never read. A refusal of a user's grant often contains numbers about the
 app's credential too.
 """
@@ -11,8 +11,8 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from shared.adapters.entra_codes import ENTRA_CODES
 from shared.adapters.entra_connection import THROTTLED_WAIT, WAIT_SECONDS
+from shared.adapters.entra_error_codes import ENTRA_CODES
 from shared.consent.errors import EntraUnavailableError
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
 from shared.telemetry import Event, log_event

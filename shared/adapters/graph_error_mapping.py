@@ -1,6 +1,6 @@
 """Translate Microsoft Graph's error responses into the app's errors.
 
-Graph's `code` decides, by the table of `graph_codes`, never its message. For a code that is not in the table
+Graph's `code` decides, by the table of `graph_error_codes`, never its message. For a code that is not in it
 the HTTP status decides, and the code is logged. Only a response that is known to concern this message rejects
 it: an unknown one is tried again until the mail expires. After 500, 502 and 504 only a code that certainly
 rejects the mail counts: after any other, Exchange may have accepted it.
@@ -16,8 +16,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.graph_answers import claims_challenge, graph_codes
-from shared.adapters.graph_codes import GENERAL_CODES, GRAPH_CODES, Kind
+from shared.adapters.graph_error_codes import GENERAL_CODES, GRAPH_CODES, Kind
+from shared.adapters.graph_responses import claims_challenge, graph_codes
 from shared.adapters.retry_after import asked_wait
 from shared.errors import (
     ConfigurationError,
@@ -89,8 +89,9 @@ _CLIENT_ERRORS = range(400, 500)
 _CONFIRM_AFTER = 3
 #: Exchange counts a mailbox's messages per hour and per day.
 _LIMIT_PAUSE = timedelta(hours=1)
-#: A Send As right, a role or a consent may take that long to reach every server.
-_RIGHTS_SPREAD = timedelta(hours=24)
+#: A refusal this soon after a consent has a text that names the delay: a Send As right, a role or a consent
+#: may take that long to reach every server.
+_RECENT_CONSENT = timedelta(hours=24)
 _INSUFFICIENT_CLAIMS = re.compile(r'\berror\s*=\s*"?insufficient_claims\b', re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}[A-Za-z0-9]")
 _MAX_TEXT = 8000
@@ -207,7 +208,7 @@ def _addresses_in(answer: HttpResponse) -> tuple[str, ...]:
 def _circumstances(sender: Sender) -> dict[str, Any]:
     """Return the parameters that make some problem texts more specific."""
     facts = {
-        "recent": datetime.now(UTC) - sender.consent.consented_at < _RIGHTS_SPREAD,
+        "recent": datetime.now(UTC) - sender.consent.consented_at < _RECENT_CONSENT,
         "by_the_app": sender.is_found_by_address,
         "by_object_id": sender.is_found_by_id,
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.adapters.graph import GraphMailTransport
-from shared.adapters.graph_codes import GRAPH_CODES, Kind
+from shared.adapters.graph_error_codes import GRAPH_CODES, Kind
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError, TransientError
 from shared.mail.message import Attachment

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.entra_codes import ENTRA_CODES
-from shared.adapters.entra_errors import entra_error, redeem_error
+from shared.adapters.entra_error_codes import ENTRA_CODES
+from shared.adapters.entra_error_mapping import entra_error, redeem_error
 from shared.consent.errors import EntraUnavailableError
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 
