@@ -58,7 +58,7 @@ def test_a_member_is_built_once_and_without_asking_anybody(member: str, built: S
     assert first is getattr(built, member)
 
 
-def test_threads_that_want_a_member_first_at_the_same_time_get_the_same_one(built: Services) -> None:
+def test_threads_that_first_read_a_member_at_once_get_the_same_object(built: Services) -> None:
     together = threading.Barrier(8)
 
     def read(_: int) -> object:
@@ -83,7 +83,7 @@ def test_who_is_served_comes_from_the_settings(built: Services) -> None:
     assert built.home_tenant in built.allowed_tenants
 
 
-def test_a_missing_setting_is_told_at_first_use_and_mended_without_a_restart(
+def test_a_missing_setting_is_an_error_at_first_use_and_needs_no_restart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SMTP_PROVIDER", "Office365")

@@ -84,7 +84,7 @@ def test_a_mail_and_its_files_are_queued_and_arrive(
     assert json.loads(services.transport.sent[0][2])["message"]["body"]["content"] == "<p>Größe</p>"
 
 
-def test_an_invalid_mail_is_reported_field_by_field_and_nothing_is_put_anywhere(
+def test_an_invalid_mail_is_reported_by_field_and_nothing_is_stored(
     services: FakeServices, ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mail = a_mail_file(tmp_path, subject=None, attachments=[{"name": "a", "file": "a.pdf"}])
@@ -146,7 +146,7 @@ def test_a_tenant_in_upper_case_is_served_where_there_are_two(
         ({"expiresAt": "2020-01-01T00:00:00Z"}, "expiresAt: is over"),
     ],
 )
-def test_what_the_app_would_refuse_later_is_refused_before_anything_is_uploaded(
+def test_a_mail_the_app_would_refuse_is_refused_before_any_upload(
     services: FakeServices,
     ports: Ports,
     tmp_path: Path,
@@ -161,7 +161,7 @@ def test_what_the_app_would_refuse_later_is_refused_before_anything_is_uploaded(
     assert not services.outbox.messages
 
 
-def test_a_file_that_is_not_in_the_container_is_reported_before_anything_is_uploaded(
+def test_a_file_missing_in_the_container_is_reported_before_any_upload(
     services: FakeServices, ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = {"name": "a", "contentType": "a/b", "blob": "2026/a.pdf"}

@@ -193,7 +193,7 @@ def test_what_is_sent_only_sometimes_is_not_required() -> None:
     assert set(problem["required"]) == problem["properties"].keys() - {"errors"}
 
 
-def test_nothing_has_a_default_of_which_a_generator_makes_a_required_member() -> None:
+def test_no_member_has_a_default_that_a_generator_would_make_required() -> None:
     assert [path for path, each in schemas("OpenAPI") if "default" in each] == []
 
 

@@ -77,7 +77,7 @@ def test_a_quoted_secret_is_removed_up_to_its_closing_quote(name: str) -> None:
 
 
 @pytest.mark.parametrize("depth", range(4))
-def test_nothing_of_a_real_token_cache_is_left_however_often_it_is_serialized(depth: int) -> None:
+def test_a_token_cache_is_fully_redacted_however_often_it_is_serialized(depth: int) -> None:
     text = a_cache()
     for _ in range(depth):
         text = json.dumps({"kept": text})
@@ -140,7 +140,7 @@ def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
     assert redact(text) == text
 
 
-def test_a_bare_secret_in_another_line_is_not_needed_to_find_the_end_of_a_value() -> None:
+def test_a_value_ends_at_the_line_end_also_without_a_secret_on_the_next() -> None:
     assert redact("code='never closed\nand the next line") == "code='[redacted]\nand the next line"
 
 

@@ -34,7 +34,7 @@ def test_an_optional_member_that_is_null_counts_as_left_out() -> None:
     assert report.pages == 1
 
 
-def test_null_is_no_value_of_a_required_member_and_does_not_hide_an_unknown_one() -> None:
+def test_null_is_invalid_for_a_required_member_and_hides_no_unknown_one() -> None:
     assert broken(b'{"reportName": null, "from": null, "report_name": null}') == {
         "reportName": "is not a text",
         "from": "there is no such member",
@@ -54,7 +54,7 @@ def test_the_value_of_an_invalid_field_is_not_repeated() -> None:
     assert "hunter2" not in str(broken(b'{"reportName": "s", "pages": "hunter2"}'))
 
 
-def test_of_very_many_invalid_fields_the_first_are_named_and_the_others_counted() -> None:
+def test_of_many_invalid_fields_the_first_are_named_and_the_others_counted() -> None:
     fields = broken(b"{" + b",".join(b'"%d%s": 1' % (number, b"x" * 300) for number in range(500)) + b"}")
 
     assert len(fields) == 21

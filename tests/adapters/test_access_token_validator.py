@@ -114,7 +114,7 @@ def test_an_apps_own_token_is_no_persons(callers: EntraCallerTokens, system: Mic
     assert refusal(callers, token) == (ForbiddenError, "signed_in_admin_required")
 
 
-def test_an_unserved_tenant_is_refused_as_any_bad_token_and_before_its_signature(
+def test_an_unserved_tenant_is_refused_before_its_token_signature_is_read(
     callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
     for token in (system.api_token(MALLORY), system.api_token(MALLORY, forged=True)):
@@ -123,7 +123,7 @@ def test_an_unserved_tenant_is_refused_as_any_bad_token_and_before_its_signature
     assert system.requests.all("keys") == []
 
 
-def test_the_refusal_of_a_bad_token_says_that_the_organisation_may_not_be_served() -> None:
+def test_the_token_refusal_mentions_that_the_tenant_may_not_be_served() -> None:
     sentence = explain("token_invalid").sentence
 
     assert sentence.endswith("or this installation does not serve your organisation.")

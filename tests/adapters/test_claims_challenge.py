@@ -121,7 +121,7 @@ def test_entra_that_cannot_answer_the_claims_now_loses_nothing(
     assert settings(services).status is Status.ENABLED
 
 
-def test_a_token_for_the_claims_that_graph_refuses_anyway_is_no_lost_consent(
+def test_a_refused_token_after_a_claims_challenge_is_no_lost_consent(
     services: FakeServices, office: ServedMicrosoft365
 ) -> None:
     office.system.faults.add("sendMail", "token expired", times=2)

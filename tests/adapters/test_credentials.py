@@ -246,7 +246,7 @@ def test_an_operator_whose_token_cannot_be_read_is_recorded_without_an_id() -> N
     assert object_id(Opaque()) is None
 
 
-def test_an_operator_who_is_not_signed_in_is_told_that_storage_refuses_them() -> None:
+def test_a_signed_out_operator_gets_storage_denied() -> None:
     class SignedOut:
         def get_token(self, *_: str, **__: object) -> AccessToken:
             raise ClientAuthenticationError("run az login")

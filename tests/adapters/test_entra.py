@@ -121,7 +121,7 @@ def test_a_fresh_token_names_its_account_as_it_is_called_now(
 
 
 @pytest.mark.parametrize("id_token", ["opaque", "a.b.c", "", None, 5])
-def test_an_id_token_that_cannot_be_read_does_not_keep_mail_from_being_sent(
+def test_an_unreadable_id_token_does_not_prevent_sending(
     id_token: object, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     answer = {"token_type": "Bearer", "expires_in": "3600", "access_token": "t", "id_token": id_token}
@@ -459,7 +459,7 @@ def test_an_answer_that_says_nothing_about_the_tokens_is_waited_out(
     assert refused.value.code == "entra_unavailable"
 
 
-def test_an_answer_that_is_no_json_is_not_logged_because_it_may_hold_tokens(
+def test_a_token_answer_that_is_not_json_is_not_logged(
     entra: EntraAuthority,
     redeemed: TokenResponse,
     office: ServedMicrosoft365,
@@ -527,7 +527,7 @@ def test_an_apps_token_is_for_the_app(entra: EntraAuthority, office: ServedMicro
     assert issued.tokens == ""
 
 
-def test_an_app_that_an_admin_removed_is_reported_and_another_consent_adds_it_again(
+def test_an_app_removed_by_an_admin_is_reported_and_added_by_a_new_consent(
     entra: EntraAuthority, browser: BrowserClient, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     office.system.consents.remove_app(CLIENT_ID, CONTOSO)
@@ -722,7 +722,7 @@ def test_discovery_is_asked_each_time(entra: EntraAuthority, office: ServedMicro
     assert refused.value.code == "entra_unavailable"
 
 
-def test_a_permission_for_something_else_that_is_revoked_does_not_stop_mail(
+def test_revoking_an_unrelated_permission_does_not_stop_mail(
     config: AppConfig, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     office.system.grant_consent(ADA, "User.Read")

@@ -62,7 +62,7 @@ def test_a_mail_is_accepted_and_graph_names_its_answer(
     assert len(request_id) == 36
 
 
-def test_a_mailbox_whose_address_is_not_its_sign_in_name_is_found_by_its_object_id(
+def test_a_mailbox_with_another_sign_in_name_is_found_by_its_object_id(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
     ada = exchange.system.directory.change_user(ADA, sign_in_name="a1@contoso.com")

@@ -127,7 +127,7 @@ def test_a_list_that_goes_on_elsewhere_or_for_ever_is_tried_again_later(
 
 @pytest.mark.parametrize("spelling", ["N", "N-", "N-M"])
 @pytest.mark.parametrize("pascal_case", [True, False])
-def test_a_large_file_goes_up_in_exact_ranges_however_the_next_one_is_spelt(
+def test_a_large_file_is_uploaded_in_exact_ranges_for_each_answer_spelling(
     transport: GraphMailTransport,
     exchange: ExchangeOnline,
     token: str,
@@ -253,7 +253,7 @@ def test_a_404_that_does_not_name_the_message_loses_no_draft(
         getattr(transport, ask)(token, a_sender(), draft)
 
 
-def test_a_draft_that_is_gone_is_reported_as_such_and_removing_it_is_no_error(
+def test_a_missing_draft_is_reported_and_removing_it_is_no_error(
     transport: GraphMailTransport, token: str, draft: str
 ) -> None:
     transport.remove(token, a_sender(), draft)
@@ -355,7 +355,7 @@ def test_a_success_that_is_cut_short_is_asked_for_again(
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", '{"nextExpectedRanges": []}', '{"nextExpectedRanges": ["?"]}'])
-def test_a_chunks_answer_that_says_nothing_of_what_comes_next_means_the_next_one(
+def test_a_chunk_answer_without_a_next_range_means_the_following_one(
     body: str,
 ) -> None:
     from shared.adapters.graph_responses import next_range
@@ -365,7 +365,7 @@ def test_a_chunks_answer_that_says_nothing_of_what_comes_next_means_the_next_one
     assert next_range(answer, 17) == 17
 
 
-def test_a_file_that_is_too_small_for_an_upload_is_refused_by_a_code_that_says_so(
+def test_a_file_too_small_for_an_upload_is_refused_with_its_own_graph_code(
     transport: GraphMailTransport, token: str, draft: str
 ) -> None:
     with pytest.raises(RejectedError) as caught:

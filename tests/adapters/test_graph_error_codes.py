@@ -104,7 +104,7 @@ def test_every_published_code_is_in_a_table() -> None:
 
 
 @pytest.mark.parametrize("code", ["ErrorSomethingNew", "UnknownError", *NOT_JSON], ids=repr)
-def test_an_answer_that_is_not_known_to_be_about_the_message_never_refuses_it(code: str | bytes) -> None:
+def test_only_an_answer_known_to_concern_the_message_rejects_it(code: str | bytes) -> None:
     for status in STATUSES:
         answer = (
             coded(status, code) if isinstance(code, str) else HttpResponse(status, {"request-id": "r"}, code)
@@ -169,7 +169,7 @@ def test_a_refusal_of_the_mailbox_ends_no_mail_however_often_it_comes(code: str)
 @pytest.mark.parametrize(
     "code", ["", "UnknownError", "ErrorSomethingNew", "serviceNotAvailable", "accessDenied2"]
 )
-def test_an_answer_after_which_the_mail_may_be_gone_leaves_the_outcome_open(status: int, code: str) -> None:
+def test_an_answer_after_a_possible_send_leaves_the_outcome_unknown(status: int, code: str) -> None:
     assert isinstance(graph_error(coded(status, code), a_sender()), OutcomeUnknownError)
     assert not isinstance(graph_error(coded(status, code), a_sender(), submits=False), OutcomeUnknownError)
 

@@ -264,7 +264,7 @@ def test_a_refusal_says_whether_the_mail_may_be_sent_anyway(
     assert error.maybe_sent is maybe_sent
 
 
-def test_the_addresses_that_a_refusal_of_recipients_mentions_are_kept_beside_it() -> None:
+def test_addresses_named_in_a_recipient_refusal_are_kept_with_the_error() -> None:
     text = "At least one recipient isn't valid., 'Nobody@contoso.com' or <a.b@fabrikam.com>."
     body = json.dumps({"error": {"code": "ErrorInvalidRecipients", "message": text}})
     error = graph_error(an_answer(400, body.encode()), a_sender())
@@ -306,9 +306,7 @@ def test_a_refusal_of_the_mailbox_or_of_a_right_is_none_of_the_mail(code: str) -
 
 
 @pytest.mark.parametrize(("age", "said"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
-def test_within_a_day_of_a_consent_the_text_says_that_the_right_may_still_spread(
-    age: timedelta, *, said: bool
-) -> None:
+def test_within_a_day_of_a_consent_the_text_mentions_permission_delay(age: timedelta, *, said: bool) -> None:
     sender = a_sender()
     sender = replace(sender, consent=replace(sender.consent, consented_at=datetime.now(UTC) - age))
 
@@ -324,7 +322,7 @@ def test_the_apps_own_permission_needs_the_sign_in_name() -> None:
     assert "sign-in name" not in graph_error(coded(404, "ErrorInvalidUser"), a_sender()).problem.sentence
 
 
-def test_a_404_of_a_stored_object_id_says_that_the_app_continues_with_the_address() -> None:
+def test_a_404_for_a_stored_object_id_says_that_the_address_is_used_next() -> None:
     sender = a_sender()
     consent = replace(sender.consent, account=None, mailbox_id="old-id")
     by_id = replace(sender, consent=consent, mailbox="users/old-id")

@@ -176,7 +176,7 @@ def test_twenty_mails_wait_while_graph_does_not_count_the_consent_yet(
 
 
 @pytest.mark.parametrize("given", [{"exchange_roles": {REPORTS}}, {"mailbox_scope": {REPORTS}}], ids=str)
-def test_a_mail_waits_while_exchange_does_not_count_what_it_lets_the_app_do(
+def test_a_mail_waits_until_exchange_applies_the_permission_of_the_app(
     exchange: ExchangeOnline, transport: GraphMailTransport, given: dict[str, set[str]]
 ) -> None:
     """An Exchange admin lets the app use the mailbox an hour after the consent; it counts two hours later."""
@@ -239,7 +239,7 @@ def test_opaque_tokens_are_used_as_they_are(exchange: ExchangeOnline, transport:
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_mail_over_the_limit_of_uploads_continues_once_the_limit_allows_it(
+def test_a_mail_over_the_upload_limit_continues_when_the_limit_allows(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
@@ -375,7 +375,7 @@ def test_a_refused_mail_is_resent_where_every_look_up_times_out(
     assert exchange.asked.count("lookup") >= 3
 
 
-def test_a_draft_that_was_to_be_sent_and_is_gone_is_not_made_again_without_a_search(
+def test_a_submitted_draft_that_is_gone_is_not_recreated_without_a_search(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
@@ -425,7 +425,7 @@ def test_a_chunk_that_is_not_the_last_one_completes_no_file(
         ("send", "busy but accepted"),
     ],
 )
-def test_a_large_mail_is_sent_in_a_mailbox_where_every_look_up_takes_too_long(
+def test_a_large_mail_is_sent_in_a_mailbox_where_every_search_times_out(
     exchange: ExchangeOnline, transport: GraphMailTransport, route: str, effect: str | Effect
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)

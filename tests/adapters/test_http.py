@@ -161,9 +161,7 @@ def test_a_connection_that_the_server_ends_is_not_reused(client: HttpClient, sit
     assert site.connections == 2
 
 
-def test_a_connection_that_was_closed_while_idle_is_replaced_before_sending(
-    client: HttpClient, site: Site
-) -> None:
+def test_a_connection_closed_while_idle_is_replaced_before_sending(client: HttpClient, site: Site) -> None:
     get(client, f"{site.url}/a")
     site.open[0].shutdown(socket.SHUT_RDWR)
 
@@ -367,7 +365,7 @@ def test_an_untrusted_certificate_is_an_operator_error(
     assert not site.seen
 
 
-def test_an_inspecting_authority_without_key_identifier_is_an_operator_error(
+def test_an_authority_without_key_identifier_is_an_operator_error(
     new_client: Callable[..., HttpClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = LocalAuthority.create(tmp_path, key_identifier=False)
@@ -614,7 +612,7 @@ def test_a_small_body_is_sent_together_with_its_head(client: HttpClient, early: 
     assert early.heard.endswith(b"\r\n\r\nsmall")
 
 
-def test_a_refusal_that_arrives_before_the_whole_body_was_sent_is_the_answer(
+def test_a_refusal_that_arrives_before_the_body_was_sent_is_the_answer(
     client: HttpClient, early: EarlyServer
 ) -> None:
     early.answer = b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}"

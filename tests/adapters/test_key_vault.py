@@ -357,7 +357,7 @@ def recoverable(store: KeyVaultTokenStore) -> dict[str, DeletedTokens]:
     return {found.name: found for found in store.recoverable()}
 
 
-def test_under_purge_protection_deleted_tokens_stay_recoverable_for_a_known_time(
+def test_under_purge_protection_deleted_tokens_stay_recoverable_for_a_week(
     store: KeyVaultTokenStore, protected: KeyVault
 ) -> None:
     store.write("smtp-protected-1", "tokens")
@@ -497,7 +497,7 @@ def test_what_somebody_else_is_deleting_just_now_is_not_called_gone(
         impatient.delete("smtp-contested-1")
 
 
-def test_in_a_shared_vault_only_what_this_app_registration_wrote_is_its_own(
+def test_in_a_shared_vault_only_secrets_of_this_registration_are_listed(
     store: KeyVaultTokenStore, key_vault: ServedVault
 ) -> None:
     neighbour = KeyVaultTokenStore(
@@ -574,7 +574,7 @@ def test_a_secret_expires_with_its_refresh_token(store: KeyVaultTokenStore, key_
         ),
     ],
 )
-def test_another_installations_tokens_are_neither_read_written_over_nor_deleted(
+def test_tokens_of_other_installations_are_not_read_changed_or_deleted(
     store: KeyVaultTokenStore, key_vault: ServedVault, other: Installation, named: str, ours: str
 ) -> None:
     name = f"smtp-shared-{other.storage_account}-{other.client_id}-1"
@@ -606,7 +606,7 @@ def test_tokens_without_a_storage_account_tag_are_used_but_not_listed(
     assert name in store.names()
 
 
-def test_tokens_without_a_tag_are_used_by_the_installation_whose_settings_name_them(
+def test_tokens_without_a_tag_are_used_by_the_installation_that_names_them(
     store: KeyVaultTokenStore, key_vault: ServedVault
 ) -> None:
     SecretClient(key_vault.url, ManagedIdentityCredential(), api_version=API_VERSION).set_secret(

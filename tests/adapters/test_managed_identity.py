@@ -151,7 +151,7 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @pytest.mark.parametrize("fault", [Fault(0), Fault(200, body=""), Fault(429), Fault(503)], ids=str)
-def test_a_token_that_ages_is_used_without_waiting_for_an_endpoint_that_fails(
+def test_an_aging_token_is_used_without_waiting_for_a_failing_endpoint(
     fault: Fault,
     identity: ManagedIdentity,
     pass_time: Callable[[float], None],

@@ -74,7 +74,7 @@ def test_the_longest_message_fits(outbox: StorageQueueOutbox, queue: QueueClient
     assert queue.receive_message() is not None
 
 
-def test_the_backlog_has_the_length_and_the_oldest_message_that_can_be_taken(
+def test_the_backlog_counts_messages_and_finds_the_oldest_available_one(
     outbox: StorageQueueOutbox, queue: QueueClient
 ) -> None:
     queue.clear_messages()
@@ -169,7 +169,7 @@ def test_a_message_of_64_kib_that_came_as_plain_text_goes_back_as_it_came(
     assert len(message.content) == 64 * 1024
 
 
-def test_an_outcome_is_put_in_base64_into_the_queue_that_is_named_and_stays(storage: StorageConfig) -> None:
+def test_an_outcome_is_queued_in_base64_and_does_not_expire(storage: StorageConfig) -> None:
     assert storage.connection_string
     queues = StorageOutcomeQueues(storage, no_credential)
     with QueueClient.from_connection_string(

@@ -62,7 +62,7 @@ def test_what_the_operator_chose_reaches_sending(environment: None) -> None:
     assert services.schedules.load("never-written")[0] == Schedule()
 
 
-def test_settings_that_are_older_than_the_mark_are_adopted_by_whose_tokens_they_name(
+def test_unmarked_settings_are_adopted_by_the_installation_of_their_tokens(
     environment: None,
 ) -> None:
     services = Services()
@@ -79,7 +79,7 @@ def test_settings_that_are_older_than_the_mark_are_adopted_by_whose_tokens_they_
     assert services.settings.load(tenant).installation == CLIENT_ID == services.installation
 
 
-def test_a_message_goes_back_to_the_queue_while_the_address_of_the_tables_is_wrong(
+def test_a_message_returns_to_the_queue_while_the_table_address_is_wrong(
     environment: None, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = dict(part.split("=", 1) for part in azurite.connection_string.rstrip(";").split(";"))

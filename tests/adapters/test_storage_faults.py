@@ -174,7 +174,7 @@ def test_an_answer_to_a_batch_that_stalls_is_no_unforeseen_error(stores: Stores)
         assert TableDeliveryLog(hasty).add(a_claim())
 
 
-def test_a_write_is_waited_for_longer_than_storage_may_take_to_carry_it_out() -> None:
+def test_the_write_timeout_is_longer_than_the_time_storage_may_take() -> None:
     assert TABLE_OPTIONS["read_timeout"] > 30
 
 
@@ -409,7 +409,7 @@ def test_a_write_that_cannot_be_looked_up_is_not_known(stores: Stores) -> None:
         stores.settings.save(TenantSettings(str(uuid.uuid4())))
 
 
-def test_a_refused_write_that_cannot_be_looked_up_is_not_taken_for_anothers(stores: Stores) -> None:
+def test_a_refused_write_that_cannot_be_checked_is_no_conflict(stores: Stores) -> None:
     claim = a_claim()
     added = stores.log.add(claim)
     assert added

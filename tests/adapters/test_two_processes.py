@@ -63,7 +63,7 @@ def refreshing(processes: int) -> Iterator[list[int]]:
             process.wait(10)
 
 
-def test_refreshing_resetting_and_consenting_at_once_loses_and_resurrects_nothing(
+def test_concurrent_refresh_reset_and_consent_lose_and_restore_no_tokens(
     environment: None, key_vault: ServedVault, local_authority: LocalAuthority
 ) -> None:
     key_vault.vault.secrets.purge_protection = False

@@ -119,7 +119,7 @@ def test_the_list_of_clients_is_about_people_and_not_about_applications() -> Non
     assert found.tenant_id == CONTOSO
 
 
-def test_a_user_needs_the_admin_role_where_applications_have_one_of_their_own() -> None:
+def test_a_user_needs_the_admin_role_where_an_application_needs_another() -> None:
     assert refusal(FOR_APPLICATIONS[0], roles=["Deliveries.Read"]) == "workspace_admin_required"
 
 

@@ -76,7 +76,7 @@ def test_a_conflict_is_shown_in_the_list_and_beside_the_mail() -> None:
     assert "was not sent" in shown["conflict"]["detail"]
 
 
-def test_a_picture_that_is_missing_is_a_warning_in_the_list_and_beside_the_mail() -> None:
+def test_a_missing_picture_is_a_warning_in_the_list_and_in_the_delivery() -> None:
     services = enabled_services()
     body = {"contentType": "html", "content": '<img src="cid:chart1"><img src="cid:logo">'}
     files = [{"name": "l", "contentType": "image/png", "contentBytes": "AA==", "contentId": "logo"}]

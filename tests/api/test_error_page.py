@@ -69,7 +69,7 @@ def test_an_unexpected_error_is_a_page_with_a_reference_that_is_in_the_log(
     assert event["trace_id"] == reference_of(answer)
 
 
-def test_the_reference_of_an_error_that_was_logged_already_is_the_one_in_the_log(api: Api, log: Log) -> None:
+def test_a_repeated_error_shows_the_reference_that_is_in_the_log(api: Api, log: Log) -> None:
     api.ports.flows = BrokenFlows()
     first = reference_of(open_page(api, "finish_consent"))
 

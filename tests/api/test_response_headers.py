@@ -48,7 +48,7 @@ def test_what_the_host_answers_itself_has_the_same_headers() -> None:
     assert host["extensions"]["http"]["customHeaders"] == STANDARD
 
 
-def test_a_page_on_another_origin_may_read_every_header_that_the_document_names(api: Api) -> None:
+def test_cross_origin_pages_may_read_every_documented_header(api: Api) -> None:
     answers = [
         answer
         for path in document()["paths"].values()

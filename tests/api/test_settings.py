@@ -219,7 +219,7 @@ def test_reset_of_nothing_is_fine(ports: FakeServices) -> None:
     assert call(settings_api.reset_settings, ports).status == 204
 
 
-def test_a_reset_whose_answer_was_lost_is_reported_as_done_and_leaves_no_tokens(ports: FakeServices) -> None:
+def test_a_reset_with_a_lost_answer_is_reported_done_and_leaves_no_tokens(ports: FakeServices) -> None:
     walk(ports)
     seen = call(settings_api.read, ports).headers["ETag"]
     ports.settings.lost = [PreconditionFailedError("settings_changed")]

@@ -11,7 +11,7 @@ from tests.benchmarks.tables import Goal, markdown_table
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_a_chart_is_xml_with_the_titles_of_its_axes_and_a_name_for_each_line() -> None:
+def test_a_chart_is_xml_with_axis_titles_and_a_name_for_each_line() -> None:
     x, y = Axis("mails", (1, 10, 100), logarithmic=True), Axis("calls & more", (0, 50))
     drawn = line_chart("Calls", x, y, [Series("before", [(1, 0), (100, 50)], 1, dots=True)])
 
@@ -41,7 +41,7 @@ def test_the_page_has_the_figures_and_then_each_section() -> None:
     assert written.endswith("| a | b | 0.50 | ≤ 0.9 | yes | how |\n\n## One\n\n## Two\n")
 
 
-def test_the_simulated_table_shows_what_was_before_and_which_goal_is_missed() -> None:
+def test_the_simulation_table_shows_earlier_values_and_missed_goals() -> None:
     results = [simulate(Load(100, 1, set_pace=pace)) for pace in (0, 30)]
     text, met = schedule_page.section(results, alone=6)
 

@@ -11,7 +11,7 @@ def assert_sent_once_at_flat_cost(result: Result) -> None:
     assert result.calls_per_mail <= 20
 
 
-def test_without_a_limit_of_the_rate_one_host_uses_the_four_requests_that_graph_allows() -> None:
+def test_without_a_rate_limit_one_host_uses_four_concurrent_requests() -> None:
     result = simulate(Load(mails=200, hosts=1, rate=None))
 
     assert result.refused == result.lost == result.duplicates == 0
@@ -59,9 +59,7 @@ def test_sending_continues_whatever_a_refusal_asks_for(odd: str | None) -> None:
 
 
 @pytest.mark.parametrize(("pace", "most"), [(6, 6 + 1), (30, 30 + 3)])
-def test_a_set_pace_holds_after_all_hosts_were_stopped_but_for_mails_at_most_five_seconds_late(
-    pace: int, most: int
-) -> None:
+def test_a_set_pace_holds_after_a_stop_of_all_hosts_within_five_seconds(pace: int, most: int) -> None:
     result = simulate(Load(200, 4, rate=None, set_pace=pace, stopped=(200, 245)))
 
     assert result.lost == result.duplicates == 0

@@ -26,7 +26,7 @@ def signed_in_as_reports(settings: TenantSettings) -> ConsentWindow:
     return window
 
 
-def test_another_account_reads_who_asks_and_the_settings_page_says_what_is_missing(
+def test_another_account_sees_the_requester_before_it_consents(
     settings: TenantSettings,
 ) -> None:
     window = signed_in_as_reports(settings)
@@ -68,7 +68,7 @@ def test_the_settings_page_shows_that_microsoft_is_confirming(
         stack.microsoft365.behaviour.consent_lag = 0.0
 
 
-def test_a_browser_that_keeps_no_cookies_is_told_so_before_the_link_is_used_up(
+def test_a_browser_without_cookies_is_warned_before_the_link_is_used(
     browser: Browser, stack: LocalStack, admin: Admin
 ) -> None:
     started = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA}).json()
@@ -129,7 +129,7 @@ def test_a_link_without_its_fragment_says_that_it_is_incomplete(
     expect(page.get_by_text("This link is incomplete")).to_be_visible()
 
 
-def test_an_error_while_the_link_is_opened_shows_a_reference_and_a_way_to_try_again(
+def test_an_error_at_the_start_link_shows_a_reference_and_a_retry_button(
     settings: TenantSettings, stack: LocalStack
 ) -> None:
     page = settings.page.context.new_page()

@@ -27,7 +27,7 @@ REPOST = """fields => {
 }"""
 
 
-def test_microsofts_pages_cut_the_window_off_and_the_outcome_is_learned_anyway(
+def test_the_outcome_is_shown_although_microsoft_isolates_the_window(
     settings: TenantSettings, context: BrowserContext
 ) -> None:
     answers: list[Response] = []
@@ -183,7 +183,7 @@ def test_the_callback_can_be_reloaded_and_even_posted_again(
     settings.reload_when(lambda: settings.is_enabled_for(REPORTS))
 
 
-def test_an_account_that_needs_an_admins_approval_leaves_everything_as_it_was(
+def test_an_account_that_needs_admin_approval_changes_nothing(
     settings: TenantSettings,
 ) -> None:
     settings.from_address.fill(UMA)

@@ -17,7 +17,7 @@ def choose_the_apps_own(settings: TenantSettings, address: str) -> None:
     settings.page.get_by_role("radio", name="Application").check()
 
 
-def test_the_apps_own_permission_is_offered_only_where_the_operator_lists_addresses(
+def test_the_application_permission_is_offered_only_with_an_address_list(
     context: BrowserContext, tab: OpenTab, admin: Admin
 ) -> None:
     without_a_list = admin.settings() | {"applicationAvailable": False}
@@ -67,7 +67,7 @@ def test_where_exchange_decides_the_page_calls_nothing_granted(
         directory.change_app(CLIENT_ID, exchange_roles=frozenset())
 
 
-def test_a_permission_beyond_the_request_is_a_warning_that_ends_when_it_is_revoked(
+def test_a_surplus_permission_is_a_warning_until_it_is_revoked(
     settings: TenantSettings, stack: LocalStack
 ) -> None:
     stack.microsoft365.grant_consent(REPORTS, "Mail.ReadWrite")
@@ -98,7 +98,7 @@ def test_before_a_reset_the_dialog_says_what_stays_at_microsoft(settings: Tenant
     expect(dialog).to_contain_text("Who must act: A Microsoft 365 admin")
 
 
-def test_a_message_id_that_is_used_again_with_other_content_shows_as_a_conflict(
+def test_a_message_id_reused_with_other_content_shows_as_a_conflict(
     settings: TenantSettings, scheduler: Scheduler
 ) -> None:
     settings.enable_as(REPORTS, REPORTS)

@@ -197,7 +197,7 @@ def test_the_secrets_of_a_flow_are_gone_before_its_code_is_redeemed(ports: FakeS
     assert left == [0]
 
 
-def test_the_cookie_outlives_the_flow_so_that_a_slow_person_reads_what_is_so(ports: FakeServices) -> None:
+def test_the_cookie_outlives_the_flow_so_that_a_late_person_sees_its_end(ports: FakeServices) -> None:
     started = enable(ports)
     cookie = open_start(started, ports).headers["Set-Cookie"]
     seconds = int(cookie.rpartition("Max-Age=")[2])
@@ -219,7 +219,7 @@ def test_an_expired_consent_is_not_completed(ports: FakeServices) -> None:
 @pytest.mark.parametrize(
     ("ahead", "last_minute"), [(timedelta(minutes=-5), 15), (timedelta(0), 10), (timedelta(minutes=5), 5)]
 )
-def test_the_time_to_consent_differs_by_what_the_clocks_of_two_hosts_differ(
+def test_the_time_to_consent_varies_by_the_clock_difference_of_two_hosts(
     ahead: timedelta, last_minute: int
 ) -> None:
     ends = []
@@ -370,7 +370,7 @@ def test_a_code_that_is_refused_ends_the_consent_with_its_reason(
     assert shown(ports)["pendingConsent"] is None
 
 
-def test_while_the_vault_is_unavailable_no_settings_name_tokens_that_are_not_there(
+def test_while_the_vault_is_unavailable_no_settings_name_missing_tokens(
     ports: FakeServices,
 ) -> None:
     window = opened(enable(ports), ports)
@@ -461,7 +461,7 @@ AWAY = TransientError("storage_unavailable", service="tables")
 
 
 @pytest.mark.parametrize("answer", [PreconditionFailedError("settings_changed"), AWAY], ids=str)
-def test_a_consent_whose_settings_were_written_is_complete_even_if_nobody_was_told(
+def test_a_consent_with_stored_settings_completes_despite_a_lost_answer(
     ports: FakeServices, answer: Exception
 ) -> None:
     window = opened(enable(ports), ports)
@@ -491,7 +491,7 @@ def test_a_consent_whose_settings_can_not_be_written_is_none(ports: FakeServices
     assert shown(ports)["status"] == "not_configured"
 
 
-def test_while_storage_is_unavailable_the_tokens_of_a_consent_are_not_touched(ports: FakeServices) -> None:
+def test_while_storage_is_unavailable_the_tokens_of_a_consent_are_kept(ports: FakeServices) -> None:
     class GoesAway(MemorySettings):
         """Gives no more answers after the next write."""
 
@@ -547,7 +547,7 @@ def test_the_log_says_who_started_a_consent_and_who_gave_it(
 
 
 @pytest.mark.parametrize("newer", ["reset", "consent", "save of what holds"])
-def test_a_consent_that_something_newer_replaced_says_so_and_keeps_no_secrets(newer: str) -> None:
+def test_a_superseded_consent_reports_this_and_keeps_no_secrets(newer: str) -> None:
     ports = enabled_services()
     window = opened(_save(ports), ports)
 
@@ -564,7 +564,7 @@ def test_a_consent_that_something_newer_replaced_says_so_and_keeps_no_secrets(ne
     assert window.flow_id not in ports.flows.secrets
 
 
-def test_a_reset_holds_though_a_replaced_flows_secrets_can_not_be_taken_now(
+def test_a_reset_succeeds_although_the_secrets_of_a_replaced_flow_remain(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full(MemoryFlows):

@@ -161,7 +161,7 @@ def test_a_consent_is_not_expired_while_it_is_being_confirmed(ports: FakeService
     assert set(system.seen) == {("pending", "confirming", None)}
 
 
-def test_a_consent_is_not_expired_after_the_longest_wait_that_entra_may_ask_for(ports: FakeServices) -> None:
+def test_a_consent_does_not_expire_during_the_longest_retry_after_of_entra(ports: FakeServices) -> None:
     system = ports.system = ports.authorizer.system = Watched()
     window = opened(enable(ports, largeFileAttachments=True), ports)
     system.look = lambda: flow_of(ports, window)
@@ -266,14 +266,14 @@ def test_an_outage_while_roles_are_proven_is_waited_out(ports: FakeServices) -> 
     assert ports.system.slept == [1, 2, 3, 4]
 
 
-def test_the_wait_that_entra_asks_for_is_kept_before_roles_are_asked_for_again(ports: FakeServices) -> None:
+def test_retry_after_from_entra_is_obeyed_before_roles_are_read_again(ports: FakeServices) -> None:
     window = for_the_app(ports, away(60), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert ports.system.slept == [60]
 
 
-def test_the_wait_that_entra_asks_for_is_kept_before_scopes_are_asked_for_again(ports: FakeServices) -> None:
+def test_retry_after_from_entra_is_obeyed_before_scopes_are_read_again(ports: FakeServices) -> None:
     window = with_large_files(ports, away(30), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
@@ -297,7 +297,7 @@ def test_a_wait_that_does_not_fit_into_the_request_interrupts_the_consent(
     assert ports.system.slept == [asked] * tries
 
 
-def test_a_permission_is_not_called_missing_where_entra_does_not_answer_any_more(ports: FakeServices) -> None:
+def test_no_permission_is_reported_missing_while_entra_does_not_answer(ports: FakeServices) -> None:
     window = with_large_files(ports, SEND, *[away()] * 100)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")

@@ -118,7 +118,7 @@ def test_another_account_does_not_take_over_the_admins_own_address(ports: FakeSe
     assert ports.vault.secrets == {}
 
 
-def test_another_account_does_not_take_over_the_address_of_who_consented_before() -> None:
+def test_another_account_cannot_take_over_the_address_of_the_first_one() -> None:
     lost = ActiveProblem("consent_lost", NOON, {"account": "reports@contoso.com", "error": "x"})
     ports = enabled_services(
         status=Status.RECONNECT_NEEDED,
@@ -193,7 +193,7 @@ def test_no_shared_permissions_are_requested_for_the_admins_own_address(
     assert asked_and_completed(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
 
 
-def test_the_shared_permissions_are_not_asked_for_an_address_of_the_connected_account() -> None:
+def test_no_shared_permissions_are_requested_for_an_address_of_the_account() -> None:
     ports = enabled_services(consent=a_consent(account=ADA_WITH_ADDRESS))
     ports.authorizer.account = ADA_WITH_ADDRESS
     window = opened(Window(**_saved(ports, PRIMARY)), ports)
@@ -209,7 +209,7 @@ def _saved(ports: FakeServices, address: str) -> dict[str, str]:
     return {"flow_id": started["flowId"], "start_url": started["startUrl"]}
 
 
-def test_an_owner_whose_id_token_names_no_address_is_recognised_by_the_admins_token(
+def test_an_owner_without_address_in_the_id_token_is_known_by_an_api_token(
     ports: FakeServices,
 ) -> None:
     assert asked_and_completed(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
@@ -217,7 +217,7 @@ def test_an_owner_whose_id_token_names_no_address_is_recognised_by_the_admins_to
     assert (shown(ports)["delegatedMailbox"], shown(ports)["permissions"]) == (False, ["Mail.Send"])
 
 
-def test_an_address_that_microsoft_does_not_name_is_not_known_to_recipients_either(
+def test_an_address_that_microsoft_does_not_return_is_not_shown_as_visible(
     ports: FakeServices,
 ) -> None:
     asked_and_completed(ports, "ada@contoso.com")
@@ -292,7 +292,7 @@ def test_an_admin_may_ask_to_be_asked_again(ports: FakeServices) -> None:
 @pytest.mark.parametrize(
     "error", [EntraUnavailableError(), TransientError("key_vault_unavailable")], ids=lambda error: error.code
 )
-def test_an_unavailable_service_interrupts_the_consent_and_says_to_start_again(
+def test_an_unavailable_service_interrupts_the_consent_for_a_restart(
     ports: FakeServices, error: TransientError
 ) -> None:
     window = opened(enable(ports), ports)
@@ -358,7 +358,7 @@ def test_the_app_sends_from_the_mailbox_itself(ports: FakeServices) -> None:
     ],
     ids=["not known", "the admin's own", "of the account that consented before"],
 )
-def test_the_app_finds_a_mailbox_by_its_object_id_where_a_token_named_its_owner(
+def test_the_app_uses_the_object_id_of_a_mailbox_whose_owner_is_known(
     caller: Caller, connected: Account | None, mailbox: str, ports: FakeServices
 ) -> None:
     if connected:
@@ -378,7 +378,7 @@ def test_the_app_finds_a_mailbox_by_its_object_id_where_a_token_named_its_owner(
     assert shown(ports)["recipientsSee"] is None
 
 
-def test_another_consent_for_the_app_keeps_the_object_id_of_the_same_mailbox() -> None:
+def test_a_new_application_consent_keeps_the_object_id_of_the_same_mailbox() -> None:
     consent = a_consent(account=None, secret_name=None, mailbox_id="r-id")
     ports = enabled_services(
         status=Status.RECONNECT_NEEDED,
@@ -467,7 +467,7 @@ def test_a_role_beyond_the_request_is_shown_and_not_used(ports: FakeServices) ->
     assert not sender_of(ports.settings.load(CONTOSO), ports.application_senders).may_draft
 
 
-def test_no_admin_is_asked_to_consent_for_a_sender_that_is_no_longer_listed(ports: FakeServices) -> None:
+def test_no_admin_consent_is_requested_for_a_sender_that_is_not_listed(ports: FakeServices) -> None:
     list_senders(ports, "reports@contoso.com")
     window = enable(ports, "reports@contoso.com", authorization="application")
     list_senders(ports)
@@ -477,7 +477,7 @@ def test_no_admin_is_asked_to_consent_for_a_sender_that_is_no_longer_listed(port
     assert "problem=application_sender_not_allowed" in content(reply)["location"]
 
 
-def test_a_sender_that_is_no_longer_listed_when_microsoft_answers_is_refused(ports: FakeServices) -> None:
+def test_a_sender_removed_from_the_list_before_the_callback_is_refused(ports: FakeServices) -> None:
     window = apply(ports)
     list_senders(ports, "new@contoso.com")
 

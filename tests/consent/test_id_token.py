@@ -64,7 +64,7 @@ def test_a_token_of_another_tenant_is_refused_as_such(tenant: str | None) -> Non
     ],
     ids=str,
 )
-def test_a_token_for_somebody_else_by_somebody_else_or_out_of_date_is_refused(
+def test_an_id_token_with_wrong_audience_issuer_or_time_is_refused(
     changes: dict[str, Any],
 ) -> None:
     with pytest.raises(InvalidInputError) as refused:

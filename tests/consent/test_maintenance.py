@@ -33,7 +33,7 @@ def test_a_consent_is_refreshed_every_day_whether_it_was_used_or_not(ports: Fake
         assert consent.refreshed_at == NOON + day * DAY
 
 
-def test_a_consent_without_any_mail_lives_longer_than_its_first_refresh_token(ports: FakeServices) -> None:
+def test_a_consent_without_mail_outlives_its_first_refresh_token(ports: FakeServices) -> None:
     for _ in range(100):
         ports.system.pass_time(DAY)
         keep_all(ports)
@@ -174,7 +174,7 @@ def hang(ports: FakeServices) -> None:
     raise TransientError("key_vault_unavailable")
 
 
-def test_a_vault_that_hangs_keeps_the_maintenance_within_the_hosts_time_limit(
+def test_a_vault_that_hangs_keeps_maintenance_within_the_host_time_limit(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     many_tenants(ports)
@@ -187,7 +187,7 @@ def test_a_vault_that_hangs_keeps_the_maintenance_within_the_hosts_time_limit(
     assert {ports.settings.load(each).status for each in ports.settings.tenants()} == {Status.ENABLED}
 
 
-def test_a_purge_that_hangs_keeps_the_maintenance_within_the_hosts_time_limit(
+def test_a_purge_that_hangs_keeps_maintenance_within_the_host_time_limit(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(100):
@@ -364,7 +364,7 @@ def test_tokens_that_carry_no_mark_of_this_installation_are_not_deleted(ports: F
     assert f"smtp-{CONTOSO}-7" in ports.vault.secrets
 
 
-def test_older_tokens_without_a_mark_are_deleted_where_the_settings_gave_them_up(ports: FakeServices) -> None:
+def test_untagged_tokens_that_the_settings_gave_up_are_deleted(ports: FakeServices) -> None:
     settings = ports.settings.load(CONTOSO)
     ports.vault.write(f"smtp-{CONTOSO}-0", "given up")
     ports.settings.save(replace(settings, undeleted=(f"smtp-{CONTOSO}-0",)))
@@ -401,7 +401,7 @@ def test_a_token_that_was_not_refreshed_for_a_week_is_reported(
     assert (line in caplog.messages) is told
 
 
-def test_a_token_that_is_refreshed_and_not_stored_for_two_weeks_is_reported(
+def test_a_token_refreshed_but_not_stored_for_two_weeks_is_reported(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = ports.settings.load(CONTOSO)

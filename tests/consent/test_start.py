@@ -45,7 +45,7 @@ def test_the_start_link_leads_to_microsoft(ports: FakeServices) -> None:
     assert content(reply)["location"].startswith("https://login.microsoftonline.com/")
 
 
-def test_the_flow_is_bound_to_the_browser_by_a_cookie_that_tolerates_azures_domain(
+def test_a_cookie_valid_on_the_azure_domain_binds_the_flow_to_the_browser(
     ports: FakeServices,
 ) -> None:
     cookie = open_start(enable(ports), ports).headers["Set-Cookie"]

@@ -136,7 +136,7 @@ def test_one_tenants_slow_refresh_does_not_delay_others(ports: FakeServices) -> 
         assert slow.result(10)
 
 
-def test_refused_tokens_are_read_again_once_because_somebody_may_have_renewed_them(
+def test_refused_tokens_are_reread_once_as_another_process_may_renew_them(
     ports: FakeServices,
 ) -> None:
     ports.tokens.get(CONTOSO, a_consent())
@@ -245,7 +245,7 @@ def test_the_older_tokens_can_not_be_read_any_more_after_a_rewrite(ports: FakeSe
     assert ports.vault.older == {}
 
 
-def test_older_tokens_that_can_not_be_disabled_now_are_disabled_with_the_next_rewrite(
+def test_older_tokens_not_disabled_now_are_disabled_at_the_next_rewrite(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     disable = ports.vault.disable_older_versions

@@ -67,7 +67,7 @@ def test_in_the_first_minutes_of_a_consent_no_refusal_that_can_pass_counts(error
 
 
 @pytest.mark.parametrize("error", [may_pass(), REMOVED, WRONG_REGISTRATION], ids=str)
-def test_later_a_refusal_that_can_pass_counts_once_it_was_repeated_minutes_apart(error: ProblemError) -> None:
+def test_later_a_temporary_refusal_counts_when_repeated_minutes_apart(error: ProblemError) -> None:
     ports, consent = consented(timedelta(minutes=15))
 
     assert refused(ports, consent, error).code == "consent_spreading"
@@ -77,7 +77,7 @@ def test_later_a_refusal_that_can_pass_counts_once_it_was_repeated_minutes_apart
     assert refused(ports, consent, error) is error
 
 
-def test_a_credential_that_entra_refuses_counts_once_that_was_repeated_minutes_apart() -> None:
+def test_a_refused_credential_counts_when_repeated_minutes_apart() -> None:
     ports, consent = consented(timedelta(days=1))
 
     for _ in range(2):
@@ -242,7 +242,7 @@ def test_an_answer_that_names_no_wait_stops_nobody() -> None:
 # A token that lacks a permission
 
 
-def test_a_token_without_the_permissions_of_a_fresh_consent_is_renewed_within_a_minute() -> None:
+def test_a_token_without_the_new_permissions_is_renewed_within_a_minute() -> None:
     ports, consent = consented(timedelta(seconds=5))
     ports.authorizer.later = [frozenset({"User.Read"})]
 

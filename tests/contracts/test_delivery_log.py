@@ -288,7 +288,7 @@ def test_a_mail_that_goes_on_is_set_aside_no_more(log: DeliveryLog, tenant: str)
     assert log.count(tenant, [WAITING]) == 1
 
 
-def test_a_mail_that_names_no_queue_any_more_is_not_set_aside_once_its_end_was_told(
+def test_a_mail_without_an_outcome_queue_leaves_pending_after_notification(
     log: DeliveryLog, tenant: str
 ) -> None:
     asking = log.add(a_delivery(tenant, outcome_queue="mail-outcomes"))
@@ -416,7 +416,7 @@ def test_a_hundred_mails_are_removed_in_two_calls_and_none_is_read_for_it(
     assert log.count_all(tenant) == 0
 
 
-def test_a_page_of_old_mails_ends_after_a_thousand_rows_and_the_next_one_continues(
+def test_a_page_of_old_mails_is_limited_and_the_next_one_continues(
     table_clients: TableServiceClient, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finished_rows, "_PAGE", 2)
@@ -433,7 +433,7 @@ def test_a_page_of_old_mails_ends_after_a_thousand_rows_and_the_next_one_continu
 
 
 @pytest.mark.parametrize("lost", ["RowKey eq 'm-1'", "RowKey lt '-'"])
-def test_a_mail_of_which_a_part_is_missing_keeps_no_other_from_being_removed(
+def test_a_mail_with_a_missing_row_does_not_prevent_removal_of_others(
     table_clients: TableServiceClient, tenant: str, lost: str
 ) -> None:
     log = TableDeliveryLog(table_clients)
@@ -477,7 +477,7 @@ def test_a_log_that_refuses_what_it_is_told_is_not_taken_for_a_conflict(
         log.add(far_too_long)
 
 
-def test_a_row_whose_place_among_those_set_aside_is_missing_continues_anyway(
+def test_a_delivery_whose_pending_row_is_missing_can_still_be_saved(
     table_clients: TableServiceClient, tenant: str
 ) -> None:
     log = TableDeliveryLog(table_clients)

@@ -134,7 +134,7 @@ def test_a_pending_consent_that_cannot_be_read_is_not_known(tables: Tables, tena
     assert flow_id not in {secret.flow_id for secret in store.undecided(NOON.replace(year=2100))}
 
 
-def test_an_operators_action_that_cannot_be_read_is_left_for_the_version_that_wrote_it(
+def test_an_unreadable_operator_action_is_left_for_another_version(
     tables: Tables,
 ) -> None:
     row = {"PartitionKey": "installation", "RowKey": f"action:2026-11-23:{uuid.uuid4()}", "Document": "{"}

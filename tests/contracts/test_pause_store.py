@@ -86,7 +86,7 @@ def test_a_pause_carries_the_mark_of_its_installation(store: PauseStore) -> None
     assert store.load() == replace(PAUSE, installation="ours")
 
 
-def test_a_pause_without_a_mark_gets_that_of_the_installation_that_pauses_next(store: PauseStore) -> None:
+def test_a_pause_without_a_mark_gets_the_next_pausing_installation(store: PauseStore) -> None:
     store.save(PAUSE)
 
     assert store.save(SendingPause(NOON + timedelta(hours=1), "again", "ours")) == replace(

@@ -55,7 +55,7 @@ def test_a_schedule_that_another_process_changed_is_not_written(store: ScheduleS
     assert store.save(key, SCHEDULE) is None
 
 
-def test_a_row_that_cannot_be_read_is_an_empty_schedule_and_says_what_time_it_is(tables: Tables) -> None:
+def test_an_unreadable_row_is_an_empty_schedule_with_the_server_time(tables: Tables) -> None:
     key = uuid.uuid4().hex
     row = {"PartitionKey": "schedule", "RowKey": key, "Document": "{"}
     tables.get_table_client(TENANT_SETTINGS).create_entity(row)

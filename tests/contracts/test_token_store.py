@@ -40,9 +40,7 @@ def test_what_is_written_last_is_read(store: TokenStore, name: str) -> None:
     assert store.read(name) == "second"
 
 
-def test_what_is_written_last_is_read_also_after_the_older_versions_are_disabled(
-    store: TokenStore, name: str
-) -> None:
+def test_the_newest_value_is_read_after_older_versions_are_disabled(store: TokenStore, name: str) -> None:
     store.write(name, "first")
     store.write(name, "second")
     store.disable_older_versions(name)

@@ -61,7 +61,7 @@ def test_an_uncertain_mail_is_as_old_on_every_hosts_clock(
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=-5), timedelta(minutes=5), timedelta(days=91)])
-def test_a_claim_of_a_host_with_another_clock_is_no_claim_of_an_older_version(ahead: timedelta) -> None:
+def test_a_claim_by_a_host_with_another_clock_is_not_of_an_older_version(ahead: timedelta) -> None:
     stamp, there = datetime(2026, 11, 23, 12, tzinfo=UTC), datetime(2026, 11, 23, 12, tzinfo=UTC) + ahead
     row = TableEntity({WRITTEN_AT: there})
     row._metadata = {"etag": "e", "timestamp": stamp}
@@ -152,7 +152,7 @@ class Stamped(dict[str, Any]):
 
 
 @pytest.mark.parametrize("late", [timedelta(seconds=23), timedelta(minutes=-5), timedelta(minutes=12)])
-def test_a_claim_is_still_known_as_unused_on_another_clock_or_after_a_slow_write(late: timedelta) -> None:
+def test_an_unused_claim_is_known_despite_another_clock_or_a_slow_write(late: timedelta) -> None:
     row = Delivery("t", "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON, "claim-1")
     read = NOON + timedelta(hours=1)
 

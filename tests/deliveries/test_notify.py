@@ -597,7 +597,7 @@ def test_the_delivery_says_whether_its_outcome_was_reported(
     assert shown(services) == {"queue": QUEUE, "sequence": 1, "told": True}
 
 
-def test_nothing_was_reported_before_an_outcome_or_without_an_offered_queue(
+def test_nothing_is_reported_before_an_outcome_or_to_an_unlisted_queue(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]

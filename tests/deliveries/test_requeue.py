@@ -76,7 +76,7 @@ def test_a_message_for_an_earlier_attempt_is_dropped(services: FakeServices) -> 
     assert row(services) == before
 
 
-def test_a_mail_that_ended_is_not_brought_back_by_a_message_that_came_early(services: FakeServices) -> None:
+def test_a_finished_mail_is_not_reopened_by_an_early_message(services: FakeServices) -> None:
     ((message, _),) = services.outbox.messages
     deliver(message, "q-copy", services)
     (_, (early, _)) = services.outbox.messages
@@ -89,7 +89,7 @@ def test_a_mail_that_ended_is_not_brought_back_by_a_message_that_came_early(serv
     assert row(services).status is DeliveryStatus.EXPIRED
 
 
-def test_a_worker_that_crashed_before_it_queued_the_next_message_is_recovered(
+def test_a_worker_crash_before_the_next_message_is_queued_is_recovered(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = next_due(services)
@@ -102,7 +102,7 @@ def test_a_worker_that_crashed_before_it_queued_the_next_message_is_recovered(
     assert [queued for queued, _ in services.outbox.messages] == [next_message(row(services))]
 
 
-def test_a_message_whose_worker_crashed_while_it_handed_the_mail_over_is_not_dropped(
+def test_a_message_whose_worker_crashed_during_hand_over_is_not_dropped(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = next_due(services)
@@ -116,7 +116,7 @@ def test_a_message_whose_worker_crashed_while_it_handed_the_mail_over_is_not_dro
     assert row(services).status is DeliveryStatus.UNKNOWN
 
 
-def test_a_pause_whose_worker_crashed_before_it_queued_the_message_is_recovered(
+def test_a_worker_crash_before_a_paused_message_is_queued_is_recovered(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.pause_store.pause = SendingPause(NOON)
@@ -135,7 +135,7 @@ def _killed(*_: object) -> None:
     raise Killed
 
 
-def test_the_timers_second_message_does_not_make_the_late_first_one_worthless(
+def test_a_second_message_of_the_timer_does_not_invalidate_the_late_first(
     services: FakeServices,
 ) -> None:
     ((late, _),) = services.outbox.messages

@@ -50,7 +50,7 @@ def test_what_was_final_for_ninety_days_is_removed() -> None:
     assert names(services) == {"young", "waiting"}
 
 
-def test_the_mails_of_every_tenant_are_removed_also_of_one_that_nobody_knows() -> None:
+def test_old_mails_of_every_tenant_are_removed_even_of_unknown_tenants() -> None:
     services = FakeServices()
     for tenant in (CONTOSO, FABRIKAM, "00000000-0000-4000-8000-000000000000"):
         an_old_mail(services, "m-1", tenant)
@@ -137,7 +137,7 @@ def test_a_mail_with_an_unreported_outcome_is_removed_completely() -> None:
     assert not services.deliveries.aside
 
 
-def test_a_tenant_that_left_or_is_anothers_keeps_its_mails_and_stops_no_other() -> None:
+def test_an_unserved_or_foreign_tenant_keeps_its_mails_and_blocks_no_other() -> None:
     services = FakeServices()
     first, second, third = (f"0000000{number}-0000-4000-8000-000000000000" for number in range(3))
     for tenant in (first, second, third):

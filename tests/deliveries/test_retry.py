@@ -127,7 +127,7 @@ def test_an_unknown_outcome_is_sent_again_because_the_admin_says_so() -> None:
 
 
 @pytest.mark.parametrize("away", ["graph", "entra", "vault"])
-def test_what_an_outage_of_more_than_a_day_ended_is_sent_after_a_retry_of_each(away: str) -> None:
+def test_mails_that_failed_in_an_outage_over_a_day_are_sent_after_a_retry(away: str) -> None:
     services = enabled_services()
     ports = {"graph": services.transport, "entra": services.authorizer, "vault": services.vault}
     failures = ports[away].fail  # type: ignore[attr-defined]

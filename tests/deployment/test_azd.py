@@ -51,7 +51,7 @@ def test_a_hook_that_only_prints_cannot_end_a_deployment(name: str, windows: boo
     assert "dir" not in HOOKS[name]
 
 
-def test_the_first_form_of_the_hook_was_found_nowhere_and_installed_the_whole_project() -> None:
+def test_the_first_hook_path_was_missing_and_installed_the_whole_project() -> None:
     old = read_hook(OLD_HOOK, ROOT)
 
     assert old.kind == "python"

@@ -66,7 +66,7 @@ def test_objects_in_exchange_carry_the_name_of_the_environment() -> None:
     assert text.count('"Inforiver mail (mailer-test)') == 4
 
 
-def test_access_that_was_granted_for_a_time_comes_with_the_command_that_takes_it_back() -> None:
+def test_temporarily_granted_access_comes_with_the_command_that_revokes_it() -> None:
     granted = next_steps(OUTPUTS | {"GRANT_OPERATOR_DATA_ACCESS": "true"})
 
     assert "az role assignment delete --ids $(az role assignment list --all --assignee" in granted
@@ -79,7 +79,7 @@ def test_a_registration_that_the_template_made_needs_nothing_by_hand() -> None:
     assert "Federated credential" not in next_steps(OUTPUTS)
 
 
-def test_a_registration_of_your_own_gets_its_values_and_the_rest_is_left_to_its_owner() -> None:
+def test_for_an_existing_registration_only_its_values_are_printed() -> None:
     text = next_steps(BROUGHT_REGISTRATION)
 
     assert f"subject  {OUTPUTS['IDENTITY_PRINCIPAL_ID']}" in text

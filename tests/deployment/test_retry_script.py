@@ -58,7 +58,7 @@ def deliveries(retried: list[tuple[str, dict[str, str]]]) -> Iterator[str]:
 
 
 @pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason="The script needs bash, curl and jq.")
-def test_the_script_retries_every_page_once_and_names_what_could_not_be_retried(tmp_path: Path) -> None:
+def test_the_script_retries_every_page_once_and_lists_failed_retries(tmp_path: Path) -> None:
     section = RUNBOOK.partition("## When Microsoft 365 is not available for a day\n")[2]
     (script,) = re.findall(r"^```bash\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
     sleep = tmp_path / "sleep"

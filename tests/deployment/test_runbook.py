@@ -91,7 +91,7 @@ def test_what_azd_down_forgets_is_noted_before_it() -> None:
     assert text.index("vnet-integration remove") < text.index("   azd down -e ")
 
 
-def test_the_registration_is_deleted_permanently_or_its_name_is_taken_for_30_days() -> None:
+def test_the_registration_is_deleted_permanently_to_free_its_name() -> None:
     text = PAGES["remove"]
 
     assert "az ad app delete --id $ENTRA_CLIENT_ID" in text
@@ -177,7 +177,7 @@ def blocks(*languages: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("page", sorted(PAGES.keys() - EXPLAINS))
-def test_a_task_says_its_purpose_who_does_it_what_one_sees_and_how_to_undo_it(page: str) -> None:
+def test_a_task_states_purpose_actor_expected_result_and_undo(page: str) -> None:
     said = PAGES[page].lower()
 
     assert [part for part in ("**purpose:**", "**who:**", "it worked", "undo") if part not in said] == []
@@ -224,7 +224,7 @@ def test_no_secret_is_typed_on_a_command_line() -> None:
     assert [(page, block) for page, block in blocks("sh", "bash", "powershell") if typed.search(block)] == []
 
 
-def test_objects_in_exchange_are_named_by_environment_and_removed_by_their_names() -> None:
+def test_exchange_objects_are_named_by_environment_and_removed_by_name() -> None:
     found = [block for _, block in blocks("powershell")]
 
     assert not [block for block in found if '"Inforiver mail"' in block]

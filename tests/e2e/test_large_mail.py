@@ -76,7 +76,7 @@ def test_twenty_mixed_files_arrive_byte_for_byte(
     )
 
 
-def test_more_than_the_limit_waits_for_the_operator_before_anything_is_sent(
+def test_a_mail_over_the_limit_waits_for_the_operator_before_any_request(
     large: Admin, scheduler: Scheduler, stack: LocalStack, new_id: str
 ) -> None:
     stack.microsoft365.requests.clear()
@@ -175,7 +175,7 @@ def test_no_mailbox_has_more_than_four_requests_at_once(
     assert [request.status for request in requests_of(stack, new_id)] == [202] * 16
 
 
-def test_a_small_mail_costs_one_call_of_graph_and_none_of_entra_or_the_vault(
+def test_a_small_mail_costs_one_graph_call_and_none_to_entra_or_key_vault(
     enabled: Admin, scheduler: Scheduler, stack: LocalStack, new_id: str
 ) -> None:
     scheduler.queue(f"{new_id}:warm", to=["cfo@contoso.com"], subject=new_id, body=BODY)

@@ -140,7 +140,7 @@ def of_size(size: int, message_id: str) -> str:
     return content.replace("{}", "x" * (size - len(content.encode()) + 2), 1)
 
 
-def test_48_kib_of_json_are_sent_in_either_form_and_more_is_on_record_as_invalid(
+def test_48_kib_of_json_are_sent_plain_or_in_base64_and_more_is_invalid(
     enabled: Admin, scheduler: Scheduler
 ) -> None:
     largest = of_size(MAX_JSON_BYTES, "largest:base64")

@@ -58,7 +58,7 @@ def test_the_csharp_example_sets_the_length_before_it_sends() -> None:
     assert "AsJsonAsync" not in CSHARP
 
 
-def test_the_request_of_the_csharp_example_is_carried_out_with_the_length_alone(
+def test_the_request_of_the_csharp_example_works_with_content_length_only(
     enabled: Admin, stack: LocalStack
 ) -> None:
     path, content = example()

@@ -33,7 +33,7 @@ def stored(connection_string: str) -> Iterator[str]:
                 yield container.download_blob(blob.name).readall().decode("utf-8", "replace")
 
 
-def test_no_token_code_or_credential_is_in_a_log_a_table_an_answer_or_a_url(
+def test_no_token_code_or_credential_is_in_a_log_table_answer_or_url(
     admin: Admin, scheduler: Scheduler, browser: BrowserClient, stack: LocalStack
 ) -> None:
     started = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA}).json()

@@ -43,7 +43,7 @@ def test_a_shared_mailbox_is_sent_from_by_the_account_that_consented(
     assert admin.settings()["permissions"] == ["Mail.Send", "Mail.Send.Shared"]
 
 
-def test_a_mailbox_whose_address_is_not_its_sign_in_name_belongs_to_its_owner(
+def test_a_mailbox_with_another_sign_in_name_belongs_to_its_owner(
     admin: Admin, browser: BrowserClient, stack: LocalStack
 ) -> None:
     reports = stack.microsoft365.user(REPORTS)
@@ -67,7 +67,7 @@ def test_a_mailbox_whose_address_is_not_its_sign_in_name_belongs_to_its_owner(
     assert settings["surplusPermissions"] == []
 
 
-def test_the_app_finds_no_mailbox_by_an_address_that_is_not_its_sign_in_name(
+def test_the_app_finds_no_mailbox_by_an_address_that_is_no_sign_in_name(
     admin: Admin, browser: BrowserClient, stack: LocalStack
 ) -> None:
     reports = stack.microsoft365.user(REPORTS)

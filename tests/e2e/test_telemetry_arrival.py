@@ -110,7 +110,7 @@ def check_what_was_logged(events: Counter[str]) -> None:
 
 
 @pytest.mark.skipif(CORE_TOOLS is None, reason="Core Tools (func) alone export telemetry; not installed.")
-def test_every_event_and_request_arrives_under_load_with_the_identitys_token(watched: Watched) -> None:
+def test_all_events_and_requests_arrive_under_load_with_an_identity_token(watched: Watched) -> None:
     put_under_load(watched.stack)
     deadline = time.monotonic() + EXPORT_SECONDS
     while watched.arrived() != watched.printed() and time.monotonic() < deadline:

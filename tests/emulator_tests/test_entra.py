@@ -205,7 +205,7 @@ def test_prompt_consent_asks_for_everything_again(stand: Stand) -> None:
     assert f"<code>{SEND}</code>" in page.text
 
 
-def test_a_signed_in_person_is_not_asked_who_they_are_unless_the_app_wants_it(stand: Stand) -> None:
+def test_a_signed_in_person_sees_no_account_picker_unless_requested(stand: Stand) -> None:
     browser = stand.browser()
     browser.consent(authorize_url(stand), REPORTS)
 
@@ -258,7 +258,7 @@ def test_a_query_answer_is_a_redirect_and_a_posted_one_is_a_form(stand: Stand) -
     assert [answer["state"] for answer in stand.callback.answers] == ["state-1", "state-1"]
 
 
-def test_a_user_who_asks_to_read_mail_needs_an_admin_and_the_app_never_hears_of_it(stand: Stand) -> None:
+def test_a_user_who_requests_read_access_needs_an_admin_without_a_callback(stand: Stand) -> None:
     browser = stand.browser()
     browser.open(authorize_url(stand, scope=f"{SEND} {READ_WRITE}"))
 
@@ -318,7 +318,7 @@ def test_after_an_admin_agreed_for_everybody_users_are_not_asked(stand: Stand) -
     assert browser.choose(UMA).title == "Back"
 
 
-def test_prompt_consent_needs_an_admin_even_after_an_admin_agreed_for_everybody(stand: Stand) -> None:
+def test_prompt_consent_needs_an_admin_even_after_tenant_wide_consent(stand: Stand) -> None:
     stand.system.grant_consent("*@contoso.com", READ_WRITE)
     browser = stand.browser()
     browser.open(authorize_url(stand, scope=READ_WRITE, prompt="consent"))
@@ -420,7 +420,7 @@ def test_the_token_endpoint_knows_a_new_app_after_the_lag(stand: Stand) -> None:
     assert redeem(stand, code).ok
 
 
-def test_servers_that_are_behind_answer_every_second_refresh_with_65001_or_700016(stand: Stand) -> None:
+def test_stale_servers_refuse_every_second_refresh_with_65001_or_700016(stand: Stand) -> None:
     stand.system.behaviour.stale_for = 60
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
 

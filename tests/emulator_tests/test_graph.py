@@ -900,7 +900,7 @@ def _put_raw(url: str, body: Any, headers: dict[str, str], stand: Stand) -> int:
         connection.close()
 
 
-def test_a_message_over_the_mailbox_limit_stops_during_upload_with_base64_counted(stand: Stand) -> None:
+def test_an_upload_over_the_mailbox_limit_stops_with_base64_counted(stand: Stand) -> None:
     stand.system.directory.change_user(REPORTS, message_limit=8_000_000)
     caller, data = client(stand), bytes_of(6_500_000)
     draft = caller.draft()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SHARED = ("Mail.Send", "Mail.Send.Shared", "Mail.ReadWrite.Shared")
 
 
-def test_a_new_draft_is_answered_with_all_that_graph_says_of_it_and_where_it_is(stand: Stand) -> None:
+def test_a_new_draft_is_returned_with_all_properties_and_its_location(stand: Stand) -> None:
     header = {"name": "x-report", "value": "4711"}
     answer = client(stand).ask(
         "POST", "/messages", json=a_message(internetMessageHeaders=[header]), headers=IMMUTABLE
@@ -241,7 +241,7 @@ def test_an_opaque_token_says_nothing_to_its_bearer_and_all_to_graph(stand: Stan
 # Limits
 
 
-def test_calls_over_the_limit_are_refused_until_the_oldest_is_ten_minutes_old(stand: Stand) -> None:
+def test_calls_over_the_limit_are_refused_for_ten_minutes_after_the_oldest(stand: Stand) -> None:
     stand.system.behaviour.calls_limit = 3
     caller = client(stand)
     statuses = [caller.ask("GET", "/messages").status_code for _ in range(3)]
@@ -276,7 +276,7 @@ def test_uploads_over_the_limit_are_refused_and_reading_uploads_nothing(stand: S
     assert caller.put(url, bytes_of(3_000_000), 3_000_000, 9_000_000).status_code == 200
 
 
-def test_mails_over_the_limit_are_refused_until_the_oldest_leaves_the_minute(stand: Stand) -> None:
+def test_mails_over_the_limit_are_refused_for_a_minute_after_the_oldest(stand: Stand) -> None:
     stand.system.behaviour.mails_limit = 2
     caller = client(stand)
     sent = [caller.send_mail(a_message()) for _ in range(4)]

@@ -50,7 +50,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def test_a_function_timeout_replaces_the_process_before_the_caller_hears_of_it(
+def test_a_function_timeout_replaces_the_process_before_the_caller_knows(
     azurite: Azurite, tmp_path: Path, threads: ThreadPoolExecutor
 ) -> None:
     setup = Setup(host_json=FAST | {"functionTimeout": "00:00:02"}, waits=SOON)

@@ -137,7 +137,7 @@ def test_what_is_kept_encoded_keeps_its_spelling() -> None:
     assert unescape("%2f%2F%41", keep="/") == "%2f%2FA"
 
 
-def test_the_pauses_of_an_idle_queue_grow_to_the_maximum_and_shrink_at_once() -> None:
+def test_polling_delays_of_an_idle_queue_grow_to_a_maximum_and_then_reset() -> None:
     backoff = Backoff(2.0)
     first = backoff.next_delay()
     grown = [backoff.next_delay() for _ in range(10)]

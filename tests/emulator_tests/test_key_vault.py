@@ -41,7 +41,7 @@ def name() -> str:
     return f"smtp-{uuid.uuid4()}"
 
 
-def test_the_sdk_answers_the_challenge_with_a_token_of_the_managed_identity(
+def test_the_sdk_answers_the_challenge_with_a_managed_identity_token(
     client: SecretClient, key_vault: ServedVault, name: str
 ) -> None:
     client.set_secret(name, "tokens")
@@ -194,7 +194,7 @@ def test_names_are_not_case_sensitive(client: SecretClient, name: str) -> None:
     assert client.get_secret(name.upper()).value == "value"
 
 
-def test_purge_protection_forbids_the_purge_and_shows_in_the_recovery_level(
+def test_purge_protection_forbids_a_purge_and_shows_in_the_recovery_level(
     managed_identity: ServedIdentity, local_authority: LocalAuthority, client: SecretClient, name: str
 ) -> None:
     vault = KeyVault(

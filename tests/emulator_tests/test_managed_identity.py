@@ -16,7 +16,7 @@ def app_service(managed_identity: ServedIdentity, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, value)
 
 
-def test_the_default_credential_gets_a_token_of_the_system_assigned_identity(
+def test_the_default_credential_gets_a_system_assigned_identity_token(
     managed_identity: ServedIdentity,
 ) -> None:
     token = DefaultAzureCredential().get_token(f"{VAULT}/.default").token

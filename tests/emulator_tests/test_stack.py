@@ -82,7 +82,7 @@ def test_the_storage_of_a_deployment_is_there(stack: LocalStack) -> None:
         assert {table.name for table in tables.list_tables()} >= set(TABLES)
 
 
-def test_entra_takes_a_token_of_the_managed_identity_in_place_of_the_secret(stack: LocalStack) -> None:
+def test_entra_accepts_a_managed_identity_token_instead_of_the_secret(stack: LocalStack) -> None:
     assertion = stack.identity.token(TOKEN_EXCHANGE, stack.identity.user_assigned)
     form = {
         "client_id": CLIENT_ID,
@@ -109,7 +109,7 @@ def test_entra_takes_a_token_of_the_managed_identity_in_place_of_the_secret(stac
     assert answers[1].json()["error_codes"] == [700213]
 
 
-def test_a_second_host_works_beside_the_first_and_one_that_was_killed_is_replaced() -> None:
+def test_a_second_host_runs_beside_the_first_and_a_killed_one_is_replaced() -> None:
     with LocalStack(app_directory=SAMPLE_APP, settings=SAMPLE_SETTINGS) as stack:
         first = stack.hosts[0]
         second = stack.start_host()

@@ -22,7 +22,7 @@ def campaign() -> Iterator[Campaign]:
         yield running
 
 
-def test_no_mail_is_lost_or_sent_twice_whatever_happens_to_graph_and_to_the_hosts(campaign: Campaign) -> None:
+def test_no_mail_is_lost_or_duplicated_under_faults_of_graph_and_hosts(campaign: Campaign) -> None:
     for scenario in short():
         campaign.run(scenario)
 

@@ -101,13 +101,13 @@ def assert_tidy(run: FaultRun) -> None:
 
 
 @pytest.mark.parametrize("fate", FaultKind)
-def test_a_small_mail_that_can_be_looked_up_is_sent_once_whatever_step_goes_wrong(fate: FaultKind) -> None:
+def test_a_small_searchable_mail_is_sent_once_whichever_step_fails(fate: FaultKind) -> None:
     for step in range(len(steps_of(*small()))):
         assert_sent_exactly_once(rehearse(*small(), {step: fate}))
 
 
 @pytest.mark.parametrize("fate", FaultKind)
-def test_a_mail_that_waits_for_its_slot_is_sent_once_whatever_step_goes_wrong(fate: FaultKind) -> None:
+def test_a_mail_that_waits_for_its_slot_is_sent_once_whichever_step_fails(fate: FaultKind) -> None:
     seen = steps_of(*waiting())
     assert {"schedules.load", "schedules.save"} <= set(seen)
     for step in range(len(seen)):

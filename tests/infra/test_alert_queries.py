@@ -326,7 +326,7 @@ def test_every_alert_has_cases_that_raise_it_and_that_do_not() -> None:
     assert tried == {(name, raised) for name in RULES for raised in (True, False)}
 
 
-def test_the_alert_on_long_deferral_names_the_mail_and_the_beginning_of_the_deferral() -> None:
+def test_the_long_deferral_alert_names_the_mail_and_its_first_deferral() -> None:
     query = RULES["mail-deferred-long"]["criteria"]["allOf"][0]["query"]
     ((tenant, mail, since),) = run(query, logged(deferred_after_waiting_for_consent), DAY)
     (elsewhere,) = run(query, logged(deferred_for_two_hours), DAY)

@@ -129,7 +129,7 @@ def test_azure_accepts_the_windows_and_nothing_falls_between_two(project: Projec
     template(ALERTS, "threshold: 0", "threshold: 10"),
     template(ALERTS, "scopes: [workspaceId]", "scopes: [actionGroup.id]"),
 )
-def test_each_alert_fires_at_the_first_finding_and_goes_to_the_action_group(project: Project) -> None:
+def test_each_alert_fires_at_the_first_row_and_uses_the_action_group(project: Project) -> None:
     for azure in project.predictions.values():
         workspace = azure.one("Microsoft.OperationalInsights/workspaces")["id"]
         group = azure.one(ACTION_GROUP)["id"]

@@ -41,7 +41,7 @@ def test_the_tenants_limit_follows_microsofts_formula(licences: int, recipients:
     assert f"{recipients:,}" in DOCUMENT
 
 
-def test_the_document_says_what_zone_redundancy_and_the_test_from_outside_cost() -> None:
+def test_the_document_states_the_cost_of_zones_and_availability_tests() -> None:
     """HTTP functions scale together, every other one separately; two instances of each are kept ready."""
     kinds = [type(function.get_trigger()).__name__ for function in app_functions()]
     groups = len([kind for kind in kinds if kind != "HttpTrigger"]) + 1
@@ -55,7 +55,7 @@ def test_the_document_says_what_zone_redundancy_and_the_test_from_outside_cost()
     )
 
 
-def test_the_document_says_how_many_mails_the_free_log_and_the_daily_cap_hold() -> None:
+def test_the_document_states_how_many_mails_the_free_log_and_cap_hold() -> None:
     traffic = Traffic(mails=0)
     a_mail = traffic.log_bytes_a_mail + traffic.queue_log_bytes_a_mail
     free = (Prices().free_log_gb * BYTES_A_GB - 30 * traffic.idle_log_bytes_a_day) / a_mail

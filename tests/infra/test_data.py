@@ -179,7 +179,7 @@ def doors(azure: Prediction) -> list[tuple[str, str, list[str]]]:
     template(ACCOUNT_FILE, "? 'Deny' : 'Allow'", "? 'Allow' : 'Allow'", "private-network"),
     template(VAULT, "? 'Deny' : 'Allow'", "? 'Allow' : 'Deny'"),
 )
-def test_a_closed_account_and_vault_are_open_for_the_allowed_addresses_alone(project: Project) -> None:
+def test_a_closed_account_and_vault_admit_only_the_allowed_addresses(project: Project) -> None:
     allowed = ["203.0.113.7", "198.51.100.0/24"]
     for azure in project.predictions.values():
         closed = azure.name == "private-network"
@@ -205,7 +205,7 @@ def test_without_allowed_addresses_public_access_is_off(project: Project, bicep:
         NETWORK, "cidrSubnet(addressPrefix, 25, 1)", "cidrSubnet(addressPrefix, 26, 1)", "private-network"
     ),
 )
-def test_the_private_network_has_a_subnet_for_the_app_and_one_for_endpoints(project: Project) -> None:
+def test_the_private_network_has_a_subnet_for_the_app_and_for_endpoints(project: Project) -> None:
     """Flex Consumption requires this delegation, and no underscore in the subnet's name."""
     network = project.predictions["private-network"].one("Microsoft.Network/virtualNetworks")
 

@@ -295,7 +295,7 @@ def test_clouds_are_those_of_the_code(project: Project) -> None:
     template(ENTRA, "  owners: owners\n  identifierUris", "  identifierUris", "several-tenants"),
     template(ENTRA, "relationshipSemantics: 'append'", "relationshipSemantics: 'replace'", "several-tenants"),
 )
-def test_further_deployers_own_the_registration_and_the_enterprise_application(project: Project) -> None:
+def test_further_deployers_own_the_registration_and_enterprise_application(project: Project) -> None:
     """Application.ReadWrite.OwnedBy changes only what one owns; who owns it besides is left alone."""
     owners = {
         azure.name: [

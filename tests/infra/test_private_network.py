@@ -99,7 +99,7 @@ def test_a_later_deployment_never_opens_them(project: Project, bicep: Bicep) -> 
     template(NETWORK, "@batchSize(1)\nresource privateEndpoints", "@batchSize(2)\nresource privateEndpoints"),
     template(NETWORK, "dependsOn: [privateEndpoints, links]", "dependsOn: [links]"),
 )
-def test_private_endpoints_are_made_one_by_one_and_zone_groups_after_all_of_them(
+def test_private_endpoints_are_created_serially_and_zone_groups_after_them(
     project: Project, bicep: Bicep
 ) -> None:
     module = project.compiled(bicep)["resources"]["network"]["properties"]["template"]

@@ -65,7 +65,7 @@ def test_tenants_that_share_an_installation_read_only_their_own_files(services: 
     assert not services.files.reads
 
 
-def test_a_mail_of_250_foreign_files_is_recorded_in_a_row_that_a_table_takes(services: FakeServices) -> None:
+def test_a_mail_with_250_foreign_files_fits_into_a_table_row(services: FakeServices) -> None:
     foreign = [a_file("plan.pdf", blob=f"fabrikam/{number}.pdf") for number in range(250)]
     recipients = [f"cfo@{'x' * 30}{number}.contoso.com" for number in range(200)]
 

@@ -144,7 +144,7 @@ def test_an_invitation_keeps_its_method() -> None:
     assert b'"contentType":"text/calendar; method=REQUEST"' in build_upload_item(invitation, 5)
 
 
-def test_the_copy_in_sent_items_is_graphs_default_and_files_stand_in_the_message() -> None:
+def test_sent_items_use_the_graph_default_and_files_are_inside_the_message() -> None:
     message = build_message(parse_mail_request(a_message()), "text", None)
     file = build_attachment(Attachment(name="a.pdf", content_type="application/pdf", blob="a.pdf"), b"%PDF")
 

@@ -83,7 +83,7 @@ def test_the_first_call_says_where_the_address_is_and_deletes_nothing(
     assert services.operator_log.actions == []
 
 
-def test_what_is_kept_of_finished_mails_goes_and_their_rows_stay_without_the_address(
+def test_finished_mails_lose_their_content_and_their_rows_the_address(
     services: FakeServices, told: Told
 ) -> None:
     assert "Deleted." in confirm(services, told)

@@ -92,7 +92,7 @@ def test_the_first_call_says_what_there_is_and_deletes_nothing(services: FakeSer
     assert services.operator_log.actions == []
 
 
-def test_with_its_code_everything_of_the_tenant_goes_and_nothing_of_another(
+def test_with_its_code_all_data_of_one_tenant_is_deleted_and_of_no_other(
     services: FakeServices, told: Told
 ) -> None:
     theirs = stored(services, FABRIKAM)
@@ -194,9 +194,7 @@ def test_the_audit_event_says_who_deleted_how_much_of_whom(
         assert "tokens 2, consents_under_way 1, stored_requests 2, notes_on_drafts 1, deliveries 2" in line
 
 
-def test_a_tenant_that_comes_back_begins_anew_and_reuses_no_name_of_a_secret(
-    services: FakeServices, told: Told
-) -> None:
+def test_a_returning_tenant_starts_anew_and_reuses_no_secret_name(services: FakeServices, told: Told) -> None:
     generations = services.settings.load(CONTOSO).generations
     confirm(services, told)
     assert services.settings.load(CONTOSO) == TenantSettings(CONTOSO, generations=generations)

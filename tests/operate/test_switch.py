@@ -148,7 +148,7 @@ def test_wait_fails_where_sending_is_not_paused_or_is_resumed_meanwhile(services
     assert operate(services, "wait") == 1
 
 
-def test_status_counts_mails_by_state_and_tells_claims_of_crashed_workers_apart(
+def test_status_counts_mails_by_state_and_separates_crashed_claims(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim(services, "dead")
@@ -259,7 +259,7 @@ def test_a_pause_without_a_mark_is_resumed_as_before(services: FakeServices) -> 
     assert services.pause_store.pause is None
 
 
-def test_without_the_client_id_every_installation_on_the_storage_account_is_paused(
+def test_without_a_client_id_all_installations_of_the_account_are_paused(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     services.installation = None

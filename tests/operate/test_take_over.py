@@ -116,7 +116,7 @@ def test_settings_that_send_without_a_user_are_kept_and_marked() -> None:
     assert (action.action, action.result) == ("take_over_tenant", "marked")
 
 
-def test_settings_that_were_written_to_another_storage_account_are_removed_by_its_name(
+def test_settings_of_another_storage_account_are_taken_over_by_its_name(
     told: Callable[[], str],
 ) -> None:
     services = enabled_services(installation=CLIENT_ID, storage_account="stold", generations=4)

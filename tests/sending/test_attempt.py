@@ -121,7 +121,7 @@ def test_a_lost_answer_to_a_mail_without_key_is_unknown_and_not_sent_again(
 
 
 @pytest.mark.parametrize(("mail", "step"), [(SMALL, "send_mail"), (LARGE, "send_draft")])
-def test_a_worker_that_crashed_with_a_mail_without_key_leaves_an_unknown_outcome(
+def test_a_worker_crash_with_a_mail_without_key_leaves_an_unknown_outcome(
     services: FakeServices, mail: bytes, step: str
 ) -> None:
     class Killed(BaseException):

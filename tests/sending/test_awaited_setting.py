@@ -76,7 +76,7 @@ def deliver_next(services: FakeServices) -> None:
 
 
 @cases
-def test_the_mail_waits_for_the_operator_and_goes_once_the_setting_allows_it(
+def test_a_mail_waits_for_the_operator_until_the_setting_is_corrected(
     services: FakeServices,
     mail: bytes,
     wrong: Callable[[FakeServices], None],
@@ -169,7 +169,7 @@ def test_a_mail_whose_problem_names_no_size_is_tried_again(
 @pytest.mark.parametrize(
     ("text", "subject"), [(LARGE, None), (a_message(messageId="m-1", subject="New"), "New")]
 )
-def test_a_poisoned_message_replaces_the_waiting_mail_only_where_it_is_another(
+def test_a_poisoned_message_replaces_a_waiting_mail_only_if_it_differs(
     services: FakeServices, text: bytes, subject: str | None
 ) -> None:
     large(services)

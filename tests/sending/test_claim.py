@@ -275,7 +275,7 @@ def test_a_mail_that_goes_on_leaves_the_list_of_those_set_aside(services: FakeSe
     assert services.deliveries.count(CONTOSO, [DeliveryStatus.DEFERRED]) == 0
 
 
-def test_a_requeue_message_that_comes_before_its_time_goes_back_for_the_rest(services: FakeServices) -> None:
+def test_an_early_requeue_message_returns_to_the_queue_for_the_rest(services: FakeServices) -> None:
     wait = timedelta(minutes=2)
     services.transport.fail = [TransientError("graph_unavailable", retry_after=wait)]
     deliver(MAIL, "q-1", services)
@@ -288,7 +288,7 @@ def test_a_requeue_message_that_comes_before_its_time_goes_back_for_the_rest(ser
     assert row(services).attempt == 1
 
 
-def test_a_requeue_message_that_comes_a_little_early_by_our_clock_is_in_time(services: FakeServices) -> None:
+def test_a_requeue_message_that_is_slightly_early_by_our_clock_is_in_time(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(minutes=2))]
     deliver(MAIL, "q-1", services)
     services.system.pass_time(timedelta(seconds=115))
@@ -316,7 +316,7 @@ def test_an_uncertain_send_remembers_when_the_worker_began(services: FakeService
     assert row(services).doubt == UncertainSend(NOON + CLAIM, begun=NOON)
 
 
-def test_an_uncertain_send_is_not_replaced_by_that_of_a_later_worker_that_crashed(
+def test_an_uncertain_send_is_not_replaced_by_a_later_crashed_claim(
     services: FakeServices,
 ) -> None:
     first = replace(first_row(parse_mail_request(MAIL), NOON), doubt=UncertainSend(NOON, 1))
@@ -398,7 +398,7 @@ def test_many_domains_fit_into_a_row(services: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
-def test_a_stored_mail_that_this_version_cannot_read_waits_for_the_operator(
+def test_a_stored_mail_this_version_cannot_read_waits_for_the_operator(
     services: FakeServices,
     poisoned: bool,  # noqa: FBT001
 ) -> None:
@@ -614,7 +614,7 @@ def _away(*_: Any) -> Any:
     raise TransientError("storage_unavailable", service="blobs")
 
 
-def test_an_attempt_begins_with_its_trigger_and_knows_the_claims_that_handed_nothing_over(
+def test_an_attempt_starts_with_its_trigger_and_knows_its_unused_claims(
     services: FakeServices,
 ) -> None:
     with limited(services.system):
@@ -626,7 +626,7 @@ def test_an_attempt_begins_with_its_trigger_and_knows_the_claims_that_handed_not
     assert attempt.delivery.installation == services.installation
 
 
-def test_a_mail_that_is_tried_again_is_claimed_for_this_message_and_installation(
+def test_a_retried_mail_is_claimed_for_this_message_and_installation(
     services: FakeServices,
 ) -> None:
     services.deliveries.add(replace(a_row(), status=DeliveryStatus.DEFERRED))
@@ -636,7 +636,7 @@ def test_a_mail_that_is_tried_again_is_claimed_for_this_message_and_installation
     assert (row(services).claimed_by, row(services).installation) == ("q-2", services.installation)
 
 
-def test_a_mail_that_another_worker_claimed_at_the_same_moment_is_looked_at_later(
+def test_a_mail_claimed_by_two_workers_at_once_is_checked_later_by_one(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.deliveries.add(replace(a_row(), status=DeliveryStatus.DEFERRED))
@@ -675,7 +675,7 @@ def test_a_note_for_an_earlier_attempt_is_superseded_unless_it_comes_again(
     assert claim_state_of(known, attempt, services) is state
 
 
-def test_a_note_that_comes_again_before_the_next_attempt_goes_back_as_the_note_for_that(
+def test_a_repeated_requeue_message_returns_as_that_for_the_next_attempt(
     services: FakeServices,
 ) -> None:
     known = replace(
@@ -690,7 +690,7 @@ def test_a_note_that_comes_again_before_the_next_attempt_goes_back_as_the_note_f
     assert services.outbox.messages == [(next_message(known), timedelta(minutes=2))]
 
 
-def test_the_first_row_says_that_the_mail_is_being_sent_and_what_it_belongs_to() -> None:
+def test_the_first_row_has_status_sending_and_the_correlation_id() -> None:
     first = first_row(parse_mail_request(a_message(correlationId="run-7")), NOON)
 
     assert (first.status, first.correlation_id) == (DeliveryStatus.SENDING, "run-7")

@@ -210,7 +210,7 @@ def test_a_mail_that_was_delayed_for_a_day_expires(services: FakeServices) -> No
     assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
 
 
-def test_time_for_which_the_app_was_down_is_not_taken_from_a_mails_24_hours(services: FakeServices) -> None:
+def test_downtime_of_the_app_does_not_count_towards_the_24_hours_of_a_mail(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")] * 4
     deliver(a_message(), "q-1", services)
     services.system.pass_time(timedelta(days=3))
@@ -381,7 +381,7 @@ def test_a_file_that_is_not_there_is_said_by_name(services: FakeServices) -> Non
     assert row(services).problem.facts["blob"] == f"{CONTOSO}/a.pdf"  # type: ignore[union-attr]
 
 
-def test_a_mail_too_large_for_the_permission_is_refused_before_any_file_is_read(
+def test_a_mail_too_large_for_the_permission_is_refused_before_file_reads(
     services: FakeServices,
 ) -> None:
     services.files.blobs = {f"{CONTOSO}/big.pdf": bytes(3_100_000)}
@@ -444,7 +444,7 @@ def test_settings_that_change_all_the_time_do_not_hide_what_went_wrong(
     assert "settings_changed" in caplog.text
 
 
-def test_a_problem_that_stands_in_the_settings_already_is_not_written_again(services: FakeServices) -> None:
+def test_a_problem_already_in_the_settings_is_not_written_again(services: FakeServices) -> None:
     lost = [ConsentRequiredError("consent_lost", account="a", error="e")] * 2
     settings = services.settings.load(CONTOSO)
     stands = ActiveProblem("consent_lost", NOON - timedelta(hours=1), {"account": "a", "error": "e"})
@@ -521,7 +521,7 @@ def test_a_clock_that_is_set_back_lengthens_no_pause_of_a_mailbox(
     assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
 
 
-def test_a_look_in_a_pause_by_a_clock_that_was_ahead_takes_no_time_from_a_mail(
+def test_a_pause_start_from_a_clock_ahead_counts_no_negative_time(
     services: FakeServices,
 ) -> None:
     deliver(a_message(), "q-1", services)

@@ -145,7 +145,7 @@ def test_what_works_again_is_noticed() -> None:
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
 
 
-def test_a_permission_that_was_not_asked_for_is_a_warning_and_sending_continues() -> None:
+def test_a_surplus_permission_is_a_warning_and_sending_continues() -> None:
     ports = enabled_services()
     ports.authorizer.also_granted = frozenset({"Mail.ReadWrite", "User.Read"})
 
@@ -194,7 +194,7 @@ def by_the_app(**changes: Any) -> FakeServices:
     return ports
 
 
-def test_where_exchange_decides_nothing_is_called_granted_and_the_mailbox_proves_it() -> None:
+def test_where_exchange_decides_the_mailbox_check_replaces_the_permission() -> None:
     ports = by_the_app()
     ports.authorizer.roles = frozenset()
 
@@ -227,7 +227,7 @@ def test_a_revoked_role_is_missing_at_the_next_check() -> None:
     assert "Mail.ReadWrite is missing" in found["detail"]
 
 
-def test_a_sender_that_is_not_listed_fails_and_its_mailbox_is_not_looked_into() -> None:
+def test_an_unlisted_sender_fails_and_its_mailbox_is_not_checked() -> None:
     ports = by_the_app()
     ports.authorizer.roles = frozenset({"Mail.Send", "Mail.ReadWrite"})
     list_senders(ports)
@@ -272,7 +272,7 @@ def test_no_test_mail_is_sent_while_sending_is_paused() -> None:
     assert "paused" in found["send_as"]["detail"]
 
 
-def test_a_test_mail_without_an_answer_can_only_be_traced_as_it_leaves_no_copy() -> None:
+def test_a_test_mail_without_an_answer_is_traced_because_it_saves_no_copy() -> None:
     ports = enabled_services()
     ports.transport.fail = [OutcomeUnknownError("outcome_unknown")]
 

@@ -383,7 +383,7 @@ def test_a_draft_of_the_same_account_is_continued_after_a_new_consent(services: 
     assert services.transport.asked.count("create_draft") == 1
 
 
-def test_a_draft_is_only_forgotten_where_the_permission_to_remove_it_is_gone(services: FakeServices) -> None:
+def test_a_draft_is_only_forgotten_if_the_permission_to_remove_it_is_gone(services: FakeServices) -> None:
     cut_short(services)
     sending_only = some_settings(consent=a_consent(generation=2), etag=services.settings.load(CONTOSO).etag)
     services.settings.save(sending_only)
@@ -415,7 +415,7 @@ def test_a_note_that_this_version_cannot_read_begins_a_new_draft(services: FakeS
     assert not services.transport.drafts
 
 
-def test_a_slow_upload_continues_in_the_next_attempt_before_the_host_ends_this_one(
+def test_a_slow_upload_continues_in_a_new_attempt_before_the_host_timeout(
     services: FakeServices,
 ) -> None:
     put = services.transport.put_chunk
@@ -492,7 +492,7 @@ def test_a_reset_during_the_upload_keeps_the_mail_from_being_sent(
     assert "send_draft" not in services.transport.asked
 
 
-def test_a_new_consent_during_the_upload_sends_the_mail_with_the_next_attempt(
+def test_a_new_consent_during_an_upload_sends_the_mail_in_the_next_attempt(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = a_consent(generation=2, scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}))

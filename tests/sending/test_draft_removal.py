@@ -220,7 +220,7 @@ def test_a_note_that_only_another_version_can_read_is_not_written_over(services:
     assert services.drafts.load(CONTOSO, "m-1") == b'{"owner": 1}'
 
 
-def test_the_note_on_what_is_left_outlives_a_storage_that_could_not_be_told(services: FakeServices) -> None:
+def test_the_record_of_a_leftover_draft_survives_a_storage_outage(services: FakeServices) -> None:
     change_file(services, LARGE[::-1], remove=TransientError("graph_unavailable"))
     again(services)
     kept = note(services)

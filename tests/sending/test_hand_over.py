@@ -114,7 +114,7 @@ def test_the_row_says_when_and_with_which_consent_a_mail_is_handed_over(services
     assert row(services).claim_id is None
 
 
-def test_an_older_versions_claim_over_this_versions_makes_the_send_uncertain(
+def test_a_claim_of_an_older_version_over_this_one_makes_a_send_uncertain(
     services: FakeServices,
 ) -> None:
     """An older version keeps what it does not know as it was."""
@@ -127,7 +127,7 @@ def test_an_older_versions_claim_over_this_versions_makes_the_send_uncertain(
 
 
 @pytest.mark.parametrize("queue_id", ["q-1", "q-2"])
-def test_a_worker_that_crashed_before_it_handed_the_mail_over_makes_no_send_uncertain(
+def test_a_worker_crash_before_the_hand_over_makes_no_send_uncertain(
     services: FakeServices, queue_id: str
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=False))
@@ -145,7 +145,7 @@ def test_a_mail_that_another_worker_may_still_hand_over_is_waited_for(services: 
     assert not services.transport.sent
 
 
-def test_a_worker_that_crashed_at_the_hand_over_leaves_the_consent_with_which_to_look(
+def test_a_worker_crash_at_the_hand_over_keeps_the_consent_for_the_search(
     services: FakeServices,
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
@@ -158,7 +158,7 @@ def test_a_worker_that_crashed_at_the_hand_over_leaves_the_consent_with_which_to
 
 
 @pytest.mark.parametrize("known_as_unused", [False, True])
-def test_a_mail_that_was_being_handed_over_and_whose_request_is_gone_is_not_sent_again(
+def test_a_mail_in_hand_over_whose_request_is_gone_is_not_sent_again(
     services: FakeServices,
     known_as_unused: bool,  # noqa: FBT001
 ) -> None:
@@ -174,7 +174,7 @@ def test_a_mail_that_was_being_handed_over_and_whose_request_is_gone_is_not_sent
     assert len(services.transport.sent) == (1 if known_as_unused else 0)
 
 
-def test_a_requeue_message_without_its_request_leaves_a_mail_to_the_worker_that_has_it(
+def test_a_requeue_message_without_request_leaves_a_mail_to_its_worker(
     services: FakeServices,
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
@@ -279,7 +279,7 @@ def test_tables_that_are_unavailable_for_less_than_a_minute_change_no_end(
 
 
 @pytest.mark.parametrize("fate", ["not carried out", "carried out"])
-def test_a_claim_that_is_never_answered_is_not_uncertain_for_another_process(
+def test_a_claim_without_an_answer_is_not_uncertain_for_another_process(
     services: FakeServices, fate: str
 ) -> None:
     outage = Failing(services.deliveries, "add", carried_out=fate == "carried out")
@@ -295,7 +295,7 @@ def test_a_claim_that_is_never_answered_is_not_uncertain_for_another_process(
 
 
 @pytest.mark.parametrize("fate", ["not carried out", "carried out"])
-def test_a_mark_of_a_retried_mail_that_is_never_answered_makes_no_send_uncertain(
+def test_a_claim_of_a_retried_mail_without_answer_makes_no_send_uncertain(
     services: FakeServices, fate: str
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
@@ -335,7 +335,7 @@ def test_an_unanswered_claim_is_remembered_while_the_queue_is_unavailable(
 
 
 @pytest.mark.parametrize("step", ["add", "save"])
-def test_what_one_process_knows_corrects_another_after_tables_and_queue_were_away(
+def test_one_process_corrects_another_after_a_table_and_queue_outage(
     services: FakeServices, step: str
 ) -> None:
     tables = Failing(services.deliveries, "save")
@@ -413,7 +413,7 @@ def test_a_redelivered_message_does_not_interrupt_its_mail_in_progress(
     assert len(services.transport.sent) == 1
 
 
-def test_a_mail_that_was_taken_over_before_the_hand_over_is_left_to_the_other_worker(
+def test_a_mail_taken_over_before_the_hand_over_is_not_sent(
     services: FakeServices,
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
@@ -461,7 +461,7 @@ def test_an_accepted_mail_is_recorded_from_the_queue_after_an_outage(services: F
     assert len(services.transport.sent) == 1
 
 
-def test_that_a_mail_was_accepted_is_remembered_where_the_queue_is_unavailable_too(
+def test_an_acceptance_is_remembered_even_if_the_queue_is_unavailable(
     services: FakeServices,
 ) -> None:
     tables = Failing(services.deliveries, "save")
@@ -475,7 +475,7 @@ def test_that_a_mail_was_accepted_is_remembered_where_the_queue_is_unavailable_t
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_that_a_mail_was_accepted_stands_against_what_another_process_concluded(
+def test_an_acceptance_overrides_the_conclusion_of_another_process(
     services: FakeServices,
 ) -> None:
     send = services.transport.send_mail
@@ -511,7 +511,7 @@ def test_that_a_mail_was_accepted_is_written_once(services: FakeServices) -> Non
     assert not services.deliveries.rows
 
 
-def test_a_row_that_changes_while_an_accepted_mail_is_recorded_is_read_again(services: FakeServices) -> None:
+def test_a_row_that_changes_while_an_acceptance_is_recorded_is_read_again(services: FakeServices) -> None:
     save, lost = services.deliveries.save, [True, True]
 
     def overtaken(delivery: Delivery) -> Delivery | None:
@@ -523,7 +523,7 @@ def test_a_row_that_changes_while_an_accepted_mail_is_recorded_is_read_again(ser
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_what_is_kept_of_an_accepted_mail_and_cannot_be_removed_changes_nothing(
+def test_stored_content_that_cannot_be_removed_does_not_change_acceptance(
     services: FakeServices,
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
@@ -546,7 +546,7 @@ def test_a_refusal_that_cannot_be_recorded_lets_the_mail_begin_again(services: F
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_an_outcome_that_nobody_knows_and_that_cannot_be_recorded_stays_unknown(
+def test_an_unknown_outcome_that_cannot_be_recorded_stays_unknown(
     services: FakeServices,
 ) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
@@ -615,7 +615,7 @@ def test_a_message_has_room_for_the_longest_mail_whatever_an_outage_takes(servic
     assert len(note.unused_claims) == 300
 
 
-def test_the_request_of_a_message_of_an_earlier_version_is_found_where_it_was_stored(
+def test_the_request_of_an_earlier_version_is_found_where_it_was_stored(
     services: FakeServices,
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
@@ -641,7 +641,7 @@ def test_what_a_process_knows_of_a_message_holds_in_the_poison_queue(
     assert services.claims.take_unqueued() == {}
 
 
-def test_a_mail_with_an_unused_claim_that_is_held_by_another_keeps_what_is_known(
+def test_an_unused_claim_stays_known_while_another_worker_holds_the_mail(
     services: FakeServices,
 ) -> None:
     outage = Failing(services.deliveries, "add")
@@ -665,7 +665,7 @@ def kill_at(services: FakeServices, name: str) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("step", ["create_draft", "open_upload", "put_chunk"])
-def test_a_worker_that_crashed_while_it_built_a_draft_makes_no_send_uncertain(step: str) -> None:
+def test_a_worker_crash_while_building_a_draft_makes_no_send_uncertain(step: str) -> None:
     services, mail = large()
     end = kill_at(services, step)
     with pytest.raises(Killed):
@@ -678,7 +678,7 @@ def test_a_worker_that_crashed_while_it_built_a_draft_makes_no_send_uncertain(st
     assert services.system.now() == NOON
 
 
-def test_a_worker_that_crashed_at_the_send_of_a_draft_leaves_it_to_be_looked_up() -> None:
+def test_a_worker_crash_while_sending_a_draft_leaves_it_for_verification() -> None:
     services, mail = large()
     end = kill_at(services, "send_draft")
     with pytest.raises(Killed):
@@ -706,7 +706,7 @@ def test_two_workers_that_have_the_same_new_mail_send_it_once(services: FakeServ
     assert services.outbox.messages == [(MAIL, timedelta(seconds=30))]
 
 
-def test_a_host_that_is_suspended_right_after_its_claim_hands_nothing_over_later(
+def test_a_host_suspended_after_its_claim_does_not_hand_over_later(
     services: FakeServices,
 ) -> None:
     put_off = claimed_row("q-0", handed_over=False).moved(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON)
@@ -755,7 +755,7 @@ def test_a_host_that_wakes_between_claim_and_hand_over_sends_nothing(
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_a_host_that_wakes_while_its_mail_was_taken_over_leaves_it_to_the_other(
+def test_a_host_resumed_after_its_mail_was_taken_over_does_not_send_it(
     services: FakeServices,
 ) -> None:
     get = services.tokens.get
@@ -810,7 +810,7 @@ def test_the_mail_of_another_installations_tenant_goes_back_to_the_queue(
     assert "operator_error {" in caplog.text
 
 
-def test_while_nobody_can_tell_whose_a_tenant_is_its_mail_stays_in_the_queue(services: FakeServices) -> None:
+def test_mail_stays_queued_while_the_owner_of_its_tenant_is_unknown(services: FakeServices) -> None:
     def away(_: str) -> None:
         raise TransientError("storage_unavailable", service="tables")
 
@@ -860,7 +860,7 @@ def test_a_refusal_that_cannot_be_written_is_logged_and_not_repeated(
     assert "mail_conflict {" in caplog.text
 
 
-def test_that_a_mail_was_accepted_waits_for_a_version_that_can_read_its_row(services: FakeServices) -> None:
+def test_an_acceptance_waits_for_a_version_that_can_read_the_row(services: FakeServices) -> None:
     outage = Failing(services.deliveries, "save")
     deliver(MAIL, "q-1", services)
     outage.end()
@@ -908,7 +908,7 @@ def test_a_claim_that_took_long_by_one_clock_has_the_switch_read_again(
     assert row(services).paused_since
 
 
-def test_a_worker_that_crashes_after_graph_refused_the_token_makes_no_send_uncertain(
+def test_a_worker_crash_after_a_token_refusal_makes_no_send_uncertain(
     services: FakeServices,
 ) -> None:
     services.transport.fail = [TokenRefusedError("token_refused", error="e")]
@@ -946,7 +946,7 @@ def test_with_a_new_token_the_hand_over_is_recorded_again(services: FakeServices
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_mail_that_was_taken_over_while_its_token_was_refused_is_left_to_the_other(
+def test_a_mail_taken_over_during_a_token_refusal_is_not_sent(
     services: FakeServices,
 ) -> None:
     services.transport.fail = [TokenRefusedError("token_refused", error="e")]

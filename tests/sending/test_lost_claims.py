@@ -221,7 +221,7 @@ def test_a_mail_of_a_later_consent_is_not_looked_up_in_another_mailbox() -> None
         (ConsentRequiredError("consent_lost", account="ada", error="e"), DeliveryStatus.UNKNOWN),
     ],
 )
-def test_a_mailbox_that_does_not_answer_is_asked_again_and_one_that_refuses_is_not(
+def test_an_unanswered_mailbox_search_is_repeated_and_a_refused_one_is_not(
     error: ProblemError, status: DeliveryStatus
 ) -> None:
     services = large_file_services()
@@ -254,7 +254,7 @@ def test_an_endless_search_delays_no_mail_and_ends_after_a_day() -> None:
     assert (first, row(services).status) == (DeliveryStatus.SENDING, DeliveryStatus.UNKNOWN)
 
 
-def test_a_claim_of_a_worker_whose_clock_was_far_ahead_is_judged_by_its_age() -> None:
+def test_a_claim_by_a_worker_with_a_clock_far_ahead_is_judged_by_its_age() -> None:
     """The list has the time by the clock of the worker; a single row is read on this host's."""
     services = enabled_services()
     lost_claim(services, handed_over=False)

@@ -122,7 +122,7 @@ def test_a_tenant_without_a_consent_keeps_waiting() -> None:
     assert not services.authorizer.refreshed
 
 
-def test_a_lost_consent_is_tried_once_an_hour_and_mail_is_sent_once_it_works_again(
+def test_a_lost_consent_is_tried_hourly_and_mail_is_sent_once_it_works(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     services = lost_services()
@@ -398,7 +398,7 @@ def test_an_overdue_mail_is_found_behind_older_ones_that_are_in_time() -> None:
     assert released(services) == [("0199", 0)]
 
 
-def test_a_mail_that_is_claimed_and_set_aside_again_while_it_is_released_is_not_lost() -> None:
+def test_a_mail_claimed_and_set_aside_again_during_release_is_not_lost() -> None:
     services = waiting_services(0)
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, status=Status.NOT_CONFIGURED, sender=None, consent=None))
@@ -517,7 +517,7 @@ def test_a_mail_that_was_delayed_without_a_time_is_left_to_its_message() -> None
     assert not services.outbox.messages
 
 
-def test_the_pause_of_another_installation_is_reported_and_holds_nothing_back(
+def test_a_pause_of_another_installation_is_reported_and_stops_no_mail(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     services = enabled_services()

@@ -118,7 +118,7 @@ def test_the_log_tells_of_a_pause_also_where_the_history_is_full(
     assert caplog.text.count("mail_paused {") == 1
 
 
-def test_a_mail_that_is_being_sent_when_sending_is_paused_is_sent_to_its_end() -> None:
+def test_a_mail_already_being_sent_when_sending_is_paused_is_completed() -> None:
     services = large_file_services(large=bytes(10_000_000))
     put = services.transport.put_chunk
 
@@ -196,7 +196,7 @@ def test_a_mail_with_little_time_left_is_sent_if_the_pause_ends_before(services:
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_mail_that_may_have_been_sent_is_not_looked_up_and_never_expires_unsaid() -> None:
+def test_an_uncertain_mail_is_neither_searched_nor_expired_during_a_pause() -> None:
     services = large_file_services()
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:01:00Z"), "q-1", services)
@@ -308,7 +308,7 @@ def test_the_timer_releases_nothing_and_tries_no_token_during_a_pause(
     assert len(services.outbox.messages) == 2
 
 
-def test_the_poison_queue_is_emptied_during_a_pause_and_its_mail_is_sent_after_it(
+def test_poisoned_mail_is_recorded_during_a_pause_and_sent_afterwards(
     services: FakeServices,
 ) -> None:
     pause(services)

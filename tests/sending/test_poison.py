@@ -133,7 +133,7 @@ def test_other_content_under_the_same_id_does_not_replace_what_is_kept(services:
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_what_is_in_the_poison_queue_is_reported_with_every_run_of_the_timer(
+def test_the_length_of_the_poison_queue_is_reported_in_every_timer_run(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     services.outbox.poisoned = 11
@@ -250,7 +250,7 @@ def test_what_waited_for_somebody_has_a_new_day_when_it_is_released(services: Fa
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_a_poisoned_mail_whose_doubtful_claim_handed_nothing_over_is_not_uncertain(
+def test_a_poisoned_mail_whose_uncertain_claim_was_unused_is_not_uncertain(
     services: FakeServices,
 ) -> None:
     known = first_row(parse_mail_request(MAIL), NOON)

@@ -34,7 +34,7 @@ def test_what_does_not_travels_as_a_draft(sizes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[2_930_000], [3_000_000], [2_000_000, 2_000_000]])
-def test_without_the_permission_it_is_refused_and_said_who_can_switch_it_on(sizes: list[int]) -> None:
+def test_a_large_mail_without_the_permission_is_refused_naming_who_acts(sizes: list[int]) -> None:
     with pytest.raises(RejectedError) as caught:
         choose_route(500, files(*sizes), a_sender(SEND_ALONE), 35)
 
@@ -48,7 +48,7 @@ def test_the_permission_counts_whatever_its_case() -> None:
     assert choose_route(500, files(4_000_000), sender, 35) is Route.DRAFT
 
 
-def test_more_than_the_limit_waits_and_says_with_which_command_it_is_raised() -> None:
+def test_a_mail_over_the_limit_waits_and_names_the_command_that_raises_it() -> None:
     limit = 35 * 1024 * 1024
     fitting = limit // 4 * 3 - 3_000
 
@@ -118,7 +118,7 @@ def test_a_text_that_no_request_carries_is_refused() -> None:
     assert "At most 3,900,000 bytes are sent." in str(caught.value)
 
 
-def test_the_limit_is_that_of_the_mailbox_that_sends_whatever_the_from_address() -> None:
+def test_the_limit_is_that_of_the_sending_mailbox_not_of_the_from_address() -> None:
     with pytest.raises(ConfigurationError) as raised:
         choose_route(500, files(30_000_000), a_sender(READ_WRITE, "finance@contoso.com"), 35)
 

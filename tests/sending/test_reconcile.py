@@ -107,7 +107,7 @@ def test_each_look_comes_twice_as_late_as_the_one_before(passed: int, look: int)
 
 
 @pytest.mark.parametrize(("seconds", "sent"), [(299, 0), (300, 1)])
-def test_a_mail_that_is_not_in_the_mailbox_was_not_accepted_after_five_minutes(
+def test_a_mail_missing_in_the_mailbox_after_five_minutes_was_not_accepted(
     services: FakeServices, seconds: int, sent: int
 ) -> None:
     lost_answer(services, accepted=False)
@@ -135,7 +135,7 @@ def test_a_mail_that_began_when_the_consent_came_may_be_in_another_mailbox(
     assert (search_key(request, sender, delivery) is not None) is findable
 
 
-def test_a_draft_that_was_to_be_sent_and_is_a_draft_after_five_minutes_was_not(
+def test_a_submitted_draft_still_a_draft_after_five_minutes_was_not_sent(
     services: FakeServices,
 ) -> None:
     class MailboxWithTheDraft:
@@ -213,7 +213,7 @@ def refused_search() -> SenderRefusedError:
     return SenderRefusedError("access_denied", graph_code="ErrorAccessDenied", address="a")
 
 
-def test_an_uncertain_mail_in_an_unreadable_mailbox_is_retried_until_its_end(
+def test_an_uncertain_mail_in_an_unreadable_mailbox_is_searched_to_its_end(
     services: FakeServices,
 ) -> None:
     lost_answer(services, accepted=True)
@@ -361,7 +361,7 @@ def test_a_deployment_may_choose_to_repeat_what_cannot_be_looked_up() -> None:
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_worker_that_crashed_before_there_was_a_sender_leaves_an_uncertain_send() -> None:
+def test_a_worker_crash_before_a_sender_is_known_leaves_an_uncertain_send() -> None:
     services = FakeServices()
     request = parse_mail_request(MAIL)
     services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
@@ -434,7 +434,7 @@ def test_a_mail_that_cannot_be_looked_up_any_more_is_not_waited_for(services: Fa
     assert row(services).status is DeliveryStatus.UNKNOWN
 
 
-def test_what_cannot_be_looked_up_any_more_is_repeated_where_the_deployment_chose_so(
+def test_a_mail_that_can_no_longer_be_searched_is_resent_if_so_configured(
     services: FakeServices,
 ) -> None:
     services.resends_unknown = True

@@ -54,7 +54,7 @@ def deliver_what_is_queued(services: FakeServices, until: timedelta) -> None:
 @pytest.mark.parametrize(
     "code", ["access_denied", "mailbox_not_found", "send_as_denied", "mailbox_full", "sender_blocked"]
 )
-def test_twenty_mails_after_a_consent_survive_a_right_that_spreads_for_most_of_an_hour(code: str) -> None:
+def test_twenty_mails_after_a_consent_survive_a_long_permission_delay(code: str) -> None:
     services = freshly_consented()
     refused_until = NOON + timedelta(minutes=55)
     send = services.transport.send_mail
@@ -73,7 +73,7 @@ def test_twenty_mails_after_a_consent_survive_a_right_that_spreads_for_most_of_a
     assert {row.status for row in rows} == {DeliveryStatus.ACCEPTED}
 
 
-def test_a_right_that_is_missing_an_hour_after_the_consent_has_the_mail_wait() -> None:
+def test_a_mail_waits_if_a_permission_is_missing_an_hour_after_the_consent() -> None:
     services = freshly_consented()
     services.transport.fail = [no_right()] * 50
     deliver(a_message(messageId="m-1"), "q-1", services)
@@ -86,7 +86,7 @@ def test_a_right_that_is_missing_an_hour_after_the_consent_has_the_mail_wait() -
     assert row.updated_at >= NOON + timedelta(hours=1)
 
 
-def test_an_answer_that_the_app_does_not_know_is_tried_for_a_day_and_named_at_the_end() -> None:
+def test_an_unknown_answer_is_retried_for_a_day_and_named_at_the_end() -> None:
     services = enabled_services()
     services.system.chance = 1.0
     services.transport.fail = [UnexpectedAnswerError(graph_code="HTTP 402")] * 200
@@ -156,7 +156,7 @@ def sending_by_object_id() -> FakeServices:
     return services
 
 
-def test_a_mailbox_that_was_made_again_under_the_same_name_is_found_by_its_name() -> None:
+def test_a_mailbox_recreated_under_the_same_name_is_found_by_its_name() -> None:
     services = sending_by_object_id()
     deliver(a_message(messageId="m-1"), "q-1", services)
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.DEFERRED
@@ -177,7 +177,7 @@ def test_a_mailbox_that_is_found_by_neither_id_nor_name_has_the_mail_wait() -> N
     assert services.settings.load(CONTOSO).consent.mailbox_id is None  # type: ignore[union-attr]
 
 
-def test_no_mail_is_rejected_while_storage_cannot_forget_the_id_of_a_mailbox(
+def test_no_mail_is_rejected_while_storage_cannot_remove_a_mailbox_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     services = sending_by_object_id()

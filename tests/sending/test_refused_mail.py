@@ -300,7 +300,7 @@ def test_a_copy_that_leaves_drafts_and_comes_late_is_waited_for(ada: Stand, faul
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_mail_that_was_seen_in_drafts_and_is_removed_there_is_not_sent_again(ada: Stand) -> None:
+def test_a_mail_seen_in_drafts_and_removed_there_is_not_sent_again(ada: Stand) -> None:
     ada.exchange.system.behaviour.sent_items_lag = 2 * MAX_RETRY_AGE.total_seconds()
     ada.fault("sendMail", "busy but accepted")
     ada.send()
@@ -316,7 +316,7 @@ def test_a_mail_that_was_seen_in_drafts_and_is_removed_there_is_not_sent_again(a
     [Effect(403, "Forbidden"), Effect(400, "ErrorInvalidRequest")],
     ids=lambda effect: effect.code,
 )
-def test_a_refused_search_neither_ends_a_refused_mail_nor_keeps_it_from_being_sent(
+def test_a_refused_search_neither_ends_a_refused_mail_nor_prevents_sending(
     ada: Stand, answer: Effect
 ) -> None:
     ada.fault("sendMail", REFUSED)
@@ -583,7 +583,7 @@ def test_a_refused_mail_is_looked_for_until_the_mailbox_can_be_read_again(ada: S
     assert ada.services.system.now() > NOON + timedelta(hours=1)
 
 
-def test_a_mail_that_was_seen_in_drafts_is_looked_for_while_the_mailbox_cannot_be_read(ada: Stand) -> None:
+def test_a_mail_seen_in_drafts_is_searched_while_the_mailbox_is_unreadable(ada: Stand) -> None:
     ada.exchange.system.behaviour.sent_items_lag = 3600
     ada.fault("sendMail", "busy but accepted")
     ada.send()

@@ -107,7 +107,7 @@ def settings_of(services: FakeServices) -> TenantSettings:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_two_hundred_mails_wait_for_two_days_and_all_are_sent_once_the_refusal_ends(
+def test_all_mails_of_a_sender_refused_for_two_days_are_sent_afterwards(
     services: FakeServices, mailbox: Mailbox, code: str
 ) -> None:
     mailbox.code = code
@@ -181,7 +181,7 @@ def test_a_new_mail_waits_without_asking_graph(services: FakeServices, mailbox: 
     assert row(services, "m-2").next_attempt_at is None
 
 
-def test_the_waiting_mails_take_turns_every_ten_minutes_and_later_every_hour(
+def test_waiting_mails_are_tried_in_turn_every_ten_minutes_and_then_hourly(
     services: FakeServices, mailbox: Mailbox
 ) -> None:
     for number in range(3):
@@ -296,7 +296,7 @@ def test_the_check_of_the_settings_shows_the_refusal_and_its_mail_ends_it(
     assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
 
 
-def test_a_lost_consent_is_shown_first_and_the_waiting_mails_take_turns_after_it(
+def test_a_lost_consent_is_shown_first_and_waiting_mails_are_tried_later(
     services: FakeServices, mailbox: Mailbox
 ) -> None:
     for number in range(3):
@@ -374,7 +374,7 @@ def test_a_refusal_that_cannot_be_stored_is_met_again(
     assert row(services, "m-1").status is WAITING
 
 
-def test_the_end_of_a_refusal_that_cannot_be_stored_is_stored_with_the_next_mail(
+def test_an_unstored_end_of_a_refusal_is_stored_with_the_next_mail(
     services: FakeServices, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
@@ -391,7 +391,7 @@ def test_the_end_of_a_refusal_that_cannot_be_stored_is_stored_with_the_next_mail
     assert statuses(services) == {DeliveryStatus.ACCEPTED}
 
 
-def test_mails_that_could_not_be_released_with_the_first_are_released_by_the_timer(
+def test_mails_that_could_not_be_released_are_released_by_the_timer(
     services: FakeServices, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):

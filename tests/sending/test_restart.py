@@ -239,7 +239,7 @@ def test_of_many_domains_some_are_named(services: FakeServices) -> None:
     assert "d09.com and others." in told(services)
 
 
-def test_content_that_was_refused_and_is_sent_later_is_no_conflict_any_more(services: FakeServices) -> None:
+def test_content_refused_first_and_sent_later_is_no_longer_a_conflict(services: FakeServices) -> None:
     deliver(WITH_FILE, "q-1", services)
     deliver(CORRECTED, "q-2", services)
     assert row(services).conflict_at == NOON

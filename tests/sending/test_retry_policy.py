@@ -197,7 +197,7 @@ def test_each_error_has_its_action(
         (AT_TIMES, [2, 1], "recipients_refused", 3),
     ],
 )
-def test_refusals_count_that_lie_five_minutes_apart_within_the_present_attempts(
+def test_refusals_five_minutes_apart_count_within_the_current_attempts(
     error: ProblemError, minutes_ago: list[int], code: str, times: int
 ) -> None:
     history = tuple(
@@ -209,7 +209,7 @@ def test_refusals_count_that_lie_five_minutes_apart_within_the_present_attempts(
     assert count_refusals(error, row, NOON) == times
 
 
-def test_what_exchange_lets_an_app_do_spreads_for_longer_than_a_persons_consent() -> None:
+def test_application_permissions_take_longer_to_spread_than_delegated_ones() -> None:
     consent = a_consent(consented_at=NOON)
 
     assert permissions_propagated_at(consent) == NOON + timedelta(hours=1)

@@ -98,7 +98,7 @@ def test_after_an_outage_of_any_length_a_mail_is_sent(services: FakeServices) ->
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_mail_whose_own_deadline_passed_in_the_outage_is_expired_and_can_be_retried(
+def test_a_mail_whose_deadline_passed_in_an_outage_expires_for_a_retry(
     services: FakeServices,
 ) -> None:
     mail = a_message(messageId="m-1", expiresAt=(NOON + HOUR).isoformat())
@@ -153,7 +153,7 @@ def test_a_requeue_message_without_its_container_waits_for_the_operator(
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_poisoned_message_that_cannot_be_recorded_goes_back_to_the_outbox(services: FakeServices) -> None:
+def test_a_poisoned_message_that_cannot_be_recorded_is_queued_again(services: FakeServices) -> None:
     services.deliveries.find = fail  # type: ignore[method-assign,assignment]
     record_poisoned(MAIL, "p-1", services, timedelta(minutes=1))
 
@@ -180,7 +180,7 @@ def test_a_message_of_this_kind_that_is_malformed_is_invalid(kind: str) -> None:
 
 
 @pytest.mark.parametrize("end", [deliver, record_poisoned])
-def test_a_mail_within_such_a_message_that_only_another_version_reads_waits_for_it(
+def test_a_repeated_message_readable_by_another_version_waits_for_it(
     services: FakeServices, end: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     mail = json.loads(MAIL) | {"priority": 3}

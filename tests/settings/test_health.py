@@ -31,7 +31,7 @@ def test_a_refused_token_is_kept_as_a_lost_consent(caplog: pytest.LogCaptureFixt
     assert json.loads(fields) == {"problem": "consent_lost", "request_id": "trace-1", "tenant_id": CONTOSO}
 
 
-def test_a_refused_client_secret_is_an_operator_error_and_asks_nobody_to_consent() -> None:
+def test_a_refused_client_secret_is_an_operator_error_and_needs_no_consent() -> None:
     ports = enabled_services()
     refused = ConfigurationError("client_credential_refused", error="AADSTS7000222")
 
@@ -86,7 +86,7 @@ def test_an_unlisted_sender_is_logged_as_an_operator_error(
     assert json.loads(fields) == {"problem": "application_sender_not_allowed", "tenant_id": CONTOSO}
 
 
-def test_what_the_list_changes_is_said_and_logged_where_it_cannot_be_stored(
+def test_a_list_change_that_cannot_be_stored_is_shown_and_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = enabled_services(consent=a_consent(account=None, secret_name=None))

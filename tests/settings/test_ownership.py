@@ -110,7 +110,7 @@ def test_a_consent_without_tokens_and_without_a_mark_is_adopted_by_nobody(shared
     assert shared.store.load(CONTOSO) == before
 
 
-def test_the_error_tells_the_operator_how_to_mark_settings_that_have_no_mark(shared: Guarded) -> None:
+def test_the_error_tells_the_operator_how_to_mark_unmarked_settings(shared: Guarded) -> None:
     shared.store.save(some_settings(consent=a_consent(account=None, secret_name=None)))
     with pytest.raises(ConfigurationError) as refused:
         shared.ours.load(CONTOSO)
@@ -133,7 +133,7 @@ def test_a_copy_of_the_settings_in_another_storage_account_is_not_used(
 
 
 @pytest.mark.parametrize("consent", [a_consent(account=None, secret_name=None), None])
-def test_settings_with_the_mark_of_the_client_alone_get_that_of_the_storage_account(
+def test_settings_marked_by_client_only_get_the_storage_account_mark_too(
     shared: Guarded, consent: Consent | None
 ) -> None:
     shared.store.save(some_settings(consent=consent, installation=CLIENT_ID))

@@ -121,7 +121,7 @@ def check_page(ports: FakeServices, secrets: VaultSecrets) -> None:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_the_page_tells_the_truth_after_a_reset_and_after_the_next_maintenance(
+def test_the_page_is_correct_after_a_reset_and_after_the_next_maintenance(
     trouble: Trouble, ports: FakeServices, secrets: VaultSecrets, key_vault: ServedVault
 ) -> None:
     secrets.deletion_seconds = trouble.deletion_seconds

@@ -72,7 +72,7 @@ def test_a_permission_that_was_not_asked_for_is_not_used() -> None:
     assert (small.may_draft, large.may_draft) == (False, True)
 
 
-def test_a_renamed_account_is_told_by_its_present_name_and_stays_the_same_mailbox() -> None:
+def test_a_renamed_account_shows_its_new_name_and_keeps_its_mailbox() -> None:
     renamed = Account("ada-object-id", CONTOSO, "ada@contoso.com", renamed_to="ada.king@contoso.com")
 
     sender = sender_of(some_settings(consent=a_consent(account=renamed)))

@@ -107,7 +107,7 @@ def test_results_for_an_older_consent_change_nothing() -> None:
     assert end_refusal(refused(), 2) == refused()
 
 
-def test_a_mailbox_that_is_not_found_by_its_id_is_looked_for_by_its_address_first() -> None:
+def test_a_mailbox_not_found_by_its_id_is_searched_by_its_address_first() -> None:
     settings = some_settings(consent=a_consent(mailbox_id="old-id"))
     first = noted(settings, NOON, "m-1", graph_code="ErrorInvalidUser")
     after = noted(first, NOON + 5 * MINUTE, "m-1", graph_code="ErrorInvalidUser")
@@ -192,7 +192,7 @@ def test_an_address_that_is_taken_from_the_list_is_an_operator_error() -> None:
     assert under_list(by_app, [], NOON).status is Status.OPERATOR_ERROR
 
 
-def test_enable_and_save_ask_for_a_new_consent_which_has_one_mail_try_at_once() -> None:
+def test_after_a_refusal_a_save_needs_new_consent_and_tries_one_mail() -> None:
     wanted = RequestedSender("ada@contoso.com")
     check_enable(refused(), wanted)
     assert not is_unchanged(refused(), wanted)

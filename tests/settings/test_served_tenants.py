@@ -69,7 +69,7 @@ def services() -> FakeServices:
     return services
 
 
-def test_the_timers_change_nothing_of_a_tenant_that_left_and_fetch_no_token(services: FakeServices) -> None:
+def test_timers_change_nothing_of_an_unserved_tenant_and_fetch_no_token(services: FakeServices) -> None:
     remove(services)
     before = kept(services)
     for _ in range(3):
@@ -182,7 +182,7 @@ def test_no_token_is_given_out_for_it_whoever_asks(services: FakeServices) -> No
         assert refused.value.code == "tenant_not_served"
 
 
-def test_a_pending_consent_is_not_known_any_more_and_its_code_is_not_redeemed() -> None:
+def test_a_pending_consent_of_an_unserved_tenant_is_unknown_and_unredeemed() -> None:
     services = FakeServices()
     started = enable(services)
     bound = opened(enable(services), services)

@@ -94,7 +94,7 @@ def test_the_list_of_senders_ends_no_status_of_another_version() -> None:
         (Status.RECONNECT_NEEDED, DeliveryStatus.WAITING_FOR_CONSENT),
     ],
 )
-def test_a_problem_of_another_version_holds_mail_back_and_no_refresh_ends_it(
+def test_a_problem_of_another_version_delays_mail_and_no_refresh_ends_it(
     status: Status, waits: DeliveryStatus
 ) -> None:
     services = FakeServices()

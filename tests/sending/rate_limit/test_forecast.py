@@ -120,7 +120,7 @@ def test_the_count_falls_to_nothing_as_the_mails_before_are_sent(services: FakeS
     assert len(services.transport.sent) == 40
 
 
-def test_a_mail_that_goes_first_moves_the_predicted_times_though_their_rows_stay(
+def test_a_prioritized_mail_moves_predicted_times_without_changing_rows(
     services: FakeServices,
 ) -> None:
     send(services, *(f"m-{number}" for number in range(9)))
@@ -174,7 +174,7 @@ def test_an_unreadable_schedule_leaves_lists_and_settings_without_forecast(
     ]
 
 
-def test_nothing_is_predicted_for_a_slot_of_an_earlier_line_or_one_that_is_over(
+def test_nothing_is_predicted_for_a_slot_of_an_earlier_line_or_in_the_past(
     services: FakeServices,
 ) -> None:
     send(services, "m-1", "m-2", "m-3", "m-4")
@@ -226,7 +226,7 @@ def test_nothing_is_predicted_while_somebody_must_act(services: FakeServices) ->
     assert backlog(services) is None
 
 
-def test_a_slot_counts_for_the_mailbox_it_was_taken_for_whatever_the_from_address(
+def test_a_slot_counts_for_its_mailbox_whatever_the_from_address(
     services: FakeServices,
 ) -> None:
     send(services, "m-1", "m-2", "m-3")
@@ -243,7 +243,7 @@ def test_a_slot_counts_for_the_mailbox_it_was_taken_for_whatever_the_from_addres
     assert forecasts(services)["m-6"][1:] == (0, None)
 
 
-def test_a_mail_whose_turn_comes_after_its_expiry_says_when_it_is_likely_to_expire(
+def test_a_mail_with_a_slot_after_its_expiry_shows_the_expected_expiry(
     services: FakeServices,
 ) -> None:
     send(services, *(f"m-{number}" for number in range(6)))
@@ -255,7 +255,7 @@ def test_a_mail_whose_turn_comes_after_its_expiry_says_when_it_is_likely_to_expi
     assert forecasts(services)["in-time"][2] is None
 
 
-def test_a_mail_whose_turn_moves_beyond_its_expiry_says_so_before_it_comes_back(
+def test_a_mail_whose_slot_moves_past_its_expiry_shows_the_expected_expiry(
     services: FakeServices,
 ) -> None:
     send(services, "m-1", "m-2", "m-3", "m-4")
@@ -310,7 +310,7 @@ def test_a_learned_pace_tells_the_number_of_mails_as_well(services: FakeServices
     assert backlog(services) == {"mails": 31, "emptyAt": empty_at.isoformat().replace("+00:00", "Z")}
 
 
-def test_a_mail_that_waits_for_a_pause_without_a_slot_has_no_predicted_time() -> None:
+def test_a_mail_that_waits_for_a_pause_without_a_slot_has_no_prediction() -> None:
     mail = Delivery(CONTOSO, "m-1", DeliveryStatus.DEFERRED, NOON, NOON, NOON, ends_at=NOON + MINUTE)
 
     assert forecast(mail, Schedule(paused_until=NOON + SECOND), NOON, 2) == Forecast()

@@ -108,7 +108,7 @@ def test_a_pause_that_could_not_be_stored_is_kept(
     assert line.read().paused_until == NOON + MINUTE
 
 
-def test_a_pause_that_could_not_be_stored_shifts_the_line_that_others_wrote_meanwhile(
+def test_a_pause_that_was_not_stored_shifts_the_line_stored_by_others(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
     slow.reads_fail, slow.seconds = False, 0

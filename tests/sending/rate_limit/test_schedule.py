@@ -35,7 +35,7 @@ def test_only_what_an_answers_way_does_not_explain_is_a_clock_that_differs(
 
 
 @pytest.mark.parametrize("moved", [timedelta(0), 5 * HOUR])
-def test_a_slot_has_a_place_where_it_is_of_this_line_and_not_far_behind_its_end(moved: timedelta) -> None:
+def test_a_slot_is_valid_in_its_own_line_and_shortly_after_its_end(moved: timedelta) -> None:
     line = Schedule(line=2, end=NOON + HOUR - moved, moved=moved)
 
     def has_place(seconds: float, number: int = 2) -> bool:
@@ -48,7 +48,7 @@ def test_a_slot_has_a_place_where_it_is_of_this_line_and_not_far_behind_its_end(
 
 
 @pytest.mark.parametrize("moved", [timedelta(0), 5 * HOUR])
-def test_a_slot_is_missed_a_minute_later_and_one_before_the_line_with_a_pause(moved: timedelta) -> None:
+def test_a_slot_is_missed_after_a_minute_or_when_a_pause_covers_it(moved: timedelta) -> None:
     line = Schedule(moved=moved, paused_until=NOON + HOUR)
     slot = Slot(NOON - moved)
 
@@ -79,7 +79,7 @@ def test_a_missed_slot_stays_missed_when_the_line_is_shifted(moved: timedelta) -
     assert not line.is_missed(Slot(NOON - SECOND, inserted=True), NOON)
 
 
-def test_a_pause_shifts_only_a_line_in_which_mails_wait_and_never_ends_early() -> None:
+def test_a_pause_shifts_only_a_line_with_waiting_mails_and_never_shrinks() -> None:
     waiting = Schedule(end=NOON + HOUR)
 
     assert waiting.paused(NOON + 20 * SECOND, NOON).moved == 20 * SECOND

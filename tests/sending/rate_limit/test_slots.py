@@ -41,13 +41,11 @@ def at_most(times: list[float], seconds: float) -> int:
 
 
 @pytest.mark.parametrize(("wait", "back"), [(-1, 0), (0, 0), (2, 1), (10, 5), (60, 55)])
-def test_a_mail_comes_back_up_to_five_seconds_early_after_half_its_wait_at_least(
-    wait: float, back: float
-) -> None:
+def test_a_mail_returns_up_to_five_seconds_early_but_after_half_its_wait(wait: float, back: float) -> None:
     assert visible_after(wait * SECOND) == back * SECOND
 
 
-def test_a_mailbox_of_which_nothing_was_refused_is_open_unless_the_pace_is_set() -> None:
+def test_a_mailbox_without_refusals_is_unlimited_unless_a_pace_is_set() -> None:
     assert Schedule().is_open(NOON, 0)
     assert Schedule(paused_until=NOON, sharing_until=NOON).is_open(NOON, 0)
     assert not Schedule(pace=30).is_open(NOON, 0)
@@ -85,7 +83,7 @@ def test_the_first_refusal_has_all_hosts_share_four_requests() -> None:
     assert schedule.is_open(NOON + timedelta(minutes=11), 0)
 
 
-def test_a_refusal_that_was_on_its_way_changes_nothing_and_a_later_one_slows_down() -> None:
+def test_a_refusal_of_a_request_in_flight_is_ignored_a_later_one_counts() -> None:
     shared = refused(Schedule(), refusal(2), NOON, 0)
 
     assert refused(shared, refusal(2), NOON + SECOND, 0).step == shared.step
@@ -105,7 +103,7 @@ def test_the_pace_is_what_all_processes_had_accepted_in_the_minute_before(accept
     assert times[30] - times[0] == pytest.approx(60.5)
 
 
-def test_a_second_refusal_while_the_pace_is_learned_adds_what_its_process_knows() -> None:
+def test_a_second_refusal_during_learning_adds_the_count_of_its_process() -> None:
     schedule = refused(Schedule(), refusal(50, 10), NOON, 0)
     schedule = refused(schedule, refusal(50, 20, "b"), NOON + SECOND, 0)
 
@@ -116,7 +114,7 @@ def test_where_nothing_was_accepted_the_documented_pace_is_taken() -> None:
     assert learned(0).pace == 30
 
 
-def test_a_pause_moves_the_whole_line_back_and_overlapping_pauses_only_once() -> None:
+def test_a_pause_delays_the_whole_line_and_overlapping_pauses_only_once() -> None:
     schedule, slots = reserve(learned(), 3, NOON + LEARNING, 0)
     before = schedule.due(slots[0])
     later = before - SECOND
@@ -185,7 +183,7 @@ def test_a_line_of_before_the_pace_was_learned_is_another_one() -> None:
     assert refused(schedule, refusal(50, 30), NOON + 9 * SECOND, 0).line == slots[0].line + 1
 
 
-def test_a_slot_given_out_while_the_pace_is_learned_has_no_place_in_the_learned_line() -> None:
+def test_a_slot_reserved_during_learning_is_invalid_in_the_learned_line() -> None:
     shared = refused(Schedule(), refusal(2), NOON, 0)
     learning = refused(shared, refusal(50, 30), NOON + 9 * SECOND, 0)
     # Its process had read the schedule before, and writes once more after a conflict.
@@ -222,7 +220,7 @@ def test_a_trial_that_is_refused_ends_and_the_next_one_comes_later() -> None:
     assert refused(after, refusal(2), first + 80 * SECOND, 0).pace == 30
 
 
-def test_a_refusal_outside_of_a_trial_lowers_the_pace_once_for_the_mails_that_have_it() -> None:
+def test_a_refusal_outside_a_trial_lowers_the_pace_once_for_its_mails() -> None:
     schedule, _ = reserve(learned(), 100, NOON + timedelta(minutes=2), 0)
     now = NOON + timedelta(minutes=4)
     lower = refused(schedule, refusal(2), now, 0)
@@ -323,7 +321,7 @@ def test_a_retry_in_a_line_without_steps_takes_its_end() -> None:
     assert (slot.at, slot.inserted) == (NOON + SECOND, False)
 
 
-def test_the_mails_of_a_trial_are_sent_at_its_pace_and_those_after_it_are_not() -> None:
+def test_mails_of_a_trial_are_sent_at_its_pace_and_later_ones_are_not() -> None:
     now = NOON + 13 * MINUTE
     line, slots = reserve(learned(), 40, now, 0)
     steps = [
@@ -338,7 +336,7 @@ def test_the_mails_of_a_trial_are_sent_at_its_pace_and_those_after_it_are_not() 
     assert steps.count(round(WINDOW / 30 / SECOND, 3)) == len(steps) - faster
 
 
-def test_a_trial_ends_a_minute_after_its_last_mail_and_what_it_found_is_a_whole_number() -> None:
+def test_a_trial_ends_a_minute_after_its_last_mail_with_a_whole_number() -> None:
     line, _ = waiting_line()
     assert line.trial is not None
     line = replace(line, next_trial=timedelta(hours=1))

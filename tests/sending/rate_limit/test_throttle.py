@@ -68,7 +68,7 @@ def again(services: FakeServices) -> None:
     deliver(text, "q-again", services)
 
 
-def test_a_mailbox_that_nothing_limits_costs_a_read_in_two_seconds_and_no_write(
+def test_an_unlimited_mailbox_costs_one_read_in_two_seconds_and_no_write(
     services: FakeServices,
 ) -> None:
     send(services, *(f"m-{number}" for number in range(5)))
@@ -103,7 +103,7 @@ def test_only_a_refusal_for_the_rate_pauses_a_mailbox(services: FakeServices, er
     assert services.schedules.writes == 0
 
 
-def test_the_pause_is_the_accounts_mailbox_whatever_the_from_address_and_no_other(
+def test_a_pause_belongs_to_the_account_mailbox_not_to_the_from_address(
     services: FakeServices,
 ) -> None:
     refuse(services.throttle, throttled(10))
@@ -115,7 +115,7 @@ def test_the_pause_is_the_accounts_mailbox_whatever_the_from_address_and_no_othe
     services.throttle.check(replace(ADA, mailbox="users/ada@contoso.com"))
 
 
-def test_a_mail_past_the_pace_waits_in_the_queue_until_its_slot_and_is_written_once(
+def test_a_mail_beyond_the_pace_waits_in_the_queue_and_is_written_once(
     services: FakeServices,
 ) -> None:
     paced(services, 1)
@@ -132,7 +132,7 @@ def test_a_mail_past_the_pace_waits_in_the_queue_until_its_slot_and_is_written_o
     assert row(services, "m-2").attempt == 1
 
 
-def test_mails_leave_in_the_order_in_which_they_came_and_a_test_mail_goes_first(
+def test_mails_are_sent_in_order_of_arrival_and_a_test_mail_goes_first(
     services: FakeServices,
 ) -> None:
     paced(services, 2)
@@ -162,7 +162,7 @@ def pause(services: FakeServices, seconds: float) -> None:
     refuse(services.throttle, throttled(seconds))
 
 
-def test_a_mail_whose_line_moved_back_meanwhile_goes_back_into_the_queue_at_no_other_cost(
+def test_a_mail_whose_line_was_delayed_is_requeued_without_further_cost(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paced(services, 1)
@@ -182,7 +182,7 @@ def test_a_mail_whose_line_moved_back_meanwhile_goes_back_into_the_queue_at_no_o
     assert services.system.now() == NOON + 90.5 * SECOND
 
 
-def test_a_mail_that_comes_much_later_than_its_row_says_has_the_row_written_again(
+def test_a_mail_that_comes_much_later_than_its_row_says_updates_the_row(
     services: FakeServices,
 ) -> None:
     paced(services, 1)
@@ -216,7 +216,7 @@ def test_a_mail_that_comes_long_after_its_slot_takes_another_one(services: FakeS
     assert len(services.outbox.messages) == 1
 
 
-def test_a_mail_whose_slot_lies_after_its_deadline_is_tried_before_it_and_then_expires(
+def test_a_mail_with_a_slot_after_its_deadline_is_tried_before_and_expires(
     services: FakeServices,
 ) -> None:
     paced(services, 1)
@@ -368,7 +368,7 @@ def test_a_clock_that_is_wrong_changes_no_slot(services: FakeServices) -> None:
     assert found.next_attempt_at - services.system.now() == 60.5 * SECOND
 
 
-def test_a_clock_that_was_set_back_since_the_pause_was_read_makes_no_longer_pause(
+def test_a_clock_set_back_after_a_pause_was_read_does_not_extend_the_pause(
     services: FakeServices,
 ) -> None:
     services.system.set_clock(timedelta(hours=5))
@@ -429,7 +429,7 @@ def test_a_line_that_never_moves_on_ends_the_wait(
     assert raised.value.code == "mailbox_paused"
 
 
-def test_the_requests_at_once_grow_to_four_where_mails_wait_and_nothing_is_refused(
+def test_concurrent_requests_grow_to_four_while_mails_wait_without_refusal(
     services: FakeServices,
 ) -> None:
     throttle, sender = services.throttle, ADA
@@ -498,7 +498,7 @@ def test_a_mail_that_was_sent_waits_for_no_other_thread_to_widen(services: FakeS
         assert not line.may_widen()
 
 
-def test_waiting_for_another_threads_write_ends_with_the_time_of_the_attempt(services: FakeServices) -> None:
+def test_waiting_for_the_write_of_another_thread_ends_with_the_attempt(services: FakeServices) -> None:
     line, _ = services.throttle._of(ADA)
     with limited(services.system, timedelta(milliseconds=20)), line._row:
         with pytest.raises(NothingSentError):
@@ -524,7 +524,7 @@ def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> N
         assert found == Schedule(line=8, pace=40, etag="wrong")
 
 
-def test_a_mail_that_comes_whole_after_its_request_was_lost_has_it_kept_again(services: FakeServices) -> None:
+def test_a_mail_submitted_again_after_its_request_was_lost_is_stored_again(services: FakeServices) -> None:
     paced(services, 1)
     send(services, "m-1", "m-2")
     services.requests.remove(CONTOSO, "m-2")
@@ -536,7 +536,7 @@ def test_a_mail_that_comes_whole_after_its_request_was_lost_has_it_kept_again(se
     assert services.requests.load(CONTOSO, "m-2") is not None
 
 
-def test_a_refused_mail_for_which_no_slot_can_be_had_comes_when_graph_wants_it(
+def test_a_refused_mail_without_a_slot_is_retried_after_the_time_of_graph(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.transport.fail = [throttled(20)]
@@ -565,7 +565,7 @@ def test_a_mailbox_over_its_quota_is_probed_and_keeps_its_pace(
 
 
 @pytest.mark.parametrize(("before", "limit"), [(20, 5), (60, 30)])
-def test_a_lower_limit_holds_for_the_mails_that_wait_already_and_keeps_their_order(
+def test_a_lower_limit_applies_to_waiting_mails_and_keeps_their_order(
     services: FakeServices, before: int, limit: int
 ) -> None:
     paced(services, before)

@@ -33,11 +33,11 @@ def begun(sizes: list[int], now: datetime = NOON) -> list[float]:
     return found
 
 
-def test_what_fits_begins_at_once_and_the_rest_once_the_first_is_long_enough_ago() -> None:
+def test_uploads_within_the_limit_start_at_once_and_others_after_the_span() -> None:
     assert begun([100 * MB, 50 * MB, 50 * MB]) == [0, 0, SPAN.total_seconds()]
 
 
-def test_files_begin_in_the_order_in_which_they_came_so_that_none_waits_for_ever() -> None:
+def test_uploads_start_in_order_of_arrival_so_that_none_waits_for_ever() -> None:
     assert begun([100 * MB, 140 * MB, 10 * MB]) == [0, SPAN.total_seconds(), SPAN.total_seconds()]
 
 
@@ -45,7 +45,7 @@ def test_a_file_above_the_limit_has_a_whole_period_for_itself() -> None:
     assert begun([10 * MB, 400 * MB, 1]) == [0, SPAN.total_seconds(), 2 * SPAN.total_seconds()]
 
 
-def test_never_more_than_the_limit_begins_in_five_minutes_and_the_row_stays_small() -> None:
+def test_uploads_in_five_minutes_stay_in_the_limit_and_the_row_stays_small() -> None:
     schedule, now, log = Schedule(), NOON, []
     for number in range(500):
         now += SECOND * (number % 7)
@@ -92,7 +92,7 @@ def uploaded(services: FakeServices) -> int:
     return services.transport.asked.count("open_upload")
 
 
-def test_a_mail_whose_file_does_not_fit_waits_for_its_time_and_goes_on_there_without_an_attempt(
+def test_a_mail_whose_file_exceeds_the_limit_waits_and_uses_no_attempt(
     services: FakeServices,
 ) -> None:
     deliver(a_mail("m-1", 3), "q-1", services)
@@ -145,7 +145,7 @@ def test_mail_without_a_large_file_reserves_nothing(services: FakeServices) -> N
     assert services.schedules.writes == 0
 
 
-def test_while_too_many_processes_change_the_row_an_upload_comes_again_soon(
+def test_an_upload_returns_soon_while_too_many_processes_change_the_row(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.schedules, "save", lambda *_: None)
