@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from shared.errors import InvalidInputError, ProblemError
-from shared.json_input import read_json
 from shared.mail.attachments import read_body, size_files
 from shared.mail.local_files import LocalFile, take_files
 from shared.mail.message import MailRequest, parse_mail_request
 from shared.mail.payload import build_message, write_json
 from shared.mail.ports import StoredFile
 from shared.problems import FieldError
+from shared.schema import read_json
 from shared.sending.prepare import check_sizes, foreign_files
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from shared.deliveries.ports import DeliveryQuery
 from shared.deliveries.retry import retry_mail
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import InvalidInputError
-from shared.mail.identifiers import MESSAGE_ID
+from shared.mail.fields import MESSAGE_ID
 from shared.problems import FieldError
 from shared.sending.rate_limit.forecast import ForecastServices, forecast_mails
 

@@ -17,7 +17,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import PreconditionFailedError
 from shared.schema import parse
 from shared.sending.rate_limit.forecast import ForecastServices, forecast_backlog
-from shared.settings.sender import check_listed, under_list
+from shared.settings.sender import check_listed, with_sender_list
 from shared.settings.state import check_enable, check_save, end_consent, is_unchanged, reset
 from shared.settings.tenant import Authorization
 from shared.settings.update import update_settings
@@ -64,7 +64,7 @@ def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
 
     def decide(settings: TenantSettings) -> RequestedSender:
         _check_precondition(request, settings)
-        check_enable(_under_list(settings, ports), wanted)
+        check_enable(_with_sender_list(settings, ports), wanted)
         check_listed(wanted, ports.config.application_senders)
         return wanted
 
@@ -154,16 +154,16 @@ def _check_precondition(request: Request, settings: TenantSettings) -> None:
         raise PreconditionFailedError("settings_changed")
 
 
-def _under_list(settings: TenantSettings, ports: SettingsPorts) -> TenantSettings:
+def _with_sender_list(settings: TenantSettings, ports: SettingsPorts) -> TenantSettings:
     """Apply the current sender list, which may not have been applied yet."""
-    return under_list(settings, ports.config.application_senders, ports.system.now())
+    return with_sender_list(settings, ports.config.application_senders, ports.system.now())
 
 
 def _view(settings: TenantSettings, ports: SettingsPorts) -> SettingsView:
     waiting = ports.deliveries.count(settings.tenant_id, _WAITING)
     available = bool(ports.config.application_senders)
     pause, now = ports.switch.current_pause(), ports.system.now()
-    shown = _under_list(settings, ports)
+    shown = _with_sender_list(settings, ports)
     found = forecast_backlog(shown, ports)
     backlog = BacklogView(mails=found.mails, empty_at=found.empty_at) if found else None
     return view(shown, waiting, pause, now, application_available=available, backlog=backlog)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import NotFoundError
-from shared.mail.identifiers import MESSAGE_ID
+from shared.mail.fields import MESSAGE_ID
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import AwareDatetime, Field
 
 from shared.deliveries.outcome_report import MAX_ERRORS
-from shared.mail.identifiers import MessageId, TenantId
+from shared.mail.fields import MessageId, TenantId
 from shared.problems import Actor
 from shared.schema import Contract
 

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, ConfigDict
 from shared.deliveries.slot import Slot
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import InvalidInputError
-from shared.mail.identifiers import MessageId, TenantId
+from shared.mail.fields import MessageId, TenantId
 from shared.schema import Contract, parse
 
 if TYPE_CHECKING:

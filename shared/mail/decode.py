@@ -14,7 +14,7 @@ import json
 from typing import Final
 
 from shared.errors import InvalidInputError
-from shared.json_input import encoding_of, signature_of
+from shared.schema import encoding_of, signature_of
 
 _WHITE_SPACE: Final = b" \t\r\n"
 _URL_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")

@@ -11,18 +11,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from shared.errors import InvalidInputError
-from shared.mail.fields import (
-    AnyRecipient,
-    Base64File,
-    BlobPath,
-    Headers,
-    Line,
-    MediaType,
-    Moment,
-    QueueName,
-    Recipient,
-)
-from shared.mail.identifiers import MessageId, TenantId
+from shared.mail.fields import AnyRecipient, Headers, Line, MessageId, Moment, QueueName, Recipient, TenantId
+from shared.mail.file_fields import Base64File, BlobPath, MediaType
 from shared.mail.list_unsubscribe import HAS_HTTPS, ONE_CLICK_HAS_HTTPS, ListUnsubscribe
 from shared.problems import FieldError
 from shared.schema import Contract, Flag, broken_field, parse

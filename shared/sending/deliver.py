@@ -34,10 +34,8 @@ from shared.sending.record_outcome import record_failure
 from shared.sending.requeue_for_slot import goes_first, requeue_for_slot
 from shared.sending.retry_policy import deadline
 from shared.sending.unrecorded import queue_again, queue_kept
-from shared.settings.sender import sender_of
-from shared.settings.sender_refusal import refusal_of
+from shared.settings.sender import apply_sender_list, refusal_of, sender_of
 from shared.settings.served_tenants import log_unserved_tenant
-from shared.settings.update import apply_sender_list
 from shared.telemetry import Event, log_event
 from shared.time_limit import AttemptTooLongError, limited, recording
 

@@ -22,9 +22,9 @@ from shared.settings.scopes import (
     permissions_unreadable,
     surplus_scopes,
 )
-from shared.settings.sender import sender_of
+from shared.settings.sender import apply_sender_list, sender_of
 from shared.settings.tenant import Status
-from shared.settings.update import apply_sender_list, record_sender_failure, record_taken
+from shared.settings.update import record_sender_failure, record_taken
 
 if TYPE_CHECKING:
     from shared.sending.ports import MailTransport

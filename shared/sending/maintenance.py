@@ -38,10 +38,10 @@ from shared.sending.poison import report_poison_queue
 from shared.sending.refused_sender import probe_sender
 from shared.settings.consent_health import TOKEN_REFUSED, record_refresh
 from shared.settings.operator_log import report_operator_actions
-from shared.settings.sender import sender_of
+from shared.settings.sender import apply_sender_list, sender_of
 from shared.settings.served_tenants import report_removed_tenants
 from shared.settings.tenant import Status, TenantSettings
-from shared.settings.update import apply_sender_list, record_sender_failure, update_settings
+from shared.settings.update import record_sender_failure, update_settings
 from shared.system import Moment
 from shared.telemetry import Event, log_event, log_failed_step
 from shared.time_limit import RECORDING, limited

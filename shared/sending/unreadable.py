@@ -11,7 +11,7 @@ from shared.characters import check_line
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, TransientError
-from shared.mail.identifiers import MESSAGE_ID
+from shared.mail.fields import MESSAGE_ID
 from shared.mail.message import MAX_CORRELATION_ID
 from shared.sending.conflict import record_conflict
 from shared.sending.persist import persist

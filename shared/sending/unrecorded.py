@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, ConfigDict
 
 from shared.errors import ConfigurationError, ProblemError
-from shared.mail.identifiers import MessageId, TenantId
+from shared.mail.fields import MessageId, TenantId
 from shared.schema import Contract, parse
 from shared.sending.persist import NotRecordedError, persist
 from shared.telemetry import Event, log_event, log_failed_step

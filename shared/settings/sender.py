@@ -1,21 +1,32 @@
-"""Derive the sender from a tenant's settings, or why there is none. Pure."""
+"""Derive the sender from a tenant's settings, or why there is none."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from shared.errors import ConfigurationError, ConflictError, ConsentRequiredError
+from shared.errors import (
+    ConfigurationError,
+    ConflictError,
+    ConsentRequiredError,
+    ProblemError,
+    SenderRefusedError,
+)
 from shared.mail_address import address_key
 from shared.settings.scopes import scopes_in_use
 from shared.settings.tenant import MAIL_READ_WRITE, ActiveProblem, Authorization, Consent, Status
+from shared.settings.update import update_settings
+from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from shared.settings.ports import SettingsStore
     from shared.settings.tenant import RequestedSender, TenantSettings
+    from shared.system import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,19 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
     return Sender(settings.tenant_id, consent, address, account.username, from_field, refusal_noted=noted)
 
 
+def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError | None:
+    """Return why a mail may not be tried now; None if it may.
+
+    It may too if it is the probe.
+    """
+    problem, refusal = settings.problem, settings.refusal
+    if settings.status is not Status.SENDER_REFUSED or problem is None:
+        return None
+    if refusal is not None and refusal.probe == message_id:
+        return None
+    return SenderRefusedError.recalled(problem.code, problem.facts)
+
+
 #: Tokens and consents do not resolve it; only the list does.
 SENDER_NOT_ALLOWED = "application_sender_not_allowed"
 
@@ -118,7 +142,7 @@ def check_listed(wanted: RequestedSender, senders: Iterable[str]) -> None:
         raise ConflictError(SENDER_NOT_ALLOWED, address=wanted.from_address)
 
 
-def under_list(settings: TenantSettings, senders: Iterable[str], now: datetime) -> TenantSettings:
+def with_sender_list(settings: TenantSettings, senders: Iterable[str], now: datetime) -> TenantSettings:
     """Return the settings after applying the list.
 
     An enabled sender that is not listed becomes an operator error, and works again once it is listed. A lost
@@ -136,3 +160,28 @@ def under_list(settings: TenantSettings, senders: Iterable[str], now: datetime) 
         return settings
     found = ActiveProblem(SENDER_NOT_ALLOWED, now, {"address": sender.from_address})
     return replace(settings, status=Status.OPERATOR_ERROR, problem=found)
+
+
+def apply_sender_list(
+    settings: TenantSettings, senders: Iterable[str], store: SettingsStore, system: System
+) -> TenantSettings:
+    """Return the settings after applying the list, and store the change.
+
+    If storing fails it is repeated the next time; the returned settings already include the change.
+    """
+    now = system.now()
+    after = with_sender_list(settings, senders, now)
+    if after == settings:
+        return settings
+    if after.problem:
+        log_event(
+            Event.OPERATOR_ERROR,
+            level=logging.ERROR,
+            tenant_id=settings.tenant_id,
+            problem=after.problem.code,
+        )
+    try:
+        return update_settings(store, settings.tenant_id, lambda found: with_sender_list(found, senders, now))
+    except ProblemError as missed:
+        log_failed_step("apply_sender_list", missed.code, tenant_id=settings.tenant_id)
+        return after

@@ -17,7 +17,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import SenderRefusedError
 from shared.settings.state import forget_mailbox_id, is_current_consent, troubled
 from shared.settings.tenant import SenderRefusal, Status
 
@@ -93,19 +92,6 @@ def _refused_again(settings: TenantSettings, problem: ActiveProblem, message_id:
     if settings.problem is not None and settings.problem.code == problem.code:
         return settings
     return replace(settings, problem=problem)
-
-
-def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError | None:
-    """Return why a mail may not be tried now; None if it may.
-
-    It may too if it is the probe.
-    """
-    problem, refusal = settings.problem, settings.refusal
-    if settings.status is not Status.SENDER_REFUSED or problem is None:
-        return None
-    if refusal is not None and refusal.probe == message_id:
-        return None
-    return SenderRefusedError.recalled(problem.code, problem.facts)
 
 
 def is_probe_due(settings: TenantSettings, now: datetime) -> bool:

@@ -6,14 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, ConsentRequiredError, PreconditionFailedError, ProblemError
-from shared.settings.sender import under_list
 from shared.settings.sender_refusal import begin_probe, end_refusal
 from shared.settings.state import is_current_consent, mark_reconnect_needed, record_operator_error
 from shared.settings.tenant import ActiveProblem, Status
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
@@ -70,31 +69,6 @@ def record_sender_failure(
     log_event(
         event, level=logging.ERROR, tenant_id=tenant_id, problem=error.code, request_id=error.request_id
     )
-
-
-def apply_sender_list(
-    settings: TenantSettings, senders: Iterable[str], store: SettingsStore, system: System
-) -> TenantSettings:
-    """Return the settings after applying the list, and store the change.
-
-    If storing fails it is repeated the next time; the returned settings already include the change.
-    """
-    now = system.now()
-    after = under_list(settings, senders, now)
-    if after == settings:
-        return settings
-    if after.problem:
-        log_event(
-            Event.OPERATOR_ERROR,
-            level=logging.ERROR,
-            tenant_id=settings.tenant_id,
-            problem=after.problem.code,
-        )
-    try:
-        return update_settings(store, settings.tenant_id, lambda found: under_list(found, senders, now))
-    except ProblemError as missed:
-        log_failed_step("apply_sender_list", missed.code, tenant_id=settings.tenant_id)
-        return after
 
 
 def let_try(store: SettingsStore, tenant_id: str, message_id: str, system: System) -> None:

@@ -30,10 +30,10 @@ from shared.errors import (
     ProblemError,
     TransientError,
 )
-from shared.settings.sender import sender_of, under_list
+from shared.settings.sender import apply_sender_list, sender_of, with_sender_list
 from shared.settings.state import check_enable, check_save
 from shared.settings.tenant import Account, RequestedSender, Status, TenantSettings
-from shared.settings.update import apply_sender_list, record_sender_failure
+from shared.settings.update import record_sender_failure
 from tests.api_client import (
     Window,
     a_request,
@@ -240,7 +240,7 @@ class Everything(RuleBasedStateMachine):
     @invariant()
     def the_buttons_tell_the_truth(self) -> None:
         senders = self.ports.application_senders
-        found = under_list(self.ports.settings.load(CONTOSO), senders, self.ports.system.now())
+        found = with_sender_list(self.ports.settings.load(CONTOSO), senders, self.ports.system.now())
         actions = shown(self.ports)["actions"]
         wanted = RequestedSender("new@contoso.com", large_file_attachments=True)
         assert actions["enable"] is _allowed(lambda: check_enable(found, wanted))

@@ -12,7 +12,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConflictError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
-from shared.settings.sender import is_listed, under_list
+from shared.settings.sender import is_listed, with_sender_list
 from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status, TenantSettings
 from tests.api_client import call, content, shown
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
@@ -246,7 +246,7 @@ def test_a_lost_consent_and_another_operator_error_stay_as_they_are() -> None:
 
     for status, problem in ((Status.RECONNECT_NEEDED, lost), (Status.OPERATOR_ERROR, refused)):
         settings = some_settings(**BY_THE_APP, status=status, problem=problem)
-        assert under_list(settings, [], NOON) == settings
+        assert with_sender_list(settings, [], NOON) == settings
 
 
 def test_it_is_told_since_when_the_sender_is_not_listed(ports: FakeServices) -> None:

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
+from shared.settings.sender import apply_sender_list
 from shared.settings.tenant import ActiveProblem, SenderRefusal, Status
-from shared.settings.update import apply_sender_list, let_try, record_sender_failure, record_taken
+from shared.settings.update import let_try, record_sender_failure, record_taken
 from tests.builders import a_consent, enabled_services
 from tests.fakes import CONTOSO, NOON
 

@@ -9,13 +9,12 @@ import pytest
 
 from shared.errors import ConflictError
 from shared.settings.consent_health import record_refresh
-from shared.settings.sender import under_list
+from shared.settings.sender import refusal_of, with_sender_list
 from shared.settings.sender_refusal import (
     begin_probe,
     end_refusal,
     is_probe_due,
     record_sender_refused,
-    refusal_of,
 )
 from shared.settings.state import check_enable, complete_consent, is_unchanged, mark_reconnect_needed, reset
 from shared.settings.tenant import (
@@ -188,8 +187,8 @@ def test_an_address_that_is_taken_from_the_list_is_an_operator_error() -> None:
         consent=a_consent(account=None, secret_name=None),
     )
 
-    assert under_list(by_app, ["ada@contoso.com"], NOON) == by_app
-    assert under_list(by_app, [], NOON).status is Status.OPERATOR_ERROR
+    assert with_sender_list(by_app, ["ada@contoso.com"], NOON) == by_app
+    assert with_sender_list(by_app, [], NOON).status is Status.OPERATOR_ERROR
 
 
 def test_after_a_refusal_a_save_needs_new_consent_and_tries_one_mail() -> None:
