@@ -1,4 +1,4 @@
-"""Calls of the API without the framework, and a walk through a consent step by step."""
+"""API calls without the framework, and a consent step by step."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def enable(ports: FakeServices, address: str = "ada@contoso.com", **members: Any
 
 
 def ticket_of(start_url: str) -> str:
-    """Read the ticket from the fragment of a start link, as the start page's script does."""
+    """Read the ticket from the fragment of a start link."""
     return parse_qs(urlsplit(start_url).fragment)["ticket"][0]
 
 
@@ -96,7 +96,7 @@ def finish(window: Window, ports: FakeServices, **reply: str) -> Response:
 
 
 def form_token(page: Response) -> str:
-    """Read the token of the form on which another account than the admin's confirms."""
+    """Read the form token of the page where another account confirms."""
     found = re.search(r'name="token" value="([^"]+)"', page.body.decode())
     assert found is not None
     return found[1]

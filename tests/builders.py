@@ -1,4 +1,4 @@
-"""Values that are valid as they come, for a test to change what it is about."""
+"""Valid values that a test changes where it needs to."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def list_senders(services: FakeServices, *addresses: str) -> None:
 
 
 def large_file_services(**files: bytes) -> FakeServices:
-    """Build services whose tenant can send large files, and put files into its folder."""
+    """Build services with large files enabled and files in the container."""
     services = enabled_services(
         sender=RequestedSender("ada@contoso.com", large_file_attachments=True),
         consent=a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"})),

@@ -1,7 +1,7 @@
-"""docs/configuration.md: every setting of the app, found by reading them all with `shared.config`.
+"""docs/configuration.md: every setting that `shared.config` reads.
 
-`make documents` writes it; a test compares. Names, defaults and allowed values come from the code; what a
-setting is for is written here.
+`make documents` writes it; a test compares. Names, defaults and allowed values come from the code; the
+purpose of a setting is written here.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Setting:
 
 
 class _Values(Mapping[str, str]):
-    """An environment in which every variable that is asked for has the same wrong value."""
+    """An environment in which every variable has the same invalid value."""
 
     def __init__(self, **right: str) -> None:
         self._right = right
@@ -177,7 +177,10 @@ class _Values(Mapping[str, str]):
 
 
 class _RecordingReader(AppSettingsReader):
-    """Record each setting that is read, with its default: every typed read goes through `text`."""
+    """A recorder of every setting that is read, with its default.
+
+    Every typed read goes through `text`.
+    """
 
     def __init__(self, values: Mapping[str, str]) -> None:
         super().__init__(values)

@@ -1,4 +1,4 @@
-"""What every test runs under: no socket beyond this machine, nothing left behind, the stack as fixtures."""
+"""Rules for every test: loopback sockets only, no leftovers; fixtures."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let sockets connect to this machine only; the plugin lifts that after each test."""
+    """Allow sockets to loopback only; the plugin resets this after each test."""
     socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
 
 

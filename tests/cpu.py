@@ -1,4 +1,4 @@
-"""Proof that the cost of an input grows with its length and not with its square."""
+"""Measurement of whether the CPU time of an input grows linearly."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ NEGLIGIBLE_SECONDS = 0.05
 
 
 def grows_linearly(call: Callable[[str], object], make: Callable[[int], str]) -> None:
-    """Call with an input of 1 MB, and compare its CPU time with that of a sixteenth.
+    """Compare the CPU time of an input of 1 MB with a sixteenth of it.
 
     CPU time of this thread, so that other processes do not count; the best of three for the small one.
     """

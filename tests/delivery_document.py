@@ -1,4 +1,4 @@
-"""docs/delivery.md: every member of a delivery, made from the model that the API answers with.
+"""docs/delivery.md: every member of a delivery, from the API model.
 
 `python -m tests.delivery_document` writes it; a test compares.
 """

@@ -1,6 +1,6 @@
-"""docs/errors.md: what can go wrong, by code and by what a person sees, from the tables that the app reads.
+"""docs/errors.md: every error by code and by visible text.
 
-`make documents` writes it; a test compares.
+`make documents` writes it from the tables that the app reads; a test compares.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class ExchangeOnline:
     graph: str
 
     def token(self, *scopes: str) -> str:
-        """Sign a token of Ada's; without scopes one that may do everything we ask for."""
+        """Sign a token for Ada, by default with every scope of the app."""
         return self.system.graph_token(ADA, *(scopes or READ_WRITE))
 
     @property

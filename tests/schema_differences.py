@@ -1,4 +1,4 @@
-"""Where a published schema and the parser behind it may differ: listed, each with its reason."""
+"""Allowed differences of published schema and parser, with reasons."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def bodies() -> dict[str, Published]:
 
 
 def disagreement(published: Published, validator: jsonschema_rs.Validator, value: Any) -> str | None:
-    """Say how schema and parser differ over a value; None where they agree, or where a reason is listed."""
+    """Return the difference of schema and parser; None if equal or listed."""
     text = json.dumps(value).encode()
     fits = validator.is_valid(value)
     try:

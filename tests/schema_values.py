@@ -1,4 +1,4 @@
-"""JSON values on both sides of a schema's borders: made of the schema, and then changed somewhere."""
+"""JSON values at the limits of a schema, generated and then changed."""
 
 from __future__ import annotations
 

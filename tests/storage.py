@@ -1,4 +1,4 @@
-"""The storage account of a test run: Azurite with everything in it that a deployment would have made."""
+"""The storage account of a test run: Azurite with all resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def no_credential() -> TokenCredential:
-    """Stand where a credential would be asked for; a connection string needs none."""
+    """Replace the credential, which a connection string does not need."""
     raise AssertionError
 
 
@@ -55,7 +55,7 @@ def _make_all(make: Callable[[str], object], names: tuple[str, ...]) -> None:
 
 @pytest.fixture(scope="session")
 def storage(azurite: Azurite) -> StorageConfig:
-    """Give the account's settings; tests share it, so each takes names of its own."""
+    """Return the account's settings; tests share it and use unique names."""
     provision(azurite.connection_string)
     return StorageConfig(azurite.connection_string)
 

@@ -1,4 +1,7 @@
-"""The layers of `shared/`, checked by reading imports; and which module may use an SDK or the environment."""
+"""The layers of `shared/` by imports, and who may use SDKs.
+
+One rule says which module reads the environment.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -54,7 +57,7 @@ BANNED_NAMES = {
 
 
 def imports_of(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield what a module imports wherever the statement is, and whether only type checkers read it."""
+    """Yield each import of a module and whether it is for type checkers."""
     tree = ast.parse(text)
     for_types = {
         id(inner)
@@ -71,7 +74,10 @@ def imports_of(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def layer_of(part: str) -> int:
-    """Return the number of a layer, 0 for the highest; files that are in none are the lowest."""
+    """Return the number of a layer, 0 for the highest.
+
+    Files outside the list are in the lowest one.
+    """
     return next((number for number, layer in enumerate(LAYERS) if part in layer), len(LAYERS))
 
 
@@ -108,7 +114,10 @@ def test_a_module_has_at_most_250_lines(module: Path) -> None:
 
 
 def test_there_is_one_http_client() -> None:
-    """Proxies, authorities and timeouts have one place; Azure's SDKs bring a client of their own."""
+    """Proxies, authorities and timeouts are configured in one place.
+
+    Azure's SDKs have a client of their own.
+    """
     clients = {"aiohttp", "http.client", "httpx", "socket", "urllib.request", "urllib3"}
     opening = {
         str(module.relative_to(ROOT))

@@ -1,4 +1,4 @@
-"""docs/decisions/: each record has a date, its alternatives and a reason, and each page is in the index."""
+"""docs/decisions/: records have date, alternatives, reason and index."""
 
 import re
 from pathlib import Path

@@ -31,7 +31,7 @@ type Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Module:
-    """The functions of one file by their bare names; of two with one name none is looked into."""
+    """The functions of one file by name, without names that occur twice."""
 
     functions: dict[str, Function]
 
@@ -44,7 +44,10 @@ class Module:
         return cls({name: nodes[0] for name, nodes in found.items() if len(nodes) == 1})
 
     def raised(self, function: Function, seen: frozenset[str] = frozenset()) -> set[str]:
-        """Return the app's errors that leave a function, from this module's own `raise` statements."""
+        """Return the app's errors that leave a function by `raise`.
+
+        Only `raise` statements of this module count.
+        """
         return set(self._of_all(function.body, seen | {function.name}))
 
     def _of_all(self, nodes: list[ast.stmt] | list[ast.expr], seen: frozenset[str]) -> Iterator[str]:
@@ -89,7 +92,7 @@ def _is_caught(name: str, caught: set[str]) -> bool:
 
 
 def unnamed(source: str) -> list[str]:
-    """Return `function: Error` for each error that the docstring of a public function leaves out."""
+    """Return `function: Error` for each error missing in a docstring."""
     tree = ast.parse(source)
     module = Module.read(tree)
     return sorted(
@@ -101,7 +104,7 @@ def unnamed(source: str) -> list[str]:
 
 
 def _public(body: list[ast.stmt]) -> Iterator[Function]:
-    """Yield the functions of a module and the methods of its classes, but none inside another function."""
+    """Yield functions and methods of a module, but no nested functions."""
     for node in body:
         if isinstance(node, ast.ClassDef):
             yield from _public(node.body)

@@ -28,7 +28,7 @@ FABRIKAM = "6f1c0000-0000-4000-8000-0000000fab00"
 
 @dataclass
 class Ports:
-    """What the command uses, on the queue and the container of the app's services."""
+    """The command's dependencies, with queue and container of the services."""
 
     app: FakeServices
     allowed_tenants: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""What is done about an error depends on its class, so a code with a class is never raised without it."""
+"""An error code that has a class is raised only with that class."""
 
 import ast
 from collections.abc import Iterator

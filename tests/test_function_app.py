@@ -1,4 +1,4 @@
-"""The app as Azure sees it: Microsoft's own runtime indexes it, in a process of its own."""
+"""The app as Azure's runtime indexes it, in a process of its own."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What is deployed may be used by anybody: the licence of every pinned package is a permissive one."""
+"""Every pinned package has a permissive licence."""
 
 import re
 from importlib.metadata import metadata
@@ -14,7 +14,7 @@ PERMISSIVE = re.compile(
 
 
 def licence_of(package: str) -> str:
-    """Return what a package says of its licence, in whichever of three places it says it."""
+    """Return a package's licence from any of the three places."""
     found = metadata(package)
     classifiers = [value for value in found.get_all("Classifier", []) if value.startswith("License")]
     named = [found.get("License-Expression", ""), *classifiers, found.get("License", "")[:100]]

@@ -21,7 +21,7 @@ MEANT = re.compile(r"<img\s[^>]*>|<!--.*?-->|<br>", re.DOTALL)
 
 
 def hidden(text: str) -> list[str]:
-    """Return what a renderer takes for markup: a placeholder such as <name> outside code disappears."""
+    """Return text that renders as markup: <name> outside code disappears."""
     return [
         token.content.strip()
         for token in every_token(MarkdownIt("commonmark").enable("table").parse(text))
@@ -66,7 +66,7 @@ NAMED = re.compile(r"\bdocs/[\w/-]+\.md(?:#[\w-]+)?")
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives the headings; a second one of a name gets a number."""
+    """Return GitHub's anchors of the headings; repeated names are numbered."""
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     headings = [
         tokens[index + 1].children or [] for index, token in enumerate(tokens) if token.type == "heading_open"

@@ -1,4 +1,4 @@
-"""What validators and code generators of other languages need of our two documents."""
+"""Both documents work with validators and generators of other languages."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def test_shared_parts_stand_where_every_tool_looks(described: Described) -> None
 
 
 def test_a_pattern_ends_where_the_text_ends_in_every_language(described: Described) -> None:
-    """.NET and Python let `$` match before a final line break; fastjsonschema replaces every `$`."""
+    """.NET and Python let `$` match before a final line break.
+
+    fastjsonschema replaces every `$`.
+    """
     patterns = [each["pattern"] for _, each in described if isinstance(each.get("pattern"), str)]
     patterns += [pattern for _, each in described for pattern in each.get("patternProperties", {})]
 
@@ -88,14 +91,18 @@ def test_a_keyword_stands_beside_the_type_that_it_speaks_of(described: Described
 
 @pytest.mark.parametrize(("name", "known"), [("mail schema", set()), ("OpenAPI", {"date-time", "uuid"})])
 def test_no_format_is_asked_for_that_tools_read_differently(name: str, known: set[str]) -> None:
-    """No validator knows `base64`, `email` refuses international addresses, and ajv alone knows none."""
+    """Validators treat formats differently.
+
+    None knows `base64`, `email` refuses international addresses, and ajv without a plugin knows no format at
+    all.
+    """
     found = {each["format"] for _, each in schemas(name) if isinstance(each.get("format"), str)}
 
     assert found == known
 
 
 def test_what_may_be_null_says_so_in_its_type(described: Described) -> None:
-    """Generators for .NET make an empty class of `anyOf: [x, {"type": "null"}]`."""
+    """.NET generators make an empty class of `anyOf` with a null type."""
     assert [
         path for path, each in described if NULL in [*each.get("anyOf", []), *each.get("oneOf", [])]
     ] == []
@@ -141,7 +148,10 @@ def problems() -> list[dict[str, Any]]:
 
 
 def test_every_problem_is_one_plain_reference() -> None:
-    """A finer shape for each status loses members in generated clients, or throws."""
+    """A finer shape for each status breaks generated clients.
+
+    Members are lost, or the client throws.
+    """
     assert problems()
     assert all(each == {"schema": {"$ref": "#/components/schemas/ProblemDocument"}} for each in problems())
 
@@ -161,7 +171,7 @@ def test_names_of_operations_survive_generators_that_split_them() -> None:
 
 
 def test_an_operation_has_one_status_and_one_shape_when_all_is_well() -> None:
-    """A generated method returns one type; clients that NSwag makes throw on any other status."""
+    """A generated method returns one type; NSwag throws for other statuses."""
     successes = {
         name: [
             (status, media_type, str(content["schema"]))
@@ -176,7 +186,7 @@ def test_an_operation_has_one_status_and_one_shape_when_all_is_well() -> None:
 
 
 def test_only_readiness_answers_a_status_in_two_shapes() -> None:
-    """A probe reads which part fails, whatever the status; an answer before that is a problem."""
+    """A probe reads the failed part; an answer before that is a problem."""
     two = [
         f"{name} {status}"
         for name, operation in operations().items()

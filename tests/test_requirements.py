@@ -1,4 +1,4 @@
-"""`docs/requirements.md` names every requirement once, and only tests that exist."""
+"""`docs/requirements.md`: each requirement once, only existing tests."""
 
 import ast
 import re

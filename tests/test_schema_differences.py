@@ -49,7 +49,7 @@ def values(published: Published) -> st.SearchStrategy[Any]:
 
 
 def messages() -> st.SearchStrategy[Any]:
-    """Make messages by the schema, and change a valid one, where a change crosses a single border."""
+    """Make valid messages by the schema, each then changed at one limit."""
     plain = json.loads(a_message(attachments=[a_file("a.png", inline=True, contentId="c1")]))
     more = {
         "headers": {"x-a": "1"},

@@ -1,4 +1,4 @@
-"""docs/security.md states every requirement once, and names only tests that exist."""
+"""docs/security.md: each requirement once, only existing tests."""
 
 import ast
 import functools

@@ -1,4 +1,4 @@
-"""docs/configuration.md and the sample list the settings of the code, as found in its source.
+"""docs/configuration.md and the sample list exactly the code's settings.
 
 tests/infra/test_settings.py compares the template.
 """

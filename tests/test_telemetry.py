@@ -179,7 +179,7 @@ def test_sdks_do_not_log_their_requests() -> None:
 
 
 def test_the_host_exports_every_event_in_classic_mode_without_sampling() -> None:
-    """With `telemetryMode: OpenTelemetry` most events of failed calls did not arrive.
+    """OpenTelemetry in `telemetryMode` lost most events of failed calls.
 
     Measured: docs/decisions/telemetry.md.
     """
@@ -195,7 +195,10 @@ def test_the_host_exports_every_event_in_classic_mode_without_sampling() -> None
 
 
 def test_the_host_records_no_path_of_a_call() -> None:
-    """Anybody can send a path of 8 KB; with the names of functions alone, a call costs the log little."""
+    """Anybody can send a path of 8 KB, which would cost log volume.
+
+    The names of functions are short.
+    """
     host = json.loads((Path(__file__).parents[1] / "host.json").read_text("utf-8"))
 
     collected = host["logging"]["applicationInsights"]["httpAutoCollectionOptions"]

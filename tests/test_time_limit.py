@@ -41,7 +41,10 @@ OF_STORAGE = ("settings", "deliveries", "requests", "drafts", "outbox", "files")
 
 
 class SlowPort:
-    """A port each of whose calls takes as long as its adapter allows, and then answers or not."""
+    """A port whose calls take as long as its adapter allows.
+
+    It then answers or fails.
+    """
 
     def __init__(self, port: Any, system: FakeSystem, *, graph: bool, fails: bool) -> None:
         self._port, self._system, self._graph, self._fails = port, system, graph, fails

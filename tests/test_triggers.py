@@ -1,4 +1,7 @@
-"""The queue and timer functions as the host calls them, over ports in memory."""
+"""The queue and timer functions as the host calls them.
+
+The ports are in memory.
+"""
 
 from __future__ import annotations
 

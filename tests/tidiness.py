@@ -16,7 +16,7 @@ class LeftBehindError(AssertionError):
 
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
-    """Watch for threads that would keep the process alive and for changes of the environment.
+    """Watch for leftover threads and changes of the environment.
 
     Raises:
         LeftBehindError: there are some; a thread that is about to end gets a few seconds.

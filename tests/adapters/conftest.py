@@ -1,4 +1,4 @@
-"""The fake Entra, vault and Azurite configured for the adapters by settings and this run's CA."""
+"""Fixtures with fake Entra, vault and Azurite for tests of the adapters."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -68,7 +68,7 @@ def environment(
     config: AppConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """The settings of a deployment, and everything that is provisioned with it."""
+    """Provide the settings of a deployment and the resources it expects."""
     values = {
         "SMTP_PROVIDER": "Office365",
         "ENTRA_TENANT_ID": CONTOSO,

@@ -1,4 +1,4 @@
-"""An HTTP proxy on this machine that opens tunnels, with a password if configured."""
+"""A local HTTP proxy that tunnels, optionally with a password."""
 
 from __future__ import annotations
 

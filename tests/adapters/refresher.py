@@ -1,4 +1,4 @@
-"""A process of its own that refreshes Contoso's tokens, as one mail after another does, until its input ends.
+"""A process that refreshes the tokens of Contoso until its input ends.
 
 It prints how many tokens it got.
 """
@@ -15,7 +15,7 @@ from tests.local_stack.microsoft365.contoso import CONTOSO
 
 
 class Hurrying(RealSystem):
-    """A clock that advances a week per call, so that every refresh stores the tokens."""
+    """A clock that advances a week per call, so that each refresh stores."""
 
     def __init__(self) -> None:
         self._weeks = itertools.count(1)

@@ -86,7 +86,7 @@ def test_the_code_of_storage_says_more_than_its_status(
 
 
 def test_every_kind_that_azure_core_knows_is_decided_on() -> None:
-    """A new kind in a new version of the package must be put into the table, or into this list."""
+    """A new kind of error must be added to the table or to this list."""
     known_as_bugs = {
         "AzureError",
         "DecodeError",

@@ -43,7 +43,7 @@ def ask_queues() -> None:
 
 @pytest.fixture
 def tries(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeSystem, list[float]]:
-    """Let no service answer, and time pass as long as each try waits; return what each was allowed."""
+    """Let every request time out and return the time allowed for each try."""
     system, allowed = FakeSystem(), []
 
     def no_answer(_: object, request: Any, **options: Any) -> Any:

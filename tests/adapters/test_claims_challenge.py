@@ -35,7 +35,7 @@ MAIL = a_message(messageId="m-1", tenantId=CONTOSO)
 def services(
     config: AppConfig, office: ServedMicrosoft365, local_authority: LocalAuthority
 ) -> Iterator[FakeServices]:
-    """Storage in memory; Ada's consent, Entra and Graph as they are over the network."""
+    """Build services in memory with Entra and Graph over the network."""
     services = FakeServices()
     entra = EntraAuthority(config, CLIENT_SECRET, services.system)
     begun = entra.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)

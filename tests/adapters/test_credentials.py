@@ -74,7 +74,10 @@ def other() -> KeyPair:
 
 
 def check(config: AppConfig, credential: str | dict[str, Any]) -> None:
-    """Have Entra check the credential: a code that was never issued is refused only after it."""
+    """Have Entra check the credential with a code that was never issued.
+
+    Entra refuses the code only after it has checked the credential.
+    """
     authority = EntraAuthority(config, credential, RealSystem())
     begun = authority.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
     with pytest.raises(ConsentRequiredError) as refused:

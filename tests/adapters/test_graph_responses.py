@@ -179,7 +179,7 @@ def test_twenty_mails_wait_while_graph_does_not_count_the_consent_yet(
 def test_a_mail_waits_until_exchange_applies_the_permission_of_the_app(
     exchange: ExchangeOnline, transport: GraphMailTransport, given: dict[str, set[str]]
 ) -> None:
-    """An Exchange admin lets the app use the mailbox an hour after the consent; it counts two hours later."""
+    """Exchange applies a permission granted after the consent hours later."""
     directory, clock = exchange.system.directory, exchange.system.clock
     roles = ["Mail.Send"] if "mailbox_scope" in given else []
     exchange.system.consents.grant_application(CLIENT_ID, MICROSOFT_CONTOSO, roles)

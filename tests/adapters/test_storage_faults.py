@@ -344,7 +344,7 @@ def test_a_part_of_storage_that_is_gone_is_an_operator_error(stores: Stores, cal
 
 
 def test_the_probe_does_not_take_a_missing_table_for_an_empty_one(stores: Stores) -> None:
-    """A table that is missing answers the read of one row as if the row alone were missing."""
+    """Azure answers a row of a missing table like a missing row."""
     a_row_alone = Outage(answer=table_error(404, "ResourceNotFound"), method="GET", path="PartitionKey=")
     with stores.gates.gates.during("table", a_row_alone), pytest.raises(ConfigurationError) as gone:
         ask_tables(stores.tables, ["NeverMade"])

@@ -1,4 +1,4 @@
-"""The routes of the delivery log and of the test mail, over ports in memory."""
+"""The routes of the delivery log and the test mail with in-memory ports."""
 
 from __future__ import annotations
 

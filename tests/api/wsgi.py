@@ -1,4 +1,4 @@
-"""The functions behind WSGI, for tools that want to call an app without a host."""
+"""The HTTP functions as WSGI, for tools that call an app without a host."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""`make bench`: measure everything, print it, and write docs/benchmarks.md and its charts."""
+"""`make bench`: measures and writes docs/benchmarks.md with its charts."""
 
 import logging
 import sys

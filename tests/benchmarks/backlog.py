@@ -1,4 +1,7 @@
-"""A thousand mails from the queue to Graph, which answers in 200 ms: how close to what four at once allow."""
+"""The throughput of a thousand queued mails compared with the limit.
+
+Graph answers in 200 ms and allows four requests at once.
+"""
 
 import time
 

@@ -1,6 +1,6 @@
-"""A line chart as SVG: axes with titles, a legend, and colours for light and dark pages.
+"""A line chart as SVG with axes, a legend, and light and dark colours.
 
-It brings its own background, because a page's theme need not be the one that the image asks for.
+It has its own background, because the theme of the page can differ from the one that the image uses.
 """
 
 import math
@@ -33,7 +33,7 @@ _STYLE = """
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: its title, and the values that have a line; the first and the last are its ends."""
+    """One axis: its title and its ticks, of which the first and last are ends."""
 
     title: str
     ticks: Sequence[float]

@@ -1,4 +1,4 @@
-"""What importing the app costs, compared with importing the framework alone."""
+"""The cost of importing the app compared with the framework alone."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ TIMED = "import time; t = time.process_time(); import {module}; print(time.proce
 
 
 def cold_start() -> Figure:
-    """Compare CPU time of both imports, the best of rounds that alternate, each in a fresh process."""
+    """Compare CPU time of both imports in fresh processes, best of rounds."""
     rounds = [(_cpu_seconds("azure.functions"), _cpu_seconds("function_app")) for _ in range(ROUNDS)]
     framework = min(one for one, _ in rounds)
     app = min(other for _, other in rounds)

@@ -1,4 +1,4 @@
-"""From the queue to Exchange's answer for one mail: with a host that runs, and with one that has to start."""
+"""The time of one mail from the queue to Exchange, warm and cold."""
 
 import subprocess
 import sys
@@ -75,7 +75,7 @@ def _send(campaign: Campaign, message_id: str) -> float:
 
 
 def _wait_for_mail(campaign: Campaign, message_id: str) -> None:
-    """Look more often than `wait_for` does: a mail takes less time than it waits."""
+    """Poll more often than `wait_for`, which waits longer than a mail takes."""
     until = time.monotonic() + 60
     while all(mail.subject != message_id for mail in campaign.stack.microsoft365.mails()):
         if time.monotonic() > until:

@@ -1,6 +1,6 @@
-"""A backlog of one mailbox on four host processes, Azurite and a Microsoft 365 that has both limits.
+"""The backlog of one mailbox on four hosts with both Graph limits.
 
-The fifth request at once is refused, and so is a mail while there were so many in the 60 seconds before it.
+Graph refuses the fifth concurrent request, and a mail beyond the limit in the last 60 seconds.
 """
 
 from collections import Counter
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def ideal(self) -> float:
-        """When the last mail would be accepted if the mailbox were used evenly and all the time."""
+        """The time of the last mail if the mailbox were used without a gap."""
         return MAILS * _WINDOW / RATE
 
 
@@ -115,7 +115,7 @@ def section(runs: Sequence[Run]) -> tuple[str, bool]:
 
 
 def chart(runs: Sequence[Run]) -> str:
-    """Draw when mails were accepted: the ideal, the simulation of the learned pace, and these runs."""
+    """Draw when mails were accepted: ideal, simulated and measured."""
     simulated = simulate(Load(MAILS, HOSTS, rate=RATE)).times
     names = {0: "real hosts, learned pace", RATE: f"real hosts, pace set to {RATE}"}
     series = [

@@ -1,4 +1,4 @@
-"""What a large file needs in memory and time, compared with a budget and with a bare loop."""
+"""Memory and time of a large file compared with a budget and a bare loop."""
 
 import json
 import os
@@ -24,7 +24,7 @@ ROUNDS = 3
 
 
 def large_file() -> list[Figure]:
-    """Measure memory for 50 and 150 MB, and throughput for 150 MB, the best of alternating rounds."""
+    """Measure memory at 50 and 150 MB, and throughput at 150 MB."""
     with TemporaryDirectory() as directory, Azurite() as azurite:
         authority = LocalAuthority.create(Path(directory))
         _upload(azurite.connection_string)

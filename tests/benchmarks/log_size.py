@@ -1,7 +1,7 @@
-"""What people and timers wait for with 1,000, 10,000 and 100,000 mails in the delivery log.
+"""The cost of pages and timers with up to 100,000 mails in the log.
 
-The rows are those that the app writes, but a hundred in a call. Every size has the same mails that are to be
-tried again, that were rejected, and that are old enough to be removed.
+The rows are those that the app writes, but written in batches of a hundred. Every size has the same number of
+mails to retry, of rejected mails, and of mails old enough to be removed.
 """
 
 import os
@@ -122,7 +122,7 @@ def _cost(
     calls: Iterable[Callable[[], object]],
     before_each: Callable[[], object] = lambda: None,
 ) -> Cost:
-    """Measure several times; what is read once in a few minutes is in the first of them alone."""
+    """Measure several times; only the first run has uncached reads."""
     requests, seconds = [], []
     for call in calls:
         before_each()

@@ -1,8 +1,8 @@
-"""A Graph that takes everything at once, in a process of its own: what is measured is the sender.
+"""A Graph that accepts everything at once, in a process of its own.
 
-    python -m tests.benchmarks.receiver <certificate> <key>
+python -m tests.benchmarks.receiver <certificate> <key>
 
-prints its port, and serves until its standard input ends.
+It prints its port and serves until its standard input ends.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The schedule of a mailbox in the simulation: its table, its goals and two charts for the page."""
+"""The table, the goals and two charts of the simulated schedule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _STRETCH = 15
 
 @dataclass(frozen=True)
 class Before:
-    """What was measured before mailboxes had a schedule; None where it was not."""
+    """The values measured before schedules existed; None if not measured."""
 
     calls: int | None = None
     refused: int | None = None
@@ -73,7 +73,10 @@ def loads() -> list[Load]:
 
 
 def section(results: Sequence[Result], alone: int) -> tuple[str, bool]:
-    """Return the table with its goals, and whether each is met; `alone`: table calls without a backlog."""
+    """Return the table with its goals, and whether all goals are met.
+
+    `alone` is the number of table calls without a backlog.
+    """
     goals = _goals(results, alone)
     cheap = sum(each.calls_per_mail <= _STRETCH for each in results)
     parts = [
@@ -108,7 +111,7 @@ def chart(results: Sequence[Result]) -> str:
 
 
 def measure() -> tuple[list[Result], int]:
-    """Simulate everything; return also the table calls of a mail that comes five minutes after another."""
+    """Run all simulations and count the table calls of a mail without backlog."""
     two, three = (simulate(Load(1, 1, arriving=0.2, minutes=minutes)) for minutes in (5, 10))
     return [simulate(load) for load in loads()], three.calls["tables"] - two.calls["tables"]
 

@@ -1,6 +1,8 @@
-"""Ways to send the same small mail, each run in a fresh process that prints its CPU seconds a mail.
+"""Senders of the same small mail, each run in a fresh process.
 
 python -m tests.benchmarks.senders <ours | o365 | office365> <address> <count>
+
+It prints the CPU seconds for each mail.
 """
 
 import sys
@@ -18,7 +20,7 @@ MESSAGE: dict[str, Any] = {
 
 
 def ours(address: str) -> Callable[[int], None]:
-    """Send through the whole of `deliver`: ports in memory, the real Graph adapter."""
+    """Send through `deliver` with in-memory ports and the real Graph adapter."""
     from shared.adapters.graph import GraphMailTransport
     from shared.sending.deliver import deliver
     from tests.builders import a_message, enabled_services
@@ -31,7 +33,7 @@ def ours(address: str) -> Callable[[int], None]:
 
 
 def o365(address: str) -> Callable[[int], None]:
-    """Send as python-o365's documentation does, without its pause of 200 ms between requests."""
+    """Send as the documentation of python-o365 does, without its 200 ms pause."""
     from O365 import Account, MSGraphProtocol  # type: ignore[import-not-found]
     from O365.utils.token import MemoryTokenBackend  # type: ignore[import-not-found]
 

@@ -1,8 +1,9 @@
-"""A backlog of one mailbox on several hosts in virtual time: the real `deliver`, the outside in memory.
+"""A backlog of one mailbox on several hosts, simulated in virtual time.
 
-Storage calls are counted as the adapters make them: a write that finds another row reads it once more. Polls
-of an empty queue are not counted. The hosts take messages as the queue extension does with our host.json:
-one at a time, eight in work, and at most five seconds between two looks at an empty queue.
+The real `deliver` runs with everything outside it in memory. Storage calls are counted as the adapters make
+them: a write that conflicts reads the row again. Polls of an empty queue are not counted. The hosts take
+messages as the queue extension does with our host.json: one at a time, eight concurrently, and at most five
+seconds between polls of an empty queue.
 """
 
 import heapq
@@ -57,7 +58,7 @@ _MIN_POLL, _MAX_POLL = 0.1, 5.0
 
 @dataclass(frozen=True)
 class Load:
-    """What is simulated; `rate` is what the mailbox takes a minute, None for any number."""
+    """The simulated load; `rate` is the mailbox limit a minute, None for none."""
 
     mails: int
     hosts: int
@@ -116,7 +117,7 @@ class Result:
 
     @property
     def ideal(self) -> float:
-        """When the last mail would be accepted if the mailbox were used evenly and all the time."""
+        """The time of the last mail if the mailbox were used without a gap."""
         return self._ideal()[0]
 
     @property
@@ -330,7 +331,7 @@ class _Pause(MemoryPause):
 
 @dataclass
 class _Graph(FakeGraph):
-    """A mailbox that takes four requests at once and so many mails in any 60 seconds."""
+    """A mailbox with limits on concurrent requests and on mails a minute."""
 
     simulation: _Simulation = field(kw_only=True)
 

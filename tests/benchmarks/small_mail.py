@@ -1,4 +1,4 @@
-"""What a small mail costs in CPU time, compared with the two Python libraries for Graph mail."""
+"""The CPU time of a small mail compared with two Python libraries."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ ROUNDS = 8
 
 
 def small_mail() -> list[Figure]:
-    """Compare CPU time a mail, the best of alternating rounds, each in a fresh process."""
+    """Compare the CPU time of a mail in fresh processes, best of rounds."""
     install_peers()
     with TemporaryDirectory() as directory:
         authority = LocalAuthority.create(Path(directory))

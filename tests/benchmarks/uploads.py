@@ -1,9 +1,9 @@
-"""Ways to bring a file from Blob Storage to an upload session, each in a fresh process.
+"""Uploads of a file from Blob Storage, each in a fresh process.
 
-    python -m tests.benchmarks.uploads <ours | bare> <address> <size in MB>
+python -m tests.benchmarks.uploads <ours | bare> <address> <size in MB>
 
-prints as JSON the seconds it took, and by how many bytes the peak of memory grew beyond what a small file
-of 4 MB had needed before.
+It prints as JSON the seconds that it took, and the growth of the memory peak in bytes compared with a file of
+4 MB.
 """
 
 import json
@@ -26,7 +26,7 @@ def path_of(size: int) -> str:
 
 
 def ours(address: str) -> Callable[[int], None]:
-    """Send a mail with the file: real blobs, the real Graph adapter, everything else in memory."""
+    """Send a mail with the file, with real blobs and the real Graph adapter."""
     from shared.adapters.blob_storage import BlobAttachmentFiles, blob_service
     from shared.adapters.graph import GraphMailTransport
     from shared.config import StorageConfig

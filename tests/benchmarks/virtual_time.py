@@ -1,6 +1,6 @@
-"""Threads in virtual time: each is a greenlet, and only one that sleeps or waits lets another one run.
+"""Threads in virtual time: greenlets that switch when they sleep or wait.
 
-So code that was written for threads runs unchanged, hours pass in seconds, and a run repeats exactly.
+Code written for threads runs unchanged, hours pass in seconds, and a run is reproducible.
 """
 
 import heapq
@@ -89,7 +89,7 @@ class VirtualSemaphore:
 
 
 class VirtualThreading:
-    """What a module of the app uses of `threading`; it takes the place of that module."""
+    """A replacement for the parts of `threading` that the app uses."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline

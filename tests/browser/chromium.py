@@ -1,4 +1,4 @@
-"""Debian's Chromium under Playwright, trusting the local stack's certificates and nothing else new."""
+"""Debian's Chromium under Playwright, trusting the stack's certificate."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ def chromium_path() -> str | None:
 
 @contextmanager
 def chromium(path: str, certificate_file: Path) -> Iterator[Browser]:
-    """Run a headless browser that takes this one server certificate and finds the stack's names here."""
+    """Run a headless browser with this certificate and the stack's names."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_switches(certificate_file))
         yield browser
@@ -64,7 +64,7 @@ def _switches(certificate_file: Path) -> list[str]:
 
 
 def key_pin(certificate_file: Path) -> str:
-    """Name a certificate's key as Chromium's switch wants it: the hash of its public key (RFC 7469)."""
+    """Return the public key hash of a certificate for Chromium (RFC 7469)."""
     certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(key).digest()).decode()

@@ -62,7 +62,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def tab(context: BrowserContext, stack: LocalStack, admin: Admin) -> Iterator[OpenTab]:
-    """Open further tabs on the page; no script may fail in one, nor be held back by the page's own policy."""
+    """Open tabs in which no script fails or is blocked by the page's policy."""
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:

@@ -1,4 +1,4 @@
-"""Every state of both pages: the consent window's own pages, and what the API may tell the settings page."""
+"""Every state of both pages, with the API answers that produce it."""
 
 import json
 from collections.abc import Callable, Iterator

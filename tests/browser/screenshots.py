@@ -1,4 +1,4 @@
-"""`make screenshots`: the pages in each state, as PNG files in docs/images/."""
+"""`make screenshots`: PNG files of each page state in docs/images/."""
 
 import re
 import sys

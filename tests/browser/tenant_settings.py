@@ -1,4 +1,7 @@
-"""What a person does on the Tenant Settings page and in Microsoft's windows, found by labels and roles."""
+"""Actions on the Tenant Settings page and in Microsoft's windows.
+
+Elements are found by label and role.
+"""
 
 import re
 from collections.abc import Callable
@@ -31,12 +34,12 @@ class ConsentWindow:
         return [name for name in names if name != "offline_access"]
 
     def accept(self) -> None:
-        """Press Accept, go on where the app asks another account than the admin's, and read how it ended."""
+        """Press Accept and, if shown, Continue; wait for the completion."""
         self.page.get_by_role("button", name="Accept").click()
         self.go_on()
 
     def go_on(self) -> None:
-        """Press Continue where the app asks for it, and read that the consent is complete."""
+        """Press Continue if the app requires it; wait for the completion."""
         expect(self.page.get_by_role("heading", name=BACK_FROM_MICROSOFT)).to_be_visible()
         if self.page.get_by_role("heading", name=OTHER_ACCOUNT).is_visible():
             self.page.get_by_role("button", name="Continue").click()
@@ -52,9 +55,9 @@ class ConsentWindow:
         expect(self.page.get_by_role("heading", name=title)).to_be_visible()
 
     def consent_as(self, address: str) -> list[str]:
-        """Sign in, accept, close the window; return the permissions that were asked for.
+        """Sign in, accept and close the window; return requested permissions.
 
-        None are asked for, and no page comes in between, where the account agreed to all of them before.
+        None are requested, and no page is shown, if the account consented to all of them before.
         """
         self.sign_in(address)
         expect(self.page.get_by_role("heading", name=ASKED_OR_BACK)).to_be_visible()
@@ -126,7 +129,7 @@ class TenantSettings:
         return ConsentWindow(opened.value)
 
     def enable_as(self, address: str, account: str, *, large_files: bool = False) -> list[str]:
-        """Configure an address with an account's consent; return the permissions that were asked for."""
+        """Configure an address by an account and return requested permissions."""
         self.from_address.fill(address)
         if large_files:
             self.large_files.check()

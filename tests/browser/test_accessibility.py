@@ -1,4 +1,4 @@
-"""Both pages in every state, in a light and a dark browser: axe finds nothing."""
+"""Accessibility of both pages in every state, light and dark, with axe."""
 
 from typing import Any, Literal
 

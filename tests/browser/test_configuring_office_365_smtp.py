@@ -1,4 +1,4 @@
-"""Each numbered procedure of the product's page "Configuring Office 365 SMTP", under its own heading."""
+"""The numbered procedures of the page "Configuring Office 365 SMTP"."""
 
 from playwright.sync_api import expect
 

@@ -1,4 +1,4 @@
-"""What the page says of permissions: offered, granted, surplus, and left at Microsoft after a Reset."""
+"""Permissions on the page: offered, granted, surplus, left after a Reset."""
 
 from playwright.sync_api import BrowserContext, Route, expect
 

@@ -1,4 +1,4 @@
-"""The page beside its procedures: validation, keyboard, refusals, trouble and its repair, the mails."""
+"""The settings page: validation, keyboard, errors, checks and mails."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the page says of mails that wait because their mailbox sends only so many a minute."""
+"""The page shows mails that wait for the rate limit of their mailbox."""
 
 from datetime import UTC, datetime
 

@@ -1,1 +1,1 @@
-"""The commands that documents, workflows, hooks and texts have people and machines type, and their checks."""
+"""Checks of the commands in documents, workflows, hooks and texts."""

@@ -1,4 +1,7 @@
-"""Judges commands without the Azure CLI; tests/interop/test_azure_cli.py judges those for it."""
+"""Checks of commands that need no Azure CLI.
+
+tests/interop/test_azure_cli.py checks the commands of the CLI.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Splits shell text into the commands that it runs, with the words that each program is given.
+"""A parser that splits shell text into commands and their words.
 
 What only a run could tell becomes `UNKNOWN`: an unset variable, the output of another command. `bash -n` and
-ShellCheck judge the syntax (test_scripts.py); here it is taken as correct.
+ShellCheck check the syntax (test_scripts.py); here it is assumed to be correct.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _END_OF_WORD = " \t\n;&|()<>"
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its words, and the line of the text on which it begins, from 0."""
+    """One command: its words and the line on which it starts, from 0."""
 
     words: tuple[str, ...]
     line: int
 
 
 def split(text: str) -> list[Command]:
-    """Return the commands of a shell text, those of a substitution before the one that it is part of."""
+    """Return the commands of a shell text, substitutions first."""
     scanner = _Scanner(PLACEHOLDER.sub(_value_of, text))
     while scanner.at < len(scanner.text):
         scanner.run()
@@ -79,7 +79,7 @@ class _Scanner:
         return self.text.startswith(("<(", ">("), self.at)
 
     def skip_blanks(self) -> bool:
-        """Skip blanks, a continued line, or a comment; return whether there was one."""
+        """Skip blanks, a continuation or a comment; return whether one existed."""
         found = re.compile(r"[ \t]+|\\\n|#[^\n]*").match(self.text, self.at)
         self.at = found.end() if found else self.at
         return found is not None
@@ -105,7 +105,10 @@ class _Scanner:
             self.commands.append(Command(tuple(words), self.text.count("\n", 0, begin)))
 
     def redirect(self, operator: re.Match[str], words: list[str]) -> None:
-        """Skip a redirection and what it names; one of a numbered file has the number as the word before."""
+        """Skip a redirection and its target.
+
+        The number of a numbered file descriptor is the word before it.
+        """
         if words and words[-1].isdigit() and self.text[self.at - 1].isdigit():
             words.pop()
         self.at = operator.end()

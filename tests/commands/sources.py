@@ -34,7 +34,7 @@ TOOLS = frozenset({"az", "azd", "make", "python"})
 
 @dataclass(frozen=True)
 class Script:
-    """Text for a shell, and where it begins; `complete` means that somebody runs it as it is."""
+    """Shell text with its position; `complete` if it is run as it is."""
 
     file: str
     line: int
@@ -149,7 +149,7 @@ def _mentions(file: str, text: str, first: int = 1) -> Iterator[Script]:
 
 
 def _from_powershell(text: str) -> str:
-    """Write what this package looks at as a shell would have it: lines that go on, variables, assignments."""
+    """Convert PowerShell continuations, variables and assignments to shell."""
     joined = text.replace("`\n", "\\\n").replace("$env:", "$")
     joined = re.sub(r"(?<!\S)[{}](?!\S)", ";", joined)
     return re.sub(r"^(\s*)\$\w+\s*=\s*", r"\1", joined, flags=re.MULTILINE)

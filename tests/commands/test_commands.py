@@ -1,4 +1,4 @@
-"""Every command of azd, make and Python that documents, workflows, hooks and texts name exists."""
+"""Every azd, make and Python command that a document names exists."""
 
 from __future__ import annotations
 

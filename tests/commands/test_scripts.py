@@ -1,4 +1,4 @@
-"""Each script that people copy or machines run is one that bash takes and ShellCheck finds no fault with."""
+"""Each script in documents and workflows passes bash and ShellCheck."""
 
 from __future__ import annotations
 

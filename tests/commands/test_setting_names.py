@@ -1,4 +1,4 @@
-"""A setting that a document names exists, and each setting is named in a document."""
+"""Documents name only existing settings, and every setting is named."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def ports() -> FakeServices:
 
 
 def how_it_ended(ports: FakeServices, window: Window) -> tuple[str, str | None]:
-    """Return the flow's status and its problem, as the settings page gets them."""
+    """Return the status and the problem of the flow as the API shows them."""
     reply = call(consent.read_flow, ports, route={"flow_id": window.flow_id})
     found = content(reply)
     return found["status"], found["problem"]["code"] if found["problem"] else None

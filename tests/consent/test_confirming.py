@@ -41,7 +41,7 @@ def flow_of(ports: FakeServices, window: Window) -> tuple[str, str | None, str |
 
 
 def with_large_files(ports: FakeServices, *later: frozenset[str] | Exception) -> Window:
-    """Have Microsoft grant Mail.Send at first, and what `later` says when it is asked again."""
+    """Have Microsoft grant Mail.Send first and `later` at the next requests."""
     window = opened(enable(ports, largeFileAttachments=True), ports)
     ports.authorizer.granted = SEND
     ports.authorizer.later = list(later)

@@ -273,7 +273,7 @@ class Everything(RuleBasedStateMachine):
         self.generations = now
 
     def _ask(self, operation: Any, admin: Caller, body: dict[str, Any], *, blind: bool) -> None:
-        """Press a button, on a page that may be out of date; a refusal changes nothing."""
+        """Press a button on a page that can be stale; a refusal changes nothing."""
         headers = {} if blind else {"if-match": self.seen.get(admin.object_id, "*")}
         before = self.ports.settings.load(CONTOSO)
         try:
@@ -303,7 +303,7 @@ class Everything(RuleBasedStateMachine):
         granted: frozenset[str] | None,
         decision: str | None = None,
     ) -> None:
-        """Have a person go through Microsoft's pages and come back, unless the link leads nowhere."""
+        """Complete Microsoft's pages and return, unless the link is invalid."""
         window = self._opened(window)
         if not window.state:
             return

@@ -318,7 +318,7 @@ def admin_consent(ports: FakeServices, window: Window, **reply: str) -> str | No
 
 
 def apply(ports: FakeServices, **members: object) -> Window:
-    """Press Enable for a listed sender, in the application way, and open the link."""
+    """Enable a listed sender with application permission and open the link."""
     list_senders(ports, "reports@contoso.com", "new@contoso.com")
     return opened(enable(ports, "reports@contoso.com", authorization="application", **members), ports)
 

@@ -356,7 +356,7 @@ def test_what_storage_can_not_note_now_is_noted_the_next_day(
 
 
 def test_tokens_that_carry_no_mark_of_this_installation_are_not_deleted(ports: FakeServices) -> None:
-    """A vault lists only what carries the mark; another installation may use the rest."""
+    """A vault lists only tagged secrets; others can belong to someone else."""
     ports.vault.write(f"smtp-{CONTOSO}-7", "another installation's")
     ports.vault.names = tuple  # type: ignore[method-assign]
     keep_all(ports)

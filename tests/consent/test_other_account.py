@@ -43,7 +43,7 @@ def ports() -> FakeServices:
 
 
 def asked(ports: FakeServices, **members: Any) -> tuple[Window, Response]:
-    """Have reports@ sign in for a consent that Ada started; return the window and what it shows."""
+    """Sign in as reports@ for a consent started by Ada; return the page."""
     window = opened(enable(ports, "reports@contoso.com", **members), ports)
     page = finish(window, ports)
     assert page.status == 200
@@ -281,7 +281,7 @@ def test_of_two_reloads_at_once_one_gets_the_page(ports: FakeServices) -> None:
 
 
 def test_a_planted_cookie_and_a_known_state_complete_nothing(ports: FakeServices) -> None:
-    """Who starts a flow knows its state and cookie, and can set the cookie in another browser."""
+    """The starter of a flow knows its state and cookie, and can plant both."""
     attacker = opened(enable(ports, "reports@contoso.com"), ports)
     victims_page = finish(attacker, ports)
 

@@ -29,7 +29,7 @@ def ports() -> FakeServices:
 
 
 def problem_of(reply: Response) -> str:
-    """Return the problem that a refused browser is shown; it never gets to Microsoft."""
+    """Return the problem shown to a refused browser before Microsoft's pages."""
     assert "Set-Cookie" not in reply.headers
     address = urlsplit(str(content(reply)["location"]))
     assert f"{address.scheme}://{address.netloc}{address.path}" == (

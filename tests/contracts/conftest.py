@@ -1,4 +1,4 @@
-"""The real endpoints behind the contracts: Azurite's tables and the fake Key Vault."""
+"""The real endpoints of the contracts: Azurite tables and fake Key Vault."""
 
 from collections.abc import Iterator
 

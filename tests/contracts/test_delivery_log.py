@@ -1,4 +1,4 @@
-"""What every delivery log promises, the one in memory and the one in Azure."""
+"""The contract of the delivery log, in memory and in Azure."""
 
 from __future__ import annotations
 

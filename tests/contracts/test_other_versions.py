@@ -1,4 +1,4 @@
-"""What the tables promise about rows that another version of the app wrote."""
+"""The contract of the tables for rows written by another app version."""
 
 from __future__ import annotations
 

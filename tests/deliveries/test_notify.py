@@ -37,7 +37,7 @@ ASKING = a_message(messageId="m-1", outcomeQueue=QUEUE, correlationId="run 4711"
 
 
 class MemoryQueues:
-    """Keeps the messages; `fail` are raised first, and queues that are `gone` take none."""
+    """Queues in memory that can fail (`fail`) or be missing (`gone`)."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, dict[str, Any]]] = []

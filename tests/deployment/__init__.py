@@ -1,1 +1,1 @@
-"""How the app is packaged, deployed and checked: azd, GitHub, pinned packages, the deployment package."""
+"""Packaging, deployment and checks: azd, GitHub, pins, the package."""

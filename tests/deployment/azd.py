@@ -1,4 +1,4 @@
-"""How azd reads `azure.yaml` and packs a function app, as far as this project depends on it.
+"""How azd reads `azure.yaml` and packages a function app.
 
 Read in azd's source of August 2026: `cli/azd/pkg/ext/models.go` (paths and kinds of hooks),
 `pkg/tools/language/project_discovery.go` (the search for packages to install), `python_executor.go` (what
@@ -35,12 +35,15 @@ class Hook:
 
     @property
     def can_end_the_command_before_it_runs(self) -> bool:
-        """A hook in a language is prepared first; `continueOnError` does not cover that."""
+        """Tell whether azd prepares the hook before it runs it.
+
+        `continueOnError` does not cover a failure of that preparation.
+        """
         return self.kind not in {"sh", "pwsh"}
 
 
 def read_hook(hook: Mapping[str, Any], root: Path, *, windows: bool = False) -> Hook:
-    """Resolve a hook of `azure.yaml`; `run` is a script if such a file exists, else the command itself."""
+    """Resolve a hook of `azure.yaml` to a script file or a command."""
     if windows and "windows" in hook:
         hook = hook["windows"]
     run, folder = hook["run"], root / hook.get("dir", "")
@@ -60,7 +63,7 @@ def read_hook(hook: Mapping[str, Any], root: Path, *, windows: bool = False) -> 
 
 
 def packages_file(script: Path, root: Path) -> Path | None:
-    """Return the file from which azd installs packages before it runs a hook in Python."""
+    """Return the package list that azd installs before a Python hook."""
     for folder in script.parents:
         found = next((folder / name for name in PROJECT_FILES if (folder / name).is_file()), None)
         if found or folder == root:
@@ -69,7 +72,7 @@ def packages_file(script: Path, root: Path) -> Path | None:
 
 
 def environment_folder(folder: Path) -> str:
-    """Return the name of the virtual environment that azd makes in a folder with packages."""
+    """Return the name of the virtual environment that azd creates."""
     return f"{folder.name}_env"
 
 

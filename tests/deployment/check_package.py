@@ -1,6 +1,6 @@
-"""The package of `make package`, unpacked alone: it has every dependency, and its functions are found.
+"""The unpacked package has every dependency, and its functions load.
 
-Not among the tests that `make test` collects, because it needs a package index: `make check-package` runs it.
+`make test` does not collect this test, because it needs a package index: `make check-package` runs it.
 """
 
 from __future__ import annotations

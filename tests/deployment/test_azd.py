@@ -1,4 +1,4 @@
-"""`azd up` from a clone: the hooks run and cannot end it, and the package holds the app and nothing else."""
+"""`azd up` from a clone: hooks cannot fail it; the package is complete."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ def test_a_requirements_file_beside_a_script_ends_the_search_for_packages(tmp_pa
     [("postprovision", "1. Assign the role"), ("postdeploy", "PUBLIC_BASE_URL is missing")],
 )
 def test_a_hook_runs_as_azd_runs_it(name: str, says: str) -> None:
-    """In a POSIX shell from the project's root; here without any output of azd."""
+    """A hook runs in a POSIX shell in the project's root.
+
+    Here it runs without any output of azd.
+    """
     done = subprocess.run(
         ["/bin/sh", "-e", "-c", HOOKS[name]["run"]],
         cwd=ROOT,
@@ -154,7 +157,7 @@ def test_what_tools_leave_in_a_clone_is_neither_committed_nor_packed(path: str) 
     ],
 )
 def test_the_remote_build_never_gets_another_list_of_packages(path: str) -> None:
-    """Not even where a developer's tool wrote one: azd packs what is on the disk."""
+    """Untracked files would be packaged too, such as a list from a tool."""
     assert packed([path], FUNCIGNORE) == []
 
 

@@ -1,4 +1,4 @@
-"""The first deployment of the code, which Azure refuses until the roles have spread; azd is a script here."""
+"""The first code deployment, which Azure refuses until roles have spread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Failed to upload blob to storage account: Response status code does not indicate
 
 
 class Azd:
-    """A script named azd on the PATH with a configured output and exit code, which counts its calls."""
+    """A fake azd on the PATH that counts calls and exits as configured."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder

@@ -59,7 +59,7 @@ def test_the_real_addresses_and_ids_are_shown() -> None:
 
 
 def test_objects_in_exchange_carry_the_name_of_the_environment() -> None:
-    """Two environments share a tenant: of one name, the second could send as the first."""
+    """Two environments can share a tenant and must not share an object name."""
     text = next_steps(OUTPUTS)
 
     assert '"Inforiver mail"' not in text

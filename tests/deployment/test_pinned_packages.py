@@ -1,4 +1,4 @@
-"""What is installed is what was reviewed: every package pinned, with the hashes of its files."""
+"""Every installed package is pinned with the hashes of its files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_declared_package_is_pinned_to_a_version_that_fits(file: str) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_package_that_is_no_longer_declared_is_no_longer_pinned(file: str) -> None:
-    """The note beside a pin says what asked for it; one that is no longer true shows a stale file."""
+    """The note beside a pin names its cause; a wrong one shows a stale file."""
     asked_for_by_us = re.findall(
         r"^([a-z0-9._-]+)==(?:[^#]|#(?! via))*# via [^\n]*pyproject\.toml",
         (ROOT / file).read_text("utf-8"),

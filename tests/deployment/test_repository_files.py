@@ -1,4 +1,4 @@
-"""What editors, pre-commit and Dependabot read, compared with the tree that they work on."""
+"""Files for editors, pre-commit and Dependabot, compared with the tree."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ PROGRAMS = ("bash", "curl", "jq")
 
 @contextmanager
 def deliveries(retried: list[tuple[str, dict[str, str]]]) -> Iterator[str]:
-    """Serve the list of expired deliveries, and note each retry with its body's length."""
+    """Serve the list of expired deliveries and record each retry request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,4 +1,4 @@
-"""What `docs/operations/` has an operator type and expect, compared with the files that it speaks of."""
+"""The commands and results in `docs/operations/` match their files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def variables_in_commands() -> Iterator[str]:
 
 
 def links() -> Iterator[tuple[str, str, str]]:
-    """Yield each link to a file of this repository: the page, the file, the anchor."""
+    """Yield each link to a repository file: the page, the file, the anchor."""
     for path, text in TEXTS.items():
         for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
             file, _, anchor = target.partition("#")
@@ -169,7 +169,7 @@ EXPLAINS = {"alerts", "audit", "core-tools", "data-subject", "events", "not-trie
 
 
 def blocks(*languages: str) -> Iterator[tuple[str, str]]:
-    """Yield the code blocks of the pages that are of a language, each with its page."""
+    """Yield each code block of the pages in a language with its page."""
     for path, text in TEXTS.items():
         for language, block in re.findall(r"^ *```(\w+)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
             if language in languages:
@@ -184,7 +184,7 @@ def test_a_task_states_purpose_actor_expected_result_and_undo(page: str) -> None
 
 
 def test_nothing_of_an_environment_is_exported_into_the_shell() -> None:
-    """An exported name beats the selected environment, and fills gaps of another one."""
+    """An exported name overrides the selected environment of azd."""
     exporting = [
         (page, line)
         for page, block in blocks("sh", "bash")
@@ -198,7 +198,7 @@ def test_nothing_of_an_environment_is_exported_into_the_shell() -> None:
 
 
 def test_a_repair_provisions_without_the_state_of_azd() -> None:
-    """With the template and the values of the last deployment azd submits nothing otherwise."""
+    """With the same template and values azd otherwise submits nothing."""
     repairs = [
         section("alerts", "## operator-error"),
         section("alerts", "## vault-forbidden"),

@@ -1,4 +1,4 @@
-"""The call after a deployment, against servers that answer as apps, proxies and broken hosts do."""
+"""The smoke test against servers that answer as apps, proxies and hosts."""
 
 from __future__ import annotations
 

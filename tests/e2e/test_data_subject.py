@@ -1,4 +1,4 @@
-"""What is stored on a person's address is found and deleted by the operator's command, on real storage."""
+"""The operator's command finds and deletes a person's data in storage."""
 
 import re
 

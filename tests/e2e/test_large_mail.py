@@ -1,4 +1,4 @@
-"""Large mail through the real queue, blobs, worker and TLS; and what a mail costs in calls."""
+"""Large mail through real queue, blobs, worker and TLS; calls per mail."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Every event leaves the worker as one record, whole, with the invocation that it belongs to."""
+"""Every event is one complete log record with its invocation."""
 
 import json
 from collections import Counter

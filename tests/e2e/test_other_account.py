@@ -1,4 +1,4 @@
-"""Another account than the admin's signs in, under a domain whose other hosts can set cookies for the app."""
+"""Another account consents in a domain whose hosts can set cookies."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -90,7 +90,7 @@ def test_a_reload_of_the_page_shows_it_again(uma: Admin, custom: LocalStack) -> 
 def test_a_cookie_that_a_sibling_host_planted_does_not_complete_a_consent(
     uma: Admin, custom: LocalStack
 ) -> None:
-    """Uma starts, plants her cookie in Ada's browser, and leads Ada to Microsoft by her own `state`."""
+    """Uma plants her cookie in Ada's browser and sends Ada her own `state`."""
     started = start(uma)
     attacker = BrowserClient(custom.authority.ca_file, posts_by_itself=False)
     attacker.open(started["startUrl"])

@@ -1,4 +1,4 @@
-"""Every queued message reaches the app, however its client wrote it, and the operator can replay one."""
+"""Every queued message reaches the app, and an operator can replay it."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_48_kib_of_json_are_sent_plain_or_in_base64_and_more_is_invalid(
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="The runbook's script needs jq; not installed.")
 def test_the_replay_of_the_runbook_sends_what_is_in_the_poison_queue(tmp_path: Path) -> None:
-    """`docs/operations/queue.md`: with the function disabled, its script puts each text back."""
+    """`docs/operations/queue.md`: with the function off it replays each text."""
     disabled = {"AzureWebJobs.record_poisoned_mail.Disabled": "true"}
     with LocalStack(settings=QUICK | disabled) as stack:
         admin = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)

@@ -1,4 +1,4 @@
-"""A body in chunks is refused, and the request of docs/http-api.md's C# example is carried out."""
+"""Chunked bodies are refused, and docs/http-api.md's C# example works."""
 
 from __future__ import annotations
 

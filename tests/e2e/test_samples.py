@@ -1,4 +1,4 @@
-"""docs/samples/: each program, as it lies there, sends a report with nothing but a scheduler's roles."""
+"""Each program in docs/samples/ sends a report with a scheduler's roles."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RUN_SECONDS = 120
 
 @dataclass(frozen=True)
 class Sample:
-    """Two programs, to queue a mail and to read its delivery, and what they need.
+    """Two sample programs, to queue a mail and to read its delivery.
 
     `tool` is on the PATH, `installed` is what `make interop` fetches.
     """
@@ -146,7 +146,7 @@ def taken(request: pytest.FixtureRequest, stack: LocalStack) -> Iterator[RoleAss
 
 
 def second_is_ignored(stack: LocalStack, message_id: str) -> bool:
-    """Tell whether the app has taken the second message, too, and sent nothing for it."""
+    """Tell whether the app took the second message and sent nothing for it."""
     ignored = f'mail_duplicate_ignored {{"message_id": "{message_id}"'
     return ignored in stack.host_log()
 

@@ -18,7 +18,7 @@ def new_id(request: pytest.FixtureRequest) -> str:
 
 
 def sent(stack: LocalStack, subject: str) -> list[AcceptedMail]:
-    """Return what Graph accepted under a subject; another test's mail may come late."""
+    """Return accepted mails by subject; other tests' mails can arrive late."""
     return [mail for mail in stack.microsoft365.mails() if mail.subject == subject]
 
 

@@ -1,4 +1,4 @@
-"""What the Tenant Settings page can do, through to the mail that Graph accepts."""
+"""The functions of the Tenant Settings page up to the accepted mail."""
 
 from typing import Any
 

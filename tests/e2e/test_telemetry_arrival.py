@@ -1,8 +1,7 @@
-"""Every event reaches Application Insights under load, with the managed identity's token.
+"""Every event reaches Application Insights under load with a token.
 
-Only Core Tools export telemetry, so the first test needs them (`make core-tools`). The second sends what the
-app logged on the local host in the same way as the host's SDK does, so that load, endpoint and comparison are
-tried without them.
+Only Core Tools export telemetry, so the first test needs them (`make core-tools`). The second sends the log
+of the local host as the host's SDK does, so that load, endpoint and comparison are tested without Core Tools.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Watched:
         return Counter(text for text in texts if text.partition(" ")[0] in names)
 
     def requests(self) -> Counter[str]:
-        """Count the requests that the component has, by the name of their function."""
+        """Count the requests in the component by function name."""
         return Counter(envelope.operation for envelope in self.insights.envelopes("RequestData"))
 
 
@@ -102,7 +101,7 @@ def put_under_load(stack: LocalStack) -> None:
 
 
 def check_what_was_logged(events: Counter[str]) -> None:
-    """Hold the events against what the load did, so that none is missed on both sides."""
+    """Compare the events with the load, so that none is missing twice."""
     kinds = Counter(text.partition(" ")[0] for text in events.elements())
     assert kinds["mail_accepted"] == MAILS
     assert kinds["request_failed"] == CALLS

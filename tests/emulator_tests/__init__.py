@@ -1,1 +1,1 @@
-"""Tests of the local stack: the fakes behave like the services that they replace."""
+"""Tests that the local stack behaves like the services it replaces."""

@@ -1,4 +1,4 @@
-"""A Microsoft 365 over TLS for each test; certificates and keys once, since making them takes a while."""
+"""A Microsoft 365 over TLS for each test, with certificates made once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ CALLBACK = "/api/consent/callback"
 
 
 class CallbackApp:
-    """Stands where the app's callback will be: it keeps what Entra sends there."""
+    """A server at the app's callback address that records Entra's answers."""
 
     def __init__(self) -> None:
         self.answers: list[dict[str, str]] = []

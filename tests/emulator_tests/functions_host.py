@@ -1,4 +1,4 @@
-"""The sample app in a Functions host of its own, and what a test needs to ask it."""
+"""The sample app in its own Functions host, with calls for tests."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Setup:
-    """How a host for tests differs from the usual one; `host_json` holds values such as `functionTimeout`.
+    """The configuration of a test host, such as `functionTimeout`.
 
-    Without a schedule its setting is missing.
+    `host_json` holds values of host.json. Without `schedule` its setting is missing.
     """
 
     schedule: str = NEVER

@@ -1,4 +1,4 @@
-"""The ingestion endpoint takes what .NET's SDK sends, with a token of the right identity alone."""
+"""The ingestion endpoint accepts .NET telemetry with the right identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The browser must be as strict as a browser, or a consent that works for it would fail for a person."""
+"""The test browser is as strict as a real one.
+
+A consent that passes only in a lenient client would fail for a person.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -889,7 +889,7 @@ def test_two_chunks_for_one_draft_at_the_same_moment_are_in_conflict(stand: Stan
 
 
 def _put_raw(url: str, body: Any, headers: dict[str, str], stand: Stand) -> int:
-    """PUT an iterator with a Content-Length, which requests would send in chunks of its own."""
+    """PUT an iterator with Content-Length, which requests would chunk."""
     place = urlsplit(url)
     context = ssl.create_default_context(cafile=str(stand.ca_file))
     connection = http.client.HTTPSConnection(place.hostname or "", place.port, timeout=20, context=context)

@@ -1,4 +1,4 @@
-"""What an app logs leaves its worker whole, and the host shows it as the open-source host was observed to."""
+"""Log records leave the worker complete and appear as observed."""
 
 from __future__ import annotations
 

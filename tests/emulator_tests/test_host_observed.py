@@ -1,7 +1,7 @@
-"""The host answers each HTTP request as the open-source Functions host was observed to.
+"""HTTP answers equal those of the open-source Functions host.
 
-`functions_host_observed.json` holds what was observed; what no client depends on is left out of it: framing,
-the `Server` header, the order of headers. `accepted_differences.txt` names the differences that are wanted.
+`functions_host_observed.json` holds what was observed, without what no client depends on: framing, the
+`Server` header, the order of headers. `accepted_differences.txt` names the accepted differences.
 """
 
 from __future__ import annotations

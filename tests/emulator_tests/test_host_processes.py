@@ -1,4 +1,4 @@
-"""Worker processes, stops and drains behave as observed on the open-source Functions host."""
+"""Processes, stops and drains behave as in the open-source host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queue triggers, queue outputs and timers behave as observed on the open-source Functions host."""
+"""Queue triggers, outputs and timers behave as in the open-source host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a Functions host starts, and what it shows of an app that it cannot load."""
+"""The start of a Functions host and its errors for an app that fails."""
 
 from __future__ import annotations
 

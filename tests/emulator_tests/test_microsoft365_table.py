@@ -1,4 +1,4 @@
-"""The table of traits in the docstring of the local Microsoft 365 is complete."""
+"""The table in the docstring of the local Microsoft 365 is complete."""
 
 from __future__ import annotations
 

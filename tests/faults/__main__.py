@@ -1,6 +1,7 @@
-"""`make faults`: the whole campaign, with Mail.ReadWrite and without; prints the end of each mail.
+"""`make faults`: the whole campaign; prints the outcome of each mail.
 
-With the app's own permission it is what concerns the mailbox that a mail is looked for in.
+It runs with Mail.ReadWrite and without. With application permission only the scenarios about the mailbox
+search run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def _tell(text: str) -> None:
 
 
 def main(wanted: list[str]) -> int:
-    """Return 1 where an invariant broke; words choose the scenarios whose names have one of them."""
+    """Return 1 if an invariant broke; words select scenarios by name."""
     results: list[Result] = []
     for look_up, by_the_app in ((True, False), (False, False), (True, True), (False, True)):
         permissions = "Mail.Send and Mail.ReadWrite" if look_up else "Mail.Send alone"

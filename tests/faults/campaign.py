@@ -1,4 +1,4 @@
-"""Send mails through several host processes with faults, and check each outcome from outside."""
+"""Mails through several hosts with faults, checked from outside."""
 
 from __future__ import annotations
 
@@ -215,9 +215,9 @@ class Campaign:
         self._cleanup.close()
 
     def run(self, scenario: Scenario) -> Result:
-        """Queue a scenario's mails, disturb them, and go on when nothing more happens soon.
+        """Queue the mails of a scenario, inject its faults, wait until idle.
 
-        A mail that was put off may meet the faults of the next scenarios, which its row then tells of.
+        A deferred mail can meet the faults of the next scenarios, which then show in its row.
         """
         number = len(self._results) + 1
         letters = ["f" if place % 3 == 1 else "m" for place in range(scenario.small)]
@@ -315,7 +315,7 @@ class Campaign:
         self._wait_for_one(frozenset({"sending"}), seconds)
 
     def wait_until_final(self, seconds: float = 60, *, put_off: bool = True) -> None:
-        """Wait until each of the scenario's mails has come to its end, or else was put off."""
+        """Wait until each mail of the scenario is final or deferred."""
         self._wait(self._present, FINAL | PUT_OFF if put_off else FINAL, seconds)
 
     def restart(self) -> None:
@@ -368,12 +368,12 @@ class Campaign:
         wait_for(lambda: self.admin.settings()["status"] == "enabled" or None, "the consent")
 
     def allow_named_properties(self, *, allowed: bool) -> None:
-        """Say whether the mailbox that sends has room for named properties, and so for the app's key."""
+        """Set whether the mailbox has room for named properties (the mail key)."""
         self._blows += not allowed
         self.stack.microsoft365.directory.change_user(self.mailbox, room_for_named_properties=allowed)
 
     def limit_uploads(self, limit: int, seconds: float) -> None:
-        """Let Graph take so many uploaded bytes in so many seconds, any number for 0."""
+        """Limit the bytes uploaded to Graph in a time; 0 is unlimited."""
         self._blows += limit > 0
         behaviour = self.stack.microsoft365.behaviour
         behaviour.upload_limit, behaviour.upload_window = limit, seconds
@@ -397,7 +397,7 @@ class Campaign:
         self._start_hosts()
 
     def _use(self, settings: Mapping[str, str], hosts: int) -> None:
-        """Have so many hosts with these further settings run, new ones where they differ."""
+        """Run this number of hosts with these settings; replace others."""
         if (settings, hosts) == (self._settings, self._more_hosts):
             return
         self._settings, self._more_hosts = settings, hosts
@@ -405,7 +405,7 @@ class Campaign:
         self._start_hosts()
 
     def _start_hosts(self) -> None:
-        """Start as many as are missing; gates cost time, so a measurement goes without."""
+        """Start missing hosts; without gates for measurements, as gates cost time."""
         gated = {"AzureWebJobsStorage": self.gates.connection_string} if self._gated else {}
         settings = {**gated, **self._settings}
         while sum(host.running for host in self.stack.hosts) < (self._more_hosts or self._hosts):
@@ -418,7 +418,7 @@ class Campaign:
         seconds: float,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Wait a while; a mail that does not come to its end is judged as lost later."""
+        """Wait for a time; unfinished mails are judged as lost later."""
         started = told = time.monotonic()
         open_ids = set(ids)
         while open_ids and time.monotonic() - started < seconds:
@@ -431,7 +431,7 @@ class Campaign:
             time.sleep(0.5)
 
     def _wait_until_told(self, ids: Iterable[str], seconds: float, tell: Callable[[str], None]) -> None:
-        """Wait for the timer where an outcome could not be reported when it was stored."""
+        """Wait for the timer to report outcomes that failed to be reported."""
         started = time.monotonic()
         owed = set(ids)
         while owed and time.monotonic() - started < seconds:
@@ -462,7 +462,7 @@ class Campaign:
         return read_document(Delivery, rows[0]["Document"]) if rows else None
 
     def _wait_for_fault(self, before: int, seconds: float) -> None:
-        """Wait for mails that were put off before they could meet one, as in a mailbox that is left alone."""
+        """Wait for mails that were deferred before they met a fault."""
         started = time.monotonic()
         while self.faults == before and time.monotonic() - started < seconds:
             time.sleep(0.1)
@@ -528,7 +528,7 @@ def summary(results: Iterable[Result]) -> str:
 
 
 def _may_have_been_accepted(row: Delivery) -> bool:
-    """Say whether a mail's history tells that it may have been accepted before."""
+    """Tell whether the history says that a mail may have been accepted."""
     return any(step.maybe_sent for step in row.history)
 
 

@@ -1,8 +1,8 @@
-"""What a deployment does to mails: every host is killed while mails are in one known phase.
+"""The effect of a deployment on mails: hosts are killed in each phase.
 
-Flex Consumption's default strategy, *Recreate*, ends what runs. Each scenario first brings mails into its
-phase and then kills all hosts and starts new ones. The last one does what the runbook says: pause, wait
-until nothing is sent, deploy, resume.
+Flex Consumption's default strategy, *Recreate*, ends running work. Each scenario brings mails into its phase,
+kills all hosts and starts new ones. The last one does what the runbook says: pause, wait until nothing is
+being sent, deploy, resume.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 
 
 def kill_at_storage(campaign: Campaign, service: Service, outage: Outage) -> None:
-    """Kill every host while a service of storage has a request in hand, which it carries out or not."""
+    """Kill every host during a storage request, carried out or not."""
     before = campaign.gates.hits
     with campaign.gates.during(service, outage):
         wait_until(lambda: campaign.gates.hits > before, f"a call to {service}")
@@ -52,7 +52,7 @@ def kill_at_storage(campaign: Campaign, service: Service, outage: Outage) -> Non
 
 
 def kill_at_graph(campaign: Campaign, operation: str, effect: Effect, nth: int = 1, at_once: int = 1) -> None:
-    """Kill every host while Graph has requests in hand, which it carries out or not."""
+    """Kill every host during a Graph request, carried out or not."""
     faults = campaign.stack.microsoft365.faults
     before = faults.hits
     faults.add(operation, effect, times=4 * SLOTS, nth=nth)
@@ -64,7 +64,7 @@ def kill_at_graph(campaign: Campaign, operation: str, effect: Effect, nth: int =
 def kill_after_answer(
     campaign: Campaign, operation: str, service: Service, outage: Outage, nth: int = 1
 ) -> None:
-    """Kill every host once Graph has answered and storage has not written it down."""
+    """Kill every host between the answer of Graph and its write to storage."""
     faults = campaign.stack.microsoft365.faults
     before = faults.hits
     faults.add(operation, CARRIED_OUT, times=4 * SLOTS, nth=nth)
@@ -73,7 +73,7 @@ def kill_after_answer(
 
 
 def kill_while_waiting_for_a_slot(campaign: Campaign) -> None:
-    """Kill every host while mails wait for another mail's call of the same mailbox to end."""
+    """Kill every host while mails wait for a call of the same mailbox."""
     behaviour = campaign.stack.microsoft365.behaviour
     usual, behaviour.in_flight_limit = behaviour.in_flight_limit, 2 * SLOTS
     try:
@@ -95,7 +95,7 @@ def deploy_paused(campaign: Campaign) -> None:
 
 
 def deployments() -> list[Scenario]:
-    """Return a scenario for each phase of a small mail and of one that travels as a draft."""
+    """Return a scenario for each phase of a small mail and of a draft."""
     small: dict[str, Disturbance] = {
         "before the claim": partial(kill_at_storage, service="table", outage=NO_ROW),
         "claimed and about to be handed over": partial(

@@ -1,4 +1,4 @@
-"""Entra while its servers know a consent at different times, and while it throttles."""
+"""Entra with servers that learn of a consent late, and with throttling."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALL_GRANTS = 86_400.0
 
 
 def servers_behind(campaign: Campaign) -> None:
-    """Start hosts without a token while every second server of Entra knows no consent or no app."""
+    """Start hosts without tokens while every second server is behind."""
     behaviour = campaign.stack.microsoft365.behaviour
     with _enabled_all_the_time(campaign):
         behaviour.stale_for = _ALL_GRANTS
@@ -29,7 +29,10 @@ def servers_behind(campaign: Campaign) -> None:
 
 
 def throttled(campaign: Campaign) -> None:
-    """Start hosts without a token while Entra answers one request a minute; further ones prolong the wait."""
+    """Start hosts without tokens while Entra answers one request a minute.
+
+    Further requests prolong the wait.
+    """
     behaviour = campaign.stack.microsoft365.behaviour
     with _enabled_all_the_time(campaign):
         behaviour.token_requests_a_minute = 1
@@ -50,7 +53,7 @@ def entra_scenarios() -> list[Scenario]:
 
 @contextmanager
 def _enabled_all_the_time(campaign: Campaign) -> Iterator[None]:
-    """Blame a fault after which the settings ask an admin or the operator to act."""
+    """Report an error if the settings need an action after the fault."""
     yield
     status = campaign.admin.settings()["status"]
     if status != "enabled":

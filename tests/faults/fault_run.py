@@ -1,4 +1,4 @@
-"""A host, its queue and its clock in memory, and ports that fail or crash at a given call."""
+"""A host, queue and clock in memory with ports that fail on a given call."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class FaultKind(Enum):
 
 @dataclass
 class FaultInjector:
-    """Counts the calls of all ports, and knows which of them goes wrong, and how."""
+    """A counter of port calls that makes chosen calls fail."""
 
     fates: Mapping[int, FaultKind]
     calls: int = 0
@@ -200,7 +200,7 @@ class FaultRun:
             self.queue.append(replace(message, visible=self.services.system.now() + LEASE))
 
     def _survive(self, work: Callable[[], None]) -> timedelta | None:
-        """Do some work as the host does; return how long its message stays hidden when it fails."""
+        """Run work as the host does; return the hiding time after a failure."""
         try:
             work()
         except Killed:

@@ -1,7 +1,7 @@
-"""Several hosts on one queue and one storage account, each with a clock and a version of its own, in memory.
+"""Several hosts in memory with one queue and one storage account.
 
-A message that is taken is hidden for ten minutes and comes again unless it is completed, as in Azure. Times
-in rows are moved to the reader's clock as the real delivery log moves them.
+Each host has its own clock and version. A taken message is hidden for ten minutes and returns unless it is
+completed, as in Azure. Times in rows are moved to the reader's clock as the real delivery log moves them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _LOST_ANSWERS = 0.4
 
 @dataclass
 class HostSystem(FakeSystem):
-    """A host's clock, which differs from the true time; while it is suspended, its steady time is too."""
+    """A host's clock, offset from the true time; stops during suspension."""
 
     true: FakeSystem = field(default_factory=FakeSystem)
     ahead: timedelta = timedelta(0)
@@ -104,7 +104,7 @@ class HostDeliveries:
 
 
 class LaggingGraph:
-    """Microsoft Graph, where a copy is seen a while after its mail was sent, and answers get lost."""
+    """A Microsoft Graph with late copies and lost answers."""
 
     def __init__(self, inner: FakeGraph, true: FakeSystem, chance: random.Random) -> None:
         self._inner, self._true, self._chance = inner, true, chance
@@ -129,7 +129,7 @@ class LaggingGraph:
 
 
 class NewerTexts:
-    """Stored requests as a newer version writes them, with a member that the older one does not know."""
+    """Stored requests of a newer version, with an unknown member."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -151,7 +151,7 @@ class NewerTexts:
 
 @dataclass
 class Message:
-    """A message in the queue; `taken` tells one taking from the next, as a pop receipt does."""
+    """A queued message; `taken` identifies one receipt, as a pop receipt."""
 
     visible: datetime
     text: bytes
@@ -159,7 +159,7 @@ class Message:
 
 
 class Neighbourhood:
-    """The queue, the storage account and the hosts; random, and the same for the same seed."""
+    """The queue, the storage account and the hosts, reproducible by seed."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -304,7 +304,7 @@ class Neighbourhood:
 
 
 class _Suspension(FaultInjector):
-    """Suspends the host once, after the call of this number or, without one, after it has written a row."""
+    """One suspension of the host, at a numbered call or after a row write."""
 
     def __init__(self, at: int | None, suspend: Callable[[], None]) -> None:
         super().__init__({})
@@ -321,7 +321,7 @@ class _Suspension(FaultInjector):
 
 
 def write_as_newer(hood: Neighbourhood, host: FakeServices, work: Callable[[], None]) -> None:
-    """Let a newer version work: it knows a status and members that the older one does not."""
+    """Write as a newer version, with unknown statuses and members."""
     rows = hood.stored.deliveries.rows
     for mail, row in list(rows.items()):
         if row.status is DeliveryStatus.OTHER_VERSION:

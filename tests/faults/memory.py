@@ -1,7 +1,7 @@
-"""Anonymous bodies of 100 MB while mails are in flight, with hosts and workers under a limit of memory.
+"""Anonymous bodies of 100 MB during sending, with limited memory.
 
-The limit is one of writable private memory (RLIMIT_DATA), for each process by itself. Linux alone sets it for
-a process that runs. Core Tools are left out, because .NET reserves more of it than it uses.
+The limit is one of writable private memory (RLIMIT_DATA) for each process. Only Linux sets it for a running
+process. Core Tools are left out, because .NET reserves more of it than it uses.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ IN_FLIGHT_SECONDS = 3.0
 
 
 def memory_scenarios() -> list[Scenario]:
-    """Return the scenarios of this module, none where the machine cannot limit a process."""
+    """Return the scenarios; none if the machine cannot limit a process."""
     why = reason_to_leave_out()
     if why:
         print(f"… memory: left out. {why}", file=sys.stderr, flush=True)
@@ -55,7 +55,7 @@ def reason_to_leave_out() -> str:
 
 
 def flood(campaign: Campaign) -> None:
-    """Post bodies that no host may keep, and see that the same processes still run."""
+    """Post bodies that a host must refuse; check that no process restarts."""
     campaign.stack.microsoft365.faults.add("sendMail", Effect(delay=IN_FLIGHT_SECONDS), times=MAILS)
     processes = _processes(campaign)
     before = _peaks(processes)

@@ -1,7 +1,7 @@
-"""A vault and an identity endpoint that are not available for a while: that may delay mails and nothing else.
+"""Outages of vault and identity endpoint: they only delay mails.
 
-Each outage begins with hosts that hold no token. It is shorter than the ten minutes that `test_outages.py`
-lets pass on its own clock: so long that every mail meets it several times.
+Each outage starts with hosts without a token. It is shorter than the ten minutes that `test_outages.py`
+simulates with its own clock, and long enough that every mail meets it several times.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INTERRUPTED = "consent_interrupted"
 
 
 def without(campaign: Campaign, part: str, fault: Fault, *, consent: bool = True) -> None:
-    """Let a part of the stack fail, and hold what happened meanwhile against what may happen.
+    """Make a part of the stack fail and check the effects.
 
     With `consent` an admin saves the settings once more meanwhile.
     """
@@ -71,7 +71,7 @@ def _check_status(campaign: Campaign) -> None:
 
 
 def _log(campaign: Campaign) -> list[str]:
-    """Read the app's log; a line that a killed host did not finish is left out."""
+    """Read the app's log without lines that a killed host left incomplete."""
 
     def read() -> list[str] | None:
         lines: Iterable[str] = campaign.stack.log_records.read_text("utf-8").splitlines()

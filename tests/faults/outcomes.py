@@ -1,4 +1,4 @@
-"""What the queue for outcomes says of each mail, held against the mail's row."""
+"""The messages in the outcome queue compared with the mails' rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def take_outcomes(connection_string: str) -> Messages:
 
 
 def broken_outcomes(row: Delivery, messages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say what is wrong with the messages of one mail: none is missing, and a repeated one says the same."""
+    """Return errors in the outcome messages of one mail.
+
+    No message may be missing, and a repeated one must be equal.
+    """
     statuses: dict[int, set[str]] = defaultdict(set)
     for message in messages:
         statuses[message["sequence"]].add(message["status"])

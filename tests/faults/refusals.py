@@ -1,6 +1,6 @@
-"""Mails that Graph refuses and sends anyway, and mails that appear late in a mailbox.
+"""Mails that Graph refuses and still sends, and late copies.
 
-Each route (in one request, as a draft, with an upload), each refusal that users report, copies that are late.
+Each route (one request, draft, upload) with each refusal that users report.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_DRAFT = Effect(404, "ErrorItemNotFound", accepted=True)
 
 
 def refuse(campaign: Campaign, operation: str, effect: Effect | str, **behaviour: Any) -> None:
-    """Refuse the next requests and carry them out, while Exchange behaves like this."""
+    """Refuse the next requests but carry them out, with this behaviour."""
     vars(campaign.stack.microsoft365.behaviour).update(behaviour)
     campaign.stack.microsoft365.faults.add(operation, effect, times=3)
 

@@ -94,7 +94,7 @@ def over_the_upload_limit(campaign: Campaign) -> None:
 
 
 def without_room_for_the_key(campaign: Campaign, also: Disturbance = nothing) -> None:
-    """Let the mailbox take no named property any more, while something else goes wrong too."""
+    """Fill the named properties of the mailbox during another fault."""
     campaign.allow_named_properties(allowed=False)
     also(campaign)
 

@@ -1,4 +1,4 @@
-"""Each kind of call slow beyond its limit, eight hosts on one mailbox, and odd values of `Retry-After`."""
+"""Calls slow beyond their limits, eight hosts, and odd `Retry-After`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def slow_search(campaign: Campaign) -> None:
 
 
 def slow_entra(campaign: Campaign) -> None:
-    """Start hosts that have no token, while Entra takes too long for every answer."""
+    """Start hosts without tokens while every answer of Entra is too slow."""
     faults = campaign.stack.microsoft365.faults
     faults.add("token", Effect(delay=ENTRA_SECONDS), times=0)
     campaign.kill_and_replace()
@@ -54,7 +54,7 @@ def slow_entra(campaign: Campaign) -> None:
 
 
 def slow_schedule(campaign: Campaign) -> None:
-    """Let storage be too slow for the row of the schedule alone, while Graph throttles."""
+    """Make storage too slow for the schedule row while Graph throttles."""
     campaign.stack.microsoft365.faults.add("sendMail", "throttled", times=2)
     outage = Outage(delay=STORAGE_SECONDS["table"], path="schedule")
     without_service(campaign, "table", outage, SLOW_FOR_SECONDS)
@@ -67,7 +67,7 @@ def limit_rate(campaign: Campaign) -> None:
 
 
 def refuse_oddly(campaign: Campaign, text: str) -> None:
-    """Throttle some mails, with this in the header; an empty text for no header."""
+    """Throttle some mails with this header; an empty text for none."""
     message = "Application is over its limit."
     refusal = Effect(429, "ApplicationThrottled", message, text or None)
     campaign.stack.microsoft365.faults.add("sendMail", refusal, times=3)

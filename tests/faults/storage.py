@@ -1,4 +1,4 @@
-"""Everything that storage does while nothing else goes wrong: it may delay mails and change no end."""
+"""Storage faults alone: they can delay mails and change no outcome."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def freeze(campaign: Campaign, seconds: float) -> None:
 
 
 def storage_scenarios() -> list[Scenario]:
-    """Return a scenario for each kind of failure of each service, and for all services at once."""
+    """Return a scenario for each fault of each storage service and of all."""
     outages: list[tuple[str, Service, Outage, float]] = [
         (f"{service}s {words}", service, outage, seconds)
         for service in SERVICES

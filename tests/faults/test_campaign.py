@@ -1,4 +1,4 @@
-"""A minute of the fault campaign, on real processes; `make faults` runs all of it."""
+"""A minute of the fault campaign; `make faults` runs all of it."""
 
 from __future__ import annotations
 

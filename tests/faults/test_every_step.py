@@ -37,7 +37,7 @@ def small(*, look_up: bool = True) -> tuple[FakeServices, bytes]:
 
 
 def waiting() -> tuple[FakeServices, bytes]:
-    """Return a mail that waits for its slot, because another one has the first."""
+    """Return a mail that waits for its slot behind another one."""
     services, mail = small()
     services.config = replace(services.config, mailbox_messages_per_minute=1)
     sender = sender_of(services.settings.load(CONTOSO))

@@ -1,4 +1,4 @@
-"""Clocks that differ, a suspended host, two versions, two installations: no mail is lost or sent twice."""
+"""Clock differences, suspended hosts and two versions lose no mail."""
 
 from __future__ import annotations
 

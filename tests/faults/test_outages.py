@@ -1,4 +1,4 @@
-"""A vault or an identity endpoint that is not available for ten minutes delays mails and nothing else."""
+"""An outage of vault or identity endpoint only delays mails."""
 
 from __future__ import annotations
 

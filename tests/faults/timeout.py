@@ -1,4 +1,4 @@
-"""A mail whose function runs into `functionTimeout`: its worker process ends, with all other mails in it."""
+"""A function timeout, which ends the process with all its mails."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tests of everything under `infra/`, on the resources that Microsoft's Bicep predicts."""
+"""Tests of everything under `infra/`, on resources that Bicep predicts."""

@@ -1,4 +1,4 @@
-"""`python -m tests.infra` checks `infra/` with Microsoft's compiler; `update` writes the snapshots."""
+"""`python -m tests.infra` checks `infra/`; `update` writes snapshots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app's log: the real code runs with fakes in memory, and every line is recorded."""
+"""The app's log lines, recorded from the real code with in-memory fakes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class _Keeper(logging.Handler):
 
 
 def logged(story: Story, **settings: Any) -> list[Row]:
-    """Run a story of mails and return its lines as rows of AppTraces; it ends now."""
+    """Run a scenario of mails and return its log as rows of AppTraces.
+
+    The scenario ends at the present time.
+    """
     services = enabled_services(**settings)
     with _kept(services) as keeper:
         story(services)
@@ -39,7 +42,7 @@ def logged(story: Story, **settings: Any) -> list[Row]:
 
 @contextmanager
 def _kept(services: FakeServices) -> Iterator[_Keeper]:
-    """Listen where `shared/telemetry.py` writes, at the level that host.json lets pass."""
+    """Listen to the logger of `shared/telemetry.py` at host.json's level."""
     logger, keeper = logging.getLogger("mailer"), _Keeper(services)
     level = logger.level
     logger.addHandler(keeper)

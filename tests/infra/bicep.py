@@ -1,4 +1,4 @@
-"""Client of Microsoft's Bicep CLI: one `bicep jsonrpc` process answers many requests.
+"""A client of Microsoft's Bicep CLI through one `bicep jsonrpc` process.
 
 The first request pays for the start of the compiler, later ones take a fraction of a second. The protocol is
 that of https://learn.microsoft.com/azure/azure-resource-manager/bicep/bicep-cli-jsonrpc; its messages are
@@ -23,7 +23,7 @@ DEPLOYMENT_LOCATION = "westeurope"
 
 
 class BicepError(Exception):
-    """Bicep rejects a file, or cannot predict what it deploys; the message is Bicep's."""
+    """Bicep rejects a file or cannot predict it; the message is Bicep's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Bicep:
         return str(contents)
 
     def diagnose(self, path: Path) -> list[Diagnostic]:
-        """Compile a template with its modules and return every message of compiler and linter."""
+        """Compile a template with its modules and return all messages."""
         return _diagnostics(self._request("compile", path=str(path)))
 
     def compile(self, path: Path) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Bicep:
         return template
 
     def predict(self, parameter_file: Path) -> dict[str, Any]:
-        """Predict the resources of a `.bicepparam` file, as `bicep snapshot` does, outputs in order.
+        """Predict the resources of a `.bicepparam` file, outputs sorted.
 
         Raises:
             BicepError: the template rejects the parameters.

@@ -1,4 +1,4 @@
-"""Faults that a rule must notice: each replaces the first occurrence of a text in a copy of the project.
+"""Faults that a rule must detect, as replacements in a project copy.
 
     @pytest.mark.fails_when(
         predicted('"httpsOnly": true', '"httpsOnly": false'),
@@ -19,7 +19,7 @@ from tests.infra.project import INTERFACE, MAIN, snapshot_path
 
 @dataclass(frozen=True)
 class Change:
-    """One fault; `predict_again` names the parameter set whose prediction shows it, made by Bicep."""
+    """One fault; `predict_again` names the parameter set that shows it."""
 
     path: str
     old: str
@@ -37,7 +37,7 @@ def predicted(old: str, new: str, deployment: str = "defaults") -> Change:
 
 
 def template(path: str, old: str, new: str, deployment: str = "defaults") -> Change:
-    """Break a file under `infra/` and predict again; skipped where there is no Bicep."""
+    """Break a file under `infra/` and predict again; skipped without Bicep."""
     return Change(f"infra/{path}", old, new, predict_again=deployment)
 
 
@@ -47,7 +47,7 @@ def interface(old: str, new: str) -> Change:
 
 
 def parameter(old: str, new: str) -> Change:
-    """Break the parameters or outputs in `main.bicep` and compile again; skipped where there is no Bicep."""
+    """Break parameters or outputs in `main.bicep`; skipped without Bicep."""
     return Change(MAIN, old, new, predict_again="interface")
 
 

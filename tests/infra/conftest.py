@@ -1,4 +1,4 @@
-"""Every rule about the infrastructure passes on the project and fails on each fault that it names."""
+"""Each infrastructure rule passes on the project and fails on its faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROJECT = Project.from_disk()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `project` on the project as it is and on every copy with a fault."""
+    """Run each test with `project` on the project and on each faulty copy."""
     if "project" not in metafunc.fixturenames:
         return
     changes = [change for mark in metafunc.definition.iter_markers("fails_when") for change in mark.args]
@@ -44,7 +44,7 @@ def project(request: pytest.FixtureRequest) -> Project:
 
 @pytest.fixture(scope="session")
 def bicep() -> Iterator[Bicep]:
-    """Microsoft's compiler; the test is skipped where it is not installed, except in CI."""
+    """Return Microsoft's compiler; skip the test without it, except in CI."""
     if not is_available() and "GITHUB_ACTIONS" not in os.environ:
         pytest.skip("bicep is not on the PATH")
     with Bicep() as cli:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @cache
 def app_functions() -> tuple[Function, ...]:
-    """Return the functions; `get_functions` fails when it is called twice in a process."""
+    """Return the functions; `get_functions` fails on a second call."""
     return tuple(app.get_functions())
 
 

@@ -1,4 +1,4 @@
-"""What `make infra` checks with Microsoft's compiler, each step with what it objects to.
+"""The steps of `make infra` with Microsoft's compiler and their findings.
 
 `--mode validate` of `bicep snapshot` 0.49.2 ends with a KeyNotFoundException as soon as a prediction has a
 resource of Microsoft Graph (https://github.com/Azure/bicep/issues/18822), and it does not compare outputs; so
@@ -51,7 +51,7 @@ def complaints(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
 
 
 def outdated(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
-    """`bicep snapshot`: every parameter set still gives the committed prediction, without a diagnostic."""
+    """`bicep snapshot`: predictions equal the committed ones, no diagnostics."""
     try:
         for path, made in snapshots_of(bicep, root):
             if made.get("diagnostics"):
@@ -66,7 +66,7 @@ STEPS = (misformatted, rejected, complaints, outdated)
 
 
 def checksums(project: Project) -> str:
-    """Return a line of `sha256sum` for every file that a prediction comes from, and for the predictions."""
+    """Return `sha256sum` lines for predictions and the files they come from."""
     return "".join(
         f"{hashlib.sha256(text.encode()).hexdigest()}  {path}\n"
         for path, text in sorted(project.files.items())

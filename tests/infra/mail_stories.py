@@ -1,4 +1,4 @@
-"""What can happen to mails, run through the real code with fakes in memory."""
+"""Scenarios of mails, run through the real code with in-memory fakes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def send(services: FakeServices, message_id: str = "m-1", **changes: Any) -> Non
 
 
 def keep_busy(services: FakeServices, time: timedelta) -> None:
-    """Have Graph answer 503 for so long, while the queue delivers the mail again and again."""
+    """Have Graph answer 503 for a time while the queue redelivers the mail."""
     end = services.system.now() + time
     services.transport.fail = [_BUSY] * 1000
     while services.system.now() < end:
@@ -165,7 +165,7 @@ def paused_for_two_hours_and_resumed(services: FakeServices) -> None:
 
 
 def backlog_for(services: FakeServices, *minutes: int) -> None:
-    """Let the timer find a message of each of these ages at the front, every five minutes."""
+    """Let the timer find front messages of these ages, every five minutes."""
     for age in minutes:
         services.outbox.waiting = Backlog(40, services.system.now() - age * MINUTE)
         release_all(services)
@@ -185,14 +185,14 @@ def put_off_mail_at_the_front(services: FakeServices) -> None:
 
 
 def backlog_of(services: FakeServices, mails: int, pace: int) -> None:
-    """Queue more mails at once than the mailbox may send, in a minute and in hours."""
+    """Queue more mails than the mailbox may send, in a minute and in hours."""
     services.config = replace(services.config, mailbox_messages_per_minute=pace)
     for number in range(mails):
         send(services, f"m-{number:03}")
 
 
 def work_through(services: FakeServices, time: timedelta) -> None:
-    """Have the queue deliver what it holds for so long, each message at its time."""
+    """Deliver queued messages when they are due, for the given time."""
     end = services.system.now() + time
     while services.outbox.messages:
         services.outbox.messages.sort(key=lambda message: message[1])
@@ -211,7 +211,7 @@ def waiting_for_slots_of_many_hours(services: FakeServices) -> None:
 
 
 def waiting_for_a_slot_that_moved_back(services: FakeServices) -> None:
-    """Have Microsoft 365 ask for an hour's pause again and again; all slots move back."""
+    """Have Graph ask for pauses of an hour, so that all slots move back."""
     backlog_of(services, 100, pace=1)
     for _ in range(3):
         services.transport.fail = [ThrottledError(retry_after=HOUR, address="a")]
@@ -352,7 +352,7 @@ def operator_error(services: FakeServices) -> None:
 
 
 def storage_denied(services: FakeServices) -> None:
-    """Only this mail waits for the operator; the tenant's settings stay as they are."""
+    """Have only this mail wait for the operator, with unchanged settings."""
     services.transport.fail = [ConfigurationError("storage_denied", service="blobs")]
     send(services)
 

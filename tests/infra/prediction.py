@@ -1,4 +1,4 @@
-"""The resources that a deployment creates, as `bicep snapshot` predicts them, and questions about them."""
+"""The resources of a deployment as `bicep snapshot` predicts them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Prediction:
 
     @classmethod
     def from_json(cls, name: str, text: str) -> Prediction:
-        """Read a snapshot; Graph types lose the version that Bicep puts behind an @."""
+        """Read a snapshot; remove the version that Bicep adds to Graph types."""
         snapshot = json.loads(text)
         return cls(
             name=name,
@@ -45,7 +45,10 @@ class Prediction:
         )
 
     def all(self, resource_type: str, name: str = "") -> list[Resource]:
-        """Return the resources of a type, and of a name if one is given: the last part after `/` suffices."""
+        """Return the resources of a type, optionally with a name or its end.
+
+        The last part of a name, after `/`, suffices.
+        """
         return [
             resource
             for resource in self.resources
@@ -79,18 +82,18 @@ def at(resource: Resource, path: str) -> Any:
 
 
 def resources_of(template: dict[str, Any]) -> dict[str, Resource]:
-    """Return the resources of a compiled template by their symbolic names, or by name where it has none."""
+    """Return the resources of a compiled template by symbolic or other name."""
     resources: dict[str, Resource] | list[Resource] = template["resources"]
     return resources if isinstance(resources, dict) else {item["name"]: item for item in resources}
 
 
 def references(value: str) -> set[str]:
-    """Return the ids of the resources that an expression, or an id itself, names."""
+    """Return the resource ids that an expression or an id contains."""
     return set(_RESOURCE_ID.findall(value))
 
 
 def _in_the_end(written: Iterable[Resource]) -> tuple[Resource, ...]:
-    """Keep the last of the resources with the same id; Graph's have none and stay."""
+    """Keep the last resource of each id; Graph resources have no id."""
     return tuple({resource.get("id", index): resource for index, resource in enumerate(written)}.values())
 
 

@@ -1,4 +1,4 @@
-"""The files that infrastructure tests read, as text, so that a test can break a copy of one."""
+"""The files that infrastructure tests read, as text that can be replaced."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ INTERFACE = f"{SNAPSHOTS}/interface.json"
 
 @dataclass(frozen=True)
 class Interface:
-    """What the main template asks for and hands out: parameters by name, types of outputs by name.
+    """The parameters of the main template and the types of its outputs.
 
     A parameter has `type`, `metadata` with its description, and where they apply `defaultValue` (an
     expression in brackets if it is computed), `allowedValues`, `minValue`, `maxLength` and so on.
@@ -83,7 +83,7 @@ class Project:
         return Project({**self.files, path: text})
 
     def with_parameters(self, deployment: str, **values: str) -> Project:
-        """Copy the project with parameters of a set added or replaced; a value is written as in Bicep."""
+        """Copy the project with parameters of a set changed, in Bicep syntax."""
         path = f"{SNAPSHOTS}/{deployment}.bicepparam"
         kept = [
             line
@@ -125,7 +125,7 @@ class Project:
         return Interface(**json.loads(self.files[INTERFACE]))
 
     def predicted_again(self, bicep: Bicep, *names: str) -> Project:
-        """Copy the project with the snapshots (all, or those named) that its Bicep files give now.
+        """Copy the project with snapshots predicted from its Bicep files.
 
         Raises:
             BicepError: a file does not compile, or rejects its parameters.
@@ -145,7 +145,10 @@ class Project:
 
     @contextmanager
     def _on_disk(self) -> Iterator[Path]:
-        """Write `infra/` to a temporary folder, with the linter off: a fault may leave a parameter unused."""
+        """Write `infra/` to a temporary folder with the linter switched off.
+
+        A fault can leave a parameter unused.
+        """
         config = json.loads(self.files[CONFIG])
         config["analyzers"]["core"]["enabled"] = False
         with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +162,7 @@ class Project:
 
 
 def snapshots_of(bicep: Bicep, root: Path, *names: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and content of every file that `make snapshots` writes, or of those named.
+    """Yield path and content of the files that `make snapshots` writes.
 
     Raises:
         BicepError: a file does not compile, or rejects its parameters.

@@ -34,7 +34,10 @@ _READERS = frozenset(
 
 
 def settings_in_code(project: Project) -> set[str]:
-    """Return the names that `shared/config.py` reads: first arguments of its typed reads, tuples of names."""
+    """Return the setting names that `shared/config.py` reads.
+
+    These are the first arguments of its typed reads, and tuples of names.
+    """
     return {
         str(item.value)
         for node in ast.walk(ast.parse(project.files["shared/config.py"]))
@@ -44,7 +47,7 @@ def settings_in_code(project: Project) -> set[str]:
 
 
 def defaults_in_code(project: Project) -> dict[str, str | None]:
-    """Return the literal default of each setting; None where the code requires the setting."""
+    """Return each setting's literal default; None where it is required."""
     defaults: dict[str, str | None] = {}
     for node in ast.walk(ast.parse(project.files["shared/config.py"])):
         match node:

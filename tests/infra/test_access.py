@@ -1,4 +1,4 @@
-"""Who may do what: exactly the roles that each principal needs, each on one resource."""
+"""Access: each principal has exactly the roles it needs, on one resource."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def role_of(assignment: Resource) -> str:
 
 
 def scope_of(assignment: Resource) -> str:
-    """The id of the resource that an assignment holds for; its own id may be an expression around it."""
+    """Return the id of the resource of a role assignment.
+
+    The id of the assignment can be an expression around it.
+    """
     inner: str = assignment["id"].removeprefix("[extensionResourceId('").partition("'")[0]
     return inner.partition(f"/providers/{ASSIGNMENT}")[0]
 
@@ -140,7 +143,7 @@ def test_each_principal_has_exactly_the_roles_it_needs(project: Project) -> None
     template(ROLES, "guid(outbox.id, principalId,", "guid(storage.id, principalId,", "several-tenants"),
 )
 def test_assignments_are_named_by_scope_principal_and_role(project: Project) -> None:
-    """Otherwise a new identity could not get the role that its predecessor of the same name had."""
+    """A new identity of the same name must get its own assignment."""
     for azure in project.predictions.values():
         for assignment in azure.all(ASSIGNMENT):
             scope, principal = scope_of(assignment), assignment["properties"]["principalId"]
@@ -156,7 +159,7 @@ def test_assignments_are_named_by_scope_principal_and_role(project: Project) -> 
     template(ROLES, "      principalType: 'ServicePrincipal'\n", ""),
 )
 def test_assignments_say_what_kind_of_principal_they_mean(project: Project) -> None:
-    """Azure needs it for a principal that is so new that the directory does not find it yet."""
+    """Azure needs the type for a principal that has not replicated yet."""
     for azure in project.predictions.values():
         for assignment in azure.all(ASSIGNMENT):
             operator = assignment["properties"]["principalId"] == OPERATOR_ID
@@ -173,7 +176,10 @@ def test_assignments_say_what_kind_of_principal_they_mean(project: Project) -> N
     template(ROLES, "/delete\\'}))'", "/read\\'}))'", "several-tenants"),
 )
 def test_a_scheduler_with_a_path_reaches_no_file_outside_it(project: Project) -> None:
-    """https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples."""
+    """The condition must follow Azure's example for paths.
+
+    https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples
+    """
     azure = project.predictions["several-tenants"]
     free, limited = sorted(
         (each["properties"] for each in azure.all(ASSIGNMENT) if "/attachments/" in each["id"]),

@@ -83,7 +83,10 @@ def call(place: str, *, success: bool, age: timedelta = MINUTE) -> Row:
 
 
 def host_line(text: str) -> Row:
-    """A line of the Functions host, as `Microsoft.Azure.WebJobs.Extensions.Storage.Queues` writes it."""
+    """Return a log line of the host's queue extension.
+
+    `Microsoft.Azure.WebJobs.Extensions.Storage.Queues` writes it.
+    """
     return Row("AppTraces", MINUTE, {"Message": text})
 
 
@@ -92,7 +95,7 @@ def host_line(text: str) -> Row:
 
 @dataclass(frozen=True)
 class Case:
-    """A story of mails, what Azure logged besides, and whether the alert is raised."""
+    """A mail scenario, further logs of Azure, and whether the alert is raised."""
 
     alert: str
     story: Story
@@ -105,7 +108,7 @@ class Case:
 
 
 def both(alert: str, *stories: Story) -> list[Case]:
-    """Each of these stories raises the alert, and a mail that is accepted does not."""
+    """Return cases: each scenario raises the alert, an accepted mail not."""
     return [*(Case(alert, story, raised=True) for story in stories), Case(alert, accepted, raised=False)]
 
 

@@ -1,4 +1,4 @@
-"""Alerts: each is complete, reaches somebody, names real events and functions, and is in the runbook.
+"""Alerts are complete, have recipients, use real names, are documented.
 
 Which log lines raise which alert is tested in `test_alert_queries.py`.
 """
@@ -211,7 +211,7 @@ def test_the_runbook_explains_every_alert_and_every_event(project: Project) -> N
 
 
 def runs(query: str) -> bool:
-    """Say whether a query of a page runs in a workspace that has all tables, and no rows."""
+    """Tell whether a query runs in a workspace with all tables but no rows."""
     try:
         run(query, [], timedelta(days=7))
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What a later deployment may change: the template refuses what Azure would refuse half-way."""
+"""A later deployment: the template refuses what Azure would refuse late."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUNBOOK = "docs/operations/settings.md"
 
 
 def deployed_again(project: Project, bicep: Bicep, deployment: str, **changes: str) -> Prediction:
-    """Deploy a parameter set a second time, with changes, after what the first time handed out.
+    """Deploy a parameter set again with changes and the first outputs.
 
     Raises:
         BicepError: the template refuses it.
@@ -31,7 +31,7 @@ def deployed_again(project: Project, bicep: Bicep, deployment: str, **changes: s
 
 
 def refusal(project: Project, bicep: Bicep, deployment: str, **changes: str) -> str:
-    """Return what the template says to a second deployment with these changes; nothing if it takes them."""
+    """Return the template's refusal of a changed redeployment, or nothing."""
     try:
         deployed_again(project, bicep, deployment, **changes)
     except BicepError as error:
@@ -88,7 +88,7 @@ def test_a_region_whose_zones_are_unknown_keeps_its_redundancy(project: Project,
     template(MAIN, ": deployed.network\n", ": ''\n"), template(MAIN, ": deployed.budget\n", ": ''\n")
 )
 def test_what_was_switched_off_is_remembered(project: Project, bicep: Bicep) -> None:
-    """Network and budget stay when they are switched off; switched on again they must be the same."""
+    """Network and budget remain after they are switched off, with old values."""
     switches = {"privateNetwork": "false", "monthlyBudget": "0"}
 
     assert refusal(project, bicep, "private-network", **switches) == ""

@@ -42,7 +42,10 @@ def test_the_tenants_limit_follows_microsofts_formula(licences: int, recipients:
 
 
 def test_the_document_states_the_cost_of_zones_and_availability_tests() -> None:
-    """HTTP functions scale together, every other one separately; two instances of each are kept ready."""
+    """HTTP functions scale together, every other function separately.
+
+    Two instances of each are kept ready.
+    """
     kinds = [type(function.get_trigger()).__name__ for function in app_functions()]
     groups = len([kind for kind in kinds if kind != "HttpTrigger"]) + 1
     ready = cost_of(Traffic(0, always_ready_instances=2 * groups), Prices()).always_ready

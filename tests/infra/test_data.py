@@ -1,4 +1,4 @@
-"""Storage, vault and network: what is locked stays locked, and what the code uses exists."""
+"""Storage, vault and network: locked as intended, with all that is used."""
 
 from __future__ import annotations
 
@@ -123,7 +123,10 @@ def test_storage_has_the_queues_tables_and_containers_of_the_code(project: Proje
     template(STORAGE, "['mail-outbox', 'mail-outbox-poison']", "['mail-outbox']"),
 )
 def test_each_queue_of_a_function_has_a_poison_queue(project: Project) -> None:
-    """The host moves failed messages to `<queue>-poison`; schedulers take those of the other queues."""
+    """The host moves failed messages to `<queue>-poison`.
+
+    Schedulers read the other queues.
+    """
     for azure in project.predictions.values():
         queues = azure.all(f"{ACCOUNT}/queueServices/queues")
         names = {queue["name"].rpartition("/")[2] for queue in queues}
@@ -206,7 +209,7 @@ def test_without_allowed_addresses_public_access_is_off(project: Project, bicep:
     ),
 )
 def test_the_private_network_has_a_subnet_for_the_app_and_for_endpoints(project: Project) -> None:
-    """Flex Consumption requires this delegation, and no underscore in the subnet's name."""
+    """Flex Consumption needs this delegation and no underscore in the name."""
     network = project.predictions["private-network"].one("Microsoft.Network/virtualNetworks")
 
     assert [

@@ -1,4 +1,4 @@
-"""The permissions that the app registration declares: all that an admin's consent grants."""
+"""The declared permissions, all of which an admin's consent grants."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIGN_IN = {"offline_access", "openid", "profile"}
 
 
 def declared(azure: Prediction) -> tuple[set[str], set[str]]:
-    """Return the declared delegated permissions and the app's own, by their names on Microsoft Graph."""
+    """Return declared delegated and application permissions by Graph name."""
     registration = azure.one("Microsoft.Graph/applications")
     [graph] = at(registration, "properties.requiredResourceAccess")
     assert graph["resourceAppId"] == GRAPH

@@ -1,4 +1,4 @@
-"""The app registration: redirect, roles, and the credential that replaces a secret.
+"""The app registration: redirect, roles, and the federated credential.
 
 Its permissions are in `test_declared_permissions.py`.
 """
@@ -101,7 +101,7 @@ def test_a_registration_that_exists_needs_no_right_in_the_directory(project: Pro
     template(ENTRA, "requestedAccessTokenVersion: 2", "requestedAccessTokenVersion: 1"),
 )
 def test_tokens_are_of_version_two(project: Project) -> None:
-    """API_AUDIENCE is the client id, which only tokens of version 2 carry as their audience."""
+    """API_AUDIENCE is the client id, the audience of version 2 tokens only."""
     for azure in registered(project):
         assert azure.one(APPLICATION)["properties"]["api"]["requestedAccessTokenVersion"] == 2
 
@@ -122,7 +122,7 @@ def test_tokens_are_of_version_two(project: Project) -> None:
     template("main.bicep", "'Workspace.Admin'", "'Admin'"),
 )
 def test_people_administer_and_applications_read_deliveries(project: Project) -> None:
-    """The first role is named by the setting; the second is an operation's own."""
+    """The first role is named by the setting; the second by an operation."""
     for azure in registered(project):
         roles = azure.one(APPLICATION)["properties"]["appRoles"]
         assert [(role["value"], role["allowedMemberTypes"]) for role in roles] == [
@@ -139,7 +139,10 @@ def test_people_administer_and_applications_read_deliveries(project: Project) ->
     ),
 )
 def test_access_tokens_say_whether_they_are_an_applications(project: Project) -> None:
-    """https://learn.microsoft.com/entra/identity-platform/optional-claims-reference: `idtyp` is optional."""
+    """`idtyp` is an optional claim.
+
+    https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
+    """
     for azure in registered(project):
         claims = azure.one(APPLICATION)["properties"]["optionalClaims"]
         assert {"name": "idtyp"} in claims["accessToken"]
@@ -150,7 +153,10 @@ def test_access_tokens_say_whether_they_are_an_applications(project: Project) ->
     template(ENTRA, "idToken: [{ name: 'email' }]", "idToken: [{ name: 'upn' }]"),
 )
 def test_tokens_name_the_address_of_an_account_beside_its_sign_in_name(project: Project) -> None:
-    """https://learn.microsoft.com/entra/identity-platform/optional-claims-reference: `email` is optional."""
+    """`email` is an optional claim.
+
+    https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
+    """
     for azure in registered(project):
         claims = azure.one(APPLICATION)["properties"]["optionalClaims"]
         assert {"name": "email"} in claims["accessToken"]
@@ -250,7 +256,7 @@ def test_the_browser_comes_back_to_the_callback_and_nowhere_else(project: Projec
     template("clouds.json", 'api://AzureADTokenExchange"', 'api://AzureADTokenExchangeUSGov"'),
 )
 def test_the_managed_identity_is_the_credential(project: Project) -> None:
-    """Entra accepts any issuer, subject and audience; wrong ones fail at the first token."""
+    """Entra accepts any values here; wrong ones fail at the first token."""
     for azure in registered(project):
         identity = azure.one("Microsoft.ManagedIdentity/userAssignedIdentities")["id"]
         credential = azure.one(CREDENTIAL)["properties"]
@@ -267,7 +273,10 @@ def test_the_managed_identity_is_the_credential(project: Project) -> None:
     file("infra/modules/entra.bicep", "'${registration.uniqueName}/managed", "'${uniqueName}/managed")
 )
 def test_the_credential_is_made_after_its_registration(project: Project, bicep: Bicep) -> None:
-    """With a name that does not refer to the registration Graph answers "Error in query syntax"."""
+    """Without a reference Graph answers "Error in query syntax".
+
+    The name of the credential must refer to its registration.
+    """
     entra = resources_of(project.compiled(bicep))["entra"]["properties"]["template"]
     (credential,) = [item for item in resources_of(entra).values() if item["type"].startswith(CREDENTIAL)]
 
@@ -296,7 +305,10 @@ def test_clouds_are_those_of_the_code(project: Project) -> None:
     template(ENTRA, "relationshipSemantics: 'append'", "relationshipSemantics: 'replace'", "several-tenants"),
 )
 def test_further_deployers_own_the_registration_and_enterprise_application(project: Project) -> None:
-    """Application.ReadWrite.OwnedBy changes only what one owns; who owns it besides is left alone."""
+    """Application.ReadWrite.OwnedBy can change only owned applications.
+
+    Owners that were added elsewhere are kept.
+    """
     owners = {
         azure.name: [
             at(azure.one(kind), "properties.owners")

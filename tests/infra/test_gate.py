@@ -1,4 +1,4 @@
-"""`make infra`: every step notices a planted fault, and without Bicep it says what was skipped."""
+"""`make infra`: each step finds a planted fault or says it was skipped."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ QUERIES = {**{name: rule["criteria"]["allOf"][0]["query"] for name, rule in RULE
 
 @pytest.mark.parametrize("name", RULES)
 def test_an_alert_yields_no_rows_where_its_tables_are_missing(name: str) -> None:
-    """The alerts on absence are raised then, because their timers have not run."""
+    """Alerts on absence are raised then, because their timers have not run."""
     needed = tables_of(RULES[name]["criteria"]["allOf"][0]["query"])
 
     for missing in ({*needed}, *({table} for table in needed)):

@@ -27,7 +27,10 @@ DIAGNOSTICS = "Microsoft.Insights/diagnosticSettings"
     template(FUNCTION, "  SMTP_PROVIDER:", "  PYTHON_ENABLE_OPENTELEMETRY: 'true'\n  SMTP_PROVIDER:"),
 )
 def test_the_worker_leaves_the_log_to_the_host(project: Project) -> None:
-    """With either setting the worker exports directly, and the host drops the lines that alerts search."""
+    """With either setting the worker exports directly.
+
+    The host then drops the lines that alerts search.
+    """
     exporting = {"PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "PYTHON_ENABLE_OPENTELEMETRY"}
 
     assert [azure.name for azure in project.predictions.values() if azure.settings.keys() & exporting] == []

@@ -1,4 +1,4 @@
-"""What people type into parameters: read generously, or refused before anything is made."""
+"""Parameters are normalized, or refused before resources are created."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def quoted(text: str) -> str:
 
 
 def predict(bicep: Bicep, **changes: str) -> Prediction:
-    """Predict the deployment of good values with these changes, written as in Bicep.
+    """Predict the deployment with valid values and these changes (Bicep).
 
     Raises:
         BicepError: they are refused.
@@ -196,7 +196,10 @@ def refused(told: str, names: Iterable[str]) -> set[str]:
 
 
 def names_that_azure_refuses(azure: Prediction) -> list[str]:
-    """The names that break a rule of https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules."""
+    """Return names that break the naming rules of Azure.
+
+    https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+    """
     rules = {
         "Microsoft.Resources/resourceGroups": r"[\w().-]{0,89}[\w()-]",
         "Microsoft.Web/sites": r"[A-Za-z0-9][A-Za-z0-9-]{0,58}[A-Za-z0-9]",

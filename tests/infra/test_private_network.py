@@ -1,4 +1,7 @@
-"""The private network: in which order it is made, by the compiled template and by the order of the writes."""
+"""The private network: the order in which its resources are created.
+
+It is read from the compiled template and from the order of the writes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ VAULT = "Microsoft.KeyVault/vaults"
 
 
 def waits_for(resources: dict[str, Any], name: str) -> set[str]:
-    """Return what has to be there before a resource, directly or not, by symbolic names."""
+    """Return all direct and indirect dependencies by symbolic name."""
     direct: set[str] = set(resources[name].get("dependsOn", []))
     return direct.union(*(waits_for(resources, other) for other in direct))
 
@@ -53,7 +56,7 @@ def test_storage_and_vault_open_before_the_site_leaves_the_network(project: Proj
 
 
 def written(project: Project, kind: str, deployment: str = "private-network") -> list[str]:
-    """Return who may come in over the internet at each write of a resource, in order."""
+    """Return the allowed internet access at each write of a resource."""
     snapshot = json.loads(project.files[snapshot_path(deployment)])
     return [
         at(resource, "properties.networkAcls.defaultAction") or "as it is"

@@ -1,4 +1,4 @@
-"""No value of an event can look like another event to an alert or to the workbook."""
+"""No event value can look like another event to an alert or workbook."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_updates_and_zones_are_azures_defaults_unless_they_are_set(project: Proj
     ),
 )
 def test_the_app_is_called_from_outside_only_where_that_is_set(project: Project) -> None:
-    """Each call is billed: the number is the one that docs/cost.md counts with."""
+    """Each availability call is billed; docs/cost.md states the number."""
     private = project.predictions["private-network"]
     called = {name for name, azure in project.predictions.items() if azure.all(TEST)}
     watched = {

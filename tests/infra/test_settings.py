@@ -1,4 +1,4 @@
-"""App settings: the template sets what `shared/config.py` reads, and nothing else."""
+"""App settings: the template sets exactly what `shared/config.py` reads."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_one_credential_is_set_and_the_identity_is_the_default(project: Project)
     template(FUNCTION, "queueServiceUri: queueEndpoint", "queueServiceUri: blobEndpoint"),
 )
 def test_the_hosts_connection_is_complete(project: Project) -> None:
-    """Without its kind, client id or one of the addresses the triggers never start."""
+    """Without its type, client id or an address the triggers do not start."""
     for azure in project.predictions.values():
         account = azure.one("Microsoft.Storage/storageAccounts")["id"]
         found = {name: value for name, value in azure.settings.items() if name.startswith(AZURE_ONLY_PREFIX)}
@@ -141,7 +141,7 @@ def test_a_client_secret_stays_in_the_vault(project: Project) -> None:
     file("host.json", '"newBatchThreshold": 7', '"newBatchThreshold": 15'),
 )
 def test_every_mail_in_flight_has_a_thread(project: Project) -> None:
-    """The worker has a thread for each mail that the host hands it, and some for the API."""
+    """The worker has a thread for each mail in work, and some for the API."""
     queues = json.loads(project.files["host.json"])["extensions"]["queues"]
     in_flight = queues["batchSize"] + queues["newBatchThreshold"]
 
@@ -178,7 +178,10 @@ def test_the_sample_has_one_credential(project: Project) -> None:
     ),
 )
 def test_the_host_refuses_bodies_over_1_mb_and_has_no_home_page(project: Project) -> None:
-    """The host keeps a body four times over; with its default of 100 MB, four requests end an instance."""
+    """The host copies a body four times; four of 100 MB end an instance.
+
+    100 MB is its default limit.
+    """
     sample = json.loads(project.files[SAMPLE])["Values"]
 
     for settings in (sample, *(azure.settings for azure in project.predictions.values())):

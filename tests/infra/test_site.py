@@ -1,4 +1,7 @@
-"""The function app: locked, on its plan, as its identity, and without what Flex Consumption rejects."""
+"""The function app: locked down, on its plan, with its identity.
+
+Flex Consumption rejects some properties, which are absent.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +150,10 @@ def test_the_package_comes_from_storage_by_identity(project: Project) -> None:
     file(".python-version", "3.13", "3.14"),
 )
 def test_the_site_runs_the_codes_python_as_its_identity_and_is_reachable(project: Project) -> None:
-    """Microsoft's consent page sends the browser to the site, so it is public in a private network too."""
+    """Microsoft redirects the browser to the site, so it stays public.
+
+    This holds with a private network too.
+    """
     python = ".".join(project.files[".python-version"].strip().split(".")[:2])
     for azure in project.predictions.values():
         site = azure.one(SITE)

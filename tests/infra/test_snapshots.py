@@ -17,7 +17,10 @@ from tests.infra.project import ROOT, Project
     file("infra/snapshots/SHA256SUMS", "infra/main.bicep", "infra/old.bicep"),
 )
 def test_snapshots_are_not_stale(project: Project) -> None:
-    """This fails on machines without Bicep too; `make snapshots` on one with Bicep is the cure."""
+    """`make snapshots` on a machine with Bicep updates them.
+
+    This test fails on machines without Bicep too.
+    """
     assert stale_files(project) == []
 
 

@@ -1,4 +1,4 @@
-"""The template as a whole: one command, no secret, one group, and a second run that changes nothing."""
+"""The template: one command, no secret, one group, and it is idempotent."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_only_a_name_a_region_and_the_frontend_are_asked_for(project: Project) -
     parameter("deliveryRetentionDays int = 90", "deliveryRetentionDays int = 30"),
 )
 def test_a_default_in_the_parameter_file_is_the_one_of_the_template(project: Project) -> None:
-    """An operator may give a value instead of a variable; then there is no default."""
+    """A parameter without a variable can have a value and no default."""
     given = json.loads(project.files[PARAMETERS])["parameters"]
     defaults = {
         name: found[1]
@@ -134,7 +134,7 @@ def test_the_roles_exist_before_the_site(project: Project, bicep: Bicep) -> None
     ),
 )
 def test_everything_is_in_the_one_group(project: Project) -> None:
-    """Removing the group, as `azd down` does, removes everything but the registration."""
+    """Deleting the group (`azd down`) deletes all but the registration."""
     for azure in project.predictions.values():
         group = azure.one("Microsoft.Resources/resourceGroups")
         inside = (f"{group['id']}/providers/", f"', '{group['name']}', '")
@@ -202,7 +202,7 @@ def test_a_budget_is_made_on_request_with_a_start_that_never_changes(project: Pr
     predicted('"PUBLIC_BASE_URL": "https://mail', '"PUBLIC_BASE_URL": "https://x', "own-registration"),
 )
 def test_the_site_has_its_host_name_in_every_azure(project: Project) -> None:
-    """The name of the cloud is known to Azure alone, so all are in the prediction."""
+    """Only Azure knows the name of its cloud, so the prediction has all."""
     suffixes = ", ".join(f"'{cloud}', '{suffix}'" for cloud, suffix in SITE_SUFFIXES.items())
     for azure in project.predictions.values():
         site = azure.one("Microsoft.Web/sites")["name"]
@@ -229,7 +229,7 @@ def test_every_module_is_called_and_every_output_of_it_is_read(project: Project)
 
 @pytest.mark.fails_when(file("infra/abbreviations.json", '"plan"', '"spare": "x-", "plan"'))
 def test_every_prefix_of_the_table_is_used(project: Project) -> None:
-    """The compiler reports a prefix that is missing, not one that nothing uses."""
+    """The compiler reports a missing prefix, but not an unused one."""
     used = set(re.findall(r"\babbreviations\.(?!json)(\w+)", project.files[MAIN]))
 
     assert json.loads(project.files["infra/abbreviations.json"]).keys() == used

@@ -1,7 +1,7 @@
-"""Values of lists that the compiler leaves open: it accepts any other text there, Azure does not.
+"""Allowed values of lists that the compiler leaves open.
 
 Most lists of Azure's newer types are open (`'A' | string`), and Microsoft Graph's types mark few properties
-as required, so a misspelt value compiles and fails in the middle of a deployment. The lists are those of
+as required, so a misspelt value compiles and fails during a deployment. The lists are those of
 https://learn.microsoft.com/azure/templates and https://learn.microsoft.com/graph/templates/bicep/reference.
 """
 

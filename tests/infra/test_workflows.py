@@ -1,4 +1,4 @@
-"""Workflows: pinned actions, least permissions, no secret, one definition of CI, a deployment that checks."""
+"""Workflows: pinned actions, least permissions, no secret, one CI file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Log Analytics workspace on this machine: DuckDB runs the queries, which duckdb-kql translates.
+"""A local Log Analytics workspace: DuckDB with duckdb-kql for KQL.
 
 duckdb-kql parses with Microsoft's own KQL grammar, compares its results with those of the Kusto emulator, and
 rejects what it does not know; see https://github.com/mmaitre314/duckdb-kql.
@@ -66,7 +66,7 @@ def duration(text: str) -> timedelta:
 def run(
     query: str, rows: Iterable[Row], window: timedelta, tables: Iterable[str] = tuple(TABLES)
 ) -> list[tuple[Any, ...]]:
-    """Run a query over the rows of a window, in a workspace that has only these tables."""
+    """Run a query over rows in a window; other tables do not exist."""
     kql: Any = (
         importlib.import_module("duckdb_kql")
         if "GITHUB_ACTIONS" in os.environ
@@ -101,7 +101,7 @@ def tables_of(query: str) -> set[str]:
 
 
 def unguarded_tables(query: str) -> Iterator[str]:
-    """Yield each reading of a table that is not the first operand of a fuzzy union with an empty table."""
+    """Yield each table read outside a fuzzy union with an empty table."""
     code = re.sub(r"//.*", "", query)
     guarded = re.findall(r"union isfuzzy=true\s*\(\s*(\w+)\b(?:[^()]|\([^()]*\))*\),\s*\(datatable\(", code)
     for table in TABLES:

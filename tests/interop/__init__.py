@@ -1,4 +1,4 @@
-"""What tools of others make of our two documents; `make interop` runs this, `make test` does not."""
+"""Tests of our two documents with third-party tools, by `make interop`."""
 
 from pathlib import Path
 

@@ -1,7 +1,8 @@
-"""Gives commands to the parser of the Azure CLI and runs none; for the Python of .venv-azure-cli alone.
+"""The parser of the Azure CLI applied to commands, none of which runs.
 
-Reads a list of [words, complete] from standard input and writes a list: what the CLI says of each, or null.
-Of a command that is not complete only name and options are judged: a sentence may leave the rest out.
+It needs the Python of .venv-azure-cli. It reads a list of [words, complete] from standard input and writes a
+list: the error of the CLI for each, or null. Of a command that is not complete only name and options are
+checked: a sentence may omit the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tools of others that the tests need: npm's from this folder's lock file, and Debian's Mono for .NET."""
+"""Third-party tools: npm packages of the lock file, and Mono for .NET."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def local_stack() -> Iterator[LocalStack]:
 
 @pytest.fixture
 def journey(local_stack: LocalStack, tmp_path: Path) -> Callable[[Client], dict[str, Any]]:
-    """Have a client start a consent, an account give it, and the client go on; return what it saw."""
+    """Start and give a consent, let the client continue; return its output."""
     system, authority = local_stack.microsoft365, local_stack.authority
     certificate = tmp_path / "server.der"
     certificate.write_bytes(ssl.PEM_cert_to_DER_cert(authority.certificate_file.read_text("ascii")))

@@ -66,7 +66,7 @@ def made_up() -> list[Any]:
 
 
 def other_verdicts(made_up: list[Any], verdicts: list[bool]) -> list[str]:
-    """Return the messages of which a validator says something else than jsonschema-rs."""
+    """Return the messages on which a validator and jsonschema-rs differ."""
     pairs = zip(made_up, verdicts, strict=True)
     return [json.dumps(message) for message, fits in pairs if fits is not MAIL_VALIDATOR.is_valid(message)]
 

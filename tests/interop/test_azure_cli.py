@@ -1,4 +1,4 @@
-"""Every `az` command that documents, workflows, hooks and texts name is one that the CLI takes."""
+"""The Azure CLI accepts each `az` command in documents and scripts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def environment(folder: Path) -> Mapping[str, str]:
 
 
 def problems(found: Iterable[Found], folder: Path) -> list[str]:
-    """Give commands to the CLI's own parser and return what it says against them."""
+    """Give commands to the CLI's parser and return its errors."""
     if not PYTHON.exists():
         missing("The Azure CLI is missing; `make interop` fetches it.")
     wanted = [command for command in found if command.words[0] == "az"]

@@ -1,4 +1,4 @@
-"""Clients that generators make of the OpenAPI document compile, and work against the app."""
+"""Clients generated from the OpenAPI document compile and work."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SEEN = {
 
 @pytest.fixture(scope="module")
 def typescript(npm: Path, documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate the types and compile what uses them in strict mode; return the folder with the programs."""
+    """Generate types, compile the programs in strict mode, return the folder."""
     project = tmp_path_factory.mktemp("typescript")
     for file in (HERE / "typescript").iterdir():
         shutil.copy(file, project)
@@ -69,13 +69,13 @@ def test_a_client_in_typescript_works(typescript: Path, journey: Journey) -> Non
 
 
 def test_a_message_in_typescript_has_the_types_of_the_mail_schema(typescript: Path) -> None:
-    """The compiler has refused what `mail.ts` marks as an error, and nothing else."""
+    """The compiler rejects exactly what `mail.ts` marks as an error."""
     assert (typescript / "mail.js").exists()
 
 
 @pytest.fixture(scope="module")
 def dotnet(mono: Run, documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate a client with NSwag and compile a program that uses it; return the program."""
+    """Generate a client with NSwag, compile a program with it and return it."""
     folder = tmp_path_factory.mktemp("dotnet")
     client, program = folder / "Client.cs", folder / "Smoke.exe"
     command = (

@@ -25,7 +25,7 @@ NPM = ("ajv", "cfworker", "hyperjump", "jsonschema", "schemasafe")
 
 
 def differences(verdicts: list[bool]) -> list[dict[str, Any]]:
-    """Return the changes of which a validator says something else than the app."""
+    """Return the changes on which a validator differs from the app."""
     assert len(verdicts) == len(EXPECTED)
     found = zip((*TAKEN, *REFUSED), verdicts, EXPECTED, strict=True)
     return [changes for changes, verdict, expected in found if verdict is not expected]

@@ -1,1 +1,1 @@
-"""The whole app on one machine: Azurite, a Functions host, a fake Microsoft 365 and a fake Key Vault."""
+"""The app on one machine with Azurite and fake Microsoft services."""

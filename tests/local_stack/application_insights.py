@@ -1,9 +1,9 @@
-"""An ingestion endpoint of Application Insights that takes telemetry with Entra tokens only.
+"""An Application Insights ingestion endpoint that requires Entra tokens.
 
-It is what a component with `DisableLocalAuth: true` is to the Functions host: whatever comes without a token
-of an identity that may publish is refused and lost. It keeps every envelope that it accepts.
+It is what a component with `DisableLocalAuth: true` is to the Functions host: telemetry without a token of an
+identity that may publish is refused and lost. It stores every envelope that it accepts.
 
-Sources: the SDK for .NET sends envelopes as lines of JSON, compressed, to `v2.1/track` where it has a token
+Sources: the SDK for .NET sends envelopes as lines of JSON, compressed, to `v2.1/track` if it has a token
 (https://github.com/microsoft/ApplicationInsights-dotnet, `Transmission.cs` and `EndpointContainer.cs`);
 https://learn.microsoft.com/azure/azure-monitor/app/azure-ad-authentication names the audience and the role.
 """
@@ -30,7 +30,7 @@ MAX_POST_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Envelope:
-    """One item of telemetry: its kind, such as `MessageData`, what it holds, and the operation's name."""
+    """One telemetry item: kind (such as `MessageData`), data and operation."""
 
     kind: str
     data: dict[str, Any]
@@ -64,7 +64,7 @@ class ApplicationInsights:
         return app
 
     def settings(self, url: str) -> dict[str, str]:
-        """Return the app's settings as the template makes them, with the endpoint served at this origin."""
+        """Return the app settings of the template with this endpoint's origin."""
         return {
             "APPLICATIONINSIGHTS_CONNECTION_STRING": (
                 f"InstrumentationKey={self.instrumentation_key};IngestionEndpoint={url}/;LiveEndpoint={url}/"
@@ -75,7 +75,10 @@ class ApplicationInsights:
         }
 
     def envelopes(self, kind: str) -> list[Envelope]:
-        """Return what was accepted of a kind: `MessageData` is AppTraces, `RequestData` AppRequests."""
+        """Return accepted envelopes of a kind, such as `MessageData` (AppTraces).
+
+        `RequestData` is AppRequests.
+        """
         with self._lock:
             return [each for each in self._envelopes if each.kind == kind]
 

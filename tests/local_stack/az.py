@@ -1,4 +1,4 @@
-"""The few storage commands of the Azure CLI that docs/operations/ uses, for scripts under test.
+"""The Azure CLI storage commands of docs/operations/, for script tests.
 
 It takes the account from the connection string in `AzureWebJobsStorage`, whatever the options say, and prints
 what Azure CLI 2.91 prints of a message: its members under their names in JSON.

@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's storage emulator: blobs, queues and tables in memory, on ports of its own."""
+"""Azurite, Microsoft's storage emulator, in memory on its own ports."""
 
 import shutil
 from dataclasses import dataclass
@@ -46,10 +46,10 @@ class Endpoints:
 
 
 class Azurite:
-    """A running Azurite. `wait()` separates its slow start from whatever can be done meanwhile.
+    """A running Azurite; `wait()` completes its slow start.
 
-    `any_api_version` also serves clients that are newer than Azurite, as a scheduler's may be. Those of Core
-    Tools' extension bundle may be newer too.
+    `any_api_version` also serves clients that are newer than Azurite, as a scheduler's can be. Those of Core
+    Tools' extension bundle can be newer too.
     """
 
     def __init__(

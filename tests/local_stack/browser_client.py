@@ -1,4 +1,4 @@
-"""A person with a browser: follows links, keeps cookies as browsers do, presses buttons on forms."""
+"""A test browser that follows links, keeps cookies and submits forms."""
 
 import re
 from dataclasses import dataclass
@@ -42,7 +42,10 @@ class Page:
 
     @property
     def fragment(self) -> dict[str, str]:
-        """What a script posts that reads the fragment of the page's address and follows the response."""
+        """Return what a page script posts after reading the fragment.
+
+        The script follows the response.
+        """
         found = dict(parse_qsl(urlsplit(self.url).fragment))
         return found if _POSTS_ITS_FRAGMENT.search(self.text) else {}
 
@@ -80,7 +83,7 @@ class BrowserClient:
         return self._go("GET", url, {}, initiator="")
 
     def choose(self, account: str) -> Page:
-        """Pick an account on the sign-in page: a tile, or the field for another one.
+        """Pick an account on the sign-in page by its tile or the field.
 
         Raises:
             LookupError: the page asks for no account.
@@ -133,15 +136,15 @@ class BrowserClient:
         return self._go(form.method.upper(), urljoin(here, form.action or here), fields, initiator=here)
 
     def post(self, url: str, fields: dict[str, str], *, initiator: str = "") -> Page:
-        """Post fields to a URL as if a page at `initiator` did, such as an attacker's."""
+        """Post fields to a URL as a page at `initiator`, such as an attacker's."""
         return self._go("POST", url, fields, initiator)
 
     def consent(
         self, start_url: str, account: str, *, accept: bool = True, for_everybody: bool = False
     ) -> Page:
-        """Walk through a whole consent: open, pick the account, Accept or Cancel, and return with the answer.
+        """Complete a consent: open, pick the account, Accept or Cancel, return.
 
-        Where the app asks an account that is not the admin's, it is told to continue. Ends early on a page
+        If the app asks an account that is not the admin's, this presses Continue. It ends early on a page
         that has neither button, such as an error or an approval page.
         """
         self.open(start_url)

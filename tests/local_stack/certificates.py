@@ -1,4 +1,4 @@
-"""A certificate authority made at start, so that local servers speak real TLS and clients really check it."""
+"""A certificate authority for local servers, whose TLS clients verify."""
 
 import ipaddress
 import ssl

@@ -76,7 +76,7 @@ class Admin:
 
 
 def mails_of(mails: Iterable[AcceptedMail], message_id: str, tenant_id: str = CONTOSO) -> list[AcceptedMail]:
-    """Return what Graph accepted for a message, by the key that each mail carries.
+    """Return the accepted mails of a message, by the key in each mail.
 
     A subject that several tests use would also find another test's late mail.
     """
@@ -85,7 +85,7 @@ def mails_of(mails: Iterable[AcceptedMail], message_id: str, tenant_id: str = CO
 
 
 class Scheduler:
-    """Puts files into the container and mails on the queue, with Microsoft's own SDKs."""
+    """A scheduler that stores files and queues mails with Microsoft's SDKs."""
 
     def __init__(self, connection_string: str, tenant_id: str) -> None:
         self._tenant_id = tenant_id
@@ -107,11 +107,11 @@ class Scheduler:
         return message_id
 
     def queue_text(self, text: str) -> str:
-        """Queue whatever it is, in base64 as older schedulers do, and return the queue's id of it."""
+        """Queue a text in base64, as older schedulers do; return its queue id."""
         return self.queue_raw(base64.b64encode(text.encode()).decode())
 
     def queue_raw(self, text: str) -> str:
-        """Queue a text as it is, which is what most clients do, and return the queue's id of it."""
+        """Queue a text as it is, as most clients do; return its queue id."""
         return str(self._queue.send_message(text).id)
 
     def close(self) -> None:

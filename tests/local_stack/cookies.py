@@ -1,7 +1,8 @@
-"""Cookies as browsers keep and send them, which HTTP libraries do not: prefixes, `Domain`, `SameSite`.
+"""Cookies by browser rules that HTTP libraries lack.
 
-Pure: no I/O. The rules are RFC 6265bis as Chromium has them: no `SameSite` means `Lax`, and an empty
-`Domain` is none. Of the list of public suffixes only the entry that concerns function apps is known.
+They are prefixes, `Domain` and `SameSite`. Pure: no I/O. The rules are RFC 6265bis as implemented in
+Chromium: no `SameSite` means `Lax`, and an empty `Domain` is none. Of the list of public suffixes only the
+entry for function apps is known.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ PUBLIC_SUFFIXES = frozenset({"azurewebsites.net"})
 
 @dataclass(frozen=True)
 class _Cookie:
-    """A cookie; `domain` is the host itself where `host_only`, which keeps it from hosts below."""
+    """A cookie; `host_only` excludes the subdomains of `domain`."""
 
     name: str
     value: str
@@ -37,7 +38,10 @@ class _Cookie:
 
 
 class CookieJar:
-    """Cookies by host; ports do not part them. Each lasts as long as the jar, or is ended by its server."""
+    """Cookies by host, regardless of port.
+
+    Each lasts as long as the jar unless its server deletes it.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str, bool, str], _Cookie] = {}
@@ -67,7 +71,10 @@ class CookieJar:
                     self._kept[cookie.key] = cookie
 
     def header(self, url: str, method: str, initiator: str) -> str:
-        """Write the `Cookie` header for a navigation that a page at `initiator` caused ("" for typed)."""
+        """Return the `Cookie` header of a navigation from `initiator`.
+
+        "" means that the address was typed.
+        """
         place = urlsplit(url)
         crossing = bool(initiator) and site(initiator) != site(url)
         fitting = [
@@ -92,13 +99,16 @@ class CookieJar:
 
 
 def site(url: str) -> str:
-    """Return what browsers call the site of a URL: scheme and host, never the port."""
+    """Return the site of a URL as browsers define it, without the port."""
     place = urlsplit(url)
     return f"{place.scheme}://{place.hostname}"
 
 
 def _may_set(host: str, domain: str) -> bool:
-    """Say whether a host may set a cookie for a domain: its own name or one above it, no public suffix."""
+    """Tell whether a host may set a cookie for a domain.
+
+    Allowed are its own name and a parent that is no public suffix.
+    """
     if domain in {"", host}:
         return True
     return host.endswith(f".{domain}") and domain not in PUBLIC_SUFFIXES

@@ -192,7 +192,7 @@ def mistake(story: Story, admin: Admin, scheduler: Scheduler) -> None:
 
 
 def save(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
-    """Change the sender and switch large files on, while the old sender stays in use."""
+    """Change the sender and enable large files while the old one is in use."""
     story.chapter(
         "The admin changes the sender to the shared mailbox finance@contoso.com, with large files on"
     )

@@ -1,4 +1,4 @@
-"""Faults that a test puts into a fake service: each is served a number of times, then it is spent."""
+"""Faults for a fake service, each served a given number of times."""
 
 import asyncio
 import threading
@@ -39,7 +39,7 @@ class Fault:
     carried_out: bool = False
 
     def fits(self, method: str, path: str, *, allowed: bool = True) -> bool:
-        """Tell whether a request gets this fault; one that is not `allowed` can't be carried out."""
+        """Tell whether a fault applies; a forbidden request is not carried out."""
         return self.method in ("", method) and self.path in path and (allowed or not self.carried_out)
 
 
@@ -80,7 +80,7 @@ class Faults:
 async def serve_fault(
     fault: Fault, request: web.Request, handler: Handler, refusal: Callable[[Fault], web.Response]
 ) -> web.StreamResponse:
-    """Answer as the fault says; `refusal` makes the body that the service gives a status."""
+    """Answer as the fault says; `refusal` builds the body for a status."""
     await asyncio.sleep(fault.delay)
     answer = await handler(request) if fault.carried_out else None
     if fault.status == 0:
@@ -99,7 +99,10 @@ async def serve_fault(
 
 
 def add_control(app: web.Application, faults: Faults, requests: Callable[[], object]) -> None:
-    """Serve `/_control`: the requests so far (GET), one more fault by its fields (POST), none (DELETE)."""
+    """Serve `/_control`: list requests, add a fault, clear all faults.
+
+    The methods are GET, POST and DELETE.
+    """
 
     async def show(_: web.Request) -> web.Response:
         return web.json_response({"requests": requests()})

@@ -1,4 +1,4 @@
-"""Parts of the local stack as fixtures: each starts once in a test process, and only when a test asks."""
+"""Parts of the local stack as fixtures, started once and on demand."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ TENANT_ID = "3f5a1c1e-7d0b-4e59-9d2a-6f1f5f2f7b11"
 
 @dataclass(frozen=True)
 class ServedIdentity:
-    """A managed identity behind its endpoint; `settings` is what App Service would add to the environment."""
+    """A managed identity endpoint; `settings` are App Service's variables."""
 
     identity: ManagedIdentity
     settings: dict[str, str]
@@ -92,7 +92,7 @@ def stack() -> Iterator[LocalStack]:
 
 @pytest.fixture
 def admin(stack: LocalStack) -> Iterator[Admin]:
-    """Give Ada an unconfigured tenant in a Microsoft 365 without consents, and remove it afterwards."""
+    """Give Ada an unconfigured tenant without consents; reset it afterwards."""
     system = stack.microsoft365
     system.consents.clear()
     system.mailboxes.forget()

@@ -1,4 +1,4 @@
-"""The forms of an HTML page, as far as the pages of the local stack use them. Pure."""
+"""The forms of an HTML page as the local stack uses them; pure."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser

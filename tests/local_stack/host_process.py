@@ -1,4 +1,7 @@
-"""A Functions host in a process of its own, so that a test can kill it: Core Tools, or our own host."""
+"""A Functions host in its own process that tests can kill.
+
+It is Core Tools or the project's own host.
+"""
 
 import os
 import shutil
@@ -70,7 +73,7 @@ def host_command(plan: HostPlan, core_tools: str | None) -> HostCommand:
 
 
 class HostProcess(Child):
-    """A host that runs; `wait()` separates its start from whatever can be done meanwhile."""
+    """A running host; `wait()` completes its start."""
 
     def __init__(self, plan: HostPlan, settings: Mapping[str, str], log_file: Path) -> None:
         command = host_command(plan, CORE_TOOLS)
@@ -103,12 +106,12 @@ class HostProcess(Child):
         return self
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:
-        """Stop the host as Ctrl-C does; calls and messages get some time to finish."""
+        """Stop the host as Ctrl-C does; running work gets some time to finish."""
         return super().stop(seconds)
 
 
 def free_port() -> int:
-    """Find a free port of 127.0.0.1, for an address that must be known beforehand."""
+    """Find a free port of 127.0.0.1 for an address needed beforehand."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A fake Key Vault that the real SDK talks to: challenge, versions, soft delete, refusals, faults.
+"""A fake Key Vault for the real SDK: challenge, soft delete, faults.
 
 Its address must be `https://127.0.0.1:<port>`: the SDK checks that the challenge's resource is a parent
 domain of the vault, as `vault.azure.net` is of `name.vault.azure.net`, and `0.0.1:<port>` passes that check.
@@ -37,7 +37,7 @@ API_VERSIONS = frozenset({version.value for version in ApiVersion})
 
 
 class KeyVault:
-    """One vault. `secrets`, `faults` and `requests` are open to the test that started it.
+    """One vault with `secrets`, `faults` and `requests` open to its test.
 
     `api_versions` are the ones that it knows; a sovereign cloud may lag behind. It takes the tokens that
     `identity` issued for it and no others, but for `/_control` (see `add_control`).
@@ -71,7 +71,7 @@ class KeyVault:
         return app
 
     def count(self, method: str, path: str = "") -> int:
-        """Count the requests with that verb and with that text in their path, challenges included."""
+        """Count requests by verb and text in the path, challenges included."""
         return sum(method == each[0] and path in each[1] for each in list(self.requests))
 
     @web.middleware
@@ -106,7 +106,7 @@ class KeyVault:
 
     @web.middleware
     async def _check_version(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse a request without an API version, or with one that this vault does not know."""
+        """Refuse a request whose API version is missing or unknown."""
         if request.path != CONTROL and request.query.get("api-version") not in self.api_versions:
             raise VaultError(400, "BadParameter", "The api-version is missing or not supported.")
         return await handler(request)
@@ -229,7 +229,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 
 def _page(request: web.Request, items: list[dict[str, Any]]) -> web.Response:
-    """Answer one page of a list, and the address of the next one if there is more."""
+    """Answer one page of a list with the address of the next one, if any."""
     wanted = request.query.get("maxresults", str(PAGE_SIZE))
     if not wanted.isdecimal() or not 1 <= int(wanted) <= PAGE_SIZE:
         raise VaultError(400, "BadParameter", f"maxresults must be from 1 to {PAGE_SIZE}.")

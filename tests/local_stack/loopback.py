@@ -1,4 +1,4 @@
-"""HTTP to this machine under any host name, as a browser does with `--host-resolver-rules`.
+"""HTTP to loopback under any host name, as `--host-resolver-rules`.
 
 The certificate is checked for the name in the address, and only the connection goes to loopback. So a
 test can use a name like that of a function app in Azure, where cookies differ from those of `localhost`.
@@ -25,7 +25,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def loopback_session(ca_file: Path | str) -> requests.Session:
-    """Open a session that trusts one authority and connects every name to loopback."""
+    """Open a session that trusts one authority and resolves to loopback."""
     session = requests.Session()
     session.trust_env = False
     session.verify = str(ca_file)
@@ -45,7 +45,7 @@ class _SecureConnection(HTTPSConnection):
 
 
 def _connect(connection: HTTPConnection) -> socket.socket:
-    """Connect to loopback; the name stays for the Host header, TLS and the certificate."""
+    """Connect to loopback but keep the name for Host header and TLS."""
     try:
         return create_connection(
             (LOOPBACK, connection.port), connection.timeout, socket_options=connection.socket_options

@@ -1,4 +1,4 @@
-"""The managed-identity endpoint of App Service, so that azure-identity's credentials work unmodified.
+"""The managed identity endpoint of App Service, for azure-identity.
 
 Source: https://learn.microsoft.com/azure/app-service/overview-managed-identity, "REST endpoint reference".
 
@@ -35,7 +35,7 @@ TOKEN_EXCHANGE = "api://AzureADTokenExchange"
 
 @dataclass(frozen=True)
 class Identity:
-    """One managed identity: the id that callers name it by, and the object id that tokens carry."""
+    """A managed identity: its client id and the object id in tokens."""
 
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     principal_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -43,7 +43,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Api:
-    """An API of our own, and the app roles for it that the system-assigned identity has."""
+    """An API of our own with the app roles of the system-assigned identity."""
 
     client_id: str
     roles: tuple[str, ...] = ()
@@ -85,11 +85,11 @@ class ManagedIdentity:
         return app
 
     def environment(self, url: str) -> dict[str, str]:
-        """Return the settings that App Service gives an app, with the endpoint served at this origin."""
+        """Return the settings of App Service with the endpoint at this origin."""
         return {"IDENTITY_ENDPOINT": f"{url}/msi/token", "IDENTITY_HEADER": self._header}
 
     def token(self, resource: str, identity: Identity | None = None, lifetime: int = LIFETIME_SECONDS) -> str:
-        """Issue an access token for a resource, by default to the system-assigned identity."""
+        """Issue an access token, by default to the system-assigned identity."""
         identity = identity or self.system_assigned
         now = int(time.time())
         claims = {
@@ -109,7 +109,7 @@ class ManagedIdentity:
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
     def _claims_for_api(self, api: Api, identity: Identity) -> dict[str, Any]:
-        """Return what differs in a token of version 2, for which our registration asks."""
+        """Return the claims that differ in a version 2 token of our API."""
         claims = {
             "aud": api.client_id,
             "azp": identity.client_id,
@@ -121,7 +121,7 @@ class ManagedIdentity:
         return claims | {"roles": list(api.roles)}
 
     def issuer(self, resource: str) -> str:
-        """Name the issuer of a resource's tokens: v2.0 for a token exchange, v1.0 for Azure's services."""
+        """Return the issuer: v2.0 for a token exchange, v1.0 for Azure services."""
         if resource.startswith(TOKEN_EXCHANGE):
             return f"{self.authority}/{self.tenant_id}/v2.0"
         return f"https://sts.windows.net/{self.tenant_id}/"

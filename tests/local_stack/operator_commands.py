@@ -1,4 +1,4 @@
-"""The operator's commands, run as an operator runs them: in a process of its own."""
+"""The operator's commands, run in a process of their own."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 900
 
 
 def operate(connection_string: str, *arguments: str) -> str:
-    """Run `python -m shared.operate` on the storage of a running stack, and return what it says.
+    """Run `python -m shared.operate` on a running stack; return its output.
 
     Raises:
         subprocess.CalledProcessError: the command failed.

@@ -2,4 +2,4 @@
 
 
 class MissingPrerequisiteError(RuntimeError):
-    """Something that the machine lacks; the text is the one sentence for the person who started the stack."""
+    """A missing prerequisite; the text is the one sentence for the user."""

@@ -1,4 +1,4 @@
-"""Child processes: started with a log file, awaited by a line in it, stopped by their id."""
+"""Child processes with a log file, started, awaited and stopped by id."""
 
 import atexit
 import os
@@ -14,7 +14,7 @@ POLL_SECONDS = 0.02
 
 
 class ChildFailedError(RuntimeError):
-    """A child process ended, or said nothing in time; the text ends with its log."""
+    """A child process ended or was silent too long; the text has its log."""
 
 
 class Child:
@@ -61,7 +61,7 @@ class Child:
         return self.log_file.read_text("utf-8", errors="replace")
 
     def wait_for_lines(self, pattern: str, count: int, seconds: float) -> list[str]:
-        """Wait until the log has that many matches and return the first group of each.
+        """Wait for a number of matches in the log; return their first groups.
 
         Raises:
             ChildFailedError: the program ended first, or the time did.

@@ -1,4 +1,4 @@
-"""What a running stack tells programs: its addresses, its tokens, its next faults."""
+"""A running stack for programs: addresses, tokens and faults."""
 
 import json
 import shlex
@@ -85,7 +85,10 @@ class RunningStack:
             raise MissingPrerequisiteError(NOT_RUNNING) from None
 
     def token(self, who: str) -> str:
-        """Return an access token: an admin's, or a scheduler's for storage or, as `reader`, for the API."""
+        """Return an access token of an admin, a scheduler or a `reader`.
+
+        A scheduler's is for storage, a reader's for the API.
+        """
         if who == "admin":
             return str(self._control("POST", "api-token", {"address": ADA})["access_token"])
         variables = self.description["schedulerEnvironment"]
@@ -101,7 +104,7 @@ class RunningStack:
         return str(answer.json()["access_token"])
 
     def exports(self) -> str:
-        """Return shell commands that set what the examples of `docs/scheduler.md` use."""
+        """Return shell commands that set the variables of `docs/scheduler.md`."""
         found = self.description
         variables = {
             **found["schedulerEnvironment"],
@@ -111,7 +114,7 @@ class RunningStack:
         return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
     def add_fault(self, name: str, operation: str = "", times: int = 1) -> None:
-        """Let the next requests of Microsoft 365 fail; KeyError for an unknown name."""
+        """Add a fault for the next requests; KeyError for an unknown name."""
         effect = FAULTS[name]
         body = {"effect": effect, "operation": operation or operation_of(effect), "times": times}
         self._control("POST", "faults", body)
@@ -139,12 +142,12 @@ class RunningStack:
 
 
 def operation_of(effect: str) -> str:
-    """Name the request that an effect usually concerns: Entra's tokens, or Graph's sendMail."""
+    """Return the usual operation of an effect: Entra's or Graph's."""
     return "token" if FAULT_EFFECTS[effect].aadsts or effect.startswith("Entra") else "sendMail"
 
 
 def list_faults(*, every: bool = True) -> str:
-    """Name the faults with what Microsoft 365 answers then: every one, or those that people ask for first."""
+    """List the faults with their answers: all, or the usual ones first."""
     lines = []
     for name, effect in FAULTS.items():
         if not every and name not in USUAL_FAULTS:

@@ -1,4 +1,4 @@
-"""Runs an aiohttp app beside a test: its own daemon thread, its own event loop, a port of its own."""
+"""A server for an aiohttp app in a daemon thread of the test process."""
 
 import asyncio
 import ssl

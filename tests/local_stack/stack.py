@@ -1,4 +1,4 @@
-"""The whole local stack: everything that the app talks to, and the app in a Functions host.
+"""The whole local stack with the app in a Functions host.
 
 Addresses: Entra and the settings page on 127.0.0.1, the app on localhost or, in tests, on a name like
 Azure's. These are different sites for a browser, as Microsoft's, Inforiver's and the app's are.
@@ -49,14 +49,14 @@ QUICK = {
 
 
 class LocalStack:
-    """Runs the stack while the context lasts: `with LocalStack() as stack: ...`.
+    """The stack, running while the context lasts: `with LocalStack() as s`.
 
     `authority`, `azurite`, `identity`, `key_vault` and `microsoft365` are open to tests. `access` is the
-    storage as a scheduler reaches it, with the roles that the template gives; `scheduler_environment()`
-    signs one in. `settings` adds to the app's settings or replaces some. `frontend_origin` is where somebody
-    else serves a settings page; without it the stack serves its own. `api_host` is the app's host name; any
-    but `localhost` needs clients that connect it to loopback, such as `loopback_session`.
-    `any_api_version` serves storage clients that are newer than Azurite.
+    storage as a scheduler reaches it, with the roles that the template gives; `scheduler_environment()` signs
+    one in. `settings` adds to the app's settings or replaces some. `frontend_origin` is the origin of another
+    settings page; without it the stack serves its own. `api_host` is the app's host name; any but `localhost`
+    needs clients that connect it to loopback, such as `loopback_session`. `any_api_version` serves storage
+    clients that are newer than Azurite.
     """
 
     def __init__(
@@ -142,9 +142,10 @@ class LocalStack:
         }
 
     def scheduler_environment(self) -> dict[str, str]:
-        """Return the variables with which a program signs in as a scheduler and finds queue and container.
+        """Return variables that sign a program in as a scheduler.
 
-        The SDKs of every language read the first five; they know the program as a managed identity.
+        They also name queue and container. The SDKs of every language read the first five; they know the
+        program as a managed identity.
         """
         return {
             **self.schedulers.environment(self._schedulers_url),
@@ -180,7 +181,7 @@ class LocalStack:
 
     @property
     def log_records(self) -> Path:
-        """The file in which our own host keeps each record of the app's log, as a line of JSON."""
+        """Return the file of the app's log records, one JSON object a line."""
         return self.directory / "log-records.jsonl"
 
     def host_log(self) -> str:
@@ -214,7 +215,7 @@ class LocalStack:
         self._register_app()
 
     def _register_app(self) -> None:
-        """Configure Entra with the app's URL and the managed identity that replaces its secret."""
+        """Register the app in Entra with its URL and managed identity."""
         identity = FederatedCredential(
             self.identity.issuer(TOKEN_EXCHANGE), self.identity.user_assigned.principal_id
         )
@@ -239,7 +240,7 @@ class LocalStack:
 
 
 def create_storage(connection_string: str) -> None:
-    """Make the queues, containers and tables that the deployment makes in Azure."""
+    """Create the queues, containers and tables of a deployment."""
     # Imported here, while Azurite boots: the storage clients take half a second.
     from azure.data.tables import TableServiceClient
     from azure.storage.blob import BlobServiceClient

@@ -1,7 +1,7 @@
-"""Azure Storage as the deployed account is: no keys, no SAS, and each identity has only its roles.
+"""Azure Storage with roles only: no keys, no SAS.
 
-Azurite accepts its key alone, so a gate before each service reads the access token, looks up the roles of the
-identity, and passes an allowed request on under a signature of its own.
+Azurite accepts only its key, so a gate before each service reads the access token, looks up the roles of the
+identity, and forwards an allowed request under a signature of its own.
 """
 
 import secrets
@@ -163,7 +163,7 @@ def _path(request: web.Request) -> str:
 
 
 def _signed(request: web.Request, signature: str) -> web.Request:
-    """Return the request with a signature of the account in place of the caller's token."""
+    """Sign the request with the account key in place of the caller's token."""
     joined = "&" if "?" in request.raw_path else "?"
     headers = request.headers.copy()
     headers.popall("Authorization")

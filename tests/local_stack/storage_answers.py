@@ -1,4 +1,4 @@
-"""Errors in the shapes in which Azure Storage answers them, where Azurite has none or others.
+"""Storage errors in Azure's format, where Azurite differs.
 
 https://learn.microsoft.com/rest/api/storageservices/status-and-error-codes2
 """

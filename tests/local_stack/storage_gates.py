@@ -1,4 +1,4 @@
-"""Gates before Azurite's services, so that tables, queues and blobs can each fail alone.
+"""Gates before Azurite that let tables, queues and blobs fail.
 
 They also do what Azure Storage does and Azurite does not: an answer that breaks after its first byte, a
 request that is carried out long after it was sent, and the errors of `storage_answers`.
@@ -170,7 +170,7 @@ class StorageGate:
 
 
 class StorageGates:
-    """A gate for each service; `connection_string` is Azurite's, through the gates."""
+    """A gate for each service; `connection_string` goes through the gates."""
 
     def __init__(self, azurite: Azurite) -> None:
         self._endpoints = azurite.endpoints
@@ -208,7 +208,7 @@ class StorageGates:
 
     @property
     def calls(self) -> Counter[str]:
-        """How many requests each service carried out so far; looks at an empty queue are not counted."""
+        """Count the requests carried out by each service, without empty polls."""
         return Counter({service: gate.calls for service, gate in self._gates.items()})
 
     @property
@@ -228,7 +228,10 @@ def _busy() -> web.Response:
 
 
 async def _break(request: web.Request, answer: web.Response, how: Break) -> None:
-    """Send the start of an answer, then break the connection; the answers to batches are chunked."""
+    """Send the start of an answer, then break the connection.
+
+    The answers to batches are chunked.
+    """
     transport = request.transport
     if transport is None:
         return

@@ -136,7 +136,7 @@ def allows(assignments: Iterable[RoleAssignment], request: StorageRequest) -> bo
 
 
 def _needs(request: StorageRequest) -> Needs:
-    """Name the actions that a request needs; nothing suffices for one that is not known."""
+    """Return the required actions; none suffice for an unknown request."""
     match request.service:
         case "queue":
             return _queue_needs(request)

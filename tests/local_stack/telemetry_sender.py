@@ -1,4 +1,4 @@
-"""Sends log lines as the Application Insights SDK for .NET does, which the Functions host uses.
+"""Telemetry in the format of the Application Insights SDK for .NET.
 
 Settings, token, path, envelope and compression are that SDK's; batching, retries and other kinds of
 telemetry are not imitated.

@@ -1,4 +1,6 @@
-"""The secrets of a fake vault and the rules of Azure Key Vault about them. Pure: no HTTP; the clock is given.
+"""Secrets of a fake vault with the rules of Azure Key Vault; pure.
+
+The clock is a parameter; there is no HTTP.
 
 Source: https://learn.microsoft.com/rest/api/keyvault/secrets and
 https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview.
@@ -20,7 +22,7 @@ DAY_SECONDS = 86_400
 
 
 class VaultError(Exception):
-    """A refusal of the vault, with the status and the codes that Azure answers."""
+    """A refusal of the vault, with Azure's status and codes."""
 
     def __init__(self, status: int, code: str, message: str, inner: str = "") -> None:
         super().__init__(message)
@@ -32,7 +34,10 @@ class VaultError(Exception):
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a secret. Times are seconds since 1970; `not_before` and `expires` only inform."""
+    """A version of a secret; `not_before` and `expires` have no effect.
+
+    Times are seconds since 1970.
+    """
 
     id: str
     value: str
@@ -56,7 +61,7 @@ class DeletedSecret:
 
 
 class VaultSecrets:
-    """The content of one vault; safe to use from any thread. Names are not case-sensitive.
+    """The secrets of one vault; thread-safe, names not case-sensitive.
 
     `deletion_seconds` is how long a deletion takes: until then the secret is neither there nor among the
     deleted ones, and purge, recover and set meet a conflict. The real service promises no time. Iterating
@@ -89,12 +94,12 @@ class VaultSecrets:
         return len(self._kept)
 
     def versions(self, name: str) -> tuple[Version, ...]:
-        """Return every version of a secret, the oldest first; none where there is no such secret."""
+        """Return all versions of a secret, oldest first; none if it is missing."""
         with self._lock:
             return self._kept.get(name.casefold(), (name, ()))[1]
 
     def deleted(self) -> list[DeletedSecret]:
-        """List the deleted secrets whose deletion is finished and that were not purged."""
+        """List deleted secrets whose deletion is finished and not purged."""
         return [secret for secret in self._all_deleted() if not self._is_deleting(secret.name)]
 
     def set(self, name: str, body: dict[str, Any]) -> Version:
@@ -129,7 +134,7 @@ class VaultSecrets:
         return found
 
     def update(self, name: str, version: str, body: dict[str, Any]) -> Version:
-        """Change the attributes, tags or content type of a version, by default of the newest one."""
+        """Update attributes, tags or content type of a version (the newest)."""
         with self._lock:
             found = self._find(name, version)
             changed = _changed(found, body, int(self._clock()))
@@ -138,7 +143,7 @@ class VaultSecrets:
         return changed
 
     def delete(self, name: str) -> DeletedSecret:
-        """Take a secret with all its versions out of use; its name stays taken until the purge."""
+        """Delete a secret with all versions; the name is taken until the purge."""
         with self._lock:
             self._refuse_while_deleting(name)
             self._find(name)
@@ -218,7 +223,7 @@ def _bad(message: str) -> VaultError:
 
 
 def _changed(version: Version, body: dict[str, Any], now: int) -> Version:
-    """Apply what a request names of content type, tags and attributes, and leave the rest."""
+    """Change content type, tags and attributes that a request names."""
     attributes = body.get("attributes") or {}
     tags = body.get("tags")
     tags = version.tags if tags is None else tags

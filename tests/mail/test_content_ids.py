@@ -1,4 +1,4 @@
-"""References to pictures are found where a mail program looks for them, and nowhere else."""
+"""Picture references are found only where mail programs look for them."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ ADVERSARIAL = (
 
 @pytest.mark.parametrize("start", ["cid ", "cid <a ", "cid <style>", "cid <td style='"])
 def test_time_grows_with_the_text_whatever_it_is(start: str) -> None:
-    """Eight times the text takes about eight times as long; sixty-four times would be quadratic."""
+    """Eight times the text takes about eight times as long, not 64 times."""
     for unit in ADVERSARIAL:
         small, large = (_cpu_seconds(start + unit * (size // len(unit))) for size in (64_000, 512_000))
         assert large < 24 * small + 0.2, unit

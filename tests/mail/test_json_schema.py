@@ -222,7 +222,7 @@ def test_every_member_is_described() -> None:
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
 def test_a_message_that_version_1_once_accepted_stays_valid(path: Path) -> None:
-    """Add files here; one that no longer passes breaks the promise in docs/scheduler.md."""
+    """Add files here; a failing one breaks the promise in docs/scheduler.md."""
     assert agrees(path.read_bytes()) == (True, True)
 
 

@@ -1,4 +1,4 @@
-"""How recipients leave a list: only what mail programs and RFC 2369 and 8058 understand."""
+"""Unsubscribe headers by RFC 2369 and 8058, as mail programs read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of the queue: what a scheduler may ask for, and what is said about the rest."""
+"""The queue contract: valid messages and the errors of invalid ones."""
 
 from __future__ import annotations
 

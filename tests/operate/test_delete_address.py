@@ -1,4 +1,4 @@
-"""The operator's command that finds and deletes what is stored on a person's mail address."""
+"""The command that finds and deletes the data of a mail address."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REFUSED = ActiveProblem("recipient_refused", NOON, {"graph_code": "ErrorInvalidR
 
 @pytest.fixture
 def services() -> FakeServices:
-    """Build a tenant that sends as Ada, with a mail to Eve in each kind of state."""
+    """Build a tenant that sends as Ada, with a mail to Eve in each state."""
     services = enabled_services()
     services.deliveries.page = 1
     for message_id, status in [
@@ -60,7 +60,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
 
 
 def confirm(services: FakeServices, told: Told, address: str = EVE) -> str:
-    """Do a dry run, delete with the code that it gives, and return what the second call says."""
+    """Do a dry run, delete with its code, and return the second output."""
     assert main(["delete-address", address], services) == 0
     found = re.search(r"--confirm (\w+)", told())
     assert found

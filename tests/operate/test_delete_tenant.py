@@ -1,4 +1,4 @@
-"""The operator's command that deletes what is stored of a tenant that left."""
+"""The command that deletes the stored data of an unserved tenant."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ type Told = Callable[[], str]
 
 @pytest.fixture
 def services() -> FakeServices:
-    """Build a tenant with something of everything, which is not served any more, beside one that is."""
+    """Build an unserved tenant with data of every kind beside a served one."""
     services = enabled_services()
     wanted = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
     assert call(settings_api.save, services, wanted).status == 202
@@ -223,7 +223,7 @@ def test_a_claim_is_judged_on_the_clock_of_this_machine(
     ahead: timedelta,
     refused: bool,  # noqa: FBT001
 ) -> None:
-    """The list has the time by the clock of the worker; a single row is read on this machine's."""
+    """The list has the worker's time; a single row is read on this clock."""
     listed = Delivery(CONTOSO, "busy", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON)
     services.deliveries.add(listed)
     services.system.pass_time(timedelta(minutes=12))

@@ -21,7 +21,7 @@ OTHER = "99999999-2222-4333-8444-555555555555"
 
 @pytest.fixture
 def services() -> FakeServices:
-    """Build a tenant whose settings the registration wrote that was there before."""
+    """Build a tenant whose settings an earlier app registration wrote."""
     return enabled_services(installation=OTHER, generations=4)
 
 
@@ -80,7 +80,7 @@ def test_of_ones_own_settings_there_is_nothing_to_take_over(
 
 
 def unmarked() -> FakeServices:
-    """Build a tenant that sends without a user, and whose settings are older than the mark."""
+    """Build an unmarked tenant that sends with application permission."""
     services = FakeServices()
     services.settings.save(some_settings(consent=a_consent(account=None, secret_name=None)))
     return services

@@ -182,7 +182,7 @@ def test_what_is_revoked_was_never_asked_for_again() -> None:
 
 
 def by_the_app(**changes: Any) -> FakeServices:
-    """Build services whose tenant sends large files as ada@contoso.com with the app's own permission."""
+    """Build services that send large files with application permission."""
     ports = enabled_services(
         sender=RequestedSender("ada@contoso.com", True, Authorization.APPLICATION),
         consent=a_consent(

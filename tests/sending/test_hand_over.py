@@ -51,7 +51,10 @@ def claimed_row(queue_id: str = "q-1", *, handed_over: bool) -> Delivery:
 
 
 class Failing:
-    """Lets calls of a port fail, before they are carried out or after it; `times` None is permanent."""
+    """Failing calls of a port, before or after they are carried out.
+
+    `times` None is permanent.
+    """
 
     def __init__(
         self,

@@ -126,7 +126,7 @@ def copy_in_mailbox(services: FakeServices, *, is_draft: bool = False) -> None:
 
 
 def test_what_the_worker_knows_is_waited_for_after_an_outage_of_the_tables() -> None:
-    """The message that says that Exchange took the mail waits for up to a quarter of an hour."""
+    """The message about the acceptance waits up to a quarter of an hour."""
     services = enabled_services()
     save = services.deliveries.save
 
@@ -255,7 +255,7 @@ def test_an_endless_search_delays_no_mail_and_ends_after_a_day() -> None:
 
 
 def test_a_claim_by_a_worker_with_a_clock_far_ahead_is_judged_by_its_age() -> None:
-    """The list has the time by the clock of the worker; a single row is read on this host's."""
+    """The list has the worker's time; a single row is read on this host's."""
     services = enabled_services()
     lost_claim(services, handed_over=False)
     true = row(services)

@@ -38,7 +38,7 @@ CONSENT = DeliveryStatus.WAITING_FOR_CONSENT
 
 
 def waiting_services(count: int, status: DeliveryStatus = CONSENT) -> FakeServices:
-    """Build services that can send, with mails that still wait; the one with the highest number is oldest."""
+    """Build services that can send, with waiting mails; the last is oldest."""
     services = enabled_services()
     for number in range(count):
         moment = NOON - timedelta(minutes=number)
@@ -105,7 +105,7 @@ def test_a_tenant_that_can_send_gets_its_mail_released(status: DeliveryStatus) -
 
 
 def lost_services() -> FakeServices:
-    """Build services with a mail that waits for a consent that Microsoft refused."""
+    """Build services with a mail that waits for a refused consent."""
     services = waiting_services(1)
     problem = ActiveProblem("consent_lost", NOON, {"account": "ada@contoso.com", "error": "AADSTS65001"})
     settings = services.settings.load(CONTOSO)
@@ -283,7 +283,7 @@ def half_made() -> FakeServices:
 
 
 def left_behind() -> FakeServices:
-    """Leave a draft of a mail that came to its end, and that could not be removed then."""
+    """Leave a draft of a finished mail that could not be removed."""
     services = half_made()
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert services.deliveries.save(row.moved(DeliveryStatus.REJECTED, NOON))

@@ -398,7 +398,7 @@ def test_a_lost_request_of_an_uncertain_mail_stays_uncertain(services: FakeServi
 
 
 def move_to_bob(services: FakeServices) -> None:
-    """Have the admin consent for another mailbox, in which nothing of the mail is found."""
+    """Have the admin consent for another mailbox, which lacks the mail."""
     bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
     consent = a_consent(
         generation=2,

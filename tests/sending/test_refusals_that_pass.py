@@ -35,7 +35,7 @@ def freshly_consented() -> FakeServices:
 
 
 def deliver_what_is_queued(services: FakeServices, until: timedelta) -> None:
-    """Deliver queued messages in the order of their time, for as long as the given time lasts."""
+    """Deliver queued messages by due time for the given time."""
     begun, number = services.system.now(), 0
     due = [(begun + delay, text) for text, delay in services.outbox.messages]
     services.outbox.messages.clear()
@@ -141,7 +141,7 @@ def test_refusals_within_seconds_count_as_one() -> None:
 
 
 def sending_by_object_id() -> FakeServices:
-    """Return services of an app that knows the mailbox by an id, which Graph does not know any more."""
+    """Return services with a mailbox id that Graph no longer knows."""
     consent = a_consent(account=None, secret_name=None, mailbox_id="old-id")
     services = enabled_services(sender=RequestedSender("reports@contoso.com"), consent=consent)
     list_senders(services, "reports@contoso.com")

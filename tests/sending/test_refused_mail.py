@@ -57,7 +57,10 @@ REFUSED = Effect(503, "ErrorServerBusy")
 
 @dataclass
 class Stand:
-    """One tenant's sending, and Microsoft 365 behind the real adapter; their clocks move together."""
+    """A sending tenant with Microsoft 365 behind the real adapter.
+
+    Their clocks move together.
+    """
 
     services: FakeServices
     exchange: ExchangeOnline
@@ -80,7 +83,7 @@ class Stand:
         self.exchange.system.clock.advance(by)
 
     def age(self, by: timedelta) -> None:
-        """Let the time for the attempts have begun earlier, which makes a test of a day short."""
+        """Move the start of the attempts back, to shorten a test of a day."""
         aged = replace(self.row, trying_since=self.row.trying_since - by)
         assert self.services.deliveries.save(aged)
 
@@ -129,7 +132,7 @@ def _token(services: FakeServices, exchange: ExchangeOnline, *scopes: str) -> No
 
 @pytest.fixture(params=["delegated", "application"])
 def stand(request: pytest.FixtureRequest, exchange: ExchangeOnline) -> Iterator[Stand]:
-    """Sending with Mail.ReadWrite, by an account's permission and by the app's own."""
+    """Provide sending with Mail.ReadWrite, delegated and application."""
     services = large_file_services()
     with closing(GraphMailTransport(exchange.graph)) as transport:
         _connect(services, exchange, transport)

@@ -33,7 +33,10 @@ CODES = ("mailbox_full", "send_as_denied", "sender_blocked", "access_denied", "m
 
 
 class Mailbox:
-    """A mailbox whose sender Microsoft 365 refuses while there is a `code`, for every mail or `only` one."""
+    """A mailbox whose sender is refused while `code` is set.
+
+    It is refused for every mail or for `only` one.
+    """
 
     def __init__(self, services: FakeServices, code: str | None = "send_as_denied") -> None:
         self.code = code
@@ -70,7 +73,7 @@ def queue(services: FakeServices, message_id: str, **members: object) -> None:
 
 
 def run(services: FakeServices, time: timedelta) -> None:
-    """Let time pass: what is queued comes at its time, and the timer runs every five minutes."""
+    """Let time pass: deliver due messages, run the timer every five minutes."""
     end = services.system.now() + time
     timer = services.system.now() + 5 * MINUTE
     due = [(services.system.now() + delay, text) for text, delay in services.outbox.messages]

@@ -43,7 +43,7 @@ def told(services: FakeServices) -> str:
 
 
 def run_queue(services: FakeServices, until: timedelta) -> None:
-    """Deliver what is queued, each at its time, until that much time has passed."""
+    """Deliver queued messages by due time until the time has passed."""
     end = services.system.now() + until
     while services.outbox.messages:
         text, delay = services.outbox.messages.pop(0)

@@ -1,4 +1,4 @@
-"""docs/scheduler.md: its message is one, its figures are right, its tables know every state."""
+"""docs/scheduler.md: valid message, right figures, complete tables."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_commands_of_the_local_stack_exist() -> None:
 
 @pytest.mark.parametrize(("ensure_ascii", "told"), [(False, "33,002"), (True, "47,002")])
 def test_the_sizes_of_a_text_are_those_of_the_page(ensure_ascii: bool, told: str) -> None:  # noqa: FBT001
-    """In each paragraph two quotes, two letters of two bytes and two signs of three."""
+    """Each paragraph has 2 quotes, 2 two-byte and 2 three-byte characters."""
     html = '<p class="a">äö€… 123</p>' * 1000
     written = json.dumps(html, ensure_ascii=ensure_ascii)
 

@@ -29,7 +29,7 @@ MAIL = "sales-weekly:2026-11-23T06:00Z:emea"
 
 @pytest.fixture
 def ports() -> FakeServices:
-    """Build services whose tenant sends as reports@contoso.com with the app's own permission."""
+    """Build services that send as reports@ with application permission."""
     ports = enabled_services(**BY_THE_APP)
     list_senders(ports, REPORTS)
     return ports

@@ -36,7 +36,7 @@ OTHER = "99999999-2222-4333-8444-555555555555"
 
 
 class Guarded:
-    """Settings of one store, as two installations see them, and the tokens that each has in its vault."""
+    """Settings of one store seen by two installations with their tokens."""
 
     def __init__(self) -> None:
         self.store = MemorySettings()

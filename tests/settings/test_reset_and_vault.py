@@ -102,7 +102,7 @@ def ports(
 
 
 def purge_date(secrets: VaultSecrets) -> datetime | None:
-    """Return until when the vault has the deleted tokens, including deletions in progress."""
+    """Return the purge date of deleted tokens, with deletions in progress."""
     return next((datetime.fromtimestamp(found.purged, UTC) for found in secrets._all_deleted()), None)
 
 

@@ -56,7 +56,7 @@ def kept(services: FakeServices) -> dict[str, Any]:
 
 @pytest.fixture
 def services() -> FakeServices:
-    """Build a tenant with mails in every state and a token that is a month old."""
+    """Build a tenant with mails in every state and a month-old token."""
     services = large_file_services()
     moment = services.system.now() - timedelta(days=200)
     for status in DeliveryStatus:

@@ -24,7 +24,7 @@ EMBARGO = ActiveProblem("sender_embargoed", NOON, {"until": "2027"})
 
 @pytest.fixture(params=["unreadable", "status"])
 def services(request: pytest.FixtureRequest) -> FakeServices:
-    """Build services whose settings another version wrote: all of them, or their status."""
+    """Build services with settings, or a status, of another version."""
     services = enabled_services()
     known = services.settings.load(CONTOSO)
     unreadable = TenantSettings(CONTOSO, status=Status.OTHER_VERSION, etag=known.etag)

@@ -1,4 +1,4 @@
-"""An older version and one that knows refused senders share the rows: no mail is lost in either direction."""
+"""Older and newer versions share rows of refused senders without loss."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROBLEM = ActiveProblem("mailbox_full", NOON, {"address": "ada@contoso.com"})
 
 
 def as_older_version_reads[Row: (Delivery, TenantSettings)](row: Row) -> Row:
-    """Read a row without any known name: each is replaced by one that this version lacks."""
+    """Read a row as an older version that lacks all known names."""
     text = write_document(row)
     for name in NEW:
         text = text.replace(f'"{name}"', f'"later_{name}"')
@@ -38,7 +38,7 @@ def as_this_version_reads[Row: (Delivery, TenantSettings)](row: Row) -> Row:
 
 @pytest.fixture
 def services() -> FakeServices:
-    """Build services of an older version, with a mail that waits and settings of a refused sender."""
+    """Build an older version's services with a refused sender and a mail."""
     services = enabled_services()
     deliver(a_message(messageId="m-1"), "q-1", services)
     services.transport.sent.clear()

@@ -1,4 +1,4 @@
-"""An app that writes every event with the mailer's own code, and values that could break a line."""
+"""An app that logs every event, also with values that could break a line."""
 
 import azure.functions as func
 

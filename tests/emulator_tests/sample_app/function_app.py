@@ -1,4 +1,7 @@
-"""A small app that shows what its host does: it echoes, responds as told, logs, waits, fails, dies."""
+"""A small app that shows the behaviour of its host.
+
+It echoes, responds as requested, logs, waits, fails and exits.
+"""
 
 import asyncio
 import json
@@ -149,7 +152,7 @@ def die(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="say")
 def say(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    """Log at every level, in several lines, from another thread, and by `print`."""
+    """Log at every level, on several lines, from a thread, and by `print`."""
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
         log.log(level, 'said_level {"level": "%s"}', logging.getLevelName(level).lower())
     log.error("said_lines first\nsecond", extra={"mail": "m-1"})

@@ -1,8 +1,8 @@
-"""A local version of Inforiver's frontend: the Tenant Settings page, served from its own origin.
+"""A local Tenant Settings page, served from its own origin.
 
 The page is plain HTML, CSS and JavaScript modules in `site/`; what differs from one start to the next is in
-`/config.js`. `control_url` is the origin of the fake Microsoft 365 whose control API signs the admin's
-token, as Microsoft's sign-in does for the real frontend, and whose `/` is the inbox.
+`/config.js`. `control_url` is the origin of the fake Microsoft 365 whose control API signs the admin's token,
+as Microsoft's sign-in does for the real frontend, and whose `/` is the inbox.
 """
 
 import json
@@ -47,7 +47,7 @@ def frontend_app(api_url: str, control_url: str) -> web.Application:
 
 
 def _headers(api_url: str, control_url: str) -> dict[str, str]:
-    """Let the page run its own files, call these two origins, and nothing else."""
+    """Return headers that allow only the page's files and two origins."""
     policy = (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         f"connect-src {api_url} {control_url}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

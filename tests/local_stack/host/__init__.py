@@ -1,4 +1,4 @@
-"""A small Functions host for machines without Core Tools, around Microsoft's own Python runtime package.
+"""A small Functions host around Microsoft's own Python runtime package.
 
 Indexing, binding conversion and invocation are the genuine code, in a worker process of its own. What the
 host does around them is ours, after the open-source host as it was observed

@@ -1,4 +1,4 @@
-"""The host's own addresses under `/admin`, each of which needs the master key.
+"""The host's `/admin` addresses, each of which needs the master key.
 
 Sources: HostController.cs and FunctionsController.cs of
 https://github.com/Azure/azure-functions-host/tree/01f83b53/src/WebJobs.Script.WebHost/Controllers.

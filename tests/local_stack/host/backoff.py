@@ -1,4 +1,4 @@
-"""How long an idle queue is left alone: the randomized exponential back-off of the WebJobs SDK.
+"""The polling delay of an idle queue: the WebJobs SDK's random back-off.
 
 Source: RandomizedExponentialBackoffStrategy.cs of https://github.com/Azure/azure-webjobs-sdk.
 """
@@ -10,7 +10,7 @@ RANDOMIZATION = 0.2
 
 
 class Backoff:
-    """The next pause of one listener; it grows to the maximum and shrinks at once."""
+    """The delays of one listener; they grow to a maximum and then reset."""
 
     def __init__(self, maximum: float) -> None:
         self._maximum = maximum

@@ -1,4 +1,4 @@
-"""The host's console: .NET's simple log format, filtered by the log levels of host.json."""
+"""The host's console in .NET's simple log format with level filters."""
 
 import logging
 import sys
@@ -19,7 +19,10 @@ INDENT = " " * 6
 
 
 class Console:
-    """Prints what is loud enough for its category: the category and its event in one line, the text below."""
+    """A console that prints log lines of sufficient level.
+
+    The category and its event are on one line, the text below.
+    """
 
     def __init__(self, log_levels: Mapping[str, str]) -> None:
         self._levels = {category.casefold(): ORDER[level.lower()] for category, level in log_levels.items()}
@@ -32,7 +35,7 @@ class Console:
         print(lines, file=sys.stderr, flush=True)
 
     def _lowest(self, category: str) -> int:
-        """Return the level of the longest category in host.json that this one begins with."""
+        """Return the level of the longest category prefix in host.json."""
         parts = category.casefold().split(".")
         for length in range(len(parts), 0, -1):
             level = self._levels.get(".".join(parts[:length]))

@@ -1,4 +1,4 @@
-"""Response cookies as the host writes them: the runtime parses `Set-Cookie`, ASP.NET writes it anew.
+"""Response cookies, parsed and rewritten as the host does.
 
 Attributes are lower-case and in a fixed order, the value is percent-encoded, `domain=` and `path=` are always
 written. Observed on the open-source host. On Azure the domain was reported to be the app's host name, with
@@ -16,7 +16,7 @@ OBSERVED_HOST = "localhost"
 
 
 def set_cookie(cookie: Message, host: str) -> str:
-    """Write the `Set-Cookie` header of a cookie; `host` is the requested name without its port."""
+    """Return the `Set-Cookie` header; `host` is the host name without port."""
     parts = [f"{cookie.name}={quote(cookie.value, safe='')}"]
     if cookie.expires:
         expires = datetime.fromtimestamp(cookie.expires.value.seconds, UTC)

@@ -1,4 +1,7 @@
-"""CORS as on Flex Consumption: the listed origins, any header, any method, no credentials."""
+"""CORS as on Flex Consumption: listed origins, without credentials.
+
+Any header and any method are allowed.
+"""
 
 from collections.abc import Collection
 
@@ -6,7 +9,7 @@ from tests.local_stack.host.http_messages import Request, Response
 
 
 def answer_preflight(request: Request, origins: Collection[str]) -> Response | None:
-    """Answer a preflight; None for any other request, or where no origin is configured."""
+    """Answer a preflight; None for other requests or without origins."""
     method = request.headers.get("access-control-request-method")
     if not origins or request.method != "OPTIONS" or method is None or "origin" not in request.headers:
         return None

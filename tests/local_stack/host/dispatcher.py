@@ -1,4 +1,4 @@
-"""One invocation from start to end: its id, its log records, its time limit, its queue outputs."""
+"""One invocation: its id, log records, time limit and queue outputs."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ class Dispatcher:
         reason: str,
         trace_parent: str = "",
     ) -> Result:
-        """Run a function and deliver its queue outputs; a delivery that fails, fails the call."""
+        """Run a function and its queue outputs; a failed output fails the call."""
         call = Invoke(
             str(uuid.uuid4()),
             function.id,
@@ -60,7 +60,7 @@ class Dispatcher:
         return result
 
     def show(self, record: LogRecord) -> None:
-        """Print a record of the app; one that belongs to no running invocation is dropped, as in Azure."""
+        """Print a log record; drop it without a running invocation, as Azure does."""
         function = self.running.get(record.invocation_id or "")
         if function:
             self._console.write(f"Function.{function.name}.User", dotnet_level(record.level), record.text)
@@ -92,7 +92,7 @@ class Dispatcher:
                     )
 
     def _tell_end(self, function: Function, invocation_id: str, result: Result, seconds: float) -> None:
-        """Print the end of an invocation; a failure twice, as the genuine host does."""
+        """Print the end of an invocation, a failure twice as the real host does."""
         outcome = "Failed" if result.error else "Succeeded"
         took = f"Duration={seconds * 1000:.0f}ms"
         text = f"Executed 'Functions.{function.name}' ({outcome}, Id={invocation_id}, {took})"

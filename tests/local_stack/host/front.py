@@ -1,4 +1,4 @@
-"""The way of a request: CORS, the home page, `/admin`, functions, and the headers of host.json."""
+"""The path of a request: CORS, home page, `/admin`, functions, headers."""
 
 import os
 from collections.abc import Collection

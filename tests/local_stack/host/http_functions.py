@@ -1,4 +1,4 @@
-"""HTTP functions: a request finds its function, and the worker's answer becomes a response.
+"""HTTP functions: routing of requests and conversion of responses.
 
 Source of what reaches Python:
 https://github.com/Azure/azure-functions-host/blob/89dc438d/src/WebJobs.Script.Grpc/MessageExtensions/GrpcMessageConversionExtensions.cs.
@@ -35,7 +35,7 @@ class HttpFunctions:
         self._routes = sorted((Route(each, prefix) for each in http), key=lambda route: route.precedence)
 
     async def answer(self, request: Request) -> Response:
-        """Run the function whose route and verb fit: 404 without one, 401 without its key."""
+        """Run the matching function: 404 without one, 401 without its key."""
         for route in self._routes:
             values = route.match(request.method, request.path)
             if values is not None:

@@ -1,6 +1,6 @@
-"""HTTP requests and responses on their way between the web server and the host; Kestrel's limits.
+"""HTTP messages between web server and host, and Kestrel's limits.
 
-A request beyond a limit gets 414, 431 or 400 without a body and without host.json's headers.
+A request over a limit gets 414, 431 or 400 without a body and without host.json's headers.
 https://learn.microsoft.com/aspnet/core/fundamentals/servers/kestrel/options names the limits.
 """
 
@@ -19,7 +19,7 @@ type Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class RejectedError(Exception):
-    """The web server itself responds with an empty body, and closes the connection."""
+    """The web server responds with an empty body and closes the connection."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP {status}")
@@ -73,7 +73,7 @@ class Request:
 
 @dataclass
 class Response:
-    """A response; header names keep their case, and several cookies are several headers."""
+    """A response; header names keep their case, each cookie is a header."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -115,6 +115,6 @@ def read_request(scope: Mapping[str, Any], receive: Receive) -> Request:
 
 
 def _without_authority(target: str) -> str:
-    """Return the path of a target that a proxy would write, `http://host/path`."""
+    """Return the path of a target in absolute form, `http://host/path`."""
     scheme, _, rest = target.partition("://")
     return "/" + rest.partition("/")[2] if scheme in ("http", "https") else target

@@ -1,4 +1,4 @@
-"""Who may call what: keys in the header `x-functions-key` or the query parameter `code`."""
+"""Function keys, in `x-functions-key` or the query parameter `code`."""
 
 from dataclasses import dataclass
 

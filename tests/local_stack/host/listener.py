@@ -98,7 +98,7 @@ class QueueListener:
             self._console.write(CATEGORY, "warning", text)
 
     async def _invoke(self, message: QueueMessage, body: bytes) -> Result:
-        """Run the function and renew the message's lease meanwhile; text that is no UTF-8 fails before it."""
+        """Run the function and renew the message lease; invalid UTF-8 fails first."""
         try:
             value = TypedData(bytes=body) if self._binary else TypedData(string=body.decode())
         except UnicodeDecodeError as error:

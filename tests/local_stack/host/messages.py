@@ -1,4 +1,4 @@
-"""What the host and its worker process say to each other: frames on a socket, each a pickled message.
+"""Messages between host and worker: pickled frames on a socket.
 
 The genuine host speaks gRPC here; the content of the messages is the same.
 """
@@ -15,7 +15,7 @@ LENGTH = struct.Struct("!Q")
 
 
 class TypedData:
-    """One tagged value, as the protocol's `oneof data`: `TypedData(string="x")`."""
+    """A tagged value, the protocol's `oneof data`: `TypedData(string="x")`."""
 
     def __init__(self, **tagged: Any) -> None:
         ((self.kind, self.value),) = tagged.items()
@@ -26,7 +26,7 @@ class TypedData:
 
 
 class Message(SimpleNamespace):
-    """Any other message; it also carries the few enum values that the runtime reads."""
+    """Any other message, with the few enum values that the runtime reads."""
 
     Failure, Success, Cancelled = 0, 1, 2  # StatusResult
     undefined, out, inout = 0, 1, 2  # BindingInfo
@@ -51,7 +51,10 @@ class Function:
 
 @dataclass(frozen=True)
 class Result:
-    """What an invocation left: an error's text, or its outputs by binding name (and `$return`)."""
+    """The result of an invocation: an error text, or outputs by binding.
+
+    `$return` is the name of the return value.
+    """
 
     error: str | None
     outputs: Mapping[str, TypedData | None]
@@ -59,7 +62,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Indexed:
-    """The worker's first message: the functions of the app, or why there are none."""
+    """The worker's first message: the functions, or why there are none."""
 
     functions: tuple[Function, ...]
     error: str = ""
@@ -67,7 +70,7 @@ class Indexed:
 
 @dataclass(frozen=True)
 class Invoke:
-    """The host's request to run a function; `trace_parent` is a W3C traceparent."""
+    """The host's request to run a function; `trace_parent` is W3C's."""
 
     invocation_id: str
     function_id: str
@@ -87,7 +90,7 @@ class Invoked:
 
 @dataclass(frozen=True)
 class LogRecord:
-    """One record of the app's log. The host drops one without an invocation, as the genuine one does."""
+    """A log record; the host drops one without an invocation."""
 
     invocation_id: str | None
     level: int

@@ -15,10 +15,11 @@ WAIT_HELP = {
 
 @dataclass(frozen=True)
 class Waits:
-    """Waits of the genuine host that tests may shorten, in seconds: `WAIT_HELP` tells them apart.
+    """Delays of the real host, in seconds, that tests can shorten.
 
-    It has no setting for any of them. Those of host.json are shortened as with every host, by variables of
-    the environment: `AzureFunctionsJobHost__extensions__queues__visibilityTimeout`.
+    `WAIT_HELP` describes them. The real host has no setting for any of them. Those of host.json are shortened
+    as with every host, by environment variables:
+    `AzureFunctionsJobHost__extensions__queues__visibilityTimeout`.
     """
 
     lease: int = 600

@@ -59,11 +59,11 @@ class Route:
 
     @property
     def precedence(self) -> list[int]:
-        """The order in which routes are tried: by segment, text before constrained before free parameters."""
+        """Return a route's sort key: text before constrained before free segments."""
         return [_rank(segment) for segment in re.split(r"/(?![^{]*\})", self.template)[1:]]
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """Return the route values, or None where verb, path or a constraint doesn't fit."""
+        """Return the route values; None if verb, path or constraint differs."""
         found = None if "//" in path else self._pattern.fullmatch(path.removesuffix("/"))
         if not found or (self._methods and method not in self._methods):
             return None

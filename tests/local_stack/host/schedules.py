@@ -74,7 +74,7 @@ class Schedule:
 
 
 def _values(field: str, low: int, high: int, names: tuple[str, ...]) -> tuple[int, ...]:
-    """List the values of one field: `*`, `5`, `1-5`, `*/10`, `1-9/2`, names, and lists of these."""
+    """List the values of a field: `*`, `5`, `1-5`, `*/10`, `1-9/2`, names."""
     values: set[int] = set()
     for part in field.split(","):
         found = PART.fullmatch(part)

@@ -1,4 +1,4 @@
-"""The part of the host that holds the app: its functions, its triggers, and what is wrong with it."""
+"""The script host: the functions and triggers of an app and its errors."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ class Triggers:
             self.start()
 
     async def stop(self) -> None:
-        """End at once. A message that is being worked on stays hidden for the rest of its lease."""
+        """Stop at once; messages in work stay hidden until their lease ends."""
         self.drain()
         for task in self._tasks:
             task.cancel()
@@ -69,7 +69,7 @@ class Triggers:
 
 
 class ScriptHost:
-    """The functions of an app and their triggers. One whose app cannot be loaded runs without any."""
+    """An app's functions and triggers; an app with errors runs without any."""
 
     def __init__(self, indexed: Indexed, dispatcher: Dispatcher, console: Console) -> None:
         self.error = indexed.error
@@ -92,7 +92,7 @@ class ScriptHost:
         return len(self._dispatcher.running)
 
     def load(self, settings: HostSettings, queues: StorageQueues, waits: Waits) -> None:
-        """Build the triggers of every function that can have one; the others are in error, and missing.
+        """Build the triggers; functions that cannot have one are in error.
 
         Raises:
             HostSettingError: a binding is not covered by this host.
@@ -136,7 +136,10 @@ class ScriptHost:
         return await self._dispatcher.call(function, value, {}, reason=BY_HAND)
 
     async def wait_for_triggered(self, seconds: float) -> None:
-        """Wait until no queue or timer function runs, or for some seconds; new messages are still taken."""
+        """Wait for running queue and timer functions, for limited seconds.
+
+        New messages are still taken.
+        """
         for _ in range(int(seconds / POLL_SECONDS)):
             running = self._dispatcher.running.values()
             if all(function.trigger["type"] == "httpTrigger" for function in running):
@@ -165,7 +168,7 @@ def _problem(function: Function) -> str:
 
 
 def _is_disabled(function: Function) -> bool:
-    """Tell whether a setting switches a function off; it can still be run by hand."""
+    """Tell whether a setting disables a function; it can still be called."""
     return os.environ.get(f"AzureWebJobs.{function.name}.Disabled", "").casefold() in ("true", "1")
 
 

@@ -1,4 +1,4 @@
-"""The host as a whole: an app behind HTTP, its queue triggers and its timers."""
+"""The whole host: an app behind HTTP, its queue triggers and timers."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from tests.local_stack.host.workers import Workers
 
 
 class LocalHost:
-    """A function app behind HTTP and its triggers: `async with LocalHost(options) as host: ...`."""
+    """A function app with its triggers: `async with LocalHost(...) as host`."""
 
     def __init__(self, options: HostOptions) -> None:
         self.port = options.port
@@ -69,7 +69,7 @@ class LocalHost:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take no new connections, wait for HTTP calls, then for the rest; end what takes longer."""
+        """Refuse new connections, wait for running work, then end the rest."""
         await self._cleanup.aclose()
 
     def _web_server(self, host: ScriptHost, cleanup: contextlib.AsyncExitStack) -> WebServer:

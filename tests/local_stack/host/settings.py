@@ -1,4 +1,4 @@
-"""What `host.json` and the environment tell the host. Defaults are the real host's."""
+"""Settings of `host.json` and the environment, with the host's defaults."""
 
 import json
 import os
@@ -16,7 +16,7 @@ OVERRIDE = "azurefunctionsjobhost__"
 
 
 class HostSettingError(ValueError):
-    """A setting is missing, wrong, or asks for something that this host doesn't cover."""
+    """A setting is missing, invalid, or not supported by this host."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class HostSettings:
 
     @classmethod
     def read(cls, app_directory: Path, environment: Mapping[str, str]) -> Self:
-        """Read the host.json of an app, and what `AzureFunctionsJobHost__…` changes in it.
+        """Read host.json with its `AzureFunctionsJobHost__…` overrides.
 
         https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values
 
@@ -93,7 +93,7 @@ class HostSettings:
 
 
 def parse_time_span(text: str) -> timedelta:
-    """Read a .NET TimeSpan: `[days.]hours:minutes:seconds`, or a bare number of days.
+    """Read a .NET TimeSpan: `[days.]hours:minutes:seconds`, or only days.
 
     https://learn.microsoft.com/dotnet/standard/base-types/standard-timespan-format-strings
 
@@ -126,7 +126,7 @@ def resolve(text: str) -> str:
 
 
 def _override(content: dict[str, Any], path: list[str], value: str) -> None:
-    """Set one value of host.json; as in every .NET configuration, names count regardless of case."""
+    """Set one value of host.json; names are not case-sensitive, as in .NET."""
     for step in path[:-1]:
         content = content.setdefault(_known(content, step), {})
     content[_known(content, path[-1])] = value

@@ -1,4 +1,4 @@
-"""Storage queues as the host's bindings use them: connections by setting name, encodings, poison queues."""
+"""Queues of host bindings: connections, encodings and poison queues."""
 
 import asyncio
 import base64
@@ -31,11 +31,11 @@ class StorageQueues:
         self._filled: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
 
     def filled(self, connection: str, name: str) -> asyncio.Event:
-        """Return what is set whenever this host itself adds a message, so that its listener looks at once."""
+        """Return the event for messages added here, so that listeners poll now."""
         return self._filled[resolve(connection), name]
 
     def queue(self, connection: str, name: str) -> QueueClient:
-        """Open a queue of the account whose connection string is in the setting of that name.
+        """Open a queue by the setting that has its connection string.
 
         Raises:
             HostSettingError: the setting is missing, or names an identity.
@@ -65,7 +65,7 @@ class StorageQueues:
         return (base64.b64encode(body) if self._base64 else body).decode()
 
     def decode(self, text: str) -> bytes | None:
-        """Return the body of a message, or None where its base64 is bad; .NET skips white space in it."""
+        """Return the decoded body; None for bad base64. .NET skips white space."""
         if not self._base64:
             return text.encode()
         try:

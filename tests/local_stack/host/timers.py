@@ -1,4 +1,4 @@
-"""Timer triggers: fired by the clock, and on demand through the admin address."""
+"""Timer triggers, fired by the clock or through the admin address."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ MONITORED_FROM = timedelta(minutes=1)
 
 
 class Timer:
-    """One timer function. Each of several hosts fires its own; the real ones share a lease."""
+    """One timer function; real hosts share a lease, these do not."""
 
     def __init__(self, function: Function, dispatcher: Dispatcher) -> None:
         self.function = function

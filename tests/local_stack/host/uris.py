@@ -9,12 +9,12 @@ PATH_CHARACTERS = "/-._~!$&'()*+,;=:@"
 
 
 def unescape(text: str, *, keep: str = "") -> str:
-    """Decode percent-encoded UTF-8; what is no UTF-8, or in `keep`, stays encoded as it was."""
+    """Decode percent-encoded UTF-8; invalid bytes and `keep` stay encoded."""
     return ESCAPES.sub(lambda found: _decode(found[0], keep), text)
 
 
 def normal_path(target: str) -> str:
-    """Decode the path of a request and resolve its `.` and `..`; an encoded slash stays encoded."""
+    """Decode a path and resolve `.` and `..`; an encoded slash stays."""
     path = unescape(target, keep="/")
     kept: list[str] = []
     segments = path.split("/")[1:]
@@ -38,7 +38,10 @@ def path_to_uri(path: str) -> str:
 
 
 def parse_query(text: str) -> dict[str, str]:
-    """Read a query: names regardless of case, the last spelling kept, values joined, empty ones dropped."""
+    """Parse a query as the host: case-insensitive names, joined values.
+
+    The last spelling of a name is kept; empty values are dropped.
+    """
     found: dict[str, tuple[str, list[str]]] = {}
     for pair in text.split("&"):
         if not pair:

@@ -1,7 +1,7 @@
-"""The host's web server: Hypercorn, and the few rules in which Kestrel differs from it.
+"""The web server: Hypercorn with the rules in which Kestrel differs.
 
-Of the servers that were tried (Hypercorn, uvicorn, Granian, aiohttp), Hypercorn alone answers broken requests
-as Kestrel does, keeps the case of header names, sends bodies in chunks and takes any method.
+Of the tested servers (Hypercorn, uvicorn, Granian, aiohttp), only Hypercorn answers broken requests as
+Kestrel does, keeps the case of header names, sends bodies in chunks and accepts any method.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class WebServer:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self, seconds: float) -> None:
-        """Take no new connections; calls that still run are cut after some seconds."""
+        """Refuse new connections and cut running calls after some seconds."""
         self._server.close()
         await self._context.terminated.set()
         try:

@@ -1,7 +1,7 @@
-"""The worker process: drives Microsoft's azure-functions-runtime for the host that started it.
+"""The worker process, which drives Microsoft's azure-functions-runtime.
 
 The runtime is a handful of coroutines, one for each message of the host protocol. It builds its replies
-through a `protos` object given to it at the start, and plain classes do there: no gRPC, no protobuf.
+through a `protos` object given to it at the start; plain classes suffice there: no gRPC, no protobuf.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ RUNTIME_LOGGERS = ("azure.functions", "azure_functions")
 
 
 class LogForwarder(logging.Handler):
-    """Sends each record of the app to the host, from whatever thread it is written in."""
+    """A handler that sends each log record to the host from any thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class LogForwarder(logging.Handler):
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send a record with its trace; it arrives before the result of its invocation."""
+        """Send a record with its trace before the result of its invocation."""
         if record.name.startswith(RUNTIME_LOGGERS):
             return
         message = LogRecord(invocation_id_cv.get(), record.levelno, self.format(record))
@@ -91,7 +91,7 @@ async def serve(app_directory: Path, channel: socket.socket) -> None:
 
 
 async def index(app_directory: Path) -> Indexed:
-    """Import `function_app.py` and list its functions; a failure is printed, as the genuine worker does."""
+    """Import `function_app.py` and list its functions, or print the failure."""
     reply = await ask("worker_init_request", function_app_directory=str(app_directory))
     if reply.result.status != Message.Success:
         print(reply.result.exception.stack_trace, flush=True)

@@ -1,4 +1,4 @@
-"""One worker process as the host sees it: started, asked to run functions, gone."""
+"""A worker process as the host sees it: started, called, ended."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ CONSOLE_CATEGORY = "Host.Function.Console"
 
 
 class WorkerProcess:
-    """A Python process that runs the app. `start()` makes one; `exited` is set once it has ended."""
+    """A Python process that runs the app; `exited` is set at its end."""
 
     def __init__(self, process: asyncio.subprocess.Process, on_log: Callable[[LogRecord], None]) -> None:
         self.indexed: asyncio.Future[Indexed] = asyncio.get_running_loop().create_future()
@@ -59,7 +59,7 @@ class WorkerProcess:
         return invocation_id in self._running
 
     async def invoke(self, call: Invoke) -> Result:
-        """Run a function. Where the process was disposed of meanwhile, no result ever comes."""
+        """Run a function; a process disposed of meanwhile never answers."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._running[call.invocation_id] = future
         try:
@@ -70,7 +70,7 @@ class WorkerProcess:
         return await future
 
     async def wait(self) -> None:
-        """Wait until the process has ended; everything that it had in hand failed then."""
+        """Wait until the process has ended and its invocations have failed."""
         await asyncio.wait(self._tasks)
         await self._process.wait()
         if not self.disposed:

@@ -1,4 +1,4 @@
-"""Which worker process runs functions: one at a time, and another after a crash or a function timeout.
+"""The current worker process and its replacement after a failure.
 
 Sources: RpcFunctionInvocationDispatcher.cs and WebScriptHostExceptionHandler.cs of
 https://github.com/Azure/azure-functions-host/tree/01f83b53/src, and what was observed.
@@ -21,7 +21,7 @@ CATEGORY = "Host.Worker"
 
 
 class Workers:
-    """Runs functions in the present worker process and replaces it when it must."""
+    """A runner of functions in a worker process that it replaces if needed."""
 
     def __init__(
         self, app_directory: Path, console: Console, waits: Waits, on_log: Callable[[LogRecord], None]
@@ -47,7 +47,7 @@ class Workers:
         return await self._current.invoke(call)
 
     async def end_timed_out(self, invocation_id: str, work: asyncio.Task[Result]) -> None:
-        """Wait a moment for an invocation beyond its time; then replace its process, with all in it."""
+        """Wait briefly for a timed-out invocation, then replace the process."""
         done, _ = await asyncio.wait([work], timeout=self._waits.timeout_grace)
         worker = self._current
         if done or worker.disposed or not worker.is_running(invocation_id):
@@ -72,7 +72,7 @@ class Workers:
         return found
 
     async def _restart(self) -> None:
-        """Start another process; the next start has to wait for a while, and so does the caller."""
+        """Start another process; the next start and the caller must wait."""
         async with self._one_start:
             pause = asyncio.create_task(asyncio.sleep(self._waits.restart))
             await self._start_process()

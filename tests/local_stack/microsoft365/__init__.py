@@ -1,4 +1,4 @@
-"""Serve a local Microsoft 365: Entra, Graph mail and the Outlook upload host, for tests and development.
+"""Serve a local Microsoft 365: Entra, Graph mail and upload host.
 
 It behaves as Microsoft documents it and as its users report it, failures included. Three hosts share one
 state:
@@ -202,7 +202,7 @@ class Microsoft365:
         return user
 
     def api_token(self, address: str, audience: str = CLIENT_ID, **overrides: Any) -> str:
-        """Sign a caller's token for the app's API; overrides as `Tokens.api_token` takes them."""
+        """Sign a caller token for the API; overrides as in `Tokens.api_token`."""
         return self.tokens.api_token(self.user(address), audience, **overrides)
 
     def graph_token(self, address: str, *scopes: str, client_id: str = CLIENT_ID, **claims: Any) -> str:
@@ -217,7 +217,7 @@ class Microsoft365:
         return self.tokens.graph_token(tenant_id, client_id, **(named | claims))
 
     def grant_consent(self, address: str, *scopes: str, client_id: str = CLIENT_ID) -> None:
-        """Agree to Graph permissions for one person, or with `*@domain` for a whole tenant."""
+        """Grant Graph permissions for a person, or for a tenant by `*@domain`."""
         tenant_id, who = self._consenting(address)
         self.consents.grant(client_id, tenant_id, who, [Scope(GRAPH, name) for name in scopes])
 

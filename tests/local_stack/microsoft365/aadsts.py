@@ -1,4 +1,4 @@
-"""Entra's refusals: the AADSTS numbers, and the OAuth error each one arrives under. Pure."""
+"""Entra's refusals: AADSTS numbers with their OAuth errors; pure."""
 
 import uuid
 from dataclasses import dataclass

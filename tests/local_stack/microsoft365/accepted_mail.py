@@ -55,7 +55,7 @@ class AcceptedMail:
 
 
 def describe(mail: AcceptedMail) -> dict[str, Any]:
-    """Write a mail; each file has a `contentUrl` on the same host, where its bytes are."""
+    """Describe a mail; each file has a `contentUrl` for its bytes."""
 
     def people(addresses: tuple[Address, ...]) -> list[dict[str, str]]:
         return [{"address": a.address, "name": a.name} for a in addresses]

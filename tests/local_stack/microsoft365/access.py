@@ -129,7 +129,7 @@ class AccessRules:
         return user
 
     def require(self, access: Access, mailbox: User, *names: str) -> None:
-        """Let a caller do something to a mailbox that any one of these permissions allows.
+        """Require one of these permissions of a caller for a mailbox.
 
         Raises:
             GraphError: 403 `ErrorAccessDenied`.
@@ -147,7 +147,9 @@ class AccessRules:
             raise _denied()
 
     def require_from(self, access: Access, from_address: str) -> None:
-        """Let a signed-in user name another sender, for which `Mail.Send` alone is not enough.
+        """Require the right of a signed-in user to name another sender.
+
+        `Mail.Send` is not enough.
 
         Raises:
             GraphError: 403 `ErrorAccessDenied`.
@@ -159,7 +161,7 @@ class AccessRules:
             raise _denied()
 
     def _counting(self, access: Access) -> frozenset[str]:
-        """Return those permissions of a token that were given long enough ago to count here."""
+        """Return the permissions of a token that were granted long enough ago."""
         lag = self._behaviour.rights_lag
         if not lag:
             return access.permissions

@@ -1,4 +1,7 @@
-"""Where Microsoft's behaviour varies or is not published: one switch each, the likeliest value set."""
+"""Switches for Microsoft behaviour that varies or is not published.
+
+The likeliest value is the default.
+"""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

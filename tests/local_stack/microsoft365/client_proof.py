@@ -1,4 +1,7 @@
-"""How an app proves to the token endpoint that it is itself: secret, certificate or federated token."""
+"""Client authentication at the token endpoint: secret or assertion.
+
+The kinds are a secret, a certificate and a federated token.
+"""
 
 import base64
 import binascii
@@ -39,7 +42,10 @@ class ClientProof:
         self._issuer_keys: dict[str, list[rsa.RSAPublicKey]] = {}
 
     def trust(self, issuer: str, key: rsa.RSAPublicKey) -> None:
-        """Add a signing key of an issuer of federated tokens, foreign or our managed identity."""
+        """Trust a signing key of an issuer of federated tokens.
+
+        The issuer is foreign or our managed identity.
+        """
         self._issuer_keys.setdefault(issuer, []).append(key)
 
     def check(self, form: Mapping[str, str], authorization: str, audiences: list[str]) -> AppRegistration:

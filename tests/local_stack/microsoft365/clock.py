@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Real time plus an offset, so that a test can let codes, tokens and upload sessions expire."""
+    """Real time plus an offset, so that tests can let things expire."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
@@ -17,7 +17,7 @@ class Clock:
             return datetime.now(UTC) + self._offset
 
     def real(self) -> datetime:
-        """Return the time of this machine, by which the app checks its callers' tokens."""
+        """Return the time of this machine, by which the app checks tokens."""
         return datetime.now(UTC)
 
     def advance(self, by: timedelta) -> None:

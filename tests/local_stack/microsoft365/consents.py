@@ -12,9 +12,9 @@ EVERYBODY = "*"
 
 
 class Consents:
-    """The grants that Entra keeps for app registrations, each with the time at which it was given.
+    """Grants of app registrations in Entra, with their times.
 
-    A grant shows in tokens after a while. `lag` is how many seconds old it must be to count.
+    A grant appears in tokens after a while: `lag` is the age in seconds at which it counts.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -33,7 +33,7 @@ class Consents:
                 self._delegated.setdefault((client_id, tenant_id, who, scope), self._clock.now())
 
     def revoke(self, client_id: str, tenant_id: str, who: str, names: Iterable[str] = ()) -> None:
-        """Take back what was granted to a user or to `EVERYBODY`: the named permissions, or all of them."""
+        """Revoke named or all permissions of a user or of `EVERYBODY`."""
         wanted = set(names)
         with self._lock:
             self._delegated = {
@@ -43,14 +43,14 @@ class Consents:
             }
 
     def clear(self) -> None:
-        """Forget every grant and every removed app, as if nobody had consented to any yet."""
+        """Delete every grant and every record of a removed app."""
         with self._lock:
             self._delegated.clear()
             self._application.clear()
             self._removed.clear()
 
     def delegated(self, client_id: str, tenant_id: str, who: str, lag: float = 0.0) -> set[Scope]:
-        """Say what an app may do for a user, by the user's own agreement and the tenant's."""
+        """Return the delegated permissions of an app by user and tenant consent."""
         with self._lock:
             return {
                 scope
@@ -84,7 +84,10 @@ class Consents:
             )
 
     def remove_app(self, client_id: str, tenant_id: str) -> None:
-        """Remove an enterprise application of a tenant with its grants; a new grant adds it again."""
+        """Remove an enterprise application with its grants.
+
+        A new grant adds it again.
+        """
         app = client_id, tenant_id
         with self._lock:
             self._delegated = {kept: at for kept, at in self._delegated.items() if kept[:2] != app}
@@ -92,7 +95,10 @@ class Consents:
             self._removed.add(app)
 
     def knows_app(self, client_id: str, tenant_id: str, lag: float) -> bool:
-        """Say whether the first grant to an app in a tenant, which makes its service principal, is older."""
+        """Tell whether the service principal of an app is old enough.
+
+        The first grant to an app in a tenant creates it.
+        """
         with self._lock:
             given = [at for key, at in self._delegated.items() if key[:2] == (client_id, tenant_id)]
             given += [at for key, at in self._application.items() if key[:2] == (client_id, tenant_id)]

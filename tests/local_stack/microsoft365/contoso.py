@@ -1,4 +1,7 @@
-"""A ready-made world: Contoso, which uses the app, and Fabrikam, which must never get in."""
+"""Sample data: Contoso, which uses the app, and Fabrikam, which does not.
+
+Fabrikam must never get access.
+"""
 
 from .directory import AppRegistration, Directory, Group, Secret, Tenant, User
 

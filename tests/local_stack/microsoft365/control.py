@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """The control routes; they need no token, because nothing here is worth one."""
+    """The control routes; they need no token, as there is nothing to protect."""
 
     def __init__(self, system: "Microsoft365") -> None:
         self._system = system
@@ -94,7 +94,10 @@ class Control:
         return web.json_response({"waiting": waiting, "buttons": sorted(FAULT_EFFECTS)})
 
     async def add_fault(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Press a button: `{"operation", "effect": name or members, "mailbox", "nth", "times", "chance"}`."""
+        """Add a fault: `{"operation", "effect", "mailbox", "nth", "times", ...}`.
+
+        `effect` is a name or members; `chance` is the last member.
+        """
         effect = body["effect"]
         chosen = effect if isinstance(effect, str) else Effect(**effect)
         options = {name: body[name] for name in ("mailbox", "nth", "times", "chance") if name in body}
@@ -144,9 +147,10 @@ class Control:
         return web.Response(status=204)
 
     async def consent(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Grant or revoke: `{"grant" or "revoke": address or *@domain, "scopes": [...]}`.
+        """Change consent: `{"grant" or "revoke": address, "scopes": [...]}`.
 
-        With `"application": true` it is the app's own permissions in the named tenant.
+        The address can be `*@domain`. With `"application": true` it changes application permissions in the
+        named tenant.
         """
         verb = "grant" if "grant" in body else "revoke"
         name, scopes = body[verb], list(body.get("scopes", []))
@@ -191,7 +195,7 @@ class Control:
         return {}
 
     async def change_app(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Change an app: `{"clientId", "redirectUris"}`; remove it: `{"clientId", "removeFrom": tenant}`."""
+        """Change an app: `{"clientId", "redirectUris"}` or `"removeFrom": tenant`."""
         if "removeFrom" in body:
             self._system.consents.remove_app(body["clientId"], body["removeFrom"])
         else:
@@ -199,7 +203,10 @@ class Control:
         return {}
 
     async def right(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Give or take a right: `{"grant" or "revoke": right, "on": address, "to": address}`."""
+        """Change a right: `{"grant" or "revoke": right, "on": of, "to": whom}`.
+
+        `on` and `to` are addresses.
+        """
         directory = self._system.directory
         if "grant" in body:
             directory.grant(body["grant"], on=body["on"], to=body["to"])
@@ -213,7 +220,9 @@ class Control:
         return {}
 
     async def api_token(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Sign a caller's token: `{"address", "scope", "audience", ...overrides}`; `lifetime` is in seconds.
+        """Sign a caller token: `{"address", "scope", "audience", ...overrides}`.
+
+        `lifetime` is in seconds.
 
         `scope` is what a frontend asks Entra for, such as `api://<client id>/settings`.
         """
@@ -249,7 +258,7 @@ def _refusing(action: Action) -> Answer:
 
 
 def _readable(handler: Answer) -> Answer:
-    """Let the script of any page read the answer, as a page's sign-in does at the real Entra."""
+    """Allow scripts of any origin to read the answer, as Entra does."""
 
     async def handle(request: web.Request) -> web.Response:
         answer = await handler(request)

@@ -1,4 +1,4 @@
-"""Who and what a Microsoft 365 holds: tenants, people, mailboxes, groups, rights, app registrations."""
+"""The directory: tenants, people, mailboxes, groups, rights and apps."""
 
 import threading
 from collections.abc import Callable
@@ -77,7 +77,10 @@ class User:
 
     @property
     def signs_in_as(self) -> str:
-        """The name on Entra's pages and in `preferred_username`; a guest's is the one of its home."""
+        """Return the sign-in name; a guest has the one of the home tenant.
+
+        It is shown on Entra's pages and in `preferred_username`.
+        """
         return self.address if self.is_guest else self.principal_name
 
     def has_address(self, address: str) -> bool:
@@ -105,7 +108,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class FederatedCredential:
-    """A foreign token that an app accepts in place of a secret; all three must be equal, not similar."""
+    """A federated credential; issuer, subject and audience must be equal."""
 
     issuer: str
     subject: str
@@ -145,7 +148,7 @@ class AppRegistration:
 
 @dataclass(frozen=True)
 class AppRules:
-    """What Exchange lets an app do, as its registration's members of these names have it."""
+    """The Exchange rules for an app, named as in its registration."""
 
     exchange_roles: frozenset[str] = frozenset()
     mailbox_scope: frozenset[str] | None = None
@@ -161,7 +164,7 @@ class AppRules:
 
 
 class Directory:
-    """The organisations of one emulator; addresses compare without regard to case.
+    """Organisations of one emulator; addresses are not case-sensitive.
 
     Attributes:
         clock: tells when a right was given; without it every right is an old one.
@@ -206,14 +209,14 @@ class Directory:
             return found or next((t for t in self._tenants.values() if t.domain == name.lower()), None)
 
     def user(self, name: str, tenant_id: str | None = None) -> User | None:
-        """Find a user by object id, primary address or sign-in name, in one tenant or in all."""
+        """Find a user by object id, address or sign-in name, in one tenant or all."""
         wanted = name.lower()
         return self._first(
             tenant_id, lambda u: wanted in {u.object_id, u.address.lower(), u.principal_name.lower()}
         )
 
     def user_of_path(self, name: str, tenant_id: str) -> User | None:
-        """Find a user as Graph's paths name it: by object id or sign-in name, and by no address."""
+        """Find a user as Graph paths do: by object id or sign-in name only."""
         wanted = name.lower()
         return self._first(tenant_id, lambda u: wanted in {u.object_id, u.principal_name.lower()})
 
@@ -263,7 +266,10 @@ class Directory:
             known.append((self.clock.now() if self.clock else None, rules))
 
     def app_rules(self, client_id: str, lag: float = 0.0) -> AppRules:
-        """Say what Exchange lets an app do; a change counts once it is `lag` seconds old."""
+        """Return the Exchange rules for an app; a change counts after `lag`.
+
+        `lag` is in seconds.
+        """
         with self._lock:
             known = list(self._app_rules.get(client_id, ()))
         old = [rules for at, rules in known if self._is_older(at, lag)]
@@ -302,7 +308,7 @@ class Directory:
             self._rights.pop((right, on.lower(), to.lower()), None)
 
     def may(self, right: Right, on: str, who: str, lag: float = 0.0) -> bool:
-        """Say whether somebody holds a right on an address, for `lag` seconds at least."""
+        """Tell whether somebody has had a right on an address for `lag` seconds."""
         key = (right, on.lower(), who.lower())
         with self._lock:
             if key not in self._rights:

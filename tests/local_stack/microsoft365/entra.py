@@ -1,4 +1,4 @@
-"""Entra over HTTP: discovery, keys, the sign-in pages, the token endpoint, admin consent.
+"""Entra over HTTP: discovery, keys, sign-in pages, token endpoint.
 
 Not imitated:
 
@@ -166,7 +166,7 @@ class Entra:
         return answer
 
     async def go_on(self, request: web.Request) -> web.Response:
-        """Take a page's answer: an account, Accept, Cancel, or a request for approval."""
+        """Handle a page's answer: account, Accept, Cancel or approval request."""
         form = await _form(request)
         visit = self._sign_in.find(form.get("visit", ""))
         if visit is None or self._browsers.get(visit.visit_id) != request.cookies.get(_BROWSER):

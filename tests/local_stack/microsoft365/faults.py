@@ -133,7 +133,7 @@ class _Armed:
 
 
 class Faults:
-    """Faults in the order they were added; a request takes the first that matches and is due.
+    """Faults in order; a request takes the first that matches and is due.
 
     Attributes:
         hits: how many requests went wrong so far.
@@ -160,7 +160,7 @@ class Faults:
         times: int = 1,
         chance: float = 1.0,
     ) -> Fault:
-        """Press a button: an effect, or the name of one of `FAULT_EFFECTS`; KeyError for an unknown name."""
+        """Add a fault: an effect or a name in `FAULT_EFFECTS`, else KeyError."""
         chosen = FAULT_EFFECTS[effect] if isinstance(effect, str) else effect
         fault = Fault(operation, chosen, mailbox, nth, times, chance)
         with self._lock:

@@ -1,4 +1,4 @@
-"""What every request passes before and after its handler: the log, the limit of four, the faults."""
+"""Checks around every request: log, concurrency limit and faults."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a request concerns: the asking app's client id and the mailbox's address, where known."""
+    """The caller of a request: client id and mailbox address, where known."""
 
     app: str = ""
     mailbox: str = ""
@@ -47,7 +47,7 @@ class Guarded(Protocol):
 
 
 async def read_body(request: web.Request, limit: int) -> bytes | None:
-    """Read a body; None when it is longer than the limit, after reading it away."""
+    """Read a body; None, after reading it all, if it exceeds the limit."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -154,7 +154,7 @@ class Gate:
 
 
 def _cut(request: web.Request) -> None:
-    """Drop a connection the hard way: the other side reads ECONNRESET, not an orderly end."""
+    """Reset a connection, so that the other side reads ECONNRESET."""
     transport = request.transport
     if transport is not None:
         raw = transport.get_extra_info("socket")
@@ -181,7 +181,7 @@ def write_body(effect: Effect, whole: Mapping[str, object], nested: Mapping[str,
 
 
 def _inside(whole: Mapping[str, object], general: str) -> Mapping[str, object]:
-    """Put an error's code into its `innerError`, and a general one in its place."""
+    """Move an error's code into `innerError` below a general code."""
     match whole:
         case {"error": {"code": code, "message": message, **rest}}:
             inner = rest.get("innerError")

@@ -106,6 +106,6 @@ class Grants:
         return token
 
     def revoke_sessions(self, user_id: str) -> None:
-        """End every refresh token of a user that exists now, as an admin's *Revoke sessions* does."""
+        """End all present refresh tokens of a user, as *Revoke sessions* does."""
         with self._lock:
             self._revoked[user_id] = self._clock.now()

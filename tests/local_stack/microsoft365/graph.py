@@ -59,7 +59,7 @@ class Graph:
                 self.operations[method, f"{root}{suffix}"] = operation
 
     async def caller(self, request: web.Request) -> Caller:
-        """Name the app and the mailbox; nothing for a token that Graph will refuse."""
+        """Name the app and the mailbox; nothing for a token that Graph refuses."""
         try:
             access, mailbox = self._read(request)
         except GraphError:

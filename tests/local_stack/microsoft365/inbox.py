@@ -1,4 +1,4 @@
-"""The page at `/` of the Graph host, where a person sees the mails that were accepted."""
+"""The inbox page at `/` of the Graph host with all accepted mails."""
 
 import re
 from html import escape

@@ -115,7 +115,7 @@ class Address:
 
 
 def new_id(kind: str = "AAMkAD") -> str:
-    """Make an id as Exchange makes them: long, case-sensitive, ending in an equals sign."""
+    """Return an Exchange-like id: long, case-sensitive, ending in `=`."""
     return f"{kind}{base64.urlsafe_b64encode(secrets.token_bytes(60)).decode()}AAA="
 
 
@@ -152,7 +152,10 @@ class Message:
     mime: bytes | None = None
 
     def encoded_size(self, more: int = 0) -> int:
-        """Return the size that Exchange counts: text, and files after base64; `more` raw bytes on top."""
+        """Return the size that Exchange counts: text, and files in base64.
+
+        `more` is further raw bytes.
+        """
         sizes = [attachment.size for attachment in self.attachments] + [more]
         text = str(self.fields.get("body", {}).get("content", ""))
         return len(text.encode()) + sum((size + 2) // 3 * 4 for size in sizes)

@@ -1,4 +1,4 @@
-"""What each mail route of Graph does with a request that has passed the door."""
+"""Graph's mail routes for requests that have passed the checks."""
 
 import json
 from collections.abc import Sequence
@@ -210,7 +210,7 @@ class MailCalls:
     def _page[Item](
         self, call: Call, found: Sequence[Item], skip: int, top: int
     ) -> tuple[Sequence[Item], dict[str, Any]]:
-        """Cut a page out of a list, with the link to the next one, if there is one."""
+        """Return one page of a list with the link to the next one, if any."""
         end = skip + min(top, self._behaviour.longest_page)
         if len(found) <= end:
             return found[skip:end], {}

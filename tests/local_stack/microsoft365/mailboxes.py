@@ -1,4 +1,4 @@
-"""Exchange behind Graph: drafts, folders, and the log of what was accepted for delivery."""
+"""Exchange behind Graph: drafts, folders and accepted mails."""
 
 import threading
 from collections.abc import Iterable
@@ -133,7 +133,9 @@ class Mailboxes:
         save: bool,
         mime: bytes | None = None,
     ) -> AcceptedMail:
-        """Accept a message that comes whole; it is in Drafts first, and after the lag in Sent Items.
+        """Accept a complete message; it is in Drafts and later in Sent Items.
+
+        The lag is the time between both.
 
         https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail
 
@@ -149,7 +151,7 @@ class Mailboxes:
             return mail
 
     def send_draft(self, submission: Submission, message: Message) -> AcceptedMail:
-        """Accept a draft; it stays in Drafts, or is in the Outbox, until the lag is over.
+        """Accept a draft; until the lag is over it is in Drafts or the Outbox.
 
         Raises:
             GraphError: recipients, rights or size; 400 when it is no draft.
@@ -161,7 +163,9 @@ class Mailboxes:
             return self._accept(submission, message, save=True)
 
     def _check_named_properties(self, mailbox: User, extended: list[dict[str, str]]) -> None:
-        """Refuse names where the mailbox has no room for them, in the words of a mailbox that is full.
+        """Refuse named properties if the mailbox has no room for them.
+
+        The error is the one of a full mailbox.
 
         Raises:
             GraphError: 403 `ErrorQuotaExceeded`.
@@ -204,7 +208,7 @@ class Mailboxes:
         return message
 
     def _stored(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return a message's properties as the store keeps them: of a subject 255 characters.
+        """Return properties as stored: a subject is cut to 255 characters.
 
         Raises:
             GraphError: 400, where a longer subject is refused.

@@ -1,4 +1,4 @@
-"""Messages as Graph's JSON: what Graph refuses to read, and how it writes what it holds."""
+"""Messages as Graph's JSON: what Graph refuses and how it writes."""
 
 import base64
 import binascii

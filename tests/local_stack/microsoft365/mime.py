@@ -13,7 +13,7 @@ _OWN_FIELDS = {"to": "toRecipients", "cc": "ccRecipients", "bcc": "bccRecipients
 
 
 def read_mime(body: bytes) -> tuple[bytes, dict[str, Any], list[Attachment]]:
-    """Decode a base64 request body into the MIME bytes, the fields and the files.
+    """Decode a base64 body into MIME bytes, fields and files.
 
     Raises:
         GraphError: 400 `ErrorMimeContentInvalidBase64String`.

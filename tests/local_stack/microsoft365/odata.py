@@ -47,7 +47,9 @@ class Query:
 
 
 def read_query(options: Mapping[str, str]) -> Query:
-    """Read `$filter`, `$select`, `$top`, `$skip`, `$expand`; `$orderby` and `$count` are accepted.
+    """Read the query options; `$orderby` and `$count` have no effect.
+
+    The options are `$filter`, `$select`, `$top`, `$skip` and `$expand`.
 
     Raises:
         GraphError: 400 for anything else.
@@ -121,7 +123,10 @@ def _not_understood(text: str) -> GraphError:
 
 
 def same_property(identity: str) -> str:
-    """Return a property id for comparing: its type and GUID without regard to case, its name with it."""
+    """Return a property id for comparison: type and GUID in lower case.
+
+    Its name is case-sensitive.
+    """
     set_of, joint, name = identity.partition(" Name ")
     return set_of.lower() + joint + name
 

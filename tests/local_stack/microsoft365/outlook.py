@@ -1,4 +1,4 @@
-"""The upload host over HTTP: it accepts chunks from any client with the URL, without a token."""
+"""The upload host over HTTP: accepts chunks by URL without a token."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

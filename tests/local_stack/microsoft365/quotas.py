@@ -1,4 +1,4 @@
-"""Exchange's limits for one app and one mailbox: requests at a time; calls, uploads and mails in a while.
+"""Exchange limits for an app and mailbox: concurrency and rates.
 
 https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits. Every call counts, refused ones
 and retries too; the bytes are those of POST, PUT and PATCH. Of mails none is documented for Graph, and those

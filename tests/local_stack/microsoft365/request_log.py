@@ -1,4 +1,4 @@
-"""What was asked of the emulator: enough to count and to check headers, without one token in it."""
+"""The request log of the emulator, without any token."""
 
 import threading
 from collections import Counter
@@ -41,7 +41,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """All requests in the order they came, and how many were in flight at once."""
+    """All requests in order, and the largest number in flight."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -62,7 +62,7 @@ class RequestLog:
                 self._entries[number] = replace(self._entries[number], status=status)
 
     def enter(self, app: str, mailbox: str) -> int:
-        """Count a request in for an app and mailbox; returns how many there are now."""
+        """Count a request of an app and mailbox; return the number in flight."""
         key = (app, mailbox.lower())
         with self._lock:
             self._in_flight[key] += 1
@@ -80,7 +80,7 @@ class RequestLog:
             return max((n for (_, box), n in self._peaks.items() if box == mailbox.lower()), default=0)
 
     def all(self, operation: str = "", host: str = "") -> list[LoggedRequest]:
-        """List requests, of one operation (`token` includes `token.refresh_token`) or host."""
+        """Return requests by host or operation; `token` covers all its grants."""
 
         def wanted(entry: LoggedRequest) -> bool:
             named = not operation or f"{entry.operation}.".startswith(f"{operation}.")

@@ -1,4 +1,4 @@
-"""Permissions as Entra reads them: which resource, which names, who may agree to them. Pure."""
+"""Permissions as Entra reads them: resource, names, consent; pure."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class ScopeRequest:
 
 
 def parse(text: str, graph_names: Collection[str] = ()) -> ScopeRequest:
-    """Read a space-separated `scope`; `graph_names` are further roots that mean Graph."""
+    """Parse a space-separated `scope`; `graph_names` are aliases of Graph."""
     items = text.split()
     permissions = [_scope(item, graph_names) for item in items if item not in OIDC]
     return ScopeRequest(
@@ -89,7 +89,10 @@ def _scope(item: str, graph_names: Collection[str]) -> Scope:
 
 
 def mixes_default(permissions: Iterable[Scope]) -> bool:
-    """Say whether `.default` is combined with a named permission of the same resource."""
+    """Tell whether `.default` is combined with another permission.
+
+    Only permissions of the same resource count.
+    """
     names = list(permissions)
     whole = {p.resource for p in names if p.name == DEFAULT}
     return any(p.resource in whole and p.name != DEFAULT for p in names)

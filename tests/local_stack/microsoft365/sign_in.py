@@ -1,4 +1,4 @@
-"""A person's visit to the sign-in pages: what was asked, which page comes next, what the app hears."""
+"""A visit to the sign-in pages: request, next page, answer to the app."""
 
 import re
 import secrets
@@ -85,7 +85,7 @@ class AuthorizationRequest:
             return self._visits.get(visit_id) if fresh else None
 
     def problem(self, visit: Visit, session: User | None) -> Response | None:
-        """Return what is wrong with a request, if it can be redirected to the app, else None."""
+        """Return the error that is redirected to the app; None if there is none."""
         if visit.purpose == "authorize" and (wrong := unknown(visit.asked.permissions)):
             return self._error(visit, Refused(650053, f"'{wrong[0]}'"))
         if visit.prompt != "none":
@@ -142,7 +142,7 @@ class AuthorizationRequest:
         return [scope for scope in visit.asked.permissions if scope not in granted]
 
     def accept(self, visit: Visit, *, for_everybody: bool = False) -> Response:
-        """Grant what the page showed, and answer the app; the visit must have a user."""
+        """Grant what the page showed and answer the app; needs a user."""
         user = self._user_of(visit)
         if visit.purpose == "adminconsent":
             return self._grant_organisation(visit, user)
@@ -258,7 +258,7 @@ class AuthorizationRequest:
 
 
 def _check_parameters(query: Mapping[str, str]) -> None:
-    """Refuse a request that lacks a parameter or has a value that Entra does not take."""
+    """Refuse a request with a missing parameter or a value unknown to Entra."""
     for name in ("response_type", "scope"):
         if not query.get(name):
             raise Refused(900144, f"'{name}'")

@@ -1,4 +1,4 @@
-"""What happens between "send" and 202: recipients, the right to send, the record."""
+"""The steps between "send" and 202: recipients, send rights, record."""
 
 import re
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ class Submission:
 
     @property
     def actor(self) -> User:
-        """Whose rights count: the signed-in user's, or for an app alone the mailbox's own."""
+        """Return whose rights count: the user's, or for an app the mailbox's."""
         return self.caller or self.mailbox
 
 
 def check_recipients(fields: dict[str, Any], quota_status: int) -> None:
-    """Check a message's recipients: how many, and whether each could be an address.
+    """Check a message's recipients: their number and their addresses.
 
     Raises:
         GraphError: `ErrorInvalidRecipients`, `ErrorExceededMaxRecipientLimit`.
@@ -61,7 +61,9 @@ def check_recipients(fields: dict[str, Any], quota_status: int) -> None:
 
 
 def check_count(files: int) -> None:
-    """Hold a message to the number of files that Exchange takes; how it refuses more is not published.
+    """Limit the number of files in a message.
+
+    How Exchange refuses more is not published.
 
     Raises:
         GraphError: 400 `ErrorInvalidRequest`.
@@ -73,7 +75,9 @@ def check_count(files: int) -> None:
 def sender_of(
     directory: Directory, submission: Submission, fields: dict[str, Any], lag: float = 0.0
 ) -> tuple[Address, Address]:
-    """Decide the `from` and `sender` that recipients see; a right counts once it is `lag` seconds old.
+    """Return the `from` and `sender` that recipients see.
+
+    A right counts once it is `lag` seconds old.
 
     Raises:
         GraphError: 403 `ErrorSendAsDenied`.
@@ -107,7 +111,7 @@ def record(
     *,
     save: bool,
 ) -> AcceptedMail:
-    """Write down an accepted message; `sender` is what recipients see as `from` and `sender`."""
+    """Record an accepted message; `sender` is the visible `from` and `sender`."""
     fields = message.fields
     body = fields.get("body") or {}
     message.fields |= {"from": _written(sender[0]), "sender": _written(sender[1])}

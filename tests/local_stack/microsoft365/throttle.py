@@ -1,4 +1,4 @@
-"""Entra's limit of token requests: every request during a wait prolongs it."""
+"""Entra's limit of token requests, which further requests prolong."""
 
 import threading
 from collections import defaultdict, deque
@@ -13,7 +13,7 @@ WAIT = timedelta(seconds=60)
 
 
 class TooManyRequests(Exception):  # noqa: N818 (the reason phrase of 429)
-    """The answer to client credentials: plain text and `Retry-After`, not an error document."""
+    """The answer to throttled clients: plain text with `Retry-After`."""
 
 
 class Throttle:

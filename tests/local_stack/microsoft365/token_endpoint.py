@@ -1,4 +1,7 @@
-"""`/{tenant}/oauth2/v2.0/token`: codes, refresh tokens and client credentials become access tokens."""
+"""The token endpoint `/{tenant}/oauth2/v2.0/token` for three grants.
+
+Codes, refresh tokens and client credentials become access tokens.
+"""
 
 import base64
 import hashlib
@@ -23,7 +26,7 @@ OTHER_RESOURCES = frozenset({"https://vault.azure.net", "https://storage.azure.c
 
 @dataclass(frozen=True)
 class Server:
-    """How many seconds old a grant, and the first grant to an app, must be for a server to know of it."""
+    """Ages in seconds at which a server knows a grant and an app."""
 
     consent_lag: float
     app_lag: float
@@ -85,7 +88,7 @@ class TokenEndpoint:
                 raise Refused(70003, f"'{other}'")
 
     def _server(self, form: Mapping[str, str]) -> Server:
-        """Choose the server that answers: with `stale_for` every second one is behind in one of two ways."""
+        """Choose a server; with `stale_for` every second one is behind."""
         usual = Server(self._behaviour.consent_lag, self._behaviour.app_lag)
         if not self._behaviour.stale_for or form.get("grant_type") == "authorization_code":
             return usual
@@ -106,7 +109,7 @@ class TokenEndpoint:
             raise Refused(self._behaviour.claims_problem)
 
     def subject(self, form: Mapping[str, str]) -> str:
-        """Name the mailbox whose refresh token is used, for the log and for faults."""
+        """Name the mailbox of a refresh token, for the log and for faults."""
         token = self._grants.find_refresh_token(form.get("refresh_token", ""))
         user = self._directory.user(token.user_id) if token else None
         return user.address if user else ""
@@ -215,7 +218,7 @@ class TokenEndpoint:
         form: Mapping[str, str],
         server: Server,
     ) -> list[str]:
-        """List what the token may do: everything granted on the resource, not just what was asked for."""
+        """List everything granted on the resource, not only what was requested."""
         given = self._consents.delegated(app.client_id, user.tenant_id, user.object_id)
         consented = self._consents.delegated(
             app.client_id, user.tenant_id, user.object_id, server.consent_lag
@@ -295,7 +298,7 @@ class TokenEndpoint:
 
 
 def _claims_request(form: Mapping[str, str]) -> dict[str, str]:
-    """Put what was asked for into the token, where this emulator's Graph looks for it."""
+    """Put the claims request into the token, where the fake Graph reads it."""
     return {CLAIMS_REQUEST: form["claims"]} if form.get("claims") else {}
 
 
@@ -309,7 +312,7 @@ def _check_pkce(code: Code, verifier: str) -> None:
 
 
 def _spelt(scopes: list[str], wanted: ScopeRequest, resource: str) -> str:
-    """Spell granted scopes as they were asked for: short, or with the resource in front."""
+    """Spell granted scopes as requested: short, or with the resource."""
     prefix = wanted.prefix or (resource if resource != GRAPH else "")
     names = [f"{prefix}/{name}" if prefix else name for name in scopes]
     # Only Graph's own tokens carry the sign-in scopes, and offline_access shows in none.

@@ -1,4 +1,4 @@
-"""The keys of this run and every JSON Web Token that Entra signs with them."""
+"""The signing keys of this run and all JSON Web Tokens of Entra."""
 
 import base64
 import json
@@ -83,7 +83,7 @@ class Tokens:
         return self.remember(jwt.encode(claims, self.key.private, "RS256", headers={"kid": self.key.kid}))
 
     def id_token(self, client_id: str, user: User, nonce: str, **overrides: Any) -> str:
-        """Sign who has signed in, by this machine's time, as the app checks it by that."""
+        """Sign an ID token by this machine's time, as the app checks it."""
         claims = self._times(self.clock.real(), timedelta(hours=1)) | {
             "aud": client_id,
             "iss": self.issuer(user.tenant_id),
@@ -97,7 +97,7 @@ class Tokens:
         return self.sign(_changed(claims | ({"nonce": nonce} if nonce else {}), overrides))
 
     def graph_token(self, tenant_id: str, client_id: str, **claims: Any) -> str:
-        """Sign an access token for Graph, by the emulator's time, as Graph alone reads it."""
+        """Sign a Graph access token by the emulator's time; only Graph reads it."""
         body = self._times(self.clock.now(), ACCESS_TOKEN_LIFETIME) | {
             "aud": GRAPH,
             "iss": f"https://sts.windows.net/{tenant_id}/",
@@ -116,7 +116,10 @@ class Tokens:
         return opaque
 
     def app_token(self, tenant_id: str, client_id: str, identity: str, audience: str, **claims: Any) -> str:
-        """Sign an access token of an app or a managed identity for anything but Graph."""
+        """Sign an access token for any resource but Graph.
+
+        It is an app's or a managed identity's.
+        """
         body = self._times(self.clock.real(), timedelta(hours=1)) | {
             "aud": audience,
             "azp": client_id,
@@ -140,7 +143,7 @@ class Tokens:
         lifetime: timedelta = timedelta(hours=1),
         **claims: Any,
     ) -> str:
-        """Sign a caller's token for the app's own API, right in everything that is not overridden.
+        """Sign a valid caller token for the app's API, apart from overrides.
 
         Args:
             user: the caller; `roles` are the user's app roles.

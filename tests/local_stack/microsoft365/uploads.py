@@ -183,7 +183,7 @@ class Uploads:
             return attachment
 
     def progress(self, session: Session) -> dict[str, Any]:
-        """Write the answer to a chunk in the middle; its spelling differs from the creation's."""
+        """Return the answer to a middle chunk, in its own spelling."""
         done, last = session.content.size, session.size - 1
         spelt = {"N": f"{done}", "N-": f"{done}-", "N-M": f"{done}-{last}"}[self._behaviour.next_range]
         ranges = "NextExpectedRanges" if self._behaviour.pascal_case else "nextExpectedRanges"

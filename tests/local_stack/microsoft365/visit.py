@@ -1,4 +1,4 @@
-"""A person's visit to the sign-in pages, and the answer that goes back to the app."""
+"""The visit to the sign-in pages and the answer to the app."""
 
 import secrets
 from collections.abc import Collection, Mapping
@@ -101,7 +101,7 @@ def expanded(asked: ScopeRequest, app: AppRegistration) -> ScopeRequest:
 
 
 def shown_permissions(visit: Visit, missing: list[Scope]) -> list[tuple[str, str]]:
-    """List what a consent page shows, name and sentence; `missing` is what has not been granted yet."""
+    """List names and sentences on a consent page; `missing` is not granted."""
     if visit.purpose == "adminconsent":
         every = visit.app.application_permissions
         asked = [every if scope.name == DEFAULT else (scope.name,) for scope in visit.asked.permissions]

@@ -1,4 +1,4 @@
-"""The errors that Graph publishes, each with the status and in the envelope that it comes in.
+"""The errors that Graph publishes, each with status and envelope.
 
 https://learn.microsoft.com/graph/errors lists the statuses, the codes and the more detailed codes, which
 stand inside a general one. The codes of Exchange (`Error…`) are published for Exchange Web Services; their
@@ -146,7 +146,7 @@ EXCHANGE = {
 
 
 def vocabulary() -> dict[str, dict[str, Any]]:
-    """Return the members of an `Effect` for each published error: by its code, or as `HTTP 402`."""
+    """Return `Effect` members for each published error by code or status."""
     found: dict[str, dict[str, Any]] = {
         code: {"status": status, "code": code} for code, status in (CODES | EXCHANGE).items()
     }

@@ -1,4 +1,4 @@
-"""What people see of a schedule: predicted times, and the backlog of a mailbox."""
+"""The visible schedule: predicted times and a mailbox's backlog."""
 
 from __future__ import annotations
 

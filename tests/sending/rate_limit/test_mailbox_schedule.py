@@ -23,7 +23,7 @@ AWAY = TransientError("storage_unavailable", service="tables")
 
 
 class SlowSchedules(MemorySchedules):
-    """Takes its time for each call, and answers or not; it can refuse to write alone."""
+    """A slow store that can leave calls unanswered or refuse only writes."""
 
     system: FakeSystem
     seconds = 10.0

@@ -24,7 +24,7 @@ def refusal(seconds: float | None, accepted: int = 0, process: str = "a") -> Ref
 
 
 def learned(pace: int = 30, now: datetime = NOON) -> Schedule:
-    """Return a schedule whose pace was learned at noon, with a pause of a minute."""
+    """Return a schedule with a pace learned at noon and a minute's pause."""
     found = refused(Schedule(), refusal(60, pace), now, 0)
     found, _ = reserve(found, 0, now + LEARNING, 0)
     return found
@@ -195,7 +195,7 @@ def test_a_slot_reserved_during_learning_is_invalid_in_the_learned_line() -> Non
 
 
 def waiting_line() -> tuple[Schedule, datetime]:
-    """Return a line in which a higher pace was begun to be tried, and when its mails are due."""
+    """Return a line with a started trial, and the due times of its mails."""
     now = NOON + timedelta(minutes=13)
     schedule, _ = reserve(learned(), 100, now, 0)
     assert schedule.trial is not None
@@ -387,7 +387,7 @@ def send_due(line: Schedule, waiting: list[Slot], now: datetime, sent: list[floa
 
 
 def random_mails(seed: int, pace: int, mails: float, retries: float, pauses: float = 0.0) -> list[float]:
-    """Return when mails were sent that came in a random order; the chances are for each second."""
+    """Return the times of mails that arrive at random, by chances a second."""
     chance = Random(seed)
     line, now, waiting, sent = Schedule(), NOON, list[Slot](), list[float]()
     for _ in range(400):

@@ -158,7 +158,7 @@ def test_a_refused_mail_has_the_next_slot_and_no_growing_wait(services: FakeServ
 
 
 def pause(services: FakeServices, seconds: float) -> None:
-    """Have Graph refuse a request that is no mail of the line, which moves back."""
+    """Have Graph refuse a request outside the line, which is delayed."""
     refuse(services.throttle, throttled(seconds))
 
 

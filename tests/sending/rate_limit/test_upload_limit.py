@@ -25,7 +25,7 @@ LARGE = bytes(3 * CHUNK_BYTES + 1)
 
 
 def begun(sizes: list[int], now: datetime = NOON) -> list[float]:
-    """Reserve for one file after the other, and return after how many seconds each may begin."""
+    """Reserve files in order and return the seconds until each starts."""
     schedule, found = Schedule(), []
     for size in sizes:
         schedule, at = reserve_upload(schedule, size, now, None)
