@@ -8,7 +8,7 @@ from shared.config import AppConfig, StorageConfig, check_settings, read_client_
 from shared.errors import ConfigurationError
 from shared.lazy import lazy
 from shared.refusal_counter import RefusalCounter
-from shared.sending.claim_memory import ClaimMemory
+from shared.sending.storage_outage import ClaimMemory
 from shared.settings.installation import Installation
 from shared.system import RealSystem
 

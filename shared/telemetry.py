@@ -13,6 +13,7 @@ import logging
 import re
 import traceback
 from enum import StrEnum
+from typing import Protocol
 
 from shared.redaction import redact
 
@@ -99,6 +100,23 @@ def quieten_libraries() -> None:
 def log_event(event: Event, *, level: int = logging.INFO, **fields: object) -> None:
     """Write one event; fields that are None are left out."""
     _log.log(level, "%s %s", event, _serialize({name: _value(name, each) for name, each in fields.items()}))
+
+
+class MailIds(Protocol):
+    """The ids of a mail, as its request and its row have them."""
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant."""
+
+    @property
+    def message_id(self) -> str:
+        """The scheduler's own id."""
+
+
+def log_mail_event(event: Event, mail: MailIds, *, level: int = logging.INFO, **fields: object) -> None:
+    """Write one event of a mail, with its ids."""
+    log_event(event, level=level, tenant_id=mail.tenant_id, message_id=mail.message_id, **fields)
 
 
 def log_failed_step(operation: str, problem: str, **ids: object) -> None:

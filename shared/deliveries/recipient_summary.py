@@ -1,16 +1,11 @@
-"""Count the recipients of a mail without storing their addresses. Pure."""
+"""Define what is stored of a mail's recipients. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shared.forward_compatible import Stored
-
-if TYPE_CHECKING:
-    from shared.mail.message import MailRequest
-
-_MAX_DOMAINS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +23,3 @@ class RecipientSummary(Stored):
 
 #: Before the mail could be read.
 NOBODY: Final = RecipientSummary()
-
-
-def summarize_recipients(request: MailRequest) -> RecipientSummary:
-    """Count the recipients of a mail and list their domains."""
-    domains = sorted({recipient.address.rpartition("@")[2] for recipient in request.recipients})
-    counts = len(request.to), len(request.cc), len(request.bcc)
-    return RecipientSummary(*counts, tuple(domains[:_MAX_DOMAINS]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import AwareDatetime, ConfigDict
 
@@ -22,8 +22,8 @@ from shared.schema import Contract, parse
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
-
-_MARK = b'{"resume":'
+#: How the message begins.
+REQUEUE_MARK: Final = b'{"resume":'
 
 
 class StoredMailRef(Contract):
@@ -103,7 +103,7 @@ def parse_requeue_message(text: bytes) -> StoredMailRef | None:
     Raises:
         InvalidInputError: `invalid_message`, for an invalid requeue message from elsewhere.
     """
-    if not text.startswith(_MARK):
+    if not text.startswith(REQUEUE_MARK):
         return None
     return parse(RequeueMessage, text, "invalid_message").resume
 

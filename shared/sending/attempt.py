@@ -6,33 +6,54 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import MAYBE_ACCEPTED, Delivery
-from shared.deliveries.uncertain_send import HandOver, UncertainSend
-from shared.errors import OutcomeUnknownError, ProblemError, RejectedError
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.recipient_summary import RecipientSummary
+from shared.deliveries.status import DeliveryStatus
+from shared.errors import RejectedError
+from shared.mail.message import MailRequest
 from shared.mail.payload import delivery_key
 from shared.sending.draft_state import DraftState
-from shared.sending.hand_over import ClaimLostError
+from shared.sending.errors import ClaimLostError
 from shared.sending.mailbox import Mailbox
-from shared.sending.persist import persist
-from shared.sending.queued import QueuedMail
-from shared.sending.reconcile import FIRST_CHECK, RECONCILE_WINDOW, search_key
-from shared.sending.retry_policy import AttemptContext, count_refusals
+from shared.sending.reconcile import search_key
+from shared.sending.storage_outage import persist
 from shared.sending.unrecorded import accepted_message, repeated_message
-from shared.settings.tenant import ActiveProblem
 from shared.system import Moment
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_mail_event
+from shared.time_limit import begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from shared.mail.message import MailRequest
-    from shared.mail.warnings import MailWarning
+    from shared.deliveries.uncertain_send import HandOver
     from shared.sending.ports import SendingServices
     from shared.settings.sender import Sender
 
+#: The most domains that are stored.
+_MAX_DOMAINS = 50
 #: Graph's codes for a full mailbox, and for one without room for named properties.
 _NO_ROOM = frozenset({"ErrorQuotaExceeded", "quotaLimitReached"})
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMail:
+    """The mail of a queued message.
+
+    Attributes:
+        text: the mail as JSON.
+        message: what to queue again if another worker has claimed the mail.
+        maybe_new: the delivery log may not know the mail yet.
+        requeued_for: the attempt that the message is for; None for a scheduler's message.
+        unused_claims: claims of the mail that are known to have sent nothing.
+    """
+
+    request: MailRequest
+    text: bytes
+    message: bytes
+    maybe_new: bool = False
+    unused_claims: frozenset[str] = frozenset()
+    requeued_for: str | None = None
 
 
 @dataclass
@@ -107,7 +128,7 @@ class Attempt:
         return len(self.delivery.history) > 1
 
     @property
-    def maybe_taken(self) -> bool:
+    def has_unrecorded_send(self) -> bool:
         """Whether it may have sent the mail, and the row does not say so yet."""
         return self._maybe_sent and self.delivery.doubt is None
 
@@ -119,9 +140,9 @@ class Attempt:
         """
         mailbox = self.mailbox
         refused = mailbox is not None and mailbox.refusal is not None
-        return (mailbox is not None and mailbox.submitted) or (refused and self._may_look_up(refused=True))
+        return (mailbox is not None and mailbox.submitted) or (refused and self.may_look_up(refused=True))
 
-    def _may_look_up(self, *, refused: bool) -> bool:
+    def may_look_up(self, *, refused: bool) -> bool:
         """Return whether the mail can be looked up.
 
         A refused draft is known by its id, too.
@@ -140,35 +161,9 @@ class Attempt:
         """The From address of this attempt, or of the last one."""
         return self.mailbox.sender.address if self.mailbox else self.delivery.from_address
 
-    def note(self, ports: SendingServices) -> DraftState:
+    def draft_state(self, ports: SendingServices) -> DraftState:
         """Return the stored state of the mail's draft."""
         return DraftState(self.delivery.tenant_id, self.delivery.message_id, ports)
-
-    def warn(self, found: tuple[MailWarning, ...], ports: SendingServices) -> None:
-        """Record a warning for the mail's sender; an existing one is kept."""
-        known = {warning.code: warning for warning in self.delivery.warnings}
-        new = {
-            each.code: ActiveProblem(each.code, ports.system.now(), dict([each.fact]))
-            for each in found
-            if each.code not in known
-        }
-        # That warning is not a property of the mail, and is kept.
-        before = tuple(warning for warning in self.delivery.warnings if warning.code == MAYBE_ACCEPTED)
-        warnings = (*((known | new)[each.code] for each in found), *before)
-        if warnings != self.delivery.warnings:
-            self.delivery = replace(self.delivery, warnings=warnings)
-        for each in found:
-            if each.code in new:
-                log_event(
-                    Event.MAIL_WARNING,
-                    level=logging.WARNING,
-                    tenant_id=self.delivery.tenant_id,
-                    message_id=self.delivery.message_id,
-                    correlation_id=self.delivery.correlation_id,
-                    problem=each.code,
-                    who_acts=new[each.code].problem.who_acts,
-                    count=each.count,
-                )
 
     def with_or_without_key(self, call: Callable[[str | None], str], ports: SendingServices) -> str:
         """Make the call with our key; without it if the mailbox has no room.
@@ -203,46 +198,36 @@ class Attempt:
         if saved is None:
             raise ClaimLostError
         self.delivery = saved
-        log_event(
-            Event.MAIL_WITHOUT_KEY,
-            level=logging.WARNING,
-            tenant_id=saved.tenant_id,
-            message_id=saved.message_id,
-            correlation_id=saved.correlation_id,
+        log_mail_event(
+            Event.MAIL_WITHOUT_KEY, saved, level=logging.WARNING, correlation_id=saved.correlation_id
         )
 
-    def failed(self, error: ProblemError, ports: SendingServices) -> AttemptContext:
-        """Return what the retry decision depends on.
 
-        An unknown outcome makes the send uncertain. So does a refusal after which the mail may have been
-        sent, if it is retried and can be looked up before.
-        """
-        now = ports.system.now()
-        refused = self.mailbox is not None and self.mailbox.refusal is error
-        doubt = self.delivery.doubt
-        may_look_up = self._may_look_up(refused=refused or (doubt is not None and doubt.refused))
-        in_doubt = isinstance(error, OutcomeUnknownError) or (refused and may_look_up)
-        if in_doubt and doubt is None:
-            doubt = self._doubt(now, refused=refused)
-            self.delivery = replace(self.delivery, doubt=doubt)
-        return AttemptContext(
-            now,
-            self.delivery.attempt,
-            self.delivery.counted_since(now),
-            self.request.expires_at,
-            ports.system.jitter(),
-            in_doubt_since=doubt.since if doubt else None,
-            may_look_up=may_look_up,
-            first_look=(RECONCILE_WINDOW if self.as_draft else FIRST_CHECK)
-            if refused and may_look_up
-            else None,
-            maybe_sent=refused and not may_look_up,
-            # Read only when needed: a mail is stored even while every setting but storage's is wrong.
-            resends=isinstance(error, OutcomeUnknownError) and ports.resends_unknown,
-            refusals=count_refusals(error, self.delivery, now),
-        )
+def begin(mail: QueuedMail, queue_id: str, ports: SendingServices) -> Attempt:
+    """Begin an attempt with a mail that is not claimed yet."""
+    row = first_row(mail.request, ports.system.now(), ports.installation)
+    started = begun(ports.system)
+    return Attempt(mail, queue_id, ports.system.new_id(), row, mail.unused_claims, started)
 
-    def _doubt(self, now: datetime, *, refused: bool) -> UncertainSend:
-        generation = self.mailbox.sender.consent.generation if self.mailbox else None
-        owner = self.mailbox.owner if self.mailbox and refused else None
-        return UncertainSend(now, generation, refused=refused, mailbox=owner)
+
+def first_row(request: MailRequest, now: datetime, installation: str | None = None) -> Delivery:
+    """Return the first row of a new mail."""
+    return Delivery(
+        tenant_id=request.tenant_id,
+        message_id=request.message_id,
+        status=DeliveryStatus.SENDING,
+        queued_at=now,
+        updated_at=now,
+        trying_since=now,
+        fingerprint=request.fingerprint(),
+        audience=_summarize_recipients(request),
+        correlation_id=request.correlation_id,
+        outcome_queue=request.outcome_queue,
+        installation=installation,
+    )
+
+
+def _summarize_recipients(request: MailRequest) -> RecipientSummary:
+    domains = sorted({recipient.address.rpartition("@")[2] for recipient in request.recipients})
+    counts = len(request.to), len(request.cc), len(request.bcc)
+    return RecipientSummary(*counts, tuple(domains[:_MAX_DOMAINS]))

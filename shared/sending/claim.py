@@ -9,22 +9,20 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAX_WAIT, Delivery
-from shared.deliveries.recipient_summary import summarize_recipients
 from shared.deliveries.requeue import is_superseded, next_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
-from shared.sending.attempt import Attempt
+from shared.sending.attempt import first_row
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
 from shared.sending.hand_over import claim_new
-from shared.sending.persist import persist
 from shared.sending.restart import may_restart
+from shared.sending.storage_outage import persist
 from shared.telemetry import Event, log_event
-from shared.time_limit import begun
 
 if TYPE_CHECKING:
     from shared.mail.message import MailRequest
+    from shared.sending.attempt import Attempt, QueuedMail
     from shared.sending.ports import SendingServices
-    from shared.sending.queued import QueuedMail
 
 #: The delay of a message whose row another version wrote in a form that this one can't read.
 WAIT_FOR_OTHER_VERSION = timedelta(minutes=5)
@@ -109,13 +107,6 @@ def _claim_in_question(known: Delivery) -> str | None:
     return known.doubt.claim_id if known.doubt else None
 
 
-def begin(mail: QueuedMail, queue_id: str, ports: SendingServices) -> Attempt:
-    """Begin an attempt with a mail that is not claimed yet."""
-    row = first_row(mail.request, ports.system.now(), ports.installation)
-    started = begun(ports.system)
-    return Attempt(mail, queue_id, ports.system.new_id(), row, mail.unused_claims, started)
-
-
 def claim(attempt: Attempt, ports: SendingServices) -> bool:
     """Claim the mail for this worker; False if the message is finished.
 
@@ -159,23 +150,6 @@ def claim_state_of(known: Delivery, attempt: Attempt, ports: SendingServices) ->
     if attempt.mail.maybe_new and may_restart(known):
         return ClaimState.FREE
     return evaluate_claim(known, attempt.request.fingerprint(), attempt.queue_id, ports.system.now(), unused)
-
-
-def first_row(request: MailRequest, now: datetime, installation: str | None = None) -> Delivery:
-    """Return the first row of a new mail."""
-    return Delivery(
-        tenant_id=request.tenant_id,
-        message_id=request.message_id,
-        status=DeliveryStatus.SENDING,
-        queued_at=now,
-        updated_at=now,
-        trying_since=now,
-        fingerprint=request.fingerprint(),
-        audience=summarize_recipients(request),
-        correlation_id=request.correlation_id,
-        outcome_queue=request.outcome_queue,
-        installation=installation,
-    )
 
 
 def next_row(

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, MailerError, TransientError
 from shared.mail.payload import build_attachment, build_send_mail
-from shared.sending.accepted import record_accepted
-from shared.sending.claim import begin, claim
+from shared.sending.attempt import begin
+from shared.sending.claim import claim
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import discard_draft
-from shared.sending.expiry import expired
+from shared.sending.errors import ClaimLostError, MailKnownError, SendingPausedError
 from shared.sending.hand_over import (
-    ClaimLostError,
     HeldClaim,
-    MailKnownError,
-    SendingPausedError,
     check_switch,
     ensure_claimed,
     record_hand_over,
@@ -25,18 +22,21 @@ from shared.sending.hand_over import (
 )
 from shared.sending.mailbox import Mailbox
 from shared.sending.paused import requeue_paused
-from shared.sending.persist import NotRecordedError, problem_of
 from shared.sending.prepare import PreparedMail, Route, prepare
 from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.rate_limit.throttle import LaterSlotError
 from shared.sending.reconcile import CopyWaitsError, gives_up_looking, search_mailbox, was_sent
-from shared.sending.record_outcome import record_failure
-from shared.sending.requeue_for_slot import goes_first, requeue_for_slot
-from shared.sending.retry_policy import deadline
+from shared.sending.record_accepted import record_accepted
+from shared.sending.record_failure import record_failure
+from shared.sending.record_warnings import record_warnings
+from shared.sending.requeue_for_slot import requeue_for_slot
+from shared.sending.retry_times import deadline, expired, goes_first
+from shared.sending.storage_outage import NotRecordedError, problem_of
 from shared.sending.unrecorded import queue_again, queue_kept
 from shared.settings.sender import apply_sender_list, refusal_of, sender_of
 from shared.settings.served_tenants import log_unserved_tenant
-from shared.telemetry import Event, log_event
+from shared.settings.tenant import Status
+from shared.telemetry import Event, log_mail_event
 from shared.time_limit import AttemptTooLongError, limited, recording
 
 if TYPE_CHECKING:
@@ -44,10 +44,9 @@ if TYPE_CHECKING:
 
     from shared.deliveries.uncertain_send import UncertainSend
     from shared.mail.message import MailRequest
-    from shared.sending.attempt import Attempt
+    from shared.sending.attempt import Attempt, QueuedMail
     from shared.sending.draft_state import Draft
     from shared.sending.ports import FoundMail, SendingServices
-    from shared.sending.queued import QueuedMail
     from shared.settings.sender import Sender
 
 
@@ -71,7 +70,8 @@ def deliver(raw: bytes, queue_id: str, ports: SendingServices, waited: timedelta
             if mail is not None:
                 _deliver_mail(mail, queue_id, key, waited, ports)
         ports.claims.forget(key, message)
-        queue_kept(ports)
+        if ports.claims.has_unqueued:
+            queue_kept(ports)
 
 
 def _deliver_mail(
@@ -105,11 +105,7 @@ def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
             attempt.begin_again()
         requeue_paused(attempt, paused.pause, ports)
     except ClaimLostError:
-        log_event(
-            Event.MAIL_DUPLICATE_IGNORED,
-            tenant_id=attempt.request.tenant_id,
-            message_id=attempt.request.message_id,
-        )
+        log_mail_event(Event.MAIL_DUPLICATE_IGNORED, attempt.request)
 
 
 def _send_and_record(attempt: Attempt, ports: SendingServices) -> None:
@@ -137,23 +133,23 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
     mailbox = attempt.mailbox = Mailbox(sender, ports, attempt.begun)
     mailbox.before_hand_over = partial(_before_hand_over, attempt, mailbox, ports)
     mailbox.after_refused_token = partial(withdraw_hand_over, attempt, ports)
-    note = attempt.note(ports)
     found = None
     if attempt.delivery.doubt is not None:
-        found = _look_for(attempt, attempt.delivery.doubt, note.load(), mailbox, ports)
+        found = _look_for(attempt, attempt.delivery.doubt, attempt.draft_state(ports).load(), mailbox, ports)
         if was_sent(found):
             return None
     _check_time(attempt.request, ports)
     end = deadline(attempt.delivery.counted_since(ports.system.now()), attempt.request.expires_at)
     mailbox.wait_for_slot(attempt.delivery.slot, first=goes_first(attempt.delivery), end=end)
     prepared = prepare(attempt.request, sender, ports)
-    attempt.warn(prepared.warnings, ports)
+    if prepared.warnings or attempt.delivery.warnings:
+        record_warnings(attempt, prepared.warnings, ports)
     if prepared.route is Route.DRAFT:
         ensure_claimed(attempt, ports)
         attempt.drafted = attempt.as_draft = True
         return send_as_draft(prepared, attempt, found, mailbox, ports)
     if attempt.was_tried:
-        discard_draft(note, mailbox, ports)
+        discard_draft(attempt.draft_state(ports), mailbox, ports)
     return _send_at_once(prepared, attempt, mailbox, ports)
 
 
@@ -219,17 +215,19 @@ def _sender(attempt: Attempt, ports: SendingServices) -> Sender:
     """
     tenant_id = attempt.request.tenant_id
     settings = ports.settings.load(tenant_id)
-    if tenant_id in ports.allowed_tenants:
-        senders = ports.application_senders
+    if tenant_id not in ports.allowed_tenants:
+        log_unserved_tenant(tenant_id)
+        raise ConfigurationError("tenant_not_served")
+    senders = ports.application_senders
+    if settings.consent is not None and settings.consent.account is None:
         settings = apply_sender_list(settings, senders, ports.settings, ports.system)
+    if settings.status is Status.SENDER_REFUSED:
         refusal = refusal_of(settings, attempt.request.message_id)
         if refusal is not None:
             # Until Microsoft 365 accepts the sender, only `expiresAt` limits the wait.
             _check_time(attempt.request, ports)
             raise refusal
-        return sender_of(settings, senders)
-    log_unserved_tenant(tenant_id)
-    raise ConfigurationError("tenant_not_served")
+    return sender_of(settings, senders)
 
 
 def _check_time(request: MailRequest, ports: SendingServices) -> None:

@@ -57,7 +57,7 @@ def send_as_draft(
         OutcomeUnknownError: the draft was sent, and no response arrived.
         RejectedError, TransientError, ConsentRequiredError: it was not.
     """
-    note = attempt.note(ports)
+    note = attempt.draft_state(ports)
     known = note.load()
     draft, attached = _go_on(known, prepared, found, mailbox, ports)
     if found is None and (draft is None or draft.submitted):
@@ -156,7 +156,7 @@ def _find_left(
     Where Graph does not support the search, a draft that was submitted is found by its id. Otherwise a draft
     without files may remain.
     """
-    key = attempt.note(ports).key
+    key = attempt.draft_state(ports).key
     try:
         return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, key))
     except SEARCH_NOT_DONE:

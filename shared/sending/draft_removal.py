@@ -85,7 +85,7 @@ def give_up(attempt: Attempt, ports: SendingServices) -> None:
         return
     # The state is kept where the draft can't be removed, and the timer tries again.
     with suppress(MailerError, ConfigurationError):
-        abandon(attempt.note(ports), attempt.mailbox, ports)
+        abandon(attempt.draft_state(ports), attempt.mailbox, ports)
 
 
 def left_of(draft: Draft | None, found: Iterable[FoundMail], mailbox: Mailbox) -> list[str]:

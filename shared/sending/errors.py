@@ -13,6 +13,8 @@
 
 Only a code of Graph's says for certain that a permission or the mailbox is missing: that is a
 SenderRefusedError, with the same codes as the last two.
+
+Three more errors end an attempt without one: another worker's row, or the operator's pause, decides.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from shared.errors import TransientError
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from shared.settings.sending_switch import SendingPause
 
 
 class SendingError(TransientError):
@@ -91,6 +95,22 @@ class MailboxNotFoundError(SendingError):
     """Graph answered 404 or 410 with a code that is in no table."""
 
     fixed_code = "mailbox_not_found"
+
+
+class MailKnownError(Exception):
+    """The delivery log knows the mail already, so its row decides."""
+
+
+class ClaimLostError(Exception):
+    """Another worker claimed the mail before it was sent to Graph."""
+
+
+class SendingPausedError(Exception):
+    """Sending was paused before the mail was sent to Graph."""
+
+    def __init__(self, pause: SendingPause) -> None:
+        super().__init__("Sending is paused.")
+        self.pause = pause
 
 
 #: Each class by its code, for an adapter that has a table of codes.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ProblemError
-from shared.sending.persist import persist
+from shared.sending.errors import ClaimLostError, MailKnownError, SendingPausedError
+from shared.sending.storage_outage import persist
 from shared.settings.sending_switch import MAX_AGE
 from shared.system import Moment
 from shared.time_limit import recording
@@ -26,23 +27,6 @@ if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
     from shared.sending.mailbox import Mailbox
     from shared.sending.ports import SendingServices
-    from shared.settings.sending_switch import SendingPause
-
-
-class MailKnownError(Exception):
-    """The delivery log knows the mail already, so its row decides."""
-
-
-class ClaimLostError(Exception):
-    """Another worker claimed the mail before it was sent to Graph."""
-
-
-class SendingPausedError(Exception):
-    """Sending was paused before the mail was sent to Graph."""
-
-    def __init__(self, pause: SendingPause) -> None:
-        super().__init__("Sending is paused.")
-        self.pause = pause
 
 
 def check_switch(ports: SendingServices) -> None:
@@ -141,7 +125,7 @@ class HeldClaim:
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """Release it; a row that was written meanwhile is not changed."""
-        if isinstance(error, Exception) and not self._attempt.maybe_taken:
+        if isinstance(error, Exception) and not self._attempt.has_unrecorded_send:
             self._give_back()
 
     def _give_back(self) -> None:

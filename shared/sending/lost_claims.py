@@ -18,10 +18,10 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError, TransientError
 from shared.sending.mailbox import Mailbox
 from shared.sending.reconcile import mailbox_key
-from shared.sending.record_outcome import log_outcome
+from shared.sending.record_accepted import log_accepted
 from shared.settings.sender import sender_of
 from shared.settings.tenant import ActiveProblem
-from shared.telemetry import Event, log_event, log_failed_step
+from shared.telemetry import Event, log_failed_step, log_mail_event
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -93,7 +93,7 @@ def _settle(row: Delivery, now: datetime, ports: SendingServices) -> bool:
         return True
     accepted = row.moved(DeliveryStatus.ACCEPTED, now, doubt=None)
     if ports.deliveries.save(accepted) is not None:
-        log_outcome(accepted)
+        log_accepted(accepted)
     return True
 
 
@@ -101,11 +101,10 @@ def _end(
     row: Delivery, status: DeliveryStatus, code: str, event: Event, now: datetime, ports: SendingServices
 ) -> None:
     if ports.deliveries.save(row.moved(status, now, problem=ActiveProblem(code, now))) is not None:
-        log_event(
+        log_mail_event(
             event,
+            row,
             level=logging.ERROR,
-            tenant_id=row.tenant_id,
-            message_id=row.message_id,
             correlation_id=row.correlation_id,
             attempt=row.attempt,
             problem=code,

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from shared.deliveries.requeue import is_superseded
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConflictError, ProblemError, TransientError
-from shared.sending.claim import ClaimState, evaluate_claim, first_row, next_row, skip_message
-from shared.sending.persist import NotRecordedError, persist, problem_of
+from shared.sending.attempt import first_row
+from shared.sending.claim import ClaimState, evaluate_claim, next_row, skip_message
 from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.restart import may_restart
-from shared.sending.retry_policy import MAX_RETRY_AGE
+from shared.sending.retry_times import MAX_RETRY_AGE
+from shared.sending.storage_outage import NotRecordedError, persist, problem_of
 from shared.sending.unrecorded import MAX_WAIT, queue_again
 from shared.settings.update import as_record
 from shared.telemetry import Event, log_event, log_failed_step, log_failure
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from shared.deliveries.delivery import Delivery
+    from shared.sending.attempt import QueuedMail
     from shared.sending.ports import SendingServices
-    from shared.sending.queued import QueuedMail
 
 _NOT_TO_BE_SENT = frozenset(
     {ClaimState.DONE, ClaimState.SUPERSEDED, ClaimState.OTHER_CONTENT, ClaimState.OTHER_VERSION}

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from shared.errors import ConfigurationError
     from shared.mail.ports import AttachmentFiles
     from shared.mail_queue import Outbox
-    from shared.sending.claim_memory import ClaimMemory
     from shared.sending.rate_limit.schedule import Schedule
     from shared.sending.rate_limit.throttle import Throttle
+    from shared.sending.storage_outage import ClaimMemory
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore
     from shared.settings.ports import AccessTokens

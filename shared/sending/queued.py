@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.deliveries.requeue import StoredMailRef, parse_requeue_message
+from shared.deliveries.requeue import REQUEUE_MARK, StoredMailRef, parse_requeue_message
 from shared.errors import ConfigurationError, InvalidInputError
 from shared.mail.decode import decode_message
 from shared.mail.message import MailRequest, parse_mail_request
-from shared.sending.accepted import record_accepted_mail
+from shared.sending.attempt import QueuedMail
 from shared.sending.rate_limit.slots import visible_after
+from shared.sending.record_accepted import record_accepted_mail
 from shared.sending.unreadable import record_unreadable
-from shared.sending.unrecorded import AcceptedMail, RepeatedMail, parse_unrecorded, write_mail, write_repeated
+from shared.sending.unrecorded import (
+    UNRECORDED_MARKS,
+    AcceptedMail,
+    RepeatedMail,
+    parse_unrecorded,
+    write_mail,
+    write_repeated,
+)
 from shared.sending.unusable_request import record_lost, record_unreadable_request
 from shared.settings.ownership import refuse_foreign
 
 if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
 
-
-@dataclass(frozen=True, slots=True)
-class QueuedMail:
-    """The mail of a queued message.
-
-    Attributes:
-        text: the mail as JSON.
-        message: what to queue again if another worker has claimed the mail.
-        maybe_new: the delivery log may not know the mail yet.
-        requeued_for: the attempt that the message is for; None for a scheduler's message.
-        unused_claims: claims of the mail that are known to have sent nothing.
-    """
-
-    request: MailRequest
-    text: bytes
-    message: bytes
-    maybe_new: bool = False
-    unused_claims: frozenset[str] = frozenset()
-    requeued_for: str | None = None
+#: How the app's own messages begin; any other one is a scheduler's mail.
+_OWN_MESSAGES = (REQUEUE_MARK, *UNRECORDED_MARKS)
 
 
 def find_mail(raw: bytes, queue_id: str, ports: SendingServices) -> QueuedMail | None:
@@ -53,25 +43,19 @@ def find_mail(raw: bytes, queue_id: str, ports: SendingServices) -> QueuedMail |
     text = raw
     try:
         text = decode_message(raw)
-        found = parse_unrecorded(text) or parse_queued(text)
-        queued = _repeated(found) if isinstance(found, RepeatedMail) else found
+        found = parse_queued(text)
     except InvalidInputError as error:
         record_unreadable(text, queue_id, error, ports)
         return None
     refuse_foreign(found.tenant_id, ports.settings)
-    if isinstance(queued, AcceptedMail):
-        record_accepted_mail(queued, ports)
+    if isinstance(found, MailRequest):
+        return QueuedMail(found, text, text, maybe_new=True)
+    if isinstance(found, AcceptedMail):
+        record_accepted_mail(found, ports)
         return None
-    if isinstance(queued, MailRequest):
-        return QueuedMail(queued, text, text, maybe_new=True)
-    if isinstance(queued, QueuedMail):
-        return queued
-    early = ports.throttle.wait_of(queued)
-    if early is not None:
-        ports.outbox.put(text, visible_after(early))
-        return None
-    unused = frozenset(found.unused_claims) if isinstance(found, RepeatedMail) else frozenset[str]()
-    return _kept(queued, text, unused, queue_id, ports)
+    if isinstance(found, RepeatedMail) and found.mail is not None:
+        return _repeated(found)
+    return _stored_mail(found, text, queue_id, ports)
 
 
 def readable(raw: bytes) -> bytes:
@@ -87,37 +71,51 @@ def key_of(raw: bytes) -> str:
     return hashlib.sha256(readable(raw)).hexdigest()
 
 
-def _repeated(note: RepeatedMail) -> QueuedMail | StoredMailRef:
-    if note.mail is None:
-        return StoredMailRef(tenant_id=note.tenant_id, message_id=note.message_id)
-    text = write_mail(note)
+def parse_queued(text: bytes) -> MailRequest | StoredMailRef | AcceptedMail | RepeatedMail:
+    """Parse a queued message: a scheduler's mail, or the app's own.
+
+    Raises:
+        InvalidInputError: `invalid_message`, with every invalid field.
+    """
+    if not text.startswith(_OWN_MESSAGES):
+        return parse_mail_request(text)
+    return parse_requeue_message(text) or parse_unrecorded(text) or parse_mail_request(text)
+
+
+def _repeated(mail: RepeatedMail) -> QueuedMail:
+    text = write_mail(mail)
     try:
         request = parse_mail_request(text)
     except InvalidInputError as error:
         # The app queues such a message only for a mail that it has read: another version did.
         raise ConfigurationError("request_of_other_version") from error
-    return QueuedMail(request, text, write_repeated(note), unused_claims=frozenset(note.unused_claims))
+    return QueuedMail(request, text, write_repeated(mail), unused_claims=frozenset(mail.unused_claims))
 
 
-def _kept(
-    mail: StoredMailRef, message: bytes, unused: frozenset[str], queue_id: str, ports: SendingServices
+def _stored_mail(
+    found: StoredMailRef | RepeatedMail, message: bytes, queue_id: str, ports: SendingServices
 ) -> QueuedMail | None:
-    kept = ports.requests.load(mail.tenant_id, mail.message_id)
-    if kept is None:
-        record_lost(mail, queue_id, unused, ports)
+    """Return the mail whose request is stored."""
+    ref, unused = _reference(found)
+    early = ports.throttle.wait_of(ref)
+    if early is not None:
+        ports.outbox.put(message, visible_after(early))
+        return None
+    text = ports.requests.load(ref.tenant_id, ref.message_id)
+    if text is None:
+        record_lost(ref, queue_id, unused, ports)
         return None
     try:
-        request = parse_mail_request(kept)
+        request = parse_mail_request(text)
     except InvalidInputError as error:
-        record_unreadable_request(mail, queue_id, unused, error, ports)
+        record_unreadable_request(ref, queue_id, unused, error, ports)
         return None
-    return QueuedMail(request, kept, message, unused_claims=unused, requeued_for=mail.requeued_for)
+    return QueuedMail(request, text, message, unused_claims=unused, requeued_for=ref.requeued_for)
 
 
-def parse_queued(text: bytes) -> MailRequest | StoredMailRef:
-    """Parse a queued message: a scheduler's mail or a requeue message.
-
-    Raises:
-        InvalidInputError: `invalid_message`, with every invalid field.
-    """
-    return parse_requeue_message(text) or parse_mail_request(text)
+def _reference(found: StoredMailRef | RepeatedMail) -> tuple[StoredMailRef, frozenset[str]]:
+    """Return which request is stored, and unused claims of the mail."""
+    if isinstance(found, StoredMailRef):
+        return found, frozenset()
+    ref = StoredMailRef(tenant_id=found.tenant_id, message_id=found.message_id)
+    return ref, frozenset(found.unused_claims)

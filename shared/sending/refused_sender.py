@@ -74,11 +74,8 @@ def _mailbox_id(settings: TenantSettings) -> str | None:
     return settings.consent.mailbox_id if settings.consent else None
 
 
-def end_noted_refusal(attempt: Attempt, ports: SendingServices) -> None:
+def release_after_acceptance(sender: Sender, ports: SendingServices) -> None:
     """Release waiting mail after an accepted one; the timer repeats failures."""
-    sender = attempt.mailbox.sender if attempt.mailbox else None
-    if sender is None or not sender.refusal_noted:
-        return
     if not record_taken(ports.settings, sender.tenant_id, sender.consent.generation):
         return
     try:

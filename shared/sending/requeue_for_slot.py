@@ -6,45 +6,26 @@ This does not count as an attempt. A new mail is not claimed for it: its row is 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shared.deliveries.requeue import next_message
 from shared.deliveries.status import DeliveryStatus
-from shared.sending.errors import THROTTLED_CODES
-from shared.sending.expiry import before_end, expired
-from shared.sending.hand_over import MailKnownError, ensure_claimed
-from shared.sending.persist import persist
+from shared.sending.errors import MailKnownError
+from shared.sending.hand_over import ensure_claimed
 from shared.sending.rate_limit.slots import visible_after
-from shared.sending.record_outcome import log_outcome, record_failure, write_outcome
-from shared.sending.retry_policy import deadline
+from shared.sending.record_failure import record_failure
+from shared.sending.record_outcome import log_outcome, write_outcome
+from shared.sending.retry_times import before_end, deadline, expired
+from shared.sending.storage_outage import persist
 from shared.settings.update import as_record
 
 if TYPE_CHECKING:
-    from shared.deliveries.delivery import Delivery
     from shared.sending.attempt import Attempt
     from shared.sending.ports import SendingServices
     from shared.sending.rate_limit.throttle import LaterSlotError
 
 #: A mail whose deadline is this close after its slot is processed each time that it becomes visible.
 _NEAR_END = timedelta(minutes=10)
-_TEST_MAIL: Final = "test-mail:"
-#: A mail that failed more often goes to the end of the line, or mails that always fail would delay others.
-_MAX_FAILURES = 2
-_WAITED = THROTTLED_CODES | {"mailbox_paused", "attempt_too_long", "sending_paused"}
-
-
-def goes_first(row: Delivery) -> bool:
-    """Return whether a mail goes before the line.
-
-    It does if a person waits for it, or if it was tried before and has not failed too often.
-    """
-    if row.message_id.startswith(_TEST_MAIL):
-        return True
-    failures = sum(
-        step.status is DeliveryStatus.DEFERRED and step.code not in _WAITED and step.at >= row.trying_since
-        for step in row.history
-    )
-    return row.attempt > 1 and failures <= _MAX_FAILURES
 
 
 def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServices) -> None:

@@ -1,5 +1,7 @@
 """Decide how a mail continues after an error. Pure; covers all errors.
 
+How long a mail is retried, and at which intervals, is in `retry_times.py`.
+
     error                 row                                           the request   the queue
     InvalidInputError     invalid                                       -             complete
     ConsentRequiredError  waiting_for_consent                           stored        complete
@@ -39,19 +41,15 @@ from shared.errors import (
     SenderRefusedError,
     TransientError,
 )
-from shared.sending.backoff import backoff, throttle_delay
 from shared.sending.errors import MailboxPausedError, ThrottledError
-from shared.sending.expiry import before_end
 from shared.sending.rate_limit.pace import DEFAULT_RETRY_AFTER
 from shared.sending.reconcile import next_check
+from shared.sending.retry_times import MAX_RETRY_AGE, backoff, before_end, deadline, throttle_delay
 from shared.settings.sender_refusal import BETWEEN_REFUSALS
 from shared.time_limit import AttemptTooLongError
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-
-#: After a day a person must decide whether a mail is still useful.
-MAX_RETRY_AGE = timedelta(hours=24)
 
 #: A file can come after its message: the scheduler uploads both at once, or storage is slow.
 FILE_PATIENCE = timedelta(minutes=10)
@@ -125,12 +123,6 @@ class RetryDecision:
     def keeps_request(self) -> bool:
         """Whether the mail's request may still be needed."""
         return self.status is not DeliveryStatus.INVALID
-
-
-def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:
-    """Return the moment after which a mail is not tried any more."""
-    horizon = trying_since + MAX_RETRY_AGE
-    return horizon if expires_at is None else min(horizon, expires_at)
 
 
 def decide_retry(error: ProblemError, situation: AttemptContext) -> RetryDecision:

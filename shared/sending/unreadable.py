@@ -14,8 +14,8 @@ from shared.errors import ConfigurationError, TransientError
 from shared.mail.fields import MESSAGE_ID
 from shared.mail.message import MAX_CORRELATION_ID
 from shared.sending.conflict import record_conflict
-from shared.sending.persist import persist
 from shared.sending.record_outcome import log_outcome
+from shared.sending.storage_outage import persist
 from shared.settings.ownership import refuse_foreign
 from shared.settings.update import as_record
 from shared.storage_names import QUEUE_NAME

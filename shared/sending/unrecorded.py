@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, ConfigDict
 from shared.errors import ConfigurationError, ProblemError
 from shared.mail.fields import MessageId, TenantId
 from shared.schema import Contract, parse
-from shared.sending.persist import NotRecordedError, persist
+from shared.sending.storage_outage import NotRecordedError, persist
 from shared.telemetry import Event, log_event, log_failed_step
 from shared.time_limit import recording
 
@@ -30,6 +30,8 @@ MAX_WAIT = timedelta(minutes=10)
 _MAX_UNUSED = 300
 _ACCEPTED_MARK = b'{"accepted":'
 _REPEATED_MARK = b'{"repeated":'
+#: How these messages begin.
+UNRECORDED_MARKS = (_ACCEPTED_MARK, _REPEATED_MARK)
 
 
 class _Message(Contract):
@@ -147,7 +149,7 @@ def queue_kept(ports: SendingServices) -> None:
     Their original messages may reach another process, which corrects its outcome by what is queued here.
     """
     for key, text in ports.claims.take_unqueued().items():
-        if not text.startswith((_ACCEPTED_MARK, _REPEATED_MARK)):
+        if not text.startswith(UNRECORDED_MARKS):
             # The queue message says the same.
             continue
         try:
@@ -157,9 +159,9 @@ def queue_kept(ports: SendingServices) -> None:
             log_failed_step("queue_kept", error.code)
 
 
-def write_mail(note: RepeatedMail) -> bytes:
+def write_mail(repeated: RepeatedMail) -> bytes:
     """Return the mail of such a message as JSON."""
-    return json.dumps(note.mail, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(repeated.mail, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def write_repeated(mail: RepeatedMail) -> bytes:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from shared.consent.confirming import MAX_WAITING
 from shared.consent.token_cache import AccessTokenCache
 from shared.refusal_counter import RefusalCounter
-from shared.sending.claim_memory import ClaimMemory
 from shared.sending.rate_limit.throttle import Throttle
+from shared.sending.storage_outage import ClaimMemory
 from shared.settings.sending_switch import SendingSwitch
 from tests.fakes.blobs import MemoryFiles, MemoryTexts
 from tests.fakes.deliveries import MemoryDeliveries

@@ -12,7 +12,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.mail.message import parse_mail_request
 from shared.operate.__main__ import main
-from shared.sending.claim import first_row
+from shared.sending.attempt import first_row
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.sending_switch import SendingPause

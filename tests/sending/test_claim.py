@@ -15,21 +15,12 @@ from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
-from shared.sending.claim import (
-    ClaimState,
-    begin,
-    claim,
-    claim_state_of,
-    evaluate_claim,
-    first_row,
-    next_row,
-    skip_message,
-)
+from shared.sending.attempt import QueuedMail, begin, first_row
+from shared.sending.claim import ClaimState, claim, claim_state_of, evaluate_claim, next_row, skip_message
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
-from shared.sending.queued import QueuedMail
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem
 from shared.system import Moment

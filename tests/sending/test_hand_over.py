@@ -17,7 +17,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ConfigurationError, OutcomeUnknownError, TokenRefusedError, TransientError
 from shared.mail.message import parse_mail_request
-from shared.sending.claim import first_row
+from shared.sending.attempt import first_row
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
 from shared.sending.unrecorded import RepeatedMail, parse_unrecorded, repeated_message, write_repeated

@@ -15,7 +15,7 @@ from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ConsentRequiredError, ProblemError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
 from shared.mail.payload import KEY_PROPERTY, delivery_key
-from shared.sending.claim import first_row
+from shared.sending.attempt import first_row
 from shared.sending.deliver import deliver
 from shared.sending.errors import GraphTimeoutError
 from shared.sending.maintenance import release_all

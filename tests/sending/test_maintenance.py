@@ -24,7 +24,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.mail.message import parse_mail_request
-from shared.sending.claim import first_row
+from shared.sending.attempt import first_row
 from shared.sending.deliver import deliver
 from shared.sending.errors import AccessDeniedError, MailboxNotFoundError, UnexpectedAnswerError
 from shared.sending.maintenance import release_all

@@ -16,7 +16,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
-from shared.sending.claim import first_row
+from shared.sending.attempt import first_row
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.paused import MAX_WAIT, MIN_WAIT, wait_while_paused

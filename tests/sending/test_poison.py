@@ -14,7 +14,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import ConflictError, OutcomeUnknownError, TransientError
 from shared.mail.message import parse_mail_request
-from shared.sending.claim import first_row
+from shared.sending.attempt import first_row
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned

@@ -20,7 +20,7 @@ from shared.errors import NothingSentError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.reconcile import FIRST_CHECK, RECONCILE_WINDOW
-from shared.sending.retry_policy import MAX_RETRY_AGE
+from shared.sending.retry_times import MAX_RETRY_AGE
 from shared.settings.tenant import Account, RequestedSender
 from tests.builders import (
     a_consent,

@@ -29,14 +29,13 @@ from shared.errors import (
     TransientError,
 )
 from shared.sending.errors import MailboxPausedError, ThrottledError, UnexpectedAnswerError
-from shared.sending.expiry import expired
 from shared.sending.retry_policy import (
-    MAX_RETRY_AGE,
     AttemptContext,
     RetryDecision,
     count_refusals,
     decide_retry,
 )
+from shared.sending.retry_times import MAX_RETRY_AGE, expired
 from shared.settings.sender_refusal import permissions_propagated_at
 from shared.time_limit import AttemptTooLongError
 from tests.builders import a_consent

@@ -1,22 +1,75 @@
-"""Keep in memory what storage could not record about claims.
+"""Retry writes to storage, and keep in memory what was not written.
 
-It is used by all threads.
-
-It is lost with the process, and then the row decides. A message is identified by its content: the host copies
-one that failed too often to the poison queue, where it has another id.
+The memory is used by all threads, and lost with the process; then the row decides. A message is identified by
+its content: the host copies one that failed too often to the poison queue, where it has another id.
 """
 
 from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from shared.errors import ConfigurationError, ProblemError, TransientError
+from shared.time_limit import seconds_left
 
-#: The oldest are dropped first. Each is a message of at most 64 KiB.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shared.system import System
+
+#: How long a write is repeated, or less if the time limit of the invocation is earlier.
+PATIENCE = timedelta(minutes=1)
+_FIRST_WAIT = 1.0
+_MAX_WAIT = 15.0
+#: The oldest messages are dropped first. Each has at most 64 KiB.
 _MAX_KEPT = 200
+
+
+class NotRecordedError(Exception):
+    """Storage failed to record something.
+
+    The write may have been carried out.
+    """
+
+    def __init__(self, problem: ProblemError) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+def problem_of(error: NotRecordedError | ProblemError) -> ProblemError:
+    """Return why something was not recorded."""
+    return error.problem if isinstance(error, NotRecordedError) else error
+
+
+def persist[Answer](write: Callable[[], Answer], system: System) -> Answer:
+    """Repeat an idempotent write until storage responds.
+
+    Raises:
+        NotRecordedError: storage does not respond for a minute, or the operator has to act.
+    """
+    until = system.steady() + PATIENCE
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            return write()
+        except ConfigurationError as error:
+            raise NotRecordedError(error) from error
+        except TransientError as error:
+            if system.steady() + timedelta(seconds=wait) >= until or not _allows(wait):
+                raise NotRecordedError(error) from error
+        system.sleep(wait)
+        wait = min(2 * wait, _MAX_WAIT)
+
+
+def _allows(wait: float) -> bool:
+    """Return whether the time limit allows such a wait."""
+    try:
+        left = seconds_left()
+    except TransientError:
+        return False
+    return left is None or wait < left
 
 
 class ClaimMemory:
@@ -54,6 +107,11 @@ class ClaimMemory:
                 self._unqueued.discard(oldest)
             self._messages[key] = text
             self._unqueued.add(key)
+
+    @property
+    def has_unqueued(self) -> bool:
+        """Whether a message could not be queued."""
+        return bool(self._unqueued)
 
     def take_unqueued(self) -> dict[str, bytes]:
         """Return unqueued messages by key, to one thread only; they stay stored.

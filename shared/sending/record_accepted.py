@@ -1,4 +1,4 @@
-"""Record that Exchange accepted a mail, even if storage fails meanwhile."""
+"""Record and log that Exchange accepted a mail, even in a storage outage."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from shared.deliveries.delivery import Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.sending.draft_state import DraftState
-from shared.sending.persist import persist
-from shared.sending.record_outcome import log_outcome
-from shared.sending.refused_sender import end_noted_refusal
-from shared.telemetry import log_failed_step
+from shared.sending.refused_sender import release_after_acceptance
+from shared.sending.storage_outage import persist
+from shared.telemetry import Event, log_failed_step, log_mail_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,17 +33,18 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: SendingServ
     )
     attempt.accepted = row
     if persist(lambda: ports.deliveries.save(row), ports.system):
-        log_outcome(row)
+        log_accepted(row)
     else:
         persist(lambda: _accept_over(row, request_id, ports), ports.system)
     if attempt.repeated:
         _forget(ports.requests, row)
     if attempt.drafted and attempt.repeated:
-        _finish(attempt.note(ports), row)
+        _finish(attempt.draft_state(ports), row)
     elif attempt.drafted:
         _forget(ports.drafts, row)
-    if request_id is not None:
-        end_noted_refusal(attempt, ports)
+    # Without a request id an earlier attempt had sent it, which says nothing of the sender now.
+    if attempt.mailbox and attempt.mailbox.sender.refusal_noted and request_id is not None:
+        release_after_acceptance(attempt.mailbox.sender, ports)
 
 
 def record_accepted_mail(mail: AcceptedMail, ports: SendingServices) -> None:
@@ -84,15 +84,26 @@ def _accept_over(row: Delivery, request_id: str | None, ports: SendingServices) 
     if ports.deliveries.save(accepted) is None:
         # Another worker was faster once more.
         raise TransientError("storage_unavailable", service="tables")
-    log_outcome(accepted)
+    log_accepted(accepted)
+
+
+def log_accepted(row: Delivery) -> None:
+    """Log that Exchange accepted a mail."""
+    log_mail_event(
+        Event.MAIL_ACCEPTED,
+        row,
+        correlation_id=row.correlation_id,
+        attempt=row.attempt,
+        request_id=row.history[-1].request_id,
+    )
 
 
 def _forget(texts: TextStore, row: Delivery) -> None:
     _tidy_up(lambda: texts.remove(row.tenant_id, row.message_id), row)
 
 
-def _finish(note: DraftState, row: Delivery) -> None:
-    _tidy_up(note.finish, row)
+def _finish(draft_state: DraftState, row: Delivery) -> None:
+    _tidy_up(draft_state.finish, row)
 
 
 def _tidy_up(remove: Callable[[], None], row: Delivery) -> None:

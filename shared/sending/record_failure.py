@@ -1,0 +1,221 @@
+"""Record why a mail was not sent, in an order that survives a crash.
+
+First the stored request, then the row that refers to it, then the queue message for the next attempt, and
+only then is this message completed.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import MAYBE_ACCEPTED
+from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import UncertainSend
+from shared.errors import (
+    ExpiredError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    ProblemError,
+    RefusedRecipientError,
+    TransientError,
+)
+from shared.sending.draft_removal import give_up
+from shared.sending.errors import ThrottledError
+from shared.sending.rate_limit.slots import visible_after
+from shared.sending.reconcile import FIRST_CHECK, RECONCILE_WINDOW
+from shared.sending.record_outcome import write_outcome
+from shared.sending.refused_sender import sender_is_refused
+from shared.sending.retry_policy import AttemptContext, count_refusals, decide_retry
+from shared.sending.retry_times import expired
+from shared.settings.update import as_record, record_sender_failure
+from shared.telemetry import Event, log_failed_step, log_mail_event
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.deliveries.slot import Slot
+    from shared.mail.message import MailRequest
+    from shared.sending.attempt import Attempt
+    from shared.sending.mailbox import Mailbox
+    from shared.sending.ports import SendingServices
+    from shared.sending.retry_policy import RetryDecision
+    from shared.settings.sender import Sender
+
+_AT_MICROSOFT365 = DeliveryStatus.WAITING_FOR_MICROSOFT365
+#: The longest time for which a storage queue hides a message.
+_MAX_DELAY = timedelta(days=7)
+#: Statuses that last until a person acts.
+_STANDING = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
+#: More domains than that do not help.
+_MAX_DOMAINS = 10
+_IN_DOUBT = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
+#: Statuses after which an unsent draft is not needed.
+_NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
+
+
+def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices) -> None:
+    """Record why the mail was not sent, and schedule its next attempt, if any."""
+    error = _name_recipient(error, attempt.request)
+    refused = sender_is_refused(attempt, error, ports)
+    slot = _slot_of_retry(attempt, error, ports)
+    situation = replace(_context_of(attempt, error, ports), sender_refused=refused)
+    verdict = decide_retry(error, situation)
+    before = attempt.delivery
+    if verdict.status in _STANDING and attempt.mailbox and attempt.mailbox.token_error is error:
+        _record_standing(attempt.mailbox.sender, error, ports)
+    if verdict.keeps_request:
+        ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
+    row = before.moved(
+        verdict.status,
+        situation.now,
+        problem=as_record(_reason(attempt, error, verdict, situation), ports.system),
+        request_id=error.request_id,
+        maybe_sent=situation.maybe_sent,
+        next_attempt_at=verdict.next_attempt_at,
+        slot=slot or (None if verdict.counts else before.slot),
+        ends_at=situation.deadline if verdict.status is DeliveryStatus.DEFERRED else None,
+        from_address=attempt.from_address,
+        attempt=before.attempt if verdict.counts else before.attempt - 1,
+        doubt=None if verdict.forgets_doubt else before.doubt,
+        waited_for_sender=before.waited_for_sender or verdict.status is _AT_MICROSOFT365,
+        fields=error.fields if isinstance(error, InvalidInputError) else (),
+    )
+    if verdict.status is _AT_MICROSOFT365:
+        _wake_at_expiry(attempt, situation.now, ports)
+    write_outcome(row, ports, attempt.claim_id)
+    if situation.maybe_sent:
+        # It is repeated, and an earlier attempt may have sent it.
+        log_mail_event(
+            Event.MAIL_WARNING,
+            row,
+            level=logging.WARNING,
+            correlation_id=row.correlation_id,
+            problem=MAYBE_ACCEPTED,
+        )
+    if verdict.next_attempt_at is not None:
+        # A look-up of the mail happens at its time, and not before.
+        wait = max(verdict.next_attempt_at - situation.now, timedelta(0))
+        early = slot is not None and situation.first_look is None
+        ports.outbox.put(next_message(row), visible_after(wait) if early else wait)
+    if verdict.status in _NEVER_SENT:
+        give_up(attempt, ports)
+
+
+def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -> AttemptContext:
+    """Return what the retry decision depends on.
+
+    An unknown outcome makes the send uncertain. So does a refusal after which the mail may have been
+    sent, if it is retried and can be looked up before.
+    """
+    now = ports.system.now()
+    refused = attempt.mailbox is not None and attempt.mailbox.refusal is error
+    doubt = attempt.delivery.doubt
+    may_look_up = attempt.may_look_up(refused=refused or (doubt is not None and doubt.refused))
+    in_doubt = isinstance(error, OutcomeUnknownError) or (refused and may_look_up)
+    if in_doubt and doubt is None:
+        doubt = _uncertain_send(attempt.mailbox, now, refused=refused)
+        attempt.delivery = replace(attempt.delivery, doubt=doubt)
+    return AttemptContext(
+        now,
+        attempt.delivery.attempt,
+        attempt.delivery.counted_since(now),
+        attempt.request.expires_at,
+        ports.system.jitter(),
+        in_doubt_since=doubt.since if doubt else None,
+        may_look_up=may_look_up,
+        first_look=(RECONCILE_WINDOW if attempt.as_draft else FIRST_CHECK)
+        if refused and may_look_up
+        else None,
+        maybe_sent=refused and not may_look_up,
+        # Read only when needed: a mail is stored even while every setting but storage's is wrong.
+        resends=isinstance(error, OutcomeUnknownError) and ports.resends_unknown,
+        refusals=count_refusals(error, attempt.delivery, now),
+    )
+
+
+def _uncertain_send(mailbox: Mailbox | None, now: datetime, *, refused: bool) -> UncertainSend:
+    generation = mailbox.sender.consent.generation if mailbox else None
+    owner = mailbox.owner if mailbox and refused else None
+    return UncertainSend(now, generation, refused=refused, mailbox=owner)
+
+
+def _name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
+    """Add the refused address, or its possible domains, to a refusal.
+
+    Only addresses of the mail itself are named, whatever else Exchange wrote.
+    """
+    if not isinstance(error, RefusedRecipientError):
+        return error
+    addresses = {each.address.lower(): each.address for each in request.recipients}
+    named = [addresses[name] for name in error.mentioned if name in addresses]
+    if len(addresses) == 1:
+        named = list(addresses.values())
+    if named:
+        return error.with_facts(recipient=", ".join(dict.fromkeys(named)))
+    domains = sorted({address.rpartition("@")[2] for address in addresses})
+    more = "" if len(domains) <= _MAX_DOMAINS else " and others"
+    return error.with_facts(domains=", ".join(domains[:_MAX_DOMAINS]) + more)
+
+
+def _wake_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> None:
+    """Process a waiting mail when its time is over, which ends its wait.
+
+    The message is for no attempt, so no attempt until then supersedes it.
+    """
+    expires_at = attempt.request.expires_at
+    if expires_at is not None:
+        row = attempt.delivery
+        note = requeue_message(row.tenant_id, row.message_id)
+        ports.outbox.put(note, min(expires_at - now, _MAX_DELAY))
+
+
+def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: SendingServices) -> Slot | None:
+    """Take a slot for the retry of a mail that Graph refused for its rate."""
+    if attempt.mailbox is None or not isinstance(error, ThrottledError):
+        return None
+    try:
+        later = ports.throttle.slot_after_refusal(attempt.mailbox.sender)
+    except TransientError:
+        return None
+    error.retry_after = later.wait
+    return later.slot
+
+
+def _record_standing(sender: Sender, error: ProblemError, ports: SendingServices) -> None:
+    """Record in the settings a problem that concerns every mail."""
+    try:
+        stands = ports.settings.load(sender.tenant_id).problem
+        if stands is None or stands.code != error.code:
+            record_sender_failure(
+                ports.settings, sender.tenant_id, sender.consent.generation, error, ports.system
+            )
+    except ProblemError as missed:
+        log_failed_step("note_failure", missed.code, tenant_id=sender.tenant_id)
+
+
+def _reason(
+    attempt: Attempt, error: ProblemError, verdict: RetryDecision, situation: AttemptContext
+) -> ProblemError:
+    """Return the problem of the outcome, and where to look for the mail.
+
+    The outcome's problem takes precedence over the last error.
+    """
+    if verdict.status in _IN_DOUBT or isinstance(error, OutcomeUnknownError):
+        return OutcomeUnknownError("outcome_unknown", request_id=error.request_id, **_where_to_look(attempt))
+    if verdict.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
+        return expired(situation.deadline, error)
+    return error
+
+
+def _where_to_look(attempt: Attempt) -> dict[str, str]:
+    """Name the mailbox that has the copy.
+
+    A draft leaves one even if the mail wants none.
+    """
+    if not attempt.request.save_to_sent_items and not attempt.drafted:
+        return {"no_copy": "yes"}
+    return {"copy_in": attempt.mailbox.sender.mailbox_address} if attempt.mailbox else {}

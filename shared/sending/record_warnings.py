@@ -1,0 +1,42 @@
+"""Record what a mail's sender should correct, though the mail is sent."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.deliveries.delivery import MAYBE_ACCEPTED
+from shared.settings.tenant import ActiveProblem
+from shared.telemetry import Event, log_mail_event
+
+if TYPE_CHECKING:
+    from shared.mail.warnings import MailWarning
+    from shared.sending.attempt import Attempt
+    from shared.sending.ports import SendingServices
+
+
+def record_warnings(attempt: Attempt, found: tuple[MailWarning, ...], ports: SendingServices) -> None:
+    """Record a warning for the mail's sender; an existing one is kept."""
+    known = {warning.code: warning for warning in attempt.delivery.warnings}
+    new = {
+        each.code: ActiveProblem(each.code, ports.system.now(), dict([each.fact]))
+        for each in found
+        if each.code not in known
+    }
+    # That warning is not a property of the mail, and is kept.
+    before = tuple(warning for warning in attempt.delivery.warnings if warning.code == MAYBE_ACCEPTED)
+    warnings = (*((known | new)[each.code] for each in found), *before)
+    if warnings != attempt.delivery.warnings:
+        attempt.delivery = replace(attempt.delivery, warnings=warnings)
+    for each in found:
+        if each.code in new:
+            log_mail_event(
+                Event.MAIL_WARNING,
+                attempt.delivery,
+                level=logging.WARNING,
+                correlation_id=attempt.delivery.correlation_id,
+                problem=each.code,
+                who_acts=new[each.code].problem.who_acts,
+                count=each.count,
+            )
