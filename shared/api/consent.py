@@ -10,8 +10,7 @@ from shared.api.pages.other_account import other_account_page
 from shared.api.pages.result import result_page
 from shared.api.pages.start import start_page
 from shared.api.request import empty_response, json_response
-from shared.consent.callback import handle_callback
-from shared.consent.callback_params import CallbackParams
+from shared.consent.callback import CallbackParams, handle_callback
 from shared.consent.cookie import NAME, cookie_header, expired_cookie_header
 from shared.consent.flow import FLOW_ID, FlowStatus, flow_of_state
 from shared.consent.other_account import Confirmation
@@ -103,19 +102,19 @@ def finish_admin_consent(request: Request, ports: ConsentPorts) -> Response:
     return _finish(request, CallbackParams(Authorization.APPLICATION, request.query), ports)
 
 
-def _finish(request: Request, answer: CallbackParams, ports: ConsentPorts) -> Response:
+def _finish(request: Request, callback: CallbackParams, ports: ConsentPorts) -> Response:
     """Answer 303, so that a reload does not post the callback again.
 
     A person who must confirm gets the page at once: no later request could prove as much as this one.
     """
     try:
-        known = find_flow(flow_of_state(answer.reply.get("state", "")), ports)
-        arrived = handle_callback(known, answer, request.cookies(NAME), ports)
+        known = find_flow(flow_of_state(callback.values.get("state", "")), ports)
+        handled = handle_callback(known, callback, request.cookies(NAME), ports)
     except ProblemError as error:
         return _refused(request, error, ports)
-    if isinstance(arrived, Confirmation):
-        return other_account_page(arrived, ports.config.public_base_url, ports.system.random_token())
-    return _ended(known, arrived, ports)
+    if isinstance(handled, Confirmation):
+        return other_account_page(handled, ports.config.public_base_url, ports.system.random_token())
+    return _ended(known, handled, ports)
 
 
 def decide(request: Request, ports: ConsentPorts) -> Response:

@@ -1,31 +1,66 @@
 """Turn a callback into a consent, or one that needs a confirmation.
 
 Everything is checked before the code is redeemed, and it is redeemed once: the flow's secrets are removed
-first.
+first. The parameters came through the browser, so they can be forged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from shared.consent.admin_consent import verify_admin_consent
 from shared.consent.completion import close, complete
+from shared.consent.confirming import Confirming
 from shared.consent.cookie import check_cookie
-from shared.consent.errors import ConsentExpiredError
+from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
 from shared.consent.grant import redeem_grant
-from shared.consent.other_account import Confirmation, hold, is_other_account, show_again
+from shared.consent.other_account import Confirmation, hold, show_again
 from shared.consent.revoke import delete_held
-from shared.errors import InvalidInputError, NotFoundError, ProblemError
+from shared.errors import ConsentRequiredError, InvalidInputError, NotFoundError, ProblemError
+from shared.settings.state import pending_consent
+from shared.settings.tenant import Authorization
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.consent.callback_params import CallbackParams
     from shared.consent.services import ConsentServices
+    from shared.settings.tenant import Consent
+
+_DECLINED = {
+    Authorization.DELEGATED: frozenset({"access_denied"}),
+    Authorization.APPLICATION: frozenset({"access_denied", "consent_required", "permission_denied"}),
+}
+#: https://learn.microsoft.com/entra/identity-platform/reference-error-codes and RFC 6749 section 4.1.2.1.
+_DOCUMENTED_ERRORS = frozenset(
+    {
+        "consent_required",
+        "interaction_required",
+        "invalid_client",
+        "invalid_request",
+        "invalid_resource",
+        "invalid_scope",
+        "login_required",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_response_type",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackParams:
+    """The parameters, and the kind of authorization that the URL is for."""
+
+    authorization: Authorization
+    values: Mapping[str, str] = field(repr=False)
 
 
 def handle_callback(
-    flow: ConsentFlow | None, answer: CallbackParams, cookies: Sequence[str], ports: ConsentServices
+    flow: ConsentFlow | None, callback: CallbackParams, cookies: Sequence[str], ports: ConsentServices
 ) -> ConsentFlow | Confirmation:
     """Handle a callback; return the ended flow or what must be confirmed.
 
@@ -43,29 +78,63 @@ def handle_callback(
     secret = ports.flows.secret(flow.flow_id)
     if secret is None:
         return flow
-    if not matches(answer.reply.get("state"), secret.state_hash):
+    if not matches(callback.values.get("state"), secret.state_hash):
         raise InvalidInputError("consent_reply_invalid")
     expired = flow.status_at(ports.system.now()) is FlowStatus.EXPIRED
     if not expired:
         # After expiry the cookie may be gone too, so a missing cookie does not mean another browser.
         check_cookie(cookies, secret.cookie_hash)
         if secret.consent:
-            return show_again(flow, secret, answer.reply.get("code", ""), ports)
+            return show_again(flow, secret, callback.values.get("code", ""), ports)
     if not ports.flows.consume_secret(secret):
         raise InvalidInputError("consent_link_used")
     if expired:
         delete_held(secret, ports)
         return close(flow, ConsentExpiredError(flow.expired_code), ports)
-    return _take(flow, secret, answer, ports)
+    return _complete_or_hold(flow, secret, callback, ports)
 
 
-def _take(
-    flow: ConsentFlow, secret: FlowSecret, answer: CallbackParams, ports: ConsentServices
+def _complete_or_hold(
+    flow: ConsentFlow, secret: FlowSecret, callback: CallbackParams, ports: ConsentServices
 ) -> ConsentFlow | Confirmation:
     try:
-        consent = redeem_grant(flow, secret, answer, ports.settings.load(flow.tenant_id), ports)
+        consent = _validate_grant(flow, secret, callback, ports)
     except ProblemError as error:
         return close(flow, error, ports)
-    if is_other_account(flow, consent):
-        return hold(flow, secret, consent, answer.reply.get("code", ""), ports)
+    if consent.account and not flow.is_started_by(consent.account):
+        return hold(flow, secret, consent, callback.values.get("code", ""), ports)
     return complete(flow, consent, ports)
+
+
+def _validate_grant(
+    flow: ConsentFlow, secret: FlowSecret, callback: CallbackParams, ports: ConsentServices
+) -> Consent:
+    """Return the consent that a callback grants, with its tokens stored.
+
+    Raises:
+        ConsentRequiredError: `consent_declined`, `consent_failed`, and what `redeem_grant` raises.
+        InvalidInputError: `consent_reply_invalid`, `consent_wrong_tenant`.
+        ConflictError: `consent_superseded`, `application_sender_not_allowed`.
+    """
+    settings = ports.settings.load(flow.tenant_id)
+    _check_error(callback)
+    pending = pending_consent(settings, flow.flow_id)
+    if callback.authorization is not pending.wanted.authorization:
+        raise InvalidInputError("consent_reply_invalid")
+    with Confirming(flow, ports) as tries:
+        if callback.authorization is Authorization.APPLICATION:
+            return verify_admin_consent(flow, callback.values, pending, settings, tries, ports)
+        return redeem_grant(flow, secret, callback.values, pending, settings, tries, ports)
+
+
+def _check_error(callback: CallbackParams) -> None:
+    """Check `error` first: a decline can come with success parameters.
+
+    An error is repeated in the problem only if Microsoft documents it.
+    """
+    error = callback.values.get("error")
+    if error in _DECLINED[callback.authorization]:
+        raise ConsentDeclinedError("consent_declined")
+    if error:
+        documented = error if error in _DOCUMENTED_ERRORS else "an error that is not documented"
+        raise ConsentRequiredError("consent_failed", error=documented)

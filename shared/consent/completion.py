@@ -35,7 +35,8 @@ def complete(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Con
     except ProblemError as error:
         return close(flow, error, ports)
     done = _record_completed(flow, consent, ports)
-    delete_consent_tokens(flow.tenant_id, replaced, ports)
+    if replaced:
+        delete_consent_tokens(flow.tenant_id, replaced, ports)
     return done
 
 

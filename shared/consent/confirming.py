@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from shared.consent.completion import save_flow
 from shared.consent.errors import EntraUnavailableError
 from shared.consent.flow import FlowStage
+from shared.errors import ConsentRequiredError
 from shared.settings.state import pending_consent
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from shared.consent.flow import ConsentFlow
     from shared.consent.services import ConsentServices
+    from shared.errors import ProblemError
 
 #: Seconds between the attempts.
 _PAUSES = (1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5)
@@ -75,6 +77,19 @@ class Confirming:
         self._ports.system.sleep(wait.total_seconds())
         pending_consent(self._ports.settings.load(self._flow.tenant_id), self._flow.flow_id)
         return True
+
+    def wait_for_app(self, error: ProblemError) -> None:
+        """Wait if Entra does not know the app or its credential yet.
+
+        Any other refusal counts, and so does this one after a minute.
+        """
+        if error.unseen not in {"app", "credential"}:
+            raise error
+        if self.again():
+            return
+        if error.unseen == "app":
+            raise ConsentRequiredError("consent_not_confirmed", request_id=error.request_id) from error
+        raise error
 
     def _begin(self) -> None:
         if not self._ports.confirmations.acquire(blocking=False):

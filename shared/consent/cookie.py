@@ -43,12 +43,12 @@ def _path(base_url: str) -> str:
     return f"Path={urlsplit(base_url).path}/api/consent"
 
 
-def check_cookie(values: Sequence[str], kept_hash: str | None) -> None:
+def check_cookie(values: Sequence[str], stored_hash: str | None) -> None:
     """Check that a request comes from the browser that a flow is bound to.
 
     Args:
         values: every cookie of this name that the request carries.
-        kept_hash: the hash of the expected value.
+        stored_hash: the hash of the expected value.
 
     Raises:
         InvalidInputError: `consent_cookie_missing`, `consent_cookie_ambiguous`, `consent_wrong_browser`.
@@ -57,5 +57,5 @@ def check_cookie(values: Sequence[str], kept_hash: str | None) -> None:
         raise InvalidInputError("consent_cookie_missing")
     if len(values) > 1:
         raise InvalidInputError("consent_cookie_ambiguous")
-    if not matches(values[0], kept_hash):
+    if not matches(values[0], stored_hash):
         raise InvalidInputError("consent_wrong_browser")

@@ -86,6 +86,22 @@ class ConsentFlow(Stored):
         """The account of the admin who started the consent."""
         return Account(self.admin_id, self.tenant_id, self.admin_name, email=self.admin_email)
 
+    def is_started_by(self, account: Account) -> bool:
+        """Return whether this account is the admin's who started it."""
+        return (account.tenant_id, account.object_id) == (self.tenant_id, self.admin_id)
+
+    def known_owner(self, address: str, settings: TenantSettings) -> Account | None:
+        """Return the account whose own address a From address is, if known.
+
+        It is the admin's or the connected one.
+
+        None where no token named the address: it may be a shared mailbox, a group, an alias, or an account
+        that never signed in here.
+        """
+        connected = settings.consent.account if settings.consent else None
+        known = [self.admin, *([connected] if connected else [])]
+        return next((account for account in known if account.owns(address)), None)
+
     @property
     def expired_code(self) -> str:
         """The problem of a flow that expires in its present stage."""
@@ -153,14 +169,14 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def matches(secret: str | None, kept_hash: str | None) -> bool:
+def matches(secret: str | None, stored_hash: str | None) -> bool:
     """Compare a value with a stored hash in constant time.
 
     Without a value or hash nothing matches.
     """
-    if not secret or not kept_hash:
+    if not secret or not stored_hash:
         return False
-    return hmac.compare_digest(hash_of(secret), kept_hash)
+    return hmac.compare_digest(hash_of(secret), stored_hash)
 
 
 def flow_of_state(state: str) -> str:

@@ -48,15 +48,6 @@ class Confirmation:
     expires_at: datetime
 
 
-def is_other_account(flow: ConsentFlow, consent: Consent) -> bool:
-    """Return whether another account than the starting admin's signed in.
-
-    An app's consent has no account.
-    """
-    account = consent.account
-    return account is not None and (account.tenant_id, account.object_id) != (flow.tenant_id, flow.admin_id)
-
-
 def hold(
     flow: ConsentFlow, secret: FlowSecret, consent: Consent, code: str, ports: ConsentServices
 ) -> ConsentFlow | Confirmation:

@@ -16,7 +16,6 @@ from shared.consent.flow import (
     hash_of,
     matches,
 )
-from shared.consent.id_token import owner_of
 from shared.consent.revoke import forget_flow
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.scopes import scopes_for
@@ -145,5 +144,5 @@ def _sign_in(
     """
     if wanted.authorization is Authorization.APPLICATION:
         return authorizer.begin_admin_consent(flow.tenant_id, state)
-    scopes = scopes_for(wanted, shared=owner_of(wanted, flow, settings) is None)
+    scopes = scopes_for(wanted, shared=flow.known_owner(wanted.from_address, settings) is None)
     return authorizer.begin(flow.tenant_id, scopes, state, flow.admin_name, ask_again=flow.ask_again)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from shared.consent.id_token import check_identity
+from shared.consent.grant import check_identity
 from shared.errors import InvalidInputError
 from shared.settings.tenant import Account
 from tests.fakes import CLIENT_ID, CONTOSO, FABRIKAM, NOON

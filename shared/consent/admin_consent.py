@@ -1,0 +1,108 @@
+"""Verify an admin's consent to the app's own permissions.
+
+There is no sign-in to check: `admin_consent=True` also comes with a decline, and `tenant` can be forged, so
+an app-only token is the only proof.
+
+https://learn.microsoft.com/entra/identity-platform/v2-admin-consent
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.consent.grant import check_granted
+from shared.errors import InvalidInputError, ProblemError, TransientError
+from shared.settings.scopes import missing_scopes, scopes_for
+from shared.settings.sender import check_listed
+from shared.settings.tenant import Consent, same_address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.consent.confirming import Confirming
+    from shared.consent.flow import ConsentFlow
+    from shared.consent.services import ConsentServices
+    from shared.settings.tenant import PendingConsent, RequestedSender, TenantSettings
+
+
+def verify_admin_consent(
+    flow: ConsentFlow,
+    callback: Mapping[str, str],
+    pending: PendingConsent,
+    settings: TenantSettings,
+    tries: Confirming,
+    ports: ConsentServices,
+) -> Consent:
+    """Return the consent that an admin gave for the app itself.
+
+    `callback` has the parameters of the callback.
+
+    Raises:
+        ConsentRequiredError: `permission_not_granted`, `consent_not_confirmed`.
+        InvalidInputError: `consent_reply_invalid`.
+        ConflictError: `application_sender_not_allowed`.
+    """
+    if callback.get("admin_consent", "").casefold() != "true":
+        raise InvalidInputError("consent_reply_invalid")
+    # The operator may have shortened the list while the admin was at Microsoft.
+    check_listed(pending.wanted, ports.config.application_senders)
+    requested = scopes_for(pending.wanted)
+    granted = _confirm_roles(flow, requested, tries, ports)
+    now = ports.system.now()
+    return Consent(
+        generation=pending.generation,
+        flow_id=flow.flow_id,
+        account=None,
+        # Where no readable token names a permission, the calls themselves show what is permitted.
+        scopes=frozenset(requested),
+        secret_name=None,
+        started_by=flow.admin_name,
+        consented_by="",
+        consented_at=now,
+        refreshed_at=now,
+        stored_at=now,
+        granted=granted,
+        mailbox_id=_mailbox_id(pending.wanted, flow, settings),
+    )
+
+
+def _mailbox_id(wanted: RequestedSender, flow: ConsentFlow, settings: TenantSettings) -> str | None:
+    """Return the object id of the mailbox where it is known.
+
+    It survives that the mailbox is renamed.
+
+    Graph finds a mailbox by its id or sign-in name, not by its address. An id that Graph refused is deleted
+    from the settings, so it is not used again.
+    """
+    owner = flow.known_owner(wanted.from_address, settings)
+    if owner:
+        return owner.object_id
+    same = settings.sender and same_address(settings.sender.from_address, wanted.from_address)
+    return settings.consent.mailbox_id if same and settings.consent else None
+
+
+def _confirm_roles(
+    flow: ConsentFlow, requested: tuple[str, ...], tries: Confirming, ports: ConsentServices
+) -> frozenset[str] | None:
+    """Return the roles of the app's token; None where it can't be read.
+
+    Missing roles are requested again before they count.
+
+    A token without any role is accepted: permissions that Exchange grants are in no token. Without a token
+    there is no proof of the consent.
+    """
+    while True:
+        try:
+            granted = ports.authorizer.app_only(flow.tenant_id).scopes
+        except TransientError as error:
+            if not tries.again(error.retry_after):
+                raise
+            continue
+        except ProblemError as error:
+            tries.wait_for_app(error)
+            continue
+        if granted is None or not missing_scopes(requested, granted) or not tries.again():
+            break
+    if granted:
+        check_granted(requested, granted)
+    return granted
