@@ -68,8 +68,9 @@ def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
         check_listed(wanted, ports.config.application_senders)
         return wanted
 
-    decide(ports.settings.load(caller.tenant_id))
-    return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
+    settings = ports.settings.load(caller.tenant_id)
+    decide(settings)
+    return _started(start_consent(caller, settings, wanted, decide, ports, ask_again=body.ask_again), ports)
 
 
 def save(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
@@ -93,8 +94,11 @@ def save(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
         return wanted
 
     settings = ports.settings.load(caller.tenant_id)
-    if not is_unchanged(settings, decide(settings)) or body.ask_again:
-        return _started(start_consent(caller, decide, ports, ask_again=body.ask_again), ports)
+    wanted = decide(settings)
+    if not is_unchanged(settings, wanted) or body.ask_again:
+        return _started(
+            start_consent(caller, settings, wanted, decide, ports, ask_again=body.ask_again), ports
+        )
     if settings.pending:
         settings = _end(settings.tenant_id, settings.pending.flow_id, ports)
     return json_response(202, SavedView(), ETag=etag_of(settings))

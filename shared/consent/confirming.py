@@ -82,6 +82,9 @@ class Confirming:
         """Wait if Entra does not know the app or its credential yet.
 
         Any other refusal counts, and so does this one after a minute.
+
+        Raises:
+            ConsentRequiredError: `consent_not_confirmed`: the app is still not known; any other refusal.
         """
         if error.unseen not in {"app", "credential"}:
             raise error

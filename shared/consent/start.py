@@ -53,6 +53,8 @@ class OpenedLink:
 
 def start_consent(
     caller: Caller,
+    settings: TenantSettings,
+    wanted: RequestedSender,
     decide: Callable[[TenantSettings], RequestedSender],
     ports: ConsentServices,
     *,
@@ -60,7 +62,8 @@ def start_consent(
 ) -> StartedConsent:
     """Store a new flow and record it in the settings.
 
-    `decide` returns what to request under the current settings; its errors propagate.
+    `wanted` is what to request under `settings`, which were just read. Where they changed since, `decide`
+    returns what to request under the current ones; its errors propagate.
     """
     flow_id, ticket = ports.system.new_id(), ports.system.random_token()
     expires_at = ports.system.now() + TIME_TO_CONSENT
@@ -80,10 +83,11 @@ def start_consent(
         if now.pending and now.pending.flow_id == flow_id:
             # Our own write, whose response was lost; `decide` would take it for another caller's.
             return now
+        requested = wanted if now is settings else decide(now)
         superseded.update({now.pending.flow_id} if now.pending else ())
-        return begin_consent(now, decide(now), flow_id, expires_at)
+        return begin_consent(now, requested, flow_id, expires_at)
 
-    update_settings(ports.settings, caller.tenant_id, begin)
+    update_settings(ports.settings, caller.tenant_id, begin, just_read=settings)
     for other in superseded:
         forget_flow(other, ports)
     log_event(Event.CONSENT_STARTED, tenant_id=caller.tenant_id, flow_id=flow_id)

@@ -23,28 +23,33 @@ _TRIES = 5
 
 
 def update_settings(
-    store: SettingsStore, tenant_id: str, change: Callable[[TenantSettings], TenantSettings]
+    store: SettingsStore,
+    tenant_id: str,
+    change: Callable[[TenantSettings], TenantSettings],
+    *,
+    just_read: TenantSettings | None = None,
 ) -> TenantSettings:
     """Apply a change to the stored settings; repeat it after a conflict.
 
-    `change` runs once per attempt; its errors propagate. Unchanged settings are not written.
+    `change` runs once per attempt; its errors propagate. Unchanged settings are not written. The first
+    attempt uses the settings that the caller has `just_read`, if any.
 
     Raises:
         PreconditionFailedError: there was a conflict in every attempt.
         ConfigurationError: `written_by_other_version`; they are not changed.
     """
+    before = just_read or store.load(tenant_id)
     for _ in range(_TRIES - 1):
         try:
-            return _try(store, tenant_id, change)
+            return _write(store, before, change)
         except PreconditionFailedError:
-            continue
-    return _try(store, tenant_id, change)
+            before = store.load(tenant_id)
+    return _write(store, before, change)
 
 
-def _try(
-    store: SettingsStore, tenant_id: str, change: Callable[[TenantSettings], TenantSettings]
+def _write(
+    store: SettingsStore, before: TenantSettings, change: Callable[[TenantSettings], TenantSettings]
 ) -> TenantSettings:
-    before = store.load(tenant_id)
     if before.status is Status.OTHER_VERSION:
         raise ConfigurationError("written_by_other_version")
     after = change(before)

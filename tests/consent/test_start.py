@@ -8,6 +8,7 @@ from shared.api import consent, settings
 from shared.api.request import Response
 from shared.consent.errors import EntraUnavailableError
 from shared.consent.flow import hash_of
+from shared.errors import ConflictError
 from tests.api_client import (
     Window,
     a_request,
@@ -20,6 +21,7 @@ from tests.api_client import (
     walk,
     with_answer,
 )
+from tests.builders import some_settings
 from tests.fakes import FakeServices, MemoryFlows
 
 
@@ -36,6 +38,16 @@ def problem_of(reply: Response) -> str:
         "https://mailer.contoso.com/api/consent/result"
     )
     return parse_qs(address.query)["problem"][0]
+
+
+def test_enable_is_checked_again_where_the_settings_changed_meanwhile(
+    ports: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports.flows, "add", lambda *_: ports.settings.save(some_settings()))
+
+    with pytest.raises(ConflictError) as refused:
+        enable(ports)
+    assert refused.value.code == "already_enabled"
 
 
 def test_the_start_link_leads_to_microsoft(ports: FakeServices) -> None:

@@ -41,6 +41,24 @@ def test_a_change_is_repeated_when_somebody_else_was_faster() -> None:
     assert saved.generations == 1
 
 
+def test_settings_that_were_just_read_are_not_read_again() -> None:
+    known = some_settings()
+
+    assert update_settings(MemorySettings(), CONTOSO, lambda now: now, just_read=known) is known
+
+
+def test_where_the_settings_changed_since_the_change_is_applied_to_the_current_ones() -> None:
+    store = MemorySettings()
+    outdated = store.save(some_settings())
+    store.save(replace(outdated, generations=7))
+
+    saved = update_settings(
+        store, CONTOSO, lambda now: replace(now, generations=now.generations + 1), just_read=outdated
+    )
+
+    assert saved.generations == 8
+
+
 def test_a_change_that_never_gets_through_is_reported() -> None:
     store = BusySettings(interruptions=5)
 
