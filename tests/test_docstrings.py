@@ -1,6 +1,6 @@
-"""A public function names every error that its own module raises in it.
+"""Docstrings name raised errors; first lines and test names are short.
 
-Adapters are left out: what they raise is said once, in the ports.
+The errors of adapters are not checked here: the ports name them once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for path in (ROOT / "shared").rglob("*.py") if path.parent.name != "adapters")
+SOURCES = [
+    path
+    for folder in ("shared", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+    if "node_modules" not in path.parts
+]
+#: A first line fits below the signature in an editor's tooltip, a test name into one line of pytest's output.
+MAX_FIRST_LINE = 72
+MAX_TEST_NAME = 70
 KINDS = {
     name: kind
     for name, kind in vars(errors).items()
@@ -139,3 +148,42 @@ def _read(name):
 def test_an_error_of_a_helper_counts_unless_it_is_caught() -> None:
     assert unnamed(SOURCE.format(caught="ProblemError")) == []
     assert unnamed(SOURCE.format(caught="ConflictError")) == ["get: TransientError"]
+
+
+def long_first_lines(source: str) -> list[str]:
+    """Return the first lines of docstrings that are too long."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    docstrings = [
+        ast.get_docstring(node) or "" for node in ast.walk(ast.parse(source)) if isinstance(node, documented)
+    ]
+    return [
+        first for first, *_ in map(str.splitlines, filter(None, docstrings)) if len(first) > MAX_FIRST_LINE
+    ]
+
+
+def long_test_names(source: str) -> list[str]:
+    """Return the names of test functions that are too long."""
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    names = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, functions)]
+    return [name for name in names if name.startswith("test_") and len(name) > MAX_TEST_NAME]
+
+
+def test_the_first_line_of_a_docstring_is_short() -> None:
+    found = [(str(path.relative_to(ROOT)), long_first_lines(path.read_text("utf-8"))) for path in SOURCES]
+
+    assert [each for each in found if each[1]] == []
+
+
+def test_the_name_of_a_test_is_short() -> None:
+    found = [(str(path.relative_to(ROOT)), long_test_names(path.read_text("utf-8"))) for path in SOURCES]
+
+    assert [each for each in found if each[1]] == []
+
+
+def test_one_character_more_is_too_long() -> None:
+    source = 'def {name}():\n    """{first}\n\n    {rest}\n    """\n'
+    fitting = source.format(name=f"test_{'x' * 65}", first="x" * 72, rest="x" * 100)
+    too_long = source.format(name=f"test_{'x' * 66}", first="x" * 73, rest="x")
+
+    assert (long_first_lines(fitting), long_test_names(fitting)) == ([], [])
+    assert (long_first_lines(too_long), long_test_names(too_long)) == (["x" * 73], [f"test_{'x' * 66}"])

@@ -1,4 +1,4 @@
-"""Validate single fields of a queued mail: ids, lines, addresses, times. Pure."""
+"""Validate fields of a queued mail: ids, lines, addresses, times; pure."""
 
 from __future__ import annotations
 

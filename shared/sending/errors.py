@@ -1,4 +1,4 @@
-"""Define the errors of a send that the app acts on. The class fixes the code.
+"""Define the errors of a send that the app acts on, by class and code.
 
     TransientError
     ├── ThrottledError              Graph refuses the mail for the mailbox's rate
