@@ -1,4 +1,4 @@
-"""Writes that are repeated until storage answers, and what a process remembers meanwhile."""
+"""Writes repeated until storage answers, with the facts kept in memory."""
 
 from __future__ import annotations
 

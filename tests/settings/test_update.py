@@ -47,7 +47,7 @@ def test_settings_that_were_just_read_are_not_read_again() -> None:
     assert update_settings(MemorySettings(), CONTOSO, lambda now: now, just_read=known) is known
 
 
-def test_where_the_settings_changed_since_the_change_is_applied_to_the_current_ones() -> None:
+def test_a_change_is_applied_to_settings_that_changed_meanwhile() -> None:
     store = MemorySettings()
     outdated = store.save(some_settings())
     store.save(replace(outdated, generations=7))
