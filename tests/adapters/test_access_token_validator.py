@@ -157,7 +157,7 @@ def test_keys_are_fetched_once(callers: EntraCallerTokens, system: Microsoft365)
     assert len(system.requests.all("keys")) == 1
 
 
-def test_while_entras_keys_can_not_be_fetched_nobody_is_let_in(
+def test_while_entras_keys_cannot_be_fetched_every_token_is_refused(
     callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
     system.faults.add("keys", "busy")
@@ -168,7 +168,7 @@ def test_while_entras_keys_can_not_be_fetched_nobody_is_let_in(
 
 
 @pytest.mark.parametrize("answer", [Effect(200, body="html"), Effect(200, body="empty")], ids=str)
-def test_an_answer_that_is_no_set_of_keys_says_nothing_about_a_token(
+def test_a_response_that_is_no_key_set_refuses_no_token(
     answer: Effect, callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
     system.faults.add("keys", answer)

@@ -74,7 +74,7 @@ def test_unknown_errors_propagate_unchanged(error: AzureError) -> None:
         (403, "SomethingNew", ConfigurationError, "storage_denied"),
     ],
 )
-def test_the_code_of_storage_says_more_than_its_status(
+def test_the_error_code_of_storage_takes_precedence_over_its_status(
     status: int, code: str, kind: type[Exception], ours: str
 ) -> None:
     error = http_error(status)

@@ -50,7 +50,7 @@ def test_without_a_connection_string_the_apps_identity_opens_the_account() -> No
 @pytest.mark.parametrize(
     "content", [gzip.compress(bytes(13_000)), b"not compressed at all"], ids=["gz", "plain"]
 )
-def test_a_file_is_read_as_it_is_stored_whatever_its_content_encoding(
+def test_a_file_is_read_as_stored_regardless_of_its_content_encoding(
     azurite: Azurite, encoding: str, content: bytes
 ) -> None:
     provision(azurite.connection_string)

@@ -93,7 +93,7 @@ def test_later_mails_use_the_token_that_graph_took(
         (53003, DeliveryStatus.WAITING_FOR_CONSENT, "sign_in_blocked"),
     ],
 )
-def test_entra_alone_decides_that_the_consent_is_lost(
+def test_only_entra_decides_that_the_consent_is_lost(
     services: FakeServices,
     office: ServedMicrosoft365,
     aadsts: int,

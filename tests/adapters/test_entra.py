@@ -67,7 +67,7 @@ def redeemed(entra: EntraAuthority, browser: BrowserClient) -> TokenResponse:
     return entra.redeem(CONTOSO, proof, reply)
 
 
-def test_a_sign_in_asks_for_an_answer_by_post_bound_to_this_app(entra: EntraAuthority) -> None:
+def test_a_sign_in_requests_a_form_post_bound_to_this_app(entra: EntraAuthority) -> None:
     begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
 
     query = {name: values[0] for name, values in parse_qs(urlsplit(begun.address).query).items()}
@@ -94,7 +94,7 @@ def test_a_code_becomes_tokens_and_a_name(redeemed: TokenResponse) -> None:
     assert redeemed.scopes == frozenset({"Mail.Send"})
 
 
-def test_only_what_a_later_refresh_needs_is_kept(redeemed: TokenResponse) -> None:
+def test_only_what_a_later_refresh_needs_is_stored(redeemed: TokenResponse) -> None:
     assert set(json.loads(redeemed.tokens)) == {"Account", "RefreshToken", "AppMetadata"}
     assert len(redeemed.tokens) < 5_000
 
@@ -146,7 +146,7 @@ def test_an_unreadable_id_token_does_not_prevent_sending(
     ids=str,
 )
 @pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
-def test_a_success_that_cannot_be_used_is_asked_for_again(
+def test_an_unusable_success_is_requested_again(
     call: str,
     members: dict[str, object],
     config: AppConfig,
@@ -161,7 +161,7 @@ def test_a_success_that_cannot_be_used_is_asked_for_again(
     assert refused.value.code == "entra_unavailable"
 
 
-def test_members_that_nothing_uses_keep_no_token_from_being_used(
+def test_invalid_unused_members_do_not_prevent_use_of_a_token(
     entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     answer = {"token_type": "Bearer", "access_token": "t", "expires_in": 10**15, "refresh_in": "later"}
@@ -170,7 +170,7 @@ def test_members_that_nothing_uses_keep_no_token_from_being_used(
     assert entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).access_token == "t"
 
 
-def test_sign_in_name_and_address_are_told_apart_when_they_differ(
+def test_sign_in_name_and_address_are_distinguished_when_they_differ(
     entra: EntraAuthority, browser: BrowserClient, office: ServedMicrosoft365
 ) -> None:
     uma = office.system.user(UMA)
@@ -214,7 +214,7 @@ def test_a_token_that_was_issued_for_another_account_is_not_used(
     assert refused.value.facts["found"] == ACCOUNT.object_id
 
 
-def test_a_cache_tells_the_client_it_was_issued_to(redeemed: TokenResponse) -> None:
+def test_a_token_cache_names_the_client_it_was_issued_to(redeemed: TokenResponse) -> None:
     assert client_of(redeemed.tokens) == CLIENT_ID
 
 
@@ -230,11 +230,11 @@ def test_a_cache_tells_the_client_it_was_issued_to(redeemed: TokenResponse) -> N
         '{"RefreshToken": {"a": {"client_id": "x"}, "b": {"client_id": "y"}}}',
     ],
 )
-def test_a_cache_that_does_not_say_whose_it_is_is_nobodys(tokens: str) -> None:
+def test_a_token_cache_without_a_client_belongs_to_no_client(tokens: str) -> None:
     assert client_of(tokens) is None
 
 
-def test_a_new_process_refreshes_from_what_is_kept(
+def test_a_new_process_refreshes_from_the_stored_tokens(
     config: AppConfig, entra: EntraAuthority, redeemed: TokenResponse
 ) -> None:
     restarted = EntraAuthority(config, CLIENT_SECRET, RealSystem())
@@ -244,7 +244,7 @@ def test_a_new_process_refreshes_from_what_is_kept(
     assert restarted.refresh(CONTOSO, issued.tokens, ACCOUNT, SCOPES).access_token
 
 
-def test_what_is_kept_of_a_sign_in_does_not_hold_its_state(entra: EntraAuthority) -> None:
+def test_the_stored_sign_in_does_not_contain_its_state(entra: EntraAuthority) -> None:
     assert "the-state" not in str(entra.begin(CONTOSO, SCOPES, "the-state", ADA).proof)
 
 
@@ -299,7 +299,7 @@ def test_a_code_is_good_once(entra: EntraAuthority, browser: BrowserClient) -> N
     ],
     ids=str,
 )
-def test_a_refresh_that_fails_says_who_must_act(
+def test_a_failed_refresh_names_who_must_act(
     button: str | Effect,
     kind: type[Exception],
     code: str,
@@ -328,7 +328,7 @@ def test_a_refusal_carries_microsofts_trace_and_none_of_its_text(
 
 
 @pytest.mark.parametrize("kept", ["", "tokens", '{"RefreshToken": {', "[]", "null", '{"Account": 1}'])
-def test_stored_tokens_that_somebody_changed_are_a_lost_consent(entra: EntraAuthority, kept: str) -> None:
+def test_stored_tokens_that_were_changed_are_a_lost_consent(entra: EntraAuthority, kept: str) -> None:
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, kept, ACCOUNT, ["Mail.Send"])
     assert refused.value.facts["error"] == "tokens_unreadable"
@@ -404,7 +404,7 @@ def test_while_the_tenants_endpoints_can_not_be_fetched_everything_waits(
     [(403, GATEWAY), (404, NOT_FOUND), (302, GATEWAY), (200, GATEWAY), (200, ENDPOINTS), (200, DEEP)],
     ids=["403", "404", "302", "200", "half", "deep"],
 )
-def test_a_gateways_answer_is_not_taken_for_the_tenants_endpoints_nor_kept(
+def test_the_response_of_a_gateway_is_not_cached_as_tenant_endpoints(
     status: int,
     text: str,
     call: str,
@@ -449,7 +449,7 @@ def test_a_tenant_that_entra_does_not_know_is_an_operator_error(
     ids=str,
 )
 @pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
-def test_an_answer_that_says_nothing_about_the_tokens_is_waited_out(
+def test_a_response_unrelated_to_the_tokens_is_transient(
     answer: Effect, call: str, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     office.system.faults.add("token", answer, times=3)
@@ -557,7 +557,7 @@ def test_an_app_removed_by_an_admin_is_reported_and_added_by_a_new_consent(
     ids=str,
 )
 @pytest.mark.parametrize("call", ["refresh", "app_only"])
-def test_a_wait_that_entra_asks_for_is_reported_and_kept(
+def test_retry_after_from_entra_is_reported_and_obeyed(
     button: str | Effect,
     wait: int,
     call: str,
@@ -604,7 +604,7 @@ def test_endpoints_that_are_throttled_are_waited_for(config: AppConfig, office: 
     assert refused.value.retry_after == timedelta(seconds=60)
 
 
-def test_of_eight_mails_at_once_one_asks_a_throttled_entra(
+def test_of_eight_concurrent_mails_one_calls_a_throttled_entra(
     config: AppConfig, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
     entra = EntraAuthority(config, CLIENT_SECRET, RealSystem())
@@ -694,13 +694,13 @@ def test_a_scope_that_shows_later_comes_with_a_refresh(
         office.system.clock.reset()
 
 
-def test_an_admin_who_asks_for_it_sees_the_consent_page_again(entra: EntraAuthority) -> None:
+def test_an_admin_can_request_the_consent_page_again(entra: EntraAuthority) -> None:
     begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA, ask_again=True)
 
     assert parse_qs(urlsplit(begun.address).query)["prompt"] == ["consent"]
 
 
-def test_a_permission_that_an_admin_must_approve_says_so(
+def test_a_permission_that_needs_admin_approval_is_reported(
     entra: EntraAuthority, browser: BrowserClient, office: ServedMicrosoft365
 ) -> None:
     proof, reply = sign_in(entra, browser)
@@ -711,7 +711,7 @@ def test_a_permission_that_an_admin_must_approve_says_so(
     assert refused.value.code == "admin_approval_needed"
 
 
-def test_discovery_is_asked_each_time(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
+def test_discovery_is_requested_each_time(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
     entra.discover(CONTOSO)
     entra.discover(CONTOSO)
     assert len(office.system.requests.all("discovery")) == 2

@@ -51,7 +51,9 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "kind", "code"), ANSWERS, ids=str)
-def test_the_number_that_says_most_decides(answer: dict[str, Any], kind: type[Exception], code: str) -> None:
+def test_the_most_specific_error_number_decides(
+    answer: dict[str, Any], kind: type[Exception], code: str
+) -> None:
     error = entra_error(answer, "ada@contoso.com")
 
     assert (type(error), error.code) == (kind, code)
@@ -82,7 +84,7 @@ def test_what_is_shown_is_the_number_or_the_error_but_never_the_text(
         ({}, None),
     ],
 )
-def test_microsofts_correlation_id_goes_along(answer: dict[str, Any], trace: str | None) -> None:
+def test_the_correlation_id_of_microsoft_is_included(answer: dict[str, Any], trace: str | None) -> None:
     assert entra_error({"error": "invalid_grant", **answer}, "a").request_id == trace
 
 

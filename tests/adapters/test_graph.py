@@ -122,7 +122,7 @@ def test_nothing_is_ever_repeated_automatically(
         assert exchange.asked == ["sendMail"]
 
 
-def test_an_acceptance_that_asks_for_patience_is_an_acceptance(
+def test_an_acceptance_with_retry_after_is_an_acceptance(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
     exchange.system.faults.add("sendMail", "accepted with Retry-After")
@@ -137,7 +137,7 @@ def test_a_success_other_than_202_is_none(transport: GraphMailTransport, exchang
         transport.send_mail(exchange.token(), a_sender(), a_call())
 
 
-def test_the_wait_that_graph_asks_for_is_read_from_its_answer(
+def test_retry_after_is_read_from_the_response_of_graph(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
     exchange.system.faults.add("sendMail", "throttled")
@@ -196,7 +196,7 @@ def test_a_certificate_that_is_not_trusted_is_sent_nothing(
     transport.close()
 
 
-def test_a_connection_that_never_stands_is_given_up_and_was_sent_nothing(
+def test_a_connection_that_is_never_established_times_out_unsent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("shared.adapters.http.CONNECT_SECONDS", 0.2)
@@ -216,7 +216,7 @@ def test_a_connection_that_never_stands_is_given_up_and_was_sent_nothing(
     transport.close()
 
 
-def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_open(
+def test_a_response_timeout_leaves_the_outcome_unknown(
     exchange: ExchangeOnline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.adapters.graph.GRAPH_ANSWER_SECONDS", 0.3)

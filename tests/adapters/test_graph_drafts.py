@@ -74,7 +74,7 @@ def test_a_draft_keeps_its_id_when_it_is_sent(
     ]
 
 
-def test_every_request_of_graph_asks_for_ids_that_last(
+def test_every_graph_request_asks_for_immutable_ids(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
     transport.find(token, a_sender(), "0123abcd")
@@ -83,7 +83,7 @@ def test_every_request_of_graph_asks_for_ids_that_last(
     assert all("prefer" in request.header_names for request in exchange.system.requests.all(host="graph"))
 
 
-def test_a_key_is_found_by_its_value_alone(
+def test_a_mail_key_is_found_only_by_its_value(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
     assert transport.find(token, a_sender(), "another") == ()
@@ -111,7 +111,7 @@ def test_an_answer_without_a_list_does_not_say_that_nothing_is_there(
         transport.find("token", a_sender(), "0123abcd")
 
 
-def test_a_list_that_goes_on_elsewhere_or_for_ever_is_tried_again_later(
+def test_a_list_that_continues_elsewhere_or_endlessly_is_retried_later(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
     exchange.system.behaviour.longest_page = 0
@@ -199,7 +199,7 @@ def test_an_address_that_is_not_whole_is_reported_as_such(
 @pytest.mark.parametrize(
     "operation", ["createDraft", "attach", "createUploadSession", "uploadChunk", "lookup", "permanentDelete"]
 )
-def test_what_submits_nothing_can_be_tried_again_whatever_was_answered(
+def test_a_request_that_submits_nothing_can_be_retried_after_any_response(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, operation: str, effect: str
 ) -> None:
     draft = transport.create_draft(token, a_sender(), json.dumps(MESSAGE).encode())
@@ -345,7 +345,7 @@ def test_a_permission_that_is_missing_is_for_the_microsoft_365_admin(
         transport.create_draft(exchange.token("Mail.Send"), a_sender(), json.dumps(MESSAGE).encode())
 
 
-def test_a_success_that_is_cut_short_is_asked_for_again(
+def test_a_truncated_success_is_requested_again(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str
 ) -> None:
     exchange.system.faults.add("createDraft", Effect(201, body="html"))

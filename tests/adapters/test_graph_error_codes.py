@@ -121,7 +121,7 @@ def test_only_an_answer_known_to_concern_the_message_rejects_it(code: str | byte
 
 
 @pytest.mark.parametrize("code", ["ErrorSomethingNew", "UnknownError", b"<html>Error</html>"], ids=repr)
-def test_an_answer_that_makes_a_mail_wait_is_named(code: str | bytes) -> None:
+def test_a_response_that_defers_a_mail_is_named(code: str | bytes) -> None:
     for status in STATUSES:
         answer = (
             coded(status, code) if isinstance(code, str) else HttpResponse(status, {"request-id": "r"}, code)
@@ -149,7 +149,7 @@ def test_only_a_refusal_of_the_message_ends_a_mail_at_once(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", [code for code, found in GRAPH_CODES.items() if found.kind is Kind.NO_RIGHT])
-def test_a_refusal_of_the_mailbox_ends_no_mail_however_often_it_comes(code: str) -> None:
+def test_a_repeated_refusal_of_the_mailbox_ends_no_mail(code: str) -> None:
     error = graph_error(coded(403, code), a_sender())
     moment = NOON
     for attempt in range(1, 10):

@@ -47,7 +47,7 @@ def coded(status: int, code: str, **headers: str) -> HttpResponse:
 
 
 @given(st.binary())
-def test_any_body_can_be_looked_through_for_codes(body: bytes) -> None:
+def test_any_body_can_be_searched_for_codes(body: bytes) -> None:
     assert isinstance(graph_codes(an_answer(400, body)), list)
 
 
@@ -62,7 +62,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_json_can_be_looked_through_for_codes(body: object) -> None:
+def test_any_json_can_be_searched_for_codes(body: object) -> None:
     codes = graph_codes(an_answer(400, json.dumps(body).encode()))
 
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", code) for code in codes)
@@ -83,7 +83,7 @@ def test_the_innermost_code_comes_first() -> None:
     ]
 
 
-def test_the_code_decides_wherever_it_stands() -> None:
+def test_the_code_decides_at_any_depth() -> None:
     body = {"error": {"code": "ErrorSendAsDenied", "innerError": {"code": "SomethingNew"}}}
     error = graph_error(an_answer(403, json.dumps(body).encode()), a_sender())
 
@@ -111,7 +111,7 @@ def test_microsofts_own_words_are_not_repeated() -> None:
     assert error.facts["graph_code"] == "ErrorSomethingNew"
 
 
-def test_graphs_id_of_the_answer_stands_first_in_the_log() -> None:
+def test_the_request_id_of_graph_is_first_in_the_log() -> None:
     error = graph_error(an_answer(429, headers={"request-id": "g-17"}), a_sender())
 
     assert str(error).startswith("g-17: ")
@@ -221,7 +221,7 @@ def test_only_a_call_that_names_a_draft_can_find_that_it_is_lost(code: str, ours
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("code", ["ErrorMailboxStoreUnavailable", "ErrorTimeoutExpired", "UnknownError"])
-def test_429_and_503_are_refusals_whatever_code_comes_with_them(status: int, code: str) -> None:
+def test_429_and_503_are_refusals_with_any_code(status: int, code: str) -> None:
     assert isinstance(graph_error(coded(status, code), a_sender()), TransientError)
 
 
@@ -253,7 +253,7 @@ def test_429_and_503_are_refusals_whatever_code_comes_with_them(status: int, cod
         (511, "", False),
     ],
 )
-def test_a_refusal_says_whether_the_mail_may_be_sent_anyway(
+def test_a_refusal_tells_whether_the_mail_may_have_been_sent(
     status: int,
     code: str,
     maybe_sent: bool,  # noqa: FBT001
@@ -345,7 +345,7 @@ CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1702682181"}}}'
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_claims_challenge_goes_along(status: int) -> None:
+def test_a_claims_challenge_is_included_in_the_error(status: int) -> None:
     encoded = base64.b64encode(CLAIMS.encode()).decode().rstrip("=")
     header = f'Bearer realm="", error="insufficient_claims", claims="{encoded}"'
     error = graph_error(an_answer(status, headers={"WWW-Authenticate": header}), a_sender())
@@ -375,7 +375,7 @@ def test_insufficient_claims_are_about_the_sign_in_and_not_about_the_mail(
     assert (error.claims, error.facts["error"]) == (None, "insufficient_claims")
 
 
-def test_a_token_that_is_only_expired_says_nothing_of_conditional_access() -> None:
+def test_an_expired_token_is_no_sign_of_conditional_access() -> None:
     error = graph_error(coded(401, "InvalidAuthenticationToken"), a_sender())
 
     assert isinstance(error, TokenRefusedError)
@@ -385,7 +385,7 @@ def test_a_token_that_is_only_expired_says_nothing_of_conditional_access() -> No
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", 'Bearer claims="%%"', 'Bearer claims="W10="', 'claims="/w=="']
 )
-def test_a_challenge_that_cannot_be_read_asks_for_nothing(header: str | None) -> None:
+def test_an_unreadable_challenge_requests_no_claims(header: str | None) -> None:
     assert claims_challenge(header) is None
 
 
@@ -396,7 +396,7 @@ def test_an_unknown_code_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(GENERAL_CODES))
-def test_a_code_that_says_nothing_falls_to_the_status_and_is_not_logged(
+def test_for_a_generic_code_the_status_decides_and_the_code_is_not_logged(
     code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert graph_error(coded(413, code), a_sender()).code == "message_too_large"
@@ -410,7 +410,7 @@ def test_every_code_of_the_table_leads_to_a_code_of_the_catalogue() -> None:
         assert graph_error(coded(400, code), a_sender(), names_draft=True).code == found.ours
 
 
-def test_a_mailbox_over_its_limit_is_left_alone_for_an_hour_at_least() -> None:
+def test_a_mailbox_over_its_limit_gets_no_request_for_at_least_an_hour() -> None:
     error = graph_error(coded(403, "ErrorExceededMessageLimit", Retry_After="5"), a_sender())
 
     assert isinstance(error, TransientError)

@@ -204,7 +204,7 @@ def test_a_mail_waits_until_exchange_applies_the_permission_of_the_app(
     assert row(services).history[1].code == "access_denied"
 
 
-def test_conditional_access_gets_the_claims_that_it_asks_for(
+def test_conditional_access_gets_the_requested_claims(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, tokens = over_http(enabled_services(), exchange, transport)
@@ -262,7 +262,7 @@ def test_a_mail_over_the_upload_limit_continues_when_the_limit_allows(
     assert [file.read() for file in sent.attachments] == [content]
 
 
-def test_a_mail_over_the_limit_of_calls_waits_as_long_as_graph_says(
+def test_a_mail_over_the_call_limit_waits_for_retry_after(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     exchange.system.behaviour.calls_limit = 1
@@ -307,7 +307,7 @@ def test_a_subject_that_exchange_cuts_is_sent_with_a_warning(
         ("uploadChunk", 200, '{"nextExpectedRanges": [null]}'),
     ],
 )
-def test_a_success_that_lacks_what_was_asked_for_is_asked_for_again(
+def test_a_success_without_the_requested_content_is_requested_again(
     transport: GraphMailTransport, exchange: ExchangeOnline, route: str, status: int, text: str
 ) -> None:
     call = calls(transport, exchange.token())[route]
@@ -318,7 +318,7 @@ def test_a_success_that_lacks_what_was_asked_for_is_asked_for_again(
     assert error is None or (isinstance(error, TransientError) and error.code == "graph_unavailable")
 
 
-def test_a_wait_that_comes_with_an_error_of_the_service_is_kept(
+def test_retry_after_in_a_service_error_is_obeyed(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
     exchange.system.faults.add("createDraft", Effect(504, "UnknownError", retry_after="120"))
@@ -359,7 +359,7 @@ def test_a_code_of_any_form_is_named(
     assert error.facts["graph_code"] == code
 
 
-def test_a_refused_mail_is_resent_where_every_look_up_times_out(
+def test_a_refused_mail_is_resent_if_every_search_times_out(
     exchange: ExchangeOnline, transport: GraphMailTransport
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)

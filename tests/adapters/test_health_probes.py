@@ -69,7 +69,7 @@ def test_tables_that_are_there_answer(table_clients: TableServiceClient) -> None
 
 
 @pytest.mark.parametrize("part", ["tables", "queues", "blobs"])
-def test_a_part_that_was_never_made_is_an_operator_error(
+def test_a_part_that_was_never_created_is_an_operator_error(
     part: str,
     storage: StorageConfig,
     table_clients: TableServiceClient,

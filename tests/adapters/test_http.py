@@ -229,7 +229,7 @@ def test_a_redirect_is_an_answer(
     assert site.paths == ["/moved", "/moved"]
 
 
-def test_no_cookie_is_kept(new_session: Callable[[], HttpSession], client: HttpClient, site: Site) -> None:
+def test_no_cookie_is_stored(new_session: Callable[[], HttpSession], client: HttpClient, site: Site) -> None:
     session = new_session()
     for _ in range(2):
         get(client, f"{site.url}/a")
@@ -429,7 +429,7 @@ def test_a_name_that_does_not_exist_is_an_operator_error(client: HttpClient) -> 
     assert caught.value.code == "host_not_found"
 
 
-def test_a_name_that_can_not_be_looked_up_now_is_transient(
+def test_a_name_that_cannot_be_resolved_now_is_transient(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

@@ -88,9 +88,7 @@ def test_a_refusal_shows_the_vaults_code_and_its_remedy(
     assert remedy in refused.value.problem.sentence
 
 
-def test_a_secret_that_somebody_disabled_is_no_missing_role(
-    store: KeyVaultTokenStore, key_vault: ServedVault
-) -> None:
+def test_a_disabled_secret_is_no_missing_role(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
     store.write("smtp-disabled-1", "tokens")
     key_vault.vault.secrets.update("smtp-disabled-1", "", {"attributes": {"enabled": False}})
 
@@ -162,7 +160,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("fault", UNREADABLE, ids=lambda fault: f"{fault.status} {fault.body}")
-def test_an_answer_that_says_nothing_about_a_secret_is_transient(
+def test_a_response_unrelated_to_a_secret_is_transient(
     store: KeyVaultTokenStore, key_vault: ServedVault, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "_RETRIES", 0)
@@ -227,7 +225,7 @@ def test_a_challenge_that_is_not_of_this_vault_is_an_operator_error(
     assert refused.value.code in {"key_vault_rejected", "key_vault_denied"}
 
 
-def test_a_vault_of_another_tenant_says_what_to_check(
+def test_the_error_for_a_vault_of_another_tenant_names_what_to_check(
     store: KeyVaultTokenStore, key_vault: ServedVault
 ) -> None:
     store.read("any")
@@ -239,7 +237,7 @@ def test_a_vault_of_another_tenant_says_what_to_check(
     assert "belongs to the Entra tenant" in refused.value.problem.sentence
 
 
-def test_a_long_pause_that_the_vault_asks_for_is_left_to_the_caller(
+def test_a_long_retry_after_of_the_vault_is_left_to_the_caller(
     store: KeyVaultTokenStore, key_vault: ServedVault
 ) -> None:
     store.read("any")
@@ -304,7 +302,7 @@ def test_a_vault_that_is_busy_for_long_is_waited_for(
         store.write("smtp-busy-1", "tokens")
 
 
-def test_a_vault_that_is_busy_for_a_moment_is_asked_again(
+def test_a_request_to_a_briefly_busy_vault_is_repeated(
     store: KeyVaultTokenStore, key_vault: ServedVault
 ) -> None:
     key_vault.vault.faults.add(Fault(method="PUT", status=429, retry_after="0", times=1))
@@ -365,7 +363,7 @@ def test_under_purge_protection_deleted_tokens_stay_recoverable_for_a_week(
     assert 6.9 < days_until(store.delete("smtp-protected-1")) < 7.1
 
 
-def test_a_vault_that_forbids_the_purge_is_never_asked_for_it(
+def test_no_purge_is_requested_from_a_vault_that_forbids_it(
     store: KeyVaultTokenStore, protected: KeyVault
 ) -> None:
     store.write("smtp-protected-2", "tokens")
@@ -380,7 +378,7 @@ def test_a_vault_that_forbids_the_purge_is_never_asked_for_it(
 
 @pytest.mark.parametrize("status", [403, 409, 500])
 @pytest.mark.parametrize("method", ["GET", "DELETE"], ids=["poll", "purge"])
-def test_a_purge_that_fails_says_until_when_the_tokens_exist(
+def test_a_failed_purge_reports_until_when_the_tokens_exist(
     store: KeyVaultTokenStore, key_vault: ServedVault, status: int, method: str
 ) -> None:
     name = f"smtp-purge{status}{method}-1"
@@ -403,7 +401,7 @@ def test_a_purge_whose_answer_is_lost_has_purged(store: KeyVaultTokenStore, key_
 
 
 @pytest.mark.parametrize("status", [0, 503])
-def test_a_deletion_whose_answer_is_lost_says_until_when_the_tokens_exist(
+def test_a_deletion_with_a_lost_response_reports_until_when_tokens_exist(
     store: KeyVaultTokenStore, protected: KeyVault, status: int
 ) -> None:
     name = f"smtp-lost{status}-1"
@@ -413,7 +411,7 @@ def test_a_deletion_whose_answer_is_lost_says_until_when_the_tokens_exist(
     assert 6.9 < days_until(store.delete(name)) < 7.1
 
 
-def test_a_lost_deletion_that_takes_its_time_is_found_when_it_is_done(
+def test_a_slow_deletion_with_a_lost_response_is_found_when_it_is_finished(
     store: KeyVaultTokenStore, protected: KeyVault, slow: VaultSecrets
 ) -> None:
     slow.deletion_seconds = 1.5
@@ -437,9 +435,7 @@ def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(
         impatient.delete("smtp-nowhere-1")
 
 
-def test_deleted_tokens_are_purged_although_somebody_disabled_them(
-    store: KeyVaultTokenStore, key_vault: ServedVault
-) -> None:
+def test_disabled_deleted_tokens_are_purged(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
     store.write("smtp-disabled-2", "tokens")
     key_vault.vault.secrets.update("smtp-disabled-2", "", {"attributes": {"enabled": False}})
 
@@ -447,7 +443,9 @@ def test_deleted_tokens_are_purged_although_somebody_disabled_them(
     assert "smtp-disabled-2" not in recoverable(store)
 
 
-def test_a_vault_without_soft_delete_keeps_nothing(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
+def test_a_vault_without_soft_delete_retains_nothing(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
     secret = {
         "id": f"{key_vault.url}/secrets/smtp-old-vault-1/1",
         "attributes": {"recoveryLevel": "Purgeable"},
@@ -487,7 +485,7 @@ def test_a_deletion_that_takes_long_is_not_waited_for(
     assert impatient.read("smtp-slow-1") is None
 
 
-def test_what_somebody_else_is_deleting_just_now_is_not_called_gone(
+def test_a_secret_in_deletion_by_another_process_is_not_reported_as_gone(
     impatient: KeyVaultTokenStore, slow: VaultSecrets
 ) -> None:
     impatient.write("smtp-contested-1", "tokens")
@@ -531,7 +529,7 @@ def test_every_version_but_the_newest_is_disabled(store: KeyVaultTokenStore, key
 
 
 @pytest.mark.usefixtures("ticking")
-def test_a_version_that_another_process_has_just_written_stays_readable(
+def test_a_version_just_written_by_another_process_stays_readable(
     store: KeyVaultTokenStore, key_vault: ServedVault
 ) -> None:
     other = KeyVaultTokenStore(key_vault.url, INSTALLATION, ManagedIdentityCredential())
@@ -543,7 +541,9 @@ def test_a_version_that_another_process_has_just_written_stays_readable(
     assert store.read("smtp-two-writers-1") == "theirs"
 
 
-def test_versions_of_the_same_second_both_stay(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
+def test_both_versions_of_the_same_second_stay_enabled(
+    store: KeyVaultTokenStore, key_vault: ServedVault
+) -> None:
     key_vault.vault.secrets._clock, clock = (lambda: 1_800_000_000), key_vault.vault.secrets._clock
     try:
         store.write("smtp-same-second-1", "ours")

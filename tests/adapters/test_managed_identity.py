@@ -75,7 +75,7 @@ COULD_NOT_ASK = [
 
 
 @pytest.mark.parametrize("fault", COULD_NOT_ASK, ids=lambda fault: f"{fault.status} {fault.body}"[:80])
-def test_an_endpoint_that_issues_no_token_now_is_asked_again(
+def test_an_endpoint_without_a_token_is_called_again(
     fault: Fault, identity: ManagedIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "_RETRIES", 0)
@@ -123,7 +123,7 @@ def test_a_token_that_is_valid_is_used_while_the_endpoint_fails(identity: Manage
     assert credential.get_token_info(VAULT_SCOPE).token == first
 
 
-def test_an_endpoint_that_hangs_is_asked_three_times_for_ten_seconds_each(
+def test_an_endpoint_that_hangs_gets_three_calls_of_ten_seconds(
     identity: ManagedIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (adapter._CONNECT_SECONDS, adapter._READ_SECONDS, adapter._RETRIES) == (5, 10, 2)
@@ -194,7 +194,7 @@ def test_a_token_is_used_to_its_last_moment_while_the_endpoint_fails(
         credential.get_token(VAULT_SCOPE)
 
 
-def test_while_one_call_asks_for_a_new_token_the_others_use_the_old_one(
+def test_while_one_call_requests_a_new_token_the_others_use_the_old_one(
     identity: ManagedIdentity, pass_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "_RETRIES", 0)
@@ -243,7 +243,7 @@ def test_the_tries_are_not_multiplied_by_those_of_storage(
     assert len(identity.requests) == asked + 1
 
 
-def test_a_vault_that_can_not_be_asked_has_not_refused(
+def test_an_unreachable_vault_is_no_refusal(
     key_vault: ServedVault, trusted: None, identity: ManagedIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "_RETRIES", 0)
@@ -263,7 +263,7 @@ def test_a_vault_that_can_not_be_asked_has_not_refused(
     ],
     ids=str,
 )
-def test_an_assertion_that_could_not_be_asked_for_is_no_refused_credential(
+def test_an_unavailable_assertion_is_no_refused_credential(
     fault: Fault,
     kind: type[Exception],
     code: str,

@@ -105,7 +105,7 @@ def test_a_mail_that_was_delayed_waits_only_since_its_time(
     queue.clear_messages()
 
 
-def test_a_message_that_nobody_sees_counts_in_the_poison_queue(
+def test_an_invisible_message_counts_in_the_poison_queue(
     outbox: StorageQueueOutbox, storage: StorageConfig
 ) -> None:
     assert storage.connection_string
@@ -121,7 +121,7 @@ def test_a_message_that_nobody_sees_counts_in_the_poison_queue(
     assert outbox.poison_length() == 0
 
 
-def test_a_poison_queue_that_was_never_made_is_an_operator_error(
+def test_a_poison_queue_that_was_never_created_is_an_operator_error(
     outbox: StorageQueueOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.adapters.queue_storage.MAIL_OUTBOX_POISON", "never-made")
@@ -159,7 +159,7 @@ def test_a_message_that_base64_makes_too_long_is_queued_as_plain_text(
     assert json.loads(message.content) == json.loads(text)
 
 
-def test_a_message_of_64_kib_that_came_as_plain_text_goes_back_as_it_came(
+def test_a_plain_text_message_of_64_kib_is_requeued_unchanged(
     outbox: StorageQueueOutbox, queue: QueueClient
 ) -> None:
     outbox.put(b"x" * 64 * 1024, timedelta(0))

@@ -77,5 +77,5 @@ def test_without_a_time_of_the_answer_the_clock_of_this_host_counts(headers: dic
     assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
 
 
-def test_an_answer_that_says_nothing_asks_for_nothing() -> None:
+def test_a_response_without_the_header_requests_no_wait() -> None:
     assert asked_wait({}) is None

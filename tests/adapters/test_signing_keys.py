@@ -77,7 +77,7 @@ def test_a_key_that_is_not_for_signatures_is_not_used(members: dict[str, str]) -
         keys.find("two")
 
 
-def test_an_unknown_key_id_is_looked_up_at_most_every_half_minute() -> None:
+def test_an_unknown_key_id_is_fetched_at_most_every_half_minute() -> None:
     entra = Entra()
     keys = keys_of(entra)
     for _ in range(5):
@@ -96,7 +96,7 @@ def test_a_new_key_is_found_after_the_interval() -> None:
     assert keys.find("two").key_id == "two"
 
 
-def test_a_known_key_does_not_wait_for_the_look_up_of_an_unknown_one() -> None:
+def test_a_known_key_does_not_wait_for_the_fetch_of_an_unknown_one() -> None:
     entra = Entra()
     keys = keys_of(entra, look_up_interval=0)
     keys.find("one")
@@ -210,7 +210,7 @@ FAILURES: list[tuple[str, Entra, str]] = [
 @pytest.mark.parametrize(
     ("entra", "code"), [case[1:] for case in FAILURES], ids=[case[0] for case in FAILURES]
 )
-def test_a_failure_says_nothing_about_a_token_and_is_not_repeated_at_once(entra: Entra, code: str) -> None:
+def test_a_failed_fetch_refuses_no_token_and_is_not_repeated_at_once(entra: Entra, code: str) -> None:
     keys = keys_of(entra)
     for _ in range(3):
         with pytest.raises((TransientError, ConfigurationError), match=code):

@@ -202,7 +202,7 @@ REFUSALS_AFTER_THE_WRITE = [
 
 
 @pytest.mark.parametrize("answer", REFUSALS_AFTER_THE_WRITE)
-def test_a_flow_that_was_kept_and_refused_anyway_is_kept(stores: Stores, answer: Answer) -> None:
+def test_a_flow_that_was_stored_despite_a_refusal_is_stored(stores: Stores, answer: Answer) -> None:
     flow, secret = a_flow()
     with stores.gates.during("table", Outage(answer=answer, path="$batch")):
         stores.flows.add(flow, secret)
@@ -403,7 +403,7 @@ def test_a_row_that_another_took_is_no_missing_table(stores: Stores) -> None:
     assert stores.log.add(replace(claim, claimed_by="q-2")) is None
 
 
-def test_a_write_that_cannot_be_looked_up_is_not_known(stores: Stores) -> None:
+def test_the_outcome_of_a_write_that_cannot_be_checked_is_unknown(stores: Stores) -> None:
     away = Outage(reaches=False, answers=False)
     with stores.gates.during("table", away), pytest.raises(TransientError):
         stores.settings.save(TenantSettings(str(uuid.uuid4())))
@@ -424,7 +424,7 @@ def test_a_refused_write_that_cannot_be_checked_is_no_conflict(stores: Stores) -
     assert stores.log.save(marked)
 
 
-def test_a_refused_secret_that_cannot_be_looked_up_is_not_taken_for_used(stores: Stores) -> None:
+def test_a_refused_secret_that_cannot_be_checked_does_not_count_as_used(stores: Stores) -> None:
     secret = stores.known_secret()
     replaced = replace(secret, cookie_hash="cookie")
     assert stores.flows.replace_secret(replaced)

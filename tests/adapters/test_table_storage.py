@@ -55,7 +55,7 @@ class Elsewhere:
         return self._service.get_table_client(f"Missing{name}")
 
 
-def test_a_table_that_nobody_made_is_an_operator_error_and_no_empty_one(service: TableServiceClient) -> None:
+def test_a_missing_table_is_an_operator_error_and_not_an_empty_one(service: TableServiceClient) -> None:
     elsewhere = cast("TableServiceClient", Elsewhere(service))
     flows, settings = TableFlowStore(elsewhere), TableSettingsStore(elsewhere)
     flow = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON)
@@ -151,7 +151,7 @@ def test_a_claim_of_another_worker_is_not_taken_for_ones_own(
                 assert gated_log.add(mine) is None
 
 
-def test_a_write_that_nobody_can_look_up_is_tried_again_later(
+def test_a_write_that_cannot_be_checked_is_retried_later(
     gates: StorageGates, gated_log: TableDeliveryLog
 ) -> None:
     with gates.during("table", AWAY), pytest.raises(TransientError):

@@ -56,12 +56,12 @@ def test_a_workspace_admin_is_let_in(authorization: str) -> None:
 @pytest.mark.parametrize(
     ("claim", "email"), [("a.l@contoso.com", "a.l@contoso.com"), (None, ""), (["a.l@contoso.com"], "")]
 )
-def test_the_address_of_the_callers_account_is_told_where_the_token_has_it(claim: object, email: str) -> None:
+def test_the_address_of_the_caller_is_returned_if_the_token_has_it(claim: object, email: str) -> None:
     assert caller("Bearer good", email=claim).email == email
 
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer ", "Basic good", "good"])
-def test_without_a_bearer_token_nobody_is(authorization: str | None) -> None:
+def test_a_call_without_a_bearer_token_is_refused(authorization: str | None) -> None:
     with pytest.raises(UnauthenticatedError) as refused:
         caller(authorization)
     assert refused.value.code == "token_missing"
@@ -113,7 +113,7 @@ def test_any_other_operation_needs_a_signed_in_admin(operation: Operation, roles
     assert refusal(operation, **{**APPLICATION, "roles": roles}) == "signed_in_admin_required"
 
 
-def test_the_list_of_clients_is_about_people_and_not_about_applications() -> None:
+def test_the_client_list_applies_to_users_and_not_to_applications() -> None:
     found = caller("Bearer good", FOR_APPLICATIONS[0], ONE_CLIENT, **{**APPLICATION, "azp": "scheduler"})
 
     assert found.tenant_id == CONTOSO

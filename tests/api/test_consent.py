@@ -20,7 +20,7 @@ def ports() -> FakeServices:
     return FakeServices()
 
 
-def test_a_pending_consent_says_what_it_waits_for(ports: FakeServices) -> None:
+def test_a_pending_consent_shows_what_it_waits_for(ports: FakeServices) -> None:
     window = enable(ports)
 
     reply = call(consent.read_flow, ports, route={"flow_id": window.flow_id})
@@ -69,7 +69,7 @@ def test_another_tenants_consent_is_not_found(ports: FakeServices) -> None:
         call(consent.read_flow, ports, caller=stranger, route={"flow_id": window.flow_id})
 
 
-def test_a_failed_consent_says_what_to_do(ports: FakeServices) -> None:
+def test_a_failed_consent_shows_what_to_do(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     finish(window, ports, code="", error="access_denied")
 
@@ -100,7 +100,7 @@ def test_the_stage_follows_the_window_and_ends_with_the_consent(ports: FakeServi
         (True, "consent_expired", "Microsoft did not answer within ten minutes"),
     ],
 )
-def test_an_expired_consent_says_what_it_waited_for(
+def test_an_expired_consent_shows_what_it_waited_for(
     ports: FakeServices, *, was_opened: bool, code: str, detail: str
 ) -> None:
     window = enable(ports)
@@ -159,7 +159,7 @@ def test_mail_that_can_not_be_released_now_does_not_spoil_the_consent(
     assert "storage_unavailable" in caplog.text
 
 
-def test_an_answer_that_is_repeated_by_anybody_releases_nothing(ports: FakeServices) -> None:
+def test_a_repeated_or_forged_callback_releases_no_mail(ports: FakeServices) -> None:
     window = walk(ports)
     log = ports.deliveries = WaitingLog()
 

@@ -58,7 +58,7 @@ def test_one_mail_is_shown_with_its_history_and_without_its_text() -> None:
         assert private not in reply.body
 
 
-def test_a_conflict_is_shown_in_the_list_and_beside_the_mail() -> None:
+def test_a_conflict_is_shown_in_the_list_and_in_the_delivery() -> None:
     services = enabled_services()
     deliver(a_message(messageId="m-1"), "q-1", services)
     before = content(read_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services))
@@ -179,7 +179,7 @@ def test_a_parameter_that_cannot_be_read_is_named(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a b", "a#b", "a/b", "a%2Fb", "\u202ea", "m-1\n", "x" * 201, "x" * 7000, ""]
 )
-def test_what_can_be_no_id_is_not_even_looked_up(name: str) -> None:
+def test_an_invalid_id_is_not_looked_up(name: str) -> None:
     services = FakeServices()
     services.deliveries.find = None  # type: ignore[method-assign, assignment]
 

@@ -23,7 +23,7 @@ def read(answer: func.HttpResponse) -> dict[str, Any]:
     return found
 
 
-def test_health_says_alive_and_the_version_and_nothing_else(api: Api) -> None:
+def test_health_returns_alive_and_the_version_and_nothing_else(api: Api) -> None:
     answer = api.call("get_health", caller=None)
 
     assert answer.status_code == 200
@@ -39,7 +39,7 @@ def test_health_says_alive_and_the_version_and_nothing_else(api: Api) -> None:
         ("uma", 403, "workspace_admin_required"),
     ],
 )
-def test_nobody_but_a_workspace_admin_sees_or_changes_anything(
+def test_only_a_workspace_admin_reads_or_changes_settings(
     api: Api, name: str, route: dict[str, str], token: str | None, status: int, code: str
 ) -> None:
     answer = api.call(name, caller=token, route=route)
@@ -106,7 +106,7 @@ def test_every_request_gets_a_trace_id_of_our_own(api: Api, header: str) -> None
 
 
 @pytest.mark.parametrize(("header", "recorded"), SENT_TRACES.items())
-def test_the_trace_id_of_the_caller_is_recorded_beside_ours(
+def test_the_trace_id_of_the_caller_is_recorded_with_ours(
     api: Api, log: Log, header: str, recorded: str | None
 ) -> None:
     answer = api.call("save_tenant_settings", method="PUT", body={}, headers={"traceparent": header})
@@ -142,7 +142,7 @@ def test_a_bug_is_a_problem_with_a_trace_and_nothing_of_the_bug(
     ],
 )
 @pytest.mark.parametrize(("name", "route"), ADMIN_FUNCTIONS, ids=str)
-def test_a_missing_setting_closes_the_api_and_says_so(
+def test_a_missing_setting_makes_the_api_return_an_operator_error(
     name: str,
     route: dict[str, str],
     environment: dict[str, str],
@@ -182,7 +182,7 @@ OF_INTERMEDIARIES = {
 
 
 @pytest.mark.parametrize(("name", "route"), ADMIN_FUNCTIONS, ids=str)
-def test_headers_of_an_intermediary_sign_nobody_in(api: Api, name: str, route: dict[str, str]) -> None:
+def test_headers_of_an_intermediary_do_not_authenticate(api: Api, name: str, route: dict[str, str]) -> None:
     answer = api.call(name, caller=None, route=route, headers=OF_INTERMEDIARIES)
 
     assert answer.status_code == 401
@@ -218,7 +218,7 @@ def test_every_further_endpoint_answers_an_admin(api: Api) -> None:
     assert read(api.call("get_readiness"))["status"] == "ready"
 
 
-def test_an_admins_consent_for_the_app_comes_back_by_get(api: Api) -> None:
+def test_an_admin_consent_for_the_app_returns_by_get(api: Api) -> None:
     answer = api.call("finish_admin_consent", caller=None)
 
     assert answer.status_code == 303

@@ -67,7 +67,9 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Any:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_the_api_keeps_its_promises(case: Case[Any], app: Any, state: str, caller: str | None) -> None:
+def test_the_api_conforms_to_its_openapi_document(
+    case: Case[Any], app: Any, state: str, caller: str | None
+) -> None:
     if caller:
         case.headers["Authorization"] = f"Bearer {caller}"
 

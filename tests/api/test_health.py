@@ -101,7 +101,7 @@ def test_a_poison_queue_that_does_not_answer_has_no_length() -> None:
     assert found["parts"]["poisonQueue"]["problem"]["whoActs"] == "operator"
 
 
-def test_a_part_that_hangs_keeps_nobody_waiting_longer_than_its_deadline() -> None:
+def test_a_part_that_hangs_delays_the_response_only_until_its_deadline() -> None:
     go_on = threading.Event()
 
     problems = ask_all({"slow": go_on.wait, "fast": lambda: None}, 0.05)

@@ -83,7 +83,7 @@ def test_no_body_is_fine_where_none_was_announced(headers: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("headers", ANNOUNCED, ids=str)
-def test_a_body_that_arrived_is_read_whatever_the_headers_say(headers: dict[str, str]) -> None:
+def test_a_body_that_arrived_is_read_regardless_of_the_headers(headers: dict[str, str]) -> None:
     check_body_arrived(ENABLE, headers, b"{}")
 
 
@@ -148,7 +148,7 @@ def test_an_anonymous_caller_may_send_what_we_do_not_know() -> None:
     assert read_query(CALLBACK, query) == {"state": "abc", "admin_consent": "True"}
 
 
-def test_the_query_of_the_address_counts_and_not_what_the_host_made_of_it(api: Api) -> None:
+def test_the_query_of_the_url_counts_and_not_the_one_parsed_by_the_host(api: Api) -> None:
     answer = api.call("list_deliveries", query="limit=1&limit=2")
 
     assert answer.status_code == 400

@@ -69,7 +69,7 @@ def test_every_error_class_of_the_app_is_in_the_table() -> None:
     assert {type(error) for error, _ in EXAMPLES} == ours
 
 
-def test_a_problem_says_what_happened_and_who_acts() -> None:
+def test_a_problem_states_what_happened_and_who_acts() -> None:
     reply = problem_response(ConfigurationError("setting_missing", setting="KEY_VAULT_URL"), "trace-1")
 
     assert reply.headers["Content-Type"] == "application/problem+json"
@@ -95,14 +95,14 @@ def test_bad_input_names_each_invalid_field() -> None:
     ]
 
 
-def test_a_caller_without_a_token_is_told_how_to_sign_in() -> None:
+def test_a_caller_without_a_token_gets_the_sign_in_challenge() -> None:
     assert (
         problem_response(UnauthenticatedError("token_missing"), "t").headers["WWW-Authenticate"] == "Bearer"
     )
 
 
 @pytest.mark.parametrize(("wait", "header"), [(timedelta(seconds=2.1), "3"), (None, None)])
-def test_a_service_that_asked_to_wait_is_passed_on(wait: timedelta | None, header: str | None) -> None:
+def test_retry_after_of_a_service_is_passed_on(wait: timedelta | None, header: str | None) -> None:
     reply = problem_response(EntraUnavailableError(retry_after=wait), "t")
 
     assert reply.headers.get("Retry-After") == header

@@ -4,7 +4,7 @@ from shared.errors import PayloadTooLargeError
 from tests.api_client import a_request
 
 
-def test_of_a_name_that_comes_twice_in_a_form_the_first_counts() -> None:
+def test_of_a_repeated_form_field_the_first_counts() -> None:
     assert a_request(b"state=a&state=b&code=c%20d&empty=").form() == {
         "state": "a",
         "code": "c d",

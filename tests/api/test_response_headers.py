@@ -42,7 +42,7 @@ def test_an_unexpected_error_is_answered_with_the_standard_headers(api: Api) -> 
     assert STANDARD.items() <= dict(answer.headers.items()).items()
 
 
-def test_what_the_host_answers_itself_has_the_same_headers() -> None:
+def test_answers_of_the_host_have_the_same_headers() -> None:
     host = json.loads(HOST_JSON.read_text("utf-8"))
 
     assert host["extensions"]["http"]["customHeaders"] == STANDARD

@@ -177,7 +177,7 @@ def test_storage_that_fails_for_one_mail_is_the_result_of_that_mail(error: Excep
     ]
 
 
-def test_a_call_that_takes_long_says_which_mails_it_did_not_reach() -> None:
+def test_a_long_call_lists_the_mails_that_it_did_not_reach() -> None:
     services = rows("rejected", "rejected", "rejected")
     load = services.requests.load
 

@@ -111,7 +111,7 @@ def test_the_problem_of_a_lost_consent_names_who_must_act(ports: FakeServices) -
     assert view["actions"]["enable"] is True
 
 
-def test_a_shared_mailbox_is_shown_beside_the_account_that_sends_for_it() -> None:
+def test_a_shared_mailbox_is_shown_with_the_account_that_sends_for_it() -> None:
     settings = some_settings()
     assert settings.sender is not None
     ports = enabled_services(sender=type(settings.sender)("finance@contoso.com"))
@@ -123,7 +123,7 @@ def test_a_shared_mailbox_is_shown_beside_the_account_that_sends_for_it() -> Non
     assert view["consentedBy"] == "ada@contoso.com"
 
 
-def test_enable_answers_where_to_go_and_where_to_ask(ports: FakeServices) -> None:
+def test_enable_returns_the_start_link_and_the_status_address(ports: FakeServices) -> None:
     reply = call(settings_api.enable, ports, {"fromEmailAddress": "ada@contoso.com"})
 
     started = content(reply)
@@ -195,7 +195,7 @@ def test_enable_works_where_sending_does_not(status: Status) -> None:
     assert shown(ports)["problem"] is None
 
 
-def test_a_caller_reaches_the_settings_of_their_own_tenant_alone(ports: FakeServices) -> None:
+def test_a_caller_reaches_only_the_settings_of_their_own_tenant(ports: FakeServices) -> None:
     walk(ports)
 
     stranger = Caller(FABRIKAM, "mallory-object-id", "mallory@fabrikam.com")

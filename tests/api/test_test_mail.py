@@ -15,7 +15,7 @@ from tests.fakes import CONTOSO, FakeServices
 
 
 @pytest.mark.parametrize(("body", "to"), [(b"", "ada@contoso.com"), ({"to": "ops@contoso.com"}, "ops@")])
-def test_it_goes_to_whom_the_admin_names_or_to_the_admin(body: object, to: str) -> None:
+def test_it_is_sent_to_the_named_address_or_to_the_admin(body: object, to: str) -> None:
     services = enabled_services()
     reply = send_test_mail(a_request(body), ADMIN, services)
     shown = content(reply)
@@ -27,7 +27,7 @@ def test_it_goes_to_whom_the_admin_names_or_to_the_admin(body: object, to: str) 
     assert services.deliveries.rows[CONTOSO, shown["messageId"]].status is DeliveryStatus.ACCEPTED
 
 
-def test_without_a_consent_it_says_so_at_once() -> None:
+def test_without_a_consent_it_is_refused_at_once() -> None:
     services = FakeServices()
     with pytest.raises(ConsentRequiredError):
         send_test_mail(a_request(), ADMIN, services)

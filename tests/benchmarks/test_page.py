@@ -26,12 +26,12 @@ def test_a_logarithmic_axis_gives_each_power_of_ten_the_same_length() -> None:
     assert [axis.place(value) for value in (1, 10, 100)] == [0, 0.5, 1]
 
 
-def test_a_goal_that_is_missed_stands_out() -> None:
+def test_a_missed_goal_is_highlighted() -> None:
     assert Goal("calls", 20.004, 20).cells()[-1] == "yes"
     assert Goal("calls", 20.01, 20, "1 host").cells() == ("calls", "≤ 20", "20.01", "1 host", "**no**")
 
 
-def test_numbers_stand_at_the_right() -> None:
+def test_numbers_are_right_aligned() -> None:
     assert markdown_table(("a", "b"), [("x", 1)], numbers_from=1) == "| a | b |\n|---|---:|\n| x | 1 |"
 
 

@@ -51,7 +51,7 @@ def test_forty_hosts_disturb_each_other_little() -> None:
 @pytest.mark.parametrize(
     "odd", ["1000000000", "0", "-5", "0.5", "Wed, 21 Oct 2015 07:28:00 GMT", None, "soon"]
 )
-def test_sending_continues_whatever_a_refusal_asks_for(odd: str | None) -> None:
+def test_sending_continues_after_any_retry_after(odd: str | None) -> None:
     result = simulate(Load(100, 4, retry_after=(odd,)), longest=12 * 3600)
 
     assert result.lost == result.duplicates == 0

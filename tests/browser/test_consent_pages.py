@@ -91,7 +91,7 @@ def test_no_page_can_be_framed(settings: TenantSettings, stack: LocalStack, path
     assert page.frames[-1].url.startswith("chrome-error://")
 
 
-def test_where_no_script_opened_the_window_close_says_so(settings: TenantSettings, stack: LocalStack) -> None:
+def test_close_reports_a_window_that_no_script_opened(settings: TenantSettings, stack: LocalStack) -> None:
     page = settings.page.context.new_page()
     page.goto(f"{stack.entra_url}/none")
     page.goto(f"{stack.api_url}/api/consent/result?problem=consent_declined")
@@ -120,7 +120,7 @@ def test_close_works_where_the_browser_refuses_a_channel(settings: TenantSetting
     expect(page.get_by_role("status")).to_contain_text("Close the window or tab yourself")
 
 
-def test_a_link_without_its_fragment_says_that_it_is_incomplete(
+def test_a_link_without_its_fragment_is_reported_as_incomplete(
     settings: TenantSettings, stack: LocalStack
 ) -> None:
     page = settings.page.context.new_page()

@@ -74,7 +74,7 @@ def test_a_save_that_is_declined_leaves_the_old_address_sending(settings: Tenant
     settings.reload_when(lambda: settings.is_enabled_for(REPORTS))
 
 
-def test_a_closed_window_leaves_a_countdown_and_a_way_to_start_again(settings: TenantSettings) -> None:
+def test_a_closed_window_leaves_a_countdown_and_a_restart_button(settings: TenantSettings) -> None:
     settings.from_address.fill(REPORTS)
     settings.window_of(settings.enable).page.close()
     expect(settings.pending).to_contain_text(REPORTS)
@@ -115,7 +115,7 @@ def test_a_blocked_window_is_replaced_by_a_plain_link(
     settings.is_enabled_for(REPORTS)
 
 
-def test_a_start_link_that_was_used_says_so(settings: TenantSettings, context: BrowserContext) -> None:
+def test_a_used_start_link_is_reported_as_used(settings: TenantSettings, context: BrowserContext) -> None:
     settings.page.evaluate(BLOCKED)
     settings.from_address.fill(REPORTS)
     settings.enable.click()
@@ -214,7 +214,7 @@ def test_the_application_way_has_an_admin_consent_for_the_organisation(settings:
     expect(settings.page.get_by_role("radio", name="Application")).to_be_disabled()
 
 
-def test_microsoft_asks_again_only_when_the_admin_wants_it(settings: TenantSettings) -> None:
+def test_the_consent_screen_is_shown_again_only_on_request(settings: TenantSettings) -> None:
     settings.enable_as(ADA, ADA)
     settings.reset()
     assert settings.enable_as(ADA, ADA) == []
@@ -266,7 +266,7 @@ def test_a_second_tab_follows_the_same_consent(settings: TenantSettings, tab: Op
     settings.is_enabled_for(REPORTS)
 
 
-def test_the_window_closes_itself_when_asked(settings: TenantSettings, stack: LocalStack) -> None:
+def test_the_window_closes_on_request(settings: TenantSettings, stack: LocalStack) -> None:
     settings.from_address.fill(ADA)
     window = settings.window_of(settings.enable)
     window.sign_in(ADA)

@@ -86,7 +86,7 @@ def test_a_surplus_permission_is_a_warning_until_it_is_revoked(
     expect(settings.badge).to_have_text("Enabled")
 
 
-def test_before_a_reset_the_dialog_says_what_stays_at_microsoft(settings: TenantSettings) -> None:
+def test_before_a_reset_the_dialog_lists_what_remains_at_microsoft(settings: TenantSettings) -> None:
     settings.enable_as(REPORTS, REPORTS)
 
     settings.reset_button.click()

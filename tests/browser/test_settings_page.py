@@ -57,7 +57,7 @@ def test_an_address_that_only_the_api_can_judge_is_refused_by_field(settings: Te
     expect(settings.pending).to_be_hidden()
 
 
-def test_everything_works_with_the_keyboard_alone(settings: TenantSettings, context: BrowserContext) -> None:
+def test_everything_works_with_the_keyboard_only(settings: TenantSettings, context: BrowserContext) -> None:
     keyboard = settings.page.keyboard
     tab_to(settings, settings.from_address)
     keyboard.type(ADA)
@@ -87,7 +87,7 @@ def test_everything_works_with_the_keyboard_alone(settings: TenantSettings, cont
     expect(settings.from_address).to_be_focused()
 
 
-def test_the_page_says_which_address_recipients_see(settings: TenantSettings, stack: LocalStack) -> None:
+def test_the_page_shows_which_address_recipients_see(settings: TenantSettings, stack: LocalStack) -> None:
     reports = stack.microsoft365.user(REPORTS)
     stack.microsoft365.directory.change_user(REPORTS, sign_in_name="r1@contoso.com")
     try:
@@ -99,7 +99,7 @@ def test_the_page_says_which_address_recipients_see(settings: TenantSettings, st
         stack.microsoft365.directory.add(reports)
 
 
-def test_the_page_says_where_it_is_not_known_which_address_recipients_see(settings: TenantSettings) -> None:
+def test_the_page_shows_that_the_visible_address_is_unknown(settings: TenantSettings) -> None:
     settings.enable_as(FINANCE, ADA)
 
     expect(settings.fact("Recipients see")).to_contain_text("not known here")
@@ -217,7 +217,7 @@ def test_an_operators_error_names_the_operator(
     expect(settings.problem).to_contain_text("app_registration_wrong")
 
 
-def test_a_test_mail_goes_to_the_admin_and_its_fate_is_shown(
+def test_a_test_mail_is_sent_to_the_admin_and_its_outcome_is_shown(
     settings: TenantSettings, stack: LocalStack
 ) -> None:
     settings.enable_as(REPORTS, REPORTS)
@@ -284,7 +284,7 @@ def test_a_missing_right_to_send_as_the_address_names_who_grants_what(
     expect(row).to_contain_text("Who must act: A Microsoft 365 admin")
 
 
-def test_a_consent_is_checked_at_once_and_again_when_asked(
+def test_a_consent_is_checked_at_once_and_again_on_request(
     settings: TenantSettings, stack: LocalStack
 ) -> None:
     settings.enable_as(ADA, ADA, large_files=True)
@@ -315,7 +315,7 @@ def test_of_two_admins_at_once_the_second_gets_a_conflict(
     expect(second.badge).to_have_text("Not configured")
 
 
-def test_after_a_reset_the_page_says_which_tokens_still_exist(
+def test_after_a_reset_the_page_shows_which_tokens_still_exist(
     settings: TenantSettings, context: BrowserContext, tab: OpenTab, admin: Admin
 ) -> None:
     settings.enable_as(REPORTS, REPORTS)
@@ -333,7 +333,7 @@ def test_after_a_reset_the_page_says_which_tokens_still_exist(
     )
 
 
-def test_a_pause_of_sending_is_shown_with_its_reason_and_goes_with_it(
+def test_a_pause_of_sending_is_shown_with_its_reason_until_it_ends(
     settings: TenantSettings, stack: LocalStack, scheduler: Scheduler
 ) -> None:
     settings.enable_as(REPORTS, REPORTS)

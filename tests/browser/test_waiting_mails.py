@@ -30,7 +30,7 @@ def page(context: BrowserContext, stack: LocalStack) -> Page:
         ("sales:unknown", "Next attempt: 23 Nov 2026, 12:10"),
     ],
 )
-def test_a_waiting_mail_says_when_it_is_sent_as_far_as_that_is_known(
+def test_a_waiting_mail_shows_its_predicted_time_if_it_is_known(
     page: Page, stack: LocalStack, mail: str, text: str
 ) -> None:
     row = TenantSettings(page, stack).mail(mail)
@@ -39,9 +39,7 @@ def test_a_waiting_mail_says_when_it_is_sent_as_far_as_that_is_known(
     expect(row).to_contain_text("The mail waits for the mailbox's rate limit")
 
 
-def test_the_connection_says_how_many_mails_wait_and_when_the_last_is_sent(
-    page: Page, stack: LocalStack
-) -> None:
+def test_the_connection_shows_the_number_and_end_of_waiting_mails(page: Page, stack: LocalStack) -> None:
     expect(TenantSettings(page, stack).fact("Backlog")).to_have_text(
         "About 1200 mails, the last sent at about 12:40"
     )

@@ -82,7 +82,7 @@ def test_a_planted_fault_in_a_script_is_found(language: str, line: str, said: st
         ("infra/x.bicep", "// `azd provison` shows it\n"),
     ],
 )
-def test_a_planted_fault_is_found_wherever_a_command_stands(file: str, text: str) -> None:
+def test_a_planted_fault_is_found_at_every_place_of_a_command(file: str, text: str) -> None:
     (problem,) = problems(list(scripts_in(file, text)))
 
     assert "azd.toml knows no command provison" in problem

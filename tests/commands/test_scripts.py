@@ -79,7 +79,7 @@ def test_a_planted_fault_is_found(text: str, said: str) -> None:
     assert said in "\n".join(problems(script))
 
 
-def test_the_scripts_of_every_kind_of_file_are_looked_at() -> None:
+def test_the_scripts_of_every_kind_of_file_are_checked() -> None:
     files = {script.file.partition(" ")[0] for script in COMPLETE}
 
     assert {".ci/run", ".github/workflows/deploy.yml", "azure.yaml", "README.md"} <= files

@@ -147,7 +147,7 @@ def test_a_consent_is_finished_only_in_the_browser_that_opened_its_link(
     assert how_it_ended(ports, window) == ("pending", None)
 
 
-def test_after_ten_minutes_a_missing_cookie_says_nothing_about_the_browser(ports: FakeServices) -> None:
+def test_after_ten_minutes_a_missing_cookie_is_no_sign_of_blocked_cookies(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     ports.system.pass_time(timedelta(minutes=10))
 
@@ -235,7 +235,7 @@ def test_the_time_to_consent_varies_by_the_clock_difference_of_two_hosts(
     assert ends == ["completed", "expired"]
 
 
-def test_a_consent_expires_whatever_stage_its_row_says(ports: FakeServices) -> None:
+def test_a_consent_expires_in_every_stage(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     flow = ports.flows.flows[window.flow_id]
     # The row was not written when the link was opened.
@@ -248,7 +248,7 @@ def test_a_consent_expires_whatever_stage_its_row_says(ports: FakeServices) -> N
     assert how_it_ended(ports, window) == before == ("expired", "consent_link_expired")
 
 
-def test_a_closed_window_expires_on_its_own_and_says_so(ports: FakeServices) -> None:
+def test_a_consent_with_a_closed_window_expires_and_is_reported(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     ports.system.pass_time(timedelta(minutes=10))
 
@@ -324,7 +324,7 @@ def test_an_account_of_another_organisation_is_refused(ports: FakeServices) -> N
     assert ports.vault.secrets == {}
 
 
-def test_less_than_was_asked_for_is_no_consent(ports: FakeServices) -> None:
+def test_fewer_permissions_than_requested_are_no_consent(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
     ports.authorizer.granted = frozenset({"User.Read"})
 
@@ -531,7 +531,7 @@ def test_a_completed_consent_does_not_depend_on_its_flows_row(
     assert "storage_unavailable" in caplog.text
 
 
-def test_the_log_says_who_started_a_consent_and_who_gave_it(
+def test_the_log_names_who_started_a_consent_and_who_gave_it(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     window = opened(enable(ports, "reports@contoso.com"), ports)

@@ -77,7 +77,7 @@ def test_a_missing_scope_is_tested_again_with_the_refresh_token(ports: FakeServi
     assert ports.system.slept == [1, 2, 3]
 
 
-def test_the_newest_tokens_are_the_ones_that_are_kept(ports: FakeServices) -> None:
+def test_the_newest_tokens_are_stored(ports: FakeServices) -> None:
     with_large_files(ports, SEND, BOTH)
 
     (kept,) = ports.vault.secrets.values()
@@ -85,7 +85,7 @@ def test_the_newest_tokens_are_the_ones_that_are_kept(ports: FakeServices) -> No
 
 
 @pytest.mark.parametrize("passing", [unseen("consent"), unseen("app"), EntraUnavailableError()], ids=str)
-def test_a_refusal_that_can_pass_is_asked_again(ports: FakeServices, passing: ProblemError) -> None:
+def test_a_request_with_a_temporary_refusal_is_repeated(ports: FakeServices, passing: ProblemError) -> None:
     window = with_large_files(ports, passing, BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
@@ -136,7 +136,7 @@ class Watched(FakeSystem):
         self.seen.append(self.look())
 
 
-def test_the_page_is_told_that_the_consent_is_being_confirmed(ports: FakeServices) -> None:
+def test_the_page_shows_that_the_consent_is_being_confirmed(ports: FakeServices) -> None:
     system = ports.system = ports.authorizer.system = Watched()
     window = opened(enable(ports, largeFileAttachments=True), ports)
     system.look = lambda: flow_of(ports, window)
@@ -303,7 +303,7 @@ def test_no_permission_is_reported_missing_while_entra_does_not_answer(ports: Fa
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
 
 
-def test_roles_that_stay_incomplete_are_no_consent(ports: FakeServices) -> None:
+def test_roles_that_remain_incomplete_are_no_consent(ports: FakeServices) -> None:
     window = for_the_app(ports, *[SEND] * 20)
 
     assert flow_of(ports, window) == ("failed", None, "permission_not_granted")
@@ -326,7 +326,7 @@ def test_only_a_few_callbacks_wait_at_a_time(ports: FakeServices) -> None:
     assert ports.system.slept == []
 
 
-def test_a_callback_that_waited_makes_room_for_the_next(ports: FakeServices) -> None:
+def test_a_callback_that_waited_releases_its_place_for_the_next(ports: FakeServices) -> None:
     for _ in range(MAX_WAITING + 1):
         with_large_files(ports, BOTH)
         ports.authorizer.granted = None

@@ -39,5 +39,5 @@ def test_a_state_names_its_flow_first() -> None:
     assert flow_of_state("nonsense") == "nonsense"
 
 
-def test_our_flow_ids_look_as_they_are_looked_for() -> None:
+def test_our_flow_ids_match_the_pattern_that_is_accepted() -> None:
     assert FLOW_ID.fullmatch(RealSystem().new_id())

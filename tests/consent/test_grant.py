@@ -44,13 +44,13 @@ def signs_in(ports: FakeServices, username: str) -> None:
     ports.authorizer.account = Account(f"{username}-id", CONTOSO, username)
 
 
-def test_for_the_admins_own_address_the_least_is_asked_for(ports: FakeServices) -> None:
+def test_for_the_own_address_of_the_admin_only_mail_send_is_requested(ports: FakeServices) -> None:
     opened(enable(ports, "ADA@contoso.com"), ports)
 
     assert ports.authorizer.asked == [("Mail.Send",)]
 
 
-def test_for_any_other_address_the_shared_permissions_are_asked_for(ports: FakeServices) -> None:
+def test_for_any_other_address_the_shared_permissions_are_requested(ports: FakeServices) -> None:
     opened(enable(ports, "finance@contoso.com", largeFileAttachments=True), ports)
 
     assert ports.authorizer.asked == [
@@ -283,7 +283,7 @@ def test_the_admins_account_is_offered_at_the_sign_in(ports: FakeServices) -> No
     assert ports.authorizer.hints == [("ada@contoso.com", False)]
 
 
-def test_an_admin_may_ask_to_be_asked_again(ports: FakeServices) -> None:
+def test_an_admin_can_request_the_consent_screen_again(ports: FakeServices) -> None:
     opened(enable(ports, askAgain=True), ports)
 
     assert ports.authorizer.hints == [("ada@contoso.com", True)]
@@ -323,7 +323,7 @@ def apply(ports: FakeServices, **members: object) -> Window:
     return opened(enable(ports, "reports@contoso.com", authorization="application", **members), ports)
 
 
-def test_an_admin_consents_for_the_app_itself(ports: FakeServices) -> None:
+def test_an_admin_consents_to_application_permissions(ports: FakeServices) -> None:
     window = apply(ports)
 
     assert "/v2.0/adminconsent?" in window.address
@@ -335,7 +335,7 @@ def test_an_admin_consents_for_the_app_itself(ports: FakeServices) -> None:
     assert ports.vault.secrets == {}
 
 
-def test_the_app_sends_from_the_mailbox_itself(ports: FakeServices) -> None:
+def test_with_application_permission_the_mailbox_is_used_directly(ports: FakeServices) -> None:
     admin_consent(ports, apply(ports))
 
     sender = sender_of(ports.settings.load(CONTOSO), ports.application_senders)
@@ -393,7 +393,7 @@ def test_a_new_application_consent_keeps_the_object_id_of_the_same_mailbox() -> 
 
 
 @pytest.mark.parametrize("error", ["consent_required", "permission_denied", "access_denied"])
-def test_a_decline_says_admin_consent_true_as_well(ports: FakeServices, error: str) -> None:
+def test_a_decline_can_contain_admin_consent_true(ports: FakeServices, error: str) -> None:
     window = apply(ports)
 
     assert admin_consent(ports, window, error=error) == "consent_declined"
@@ -441,7 +441,7 @@ def test_a_token_that_cannot_be_read_is_proven_by_use(ports: FakeServices) -> No
     assert (check.outcome, "can't be read" in check.detail) == ("skipped", True)
 
 
-def test_a_token_that_cannot_be_read_keeps_what_an_earlier_one_named(ports: FakeServices) -> None:
+def test_an_unreadable_token_does_not_clear_the_known_permissions(ports: FakeServices) -> None:
     assert admin_consent(ports, apply(ports)) is None
     ports.authorizer.roles = None
 
@@ -450,7 +450,7 @@ def test_a_token_that_cannot_be_read_keeps_what_an_earlier_one_named(ports: Fake
     assert (shown(ports)["status"], shown(ports)["permissions"]) == ("enabled", ["Mail.Send"])
 
 
-def test_an_answer_that_leaves_the_scope_out_means_the_one_asked_for(ports: FakeServices) -> None:
+def test_a_response_without_scope_grants_the_requested_scope(ports: FakeServices) -> None:
     ports.authorizer.granted = frozenset()
     ports.authorizer.later = [None]
 
@@ -506,7 +506,7 @@ def test_a_change_of_the_way_deletes_the_users_tokens() -> None:
     assert ports.vault.secrets == {}
 
 
-def test_save_keeps_the_way_of_authorisation(ports: FakeServices) -> None:
+def test_save_keeps_the_kind_of_permission(ports: FakeServices) -> None:
     admin_consent(ports, apply(ports))
 
     started = content(

@@ -31,7 +31,7 @@ def test_the_account_is_named_by_object_and_tenant() -> None:
     ("claim", "email"),
     [("a@contoso.com", "a@contoso.com"), (None, ""), (["x"], ""), ("", "")],
 )
-def test_the_address_is_kept_beside_the_sign_in_name(claim: object, email: str) -> None:
+def test_the_address_is_stored_with_the_sign_in_name(claim: object, email: str) -> None:
     assert check(email=claim) == Account("ada-object-id", CONTOSO, "ada@contoso.com", email=email)
 
 

@@ -65,7 +65,7 @@ def test_what_went_wrong_is_noticed_before_a_report_fails(
 
 
 @pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
-def test_what_somebody_fixed_elsewhere_is_noticed_too(status: Status) -> None:
+def test_a_problem_fixed_elsewhere_is_detected_as_solved(status: Status) -> None:
     ports = enabled_services(status=status, problem=ActiveProblem("sign_in_blocked", NOON, {"error": "x"}))
     ports.system.pass_time(DAY)
 
@@ -107,7 +107,7 @@ def test_tokens_that_a_crash_left_behind_are_deleted(ports: FakeServices) -> Non
     assert set(ports.vault.secrets) == {f"smtp-{CONTOSO}-1", f"smtp-{FABRIKAM}-1"}
 
 
-def test_tokens_of_a_pending_consent_are_left_alone() -> None:
+def test_tokens_of_a_pending_consent_are_not_deleted() -> None:
     ports = FakeServices()
     window = opened(enable(ports), ports)
     ports.vault.write(f"smtp-{CONTOSO}-1", "just written")
@@ -271,7 +271,7 @@ def test_a_purge_that_fails_is_repeated_the_next_day_and_stops_no_other(
     assert (ports.vault.kept, ports.settings.load(CONTOSO).recoverable_until) == ({}, None)
 
 
-def test_tokens_in_use_that_somebody_deleted_stay_recoverable(ports: FakeServices) -> None:
+def test_deleted_tokens_in_use_are_not_purged(ports: FakeServices) -> None:
     ports.vault.secrets.clear()
     kept(ports, NAME, purgeable=True)
 
@@ -280,7 +280,7 @@ def test_tokens_in_use_that_somebody_deleted_stay_recoverable(ports: FakeService
     assert set(ports.vault.kept) == {NAME}
 
 
-def test_deleted_tokens_of_a_tenant_that_left_are_left_alone(ports: FakeServices) -> None:
+def test_deleted_tokens_of_an_unserved_tenant_are_not_purged(ports: FakeServices) -> None:
     kept(ports, OLD, purgeable=True)
     ports.allowed_tenants = frozenset({FABRIKAM})
 
@@ -289,7 +289,7 @@ def test_deleted_tokens_of_a_tenant_that_left_are_left_alone(ports: FakeServices
     assert set(ports.vault.kept) == {OLD}
 
 
-def test_the_page_learns_until_when_the_vault_can_bring_tokens_back(ports: FakeServices) -> None:
+def test_the_page_shows_until_when_tokens_can_be_recovered(ports: FakeServices) -> None:
     kept(ports, OLD, purgeable=False)
     kept(ports, f"smtp-{CONTOSO}-00", purgeable=False, until=NOON + timedelta(days=3))
 

@@ -60,7 +60,7 @@ def problem_of(reply: Response) -> str | None:
     return found[1] if found else None
 
 
-def test_another_account_is_shown_who_asks_for_what(ports: FakeServices) -> None:
+def test_another_account_sees_the_requester_and_the_permissions(ports: FakeServices) -> None:
     ports.authorizer.granted = frozenset({"Mail.Send", "Mail.ReadWrite"})
     _, page = asked(ports, largeFileAttachments=True)
 
@@ -127,7 +127,7 @@ def test_refuse_deletes_the_tokens_at_once(ports: FakeServices) -> None:
     assert "The account is reports@contoso.com." in detail
 
 
-def test_a_person_who_refuses_reads_that_the_grant_stays_at_microsoft(ports: FakeServices) -> None:
+def test_a_person_who_declines_reads_that_the_grant_remains_at_microsoft(ports: FakeServices) -> None:
     window, page = asked(ports)
     decide(window, ports, "refuse", form_token(page))
 
@@ -145,13 +145,15 @@ def test_a_person_who_refuses_reads_that_the_grant_stays_at_microsoft(ports: Fak
         Account("ADA-OBJECT-ID", CONTOSO, "ada@contoso.com"),
     ],
 )
-def test_an_account_is_told_by_its_ids_and_never_by_its_name(ports: FakeServices, account: Account) -> None:
+def test_an_account_is_identified_by_its_ids_and_never_by_its_name(
+    ports: FakeServices, account: Account
+) -> None:
     ports.authorizer.account = account
 
     assert finish(opened(enable(ports), ports), ports).status == 200
 
 
-def test_the_admins_own_account_is_asked_nothing_more(ports: FakeServices) -> None:
+def test_the_own_account_of_the_admin_needs_no_confirmation(ports: FakeServices) -> None:
     ports.authorizer.account = Account("ada-object-id", CONTOSO, "renamed@contoso.com")
 
     window = opened(enable(ports, "finance@contoso.com"), ports)
@@ -446,7 +448,7 @@ def test_a_reset_while_the_tokens_are_written_leaves_none(ports: FakeServices) -
     assert how_it_stands(ports, window) == ("failed", None, "consent_superseded")
 
 
-def test_a_confirmation_that_can_not_be_kept_leaves_no_tokens(ports: FakeServices) -> None:
+def test_a_confirmation_that_cannot_be_stored_leaves_no_tokens(ports: FakeServices) -> None:
     class Full(MemoryFlows):
         def replace_secret(self, secret: FlowSecret) -> bool:
             if secret.consent:

@@ -68,7 +68,7 @@ def test_a_cookie_valid_on_the_azure_domain_binds_the_flow_to_the_browser(
     assert set(rest.split("; ")[1:]) == attributes
 
 
-def test_the_cookie_goes_to_the_consents_own_addresses_alone(ports: FakeServices) -> None:
+def test_the_cookie_is_sent_only_to_consent_addresses(ports: FakeServices) -> None:
     ports.config = replace(ports.config, public_base_url="https://apps.contoso.com/mailer")
 
     assert "; Path=/mailer/api/consent; " in open_start(enable(ports), ports).headers["Set-Cookie"]
@@ -102,7 +102,7 @@ def test_a_ticket_in_the_address_opens_nothing(ports: FakeServices) -> None:
     assert problem_of(reply) == "consent_not_found"
 
 
-def test_nothing_that_proves_the_browser_is_kept_in_clear(ports: FakeServices) -> None:
+def test_ticket_state_and_cookie_are_stored_only_as_hashes(ports: FakeServices) -> None:
     link = enable(ports)
     ticket = ticket_of(link.start_url)
     kept_before = ports.flows.secrets[link.flow_id]
@@ -181,7 +181,7 @@ def test_a_link_that_a_second_tab_overtook_is_reported(ports: FakeServices) -> N
     opened(second, ports)
 
 
-def test_while_entra_is_unavailable_the_link_stays_good(ports: FakeServices) -> None:
+def test_while_entra_is_unavailable_the_link_stays_valid(ports: FakeServices) -> None:
     link = enable(ports)
     ports.authorizer.fail.append(EntraUnavailableError())
 
@@ -198,7 +198,7 @@ def test_each_window_gets_values_of_its_own(ports: FakeServices) -> None:
     assert first.state not in first.cookie
 
 
-def test_a_window_shows_its_state_to_microsoft_alone(ports: FakeServices) -> None:
+def test_the_state_of_a_window_is_sent_only_to_microsoft(ports: FakeServices) -> None:
     link = enable(ports)
     reply = open_start(link, ports)
     window: Window = with_answer(link, reply)

@@ -147,7 +147,7 @@ def test_refused_tokens_are_reread_once_as_another_process_may_renew_them(
     assert ports.authorizer.refreshed[-1] == "renewed-by-another-process"
 
 
-def test_tokens_that_are_refused_as_they_are_kept_are_a_lost_consent(ports: FakeServices) -> None:
+def test_refused_tokens_that_equal_the_stored_ones_are_a_lost_consent(ports: FakeServices) -> None:
     ports.authorizer.fail.append(LOST)
 
     with pytest.raises(ConsentRequiredError) as refused:
@@ -217,7 +217,7 @@ def test_an_answer_without_a_name_changes_no_name(ports: FakeServices) -> None:
     assert shown(ports)["consentedBy"] == "ada@contoso.com"
 
 
-def test_within_a_week_the_stored_tokens_stay_as_they_are(ports: FakeServices) -> None:
+def test_within_a_week_the_stored_tokens_are_not_rewritten(ports: FakeServices) -> None:
     ports.system.pass_time(timedelta(days=7) - timedelta(seconds=1))
 
     ports.tokens.get(CONTOSO, a_consent())
@@ -225,7 +225,7 @@ def test_within_a_week_the_stored_tokens_stay_as_they_are(ports: FakeServices) -
     assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens"}
 
 
-def test_after_a_week_the_newest_tokens_are_kept(ports: FakeServices) -> None:
+def test_after_a_week_the_newest_tokens_are_stored(ports: FakeServices) -> None:
     ports.system.pass_time(timedelta(days=7))
 
     ports.tokens.get(CONTOSO, a_consent())
@@ -337,7 +337,7 @@ def test_while_entra_is_unavailable_a_token_that_graph_refused_is_not_used(ports
         ports.tokens.get(CONTOSO, a_consent(), fresh=True)
 
 
-def test_the_app_itself_needs_no_stored_tokens(ports: FakeServices) -> None:
+def test_application_permissions_need_no_stored_tokens(ports: FakeServices) -> None:
     consent = a_consent(account=None, secret_name=None)
 
     assert ports.tokens.get(CONTOSO, consent) == "access-1"
@@ -479,7 +479,7 @@ def test_an_error_while_tokens_are_stored_never_costs_the_mail(ports: FakeServic
 @pytest.mark.parametrize(
     ("ahead", "rewritten"), [(timedelta(minutes=30), False), (timedelta(days=400), True)]
 )
-def test_a_time_of_storing_that_lies_in_the_future_is_not_believed(
+def test_a_storage_time_in_the_future_is_ignored(
     ports: FakeServices,
     ahead: timedelta,
     rewritten: bool,  # noqa: FBT001

@@ -94,7 +94,7 @@ def test_a_refused_credential_counts_when_repeated_minutes_apart() -> None:
     assert refused(ports, consent, CREDENTIAL) is CREDENTIAL
 
 
-def test_a_mail_waits_while_servers_of_entra_learn_of_a_new_credential() -> None:
+def test_a_mail_waits_while_a_new_credential_spreads_in_entra() -> None:
     ports, _ = consented(timedelta(days=1))
     ports.authorizer.fail = [CREDENTIAL] * 2
     deliver(a_message(messageId="m-1"), "q-1", ports)
@@ -203,7 +203,7 @@ def test_while_a_newer_token_is_refused_the_old_one_is_used_to_its_end() -> None
 # Throttling
 
 
-def test_a_wait_that_entra_asks_for_is_kept_by_everybody_of_the_tenant() -> None:
+def test_retry_after_from_entra_is_obeyed_by_the_whole_tenant() -> None:
     ports, consent = consented(timedelta(days=1))
     assert refused(ports, consent, THROTTLED) is THROTTLED
     ports.system.pass_time(timedelta(seconds=20))
@@ -231,7 +231,7 @@ def test_a_tenants_wait_is_not_anothers() -> None:
     assert ports.tokens.get(FABRIKAM, consent)
 
 
-def test_an_answer_that_names_no_wait_stops_nobody() -> None:
+def test_a_response_without_retry_after_delays_no_mail() -> None:
     ports, consent = consented(timedelta(days=1))
     refused(ports, consent, EntraUnavailableError())
     refused(ports, consent, TransientError("key_vault_unavailable", retry_after=MINUTE))

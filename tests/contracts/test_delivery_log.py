@@ -71,7 +71,7 @@ def lose_place(tables: TableServiceClient, tenant: str, which: str) -> None:
         table.delete_entity(place)
 
 
-def test_a_row_comes_back_as_it_was_written(log: DeliveryLog, tenant: str) -> None:
+def test_a_row_is_read_as_it_was_written(log: DeliveryLog, tenant: str) -> None:
     whole = a_delivery(
         tenant,
         "sales-weekly:2026-11-23T06:00Z:emea",
@@ -104,7 +104,7 @@ def test_a_mail_has_one_row(log: DeliveryLog, tenant: str) -> None:
     assert log.find(tenant, "m-1").attempt == 1  # type: ignore[union-attr]
 
 
-def test_a_mail_that_nobody_knows_has_none(log: DeliveryLog, tenant: str) -> None:
+def test_an_unknown_mail_has_no_row(log: DeliveryLog, tenant: str) -> None:
     assert log.find(tenant, "m-1") is None
 
 
@@ -122,7 +122,7 @@ def test_a_row_that_was_never_written_is_not_changed(log: DeliveryLog, tenant: s
     assert log.save(a_delivery(tenant, etag='W/"never"')) is None
 
 
-def test_the_newest_comes_first_and_pages_go_on_where_the_last_ended(log: DeliveryLog, tenant: str) -> None:
+def test_pages_are_sorted_newest_first_and_continue_without_gap(log: DeliveryLog, tenant: str) -> None:
     for number in range(5):
         log.add(a_delivery(tenant, f"m-{number}", queued_at=NOON + timedelta(microseconds=number)))
 
@@ -164,7 +164,7 @@ def test_a_list_is_chosen_by_status_and_time(log: DeliveryLog, tenant: str) -> N
     assert len(ids(log, DeliveryQuery(tenant, until=datetime(9999, 12, 31, tzinfo=UTC)))) == 5
 
 
-def test_pages_of_pending_mails_go_on_where_the_last_ended(log: DeliveryLog, tenant: str) -> None:
+def test_pages_of_pending_mails_continue_without_gap(log: DeliveryLog, tenant: str) -> None:
     for number in range(3):
         log.add(a_delivery(tenant, f"w-{number}", status=WAITING, queued_at=NOON + timedelta(hours=number)))
     log.add(a_delivery(tenant, "sent", status=DeliveryStatus.ACCEPTED))
@@ -271,7 +271,7 @@ def test_the_longest_waiting_come_first(log: DeliveryLog, tenant: str) -> None:
     assert log.list_pending(str(uuid.uuid4()), [WAITING], 9) == ()
 
 
-def test_a_mail_that_goes_on_is_set_aside_no_more(log: DeliveryLog, tenant: str) -> None:
+def test_a_mail_that_continues_is_no_longer_pending(log: DeliveryLog, tenant: str) -> None:
     added = log.add(a_delivery(tenant, status=WAITING))
     assert added
     deferred = log.save(replace(added, status=DeliveryStatus.DEFERRED))
@@ -302,7 +302,7 @@ def test_a_mail_without_an_outcome_queue_leaves_pending_after_notification(
     assert log.list_pending(tenant, FINAL, 10) == ()
 
 
-def test_a_mail_whose_end_is_owed_is_set_aside_until_it_was_told(log: DeliveryLog, tenant: str) -> None:
+def test_a_mail_with_an_unreported_outcome_stays_pending(log: DeliveryLog, tenant: str) -> None:
     added = log.add(a_delivery(tenant, outcome_queue="mail-outcomes"))
     assert added
     ended = log.save(added.moved(DeliveryStatus.ACCEPTED, NOON))
@@ -373,7 +373,7 @@ def test_where_every_mail_changed_none_is_removed(log: DeliveryLog, tenant: str)
     assert ids(log, DeliveryQuery(tenant)) == ["m-1"]
 
 
-def test_the_tenants_that_have_mails_come_one_after_the_other(log: DeliveryLog) -> None:
+def test_the_tenants_with_mails_are_listed_once_each(log: DeliveryLog) -> None:
     first, second = sorted(str(uuid.uuid4()) for _ in range(2))
     for tenant in (first, second):
         an_old_mail(log, tenant, "m-1")
@@ -467,9 +467,7 @@ def test_a_row_that_changed_is_not_removed(log: DeliveryLog, tenant: str) -> Non
     assert log.find(tenant, "m-1").status is DeliveryStatus.DEFERRED  # type: ignore[union-attr]
 
 
-def test_a_log_that_refuses_what_it_is_told_is_not_taken_for_a_conflict(
-    table_clients: TableServiceClient, tenant: str
-) -> None:
+def test_a_write_that_the_log_refuses_is_no_conflict(table_clients: TableServiceClient, tenant: str) -> None:
     log = TableDeliveryLog(table_clients)
     far_too_long = a_delivery(tenant, correlation_id="x" * 70_000)
 
@@ -516,7 +514,7 @@ def test_a_mail_that_was_set_aside_leaves_nothing_behind(log: DeliveryLog, tenan
     assert ids(log, DeliveryQuery(tenant)) == []
 
 
-def test_a_mail_that_changed_stays_though_a_part_of_it_is_missing(
+def test_a_changed_mail_is_not_removed_even_if_a_row_is_missing(
     table_clients: TableServiceClient, tenant: str
 ) -> None:
     log = TableDeliveryLog(table_clients)
@@ -529,9 +527,7 @@ def test_a_mail_that_changed_stays_though_a_part_of_it_is_missing(
     assert log.find(tenant, "m-1")
 
 
-def test_a_tenants_mails_can_be_counted_and_removed_whatever_their_state(
-    log: DeliveryLog, tenant: str
-) -> None:
+def test_mails_of_a_tenant_can_be_counted_and_removed_in_every_state(log: DeliveryLog, tenant: str) -> None:
     other = str(uuid.uuid4())
     statuses = list(DeliveryStatus)
     for number in range(60):

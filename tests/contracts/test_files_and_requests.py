@@ -81,14 +81,14 @@ def test_an_empty_file_is_a_file(shelf: Shelf) -> None:
     assert shelf.files.read(shelf.files.find(PATH)) == b""
 
 
-def test_a_file_that_is_not_there_is_said_by_name(shelf: Shelf) -> None:
+def test_a_missing_file_is_reported_by_name(shelf: Shelf) -> None:
     with pytest.raises(RejectedError) as caught:
         shelf.files.find("nowhere/a.pdf")
 
     assert (caught.value.code, caught.value.facts) == ("attachment_not_found", {"blob": "nowhere/a.pdf"})
 
 
-def test_a_file_that_was_removed_after_it_was_looked_up_has_changed(shelf: Shelf) -> None:
+def test_a_file_removed_after_it_was_found_is_reported_as_changed(shelf: Shelf) -> None:
     with pytest.raises(TransientError) as caught:
         shelf.files.read(StoredFile("nowhere/a.pdf", 1, '"v"'))
 
@@ -106,7 +106,7 @@ def test_a_file_that_was_replaced_is_not_mixed_with_the_new_one(shelf: Shelf) ->
     assert caught.value.code == "file_changed"
 
 
-def test_a_text_is_kept_and_kept_again(texts: TextStore, message_id: str) -> None:
+def test_a_text_is_stored_and_overwritten(texts: TextStore, message_id: str) -> None:
     texts.keep(CONTOSO, message_id, b"first")
     texts.keep(CONTOSO, message_id, b"second")
 
@@ -133,7 +133,7 @@ def test_a_text_can_be_removed_twice(texts: TextStore, message_id: str) -> None:
     assert texts.load(CONTOSO, message_id) is None
 
 
-def test_texts_that_nobody_touched_for_long_can_be_found(texts: TextStore, message_id: str) -> None:
+def test_texts_that_were_unchanged_for_long_can_be_listed(texts: TextStore, message_id: str) -> None:
     texts.keep(CONTOSO, message_id, b"text")
     soon = datetime.now(UTC) + timedelta(minutes=1)
 
@@ -141,9 +141,7 @@ def test_texts_that_nobody_touched_for_long_can_be_found(texts: TextStore, messa
     assert (CONTOSO, message_id) not in list(texts.untouched_since(soon - timedelta(hours=1)))
 
 
-def test_what_is_kept_of_drafts_is_apart_from_the_requests(
-    blob_clients: BlobServiceClient, message_id: str
-) -> None:
+def test_drafts_are_stored_separately_from_requests(blob_clients: BlobServiceClient, message_id: str) -> None:
     BlobTextStore(blob_clients, "requests").keep(CONTOSO, message_id, b"request")
 
     assert BlobTextStore(blob_clients, "drafts").load(CONTOSO, message_id) is None

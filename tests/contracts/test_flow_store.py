@@ -43,7 +43,7 @@ def test_an_unknown_flow_is_none(store: FlowStore, flow: ConsentFlow) -> None:
     assert store.secret(flow.flow_id) is None
 
 
-def test_a_flow_and_its_secret_are_kept_together(store: FlowStore, flow: ConsentFlow) -> None:
+def test_a_flow_and_its_secret_are_stored_together(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
 
     assert store.flow(flow.flow_id) == flow
@@ -51,7 +51,7 @@ def test_a_flow_and_its_secret_are_kept_together(store: FlowStore, flow: Consent
     assert found == replace(secret_of(flow), etag=found.etag)
 
 
-def test_how_a_flow_ended_is_kept(store: FlowStore, flow: ConsentFlow) -> None:
+def test_the_outcome_of_a_flow_is_stored(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
     ended = replace(
         flow, status=FlowStatus.FAILED, problem=ActiveProblem("consent_failed", NOON, {"error": "x"})
@@ -119,7 +119,7 @@ def test_an_old_flow_whose_secret_was_used_is_forgotten_too(store: FlowStore, fl
     assert store.flow(flow.flow_id) is None
 
 
-def test_secrets_are_written_anew_only_where_there_are_none(store: FlowStore, flow: ConsentFlow) -> None:
+def test_secrets_are_written_only_if_there_are_none(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
     held = FlowSecret(flow.flow_id, form_hash="form")
 
@@ -130,9 +130,7 @@ def test_secrets_are_written_anew_only_where_there_are_none(store: FlowStore, fl
     assert kept(store, flow).form_hash == "form"
 
 
-def test_a_consent_that_nobody_decided_about_is_found_once_it_expired(
-    store: FlowStore, flow: ConsentFlow
-) -> None:
+def test_an_undecided_consent_is_listed_after_it_expired(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
     store.consume_secret(kept(store, flow))
     held = FlowSecret(flow.flow_id, form_hash="form", consent=a_consent(), expires_at=NOON)

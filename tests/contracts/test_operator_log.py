@@ -30,7 +30,7 @@ def log(request: pytest.FixtureRequest, tables: Tables) -> OperatorLog:
     return found
 
 
-def test_actions_come_back_as_they_were_stored_the_oldest_first(log: OperatorLog) -> None:
+def test_actions_are_read_as_stored_with_the_oldest_first(log: OperatorLog) -> None:
     log.add(SECOND)
     log.add(FIRST)
 
@@ -46,7 +46,7 @@ def test_what_was_removed_is_not_reported_again_and_can_be_removed_twice(log: Op
     assert list(log.unreported()) == [SECOND]
 
 
-def test_a_pause_beside_them_is_no_action(tables: Tables) -> None:
+def test_a_pause_in_the_same_partition_is_no_action(tables: Tables) -> None:
     log, pause = TableOperatorLog(tables), TablePauseStore(tables)
     for action in log.unreported():
         log.remove(action)

@@ -84,7 +84,7 @@ def test_a_row_without_a_time_of_its_own_is_listed_too(tables: Tables, tenant: s
     assert found.status is DeliveryStatus.OTHER_VERSION
 
 
-def test_rows_in_a_status_of_another_version_can_be_listed_by_themselves(tables: Tables, tenant: str) -> None:
+def test_rows_in_a_status_of_another_version_can_be_listed_separately(tables: Tables, tenant: str) -> None:
     log = two_mails(tables, tenant)
     change(tables, DELIVERIES, tenant, Status="embargoed", Document='{"status": "embargoed"}')
     log.add(Delivery(tenant, "m-2", DeliveryStatus.ACCEPTED, NOON, NOON, NOON))

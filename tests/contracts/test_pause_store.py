@@ -56,7 +56,7 @@ def test_a_pause_that_is_removed_is_over_also_when_it_is_removed_twice(store: Pa
     assert store.load() is None
 
 
-def test_a_row_made_by_hand_pauses_whatever_it_holds(tables: Tables) -> None:
+def test_a_manually_created_row_pauses_with_any_content(tables: Tables) -> None:
     store = TablePauseStore(tables)
     table = tables.get_table_client(TENANT_SETTINGS)
     table.upsert_entity({**KEYS, "Since": "yesterday", "Reason": "x" * 500})

@@ -71,7 +71,7 @@ def test_settings_that_moved_on_are_not_overwritten(store: SettingsStore, tenant
     assert store.load(tenant) == newer
 
 
-def test_settings_that_somebody_else_created_are_not_overwritten(store: SettingsStore, tenant: str) -> None:
+def test_settings_that_another_process_created_are_not_overwritten(store: SettingsStore, tenant: str) -> None:
     theirs = store.save(everything(tenant))
 
     with pytest.raises(PreconditionFailedError):

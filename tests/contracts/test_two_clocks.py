@@ -126,7 +126,9 @@ def answer(headers: dict[str, str]) -> Any:
         ({}, None),
     ],
 )
-def test_an_answer_tells_storages_time_if_it_can(headers: dict[str, str], moment: datetime | None) -> None:
+def test_a_response_provides_the_time_of_storage_if_it_has_it(
+    headers: dict[str, str], moment: datetime | None
+) -> None:
     noted = AnswerTime()
     noted.note(answer(headers))
 

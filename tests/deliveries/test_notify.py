@@ -586,7 +586,7 @@ def test_a_message_without_a_usable_id_is_reported_under_its_queue_id(
     assert (told["messageId"], told["correlationId"]) == ("unreadable-q-1", kept)
 
 
-def test_the_delivery_says_whether_its_outcome_was_reported(
+def test_the_delivery_shows_whether_its_outcome_was_reported(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     queues.fail = [TransientError("storage_unavailable", service="queues")]

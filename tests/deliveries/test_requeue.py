@@ -220,7 +220,7 @@ def test_a_mail_that_changes_while_it_is_released_is_not_queued(
         (MAIL, None),
     ],
 )
-def test_a_requeue_message_says_when_its_attempt_is_due(message: bytes, due: datetime | None) -> None:
+def test_a_requeue_message_contains_the_due_time_of_its_attempt(message: bytes, due: datetime | None) -> None:
     assert due_at(base64.b64encode(message).decode()) == due
 
 

@@ -192,7 +192,7 @@ def test_a_run_that_is_cut_short_is_continued(monkeypatch: pytest.MonkeyPatch) -
     assert services.deliveries.place == (CONTOSO, "1")
 
 
-def test_the_log_says_how_many_were_removed(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_states_how_many_were_removed(caplog: pytest.LogCaptureFixture) -> None:
     services = FakeServices()
     an_old_mail(services, "m-1")
     with caplog.at_level("INFO"):

@@ -70,12 +70,12 @@ def test_what_was_sent_or_will_be_cannot(status: str, code: str) -> None:
     assert not services.outbox.messages
 
 
-def test_a_mail_that_nobody_knows_cannot() -> None:
+def test_an_unknown_mail_cannot_be_retried() -> None:
     with pytest.raises(NotFoundError):
         retry_delivery(RETRY, ADMIN, FakeServices())
 
 
-def test_a_mail_that_is_not_kept_any_more_cannot() -> None:
+def test_a_mail_whose_request_was_deleted_cannot_be_retried() -> None:
     services = a_row(DeliveryStatus.REJECTED)
     services.requests.kept.clear()
     with pytest.raises(ConflictError, match="request_not_kept"):
@@ -115,7 +115,7 @@ def test_a_refused_mail_is_sent_once_the_reason_is_gone() -> None:
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
 
 
-def test_an_unknown_outcome_is_sent_again_because_the_admin_says_so() -> None:
+def test_a_mail_with_unknown_outcome_is_sent_again_if_the_admin_confirms() -> None:
     services = large_file_services()
     services.transport.fail = [OutcomeUnknownError("outcome_unknown")]
     deliver(a_message(messageId="m-1", saveToSentItems=False), "q-1", services)

@@ -79,7 +79,7 @@ def test_nothing_else_is_in_the_package(package: zipfile.ZipFile) -> None:
     assert [name for name in names if re.search(r"(pyproject\.toml|\.lock|setup\.py)$", name)] == []
 
 
-def test_no_entry_tells_when_or_by_whom_it_was_built(package: zipfile.ZipFile) -> None:
+def test_no_entry_reveals_when_or_by_whom_it_was_built(package: zipfile.ZipFile) -> None:
     entries = package.infolist()
 
     assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}

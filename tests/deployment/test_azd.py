@@ -96,7 +96,7 @@ def test_a_hook_runs_as_azd_runs_it(name: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOOKS)
-def test_a_hook_without_python_says_what_to_read_and_ends_with_0(name: str, tmp_path: Path) -> None:
+def test_a_hook_without_python_prints_the_next_step_and_ends_with_0(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         ["/bin/sh", "-e", "-c", HOOKS[name]["run"]],
         cwd=ROOT,

@@ -70,7 +70,7 @@ def test_a_refused_deployment_is_repeated_until_the_roles_have_spread(
     assert capsys.readouterr().out.count("Azure answered 403: a role has not spread yet.") == 2
 
 
-def test_a_deployment_that_stays_refused_ends_with_the_code_of_azd(azd: Azd) -> None:
+def test_a_deployment_that_is_still_refused_ends_with_the_code_of_azd(azd: Azd) -> None:
     azd.ends(*[(3, FIRST_DEPLOYMENT)] * 3)
 
     assert deploy([], pauses=(0, 0)) == 3

@@ -75,7 +75,7 @@ def test_temporarily_granted_access_comes_with_the_command_that_revokes_it() -> 
         assert "az role assignment delete" not in next_steps(never)
 
 
-def test_a_registration_that_the_template_made_needs_nothing_by_hand() -> None:
+def test_a_registration_from_the_template_needs_no_manual_step() -> None:
     assert "Federated credential" not in next_steps(OUTPUTS)
 
 
@@ -148,7 +148,7 @@ def test_a_console_that_takes_nothing_is_no_error(redirection: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_an_unexpected_error_is_printed_and_goes_no_further(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unexpected_error_is_printed_and_not_raised(capsys: pytest.CaptureFixture[str]) -> None:
     run_step("The list", lambda: next_steps(None))  # type: ignore[arg-type]
 
     assert capsys.readouterr().out.startswith("The list stopped: AttributeError: ")

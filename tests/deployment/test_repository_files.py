@@ -25,7 +25,7 @@ def text_files() -> dict[str, str]:
     return {path: (ROOT / path).read_bytes().decode() for path in tracked_files() if not BINARY.search(path)}
 
 
-def test_every_file_ends_and_breaks_lines_as_the_editorconfig_says() -> None:
+def test_every_file_has_the_line_ends_of_the_editorconfig() -> None:
     files = text_files()
 
     assert [path for path, text in files.items() if text and not text.endswith("\n")] == []
@@ -68,7 +68,7 @@ def test_a_commit_is_formatted_linted_and_typed_as_in_ci() -> None:
         assert f"$(BIN)/{command}" in MAKEFILE
 
 
-def test_dependabot_looks_at_every_place_that_pins_something() -> None:
+def test_dependabot_covers_every_place_with_pinned_versions() -> None:
     files = tracked_files()
     watched = {(update["package-ecosystem"], update["directory"]) for update in DEPENDABOT["updates"]}
 

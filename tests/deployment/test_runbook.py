@@ -241,7 +241,7 @@ def test_no_copied_command_deletes_the_log_permanently() -> None:
     assert [page for page, block in blocks("sh", "bash", "powershell") if "--purge" in block] == []
 
 
-def test_a_deployment_without_azd_is_found_again_and_has_somebody_to_tell() -> None:
+def test_a_deployment_without_azd_can_be_found_and_has_alert_recipients() -> None:
     (create,) = (
         line
         for _, block in blocks("sh", "bash")

@@ -92,7 +92,7 @@ def test_an_address_that_ends_with_a_slash_is_the_same_address() -> None:
     assert asked == ["/api/health"]
 
 
-def test_an_app_that_still_starts_is_asked_until_it_answers() -> None:
+def test_an_app_that_is_starting_is_called_until_it_answers() -> None:
     with app(Response(503, b""), Response(404, b"no functions yet"), Response()) as (url, asked):
         code = main([url, "--strict", "--wait", "10", "--pause", "0.01"])
 
@@ -177,12 +177,12 @@ def test_a_host_that_never_answers_is_left_after_the_time(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("url", ["", "func-mailer.azurewebsites.net", "file:///etc/passwd", "https://"])
-def test_an_address_that_is_none_is_not_asked(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_address_is_not_called(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([url, "--strict", *QUICKLY]) == 1
     assert "The app was not called: PUBLIC_BASE_URL is" in capsys.readouterr().out
 
 
-def test_the_summary_of_the_job_says_which_version_answers(
+def test_the_summary_of_the_job_names_the_version_that_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))

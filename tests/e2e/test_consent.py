@@ -30,7 +30,7 @@ def test_a_consent_enables_sending_with_mail_send_and_nothing_else(
     assert (settings["fromEmailAddress"], settings["consentedBy"]) == (ADA, ADA)
 
 
-def test_a_declined_consent_changes_nothing_and_says_so(admin: Admin, browser: BrowserClient) -> None:
+def test_a_declined_consent_changes_nothing_and_is_reported(admin: Admin, browser: BrowserClient) -> None:
     started = start(admin)
 
     page = browser.consent(started["startUrl"], ADA, accept=False)
@@ -142,7 +142,7 @@ def test_reset_removes_tokens_and_settings_and_configuring_again_works(
         (UMA, {}, (403, "workspace_admin_required")),
     ],
 )
-def test_nobody_but_a_workspace_admin_of_a_served_tenant_gets_in(
+def test_only_a_workspace_admin_of_a_served_tenant_has_access(
     address: str, changes: dict[str, Any], refusal: tuple[int, str], stack: LocalStack
 ) -> None:
     token = stack.microsoft365.api_token(address, **changes)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.stack
 EVE = "eve.leaves@contoso.com"
 
 
-def test_the_requests_to_a_person_are_deleted_and_the_delivery_log_stays(
+def test_requests_to_a_person_are_deleted_and_the_delivery_log_remains(
     enabled: Admin, scheduler: Scheduler, stack: LocalStack
 ) -> None:
     storage = stack.azurite.connection_string

@@ -133,7 +133,7 @@ def test_an_answer_of_504_to_a_mail_that_was_sent_makes_one_mail(
     assert len(sent(stack, new_id)) == 1
 
 
-def test_with_the_permission_to_send_alone_it_is_left_to_the_admin(
+def test_with_mail_send_only_the_decision_is_left_to_the_admin(
     enabled: Admin, scheduler: Scheduler, stack: LocalStack, new_id: str
 ) -> None:
     stack.microsoft365.faults.add("sendMail", "timeout but accepted")

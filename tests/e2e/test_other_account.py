@@ -49,7 +49,7 @@ def signed_in_as(account: str, start_url: str, browser: BrowserClient) -> Browse
     return browser
 
 
-def test_the_account_sees_who_asks_and_continues(uma: Admin, custom: LocalStack) -> None:
+def test_the_account_sees_the_requester_and_continues(uma: Admin, custom: LocalStack) -> None:
     started = start(uma)
     browser = signed_in_as(REPORTS, started["startUrl"], BrowserClient(custom.authority.ca_file))
 
@@ -114,9 +114,7 @@ def test_a_cookie_that_a_sibling_host_planted_does_not_complete_a_consent(
     assert list(custom.key_vault.secrets) == []
 
 
-def test_a_planted_cookie_beside_the_browsers_own_is_named_as_the_cause(
-    uma: Admin, custom: LocalStack
-) -> None:
+def test_a_planted_cookie_in_addition_to_ours_is_named_as_the_cause(uma: Admin, custom: LocalStack) -> None:
     browser = BrowserClient(custom.authority.ca_file)
     planted = f"{NAME}=planted; Domain={DOMAIN}; Path=/; Secure; SameSite=None"
     browser.cookies.keep(f"https://{SIBLING_HOST}/", [planted])

@@ -45,7 +45,7 @@ def test_the_host_and_the_app_send_one_set_of_headers(
     assert expected.items() <= dict(answer.headers).items()
 
 
-def test_a_preflight_lets_no_other_origin_in(stack: LocalStack) -> None:
+def test_a_preflight_allows_no_other_origin(stack: LocalStack) -> None:
     with loopback_session(stack.authority.ca_file) as session:
         answer = session.options(f"{stack.api_url}/{SETTINGS}", headers=PREFLIGHT, timeout=10)
 
@@ -68,7 +68,7 @@ def test_a_page_on_another_origin_may_read_what_the_settings_page_needs(stack: L
     assert "WWW-Authenticate" in answer.headers
 
 
-def test_a_pages_own_policy_stands(stack: LocalStack) -> None:
+def test_the_content_security_policy_of_a_page_is_kept(stack: LocalStack) -> None:
     with loopback_session(stack.authority.ca_file) as session:
         answer = session.get(f"{stack.api_url}/api/consent/result", timeout=10)
 

@@ -206,7 +206,7 @@ def test_a_sample_prints_each_end_once(
 
 
 @pytest.mark.parametrize("name", WITH_ROLES)
-def test_a_sample_fails_where_a_role_is_taken_away(
+def test_a_sample_fails_if_a_role_is_removed(
     stack: LocalStack, report: Path, name: str, taken: RoleAssignment
 ) -> None:
     refused = run(stack, name, f"sample:{uuid.uuid4()}", report)
@@ -216,7 +216,7 @@ def test_a_sample_fails_where_a_role_is_taken_away(
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_sample_says_which_app_role_is_missing(stack: LocalStack, name: str) -> None:
+def test_a_sample_names_the_missing_app_role(stack: LocalStack, name: str) -> None:
     assert stack.schedulers.api is not None
     stack.schedulers.api = replace(stack.schedulers.api, roles=())
     try:

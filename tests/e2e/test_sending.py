@@ -90,7 +90,7 @@ def test_files_arrive_byte_for_byte(
     assert (second.read(), second.inline, second.content_id) == (b"\x89PNG\r\n\x1a\n", True, "chart1")
 
 
-def test_a_long_text_comes_from_a_blob(
+def test_a_long_text_is_read_from_a_blob(
     enabled: Admin, scheduler: Scheduler, stack: LocalStack, new_id: str
 ) -> None:
     text = "<p>Zeile</p>" * 20_000

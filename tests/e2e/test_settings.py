@@ -94,7 +94,7 @@ def test_a_group_without_a_mailbox_is_sent_from_too(
     assert mail.from_address.address == BOARD
 
 
-def test_the_app_itself_sends_from_the_mailbox_and_keeps_no_tokens(
+def test_with_application_permission_mail_is_sent_without_stored_tokens(
     admin: Admin, browser: BrowserClient, stack: LocalStack
 ) -> None:
     assert enable(admin, browser, REPORTS, authorization="application") == "Consent complete"

@@ -88,7 +88,7 @@ def test_a_token_for_another_service_is_refused(
     assert answer.status_code == 401
 
 
-def test_telemetry_of_another_component_is_told_apart(component: Component) -> None:
+def test_telemetry_of_another_component_is_separated(component: Component) -> None:
     other = component.settings[CONNECTION].replace(component.insights.instrumentation_key, "another-key")
 
     answer = send_traces(component.settings | {CONNECTION: other}, ["foreign"], "deliver_mail")
@@ -97,7 +97,7 @@ def test_telemetry_of_another_component_is_told_apart(component: Component) -> N
     assert component.texts() == []
 
 
-def test_the_host_learns_the_component_and_that_nobody_watches(component: Component) -> None:
+def test_the_host_gets_the_component_and_an_inactive_live_stream(component: Component) -> None:
     key = component.insights.instrumentation_key
 
     component_id = requests.get(f"{component.url}/api/profiles/{key}/appId", timeout=5)

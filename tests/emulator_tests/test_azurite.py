@@ -43,7 +43,7 @@ def test_two_run_at_the_same_time_and_the_stopped_one_is_gone(azurite: Azurite) 
         os.kill(pid, 0)
 
 
-def test_a_given_port_that_is_taken_is_told_with_azurites_own_words(azurite: Azurite) -> None:
+def test_an_occupied_port_is_reported_with_the_message_of_azurite(azurite: Azurite) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -71,7 +71,7 @@ def test_a_child_that_ends_early_is_reported_with_its_log(tmp_path: Path) -> Non
         child.wait_for_lines("^ready$", 1, seconds=10)
 
 
-def test_a_child_that_says_nothing_is_not_awaited_for_ever(tmp_path: Path) -> None:
+def test_a_silent_child_process_is_not_awaited_for_ever(tmp_path: Path) -> None:
     child = Child(["sleep", "60"], tmp_path / "log", directory=tmp_path)
 
     with pytest.raises(ChildFailedError, match="not ready within 0 s"):

@@ -29,7 +29,7 @@ def jar(*headers: str, url: str = HERE) -> CookieJar:
 # Cookies
 
 
-def test_cookies_belong_to_a_host_whatever_its_port() -> None:
+def test_cookies_belong_to_a_host_regardless_of_its_port() -> None:
     cookies = jar("a=1; Path=/")
 
     assert cookies.header("https://localhost:99/", "GET", "") == "a=1"
@@ -76,7 +76,7 @@ def test_a_cookie_that_breaks_its_own_promise_is_dropped(header: str) -> None:
     assert jar(header).names("localhost") == []
 
 
-def test_a_host_cookie_that_keeps_its_promise_is_kept() -> None:
+def test_a_valid_host_prefixed_cookie_is_stored() -> None:
     assert jar("__Host-a=1; Secure; Path=/; SameSite=None").names("localhost") == ["__Host-a"]
 
 
@@ -99,7 +99,7 @@ def test_a_domain_ends_host_cookies_and_leaves_secure_ones(attributes: str, kept
     assert jar(attributes, url=APP).names("other.azurewebsites.net") == []
 
 
-def test_a_sibling_host_can_set_a_cookie_beside_the_hosts_own() -> None:
+def test_a_sibling_host_can_set_a_cookie_in_addition_to_that_of_the_host() -> None:
     cookies = jar(
         "__Secure-a=planted; Domain=contoso-apps.example; Path=/; Secure",
         url="https://wiki.contoso-apps.example/",
@@ -124,14 +124,14 @@ def test_secure_cookies_are_neither_taken_nor_sent_without_tls() -> None:
     assert jar("a=1; Path=/; Secure").header("http://localhost:1/", "GET", "") == ""
 
 
-def test_a_cookie_stays_below_its_path() -> None:
+def test_a_cookie_is_sent_only_below_its_path() -> None:
     cookies = jar("a=1; Path=/api")
 
     assert cookies.header("https://localhost/api/x", "GET", "") == "a=1"
     assert cookies.header("https://localhost/apis", "GET", "") == ""
 
 
-def test_without_a_path_a_cookie_stays_below_the_page_that_set_it() -> None:
+def test_without_a_path_a_cookie_is_sent_only_below_the_page_that_set_it() -> None:
     cookies = jar("a=1", url="https://localhost/api/consent/start")
 
     assert cookies.header("https://localhost/api/consent/callback", "GET", "") == "a=1"
@@ -222,7 +222,7 @@ def test_redirects_end_somewhere(served: Server, browser: BrowserClient) -> None
         browser.open(f"{served.url}/loop")
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
+def test_a_certificate_of_an_untrusted_authority_is_refused(
     served: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stranger = LocalAuthority.create(tmp_path_factory.mktemp("stranger"))
@@ -239,7 +239,7 @@ def test_nothing_is_on_the_screen_before_the_first_visit(browser: BrowserClient)
 # Consenting
 
 
-def test_a_person_consents_and_the_answer_comes_back_as_a_cross_site_post(stand: Stand) -> None:
+def test_after_a_consent_the_callback_is_a_cross_site_post(stand: Stand) -> None:
     _, page = stand.sign_in(REPORTS, "Mail.Send")
 
     assert (page.status, page.url) == (200, stand.redirect_uri)
@@ -277,7 +277,7 @@ def test_the_posted_answer_can_be_held_back_and_posted_by_another_browser(stand:
     assert stand.callback.answers == [form.fields]
 
 
-def test_the_history_tells_every_step(stand: Stand) -> None:
+def test_the_history_contains_every_step(stand: Stand) -> None:
     browser = stand.browser()
     stand.sign_in(REPORTS, "Mail.Send", browser=browser)
 

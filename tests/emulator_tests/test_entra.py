@@ -173,7 +173,7 @@ def test_pages_cut_the_popup_off_and_refuse_to_be_framed(stand: Stand) -> None:
         assert page.headers["X-Frame-Options"] == "DENY"
 
 
-def test_consent_is_asked_for_once(stand: Stand) -> None:
+def test_consent_is_requested_once(stand: Stand) -> None:
     browser = stand.browser()
     browser.open(authorize_url(stand))
     assert browser.choose(REPORTS).title == "Permissions requested"
@@ -184,7 +184,7 @@ def test_consent_is_asked_for_once(stand: Stand) -> None:
     assert browser.choose(REPORTS).title == "Back"
 
 
-def test_only_what_is_new_is_asked_for(stand: Stand) -> None:
+def test_only_new_permissions_are_requested(stand: Stand) -> None:
     stand.system.grant_consent(ADA, SEND)
     browser = stand.browser()
     browser.open(authorize_url(stand, scope=f"{SEND} {READ_WRITE}"))
@@ -195,7 +195,7 @@ def test_only_what_is_new_is_asked_for(stand: Stand) -> None:
     assert f"<code>{SEND}</code>" not in page.text
 
 
-def test_prompt_consent_asks_for_everything_again(stand: Stand) -> None:
+def test_prompt_consent_requests_everything_again(stand: Stand) -> None:
     stand.system.grant_consent(REPORTS, SEND)
     browser = stand.browser()
     browser.open(authorize_url(stand, prompt="consent"))
@@ -235,7 +235,7 @@ def test_prompt_none_never_shows_a_page(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("described", [True, False])
-def test_cancel_comes_back_as_access_denied_with_or_without_words(stand: Stand, *, described: bool) -> None:
+def test_cancel_returns_access_denied_with_or_without_description(stand: Stand, *, described: bool) -> None:
     stand.system.behaviour.decline_description = described
 
     stand.browser().consent(authorize_url(stand, response_mode="form_post"), REPORTS, accept=False)
@@ -269,7 +269,7 @@ def test_a_user_who_requests_read_access_needs_an_admin_without_a_callback(stand
     assert stand.callback.answers == []
 
 
-def test_an_approval_page_may_have_a_way_back_that_grants_nothing(stand: Stand) -> None:
+def test_an_approval_page_can_have_a_return_link_that_grants_nothing(stand: Stand) -> None:
     stand.system.directory.change_tenant(CONTOSO, approval_can_return=True)
     browser = stand.browser()
     browser.open(authorize_url(stand, scope=READ_WRITE))
@@ -296,7 +296,7 @@ def test_no_user_can_press_accept_on_the_approval_page(stand: Stand) -> None:
     assert stand.callback.answers == []
 
 
-def test_mail_send_needs_no_admin_unless_the_tenant_says_so(stand: Stand) -> None:
+def test_mail_send_needs_no_admin_unless_the_tenant_requires_one(stand: Stand) -> None:
     browser = stand.browser()
     browser.open(authorize_url(stand))
     assert browser.choose(UMA).title == "Permissions requested"
@@ -306,7 +306,7 @@ def test_mail_send_needs_no_admin_unless_the_tenant_says_so(stand: Stand) -> Non
     assert browser.choose(UMA).title == "Need admin approval"
 
 
-def test_after_an_admin_agreed_for_everybody_users_are_not_asked(stand: Stand) -> None:
+def test_after_tenant_wide_consent_users_see_no_consent_page(stand: Stand) -> None:
     admin = stand.browser()
     admin.open(authorize_url(stand, scope=READ_WRITE))
     admin.choose(ADA)
@@ -342,7 +342,7 @@ def test_prompt_consent_needs_an_admin_even_after_tenant_wide_consent(stand: Sta
         ({"scope": f"{APP_SCOPE} {SEND}"}, "AADSTS70011"),
     ],
 )
-def test_what_entra_cannot_tell_the_app_it_shows_on_its_own_page(
+def test_an_error_that_cannot_be_redirected_is_shown_by_entra(
     stand: Stand, query: dict[str, str], number: str
 ) -> None:
     page = stand.browser().open(authorize_url(stand, **query))
@@ -386,7 +386,7 @@ def test_a_single_tenant_app_redeems_nothing_without_a_tenant(stand: Stand) -> N
     assert redeem(stand, code).ok
 
 
-def test_default_is_asked_for_alone(stand: Stand) -> None:
+def test_the_default_scope_cannot_be_combined(stand: Stand) -> None:
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
 
     assert refused(refresh(stand, token, f"{APP_SCOPE} {SEND}")) == (400, "invalid_scope", 70011)
@@ -456,7 +456,7 @@ def test_a_sign_in_name_an_address_and_an_alias_are_three_names(stand: Stand) ->
     assert claims["oid"] == stand.system.user(UMA).object_id
 
 
-def test_the_address_is_in_tokens_only_if_the_registration_asks_for_it(stand: Stand) -> None:
+def test_the_address_is_in_tokens_only_if_the_registration_requests_it(stand: Stand) -> None:
     stand.system.directory.change_app(CLIENT_ID, email_claim=False)
 
     assert "email" not in stand.token_result(ADA)["id_token_claims"]
@@ -497,7 +497,7 @@ def test_a_redirect_address_must_be_equal_not_similar(stand: Stand) -> None:
         assert "AADSTS50011" in page.text
 
 
-def test_nobody_from_another_tenant_can_sign_in(stand: Stand) -> None:
+def test_no_user_of_another_tenant_can_sign_in(stand: Stand) -> None:
     browser = stand.browser()
     browser.open(authorize_url(stand))
 
@@ -520,7 +520,7 @@ def test_who_may_not_sign_in_reads_why_on_entras_page(
     assert stand.callback.answers == []
 
 
-def test_a_permission_that_does_not_exist_comes_back_as_an_error(stand: Stand) -> None:
+def test_a_permission_that_does_not_exist_is_an_error_in_the_callback(stand: Stand) -> None:
     stand.browser().open(authorize_url(stand, scope="Mail.Sned"))
 
     assert stand.callback.answers[-1]["error"] == "invalid_client"
@@ -542,7 +542,7 @@ def test_a_page_answered_twice_does_not_answer_the_app_twice(stand: Stand) -> No
     assert len(stand.callback.answers) == 1
 
 
-def test_only_a_multi_tenant_app_may_be_asked_for_without_a_tenant(stand: Stand) -> None:
+def test_only_a_multi_tenant_app_can_be_used_without_a_tenant(stand: Stand) -> None:
     assert "AADSTS50194" in stand.browser().open(authorize_url(stand, "common")).text
 
     stand.system.directory.change_app(CLIENT_ID, multi_tenant=True)
@@ -592,13 +592,13 @@ def test_a_code_belongs_to_its_redirect_address_and_tenant(stand: Stand) -> None
     assert refused(redeem(stand, a_code(stand), tenant=FABRIKAM))[2] == 700005
 
 
-def test_the_nonce_comes_back_as_it_was_sent(stand: Stand) -> None:
+def test_the_nonce_is_returned_as_it_was_sent(stand: Stand) -> None:
     answer = redeem(stand, a_code(stand, nonce="n-0S6"))
 
     assert claims_of(answer.json()["id_token"])["nonce"] == "n-0S6"
 
 
-def test_client_info_comes_only_when_asked_for(stand: Stand) -> None:
+def test_client_info_is_returned_only_on_request(stand: Stand) -> None:
     assert "client_info" not in redeem(stand, a_code(stand)).json()
     assert "client_info" in redeem(stand, a_code(stand), client_info="1").json()
 
@@ -649,7 +649,7 @@ def test_without_offline_access_there_is_no_refresh_token(stand: Stand) -> None:
     assert "refresh_token" not in answer.json()
 
 
-def test_a_refresh_beyond_the_grant_asks_for_consent(stand: Stand) -> None:
+def test_a_refresh_beyond_the_grant_requires_consent(stand: Stand) -> None:
     token = redeem(stand, a_code(stand)).json()["refresh_token"]
 
     answer = refresh(stand, token, READ_WRITE)
@@ -752,7 +752,7 @@ def a_certificate() -> tuple[str, bytes]:
     return private.decode(), certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def test_msal_proves_itself_with_a_registered_certificate_and_no_other(stand: Stand) -> None:
+def test_msal_authenticates_only_with_a_registered_certificate(stand: Stand) -> None:
     private, certificate = a_certificate()
     other_private, _ = a_certificate()
     stand.system.directory.change_app(CLIENT_ID, secrets=(), certificates=(certificate,))
@@ -777,7 +777,7 @@ def federated_token(stand: Stand, **claims: Any) -> str:
     return stand.system.tokens.sign(named | claims)
 
 
-def test_msal_proves_itself_with_a_managed_identitys_token(stand: Stand) -> None:
+def test_msal_authenticates_with_a_managed_identity_token(stand: Stand) -> None:
     trusted = FederatedCredential(f"{stand.entra}/{CONTOSO}/v2.0", "principal-1")
     stand.system.directory.change_app(CLIENT_ID, secrets=(), federated=(trusted,))
     stand.system.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
@@ -844,7 +844,7 @@ def test_an_app_only_token_without_consent_has_no_roles(stand: Stand) -> None:
     assert "roles" not in claims_of(result["access_token"])
 
 
-def test_an_app_by_itself_asks_for_default_and_nothing_else(stand: Stand) -> None:
+def test_client_credentials_require_the_default_scope_only(stand: Stand) -> None:
     named = token_request(
         stand, grant_type="client_credentials", scope="https://graph.microsoft.com/Mail.Send"
     )
@@ -868,7 +868,7 @@ def admin_answer(stand: Stand, *, accept: bool = True, account: str = ADA) -> di
     return stand.callback.answers[-1]
 
 
-def test_admin_consent_says_true_and_gives_no_code(stand: Stand) -> None:
+def test_admin_consent_returns_true_and_no_code(stand: Stand) -> None:
     answer = admin_answer(stand)
 
     assert answer == {"admin_consent": "True", "tenant": CONTOSO, "scope": APP_SCOPE, "state": "state-2"}
@@ -877,7 +877,7 @@ def test_admin_consent_says_true_and_gives_no_code(stand: Stand) -> None:
     ]
 
 
-def test_a_declined_admin_consent_says_true_as_well(stand: Stand) -> None:
+def test_a_declined_admin_consent_can_return_true_too(stand: Stand) -> None:
     answer = admin_answer(stand, accept=False)
 
     assert answer["admin_consent"] == "True"

@@ -135,7 +135,7 @@ def test_an_accepted_mail_is_202_with_nothing_in_it(stand: Stand) -> None:
     assert [mail.subject for mail in stand.system.mails()] == ["Weekly sales"]
 
 
-def test_everything_that_was_sent_is_kept_as_it_came(stand: Stand) -> None:
+def test_every_sent_mail_is_recorded_as_received(stand: Stand) -> None:
     image = bytes(range(256)) * 40
     message = a_message(
         ccRecipients=[a_recipient("cc@contoso.com")],
@@ -171,7 +171,7 @@ def test_everything_that_was_sent_is_kept_as_it_came(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(("value", "saved"), [(True, True), (False, False), ("false", False), ("true", True)])
-def test_saving_a_copy_is_said_as_boolean_or_string(stand: Stand, *, value: object, saved: bool) -> None:
+def test_save_to_sent_items_is_a_boolean_or_a_string(stand: Stand, *, value: object, saved: bool) -> None:
     assert client(stand).send_mail(saveToSentItems=value).status_code == 202
 
     assert stand.system.mails()[0].save_to_sent_items is saved
@@ -258,7 +258,7 @@ def test_an_error_names_the_request_as_support_wants_it(stand: Stand) -> None:
     assert answer.headers["x-ms-ags-diagnostic"]
 
 
-def test_a_mail_may_come_as_mime_with_bcc_in_its_header(stand: Stand) -> None:
+def test_a_mail_can_be_sent_as_mime_with_bcc_in_its_header(stand: Stand) -> None:
     made = EmailMessage(policy=SMTP)
     made["From"], made["To"], made["Bcc"] = REPORTS, "The CFO <cfo@contoso.com>", "bcc@example.com"
     made["Subject"], made["List-Unsubscribe"] = "Als MIME: Grüße", "<mailto:no@contoso.com>"
@@ -319,7 +319,7 @@ def test_without_the_right_another_from_is_denied(stand: Stand, address: str) ->
     assert stand.system.mails() == []
 
 
-def test_the_right_alone_is_not_enough_without_the_shared_scope(stand: Stand) -> None:
+def test_the_mailbox_right_is_not_enough_without_the_shared_scope(stand: Stand) -> None:
     answer = client(stand, REPORTS, "Mail.Send").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
 
     assert refused(answer) == (403, "ErrorAccessDenied")
@@ -345,7 +345,7 @@ def test_another_mailbox_needs_full_access_too(stand: Stand) -> None:
     assert stand.system.mails()[0].mailbox == FINANCE
 
 
-def test_an_app_by_itself_sends_as_any_mailbox(stand: Stand) -> None:
+def test_an_app_with_application_permission_sends_as_any_mailbox(stand: Stand) -> None:
     assert app_client(stand, "Mail.Send").send_mail().status_code == 202
     assert (
         app_client(stand, "Mail.Send", mailbox=stand.system.user(UMA).object_id).send_mail().status_code
@@ -355,7 +355,7 @@ def test_an_app_by_itself_sends_as_any_mailbox(stand: Stand) -> None:
     assert [(mail.mailbox, mail.caller) for mail in stand.system.mails()] == [(REPORTS, ""), (UMA, "")]
 
 
-def test_an_access_policy_keeps_an_app_to_its_mailboxes(stand: Stand) -> None:
+def test_an_access_policy_limits_an_app_to_its_mailboxes(stand: Stand) -> None:
     stand.system.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({REPORTS}))
 
     assert app_client(stand, "Mail.Send").send_mail().status_code == 202
@@ -369,7 +369,7 @@ def test_exchange_roles_let_an_app_send_without_a_role_in_its_token(stand: Stand
     assert refused(app_client(stand, mailbox=UMA).send_mail()) == (403, "ErrorAccessDenied")
 
 
-def test_an_app_by_itself_has_no_me_and_needs_the_right_for_another_from(stand: Stand) -> None:
+def test_an_application_has_no_me_and_needs_the_right_for_another_from(stand: Stand) -> None:
     answer = app_client(stand, "Mail.Send").send_mail(a_message(**{"from": a_recipient(UMA)}))
     assert refused(answer) == (403, "ErrorSendAsDenied")
 
@@ -397,7 +397,7 @@ def test_a_bad_token_is_401(stand: Stand) -> None:
         assert "WWW-Authenticate" in answer.headers
 
 
-def test_an_access_token_ends_by_the_stand_ins_clock(stand: Stand) -> None:
+def test_an_access_token_expires_by_the_clock_of_the_emulator(stand: Stand) -> None:
     caller = client(stand)
     assert caller.send_mail().status_code == 202
 
@@ -422,7 +422,7 @@ def test_an_app_token_without_permissions_is_401(stand: Stand) -> None:
         ("GET", "/mailFolders/sentitems/messages"),
     ],
 )
-def test_mail_send_alone_reaches_no_message(stand: Stand, method: str, path: str) -> None:
+def test_mail_send_gives_access_to_no_message(stand: Stand, method: str, path: str) -> None:
     answer = client(stand, REPORTS, "Mail.Send").ask(method, path, json=a_message())
 
     assert refused(answer) == (403, "ErrorAccessDenied")
@@ -435,7 +435,7 @@ def test_reading_and_writing_mail_does_not_send_it(stand: Stand) -> None:
     assert refused(caller.send(caller.draft())) == (403, "ErrorAccessDenied")
 
 
-def test_nobody_and_no_mailbox_are_404(stand: Stand) -> None:
+def test_an_unknown_user_and_a_user_without_mailbox_are_404(stand: Stand) -> None:
     stand.system.directory.change_user(UMA, has_mailbox=False)
 
     assert refused(app_client(stand, "Mail.Send", mailbox="x@contoso.com").send_mail()) == (
@@ -756,7 +756,7 @@ def test_a_posted_file_of_three_megabytes_is_refused(stand: Stand) -> None:
     assert caller.attach(draft, bytes_of(1000)).status_code == 413
 
 
-def test_a_large_file_goes_up_chunk_by_chunk_to_another_host(stand: Stand) -> None:
+def test_a_large_file_is_uploaded_in_chunks_to_another_host(stand: Stand) -> None:
     caller, data = client(stand), bytes_of(5_000_000)
     draft = caller.draft()
     created = caller.session_for(draft, len(data), contentType="application/pdf")
@@ -823,7 +823,7 @@ def test_an_upload_url_is_its_own_key(stand: Stand) -> None:
     assert stand.session().get(url, timeout=5).status_code == 405
 
 
-def test_chunks_come_in_order_and_below_four_megabytes(stand: Stand) -> None:
+def test_chunks_must_be_in_order_and_below_four_megabytes(stand: Stand) -> None:
     caller, data = client(stand), bytes_of(9_000_000)
     url = caller.session_for(caller.draft(), len(data)).json()["uploadUrl"]
     caller.put(url, data[:3_000_000], 0, len(data))
@@ -1054,7 +1054,7 @@ def test_a_busy_server_may_close_the_connection(stand: Stand) -> None:
     assert (answer.status_code, answer.headers["Connection"]) == (503, "close")
 
 
-def test_a_slow_answer_outlasts_the_client_and_the_mail_goes_anyway(stand: Stand) -> None:
+def test_a_mail_is_sent_although_a_slow_response_outlasts_the_client(stand: Stand) -> None:
     stand.system.faults.add("sendMail", Effect(delay=2.0))
     caller = client(stand)
 
@@ -1068,7 +1068,7 @@ def test_a_slow_answer_outlasts_the_client_and_the_mail_goes_anyway(stand: Stand
     ("body", "text"),
     [("html", "<html>"), ("empty", ""), ("empty_code", '"code": ""'), ("nested", '"innererror": {"code"')],
 )
-def test_an_errors_body_comes_in_every_form_there_is(stand: Stand, body: Any, text: str) -> None:
+def test_the_body_of_an_error_can_have_every_known_form(stand: Stand, body: Any, text: str) -> None:
     stand.system.faults.add("sendMail", Effect(500, "ErrorInternalServerError", body=body))
 
     answer = client(stand).send_mail()
@@ -1175,7 +1175,7 @@ def test_another_process_sees_what_was_left_in_drafts(stand: Stand) -> None:
     assert [draft["subject"] for draft in drafts] == ["orphan"]
 
 
-def test_the_log_tells_which_headers_came_and_no_token(stand: Stand) -> None:
+def test_the_request_log_has_the_headers_and_no_token(stand: Stand) -> None:
     client(stand).send_mail()
 
     entry = stand.system.requests.all("sendMail")[0]

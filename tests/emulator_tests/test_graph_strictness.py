@@ -73,7 +73,7 @@ def test_each_published_code_can_be_answered(stand: Stand, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(DETAILED))
-def test_a_detailed_code_stands_inside_a_general_one(stand: Stand, code: str) -> None:
+def test_a_detailed_code_is_inside_a_general_one(stand: Stand, code: str) -> None:
     stand.system.faults.add("sendMail", code)
     error = client(stand).send_mail().json()["error"]
 
@@ -193,7 +193,7 @@ def test_a_role_of_the_app_counts_at_graph_after_a_while(stand: Stand) -> None:
     assert app_client(stand, "Mail.Send").send_mail().status_code == 202
 
 
-def test_what_exchange_lets_an_app_do_counts_after_a_while(stand: Stand) -> None:
+def test_exchange_permissions_of_an_app_count_after_a_delay(stand: Stand) -> None:
     stand.system.behaviour.rights_lag = 7200
     stand.system.directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
     early = app_client(stand).send_mail()
@@ -225,7 +225,7 @@ def test_an_access_policy_counts_after_a_while(stand: Stand) -> None:
 # Tokens
 
 
-def test_an_opaque_token_says_nothing_to_its_bearer_and_all_to_graph(stand: Stand) -> None:
+def test_an_opaque_token_is_readable_only_by_graph(stand: Stand) -> None:
     stand.system.behaviour.opaque_tokens = True
     token = stand.system.graph_token(REPORTS, "Mail.Send")
 
@@ -298,7 +298,7 @@ def test_another_mailbox_has_limits_of_its_own(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(("subject", "status", "kept"), [("cut", 201, 255), ("kept", 201, 300)])
-def test_a_long_subject_is_cut_or_kept(stand: Stand, subject: str, status: int, kept: int) -> None:
+def test_a_long_subject_is_cut_or_stored(stand: Stand, subject: str, status: int, kept: int) -> None:
     stand.system.behaviour.long_subject = subject  # type: ignore[assignment]
     answer = client(stand).ask("POST", "/messages", json=a_message(subject="x" * 300))
 

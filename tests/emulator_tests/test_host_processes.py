@@ -74,7 +74,7 @@ def test_a_function_timeout_replaces_the_process_before_the_caller_knows(
     assert "Timeout value of 2.0 s exceeded by function 'Functions.wait'" in log
 
 
-def test_a_function_that_ends_within_the_grace_leaves_its_process_alone(
+def test_a_function_that_ends_within_the_grace_period_keeps_its_process(
     azurite: Azurite, tmp_path: Path
 ) -> None:
     setup = Setup(host_json={"functionTimeout": "00:00:01"}, waits=Waits(timeout_grace=5))
@@ -117,7 +117,7 @@ def test_a_third_dead_process_ends_the_host(azurite: Azurite, tmp_path: Path) ->
         assert "Exceeded language worker restart retry count" in host.log()
 
 
-def test_a_stop_takes_no_connections_and_lets_calls_finish(
+def test_a_stop_refuses_connections_and_lets_calls_finish(
     azurite: Azurite, tmp_path: Path, threads: ThreadPoolExecutor
 ) -> None:
     with sample_host(azurite, tmp_path, Setup(waits=Waits(queue_stop=1))) as host:
@@ -199,7 +199,7 @@ def test_a_drain_takes_nothing_new_and_finishes_what_runs(azurite: Azurite, tmp_
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-def test_a_function_timeout_of_5_s_keeps_its_caller_for_17_s(azurite: Azurite, tmp_path: Path) -> None:
+def test_a_function_timeout_of_5_s_is_answered_after_17_s(azurite: Azurite, tmp_path: Path) -> None:
     with sample_host(azurite, tmp_path, Setup(host_json={"functionTimeout": "00:00:05"})) as host:
         answer, took = timed(host, "/api/wait?seconds=60")
 

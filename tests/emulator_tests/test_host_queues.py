@@ -55,7 +55,7 @@ def test_messages_reach_the_function_or_the_poison_queue_as_observed(host: Sampl
     assert host.take_raw("work-poison") == []
 
 
-def test_a_function_of_bytes_gets_what_base64_holds_whatever_it_is(host: SampleHost) -> None:
+def test_a_function_with_bytes_gets_any_decoded_base64(host: SampleHost) -> None:
     names = ("Latin-1", "UTF-16", "binary", "UTF-8 with BOM", "NUL", "empty")
     for name in names:
         host.put(MESSAGES[name]["text"], "bytes", encode=False)
@@ -68,7 +68,7 @@ def test_a_function_of_bytes_gets_what_base64_holds_whatever_it_is(host: SampleH
     assert {result["dequeue_count"] for result in results} == {1}
 
 
-def test_without_encoding_a_function_gets_the_text_as_it_lies(azurite: Azurite, tmp_path: Path) -> None:
+def test_without_encoding_a_function_gets_the_text_as_it_is_queued(azurite: Azurite, tmp_path: Path) -> None:
     plain = Setup(host_json=FAST | {"extensions__queues__messageEncoding": "none"})
     texts = ['{"a": "ü"}', base64.b64encode(b"encoded").decode(), "plain, no base64", " spaces "]
     with sample_host(azurite, tmp_path, plain) as host:
@@ -106,7 +106,7 @@ def test_a_failing_message_is_tried_again_later_and_then_poisoned(azurite: Azuri
     assert shortest <= poisoned["ended"] - began <= 2 * wanted["seconds until the poison function"]
 
 
-def test_as_many_messages_run_at_once_as_host_json_says(host: SampleHost) -> None:
+def test_as_many_messages_run_at_once_as_host_json_allows(host: SampleHost) -> None:
     for _ in range(12):
         host.put("wait 0.5")
 
@@ -121,9 +121,7 @@ def test_as_many_messages_run_at_once_as_host_json_says(host: SampleHost) -> Non
 
 
 @own_host_only
-def test_what_fails_in_the_poison_function_stays_hidden_for_the_lease(
-    azurite: Azurite, tmp_path: Path
-) -> None:
+def test_a_message_that_fails_in_the_poison_function_stays_hidden(azurite: Azurite, tmp_path: Path) -> None:
     with sample_host(azurite, tmp_path, Setup(host_json=FAST, waits=Waits(lease=4))) as host:
         host.put("fail as poison too", "work-poison")
         host.child.wait_for_lines("(Executed 'Functions.poison' .Failed)", 1, 10)
@@ -136,7 +134,7 @@ def test_what_fails_in_the_poison_function_stays_hidden_for_the_lease(
     assert hidden == 1
 
 
-def test_a_message_of_a_killed_host_comes_back_after_its_lease(azurite: Azurite, tmp_path: Path) -> None:
+def test_a_message_of_a_killed_host_returns_after_its_lease(azurite: Azurite, tmp_path: Path) -> None:
     with sample_host(azurite, tmp_path, Setup(host_json=FAST, waits=Waits(lease=2))) as killed:
         killed.put("wait 1")
         killed.child.wait_for_lines("(working on wait)", 1, 15)

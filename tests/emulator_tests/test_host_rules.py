@@ -133,7 +133,7 @@ def test_a_query_is_read_regardless_of_the_case_of_its_names(text: str, query: d
     assert parse_query(text) == query
 
 
-def test_what_is_kept_encoded_keeps_its_spelling() -> None:
+def test_text_that_stays_encoded_keeps_its_spelling() -> None:
     assert unescape("%2f%2F%41", keep="/") == "%2f%2FA"
 
 
@@ -217,7 +217,7 @@ def test_what_is_no_schedule_is_refused(schedule: str) -> None:
         Schedule.parse(schedule)
 
 
-def test_a_schedule_that_never_comes_is_refused() -> None:
+def test_a_schedule_that_never_fires_is_refused() -> None:
     with pytest.raises(HostSettingError, match="never comes"):
         Schedule.parse("0 0 0 30 2 *").next_after(datetime(2026, 1, 1, tzinfo=UTC))
 

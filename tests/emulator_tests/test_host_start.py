@@ -86,7 +86,7 @@ def test_an_app_that_cannot_be_loaded_leaves_a_host_without_functions(
 
 
 @own_host_only
-def test_the_trace_of_a_failing_start_is_shown_where_host_json_asks_for_it(
+def test_the_trace_of_a_failed_start_is_shown_if_host_json_enables_it(
     azurite: Azurite, tmp_path: Path
 ) -> None:
     app = broken_app(tmp_path, BROKEN["a missing module"])
@@ -122,7 +122,7 @@ def test_a_route_under_admin_is_refused(plain_host: SampleHost) -> None:
     assert "hidden" not in names
 
 
-def test_a_function_that_a_setting_disables_is_run_by_hand_alone(azurite: Azurite, tmp_path: Path) -> None:
+def test_a_disabled_function_runs_only_on_a_manual_call(azurite: Azurite, tmp_path: Path) -> None:
     disabled = {f"AzureWebJobs.{name}.Disabled": "true" for name in ("only_get", "tick")}
     with sample_host(azurite, tmp_path, Setup(schedule="*/1 * * * * *", settings=disabled)) as host:
         answer = host.ask("GET", "/api/only-get").status
@@ -142,7 +142,7 @@ def test_the_home_page_can_be_switched_off(azurite: Azurite, tmp_path: Path) -> 
     assert (answer.status, answer.body) == (204, b"")
 
 
-def test_a_smaller_limit_of_bodies_is_kept(azurite: Azurite, tmp_path: Path) -> None:
+def test_a_smaller_body_limit_is_applied(azurite: Azurite, tmp_path: Path) -> None:
     setup = Setup(settings={"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "1048576"})
     with sample_host(azurite, tmp_path, setup) as host:
         fits = host.ask("POST", "/api/echo", body=b"x" * 1_048_576)
@@ -201,7 +201,7 @@ def test_a_cookie_names_every_host_but_localhost_as_azure_does(plain_host: Sampl
     ],
     ids=["missing connection", "identity"],
 )
-def test_a_host_that_cannot_work_says_so_in_one_sentence(
+def test_a_host_that_cannot_start_reports_it_in_one_sentence(
     settings: dict[str, str], sentence: str, tmp_path: Path
 ) -> None:
     names = {"WORK_QUEUE": "work", "BYTES_QUEUE": "bytes", "RESULTS_QUEUE": "results", "TICKS_QUEUE": "ticks"}

@@ -102,7 +102,7 @@ def test_each_set_adds_a_version_and_the_newest_is_read(client: SecretClient, na
     assert versions == {first.properties.version, second.properties.version}
 
 
-def test_a_list_goes_on_over_several_pages(client: SecretClient, name: str) -> None:
+def test_a_list_continues_over_several_pages(client: SecretClient, name: str) -> None:
     names = {f"{name}-{number}" for number in range(7)}
     for each in names:
         client.set_secret(each, "value")
@@ -246,7 +246,7 @@ def test_a_secret_beyond_the_limits_of_the_service_is_refused(name: str, body: d
     assert (refused.value.status, refused.value.code) == (400, "BadParameter")
 
 
-def test_a_value_at_the_limit_is_kept(client: SecretClient, name: str) -> None:
+def test_a_value_at_the_limit_is_stored(client: SecretClient, name: str) -> None:
     value = "x" * MAX_VALUE_BYTES
 
     client.set_secret(name, value)
@@ -254,7 +254,9 @@ def test_a_value_at_the_limit_is_kept(client: SecretClient, name: str) -> None:
     assert client.get_secret(name).value == value
 
 
-def test_a_fault_is_served_as_often_as_asked(client: SecretClient, key_vault: ServedVault, name: str) -> None:
+def test_a_fault_is_served_as_often_as_requested(
+    client: SecretClient, key_vault: ServedVault, name: str
+) -> None:
     client.set_secret(name, "value")
     key_vault.vault.faults.add(Fault(429, times=2, retry_after="0", method="GET", path=name))
     before = key_vault.vault.count("GET", name)

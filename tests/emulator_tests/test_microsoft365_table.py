@@ -30,7 +30,7 @@ def _rows() -> list[tuple[str, str, str]]:
     return rows
 
 
-def test_each_row_says_what_is_official_and_what_is_imitated() -> None:
+def test_each_row_states_the_official_and_the_imitated_behaviour() -> None:
     rows = _rows()
 
     assert all(all(row) for row in rows)

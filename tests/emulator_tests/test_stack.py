@@ -142,7 +142,7 @@ def test_a_start_that_fails_leaves_nothing_running() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_started_stack_tells_its_addresses_and_ends_cleanly(
+def test_the_started_stack_prints_its_addresses_and_ends_cleanly(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
@@ -228,7 +228,7 @@ def test_an_unknown_fault_is_named_and_the_known_ones_are_listed(arguments: list
 
 
 @pytest.mark.parametrize("arguments", [["token", "admin"], ["fault", "timeout"]])
-def test_a_command_for_a_running_stack_says_where_there_is_none(arguments: list[str]) -> None:
+def test_a_command_for_a_running_stack_reports_that_none_runs(arguments: list[str]) -> None:
     refused = command(*arguments)
 
     assert (refused.returncode, refused.stderr) == (1, f"{NOT_RUNNING}\n")

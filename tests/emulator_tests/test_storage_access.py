@@ -166,7 +166,7 @@ def test_a_scheduler_lists_no_containers_and_reads_no_tables(stand: Stand) -> No
 
 
 @pytest.mark.parametrize("taken", SCHEDULER_ROLES)
-def test_a_role_that_is_taken_away_is_missed(stand: Stand, taken: RoleAssignment) -> None:
+def test_a_removed_role_is_refused(stand: Stand, taken: RoleAssignment) -> None:
     scheduler = stand.somebody(*SCHEDULER_ROLES)
     stand.access.take(scheduler.identity, taken)
 
@@ -261,7 +261,7 @@ def test_a_token_for_another_service_is_refused(stand: Stand) -> None:
     assert code_of(refused) == "InvalidAuthenticationInfo"
 
 
-def test_a_request_without_a_token_is_told_where_to_get_one(stand: Stand) -> None:
+def test_a_request_without_a_token_gets_a_challenge(stand: Stand) -> None:
     answer = requests.post(
         f"{stand.access.urls['queue']}/{MAIL_OUTBOX}/messages", verify=stand.ca_file, timeout=10
     )
@@ -308,7 +308,7 @@ def test_the_schedulers_roles_are_those_of_the_template() -> None:
         ("table", "OPTIONS", "TenantSettings", {}),
     ],
 )
-def test_an_operation_that_is_not_known_is_allowed_to_nobody(
+def test_an_unknown_operation_is_always_refused(
     service: str, method: str, path: str, query: dict[str, str]
 ) -> None:
     everything = [RoleAssignment(role) for role in ROLES]

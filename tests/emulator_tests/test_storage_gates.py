@@ -67,14 +67,16 @@ def test_nothing_changes_on_the_way_while_all_is_well(gates: StorageGates) -> No
         queue.close()
 
 
-def test_what_is_unavailable_does_nothing_and_says_nothing(gates: StorageGates, table: TableClient) -> None:
+def test_an_unavailable_service_does_nothing_and_does_not_respond(
+    gates: StorageGates, table: TableClient
+) -> None:
     with gates.during("table", AWAY), pytest.raises(ServiceResponseError):
         table.create_entity(ROW)
 
     assert list(table.list_entities()) == []
 
 
-def test_what_is_busy_says_so_and_does_nothing(gates: StorageGates, table: TableClient) -> None:
+def test_a_busy_service_refuses_and_does_nothing(gates: StorageGates, table: TableClient) -> None:
     with gates.during("table", BUSY), pytest.raises(HttpResponseError) as refused:
         table.create_entity(ROW)
 
@@ -121,7 +123,7 @@ def test_a_slow_answer_is_the_true_one(gates: StorageGates, table: TableClient) 
     assert len(list(table.list_entities())) == 1
 
 
-def test_the_others_go_on_while_one_is_unavailable(gates: StorageGates, table: TableClient) -> None:
+def test_other_services_continue_while_one_is_unavailable(gates: StorageGates, table: TableClient) -> None:
     with gates.during("blob", AWAY), gates.during("queue", AWAY):
         table.create_entity(ROW)
 
@@ -184,7 +186,7 @@ def test_a_single_call_is_refused_as_azure_does_it(gates: StorageGates, table: T
     assert error.value.error_code == "TableNotFound"  # type: ignore[attr-defined] # as the SDK sets it
 
 
-def test_calls_are_counted_but_for_looks_at_an_empty_queue(gates: StorageGates) -> None:
+def test_all_calls_except_empty_polls_are_counted(gates: StorageGates) -> None:
     with QueueServiceClient.from_connection_string(
         gates.connection_string, api_version=API_VERSION
     ) as queues:

@@ -124,7 +124,7 @@ def rehearse(services: FakeServices, members: dict[str, Any], seed: int) -> tupl
 @pytest.mark.parametrize(
     ("kind", "seeds"), [(with_large_files, 50), (small, 1000), (small_without_looking_up, 1000)]
 )
-def test_every_mail_comes_to_a_true_end_and_none_is_sent_twice(
+def test_every_mail_gets_a_true_outcome_and_none_is_sent_twice(
     kind: Callable[[], tuple[FakeServices, dict[str, Any]]], seeds: int
 ) -> None:
     for seed in range(seeds):

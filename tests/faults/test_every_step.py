@@ -142,7 +142,7 @@ def test_a_large_mail_without_key_is_never_sent_twice(
 
 
 @pytest.mark.parametrize("fate", FaultKind)
-def test_a_large_mail_is_sent_once_and_whole_whatever_step_goes_wrong(fate: FaultKind) -> None:
+def test_a_large_mail_is_sent_once_and_complete_whichever_step_fails(fate: FaultKind) -> None:
     for step in range(len(steps_of(*draft()))):
         assert_sent_exactly_once(rehearse(*draft(), {step: fate}))
 

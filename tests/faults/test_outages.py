@@ -125,7 +125,7 @@ def test_the_daily_maintenance_meets_it_and_changes_no_status(
 @pytest.mark.parametrize(
     "what", ["the vault", "the identity for the vault", "the identity for the assertion"]
 )
-def test_a_pending_consent_is_told_that_it_was_interrupted(what: str) -> None:
+def test_a_pending_consent_is_shown_as_interrupted(what: str) -> None:
     services = FakeServices()
     window = opened(enable(services), services)
     without(services, what)

@@ -310,7 +310,7 @@ RULES = Project.from_disk().alert_rules
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_an_alert_is_raised_by_its_case_alone(case: Case) -> None:
+def test_an_alert_is_raised_only_by_its_case(case: Case) -> None:
     rows = [*logged(case.story), *case.besides]
 
     assert fires(RULES[case.alert], rows) is case.raised

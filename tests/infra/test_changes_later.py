@@ -40,7 +40,9 @@ def refusal(project: Project, bicep: Bicep, deployment: str, **changes: str) -> 
 
 
 @pytest.mark.fails_when(template(MAIN, "var problems = map(filter(checks,", "var problems = map(filter([],"))
-def test_what_azure_never_changes_is_refused_before_anything_is_made(project: Project, bicep: Bicep) -> None:
+def test_a_change_impossible_in_azure_is_refused_before_any_deployment(
+    project: Project, bicep: Bicep
+) -> None:
     told = refusal(
         project,
         bicep,
@@ -108,7 +110,7 @@ def test_what_was_switched_off_is_remembered(project: Project, bicep: Bicep) -> 
     file(RUNBOOK, "| `location`, `unlistedLocation` |", "| `location` |"),
     interface('"adminRole": {', '"administratorRole": {'),
 )
-def test_the_runbook_says_of_each_parameter_what_another_value_does(project: Project) -> None:
+def test_the_runbook_documents_the_effect_of_changing_each_parameter(project: Project) -> None:
     section = project.files[RUNBOOK].partition("\n## Change a parameter\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \| (.+) \|$", section, re.MULTILINE)
     named = [name for cell, _ in rows for name in re.findall(r"`(\w+)`", cell)]

@@ -27,7 +27,7 @@ def test_the_document_shows_the_tables_that_the_script_prints() -> None:
 
 
 @pytest.mark.parametrize("recipients", [1, 5, 20])
-def test_the_document_says_how_many_mailboxes_are_needed(recipients: int) -> None:
+def test_the_document_states_how_many_mailboxes_are_needed(recipients: int) -> None:
     needed = [
         ExchangeLimits().mailboxes(Traffic(mails), recipients) for mails in (1_000, 100_000, 10_000_000)
     ]
@@ -76,7 +76,7 @@ def test_an_instance_that_is_always_ready_logs_without_mail() -> None:
     assert cost_of(Traffic(mails=0, always_ready_instances=3), prices).logs == pytest.approx(0.468)
 
 
-def test_as_many_alert_rules_are_counted_as_are_made() -> None:
+def test_the_number_of_alert_rules_equals_that_of_the_template() -> None:
     defaults = Project.from_disk().predictions["defaults"]
 
     assert len(defaults.all("Microsoft.Insights/scheduledQueryRules")) == Traffic(0).alert_rules

@@ -141,7 +141,7 @@ def test_each_queue_of_a_function_has_a_poison_queue(project: Project) -> None:
     template(VAULT, "enableSoftDelete: true", "enableSoftDelete: false"),
     template("main.bicep", "protectVaultFromPurge bool = true", "protectVaultFromPurge bool = false"),
 )
-def test_the_vault_knows_roles_alone_and_keeps_what_was_deleted(project: Project) -> None:
+def test_the_vault_uses_only_roles_and_retains_deleted_secrets(project: Project) -> None:
     for azure in project.predictions.values():
         assert (
             azure.one(KEY_VAULT)["properties"].items()

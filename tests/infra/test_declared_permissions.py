@@ -69,7 +69,7 @@ def test_only_mail_send_of_users_is_declared_by_default(project: Project) -> Non
     template(ENTRA, "declareApplicationPermissions ? declaredRoles : []", "[]", "several-tenants"),
     template(ENTRA, "permissions.mailReadWrite.application : {}", "{} : {}", "several-tenants"),
 )
-def test_more_is_declared_only_where_the_operator_says_so(project: Project) -> None:
+def test_more_permissions_are_declared_only_if_the_operator_configures_it(project: Project) -> None:
     assert declared(project.predictions["several-tenants"]) == (set(SCOPES), set(ROLES))
 
 
@@ -81,14 +81,14 @@ def test_more_is_declared_only_where_the_operator_says_so(project: Project) -> N
         "private-network",
     ),
 )
-def test_no_other_switch_declares_permissions_of_the_app_itself(project: Project) -> None:
+def test_no_other_switch_declares_application_permissions(project: Project) -> None:
     assert declared(project.predictions["private-network"])[1] == set()
 
 
 @pytest.mark.fails_when(
     file("infra/graph-permissions.json", '"Mail.ReadWrite.Shared"', '"Mail.ReadWrite.All"')
 )
-def test_every_permission_that_the_code_asks_for_can_be_declared(project: Project) -> None:
+def test_every_permission_that_the_code_requests_can_be_declared(project: Project) -> None:
     permissions = json.loads(project.files["infra/graph-permissions.json"])
     known = permissions["delegated"].keys() | permissions["mailReadWrite"]["delegated"].keys()
     asked = {

@@ -68,7 +68,7 @@ def test_scopes_of_the_code_are_declared(project: Project) -> None:
         "several-tenants",
     ),
 )
-def test_nothing_is_granted_and_no_password_is_made(project: Project) -> None:
+def test_nothing_is_granted_and_no_password_is_created(project: Project) -> None:
     """Consent is given by a person; the app proves itself by its identity."""
     for azure in project.predictions.values():
         graph = [item for item in azure.resources if item["type"].startswith("Microsoft.Graph/")]
@@ -152,7 +152,7 @@ def test_access_tokens_say_whether_they_are_an_applications(project: Project) ->
     predicted('"name": "email"', '"name": "upn"'),
     template(ENTRA, "idToken: [{ name: 'email' }]", "idToken: [{ name: 'upn' }]"),
 )
-def test_tokens_name_the_address_of_an_account_beside_its_sign_in_name(project: Project) -> None:
+def test_tokens_contain_the_address_of_an_account_and_its_sign_in_name(project: Project) -> None:
     """`email` is an optional claim.
 
     https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
@@ -218,7 +218,7 @@ def test_accounts_of_other_tenants_sign_in_only_where_several_are_served(project
     predicted('"appId": "00000000-0000-4000-8000-0000000000f1"', '"appId": ""', "several-tenants"),
     template(ENTRA, "delegatedPermissionIds: [scopeId]", "delegatedPermissionIds: []", "several-tenants"),
 )
-def test_users_of_the_frontends_are_not_asked_again(project: Project) -> None:
+def test_users_of_the_frontends_need_no_further_consent(project: Project) -> None:
     for azure in registered(project):
         api = azure.one(APPLICATION)["properties"]["api"]
         (scope,) = api["oauth2PermissionScopes"]
@@ -236,7 +236,7 @@ def test_users_of_the_frontends_are_not_asked_again(project: Project) -> None:
     template("main.bicep", "/api/consent/callback", "/api/callback"),
     template(ENTRA, "web: { redirectUris", "spa: { redirectUris"),
 )
-def test_the_browser_comes_back_to_the_callback_and_nowhere_else(project: Project) -> None:
+def test_the_browser_is_redirected_only_to_the_callback(project: Project) -> None:
     for azure in registered(project):
         application = azure.one(APPLICATION)["properties"]
         base = azure.settings["PUBLIC_BASE_URL"].strip("[]")
@@ -272,7 +272,7 @@ def test_the_managed_identity_is_the_credential(project: Project) -> None:
 @pytest.mark.fails_when(
     file("infra/modules/entra.bicep", "'${registration.uniqueName}/managed", "'${uniqueName}/managed")
 )
-def test_the_credential_is_made_after_its_registration(project: Project, bicep: Bicep) -> None:
+def test_the_credential_is_created_after_its_registration(project: Project, bicep: Bicep) -> None:
     """Without a reference Graph answers "Error in query syntax".
 
     The name of the credential must refer to its registration.

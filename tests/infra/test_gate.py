@@ -125,7 +125,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_without_bicep_one_line_says_what_was_skipped(tmp_path: Path) -> None:
+def test_without_bicep_one_line_states_what_was_skipped(tmp_path: Path) -> None:
     done = run(PATH=str(tmp_path))
 
     assert (done.returncode, done.stdout) == (0, f"{WITHOUT_BICEP}\n"), done.stderr

@@ -326,7 +326,7 @@ def test_what_cannot_work_together_is_refused(bicep: Bicep, values: dict[str, st
     assert sentence in refusal(bicep, **values)
 
 
-def test_every_other_parameter_takes_its_extremes_and_nothing_beyond(bicep: Bicep) -> None:
+def test_every_other_parameter_accepts_its_limits_and_nothing_beyond(bicep: Bicep) -> None:
     """What Bicep itself checks: switches, numbers and lists of values."""
     others = {name: spec for name, spec in PROJECT.interface.parameters.items() if name not in GOOD}
     beyond = {name: quoted("none of these") for name, spec in others.items() if spec["type"] != "int"}

@@ -40,7 +40,7 @@ def queries(project: Project) -> Iterator[tuple[str, str]]:
     file("infra/queries/mail-deferred-long.kql", "@'^([a-z_]+)", "@'([a-z_]+)"),
     file("infra/workbook.json", "regex @'^", "regex @'"),
 )
-def test_a_query_looks_at_the_start_of_a_line_only(project: Project) -> None:
+def test_a_query_matches_only_the_start_of_a_line(project: Project) -> None:
     found = dict(queries(project))
 
     assert len(found) > 12

@@ -59,7 +59,7 @@ FORBIDDEN_SETTINGS = (
         FUNCTION, "keyVaultReferenceIdentity: identityId", "keyVaultReferenceIdentity: 'SystemAssigned'"
     ),
 )
-def test_the_site_answers_https_alone_and_reads_the_vault_as_its_identity(project: Project) -> None:
+def test_the_site_accepts_only_https_and_reads_the_vault_as_its_identity(project: Project) -> None:
     for azure in project.predictions.values():
         site = azure.one(SITE)["properties"]
         identity = azure.one("Microsoft.ManagedIdentity/userAssignedIdentities")["id"]
@@ -80,7 +80,7 @@ def test_the_site_answers_https_alone_and_reads_the_vault_as_its_identity(projec
     ),
     template(FUNCTION, "supportCredentials: false", "supportCredentials: true"),
 )
-def test_browsers_may_call_from_the_frontends_origins_alone(project: Project) -> None:
+def test_browsers_may_call_only_from_origins_of_the_frontends(project: Project) -> None:
     for azure in project.predictions.values():
         second = ["https://reports.contoso.com"] if azure.name == "own-registration" else []
         assert at(azure.one(SITE), "properties.siteConfig.cors") == {
@@ -124,7 +124,7 @@ def test_the_site_runs_on_a_flex_consumption_plan_of_its_own(project: Project) -
     template(FUNCTION, "type: 'UserAssignedIdentity'", "type: 'StorageAccountConnectionString'"),
     template(FUNCTION, "value: packageContainerUrl", "value: blobEndpoint"),
 )
-def test_the_package_comes_from_storage_by_identity(project: Project) -> None:
+def test_the_package_is_read_from_storage_by_identity(project: Project) -> None:
     for azure in project.predictions.values():
         account = azure.one("Microsoft.Storage/storageAccounts")["id"]
         identity = azure.one("Microsoft.ManagedIdentity/userAssignedIdentities")["id"]

@@ -50,7 +50,7 @@ def test_the_parameter_file_fits_the_template(project: Project) -> None:
     interface('"description": "Azure region', '"note": "Azure region'),
     parameter("@description('Days for which the log is kept.')\n", ""),
 )
-def test_every_parameter_says_what_it_is_for(project: Project) -> None:
+def test_every_parameter_has_a_description(project: Project) -> None:
     """The runbook refers to these sentences."""
     described = {name for name, asked in project.interface.parameters.items() if "metadata" in asked}
 
@@ -63,7 +63,7 @@ def test_every_parameter_says_what_it_is_for(project: Project) -> None:
     interface('"defaultValue": false', '"value": false'),
     parameter("param alertEmails string = ''", "param alertEmails string"),
 )
-def test_only_a_name_a_region_and_the_frontend_are_asked_for(project: Project) -> None:
+def test_only_a_name_a_region_and_the_frontend_are_required(project: Project) -> None:
     needed = {name for name, asked in project.interface.parameters.items() if "defaultValue" not in asked}
 
     assert needed == {"environmentName", "location", "frontendOrigins"}
@@ -181,7 +181,7 @@ def test_everything_that_takes_tags_has_the_environments(project: Project) -> No
     template("modules/budget.bicep", "startDate: startDate", "startDate: '2026-11-01'", "private-network"),
     template("main.bicep", "if (monthlyBudget > 0)", "if (monthlyBudget >= 0)"),
 )
-def test_a_budget_is_made_on_request_with_a_start_that_never_changes(project: Project) -> None:
+def test_a_budget_is_created_on_request_with_an_unchanging_start(project: Project) -> None:
     """Azure rejects another first day later on."""
     for azure in project.predictions.values():
         budgets = azure.all("Microsoft.Consumption/budgets")

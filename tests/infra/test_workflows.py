@@ -97,7 +97,7 @@ def test_every_job_has_a_time_limit(project: Project) -> None:
     file(DEPLOY, "${{ vars.AZURE_CLIENT_ID }}", "${{ secrets.AZURE_CLIENT_ID }}"),
     file(CI, "persist-credentials: false", "fetch-depth: 0"),
 )
-def test_workflows_read_no_secret_and_keep_no_token(project: Project) -> None:
+def test_workflows_read_no_secret_and_store_no_token(project: Project) -> None:
     for text in workflows(project).values():
         assert "secrets." not in text
         assert text.count("actions/checkout@") == text.count("persist-credentials: false")
@@ -133,7 +133,7 @@ def test_the_workflow_runs_the_steps_of_ci_run_and_no_others(project: Project) -
 @pytest.mark.fails_when(
     file(CI, "  schedule:\n", "  workflow_dispatch:\n"), file(CI_RUN, "    make audit\n", "    true\n")
 )
-def test_vulnerabilities_are_looked_for_with_every_change_and_weekly(project: Project) -> None:
+def test_vulnerabilities_are_checked_at_every_change_and_weekly(project: Project) -> None:
     # YAML reads the key `on` as true.
     triggers = yaml.safe_load(project.files[CI])[True]
 

@@ -84,7 +84,7 @@ def test_what_is_no_reference_is_not_taken_for_one(text: str) -> None:
     assert missing(text) == ()
 
 
-def test_names_come_once_in_their_order_and_not_all_of_many() -> None:
+def test_names_are_unique_in_order_and_limited_in_number() -> None:
     text = "".join(f'<img src="cid:c{number}"><img src="cid:c{number}">' for number in range(30))
 
     assert missing(text, "c0") == tuple(f"c{number}" for number in range(1, 11))
@@ -160,7 +160,7 @@ ADVERSARIAL = (
 
 
 @pytest.mark.parametrize("start", ["cid ", "cid <a ", "cid <style>", "cid <td style='"])
-def test_time_grows_with_the_text_whatever_it_is(start: str) -> None:
+def test_time_grows_linearly_with_any_text(start: str) -> None:
     """Eight times the text takes about eight times as long, not 64 times."""
     for unit in ADVERSARIAL:
         small, large = (_cpu_seconds(start + unit * (size // len(unit))) for size in (64_000, 512_000))

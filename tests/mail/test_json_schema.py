@@ -166,7 +166,7 @@ def agrees(text: bytes) -> tuple[bool, bool]:
     return Draft202012Validator(mail_message_schema()).is_valid(json.loads(text)), taken
 
 
-def test_the_published_file_is_what_the_model_says() -> None:
+def test_the_published_file_equals_the_schema_of_the_model() -> None:
     assert PUBLISHED.read_text("utf-8") == schema_text(), (
         "Write it again: python -m shared.mail.json_schema > docs/mail-message.schema.json"
     )
@@ -204,7 +204,7 @@ def test_above_ffff_only_the_contract_refuses_what_cannot_be_seen(subject: str) 
 
 
 @pytest.mark.parametrize("name", ["x-msx", "x-mailer", "x-m-s-a", "X-MS"])
-def test_a_header_that_only_looks_like_microsofts_is_taken(name: str) -> None:
+def test_a_header_that_only_resembles_those_of_microsoft_is_accepted(name: str) -> None:
     assert agrees(a_message(headers={name: "1"})) == (True, True)
 
 

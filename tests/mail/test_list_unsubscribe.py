@@ -84,6 +84,6 @@ def test_one_click_has_one_spelling(text: object) -> None:
 
 
 @pytest.mark.parametrize("member", ["isReadReceiptRequested", "isDeliveryReceiptRequested"])
-def test_a_receipt_is_asked_for_by_true_and_by_nothing_else(member: str) -> None:
+def test_a_receipt_is_requested_only_by_true(member: str) -> None:
     assert broken(**{member: "yes"}) == {member: "is not true or false"}
     assert parse_mail_request(a_message(**{member: False})) == parse_mail_request(a_message())

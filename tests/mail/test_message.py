@@ -192,7 +192,7 @@ def test_a_long_body_may_be_in_a_blob() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 501])
-def test_one_to_five_hundred_people_get_a_mail(count: int) -> None:
+def test_a_mail_has_one_to_five_hundred_recipients(count: int) -> None:
     people = [f"p{n}@contoso.com" for n in range(count)]
     fields = broken_fields(a_message(to=people[:250], cc=people[250:400], bcc=people[400:]))
 
@@ -201,7 +201,7 @@ def test_one_to_five_hundred_people_get_a_mail(count: int) -> None:
     }
 
 
-def test_five_hundred_people_are_not_too_many() -> None:
+def test_five_hundred_recipients_are_accepted() -> None:
     people = [f"p{n}@contoso.com" for n in range(500)]
 
     assert len(parse_mail_request(a_message(to=people[:499], bcc=people[499:])).recipients) == 500
@@ -219,7 +219,7 @@ def test_an_error_does_not_repeat_the_refused_value() -> None:
     assert fields == {"to.0.address": "this is not a full mail address"}
 
 
-def test_the_fingerprint_tells_contents_apart_and_not_firings() -> None:
+def test_the_fingerprint_depends_on_the_content_and_not_on_the_run() -> None:
     first = parse_mail_request(a_message(correlationId="run-1", expiresAt="2026-11-24T06:00:00Z"))
     again = parse_mail_request(a_message(correlationId="run-2", expiresAt="2026-11-24T07:00:00Z"))
     other = parse_mail_request(a_message(subject="Weekly sales, APAC"))

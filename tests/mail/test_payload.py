@@ -106,7 +106,7 @@ def test_the_whole_mail_is_what_graph_documents() -> None:
     }
 
 
-def test_receipts_are_asked_for_by_name() -> None:
+def test_receipts_are_requested_by_name() -> None:
     request = parse_mail_request(a_message(isReadReceiptRequested=True, isDeliveryReceiptRequested=True))
     message = build_message(request, "text", None)
 
@@ -172,5 +172,5 @@ def test_a_large_file_is_announced_with_its_place_in_the_text() -> None:
     }
 
 
-def test_keys_differ_where_names_differ_in_case_alone() -> None:
+def test_keys_differ_if_names_differ_only_in_case() -> None:
     assert delivery_key(CONTOSO, "Sales") != delivery_key(CONTOSO, "sales")

@@ -17,7 +17,7 @@ from tests.fakes import CONTOSO
     ("subject", "length"),
     [("x" * 255, None), ("x" * 256, "256"), ("x" * 998, "998"), ("\U0001f4c8" * 128, "256")],
 )
-def test_a_subject_longer_than_exchange_keeps_is_sent_with_a_warning(
+def test_a_subject_longer_than_exchange_stores_is_sent_with_a_warning(
     subject: str, length: str | None
 ) -> None:
     services = enabled_services()

@@ -68,7 +68,7 @@ def confirm(services: FakeServices, told: Told, address: str = EVE) -> str:
     return told()
 
 
-def test_the_first_call_says_where_the_address_is_and_deletes_nothing(
+def test_the_first_call_lists_where_the_address_is_and_deletes_nothing(
     services: FakeServices, told: Told
 ) -> None:
     before = (dict(services.requests.kept), dict(services.deliveries.rows))
@@ -97,7 +97,7 @@ def test_finished_mails_lose_their_content_and_their_rows_the_address(
     assert EVE not in repr([row for key, row in services.deliveries.rows.items() if key[1] != "waiting"])
 
 
-def test_after_it_the_command_finds_only_what_stays(services: FakeServices, told: Told) -> None:
+def test_after_the_deletion_the_command_finds_only_retained_data(services: FakeServices, told: Told) -> None:
     confirm(services, told)
     assert main(["delete-address", EVE], services) == 0
 
@@ -140,7 +140,7 @@ def test_an_address_is_found_in_bodies_json_escapes_and_invalid_json(
     assert not {"m-0", "m-1"} & {message_id for _, message_id in services.requests.kept}
 
 
-def test_the_address_goes_from_every_part_of_a_row(services: FakeServices, told: Told) -> None:
+def test_the_address_is_removed_from_every_part_of_a_row(services: FakeServices, told: Told) -> None:
     row = Delivery(
         FABRIKAM,
         "m",
@@ -171,7 +171,7 @@ def test_a_mail_that_waits_is_named_though_only_its_row_has_the_address(
     assert f"the mail w of {CONTOSO}" in told()
 
 
-def test_a_mail_that_is_retried_meanwhile_stays_and_is_named(
+def test_a_mail_that_is_retried_meanwhile_is_kept_and_listed(
     services: FakeServices, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.deliveries, "save", lambda row: None if row.message_id == "late" else row)
@@ -190,7 +190,9 @@ def test_a_mail_without_a_row_is_not_touched(services: FakeServices, told: Told)
     assert (CONTOSO, "orphan") in services.requests.kept
 
 
-def test_consents_that_are_over_go_and_one_in_progress_stays(services: FakeServices, told: Told) -> None:
+def test_finished_consents_are_deleted_and_one_in_progress_is_kept(
+    services: FakeServices, told: Told
+) -> None:
     wanted = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
     assert call(settings_api.save, services, wanted).status == 202
     main(["delete-address", "ada@contoso.com"], services)
@@ -201,7 +203,7 @@ def test_consents_that_are_over_go_and_one_in_progress_stays(services: FakeServi
     assert services.flows.flows == {}
 
 
-def test_settings_stay_until_somebody_resets_them(services: FakeServices, told: Told) -> None:
+def test_settings_are_kept_until_a_reset(services: FakeServices, told: Told) -> None:
     confirm_before = services.settings.load(CONTOSO)
     main(["delete-address", "ada@contoso.com"], services)
 
@@ -209,7 +211,7 @@ def test_settings_stay_until_somebody_resets_them(services: FakeServices, told: 
     assert services.settings.load(CONTOSO) == confirm_before
 
 
-def test_the_audit_event_says_how_much_was_deleted_and_not_the_address(
+def test_the_audit_event_has_the_deleted_amount_and_not_the_address(
     services: FakeServices, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     confirm(services, told)

@@ -75,7 +75,7 @@ def confirm(services: FakeServices, told: Told) -> int:
     return main(["delete-tenant", CONTOSO, "--confirm", found[1]], services)
 
 
-def test_the_first_call_says_what_there_is_and_deletes_nothing(services: FakeServices, told: Told) -> None:
+def test_the_first_call_lists_the_data_and_deletes_nothing(services: FakeServices, told: Told) -> None:
     before = stored(services, CONTOSO)
     assert main(["delete-tenant", CONTOSO.upper()], services) == 0
 
@@ -114,7 +114,7 @@ def test_a_code_of_another_inventory_deletes_nothing(services: FakeServices, tol
     assert "does not match this inventory" in told()
 
 
-def test_a_tenant_that_is_served_is_left_alone(services: FakeServices, told: Told) -> None:
+def test_data_of_a_served_tenant_is_not_deleted(services: FakeServices, told: Told) -> None:
     services.allowed_tenants = CONFIG.allowed_tenant_ids
     before = stored(services, CONTOSO)
 
@@ -123,7 +123,7 @@ def test_a_tenant_that_is_served_is_left_alone(services: FakeServices, told: Tol
     assert "removes it from that list" in told()
 
 
-def test_a_tenant_with_a_mail_that_is_being_sent_is_left_alone(services: FakeServices) -> None:
+def test_data_of_a_tenant_with_a_mail_being_sent_is_not_deleted(services: FakeServices) -> None:
     claimed = Delivery(CONTOSO, "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON)
     services.deliveries.add(claimed)
     assert main(["delete-tenant", CONTOSO], services) == 1
@@ -137,7 +137,7 @@ def test_what_is_no_tenant_id_is_refused(services: FakeServices) -> None:
         main(["delete-tenant", "contoso.com"], services)
 
 
-def test_of_a_tenant_that_nobody_knows_there_is_nothing(services: FakeServices, told: Told) -> None:
+def test_an_unknown_tenant_has_no_data(services: FakeServices, told: Told) -> None:
     assert main(["delete-tenant", "6f1c0000-0000-4000-8000-00000000dead"], services) == 0
     assert "No data of this tenant is stored." in told()
 
@@ -164,7 +164,7 @@ def test_how_long_the_vault_can_bring_tokens_back_is_reported(services: FakeServ
     assert "recoverable in the vault until 2026-11-30" in told()
 
 
-def test_tokens_that_were_deleted_before_are_purged_or_told(services: FakeServices, told: Told) -> None:
+def test_tokens_that_were_deleted_before_are_purged_or_reported(services: FakeServices, told: Told) -> None:
     old, protected, undated = (f"smtp-{CONTOSO}-{number}" for number in (7, 8, 9))
     services.vault.kept = {
         old: DeletedTokens(old, NOON + timedelta(days=90), purgeable=True),
@@ -178,7 +178,7 @@ def test_tokens_that_were_deleted_before_are_purged_or_told(services: FakeServic
     assert "recoverable in the vault until 2026-11-28" in told()
 
 
-def test_the_audit_event_says_who_deleted_how_much_of_whom(
+def test_the_audit_event_names_operator_tenant_and_deleted_amount(
     services: FakeServices, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     confirm(services, told)

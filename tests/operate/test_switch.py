@@ -52,7 +52,7 @@ def test_pause_stores_the_switch_with_its_reason(
     assert "paused since 2026-11-23 12:00:00 UTC: installing version 1.4" in capsys.readouterr().out
 
 
-def test_a_second_pause_says_since_when_the_first_holds(
+def test_a_second_pause_reports_the_start_of_the_first(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operate(services, "pause")
@@ -233,7 +233,7 @@ def test_the_pause_of_another_installation_is_not_changed(
     assert services.operator_log.actions == []
 
 
-def test_status_and_wait_tell_of_the_pause_of_another_installation(
+def test_status_and_wait_report_the_pause_of_another_installation(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     services.pause_store.save(SendingPause(NOON, "theirs", OTHER))

@@ -42,7 +42,7 @@ def test_the_first_call_names_both_and_changes_nothing(
     assert services.settings.load(CONTOSO) == before
 
 
-def test_whoever_names_another_registration_changes_nothing(services: FakeServices) -> None:
+def test_naming_another_registration_changes_nothing(services: FakeServices) -> None:
     assert main(["take-over", CONTOSO, "--confirm", CLIENT_ID], services) == 1
     assert services.settings.load(CONTOSO).installation == OTHER
 
@@ -104,7 +104,7 @@ def test_untagged_settings_are_tagged_only_if_named_by_the_operator(
     assert services.settings.load(CONTOSO) == before
 
 
-def test_settings_that_send_without_a_user_are_kept_and_marked() -> None:
+def test_settings_with_application_permission_are_kept_and_marked() -> None:
     services = unmarked()
     before = services.settings.load(CONTOSO)
 

@@ -185,7 +185,7 @@ def test_a_draft_without_key_continues_where_it_stopped(services: FakeServices) 
     assert services.transport.asked.count("create_draft") == 2
 
 
-def test_without_the_right_to_look_up_the_mail_is_sent_just_as_well() -> None:
+def test_without_the_permission_to_search_the_mail_is_sent_too() -> None:
     services = enabled_services()
     services.transport.room_for_key = False
     deliver(SMALL, "q-1", services)

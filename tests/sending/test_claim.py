@@ -72,7 +72,7 @@ def known(status: DeliveryStatus, **changes: Any) -> Delivery:
         (MAX_WAIT + A_TICK, ClaimState.FREE),
     ],
 )
-def test_a_message_may_come_ten_seconds_before_its_time(
+def test_a_message_can_be_ten_seconds_early(
     status: DeliveryStatus, wait: timedelta, state: ClaimState
 ) -> None:
     assert evaluate_claim(known(status, next_attempt_at=NOON + wait), "same", "q-1", NOON) is state
@@ -82,7 +82,7 @@ def test_a_message_may_come_ten_seconds_before_its_time(
     "status",
     [DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR],
 )
-def test_a_mail_that_waits_for_a_person_is_free_whenever_its_message_comes(status: DeliveryStatus) -> None:
+def test_a_mail_that_waits_for_a_person_can_be_claimed_at_any_time(status: DeliveryStatus) -> None:
     later = NOON + timedelta(hours=1)
 
     assert evaluate_claim(known(status, next_attempt_at=later), "same", "q-1", NOON) is ClaimState.FREE
@@ -93,7 +93,7 @@ def test_a_mail_that_came_to_its_end_is_done(status: DeliveryStatus) -> None:
     assert evaluate_claim(known(status), "same", "q-1", NOON) is ClaimState.DONE
 
 
-def test_a_corrected_mail_is_free_whatever_its_content() -> None:
+def test_a_corrected_mail_can_be_claimed_with_any_content() -> None:
     assert evaluate_claim(known(DeliveryStatus.INVALID), "other", "q-1", NOON) is ClaimState.FREE
 
 
@@ -129,7 +129,7 @@ def test_a_claim_without_a_name_is_free() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(DeliveryStatus))
-def test_only_attempts_that_continue_keep_the_moment_at_which_they_began(status: DeliveryStatus) -> None:
+def test_only_continued_attempts_keep_their_start_time(status: DeliveryStatus) -> None:
     later = NOON + timedelta(hours=1)
     before = known(status, attempt=3, paused_for=timedelta(minutes=5))
     after = next_row(before, parse_mail_request(MAIL), later)
@@ -178,7 +178,7 @@ def test_other_content_during_a_send_does_not_block_its_outcome(
     assert row(services).status is status
 
 
-def test_other_content_that_comes_while_a_mail_is_sent_is_shown_afterwards(services: FakeServices) -> None:
+def test_other_content_received_during_sending_is_shown_as_a_conflict(services: FakeServices) -> None:
     held = services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
     assert held
     deliver(OTHER, "q-2", services)
@@ -219,7 +219,7 @@ def test_a_conflict_that_could_not_be_written_is_tried_again(services: FakeServi
         set(DeliveryStatus) - {DeliveryStatus.INVALID, DeliveryStatus.OTHER_VERSION, DeliveryStatus.EXPIRED}
     ),
 )
-def test_other_content_is_a_conflict_whatever_the_status_of_the_mail(
+def test_other_content_is_a_conflict_in_every_status_of_the_mail(
     services: FakeServices, status: DeliveryStatus
 ) -> None:
     known = first_row(parse_mail_request(MAIL), NOON).moved(status, NOON, next_attempt_at=NOON)
@@ -254,7 +254,7 @@ def test_conflicts_do_not_push_the_attempts_out_of_the_history(services: FakeSer
     assert row(services).conflict_at == history[-1].at == services.system.now()
 
 
-def test_a_mail_that_goes_on_leaves_the_list_of_those_set_aside(services: FakeServices) -> None:
+def test_a_mail_that_continues_leaves_the_pending_list(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     assert services.deliveries.count(CONTOSO, [DeliveryStatus.DEFERRED]) == 1
@@ -462,7 +462,7 @@ def test_only_a_mail_that_ended_without_its_request_continues_with_it(
         assert evaluate_claim(row, "same", "q-1", NOON) is expected
 
 
-def test_a_mail_that_is_tried_again_keeps_what_its_row_says() -> None:
+def test_a_retried_mail_keeps_the_content_of_its_row() -> None:
     request = parse_mail_request(MAIL)
     before = replace(
         first_row(request, NOON),
@@ -499,7 +499,7 @@ def test_another_queue_that_the_message_names_takes_the_place_of_the_first() -> 
     assert next_row(before, asking, NOON).outcome_queue == "second"
 
 
-def test_a_claim_that_handed_nothing_over_is_nobodys_whatever_the_row_says() -> None:
+def test_an_unused_claim_is_free_in_every_state_of_the_row() -> None:
     claimed = replace(
         first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON, "c-1"), fingerprint="same"
     )
@@ -542,7 +542,7 @@ def test_a_mail_whose_row_another_version_wrote_waits_for_that_version(
         assert f"operator_error {{{name}}}" in caplog.text
 
 
-def test_a_schedulers_message_that_comes_early_goes_back_as_it_is(services: FakeServices) -> None:
+def test_an_early_message_of_a_scheduler_is_requeued_unchanged(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(minutes=2))]
     deliver(MAIL, "q-1", services)
     deliver(MAIL, "q-2", services)
@@ -560,7 +560,7 @@ def test_the_log_names_a_mail_whose_message_has_nothing_more_to_do(
     assert f'mail_duplicate_ignored {{"message_id": "m-1", "tenant_id": "{CONTOSO}"}}' in caplog.text
 
 
-def test_an_invalid_message_leaves_the_row_of_another_version_alone(services: FakeServices) -> None:
+def test_an_invalid_message_does_not_change_a_row_of_another_version(services: FakeServices) -> None:
     foreign = first_row(parse_mail_request(MAIL), NOON)
     services.deliveries.add(replace(foreign, status=DeliveryStatus.OTHER_VERSION))
     before = row(services)
@@ -571,7 +571,7 @@ def test_an_invalid_message_leaves_the_row_of_another_version_alone(services: Fa
     assert [message for message, _ in services.outbox.messages] == [text]
 
 
-def test_an_invalid_message_leaves_the_log_of_another_installation_alone(services: FakeServices) -> None:
+def test_an_invalid_message_does_not_change_rows_of_other_installations(services: FakeServices) -> None:
     services.settings.foreign = {CONTOSO}
     text = a_message(messageId="m-1", priority=3)
     deliver(text, "q-1", services)
@@ -580,7 +580,7 @@ def test_an_invalid_message_leaves_the_log_of_another_installation_alone(service
     assert [message for message, _ in services.outbox.messages] == [text]
 
 
-def test_a_pause_leaves_the_row_of_another_version_alone(services: FakeServices) -> None:
+def test_a_pause_does_not_change_a_row_of_another_version(services: FakeServices) -> None:
     foreign = first_row(parse_mail_request(MAIL), NOON)
     services.deliveries.add(replace(foreign, status=DeliveryStatus.OTHER_VERSION))
     services.pause_store.save(SendingPause(NOON))
@@ -590,7 +590,7 @@ def test_a_pause_leaves_the_row_of_another_version_alone(services: FakeServices)
     assert services.outbox.messages == [(MAIL, timedelta(minutes=5))]
 
 
-def test_a_mail_that_goes_on_keeps_what_another_version_added_to_its_row(services: FakeServices) -> None:
+def test_a_continued_mail_keeps_members_that_another_version_added(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     services.deliveries.save(replace(row(services), additions={"priority": 3}))
@@ -657,7 +657,7 @@ def test_a_row_that_was_written_and_cannot_be_found_is_storages_problem(
         (None, "q-2", ClaimState.FREE),
     ],
 )
-def test_a_note_for_an_earlier_attempt_is_superseded_unless_it_comes_again(
+def test_a_message_for_an_earlier_attempt_is_superseded_unless_repeated(
     services: FakeServices, requeued_for: str | None, queue_id: str, state: ClaimState
 ) -> None:
     known = replace(a_row(), status=DeliveryStatus.DEFERRED, requeued_for="then", requeued_by="q-1")

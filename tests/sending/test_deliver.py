@@ -63,7 +63,7 @@ def claim_for(services: FakeServices, queue_id: str, **changes: Any) -> None:
     services.deliveries.add(replace(held, **changes))
 
 
-def test_a_mail_is_sent_and_its_row_says_accepted(services: FakeServices) -> None:
+def test_a_mail_is_sent_and_its_row_has_status_accepted(services: FakeServices) -> None:
     deliver(a_message(), "q-1", services)
 
     assert sent(services)[0]["subject"] == "Weekly sales, EMEA"
@@ -107,7 +107,7 @@ def test_a_corrected_message_is_sent_under_the_same_id(services: FakeServices) -
     assert row(services).fields == ()
 
 
-def test_a_second_invalid_message_leaves_the_first_row_alone(services: FakeServices) -> None:
+def test_a_second_invalid_message_does_not_change_the_first_row(services: FakeServices) -> None:
     deliver(a_message(), "q-1", services)
     deliver(a_message(subject=None), "q-2", services)
 
@@ -182,7 +182,7 @@ def test_a_mail_waits_for_a_consent_and_is_sent_after_it() -> None:
     assert services.requests.load(CONTOSO, MESSAGE_ID) is None
 
 
-def test_a_throttled_mail_comes_back_after_the_time_that_graph_asks_for(services: FakeServices) -> None:
+def test_a_throttled_mail_is_retried_after_retry_after_of_graph(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(seconds=2.128))]
     deliver(a_message(), "q-1", services)
 
@@ -258,7 +258,7 @@ def test_tokens_refused_three_times_are_an_operator_error(
     ]
 
 
-def test_the_claims_that_graph_asks_for_reach_entra(services: FakeServices) -> None:
+def test_the_claims_that_graph_requests_are_passed_to_entra(services: FakeServices) -> None:
     services.transport.fail = [TokenRefusedError("token_refused", claims='{"access_token":{}}', error="e")]
     deliver(a_message(), "q-1", services)
 
@@ -280,7 +280,7 @@ def test_an_unknown_outcome_names_the_mailbox_that_holds_the_copy(services: Fake
     assert "use the message trace" in unkept.problem.sentence
 
 
-def test_graph_refusing_tokens_for_a_while_stops_nobody(services: FakeServices) -> None:
+def test_a_temporary_token_refusal_of_graph_stops_no_other_mail(services: FakeServices) -> None:
     refused = TokenRefusedError("token_refused", error="e")
     services.transport.fail = [refused] * 4
     deliver(a_message(), "q-1", services)
@@ -293,7 +293,7 @@ def test_graph_refusing_tokens_for_a_while_stops_nobody(services: FakeServices) 
     assert services.settings.load(CONTOSO).problem is None
 
 
-def test_a_refused_token_shortly_before_a_mail_expires_stops_nobody_else(services: FakeServices) -> None:
+def test_a_refused_token_shortly_before_expiry_stops_no_other_mail(services: FakeServices) -> None:
     services.transport.fail = [TokenRefusedError("token_refused", error="e")] * 2
     deliver(a_message(expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
 
@@ -332,7 +332,7 @@ def test_the_apps_own_credential_failing_is_an_operator_error(services: FakeServ
     assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
 
 
-def test_what_microsoft_refuses_is_kept_with_its_reason(services: FakeServices) -> None:
+def test_a_mail_that_microsoft_refuses_is_recorded_with_the_reason(services: FakeServices) -> None:
     services.transport.fail = [
         RejectedError(
             "send_as_denied", graph_code="ErrorSendAsDenied", account="ada", address="x@contoso.com"
@@ -344,7 +344,7 @@ def test_what_microsoft_refuses_is_kept_with_its_reason(services: FakeServices) 
     assert services.requests.load(CONTOSO, MESSAGE_ID) == a_message()
 
 
-def test_files_come_from_the_message_and_from_blobs(services: FakeServices) -> None:
+def test_files_are_read_from_the_message_and_from_blobs(services: FakeServices) -> None:
     services.files.blobs = {
         f"{CONTOSO}/sales.pdf": b"%PDF-1.7",
         f"{CONTOSO}/body.html": "<p>Größe</p>".encode(),
@@ -373,7 +373,7 @@ def test_files_come_from_the_message_and_from_blobs(services: FakeServices) -> N
     ]
 
 
-def test_a_file_that_is_not_there_is_said_by_name(services: FakeServices) -> None:
+def test_a_missing_file_is_reported_by_name(services: FakeServices) -> None:
     files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": f"{CONTOSO}/a.pdf"}]
     deliver(a_message(attachments=files), "q-1", services)
 
@@ -405,7 +405,7 @@ def test_unavailable_storage_delays_the_mail(services: FakeServices) -> None:
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_a_row_that_vanishes_between_two_looks_is_tried_again(services: FakeServices) -> None:
+def test_a_row_that_vanishes_between_two_reads_is_retried(services: FakeServices) -> None:
     services.deliveries.add = lambda _: None  # type: ignore[method-assign,assignment]
     deliver(a_message(), "q-1", services)
 
@@ -455,7 +455,7 @@ def test_a_problem_already_in_the_settings_is_not_written_again(services: FakeSe
     assert services.settings.load(CONTOSO) == before
 
 
-def test_the_moment_at_which_it_was_too_late_is_said_in_utc(services: FakeServices) -> None:
+def test_the_expiry_time_is_stated_in_utc(services: FakeServices) -> None:
     deliver(a_message(expiresAt="2026-11-23T13:30:00+02:00"), "q-1", services)
 
     assert row(services).problem.facts == {"moment": "2026-11-23 11:30 UTC"}  # type: ignore[union-attr]
@@ -468,7 +468,7 @@ def test_a_name_that_is_no_text_is_no_name(services: FakeServices) -> None:
     assert {message_id for _, message_id in services.deliveries.rows} == {"unreadable-q-7", "unreadable-q-8"}
 
 
-def test_refusals_that_come_at_times_are_counted_apart_from_throttling(services: FakeServices) -> None:
+def test_occasional_refusals_are_counted_separately_from_throttling(services: FakeServices) -> None:
     away = [TransientError("graph_unavailable")] * 3
     refused = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", confirm_after=3)
     services.transport.fail = [*away, refused, refused, refused]
@@ -495,7 +495,7 @@ class WithoutSettings:
         return getattr(self._services, name)
 
 
-def test_a_mail_is_kept_while_every_setting_but_storages_is_wrong() -> None:
+def test_a_mail_is_kept_while_all_settings_except_storage_are_wrong() -> None:
     services = enabled_services()
     deliver(a_message(), "q-1", cast("SendingServices", WithoutSettings(services)))
 

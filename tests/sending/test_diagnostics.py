@@ -47,14 +47,14 @@ def test_a_healthy_consent_passes_what_can_be_seen_without_a_mail() -> None:
     assert {check["whoActs"] for check in found.values()} == {"nobody"}
 
 
-def test_with_mail_send_alone_the_mailbox_can_not_be_looked_into() -> None:
+def test_with_mail_send_only_the_mailbox_cannot_be_checked() -> None:
     found = checks(enabled_services())
 
     assert found["mailbox"]["status"] == "skipped"
     assert "test mail" in found["mailbox"]["detail"]
 
 
-def test_a_test_mail_goes_to_the_admin_only_when_asked_for() -> None:
+def test_a_test_mail_is_sent_to_the_admin_only_on_request() -> None:
     ports = enabled_services(sender=RequestedSender("finance@contoso.com"))
 
     checks(ports)
@@ -77,7 +77,7 @@ def test_the_accounts_own_address_needs_no_from() -> None:
     assert "from" not in json.loads(ports.transport.sent[0][2])["message"]
 
 
-def test_a_missing_send_as_right_says_who_grants_it() -> None:
+def test_the_error_for_a_missing_send_as_right_names_who_grants_it() -> None:
     ports = enabled_services(sender=RequestedSender("finance@contoso.com"))
     ports.transport.fail.append(
         RejectedError("send_as_denied", account="ada@contoso.com", address="finance@contoso.com")
@@ -90,7 +90,7 @@ def test_a_missing_send_as_right_says_who_grants_it() -> None:
     assert found["problem"]["code"] == "send_as_denied"
 
 
-def test_a_mailbox_that_does_not_answer_says_what_to_do() -> None:
+def test_the_error_for_an_unresponsive_mailbox_states_what_to_do() -> None:
     ports = enabled_services(**LARGE)
     ports.transport.fail.append(
         RejectedError(
@@ -171,7 +171,7 @@ def test_the_warning_ends_once_the_permission_is_revoked() -> None:
     assert checks(ports)["permissions"]["status"] == "ok"
 
 
-def test_what_is_revoked_was_never_asked_for_again() -> None:
+def test_a_surplus_permission_is_never_requested_by_a_refresh() -> None:
     ports = enabled_services()
     ports.authorizer.also_granted = frozenset({"Mail.ReadWrite"})
 
@@ -245,7 +245,7 @@ def test_an_unlisted_sender_fails_and_its_mailbox_is_not_checked() -> None:
     assert ports.transport.asked == []
 
 
-def test_who_set_up_the_app_is_named_and_nobody_is_said_to_have_consented() -> None:
+def test_with_application_permission_only_who_set_it_up_is_named() -> None:
     detail = checks(by_the_app())["consent"]["detail"]
 
     assert "ada@contoso.com set up" in detail

@@ -81,7 +81,7 @@ def test_small_and_large_files_arrive_in_their_order_and_byte_for_byte(services:
     ]
 
 
-def test_files_that_are_small_but_too_much_together_go_one_by_one(services: FakeServices) -> None:
+def test_small_files_that_exceed_the_limit_together_are_added_one_by_one(services: FakeServices) -> None:
     deliver(a_mail("medium", "medium"), "q-1", services)
 
     assert sent_files(services) == [("medium", MEDIUM)] * 2
@@ -124,7 +124,7 @@ def test_a_chunk_whose_answer_was_lost_is_sent_twice_at_the_most(services: FakeS
     assert services.transport.asked.count("open_upload") == 1
 
 
-def test_a_session_that_is_over_is_begun_anew_on_the_same_draft(services: FakeServices) -> None:
+def test_an_expired_session_is_recreated_on_the_same_draft(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
     deliver(a_mail("small", "large"), "q-1", services)
     services.transport.uploads.clear()
@@ -158,7 +158,7 @@ def test_a_small_file_whose_answer_was_lost_is_not_put_on_twice(services: FakeSe
     assert sent_files(services) == [("medium", MEDIUM)] * 2
 
 
-def test_a_draft_whose_creation_nobody_answered_is_removed_and_made_again(services: FakeServices) -> None:
+def test_a_draft_whose_creation_had_no_response_is_removed_and_recreated(services: FakeServices) -> None:
     services.transport.after = {"create_draft": [TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
     again(services, "q-2")
@@ -176,7 +176,7 @@ def test_a_mail_of_the_same_name_that_was_sent_is_no_draft_to_remove(services: F
     assert sent in services.transport.mails
 
 
-def test_a_draft_that_somebody_removed_is_made_again(services: FakeServices) -> None:
+def test_a_draft_that_was_removed_is_recreated(services: FakeServices) -> None:
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
     services.transport.mails.clear()
@@ -185,7 +185,7 @@ def test_a_draft_that_somebody_removed_is_made_again(services: FakeServices) -> 
     assert sent_files(services) == [("medium", MEDIUM)] * 2
 
 
-def test_a_draft_that_cannot_be_looked_at_is_not_given_up(services: FakeServices) -> None:
+def test_a_draft_that_cannot_be_read_is_not_abandoned(services: FakeServices) -> None:
     services.transport.fail_at = {
         "attach": [TransientError("graph_unavailable")],
         "count_attachments": [TransientError("graph_unavailable")],
@@ -222,7 +222,7 @@ def test_a_draft_of_another_account_is_left_to_its_mailbox(services: FakeService
     assert "remove" not in services.transport.asked
 
 
-def test_a_mail_that_is_refused_half_made_leaves_no_draft_behind(services: FakeServices) -> None:
+def test_a_mail_refused_during_its_draft_leaves_no_draft_behind(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [None, RejectedError("mailbox_full", address="a")]}
     deliver(a_mail("large"), "q-1", services)
 
@@ -231,7 +231,7 @@ def test_a_mail_that_is_refused_half_made_leaves_no_draft_behind(services: FakeS
     assert note(services) is None
 
 
-def test_a_draft_that_cannot_be_removed_now_stays_on_the_list(services: FakeServices) -> None:
+def test_a_draft_that_cannot_be_removed_now_stays_recorded(services: FakeServices) -> None:
     services.transport.fail_at = {
         "send_draft": [RejectedError("mailbox_full", address="a")],
         "remove": [TransientError("graph_unavailable")],
@@ -287,7 +287,7 @@ def test_a_throttled_chunk_holds_the_mailboxs_other_mails_back(services: FakeSer
     )
 
 
-def test_the_way_to_the_upload_is_shown_to_nobody(services: FakeServices) -> None:
+def test_the_upload_url_is_never_shown(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
 
@@ -297,7 +297,7 @@ def test_the_way_to_the_upload_is_shown_to_nobody(services: FakeServices) -> Non
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_an_unanswered_send_is_looked_up_and_repeated_if_it_did_not_happen(
+def test_a_send_without_response_is_searched_and_repeated_if_not_found(
     services: FakeServices,
     accepted: bool,  # noqa: FBT001
 ) -> None:
@@ -334,7 +334,7 @@ def test_a_worker_that_crashed_before_it_sent_needs_no_looking_up(services: Fake
     assert services.transport.asked.count("find") == 1
 
 
-def test_a_note_survives_being_kept(services: FakeServices) -> None:
+def test_the_state_of_a_draft_survives_storage(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
     deliver(a_mail("small", "large"), "q-1", services)
     kept = note(services)
@@ -350,7 +350,7 @@ def cut_short(services: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("refusal", [ThrottledError, partial(TransientError, "graph_unavailable")])
-def test_a_draft_that_was_sent_although_graph_said_later_is_not_sent_again(
+def test_a_draft_sent_despite_a_throttling_response_is_not_sent_again(
     services: FakeServices, refusal: Callable[..., TransientError]
 ) -> None:
     services.transport.after = {"send_draft": [refusal(retry_after=timedelta(seconds=2), address="a")]}
@@ -364,7 +364,7 @@ def test_a_draft_that_was_sent_although_graph_said_later_is_not_sent_again(
     assert note(services) is None
 
 
-def test_a_mail_that_is_found_sent_is_not_made_again(services: FakeServices) -> None:
+def test_a_mail_that_is_found_as_sent_is_not_created_again(services: FakeServices) -> None:
     deliver(a_mail("large"), "q-1", services)
     services.deliveries.rows.clear()
     deliver(a_mail("large"), "q-2", services)
@@ -395,7 +395,7 @@ def test_a_draft_is_only_forgotten_if_the_permission_to_remove_it_is_gone(servic
     assert note(services) is None
 
 
-def test_a_draft_that_was_made_when_its_worker_died_is_known_by_its_note(services: FakeServices) -> None:
+def test_a_draft_of_a_crashed_worker_is_found_by_its_stored_state(services: FakeServices) -> None:
     services.transport.after = {"create_draft": [Killed()]}  # type: ignore[list-item]
     with pytest.raises(Killed):
         deliver(a_mail("large"), "q-1", services)
@@ -438,7 +438,7 @@ def test_a_slow_upload_continues_in_a_new_attempt_before_the_host_timeout(
 
 
 @pytest.mark.parametrize("wanted", [0, CHUNK_BYTES, 2**40], ids=["the first", "the same", "behind the end"])
-def test_a_server_that_wants_what_cannot_be_next_is_not_asked_for_ever(
+def test_a_server_that_expects_an_impossible_range_is_not_called_for_ever(
     services: FakeServices, wanted: int
 ) -> None:
     put = services.transport.put_chunk
@@ -454,7 +454,7 @@ def test_a_server_that_wants_what_cannot_be_next_is_not_asked_for_ever(
     assert services.transport.asked.count("put_chunk") == 2
 
 
-def test_a_file_that_graph_finds_too_small_for_an_upload_goes_in_one_piece(services: FakeServices) -> None:
+def test_a_file_too_small_for_an_upload_session_is_sent_in_one_request(services: FakeServices) -> None:
     in_between = os.urandom(3_100_000)
     services.files.blobs[f"{CONTOSO}/large"] = in_between
     services.transport.fail_at = {
@@ -480,7 +480,7 @@ def change_settings_during_the_upload(
     monkeypatch.setattr(services.transport, "put_chunk", changed_meanwhile)
 
 
-def test_a_reset_during_the_upload_keeps_the_mail_from_being_sent(
+def test_a_reset_during_the_upload_prevents_sending_the_mail(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_settings_during_the_upload(

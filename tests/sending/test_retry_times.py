@@ -28,7 +28,7 @@ def test_the_wait_never_shrinks_and_ends_at_ten_minutes(attempt: int, jitter: fl
 
 
 @given(ATTEMPTS, CHANCE, st.timedeltas(timedelta(0), timedelta(hours=6)))
-def test_what_a_service_asked_for_is_the_floor(attempt: int, jitter: float, asked: timedelta) -> None:
+def test_retry_after_of_a_service_is_the_minimum(attempt: int, jitter: float, asked: timedelta) -> None:
     assert asked <= backoff(attempt, jitter, asked) <= asked + LONGEST / 2
 
 
@@ -38,7 +38,7 @@ def test_the_first_waits_double() -> None:
     assert waits == [timedelta(seconds=15), timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)]
 
 
-def test_mails_that_failed_together_do_not_come_back_together() -> None:
+def test_mails_that_failed_together_are_not_retried_together() -> None:
     asked = timedelta(seconds=2.128)
 
     assert backoff(1, 0.1, asked) != backoff(1, 0.9, asked)

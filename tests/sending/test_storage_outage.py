@@ -132,7 +132,7 @@ def test_what_could_not_be_queued_is_taken_once_until_it_is_left() -> None:
     assert claims.take_unqueued() == {}
 
 
-def test_what_another_thread_has_learned_meanwhile_is_not_forgotten() -> None:
+def test_facts_recorded_by_another_thread_meanwhile_are_not_lost() -> None:
     claims = ClaimMemory()
     claims.keep("m-1", b"accepted")
     claims.forget("m-1", b"text")

@@ -33,7 +33,7 @@ def test_every_problem_that_is_described_is_in_the_catalogue(operation: Operatio
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_what_only_an_admin_may_do_says_so(operation: Operation) -> None:
+def test_operations_that_need_the_admin_role_document_it(operation: Operation) -> None:
     described = document()["paths"][f"/api/{operation.path}"][operation.method.lower()]
 
     assert ({"workspaceAdmin": []} in described["security"]) is operation.admin
@@ -54,7 +54,7 @@ def test_an_answer_has_every_member() -> None:
     assert set(schema["required"]) == set(schema["properties"])
 
 
-def test_the_document_is_served_to_anybody(api: Api) -> None:
+def test_the_document_is_served_without_authentication(api: Api) -> None:
     answer = api.call("get_openapi", caller=None)
 
     assert answer.status_code == 200
@@ -63,7 +63,7 @@ def test_the_document_is_served_to_anybody(api: Api) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_each_operation_says_what_the_host_answers_without_a_body(operation: Operation) -> None:
+def test_each_operation_documents_host_answers_without_a_body(operation: Operation) -> None:
     described = document()["paths"][f"/api/{operation.path}"][operation.method.lower()]["responses"]
 
     for status in ("400", "404", "414", "431", "500", "503"):
@@ -75,7 +75,7 @@ def test_each_operation_says_what_the_host_answers_without_a_body(operation: Ope
 @pytest.mark.parametrize(
     "operation", [each for each in OPERATIONS if each.takes_body], ids=lambda operation: operation.name
 )
-def test_each_operation_with_a_body_asks_for_its_length(operation: Operation) -> None:
+def test_each_operation_with_a_body_requires_content_length(operation: Operation) -> None:
     described = document()["paths"][f"/api/{operation.path}"][operation.method.lower()]
 
     assert "Needs a Content-Length" in described["requestBody"]["description"]

@@ -64,7 +64,7 @@ def test_nothing_that_came_in_the_address_is_repeated(text: str) -> None:
     assert explain("consent_not_found").sentence in shown
 
 
-def test_the_browser_runs_this_pages_script_alone_and_loads_nothing() -> None:
+def test_the_browser_runs_only_the_script_of_the_page_and_loads_nothing() -> None:
     reply = result_page(A_FLOW, None, "the-nonce")
 
     policy = reply.headers["Content-Security-Policy"]
@@ -84,7 +84,7 @@ def test_each_page_gets_a_nonce_of_its_own() -> None:
     assert len(nonces) == 2
 
 
-def test_what_a_problem_says_is_text_and_never_markup() -> None:
+def test_a_problem_is_shown_as_text_and_never_as_markup() -> None:
     problem = Problem("a_code", "Title", "</script><b>bold</b>", Actor.NOBODY)
 
     text = result_page(
@@ -97,7 +97,7 @@ def test_what_a_problem_says_is_text_and_never_markup() -> None:
     assert json.loads(news.group(1)) == {"flowId": "</script>", "outcome": "failed"}
 
 
-def test_what_is_a_matter_of_persons_is_told_on_the_settings_page_alone() -> None:
+def test_personal_details_are_shown_only_on_the_settings_page() -> None:
     ports = FakeServices()
     window = opened(enable(ports), ports)
     ports.authorizer.account = Account("eve-object-id", CONTOSO, "eve@contoso.com")
@@ -120,14 +120,14 @@ def test_what_is_a_matter_of_persons_is_told_on_the_settings_page_alone() -> Non
         (FlowStage.OTHER_ACCOUNT, "has not yet pressed Continue or Refuse"),
     ],
 )
-def test_a_consent_that_has_not_ended_says_what_it_waits_for(stage: FlowStage, told: str) -> None:
+def test_an_unfinished_consent_shows_what_it_waits_for(stage: FlowStage, told: str) -> None:
     text = result_page(replace(A_FLOW, status=FlowStatus.PENDING, stage=stage), None, "n").body.decode()
 
     assert "<h1>Not finished yet</h1>" in text
     assert told in text
 
 
-def test_where_the_operator_must_act_nobody_is_told_to_try_again() -> None:
+def test_where_the_operator_must_act_no_retry_is_suggested() -> None:
     ports = FakeServices()
     window = opened(enable(ports), ports)
 
@@ -143,7 +143,7 @@ def test_where_the_operator_must_act_nobody_is_told_to_try_again() -> None:
     assert explain("consent_unavailable").sentence in page(ports, problem="consent_unavailable")
 
 
-def test_no_browser_asks_for_an_icon_that_the_policy_forbids() -> None:
+def test_no_browser_requests_an_icon_that_the_policy_forbids() -> None:
     reply = result_page(A_FLOW, None, "the-nonce")
 
     assert b'<link rel="icon" href="data:,">' in reply.body

@@ -12,7 +12,7 @@ def test_the_page_may_call_its_own_origin_and_nothing_else() -> None:
     assert set(re.findall(r"<(?:script|style)[^>]* nonce=\"([^\"]*)\"", reply.body.decode())) == {"the-nonce"}
 
 
-def test_the_page_names_the_cause_where_the_browser_keeps_no_cookies() -> None:
+def test_the_page_names_the_cause_if_the_browser_blocks_cookies() -> None:
     text = start_page("n").body.decode()
 
     assert "This browser blocks cookies for this site" in text

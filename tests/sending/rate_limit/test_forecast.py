@@ -93,7 +93,7 @@ def change_line(services: FakeServices, **changes: Any) -> None:
 NOTHING = (None, None, None)
 
 
-def test_a_waiting_mail_shows_when_its_turn_is_and_how_many_go_before_it(services: FakeServices) -> None:
+def test_a_waiting_mail_shows_its_predicted_time_and_place_in_the_line(services: FakeServices) -> None:
     send(services, "m-1", "m-2", "m-3", "m-4", "m-5")
 
     shown = forecasts(services)
@@ -136,7 +136,7 @@ def test_a_prioritized_mail_moves_predicted_times_without_changing_rows(
     assert after["mailsBefore"] == before["mailsBefore"] + 1
 
 
-def test_no_mail_is_predicted_within_a_pause_that_microsoft_365_asks_for(services: FakeServices) -> None:
+def test_no_mail_is_predicted_within_a_pause_from_microsoft_365(services: FakeServices) -> None:
     send(services, "m-1", "m-2", "m-3")
     change_line(services, paused_until=NOON + 5 * MINUTE)
 
@@ -196,7 +196,7 @@ def test_nothing_is_predicted_while_hosts_learn_the_pace(services: FakeServices)
     assert backlog(services) is None
 
 
-def test_nothing_is_predicted_for_slots_that_a_lower_limit_makes_void(services: FakeServices) -> None:
+def test_nothing_is_predicted_for_slots_that_a_lower_limit_invalidates(services: FakeServices) -> None:
     send(services, "m-1", "m-2", "m-3")
     paced(services, 1)
 
@@ -212,7 +212,7 @@ def test_nothing_is_predicted_where_no_pace_limits_the_mailbox_any_more(services
     assert backlog(services) is None
 
 
-def test_nothing_is_predicted_while_somebody_must_act(services: FakeServices) -> None:
+def test_nothing_is_predicted_while_a_person_must_act(services: FakeServices) -> None:
     send(services, "m-1", "m-2", "m-3")
     settings = services.settings.rows[CONTOSO]
     services.settings.rows[CONTOSO] = replace(settings, status=Status.SENDER_REFUSED)
@@ -269,7 +269,7 @@ def test_a_mail_whose_slot_moves_past_its_expiry_shows_the_expected_expiry(
     assert count >= 2
 
 
-def test_a_throttled_mail_that_is_too_late_for_its_slot_says_so(services: FakeServices) -> None:
+def test_a_throttled_mail_that_is_too_late_for_its_slot_is_shown_as_late(services: FakeServices) -> None:
     paced(services, 0)
     services.transport.fail = [ThrottledError(retry_after=5 * MINUTE, address="a")]
     send(services, "m-1", expiresAt="2026-11-23T12:03:00Z")
@@ -296,7 +296,7 @@ def test_the_settings_show_no_backlog_once_it_is_sent(services: FakeServices) ->
     assert backlog(services) is None
 
 
-def test_a_learned_pace_tells_the_number_of_mails_as_well(services: FakeServices) -> None:
+def test_with_a_learned_pace_the_number_of_mails_is_shown_too(services: FakeServices) -> None:
     paced(services, 0)
     key = schedule_key(sender_of(some_settings()), CLIENT_ID)
     busy = Schedule(pace=30, first=NOON, end=NOON + MINUTE, judged_from=NOON + 5 * MINUTE)

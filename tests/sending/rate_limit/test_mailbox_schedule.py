@@ -61,7 +61,7 @@ def a_line(store: MemorySchedules, system: FakeSystem, pace: int = 0) -> Mailbox
     return MailboxSchedule("key-of-a-mailbox", "process", lambda: store, pace, system)
 
 
-def test_a_row_that_does_not_answer_is_left_alone_for_ten_seconds(
+def test_an_unresponsive_row_is_not_read_again_for_ten_seconds(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
     line = a_line(slow, system, pace=30)
@@ -76,7 +76,7 @@ def test_a_row_that_does_not_answer_is_left_alone_for_ten_seconds(
     assert slow.tries == 2
 
 
-def test_the_end_of_one_attempts_time_says_nothing_of_the_row(system: FakeSystem) -> None:
+def test_the_timeout_of_one_attempt_does_not_mark_the_row_unresponsive(system: FakeSystem) -> None:
     store = MemorySchedules(fail=[AttemptTooLongError()])
     line = a_line(store, system)
     line.read()
@@ -91,7 +91,7 @@ def refuse(line: MailboxSchedule) -> None:
 
 
 @pytest.mark.parametrize("other_writes", [False, True])
-def test_a_pause_that_could_not_be_stored_is_kept(
+def test_a_pause_that_could_not_be_stored_stays_in_memory(
     slow: SlowSchedules, system: FakeSystem, *, other_writes: bool
 ) -> None:
     slow.reads_fail, slow.seconds = False, 0

@@ -140,7 +140,7 @@ def test_an_implausible_wait_is_replaced_by_ten_seconds_or_ten_minutes(
         assert paused.paused_until - NOON == waited * SECOND
 
 
-def test_what_was_refused_before_the_pace_was_learned_goes_before_the_line() -> None:
+def test_mails_refused_before_the_pace_was_learned_precede_the_line() -> None:
     schedule, slots = reserve(learned(), 10, NOON + LEARNING, 0)
     schedule, slot = insert(schedule, NOON + LEARNING, 0)
 
@@ -149,7 +149,7 @@ def test_what_was_refused_before_the_pace_was_learned_goes_before_the_line() -> 
     assert schedule.due(slots[0]) == NOON + MINUTE + WINDOW / 30
 
 
-def test_what_was_refused_long_before_keeps_no_place_free() -> None:
+def test_a_refusal_from_long_ago_reserves_no_place() -> None:
     schedule, now = Schedule(), NOON
     for _ in range(60):
         schedule = refused(schedule, refusal(2), now, 0)
@@ -177,7 +177,7 @@ def test_a_retry_takes_the_end_of_the_line_where_nothing_waits() -> None:
     assert not slot.inserted
 
 
-def test_a_line_of_before_the_pace_was_learned_is_another_one() -> None:
+def test_learning_the_pace_starts_a_new_line() -> None:
     schedule, slots = reserve(refused(Schedule(), refusal(2), NOON, 0), 1, NOON, 0)
 
     assert refused(schedule, refusal(50, 30), NOON + 9 * SECOND, 0).line == slots[0].line + 1
@@ -211,7 +211,7 @@ def test_now_and_then_some_mails_of_a_line_try_a_higher_pace() -> None:
     assert (schedule.pace, schedule.trial) == (33, None)
 
 
-def test_a_trial_that_is_refused_ends_and_the_next_one_comes_later() -> None:
+def test_a_refused_trial_ends_and_delays_the_next_one() -> None:
     schedule, first = waiting_line()
     after = refused(schedule, refusal(2), first + 20 * SECOND, 0)
 
@@ -420,7 +420,7 @@ def random_mails(seed: int, pace: int, mails: float, retries: float, pauses: flo
         pytest.param(1, 0.01, 0.01, id="one mail a minute"),
     ],
 )
-def test_a_set_pace_holds_whatever_order_mails_and_retries_come_in(
+def test_a_set_pace_holds_in_any_order_of_mails_and_retries(
     pace: int, mails: float, retries: float, pauses: float
 ) -> None:
     for seed in range(10):

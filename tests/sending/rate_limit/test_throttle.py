@@ -193,7 +193,7 @@ def test_a_mail_that_comes_much_later_than_its_row_says_updates_the_row(
     assert row(services, "m-2").next_attempt_at == NOON + 660.5 * SECOND
 
 
-def test_a_process_that_does_not_know_the_line_looks_at_the_mail(services: FakeServices) -> None:
+def test_a_process_that_does_not_know_the_line_reads_the_row_of_the_mail(services: FakeServices) -> None:
     paced(services, 1)
     send(services, "m-1", "m-2")
     pause(services, 30)
@@ -203,7 +203,7 @@ def test_a_process_that_does_not_know_the_line_looks_at_the_mail(services: FakeS
     assert row(services, "m-2").next_attempt_at == NOON + 90.5 * SECOND
 
 
-def test_a_mail_that_comes_long_after_its_slot_takes_another_one(services: FakeServices) -> None:
+def test_a_mail_that_comes_long_after_its_slot_gets_another_one(services: FakeServices) -> None:
     paced(services, 1)
     send(services, "m-1", "m-2", "m-3")
     services.system.pass_time(timedelta(hours=1))
@@ -240,7 +240,7 @@ def test_a_new_mail_whose_time_ends_before_its_slot_expires_at_once(services: Fa
     assert not services.outbox.messages
 
 
-def test_mails_whose_time_ends_before_the_line_keep_no_other_mail_waiting(services: FakeServices) -> None:
+def test_mails_that_expire_before_the_line_ends_delay_no_other_mail(services: FakeServices) -> None:
     paced(services, 1)
     send(services, "m-1")
     for number in range(10):
@@ -253,7 +253,7 @@ def test_mails_whose_time_ends_before_the_line_keep_no_other_mail_waiting(servic
     assert row(services, "m-2").next_attempt_at == NOON + 121 * SECOND
 
 
-def test_a_mail_whose_slot_comes_shortly_before_its_deadline_keeps_it(services: FakeServices) -> None:
+def test_a_mail_with_a_slot_shortly_before_its_deadline_keeps_it(services: FakeServices) -> None:
     paced(services, 1)
     send(services, "m-1")
     deliver(a_message(messageId="m-2", expiresAt="2026-11-23T12:01:10Z"), "q-2", services)
@@ -278,7 +278,7 @@ def test_a_mail_that_was_queued_twice_waits_once(services: FakeServices) -> None
         ConfigurationError("storage_incomplete", service="tables"),
     ],
 )
-def test_without_the_table_a_process_keeps_the_pace_alone(services: FakeServices, error: Exception) -> None:
+def test_without_the_table_each_process_keeps_the_pace(services: FakeServices, error: Exception) -> None:
     paced(services, 1)
     services.schedules.fail = [error] * 20
     send(services, "m-1", "m-2")
@@ -287,7 +287,7 @@ def test_without_the_table_a_process_keeps_the_pace_alone(services: FakeServices
     assert row(services, "m-2").next_attempt_at == NOON + 60.5 * SECOND
 
 
-def test_while_too_many_processes_change_the_row_a_mail_comes_again_soon(
+def test_a_mail_returns_soon_while_too_many_processes_change_the_row(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paced(services)
@@ -312,7 +312,7 @@ def test_two_processes_never_have_the_same_slot(services: FakeServices) -> None:
     assert later.value.wait >= 60 * SECOND
 
 
-def test_processes_say_what_they_had_accepted_while_the_pace_is_learned(services: FakeServices) -> None:
+def test_processes_store_their_accepted_mails_while_the_pace_is_learned(services: FakeServices) -> None:
     other = services.new_throttle()
     for _ in range(24):
         other.record_accepted(ADA)
@@ -328,7 +328,7 @@ def test_processes_say_what_they_had_accepted_while_the_pace_is_learned(services
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(30, 30), (1e9, 600)])
-def test_a_refusal_is_on_record_at_once_while_the_pace_is_learned(
+def test_a_refusal_is_stored_at_once_while_the_pace_is_learned(
     services: FakeServices, asked: float, waited: int
 ) -> None:
     services.transport.fail = [throttled(asked)]
@@ -444,7 +444,7 @@ def test_concurrent_requests_grow_to_four_while_mails_wait_without_refusal(
     assert widths == [2, 3, 4, 4, 4]
 
 
-def test_the_requests_at_once_stay_while_hosts_share_them(services: FakeServices) -> None:
+def test_the_concurrency_is_not_raised_while_hosts_share_it(services: FakeServices) -> None:
     refuse(services.throttle, throttled(2))
     _, turns = services.throttle._of(ADA)
     turns.wanted = 5

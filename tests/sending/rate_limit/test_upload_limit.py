@@ -41,7 +41,7 @@ def test_uploads_start_in_order_of_arrival_so_that_none_waits_for_ever() -> None
     assert begun([100 * MB, 140 * MB, 10 * MB]) == [0, SPAN.total_seconds(), SPAN.total_seconds()]
 
 
-def test_a_file_above_the_limit_has_a_whole_period_for_itself() -> None:
+def test_a_file_above_the_limit_gets_a_whole_period() -> None:
     assert begun([10 * MB, 400 * MB, 1]) == [0, SPAN.total_seconds(), 2 * SPAN.total_seconds()]
 
 
@@ -127,7 +127,7 @@ def test_a_file_whose_time_was_missed_gets_another_one(services: FakeServices) -
     assert after.uploads[-1][0] > schedule.uploads[-1][0]
 
 
-def test_an_upload_that_goes_on_counts_what_is_left(services: FakeServices) -> None:
+def test_a_continued_upload_counts_only_the_rest(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
     deliver(a_mail("m-1", 1), "q-1", services)
     (schedule,) = services.schedules.rows.values()
