@@ -1,12 +1,12 @@
-// Functions that read and check the parameters of main.bicep. People type lists with blanks and repetitions,
-// addresses with a slash at the end and ids in capitals; all of that is accepted.
+// Functions that read and check the parameters of main.bicep. They accept lists with blanks and repetitions,
+// URLs with a slash at the end and ids in upper case.
 
 @export()
-@description('The items of a comma-separated list: trimmed, none empty, none twice.')
+@description('The items of a comma-separated list, trimmed, without empty items and duplicates.')
 func listOf(list string) string[] => union(filter(map(split(list, ','), item => trim(item)), item => !empty(item)), [])
 
 @export()
-@description('The items of a comma-separated list whose case means nothing, in lower case.')
+@description('The items of a comma-separated, case-insensitive list, in lower case.')
 func lowerListOf(list string) string[] => listOf(toLower(list))
 
 @export()
@@ -14,7 +14,7 @@ func lowerListOf(list string) string[] => listOf(toLower(list))
 func originsOf(list string) string[] => map(lowerListOf(list), origin => withoutSlash(origin))
 
 @export()
-@description('An address without blanks around it and without a slash at its end; scheme and host in lower case.')
+@description('A URL without surrounding blanks and without a slash at its end; scheme and host in lower case.')
 func addressOf(address string) string =>
   length(split(address, '/')) < 3
     ? trim(address)
@@ -30,17 +30,17 @@ func withoutSlash(address string) string =>
   endsWith(trim(address), '/') ? take(trim(address), max(length(trim(address)) - 1, 0)) : trim(address)
 
 @export()
-@description('A name in which whatever Azure refuses in the name of a site has become a hyphen.')
+@description('A name in which each character that Azure does not allow in the name of a site is replaced by a hyphen.')
 func siteNamePart(name string) string =>
   join(map(charactersOf(trim(name)), character => contains(letters, toLower(character)) ? character : '-'), '')
 
 @export()
-@description('Every character is one of these; case means nothing.')
+@description('Whether every character is one of these, case-insensitive.')
 func consistsOf(text string, characters string) bool =>
   empty(filter(charactersOf(text), character => !contains(characters, toLower(character))))
 
 @export()
-@description('A value of a text such as region=westeurope;closed=true. Empty: it has none of that name.')
+@description('A value of a text such as region=westeurope;closed=true. Empty: the text has no value of that name.')
 func valueOf(values string, name string) string =>
   first(map(
     filter(split(values, ';'), value => startsWith(value, '${name}=')),
@@ -55,7 +55,7 @@ func isId(text string) bool =>
   )
 
 @export()
-@description('A scheduler of the list and below which path its files lie, for example <principal id>=sales.')
+@description('A scheduler of the list and the path that its file access is limited to, for example <principal id>=sales.')
 func isFilePath(item string, schedulers array) bool =>
   length(split(item, '=')) == 2 && contains(schedulers, first(split(item, '='))) && isPath(last(split(item, '='))!)
 
@@ -71,7 +71,7 @@ func isQueueName(text string) bool =>
   )
 
 @export()
-@description('An address of https with a host and no query, fragment or blank.')
+@description('An https URL with a host and without query, fragment or blank.')
 func isAddress(text string) bool =>
   startsWith(toLower(text), 'https://') && length(text) > 8 && substring(text, 8, 1) != '/' && !contains(text, ' ') && !contains(
     text,
@@ -79,7 +79,7 @@ func isAddress(text string) bool =>
   ) && !contains(text, '#') && !contains(text, '@')
 
 @export()
-@description('https, a host and perhaps a port: no path, no wildcard.')
+@description('https, a host and optionally a port: no path, no wildcard.')
 func isOrigin(text string) bool => isAddress(text) && consistsOf(substring(text, 8), '${letters}.:')
 
 @export()
@@ -106,7 +106,7 @@ func isRange(text string, shortestPrefix int, longestPrefix int) bool =>
 func isIpAddress(text string) bool =>
   length(split(text, '.')) == 4 && empty(filter(split(text, '.'), part => !isNumberUpTo(part, 255)))
 
-@description('Addresses that only a private network uses (RFC 1918): storage refuses them in its rules.')
+@description('Private IP addresses (RFC 1918): storage refuses them in its rules.')
 @export()
 func isPrivate(text string) bool =>
   startsWith(text, '10.') || startsWith(text, '192.168.') || (startsWith(text, '172.') && isIpAddress(split(text, '/')[0]) && int(split(

@@ -1,4 +1,4 @@
-// Everything the mailer needs, from an empty subscription. Run it again: nothing changes.
+// Deploys everything that the mailer needs into an empty subscription. Deploying it again changes nothing.
 
 targetScope = 'subscription'
 
@@ -6,14 +6,14 @@ import * as inputs from 'inputs.bicep'
 
 // ---- Where ----
 
-@description('Names the installation; part of every name. At most 20 characters.')
+@description('Name of the installation; part of every resource name. At most 20 characters.')
 param environmentName string
 
 // The regions that Microsoft's own sample offers for Flex Consumption, without the test region eastus2euap:
 // https://github.com/Azure-Samples/functions-quickstart-python-http-azd/blob/0bb0f10/infra/main.bicep, read on
-// 2026-11-29. `az functionapp list-flexconsumption-locations` shows today's. Of the government and China clouds
-// all regions are here, because no page says which of them have it.
-@description('Azure region. One that is not in this list goes into unlistedLocation.')
+// 2026-11-29. `az functionapp list-flexconsumption-locations` shows the current list. For the government and China clouds
+// all regions are listed, because no page says which of them have it.
+@description('Azure region. For a region that is not in this list use unlistedLocation.')
 @allowed([
   'australiaeast'
   'australiasoutheast'
@@ -57,13 +57,13 @@ param environmentName string
 @metadata({ azd: { type: 'location' } })
 param location string
 
-@description('A region with Flex Consumption that the list of location does not have yet. Used instead of location.')
+@description('A region with Flex Consumption that the list of location does not contain yet. Used instead of location.')
 param unlistedLocation string = ''
 
-@description('What the last deployment was made with and cannot change any more: its output of this name. azd fills it in; empty the first time.')
+@description('Values of the last deployment that cannot be changed any more: its output of this name. azd sets it; empty for the first deployment.')
 param deployedWith string = ''
 
-// ---- Who calls, who administers ----
+// ---- Callers and admins ----
 
 @description('Origins of the frontend, comma-separated, for example https://inforiver.contoso.com.')
 param frontendOrigins string
@@ -71,22 +71,22 @@ param frontendOrigins string
 @description('Client ids of the frontends that call the API, comma-separated.')
 param frontendClientIds string = ''
 
-@description('Object ids of the users or groups that administer mail settings, comma-separated. Needs the right to assign app roles.')
+@description('Object ids of the users or groups that administer mail settings, comma-separated. The deployer needs the right to assign app roles.')
 param workspaceAdminPrincipalIds string = ''
 
-@description('Principal ids of the schedulers\' service principals and managed identities, comma-separated; no users.')
+@description('Principal ids of the service principals and managed identities of schedulers, comma-separated; no users.')
 param schedulerPrincipalIds string = ''
 
-@description('Below which path a scheduler\'s files lie, as <principal id>=<path>, comma-separated. A scheduler that is not named reaches all files.')
+@description('Path to which the file access of a scheduler is limited, as <principal id>=<path>, comma-separated. A scheduler that is not listed has access to all files.')
 param schedulerFilePaths string = ''
 
-@description('Names of queues that mails may name for a message on how they ended, comma-separated. They are made here; schedulers may read them.')
+@description('Names of queues that mails may name for a message about their outcome, comma-separated. The deployment creates them; schedulers may read them.')
 param outcomeQueues string = ''
 
-@description('Object ids of the service principals that may read deliveries without a user, comma-separated. Needs the right to assign app roles.')
+@description('Object ids of the service principals that may read deliveries without a user, comma-separated. The deployer needs the right to assign app roles.')
 param deliveryReaderPrincipalIds string = ''
 
-@description('Address under which browsers reach the app. Empty: its own host name.')
+@description('URL under which browsers reach the app. Empty: its default host name.')
 param publicBaseUrl string = ''
 
 // ---- Microsoft 365 ----
@@ -95,13 +95,13 @@ param publicBaseUrl string = ''
 @allowed(['global', 'usgov', 'usdod', 'china'])
 param microsoftCloud string = 'global'
 
-@description('Make the app registration. Needs the right to register applications.')
+@description('Create the app registration. The deployer needs the right to register applications.')
 param createAppRegistration bool = true
 
-@description('Declare Mail.Send for the app itself too: consent then lets it send from every mailbox. False where Exchange limits it.')
+@description('Declare Mail.Send for the app itself too: an admin consent then lets it send from every mailbox. False if Exchange limits it (RBAC for Applications).')
 param declareApplicationPermissions bool = false
 
-@description('Declare Mail.ReadWrite and the .Shared forms on the registration too. A user\'s consent does not need it.')
+@description('Declare Mail.ReadWrite and the .Shared permissions on the registration too. The consent of a user does not need this.')
 param declareMailReadWrite bool = false
 
 @description('Addresses that may send without a user, comma-separated. Empty: no tenant may send without a user.')
@@ -110,98 +110,98 @@ param applicationSenders string = ''
 @description('Object ids of users or service principals that own the registration, comma-separated: further deployers, for instance. Added, never removed.')
 param registrationOwnerIds string = ''
 
-@description('Client id of a registration that exists. Used when none is made.')
+@description('Client id of an existing registration. Used if none is created.')
 param entraClientId string = ''
 
 @description('Home tenant of the registration. Empty: the tenant of the subscription.')
 param entraTenantId string = ''
 
-@description('Tenants that are served, comma-separated, the home tenant included. Empty: the home tenant alone.')
+@description('Tenants that are served, comma-separated, the home tenant included. Empty: only the home tenant.')
 param allowedTenantIds string = ''
 
 @description('Value of the app role that may change mail settings.')
 param adminRole string = 'Workspace.Admin'
 
-@description('Scope that every access token of a user must have, for an existing registration that names it otherwise. Empty: settings.')
+@description('Scope that every access token of a user must have, if an existing registration uses another name. Empty: settings.')
 param requiredApiScope string = ''
 
 @description('Client ids whose access tokens the API accepts, comma-separated. Empty: those of any client.')
 param allowedClientIds string = ''
 
-@description('Name of a vault secret with a client secret. Empty: no secret at all, the managed identity proves the app.')
+@description('Name of a vault secret with a client secret. Empty: no secret; the app authenticates with its managed identity.')
 param clientSecretName string = ''
 
 @description('Path of a certificate on a mounted share. Empty: no certificate.')
 param clientCertificatePath string = ''
 
-@description('Other sign-in host than the cloud\'s own.')
+@description('Sign-in host, if it is not that of the cloud.')
 param entraAuthorityHost string = ''
 
-@description('Other Graph endpoint than the cloud\'s own.')
+@description('Graph endpoint, if it is not that of the cloud.')
 param graphEndpoint string = ''
 
-// ---- How it sends ----
+// ---- Sending ----
 
 @description('What to do with a mail whose outcome is unknown.')
 @allowed(['hold', 'resend'])
 param onUnknownOutcome string = 'hold'
 
-@description('Largest message that the mailboxes take, as set in Exchange.')
+@description('Message size limit of the mailboxes in MB, as set in Exchange.')
 @minValue(1)
 @maxValue(210)
 param mailboxMessageLimitMb int = 35
 
-@description('The most mails that one mailbox sends in a minute; 0: as learned from the refusals of Microsoft Graph.')
+@description('Maximum number of mails that one mailbox sends per minute; 0: as learned from the refusals of Microsoft Graph.')
 @minValue(0)
 @maxValue(1000)
 param mailboxMessagesPerMinute int = 0
 
-@description('Days for which finished deliveries are kept.')
+@description('Number of days for which finished deliveries are stored.')
 @minValue(1)
 @maxValue(3650)
 param deliveryRetentionDays int = 90
 
-@description('Days for which the schedulers\' files are kept.')
+@description('Number of days for which the files of schedulers are stored.')
 @minValue(2)
 @maxValue(3650)
 param attachmentRetentionDays int = 30
 
-@description('Instances that always wait for a mail.')
+@description('Number of always-ready instances.')
 @minValue(0)
 @maxValue(20)
 param alwaysReadyInstances int = 0
 
-@description('Most instances at once. Below 40 is a preview that not every region has.')
+@description('Maximum number of instances. A value below 40 is a preview feature that some regions do not have.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstances int = 40
 
-@description('Memory of an instance; what is paid for grows with it.')
+@description('Memory of an instance in MB; the cost grows with it.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('What a deployment and a change of a setting do to mails that are being sent. Recreate ends them; RollingUpdate, a preview, lets them finish.')
+@description('Effect of a deployment or a changed setting on mails that are being sent. Recreate interrupts them; RollingUpdate, a preview feature, lets them finish.')
 @allowed(['Recreate', 'RollingUpdate'])
 param siteUpdateStrategy string = 'Recreate'
 
 @description('Spread instances over the zones of the region. Azure then keeps two instances ready for each group of functions, and bills them.')
 param zoneRedundant bool = false
 
-// ---- Watching ----
+// ---- Monitoring ----
 
-@description('Who gets alerts and budget notices, comma-separated.')
+@description('Mail addresses that get alerts and budget notifications, comma-separated.')
 param alertEmails string = ''
 
-@description('How long mails may be queued without a single one being accepted before an alert.')
+@description('How long mails may be queued without any mail being accepted before an alert is raised.')
 @allowed(['PT1H', 'PT2H', 'PT3H', 'PT4H', 'PT5H', 'PT6H', 'P1D', 'P2D'])
 param silence string = 'PT6H'
 
-@description('Days for which the log is kept.')
+@description('Number of days for which the log is stored.')
 @minValue(30)
 @maxValue(730)
 param logRetentionDays int = 30
 
-@description('Log of a day after which nothing is logged, and no alert rings, until the next.')
+@description('Daily cap of the log in GB. Once it is reached, nothing is logged and no alert is raised until the next day.')
 @minValue(1)
 param dailyLogCapGb int = 1
 
@@ -211,45 +211,45 @@ param auditStorageCalls bool = false
 @description('Call /api/health every 15 minutes from five places, and alert if two of them fail. Billed for each call.')
 param availabilityTest bool = false
 
-@description('In the currency of the subscription. Zero: no budget.')
+@description('Amount of the monthly budget, in the currency of the subscription. Zero: no budget.')
 @minValue(0)
 param monthlyBudget int = 0
 
-@description('First day of the month in which the budget begins, for example 2026-12-01. Never change it.')
+@description('First day of the month in which the budget begins, for example 2026-12-01. It cannot be changed later.')
 param budgetStartDate string = ''
 
-// ---- Locking down ----
+// ---- Network and protection ----
 
-@description('Reach storage and vault through a network of their own.')
+@description('Make storage and vault reachable only through a private network.')
 param privateNetwork bool = false
 
-@description('Addresses of the private network, at least a /24.')
+@description('Address range of the private network, at least a /24.')
 param networkAddressPrefix string = '10.20.0.0/24'
 
-@description('Addresses that reach storage and vault although they are closed, comma-separated: schedulers, for instance.')
+@description('IP addresses that may reach storage and vault although they are closed, comma-separated, for example those of schedulers.')
 param allowedIpAddresses string = ''
 
-@description('Copies of the storage account: in one datacenter (LRS), in three zones (ZRS), or besides in the paired region (GRS, GZRS). Empty: ZRS where the region has zones, else LRS.')
+@description('Redundancy of the storage account: one datacenter (LRS), three zones (ZRS), or also the paired region (GRS, GZRS). Empty: ZRS if the region has zones, otherwise LRS.')
 @allowed(['', 'Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
 param storageRedundancy string = ''
 
-@description('Keep a deleted vault, and deleted tokens, recoverable for seven days whatever anybody does. Can\'t be switched off again.')
+@description('Purge protection: a deleted vault and deleted tokens remain recoverable for seven days and nobody can purge them. It cannot be turned off again.')
 param protectVaultFromPurge bool = true
 
-@description('Bring back the deleted vault of the same name.')
+@description('Recover the deleted vault of the same name.')
 param recoverVault bool = false
 
-@description('Let the deploying principal read and repair data by hand.')
+@description('Let the deploying principal read and repair data manually.')
 param grantOperatorDataAccess bool = false
 
-@description('Object id of the deploying principal; azd fills it in.')
+@description('Object id of the deploying principal; azd sets it.')
 param principalId string = ''
 
 @description('Kind of the deploying principal.')
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param principalType string = 'User'
 
-// ---- What was typed, as it is used ----
+// ---- Normalised parameters ----
 
 var region = empty(trim(unlistedLocation)) ? location : toLower(replace(unlistedLocation, ' ', ''))
 var origins = inputs.originsOf(frontendOrigins)
@@ -257,7 +257,7 @@ var frontends = inputs.lowerListOf(frontendClientIds)
 var allowedClients = inputs.lowerListOf(allowedClientIds)
 var apiScope = empty(trim(requiredApiScope)) ? 'settings' : trim(requiredApiScope)
 var workspaceAdmins = inputs.lowerListOf(workspaceAdminPrincipalIds)
-// As typed: the names of role assignments depend on it.
+// Not normalised: the names of role assignments depend on it.
 var schedulers = inputs.listOf(schedulerPrincipalIds)
 var filePaths = inputs.listOf(schedulerFilePaths)
 var outcomeQueueNames = inputs.lowerListOf(outcomeQueues)
@@ -297,7 +297,7 @@ var redundancy = !empty(storageRedundancy)
   ? storageRedundancy
   : !empty(deployed.redundancy) ? deployed.redundancy : hasZones ? 'Standard_ZRS' : 'Standard_LRS'
 
-// ---- What cannot work, refused before anything is made ----
+// ---- Checks before anything is created ----
 
 var checks = [
   {
@@ -368,7 +368,7 @@ var checks = [
     says: 'ALLOWED_TENANT_IDS (allowedTenantIds) must hold tenant ids (GUIDs), comma-separated, not domain names.'
   }
   {
-    // With one foreign id the registration would be open to the home tenant alone, and the app refuses the setting.
+    // With only one foreign id, the registration would be open only to the home tenant, and the app refuses the setting.
     wrong: !empty(tenantIds) && empty(filter(tenantIds, id => !inputs.isId(id))) && !contains(tenantIds, homeTenantId)
     says: 'ALLOWED_TENANT_IDS (allowedTenantIds) must hold the home tenant (${homeTenantId}) besides the others.'
   }
@@ -429,7 +429,7 @@ var checks = [
     says: 'The parameter networkAddressPrefix must be a range from /8 to /24, for example 10.20.0.0/24.'
   }
   {
-    // Storage takes no range smaller than a /30 and no private address; see
+    // Storage accepts no range smaller than a /30 and no private address; see
     // https://learn.microsoft.com/azure/storage/common/storage-network-security-limitations.
     wrong: !empty(filter(
       openAddresses,
@@ -479,11 +479,11 @@ var problems = map(filter(checks, check => check.wrong), check => check.says)
 // ---- Names ----
 
 var abbreviations = loadJsonContent('abbreviations.json')
-// From the name as it was typed, so that two names that differ in one character alone stay two installations.
+// From the unchanged name, so that two names that differ in only one character remain two installations.
 var token = uniqueString(subscription().id, environmentName, region)
 var name = inputs.siteNamePart(environmentName)
 var tags = { 'azd-env-name': environmentName }
-// Azure works out the names of resources before it makes the first of them, so this is where it stops.
+// Azure evaluates the names of resources before it creates the first one, so the checks stop the deployment here.
 var groupName = empty(problems) ? '${abbreviations.resourceGroup}${trim(environmentName)}' : fail(join(problems, ' '))
 var siteName = '${abbreviations.functionApp}${name}-${token}'
 var storageAccountName = '${abbreviations.storageAccount}${token}'
@@ -498,7 +498,7 @@ var baseUrl = empty(trim(publicBaseUrl))
   : inputs.addressOf(publicBaseUrl)
 var redirectUri = '${baseUrl}/api/consent/callback'
 
-// Storage and vault close after the app has joined the network, or it would lose them for the time between.
+// Storage and vault are closed after the app has joined the network; otherwise it could not reach them in between.
 // So the first step of a deployment leaves them open, or closed if an earlier deployment has closed them.
 var accessAtFirst = !privateNetwork ? 'open' : deployed.closed == 'true' ? 'closed' : 'unchanged'
 
@@ -699,7 +699,7 @@ module vaultClosed 'modules/vault.bicep' = if (privateNetwork) {
     protectFromPurge: protectVaultFromPurge
     allowedIpAddresses: openAddresses
     access: 'closed'
-    // The first step has brought it back.
+    // The first step has recovered it.
     recover: false
     workspaceId: monitoring.outputs.workspaceId
   }

@@ -5,13 +5,13 @@ param location string
 param tags object
 param workspaceId string
 
-@description('Who gets the alerts. Empty: they show in the portal alone.')
+@description('Mail addresses that get the alerts. Empty: they are shown only in the portal.')
 param emailAddresses array
 
-@description('How long mails may be queued without a single one being accepted.')
+@description('How long mails may be queued without any mail being accepted.')
 param silence string
 
-@description('The app is called from outside, and the alert that reads the results is made.')
+@description('Whether the availability test exists; if so, the alert that reads its results is created.')
 param availabilityTest bool
 
 var rules = [
@@ -221,7 +221,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       }
       // One notification when it fires and one when it is resolved, not one for each evaluation.
       autoMitigate: true
-      // The tables exist only after the first log line, and the rules are there before it.
+      // The tables exist only after the first log line, but the rules are created before it.
       skipQueryValidation: true
       actions: { actionGroups: [actionGroup.id] }
     }

@@ -1,4 +1,4 @@
-// Calls the app from outside, so that one that does not start is noticed without a mail or a user.
+// Calls the app from the internet, so that a failed start is noticed without a mail or a user.
 
 param name string
 param location string
@@ -13,7 +13,7 @@ resource component 'Microsoft.Insights/components@2020-02-02' existing = {
 resource test 'Microsoft.Insights/webtests@2022-06-15' = {
   name: name
   location: location
-  // The portal finds the test of a component by this tag.
+  // The portal finds the tests of a component by this tag.
   tags: union(tags, { 'hidden-link:${component.id}': 'Resource' })
   kind: 'standard'
   properties: {

@@ -1,9 +1,10 @@
-// Warns by mail, the owners always, at half, at four fifths and when the month is forecast to pass the amount. Stops nothing.
+// A budget that sends a mail at 50 % and 80 % of the amount, and if the forecast exceeds it; owners
+// always get it. It stops nothing.
 
 param name string
 param amount int
 
-@description('First day of a month, for example 2026-12-01. Azure never lets it change.')
+@description('First day of a month, for example 2026-12-01. Azure does not allow changing it later.')
 param startDate string
 param emailAddresses array
 

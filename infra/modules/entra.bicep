@@ -1,10 +1,10 @@
 // The app's registration. It has no secret: the app authenticates with its managed identity, which the
 // federated credential below accepts. Microsoft's page "Configure an application to trust a
-// managed identity" gives issuer, subject and audience; wrong ones fail at the first token, not here.
+// managed identity" specifies issuer, subject and audience; wrong values fail at the first token, not at deployment.
 
 extension microsoftGraphV1
 
-@description('Never changes once deployed: it is how the registration is found again.')
+@description('Must not change after the first deployment: it identifies the registration.')
 param uniqueName string
 param displayName string
 param redirectUri string
@@ -12,19 +12,19 @@ param identityPrincipalId string
 param microsoftCloud string
 param adminRole string
 
-@description('Declare Mail.Send for the app itself too: consent then lets it send from every mailbox. Off where Exchange limits it.')
+@description('Declare Mail.Send for the app itself too: an admin consent then lets it send from every mailbox. False if Exchange limits it (RBAC for Applications).')
 param declareApplicationPermissions bool
 
-@description('Declare Mail.ReadWrite and the .Shared forms too, for users and, where declared at all, for the app itself.')
+@description('Declare Mail.ReadWrite and the .Shared permissions too, for users and, if its permissions are declared, for the app itself.')
 param declareMailReadWrite bool
 
-@description('Accounts of other tenants than this one may consent and sign in too.')
+@description('Whether accounts of other tenants may consent and sign in too.')
 param severalTenants bool
 
-@description('Object ids of the users and service principals that may change the registration besides the one that made it. Added, never removed.')
+@description('Object ids of further users and service principals that may change the registration. They are added, never removed.')
 param ownerIds array
 
-@description('Client ids of the frontends that call the API; their users are not asked again.')
+@description('Client ids of the frontends that call the API; their users need not consent to that.')
 param frontendClientIds array
 
 @description('Object ids of the users or groups that get the admin role.')
@@ -38,7 +38,7 @@ var permissions = loadJsonContent('../graph-permissions.json')
 var graphAppId = '00000003-0000-0000-c000-000000000000'
 var scopeId = guid(uniqueName, 'settings')
 var adminRoleId = guid(uniqueName, adminRole)
-// The same in every installation, so that the documented command can name it.
+// The same in every installation, because a documented command contains it.
 var deliveryReaderRoleId = 'ecacd421-9b9c-5777-aa64-95a84bccad4c'
 
 // Declaring grants nothing, but an admin's consent for the organisation grants all that is declared, to users and to
@@ -61,7 +61,7 @@ resource registration 'Microsoft.Graph/applications@v1.0' = {
   identifierUris: ['api://${tenant().tenantId}/${uniqueName}']
   web: { redirectUris: [redirectUri] }
   api: {
-    // A token of version 2 carries the client id as its audience; API_AUDIENCE relies on it.
+    // A token of version 2 has the client id as its audience; API_AUDIENCE relies on it.
     requestedAccessTokenVersion: 2
     oauth2PermissionScopes: [
       {
@@ -100,8 +100,8 @@ resource registration 'Microsoft.Graph/applications@v1.0' = {
       isEnabled: true
     }
   ]
-  // Without idtyp nothing tells an application's token from an ID token. email tells the primary address of an account,
-  // which its sign-in name need not be; it needs no permission.
+  // Without idtyp, an application's token cannot be distinguished from an ID token. email is the primary address of an account,
+  // which can differ from its sign-in name; it needs no permission.
   optionalClaims: {
     accessToken: [{ name: 'idtyp' }, { name: 'email' }]
     idToken: [{ name: 'email' }]

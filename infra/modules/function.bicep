@@ -15,10 +15,10 @@ param keyVaultName string
 param keyVaultUri string
 param connectionString string
 
-@description('Subnet for calls that the app makes. Empty: the app has no network of its own.')
+@description('Subnet for outgoing calls of the app. Empty: no virtual network.')
 param subnetId string
 
-@description('Instances that always wait for a mail. Zero: the first mail after a pause waits for a cold start.')
+@description('Number of always-ready instances. Zero: the first mail after an idle period waits for a cold start.')
 param alwaysReadyInstances int
 param maximumInstances int
 param instanceMemoryMB int
@@ -43,10 +43,10 @@ param mailboxMessageLimitMb int
 param mailboxMessagesPerMinute int
 param deliveryRetentionDays int
 
-@description('Name of a secret in the vault that holds a client secret. Empty: the identity proves the app.')
+@description('Name of the vault secret that holds a client secret. Empty: the app authenticates with its managed identity.')
 param clientSecretName string
 
-@description('A certificate file on a mounted share. Empty: the identity proves the app.')
+@description('A certificate file on a mounted share. Empty: the app authenticates with its managed identity.')
 param clientCertificatePath string
 
 var secretReference = {
@@ -68,10 +68,10 @@ var hostSettings = {
   AzureWebJobsStorage__tableServiceUri: tableEndpoint
   APPLICATIONINSIGHTS_CONNECTION_STRING: connectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-  // The worker's default is the number of cores and four. A mail without a thread would wait while its lease runs.
+  // The worker's default is the number of cores plus four. A mail without a thread would wait while its lease runs.
   PYTHON_THREADPOOL_THREAD_COUNT: '16'
-  // The default is 100 MB, and the host keeps a body four times over: a few anonymous requests end an instance
-  // with every mail in flight. The app reads 64 KB at most.
+  // The default is 100 MB, and the host holds four copies of a body in memory: a few anonymous requests could crash an instance
+  // and every mail that it is sending. The app reads at most 64 KB.
   FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576'
   AzureWebJobsDisableHomepage: 'true'
 }
@@ -111,7 +111,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 resource site 'Microsoft.Web/sites@2025-03-01' = {
   name: siteName
   location: location
-  // azd finds the place to deploy to by this tag; its value is the service's name in azure.yaml.
+  // azd finds the app to which it deploys by this tag; its value is the service's name in azure.yaml.
   tags: union(tags, { 'azd-service-name': 'api' })
   kind: 'functionapp,linux'
   identity: {
@@ -140,10 +140,10 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
         alwaysReady: alwaysReadyInstances == 0
           ? []
           : [{ name: 'function:deliver_mail', instanceCount: alwaysReadyInstances }]
-        // The default for Python is one call at a time.
+        // The default for Python is one HTTP request at a time.
         triggers: { http: { perInstanceConcurrency: 16 } }
       }
-      // In the service since 2025, not yet in the types of API version 2025-03-01:
+      // The service has this property since 2025, but the Bicep types of API version 2025-03-01 do not:
       // https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates.
       #disable-next-line BCP037
       siteUpdateStrategy: { type: siteUpdateStrategy }

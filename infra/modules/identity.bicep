@@ -1,5 +1,5 @@
-// The app's only identity. User-assigned, because only such a one can be a federated credential of an
-// app registration, and because its roles can then exist before the app starts for the first time.
+// The app's only identity. It is user-assigned, because only a user-assigned identity can be a federated credential of an
+// app registration, and because its roles can then be assigned before the app starts for the first time.
 
 param name string
 param location string

@@ -27,7 +27,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
     addressSpace: { addressPrefixes: [addressPrefix] }
     subnets: [
       {
-        // Flex Consumption takes no name with an underscore and wants this delegation.
+        // Flex Consumption accepts no name with an underscore and requires this delegation.
         name: 'app'
         properties: {
           addressPrefix: cidrSubnet(addressPrefix, 25, 0)
@@ -63,8 +63,8 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 ]
 
-// One after the other: a storage account answers a second request for an endpoint with 409 while it works on
-// the first (https://github.com/Azure/bicep-registry-modules/issues/6001).
+// One after the other: while a storage account processes a request for an endpoint, it answers another one with
+// 409 (https://github.com/Azure/bicep-registry-modules/issues/6001).
 @batchSize(1)
 resource privateEndpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [
   for endpoint in endpoints: {

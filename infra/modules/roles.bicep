@@ -1,4 +1,4 @@
-// Who may do what. The only table of role ids; see
+// The role assignments. This is the only table of role ids; see
 // https://learn.microsoft.com/azure/role-based-access-control/built-in-roles.
 
 param storageName string
@@ -10,19 +10,19 @@ param attachmentsContainerName string
 @description('The principal id of the app\'s identity.')
 param appPrincipalId string
 
-@description('Principals that queue mails and put files beside them; they reach nothing else.')
+@description('Principals that queue mails and upload files; they have access to nothing else.')
 param schedulerPrincipalIds array
 
-@description('Below which path the files of some of them lie: <principal id>=<path>.')
+@description('Path to which the file access of some of them is limited: <principal id>=<path>.')
 param schedulerFilePaths array
 
-@description('Queues in which schedulers read how their mails ended.')
+@description('Queues from which schedulers read the outcomes of their mails.')
 param outcomeQueueNames array
 
-@description('A person who may read and repair data by hand. Empty: nobody.')
+@description('A person who may read and repair data manually. Empty: nobody.')
 param operatorPrincipalId string
 
-@description('The containers with that data. The package of the app is in another one, which stays out of reach.')
+@description('The containers with that data. The app package is in another container, to which this gives no access.')
 param dataContainerNames array
 param operatorPrincipalType string
 
@@ -37,8 +37,8 @@ var roleIds = {
   'Storage Table Data Contributor': '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 }
 
-// The host itself needs the owner role on blobs (locks, the package), and with a role less than
-// contributor on queues a failed message could not be put back.
+// The host itself needs the owner role on blobs (locks, the package). With a lesser role than contributor on
+// queues, it could not return a failed message.
 var appStorageRoles = [
   'Storage Blob Data Owner'
   'Storage Queue Data Contributor'
@@ -145,7 +145,7 @@ resource schedulersOnOutbox 'Microsoft.Authorization/roleAssignments@2022-04-01'
   }
 ]
 
-// Every scheduler with every queue: who reads which is agreed among them.
+// Every scheduler gets access to every queue: they agree among themselves who reads which.
 resource schedulersOnOutcomes 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for i in range(0, length(schedulerPrincipalIds) * length(outcomeQueueNames)): {
     scope: outcomes[i % max(length(outcomeQueueNames), 1)]
@@ -165,7 +165,7 @@ resource schedulersOnOutcomes 'Microsoft.Authorization/roleAssignments@2022-04-0
   }
 ]
 
-// A scheduler without a condition reads, replaces and deletes the files of every other scheduler.
+// Without a condition, a scheduler can read, replace and delete the files of every other scheduler.
 // https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples, "Read, write, or delete blobs in a path"
 var blobActions = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
 var onPaths = [

@@ -1,15 +1,15 @@
-// The storage account. No account key works here: every caller comes with an Entra token.
+// The storage account. Account keys are disabled: every caller needs an Entra token.
 
 param name string
 param location string
 param tags object
 param redundancy string
 
-@description('open: from everywhere; closed: through private endpoints and the addresses below only; unchanged: as it is, which for a new account is open.')
+@description('open: from every network; closed: only through private endpoints and from the addresses below; unchanged: keeps the current rules, which for a new account is open.')
 @allowed(['open', 'closed', 'unchanged'])
 param access string
 
-@description('Addresses or CIDR ranges that reach the account although it is closed.')
+@description('IP addresses or CIDR ranges that may reach the account although it is closed.')
 param allowedIpAddresses array
 
 // Storage keeps the network rules that a request does not mention (https://github.com/Azure/bicep/issues/10466).

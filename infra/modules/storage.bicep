@@ -2,16 +2,16 @@
 
 param accountName string
 
-@description('Queues in which schedulers read how their mails ended.')
+@description('Queues from which schedulers read the outcomes of their mails.')
 param outcomeQueueNames array
 
-@description('Files that schedulers put beside their messages are removed after this many days.')
+@description('Number of days after which the files of schedulers are deleted.')
 param attachmentRetentionDays int
 
-@description('The app removes finished deliveries after this many days; the rule below only catches what it missed.')
+@description('Number of days after which the app deletes finished deliveries; the rule below deletes what the app missed.')
 param deliveryRetentionDays int
 
-@description('Log every read, write and delete of all three services, not queued messages alone.')
+@description('Log every read, write and delete of all three services, not only queued messages.')
 param auditAllCalls bool
 
 param workspaceId string
@@ -99,7 +99,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08
 }
 
 // Queued messages are always logged: the alert on missing mails needs to know that a mail was queued.
-// Only a preview has log categories; the stable version of 2016 knows no category groups.
+// Only a preview version supports log categories; the stable version of 2016 has no category groups.
 #disable-next-line use-recent-api-versions
 resource queueDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: queueService
@@ -114,7 +114,7 @@ resource queueDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-prev
   }
 }
 
-// Only a preview has log categories; the stable version of 2016 knows no category groups.
+// Only a preview version supports log categories; the stable version of 2016 has no category groups.
 #disable-next-line use-recent-api-versions
 resource blobDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (auditAllCalls) {
   scope: blobService
@@ -129,7 +129,7 @@ resource blobDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-previ
   }
 }
 
-// Only a preview has log categories; the stable version of 2016 knows no category groups.
+// Only a preview version supports log categories; the stable version of 2016 has no category groups.
 #disable-next-line use-recent-api-versions
 resource tableDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (auditAllCalls) {
   scope: tableService

@@ -4,17 +4,17 @@ param name string
 param location string
 param tags object
 
-@description('Nobody, not even the owner, can purge a deleted vault or secret before its retention ends.')
+@description('Purge protection: nobody, not even the owner, can purge a deleted vault or secret before its retention ends.')
 param protectFromPurge bool
 
-@description('Bring back a vault of this name that was deleted and is still in its retention.')
+@description('Recover a deleted vault of this name whose retention has not ended.')
 param recover bool
 
-@description('open: from everywhere; closed: through private endpoints and the addresses below only; unchanged: not said, which for a new vault is open.')
+@description('open: from every network; closed: only through private endpoints and from the addresses below; unchanged: not specified, which for a new vault is open.')
 @allowed(['open', 'closed', 'unchanged'])
 param access string
 
-@description('Addresses or CIDR ranges that reach the vault although it is closed.')
+@description('IP addresses or CIDR ranges that may reach the vault although it is closed.')
 param allowedIpAddresses array
 
 param workspaceId string
@@ -40,7 +40,7 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
     createMode: recover ? 'recover' : 'default'
     enableRbacAuthorization: true
     enableSoftDelete: true
-    // The shortest that Azure allows: Reset promises that the tokens are gone.
+    // The shortest retention that Azure allows, because Reset should delete the tokens.
     softDeleteRetentionInDays: 7
     // Azure refuses an explicit false.
     enablePurgeProtection: protectFromPurge ? true : null
@@ -48,7 +48,7 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
   }
 }
 
-// Only a preview has log categories; the stable version of 2016 knows no category groups.
+// Only a preview version supports log categories; the stable version of 2016 has no category groups.
 #disable-next-line use-recent-api-versions
 resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: vault

@@ -48,7 +48,7 @@ def test_the_parameter_file_fits_the_template(project: Project) -> None:
 
 @pytest.mark.fails_when(
     interface('"description": "Azure region', '"note": "Azure region'),
-    parameter("@description('Days for which the log is kept.')\n", ""),
+    parameter("@description('Number of days for which the log is stored.')\n", ""),
 )
 def test_every_parameter_has_a_description(project: Project) -> None:
     """The runbook refers to these sentences."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shared.api.request import Response
     from shared.consent.other_account import Confirmation
 
-_PURPOSE = "Somebody else asked for this consent. Nothing is sent until you press Continue."
+_PURPOSE = "Another person requested this consent. Nothing is sent until you press Continue."
 _PERMISSIONS = {
     MAIL_SEND: "send mail as you",
     MAIL_SEND_SHARED: "send mail from mailboxes and groups that let you send as them",

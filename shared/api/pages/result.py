@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: What to say about a consent that has not ended.
 _STAGES = {
     FlowStage.LINK_NOT_OPENED: "The consent link has not been opened yet.",
-    FlowStage.AT_MICROSOFT: "Microsoft's answer is being looked into.",
+    FlowStage.AT_MICROSOFT: "Microsoft's response is being checked.",
     FlowStage.CONFIRMING: "Microsoft is confirming the permissions. This takes up to two minutes.",
     FlowStage.OTHER_ACCOUNT: "The account that signed in has not yet pressed Continue or Refuse.",
 }

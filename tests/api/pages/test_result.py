@@ -115,7 +115,7 @@ def test_personal_details_are_shown_only_on_the_settings_page() -> None:
     ("stage", "told"),
     [
         (FlowStage.LINK_NOT_OPENED, "has not been opened yet"),
-        (FlowStage.AT_MICROSOFT, "being looked into"),
+        (FlowStage.AT_MICROSOFT, "being checked"),
         (FlowStage.CONFIRMING, "up to two minutes"),
         (FlowStage.OTHER_ACCOUNT, "has not yet pressed Continue or Refuse"),
     ],

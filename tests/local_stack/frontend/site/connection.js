@@ -9,7 +9,7 @@ const AUTHORIZATIONS = {
 };
 
 const RECIPIENTS_SEE_UNKNOWN = "The mailbox's primary address, which is not known here; a test mail shows it";
-const EXCHANGE_DECIDES = "Exchange decides (RBAC for Applications); no token names them";
+const EXCHANGE_DECIDES = "Decided by Exchange (RBAC for Applications); the token does not contain them";
 
 export function showConnection(settings) {
   showBadge(byId("badge"), STATUSES[settings.status] ?? [settings.status, "neutral"]);
