@@ -52,7 +52,7 @@ def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Se
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_a_member_is_built_once_and_without_asking_anybody(member: str, built: Services) -> None:
+def test_a_member_is_built_once_and_without_any_request(member: str, built: Services) -> None:
     first = getattr(built, member)
 
     assert first is getattr(built, member)
@@ -69,7 +69,7 @@ def test_threads_that_first_read_a_member_at_once_get_the_same_object(built: Ser
         assert len({id(found) for found in threads.map(read, range(8))}) == 1
 
 
-def test_who_may_send_without_a_user_comes_from_the_settings(built: Services) -> None:
+def test_the_application_senders_are_read_from_the_settings(built: Services) -> None:
     assert built.application_senders == ()
 
 
@@ -79,7 +79,7 @@ def test_with_a_connection_string_no_operator_is_known(monkeypatch: pytest.Monke
     assert Services().operator_id is None
 
 
-def test_who_is_served_comes_from_the_settings(built: Services) -> None:
+def test_the_served_tenants_are_read_from_the_settings(built: Services) -> None:
     assert built.home_tenant in built.allowed_tenants
 
 
@@ -106,7 +106,7 @@ def test_rows_and_queue_are_there_while_other_settings_are_wrong(monkeypatch: py
         _ = here.vault
 
 
-def test_the_schedulers_command_needs_queue_and_container_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_of_a_scheduler_needs_only_queue_and_container(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AzureWebJobsStorage__queueServiceUri", "AzureWebJobsStorage__blobServiceUri"):
         monkeypatch.setenv(name, BY_IDENTITY[name])
 

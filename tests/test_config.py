@@ -138,7 +138,7 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
         ),
     ],
 )
-def test_the_app_proves_itself_in_one_of_three_ways(
+def test_the_app_has_one_of_three_kinds_of_credential(
     settings: dict[str, str], credential: ClientCredential
 ) -> None:
     environment = {name: value for name, value in GIVEN.items() if name != "ENTRA_CLIENT_SECRET"}
@@ -228,7 +228,9 @@ def test_client_ids_are_compared_in_lower_case() -> None:
         ("GRAPH_ENDPOINT", "https://graph.microsoft.com/v1.0", "without a path"),
     ],
 )
-def test_a_wrong_setting_says_what_was_expected(name: str, value: str, expected: str) -> None:
+def test_the_error_for_an_invalid_setting_states_what_is_expected(
+    name: str, value: str, expected: str
+) -> None:
     assert expected in refusal(**{name: value})["reason"]
 
 
@@ -266,7 +268,7 @@ def test_a_misspelt_name_of_a_setting_is_named_with_the_right_one(found: str, me
         "ENTRA_TENANT_ID_OLD",
     ],
 )
-def test_a_name_of_the_platform_or_beside_the_right_one_is_no_misspelling(name: str) -> None:
+def test_a_platform_name_or_a_name_beside_the_right_one_is_no_misspelling(name: str) -> None:
     AppConfig.from_env({**GIVEN, name: "x"})
 
 
@@ -286,7 +288,7 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
     assert check_settings(STORED) == ()
 
 
-def test_where_the_feature_is_off_no_other_setting_is_looked_at() -> None:
+def test_if_the_feature_is_off_no_other_setting_is_read() -> None:
     assert [problem.code for problem in check_settings({"ENTRA_TENANT_ID": "contoso"})] == [
         "smtp_provider_not_office365"
     ]

@@ -5,7 +5,7 @@ from tests.configuration_document import _DERIVED, DOCUMENT, PURPOSES, _read, do
 HOME = "6f1c0000-0000-4000-8000-00000000c0de"
 
 
-def test_the_document_of_settings_is_made_from_the_code() -> None:
+def test_the_document_of_settings_is_generated_from_the_code() -> None:
     assert DOCUMENT.read_text("utf-8") == document(), "run make documents"
 
 

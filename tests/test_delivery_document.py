@@ -4,7 +4,7 @@ from shared.deliveries.status import DeliveryStatus
 from tests.delivery_document import DOCUMENT, document, example, unknown_codes
 
 
-def test_the_reference_of_a_delivery_is_made_from_the_model() -> None:
+def test_the_reference_of_a_delivery_is_generated_from_the_model() -> None:
     assert DOCUMENT.read_text("utf-8") == document(), "run python -m tests.delivery_document"
 
 

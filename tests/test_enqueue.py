@@ -223,7 +223,7 @@ def test_a_file_and_a_blob_together_are_a_mistake(
         ("", "GET /api/deliveries/sales%3A1 with an admin's token, at the address of"),
     ],
 )
-def test_the_command_says_where_to_follow_the_mail(
+def test_the_command_prints_where_to_follow_the_mail(
     ports: Ports, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, told: str
 ) -> None:
     ports.public_base_url = url
@@ -252,7 +252,7 @@ def test_a_file_that_is_missing_is_reported_by_name(
     assert "nowhere.pdf" in capsys.readouterr().err
 
 
-def test_without_a_file_the_command_says_how_it_is_used(
+def test_without_a_file_the_command_prints_its_usage(
     ports: Ports, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -300,7 +300,7 @@ def test_a_mail_that_an_editor_wrote_with_a_byte_order_mark_is_queued(
         (b'{"a": }', "is not valid JSON (line 1, column 7)"),
     ],
 )
-def test_what_is_no_json_is_said_in_words(
+def test_invalid_json_is_reported_in_words(
     ports: Ports, tmp_path: Path, content: bytes, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mail.json").write_bytes(content)

@@ -4,7 +4,7 @@ from shared.problems import catalogue
 from tests.errors_document import DOCUMENT, document
 
 
-def test_the_document_of_errors_is_made_from_the_tables() -> None:
+def test_the_document_of_errors_is_generated_from_the_tables() -> None:
     assert DOCUMENT.read_text("utf-8") == document(), "run make documents"
 
 
@@ -29,7 +29,7 @@ def test_what_a_person_sees_leads_to_code_cause_and_remedy() -> None:
         assert problem.sentence.partition("{")[0] in text.partition(seen)[2].partition("\n")[0], code
 
 
-def test_a_code_of_microsofts_has_its_cause_and_the_remedy_beside_it() -> None:
+def test_each_code_of_microsoft_is_documented_with_cause_and_remedy() -> None:
     for number, code in ENTRA_CODES.items():
         row = rows()[f"AADSTS{number}"]
         assert code.meaning in row

@@ -85,7 +85,7 @@ def test_every_function_is_indexed_and_no_other(functions: dict[str, list[dict[s
 
 
 @pytest.mark.parametrize("name", HTTP)
-def test_an_endpoint_has_its_route_and_verb_and_checks_its_caller_itself(
+def test_an_endpoint_has_route_and_verb_and_authenticates_in_the_app(
     name: str, functions: dict[str, list[dict[str, object]]]
 ) -> None:
     trigger = functions[name][0]

@@ -16,7 +16,7 @@ from tests.cpu import grows_linearly
         ("cfo@contoso.local", "cfo@contoso.local"),
     ],
 )
-def test_a_full_address_is_kept_with_its_domain_in_lower_case(given: str, kept: str) -> None:
+def test_a_full_address_is_returned_with_its_domain_in_lower_case(given: str, kept: str) -> None:
     assert check_mail_address(given) == kept
 
 

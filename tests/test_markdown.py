@@ -35,7 +35,7 @@ def every_token(tokens: list[Token]) -> Iterator[Token]:
         yield from every_token(token.children or [])
 
 
-def test_every_markdown_file_is_looked_at() -> None:
+def test_every_markdown_file_is_checked() -> None:
     assert {"README.md", "CHANGELOG.md", "docs/operations.md", "docs/scheduler.md"} <= set(FILES)
 
 

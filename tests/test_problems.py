@@ -19,7 +19,7 @@ def facts_of(sentence: str) -> set[str]:
 
 
 @pytest.mark.parametrize("code", catalogue())
-def test_a_problem_is_told_in_whole_sentences(code: str) -> None:
+def test_a_problem_is_described_in_whole_sentences(code: str) -> None:
     problem = catalogue()[code]
 
     assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", code)
@@ -60,7 +60,7 @@ def test_a_sentence_is_filled_with_its_facts() -> None:
     assert problem.who_acts is Actor.WORKSPACE_ADMIN
 
 
-def test_a_missing_fact_is_a_bug_and_says_so() -> None:
+def test_a_missing_parameter_of_a_problem_is_a_bug_and_reported() -> None:
     with pytest.raises(KeyError, match="setting"):
         explain("setting_missing")
 

@@ -62,7 +62,7 @@ def described(request: pytest.FixtureRequest) -> list[tuple[str, dict[str, Any]]
 type Described = list[tuple[str, dict[str, Any]]]
 
 
-def test_shared_parts_stand_where_every_tool_looks(described: Described) -> None:
+def test_shared_schemas_are_where_every_tool_expects_them(described: Described) -> None:
     assert [path for path, each in described if "$defs" in each] == []
 
 
@@ -78,7 +78,7 @@ def test_a_pattern_ends_where_the_text_ends_in_every_language(described: Describ
     assert [each for each in patterns if BARE_END.search(each)] == []
 
 
-def test_a_keyword_stands_beside_the_type_that_it_speaks_of(described: Described) -> None:
+def test_a_keyword_is_beside_the_type_that_it_applies_to(described: Described) -> None:
     missing = [
         f"{path}: {keyword}"
         for path, each in described
@@ -90,7 +90,7 @@ def test_a_keyword_stands_beside_the_type_that_it_speaks_of(described: Described
 
 
 @pytest.mark.parametrize(("name", "known"), [("mail schema", set()), ("OpenAPI", {"date-time", "uuid"})])
-def test_no_format_is_asked_for_that_tools_read_differently(name: str, known: set[str]) -> None:
+def test_no_format_is_used_that_tools_read_differently(name: str, known: set[str]) -> None:
     """Validators treat formats differently.
 
     None knows `base64`, `email` refuses international addresses, and ajv without a plugin knows no format at
@@ -101,7 +101,7 @@ def test_no_format_is_asked_for_that_tools_read_differently(name: str, known: se
     assert found == known
 
 
-def test_what_may_be_null_says_so_in_its_type(described: Described) -> None:
+def test_a_nullable_member_has_null_in_its_type(described: Described) -> None:
     """.NET generators make an empty class of `anyOf` with a null type."""
     assert [
         path for path, each in described if NULL in [*each.get("anyOf", []), *each.get("oneOf", [])]
@@ -230,7 +230,7 @@ def test_tags_are_described_and_used() -> None:
     assert described == {tag for operation in operations().values() for tag in operation["tags"]}
 
 
-def test_headers_that_come_with_a_problem_are_described() -> None:
+def test_headers_of_a_problem_are_documented() -> None:
     answers = [each for operation in operations().values() for each in operation["responses"].items()]
 
     for wanted, header in (("401", "WWW-Authenticate"), ("503", "Retry-After")):

@@ -105,7 +105,7 @@ def test_a_token_cache_is_removed_from_a_python_value_too() -> None:
         f"repr: b'{TICKET}'",
     ],
 )
-def test_a_token_is_removed_wherever_it_stands(text: str) -> None:
+def test_a_token_is_removed_at_every_place(text: str) -> None:
     found = redact(text)
 
     assert all(secret not in found for secret in (TOKEN, REFRESH_TOKEN, TICKET))
@@ -136,7 +136,7 @@ def test_of_an_address_only_the_domain_is_left(text: str, left: str) -> None:
         "The container attachments does not exist",
     ],
 )
-def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
+def test_an_ordinary_text_is_not_changed(text: str) -> None:
     assert redact(text) == text
 
 

@@ -17,7 +17,7 @@ def test_every_requirement_is_there_once_in_its_order() -> None:
 
 
 @pytest.mark.parametrize(("number", "proof"), [(number, proof) for number, _, proof in PROMISES])
-def test_a_requirement_has_a_test_or_says_that_it_is_open(number: str, proof: str) -> None:
+def test_a_requirement_has_a_test_or_is_marked_as_open(number: str, proof: str) -> None:
     assert "`tests/" in proof or "*open*" in proof, f"R{number} is proved by nothing"
 
 

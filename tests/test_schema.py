@@ -52,7 +52,7 @@ def test_every_invalid_field_is_named() -> None:
     assert set(broken(b'{"pages": "many", "x": 1}')) == {"reportName", "pages", "x"}
 
 
-def test_what_is_no_json_at_all_is_said_of_the_whole_body() -> None:
+def test_invalid_json_is_an_error_of_the_whole_body() -> None:
     assert list(broken(b"<report/>")) == ["(whole body)"]
 
 

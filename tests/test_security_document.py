@@ -54,7 +54,7 @@ def functions_of(path: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("heading", REQUIREMENTS)
-def test_every_requirement_of_a_chapter_stands_there_once(heading: str) -> None:
+def test_every_requirement_of_a_chapter_is_listed_once(heading: str) -> None:
     assert [number for number, *_ in ROW.findall(section(heading))] == REQUIREMENTS[heading]
 
 

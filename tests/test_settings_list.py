@@ -28,7 +28,7 @@ def rows() -> dict[str, tuple[str, str, str]]:
     return {name: (needed, default, meaning) for name, needed, default, meaning in found}
 
 
-def test_the_table_for_people_lists_what_the_code_reads() -> None:
+def test_the_documented_table_lists_the_settings_that_the_code_reads() -> None:
     assert rows().keys() == settings_in_code(PROJECT)
 
 

@@ -25,7 +25,7 @@ def test_an_environment_that_was_put_back_is_fine() -> None:
         del os.environ["MAILER_PUT_BACK"]
 
 
-def test_a_thread_that_goes_on_fails_the_test_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_continues_fails_the_test_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tidiness, "THREAD_END_SECONDS", 0.05)
     end = threading.Event()
     thread = threading.Thread(target=end.wait, name="left behind")

@@ -101,7 +101,7 @@ def come_back(services: FakeServices, queue_id: str) -> None:
     deliver(text, queue_id, services)
 
 
-def test_the_row_says_when_and_with_which_consent_a_mail_is_handed_over(services: FakeServices) -> None:
+def test_the_row_states_when_and_with_which_consent_a_mail_is_handed_over(services: FakeServices) -> None:
     rows: list[Delivery] = []
     send = services.transport.send_mail
 
@@ -368,7 +368,7 @@ def test_one_process_corrects_another_after_a_table_and_queue_outage(
     assert len(services.transport.sent) == 4
 
 
-def test_a_message_that_says_nothing_new_is_not_queued_a_second_time(services: FakeServices) -> None:
+def test_a_message_without_new_facts_is_not_queued_a_second_time(services: FakeServices) -> None:
     settings = Failing(services.settings, "check_owner")
     queue = Failing(services.outbox, "put")
     with pytest.raises(TransientError):
@@ -380,7 +380,7 @@ def test_a_message_that_says_nothing_new_is_not_queued_a_second_time(services: F
     assert not services.outbox.messages
 
 
-def test_another_process_clears_the_doubt_about_an_unused_claim(services: FakeServices) -> None:
+def test_another_process_resolves_the_uncertainty_about_an_unused_claim(services: FakeServices) -> None:
     outage = Failing(services.deliveries, "add", carried_out=True)
     deliver(MAIL, "q-1", services)
     outage.end()
@@ -538,7 +538,7 @@ def test_stored_content_that_cannot_be_removed_does_not_change_acceptance(
     assert not services.outbox.messages
 
 
-def test_a_refusal_that_cannot_be_recorded_lets_the_mail_begin_again(services: FakeServices) -> None:
+def test_a_refusal_that_cannot_be_recorded_restarts_the_mail(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     outage = Failing(services.deliveries, "save")
     deliver(MAIL, "q-1", services)
@@ -579,7 +579,7 @@ def test_an_outcome_whose_first_write_was_not_answered_is_written_over_it(servic
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_the_longest_mail_goes_back_with_what_is_known_of_it(services: FakeServices) -> None:
+def test_the_longest_mail_is_requeued_with_all_known_facts(services: FakeServices) -> None:
     mail = a_message(messageId="m-1", body={"contentType": "text", "content": "x" * 48_900})
     outage = Failing(services.deliveries, "add", carried_out=True)
     deliver(mail, "q-1", services)
@@ -607,7 +607,7 @@ def test_the_longest_mail_under_a_used_id_replaces_no_stored_request(services: F
     assert row(services).conflict_at is not None
 
 
-def test_a_message_has_room_for_the_longest_mail_whatever_an_outage_takes(services: FakeServices) -> None:
+def test_a_message_has_room_for_the_longest_mail_after_any_outage(services: FakeServices) -> None:
     text = a_message(messageId="m-1", body={"contentType": "text", "content": "x" * 48_900})
     claims = frozenset(str(uuid.uuid4()) for _ in range(5000))
     message = repeated_message(claimed_row(handed_over=False), text, claims)
@@ -777,7 +777,7 @@ def test_a_host_resumed_after_its_mail_was_taken_over_does_not_send_it(
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_another_installations_claim_is_left_alone(
+def test_the_claim_of_another_installation_is_not_changed(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     claimed = replace(claimed_row(handed_over=True), installation="another-client")
@@ -799,7 +799,7 @@ def test_a_claim_carries_the_mark_of_its_installation(services: FakeServices) ->
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
-def test_the_mail_of_another_installations_tenant_goes_back_to_the_queue(
+def test_the_mail_of_a_tenant_of_another_installation_is_requeued(
     services: FakeServices,
     poisoned: bool,  # noqa: FBT001
     caplog: pytest.LogCaptureFixture,

@@ -49,7 +49,7 @@ def lost_claim(services: FakeServices, *, handed_over: bool) -> Delivery:
         (False, DeliveryStatus.EXPIRED, "request_not_kept"),
     ],
 )
-def test_a_claim_whose_message_is_gone_comes_to_an_end(
+def test_a_claim_whose_message_is_gone_is_ended(
     handed_over: bool,  # noqa: FBT001
     status: DeliveryStatus,
     code: str,
@@ -80,7 +80,7 @@ def test_a_claim_whose_request_is_stored_continues() -> None:
     assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.ACCEPTED
 
 
-def test_a_mail_that_ended_without_its_request_is_sent_when_it_comes_again() -> None:
+def test_a_mail_that_ended_without_its_request_is_sent_when_queued_again() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
     settle(services)
@@ -99,7 +99,7 @@ def test_a_claim_that_another_worker_ends_meanwhile_is_left_to_it() -> None:
     assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.SENDING
 
 
-def test_a_claim_that_moves_on_between_list_and_look_is_left_alone() -> None:
+def test_a_claim_that_changes_between_list_and_read_is_not_changed() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=True)
     services.system.pass_time(LOST)
@@ -149,7 +149,7 @@ def test_what_the_worker_knows_is_waited_for_after_an_outage_of_the_tables() -> 
     assert row(services).lost_since is None
 
 
-def test_a_note_that_lies_in_the_future_is_written_again() -> None:
+def test_a_lost_since_time_in_the_future_is_replaced() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
     services.deliveries.save(replace(row(services), lost_since=NOON + timedelta(days=9)))
@@ -162,7 +162,7 @@ def test_a_note_that_lies_in_the_future_is_written_again() -> None:
 @pytest.mark.parametrize(
     ("is_draft", "status"), [(False, DeliveryStatus.ACCEPTED), (True, DeliveryStatus.UNKNOWN)]
 )
-def test_a_mail_that_was_being_handed_over_is_looked_up_in_the_mailbox(
+def test_a_mail_that_was_being_handed_over_is_searched_in_the_mailbox(
     is_draft: bool,  # noqa: FBT001
     status: DeliveryStatus,
     caplog: pytest.LogCaptureFixture,
@@ -191,7 +191,7 @@ def test_an_acceptance_that_another_worker_overtakes_is_not_logged(caplog: pytes
     assert "mail_accepted {" not in caplog.text
 
 
-def test_without_the_permission_to_read_the_mailbox_nobody_looks() -> None:
+def test_without_the_permission_to_read_the_mailbox_nothing_is_searched() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=True)
     settle(services)
@@ -200,7 +200,7 @@ def test_without_the_permission_to_read_the_mailbox_nobody_looks() -> None:
     assert "find" not in services.transport.asked
 
 
-def test_a_mail_of_a_later_consent_is_not_looked_up_in_another_mailbox() -> None:
+def test_a_mail_of_a_later_consent_is_not_searched_in_another_mailbox() -> None:
     services = large_file_services()
     lost_claim(services, handed_over=True)
     services.deliveries.save(replace(row(services), hand_over=HandOver(NOON, 7)))
@@ -278,7 +278,7 @@ def test_an_end_that_another_worker_overtakes_is_not_logged(caplog: pytest.LogCa
     assert "mail_outcome_unknown {" not in caplog.text
 
 
-def test_the_lost_claim_of_another_installation_is_left_alone() -> None:
+def test_the_lost_claim_of_another_installation_is_not_changed() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
     services.deliveries.save(replace(row(services), installation="another-client"))

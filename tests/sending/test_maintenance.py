@@ -84,7 +84,7 @@ def test_a_thousand_mails_leave_at_thirty_a_minute_and_in_order() -> None:
     assert order == [f"{number:04d}" for number in reversed(range(1000))]
 
 
-def test_a_mail_that_moved_on_between_two_looks_is_left_as_it_is() -> None:
+def test_a_mail_that_changes_between_two_reads_is_not_changed() -> None:
     services = waiting_services(1)
     log = services.deliveries
     listed = log.list_pending(CONTOSO, [CONSENT], 9)
@@ -290,7 +290,7 @@ def left_behind() -> FakeServices:
     return services
 
 
-def test_a_half_made_mail_does_not_stay_in_drafts_for_a_day() -> None:
+def test_a_leftover_draft_is_removed_within_a_day() -> None:
     services = left_behind()
     services.system.pass_time(timedelta(hours=11))
     release_all(services)
@@ -317,7 +317,7 @@ def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
     assert services.drafts.kept
 
 
-def test_a_mail_that_is_on_its_way_keeps_its_draft() -> None:
+def test_a_mail_in_progress_keeps_its_draft() -> None:
     services = half_made()
     services.system.pass_time(timedelta(hours=13))
     release_all(services)
@@ -325,7 +325,7 @@ def test_a_mail_that_is_on_its_way_keeps_its_draft() -> None:
     assert services.transport.drafts
 
 
-def test_a_mail_of_which_only_another_version_knows_keeps_its_draft() -> None:
+def test_a_mail_known_only_to_another_version_keeps_its_draft() -> None:
     services = half_made()
     known = services.deliveries.rows[CONTOSO, "m-1"]
     services.deliveries.rows[CONTOSO, "m-1"] = replace(known, status=DeliveryStatus.OTHER_VERSION)
@@ -335,7 +335,7 @@ def test_a_mail_of_which_only_another_version_knows_keeps_its_draft() -> None:
     assert services.transport.drafts
 
 
-def test_drafts_go_before_the_mails_that_would_use_them() -> None:
+def test_drafts_are_removed_before_mails_that_would_use_them_are_released() -> None:
     services = half_made()
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert services.deliveries.save(row.moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON))
@@ -347,7 +347,7 @@ def test_drafts_go_before_the_mails_that_would_use_them() -> None:
     assert seen == [[]]
 
 
-def test_a_mail_that_came_before_there_were_settings_is_looked_after() -> None:
+def test_a_mail_from_before_the_first_settings_is_maintained_too() -> None:
     services = FakeServices()
     row = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
     services.deliveries.add(row)
@@ -367,7 +367,7 @@ def test_an_overdue_mail_is_queued_once_and_not_at_every_look() -> None:
     assert len(services.outbox.messages) == 1
 
 
-def test_an_overdue_mail_that_goes_on_at_this_moment_is_left_alone() -> None:
+def test_an_overdue_mail_that_continues_at_this_moment_is_not_changed() -> None:
     services = half_made()
     services.outbox.messages.clear()
     services.system.pass_time(timedelta(minutes=20))
@@ -540,7 +540,7 @@ def test_a_switch_that_cannot_be_read_is_no_operator_error(caplog: pytest.LogCap
     assert "operator_error {" not in caplog.text
 
 
-def test_what_the_operator_of_another_installation_did_stays_for_its_log(
+def test_operator_actions_of_another_installation_are_left_for_its_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     services = enabled_services()

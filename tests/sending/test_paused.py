@@ -87,7 +87,7 @@ def test_it_is_sent_after_the_pause_as_its_first_attempt(services: FakeServices)
     assert services.requests.load(CONTOSO, "m-1") is None
 
 
-def test_the_history_and_the_log_tell_of_a_pause_once(
+def test_the_history_and_the_log_contain_a_pause_once(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     pause(services)
@@ -102,7 +102,7 @@ def test_the_history_and_the_log_tell_of_a_pause_once(
     assert row(services).updated_at == services.system.now()
 
 
-def test_the_log_tells_of_a_pause_also_where_the_history_is_full(
+def test_the_log_contains_a_pause_even_if_the_history_is_full(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")] * (MAX_HISTORY + 1)
@@ -235,7 +235,7 @@ def test_a_mail_that_another_worker_is_sending_is_left_to_it(services: FakeServi
     assert services.outbox.messages == [(MAIL, timedelta(seconds=30))]
 
 
-def test_of_two_messages_of_a_mail_at_once_the_second_comes_back(services: FakeServices) -> None:
+def test_of_two_concurrent_messages_of_a_mail_the_second_is_requeued(services: FakeServices) -> None:
     pause(services)
     find = services.deliveries.find
     services.deliveries.find = lambda *_: None  # type: ignore[method-assign]
@@ -247,7 +247,7 @@ def test_of_two_messages_of_a_mail_at_once_the_second_comes_back(services: FakeS
     assert services.outbox.messages[-1] == (MAIL, timedelta(seconds=30))
 
 
-def test_what_is_done_stays_done_and_a_conflict_is_reported(services: FakeServices) -> None:
+def test_during_a_pause_a_finished_mail_is_kept_and_a_conflict_reported(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
     pause(services)
     deliver(MAIL, "q-2", services)
@@ -349,5 +349,5 @@ def test_a_mail_never_waits_more_than_five_minutes_for_its_next_look(
 
 
 @given(st.timedeltas(timedelta(seconds=10), timedelta(days=30)), st.floats(0, 1))
-def test_a_mail_with_a_deadline_comes_back_before_it(left: timedelta, jitter: float) -> None:
+def test_a_mail_with_a_deadline_is_retried_before_it(left: timedelta, jitter: float) -> None:
     assert wait_while_paused(SendingPause(NOON - HOUR), NOON + left, NOON, jitter) < left

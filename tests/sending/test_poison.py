@@ -59,7 +59,7 @@ def test_it_is_sent_automatically_once_it_can(services: FakeServices) -> None:
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_one_that_a_worker_had_claimed_may_have_been_sent(services: FakeServices) -> None:
+def test_a_poisoned_mail_that_was_claimed_may_have_been_sent(services: FakeServices) -> None:
     claimed(services)
     services.system.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
@@ -85,7 +85,7 @@ def test_an_older_uncertain_send_is_kept(services: FakeServices) -> None:
 @pytest.mark.parametrize(
     ("in_doubt", "end"), [(True, DeliveryStatus.UNKNOWN), (False, DeliveryStatus.EXPIRED)]
 )
-def test_one_that_poisons_itself_again_and_again_ends_after_a_day(
+def test_a_mail_that_is_poisoned_repeatedly_ends_after_a_day(
     services: FakeServices,
     in_doubt: bool,  # noqa: FBT001
     end: DeliveryStatus,
@@ -124,7 +124,7 @@ def test_one_that_is_done_or_waits_already_is_left_as_it_is(services: FakeServic
     assert row(services) == before
 
 
-def test_other_content_under_the_same_id_does_not_replace_what_is_kept(services: FakeServices) -> None:
+def test_other_content_with_the_same_id_does_not_replace_the_stored_mail(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     record_poisoned(a_message(messageId="m-1", subject="Another"), "p-1", services)
@@ -179,7 +179,7 @@ def test_a_requeue_message_whose_mail_is_gone_is_recorded_as_such(services: Fake
     assert row(services).problem.code == "request_not_kept"  # type: ignore[union-attr]
 
 
-def test_a_row_that_somebody_else_changes_meanwhile_is_looked_at_again(services: FakeServices) -> None:
+def test_a_row_that_another_process_changes_meanwhile_is_read_again(services: FakeServices) -> None:
     claimed(services)
     services.system.pass_time(CLAIM)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
@@ -189,7 +189,7 @@ def test_a_row_that_somebody_else_changes_meanwhile_is_looked_at_again(services:
     assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
 
 
-def test_a_corrected_mail_is_kept_although_a_broken_one_came_first(services: FakeServices) -> None:
+def test_a_corrected_mail_is_stored_although_an_invalid_one_came_first(services: FakeServices) -> None:
     deliver(a_message(messageId="m-1", subject=None), "q-1", services)
     assert row(services).status is DeliveryStatus.INVALID
     record_poisoned(MAIL, "p-1", services)
@@ -212,7 +212,7 @@ def test_other_content_under_a_used_id_is_a_conflict_here_too(
     assert "mail_conflict {" in caplog.text
 
 
-def test_the_day_does_not_count_what_it_waited_for_somebody(services: FakeServices) -> None:
+def test_time_waiting_for_a_person_does_not_count_towards_the_day(services: FakeServices) -> None:
     waiting = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON)
     services.deliveries.add(waiting)
     services.requests.keep(CONTOSO, "m-1", MAIL)
@@ -240,7 +240,7 @@ def test_a_mail_that_a_worker_may_be_sending_is_left_to_it(services: FakeService
     assert row(services) == before
 
 
-def test_what_waited_for_somebody_has_a_new_day_when_it_is_released(services: FakeServices) -> None:
+def test_a_mail_that_waited_for_a_person_gets_a_new_day_at_its_release(services: FakeServices) -> None:
     record_poisoned(MAIL, "p-1", services)
     services.system.pass_time(timedelta(hours=26))
     release_all(services)

@@ -42,7 +42,7 @@ def test_a_large_mail_without_the_permission_is_refused_naming_who_acts(sizes: l
     assert "large file attachments, which are turned off. A workspace admin" in caught.value.problem.sentence
 
 
-def test_the_permission_counts_whatever_its_case() -> None:
+def test_the_permission_is_not_case_sensitive() -> None:
     sender = a_sender(frozenset({"mail.send", "mail.readwrite"}))
 
     assert choose_route(500, files(4_000_000), sender, 35) is Route.DRAFT
@@ -104,7 +104,7 @@ def test_many_files_count_together_and_after_encoding() -> None:
         choose_route(500, files(*sizes, 1_000_000), a_sender(), 35)
 
 
-def test_no_file_may_have_more_than_150_mb_whatever_the_mailbox_allows() -> None:
+def test_no_file_may_exceed_150_mb_even_if_the_mailbox_allows_more() -> None:
     assert choose_route(500, files(LARGEST_FILE_BYTES), a_sender(), 210) is Route.DRAFT
     with pytest.raises(RejectedError, match="file_too_large"):
         choose_route(500, files(LARGEST_FILE_BYTES + 1), a_sender(), 210)

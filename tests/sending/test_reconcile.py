@@ -75,7 +75,7 @@ def lost_answer(services: FakeServices, *, accepted: bool) -> None:
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=1)))
-def test_look_ups_get_less_frequent_and_end_when_the_outcome_is_settled(
+def test_searches_get_less_frequent_and_end_with_a_known_outcome(
     passed: timedelta,
 ) -> None:
     look = next_check(NOON, NOON + passed)
@@ -101,7 +101,7 @@ def test_look_ups_get_less_frequent_and_end_when_the_outcome_is_settled(
         (400, 800),
     ],
 )
-def test_each_look_comes_twice_as_late_as_the_one_before(passed: int, look: int) -> None:
+def test_each_search_waits_twice_as_long_as_the_one_before(passed: int, look: int) -> None:
     """Seconds after the lost answer; after five minutes it must have settled."""
     assert next_check(NOON, NOON + timedelta(seconds=passed)) == NOON + timedelta(seconds=look)
 
@@ -183,7 +183,7 @@ def test_a_mail_still_in_drafts_is_on_its_way_and_waited_for(services: FakeServi
     assert len(services.transport.sent) == 1
 
 
-def test_a_crashed_worker_is_followed_by_one_that_looks_first(services: FakeServices) -> None:
+def test_after_a_worker_crash_the_next_worker_searches_first(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
     sent = row(services)
     held = replace(sent, status=DeliveryStatus.SENDING).claimed("q-1", NOON)
@@ -229,7 +229,7 @@ def test_an_uncertain_mail_in_an_unreadable_mailbox_is_searched_to_its_end(
 
 
 @pytest.mark.parametrize("hours", [1, 20])
-def test_an_uncertain_mail_is_found_once_the_right_to_look_counts_again(
+def test_an_uncertain_mail_is_found_once_the_permission_applies_again(
     services: FakeServices, hours: int
 ) -> None:
     lost_answer(services, accepted=True)
@@ -257,7 +257,7 @@ def test_an_uncertain_mail_waits_while_graph_is_unavailable(services: FakeServic
     assert len(services.transport.sent) == 1
 
 
-def test_a_mail_that_may_not_be_sent_any_more_is_looked_up_anyway(services: FakeServices) -> None:
+def test_an_uncertain_mail_past_its_deadline_is_still_searched(services: FakeServices) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
     again(services)
@@ -265,7 +265,7 @@ def test_a_mail_that_may_not_be_sent_any_more_is_looked_up_anyway(services: Fake
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_throttling_during_a_look_after_the_mail_expired_ends_no_look(services: FakeServices) -> None:
+def test_throttling_during_a_search_after_expiry_does_not_end_the_search(services: FakeServices) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     throttled = ThrottledError(retry_after=timedelta(hours=30), address="a")
     services.transport.fail_at = {"find": [throttled]}
@@ -294,7 +294,7 @@ def test_settings_that_cannot_be_read_after_the_mail_expired_end_no_look(
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_the_last_attempt_of_a_day_is_looked_for_the_next_day_too(services: FakeServices) -> None:
+def test_the_last_attempt_of_a_day_is_searched_on_the_next_day_too(services: FakeServices) -> None:
     services.transport.fail_at = {"send_mail": [NothingSentError("graph_unavailable")]}
     deliver(MAIL, "q-1", services)
     services.deliveries.save(
@@ -329,7 +329,7 @@ def test_a_mail_that_was_not_sent_in_time_expires_once_that_is_sure(services: Fa
     ],
     ids=["without the permission to look", "without a copy to look for"],
 )
-def test_where_nothing_can_be_looked_up_the_end_is_unknown(
+def test_without_a_possible_search_the_outcome_is_unknown(
     services: FakeServices, changes: dict[str, Any]
 ) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
@@ -340,7 +340,7 @@ def test_where_nothing_can_be_looked_up_the_end_is_unknown(
     assert services.requests.load(CONTOSO, "m-1")
 
 
-def test_another_mailbox_says_nothing_about_a_mail_from_the_first(services: FakeServices) -> None:
+def test_another_mailbox_is_no_evidence_about_a_mail_from_the_first(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
     newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
     services.settings.save(some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag))
@@ -350,7 +350,7 @@ def test_another_mailbox_says_nothing_about_a_mail_from_the_first(services: Fake
     assert len(services.transport.sent) == 1
 
 
-def test_a_deployment_may_choose_to_repeat_what_cannot_be_looked_up() -> None:
+def test_a_deployment_can_configure_to_resend_what_cannot_be_searched() -> None:
     services = enabled_services()
     services.resends_unknown = True
     lost_answer(services, accepted=False)
@@ -411,7 +411,7 @@ def move_to_bob(services: FakeServices) -> None:
     services.transport.mails.clear()
 
 
-def test_a_mail_whose_mailbox_changed_after_a_crash_cannot_be_looked_up(
+def test_a_mail_whose_mailbox_changed_after_a_crash_cannot_be_searched(
     services: FakeServices,
 ) -> None:
     services.transport.after = {"send_mail": [Killed()]}  # type: ignore[list-item]
@@ -426,7 +426,7 @@ def test_a_mail_whose_mailbox_changed_after_a_crash_cannot_be_looked_up(
     assert len(services.transport.sent) == 1
 
 
-def test_a_mail_that_cannot_be_looked_up_any_more_is_not_waited_for(services: FakeServices) -> None:
+def test_a_mail_that_can_no_longer_be_searched_ends_at_once(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
     move_to_bob(services)
     again(services)
@@ -445,7 +445,7 @@ def test_a_mail_that_can_no_longer_be_searched_is_resent_if_so_configured(
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def test_a_copy_that_stays_in_drafts_for_long_is_never_sent_a_second_time(services: FakeServices) -> None:
+def test_a_mail_that_stays_in_drafts_for_long_is_never_sent_again(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
     (copy,) = services.transport.mails.values()
     copy.is_draft = True

@@ -118,7 +118,7 @@ def test_unmet_conditional_access_waits_for_an_admin_not_the_operator() -> None:
     )
 
 
-def test_conditional_access_that_refuses_once_stops_nobody() -> None:
+def test_one_conditional_access_refusal_stops_no_mail() -> None:
     services = enabled_services()
     services.transport.fail = [BLOCKED] * 2
     deliver(a_message(messageId="m-1"), "q-1", services)
@@ -206,7 +206,7 @@ def test_no_mail_is_rejected_while_storage_cannot_remove_a_mailbox_id(
     ],
     ids=lambda refusal: refusal.code,
 )
-def test_another_refusal_says_nothing_about_the_id_of_the_mailbox(refusal: SenderRefusedError) -> None:
+def test_other_refusals_do_not_remove_the_mailbox_id(refusal: SenderRefusedError) -> None:
     services = sending_by_object_id()
     services.transport.send_mail = FakeGraph.send_mail.__get__(services.transport)  # type: ignore[method-assign]
     services.transport.fail = [refusal] * 50

@@ -235,7 +235,7 @@ def test_a_404_of_a_draft_on_its_way_does_not_mean_that_it_is_gone(ada: Stand, c
 
 
 @pytest.mark.parametrize("route", ["draft", "upload"])
-def test_replica_lag_delays_a_draft_and_makes_no_second_one(ada: Stand, route: str) -> None:
+def test_replica_lag_delays_a_draft_and_creates_no_second_one(ada: Stand, route: str) -> None:
     ada.exchange.system.behaviour.replica_lag = 3
     ada.send(route)
     ada.to_the_end()
@@ -248,7 +248,7 @@ def test_replica_lag_delays_a_draft_and_makes_no_second_one(ada: Stand, route: s
 
 @pytest.mark.parametrize("folder", ["drafts", "outbox"])
 @pytest.mark.parametrize("route", ["small", "draft"])
-def test_after_504_the_mail_is_looked_for_in_drafts_and_the_outbox_too(
+def test_after_504_the_mail_is_searched_in_drafts_and_the_outbox_too(
     ada: Stand, route: str, folder: Any
 ) -> None:
     ada.exchange.system.behaviour.sent_items_lag = 120
@@ -271,7 +271,7 @@ def test_an_unknown_end_names_the_three_places_of_the_copy(blind: Stand) -> None
 
 
 @pytest.mark.parametrize("folder", ["drafts", "outbox"])
-def test_a_mail_that_stands_in_drafts_or_the_outbox_is_looked_at_again(ada: Stand, folder: Any) -> None:
+def test_a_mail_found_in_drafts_or_the_outbox_is_searched_again(ada: Stand, folder: Any) -> None:
     ada.exchange.system.behaviour.sent_items_lag = 3600
     ada.exchange.system.behaviour.transit_folder = folder
     ada.fault("sendMail", "busy page but accepted")
@@ -286,7 +286,7 @@ def test_a_mail_that_stands_in_drafts_or_the_outbox_is_looked_at_again(ada: Stan
 
 
 @pytest.mark.parametrize("fault", ["busy but accepted", "timeout but accepted"])
-def test_a_copy_that_leaves_drafts_and_comes_late_is_waited_for(ada: Stand, fault: str) -> None:
+def test_a_copy_that_left_drafts_and_appears_late_is_awaited(ada: Stand, fault: str) -> None:
     ada.exchange.system.behaviour.sent_items_lag = 3600
     ada.fault("sendMail", fault)
     ada.send()
@@ -333,7 +333,7 @@ def test_a_refused_search_neither_ends_a_refused_mail_nor_prevents_sending(
 
 
 @pytest.mark.parametrize("code", ["ErrorInvalidIdMalformed", "ErrorInvalidMailboxItemId"])
-def test_a_draft_whose_id_the_mailbox_does_not_take_is_made_again(ada: Stand, code: str) -> None:
+def test_a_draft_whose_id_the_mailbox_does_not_accept_is_recreated(ada: Stand, code: str) -> None:
     ada.fault("send", Effect(400, code))
     ada.send("draft")
     ada.to_the_end()
@@ -343,7 +343,7 @@ def test_a_draft_whose_id_the_mailbox_does_not_take_is_made_again(ada: Stand, co
 
 
 @pytest.mark.parametrize(("route", "calls"), [("small", 1), ("draft", 4), ("upload", 6)])
-def test_a_mail_that_meets_no_refusal_is_not_looked_for(ada: Stand, route: str, calls: int) -> None:
+def test_a_mail_without_a_refusal_is_not_searched(ada: Stand, route: str, calls: int) -> None:
     ada.send(route)
 
     assert ada.asked("lookup") == (0 if route == "small" else 1)
@@ -351,7 +351,7 @@ def test_a_mail_that_meets_no_refusal_is_not_looked_for(ada: Stand, route: str, 
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_each_refusal_costs_one_look_and_no_other_call(ada: Stand, route: str) -> None:
+def test_each_refusal_costs_one_search_and_no_other_call(ada: Stand, route: str) -> None:
     ada.fault(OPERATION[route], "throttled", times=20)
     ada.send(route)
     first = len(ada.exchange.asked)
@@ -364,14 +364,14 @@ def test_each_refusal_costs_one_look_and_no_other_call(ada: Stand, route: str) -
 
 
 @pytest.mark.parametrize(("route", "least"), [("small", FIRST_CHECK), ("upload", RECONCILE_WINDOW)])
-def test_the_look_comes_as_soon_as_it_can_tell(ada: Stand, route: str, least: timedelta) -> None:
+def test_the_search_is_made_as_soon_as_it_is_conclusive(ada: Stand, route: str, least: timedelta) -> None:
     ada.fault(OPERATION[route], "throttled")
     ada.send(route)
 
     assert ada.row.next_attempt_at == NOON + least
 
 
-def test_the_look_waits_for_the_pause_that_graph_asked_for(ada: Stand) -> None:
+def test_the_search_waits_for_retry_after_of_graph(ada: Stand) -> None:
     ada.fault("sendMail", replace(FAULT_EFFECTS["throttled but accepted"], retry_after="600"))
     ada.send()
     note, _ = ada.services.outbox.messages.pop()
@@ -386,7 +386,7 @@ def test_the_look_waits_for_the_pause_that_graph_asked_for(ada: Stand) -> None:
     assert (ada.asked("lookup"), ada.row.status, ada.sent) == (1, DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_refused_look_is_asked_again_before_the_mail_is_repeated(ada: Stand) -> None:
+def test_a_refused_search_is_repeated_before_the_mail_is_resent(ada: Stand) -> None:
     ada.fault("sendMail", "busy but accepted")
     ada.fault("lookup", REFUSED, times=3)
     ada.send()
@@ -443,7 +443,7 @@ def test_a_404_of_the_mailbox_on_send_mail_is_no_lost_draft(ada: Stand) -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_without_the_permission_to_look_the_mail_is_repeated_and_says_so(blind: Stand, refusal: str) -> None:
+def test_without_search_permission_the_mail_is_resent_with_a_warning(blind: Stand, refusal: str) -> None:
     blind.fault("sendMail", refusal)
     blind.send()
     assert blind.row.status is DeliveryStatus.DEFERRED
@@ -458,7 +458,7 @@ def test_without_the_permission_to_look_the_mail_is_repeated_and_says_so(blind: 
     assert [warning.code for warning in blind.row.warnings] == ["maybe_accepted"]
 
 
-def test_an_outage_without_the_permission_to_look_ends_no_mail_as_unknown(blind: Stand) -> None:
+def test_an_outage_without_search_permission_ends_no_mail_as_unknown(blind: Stand) -> None:
     blind.fault("sendMail", REFUSED, times=0)
     blind.send()
     blind.age(timedelta(hours=20))
@@ -467,7 +467,7 @@ def test_an_outage_without_the_permission_to_look_ends_no_mail_as_unknown(blind:
     assert blind.row.status is DeliveryStatus.EXPIRED
 
 
-def test_a_mail_without_a_copy_cannot_be_looked_for(ada: Stand) -> None:
+def test_a_mail_without_a_copy_cannot_be_searched(ada: Stand) -> None:
     ada.fault("sendMail", "busy but accepted")
     ada.send(saveToSentItems=False)
     ada.to_the_end()
@@ -476,7 +476,7 @@ def test_a_mail_without_a_copy_cannot_be_looked_for(ada: Stand) -> None:
     assert [step.maybe_sent for step in ada.row.history] == [False, True, False, False]
 
 
-def test_a_draft_leaves_a_copy_whatever_the_mail_asks_for(ada: Stand) -> None:
+def test_a_draft_leaves_a_copy_even_if_the_mail_requests_none(ada: Stand) -> None:
     ada.fault("send", "busy but accepted")
     ada.send("draft", saveToSentItems=False)
     ada.to_the_end()
@@ -484,7 +484,7 @@ def test_a_draft_leaves_a_copy_whatever_the_mail_asks_for(ada: Stand) -> None:
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_draft_without_a_copy_whose_answer_was_lost_is_looked_for_too(ada: Stand) -> None:
+def test_a_draft_without_a_copy_with_a_lost_response_is_searched_too(ada: Stand) -> None:
     ada.fault("send", "timeout but accepted")
     ada.send("draft", saveToSentItems=False)
     assert ada.row.status is DeliveryStatus.VERIFYING
@@ -493,7 +493,7 @@ def test_a_draft_without_a_copy_whose_answer_was_lost_is_looked_for_too(ada: Sta
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_mailbox_without_room_for_the_key_cannot_be_looked_into(ada: Stand) -> None:
+def test_a_mailbox_without_room_for_the_mail_key_cannot_be_searched(ada: Stand) -> None:
     ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
     ada.exchange.system.faults.add("sendMail", "busy but accepted", nth=2)
     ada.send()
@@ -505,7 +505,9 @@ def test_a_mailbox_without_room_for_the_key_cannot_be_looked_into(ada: Stand) ->
 
 @pytest.mark.parametrize("lag", [0.0, 120.0])
 @pytest.mark.parametrize("effect", ["busy but accepted", Effect(404, "ErrorItemNotFound", accepted=True)])
-def test_a_draft_without_a_key_is_looked_for_by_its_id(ada: Stand, effect: Effect | str, lag: float) -> None:
+def test_a_draft_without_a_mail_key_is_searched_by_its_id(
+    ada: Stand, effect: Effect | str, lag: float
+) -> None:
     ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
     ada.exchange.system.behaviour.sent_items_lag = lag
     ada.fault("send", effect)
@@ -515,7 +517,7 @@ def test_a_draft_without_a_key_is_looked_for_by_its_id(ada: Stand, effect: Effec
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_draft_without_a_key_that_is_gone_is_made_again(ada: Stand) -> None:
+def test_a_draft_without_a_mail_key_that_is_gone_is_recreated(ada: Stand) -> None:
     ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
     ada.fault("send", REFUSED)
     ada.send("draft")
@@ -525,7 +527,7 @@ def test_a_draft_without_a_key_that_is_gone_is_made_again(ada: Stand) -> None:
     assert (ada.row.status, ada.sent, ada.asked("createDraft")) == (DeliveryStatus.ACCEPTED, 1, 3)
 
 
-def test_a_look_for_a_draft_without_a_key_that_fails_is_repeated(ada: Stand) -> None:
+def test_a_failed_search_for_a_draft_without_a_mail_key_is_repeated(ada: Stand) -> None:
     ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
     ada.fault("send", "busy but accepted")
     ada.fault("getMessage", REFUSED, times=2)
@@ -535,7 +537,7 @@ def test_a_look_for_a_draft_without_a_key_that_fails_is_repeated(ada: Stand) -> 
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_mail_refused_at_its_last_moment_is_looked_for(ada: Stand) -> None:
+def test_a_mail_refused_shortly_before_its_deadline_is_searched(ada: Stand) -> None:
     ada.fault("sendMail", "busy but accepted")
     ada.send(expiresAt="2026-11-23T12:00:05Z")
     assert ada.row.status is DeliveryStatus.VERIFYING
@@ -555,7 +557,7 @@ def test_a_mail_refused_at_its_last_moment_expires_after_a_look(ada: Stand, rout
 
 
 @pytest.mark.parametrize("route", ["small", "draft"])
-def test_a_mail_refused_for_a_day_expires_once_a_look_does_not_find_it(ada: Stand, route: str) -> None:
+def test_a_mail_refused_for_a_day_expires_after_an_empty_search(ada: Stand, route: str) -> None:
     ada.fault(OPERATION[route], REFUSED, times=0)
     ada.send(route)
     ada.age(timedelta(hours=20))
@@ -565,7 +567,7 @@ def test_a_mail_refused_for_a_day_expires_once_a_look_does_not_find_it(ada: Stan
     assert ada.services.system.now() < NOON + timedelta(hours=4, minutes=10)
 
 
-def test_nobody_says_unsent_of_a_mail_that_could_not_be_looked_for(ada: Stand) -> None:
+def test_a_mail_that_could_not_be_searched_is_never_reported_as_unsent(ada: Stand) -> None:
     ada.fault("sendMail", "busy but accepted")
     ada.fault("lookup", REFUSED, times=0)
     ada.send()
@@ -576,7 +578,7 @@ def test_nobody_says_unsent_of_a_mail_that_could_not_be_looked_for(ada: Stand) -
 
 
 @pytest.mark.parametrize("code", ["ErrorAccessDenied", "ErrorInvalidUser"])
-def test_a_refused_mail_is_looked_for_until_the_mailbox_can_be_read_again(ada: Stand, code: str) -> None:
+def test_a_refused_mail_is_searched_until_the_mailbox_is_readable_again(ada: Stand, code: str) -> None:
     ada.fault("sendMail", "busy but accepted")
     ada.fault("lookup", Effect(403, code), times=20)
     ada.send()
@@ -597,7 +599,7 @@ def test_a_mail_seen_in_drafts_is_searched_while_the_mailbox_is_unreadable(ada: 
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_only_the_horizon_ends_the_look_into_a_mailbox_that_cannot_be_read(ada: Stand) -> None:
+def test_only_the_retry_limit_ends_the_search_in_an_unreadable_mailbox(ada: Stand) -> None:
     ada.fault("sendMail", "busy but accepted")
     ada.fault("lookup", "access denied", times=0)
     ada.send()
@@ -619,7 +621,7 @@ def test_a_new_consent_for_the_same_mailbox_does_not_end_the_look(ada: Stand) ->
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_another_mailbox_is_not_looked_into(ada: Stand) -> None:
+def test_another_mailbox_is_not_searched(ada: Stand) -> None:
     ada.fault("sendMail", "busy but accepted")
     ada.send()
     known = ada.services.settings.load(CONTOSO)
@@ -639,7 +641,7 @@ def test_another_mailbox_is_not_looked_into(ada: Stand) -> None:
     assert [warning.code for warning in ada.row.warnings] == ["maybe_accepted"]
 
 
-def test_a_refusal_that_storage_could_not_record_is_looked_for_too(ada: Stand) -> None:
+def test_a_mail_with_an_unrecorded_refusal_is_searched_too(ada: Stand) -> None:
     ada.fault("sendMail", "busy but accepted")
     save = ada.services.deliveries.save
     failing = [True] * 6
@@ -658,7 +660,7 @@ def test_a_refusal_that_storage_could_not_record_is_looked_for_too(ada: Stand) -
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_the_timer_removes_no_draft_of_a_mail_that_is_looked_for(ada: Stand) -> None:
+def test_the_timer_removes_no_draft_of_a_mail_in_verification(ada: Stand) -> None:
     ada.fault("send", "busy but accepted")
     ada.exchange.system.behaviour.sent_items_lag = 200
     ada.send("draft")

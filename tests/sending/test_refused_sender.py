@@ -245,7 +245,7 @@ def test_a_retry_tries_at_once(services: FakeServices, mailbox: Mailbox) -> None
     assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
 
 
-def test_a_new_consent_lets_one_mail_try_at_once_and_the_rest_follow_it(
+def test_after_a_new_consent_one_mail_is_tried_at_once_before_the_others(
     services: FakeServices, mailbox: Mailbox
 ) -> None:
     for number in range(30):
@@ -263,7 +263,7 @@ def test_a_new_consent_lets_one_mail_try_at_once_and_the_rest_follow_it(
     assert statuses(services) == {DeliveryStatus.ACCEPTED}
 
 
-def test_one_mail_that_is_refused_for_itself_stops_the_others_once_at_most(
+def test_a_mail_refused_for_its_own_content_stops_others_at_most_once(
     services: FakeServices, mailbox: Mailbox
 ) -> None:
     mailbox.only = "bad"
@@ -346,7 +346,9 @@ def test_a_mail_that_waits_for_a_setting_does_not_try(services: FakeServices, ma
     assert settings_of(services) == before
 
 
-def test_a_mail_that_is_rejected_for_itself_ends_no_refusal(services: FakeServices, mailbox: Mailbox) -> None:
+def test_a_mail_rejected_for_its_own_content_ends_no_sender_refusal(
+    services: FakeServices, mailbox: Mailbox
+) -> None:
     queue(services, "m-1")
     run(services, 6 * MINUTE)
     services.transport.send_mail = mailbox._send  # type: ignore[method-assign]

@@ -60,7 +60,7 @@ def rejected(services: FakeServices) -> None:
     assert row(services).status is REJECTED
 
 
-def test_a_file_that_comes_after_its_message_is_waited_for(services: FakeServices) -> None:
+def test_a_file_that_arrives_after_its_message_is_awaited(services: FakeServices) -> None:
     deliver(WITH_FILE, "q-1", services)
     assert (row(services).status, row(services).problem.code) == (DEFERRED, "attachment_not_found")  # type: ignore[union-attr]
 
@@ -70,7 +70,7 @@ def test_a_file_that_comes_after_its_message_is_waited_for(services: FakeService
     assert row(services).status is ACCEPTED
 
 
-def test_a_file_that_never_comes_ends_the_mail_after_ten_minutes(services: FakeServices) -> None:
+def test_a_file_that_never_arrives_ends_the_mail_after_ten_minutes(services: FakeServices) -> None:
     rejected(services)
 
     assert services.system.now() == NOON + timedelta(minutes=10)
@@ -103,7 +103,7 @@ def test_a_mail_that_starts_again_has_its_time_again(services: FakeServices) -> 
     assert row(services).trying_since == services.system.now()
 
 
-def test_a_requeue_message_that_comes_late_starts_nothing_again(services: FakeServices) -> None:
+def test_a_late_requeue_message_does_not_restart_a_mail(services: FakeServices) -> None:
     rejected(services)
     services.files.blobs[PATH] = b"%PDF"
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
@@ -130,7 +130,7 @@ def test_a_mail_past_its_expiry_is_queued_again_with_a_later_one(services: FakeS
     ],
     ids=lambda error: error.code,
 )
-def test_what_the_sender_cannot_correct_stays_single(
+def test_a_mail_that_a_scheduler_cannot_correct_is_sent_at_most_once(
     services: FakeServices, error: OutcomeUnknownError | RejectedError
 ) -> None:
     services.transport.fail = [error]
@@ -142,7 +142,7 @@ def test_what_the_sender_cannot_correct_stays_single(
     assert len(services.transport.sent) <= 1
 
 
-def test_a_corrected_mail_that_is_poisoned_is_kept(services: FakeServices) -> None:
+def test_a_corrected_mail_that_is_poisoned_is_stored(services: FakeServices) -> None:
     rejected(services)
     record_poisoned(CORRECTED, "q-2", services)
 
@@ -191,7 +191,7 @@ def test_an_invalid_message_under_the_id_of_a_sent_mail_is_shown_there(services:
 
 
 @pytest.mark.parametrize("method", ["find", "save"])
-def test_a_second_mistake_that_cannot_be_recorded_comes_again(services: FakeServices, method: str) -> None:
+def test_a_second_error_that_cannot_be_recorded_is_requeued(services: FakeServices, method: str) -> None:
     deliver(wrong(subject=None), "q-1", services)
     setattr(services.deliveries, method, lambda *_: None)
     deliver(wrong(importance="urgent"), "q-2", services)
@@ -250,7 +250,7 @@ def test_content_refused_first_and_sent_later_is_no_longer_a_conflict(services: 
     assert (row(services).status, row(services).conflict_at) == (ACCEPTED, None)
 
 
-def test_a_conflict_stays_where_the_content_on_record_is_sent(services: FakeServices) -> None:
+def test_a_conflict_remains_if_the_recorded_content_is_sent(services: FakeServices) -> None:
     deliver(WITH_FILE, "q-1", services)
     deliver(CORRECTED, "q-2", services)
     services.files.blobs[PATH] = b"%PDF"

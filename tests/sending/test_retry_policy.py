@@ -155,7 +155,7 @@ def test_a_mail_is_given_up_after_a_day() -> None:
     assert FIRST.deadline - NOON == timedelta(hours=24)
 
 
-def test_a_mail_that_is_too_late_says_since_when_in_utc() -> None:
+def test_a_mail_that_is_too_late_states_its_deadline_in_utc() -> None:
     assert "2026-11-23 12:00 UTC" in expired(NOON.replace(2026, 11, 23, 12, 0)).problem.sentence
 
 
@@ -215,7 +215,7 @@ def test_application_permissions_take_longer_to_spread_than_delegated_ones() -> 
     assert permissions_propagated_at(replace(consent, account=None)) == NOON + timedelta(hours=3)
 
 
-def test_only_an_invalid_message_is_not_kept() -> None:
+def test_only_an_invalid_message_is_not_stored() -> None:
     assert [status for status in Status if not RetryDecision(status).keeps_request] == [Status.INVALID]
 
 
@@ -261,7 +261,7 @@ MOMENTS = st.timedeltas(timedelta(days=-3), timedelta(days=3)).map(lambda wait: 
     st.booleans(),
     st.booleans(),
 )
-def test_the_verdict_is_total_and_no_mail_goes_round_for_ever(
+def test_every_error_has_a_decision_and_no_mail_is_retried_for_ever(
     error: ProblemError,
     attempt: int,
     since: Any,

@@ -53,7 +53,7 @@ def a_row(*codes: str, name: str = "m-1", attempt: int = 2) -> Delivery:
     return Delivery(CONTOSO, name, deferred, NOON, NOON, NOON, attempt=attempt, history=steps)
 
 
-def test_a_new_mail_does_not_go_first_and_a_test_mail_does() -> None:
+def test_a_test_mail_has_priority_and_a_new_mail_does_not() -> None:
     assert not goes_first(a_row(attempt=1))
     assert goes_first(a_row(name="test-mail:1", attempt=1))
 
@@ -67,12 +67,12 @@ def test_a_new_mail_does_not_go_first_and_a_test_mail_does() -> None:
         (["mailbox_throttled", "mailbox_paused", "attempt_too_long", "sending_paused"] * 3, True),
     ],
 )
-def test_a_repeatedly_failing_mail_goes_last_and_a_waiting_one_does_not(
+def test_a_repeatedly_failing_mail_loses_priority_and_a_waiting_one_not(
     codes: list[str], *, first: bool
 ) -> None:
     assert goes_first(a_row(*codes)) is first
 
 
-def test_what_failed_before_a_person_had_the_mail_retried_does_not_count() -> None:
+def test_failures_before_a_manual_retry_do_not_count() -> None:
     row = a_row(*["graph_busy"] * 5)
     assert goes_first(replace(row, attempt=6, trying_since=NOON + 10 * MINUTE))

@@ -27,7 +27,7 @@ def example(language: str, place: int = 0) -> str:
     return str(re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[place])
 
 
-def test_the_message_keeps_the_contract() -> None:
+def test_the_printed_message_is_valid() -> None:
     request = parse_mail_request(example("json").encode())
 
     assert request.message_id == "sales-weekly:2026-11-23T06:00Z:emea"
@@ -43,7 +43,7 @@ def test_the_message_is_sent_as_it_is_printed() -> None:
     assert [file["name"] for file in sent["attachments"]] == ["sales.pdf", "chart.png"]
 
 
-def test_the_message_in_csharp_keeps_the_contract() -> None:
+def test_the_printed_csharp_message_is_valid() -> None:
     text = re.search(r"var message = new\n(\{.*?\n\});", CSHARP, re.DOTALL)
     assert text
     as_json = re.sub(r"^ *//.*\n", "", text[1], flags=re.MULTILINE)

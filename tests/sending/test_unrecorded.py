@@ -44,7 +44,7 @@ def fail(*_: object) -> None:
 
 
 @pytest.mark.parametrize("problem", [AWAY, DENIED])
-def test_a_message_goes_back_while_storage_cannot_be_asked(
+def test_a_message_is_requeued_while_storage_is_unavailable(
     services: FakeServices, problem: ProblemError, caplog: pytest.LogCaptureFixture
 ) -> None:
     services.pause_store.fail = [problem]
@@ -75,7 +75,7 @@ def test_it_waits_twice_as_long_each_time(
     assert services.outbox.messages == [(MAIL, delay)]
 
 
-def test_messages_that_go_back_together_do_not_come_back_together(services: FakeServices) -> None:
+def test_messages_that_are_requeued_together_do_not_return_together(services: FakeServices) -> None:
     services.pause_store.fail = [AWAY]
     services.system.chance = 1.0
     deliver(MAIL, "q-1", services)
@@ -111,7 +111,7 @@ def test_a_mail_whose_deadline_passed_in_an_outage_expires_for_a_retry(
     assert services.requests.load(CONTOSO, "m-1") == mail
 
 
-def test_a_message_in_base64_goes_back_as_the_mail_in_it(services: FakeServices) -> None:
+def test_a_message_in_base64_is_requeued_as_the_mail_in_it(services: FakeServices) -> None:
     services.pause_store.fail = [AWAY]
     deliver(base64.b64encode(MAIL), "q-1", services)
 
@@ -119,7 +119,7 @@ def test_a_message_in_base64_goes_back_as_the_mail_in_it(services: FakeServices)
 
 
 @pytest.mark.parametrize("text", [b"no JSON", base64.b64encode(MAIL)])
-def test_a_message_whose_invalid_mail_cannot_be_recorded_goes_back(
+def test_a_message_whose_invalid_mail_cannot_be_recorded_is_requeued(
     services: FakeServices, text: bytes
 ) -> None:
     services.deliveries.add = fail  # type: ignore[method-assign,assignment]
@@ -160,7 +160,7 @@ def test_a_poisoned_message_that_cannot_be_recorded_is_queued_again(services: Fa
     assert services.outbox.messages == [(MAIL, timedelta(minutes=2))]
 
 
-def test_a_poisoned_message_on_which_the_app_itself_fails_goes_back_too(
+def test_a_poisoned_message_on_which_the_app_fails_is_requeued_too(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     def bug(*_: object) -> None:

@@ -54,7 +54,7 @@ def status_of(ports: FakeServices) -> DeliveryStatus:
         ("bu\u0308ro@contoso.com", "b\u00fcro@contoso.com"),
     ],
 )
-def test_an_address_is_listed_in_whatever_form_it_is_written(listed: str, asked: str) -> None:
+def test_an_address_is_listed_in_every_form_of_writing(listed: str, asked: str) -> None:
     assert is_listed(asked, [listed])
 
 
@@ -72,7 +72,7 @@ def test_an_address_is_listed_in_whatever_form_it_is_written(listed: str, asked:
         "",
     ],
 )
-def test_an_address_that_only_looks_alike_is_not_listed(asked: str) -> None:
+def test_an_address_that_only_looks_similar_is_not_listed(asked: str) -> None:
     assert not is_listed(asked, [REPORTS])
 
 
@@ -127,7 +127,7 @@ def test_save_of_unchanged_settings_is_refused_once_it_is_not_listed(ports: Fake
 
 
 @pytest.mark.parametrize("senders", [(), (REPORTS,)])
-def test_the_settings_say_whether_the_app_may_send_itself(senders: tuple[str, ...]) -> None:
+def test_the_settings_show_whether_application_permission_is_available(senders: tuple[str, ...]) -> None:
     ports = FakeServices()
     list_senders(ports, *senders)
 
@@ -155,7 +155,7 @@ def test_a_sender_that_is_taken_off_the_list_stops_and_its_mail_waits(
     assert "operator_error" in caplog.text
 
 
-def test_the_page_says_so_before_any_mail_is_sent(ports: FakeServices) -> None:
+def test_the_page_shows_an_unlisted_sender_before_any_mail_is_sent(ports: FakeServices) -> None:
     list_senders(ports)
 
     view = shown(ports)
@@ -240,7 +240,7 @@ def test_a_user_who_consented_needs_no_list() -> None:
     assert status_of(ports) is DeliveryStatus.ACCEPTED
 
 
-def test_a_lost_consent_and_another_operator_error_stay_as_they_are() -> None:
+def test_a_lost_consent_and_another_operator_error_are_not_changed() -> None:
     lost = ActiveProblem("consent_lost", NOON, {"account": "the app", "error": "AADSTS700016"})
     refused = ActiveProblem("client_credential_refused", NOON, {"error": "AADSTS7000222"})
 
@@ -249,7 +249,7 @@ def test_a_lost_consent_and_another_operator_error_stay_as_they_are() -> None:
         assert with_sender_list(settings, [], NOON) == settings
 
 
-def test_it_is_told_since_when_the_sender_is_not_listed(ports: FakeServices) -> None:
+def test_the_page_shows_since_when_the_sender_is_not_listed(ports: FakeServices) -> None:
     list_senders(ports)
     release_all(ports)
     ports.system.pass_time(timedelta(hours=1))
@@ -265,7 +265,7 @@ def remains(ports: FakeServices) -> Any:
     return shown(ports)["remainsAfterReset"]
 
 
-def test_before_a_reset_it_is_said_what_stays_of_a_users_consent() -> None:
+def test_before_a_reset_the_remaining_user_consent_is_listed() -> None:
     granted = frozenset({"Mail.Send", "Mail.ReadWrite"})
     found = remains(enabled_services(consent=a_consent(granted=granted)))
 
@@ -274,14 +274,14 @@ def test_before_a_reset_it_is_said_what_stays_of_a_users_consent() -> None:
     assert found["whoActs"] == "microsoft365_admin"
 
 
-def test_before_a_reset_it_is_said_that_the_apps_own_permissions_stay(ports: FakeServices) -> None:
+def test_before_a_reset_remaining_application_permissions_are_listed(ports: FakeServices) -> None:
     found = remains(ports)
 
     assert found["permissions"] == ["Mail.Send"]
     assert "every mailbox" in found["detail"]
 
 
-def test_before_a_reset_it_is_said_that_exchanges_assignments_stay(ports: FakeServices) -> None:
+def test_before_a_reset_remaining_exchange_assignments_are_listed(ports: FakeServices) -> None:
     stored = ports.settings.load(CONTOSO)
     assert stored.consent is not None
     ports.settings.save(replace(stored, consent=replace(stored.consent, granted=frozenset())))
@@ -292,11 +292,11 @@ def test_before_a_reset_it_is_said_that_exchanges_assignments_stay(ports: FakeSe
     assert "Remove-ManagementRoleAssignment" in found["detail"]
 
 
-def test_where_nothing_is_configured_nothing_is_known_to_stay() -> None:
+def test_without_a_configuration_nothing_is_listed_as_remaining() -> None:
     assert remains(FakeServices()) is None
 
 
-def test_reset_answers_204_whatever_stays(ports: FakeServices) -> None:
+def test_reset_returns_204_whatever_remains(ports: FakeServices) -> None:
     reply = call(settings_api.reset_settings, ports)
 
     assert (reply.status, reply.body) == (204, b"")
@@ -314,7 +314,7 @@ def test_requested_scopes_in_old_rows_do_not_count_as_granted() -> None:
     assert after["permissions"] == ["Mail.Send"]
 
 
-def test_a_row_of_an_earlier_version_gives_up_what_was_never_asked_for() -> None:
+def test_a_row_of_an_earlier_version_drops_permissions_never_requested() -> None:
     granted = frozenset({"Mail.Send", "Mail.ReadWrite"})
     ports = enabled_services(consent=a_consent(scopes=granted))
 

@@ -13,7 +13,7 @@ from tests.builders import a_consent, enabled_services
 from tests.fakes import CONTOSO, NOON
 
 
-def test_a_refused_token_is_kept_as_a_lost_consent(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_token_is_stored_as_a_lost_consent(caplog: pytest.LogCaptureFixture) -> None:
     ports = enabled_services()
     refused = ConsentRequiredError(
         "consent_lost", request_id="trace-1", account="ada@contoso.com", error="AADSTS50173"
@@ -107,7 +107,7 @@ def test_a_list_change_that_cannot_be_stored_is_shown_and_logged(
 
 
 @pytest.mark.parametrize("status", [Status.SENDER_REFUSED, Status.ENABLED])
-def test_an_admin_lets_a_mail_try_at_once_only_where_the_sender_is_refused(status: Status) -> None:
+def test_an_admin_triggers_a_probe_only_if_the_sender_is_refused(status: Status) -> None:
     ports = enabled_services()
     known = ports.settings.load(CONTOSO)
     refusal = SenderRefusal(NOON, "m-1")

@@ -101,7 +101,7 @@ def test_tokens_of_another_client_adopt_nothing(shared: Guarded) -> None:
     assert shared.store.load(CONTOSO).installation is None
 
 
-def test_a_consent_without_tokens_and_without_a_mark_is_adopted_by_nobody(shared: Guarded) -> None:
+def test_a_consent_without_tokens_and_mark_is_adopted_by_no_installation(shared: Guarded) -> None:
     shared.store.save(some_settings(consent=a_consent(account=None, secret_name=None)))
     before = shared.store.load(CONTOSO)
 
@@ -168,7 +168,7 @@ def test_of_two_hosts_that_adopt_at_once_the_second_reads_the_mark(shared: Guard
     assert late.load(CONTOSO).installation == CLIENT_ID
 
 
-def test_an_unconfigured_tenant_is_nobodys(shared: Guarded) -> None:
+def test_an_unconfigured_tenant_belongs_to_no_installation(shared: Guarded) -> None:
     assert shared.theirs.load(FABRIKAM) == TenantSettings(FABRIKAM)
     shared.theirs.check_owner(FABRIKAM)
 
@@ -186,7 +186,7 @@ def test_own_settings_can_be_removed(shared: Guarded) -> None:
     assert shared.ours.load(CONTOSO).etag is None
 
 
-def test_whose_a_tenant_is_is_asked_again_after_five_minutes(shared: Guarded) -> None:
+def test_the_owner_of_a_tenant_is_read_again_after_five_minutes(shared: Guarded) -> None:
     shared.ours.save(some_settings())
     shared.ours.check_owner(CONTOSO)
     shared.store.rows[CONTOSO] = replace(shared.store.rows[CONTOSO], installation=OTHER)

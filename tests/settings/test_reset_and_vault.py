@@ -147,7 +147,7 @@ def test_the_page_is_correct_after_a_reset_and_after_the_next_maintenance(
     assert (purge_date(secrets) is None) is not secrets.purge_protection
 
 
-def test_no_reset_asks_a_protected_vault_to_purge(
+def test_no_reset_requests_a_purge_from_a_protected_vault(
     ports: FakeServices, secrets: VaultSecrets, key_vault: ServedVault
 ) -> None:
     before = key_vault.vault.count("DELETE", "/deletedsecrets")

@@ -63,7 +63,7 @@ def test_if_the_consent_fails_the_old_address_continues_sending(ports: FakeServi
     assert ports.tokens.get(CONTOSO, settings.consent) == "access-1"  # type: ignore[arg-type]
 
 
-def test_large_files_are_asked_for_and_then_locked(ports: FakeServices) -> None:
+def test_large_files_are_requested_and_then_locked(ports: FakeServices) -> None:
     finish(opened(save(ports, large=True), ports), ports)
 
     assert ports.authorizer.asked == [("Mail.Send", "Mail.ReadWrite")]
@@ -71,7 +71,7 @@ def test_large_files_are_asked_for_and_then_locked(ports: FakeServices) -> None:
     assert shown(ports)["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
 
 
-def test_large_files_stay_on_until_a_reset(ports: FakeServices) -> None:
+def test_large_files_stay_enabled_until_a_reset(ports: FakeServices) -> None:
     finish(opened(save(ports, large=True), ports), ports)
 
     with pytest.raises(ConflictError) as refused:
@@ -119,14 +119,14 @@ def test_an_unchanged_save_ends_a_consent_that_would_change_it(ports: FakeServic
     assert shown(ports)["pendingConsent"] is None
 
 
-def test_an_unchanged_save_is_asked_again_when_the_admin_wants_that(ports: FakeServices) -> None:
+def test_an_unchanged_save_requests_consent_again_on_demand(ports: FakeServices) -> None:
     body = {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False, "askAgain": True}
 
     assert call(settings_api.save, ports, body).status == 202
 
 
 @pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
-def test_where_sending_does_not_work_save_asks_for_consent_again(status: Status) -> None:
+def test_while_sending_fails_save_requests_consent_again(status: Status) -> None:
     ports = enabled_services(status=status, problem=ActiveProblem("key_vault_denied", NOON))
 
     finish(opened(save(ports), ports), ports)
@@ -170,7 +170,7 @@ def _members(settings: TenantSettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in TenantSettings.__slots__}
 
 
-def test_deleted_tokens_that_the_vault_keeps_are_shown_with_their_end(ports: FakeServices) -> None:
+def test_recoverable_deleted_tokens_are_shown_with_their_purge_date(ports: FakeServices) -> None:
     ports.vault.recoverable_until = NOON + timedelta(days=90)
     finish(opened(save(ports, "new@contoso.com"), ports), ports)
 

@@ -10,7 +10,7 @@ from shared.settings.scopes import (
 from shared.settings.tenant import RequestedSender
 
 
-def test_only_mail_send_is_asked_for() -> None:
+def test_only_mail_send_is_requested() -> None:
     assert scopes_for(RequestedSender("ada@contoso.com")) == ("Mail.Send",)
 
 
@@ -36,11 +36,11 @@ def test_granted_permissions_are_read_by_their_short_names(scope: str, granted: 
     assert granted_scopes(scope) == granted
 
 
-def test_what_was_not_granted_is_missing_whatever_its_case() -> None:
+def test_missing_permissions_are_found_regardless_of_case() -> None:
     assert missing_scopes(["Mail.Send", "Mail.ReadWrite"], ["mail.send"]) == ("Mail.ReadWrite",)
 
 
-def test_only_permissions_of_this_app_are_asked_for_again() -> None:
+def test_only_permissions_of_this_app_are_requested_again() -> None:
     granted = {"User.Read", "mail.send", "Mail.Read", "Mail.Send.Shared", "Calendars.Read"}
 
     assert mail_scopes(granted) == ("Mail.Send.Shared", "mail.send")

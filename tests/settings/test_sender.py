@@ -58,7 +58,7 @@ def test_the_app_sends_from_no_address_that_is_not_listed(senders: tuple[str, ..
     assert refused.value.code == "application_sender_not_allowed"
 
 
-def test_a_permission_that_was_not_asked_for_is_not_used() -> None:
+def test_a_permission_that_was_not_requested_is_not_used() -> None:
     granted = frozenset({"Mail.Send", "Mail.ReadWrite"})
 
     small = sender_of(some_settings(consent=a_consent(scopes=granted)))

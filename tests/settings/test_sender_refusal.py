@@ -70,7 +70,7 @@ def test_two_refusals_five_minutes_apart_are_confirmed(second: str) -> None:
 
 
 @pytest.mark.parametrize("later", [HOUR, timedelta(days=4), -MINUTE])
-def test_a_first_refusal_of_long_ago_or_of_a_wrong_clock_begins_anew(later: timedelta) -> None:
+def test_an_old_or_future_first_refusal_restarts_the_count(later: timedelta) -> None:
     first = noted(some_settings(), NOON, "m-1")
     after = noted(first, NOON + later, "m-2")
 
@@ -78,7 +78,7 @@ def test_a_first_refusal_of_long_ago_or_of_a_wrong_clock_begins_anew(later: time
     assert after.refusal == SenderRefusal(NOON + later, "m-2")
 
 
-def test_a_mail_that_waited_before_confirms_nothing_alone() -> None:
+def test_one_waiting_mail_is_not_enough_to_confirm_a_refusal() -> None:
     first = noted(some_settings(), NOON, "m-1", waited=True)
 
     assert noted(first, NOON + 6 * MINUTE, "m-1", waited=True) == first
@@ -95,7 +95,7 @@ def test_a_right_may_still_spread_for_hours_after_the_consent(hours: int, *, by_
 
 
 @pytest.mark.parametrize("status", [Status.RECONNECT_NEEDED, Status.OPERATOR_ERROR])
-def test_what_stops_every_mail_already_stays(status: Status) -> None:
+def test_a_problem_that_already_stops_every_mail_is_kept(status: Status) -> None:
     settings = some_settings(status=status, problem=denied(NOON, "consent_lost"))
 
     assert noted(settings, NOON, "m-1") == settings
@@ -122,7 +122,7 @@ def test_a_refused_sender_shows_the_latest_reason_and_since_when_it_lasts() -> N
     assert (full.status, full.problem) == (Status.SENDER_REFUSED, denied(NOON + HOUR, "mailbox_full"))
 
 
-def test_a_probe_alone_is_tried_and_only_once() -> None:
+def test_only_the_probe_is_tried_and_only_once() -> None:
     probing = begin_probe(refused(), "m-2", NOON + HOUR)
     assert refusal_of(probing, "m-2") is None
     error = refusal_of(probing, "m-1")

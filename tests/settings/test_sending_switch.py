@@ -57,7 +57,9 @@ def test_a_value_that_cannot_be_read_again_is_not_used(store: MemoryPause, syste
     assert switch.current_pause() is None
 
 
-def test_a_clock_that_is_set_back_does_not_keep_an_old_value(store: MemoryPause, system: FakeSystem) -> None:
+def test_a_clock_that_is_set_back_does_not_prolong_a_cached_value(
+    store: MemoryPause, system: FakeSystem
+) -> None:
     switch = SendingSwitch(store, system)
     switch.current_pause()
     store.save(PAUSE)

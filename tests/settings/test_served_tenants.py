@@ -100,7 +100,9 @@ def test_the_operator_is_alerted_within_five_minutes_and_until_it_ends(
     assert events == [f'tenant_not_served {{"tenant_id": "{CONTOSO}"}}'] * 2
 
 
-def test_the_alert_comes_during_a_pause_too(services: FakeServices, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_alert_is_raised_during_a_pause_too(
+    services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
     services.pause_store.save(SendingPause(services.system.now()))
     remove(services)
     release_all(services)
@@ -172,7 +174,7 @@ def test_a_mail_that_may_have_been_sent_stays_uncertain() -> None:
     assert services.settings.load(CONTOSO).status is Status.ENABLED
 
 
-def test_no_token_is_given_out_for_it_whoever_asks(services: FakeServices) -> None:
+def test_no_token_is_returned_for_an_unserved_tenant(services: FakeServices) -> None:
     services.tokens.get(CONTOSO, a_consent())
     remove(services)
 
@@ -197,7 +199,7 @@ def test_a_pending_consent_of_an_unserved_tenant_is_unknown_and_unredeemed() -> 
     assert b"never started" in page.body
 
 
-def test_while_a_setting_is_broken_nobody_counts_as_removed(services: FakeServices) -> None:
+def test_while_a_setting_is_invalid_no_tenant_counts_as_removed(services: FakeServices) -> None:
     class Broken:
         settings = services.settings
 

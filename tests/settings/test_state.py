@@ -94,7 +94,7 @@ def test_a_superseded_consent_can_not_be_completed(settings: TenantSettings) -> 
     assert refused.value.code == "consent_superseded"
 
 
-def test_a_consent_that_was_completed_already_stays_so() -> None:
+def test_a_completed_consent_stays_completed() -> None:
     begun = begin_consent(TenantSettings(CONTOSO), WANTED, "flow", LATER)
     done = complete_consent(begun, "flow", a_consent(generation=1))
 
@@ -176,7 +176,7 @@ def test_the_end_of_an_older_consent_leaves_the_newer_one_pending() -> None:
     assert end_consent(some_settings(), "old") == some_settings()
 
 
-def test_a_lost_consent_asks_to_reconnect_wherever_there_is_one(settings: TenantSettings) -> None:
+def test_a_lost_consent_needs_a_reconnect_if_there_was_one(settings: TenantSettings) -> None:
     lost = mark_reconnect_needed(settings, 1, PROBLEM)
 
     if settings.consent is None:
@@ -186,7 +186,7 @@ def test_a_lost_consent_asks_to_reconnect_wherever_there_is_one(settings: Tenant
         assert lost.sender == settings.sender
 
 
-def test_a_problem_that_is_met_again_keeps_since_when_it_lasts() -> None:
+def test_a_repeated_problem_keeps_its_start_time() -> None:
     week = timedelta(days=7)
     lost = mark_reconnect_needed(some_settings(), 1, PROBLEM)
     broken = record_operator_error(some_settings(), 1, OPERATOR_PROBLEM)

@@ -33,7 +33,7 @@ def test_a_change_is_applied_to_what_is_stored_now() -> None:
     assert store.load(CONTOSO) == saved
 
 
-def test_a_change_is_repeated_when_somebody_else_was_faster() -> None:
+def test_a_change_is_repeated_if_another_process_was_faster() -> None:
     store = BusySettings(interruptions=4)
 
     saved = update_settings(store, CONTOSO, lambda now: replace(now, generations=now.generations + 1))
@@ -66,7 +66,7 @@ def test_a_change_that_never_gets_through_is_reported() -> None:
         update_settings(store, CONTOSO, lambda now: replace(now, generations=now.generations + 1))
 
 
-def test_settings_that_stay_as_they_were_are_not_written() -> None:
+def test_unchanged_settings_are_not_written() -> None:
     store = BusySettings(interruptions=9)
 
     assert update_settings(store, CONTOSO, lambda now: now) == TenantSettings(CONTOSO)

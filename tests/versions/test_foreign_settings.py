@@ -51,7 +51,7 @@ def test_the_page_shows_them_and_no_button_works(services: FakeServices) -> None
     assert not any(view["actions"].values())
 
 
-def test_nobody_changes_them_and_no_token_is_deleted(services: FakeServices) -> None:
+def test_settings_of_another_version_are_not_changed_and_keep_tokens(services: FakeServices) -> None:
     before, tokens = services.settings.load(CONTOSO), dict(services.vault.secrets)
     deliver(a_message(messageId="m-1"), "q-1", services)
     release_all(services)

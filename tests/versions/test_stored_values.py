@@ -119,7 +119,7 @@ def test_the_settings_are_shown(example: Any, change: Callable[[Any], Any]) -> N
 
 
 @pytest.mark.parametrize("example", examples("requests"))
-def test_a_kept_request_is_read(example: Any) -> None:
+def test_a_stored_request_is_read(example: Any) -> None:
     assert parse_mail_request(json.dumps(example).encode()).message_id == example["messageId"]
 
 
@@ -150,7 +150,7 @@ def test_a_note_on_a_draft_is_read_and_written_again_as_it_was(
 
 
 @pytest.mark.parametrize("example", examples("deliveries"))
-def test_an_unknown_status_is_shown_as_such_and_kept(example: Any) -> None:
+def test_an_unknown_status_is_shown_as_such_and_preserved(example: Any) -> None:
     document = example | {"status": "embargoed", "history": [{"at": "2026-11-23T12:00:00Z", "status": "new"}]}
     found = read_document(Delivery, json.dumps(document))
 
@@ -218,7 +218,7 @@ def test_a_message_about_what_was_not_recorded_is_read(note: Any, change: Callab
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_every_part_of_a_stored_value_keeps_what_another_version_added(kind: str) -> None:
+def test_every_stored_value_keeps_members_that_another_version_added(kind: str) -> None:
     assert {part for part in _parts_within(ROWS[kind]) if not issubclass(part, Stored)} == set()
 
 
