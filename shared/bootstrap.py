@@ -5,13 +5,12 @@ Only this module knows both ports and adapters. It imports an adapter at first u
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from shared.client_credential import ClientCertificate
 from shared.config_report import report_settings
 from shared.configured import Configured
-from shared.lazy import lazy
+from shared.lazy import built_once, lazy
 from shared.telemetry import quieten_libraries
 
 if TYPE_CHECKING:
@@ -38,28 +37,29 @@ if TYPE_CHECKING:
 
 
 class Services(Configured):
-    """All services; reading a member may raise ConfigurationError.
+    """Holds every service of the app; each is built at its first use.
 
-    A member that could not be built is tried again at its next use.
+    Reading a member may raise ConfigurationError; then it is built at its next use. What may not be built
+    yet, because a setting can be missing, is passed as a function.
     """
 
     @lazy
     def throttle(self) -> Throttle:
-        """Limits when each mail may be sent."""
+        """Schedules the mails of each mailbox."""
         from shared.sending.rate_limit.throttle import Throttle
 
         return Throttle(self)
 
     @lazy
     def stored_settings(self) -> SettingsStore:
-        """What the admins decided, in every installation."""
+        """The settings of every tenant, of all installations that share the table."""
         from shared.adapters.table_storage import TableSettingsStore
 
         return TableSettingsStore(self._tables)
 
     @lazy
     def settings(self) -> OwnedSettingsStore:
-        """What the admins of this installation decided."""
+        """The settings of every tenant of this installation."""
         from shared.settings.ownership import OwnedSettings
 
         return OwnedSettings(self.stored_settings, self._this_installation, self._issued_to, self.system)
@@ -73,21 +73,21 @@ class Services(Configured):
 
     @lazy
     def switch(self) -> SendingSwitch:
-        """Return whether sending is paused, as cached by this process."""
+        """The switch that pauses sending, cached for seconds."""
         from shared.settings.sending_switch import SendingSwitch
 
         return SendingSwitch(self.pause_store, self.system, lambda: self.installation)
 
     @lazy
     def schedules(self) -> ScheduleStore:
-        """When the mails of each mailbox may be sent."""
+        """The schedule of each mailbox, which all hosts share."""
         from shared.adapters.schedule_table import TableScheduleStore
 
         return TableScheduleStore(self._tables)
 
     @lazy
     def operator_log(self) -> OperatorLog:
-        """Actions of operators by command that are not logged yet."""
+        """What operators did by command; logged by the next timer."""
         from shared.adapters.operator_table import TableOperatorLog
 
         return TableOperatorLog(self._tables)
@@ -101,14 +101,14 @@ class Services(Configured):
 
     @lazy
     def flows(self) -> FlowStore:
-        """The consents in progress."""
+        """The consents in progress, from link to callback."""
         from shared.adapters.flow_table import TableFlowStore
 
         return TableFlowStore(self._tables)
 
     @lazy
     def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
+        """The delivery log; it also queues the outcomes for schedulers."""
         from shared.adapters.delivery_table import TableDeliveryLog
         from shared.adapters.queue_storage import StorageOutcomeQueues
         from shared.deliveries.notify import NotifyingDeliveryLog
@@ -126,7 +126,7 @@ class Services(Configured):
 
     @lazy
     def files(self) -> AttachmentFiles:
-        """The schedulers' files."""
+        """The attachments that schedulers have uploaded."""
         from shared.adapters.blob_storage import BlobAttachmentFiles
 
         return BlobAttachmentFiles(self._blobs)
@@ -157,7 +157,7 @@ class Services(Configured):
 
     @lazy
     def vault(self) -> TokenStore:
-        """The token store."""
+        """Key Vault, for the refresh tokens."""
         from shared.adapters.key_vault import KeyVaultTokenStore
 
         identity = self._identity(self.config.identity_client_id)
@@ -165,7 +165,7 @@ class Services(Configured):
 
     @lazy
     def authorizer(self) -> EntraAuthority:
-        """Microsoft Entra, for consent and for access tokens."""
+        """The client of Microsoft Entra, for consent and access tokens."""
         from shared.adapters.credentials import msal_credential
         from shared.adapters.entra import EntraAuthority
 
@@ -173,7 +173,7 @@ class Services(Configured):
 
     @lazy
     def tokens(self) -> AccessTokenCache:
-        """Access tokens for sending."""
+        """The access tokens for sending, cached."""
         from shared.consent.token_cache import AccessTokenCache
 
         return AccessTokenCache(
@@ -182,7 +182,7 @@ class Services(Configured):
 
     @lazy
     def transport(self) -> MailTransport:
-        """Microsoft Graph."""
+        """The client of Microsoft Graph."""
         from shared.adapters.graph import GraphMailTransport
 
         return GraphMailTransport(self.config.graph_endpoint)
@@ -227,18 +227,18 @@ class Services(Configured):
     def _storage_credential(self) -> TokenCredential:
         return self._identity(self.storage.client_id)
 
-    @functools.cache  # noqa: B019 - there is one Services a process
+    @built_once
     def _identity(self, client_id: str | None) -> TokenCredential:
         from shared.adapters.credentials import azure_credential
 
         return azure_credential(client_id)
 
 
-@functools.cache
+@built_once
 def services() -> Services:
     """Return this process's services; the first call also logs problems.
 
-    Nothing is checked at import: after an exception there, no function would exist.
+    The settings are not checked at import, because an exception there would leave the app without functions.
     """
     quieten_libraries()
     found = Services()

@@ -41,7 +41,7 @@ class Configured:
 
     @lazy
     def confirmations(self) -> threading.BoundedSemaphore:
-        """Limits how many callbacks wait for Microsoft's directory."""
+        """The number of callbacks that may wait for Microsoft's directory at once."""
         from shared.consent.confirming import MAX_WAITING
 
         return threading.BoundedSemaphore(MAX_WAITING)

@@ -1,10 +1,13 @@
-"""Build a member of a class once, at its first use, for all threads."""
+"""Build a shared object once, at its first use, for all threads."""
 
 from __future__ import annotations
 
 import functools
 import threading
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Building one member may build another, so the lock is reentrant.
 _BUILDING = threading.RLock()
@@ -21,3 +24,21 @@ class lazy[Kept](functools.cached_property[Kept]):  # noqa: N801 - read as the d
         """Build it, or return what another thread has built meanwhile."""
         with _BUILDING:
             return super().__get__(instance, owner)
+
+
+def built_once[*Given, Kept](build: Callable[[*Given], Kept]) -> Callable[[*Given], Kept]:
+    """Keep what a function builds for each of its arguments.
+
+    With `functools.cache`, threads that call it first at the same time would each build an object.
+    """
+    built: dict[tuple[object, ...], Kept] = {}
+
+    @functools.wraps(build)
+    def found(*given: *Given) -> Kept:
+        if given not in built:
+            with _BUILDING:
+                if given not in built:
+                    built[given] = build(*given)
+        return built[given]
+
+    return found

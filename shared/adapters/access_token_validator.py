@@ -5,7 +5,6 @@ https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-token
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -13,6 +12,7 @@ import jwt
 from shared.adapters.http import SIGNING_KEYS_ANSWER_SECONDS, HttpClient
 from shared.adapters.signing_keys import KeyLifetimes, SigningKeys
 from shared.errors import UnauthenticatedError
+from shared.lazy import built_once
 from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class EntraCallerTokens:
         self._config = config
         self._lifetimes = lifetimes or KeyLifetimes()
         self._http = HttpClient(SIGNING_KEYS_ANSWER_SECONDS)
-        self._keys = functools.cache(self._keys_of)
+        self._keys = built_once(self._keys_of)
 
     def verify(self, token: str) -> Mapping[str, Any]:
         """Return the claims of a valid token.

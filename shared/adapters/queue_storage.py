@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from shared.adapters.bounded_transport import bounded
 from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.deliveries.requeue import due_at
 from shared.errors import TransientError
+from shared.lazy import built_once
 from shared.mail_queue import Backlog
 from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
 
@@ -114,7 +114,7 @@ class StorageOutcomeQueues:
 
     def __init__(self, config: StorageConfig, credential: Callable[[], TokenCredential]) -> None:
         self._config, self._credential = config, credential
-        self._client = functools.cache(self._make_client)
+        self._client = built_once(self._make_client)
 
     def put(self, queue: str, text: bytes) -> None:
         """Queue a message without an expiry."""

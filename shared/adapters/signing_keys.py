@@ -34,7 +34,8 @@ class KeyLifetimes:
     """How long keys are used, in seconds.
 
     Attributes:
-        refresh_after: Entra rotates its keys every few weeks and may at any time.
+        refresh_after: older keys are still used, and fetched again in the background; Entra rotates its keys
+            every few weeks and may at any time.
         discard_after: keys are trusted no longer than this, even while Entra can't be reached.
         look_up_interval: an unknown key id is looked up at most this often, as any caller can send one.
         failure_interval: the same after a failed attempt.
@@ -71,8 +72,8 @@ class SigningKeys:
         if key is None:
             self._look_up()
             key = self._keys.get(key_id)
-        elif self._age() > self._lifetimes.refresh_after:
-            threading.Thread(target=self._refresh, daemon=True).start()
+        else:
+            self._refresh_in_background()
         if key is None:
             raise UnauthenticatedError("token_invalid")
         return key
@@ -93,21 +94,26 @@ class SigningKeys:
             raise EntraUnavailableError
         try:
             if self._failed_lately():
-                raise self._failure or EntraUnavailableError()
+                # A copy, because an exception that several threads raise collects their tracebacks.
+                raise self._failure.with_facts() if self._failure else EntraUnavailableError()
             if not self._usable() or self._age() > self._lifetimes.look_up_interval:
                 self._fetch()
         finally:
             self._fetching.release()
 
+    def _refresh_in_background(self) -> None:
+        """Refresh old keys in a thread, one at a time; callers use the old ones."""
+        due = self._age() > self._lifetimes.refresh_after and not self._failed_lately()
+        if due and self._fetching.acquire(blocking=False):
+            threading.Thread(target=self._refresh, daemon=True).start()
+
     def _refresh(self) -> None:
-        """Refresh the keys in the background; after a failure the old ones stay."""
-        if self._fetching.acquire(blocking=False):
-            try:
-                if self._age() > self._lifetimes.refresh_after and not self._failed_lately():
-                    with suppress(ProblemError):
-                        self._fetch()
-            finally:
-                self._fetching.release()
+        """Fetch the keys and release the lock; after a failure the old ones stay."""
+        try:
+            with suppress(ProblemError):
+                self._fetch()
+        finally:
+            self._fetching.release()
 
     def _failed_lately(self) -> bool:
         return time.monotonic() - self._failed_at < self._lifetimes.failure_interval

@@ -148,25 +148,58 @@ def test_a_stale_key_is_used_while_the_keys_are_refreshed() -> None:
     entra.gate.set()
 
 
+def wait_for_refresh(keys: SigningKeys) -> None:
+    assert keys._fetching.acquire(timeout=WAIT)
+    keys._fetching.release()
+
+
 def test_a_refresh_that_fails_is_not_repeated_at_once() -> None:
     entra = Entra()
     keys = keys_of(entra, refresh_after=0)
     keys.find("one")
     entra.failure = NotSentError()
-    keys._refresh()
-    keys._refresh()
+    for _ in range(3):
+        assert keys.find("one").key_id == "one"
+        wait_for_refresh(keys)
 
     assert entra.requests == 2
-    assert keys.find("one").key_id == "one"
 
 
-def test_a_refresh_that_another_thread_has_finished_is_not_repeated() -> None:
+def test_stale_keys_are_refreshed_by_one_thread_for_all_callers() -> None:
+    entra = Entra()
+    keys = keys_of(entra, refresh_after=0)
+    keys.find("one")
+    entra.gate.clear()
+    before = threading.active_count()
+    for _ in range(20):
+        keys.find("one")
+
+    assert threading.active_count() <= before + 1
+    entra.gate.set()
+    wait_for_refresh(keys)
+    assert entra.requests == 2
+
+
+def test_fresh_keys_are_not_refreshed() -> None:
     entra = Entra()
     keys = keys_of(entra)
     keys.find("one")
-    keys._refresh()
+    keys.find("one")
+    wait_for_refresh(keys)
 
     assert entra.requests == 1
+
+
+def test_the_error_of_a_failed_fetch_is_a_new_one_for_each_caller() -> None:
+    keys = keys_of(Entra(status=503))
+    errors = []
+    for _ in range(3):
+        with pytest.raises(TransientError) as failed:
+            keys.find("one")
+        errors.append(failed.value)
+
+    assert len({id(error) for error in errors}) == 3
+    assert [error.code for error in errors] == ["entra_unavailable"] * 3
 
 
 def test_everybody_waits_for_the_first_fetch() -> None:
