@@ -19,6 +19,7 @@ from shared.sending.rate_limit.pace import Refusal, refused, reported
 from shared.sending.rate_limit.schedule import Schedule, clock_ahead, mailbox_mark
 from shared.sending.rate_limit.slots import insert, reserve
 from shared.sending.rate_limit.upload_limit import reserve_upload
+from shared.system import Moment, System
 from shared.telemetry import log_failed_step
 from shared.time_limit import held
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from shared.deliveries.slot import Slot
     from shared.sending.ports import ScheduleStore
-    from shared.system import System
 
 #: The maximum age of the cached schedule, and while hosts share requests.
 _MAX_AGE = timedelta(seconds=2)
@@ -67,7 +67,7 @@ class MailboxSchedule:
         self._system = system
         self._row = threading.Lock()
         self._counting = threading.Lock()
-        self._read_at: datetime | None = None
+        self._read_at: Moment | None = None
         self._reserved_at: datetime | None = None
         self._failed_at: datetime | None = None
         self._unsaved = False
@@ -92,14 +92,14 @@ class MailboxSchedule:
         return self.schedule.is_learning(self.now)
 
     def read(self) -> Schedule:
-        """Return the schedule; read it again if it is too old.
+        """Return the schedule; read again if too old, or the clock was set.
 
         Raises:
             NothingSentError: the attempt's time is over; the other methods that wait raise it too.
         """
         with held(self._row):
-            now = self._system.steady()
-            if self._read_at is None or now - self._read_at >= self._max_age():
+            known, system = self._read_at, self._system
+            if known is None or max(known.elapsed(system), known.calendar - system.now()) >= self._max_age():
                 self._load()
             return self.schedule
 
@@ -190,7 +190,7 @@ class MailboxSchedule:
         return _MAX_AGE_SHARED if shared else _MAX_AGE
 
     def _load(self) -> None:
-        self._read_at = self._system.steady()
+        self._read_at = Moment.of(self._system)
         if self._is_away():
             return
         asked = self._system.now()
@@ -216,7 +216,7 @@ class MailboxSchedule:
             changed, found = change(self.schedule, self.now)
             saved = self._save(changed)
             if saved is not None:
-                self.schedule, self._read_at = saved, self._system.steady()
+                self.schedule, self._read_at = saved, Moment.of(self._system)
                 return found
             self._system.sleep(self._system.jitter() * _APART * 2**tries)
             self._load()

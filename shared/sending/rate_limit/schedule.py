@@ -130,8 +130,11 @@ class Schedule(Stored):
         return slot.at if slot.inserted else slot.at + self.moved
 
     def paused(self, until: datetime, now: datetime) -> Schedule:
-        """Pause the mailbox; the line is shifted back if mails wait in it."""
-        if until <= self.paused_until:
+        """Pause the mailbox; the line is shifted back if mails wait in it.
+
+        A pause that is over changes nothing: the line is never shifted to an earlier time.
+        """
+        if until <= max(self.paused_until, now):
             return self
         waits = self.end + self.moved > now
         by = until - max(now, self.paused_until) if waits else _NONE

@@ -78,7 +78,7 @@ def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: 
     start = max(now, schedule.paused_until)
     if set_pace:
         step = WINDOW / set_pace
-        fixed = sum(now < each < moment for each in _fixed(schedule))
+        fixed = sum(start < each < moment for each in _fixed(schedule))
         sent = _line_until(schedule, start + _MOMENT, step)
         return fixed + max(_line_until(schedule, moment - _MOMENT, step) - sent, 0)
     step = _usual_step(schedule)

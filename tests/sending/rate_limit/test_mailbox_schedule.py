@@ -124,6 +124,21 @@ def test_a_pause_that_was_not_stored_shifts_the_line_stored_by_others(
     assert line.read().due(waiting) == other.schedule.due(waiting) + rest
 
 
+def test_a_pause_that_could_not_be_stored_changes_no_slot_once_it_is_over(
+    slow: SlowSchedules, system: FakeSystem
+) -> None:
+    slow.reads_fail, slow.seconds = False, 0
+    line = a_line(slow, system, pace=2)
+    line.read()
+    refuse(line)
+    slow.writes_fail = False
+    other = a_line(slow, system, pace=2)
+    waiting = [other.take(first=False) for _ in range(10)][-1]
+    system.pass_time(2 * MINUTE)
+
+    assert line.read().due(waiting) == other.schedule.due(waiting)
+
+
 def test_slots_that_could_not_be_stored_are_not_given_out_again(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
@@ -162,3 +177,15 @@ def test_an_answer_that_took_long_moves_no_clock(slow: SlowSchedules, system: Fa
     line.read()
 
     assert line.now == system.now()
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=5), timedelta(hours=-5)])
+def test_the_row_is_read_again_once_the_hosts_clock_was_set(system: FakeSystem, by: timedelta) -> None:
+    store = MemorySchedules(clock=lambda: NOON)
+    line = a_line(store, system, pace=1)
+    line.read()
+    system.set_clock(by)
+    line.read()
+
+    assert line.now == NOON
+    assert line.take(first=False).at == NOON

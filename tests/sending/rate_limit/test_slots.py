@@ -11,7 +11,7 @@ import pytest
 from shared.deliveries.slot import Slot
 from shared.sending.rate_limit.pace import Refusal, refused, reported
 from shared.sending.rate_limit.schedule import FIRST_TRIAL, LEARNING, WINDOW, Schedule
-from shared.sending.rate_limit.slots import insert, reserve, visible_after
+from shared.sending.rate_limit.slots import insert, mails_before, reserve, visible_after
 from tests.fakes import NOON
 
 SECOND = timedelta(seconds=1)
@@ -428,6 +428,14 @@ def test_a_set_pace_holds_in_any_order_of_mails_and_retries(
 
         assert len(sent) > 1
         assert at_most(sent, 60) <= pace
+
+
+def test_slots_that_a_pause_makes_void_are_not_counted_before_another_mail() -> None:
+    line, _ = reserve(Schedule(), 41, NOON, 30)
+    line = line.paused(NOON + 10 * SECOND, NOON)
+
+    # Nothing can be sent within the pause; eleven mails have slots in the line.
+    assert mails_before(line, line.next_slot, NOON, 30) == 11
 
 
 def test_a_trial_is_the_same_in_a_line_that_was_moved() -> None:
