@@ -149,7 +149,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/unexpected-error.kql')
-    says: 'An unexpected error occurred in a call of the API or in the daily upkeep.'
+    says: 'An unexpected error occurred in a call of the API or in the daily maintenance.'
   }
   {
     name: 'five-minute-timer-stopped'
