@@ -97,9 +97,10 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
         raise ConsentRequiredError.recalled(problem.code, problem.facts)
     if settings.sender is None or settings.consent is None:
         raise ConsentRequiredError("consent_missing")
-    address, account = settings.sender.from_address, settings.consent.account
-    scopes, consent = scopes_in_use(settings), settings.consent
-    consent = consent if scopes == consent.scopes else replace(consent, scopes=scopes)
+    address, account, consent = settings.sender.from_address, settings.consent.account, settings.consent
+    if consent.granted is None:
+        # A row of an earlier version has scopes that were granted and never requested.
+        consent = replace(consent, scopes=scopes_in_use(settings))
     noted = settings.refusal is not None
     if account is None:
         if not is_listed(address, application_senders):
