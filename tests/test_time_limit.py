@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.http import CONNECT_SECONDS, GRAPH_ANSWER_SECONDS
+from shared.adapters.http import CONNECT_SECONDS, GRAPH_RESPONSE_SECONDS
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import NothingSentError, OutcomeUnknownError, TransientError
@@ -35,7 +35,7 @@ from tests.builders import a_file, a_message, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices, FakeSystem
 
 FUNCTION_TIMEOUT = timedelta(minutes=10)
-GRAPH_CALL = GRAPH_ANSWER_SECONDS + CONNECT_SECONDS
+GRAPH_CALL = GRAPH_RESPONSE_SECONDS + CONNECT_SECONDS
 STORAGE_TRIES, STORAGE_TRY = 3, 40.0
 OF_STORAGE = ("settings", "deliveries", "requests", "drafts", "outbox", "files")
 

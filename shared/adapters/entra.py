@@ -87,17 +87,17 @@ class EntraAuthority:
         begun = {**proof, "state": reply.get("state")}
         try:
             with _network_errors():
-                answer = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(begun, dict(reply))
+                response = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(begun, dict(reply))
         except (ValueError, RuntimeError):
             # MSAL's text contains the nonce, so the cause is not attached.
             raise InvalidInputError("consent_reply_invalid") from None
-        if "access_token" not in answer:
-            raise redeem_error(answer)
-        if "refresh_token" not in answer:
+        if "access_token" not in response:
+            raise redeem_error(response)
+        if "refresh_token" not in response:
             raise ConsentRequiredError("permission_not_granted", missing="offline_access")
         return TokenResponse(
-            claims=answer.get("id_token_claims", {}),
-            scopes=granted_scopes(answer.get("scope", "")),
+            claims=response.get("id_token_claims", {}),
+            scopes=granted_scopes(response.get("scope", "")),
             tokens=_kept(cache),
         )
 
@@ -121,21 +121,21 @@ class EntraAuthority:
         with _network_errors():
             app = self._app(tenant_id, cache)
             known = _account(app.get_accounts(), account)
-            answer = app.acquire_token_silent_with_error(
+            response = app.acquire_token_silent_with_error(
                 list(scopes), known, force_refresh=True, claims_challenge=claims
             )
-        if answer is None:
+        if response is None:
             raise ConsentRequiredError("consent_lost", account=account.name, error="no_refresh_token")
-        if "access_token" not in answer:
-            raise entra_error(answer, account.name)
-        identity = answer.get("id_token_claims", {})
+        if "access_token" not in response:
+            raise entra_error(response, account.name)
+        identity = response.get("id_token_claims", {})
         if identity.get("oid", account.object_id) != account.object_id:
             raise _of_other_account(account, str(identity["oid"]))
         return AccessToken(
-            access_token=answer["access_token"],
-            expires_at=asked_at + timedelta(seconds=int(answer["expires_in"])),
+            access_token=response["access_token"],
+            expires_at=asked_at + timedelta(seconds=int(response["expires_in"])),
             # A response may omit its scope where it is the requested one (RFC 6749 5.1).
-            scopes=granted_scopes(answer.get("scope", "")) or None,
+            scopes=granted_scopes(response.get("scope", "")) or None,
             tokens=_kept(cache),
             username=str(identity.get("preferred_username") or ""),
             email=str(identity.get("email") or ""),
@@ -150,13 +150,13 @@ class EntraAuthority:
         asked_at = self._system.now()
         with _network_errors():
             app = self._app(tenant_id, msal.SerializableTokenCache())
-            answer = app.acquire_token_for_client([self._app_scope], claims_challenge=claims)
-        if "access_token" not in answer:
-            raise entra_error(answer, "the app")
+            response = app.acquire_token_for_client([self._app_scope], claims_challenge=claims)
+        if "access_token" not in response:
+            raise entra_error(response, "the app")
         return AccessToken(
-            access_token=answer["access_token"],
-            expires_at=asked_at + timedelta(seconds=int(answer["expires_in"])),
-            scopes=_roles(answer["access_token"]),
+            access_token=response["access_token"],
+            expires_at=asked_at + timedelta(seconds=int(response["expires_in"])),
+            scopes=_roles(response["access_token"]),
             tokens="",
         )
 

@@ -68,35 +68,35 @@ class EntraConnection(HttpSession):
             requests.RequestException: there is no response, or no usable one.
             ConfigurationError: `certificate_not_trusted`, `proxy_refused`, `host_not_found`.
         """
-        answer = super().request(method, url, **options)
+        response = super().request(method, url, **options)
         is_busy = (
-            answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
-            or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+            response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+            or response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
         )
         if method == "POST":
-            return _token_answer(answer, is_busy=is_busy)
+            return _token_response(response, is_busy=is_busy)
         if is_busy:
-            answer.raise_for_status()
-        _check_endpoints(answer)
-        return answer
+            response.raise_for_status()
+        _check_endpoints(response)
+        return response
 
 
-def _check_endpoints(answer: requests.Response) -> None:
+def _check_endpoints(response: requests.Response) -> None:
     """Refuse anything but endpoints or Entra's "no such tenant".
 
     MSAL takes any other refusal for a missing tenant, fails on a document without endpoints, and caches that
     document for a day.
     """
-    document = _document(answer)
-    if answer.status_code == HTTPStatus.OK:
+    document = _document(response)
+    if response.status_code == HTTPStatus.OK:
         usable = all(str(document.get(name)).startswith("https://") for name in _ENDPOINTS)
     else:
         usable = _is_entras_refusal(document)
     if not usable:
-        raise ContentDecodingError("The answer is not one of Entra's.")
+        raise ContentDecodingError("The response is not one of Entra's.")
 
 
-def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Response:
+def _token_response(response: requests.Response, *, is_busy: bool) -> requests.Response:
     """Return the token response so that MSAL remembers only a wait.
 
     MSAL caches a response with `Retry-After` for that time, for equal requests. A refusal without it is
@@ -104,10 +104,10 @@ def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Respo
     body of a 429 is not JSON for client credentials, and MSAL's error for a 5xx has no headers: both are
     replaced by an error document that contains the wait.
     """
-    asked = wait_of(answer)
+    asked = wait_of(response)
     if is_busy:
-        wait = asked or (THROTTLED_WAIT if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS else None)
-        said = _read(answer) or {}
+        wait = asked or (THROTTLED_WAIT if response.status_code == HTTPStatus.TOO_MANY_REQUESTS else None)
+        said = _read(response) or {}
         codes = said.get(_CODES)
         kept = {
             "error": "temporarily_unavailable",
@@ -115,15 +115,15 @@ def _token_answer(answer: requests.Response, *, is_busy: bool) -> requests.Respo
             "correlation_id": said.get("correlation_id"),
         }
         return _made(HTTPStatus.TOO_MANY_REQUESTS, kept, wait)
-    document = _document(answer)
+    document = _document(response)
     if "access_token" not in document and not _is_entras_refusal(document):
-        raise ContentDecodingError("The answer is not one of Entra's.")
-    if asked and answer.status_code >= HTTPStatus.BAD_REQUEST:
-        return _made(answer.status_code, document, asked)
+        raise ContentDecodingError("The response is not one of Entra's.")
+    if asked and response.status_code >= HTTPStatus.BAD_REQUEST:
+        return _made(response.status_code, document, asked)
     if "access_token" in document:
-        return _made(answer.status_code, _usable(document), timedelta(0))
-    answer.headers[_RETRY_AFTER] = "0"
-    return answer
+        return _made(response.status_code, _usable(document), timedelta(0))
+    response.headers[_RETRY_AFTER] = "0"
+    return response
 
 
 def _is_entras_refusal(document: Mapping[str, Any]) -> bool:
@@ -132,9 +132,9 @@ def _is_entras_refusal(document: Mapping[str, Any]) -> bool:
     return isinstance(error, str) and (isinstance(codes, list) or (codes is None and error in _OAUTH_ERRORS))
 
 
-def wait_of(answer: requests.Response) -> timedelta | None:
+def wait_of(response: requests.Response) -> timedelta | None:
     """Return how long the server wants no requests; None if not said."""
-    return asked_wait(answer.headers)
+    return asked_wait(response.headers)
 
 
 def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,9 +148,9 @@ def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
     try:
         seconds = min(int(document["expires_in"]), _MAX_LIFE_SECONDS)
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise ContentDecodingError("Entra's answer does not say how long the token lives.") from None
+        raise ContentDecodingError("Entra's response does not say how long the token lives.") from None
     if not all(isinstance(document.get(name, ""), str) for name in _TEXTS) or not document["access_token"]:
-        raise ContentDecodingError("Entra's answer has a member of another type.")
+        raise ContentDecodingError("Entra's response has a member of another type.")
     # The time to refresh an access token; access tokens are not stored in MSAL's cache.
     unused = {"refresh_in"}
     try:
@@ -172,20 +172,20 @@ def _made(status: int, document: Mapping[str, Any], wait: timedelta | None) -> r
     return made
 
 
-def _document(answer: requests.Response) -> dict[str, Any]:
+def _document(response: requests.Response) -> dict[str, Any]:
     """Parse a response; one that is no JSON object is refused.
 
     The error does not contain its text.
     """
-    found = _read(answer)
+    found = _read(response)
     if found is None:
-        raise ContentDecodingError("Entra's answer is not a JSON object.")
+        raise ContentDecodingError("Entra's response is not a JSON object.")
     return found
 
 
-def _read(answer: requests.Response) -> dict[str, Any] | None:
+def _read(response: requests.Response) -> dict[str, Any] | None:
     try:
-        found = answer.json()
+        found = response.json()
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -52,33 +52,33 @@ _CREDENTIAL = "client_credential_refused"
 _OF_APP = (_CREDENTIAL, "app_registration_wrong")
 
 
-def entra_error(answer: Mapping[str, Any], account: str) -> ProblemError:
+def entra_error(response: Mapping[str, Any], account: str) -> ProblemError:
     """Return the error for a response of the token endpoint.
 
     An unknown one is for the operator.
     """
-    return _error(answer, _LOST, account=account)
+    return _error(response, _LOST, account=account)
 
 
-def _error(answer: Mapping[str, Any], lost: str, **facts_of_lost: str) -> ProblemError:
-    codes = {code for code in answer.get("error_codes") or () if isinstance(code, int)}
-    found = _classify(answer, codes, lost, facts_of_lost)
+def _error(response: Mapping[str, Any], lost: str, **facts_of_lost: str) -> ProblemError:
+    codes = {code for code in response.get("error_codes") or () if isinstance(code, int)}
+    found = _classify(response, codes, lost, facts_of_lost)
     if found.unseen:
         return found
     found.unseen = next((_UNSEEN[code] for code in sorted(codes & _UNSEEN.keys(), reverse=True)), "")
-    if not codes and _NO_CONSENT in (answer.get("error"), answer.get("suberror")):
+    if not codes and _NO_CONSENT in (response.get("error"), response.get("suberror")):
         found.unseen = "consent"
     return found
 
 
 def _classify(
-    answer: Mapping[str, Any], codes: set[int], lost: str, facts_of_lost: dict[str, Any]
+    response: Mapping[str, Any], codes: set[int], lost: str, facts_of_lost: dict[str, Any]
 ) -> ProblemError:
-    error = str(answer.get("error", ""))
-    trace = _trace(answer)
+    error = str(response.get("error", ""))
+    trace = _trace(response)
     of_user = error in _USER_ERRORS
     if error in _TRANSIENT_ERRORS or _passes(codes, of_user=of_user):
-        return EntraUnavailableError(request_id=trace, retry_after=_wait(answer, codes))
+        return EntraUnavailableError(request_id=trace, retry_after=_wait(response, codes))
     ours, deciding = _most_specific(codes, of_user=of_user)
     if not ours:
         ours = _by_word(error)
@@ -94,11 +94,11 @@ def _classify(
     return ConsentRequiredError(ours, request_id=trace, error=shown)
 
 
-def redeem_error(answer: Mapping[str, Any]) -> ProblemError:
+def redeem_error(response: Mapping[str, Any]) -> ProblemError:
     """Return the error for a refused code; no consent exists yet to lose."""
-    if _CODE_USED in (answer.get("error_codes") or ()):
-        return ConsentRequiredError("consent_code_used", request_id=_trace(answer))
-    return _error(answer, "consent_failed")
+    if _CODE_USED in (response.get("error_codes") or ()):
+        return ConsentRequiredError("consent_code_used", request_id=_trace(response))
+    return _error(response, "consent_failed")
 
 
 #: OAuth errors that are specific enough where no number comes with them.
@@ -152,17 +152,17 @@ def _passes(codes: set[int], *, of_user: bool) -> bool:
     return bool(transient) and (transient == codes or not of_user)
 
 
-def _wait(answer: Mapping[str, Any], codes: set[int]) -> timedelta | None:
+def _wait(response: Mapping[str, Any], codes: set[int]) -> timedelta | None:
     """Return for how long no token may be requested.
 
     Entra refuses a request loop without naming a time.
     """
-    seconds = answer.get(WAIT_SECONDS)
+    seconds = response.get(WAIT_SECONDS)
     if isinstance(seconds, int):
         return timedelta(seconds=seconds)
     return THROTTLED_WAIT if codes & _THROTTLED else None
 
 
-def _trace(answer: Mapping[str, Any]) -> str | None:
-    found = answer.get("correlation_id")
+def _trace(response: Mapping[str, Any]) -> str | None:
+    found = response.get("correlation_id")
     return found if isinstance(found, str) else None

@@ -12,19 +12,20 @@ from urllib.parse import quote
 
 from shared.adapters.graph_error_mapping import graph_error
 from shared.adapters.graph_responses import (
-    answer_id,
     document_of,
-    graph_codes,
+    error_codes,
     next_range,
     read_message,
+    response_id,
     text_member,
 )
-from shared.adapters.http import GRAPH_ANSWER_SECONDS, HttpClient, HttpResponse, NoAnswerError, NotSentError
+from shared.adapters.http import GRAPH_RESPONSE_SECONDS, HttpClient, NoResponseError, NotSentError
 from shared.errors import ConfigurationError, NothingSentError, OutcomeUnknownError, TransientError
 from shared.mail.payload import KEY_PROPERTY
 from shared.sending.errors import DraftLostError, UploadInterruptedError
 
 if TYPE_CHECKING:
+    from shared.adapters.http import HttpResponse
     from shared.sending.ports import FoundMail
     from shared.settings.sender import Sender
 
@@ -64,26 +65,26 @@ class GraphMailTransport:
 
     def __init__(self, endpoint: str) -> None:
         self._root = f"{endpoint}/v1.0"
-        self._http = HttpClient(GRAPH_ANSWER_SECONDS)
+        self._http = HttpClient(GRAPH_RESPONSE_SECONDS)
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
         """Send a mail in one request, and return Graph's request id.
 
         Only 202 is success: Graph can answer an oversized mail with 200 and lose it.
         """
-        return answer_id(
-            self._call("POST", "sendMail", token, sender, body, want=HTTPStatus.ACCEPTED, submits=True)
-        )
+        return self._send("sendMail", token, sender, body)
 
     def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
         """Create a draft and return its id, which it keeps when sent."""
-        answer = self._call("POST", "messages", token, sender, message, want=HTTPStatus.CREATED)
-        return text_member(answer, "id")
+        response = self._call("POST", "messages", token, sender, message, expected_status=HTTPStatus.CREATED)
+        return text_member(response, "id")
 
     def attach(self, token: str, sender: Sender, draft_id: str, file: bytes) -> None:
         """Attach a small file to a draft."""
         path = f"{_draft(draft_id)}/attachments"
-        self._call("POST", path, token, sender, file, want=HTTPStatus.CREATED, missing="draft_not_ready")
+        self._call(
+            "POST", path, token, sender, file, expected_status=HTTPStatus.CREATED, missing="draft_not_ready"
+        )
 
     def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
         """Count the files of a draft, including inline ones."""
@@ -92,12 +93,12 @@ class GraphMailTransport:
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
         """Open an upload session for a large file; return the chunks' URL."""
         path = f"{_draft(draft_id)}/attachments/createUploadSession"
-        answer = self._call(
-            "POST", path, token, sender, item, want=HTTPStatus.CREATED, missing="draft_not_ready"
+        response = self._call(
+            "POST", path, token, sender, item, expected_status=HTTPStatus.CREATED, missing="draft_not_ready"
         )
-        address = text_member(answer, "uploadUrl")
+        address = text_member(response, "uploadUrl")
         if not address.startswith("https://"):
-            raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id"))
+            raise TransientError("graph_unavailable", request_id=response.headers.get("request-id"))
         return address
 
     def put_chunk(self, sender: Sender, url: str, chunk: bytes, first: int, total: int) -> int | None:
@@ -111,24 +112,23 @@ class GraphMailTransport:
             "Content-Type": "application/octet-stream",
             "Content-Range": f"bytes {first}-{first + len(chunk) - 1}/{total}",
         }
-        answer = self._ask("PUT", url, headers, chunk, submits=False)
-        if answer.status == HTTPStatus.CREATED:
+        response = self._send_request("PUT", url, headers, chunk, is_send=False)
+        if response.status == HTTPStatus.CREATED:
             if first + len(chunk) < total:
                 # A mail with an incomplete file must not be sent; the draft shows whether the file is there.
-                raise UploadInterruptedError(request_id=answer.headers.get("request-id"))
+                raise UploadInterruptedError(request_id=response.headers.get("request-id"))
             return None
-        if answer.status == HTTPStatus.OK:
-            return next_range(answer, first + len(chunk))
-        error = graph_error(answer, sender, submits=False)
-        over = answer.status in _SESSION_OVER or isinstance(error, ConfigurationError)
+        if response.status == HTTPStatus.OK:
+            return next_range(response, first + len(chunk))
+        error = graph_error(response, sender, is_send=False)
+        over = response.status in _SESSION_OVER or isinstance(error, ConfigurationError)
         if over or error.code in _NOT_OF_THE_FILE:
             raise UploadInterruptedError(request_id=error.request_id)
         raise error
 
     def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:
         """Send a draft, and return Graph's request id."""
-        path = f"{_draft(draft_id)}/send"
-        return answer_id(self._call("POST", path, token, sender, b"", want=HTTPStatus.ACCEPTED, submits=True))
+        return self._send(f"{_draft(draft_id)}/send", token, sender, b"")
 
     def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
         """Return every message in the mailbox that has this key, in any folder."""
@@ -144,10 +144,10 @@ class GraphMailTransport:
         """
         path = f"{_draft(draft_id)}?$select=id,isDraft"
         try:
-            answer = self._call("GET", path, token, sender, want=HTTPStatus.OK)
+            response = self._call("GET", path, token, sender, expected_status=HTTPStatus.OK)
         except DraftLostError:
             return ()
-        return (read_message(document_of(answer)),)
+        return (read_message(document_of(response)),)
 
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
         """Delete a draft permanently; one that does not exist is no error.
@@ -156,15 +156,20 @@ class GraphMailTransport:
         national clouds: https://learn.microsoft.com/graph/api/message-permanentdelete
         """
         draft = _draft(draft_id)
-        answer = self._answer("POST", f"{draft}/permanentDelete", token, sender, b"", submits=False)
-        if answer.status in _NO_SUCH_ACTION and not _GONE & set(graph_codes(answer)):
-            answer = self._answer("DELETE", draft, token, sender, None, submits=False)
-        if answer.status != HTTPStatus.NO_CONTENT and not _GONE & set(graph_codes(answer)):
-            raise graph_error(answer, sender, submits=False, carries_mail=False)
+        response = self._request("POST", f"{draft}/permanentDelete", token, sender, b"", is_send=False)
+        if response.status in _NO_SUCH_ACTION and not _GONE & set(error_codes(response)):
+            response = self._request("DELETE", draft, token, sender, None, is_send=False)
+        if response.status != HTTPStatus.NO_CONTENT and not _GONE & set(error_codes(response)):
+            raise graph_error(response, sender, is_send=False, carries_mail=False)
 
     def close(self) -> None:
         """Close the pooled connections."""
         self._http.close()
+
+    def _send(self, path: str, token: str, sender: Sender, body: bytes) -> str:
+        status = HTTPStatus.ACCEPTED
+        response = self._call("POST", path, token, sender, body, expected_status=status, is_send=True)
+        return response_id(response)
 
     def _list(self, path: str, token: str, sender: Sender) -> list[object]:
         """Return all items of a list; any page but the last may be short or empty.
@@ -174,7 +179,7 @@ class GraphMailTransport:
         found: list[object] = []
         page = path
         for _ in range(_MAX_PAGES):
-            document = document_of(self._call("GET", page, token, sender, want=HTTPStatus.OK))
+            document = document_of(self._call("GET", page, token, sender, expected_status=HTTPStatus.OK))
             some, page = document.get("value"), str(document.get("@odata.nextLink", ""))
             if not isinstance(some, list):
                 break
@@ -194,30 +199,26 @@ class GraphMailTransport:
         sender: Sender,
         body: bytes | None = None,
         *,
-        want: HTTPStatus,
-        submits: bool = False,
+        expected_status: HTTPStatus,
+        is_send: bool = False,
         missing: str | None = None,
     ) -> HttpResponse:
         """Make one call; `path` is relative to the mailbox or a URL from Graph.
 
         `missing`: the code for a 404, where it is known what was not found.
         """
-        answer = self._answer(method, path, token, sender, body, submits=submits)
-        if missing and answer.status == HTTPStatus.NOT_FOUND:
+        response = self._request(method, path, token, sender, body, is_send=is_send)
+        if missing and response.status == HTTPStatus.NOT_FOUND:
             # A new draft is not on every server at once; a draft that is really lost is created again.
-            raise TransientError(missing, request_id=answer.headers.get("request-id"))
-        if answer.status != want:
+            raise TransientError(missing, request_id=response.headers.get("request-id"))
+        if response.status != expected_status:
             raise graph_error(
-                answer,
-                sender,
-                submits=submits,
-                names_draft=_ITEM in path,
-                carries_mail=method != "GET",
+                response, sender, is_send=is_send, names_draft=_ITEM in path, carries_mail=method != "GET"
             )
-        return answer
+        return response
 
-    def _answer(
-        self, method: str, path: str, token: str, sender: Sender, body: bytes | None, *, submits: bool
+    def _request(
+        self, method: str, path: str, token: str, sender: Sender, body: bytes | None, *, is_send: bool
     ) -> HttpResponse:
         """Make one call with a token, and return its response."""
         address = path if path.startswith(self._root) else f"{self._root}/{sender.mailbox}/{path}"
@@ -229,17 +230,17 @@ class GraphMailTransport:
         }
         if body:
             headers |= _JSON
-        return self._ask(method, address, headers, body, submits=submits)
+        return self._send_request(method, address, headers, body, is_send=is_send)
 
-    def _ask(
-        self, method: str, address: str, headers: dict[str, str], body: bytes | None, *, submits: bool
+    def _send_request(
+        self, method: str, address: str, headers: dict[str, str], body: bytes | None, *, is_send: bool
     ) -> HttpResponse:
         try:
             return self._http.request(method, address, headers, body)
         except NotSentError as error:
             raise NothingSentError("graph_unavailable") from error
-        except NoAnswerError as error:
-            if submits:
+        except NoResponseError as error:
+            if is_send:
                 raise OutcomeUnknownError("outcome_unknown") from error
             raise TransientError("graph_unavailable") from error
 

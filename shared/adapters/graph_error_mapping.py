@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.graph_error_codes import GENERAL_CODES, GRAPH_CODES, Kind
-from shared.adapters.graph_responses import claims_challenge, graph_codes
+from shared.adapters.graph_responses import claims_challenge, error_codes
 from shared.adapters.retry_after import asked_wait
 from shared.errors import (
     ConfigurationError,
@@ -99,31 +99,31 @@ _NO_SUCH_ADDRESS = frozenset({404, 405})
 
 
 def graph_error(
-    answer: HttpResponse,
+    response: HttpResponse,
     sender: Sender,
     *,
-    submits: bool = True,
+    is_send: bool = True,
     names_draft: bool = False,
     carries_mail: bool = True,
 ) -> ProblemError:
     """Return the error for an unsuccessful response.
 
-    `submits`: the call sends the mail; every other call can be repeated safely. `names_draft`: the call's
+    `is_send`: the call sends the mail; every other call can be repeated safely. `names_draft`: the call's
     path has a draft's id, so what is not found is that draft. `carries_mail`: the call contains part of the
     mail, which can be refused.
     """
-    codes = graph_codes(answer)
-    kind, code, shown = _meaning(answer.status, codes)
-    request_id = answer.headers.get("request-id")
+    codes = error_codes(response)
+    kind, code, shown = _meaning(response.status, codes)
+    request_id = response.headers.get("request-id")
     # Graph names the error, and gives its response an id.
     from_another_server = not codes and request_id is None
     if kind in _OF_THE_MAIL and (from_another_server or not carries_mail):
         kind, code = _UNEXPECTED
-    sends_draft = submits and names_draft
+    sends_draft = is_send and names_draft
     kind, code = _what_is_missing(
-        answer, codes, (kind, code), names_draft=names_draft, sends_draft=sends_draft
+        response, codes, (kind, code), names_draft=names_draft, sends_draft=sends_draft
     )
-    challenge = answer.headers.get("WWW-Authenticate")
+    challenge = response.headers.get("WWW-Authenticate")
     claims = claims_challenge(challenge)
     conditional_access = "insufficient_claims" in codes or bool(_INSUFFICIENT_CLAIMS.search(challenge or ""))
     if kind is Kind.TOKEN or claims or conditional_access:
@@ -134,16 +134,16 @@ def graph_error(
             request_id=request_id,
             error="insufficient_claims" if conditional_access else shown,
         )
-    if answer.status in _NO_SUCH_ADDRESS and from_another_server:
-        reason = f"the server there answers HTTP {answer.status}, and not as Microsoft Graph does"
+    if response.status in _NO_SUCH_ADDRESS and from_another_server:
+        reason = f"the server there answers HTTP {response.status}, and not as Microsoft Graph does"
         other = ConfigurationError("setting_invalid", setting="GRAPH_ENDPOINT", reason=reason)
         other.confirm_after = _CONFIRM_AFTER
         return other
     if kind is Kind.WAIT:
-        return _transient(code, shown, answer, sender)
-    if kind is Kind.UNSURE and not submits:
-        timed_out = answer.status == HTTPStatus.GATEWAY_TIMEOUT
-        return _transient("graph_timeout" if timed_out else "graph_unavailable", shown, answer, sender)
+        return _transient(code, shown, response, sender)
+    if kind is Kind.UNSURE and not is_send:
+        timed_out = response.status == HTTPStatus.GATEWAY_TIMEOUT
+        return _transient("graph_timeout" if timed_out else "graph_unavailable", shown, response, sender)
     if kind is Kind.UNSURE:
         return OutcomeUnknownError(code, request_id=request_id)
     refusal = SenderRefusedError if kind is Kind.NO_RIGHT else _REFUSALS.get(code, RejectedError)
@@ -158,12 +158,12 @@ def graph_error(
         **_circumstances(sender),
     )
     if isinstance(refused, RefusedRecipientError):
-        refused.mentioned = _addresses_in(answer)
+        refused.mentioned = _addresses_in(response)
     return refused
 
 
 def _what_is_missing(
-    answer: HttpResponse, codes: list[str], meaning: _Meaning, *, names_draft: bool, sends_draft: bool
+    response: HttpResponse, codes: list[str], meaning: _Meaning, *, names_draft: bool, sends_draft: bool
 ) -> _Meaning:
     """Tell a missing draft from a missing mailbox.
 
@@ -173,18 +173,18 @@ def _what_is_missing(
     the message: a draft that counts as lost is created again.
     """
     listed = codes and any(code in GRAPH_CODES for code in codes)
-    from_graph = codes or answer.headers.get("request-id")
-    if sends_draft and answer.status == HTTPStatus.NOT_FOUND and from_graph and not listed:
+    from_graph = codes or response.headers.get("request-id")
+    if sends_draft and response.status == HTTPStatus.NOT_FOUND and from_graph and not listed:
         return _DRAFT_LOST
     return _NO_MAILBOX if meaning == _DRAFT_LOST and not names_draft else meaning
 
 
-def _transient(code: str, shown: str, answer: HttpResponse, sender: Sender) -> TransientError:
-    asked = asked_wait(answer.headers)
+def _transient(code: str, shown: str, response: HttpResponse, sender: Sender) -> TransientError:
+    asked = asked_wait(response.headers)
     create = BY_CODE.get(code) or partial(TransientError, code)
     error = create(
         retry_after=asked,
-        request_id=answer.headers.get("request-id"),
+        request_id=response.headers.get("request-id"),
         address=sender.mailbox_address,
         graph_code=shown,
         **_circumstances(sender),
@@ -192,16 +192,16 @@ def _transient(code: str, shown: str, answer: HttpResponse, sender: Sender) -> T
     if isinstance(error, SendingLimitError):
         error.retry_after = max(asked or _LIMIT_PAUSE, _LIMIT_PAUSE)
     # A draft that is not found may be in the process of being sent.
-    error.maybe_sent = answer.status not in _NOTHING_SENT or isinstance(error, DraftLostError)
+    error.maybe_sent = response.status not in _NOTHING_SENT or isinstance(error, DraftLostError)
     return error
 
 
-def _addresses_in(answer: HttpResponse) -> tuple[str, ...]:
+def _addresses_in(response: HttpResponse) -> tuple[str, ...]:
     """Return the addresses in a response's text, in lower case.
 
     If there are many, the first ones.
     """
-    text = answer.body[:_MAX_TEXT].decode("utf-8", "replace")
+    text = response.body[:_MAX_TEXT].decode("utf-8", "replace")
     return tuple(dict.fromkeys(found.lower() for found in _ADDRESS.findall(text)))
 
 

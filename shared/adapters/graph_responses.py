@@ -21,25 +21,25 @@ _SAFE_CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _NEXT_RANGE = re.compile(r"\s*(\d+)")
 
 
-def answer_id(answer: HttpResponse) -> str:
+def response_id(response: HttpResponse) -> str:
     """Return Graph's request id, else the client's, which Graph repeats."""
-    return answer.headers.get("request-id") or answer.headers.get("client-request-id") or ""
+    return response.headers.get("request-id") or response.headers.get("client-request-id") or ""
 
 
-def document_of(answer: HttpResponse) -> dict[str, Any]:
+def document_of(response: HttpResponse) -> dict[str, Any]:
     """Parse a success; a truncated one is requested again later."""
     try:
-        found = json.loads(answer.body)
+        found = json.loads(response.body)
     except (ValueError, RecursionError) as error:
-        raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id")) from error
+        raise TransientError("graph_unavailable", request_id=response.headers.get("request-id")) from error
     return found if isinstance(found, dict) else {}
 
 
-def text_member(answer: HttpResponse, name: str) -> str:
+def text_member(response: HttpResponse, name: str) -> str:
     """Return a member of a success; without it the call is repeated later."""
-    found = document_of(answer).get(name)
+    found = document_of(response).get(name)
     if not isinstance(found, str) or not found:
-        raise TransientError("graph_unavailable", request_id=answer.headers.get("request-id"))
+        raise TransientError("graph_unavailable", request_id=response.headers.get("request-id"))
     return found
 
 
@@ -55,12 +55,12 @@ def read_message(listed: object) -> FoundMail:
     raise TransientError("graph_unavailable")
 
 
-def next_range(answer: HttpResponse, otherwise: int) -> int:
+def next_range(response: HttpResponse, otherwise: int) -> int:
     """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`.
 
     The member's name can be in any case.
     """
-    named = {name.casefold(): value for name, value in document_of(answer).items()}
+    named = {name.casefold(): value for name, value in document_of(response).items()}
     ranges = named.get("nextexpectedranges")
     found = _NEXT_RANGE.match(str(ranges[0])) if isinstance(ranges, list) and ranges else None
     return int(found[1]) if found else otherwise
@@ -84,10 +84,10 @@ def claims_challenge(header: str | None) -> str | None:
         return None
 
 
-def graph_codes(answer: HttpResponse) -> list[str]:
+def error_codes(response: HttpResponse) -> list[str]:
     """Return an error's codes, most specific first; none without JSON."""
     try:
-        inner: Any = json.loads(answer.body)
+        inner: Any = json.loads(response.body)
     except (ValueError, RecursionError):
         return []
     found: list[str] = []

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Before the connection is established nothing has been sent.
 CONNECT_SECONDS = 5.0
 #: Graph may take long for a large mail.
-GRAPH_ANSWER_SECONDS = 100.0
+GRAPH_RESPONSE_SECONDS = 100.0
 #: A person may be waiting for Entra's response.
 ENTRA_ANSWER_SECONDS = 10.0
 SIGNING_KEYS_ANSWER_SECONDS = 5.0
@@ -48,7 +48,7 @@ class NotSentError(requests.ConnectionError):
     """No connection was established, so the server received nothing."""
 
 
-class NoAnswerError(Exception):
+class NoResponseError(Exception):
     """The request was sent, in part or whole, and no response arrived."""
 
 
@@ -69,8 +69,8 @@ class HttpResponse:
 class HttpClient:
     """Sends single requests over connections shared by all threads."""
 
-    def __init__(self, answer_seconds: float, idle_seconds: float = _MAX_IDLE_SECONDS) -> None:
-        self._adapter = _AnswerAdapter(answer_seconds, idle_seconds)
+    def __init__(self, response_seconds: float, idle_seconds: float = _MAX_IDLE_SECONDS) -> None:
+        self._adapter = _ResponseAdapter(response_seconds, idle_seconds)
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         """Send one request and return its response.
@@ -78,7 +78,7 @@ class HttpClient:
         Raises:
             NotSentError: there was no connection.
             AttemptTooLongError: once the time for sending is over.
-            NoAnswerError: anything that goes wrong afterwards.
+            NoResponseError: anything that goes wrong afterwards.
             ConfigurationError: `certificate_not_trusted`, `proxy_refused`, `host_not_found`,
                 `setting_invalid`; nothing was sent.
         """
@@ -92,7 +92,7 @@ class HttpClient:
             prepared.body = body
             if body is not None:
                 prepared.headers["Content-Length"] = str(len(body))
-            return self._adapter.answer(prepared)
+            return self._adapter.fetch(prepared)
         except NotSentError:
             raise
         except (
@@ -102,7 +102,7 @@ class HttpClient:
             OSError,
             ValueError,
         ) as error:
-            raise NoAnswerError from error
+            raise NoResponseError from error
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -124,13 +124,13 @@ class HttpSession(requests.Session):
     waiting.
     """
 
-    def __init__(self, answer_seconds: float) -> None:
+    def __init__(self, response_seconds: float) -> None:
         super().__init__()
         self.trust_env = False
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self.headers["User-Agent"] = _USER_AGENT
         self.adapters.clear()
-        self.mount("https://", ConfiguredAdapter(answer_seconds, _MAX_IDLE_SECONDS))
+        self.mount("https://", ConfiguredAdapter(response_seconds, _MAX_IDLE_SECONDS))
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override] # noqa: ANN401 - as `requests` has it
         """Send one request; a redirect is returned as a response.
@@ -151,8 +151,8 @@ class HttpSession(requests.Session):
 class ConfiguredAdapter(HTTPAdapter):
     """A transport that applies this module's rules to every request."""
 
-    def __init__(self, answer_seconds: float, idle_seconds: float) -> None:
-        self._timeout = (CONNECT_SECONDS, answer_seconds)
+    def __init__(self, response_seconds: float, idle_seconds: float) -> None:
+        self._timeout = (CONNECT_SECONDS, response_seconds)
         self._tls = tls_context()
         self._pools = pool_classes(Freshness(idle_seconds))
         self._proxies_of = functools.cache(proxies_of)
@@ -230,13 +230,13 @@ class ConfiguredAdapter(HTTPAdapter):
             raise error.for_operator() or NotSentError(f"No connection to {error.host}.") from error.__cause__
 
 
-class _AnswerAdapter(ConfiguredAdapter):
+class _ResponseAdapter(ConfiguredAdapter):
     """Reads a response as an `HttpResponse`.
 
     It skips the cookies and encoding guesses of `requests.Response`.
     """
 
-    def answer(self, request: requests.PreparedRequest) -> HttpResponse:
+    def fetch(self, request: requests.PreparedRequest) -> HttpResponse:
         """Send one request; raises what `send` raises."""
         return cast("HttpResponse", self.send(request))
 

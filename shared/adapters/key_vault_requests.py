@@ -47,6 +47,6 @@ def check_page(response: PipelineResponse[Any, Any]) -> None:
 
     The SDK takes that for an empty list.
     """
-    answer = response.http_response
-    if answer.status_code == HTTPStatus.OK and "value" not in answer.json():
+    http_response = response.http_response
+    if http_response.status_code == HTTPStatus.OK and "value" not in http_response.json():
         raise TransientError(UNAVAILABLE)

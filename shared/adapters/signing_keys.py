@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from jwt import PyJWKSet, PyJWTError
 
-from shared.adapters.http import NoAnswerError, NotSentError
+from shared.adapters.http import NoResponseError, NotSentError
 from shared.consent.errors import EntraUnavailableError
 from shared.errors import ProblemError, UnauthenticatedError
 
@@ -132,10 +132,10 @@ class SigningKeys:
         A response that breaks off, or is no key set, proves nothing about a token.
         """
         try:
-            answer = self._http.request("GET", self._url, {}, None)
-            if answer.status != HTTPStatus.OK:
+            response = self._http.request("GET", self._url, {}, None)
+            if response.status != HTTPStatus.OK:
                 raise EntraUnavailableError
-            keys = PyJWKSet.from_dict(json.loads(answer.body)).keys
-        except (NotSentError, NoAnswerError, PyJWTError, ValueError, TypeError, AttributeError) as error:
+            keys = PyJWKSet.from_dict(json.loads(response.body)).keys
+        except (NotSentError, NoResponseError, PyJWTError, ValueError, TypeError, AttributeError) as error:
             raise EntraUnavailableError from error
         return {key.key_id: key for key in keys if key.key_id and key.public_key_use in {"sig", None}}

@@ -172,15 +172,15 @@ def find_written(table: TableClient, row: dict[str, Any], **options: Any) -> str
     return etag_of(found)
 
 
-def etag_in(answer: Row) -> str:
+def etag_in(response: Row) -> str:
     """Return the ETag in the response to a write.
 
     Raises:
         TransientError: the response broke off before it.
     """
-    if not answer.get("etag"):
+    if not response.get("etag"):
         raise TransientError("storage_unavailable", service="tables")
-    return str(answer["etag"])
+    return str(response["etag"])
 
 
 def write_if_unchanged(

@@ -219,7 +219,7 @@ def test_a_connection_that_is_never_established_times_out_unsent(
 def test_a_response_timeout_leaves_the_outcome_unknown(
     exchange: ExchangeOnline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.adapters.graph.GRAPH_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("shared.adapters.graph.GRAPH_RESPONSE_SECONDS", 0.3)
     transport = GraphMailTransport(exchange.graph)
     exchange.system.faults.add("sendMail", Effect(delay=1.0))
 

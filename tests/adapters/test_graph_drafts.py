@@ -360,9 +360,9 @@ def test_a_chunk_answer_without_a_next_range_means_the_following_one(
 ) -> None:
     from shared.adapters.graph_responses import next_range
 
-    answer = HttpResponse(200, {}, body.encode())
+    response = HttpResponse(200, {}, body.encode())
 
-    assert next_range(answer, 17) == 17
+    assert next_range(response, 17) == 17
 
 
 def test_a_file_too_small_for_an_upload_is_refused_with_its_own_graph_code(

@@ -126,7 +126,7 @@ def test_a_response_that_defers_a_mail_is_named(code: str | bytes) -> None:
         answer = (
             coded(status, code) if isinstance(code, str) else HttpResponse(status, {"request-id": "r"}, code)
         )
-        error = graph_error(answer, a_sender(), submits=False)
+        error = graph_error(answer, a_sender(), is_send=False)
 
         assert (code if isinstance(code, str) else f"HTTP {status}") in error.facts.values()
 
@@ -171,12 +171,12 @@ def test_a_repeated_refusal_of_the_mailbox_ends_no_mail(code: str) -> None:
 )
 def test_an_answer_after_a_possible_send_leaves_the_outcome_unknown(status: int, code: str) -> None:
     assert isinstance(graph_error(coded(status, code), a_sender()), OutcomeUnknownError)
-    assert not isinstance(graph_error(coded(status, code), a_sender(), submits=False), OutcomeUnknownError)
+    assert not isinstance(graph_error(coded(status, code), a_sender(), is_send=False), OutcomeUnknownError)
 
 
 @pytest.mark.parametrize("body", NOT_JSON)
 def test_a_call_that_submits_nothing_leaves_no_outcome_open(body: bytes) -> None:
     for status in STATUSES:
-        error = graph_error(HttpResponse(status, {"request-id": "r"}, body), a_sender(), submits=False)
+        error = graph_error(HttpResponse(status, {"request-id": "r"}, body), a_sender(), is_send=False)
 
         assert not isinstance(error, OutcomeUnknownError)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.adapters.graph_error_codes import GENERAL_CODES, GRAPH_CODES
 from shared.adapters.graph_error_mapping import graph_error
-from shared.adapters.graph_responses import claims_challenge, graph_codes
+from shared.adapters.graph_responses import claims_challenge, error_codes
 from shared.adapters.http import HttpResponse
 from shared.errors import (
     ConfigurationError,
@@ -48,7 +48,7 @@ def coded(status: int, code: str, **headers: str) -> HttpResponse:
 
 @given(st.binary())
 def test_any_body_can_be_searched_for_codes(body: bytes) -> None:
-    assert isinstance(graph_codes(an_answer(400, body)), list)
+    assert isinstance(error_codes(an_answer(400, body)), list)
 
 
 JSON = st.recursive(
@@ -63,7 +63,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_json_can_be_searched_for_codes(body: object) -> None:
-    codes = graph_codes(an_answer(400, json.dumps(body).encode()))
+    codes = error_codes(an_answer(400, json.dumps(body).encode()))
 
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", code) for code in codes)
 
@@ -76,7 +76,7 @@ def test_the_innermost_code_comes_first() -> None:
         }
     }
 
-    assert graph_codes(an_answer(403, json.dumps(body).encode())) == [
+    assert error_codes(an_answer(403, json.dumps(body).encode())) == [
         "ErrorSendAsDenied",
         "generalException",
         "UnknownError",
@@ -213,10 +213,10 @@ def test_each_answer_of_graph_means_one_thing(
     ],
 )
 def test_only_a_call_that_names_a_draft_can_find_that_it_is_lost(code: str, ours: str) -> None:
-    answer = coded(404, code)
+    response = coded(404, code)
 
-    assert graph_error(answer, a_sender(), names_draft=True).code == ours
-    assert graph_error(answer, a_sender()).code == "mailbox_not_found"
+    assert graph_error(response, a_sender(), names_draft=True).code == ours
+    assert graph_error(response, a_sender()).code == "mailbox_not_found"
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -367,8 +367,8 @@ def test_a_claims_challenge_is_included_in_the_error(status: int) -> None:
 def test_insufficient_claims_are_about_the_sign_in_and_not_about_the_mail(
     status: int, header: str | None, code: str
 ) -> None:
-    answer = coded(status, code, **({"WWW_Authenticate": header} if header else {}))
-    error = graph_error(answer, a_sender())
+    response = coded(status, code, **({"WWW_Authenticate": header} if header else {}))
+    error = graph_error(response, a_sender())
 
     assert isinstance(error, TokenRefusedError)
     assert error.conditional_access
@@ -419,7 +419,7 @@ def test_a_mailbox_over_its_limit_gets_no_request_for_at_least_an_hour() -> None
 
 def test_a_call_that_submits_nothing_leaves_nothing_uncertain() -> None:
     assert isinstance(
-        graph_error(coded(504, "ErrorTimeoutExpired"), a_sender(), submits=False), TransientError
+        graph_error(coded(504, "ErrorTimeoutExpired"), a_sender(), is_send=False), TransientError
     )
 
 

@@ -394,12 +394,12 @@ def test_a_submitted_draft_that_is_gone_is_not_recreated_without_a_search(
 
 @pytest.mark.parametrize("answer", [Effect(201, body="empty"), "conflict"], ids=str)
 def test_a_chunk_that_is_not_the_last_one_completes_no_file(
-    exchange: ExchangeOnline, transport: GraphMailTransport, answer: str | Effect
+    exchange: ExchangeOnline, transport: GraphMailTransport, response: str | Effect
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
     content = bytes(range(256)) * 40_000
     services.files.blobs[f"{CONTOSO}/large.bin"] = content
-    exchange.system.faults.add("uploadChunk", answer, nth=2)
+    exchange.system.faults.add("uploadChunk", response, nth=2)
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])
     deliver(mail, "q-1", services)
     first = row(services)
@@ -444,10 +444,10 @@ def test_a_large_mail_is_sent_in_a_mailbox_where_every_search_times_out(
 @pytest.mark.parametrize("answer", [Effect(413, body="html"), Effect(400, "InefficientFilter")], ids=str)
 @pytest.mark.parametrize(("route", "effect"), [("createDraft", "busy"), ("send", "reset but accepted")])
 def test_a_large_mail_is_sent_where_graph_refuses_every_search(
-    exchange: ExchangeOnline, transport: GraphMailTransport, answer: Effect, route: str, effect: str
+    exchange: ExchangeOnline, transport: GraphMailTransport, response: Effect, route: str, effect: str
 ) -> None:
     services, _ = over_http(large_file_services(), exchange, transport)
-    exchange.system.faults.add("lookup", answer, times=0)
+    exchange.system.faults.add("lookup", response, times=0)
     exchange.system.faults.add(route, effect)
     services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(7_000_000)
     mail = a_message(messageId="m-1", attachments=[a_file("large.bin", blob=f"{CONTOSO}/large.bin")])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.adapters.http import HttpClient, HttpSession, NoAnswerError, NotSentError
+from shared.adapters.http import HttpClient, HttpSession, NoResponseError, NotSentError
 from shared.errors import ConfigurationError
 from tests.adapters.proxy import TunnelProxy
 from tests.local_stack.certificates import LocalAuthority
@@ -286,7 +286,7 @@ def test_an_answer_without_its_body_is_known_by_its_status(
 
 def test_an_answer_without_a_status_is_no_answer(client: HttpClient, early: EarlyServer) -> None:
     early.answer = b"HTTP/1.1 2"
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoResponseError):
         client.request("POST", early.url, {}, b"mail")
 
 
@@ -300,7 +300,7 @@ def test_an_interim_answer_is_not_the_answer(client: HttpClient, early: EarlySer
 
 
 def test_a_header_that_can_not_be_sent_is_no_answer(client: HttpClient, site: Site) -> None:
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoResponseError):
         client.request("GET", f"{site.url}/a", {"x": "a\nb"}, None)
     assert not site.seen
 
@@ -632,7 +632,7 @@ def test_a_refusal_that_arrives_before_the_body_was_sent_is_the_answer(
 )
 def test_any_other_early_answer_is_no_answer(client: HttpClient, early: EarlyServer, answer: bytes) -> None:
     early.answer = answer
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoResponseError):
         breaking(client, reset).request("POST", early.url, {}, BODY)
 
 
@@ -640,5 +640,5 @@ def test_any_other_early_answer_is_no_answer(client: HttpClient, early: EarlySer
 def test_a_connection_that_breaks_without_an_answer_is_no_answer(
     client: HttpClient, site: Site, fails: Callable[[Any, bytes], None]
 ) -> None:
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoResponseError):
         breaking(client, fails).request("POST", f"{site.url}/a", {}, BODY)
