@@ -392,7 +392,7 @@ def test_a_submitted_draft_that_is_gone_is_not_recreated_without_a_search(
     assert row(services).problem.code == "graph_timeout"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("answer", [Effect(201, body="empty"), "conflict"], ids=str)
+@pytest.mark.parametrize("response", [Effect(201, body="empty"), "conflict"], ids=str)
 def test_a_chunk_that_is_not_the_last_one_completes_no_file(
     exchange: ExchangeOnline, transport: GraphMailTransport, response: str | Effect
 ) -> None:
@@ -441,7 +441,7 @@ def test_a_large_mail_is_sent_in_a_mailbox_where_every_search_times_out(
     assert len(exchange.system.mails()) == 1
 
 
-@pytest.mark.parametrize("answer", [Effect(413, body="html"), Effect(400, "InefficientFilter")], ids=str)
+@pytest.mark.parametrize("response", [Effect(413, body="html"), Effect(400, "InefficientFilter")], ids=str)
 @pytest.mark.parametrize(("route", "effect"), [("createDraft", "busy"), ("send", "reset but accepted")])
 def test_a_large_mail_is_sent_where_graph_refuses_every_search(
     exchange: ExchangeOnline, transport: GraphMailTransport, response: Effect, route: str, effect: str

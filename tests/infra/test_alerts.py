@@ -72,7 +72,7 @@ def test_queries_read_fields_that_the_app_writes(project: Project) -> None:
         if path.startswith("shared/")
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        if node.func.id in {"log_event", "log_failure"}
+        if node.func.id in {"log_event", "log_failure", "log_mail_event"}
         for keyword in node.keywords
     }
 
