@@ -44,7 +44,7 @@ def shown(ports: FakeServices, caller: Caller = ADMIN) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Window:
-    """A consent window: which flow it is about, and what its browser holds."""
+    """A consent window: its flow and the cookies of its browser."""
 
     flow_id: str
     start_url: str
@@ -78,12 +78,12 @@ def open_start(window: Window, ports: ConsentPorts) -> Response:
 
 
 def opened(window: Window, ports: FakeServices) -> Window:
-    """Open the start link and keep what a browser keeps."""
+    """Open the start link and store the browser's cookies."""
     return with_answer(window, open_start(window, ports))
 
 
 def with_answer(window: Window, reply: Response) -> Window:
-    """Keep what the way to Microsoft brought."""
+    """Return the window with the cookie and state of the redirect."""
     address = content(reply)["location"]
     cookie = reply.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
     state = parse_qs(urlsplit(address).query)["state"][0]

@@ -142,7 +142,7 @@ class Setting:
 
     @property
     def needed(self) -> str:
-        """Say who has to set it."""
+        """Return who has to set the variable."""
         if self.name in CREDENTIALS:
             return "one"
         if self.name in LOCAL_ONLY:

@@ -60,7 +60,7 @@ _FORECASTS = {DeliveryStatus.DEFERRED: Forecast(LATER + timedelta(seconds=224), 
 
 
 def example(status: DeliveryStatus) -> Delivery:
-    """Build a mail in a status, as it comes there."""
+    """Build a delivery that reached a status in the usual way."""
     mail = Delivery(
         tenant_id="6f1c0000-0000-4000-8000-00000000c0de",
         message_id="sales-weekly:2026-11-23T06:00Z:emea",

@@ -24,7 +24,7 @@ READ_WRITE = frozenset({"Mail.Send", "Mail.ReadWrite"})
 
 @dataclass(frozen=True)
 class ExchangeOnline:
-    """A served world.
+    """A served Exchange Online.
 
     Attributes:
         graph: where Graph is.
@@ -39,7 +39,7 @@ class ExchangeOnline:
 
     @property
     def asked(self) -> list[str]:
-        """List the operations that were asked for, in their order."""
+        """List the requested operations in order."""
         return [request.operation for request in self.system.requests.all()]
 
 
@@ -57,7 +57,7 @@ def microsoft_signing_key() -> SigningKey:
 def exchange(
     local_authority: LocalAuthority, microsoft_signing_key: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ExchangeOnline]:
-    """Serve a fresh world, whose certificate the adapters trust."""
+    """Serve a new Exchange Online whose certificate the adapters trust."""
     system, tls = Microsoft365(key=microsoft_signing_key), local_authority.server_context()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(local_authority.bundle))
     with serve(system.graph_app(), tls, "localhost") as graph, serve(system.outlook_app(), tls) as outlook:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Published:
-    """A schema that others read, and the function that reads what they send."""
+    """A published schema and the function that parses its values."""
 
     schema: dict[str, Any]
     read: Callable[[bytes], Any]

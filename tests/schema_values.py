@@ -96,7 +96,7 @@ def _object(draw: DrawFn, schema: Schema, root: Schema) -> dict[str, Any]:
 
 
 def _keep(draw: DrawFn, alternative: Schema, value: dict[str, Any], schema: Schema, root: Schema) -> None:
-    """Let an object keep one of the rules of its `anyOf`."""
+    """Make an object satisfy one rule of its `anyOf`."""
     for name, wanted in alternative["properties"].items():
         value[name] = draw(near({**schema["properties"][name], **wanted}, root))
 

@@ -82,7 +82,7 @@ def layer_of(part: str) -> int:
 
 
 def broken_rules(path: str, text: str) -> Iterator[str]:
-    """Yield what a module imports and may not; `path` is below `shared/`."""
+    """Yield the forbidden imports of a module; `path` is below `shared/`."""
     own = Path(path).parts[0].removesuffix(".py")
     for name, for_types in imports_of(text):
         if name.startswith("shared."):

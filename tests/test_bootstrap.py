@@ -1,4 +1,4 @@
-"""Everything is built from the settings alone, on first use."""
+"""All services are built from the settings on first use."""
 
 import inspect
 import subprocess

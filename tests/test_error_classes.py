@@ -42,7 +42,7 @@ def other_classes(text: str) -> Iterator[tuple[str, str]]:
 
 
 def decisions_by_code(text: str) -> int:
-    """Count the comparisons of a raised error's code, and the look-ups by it."""
+    """Count comparisons of a raised error's code and look-ups by it."""
     tree = ast.parse(text)
     names = {"error"}
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""What is written in Markdown is what a reader sees."""
+"""A reader sees all that is written in Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people read when something fails: complete, filled, and used."""
+"""The texts of problems are complete, filled and used."""
 
 import ast
 import re

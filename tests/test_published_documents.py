@@ -44,7 +44,7 @@ def parts(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def schemas(name: str) -> list[tuple[str, dict[str, Any]]]:
-    """List what is a schema; a map of members by their names is none."""
+    """List all schemas; a map of members by name is not one."""
     found = parts(DOCUMENTS[name]())
     return [(path, each) for path, each in found if not path.endswith(("/properties", "/schemas"))]
 
@@ -124,7 +124,7 @@ def test_only_keywords_are_used_that_every_tool_knows(described: Described) -> N
 
 
 def test_nothing_narrows_what_it_refers_to(described: Described) -> None:
-    """Many tools ignore what is beside `$ref`."""
+    """Many tools ignore keywords beside `$ref`."""
     beside = {"$ref", "description"}
 
     assert [path for path, each in described if "$ref" in each and each.keys() - beside] == []

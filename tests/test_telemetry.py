@@ -31,7 +31,7 @@ HOSTILE = [
 
 
 class Lines(logging.Handler):
-    """Keeps what is logged, as the Functions host receives it."""
+    """A handler that stores log lines as the Functions host gets them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -82,7 +82,7 @@ def test_once_a_day_old_mails_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Timer(func.TimerRequest):
-    """What the host passes."""
+    """The timer argument of the host."""
 
     @property
     def past_due(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a test must not leave behind."""
+"""Checks that a test leaves nothing behind."""
 
 import os
 import threading

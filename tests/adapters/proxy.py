@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TunnelProxy:
-    """Opens tunnels to `target` for whatever host is asked for.
+    """A proxy that opens every tunnel to `target`, for any requested host.
 
     Attributes:
         user: `user:password` that it demands, or None.

@@ -28,7 +28,7 @@ BY_IDENTITY = StorageConfig(
 
 
 class Identity:
-    """Has tokens to give; none is asked for before the first call."""
+    """A credential that fails when a token is requested."""
 
     def get_token(self, *scopes: str, **options: Any) -> Any:
         raise AssertionError

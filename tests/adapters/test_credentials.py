@@ -36,7 +36,7 @@ EXCHANGE = "api://AzureADTokenExchange"
 
 
 class KeyPair:
-    """A certificate signed by its own key, as an app registration takes it."""
+    """A self-signed certificate, as an app registration accepts it."""
 
     def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None) -> None:
         self.key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)

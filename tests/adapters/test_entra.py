@@ -55,7 +55,7 @@ def browser(local_authority: LocalAuthority) -> BrowserClient:
 def sign_in(
     entra: EntraAuthority, browser: BrowserClient, *, accept: bool = True
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what proves the answer, and the answer."""
+    """Return the proof of the flow and the fields of the callback."""
     begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
     page = browser.consent(begun.address, ADA, accept=accept)
     return dict(begun.proof), dict(page.forms[0].fields)

@@ -1,4 +1,4 @@
-"""Drafts, uploads and look-ups over TLS, with the local Exchange Online."""
+"""Drafts, uploads and searches over TLS with the local Exchange Online."""
 
 from __future__ import annotations
 

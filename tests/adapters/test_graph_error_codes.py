@@ -1,4 +1,4 @@
-"""What every possible response of Graph means for a mail."""
+"""The effect of every possible response of Graph on a mail."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def coded(status: int, code: str) -> HttpResponse:
 
 
 def first_verdict(error: ProblemError) -> DeliveryStatus:
-    """Say what happens to a mail whose first attempt ends like this."""
+    """Return the status of a mail after this error in its first attempt."""
     return decide_retry(error, AttemptContext(NOON, 1, NOON, None, 0.5)).status
 
 

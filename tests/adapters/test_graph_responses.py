@@ -97,7 +97,7 @@ READING = {"lookup", "listAttachments", "permanentDelete"}
 
 
 def ends_a_mail(name: str) -> bool:
-    """Say whether an effect is known to be about the message."""
+    """Tell whether an effect is known to concern the message."""
     effect = FAULT_EFFECTS[name]
     known = GRAPH_CODES.get(effect.code)
     return effect.status == 413 or (known is not None and known.kind is Kind.REFUSED)
@@ -123,7 +123,7 @@ def test_no_route_fails_a_mail_for_a_response_not_about_the_message(
 
 
 class GivenToken:
-    """Hands out a token that the local Graph takes."""
+    """A token source with a token that the local Graph accepts."""
 
     def __init__(self, exchange: ExchangeOnline) -> None:
         self._exchange = exchange
@@ -150,7 +150,7 @@ def row(services: FakeServices, message_id: str = "m-1") -> Delivery:
 
 
 def deliver_again(services: FakeServices, exchange: ExchangeOnline, wait: timedelta) -> None:
-    """Let time pass on both sides, and deliver what is queued."""
+    """Let time pass on both sides and deliver queued messages."""
     services.system.pass_time(wait)
     exchange.system.clock.advance(wait)
     queued, services.outbox.messages = services.outbox.messages, []

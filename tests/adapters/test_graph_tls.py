@@ -28,7 +28,7 @@ PLAIN_TEXT = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 def a_server(
     authority: LocalAuthority, last_words: bytes, answer: bytes = b""
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """Take one mail over TLS, answer, and end with bytes that are not TLS."""
+    """Accept one mail over TLS, respond, and end with bytes that are not TLS."""
     arrived: list[bytes] = []
 
     def talk(listener: socket.socket) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Site:
-    """A server and what it saw."""
+    """A server with a record of its connections and requests."""
 
     url: str = ""
     seen: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)

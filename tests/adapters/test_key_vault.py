@@ -332,7 +332,7 @@ def protected(key_vault: ServedVault) -> Iterator[KeyVault]:
 
 @pytest.fixture
 def slow(key_vault: ServedVault) -> Iterator[VaultSecrets]:
-    """Let deletions take a long time, but for what the test sets."""
+    """Let deletions take a long time unless the test sets another one."""
     secrets = key_vault.vault.secrets
     secrets.deletion_seconds = 60
     yield secrets

@@ -1,4 +1,4 @@
-"""How long a response asks the client to wait."""
+"""The time that a response asks the client to wait."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_date_without_a_zone_is_in_utc() -> None:
 
 @pytest.mark.parametrize("ahead", [timedelta(days=-400), timedelta(0), timedelta(hours=10)])
 def test_a_date_is_judged_by_the_clock_of_the_answer(ahead: timedelta) -> None:
-    """Whatever the clock of this host says: it may be slow or fast by hours."""
+    """The clock of this host can be wrong by hours."""
     there = datetime.now(UTC) + ahead
     headers = {
         "Date": format_datetime(there, usegmt=True),

@@ -27,7 +27,7 @@ PARTS = {"switch", "poisonQueue", "outbox", "tables", "queue", "blobs", "vault",
 
 
 def parts(services: Services) -> dict[str, str | None]:
-    """Return what is wrong with each part."""
+    """Return the problem of each part."""
     found = json.loads(read_readiness(a_request(), ADMIN, services).body)["parts"]
     return {name: part["problem"] and part["problem"]["code"] for name, part in found.items()}
 

@@ -29,7 +29,7 @@ from tests.storage import provision
 
 
 class Identity:
-    """A credential that is good for a name alone."""
+    """A credential with a constant token."""
 
     def get_token(self, *scopes: str, **_: object) -> AccessToken:
         return AccessToken("a-token", 4_102_444_800)

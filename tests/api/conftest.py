@@ -60,7 +60,7 @@ class Api:
 
 @dataclass
 class Log:
-    """What the app logged, as an alert reads it."""
+    """The app's log as an alert reads it."""
 
     caplog: pytest.LogCaptureFixture = field(repr=False)
 

@@ -115,7 +115,7 @@ def test_an_expired_consent_shows_what_it_waited_for(
 
 
 class WaitingLog(MemoryDeliveries):
-    """Notes what is looked for."""
+    """A delivery log that records each query for waiting mails."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         super().__init__()

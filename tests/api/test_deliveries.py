@@ -1,4 +1,4 @@
-"""What an admin sees of the delivery log."""
+"""The delivery log as an admin sees it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ schema = schemathesis.openapi.from_dict(document())
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The API over ports in memory; each call of the state begins it anew."""
+    """Build the API with in-memory ports; each call of `state` resets it."""
     held: dict[str, FakeServices] = {}
 
     def begin(state: str) -> Any:

@@ -45,7 +45,7 @@ def _on_real_hosts() -> tuple[str, bool]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the app logs of each simulated attempt to itself."""
+    """Suppress the app's log of each simulated attempt."""
     logging.disable(logging.CRITICAL)
     try:
         yield

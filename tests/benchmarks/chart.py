@@ -40,7 +40,7 @@ class Axis:
     logarithmic: bool = False
 
     def place(self, value: float) -> float:
-        """Return where a value lies, from 0 to 1."""
+        """Return the position of a value on the axis, from 0 to 1."""
         scale: Callable[[float], float] = math.log10 if self.logarithmic else float
         first, last = scale(self.ticks[0]), scale(self.ticks[-1])
         return (scale(value) - first) / (last - first)

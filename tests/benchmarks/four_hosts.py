@@ -52,7 +52,7 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class Run:
-    """What a run came to; times are in seconds."""
+    """The result of a run; times are in seconds."""
 
     pace: int
     calls: Counter[str]

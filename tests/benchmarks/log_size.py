@@ -155,7 +155,7 @@ class _Log:
         return _id(self._count // 2)
 
     def first_rows(self) -> list[object]:
-        """Read what a page of the list reads."""
+        """Read the rows of one page of the list."""
         rows = self._table.query_entities(
             "PartitionKey eq @tenant and RowKey gt '!' and RowKey lt '#'",
             parameters={"tenant": CONTOSO},

@@ -29,14 +29,14 @@ class Receiver(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         """Find nothing."""
         self._answer(200, {"value": []})
 
     def do_POST(self) -> None:
-        """Take a mail, a draft, a file or the wish for an upload."""
+        """Accept a mail, a draft, a file or a request for an upload session."""
         self._read()
         if self.path.endswith(("/sendMail", "/send")):
             self._answer(202)
@@ -47,7 +47,7 @@ class Receiver(BaseHTTPRequestHandler):
             self._answer(201, {"id": "AAkALgAAAAAAHYQDEapm"})
 
     def do_PUT(self) -> None:
-        """Take a chunk."""
+        """Accept a chunk."""
         self._read()
         found = _RANGE.fullmatch(self.headers["Content-Range"])
         after, total = (int(found[2]) + 1, int(found[3])) if found else (0, 0)

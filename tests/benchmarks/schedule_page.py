@@ -61,7 +61,7 @@ twice.
 
 
 def loads() -> list[Load]:
-    """List what is simulated, with the learned pace before the set one."""
+    """List the simulated loads, the learned pace before the set one."""
     return [
         load
         for pace in (0, RATE)

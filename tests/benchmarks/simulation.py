@@ -77,7 +77,7 @@ class Load:
 
 @dataclass
 class Result:
-    """What a run came to; times are in seconds."""
+    """The result of a run; times are in seconds."""
 
     load: Load
     calls: Counter[str]
@@ -178,7 +178,7 @@ class _Simulation:
         self.arrivals = load.mails + round(load.arriving * load.minutes)
 
     def call(self, kind: str, calls: int = 1) -> None:
-        """Count calls of storage, and let them take their time."""
+        """Count storage calls and let each take its time."""
         self.calls[kind] += calls
         self.timeline.sleep(_STORAGE_LATENCY * calls)
 
@@ -205,7 +205,7 @@ class _Simulation:
         return len(self.accepted) == self.arrivals and not self.queue and not self.in_work
 
     def run_host(self, services: FakeServices) -> None:
-        """Take messages until there are none."""
+        """Process messages until the queue is empty."""
         free = self.threading.Semaphore(WORKERS)
         poll = _MIN_POLL
         self.timeline.sleep(self.system.jitter() * _MIN_POLL)
@@ -304,7 +304,7 @@ class _Settings(MemorySettings):
         return super().load(tenant_id)
 
     def check_owner(self, tenant_id: str) -> None:
-        """Need nothing: a process asks every five minutes."""
+        """Do nothing: a process reads the owner only every five minutes."""
 
 
 @dataclass
@@ -356,7 +356,7 @@ class _Graph(FakeGraph):
         return retry_after(odd[self.simulation.refused % len(odd)], self.simulation.system.now())
 
     def _count(self) -> float | None:
-        """Count a mail; where the mailbox takes no more, return for how long."""
+        """Count a mail; return the wait if the mailbox accepts no more."""
         now, window, rate = self.simulation.timeline.time, self.simulation.window, self.simulation.load.rate
         while window and now - window[0] >= _WINDOW:
             window.popleft()
@@ -383,7 +383,7 @@ def _subject(body: bytes) -> str:
 
 
 def _services(simulation: _Simulation) -> FakeServices:
-    """Build one host's services; what is stored is shared."""
+    """Build one host's services with shared storage."""
     services = FakeServices()
     services.system = simulation.system  # type: ignore[assignment]
     services.settings = simulation.settings

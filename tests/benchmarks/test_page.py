@@ -1,4 +1,4 @@
-"""What `make bench` writes."""
+"""The page that `make bench` writes."""
 
 from xml.etree import ElementTree as ET
 

@@ -54,7 +54,7 @@ def ours(address: str) -> Callable[[int], None]:
 
 
 def bare(address: str) -> Callable[[int], None]:
-    """Read a chunk, put it, read the next: what a loop of ten lines does."""
+    """Upload with a simple loop: read a chunk, send it, read the next."""
     import requests
     from azure.storage.blob import ContainerClient
 
@@ -77,7 +77,7 @@ def bare(address: str) -> Callable[[int], None]:
 
 
 def peak() -> int:
-    """Return the most memory that this process ever had, in bytes."""
+    """Return the peak memory of this process in bytes."""
     status = Path("/proc/self/status").read_text("ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 

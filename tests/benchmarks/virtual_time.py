@@ -30,7 +30,7 @@ class Timeline:
         self.wake(greenlet(work, self._hub), self.time if at is None else at)
 
     def wake(self, waiting: greenlet, at: float | None = None) -> None:
-        """Have a greenlet go on."""
+        """Resume a greenlet."""
         heapq.heappush(self._due, (self.time if at is None else at, next(self._numbers), waiting))
 
     def sleep(self, seconds: float) -> None:
@@ -39,11 +39,11 @@ class Timeline:
         self._hub.switch()
 
     def wait(self) -> None:
-        """Wait until somebody wakes the greenlet that calls."""
+        """Wait until another greenlet resumes the calling one."""
         self._hub.switch()
 
     def run(self, *, until: float, done: Callable[[], bool]) -> None:
-        """Run what is due, in its order; what is left then is dropped."""
+        """Run due greenlets in order; drop those that remain."""
         while self._due and not done():
             self.time, _, next_one = heapq.heappop(self._due)
             if self.time > until:
@@ -60,7 +60,7 @@ class VirtualSemaphore:
         self._waiting: deque[greenlet] = deque()
 
     def acquire(self, *, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take one, and wait for it where there is none."""
+        """Acquire a permit, waiting until there is one."""
         if self._value:
             self._value -= 1
             return True
@@ -78,7 +78,7 @@ class VirtualSemaphore:
             self._value += 1
 
     def __enter__(self) -> bool:
-        """Take one."""
+        """Acquire a permit."""
         return self.acquire()
 
     def __exit__(

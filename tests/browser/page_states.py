@@ -82,7 +82,7 @@ def consent_pages() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class SettingsState:
-    """What the API tells the settings page, and what a person does then."""
+    """An API answer for the settings page, and the actions of a person."""
 
     settings: TenantSettings
     pause: SendingPause | None = None

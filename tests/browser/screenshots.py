@@ -28,14 +28,14 @@ REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 800
 
 @dataclass
 class Photographer:
-    """Takes the pictures, one after the other, through one tenant's life."""
+    """A photographer of each page state during the use of one tenant."""
 
     stack: LocalStack
     settings: TenantSettings
     scheduler: Scheduler
 
     def take(self, name: str, page: Page | None = None, *, whole: bool = True) -> None:
-        """Write one picture of a whole page, or of what its window shows."""
+        """Write a screenshot of a whole page or of its visible part."""
         file = IMAGES / f"{name}.png"
         (page or self.settings.page).screenshot(path=file, full_page=whole, animations="disabled")
         print(f"  {file.relative_to(REPOSITORY)}  {file.stat().st_size // 1024} KB", flush=True)
@@ -84,14 +84,14 @@ class Photographer:
         expect(self.settings.mail("stock:2026-W47")).to_contain_text("Accepted")
 
     def operator_error(self) -> None:
-        """The app registration lacks what the app asks for."""
+        """The app registration lacks permissions that the app requests."""
         self._break(Effect(aadsts=70011))
         self._queue("plan:2026-11", "Plan, November", ["coo@contoso.com"], "Waiting for the operator")
         self._reread("Operator must act")
         self.take("operator-error")
 
     def declined(self) -> None:
-        """Somebody pressed Cancel."""
+        """The person pressed Cancel."""
         self.settings.from_address.fill(ADA)
         window = self.settings.window_of(self.settings.enable)
         window.sign_in(ADA)
@@ -161,7 +161,7 @@ class Photographer:
         self.take("backlog")
 
     def inbox(self) -> None:
-        """What the local Microsoft 365 accepted."""
+        """The inbox with the mails that the local Microsoft 365 accepted."""
         page = self.settings.page.context.new_page()
         page.goto(f"{self.stack.graph_url}/")
         # A body is drawn where it is seen.
@@ -225,7 +225,7 @@ def photographer(stack: LocalStack, browser: Browser) -> Iterator[Photographer]:
 
 
 def main() -> int:
-    """Take every picture and return the exit status."""
+    """Take every screenshot and return the exit status."""
     path = chromium_path()
     if path is None:
         print("Chromium is needed for pictures; Debian's package is called chromium.", file=sys.stderr)

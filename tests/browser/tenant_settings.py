@@ -28,7 +28,7 @@ class ConsentWindow:
         self.page.get_by_role("button", name=address).click()
 
     def permissions(self) -> list[str]:
-        """List what the consent page asks for, beside staying signed in."""
+        """List the permissions on the consent page except offline access."""
         expect(self.page.get_by_role("heading", name="Permissions requested")).to_be_visible()
         names = self.page.locator("li code").all_inner_texts()
         return [name for name in names if name != "offline_access"]
@@ -123,7 +123,7 @@ class TenantSettings:
         return self.page.get_by_role("row").filter(has_text=message_id)
 
     def window_of(self, button: Locator) -> ConsentWindow:
-        """Press a button that opens the consent window."""
+        """Press a button and return the consent window that it opens."""
         with self.page.expect_popup() as opened:
             button.click()
         return ConsentWindow(opened.value)
@@ -150,7 +150,7 @@ class TenantSettings:
         expect(self.badge).to_have_text("Not configured")
 
     def reload_when(self, done: Callable[[], None]) -> None:
-        """Reload the page, as somebody does who comes back to it."""
+        """Reload the page and run `done` once it is loaded."""
         self.page.reload()
         self.settle()
         done()

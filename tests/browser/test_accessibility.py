@@ -25,7 +25,7 @@ def every(states: dict[str, Any]) -> list[Any]:
 
 
 def violations(page: Page) -> list[str]:
-    """Return what axe finds, with the elements."""
+    """Return the violations that axe finds, with the elements."""
     found = Axe().run(page).response["violations"]
     return [
         f"{rule['id']}: {node['html']} {node['failureSummary']}" for rule in found for node in rule["nodes"]

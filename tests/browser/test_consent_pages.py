@@ -111,7 +111,7 @@ def test_close_closes_the_window_that_the_settings_page_opened(settings: TenantS
 
 
 def test_close_works_where_the_browser_refuses_a_channel(settings: TenantSettings, stack: LocalStack) -> None:
-    """Firefox does so where it blocks the cookies of the site."""
+    """Firefox refuses it if it blocks the cookies of the site."""
     page = settings.page.context.new_page()
     page.add_init_script("window.BroadcastChannel = class { constructor() { throw new Error('refused'); } };")
     page.goto(f"{stack.api_url}/api/consent/result?problem=consent_declined")

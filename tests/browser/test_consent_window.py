@@ -1,4 +1,4 @@
-"""What can happen to the consent window, and how the page reacts."""
+"""The consent window's outcomes and the page's reactions."""
 
 import re
 from contextlib import suppress

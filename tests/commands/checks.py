@@ -32,7 +32,7 @@ _PARSERS: dict[str, Callable[[], ArgumentParser]] = {
 
 
 def problem_of(command: Found) -> str | None:
-    """Say what is wrong with a command, or None; `az` is not judged here."""
+    """Return the error of a command or None; `az` is not checked here."""
     tool, *words = command.words
     match tool:
         case "azd":
@@ -87,7 +87,7 @@ def _arguments(words: Sequence[str], flags: Sequence[str]) -> tuple[list[str], l
 
 @cache
 def make_targets() -> frozenset[str]:
-    """Return what `make` can be asked for."""
+    """Return the targets of the Makefile."""
     return frozenset(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 

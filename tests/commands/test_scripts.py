@@ -39,7 +39,7 @@ def shellcheck() -> str:
 
 
 def problems(script: Script) -> list[str]:
-    """Return what bash says, or else what ShellCheck says."""
+    """Return the errors of bash, or else those of ShellCheck."""
     text = PLACEHOLDER.sub("placeholder", script.text)
     taken = subprocess.run([BASH, "-n"], input=text, capture_output=True, text=True, check=False)
     if taken.returncode:

@@ -1,4 +1,4 @@
-"""What a callback grants: permissions, account, and the app's own consent."""
+"""The grant of a callback: permissions, account, application consent."""
 
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
@@ -165,7 +165,7 @@ ADA_WITH_ADDRESS = Account("ada-object-id", CONTOSO, "ada@contoso.com", email=PR
 
 
 def asked_and_completed(ports: FakeServices, address: str, caller: Caller = ADMIN) -> tuple[str, ...]:
-    """Consent for an address, and return the permissions that were asked for."""
+    """Consent for an address and return the requested permissions."""
     started = content(call(settings.enable, ports, {"fromEmailAddress": address}, caller))
     window = opened(Window(started["flowId"], started["startUrl"]), ports)
     assert finish(window, ports).status == 303

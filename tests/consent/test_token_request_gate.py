@@ -1,4 +1,4 @@
-"""When Entra is asked for a token, and when its refusal counts."""
+"""When a token is requested from Entra, and when a refusal counts."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -37,7 +37,7 @@ CREDENTIAL.unseen = "credential"
 
 
 def refused(ports: FakeServices, consent: Consent, error: ProblemError) -> ProblemError:
-    """Ask for a token that Entra refuses, and return what is said of it."""
+    """Request a token that Entra refuses, and return the error."""
     # Of two kinds of kept tokens each may be tried.
     ports.authorizer.fail = [error, error]
     with pytest.raises(ProblemError) as found:

@@ -33,7 +33,7 @@ WAITING = DeliveryStatus.WAITING_FOR_CONSENT
 
 
 class UnreachableQueues:
-    """Queues that take nothing, so that every end stays owed."""
+    """Queues that accept nothing, so that every outcome stays unreported."""
 
     def put(self, queue: str, text: bytes) -> None:
         raise TransientError("storage_unavailable", service="queues")

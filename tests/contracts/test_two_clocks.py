@@ -146,7 +146,7 @@ def test_without_an_answers_time_nothing_is_moved(tables: Tables, tenant: str) -
 
 
 class Stamped(dict[str, Any]):
-    """A row that storage stamped later than its writer's clock said."""
+    """A row whose storage timestamp is later than its writer's clock."""
 
     def __init__(self, late: timedelta) -> None:
         super().__init__({WRITTEN_AT: NOON})

@@ -67,7 +67,7 @@ def queues(services: FakeServices) -> MemoryQueues:
 
 
 def tell(services: FakeServices, queues: MemoryQueues, offered: Iterable[str] | ConfigurationError) -> None:
-    """Let the log of these services tell; `offered` is what the operator set."""
+    """Make the log notify; `offered` are the queues that the operator set."""
 
     def names() -> frozenset[str]:
         if isinstance(offered, ConfigurationError):

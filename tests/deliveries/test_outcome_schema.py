@@ -1,4 +1,4 @@
-"""The published schema of the messages that tell how a mail ended."""
+"""The published schema of outcome messages."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def row(services: FakeServices) -> Delivery:
 
 
 def next_due(services: FakeServices) -> bytes:
-    """Take the message out of the queue when it is due."""
+    """Let time pass until the message is due, and dequeue it."""
     ((message, delay),) = services.outbox.messages
     services.outbox.messages.clear()
     services.system.pass_time(delay)

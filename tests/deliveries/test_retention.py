@@ -69,7 +69,7 @@ def test_stored_requests_are_left_to_the_lifecycle_rule() -> None:
 
 
 def slow(services: FakeServices, monkeypatch: pytest.MonkeyPatch, minutes: float) -> None:
-    """Let the log have one mail a page, and each page take some time."""
+    """Limit pages to one mail and let each page take some time."""
     services.deliveries.page = 1
     find = MemoryDeliveries.finished_before
 

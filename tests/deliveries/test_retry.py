@@ -1,4 +1,4 @@
-"""What an admin may send again."""
+"""The mails that an admin can retry."""
 
 from __future__ import annotations
 

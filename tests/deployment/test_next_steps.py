@@ -1,4 +1,4 @@
-"""What azd prints after provisioning."""
+"""The text that azd prints after provisioning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runbook's script that retries what an outage of Microsoft 365 ended."""
+"""The runbook's script that retries mails after a long outage."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def deliveries(retried: list[tuple[str, dict[str, str]]]) -> Iterator[str]:
             self.wfile.write(text)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

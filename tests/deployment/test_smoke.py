@@ -41,7 +41,7 @@ class Response:
 
 @contextmanager
 def app(*replies: Response) -> Iterator[tuple[str, list[str]]]:
-    """Serve the replies; give the address and the paths that were asked for."""
+    """Serve the replies; return the address and the requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -56,7 +56,7 @@ def app(*replies: Response) -> Iterator[tuple[str, list[str]]]:
             self.wfile.write(reply.body)
 
         def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
+            """Log nothing to the output of the test."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

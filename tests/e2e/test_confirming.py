@@ -13,7 +13,7 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture
 def slow_directory(stack: LocalStack, admin: Admin) -> Iterator[None]:
-    """Let what was agreed to show in tokens two seconds later."""
+    """Let consents appear in tokens two seconds later."""
     stack.microsoft365.behaviour.consent_lag = 2.0
     yield
     stack.microsoft365.behaviour.consent_lag = 0.0

@@ -42,7 +42,7 @@ def start(admin: Admin) -> dict[str, str]:
 
 
 def signed_in_as(account: str, start_url: str, browser: BrowserClient) -> BrowserClient:
-    """Open a link, sign in and accept; stop where the app asks."""
+    """Open a link, sign in and accept; stop at the confirmation page."""
     browser.open(start_url)
     browser.choose(account)
     browser.accept()

@@ -43,7 +43,7 @@ def example() -> tuple[str, dict[str, Any]]:
 def send(
     stack: LocalStack, method: str, path: str, body: Iterator[bytes] | bytes, content_type: str
 ) -> requests.Response:
-    """Send a body with its length, or in chunks where it is an iterator."""
+    """Send a body with its length, or an iterator in chunks."""
     headers = {
         "Content-Type": content_type,
         "Authorization": f"Bearer {stack.microsoft365.api_token(ADA)}",

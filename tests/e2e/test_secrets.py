@@ -1,4 +1,4 @@
-"""No secret that was really handed out is anywhere but where it belongs."""
+"""No issued secret is anywhere but in its intended place."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.stack
 
 
 def stored(connection_string: str) -> Iterator[str]:
-    """Yield everything that lies in tables, queues and blobs."""
+    """Yield the content of all tables, queues and blobs."""
     with TableServiceClient.from_connection_string(connection_string) as tables:
         for name in TABLES:
             yield from (str(row) for row in tables.get_table_client(name).list_entities())

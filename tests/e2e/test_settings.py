@@ -16,14 +16,14 @@ SETTINGS = "tenant-settings/smtp"
 
 
 def enable(admin: Admin, browser: BrowserClient, address: str, account: str = ADA, **members: Any) -> str:
-    """Enable and consent, and return what the window says at the end."""
+    """Enable and consent, and return the heading of the last page."""
     body = {"fromEmailAddress": address, **members}
     started = admin.call("POST", f"{SETTINGS}/enable", body).json()
     return browser.consent(started["startUrl"], account).title
 
 
 def send_test_mail(admin: Admin, stack: LocalStack) -> AcceptedMail:
-    """Send a test mail, and return what Graph got."""
+    """Send a test mail and return the mail that Graph accepted."""
     queued = admin.call("POST", f"{SETTINGS}/test-mail").json()
     admin.delivery(queued["messageId"], "accepted")
     (mail,) = mails_of(stack.microsoft365.mails(), queued["messageId"])

@@ -34,7 +34,7 @@ class CallbackApp:
         return app
 
     async def callback(self, request: web.Request) -> web.Response:
-        """Keep an answer, from the query or from a posted form."""
+        """Store a callback from the query or from a posted form."""
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.answers.append(form or dict(request.query))
         self.requests.append((request.method, dict(request.headers)))
@@ -43,7 +43,7 @@ class CallbackApp:
 
 @dataclass(frozen=True)
 class Stand:
-    """A served world, with what a client needs to use it."""
+    """A served Microsoft 365 with addresses and certificates for clients."""
 
     system: Microsoft365
     entra: str
@@ -71,7 +71,7 @@ class Stand:
         )
 
     def browser(self, *, posts_by_itself: bool = True) -> BrowserClient:
-        """Make somebody with a browser."""
+        """Return a new browser."""
         return BrowserClient(self.ca_file, posts_by_itself=posts_by_itself)
 
     def sign_in(

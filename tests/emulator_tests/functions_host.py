@@ -39,7 +39,7 @@ own_host_only = pytest.mark.skipif(CORE_TOOLS is not None, reason="Core Tools ha
 
 
 def wait_for[T](probe: Callable[[], T | None], seconds: float = WAIT_SECONDS) -> T:
-    """Return what a probe finds, as soon as it finds something.
+    """Return the result of a probe as soon as it is not empty.
 
     Raises:
         AssertionError: nothing came in time.
@@ -55,7 +55,7 @@ def wait_for[T](probe: Callable[[], T | None], seconds: float = WAIT_SECONDS) ->
 
 @dataclass(frozen=True)
 class Answer:
-    """A response as it was sent; header names keep their case."""
+    """A raw response; header names keep their case."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -175,7 +175,7 @@ class SampleHost:
                 queue.send_message(shown)
 
     def take_raw(self, kind: str) -> list[str]:
-        """Take every message that is visible now."""
+        """Receive every visible message."""
         with self._queues.get_queue_client(self.queue(kind)) as queue:
             try:
                 messages = list(queue.receive_messages(messages_per_page=32))
@@ -194,11 +194,11 @@ class SampleHost:
                 return 0
 
     def results(self, count: int, kind: str = "results", seconds: float = WAIT_SECONDS) -> list[Any]:
-        """Wait for so many reports of functions and take them."""
+        """Wait for this number of function reports and receive them."""
         return [json.loads(base64.b64decode(text)) for text in self.take_texts(count, kind, seconds)]
 
     def take_texts(self, count: int, kind: str = "results", seconds: float = WAIT_SECONDS) -> list[str]:
-        """Wait for so many messages and take them, as they lie in the queue."""
+        """Wait for this number of messages and receive them undecoded."""
         found: list[str] = []
 
         def probe() -> bool:

@@ -41,7 +41,7 @@ def host(
 
 
 def records(file: Path) -> list[dict[str, Any]]:
-    """Read what left the worker."""
+    """Read the log records that left the worker."""
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 

@@ -38,7 +38,7 @@ def accepted() -> dict[str, str]:
 
 
 def observations(*, long: bool) -> list[Any]:
-    """Make a parameter of each observation; Core Tools ask for no keys."""
+    """Return observations as parameters; Core Tools require no keys."""
     skip = pytest.mark.skipif(CORE_TOOLS is not None, reason="Core Tools ask for no keys.")
     return [
         pytest.param(each, id=each["name"], marks=[skip] if each["name"].startswith("key: ") else [])
@@ -64,7 +64,7 @@ def send(host: SampleHost, request: dict[str, Any], name: str = "localhost") -> 
 
 
 def shown(answer: Answer, wanted: dict[str, Any], host: SampleHost) -> dict[str, Any]:
-    """Describe an answer by what an observation tells of it."""
+    """Return the parts of a response that an observation contains."""
     headers = {name: value for name, value in answer.headers if name.casefold() not in FRAMING}
     if headers.get("Server") == "Kestrel":
         del headers["Server"]

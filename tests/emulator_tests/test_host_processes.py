@@ -33,14 +33,14 @@ FAST = {
 
 
 def timed(host: SampleHost, target: str) -> tuple[Answer, float]:
-    """Call a function and tell how long it took."""
+    """Call a function and return its duration."""
     began = time.monotonic()
     answer = host.ask("GET", target)
     return answer, time.monotonic() - began
 
 
 def process(host: SampleHost) -> bytes:
-    """Ask which process runs functions."""
+    """Return the id of the process that runs functions."""
     return host.ask("GET", "/api/process").body
 
 

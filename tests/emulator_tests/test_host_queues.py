@@ -31,7 +31,7 @@ FAST = {
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """Return the text of an observed message as it lies in the queue."""
+    """Return the text of an observed message as it is in the queue."""
     return base64.b64encode(b"x" * message["size"]).decode() if "size" in message else message["text"]
 
 

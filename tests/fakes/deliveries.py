@@ -37,7 +37,7 @@ class MemoryDeliveries:
         return self._write(delivery)
 
     def _written(self, delivery: Delivery) -> Delivery | None:
-        """Return the row if it already equals what is to be written."""
+        """Return the row if it already equals the new one."""
         known = self.find(delivery.tenant_id, delivery.message_id)
         same = known and replace(known, etag=None, stored=None) == replace(delivery, etag=None, stored=None)
         return known if same else None

@@ -117,7 +117,7 @@ class Result:
 
     @property
     def under_way(self) -> int:
-        """How many have not come to their end."""
+        """Return the number of unfinished mails."""
         return sum(count for status, count in self.statuses.items() if status not in {*FINAL, "no row"})
 
     def row(self) -> str:
@@ -283,7 +283,7 @@ class Campaign:
         )
 
     def queue_text(self, text: str) -> None:
-        """Queue what may be no mail at all."""
+        """Queue a text that need not be a mail."""
         self._blows += 1
         self.scheduler.queue_text(text)
 
@@ -303,11 +303,11 @@ class Campaign:
         return list(self.statuses().values()).count(status)
 
     def suffer(self, faults: int) -> None:
-        """Count what went wrong outside the local services."""
+        """Count a fault outside the local services."""
         self._blows += faults
 
     def blame(self, what: str) -> None:
-        """Note that the scenario that runs broke a promise."""
+        """Record that the running scenario violated an invariant."""
         self._blamed.append(what)
 
     def wait_until_sending(self, seconds: float = 30) -> None:
@@ -379,7 +379,7 @@ class Campaign:
         behaviour.upload_limit, behaviour.upload_window = limit, seconds
 
     def limit_calls(self, limit: int, seconds: float) -> None:
-        """Let Graph take so many calls in so many seconds."""
+        """Limit the calls that Graph accepts in a time."""
         self._blows += limit < UNLIMITED_CALLS
         behaviour = self.stack.microsoft365.behaviour
         behaviour.calls_limit, behaviour.calls_window = limit, seconds
@@ -503,7 +503,7 @@ class Campaign:
 
 
 def _may_end_so(result: Result, message_id: str, status: str) -> bool:
-    """Say whether a mail may end so after a fault of this kind."""
+    """Tell whether a mail may have this outcome after this kind of fault."""
     if message_id in result.handed_over:
         return True
     return (
@@ -512,7 +512,7 @@ def _may_end_so(result: Result, message_id: str, status: str) -> bool:
 
 
 def summary(results: Iterable[Result]) -> str:
-    """Say how mails ended that met a fault of storage alone, or a kill."""
+    """Summarize outcomes of mails with only storage faults or kills."""
     counts: Counter[str] = Counter()
     for result in results:
         counts[result.cause] += len(result.ids)

@@ -44,7 +44,7 @@ def throttled(campaign: Campaign) -> None:
 
 
 def entra_scenarios() -> list[Scenario]:
-    """Return what goes wrong at Entra itself."""
+    """Return the scenarios with faults of Entra."""
     return [
         Scenario("Entra's servers know the consent late", servers_behind, cause="kill", all_accepted=True),
         Scenario("Entra throttles the app", throttled, cause="kill", all_accepted=True),

@@ -50,7 +50,7 @@ class UnforeseenError(Exception):
 
 
 class FaultKind(Enum):
-    """What happens to one call."""
+    """The kinds of faults that a call can meet."""
 
     KILLED_BEFORE = auto()
     KILLED_AFTER = auto()

@@ -67,7 +67,7 @@ class HostSystem(FakeSystem):
 
 
 class _Stamp(dict[str, Any]):
-    """What the table says of a row beside its document."""
+    """The columns and the timestamp of a row beside its document."""
 
     def __init__(self, written_at: datetime, stamp: datetime) -> None:
         super().__init__({WRITTEN_AT: written_at})

@@ -48,7 +48,7 @@ def memory_scenarios() -> list[Scenario]:
 
 
 def reason_to_leave_out() -> str:
-    """Say why hosts cannot be limited here; empty where they can."""
+    """Return why hosts cannot be limited here; empty if they can."""
     if sys.platform != "linux":
         return "Only Linux limits the memory of a process that runs."
     return "Core Tools reserve more memory than such a limit allows." if CORE_TOOLS else ""
@@ -86,7 +86,7 @@ def _post(campaign: Campaign, *, chunked: bool) -> int:
 
 
 class _Body:
-    """A body of known length that takes no memory."""
+    """A body of known length that uses no memory."""
 
     def __init__(self) -> None:
         self._left = BODY_BYTES
@@ -114,7 +114,7 @@ def _processes(campaign: Campaign) -> list[int]:
 
 
 def _peaks(processes: list[int]) -> dict[int, int]:
-    """Return how many bytes of memory each process had at most."""
+    """Return the peak memory of each process in bytes."""
     pattern = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
     texts = {pid: Path(f"/proc/{pid}/status").read_text() for pid in processes}
     return {pid: 1024 * int(pattern.findall(text)[0]) for pid, text in texts.items()}

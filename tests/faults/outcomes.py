@@ -21,7 +21,7 @@ type Messages = Mapping[str, Sequence[dict[str, Any]]]
 
 
 def take_outcomes(connection_string: str) -> Messages:
-    """Take every message out of the queue, by the id of its mail."""
+    """Dequeue all messages and return them by mail id."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     with QueueClient.from_connection_string(connection_string, OUTCOMES, api_version=API_VERSION) as queue:
         for message in queue.receive_messages(messages_per_page=32, visibility_timeout=600):

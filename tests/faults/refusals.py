@@ -35,7 +35,7 @@ def refuse(campaign: Campaign, operation: str, effect: Effect | str, **behaviour
 
 
 def behave(campaign: Campaign, **behaviour: Any) -> None:
-    """Let Exchange behave like this, and count it as what goes wrong."""
+    """Change the behaviour of Exchange and count it as a fault."""
     vars(campaign.stack.microsoft365.behaviour).update(behaviour)
     campaign.suffer(1)
 

@@ -62,7 +62,7 @@ type Disturbance = Callable[[Campaign], None]
 
 
 def press(campaign: Campaign, operation: str, effect: Effect | str, times: int = 3, nth: int = 1) -> None:
-    """Press a fault button for the next requests."""
+    """Add a fault for the next requests."""
     campaign.stack.microsoft365.faults.add(operation, effect, times=times, nth=nth)
 
 
@@ -83,13 +83,13 @@ def without_entra(campaign: Campaign) -> None:
 
 
 def slow_entra(campaign: Campaign) -> None:
-    """Start hosts that have no token yet, while Entra takes its time."""
+    """Start hosts without tokens while Entra is slow."""
     press(campaign, "token", Effect(delay=8.0), times=4)
     campaign.kill_and_replace()
 
 
 def over_the_upload_limit(campaign: Campaign) -> None:
-    """Let Graph take less in five seconds than the files of two mails."""
+    """Limit uploads in five seconds to less than the files of two mails."""
     campaign.limit_uploads(10_000_000, 5.0)
 
 
@@ -109,13 +109,13 @@ def malformed(campaign: Campaign, count: int = 1000) -> None:
 
 
 def pressing(operation: str, button: str, times: int = 3, **mails: Any) -> Scenario:
-    """Make a scenario of a fault button."""
+    """Return a scenario for a named fault."""
     disturb = partial(press, operation=operation, effect=button, times=times)
     return Scenario(f"{operation}: {button}", disturb, pause=PAUSES.get(button, 0.0), **mails)
 
 
 def without_key() -> list[Scenario]:
-    """Return what goes wrong in a mailbox that has no room for the app's key."""
+    """Return the scenarios of a mailbox without room for the mail key."""
     hindrances: dict[str, Disturbance] = {
         "": nothing,
         ", answers lost": partial(press, operation="sendMail", effect="reset but accepted", nth=2),
@@ -134,7 +134,7 @@ def without_key() -> list[Scenario]:
 
 
 def short() -> list[Scenario]:
-    """Return what runs in every test run: a minute's worth."""
+    """Return the scenarios of every test run: about a minute."""
     after_send_mail = partial(kill_at_graph, operation="sendMail", effect=CARRIED_OUT)
     in_upload = partial(kill_at_graph, operation="uploadChunk", effect=CARRIED_OUT, nth=2)
     return [

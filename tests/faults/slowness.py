@@ -31,12 +31,12 @@ ODD_WAITS = ("0", "-5", "0.5", "1e9", "nan", "soon", "2, 3", "Wed, 21 Oct 2015 0
 
 
 def slow_graph(campaign: Campaign, operation: str) -> None:
-    """Let Graph carry out a request and answer when nobody waits any more."""
+    """Let Graph carry out a request and answer after the client's timeout."""
     campaign.stack.microsoft365.faults.add(operation, Effect(delay=GRAPH_SECONDS))
 
 
 def slow_search(campaign: Campaign) -> None:
-    """Have two mails be looked for, and Graph take too long for it once."""
+    """Let Graph be too slow for one search while two mails are searched."""
     graph = campaign.stack.microsoft365
     graph.faults.add("sendMail", "timeout but accepted", times=2)
     slow_graph(campaign, "lookup")
@@ -61,7 +61,7 @@ def slow_schedule(campaign: Campaign) -> None:
 
 
 def limit_rate(campaign: Campaign) -> None:
-    """Let Graph take as many calls a minute as Exchange documents mails."""
+    """Limit Graph's calls a minute to the documented number of mails."""
     campaign.limit_calls(MAILS_A_MINUTE, 60.0)
     campaign.wait_until_final(300, put_off=False)
 

@@ -32,7 +32,7 @@ LONGER_THAN_AN_ATTEMPT = 150.0
 
 
 def without_service(campaign: Campaign, service: Service, outage: Outage, seconds: float) -> None:
-    """Let one of storage's services fail for a while; the others go on."""
+    """Let one storage service fail for a while; the others continue."""
     with campaign.gates.during(service, outage):
         time.sleep(seconds)
 

@@ -43,7 +43,7 @@ def small_without_looking_up() -> tuple[FakeServices, dict[str, Any]]:
 
 @dataclass
 class BadLuck(FaultInjector):
-    """Goes wrong by chance, a number of times, and keeps what it did."""
+    """A random fault injector with a record of its faults."""
 
     chance: random.Random = field(default_factory=random.Random)
     left: int = 0
@@ -81,7 +81,7 @@ class BadLuck(FaultInjector):
 
 
 class TimedPause(MemoryPause):
-    """A pause that somebody ends after a while."""
+    """A pause that ends after a while."""
 
     def __init__(self, services: FakeServices) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ WITHOUT_BICEP = "infra: bicep is not on the PATH: format, build, lint and snapsh
 
 
 def check() -> int:
-    """Print what each step objects to; return the exit code."""
+    """Print the findings of each step; return the exit code."""
     stale = stale_files(Project.from_disk())
     if stale:
         print(f"infra: the snapshots are older than {', '.join(stale)}: run `make snapshots`")

@@ -58,7 +58,7 @@ def keep_busy(services: FakeServices, time: timedelta) -> None:
 
 
 def come_back(services: FakeServices) -> None:
-    """Have the queue deliver what it holds, at its time."""
+    """Deliver the queued messages when they are due."""
     note, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
     deliver(note, f"q-{services.system.now()}", services)

@@ -19,7 +19,7 @@ _RESOURCE_ID = re.compile(r"/subscriptions/[^'\[\]]+")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one set of parameters deploys.
+    """The resources that one set of parameters deploys.
 
     A resource that the deployment writes twice, first open and then closed for instance, appears as it is
     in the end.

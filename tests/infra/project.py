@@ -64,7 +64,7 @@ class Project:
 
     @classmethod
     def from_disk(cls, root: Path = ROOT) -> Project:
-        """Read what the patterns name."""
+        """Read the files that match the patterns."""
         paths = sorted({path for pattern in PATTERNS for path in root.glob(pattern)})
         return cls({str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in paths})
 

@@ -1,4 +1,4 @@
-"""docs/cost.md says what infra/cost.py works out."""
+"""docs/cost.md states the results of infra/cost.py."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_always_ready_instances_end_the_free_grant() -> None:
 
 
 def test_each_price_reaches_the_total() -> None:
-    """A price that nothing multiplies would be an input that does not count."""
+    """A price that is never multiplied would have no effect."""
     traffic = Traffic(mails=10_000_000, always_ready_instances=1, availability_calls=1)
     names = [name for name in Prices.__dataclass_fields__ if not name.startswith("free_")]
 

@@ -42,7 +42,7 @@ def registered(project: Project) -> list[Prediction]:
     file(PERMISSIONS, '"Mail.Send.Shared"', '"Mail.Shared"'),
 )
 def test_scopes_of_the_code_are_declared(project: Project) -> None:
-    """Every mail scope that the code asks for is one of the permissions file."""
+    """Each mail scope of the code is in the permissions file."""
     permissions = json.loads(project.files[PERMISSIONS])
     declared = permissions["delegated"].keys() | permissions["mailReadWrite"]["delegated"].keys()
     used = {

@@ -1,4 +1,4 @@
-"""Logs: who may write them, what has to be in them, and where they go."""
+"""Logs: their writers, required content and destination."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ VARIABLES = {
 
 
 def text_parameters() -> set[str]:
-    """The parameters that take any text, by the compiled template."""
+    """Return the parameters of the compiled template that accept any text."""
     return {
         name
         for name, parameter in PROJECT.interface.parameters.items()
@@ -327,7 +327,7 @@ def test_what_cannot_work_together_is_refused(bicep: Bicep, values: dict[str, st
 
 
 def test_every_other_parameter_accepts_its_limits_and_nothing_beyond(bicep: Bicep) -> None:
-    """What Bicep itself checks: switches, numbers and lists of values."""
+    """Bicep checks switches, numbers and lists of values."""
     others = {name: spec for name, spec in PROJECT.interface.parameters.items() if name not in GOOD}
     beyond = {name: quoted("none of these") for name, spec in others.items() if spec["type"] != "int"}
     numbers = {

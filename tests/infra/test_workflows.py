@@ -107,7 +107,7 @@ def test_workflows_read_no_secret_and_store_no_token(project: Project) -> None:
     file(DEPLOY, "azd provision --no-prompt", "azd provision -e ${{ inputs.environment }}")
 )
 def test_inputs_reach_scripts_as_variables_only(project: Project) -> None:
-    """Text that somebody typed would otherwise become part of the script."""
+    """Text from an input would otherwise become part of the script."""
     lines = [line for _, _, job in jobs(project) for line in commands(job)]
 
     assert [line for line in lines if "${{" in line] == []
@@ -159,7 +159,7 @@ def test_every_job_that_checks_installs_the_pinned_compiler_first(project: Proje
     file(DEPLOY, "    needs: check\n", ""), file(DEPLOY, "bash .ci/run check", "echo checked")
 )
 def test_the_deployment_waits_for_a_check_that_cannot_sign_in(project: Project) -> None:
-    """Who signs in is tested above: the job `deploy` alone."""
+    """A test above checks that only the job `deploy` signs in."""
     assert deployment(project)["deploy"].get("needs") == "check"
     assert "bash .ci/run check" in commands(deployment(project)["check"])
 

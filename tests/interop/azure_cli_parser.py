@@ -22,7 +22,7 @@ _EVERY = {"--help", "-h", "--output", "-o", "--query", "--debug", "--verbose", "
 
 
 def main() -> None:
-    """Judge what standard input names."""
+    """Check the commands in standard input."""
     wanted: list[tuple[list[str], bool]] = json.load(sys.stdin)
     cli = get_default_cli()
     register_global_subscription_argument(cli)

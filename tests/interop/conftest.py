@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def run(*command: object, text: str = "", environment: Mapping[str, str] | None = None) -> str:
-    """Run a program and return what it prints."""
+    """Run a program and return its output."""
     done = subprocess.run(
         [str(part) for part in command],
         input=text,
@@ -78,7 +78,7 @@ def mono(npm: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def njsonschema(mono: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Compile the program that asks NJsonSchema which values a schema takes."""
+    """Compile the program that validates values with NJsonSchema."""
     program = tmp_path_factory.mktemp("njsonschema") / "Validate.exe"
     libraries = [f"-r:{NSWAG / name}" for name in ("NJsonSchema.dll", "Newtonsoft.Json.dll")]
     source = HERE / "dotnet" / "Validate.cs"
@@ -88,7 +88,7 @@ def njsonschema(mono: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write both documents into a folder, as somebody downloads them."""
+    """Write both documents into a folder, as they are downloaded."""
     folder = tmp_path_factory.mktemp("documents")
     (folder / "openapi.json").write_bytes(document_text())
     (folder / "mail-message.schema.json").write_text(schema_text(), "utf-8")

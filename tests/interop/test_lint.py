@@ -1,4 +1,4 @@
-"""The OpenAPI document keeps the rules of a linter that others use."""
+"""The OpenAPI document passes a common linter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every validator takes the same messages as the app."""
+"""Every validator accepts the same messages as the app."""
 
 from __future__ import annotations
 

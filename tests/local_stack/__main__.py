@@ -209,7 +209,7 @@ def _run_fault(options: argparse.Namespace) -> int:
 
 
 def _show_faults(known: str, unknown: list[str]) -> int:
-    """List what there is; an unknown name is a mistake, none is a question."""
+    """List the faults; an unknown name is an error, no name is not."""
     wrong = [name for name in unknown if name]
     for name in wrong:
         print(f"There is no fault {name}.", file=sys.stderr)

@@ -116,7 +116,7 @@ class ApplicationInsights:
         return web.Response(text=str(uuid.uuid4())) if known else web.Response(status=404)
 
     async def _nobody_watches(self, _: web.Request) -> web.Response:
-        """Answer the live metrics, which nobody looks at."""
+        """Answer the live metrics endpoint as if no client were subscribed."""
         return web.Response(headers={"x-ms-qps-subscribed": "false"})
 
 

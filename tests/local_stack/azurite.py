@@ -21,7 +21,7 @@ LISTENING = r"service is successfully listening at (http://\S+)"
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of the three services; 0 lets Azurite take any free one."""
+    """The ports of the three services; 0 lets Azurite choose a free one."""
 
     blob: int = 0
     queue: int = 0

@@ -50,13 +50,13 @@ class Page:
         return found if _POSTS_ITS_FRAGMENT.search(self.text) else {}
 
     def form_with(self, name: str, value: str) -> Form | None:
-        """Find the form that has a certain button."""
+        """Find the form with a given button."""
         wanted = Button(name, value)
         return next((form for form in self.forms if wanted in form.buttons), None)
 
 
 class BrowserClient:
-    """Somebody at a browser.
+    """A browser with a person who uses it.
 
     Attributes:
         page: what is on the screen.
@@ -73,7 +73,7 @@ class BrowserClient:
 
     @property
     def page(self) -> Page:
-        """What is on the screen; LookupError before the first visit."""
+        """Return the current page; LookupError before the first visit."""
         if self._page is None:
             raise LookupError("Nothing has been opened yet.")
         return self._page

@@ -85,7 +85,7 @@ class LocalAuthority:
         return context
 
     def client_context(self) -> ssl.SSLContext:
-        """Build the TLS context of a client that trusts this authority alone."""
+        """Build the TLS context of a client that trusts only this authority."""
         return ssl.create_default_context(cafile=str(self.ca_file))
 
 

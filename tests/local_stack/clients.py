@@ -42,7 +42,7 @@ class Admin:
         return response
 
     def read(self, path: str) -> dict[str, Any]:
-        """Return what an address answers.
+        """Return the JSON at an address.
 
         Raises:
             requests.HTTPError: it is not a success.
@@ -121,7 +121,7 @@ class Scheduler:
 
 
 def forget_schedules(connection_string: str) -> None:
-    """Have no mailbox be paced because of what Graph refused before."""
+    """Delete all schedules, so that earlier refusals limit no mailbox."""
     with TableClient.from_connection_string(
         connection_string, TENANT_SETTINGS, api_version=API_VERSION
     ) as table:
@@ -130,7 +130,7 @@ def forget_schedules(connection_string: str) -> None:
 
 
 def wait_for[Found](look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
-    """Look until there is something.
+    """Poll until there is a result.
 
     Raises:
         TimeoutError: there never was.

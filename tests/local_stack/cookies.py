@@ -29,11 +29,11 @@ class _Cookie:
 
     @property
     def key(self) -> tuple[str, str, bool, str]:
-        """What a browser tells cookies apart by."""
+        """Return the identity of a cookie in a browser."""
         return (self.name, self.domain, self.host_only, self.path)
 
     def reaches(self, host: str) -> bool:
-        """Say whether the cookie is sent to a host."""
+        """Tell whether the cookie is sent to a host."""
         return host == self.domain or (not self.host_only and host.endswith(f".{self.domain}"))
 
 
@@ -47,7 +47,7 @@ class CookieJar:
         self._kept: dict[tuple[str, str, bool, str], _Cookie] = {}
 
     def keep(self, url: str, headers: list[str]) -> None:
-        """Take `Set-Cookie` headers; one that breaks its own promises is dropped."""
+        """Store `Set-Cookie` headers; one that violates its prefix is dropped."""
         place = urlsplit(url)
         host = place.hostname or ""
         for header in headers:
@@ -94,7 +94,7 @@ class CookieJar:
         return sorted(cookie.name for cookie in self._kept.values() if cookie.reaches(host))
 
     def clear(self, host: str = "") -> None:
-        """Forget what a host is sent, or all cookies, as a private window does."""
+        """Delete the cookies of a host, or all, as a private window does."""
         self._kept = {key: kept for key, kept in self._kept.items() if host and not kept.reaches(host)}
 
 

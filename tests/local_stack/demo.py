@@ -40,7 +40,7 @@ class Story:
         print(f"\n{self.step}. {title}", flush=True)
 
     def tell(self, text: str) -> None:
-        """Say what was seen."""
+        """Print a result."""
         print(f"   {text}", flush=True)
 
 
@@ -237,7 +237,7 @@ def large_report(story: Story, stack: LocalStack, admin: Admin, scheduler: Sched
 
 
 def throttled(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
-    """Have Microsoft ask for patience."""
+    """Have Microsoft throttle a mail."""
     story.chapter("Microsoft 365 throttles the mailbox")
     stack.microsoft365.faults.add("sendMail", "throttled")
     mail = scheduler.queue("cash:2026-11-23", to=["cfo@contoso.com"], subject="Cash", body=_html("<p>9</p>"))
@@ -261,7 +261,7 @@ def log(story: Story, admin: Admin) -> None:
 
 
 def reset(story: Story, stack: LocalStack, admin: Admin) -> None:
-    """Take everything back."""
+    """Reset the tenant."""
     story.chapter("The admin presses Reset")
     check(admin.call("POST", "tenant-settings/smtp/reset").status_code == 204, "Reset should answer 204")
     settings = admin.settings()

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 @dataclass(frozen=True)
 class Button:
-    """A way to submit a form; unnamed buttons send nothing of their own."""
+    """A submit button; unnamed ones add no field."""
 
     name: str
     value: str

@@ -30,7 +30,7 @@ CORE_TOOLS = shutil.which("func")
 
 @dataclass(frozen=True)
 class HostCommand:
-    """How to start a host, where, and what it prints once it answers."""
+    """The command and folder of a host, and the line printed when ready."""
 
     arguments: tuple[str, ...]
     directory: Path
@@ -39,7 +39,7 @@ class HostCommand:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What a host is to serve.
+    """The plan of a host: the app and the settings to serve.
 
     Attributes:
         cors: the origins whose pages may call.

@@ -1,4 +1,4 @@
-"""What the local stack needs from the machine."""
+"""The prerequisites of the local stack."""
 
 
 class MissingPrerequisiteError(RuntimeError):

@@ -81,7 +81,7 @@ class Child:
             time.sleep(POLL_SECONDS)
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:
-        """Ask the program to end, insist after a while, and return its status."""
+        """Terminate the program, kill it after a while, return its status."""
         if self.running:
             self._process.send_signal(self._stop_signal)
             try:

@@ -125,7 +125,7 @@ class RunningStack:
             session.delete(f"{self.description['inboxUrl']}/_control/faults", timeout=TIMEOUT_SECONDS)
 
     def waiting_faults(self) -> list[dict[str, Any]]:
-        """List what has not happened yet."""
+        """List the pending faults."""
         waiting: list[dict[str, Any]] = self._control("GET", "faults", None)["waiting"]
         return waiting
 

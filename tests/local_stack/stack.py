@@ -185,7 +185,7 @@ class LocalStack:
         return self.directory / "log-records.jsonl"
 
     def host_log(self) -> str:
-        """Return what all hosts have printed, those included that have ended."""
+        """Return the output of all hosts, including ended ones."""
         return "".join(host.log() for host in self.hosts)
 
     def _serve_fakes(self, cleanup: ExitStack) -> None:

@@ -109,7 +109,7 @@ class StorageAccess:
         return answer
 
     def _refusal_code(self, service: Service, request: web.Request) -> str:
-        """Name what a request is refused for; empty for one that the roles allow."""
+        """Return the error code of a refused request; empty if it is allowed."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.startswith("SharedKey") or "sig" in request.query:
             return "KeyBasedAuthenticationNotPermitted"

@@ -38,7 +38,7 @@ HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 @dataclass(frozen=True)
 class Outage:
-    """What a service does to requests.
+    """The effect of an outage on requests.
 
     Attributes:
         reaches: whether they are carried out.
@@ -67,7 +67,7 @@ class Outage:
     path: str = ""
 
     def means(self, request: web.Request) -> bool:
-        """Say whether a request is of the kind that is meant."""
+        """Tell whether the outage applies to a request."""
         return self.method in ("", request.method) and self.path in request.raw_path
 
 
@@ -141,7 +141,7 @@ class StorageGate:
         return answer
 
     def _meant(self, request: web.Request) -> Outage:
-        """Return what is wrong for this request."""
+        """Return the outage that applies to this request."""
         outage = self._outage
         if outage == NOTHING or not outage.means(request):
             return NOTHING

@@ -1,4 +1,4 @@
-"""What Azure's built-in roles allow on queues, containers and tables.
+"""Permissions of Azure's built-in roles on queues, containers, tables.
 
 Sources, for the actions of a role and for those that an operation needs:
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/storage
@@ -98,7 +98,7 @@ APP_ROLES = tuple(RoleAssignment(role) for role in (BLOB_OWNER, QUEUE_CONTRIBUTO
 
 @dataclass(frozen=True)
 class StorageRequest:
-    """What of a request decides whether it is allowed.
+    """The parts of a request that decide whether it is allowed.
 
     Attributes:
         path: behind the account's name, decoded: `mail-outbox/messages`, `attachments/a/b.pdf`.
@@ -124,7 +124,7 @@ class StorageRequest:
 
 
 def allows(assignments: Iterable[RoleAssignment], request: StorageRequest) -> bool:
-    """Say whether the roles of an identity allow a request."""
+    """Tell whether the roles of an identity allow a request."""
     granted = {
         action
         for each in assignments

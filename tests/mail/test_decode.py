@@ -27,7 +27,7 @@ def encoded(text: bytes) -> bytes:
 
 
 def found_in(raw: bytes) -> str:
-    """Return what a message is said to be instead of a mail."""
+    """Return what the error says a refused message contains."""
     with pytest.raises(InvalidInputError) as caught:
         decode_message(raw)
     assert caught.value.code == "unreadable_message"

@@ -1,4 +1,4 @@
-"""The published JSON Schema says what the queue takes."""
+"""The published JSON Schema describes exactly the accepted messages."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def changed(changes: dict[str, Any]) -> bytes:
 
 
 def agrees(text: bytes) -> tuple[bool, bool]:
-    """Say whether schema and contract take a message."""
+    """Tell whether schema and parser accept a message."""
     try:
         parse_mail_request(text)
     except InvalidInputError:

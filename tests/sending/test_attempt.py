@@ -1,4 +1,4 @@
-"""Mailboxes without room for the look-up key, and missing images."""
+"""Mailboxes without room for the mail key, and missing images."""
 
 from __future__ import annotations
 

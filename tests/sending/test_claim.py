@@ -1,4 +1,4 @@
-"""Which worker may send a mail, and what it leaves for the next one."""
+"""The claim: which worker may send a mail, and the state it leaves."""
 
 from __future__ import annotations
 

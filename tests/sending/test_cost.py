@@ -1,4 +1,4 @@
-"""What a small mail costs in calls, once a worker is warm."""
+"""The calls that a small mail costs on a warm worker."""
 
 from __future__ import annotations
 

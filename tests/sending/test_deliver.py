@@ -484,7 +484,7 @@ def test_occasional_refusals_are_counted_separately_from_throttling(services: Fa
 
 
 class WithoutSettings:
-    """A deployment that lacks a setting: what needs one raises."""
+    """A deployment without settings: a service that needs one raises."""
 
     def __init__(self, services: FakeServices) -> None:
         self._services = services

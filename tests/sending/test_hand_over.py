@@ -89,7 +89,7 @@ def end(services: FakeServices) -> tuple[DeliveryStatus, int]:
 
 
 def continue_in_another_process(services: FakeServices) -> None:
-    """Forget what only the memory of the process knows."""
+    """Drop the state that is only in the memory of the process."""
     services.claims = type(services.claims)()
 
 
@@ -120,7 +120,7 @@ def test_the_row_states_when_and_with_which_consent_a_mail_is_handed_over(servic
 def test_a_claim_of_an_older_version_over_this_one_makes_a_send_uncertain(
     services: FakeServices,
 ) -> None:
-    """An older version keeps what it does not know as it was."""
+    """An older version preserves members that it does not know."""
     known = claimed_row(handed_over=False)
     services.deliveries.add(replace(known, claimed_by="q-2", claim_ends_at=NOON + 2 * CLAIM))
     deliver(MAIL, "q-2", services)

@@ -27,7 +27,7 @@ LOST = CLAIM + timedelta(minutes=31)
 
 
 def settle(services: FakeServices) -> None:
-    """Let the timer run until it settles what was lost."""
+    """Let the timer run until it settles lost claims."""
     for _ in range(2):
         services.system.pass_time(LOST)
         release_all(services)

@@ -1,4 +1,4 @@
-"""What the five-minute timer does."""
+"""The five-minute timer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to mails while the operator has paused sending."""
+"""Mails while the operator has paused sending."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def row(services: FakeServices) -> Delivery:
 
 
 def look(services: FakeServices, queue_id: str = "q-n") -> None:
-    """Take the only message from the queue at its time, and work on it."""
+    """Deliver the only message of the queue when it is due."""
     (message,) = services.outbox.messages
     services.outbox.messages.clear()
     services.system.pass_time(message[1])

@@ -417,7 +417,7 @@ def test_a_refusal_before_anything_was_submitted_needs_no_look(ada: Stand, effec
 
 
 class _Unreachable:
-    """Graph, to which the first connection does not come about."""
+    """Graph whose first connection fails."""
 
     def __init__(self, inner: Any) -> None:
         self._inner, self._failed = inner, False

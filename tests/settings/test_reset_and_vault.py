@@ -32,7 +32,7 @@ MOMENT = timedelta(milliseconds=50)
 
 
 class Trouble(NamedTuple):
-    """What goes wrong while the tokens are deleted.
+    """Faults during the deletion of tokens.
 
     Attributes:
         unsure: whether no answer says that the tokens are gone, so that the page may name an end too late.

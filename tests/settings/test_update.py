@@ -12,7 +12,7 @@ from tests.fakes import CONTOSO, MemorySettings
 
 @dataclass
 class BusySettings(MemorySettings):
-    """Somebody else writes between each read and write, so many times."""
+    """Settings that another process changes between read and write."""
 
     interruptions: int = 0
 

@@ -1,1 +1,1 @@
-"""What each released version stored, and whether this one reads it."""
+"""Data stored by each released version, which this one must read."""

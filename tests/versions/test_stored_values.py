@@ -73,7 +73,7 @@ every_row = pytest.mark.parametrize(
 
 
 def comparable(document: Any) -> Any:
-    """Leave out the order of what is a set."""
+    """Sort lists, because a set has no stable order."""
     if isinstance(document, dict):
         return {name: comparable(each) for name, each in document.items()}
     return sorted(document, key=repr) if isinstance(document, list) else document

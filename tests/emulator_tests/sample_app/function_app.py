@@ -94,13 +94,13 @@ def keyed(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="admin/hidden")
 def hidden(req: func.HttpRequest) -> func.HttpResponse:
-    """Be refused by the host, which keeps `admin` for itself."""
+    """Never run: the host reserves `admin`."""
     return func.HttpResponse("never seen")
 
 
 @app.route(route="respond", methods=["POST"])
 def respond(req: func.HttpRequest) -> func.HttpResponse:
-    """Respond as the JSON of the body says."""
+    """Respond as the JSON of the body specifies."""
     wish = req.get_json()
     how = wish.get("how")
     if how == "raise":
@@ -140,7 +140,7 @@ async def wait_async(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="process")
 def process(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell which process runs functions."""
+    """Return the id of the process that runs functions."""
     return func.HttpResponse(str(os.getpid()))
 
 
@@ -196,7 +196,7 @@ def _report(name: str, message: func.QueueMessage) -> str:
 @app.queue_trigger(arg_name="message", queue_name="%WORK_QUEUE%", connection=STORAGE)
 @app.queue_output(arg_name="out", queue_name="%RESULTS_QUEUE%", connection=STORAGE)
 def work(message: func.QueueMessage, out: func.Out[str]) -> None:
-    """Report a message, or do what it asks first: `fail`, `die`, `wait 1.5`."""
+    """Report a message after its command: `fail`, `die` or `wait 1.5`."""
     text = message.get_body().decode()
     log.info("working on %s", text)
     if text == "fail":

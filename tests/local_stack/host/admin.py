@@ -18,7 +18,7 @@ type Answer = Callable[[Request, str], Awaitable[Response]]
 
 
 class Admin:
-    """Tells about the host, runs functions by hand, drains and resumes."""
+    """The admin API: host status, manual runs, drain and resume."""
 
     def __init__(self, host: ScriptHost, keys: Keys) -> None:
         self._host = host

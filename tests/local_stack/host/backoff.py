@@ -22,7 +22,7 @@ class Backoff:
         self._found = True
 
     def next_delay(self) -> float:
-        """Return the seconds until the next look at the queue."""
+        """Return the seconds until the next poll of the queue."""
         if self._found:
             self._found, self._exponent = False, 1
             return min(MINIMUM_SECONDS, self._maximum)

@@ -45,7 +45,7 @@ class Console:
 
 
 class PythonLog(logging.Handler):
-    """Shows what the host's own libraries log."""
+    """A handler that prints the log of the host's libraries."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)

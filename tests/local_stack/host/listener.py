@@ -24,7 +24,7 @@ CATEGORY = "Host.Triggers.Queues"
 
 
 class QueueListener:
-    """Takes messages from one queue until it is stopped."""
+    """A listener that receives messages of a queue until it is stopped."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class QueueListener:
         self._has_poison_queue = not self._name.endswith("-poison") and len(self._name) <= MAX_NAME_LENGTH
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Poll until told to stop, then let the running invocations finish."""
+        """Poll until stopped, then let running invocations finish."""
         running: set[asyncio.Task[None]] = set()
         backoff = Backoff(self._settings.max_polling_interval)
         filled = self._queues.filled(self._connection, self._name)

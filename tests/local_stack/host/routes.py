@@ -73,7 +73,7 @@ class Route:
         return values if fits else None
 
     def _translate(self, template: str) -> str:
-        """Turn a template into a regular expression and note its constraints."""
+        """Convert a template to a regular expression and its constraints."""
         pattern, end = "", 0
         for found in PARAMETER.finditer(template):
             slash, stars, name, constraints, optional = found.groups()

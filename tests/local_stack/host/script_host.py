@@ -26,10 +26,10 @@ BY_HAND = "This function was programmatically called via the host APIs."
 
 
 class TriggerSource(Protocol):
-    """What triggers functions: a queue listener, a timer."""
+    """A trigger of functions: a queue listener or a timer."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Run functions until told to stop, then wait for those that still run."""
+        """Run functions until stopped, then wait for running ones."""
 
 
 class Triggers:
@@ -46,7 +46,7 @@ class Triggers:
         return self._stopping.is_set()
 
     def start(self) -> None:
-        """Take work from now on."""
+        """Start to accept work."""
         self._stopping = asyncio.Event()
         self._tasks += [asyncio.create_task(each.run(self._stopping)) for each in self._sources]
 
@@ -55,7 +55,7 @@ class Triggers:
         self._stopping.set()
 
     async def resume(self) -> None:
-        """Take work again after a drain."""
+        """Accept work again after a drain."""
         if self.drained:
             self.start()
 
@@ -153,7 +153,7 @@ class ScriptHost:
 
 
 def _problem(function: Function) -> str:
-    """Say why the host leaves a function out; empty where it does not.
+    """Return why the host leaves a function out; empty if it does not.
 
     Raises:
         HostSettingError: this host doesn't cover a binding.

@@ -116,7 +116,7 @@ async def _first_of(*waits: Callable[[], Coroutine[object, object, object]]) -> 
 
 @contextlib.contextmanager
 def _shown(console: Console) -> Generator[None]:
-    """Show on the console what the host's own libraries log."""
+    """Print the log of the host's libraries on the console."""
     handler = PythonLog(console)
     logging.getLogger().addHandler(handler)
     yield

@@ -32,7 +32,7 @@ class QueueSettings:
 
     @classmethod
     def read(cls, queues: Mapping[str, Any]) -> Self:
-        """Take the settings from their object in host.json."""
+        """Read the settings from their object in host.json."""
         batch_size = int(queues.get("batchSize", 16))
         return cls(
             batch_size=batch_size,

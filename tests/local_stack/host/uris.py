@@ -30,7 +30,7 @@ def normal_path(target: str) -> str:
 
 
 def path_to_uri(path: str) -> str:
-    """Encode a decoded path again; what looks percent-encoded stays as it is."""
+    """Encode a decoded path again, except percent-encoded parts."""
     pieces = re.split("(%[0-9A-Fa-f]{2})", path)
     return "".join(
         piece if number % 2 else quote(piece, PATH_CHARACTERS) for number, piece in enumerate(pieces)

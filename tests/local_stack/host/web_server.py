@@ -85,7 +85,7 @@ class WebServer:
 
 
 def check_content_length(response: Response) -> None:
-    """Refuse a body that is longer than its Content-Length says.
+    """Refuse a body that is longer than its Content-Length.
 
     Raises:
         RejectedError: it is.

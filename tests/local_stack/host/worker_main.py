@@ -108,7 +108,7 @@ async def index(app_directory: Path) -> Indexed:
 
 
 async def answer(writer: asyncio.StreamWriter, call: Invoke) -> None:
-    """Run a function and send what it left."""
+    """Run a function and send its result."""
     # The runtime sets this variable for its thread pool only; async handlers' log records need it too.
     invocation_id_cv.set(call.invocation_id)
     reply = await ask(

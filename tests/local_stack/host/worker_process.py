@@ -29,7 +29,7 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, app_directory: Path, console: Console, on_log: Callable[[LogRecord], None]) -> Self:
-        """Start a process; what it prints goes to the console."""
+        """Start a process whose output goes to the console."""
         ours, theirs = socket.socketpair()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.local_stack.host.worker_main"),
@@ -55,7 +55,7 @@ class WorkerProcess:
         return self._process.returncode
 
     def is_running(self, invocation_id: str) -> bool:
-        """Tell whether the process has an invocation in hand."""
+        """Tell whether the process is running an invocation."""
         return invocation_id in self._running
 
     async def invoke(self, call: Invoke) -> Result:
@@ -77,7 +77,7 @@ class WorkerProcess:
             self._fail_all()
 
     async def dispose(self) -> None:
-        """End the process at once. Nobody hears of what it had in hand."""
+        """End the process at once; its invocations never answer."""
         self.disposed = True
         if self._process.returncode is None:
             self._process.kill()

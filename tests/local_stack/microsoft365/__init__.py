@@ -159,7 +159,7 @@ class Microsoft365:
         self._inbox = Inbox(self)
 
     def at(self, *, entra: str, graph: str, outlook: str) -> None:
-        """Say where the three hosts are served (origins), once that is known."""
+        """Set the origins of the three hosts once they are known."""
         self.tokens.authority = entra
         self._endpoint.graph_names = self._sign_in.graph_names = frozenset({graph})
         self._calls.origin = graph
@@ -187,15 +187,15 @@ class Microsoft365:
         return app
 
     def mails(self) -> list[AcceptedMail]:
-        """List what was answered with 202, first accepted first."""
+        """List the accepted mails (202) in order."""
         return self.mailboxes.accepted()
 
     def drafts(self, address: str) -> list[Message]:
-        """List what lies in a mailbox's Drafts."""
+        """List the drafts of a mailbox."""
         return self.mailboxes.list_messages(self.user(address), "drafts")
 
     def user(self, address: str) -> User:
-        """Find a person or shared mailbox; KeyError for nobody."""
+        """Find a person or shared mailbox; KeyError if there is none."""
         user = self.directory.user(address)
         if user is None:
             raise KeyError(address)
@@ -222,7 +222,7 @@ class Microsoft365:
         self.consents.grant(client_id, tenant_id, who, [Scope(GRAPH, name) for name in scopes])
 
     def revoke_consent(self, address: str, *scopes: str, client_id: str = CLIENT_ID) -> None:
-        """Take Graph permissions back: the named ones, or all."""
+        """Revoke the named Graph permissions, or all."""
         tenant_id, who = self._consenting(address)
         self.consents.revoke(client_id, tenant_id, who, scopes)
 

@@ -126,7 +126,7 @@ KINDS = {
 
 
 class Refused(Exception):  # noqa: N818 (Entra refuses; that is its ordinary business)
-    """Entra says no, with a number."""
+    """A refusal of Entra with its AADSTS number."""
 
     def __init__(
         self, number: int, detail: str = "", *, error: str = "", suberror: str | None = None

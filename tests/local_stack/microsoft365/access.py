@@ -1,4 +1,4 @@
-"""Who calls Graph, and what the token lets the caller do with a mailbox."""
+"""The caller of Graph, and the access of the token to a mailbox."""
 
 import json
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ class AccessRules:
         return self._access(claims)
 
     def _check_wanted_claims(self, claims: dict[str, Any]) -> None:
-        """Challenge a token that Entra did not issue for what Graph wants.
+        """Challenge a token that lacks the claims that Graph requires.
 
         https://learn.microsoft.com/entra/identity-platform/claims-challenge
         """

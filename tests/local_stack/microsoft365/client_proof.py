@@ -49,7 +49,7 @@ class ClientProof:
         self._issuer_keys.setdefault(issuer, []).append(key)
 
     def check(self, form: Mapping[str, str], authorization: str, audiences: list[str]) -> AppRegistration:
-        """Return the app that asks.
+        """Return the app that authenticates.
 
         Args:
             form: the token request.

@@ -1,4 +1,4 @@
-"""The clock of the emulator: real time plus what a test has added."""
+"""The clock of the emulator: real time plus an offset of the test."""
 
 import threading
 from datetime import UTC, datetime, timedelta

@@ -68,7 +68,7 @@ class Consents:
                 self._application.setdefault((client_id, tenant_id, role), self._clock.now())
 
     def revoke_application(self, client_id: str, tenant_id: str) -> None:
-        """Take every application permission back."""
+        """Revoke every application permission."""
         with self._lock:
             self._application = {
                 kept: at for kept, at in self._application.items() if kept[:2] != (client_id, tenant_id)

@@ -21,7 +21,7 @@ MALLORY = "mallory@fabrikam.com"
 
 
 def contoso() -> Directory:
-    """Build the world of the local stack.
+    """Build the directory of the local stack.
 
     Ada administers Microsoft 365 and the workspace. Reports is the mailbox that reports come from, Uma
     nobody special: neither is an admin of anything. Finance is a shared mailbox that Ada and Reports

@@ -1,4 +1,4 @@
-"""`/_control`: what tests do in Python, over HTTP for other processes."""
+"""`/_control`: the test API over HTTP for other processes."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -77,7 +77,7 @@ class Control:
         return response
 
     async def drafts(self, request: web.Request) -> web.Response:
-        """List what lies in a mailbox's Drafts."""
+        """List the drafts of a mailbox."""
         held = self._system.drafts(request.match_info["address"])
         rows = [
             {"id": m.immutable_id, "subject": m.fields.get("subject"), "created": str(m.created)}
@@ -86,7 +86,7 @@ class Control:
         return web.json_response({"drafts": rows})
 
     async def faults(self, request: web.Request) -> web.Response:
-        """List the faults that wait, and the buttons there are."""
+        """List the pending faults and the names of all faults."""
         waiting = [
             {"operation": f.operation, "mailbox": f.mailbox, "nth": f.nth, "times": f.times}
             for f in self._system.faults.waiting()
@@ -110,7 +110,7 @@ class Control:
         return web.Response(status=204)
 
     async def clock(self, request: web.Request) -> web.Response:
-        """Tell the time."""
+        """Return the time."""
         return web.json_response({"now": self._system.clock.now().isoformat()})
 
     async def move_clock(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Control:
         return web.json_response({"count": len(rows), "requests": rows})
 
     async def forget_requests(self, request: web.Request) -> web.Response:
-        """Begin counting anew."""
+        """Reset the request count."""
         self._system.requests.clear()
         return web.Response(status=204)
 

@@ -84,7 +84,7 @@ class User:
         return self.address if self.is_guest else self.principal_name
 
     def has_address(self, address: str) -> bool:
-        """Say whether mail to this address reaches the mailbox."""
+        """Tell whether mail to this address reaches the mailbox."""
         return address.lower() in {self.address.lower(), *map(str.lower, self.aliases)}
 
 
@@ -154,11 +154,11 @@ class AppRules:
     mailbox_scope: frozenset[str] | None = None
 
     def has_role(self, address: str) -> bool:
-        """Say whether the app may use a mailbox whatever Entra grants."""
+        """Tell whether Exchange lets the app use a mailbox regardless of Entra."""
         return address.lower() in {reached.lower() for reached in self.exchange_roles}
 
     def in_scope(self, address: str) -> bool:
-        """Say whether what Entra grants reaches a mailbox."""
+        """Tell whether permissions of Entra apply to a mailbox."""
         scope = self.mailbox_scope
         return scope is None or address.lower() in {reached.lower() for reached in scope}
 
@@ -182,7 +182,7 @@ class Directory:
         self.clock: Clock | None = None
 
     def add(self, *things: Tenant | User | Group | AppRegistration) -> None:
-        """Put something in, or replace what has the same address or id."""
+        """Add an object or replace the one with the same address or id."""
         with self._lock:
             for thing in things:
                 match thing:
@@ -297,13 +297,13 @@ class Directory:
         return changed
 
     def grant(self, right: Right, on: str, to: str) -> None:
-        """Give somebody a right on an address, as an Exchange admin does."""
+        """Grant a right on an address, as an Exchange admin does."""
         given = self.clock.now() if self.clock else None
         with self._lock:
             self._rights.setdefault((right, on.lower(), to.lower()), given)
 
     def revoke(self, right: Right, on: str, to: str) -> None:
-        """Take a right back; taking what was never given does nothing."""
+        """Revoke a right; does nothing for one that was never granted."""
         with self._lock:
             self._rights.pop((right, on.lower(), to.lower()), None)
 

@@ -1,4 +1,4 @@
-"""The fault buttons: which request goes wrong next, and how."""
+"""The faults: which request fails next, and how."""
 
 import random
 import threading
@@ -14,7 +14,7 @@ type Connection = Literal["kept", "closed", "reset", "refused"]
 
 @dataclass(frozen=True)
 class Effect:
-    """What happens to a request.
+    """The effect of a fault on a request.
 
     Attributes:
         status: the answer's status; 0 leaves the true answer in place.
@@ -120,7 +120,7 @@ class Fault:
     chance: float = 1.0
 
     def matches(self, operation: str, mailbox: str) -> bool:
-        """Say whether a request is meant."""
+        """Tell whether the fault applies to a request."""
         named = self.operation == "*" or f"{operation}.".startswith(f"{self.operation}.")
         return named and self.mailbox.lower() in ("", mailbox.lower())
 
@@ -173,12 +173,12 @@ class Faults:
             self._armed.clear()
 
     def waiting(self) -> list[Fault]:
-        """List what has not been used up."""
+        """List the faults that are not used up."""
         with self._lock:
             return [armed.fault for armed in self._armed]
 
     def take(self, operation: str, mailbox: str) -> Effect | None:
-        """Choose what happens to a request, and use it up."""
+        """Choose the fault of a request and count its use."""
         with self._lock:
             for armed in self._armed:
                 if not armed.fault.matches(operation, mailbox):

@@ -34,7 +34,7 @@ _SUBMITTING = frozenset({"sendMail", "send"})
 
 
 class Guarded(Protocol):
-    """What the gate must know of the host behind it."""
+    """The properties of the host that the gate needs."""
 
     name: str
     operations: dict[tuple[str, str], str]
@@ -74,7 +74,7 @@ class Gate:
         self._log = log
 
     def middleware(self) -> Middleware:
-        """Return it in the form that aiohttp takes."""
+        """Return the gate as aiohttp middleware."""
 
         @web.middleware
         async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:

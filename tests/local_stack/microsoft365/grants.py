@@ -52,7 +52,7 @@ class Grants:
         self._revoked: dict[str, datetime] = {}
 
     def new_code(self, code: Code) -> str:
-        """Keep a code and return its value."""
+        """Store a code and return its value."""
         value = self._tokens.remember(f"1.AR-code-{secrets.token_urlsafe(48)}")
         with self._lock:
             self._codes[value] = code

@@ -67,7 +67,7 @@ class Graph:
         return Caller(access.client_id, mailbox.address)
 
     def latency(self) -> float:
-        """Return the least time that an answer takes."""
+        """Return the minimum duration of a response."""
         return self._behaviour.latency
 
     def error(self, request: web.Request, effect: Effect) -> web.Response:

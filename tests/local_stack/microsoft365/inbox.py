@@ -33,7 +33,7 @@ setInterval(async () => {
 
 
 class Inbox:
-    """The page and what it shows."""
+    """The inbox page and its mails."""
 
     def __init__(self, system: "Microsoft365") -> None:
         self._system = system
@@ -57,7 +57,7 @@ class Inbox:
         return web.Response(text=page, content_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def count(self, request: web.Request) -> web.Response:
-        """Say how many mails there are."""
+        """Return the number of mails as text."""
         return web.Response(text=str(len(self._system.mails())))
 
     async def body(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What a mailbox holds: messages and their files."""
+"""The content of a mailbox: messages and their files."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ _PIECE = 1024 * 1024
 
 
 class GraphError(Exception):
-    """Graph or Exchange says no."""
+    """A refusal of Graph or Exchange."""
 
     def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
         super().__init__(message)
@@ -166,5 +166,5 @@ class Message:
         self.plain_id = new_id()
 
     def touch(self) -> None:
-        """Note a change."""
+        """Record a change."""
         self.change_key = secrets.token_urlsafe(12)

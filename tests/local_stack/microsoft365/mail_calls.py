@@ -62,7 +62,7 @@ class MailCalls:
         return document
 
     async def send_mail(self, call: Call) -> web.Response:
-        """Take a whole mail, as JSON or as MIME."""
+        """Accept a complete mail as JSON or MIME."""
         self._rules.require(call.access, call.mailbox, "Mail.Send")
         if call.request.content_type == "text/plain":
             raw, fields, files = read_mime(await self._body(call))
@@ -87,7 +87,7 @@ class MailCalls:
         self._mailboxes.send_mail(self._submission(call, "sendMail"), message, save=save, mime=mime)
 
     async def create_draft(self, call: Call) -> web.Response:
-        """Keep a draft, from JSON or from MIME."""
+        """Store a draft from JSON or MIME."""
         self._rules.require(call.access, call.mailbox, *_WRITE)
         if call.request.content_type == "text/plain":
             raw, fields, files = read_mime(await self._body(call))
@@ -142,7 +142,7 @@ class MailCalls:
         return web.Response(status=204)
 
     async def send_draft(self, call: Call) -> web.Response:
-        """Send a draft; the request must say that its body is empty."""
+        """Send a draft; the request must declare an empty body."""
         self._rules.require(call.access, call.mailbox, "Mail.Send")
         if call.request.headers.get("Content-Length") != "0":
             raise GraphError(411, "BadRequest", "Content-Length: 0 is required.")
@@ -188,7 +188,7 @@ class MailCalls:
         return self._answer(call, document)
 
     async def get_user(self, call: Call) -> web.Response:
-        """Describe the user, which mail permissions alone do not allow."""
+        """Describe the user; mail permissions are not enough."""
         own = call.access.caller is not None and call.access.caller.object_id == call.mailbox.object_id
         enough = (
             {"User.Read", "User.ReadBasic.All", "User.Read.All"}

@@ -49,7 +49,7 @@ class Mailboxes:
         extended: list[dict[str, str]],
         mime: bytes | None = None,
     ) -> Message:
-        """Keep a message in Drafts."""
+        """Store a message in Drafts."""
         self._check_named_properties(mailbox, extended)
         message = self._new(mailbox, fields, attachments, extended, mime)
         message.known_from = self._known_from()
@@ -58,7 +58,7 @@ class Mailboxes:
         return message
 
     def list_messages(self, mailbox: User, folder: str = "") -> list[Message]:
-        """List what a mailbox holds, newest first, in one folder or in all."""
+        """List messages, newest first, in one folder or in all."""
         with self._lock:
             self._settle()
             held = [m for m in self._messages if m.mailbox_id == mailbox.object_id]
@@ -78,7 +78,7 @@ class Mailboxes:
         raise GraphError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
 
     def change(self, message: Message, fields: dict[str, Any], extended: list[dict[str, str]]) -> None:
-        """Change a draft; of a sent message only what no recipient sees.
+        """Change a draft, or the properties of a sent one no recipient sees.
 
         Raises:
             GraphError: 400 `ErrorInvalidPropertySet`.
@@ -221,7 +221,7 @@ class Mailboxes:
         return kept
 
     def _settle(self) -> None:
-        """Let transport take the mails whose lag is over."""
+        """Move mails whose lag is over out of Drafts or the Outbox."""
         now = self._clock.now()
         for message in list(self._messages):
             if message.arrives is None or message.folder not in _IN_TRANSIT or message.arrives > now:

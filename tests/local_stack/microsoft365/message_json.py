@@ -121,7 +121,7 @@ def addresses(items: Any) -> tuple[Address, ...]:
 
 
 def write_message(message: Message, *, immutable: bool, select: Collection[str] = ()) -> dict[str, Any]:
-    """Write a message; with `select`, the id and those properties alone."""
+    """Write a message; with `select`, only the id and those properties."""
     content = message.fields.get("body", {"contentType": "text", "content": ""})
     identity = message.immutable_id if immutable else message.plain_id
     made = f"{message.created:%Y-%m-%dT%H:%M:%SZ}"

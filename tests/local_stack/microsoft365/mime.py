@@ -1,4 +1,4 @@
-"""A message that came as MIME, turned into what Graph holds."""
+"""Conversion of a MIME message to Graph's properties."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""The few OData query options that mail look-ups need. Pure.
+"""The OData query options that mail searches need; pure.
 
 What is not understood is refused, never ignored: an ignored filter would find everything.
 """

@@ -36,7 +36,7 @@ class Outlook:
         return self._uploads.mailbox_of(request.match_info["session"])
 
     def latency(self) -> float:
-        """Return the least time that an answer takes."""
+        """Return the minimum duration of a response."""
         return self._behaviour.latency
 
     def error(self, request: web.Request, effect: Effect) -> web.Response:
@@ -68,7 +68,7 @@ class Outlook:
         return self._uploads.find(request.match_info["session"], request.query.get("authtoken", ""))
 
     async def put(self, request: web.Request, session: Session) -> web.Response:
-        """Take a chunk."""
+        """Accept a chunk."""
         if request.content_length is None:
             raise GraphError(411, "BadRequest", "Content-Length is required.")
         self._uploads.start_chunk(session, request.headers.get("Content-Range", ""), request.content_length)

@@ -39,7 +39,7 @@ label { display: block; margin: 1rem 0 .25rem; }
 
 
 def document(title: str, body: str, style: str = "") -> str:
-    """Write a whole page, marked for what it is."""
+    """Return a complete page, marked as part of the emulator."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -50,7 +50,7 @@ def document(title: str, body: str, style: str = "") -> str:
 
 
 def account_page(visit: Visit, people: Iterable[User], action: str) -> str:
-    """Ask who signs in; the hinted account comes first and is filled in."""
+    """Return the sign-in page with the hinted account first and filled in."""
     hint = visit.login_hint.lower()
     ordered = sorted(people, key=lambda user: user.signs_in_as.lower() != hint)
     tiles = "".join(
@@ -70,7 +70,7 @@ def account_page(visit: Visit, people: Iterable[User], action: str) -> str:
 
 
 def consent_page(visit: Visit, user: User, permissions: Iterable[tuple[str, str]], action: str) -> str:
-    """Show what the app asks for, with Accept and Cancel."""
+    """Return the consent page with Accept and Cancel."""
     whole = visit.purpose == "adminconsent"
     items = "".join(
         f"<li>{escape(sentence)}<br><code>{escape(name)}</code></li>" for name, sentence in permissions
@@ -94,7 +94,7 @@ def consent_page(visit: Visit, user: User, permissions: Iterable[tuple[str, str]
 
 
 def approval_page(visit: Visit, user: User, action: str, *, can_return: bool) -> str:
-    """Say that only an admin may agree; there may be no way back to the app."""
+    """Return the page for admin approval, with or without a return link."""
     back = '<button name="answer" value="return">Return to the application without granting consent</button>'
     return document(
         "Need admin approval",
@@ -111,7 +111,7 @@ def approval_page(visit: Visit, user: User, action: str, *, can_return: bool) ->
 
 
 def requested_page() -> str:
-    """Say that the request was sent. The app never hears of it."""
+    """Return the page after a request; the app gets no callback."""
     return document(
         "Request sent", "<h1>Request sent</h1><p>Your admin will review it. You can close this window.</p>"
     )

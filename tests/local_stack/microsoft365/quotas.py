@@ -20,28 +20,28 @@ _UPLOADING = frozenset({"POST", "PUT", "PATCH"})
 
 @dataclass
 class _Window:
-    """What was used, and when, in the last while."""
+    """The use in the last period, with its times."""
 
     used: deque[tuple[datetime, int]] = field(default_factory=deque)
 
     def add(self, now: datetime, amount: int, length: timedelta) -> int:
-        """Count something, and return what was used in the while that ends now."""
+        """Count a use and return the total of the period that ends now."""
         self.used.append((now, amount))
         return self.total(now, length)
 
     def total(self, now: datetime, length: timedelta) -> int:
-        """Return what was used in the while that ends now."""
+        """Return the total use of the period that ends now."""
         while self.used and self.used[0][0] <= now - length:
             self.used.popleft()
         return sum(each for _, each in self.used)
 
     def free_in(self, now: datetime, length: timedelta) -> timedelta:
-        """Say when the oldest use leaves the while."""
+        """Return when the oldest use leaves the period."""
         return self.used[0][0] + length - now
 
 
 class Quotas:
-    """Counts what each app does with each mailbox."""
+    """Counters of the use of each mailbox by each app."""
 
     def __init__(self, clock: Clock, behaviour: Behaviour) -> None:
         self._clock = clock

@@ -50,13 +50,13 @@ class RequestLog:
         self._peaks: Counter[tuple[str, str]] = Counter()
 
     def begin(self, entry: LoggedRequest) -> int:
-        """Note a request; the number closes it."""
+        """Record a request and return the number for `end`."""
         with self._lock:
             self._entries.append(entry)
             return len(self._entries) - 1
 
     def end(self, number: int, status: int) -> None:
-        """Note how a request was answered."""
+        """Record the response to a request."""
         with self._lock:
             if number < len(self._entries):
                 self._entries[number] = replace(self._entries[number], status=status)
@@ -75,7 +75,7 @@ class RequestLog:
             self._in_flight[app, mailbox.lower()] -= 1
 
     def peak(self, mailbox: str) -> int:
-        """Return the most requests that any app ever had in flight on a mailbox."""
+        """Return the largest number of concurrent requests on a mailbox."""
         with self._lock:
             return max((n for (_, box), n in self._peaks.items() if box == mailbox.lower()), default=0)
 
@@ -93,7 +93,7 @@ class RequestLog:
         return len(self.all(operation, host))
 
     def clear(self) -> None:
-        """Forget what was asked, and the peaks."""
+        """Delete the requests and the peaks."""
         with self._lock:
             self._entries.clear()
             self._peaks.clear()

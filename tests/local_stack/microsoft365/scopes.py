@@ -50,7 +50,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class ScopeRequest:
-    """What a `scope` parameter asks for.
+    """The request in a `scope` parameter.
 
     Attributes:
         sign_in: the OpenID Connect scopes.
@@ -65,7 +65,7 @@ class ScopeRequest:
 
     @property
     def resources(self) -> list[str]:
-        """The distinct resources, first asked first."""
+        """Return the distinct resources in order of the request."""
         return list(dict.fromkeys(scope.resource for scope in self.permissions))
 
 
@@ -99,7 +99,7 @@ def mixes_default(permissions: Iterable[Scope]) -> bool:
 
 
 def unknown(permissions: Iterable[Scope]) -> list[str]:
-    """Name the Graph permissions that do not exist, the misspelt ones say."""
+    """Return the Graph permissions that do not exist."""
     return [
         p.name
         for p in permissions
@@ -108,7 +108,7 @@ def unknown(permissions: Iterable[Scope]) -> list[str]:
 
 
 def needs_admin(scope: Scope, policy: UserConsent) -> bool:
-    """Say whether an ordinary user's agreement is not enough.
+    """Tell whether the consent of an ordinary user is not enough.
 
     The Microsoft-managed policy leaves out Mail.Read, Mail.ReadWrite, Mail.ReadBasic, their shared forms
     and MailboxSettings, but neither Mail.Send nor Mail.Send.Shared

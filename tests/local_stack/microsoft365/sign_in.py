@@ -100,7 +100,7 @@ class AuthorizationRequest:
         return None
 
     def choose(self, visit: Visit, address: str) -> Visit:
-        """Sign somebody in.
+        """Sign in a user.
 
         Raises:
             Refused: nobody of that name in this tenant, or not allowed in; shown on Entra's own page.
@@ -118,7 +118,7 @@ class AuthorizationRequest:
         return self._keep(replace(visit, user=user))
 
     def step(self, visit: Visit) -> Step:
-        """Say which page comes next."""
+        """Return the next page."""
         user = visit.user
         if user is None:
             return "choose"
@@ -135,7 +135,7 @@ class AuthorizationRequest:
         return "consent"
 
     def missing(self, visit: Visit) -> list[Scope]:
-        """List what is asked for and not granted yet."""
+        """List the requested permissions that are not granted yet."""
         if visit.user is None:
             return list(visit.asked.permissions)
         granted = self._consents.delegated(visit.app.client_id, visit.user.tenant_id, visit.user.object_id)
@@ -194,7 +194,7 @@ class AuthorizationRequest:
         return self._reply(visit, fields)
 
     def approval_can_return(self, visit: Visit) -> bool:
-        """Say whether the approval page has a way back to the app."""
+        """Tell whether the approval page has a return link to the app."""
         return visit.user is not None and self._tenant_of(visit.user).approval_can_return
 
     def _grant_organisation(self, visit: Visit, user: User) -> Response:

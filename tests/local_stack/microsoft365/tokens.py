@@ -73,7 +73,7 @@ class Tokens:
         return f"{self.authority}/{tenant_id}/v2.0"
 
     def remember(self, secret: str) -> str:
-        """Note a secret as handed out, and return it."""
+        """Record a secret as issued and return it."""
         with self._lock:
             self.issued.add(secret)
         return secret
@@ -109,7 +109,7 @@ class Tokens:
         return self._opaque_for(signed) if self._behaviour.opaque_tokens else signed
 
     def _opaque_for(self, signed: str) -> str:
-        """Make a token that says nothing to anybody but `read`."""
+        """Return a token that only `read` can decode."""
         opaque = self.remember(f"EwB{secrets.token_urlsafe(900)}")
         with self._lock:
             self._opaque[opaque] = signed

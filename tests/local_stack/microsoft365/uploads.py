@@ -158,7 +158,7 @@ class Uploads:
             session.message.fed_by = session.session_id
 
     def take_chunk(self, session: Session, data: bytes | None) -> Attachment | None:
-        """Keep a chunk's bytes; returns the attachment once the file is whole.
+        """Store a chunk; return the attachment once the file is complete.
 
         Raises:
             GraphError: `ErrorMessageSizeExceeded`.

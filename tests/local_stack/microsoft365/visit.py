@@ -77,7 +77,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back to the app, by redirect or by a posted form."""
+    """The response to the app, by redirect or by a posted form."""
 
     redirect_uri: str
     mode: str
@@ -91,7 +91,7 @@ class Response:
 
 
 def expanded(asked: ScopeRequest, app: AppRegistration) -> ScopeRequest:
-    """Put what an app registration lists in the place of Graph's `.default`."""
+    """Replace Graph's `.default` by the permissions of the registration."""
     listed: list[Scope] = []
     for scope in asked.permissions:
         is_default = (scope.resource, scope.name) == (GRAPH, DEFAULT)

@@ -172,7 +172,7 @@ def _conditional_access() -> dict[str, dict[str, Any]]:
 
 
 def challenge_headers(claims: str) -> Mapping[str, str]:
-    """Write the header that asks for a token with these claims, a JSON text.
+    """Return the header that requests a token with these claims (JSON).
 
     https://learn.microsoft.com/entra/identity-platform/claims-challenge
     """

@@ -1,4 +1,4 @@
-"""What a mailbox's schedule says of slots and clocks."""
+"""The schedule of a mailbox: slots and clocks."""
 
 from __future__ import annotations
 

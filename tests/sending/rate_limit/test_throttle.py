@@ -60,7 +60,7 @@ def send(services: FakeServices, *names: str) -> None:
 
 
 def again(services: FakeServices) -> None:
-    """Take the next message from the queue at its time."""
+    """Deliver the next message of the queue when it is due."""
     services.outbox.messages.sort(key=lambda message: message[1])
     text, delay = services.outbox.messages.pop(0)
     services.system.pass_time(delay)

@@ -82,7 +82,7 @@ def row(services: FakeServices, name: str) -> Delivery:
 
 
 def again(services: FakeServices) -> None:
-    """Take the next message from the queue at its time."""
+    """Deliver the next message of the queue when it is due."""
     text, delay = services.outbox.messages.pop(0)
     services.system.pass_time(delay)
     deliver(text, "q-again", services)
