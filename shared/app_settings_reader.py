@@ -59,13 +59,13 @@ class AppSettingsReader:
         if self.problems:
             raise self.problems[0]
 
-    def refuse(self, name: str, reason: str) -> None:
+    def report_invalid(self, name: str, reason: str) -> None:
         """Record that a setting is wrong; the first of several reasons counts."""
         if name in {problem.facts["setting"] for problem in self.problems}:
             return
         self.problems.append(ConfigurationError("setting_invalid", setting=name, reason=reason))
 
-    def miss(self, name: str) -> None:
+    def report_missing(self, name: str) -> None:
         """Record that a setting is missing."""
         self.problems.append(ConfigurationError("setting_missing", setting=name))
 
@@ -74,11 +74,11 @@ class AppSettingsReader:
         self._names.add(name)
         value = self._values.get(name, "").strip()
         if not value and default is None:
-            self.miss(name)
+            self.report_missing(name)
         if value.casefold().startswith(_REFERENCE):
-            self.refuse(name, _UNRESOLVED)
+            self.report_invalid(name, _UNRESOLVED)
         elif value and (value[0] in _QUOTES or value[-1] in _QUOTES):
-            self.refuse(name, "leave out the quotation marks")
+            self.report_invalid(name, "leave out the quotation marks")
         else:
             return value or default or ""
         return ""
@@ -98,14 +98,16 @@ class AppSettingsReader:
         try:
             return tuple(check_mail_address(address) for address in self.items(name, default))
         except ValueError:
-            self.refuse(name, "use full mail addresses with commas between them, such as reports@contoso.com")
+            self.report_invalid(
+                name, "use full mail addresses with commas between them, such as reports@contoso.com"
+            )
             return ()
 
     def word(self, name: str, default: str | None = None) -> str:
         """Return a value that contains no blank."""
         value = self.text(name, default)
         if len(value.split()) > 1:
-            self.refuse(name, "use one name, without blanks")
+            self.report_invalid(name, "use one name, without blanks")
         return value
 
     def guid(self, name: str, default: str | None = None) -> str:
@@ -113,7 +115,7 @@ class AppSettingsReader:
         value = self.text(name, default).lower()
         if not value or _GUID.fullmatch(value):
             return value
-        self.refuse(
+        self.report_invalid(
             name, "use one GUID such as 6f1c0a52-0000-4000-8000-000000000001, without braces; no domain"
         )
         return ""
@@ -122,21 +124,23 @@ class AppSettingsReader:
         """Return the GUIDs of a comma-separated list in lower case."""
         found = frozenset(item.lower() for item in self.items(name, default))
         if not all(_GUID.fullmatch(each) for each in found):
-            self.refuse(name, "use GUIDs with commas between them, without braces; no domains")
+            self.report_invalid(name, "use GUIDs with commas between them, without braces; no domains")
         return found
 
     def queues(self, name: str, default: str) -> frozenset[str]:
         """Read names of storage queues other than the app's own."""
         found = self.items(name, default)
         if not all(QUEUE_NAME.fullmatch(each) and each not in QUEUES for each in found):
-            self.refuse(name, "use names of storage queues such as mail-outcomes, but not those of the app")
+            self.report_invalid(
+                name, "use names of storage queues such as mail-outcomes, but not those of the app"
+            )
         return frozenset(found)
 
     def origins(self, name: str) -> tuple[str, ...]:
         """Read origins as browsers send them (RFC 6454 section 6.2), no `*`."""
         found = self.items(name)
         if not found or not all(map(_is_origin, found)):
-            self.refuse(name, "use origins such as https://inforiver.contoso.com")
+            self.report_invalid(name, "use origins such as https://inforiver.contoso.com")
         return found
 
     def one_of(self, name: str, allowed: tuple[str, ...], default: str) -> str:
@@ -144,7 +148,7 @@ class AppSettingsReader:
         value = self.text(name, default).lower()
         if value in allowed:
             return value
-        self.refuse(name, f"use one of {', '.join(allowed)}")
+        self.report_invalid(name, f"use one of {', '.join(allowed)}")
         return default
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
@@ -152,7 +156,7 @@ class AppSettingsReader:
         value = self.text(name, str(default)) or str(default)
         if value.isascii() and value.isdecimal() and low <= int(value) <= high:
             return int(value)
-        self.refuse(name, f"use a whole number from {low} to {high}")
+        self.report_invalid(name, f"use a whole number from {low} to {high}")
         return default
 
     def url(self, name: str, default: str | None = None) -> str:
@@ -181,14 +185,14 @@ class AppSettingsReader:
                 continue
             written = name.upper().replace("-", "_").replace(".", "_")
             for meant in get_close_matches(written, unset, 1, _SIMILAR):
-                self.refuse(name, f"no setting has this name; rename it to {meant}, or delete it")
+                self.report_invalid(name, f"no setting has this name; rename it to {meant}, or delete it")
 
     def _address(
         self, name: str, default: str | None, fits: Callable[[SplitResult], bool], reason: str
     ) -> str:
         value = self.text(name, default).rstrip("/")
         if value and not _fits(value, fits):
-            self.refuse(name, reason)
+            self.report_invalid(name, reason)
         return value
 
 

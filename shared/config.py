@@ -40,9 +40,9 @@ class StorageConfig:
     def from_env(
         cls, environ: Mapping[str, str] = os.environ, services: Collection[str] = STORAGE_SERVICES
     ) -> StorageConfig:
-        """Read only the storage settings, as a mail needs no others to be stored.
+        """Read the storage settings alone; to store a mail needs no others.
 
-        `services`: the needed ones, so that one can be used while the URL of another is wrong.
+        `services` are those whose URLs are read: a queue can be used while the URL of the tables is wrong.
 
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
@@ -98,6 +98,10 @@ class AppConfig:
         application_senders: the addresses that may send with the app's own permission; none: no tenant may.
         outcome_queues: the queues that a mail may name for its outcome message.
         graph_resource: this cloud's Graph in Entra's scopes, independent of the endpoint.
+        identity_client_id: the user-assigned identity that opens Key Vault; None: the system-assigned one.
+        on_unknown_outcome: whether a mail whose outcome stays unknown is left to a person or sent again.
+        mailbox_message_limit_mb: the message size limit of a mailbox, with its files in base64.
+        mailbox_messages_per_minute: the rate limit of a mailbox; 0: as learned from Graph's refusals.
     """
 
     entra_tenant_id: str
@@ -147,7 +151,7 @@ def read_client_id(environ: Mapping[str, str] = os.environ) -> str | None:
 def check_settings(environ: Mapping[str, str] = os.environ) -> tuple[ConfigurationError, ...]:
     """Return everything that is wrong with the settings, with their names.
 
-    If the feature is off, only that is returned.
+    Where SMTP_PROVIDER names another provider, only that is returned.
     """
     env = AppSettingsReader(environ)
     try:
@@ -161,7 +165,7 @@ def check_settings(environ: Mapping[str, str] = os.environ) -> tuple[Configurati
 def _storage(env: AppSettingsReader, services: Collection[str] = STORAGE_SERVICES) -> StorageConfig:
     connection_string = env.text("AzureWebJobsStorage", "")
     if connection_string and not is_connection_string(connection_string, services):
-        env.refuse("AzureWebJobsStorage", CONNECTION_STRING_EXPECTED)
+        env.report_invalid("AzureWebJobsStorage", CONNECTION_STRING_EXPECTED)
     if env.is_set("AzureWebJobsStorage"):
         return StorageConfig(connection_string)
     return StorageConfig(
@@ -212,11 +216,18 @@ def _read(env: AppSettingsReader) -> AppConfig:
 def _allowed_tenants(env: AppSettingsReader, home: str) -> frozenset[str]:
     found = env.guids("ALLOWED_TENANT_IDS", home)
     if home and home not in found:
-        env.refuse("ALLOWED_TENANT_IDS", "the home tenant (ENTRA_TENANT_ID) has to be among the tenants")
+        env.report_invalid(
+            "ALLOWED_TENANT_IDS", "the home tenant (ENTRA_TENANT_ID) has to be among the tenants"
+        )
     return found
 
 
 def _vault_identity(env: AppSettingsReader) -> str | None:
+    """Return the client id of the identity that opens Key Vault.
+
+    It is the one that opens storage; with a connection string, the one that stands for the app registration,
+    whose format `_credential` checks.
+    """
     return (
         env.guid("AzureWebJobsStorage__clientId", "")
         or env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "").lower()
@@ -233,9 +244,9 @@ def _credential(env: AppSettingsReader, cloud: Cloud) -> ClientCredential:
     )
     given = [name for name, value in zip(names, (secret, path, identity), strict=True) if value]
     if not given:
-        env.miss(" or ".join(names))
+        env.report_missing(" or ".join(names))
     if len(given) > 1:
-        env.refuse(" and ".join(given), "set one client credential, not several")
+        env.report_invalid(" and ".join(given), "set one client credential, not several")
     if secret:
         return ClientSecret(secret)
     return ClientCertificate(path) if path else FederatedIdentity(identity, cloud.token_exchange_audience)
