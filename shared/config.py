@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 OFFICE365 = "Office365"
 STORAGE_SERVICES = ("table", "queue", "blob")
-
 #: A file of 150 MB has 200 MB in base64, and the rest of the mail needs room too.
 MAX_MESSAGE_LIMIT_MB = 210
 MAX_MESSAGES_PER_MINUTE = 1000
@@ -99,9 +98,6 @@ class AppConfig:
         outcome_queues: the queues that a mail may name for its outcome message.
         graph_resource: this cloud's Graph in Entra's scopes, independent of the endpoint.
         identity_client_id: the user-assigned identity that opens Key Vault; None: the system-assigned one.
-        on_unknown_outcome: whether a mail whose outcome stays unknown is left to a person or sent again.
-        mailbox_message_limit_mb: the message size limit of a mailbox, with its files in base64.
-        mailbox_messages_per_minute: the rate limit of a mailbox; 0: as learned from Graph's refusals.
     """
 
     entra_tenant_id: str
@@ -223,25 +219,18 @@ def _allowed_tenants(env: AppSettingsReader, home: str) -> frozenset[str]:
 
 
 def _vault_identity(env: AppSettingsReader) -> str | None:
-    """Return the client id of the identity that opens Key Vault.
+    """Return the identity of storage, else the app registration's.
 
-    It is the one that opens storage; with a connection string, the one that stands for the app registration,
-    whose format `_credential` checks.
+    `_credential` checks the format of the second one.
     """
-    return (
-        env.guid("AzureWebJobsStorage__clientId", "")
-        or env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "").lower()
-        or None
-    )
+    second = env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "").lower()
+    return env.guid("AzureWebJobsStorage__clientId", "") or second or None
 
 
 def _credential(env: AppSettingsReader, cloud: Cloud) -> ClientCredential:
     names = ("ENTRA_CLIENT_SECRET", "ENTRA_CLIENT_CERTIFICATE_PATH", "ENTRA_MANAGED_IDENTITY_CLIENT_ID")
-    secret, path, identity = (
-        env.text("ENTRA_CLIENT_SECRET", ""),
-        env.text("ENTRA_CLIENT_CERTIFICATE_PATH", ""),
-        env.guid("ENTRA_MANAGED_IDENTITY_CLIENT_ID", ""),
-    )
+    secret, path = (env.text(name, "") for name in names[:2])
+    identity = env.guid(names[2], "")
     given = [name for name, value in zip(names, (secret, path, identity), strict=True) if value]
     if not given:
         env.report_missing(" or ".join(names))
