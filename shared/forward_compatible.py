@@ -11,6 +11,13 @@ from typing import Any, Final
 
 #: The member of a stored enumeration that represents a value unknown to this version.
 OTHER_VERSION: Final = "other_version"
+#: The key of a field's metadata with its stored name, where that is another one.
+STORED_AS: Final = "stored_as"
+
+
+def stored_as(name: str) -> Mapping[str, str]:
+    """Return the metadata of a field with another name in storage."""
+    return {STORED_AS: name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ _CHANGES: dict[DeliveryStatus, dict[str, Any]] = {
     DeliveryStatus.INVALID: {
         "fields": (FieldError("subject", "is missing"),),
         "from_address": None,
-        "audience": RecipientSummary(),
+        "recipients": RecipientSummary(),
     },
 }
 
@@ -68,11 +68,11 @@ def example(status: DeliveryStatus) -> Delivery:
         queued_at=QUEUED,
         updated_at=QUEUED,
         trying_since=QUEUED,
-        audience=RecipientSummary(to=2, domains=("contoso.com",)),
+        recipients=RecipientSummary(to=2, domains=("contoso.com",)),
         from_address="reports@contoso.com",
         correlation_id="run 4711",
         outcome_queue="mail-outcomes",
-    ).moved(DeliveryStatus.SENDING, QUEUED)
+    ).transition(DeliveryStatus.SENDING, QUEUED)
     if status is DeliveryStatus.SENDING:
         return mail
     found = _PROBLEMS.get(status)
@@ -82,7 +82,7 @@ def example(status: DeliveryStatus) -> Delivery:
     if status is DeliveryStatus.INVALID:
         # The app never began to send it.
         mail = replace(mail, history=())
-    ended = mail.moved(status, LATER, problem=problem, request_id=request_id, **_CHANGES.get(status, {}))
+    ended = mail.transition(status, LATER, problem=problem, request_id=request_id, **_CHANGES.get(status, {}))
     return replace(ended, owed=())
 
 

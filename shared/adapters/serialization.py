@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import EnumType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.forward_compatible import OTHER_VERSION
+from shared.forward_compatible import OTHER_VERSION, STORED_AS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,10 +46,21 @@ def read_document[Value](kind: type[Value], text: object) -> Value | None:
     return found
 
 
+class _Part(NamedTuple):
+    """A member of a dataclass: the name in storage, and the nested type."""
+
+    stored_as: str
+    inner: Any
+
+
 @functools.cache
-def _parts(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any dataclass
-    """Return the members of a dataclass, each with its nested type, if any."""
-    return {name: _inner(hint) for name, hint in get_type_hints(kind).items()}
+def _parts(kind: Any) -> Mapping[str, _Part]:  # noqa: ANN401 - any dataclass
+    """Return the members of a dataclass by name."""
+    hints = get_type_hints(kind)
+    return {
+        part.name: _Part(part.metadata.get(STORED_AS, part.name), _inner(hints[part.name]))
+        for part in fields(kind)
+    }
 
 
 def _inner(hint: Any) -> Any:  # noqa: ANN401 - a type hint
@@ -69,11 +80,15 @@ def _parted(kind: Any, found: Any) -> Any:  # noqa: ANN401 - JSON, and what it i
         return found
     shape: Any = kind
     parts = _parts(shape)
-    known = {name: _parted(parts[name], value) for name, value in found.items() if name in parts}
-    additions = {name: value for name, value in found.items() if name not in parts}
+    additions = dict(found)
+    known = {
+        name: _parted(part.inner, additions.pop(part.stored_as))
+        for name, part in parts.items()
+        if part.stored_as in found
+    }
     for name, value in known.items():
-        if _is_unknown(parts[name], value):
-            known[name], additions[name] = OTHER_VERSION, value
+        if _is_unknown(parts[name].inner, value):
+            known[name], additions[parts[name].stored_as] = OTHER_VERSION, value
     return {**known, _ADDITIONS: additions}
 
 
@@ -97,8 +112,8 @@ def _merged(kind: Any, written: Any) -> Any:  # noqa: ANN401 - JSON, and what it
     shape: Any = kind
     parts = _parts(shape)
     known = {
-        name: _merged(parts[name], value)
+        parts[name].stored_as: _merged(parts[name].inner, value)
         for name, value in written.items()
-        if name != _ADDITIONS and not (_is_enum(parts[name]) and value == OTHER_VERSION)
+        if name != _ADDITIONS and not (_is_enum(parts[name].inner) and value == OTHER_VERSION)
     }
     return {**written.get(_ADDITIONS, {}), **known}

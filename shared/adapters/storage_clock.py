@@ -64,7 +64,7 @@ def on_own_clock(found: Delivery, row: Row, answered: datetime | None, now: date
 
 
 def _moved(found: Delivery, by: timedelta) -> Delivery:
-    doubt = found.doubt
+    uncertain_send = found.uncertain_send
     return replace(
         found,
         updated_at=found.updated_at + by,
@@ -75,7 +75,12 @@ def _moved(found: Delivery, by: timedelta) -> Delivery:
         lost_since=found.lost_since and found.lost_since + by,
         next_attempt_at=found.next_attempt_at and found.next_attempt_at + by,
         paused_since=found.paused_since and found.paused_since + by,
-        doubt=doubt and replace(doubt, since=doubt.since + by, begun=doubt.begun and doubt.begun + by),
+        uncertain_send=uncertain_send
+        and replace(
+            uncertain_send,
+            since=uncertain_send.since + by,
+            begun=uncertain_send.begun and uncertain_send.begun + by,
+        ),
         # Compared with `trying_since`, to count the refusals of the current attempts.
         history=tuple(replace(step, at=step.at + by) for step in found.history),
     )

@@ -155,7 +155,7 @@ def delivery_view(delivery: Delivery, forecast: Forecast = NO_FORECAST) -> Deliv
 
 
 def _members(delivery: Delivery, forecast: Forecast) -> dict[str, Any]:
-    audience = delivery.audience
+    recipients = delivery.recipients
     return {
         "message_id": delivery.message_id,
         "status": delivery.status,
@@ -164,7 +164,7 @@ def _members(delivery: Delivery, forecast: Forecast) -> dict[str, Any]:
         "updated_at": delivery.updated_at,
         "from_email_address": delivery.from_address,
         "recipients": AudienceView(
-            to=audience.to, cc=audience.cc, bcc=audience.bcc, domains=audience.domains
+            to=recipients.to, cc=recipients.cc, bcc=recipients.bcc, domains=recipients.domains
         ),
         "attempt": delivery.attempt,
         "next_attempt_at": delivery.next_attempt_at,

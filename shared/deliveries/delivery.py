@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from shared.deliveries.recipient_summary import NOBODY, RecipientSummary
 from shared.deliveries.slot import Slot
 from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver, UncertainSend
-from shared.forward_compatible import Stored
+from shared.forward_compatible import Stored, stored_as
 from shared.problems import FieldError
 from shared.settings.tenant import ActiveProblem
 
@@ -33,7 +33,7 @@ class Delivery(Stored):
     """What is known of one mail.
 
     Attributes:
-        doubt: an attempt with unknown outcome; the mail is not sent again before that is reconciled.
+        uncertain_send: an attempt with unknown outcome; the mail is not sent again before it is reconciled.
         trying_since: when the current attempts began; reset once a mail has waited for a consent.
         requeued_for: the id of the next attempt, also in its queue message; each transition sets a new one.
         requeued_by: the queue message whose worker had to queue that message.
@@ -66,7 +66,7 @@ class Delivery(Stored):
     updated_at: datetime
     trying_since: datetime
     fingerprint: str = ""
-    audience: RecipientSummary = NOBODY
+    recipients: RecipientSummary = field(default=NOBODY, metadata=stored_as("audience"))
     from_address: str | None = None
     correlation_id: str | None = None
     attempt: int = 1
@@ -83,7 +83,7 @@ class Delivery(Stored):
     ends_at: datetime | None = None
     paused_for: timedelta = timedelta(0)
     paused_since: datetime | None = None
-    doubt: UncertainSend | None = None
+    uncertain_send: UncertainSend | None = field(default=None, metadata=stored_as("doubt"))
     problem: ActiveProblem | None = None
     fields: tuple[FieldError, ...] = ()
     history: tuple[DeliveryEvent, ...] = ()
@@ -98,7 +98,7 @@ class Delivery(Stored):
     etag: str | None = None
     stored: DeliveryStatus | None = None
 
-    def moved(
+    def transition(
         self,
         status: DeliveryStatus,
         now: datetime,
@@ -110,7 +110,7 @@ class Delivery(Stored):
     ) -> Delivery:
         """Make a transition together with other changes; it ends the claim."""
         again = changes.get("next_attempt_at")
-        step = DeliveryEvent(
+        event = DeliveryEvent(
             now, status, problem.code if problem else None, request_id, maybe_sent=maybe_sent
         )
         fresh: dict[str, Any] = {
@@ -127,22 +127,30 @@ class Delivery(Stored):
             "lost_since": None,
             "paused_for": self.total_pause(now),
             "paused_since": None,
-            "warnings": self._warnings_with(MAYBE_ACCEPTED, now) if maybe_sent else self.warnings,
+            "warnings": self.warnings_with(MAYBE_ACCEPTED, now) if maybe_sent else self.warnings,
         }
         return replace(
             self,
-            history=self._history_with(step),
+            history=self._history_with(event),
             status=status,
             updated_at=now,
             problem=problem,
             **(fresh | changes),
-        ).owing_outcome()
+        ).with_owed_outcome()
 
-    def owing_outcome(self) -> Delivery:
+    def with_owed_outcome(self) -> Delivery:
         """Add the reached outcome to those to report, if the scheduler asked."""
         if self.outcome_queue is None or self.status not in FINAL:
             return self
-        outcome = next_outcome(self, self.outcome_queue)
+        outcome = next_outcome(
+            self.outcomes + 1,
+            self.outcome_queue,
+            self.status,
+            self.updated_at,
+            self.problem,
+            self.correlation_id,
+            self.fields,
+        )
         return replace(self, outcomes=outcome.number, owed=latest((*self.owed, outcome)))
 
     def total_pause(self, now: datetime) -> timedelta:
@@ -162,47 +170,36 @@ class Delivery(Stored):
         """Return when the time for attempts began; every pause delays it."""
         return self.trying_since + self.total_pause(now)
 
-    def begun_anew(self, now: datetime) -> Delivery:
+    def with_new_attempts(self, now: datetime) -> Delivery:
         """Restart the attempts with their full time."""
         return replace(self, trying_since=now, paused_for=timedelta(0))
 
-    def without_look(self) -> Delivery:
-        """Continue with a refused mail that cannot be looked up.
-
-        The history says that it may have been sent.
-        """
-        since = self.doubt.since if self.doubt else self.updated_at
-        history = tuple(
-            replace(step, maybe_sent=True) if step.at == since and step.code else step
-            for step in self.history
-        )
-        return replace(self, doubt=None, history=history, warnings=self._warnings_with(MAYBE_ACCEPTED, since))
-
-    def _warnings_with(self, code: str, since: datetime) -> tuple[ActiveProblem, ...]:
+    def warnings_with(self, code: str, since: datetime) -> tuple[ActiveProblem, ...]:
+        """Return the warnings and this one; an earlier one is kept."""
         known = any(warning.code == code for warning in self.warnings)
         return self.warnings if known else (*self.warnings, ActiveProblem(code, since))
 
-    def noted(self, step: DeliveryEvent) -> Delivery:
+    def with_event(self, event: DeliveryEvent) -> Delivery:
         """Add an entry to the history."""
-        return replace(self, history=self._history_with(step))
+        return replace(self, history=self._history_with(event))
 
-    def _history_with(self, step: DeliveryEvent) -> tuple[DeliveryEvent, ...]:
-        return (*self.history, step)[-MAX_HISTORY:]
+    def _history_with(self, event: DeliveryEvent) -> tuple[DeliveryEvent, ...]:
+        return (*self.history, event)[-MAX_HISTORY:]
 
     def in_conflict(self, now: datetime, refused: str) -> Delivery:
         """Record the latest refusal of another mail with this id."""
         known = self.history
         if known and known[-1].code == CONFLICT:
             known = known[:-1]
-        step = DeliveryEvent(now, self.status, CONFLICT, contents=(self.fingerprint, refused))
-        return replace(self, history=known, conflict_at=now).noted(step)
+        event = DeliveryEvent(now, self.status, CONFLICT, contents=(self.fingerprint, refused))
+        return replace(self, history=known, conflict_at=now).with_event(event)
 
     def claimed(
         self, queue_id: str, now: datetime, claim_id: str | None = None, hand_over: HandOver | None = None
     ) -> Delivery:
         """Claim the mail for the worker of one queue message."""
         end = now + CLAIM
-        return self.moved(
+        return self.transition(
             DeliveryStatus.SENDING,
             now,
             claimed_by=queue_id,
@@ -226,19 +223,21 @@ class Delivery(Stored):
         return self.claim_id if self.claim_id_until == self.claim_ends_at else None
 
     @property
-    def maybe_handed_over(self) -> bool:
+    def may_have_been_sent(self) -> bool:
         """Whether the worker with the claim may have sent the mail to Graph."""
         claimed = self.status is DeliveryStatus.SENDING and self.claimed_by is not None
         # A claim of an older version does not say.
         return claimed and (self.own_claim is None or self.hand_over is not None)
 
-    def doubted(self, now: datetime) -> Delivery:
+    def with_uncertain_send(self, now: datetime) -> Delivery:
         """Record that the worker with the claim may have sent the mail."""
-        if self.doubt is not None:
+        if self.uncertain_send is not None:
             return self
         if self.hand_over is None or self.own_claim is None:
-            return replace(self, doubt=UncertainSend(now, begun=self.updated_at))
-        return replace(self, doubt=UncertainSend(now, self.hand_over.generation, claim_id=self.claim_id))
+            return replace(self, uncertain_send=UncertainSend(now, begun=self.updated_at))
+        return replace(
+            self, uncertain_send=UncertainSend(now, self.hand_over.consent_version, claim_id=self.claim_id)
+        )
 
     def held_by_another(self, queue_id: str, now: datetime) -> bool:
         """Return whether another worker may be sending the mail now."""

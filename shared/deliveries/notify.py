@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from shared.system import Moment, System
 
 #: As many as one run of the timer reports for a tenant.
-_EACH_TIME = 500
-_MAX_LOOKED_AT = 5000
+_MAX_PER_RUN = 500
+_MAX_LISTED = 5000
 #: For all tenants together; the host ends the timer after ten minutes, and mails are released before.
 TIME_TO_TELL = timedelta(minutes=2)
 
@@ -67,11 +67,11 @@ class NotifyingDeliveryLog:
 
     def add(self, delivery: Delivery) -> Delivery | None:
         """Write a new row and return it; None where the mail already has one."""
-        return self._told(self._log.add(delivery))
+        return self._reported(self._log.add(delivery))
 
     def save(self, delivery: Delivery) -> Delivery | None:
         """Write a row if it is unchanged since it was read, else None."""
-        return self._told(self._log.save(delivery))
+        return self._reported(self._log.save(delivery))
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         """Return the row of one mail, or None."""
@@ -123,7 +123,7 @@ class NotifyingDeliveryLog:
         """Remove every row of a tenant."""
         self._log.remove_all(tenant_id)
 
-    def _told(self, row: Delivery | None) -> Delivery | None:
+    def _reported(self, row: Delivery | None) -> Delivery | None:
         """Report the waiting outcomes, and return the row as then stored."""
         if row is None or not row.owed:
             return row
@@ -187,10 +187,10 @@ def notify_owed(tenant_id: str, begun: Moment, ports: NotifyServices) -> int:
     """
     owed = 0
     unreachable: set[str | None] = set()
-    for place in ports.deliveries.list_pending(tenant_id, FINAL, _MAX_LOOKED_AT):
+    for place in ports.deliveries.list_pending(tenant_id, FINAL, _MAX_LISTED):
         if place.outcome_queue in unreachable:
             continue
-        if owed == _EACH_TIME or begun.has_passed(TIME_TO_TELL, ports.system):
+        if owed == _MAX_PER_RUN or begun.has_passed(TIME_TO_TELL, ports.system):
             break
         row = ports.deliveries.find(place.tenant_id, place.message_id)
         if row is None or not row.owed:

@@ -15,7 +15,7 @@ from shared.problems import Actor, FieldError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from shared.deliveries.delivery import Delivery
+    from shared.settings.tenant import ActiveProblem
 
 #: The warning for a mail that names a queue which the operator does not offer.
 NOT_OFFERED: Final = "outcome_queue_not_offered"
@@ -52,19 +52,21 @@ class Outcome(Stored):
     fields: tuple[FieldError, ...] = ()
 
 
-def next_outcome(delivery: Delivery, queue: str) -> Outcome:
+def next_outcome(
+    number: int,
+    queue: str,
+    status: DeliveryStatus,
+    at: datetime,
+    problem: ActiveProblem | None,
+    correlation_id: str | None,
+    fields: tuple[FieldError, ...],
+) -> Outcome:
     """Describe the outcome that a mail has just reached."""
-    problem = delivery.problem
-    return Outcome(
-        delivery.outcomes + 1,
-        queue,
-        delivery.status,
-        delivery.updated_at,
-        problem.code if problem else None,
-        problem.problem.who_acts if problem else None,
-        delivery.correlation_id,
-        _told_fields(delivery),
-    )
+    # An earlier problem, which was corrected or released, is not the reason for another outcome.
+    reported = _reported_fields(fields) if status is DeliveryStatus.INVALID else ()
+    code = problem.code if problem else None
+    who_acts = problem.problem.who_acts if problem else None
+    return Outcome(number, queue, status, at, code, who_acts, correlation_id, reported)
 
 
 def latest(owed: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
@@ -73,11 +75,8 @@ def latest(owed: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     return newest_first[: _fitting(newest_first, _size_of_end, _MAX_OF_OWED)][::-1]
 
 
-def _told_fields(delivery: Delivery) -> tuple[FieldError, ...]:
-    if delivery.status is not DeliveryStatus.INVALID:
-        # An earlier problem, which was corrected or released, is not the reason for this outcome.
-        return ()
-    some = delivery.fields[:MAX_ERRORS]
+def _reported_fields(fields: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
+    some = fields[:MAX_ERRORS]
     return some[: _fitting(some, _size_of_field, _MAX_OF_FIELDS)]
 
 

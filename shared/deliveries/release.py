@@ -27,7 +27,7 @@ _BATCH_AFTER_CONSENT = 20
 #: As many as the pace releases until the next run of the timer.
 _BATCH_PER_TIMER = 150
 _PUT_OFF = (DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING)
-_MAX_LOOKED_AT = 5000
+_MAX_LISTED = 5000
 #: A mail that waits longer waits for a person.
 _PASSING = timedelta(hours=1)
 #: A requeue message not received by then is lost: the process crashed before it queued it.
@@ -71,7 +71,7 @@ def release_next(
     goes_on_waiting: Callable[[Delivery], bool],
 ) -> int:
     """Queue as many as fit in the timer's interval, except skipped ones."""
-    waiting = ports.deliveries.list_pending(tenant_id, [status], _MAX_LOOKED_AT)
+    waiting = ports.deliveries.list_pending(tenant_id, [status], _MAX_LISTED)
     ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_BATCH_PER_TIMER]
     return release_mails(tenant_id, status, ready, ports)
 
@@ -92,7 +92,7 @@ def release_mails(
 
 def resume_overdue(tenant_id: str, ports: ReleaseServices) -> int:
     """Queue overdue mails again; return how many."""
-    put_off = ports.deliveries.list_pending(tenant_id, _PUT_OFF, _MAX_LOOKED_AT)
+    put_off = ports.deliveries.list_pending(tenant_id, _PUT_OFF, _MAX_LISTED)
     overdue = [mail for mail in put_off if _overdue(mail, ports.system.now())][:_BATCH_PER_TIMER]
     for mail in overdue:
         _queue_again(mail, ports)
@@ -131,7 +131,7 @@ def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Re
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
     if row is None or row.status is not status:
         return
-    moved = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
-    saved = ports.deliveries.save(moved if _poisoned_again(row, now) else moved.begun_anew(now))
+    again = row.transition(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
+    saved = ports.deliveries.save(again if _poisoned_again(row, now) else again.with_new_attempts(now))
     if saved is not None:
         ports.outbox.put(next_message(saved), delay)

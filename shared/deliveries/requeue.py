@@ -73,11 +73,11 @@ def requeue_message(
     tenant_id: str, message_id: str, requeued_for: str | None = None, slot: Slot | None = None
 ) -> bytes:
     """Write a requeue message."""
-    kept = StoredMailRef(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
+    ref = StoredMailRef(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
     if slot is not None:
         place = {"slot_at": slot.at, "slot_line": slot.line, "slot_mailbox": slot.mailbox}
-        kept = kept.model_copy(update=place)
-    return RequeueMessage(resume=kept).model_dump_json(by_alias=True, exclude_defaults=True).encode()
+        ref = ref.model_copy(update=place)
+    return RequeueMessage(resume=ref).model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
 def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
@@ -111,7 +111,7 @@ def parse_requeue_message(text: bytes) -> StoredMailRef | None:
 def due_at(text: str) -> datetime | None:
     """Return when a message is due; None without a set time."""
     try:
-        note = parse_requeue_message(base64.b64decode(text))
+        ref = parse_requeue_message(base64.b64decode(text))
     except (ValueError, InvalidInputError):
         return None
-    return note.due if note else None
+    return ref.due if ref else None

@@ -104,6 +104,6 @@ def _check_expiry(kept: bytes, now: datetime) -> None:
 
 def _begun_anew(row: Delivery, now: datetime, delay: timedelta) -> Delivery:
     """Queue the mail again; for an unknown outcome, record it as not sent."""
-    again = row.moved(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
-    doubt = None if row.status is DeliveryStatus.UNKNOWN else row.doubt
-    return replace(again.begun_anew(now), doubt=doubt)
+    again = row.transition(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
+    uncertain_send = None if row.status is DeliveryStatus.UNKNOWN else row.uncertain_send
+    return replace(again.with_new_attempts(now), uncertain_send=uncertain_send)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.forward_compatible import Stored
+from shared.forward_compatible import Stored, stored_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class UncertainSend(Stored):
     """An uncertain send, at this moment at the latest.
 
     Attributes:
-        generation: the consent it was sent with; None where its worker crashed before that was recorded.
+        consent_version: the consent it was sent with; None where its worker crashed before that was recorded.
         begun: when that worker began, so that a later consent is known to be another one.
         claim_id: the claim with which it may have been sent.
         refused: Graph refused the mail. It is sent again once one look-up does not find it, and does not
@@ -24,7 +24,7 @@ class UncertainSend(Stored):
     """
 
     since: datetime
-    generation: int | None = None
+    consent_version: int | None = field(default=None, metadata=stored_as("generation"))
     begun: datetime | None = None
     claim_id: str | None = None
     refused: bool = False
@@ -37,4 +37,4 @@ class HandOver(Stored):
     """The mail is being sent to Graph from this moment, with this consent."""
 
     at: datetime
-    generation: int
+    consent_version: int = field(metadata=stored_as("generation"))

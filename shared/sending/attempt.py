@@ -65,7 +65,7 @@ class Attempt:
         unused_claims: claims that are known to have sent nothing.
         claim_tried: the claim may have been written, even if storage did not respond.
         accepted: the row to write once Exchange has accepted the mail.
-        as_draft: the mail is sent as a draft, or was the last time.
+        sent_as_draft: the mail is sent as a draft, or was the last time.
     """
 
     mail: QueuedMail
@@ -78,8 +78,8 @@ class Attempt:
     claim_tried: bool = False
     accepted: Delivery | None = None
     mailbox: Mailbox | None = None
-    drafted: bool = False
-    as_draft: bool = False
+    may_have_draft: bool = False
+    sent_as_draft: bool = False
 
     @property
     def request(self) -> MailRequest:
@@ -104,7 +104,7 @@ class Attempt:
         """Reset the attempt after the mail was found to have a row."""
         # Even if this claim was written, nothing was sent with it.
         self.unused_claims |= {self.claim_id}
-        self.mailbox, self.drafted, self.as_draft = None, False, False
+        self.mailbox, self.may_have_draft, self.sent_as_draft = None, False, False
 
     def message_for_another_try(self) -> bytes:
         """Return what to queue if this attempt's outcome can't be stored."""
@@ -130,7 +130,7 @@ class Attempt:
     @property
     def has_unrecorded_send(self) -> bool:
         """Whether it may have sent the mail, and the row does not say so yet."""
-        return self._maybe_sent and self.delivery.doubt is None
+        return self._maybe_sent and self.delivery.uncertain_send is None
 
     @property
     def _maybe_sent(self) -> bool:
@@ -148,13 +148,13 @@ class Attempt:
         A refused draft is known by its id, too.
         """
         if self.mailbox is None:  # The sender could not be read: a later attempt can decide.
-            return self.delivery.doubt is not None
-        by_id = refused and self.as_draft and self.mailbox.sender.may_draft
+            return self.delivery.uncertain_send is not None
+        by_id = refused and self.sent_as_draft and self.mailbox.sender.may_draft
         return by_id or self.search_key(self.mailbox.sender) is not None
 
     def search_key(self, sender: Sender) -> str | None:
         """Return the key to find the mail in the sender's mailbox, or None."""
-        return search_key(self.request, sender, self.delivery, as_draft=self.as_draft)
+        return search_key(self.request, sender, self.delivery, sent_as_draft=self.sent_as_draft)
 
     @property
     def from_address(self) -> str | None:
@@ -220,7 +220,7 @@ def first_row(request: MailRequest, now: datetime, installation: str | None = No
         updated_at=now,
         trying_since=now,
         fingerprint=request.fingerprint(),
-        audience=_summarize_recipients(request),
+        recipients=_summarize_recipients(request),
         correlation_id=request.correlation_id,
         outcome_queue=request.outcome_queue,
         installation=installation,

@@ -88,7 +88,7 @@ def evaluate_claim(
 def _state_of_claim(known: Delivery, queue_id: str, now: datetime) -> ClaimState:
     if known.claimed_by is not None and known.held_by_another(queue_id, now):
         return ClaimState.HELD
-    return ClaimState.INTERRUPTED if known.maybe_handed_over else ClaimState.FREE
+    return ClaimState.INTERRUPTED if known.may_have_been_sent else ClaimState.FREE
 
 
 def _lost_its_request(known: Delivery) -> bool:
@@ -97,14 +97,16 @@ def _lost_its_request(known: Delivery) -> bool:
     This message contains it again.
     """
     code = known.problem.code if known.problem else None
-    return known.status is DeliveryStatus.EXPIRED and code == "request_not_kept" and known.doubt is None
+    return (
+        known.status is DeliveryStatus.EXPIRED and code == "request_not_kept" and known.uncertain_send is None
+    )
 
 
 def _claim_in_question(known: Delivery) -> str | None:
     """Name the claim with which the mail may have been sent, by its row."""
     if known.status is DeliveryStatus.SENDING:
         return known.own_claim
-    return known.doubt.claim_id if known.doubt else None
+    return known.uncertain_send.claim_id if known.uncertain_send else None
 
 
 def claim(attempt: Attempt, ports: SendingServices) -> bool:
@@ -123,7 +125,7 @@ def claim(attempt: Attempt, ports: SendingServices) -> bool:
     if state in (ClaimState.FREE, ClaimState.INTERRUPTED):
         again = next_row(known, request, now, attempt.unused_claims)
         if state is ClaimState.INTERRUPTED:
-            again = replace(again, doubt=known.doubted(now).doubt)
+            again = replace(again, uncertain_send=known.with_uncertain_send(now).uncertain_send)
         claimed = replace(again, installation=ports.installation).claimed(
             attempt.queue_id, now, attempt.claim_id
         )
@@ -159,7 +161,7 @@ def next_row(
 
     An uncertain send of an unused claim is removed.
     """
-    settled = known.doubt is not None and known.doubt.claim_id in unused
+    settled = known.uncertain_send is not None and known.uncertain_send.claim_id in unused
     first = first_row(request, now)
     # A conflict with the earlier content is over once this content replaces it.
     replaces = first.fingerprint != known.fingerprint
@@ -170,7 +172,7 @@ def next_row(
         attempt=known.attempt + 1,
         trying_since=known.trying_since if goes_on else now,
         paused_for=known.total_pause(now) + known.overdue(now) if goes_on else timedelta(0),
-        doubt=None if settled else known.doubt,
+        uncertain_send=None if settled else known.uncertain_send,
         requeued_for=known.requeued_for,
         # Its request is stored; another mail is a new one.
         slot=known.slot if goes_on else None,

@@ -12,9 +12,9 @@ from shared.sending.attempt import begin
 from shared.sending.claim import claim
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import discard_draft
-from shared.sending.errors import ClaimLostError, MailKnownError, SendingPausedError
+from shared.sending.errors import ClaimLostError, LaterSlotError, MailKnownError, SendingPausedError
 from shared.sending.hand_over import (
-    HeldClaim,
+    ReleaseClaimOnError,
     check_switch,
     ensure_claimed,
     record_hand_over,
@@ -24,8 +24,7 @@ from shared.sending.mailbox import Mailbox
 from shared.sending.paused import requeue_paused
 from shared.sending.prepare import PreparedMail, Route, prepare
 from shared.sending.queued import find_mail, key_of, readable
-from shared.sending.rate_limit.throttle import LaterSlotError
-from shared.sending.reconcile import CopyWaitsError, gives_up_looking, search_mailbox, was_sent
+from shared.sending.reconcile import CopyWaitsError, gives_up_search, search_mailbox, was_sent, without_check
 from shared.sending.record_accepted import record_accepted
 from shared.sending.record_failure import record_failure
 from shared.sending.record_warnings import record_warnings
@@ -109,7 +108,7 @@ def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
 
 
 def _send_and_record(attempt: Attempt, ports: SendingServices) -> None:
-    with HeldClaim(attempt, ports):
+    with ReleaseClaimOnError(attempt, ports):
         try:
             request_id = _send(attempt, ports)
         except LaterSlotError as later:
@@ -134,8 +133,10 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
     mailbox.before_hand_over = partial(_before_hand_over, attempt, mailbox, ports)
     mailbox.after_refused_token = partial(withdraw_hand_over, attempt, ports)
     found = None
-    if attempt.delivery.doubt is not None:
-        found = _look_for(attempt, attempt.delivery.doubt, attempt.draft_state(ports).load(), mailbox, ports)
+    if attempt.delivery.uncertain_send is not None:
+        found = _reconcile(
+            attempt, attempt.delivery.uncertain_send, attempt.draft_state(ports).load(), mailbox, ports
+        )
         if was_sent(found):
             return None
     _check_time(attempt.request, ports)
@@ -146,7 +147,7 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
         record_warnings(attempt, prepared.warnings, ports)
     if prepared.route is Route.DRAFT:
         ensure_claimed(attempt, ports)
-        attempt.drafted = attempt.as_draft = True
+        attempt.may_have_draft = attempt.sent_as_draft = True
         return send_as_draft(prepared, attempt, found, mailbox, ports)
     if attempt.was_tried:
         discard_draft(attempt.draft_state(ports), mailbox, ports)
@@ -158,38 +159,45 @@ def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices
 
     An upload takes minutes, in which the consent can be reset or replaced.
     """
-    if attempt.as_draft and _sender(attempt, ports).consent.generation != mailbox.sender.consent.generation:
+    if (
+        attempt.sent_as_draft
+        and _sender(attempt, ports).consent.generation != mailbox.sender.consent.generation
+    ):
         # The next attempt begins at once, with the new consent.
         raise AttemptTooLongError
     record_hand_over(attempt, mailbox, ports)
 
 
-def _look_for(
-    attempt: Attempt, doubt: UncertainSend, draft: Draft | None, mailbox: Mailbox, ports: SendingServices
+def _reconcile(
+    attempt: Attempt,
+    uncertain_send: UncertainSend,
+    draft: Draft | None,
+    mailbox: Mailbox,
+    ports: SendingServices,
 ) -> tuple[FoundMail, ...] | None:
     """Look up a mail that may have been sent.
 
     That resolves the uncertain outcome. A mail that is past its deadline by then is not sent.
     """
-    attempt.drafted = True
-    attempt.as_draft = draft is not None and draft.submitted
+    attempt.may_have_draft = True
+    attempt.sent_as_draft = draft is not None and draft.submitted
     key = attempt.search_key(mailbox.sender)
     try:
-        found = search_mailbox(key, doubt, draft, mailbox, ports)
+        found = search_mailbox(key, uncertain_send, draft, mailbox, ports)
     except CopyWaitsError:
-        attempt.delivery = replace(attempt.delivery, doubt=replace(doubt, seen=True))
+        attempt.delivery = replace(attempt.delivery, uncertain_send=replace(uncertain_send, seen=True))
         raise
     except TransientError as error:
-        if not gives_up_looking(error, doubt, ports.system.now()):
+        if not gives_up_search(error, uncertain_send, ports.system.now()):
             raise
         # A draft is also found by its id.
-        found = search_mailbox(None, doubt, draft, mailbox, ports)
-    attempt.as_draft = False
+        found = search_mailbox(None, uncertain_send, draft, mailbox, ports)
+    attempt.sent_as_draft = False
     if was_sent(found):
         return found
-    unseen = doubt.refused and found is None
+    unseen = uncertain_send.refused and found is None
     row = attempt.delivery
-    attempt.delivery = row.without_look() if unseen else replace(row, doubt=None)
+    attempt.delivery = without_check(row) if unseen else replace(row, uncertain_send=None)
     now = ports.system.now()
     end = deadline(row.counted_since(now), attempt.request.expires_at)
     if now >= end:

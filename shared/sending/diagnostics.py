@@ -171,7 +171,7 @@ def _send_as(sender: Sender, token: str, to: str | None, ports: DiagnosticsServi
         return _failed(CheckName.SEND_AS, explain(error.code, no_copy="yes"))
     except ProblemError as error:
         return _failed(CheckName.SEND_AS, error.problem)
-    if sender.refusal_noted:
+    if sender.has_refusal:
         record_taken(ports.settings, sender.tenant_id, sender.consent.generation)
     return _ok(CheckName.SEND_AS, f"Exchange accepted a mail from {sender.address} to {to}.")
 

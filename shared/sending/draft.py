@@ -57,8 +57,8 @@ def send_as_draft(
         OutcomeUnknownError: the draft was sent, and no response arrived.
         RejectedError, TransientError, ConsentRequiredError: it was not.
     """
-    note = attempt.draft_state(ports)
-    known = note.load()
+    draft_state = attempt.draft_state(ports)
+    known = draft_state.load()
     draft, attached = _go_on(known, prepared, found, mailbox, ports)
     if found is None and (draft is None or draft.submitted):
         found = _find_left(known, attempt, mailbox, ports)
@@ -68,11 +68,11 @@ def send_as_draft(
         left = try_to_remove(left_of(known, found or (), mailbox), mailbox, ports)
         if known is not None and known.owner == mailbox.owner:
             left = (*known.left, *left)
-        draft = _begin(prepared, attempt, left, note, mailbox, ports)
+        draft = _begin(prepared, attempt, left, draft_state, mailbox, ports)
     for place, file in enumerate(prepared.files[attached:], start=attached):
         mailbox.check_time()
-        draft = _attach(file, place, draft, note, mailbox, ports)
-    ready = note.keep(draft.model_copy(update={"submitted": True}))
+        draft = _attach(file, place, draft, draft_state, mailbox, ports)
+    ready = draft_state.keep(draft.model_copy(update={"submitted": True}))
     return mailbox.submit(lambda token, sender: ports.transport.send_draft(token, sender, ready.draft_id))
 
 
@@ -86,14 +86,14 @@ def _go_on(
     """Return an earlier attempt's draft and its file count, or None."""
     if draft is None or not draft.draft_id or draft.unused:
         return None, 0
-    if (draft.owner, draft.stamp) != (mailbox.owner, prepared.stamp()):
+    if (draft.owner, draft.content_hash) != (mailbox.owner, prepared.content_hash()):
         return None, 0
     if draft.submitted and found is not None:
         # It had all its files when it was sent.
         there = draft.draft_id in {mail.mail_id for mail in found}
         return (draft, len(prepared.files)) if there else (None, 0)
     try:
-        return draft, mailbox.ask(
+        return draft, mailbox.call(
             lambda token, sender: ports.transport.count_attachments(token, sender, draft.draft_id)
         )
     except DraftLostError:
@@ -104,32 +104,37 @@ def _begin(
     prepared: PreparedMail,
     attempt: Attempt,
     left: tuple[str, ...],
-    note: DraftState,
+    draft_state: DraftState,
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> Draft:
-    draft = note.keep(Draft(owner=mailbox.owner, stamp=prepared.stamp(), left=left))
+    draft = draft_state.keep(Draft(owner=mailbox.owner, content_hash=prepared.content_hash(), left=left))
 
     def create(key: str | None) -> str:
         message = prepared.message_with(key)
-        return mailbox.ask(lambda token, sender: ports.transport.create_draft(token, sender, message))
+        return mailbox.call(lambda token, sender: ports.transport.create_draft(token, sender, message))
 
     draft_id = attempt.with_or_without_key(create, ports)
-    return note.keep(draft.model_copy(update={"draft_id": draft_id}))
+    return draft_state.keep(draft.model_copy(update={"draft_id": draft_id}))
 
 
 def _attach(
-    file: SizedFile, place: int, draft: Draft, note: DraftState, mailbox: Mailbox, ports: SendingServices
+    file: SizedFile,
+    place: int,
+    draft: Draft,
+    draft_state: DraftState,
+    mailbox: Mailbox,
+    ports: SendingServices,
 ) -> Draft:
     if file.size < LARGE_FILE_BYTES:
         return _attach_whole(file, draft, mailbox, ports)
     under_way = draft.upload if draft.upload and draft.upload.place == place else None
 
     def keep(upload: Upload | None) -> None:
-        note.keep(draft.model_copy(update={"upload": upload}))
+        draft_state.keep(draft.model_copy(update={"upload": upload}))
 
     def plan(at: datetime) -> None:
-        note.keep(draft.model_copy(update={"planned": PlannedFile(place=place, at=at)}))
+        draft_state.keep(draft.model_copy(update={"planned": PlannedFile(place=place, at=at)}))
 
     planned = draft.planned.at if draft.planned and draft.planned.place == place else None
     mailbox.wait_for_upload(file.size - (under_way.first if under_way else 0), planned, plan)
@@ -144,7 +149,7 @@ def _attach(
 
 def _attach_whole(file: SizedFile, draft: Draft, mailbox: Mailbox, ports: SendingServices) -> Draft:
     whole = write_json(build_attachment(file.attachment, file.content(ports.files)))
-    mailbox.ask(lambda token, sender: ports.transport.attach(token, sender, draft.draft_id, whole))
+    mailbox.call(lambda token, sender: ports.transport.attach(token, sender, draft.draft_id, whole))
     return draft
 
 
@@ -158,7 +163,7 @@ def _find_left(
     """
     key = attempt.draft_state(ports).key
     try:
-        return mailbox.ask(lambda token, sender: ports.transport.find(token, sender, key))
+        return mailbox.call(lambda token, sender: ports.transport.find(token, sender, key))
     except SEARCH_NOT_DONE:
         maybe_sent = attempt.repeated if known is None else known.submitted
         found = find_by_id(known, mailbox, ports) if maybe_sent else ()

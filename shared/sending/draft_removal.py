@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
 
-def abandon(note: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
+def abandon(draft_state: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
     """Remove a draft that will not be sent.
 
     In a mailbox without access only its stored state is deleted.
@@ -33,20 +33,22 @@ def abandon(note: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
     Raises:
         MailerError, ConfigurationError: it can't be removed now, and its state is kept for a later attempt.
     """
-    draft = note.load()
+    draft = draft_state.load()
     if draft is None:
         return
     if mailbox.sender.may_draft and draft.owner in {mailbox.owner, UNREADABLE.owner}:
         if not draft.unused:
-            found = mailbox.ask_aside(lambda token, sender: ports.transport.find(token, sender, note.key))
+            found = mailbox.call_without_pause(
+                lambda token, sender: ports.transport.find(token, sender, draft_state.key)
+            )
             for draft_id in left_of(draft, found, mailbox):
-                mailbox.ask_aside(partial(_remove, ports.transport, draft_id))
+                mailbox.call_without_pause(partial(_remove, ports.transport, draft_id))
         for draft_id in draft.left:
-            mailbox.ask_aside(partial(_remove_unsent, ports.transport, draft_id))
-    note.remove()
+            mailbox.call_without_pause(partial(_remove_unsent, ports.transport, draft_id))
+    draft_state.remove()
 
 
-def discard_draft(note: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
+def discard_draft(draft_state: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
     """Remove the draft of a mail sent in one request, or mark it as unused.
 
     Without that mark, a look-up of the mail would take the draft for its copy.
@@ -54,17 +56,19 @@ def discard_draft(note: DraftState, mailbox: Mailbox, ports: SendingServices) ->
     Raises:
         MailerError, ConfigurationError: only another version of the app can read the draft's state.
     """
-    draft = note.load()
+    draft = draft_state.load()
     if draft is None:
         return
     try:
-        abandon(note, mailbox, ports)
+        abandon(draft_state, mailbox, ports)
     except (MailerError, ConfigurationError) as error:
         if draft is UNREADABLE:
             raise
         _log(error, mailbox)
         left = (*draft.left, *({draft.draft_id} - {"", *draft.left}))
-        note.keep(draft.model_copy(update={"left": left, "unused": True, "submitted": False, "upload": None}))
+        draft_state.keep(
+            draft.model_copy(update={"left": left, "unused": True, "submitted": False, "upload": None})
+        )
 
 
 def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: SendingServices) -> tuple[str, ...]:
@@ -72,7 +76,7 @@ def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: SendingServ
     left: list[str] = []
     for draft_id in draft_ids:
         try:
-            mailbox.ask_aside(partial(_remove, ports.transport, draft_id))
+            mailbox.call_without_pause(partial(_remove, ports.transport, draft_id))
         except (MailerError, ConfigurationError) as error:
             _log(error, mailbox)
             left.append(draft_id)
@@ -81,7 +85,7 @@ def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: SendingServ
 
 def give_up(attempt: Attempt, ports: SendingServices) -> None:
     """Remove what a mail left in Drafts, as it will not be sent."""
-    if attempt.mailbox is None or not (attempt.drafted or attempt.repeated):
+    if attempt.mailbox is None or not (attempt.may_have_draft or attempt.repeated):
         return
     # The state is kept where the draft can't be removed, and the timer tries again.
     with suppress(MailerError, ConfigurationError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import AwareDatetime, ConfigDict, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from shared.mail.payload import delivery_key
 from shared.schema import Contract
@@ -28,7 +28,7 @@ class Draft(Contract):
 
     Attributes:
         owner: the owner of the mailbox that it is in.
-        stamp: the hash of the content it was begun with.
+        content_hash: the hash of the content it was begun with.
         draft_id: empty until it is created.
         upload: the large file that is being uploaded.
         planned: the large file whose upload has a set time.
@@ -41,7 +41,7 @@ class Draft(Contract):
     model_config = ConfigDict(extra="allow")
 
     owner: str
-    stamp: str
+    content_hash: str = Field(alias="stamp")
     draft_id: str = ""
     upload: Upload | None = None
     planned: PlannedFile | None = None
@@ -51,7 +51,7 @@ class Draft(Contract):
 
 
 #: Stored by another version of the app: the draft may be in the process of being sent, and is not continued.
-UNREADABLE = Draft(owner="", stamp="", submitted=True)
+UNREADABLE = Draft(owner="", content_hash="", submitted=True)
 
 
 class DraftState:

@@ -4,6 +4,7 @@
     ├── ThrottledError              Graph refuses the mail for the mailbox's rate
     │   └── SendingLimitError       … for its messages of an hour or a day
     ├── MailboxPausedError          the app waits, without a request
+    │   └── LaterSlotError          … until the mail's slot
     ├── DraftLostError              the draft does not exist any more
     ├── UploadInterruptedError      the file needs a new upload, or its next chunk
     ├── GraphTimeoutError           Graph did not finish a request in time
@@ -26,6 +27,7 @@ from shared.errors import TransientError
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from shared.deliveries.slot import Slot
     from shared.settings.sending_switch import SendingPause
 
 
@@ -59,6 +61,18 @@ class MailboxPausedError(SendingError):
     """The mail waits for its time; Graph was not called."""
 
     fixed_code = "mailbox_paused"
+
+
+class LaterSlotError(MailboxPausedError):
+    """The mail is to be sent later, at its slot.
+
+    It has no slot while the pace is learned, or if its time ends before the next free one.
+    """
+
+    def __init__(self, slot: Slot | None, wait: timedelta, address: str) -> None:
+        super().__init__(retry_after=wait, address=address)
+        self.slot = slot
+        self.wait = wait
 
 
 class DraftLostError(SendingError):

@@ -108,7 +108,7 @@ def ensure_claimed(attempt: Attempt, ports: SendingServices) -> None:
         raise MailKnownError
 
 
-class HeldClaim:
+class ReleaseClaimOnError:
     """Releases the claim unless the mail may have been sent.
 
     The message is redelivered, and a claim that was not released makes the send uncertain.

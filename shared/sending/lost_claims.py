@@ -34,9 +34,9 @@ _LOST_AFTER = timedelta(minutes=30)
 #: A message that is put back into the queue waits at most a quarter of an hour.
 _SETTLED_AFTER = timedelta(minutes=30)
 #: In a large mailbox a search may never end: microsoftgraph/microsoft-graph-docs#5853.
-_LOOKED_FOR = timedelta(days=1)
-_MAX_LOOKED_AT = 5000
-_EACH_TIME = 150
+_MAX_SEARCH_AGE = timedelta(days=1)
+_MAX_LISTED = 5000
+_MAX_PER_RUN = 150
 
 
 def settle_lost_claims(tenant_id: str, ports: SendingServices) -> int:
@@ -46,8 +46,8 @@ def settle_lost_claims(tenant_id: str, ports: SendingServices) -> int:
     Otherwise nothing can be sent any more; a mail that was being sent is looked up if possible. If its
     scheduler queues the mail again and it had not been sent to Graph, it is sent then.
     """
-    claimed = ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LOOKED_AT)
-    lost = [mail for mail in claimed if _may_be_lost(mail, ports.system.now())][:_EACH_TIME]
+    claimed = ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED)
+    lost = [mail for mail in claimed if _may_be_lost(mail, ports.system.now())][:_MAX_PER_RUN]
     for mail in lost:
         now = ports.system.now()
         row = ports.deliveries.find(mail.tenant_id, mail.message_id)
@@ -81,17 +81,17 @@ def _settle(row: Delivery, now: datetime, ports: SendingServices) -> bool:
     if ports.requests.load(row.tenant_id, row.message_id) is not None:
         ports.outbox.put(next_message(row), timedelta(0))
         return True
-    if not row.maybe_handed_over and row.doubt is None:
+    if not row.may_have_been_sent and row.uncertain_send is None:
         _end(row, DeliveryStatus.EXPIRED, "request_not_kept", Event.MAIL_EXPIRED, now, ports)
         return True
-    row = row.doubted(now)
+    row = row.with_uncertain_send(now)
     found = _is_in_mailbox(row, ports)
-    if found is None and now < (row.lost_since or now) + _LOOKED_FOR:
+    if found is None and now < (row.lost_since or now) + _MAX_SEARCH_AGE:
         return False
     if not found:
         _end(row, DeliveryStatus.UNKNOWN, "outcome_unknown", Event.MAIL_OUTCOME_UNKNOWN, now, ports)
         return True
-    accepted = row.moved(DeliveryStatus.ACCEPTED, now, doubt=None)
+    accepted = row.transition(DeliveryStatus.ACCEPTED, now, uncertain_send=None)
     if ports.deliveries.save(accepted) is not None:
         log_accepted(accepted)
     return True
@@ -100,7 +100,7 @@ def _settle(row: Delivery, now: datetime, ports: SendingServices) -> bool:
 def _end(
     row: Delivery, status: DeliveryStatus, code: str, event: Event, now: datetime, ports: SendingServices
 ) -> None:
-    if ports.deliveries.save(row.moved(status, now, problem=ActiveProblem(code, now))) is not None:
+    if ports.deliveries.save(row.transition(status, now, problem=ActiveProblem(code, now))) is not None:
         log_mail_event(
             event,
             row,
@@ -125,7 +125,7 @@ def _is_in_mailbox(row: Delivery, ports: SendingServices) -> bool | None:
         key = mailbox_key(sender, row)
         if key is None:
             return False
-        found = Mailbox(sender, ports).ask(lambda token, own: ports.transport.find(token, own, key))
+        found = Mailbox(sender, ports).call(lambda token, own: ports.transport.find(token, own, key))
     except (ConsentRequiredError, ConfigurationError, RejectedError):
         return False
     except TransientError as error:

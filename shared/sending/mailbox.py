@@ -57,13 +57,13 @@ class Mailbox:
         """The mailbox's owner, independent of the consent in use."""
         return mailbox_of(self.sender)
 
-    def ask[Answer](
-        self, call: Callable[[str, Sender], Answer], ready: Callable[[], None] | None = None
+    def call[Answer](
+        self, request: Callable[[str, Sender], Answer], ready: Callable[[], None] | None = None
     ) -> Answer:
         """Make one call of the transport.
 
         Graph checks the token before anything else, so a retry with a new token is safe. `ready` is called
-        directly before the call.
+        directly before the request.
 
         Raises:
             MailboxPausedError, TransientError: without a call, or what the call raises.
@@ -72,33 +72,35 @@ class Mailbox:
             ConsentRequiredError: Entra issues no token, or none with the claims that Graph asks for.
             ConfigurationError: the operator must act before Entra issues a token.
         """
-        return self._ask(lambda: self.noting_pauses(lambda: call(self._token or "", self.sender), ready))
+        return self._call_with_token(
+            lambda: self.call_limited(lambda: request(self._token or "", self.sender), ready)
+        )
 
-    def ask_aside[Answer](self, call: Callable[[str, Sender], Answer]) -> Answer:
+    def call_without_pause[Answer](self, request: Callable[[str, Sender], Answer]) -> Answer:
         """Make a call that no mail waits for; its response causes no pause.
 
         If Graph does require a pause, the next call gets the same response.
 
         Raises:
-            MailerError, ConfigurationError: as `ask` does.
+            MailerError, ConfigurationError: as `call` does.
         """
 
-        def in_turn() -> Answer:
-            with self._ports.throttle.turn(self.sender, notes_pauses=False):
-                return call(self._token or "", self.sender)
+        def limited() -> Answer:
+            with self._ports.throttle.request(self.sender, records_pauses=False):
+                return request(self._token or "", self.sender)
 
-        return self._ask(in_turn)
+        return self._call_with_token(limited)
 
-    def _ask[Answer](self, call: Callable[[], Answer]) -> Answer:
+    def _call_with_token[Answer](self, request: Callable[[], Answer]) -> Answer:
         self.check_pause()
         if self._token is None:
             self._token = self._get_token()
         try:
-            return call()
+            return request()
         except TokenRefusedError as error:
             self._token = self._get_token(refused=self._token, claims=error.claims)
         try:
-            return call()
+            return request()
         except TokenRefusedError as error:
             self.token_error = error
             if not error.conditional_access:
@@ -109,20 +111,20 @@ class Mailbox:
             )
             raise self.token_error from error
 
-    def submit(self, call: Callable[[str, Sender], str]) -> str:
+    def submit(self, request: Callable[[str, Sender], str]) -> str:
         """Make the call that hands the mail over.
 
         Raises:
-            AttemptTooLongError, TransientError: directly before the call, or what `ask` raises.
+            AttemptTooLongError, TransientError: directly before the call, or what `call` raises.
         """
 
-        def noted(token: str, sender: Sender) -> str:
+        def hand_over(token: str, sender: Sender) -> str:
             self.before_hand_over()
             # A suspended host may resume here, after another host has taken over the mail.
             self.check_time()
             self.submitted = True
             try:
-                request_id = call(token, sender)
+                request_id = request(token, sender)
             except MailerError as error:
                 self.submitted = isinstance(error, OutcomeUnknownError)
                 self.refusal = error if error.maybe_sent else None
@@ -134,7 +136,7 @@ class Mailbox:
             self._ports.throttle.record_accepted(sender)
             return request_id
 
-        return self.ask(noted, self._keep_slot)
+        return self.call(hand_over, self._check_slot)
 
     def check_time(self) -> None:
         """Raise AttemptTooLongError at the attempt's time limit.
@@ -169,17 +171,17 @@ class Mailbox:
         upload = PlannedUpload(size, known, keep, self._slot, self._end)
         self._ports.throttle.wait_for_upload(self.sender, upload)
 
-    def _keep_slot(self) -> None:
+    def _check_slot(self) -> None:
         """Check the slot again: the mail may have waited for a free request."""
         self.wait_for_slot(self._slot, first=self._goes_first, end=self._end)
 
-    def noting_pauses[Answer](
-        self, call: Callable[[], Answer], ready: Callable[[], None] | None = None
+    def call_limited[Answer](
+        self, request: Callable[[], Answer], ready: Callable[[], None] | None = None
     ) -> Answer:
         """Make a call within the concurrency limit; record pauses."""
         wants_slot = ready is not None and self._slot is None
-        with self._ports.throttle.turn(self.sender, ready, wants_slot=wants_slot):
-            return call()
+        with self._ports.throttle.request(self.sender, ready, wants_slot=wants_slot):
+            return request()
 
     def _get_token(self, *, refused: str | None = None, claims: str | None = None) -> str:
         get = self._ports.tokens.get

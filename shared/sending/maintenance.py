@@ -228,14 +228,14 @@ def _remove_old_drafts(tenants: list[str], ports: SendingServices) -> None:
             return
         if tenant_id not in tenants:
             continue
-        note = DraftState(tenant_id, message_id, ports)
+        draft_state = DraftState(tenant_id, message_id, ports)
         try:
             ports.settings.check_owner(tenant_id)
             row = ports.deliveries.find(tenant_id, message_id)
             if row is not None and row.status in _DRAFT_NEEDED:
                 continue
             mailbox = Mailbox(sender_of(ports.settings.load(tenant_id), ports.application_senders), ports)
-            abandon(note, mailbox, ports)
+            abandon(draft_state, mailbox, ports)
         except (MailerError, ConfigurationError) as error:
             _record_missed(tenant_id, error)
 

@@ -49,8 +49,8 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
     if known is None or known.paused_since is None:
         ports.requests.keep(request.tenant_id, request.message_id, attempt.text)
     row = _next_row(known, attempt, now, interrupted=found is ClaimState.INTERRUPTED)
-    if request.expires_at is not None and request.expires_at <= now and row.doubt is None:
-        row = row.moved(
+    if request.expires_at is not None and request.expires_at <= now and row.uncertain_send is None:
+        row = row.transition(
             DeliveryStatus.EXPIRED, now, problem=as_record(expired(request.expires_at), ports.system)
         )
     else:
@@ -76,15 +76,15 @@ def _next_row(known: Delivery | None, attempt: Attempt, now: datetime, *, interr
         return replace(first_row(attempt.request, now), attempt=0, claimed_by=attempt.queue_id)
     row = next_row(known, attempt.request, now, attempt.unused_claims)
     row = replace(row, attempt=known.attempt, from_address=known.from_address, claimed_by=attempt.queue_id)
-    return replace(row, doubt=known.doubted(now).doubt) if interrupted else row
+    return replace(row, uncertain_send=known.with_uncertain_send(now).uncertain_send) if interrupted else row
 
 
 def _put_off(row: Delivery, known: Delivery | None, until: datetime, system: System) -> Delivery:
     """Delay the mail; a continuing pause adds nothing to its history."""
     now = system.now()
-    status = DeliveryStatus.VERIFYING if row.doubt else DeliveryStatus.DEFERRED
+    status = DeliveryStatus.VERIFYING if row.uncertain_send else DeliveryStatus.DEFERRED
     problem = as_record(TransientError("sending_paused"), system)
-    waiting = row.moved(status, now, problem=problem, next_attempt_at=until, paused_since=now)
+    waiting = row.transition(status, now, problem=problem, next_attempt_at=until, paused_since=now)
     if known and known.paused_since is not None and known.status is status:
         return replace(waiting, problem=known.problem, history=known.history)
     return waiting

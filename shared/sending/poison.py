@@ -80,7 +80,7 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
     known = ports.deliveries.find(request.tenant_id, request.message_id)
     found = ClaimState.FREE
     if known is not None:
-        found = _standing(known, mail, queue_id, now)
+        found = _claim_state(known, mail, queue_id, now)
         if found in _NOT_TO_BE_SENT:
             skip_message(found, known, mail, ports)
             return
@@ -92,7 +92,7 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
     ports.requests.keep(request.tenant_id, request.message_id, mail.text)
     row = _poisoned(_row(known, mail, found, now), now)
     problem = as_record(ConfigurationError("mail_poisoned"), ports.system)
-    row = row.moved(row.status, now, problem=problem)
+    row = row.transition(row.status, now, problem=problem)
     write = ports.deliveries.add if known is None else ports.deliveries.save
     if persist(lambda: write(row), ports.system) is None:
         raise TransientError("storage_unavailable", service="tables")
@@ -120,7 +120,7 @@ def report_poison_queue(ports: SendingServices) -> None:
         log_event(Event.POISON_QUEUE_NOT_EMPTY, level=logging.ERROR, length=length)
 
 
-def _standing(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime) -> ClaimState:
+def _claim_state(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime) -> ClaimState:
     if is_superseded(known, mail.requeued_for, queue_id):
         return ClaimState.SUPERSEDED
     if mail.maybe_new and may_restart(known):
@@ -136,9 +136,9 @@ def _row(known: Delivery | None, mail: QueuedMail, found: ClaimState, now: datet
         # An invalid or refused message came first, and this is the corrected one.
         return next_row(known, mail.request, now)
     if found is ClaimState.INTERRUPTED:
-        return known.doubted(now)
-    settled = known.doubt is not None and known.doubt.claim_id in mail.unused_claims
-    return replace(known, doubt=None) if settled else known
+        return known.with_uncertain_send(now)
+    settled = known.uncertain_send is not None and known.uncertain_send.claim_id in mail.unused_claims
+    return replace(known, uncertain_send=None) if settled else known
 
 
 def _poisoned(row: Delivery, now: datetime) -> Delivery:
@@ -149,4 +149,4 @@ def _poisoned(row: Delivery, now: datetime) -> Delivery:
     row = replace(row, paused_for=row.paused_for + row.overdue(now))
     if now - row.counted_since(now) < MAX_RETRY_AGE:
         return replace(row, status=DeliveryStatus.WAITING_FOR_OPERATOR)
-    return replace(row, status=DeliveryStatus.UNKNOWN if row.doubt else DeliveryStatus.EXPIRED)
+    return replace(row, status=DeliveryStatus.UNKNOWN if row.uncertain_send else DeliveryStatus.EXPIRED)

@@ -122,7 +122,7 @@ class PreparedMail:
         """Return the message with or without the app's key."""
         return add_properties(self.message, self.request, key)
 
-    def stamp(self) -> str:
+    def content_hash(self) -> str:
         """Return a hash of the content; a replaced text or file changes it."""
         text = hashlib.sha256(self.message).hexdigest()
         versions = (file.stored.version if file.stored else "" for file in self.files)

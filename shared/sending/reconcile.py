@@ -13,9 +13,11 @@ https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.deliveries.delivery import MAYBE_ACCEPTED
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.payload import delivery_key
 from shared.sending.errors import AccessDeniedError, GraphTimeoutError, UnexpectedAnswerError
@@ -63,16 +65,16 @@ def next_check(since: datetime, now: datetime) -> datetime:
 
 
 def search_key(
-    request: MailRequest, sender: Sender, delivery: Delivery, *, as_draft: bool = False
+    request: MailRequest, sender: Sender, delivery: Delivery, *, sent_as_draft: bool = False
 ) -> str | None:
     """Return the key to find a mail of this sender, or None.
 
     None means that it can't be looked up.
 
-    `as_draft`: the mail was sent as a draft, which leaves a copy even if none was requested.
+    `sent_as_draft`: the mail was sent as a draft, which leaves a copy even if none was requested.
     """
-    refused = delivery.doubt is not None and delivery.doubt.refused
-    leaves_copy = request.save_to_sent_items or as_draft or refused
+    refused = delivery.uncertain_send is not None and delivery.uncertain_send.refused
+    leaves_copy = request.save_to_sent_items or sent_as_draft or refused
     return mailbox_key(sender, delivery) if leaves_copy else None
 
 
@@ -80,13 +82,17 @@ def mailbox_key(sender: Sender, delivery: Delivery) -> str | None:
     """Return the key of a mail with a copy in this mailbox, or None."""
     if not sender.may_draft or delivery.without_key:
         return None
-    if delivery.doubt and _other_mailbox(delivery.doubt, sender):
+    if delivery.uncertain_send and _other_mailbox(delivery.uncertain_send, sender):
         return None
     return delivery_key(delivery.tenant_id, delivery.message_id)
 
 
 def search_mailbox(
-    key: str | None, doubt: UncertainSend, draft: Draft | None, mailbox: Mailbox, ports: SendingServices
+    key: str | None,
+    uncertain_send: UncertainSend,
+    draft: Draft | None,
+    mailbox: Mailbox,
+    ports: SendingServices,
 ) -> tuple[FoundMail, ...] | None:
     """Return what the mailbox has of an uncertain send.
 
@@ -105,7 +111,7 @@ def search_mailbox(
         # The worker that was interrupted was still attaching files.
         return None
     own = None if draft is None or draft.unused else draft
-    found = _search(key, doubt, own, mailbox, ports)
+    found = _search(key, uncertain_send, own, mailbox, ports)
     if found is None:
         return None
     old = () if draft is None else draft.left
@@ -115,14 +121,20 @@ def search_mailbox(
     # A draft without a stored state is the copy of a mail that was sent in one request and is queued.
     if own is None and found:
         raise CopyWaitsError("outcome_unknown")
-    one_look_is_enough = own is None and doubt.refused
-    if doubt.seen or (ports.system.now() < doubt.since + RECONCILE_WINDOW and not one_look_is_enough):
+    one_look_is_enough = own is None and uncertain_send.refused
+    if uncertain_send.seen or (
+        ports.system.now() < uncertain_send.since + RECONCILE_WINDOW and not one_look_is_enough
+    ):
         raise OutcomeUnknownError("outcome_unknown")
     return found
 
 
 def _search(
-    key: str | None, doubt: UncertainSend, draft: Draft | None, mailbox: Mailbox, ports: SendingServices
+    key: str | None,
+    uncertain_send: UncertainSend,
+    draft: Draft | None,
+    mailbox: Mailbox,
+    ports: SendingServices,
 ) -> tuple[FoundMail, ...] | None:
     """Search by key, else for a draft by its id.
 
@@ -130,14 +142,14 @@ def _search(
     """
     if key is not None:
         try:
-            return _ask(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
+            return _call(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
         except SEARCH_NOT_DONE:
             found = find_by_id(draft, mailbox, ports)
             # That the id is not found proves nothing: Graph may have given the copy another one.
             if not found:
                 raise
             return found
-    if not doubt.refused:
+    if not uncertain_send.refused:
         raise OutcomeUnknownError("outcome_unknown")
     return find_by_id(draft, mailbox, ports)
 
@@ -147,10 +159,10 @@ def find_by_id(draft: Draft | None, mailbox: Mailbox, ports: SendingServices) ->
     if draft is None or draft.owner != mailbox.owner or not (draft.draft_id and mailbox.sender.may_draft):
         return None
     draft_id = draft.draft_id
-    return _ask(mailbox, lambda token, sender: ports.transport.find_draft(token, sender, draft_id))
+    return _call(mailbox, lambda token, sender: ports.transport.find_draft(token, sender, draft_id))
 
 
-def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:
+def _call(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]]) -> tuple[FoundMail, ...]:
     """Search the mailbox; a refused search never fails the mail.
 
     It may have been sent.
@@ -159,22 +171,36 @@ def _ask(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...]
     granted again.
     """
     try:
-        return mailbox.ask(search)
+        return mailbox.call(search)
     except RejectedError as error:
         facts: dict[str, Any] = dict(error.facts)
         raise SearchRefusedError(error.code, request_id=error.request_id, **facts) from error
 
 
-def gives_up_looking(error: TransientError, doubt: UncertainSend, now: datetime) -> bool:
+def gives_up_search(error: TransientError, uncertain_send: UncertainSend, now: datetime) -> bool:
     """Return whether to resend a refused mail unseen, as searches never work.
 
     In a large mailbox they can always time out (microsoft-graph-docs#5853). One refusal must not keep a mail
     from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or until
     its time is over.
     """
-    if not doubt.refused or doubt.seen:
+    if not uncertain_send.refused or uncertain_send.seen:
         return False
-    return isinstance(error, _NO_ANSWER_TO_A_SEARCH) and now >= doubt.since + _SEARCH_PATIENCE
+    return isinstance(error, _NO_ANSWER_TO_A_SEARCH) and now >= uncertain_send.since + _SEARCH_PATIENCE
+
+
+def without_check(row: Delivery) -> Delivery:
+    """Return the row of a refused mail that is sent again unseen.
+
+    The history says that it may have been sent.
+    """
+    since = row.uncertain_send.since if row.uncertain_send else row.updated_at
+    history = tuple(
+        replace(event, maybe_sent=True) if event.at == since and event.code else event
+        for event in row.history
+    )
+    warnings = row.warnings_with(MAYBE_ACCEPTED, since)
+    return replace(row, uncertain_send=None, history=history, warnings=warnings)
 
 
 def was_sent(found: tuple[FoundMail, ...] | None) -> bool:
@@ -182,14 +208,17 @@ def was_sent(found: tuple[FoundMail, ...] | None) -> bool:
     return any(not mail.is_draft for mail in found or ())
 
 
-def _other_mailbox(doubt: UncertainSend, sender: Sender) -> bool:
+def _other_mailbox(uncertain_send: UncertainSend, sender: Sender) -> bool:
     """Return whether the mail may have been sent from another mailbox.
 
     That one can't be searched.
     """
-    if doubt.refused:
-        return doubt.mailbox != mailbox_of(sender)
-    if doubt.generation is None:
+    if uncertain_send.refused:
+        return uncertain_send.mailbox != mailbox_of(sender)
+    if uncertain_send.consent_version is None:
         # The consent's time is by another host's clock, so one from shortly before counts as well.
-        return doubt.begun is not None and sender.consent.consented_at >= doubt.begun - _CLOCK_SKEW
-    return doubt.generation != sender.consent.generation
+        return (
+            uncertain_send.begun is not None
+            and sender.consent.consented_at >= uncertain_send.begun - _CLOCK_SKEW
+        )
+    return uncertain_send.consent_version != sender.consent.generation

@@ -28,8 +28,12 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: SendingServ
         NotRecordedError, TransientError: storage does not respond.
     """
     now = ports.system.now()
-    row = attempt.delivery.moved(
-        DeliveryStatus.ACCEPTED, now, request_id=request_id, doubt=None, from_address=attempt.from_address
+    row = attempt.delivery.transition(
+        DeliveryStatus.ACCEPTED,
+        now,
+        request_id=request_id,
+        uncertain_send=None,
+        from_address=attempt.from_address,
     )
     attempt.accepted = row
     if persist(lambda: ports.deliveries.save(row), ports.system):
@@ -38,12 +42,12 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: SendingServ
         persist(lambda: _accept_over(row, request_id, ports), ports.system)
     if attempt.repeated:
         _forget(ports.requests, row)
-    if attempt.drafted and attempt.repeated:
+    if attempt.may_have_draft and attempt.repeated:
         _finish(attempt.draft_state(ports), row)
-    elif attempt.drafted:
+    elif attempt.may_have_draft:
         _forget(ports.drafts, row)
     # Without a request id an earlier attempt had sent it, which says nothing of the sender now.
-    if attempt.mailbox and attempt.mailbox.sender.refusal_noted and request_id is not None:
+    if attempt.mailbox and attempt.mailbox.sender.has_refusal and request_id is not None:
         release_after_acceptance(attempt.mailbox.sender, ports)
 
 
@@ -73,11 +77,11 @@ def _accept_over(row: Delivery, request_id: str | None, ports: SendingServices) 
     if known.status is DeliveryStatus.OTHER_VERSION:
         # A version that can read the row records it from the queue; repeating the write here is harmless.
         raise ConfigurationError("written_by_other_version")
-    accepted = known.moved(
+    accepted = known.transition(
         DeliveryStatus.ACCEPTED,
         row.updated_at,
         request_id=request_id,
-        doubt=None,
+        uncertain_send=None,
         from_address=row.from_address,
         fields=(),
     )

@@ -49,10 +49,10 @@ _AT_MICROSOFT365 = DeliveryStatus.WAITING_FOR_MICROSOFT365
 #: The longest time for which a storage queue hides a message.
 _MAX_DELAY = timedelta(days=7)
 #: Statuses that last until a person acts.
-_STANDING = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
+_UNTIL_A_PERSON_ACTS = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 #: More domains than that do not help.
 _MAX_DOMAINS = 10
-_IN_DOUBT = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
+_OUTCOME_UNCERTAIN = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
 #: Statuses after which an unsent draft is not needed.
 _NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
 
@@ -62,32 +62,32 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
     error = _name_recipient(error, attempt.request)
     refused = sender_is_refused(attempt, error, ports)
     slot = _slot_of_retry(attempt, error, ports)
-    situation = replace(_context_of(attempt, error, ports), sender_refused=refused)
-    verdict = decide_retry(error, situation)
+    context = replace(_context_of(attempt, error, ports), sender_refused=refused)
+    decision = decide_retry(error, context)
     before = attempt.delivery
-    if verdict.status in _STANDING and attempt.mailbox and attempt.mailbox.token_error is error:
-        _record_standing(attempt.mailbox.sender, error, ports)
-    if verdict.keeps_request:
+    if decision.status in _UNTIL_A_PERSON_ACTS and attempt.mailbox and attempt.mailbox.token_error is error:
+        _record_in_settings(attempt.mailbox.sender, error, ports)
+    if decision.keeps_request:
         ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
-    row = before.moved(
-        verdict.status,
-        situation.now,
-        problem=as_record(_reason(attempt, error, verdict, situation), ports.system),
+    row = before.transition(
+        decision.status,
+        context.now,
+        problem=as_record(_reason(attempt, error, decision, context), ports.system),
         request_id=error.request_id,
-        maybe_sent=situation.maybe_sent,
-        next_attempt_at=verdict.next_attempt_at,
-        slot=slot or (None if verdict.counts else before.slot),
-        ends_at=situation.deadline if verdict.status is DeliveryStatus.DEFERRED else None,
+        maybe_sent=context.maybe_sent,
+        next_attempt_at=decision.next_attempt_at,
+        slot=slot or (None if decision.counts else before.slot),
+        ends_at=context.deadline if decision.status is DeliveryStatus.DEFERRED else None,
         from_address=attempt.from_address,
-        attempt=before.attempt if verdict.counts else before.attempt - 1,
-        doubt=None if verdict.forgets_doubt else before.doubt,
-        waited_for_sender=before.waited_for_sender or verdict.status is _AT_MICROSOFT365,
+        attempt=before.attempt if decision.counts else before.attempt - 1,
+        uncertain_send=None if decision.ignores_uncertain_send else before.uncertain_send,
+        waited_for_sender=before.waited_for_sender or decision.status is _AT_MICROSOFT365,
         fields=error.fields if isinstance(error, InvalidInputError) else (),
     )
-    if verdict.status is _AT_MICROSOFT365:
-        _wake_at_expiry(attempt, situation.now, ports)
+    if decision.status is _AT_MICROSOFT365:
+        _wake_at_expiry(attempt, context.now, ports)
     write_outcome(row, ports, attempt.claim_id)
-    if situation.maybe_sent:
+    if context.maybe_sent:
         # It is repeated, and an earlier attempt may have sent it.
         log_mail_event(
             Event.MAIL_WARNING,
@@ -96,12 +96,12 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
             correlation_id=row.correlation_id,
             problem=MAYBE_ACCEPTED,
         )
-    if verdict.next_attempt_at is not None:
+    if decision.next_attempt_at is not None:
         # A look-up of the mail happens at its time, and not before.
-        wait = max(verdict.next_attempt_at - situation.now, timedelta(0))
-        early = slot is not None and situation.first_look is None
+        wait = max(decision.next_attempt_at - context.now, timedelta(0))
+        early = slot is not None and context.first_check is None
         ports.outbox.put(next_message(row), visible_after(wait) if early else wait)
-    if verdict.status in _NEVER_SENT:
+    if decision.status in _NEVER_SENT:
         give_up(attempt, ports)
 
 
@@ -113,21 +113,23 @@ def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -
     """
     now = ports.system.now()
     refused = attempt.mailbox is not None and attempt.mailbox.refusal is error
-    doubt = attempt.delivery.doubt
-    may_look_up = attempt.may_look_up(refused=refused or (doubt is not None and doubt.refused))
-    in_doubt = isinstance(error, OutcomeUnknownError) or (refused and may_look_up)
-    if in_doubt and doubt is None:
-        doubt = _uncertain_send(attempt.mailbox, now, refused=refused)
-        attempt.delivery = replace(attempt.delivery, doubt=doubt)
+    uncertain_send = attempt.delivery.uncertain_send
+    may_look_up = attempt.may_look_up(
+        refused=refused or (uncertain_send is not None and uncertain_send.refused)
+    )
+    is_uncertain = isinstance(error, OutcomeUnknownError) or (refused and may_look_up)
+    if is_uncertain and uncertain_send is None:
+        uncertain_send = _uncertain_send(attempt.mailbox, now, refused=refused)
+        attempt.delivery = replace(attempt.delivery, uncertain_send=uncertain_send)
     return AttemptContext(
         now,
         attempt.delivery.attempt,
         attempt.delivery.counted_since(now),
         attempt.request.expires_at,
         ports.system.jitter(),
-        in_doubt_since=doubt.since if doubt else None,
+        uncertain_since=uncertain_send.since if uncertain_send else None,
         may_look_up=may_look_up,
-        first_look=(RECONCILE_WINDOW if attempt.as_draft else FIRST_CHECK)
+        first_check=(RECONCILE_WINDOW if attempt.sent_as_draft else FIRST_CHECK)
         if refused and may_look_up
         else None,
         maybe_sent=refused and not may_look_up,
@@ -138,9 +140,9 @@ def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -
 
 
 def _uncertain_send(mailbox: Mailbox | None, now: datetime, *, refused: bool) -> UncertainSend:
-    generation = mailbox.sender.consent.generation if mailbox else None
+    consent_version = mailbox.sender.consent.generation if mailbox else None
     owner = mailbox.owner if mailbox and refused else None
-    return UncertainSend(now, generation, refused=refused, mailbox=owner)
+    return UncertainSend(now, consent_version, refused=refused, mailbox=owner)
 
 
 def _name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
@@ -169,8 +171,8 @@ def _wake_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> 
     expires_at = attempt.request.expires_at
     if expires_at is not None:
         row = attempt.delivery
-        note = requeue_message(row.tenant_id, row.message_id)
-        ports.outbox.put(note, min(expires_at - now, _MAX_DELAY))
+        message = requeue_message(row.tenant_id, row.message_id)
+        ports.outbox.put(message, min(expires_at - now, _MAX_DELAY))
 
 
 def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: SendingServices) -> Slot | None:
@@ -185,11 +187,11 @@ def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: SendingServices
     return later.slot
 
 
-def _record_standing(sender: Sender, error: ProblemError, ports: SendingServices) -> None:
+def _record_in_settings(sender: Sender, error: ProblemError, ports: SendingServices) -> None:
     """Record in the settings a problem that concerns every mail."""
     try:
-        stands = ports.settings.load(sender.tenant_id).problem
-        if stands is None or stands.code != error.code:
+        recorded = ports.settings.load(sender.tenant_id).problem
+        if recorded is None or recorded.code != error.code:
             record_sender_failure(
                 ports.settings, sender.tenant_id, sender.consent.generation, error, ports.system
             )
@@ -198,16 +200,16 @@ def _record_standing(sender: Sender, error: ProblemError, ports: SendingServices
 
 
 def _reason(
-    attempt: Attempt, error: ProblemError, verdict: RetryDecision, situation: AttemptContext
+    attempt: Attempt, error: ProblemError, decision: RetryDecision, context: AttemptContext
 ) -> ProblemError:
     """Return the problem of the outcome, and where to look for the mail.
 
     The outcome's problem takes precedence over the last error.
     """
-    if verdict.status in _IN_DOUBT or isinstance(error, OutcomeUnknownError):
+    if decision.status in _OUTCOME_UNCERTAIN or isinstance(error, OutcomeUnknownError):
         return OutcomeUnknownError("outcome_unknown", request_id=error.request_id, **_where_to_look(attempt))
-    if verdict.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
-        return expired(situation.deadline, error)
+    if decision.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
+        return expired(context.deadline, error)
     return error
 
 
@@ -216,6 +218,6 @@ def _where_to_look(attempt: Attempt) -> dict[str, str]:
 
     A draft leaves one even if the mail wants none.
     """
-    if not attempt.request.save_to_sent_items and not attempt.drafted:
+    if not attempt.request.save_to_sent_items and not attempt.may_have_draft:
         return {"no_copy": "yes"}
     return {"copy_in": attempt.mailbox.sender.mailbox_address} if attempt.mailbox else {}

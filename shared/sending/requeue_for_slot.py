@@ -21,8 +21,8 @@ from shared.settings.update import as_record
 
 if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
+    from shared.sending.errors import LaterSlotError
     from shared.sending.ports import SendingServices
-    from shared.sending.rate_limit.throttle import LaterSlotError
 
 #: A mail whose deadline is this close after its slot is processed each time that it becomes visible.
 _NEAR_END = timedelta(minutes=10)
@@ -48,7 +48,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
         return
     if before.slot is None:
         ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
-    row = before.moved(
+    row = before.transition(
         DeliveryStatus.DEFERRED,
         now,
         problem=as_record(later, ports.system),

@@ -35,7 +35,7 @@ def may_restart(known: Delivery) -> bool:
 
     That is possible with other content too.
     """
-    if known.doubt is not None:
+    if known.uncertain_send is not None:
         return False
     if known.status is DeliveryStatus.EXPIRED:
         return True

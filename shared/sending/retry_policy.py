@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 FILE_PATIENCE = timedelta(minutes=10)
 
 #: How long an uncertain send is looked up: a day more, as the last attempt may have caused it.
-_LOOKS = 2 * MAX_RETRY_AGE
+_MAX_VERIFY_AGE = 2 * MAX_RETRY_AGE
 
 _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
     InvalidInputError: DeliveryStatus.INVALID,
@@ -77,12 +77,12 @@ class AttemptContext:
     """What the decision depends on besides the error; `jitter` is 0 to 1.
 
     Attributes:
-        in_doubt_since: the time of an attempt with unknown outcome, this one included.
+        uncertain_since: the time of an attempt with unknown outcome, this one included.
         may_look_up: whether the mail can be looked up in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
         refusals: how often it failed with this error, each time after the interval, this time included.
         sender_refused: whether the settings say that Microsoft 365 refuses the sender.
-        first_look: how soon a refused but maybe sent mail can be looked up; None after another error.
+        first_check: how soon a refused but maybe sent mail can be looked up; None after another error.
         maybe_sent: whether it was refused, may have been sent, and can't be looked up.
     """
 
@@ -91,12 +91,12 @@ class AttemptContext:
     trying_since: datetime
     expires_at: datetime | None
     jitter: float
-    in_doubt_since: datetime | None = None
+    uncertain_since: datetime | None = None
     may_look_up: bool = False
     resends: bool = False
     refusals: int = 1
     sender_refused: bool = False
-    first_look: timedelta | None = None
+    first_check: timedelta | None = None
     maybe_sent: bool = False
 
     @property
@@ -111,13 +111,13 @@ class RetryDecision:
 
     Attributes:
         counts: whether it counts as a failure, rather than a wait or a continuation.
-        forgets_doubt: the mail is sent again although it may have been sent.
+        ignores_uncertain_send: the mail is sent again although it may have been sent.
     """
 
     status: DeliveryStatus
     next_attempt_at: datetime | None = None
     counts: bool = True
-    forgets_doubt: bool = False
+    ignores_uncertain_send: bool = False
 
     @property
     def keeps_request(self) -> bool:
@@ -125,25 +125,25 @@ class RetryDecision:
         return self.status is not DeliveryStatus.INVALID
 
 
-def decide_retry(error: ProblemError, situation: AttemptContext) -> RetryDecision:
+def decide_retry(error: ProblemError, context: AttemptContext) -> RetryDecision:
     """Decide how to continue with a mail that could not be sent."""
-    verdict = _decide(error, situation)
-    if situation.in_doubt_since is not None and verdict.status in _NOT_SENT:
+    decision = _decide(error, context)
+    if context.uncertain_since is not None and decision.status in _NOT_SENT:
         # Even if the deployment would have repeated it with more time.
         return RetryDecision(DeliveryStatus.UNKNOWN)
-    return verdict
+    return decision
 
 
-def _decide(error: ProblemError, situation: AttemptContext) -> RetryDecision:
+def _decide(error: ProblemError, context: AttemptContext) -> RetryDecision:
     if isinstance(error, TransientError):
-        return _wait(error, situation)
+        return _wait(error, context)
     if isinstance(error, OutcomeUnknownError):
-        return _look(situation)
+        return _verify_outcome(context)
     if isinstance(error, MissingFileError):
-        return _wait_for_file(situation)
-    if not _confirmed(error, situation):
+        return _wait_for_file(context)
+    if not _confirmed(error, context):
         least = _refusal_interval(error) or None
-        return _again(situation, backoff(situation.attempt, situation.jitter, least))
+        return _again(context, backoff(context.attempt, context.jitter, least))
     return RetryDecision(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
 
 
@@ -153,9 +153,9 @@ def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> in
     Of refusals shortly after each other only one counts.
     """
     times, last, apart = 1, now, _refusal_interval(error)
-    for step in reversed(delivery.history):
-        if step.code == error.code and step.at >= delivery.trying_since and last - step.at >= apart:
-            times, last = times + 1, step.at
+    for event in reversed(delivery.history):
+        if event.code == error.code and event.at >= delivery.trying_since and last - event.at >= apart:
+            times, last = times + 1, event.at
     return times
 
 
@@ -167,58 +167,58 @@ def _refusal_interval(error: ProblemError) -> timedelta:
     return timedelta(0) if at_random or error.confirm_after == 1 else BETWEEN_REFUSALS
 
 
-def _confirmed(error: ProblemError, situation: AttemptContext) -> bool:
+def _confirmed(error: ProblemError, context: AttemptContext) -> bool:
     """Return whether a refusal counts: it was frequent enough.
 
     Those of the sender count over all mails.
     """
     if isinstance(error, SenderRefusedError):
-        return situation.sender_refused
-    return situation.refusals >= error.confirm_after
+        return context.sender_refused
+    return context.refusals >= error.confirm_after
 
 
-def _wait_for_file(situation: AttemptContext) -> RetryDecision:
+def _wait_for_file(context: AttemptContext) -> RetryDecision:
     """Retry until the time for a file is over, and then once more."""
-    left = situation.trying_since + FILE_PATIENCE - situation.now
+    left = context.trying_since + FILE_PATIENCE - context.now
     if left <= timedelta(0):
         return RetryDecision(DeliveryStatus.REJECTED)
-    return _again(situation, min(backoff(situation.attempt, situation.jitter), left))
+    return _again(context, min(backoff(context.attempt, context.jitter), left))
 
 
-def _wait(error: TransientError, situation: AttemptContext) -> RetryDecision:
+def _wait(error: TransientError, context: AttemptContext) -> RetryDecision:
     if isinstance(error, _NO_FAILURES) and error.retry_after is not None:
-        return replace(_again(situation, throttle_delay(error.retry_after, situation.jitter)), counts=False)
+        return replace(_again(context, throttle_delay(error.retry_after, context.jitter)), counts=False)
     if isinstance(error, ThrottledError):
-        return _again(situation, DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after)
-    return _again(situation, backoff(situation.attempt, situation.jitter, error.retry_after))
+        return _again(context, DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after)
+    return _again(context, backoff(context.attempt, context.jitter, error.retry_after))
 
 
-def _again(situation: AttemptContext, wait: timedelta) -> RetryDecision:
-    if situation.first_look is not None:
-        wait = max(wait, situation.first_look)
+def _again(context: AttemptContext, wait: timedelta) -> RetryDecision:
+    if context.first_check is not None:
+        wait = max(wait, context.first_check)
     # A service may ask for a wait of any length; a row's is limited (`MAX_WAIT` of a delivery).
-    wanted = situation.now + min(wait, MAX_RETRY_AGE)
-    again = before_end(situation.deadline, wanted, situation.now)
+    wanted = context.now + min(wait, MAX_RETRY_AGE)
+    again = before_end(context.deadline, wanted, context.now)
     if again is not None:
         return RetryDecision(DeliveryStatus.DEFERRED, again)
-    if situation.in_doubt_since is not None and situation.may_look_up:
-        return _verify(situation, wanted)
+    if context.uncertain_since is not None and context.may_look_up:
+        return _verify(context, wanted)
     return RetryDecision(DeliveryStatus.EXPIRED)
 
 
-def _verify(situation: AttemptContext, wanted: datetime) -> RetryDecision:
+def _verify(context: AttemptContext, wanted: datetime) -> RetryDecision:
     """Look up the mail again.
 
     Its `expiresAt` limits when it is sent, not when it is looked up.
     """
-    look = before_end(situation.trying_since + _LOOKS, wanted, situation.now)
+    look = before_end(context.trying_since + _MAX_VERIFY_AGE, wanted, context.now)
     return RetryDecision(DeliveryStatus.UNKNOWN if look is None else DeliveryStatus.VERIFYING, look)
 
 
-def _look(situation: AttemptContext) -> RetryDecision:
-    if situation.may_look_up:
-        return _verify(situation, next_check(situation.in_doubt_since or situation.now, situation.now))
-    if situation.resends:
-        again = _again(situation, backoff(situation.attempt, situation.jitter))
-        return replace(again, forgets_doubt=True)
+def _verify_outcome(context: AttemptContext) -> RetryDecision:
+    if context.may_look_up:
+        return _verify(context, next_check(context.uncertain_since or context.now, context.now))
+    if context.resends:
+        again = _again(context, backoff(context.attempt, context.jitter))
+        return replace(again, ignores_uncertain_send=True)
     return RetryDecision(DeliveryStatus.UNKNOWN)

@@ -80,7 +80,7 @@ def goes_first(row: Delivery) -> bool:
     if row.message_id.startswith(_TEST_MAIL):
         return True
     failures = sum(
-        step.status is DeliveryStatus.DEFERRED and step.code not in _WAITED and step.at >= row.trying_since
-        for step in row.history
+        event.status is DeliveryStatus.DEFERRED and event.code not in _WAITED and event.at >= row.trying_since
+        for event in row.history
     )
     return row.attempt > 1 and failures <= _MAX_FAILURES

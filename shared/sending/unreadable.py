@@ -50,7 +50,7 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         fields=error.fields,
         correlation_id=names.correlation_id,
         outcome_queue=names.outcome_queue,
-    ).moved(DeliveryStatus.INVALID, now, problem=as_record(error, ports.system))
+    ).transition(DeliveryStatus.INVALID, now, problem=as_record(error, ports.system))
     refuse_foreign(row.tenant_id, ports.settings)
     if persist(lambda: ports.deliveries.add(row), ports.system) is None:
         known = ports.deliveries.find(row.tenant_id, row.message_id)
@@ -77,7 +77,7 @@ def _replacing(known: Delivery, row: Delivery) -> Delivery:
     replacing = replace(
         row,
         queued_at=known.queued_at,
-        history=known.noted(row.history[-1]).history,
+        history=known.with_event(row.history[-1]).history,
         conflict_at=known.conflict_at,
         outcomes=known.outcomes,
         owed=known.owed,
@@ -85,7 +85,7 @@ def _replacing(known: Delivery, row: Delivery) -> Delivery:
         etag=known.etag,
         stored=known.stored,
     )
-    return replacing.owing_outcome()
+    return replacing.with_owed_outcome()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ def record_lost(mail: StoredMailRef, queue_id: str, unused: frozenset[str], port
     known = _unfinished(mail, queue_id, unused, ports)
     if known is None:
         return
-    row = known.moved(
-        DeliveryStatus.UNKNOWN if known.doubt else DeliveryStatus.EXPIRED,
+    row = known.transition(
+        DeliveryStatus.UNKNOWN if known.uncertain_send else DeliveryStatus.EXPIRED,
         ports.system.now(),
         problem=as_record(ExpiredError("request_not_kept"), ports.system),
     )
@@ -54,7 +54,7 @@ def record_unreadable_request(
     known = _unfinished(mail, queue_id, unused, ports)
     if known is None:
         return
-    row = known.moved(
+    row = known.transition(
         DeliveryStatus.WAITING_FOR_OPERATOR,
         ports.system.now(),
         problem=as_record(ConfigurationError("request_of_other_version"), ports.system),
@@ -82,4 +82,4 @@ def _unfinished(
         # Its worker has the request, or is a host of the other version, and may be sending it.
         ports.outbox.put(requeue_message(mail.tenant_id, mail.message_id, mail.requeued_for), CLAIM)
         return None
-    return known.doubted(now) if known.maybe_handed_over else known
+    return known.with_uncertain_send(now) if known.may_have_been_sent else known

@@ -62,7 +62,7 @@ def upload_file(
     upload = under_way
     if upload is None:
         item = build_upload_item(file.attachment, file.size)
-        url = mailbox.ask(lambda token, sender: ports.transport.open_upload(token, sender, draft_id, item))
+        url = mailbox.call(lambda token, sender: ports.transport.open_upload(token, sender, draft_id, item))
         upload = Upload(place=place, url=url)
         keep(upload)
     try:
@@ -122,7 +122,7 @@ def _put(
     may_be_there: bool,
 ) -> int | None:
     try:
-        return mailbox.noting_pauses(
+        return mailbox.call_limited(
             lambda: ports.transport.put_chunk(mailbox.sender, url, chunk, first, file.size)
         )
     except UploadInterruptedError:

@@ -38,7 +38,7 @@ class Sender:
         account: whose permission is used, by an id that does not change when it is renamed.
         from_field: the mail's `from`; None where the account's own address sends.
         mailbox: the sending mailbox, as in Graph's path.
-        refusal_noted: whether a refusal is recorded that the next accepted mail ends.
+        has_refusal: whether a refusal is recorded that the next accepted mail ends.
     """
 
     tenant_id: str
@@ -47,7 +47,7 @@ class Sender:
     account: str
     from_field: str | None
     mailbox: str = "me"
-    refusal_noted: bool = False
+    has_refusal: bool = False
 
     @property
     def mailbox_address(self) -> str:
@@ -101,14 +101,14 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
     if consent.granted is None:
         # A row of an earlier version has scopes that were granted and never requested.
         consent = replace(consent, scopes=scopes_in_use(settings))
-    noted = settings.refusal is not None
+    has_refusal = settings.refusal is not None
     if account is None:
         if not is_listed(address, application_senders):
             raise ConfigurationError(SENDER_NOT_ALLOWED, address=address)
         mailbox = f"users/{quote(consent.mailbox_id or address, safe='')}"
-        return Sender(settings.tenant_id, consent, address, "the app", None, mailbox, noted)
+        return Sender(settings.tenant_id, consent, address, "the app", None, mailbox, has_refusal)
     from_field = address if settings.delegated_mailbox else None
-    return Sender(settings.tenant_id, consent, address, account.username, from_field, refusal_noted=noted)
+    return Sender(settings.tenant_id, consent, address, account.username, from_field, has_refusal=has_refusal)
 
 
 def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError | None:

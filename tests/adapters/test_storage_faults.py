@@ -161,7 +161,7 @@ def test_a_row_whose_answer_breaks_off_is_known_as_written(stores: Stores, how: 
     assert added
 
     with stores.gates.during("table", Outage(breaks=how, times=1)):
-        accepted = stores.log.save(added.moved(DeliveryStatus.ACCEPTED, NOON))
+        accepted = stores.log.save(added.transition(DeliveryStatus.ACCEPTED, NOON))
     assert accepted == stores.log.find(added.tenant_id, "m-1")
 
 

@@ -132,9 +132,9 @@ def test_a_row_whose_answer_was_lost_is_known_as_written(
         for _ in range(3):
             added = gated_log.add(a_claim())
             assert added
-            saved = gated_log.save(added.moved(DeliveryStatus.ACCEPTED, NOON))
+            saved = gated_log.save(added.transition(DeliveryStatus.ACCEPTED, NOON))
             assert saved
-            assert gated_log.save(saved.noted(DeliveryEvent(NOON, DeliveryStatus.ACCEPTED)))
+            assert gated_log.save(saved.with_event(DeliveryEvent(NOON, DeliveryStatus.ACCEPTED)))
 
     assert gates.hits >= 6
 

@@ -33,7 +33,7 @@ def some_rows(services: FakeServices, count: int) -> None:
     for number in range(count):
         moment = NOON + timedelta(minutes=number)
         row = Delivery(CONTOSO, f"m-{number}", DeliveryStatus.ACCEPTED, moment, moment, moment)
-        services.deliveries.add(replace(row, audience=RecipientSummary(1, 0, 0, ("contoso.com",))))
+        services.deliveries.add(replace(row, recipients=RecipientSummary(1, 0, 0, ("contoso.com",))))
 
 
 def test_one_mail_is_shown_with_its_history_and_without_its_text() -> None:

@@ -203,9 +203,9 @@ def _id(place: int) -> str:
 def _delivery(
     message_id: str, status: DeliveryStatus, at: datetime, next_attempt_at: datetime | None = None
 ) -> Delivery:
-    new = Delivery(CONTOSO, message_id, DeliveryStatus.SENDING, at, at, at, audience=RecipientSummary(to=1))
-    sending = new.moved(DeliveryStatus.SENDING, at)
-    return sending.moved(status, at, request_id="request", next_attempt_at=next_attempt_at)
+    new = Delivery(CONTOSO, message_id, DeliveryStatus.SENDING, at, at, at, recipients=RecipientSummary(to=1))
+    sending = new.transition(DeliveryStatus.SENDING, at)
+    return sending.transition(status, at, request_id="request", next_attempt_at=next_attempt_at)
 
 
 def _rows(mail: Delivery) -> Iterator[dict[str, object]]:

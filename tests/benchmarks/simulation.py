@@ -25,9 +25,8 @@ from shared.errors import TransientError
 from shared.mail_queue import Backlog
 from shared.sending.deliver import deliver
 from shared.sending.errors import ThrottledError
-from shared.sending.rate_limit import concurrency as turns
+from shared.sending.rate_limit import concurrency, throttle
 from shared.sending.rate_limit import mailbox_schedule as line
-from shared.sending.rate_limit import throttle
 from shared.sending.rate_limit.schedule import Schedule
 from shared.settings.sender import Sender
 from shared.settings.sending_switch import SendingPause, SendingSwitch
@@ -414,7 +413,7 @@ def simulate(load: Load, *, longest: float = 72 * 3600) -> Result:
     with (
         patch.object(line, "threading", simulation.threading),
         patch.object(throttle, "threading", simulation.threading),
-        patch.object(turns, "threading", simulation.threading),
+        patch.object(concurrency, "threading", simulation.threading),
     ):
         for _ in range(load.hosts):
             simulation.timeline.start(partial(simulation.run_host, _services(simulation)))

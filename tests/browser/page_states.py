@@ -149,7 +149,7 @@ def _deliveries() -> Iterator[Delivery]:
             queued_at=NOON,
             updated_at=NOON,
             trying_since=NOON,
-            audience=RecipientSummary(to=2, cc=1, bcc=0, domains=("contoso.com",)),
+            recipients=RecipientSummary(to=2, cc=1, bcc=0, domains=("contoso.com",)),
             from_address="ada@contoso.com",
             attempt=2,
             next_attempt_at=LATER if status is DeliveryStatus.DEFERRED else None,

@@ -76,7 +76,7 @@ def test_a_row_is_read_as_it_was_written(log: DeliveryLog, tenant: str) -> None:
         tenant,
         "sales-weekly:2026-11-23T06:00Z:emea",
         status=DeliveryStatus.DEFERRED,
-        audience=RecipientSummary(1, 2, 3, ("contoso.com", "größe.example")),
+        recipients=RecipientSummary(1, 2, 3, ("contoso.com", "größe.example")),
         from_address="ada@contoso.com",
         correlation_id="run-1",
         attempt=3,
@@ -293,9 +293,9 @@ def test_a_mail_without_an_outcome_queue_leaves_pending_after_notification(
 ) -> None:
     asking = log.add(a_delivery(tenant, outcome_queue="mail-outcomes"))
     assert asking
-    ended = log.save(asking.moved(DeliveryStatus.REJECTED, NOON))
+    ended = log.save(asking.transition(DeliveryStatus.REJECTED, NOON))
     assert ended
-    corrected = log.save(replace(ended, outcome_queue=None).moved(DeliveryStatus.INVALID, NOON))
+    corrected = log.save(replace(ended, outcome_queue=None).transition(DeliveryStatus.INVALID, NOON))
     assert corrected
     assert log.save(replace(corrected, owed=()))
 
@@ -305,7 +305,7 @@ def test_a_mail_without_an_outcome_queue_leaves_pending_after_notification(
 def test_a_mail_with_an_unreported_outcome_stays_pending(log: DeliveryLog, tenant: str) -> None:
     added = log.add(a_delivery(tenant, outcome_queue="mail-outcomes"))
     assert added
-    ended = log.save(added.moved(DeliveryStatus.ACCEPTED, NOON))
+    ended = log.save(added.transition(DeliveryStatus.ACCEPTED, NOON))
     assert ended
     assert [row.message_id for row in log.list_pending(tenant, FINAL, 9)] == ["m-1"]
     assert log.list_pending(tenant, PENDING, 9) == ()
@@ -321,7 +321,9 @@ def test_a_mail_with_an_unreported_outcome_stays_pending(log: DeliveryLog, tenan
 
 
 def test_a_mail_that_owes_its_end_can_be_removed(log: DeliveryLog, tenant: str) -> None:
-    added = log.add(a_delivery(tenant, outcome_queue="mail-outcomes").moved(DeliveryStatus.INVALID, NOON))
+    added = log.add(
+        a_delivery(tenant, outcome_queue="mail-outcomes").transition(DeliveryStatus.INVALID, NOON)
+    )
     assert added
 
     assert log.remove(added)

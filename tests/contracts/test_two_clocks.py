@@ -36,10 +36,10 @@ def tenant() -> str:
 
 def uncertain(tenant: str, now: datetime) -> Delivery:
     row = Delivery(tenant, "m-1", DeliveryStatus.SENDING, now, now, now).claimed("q-1", now)
-    return row.moved(
+    return row.transition(
         DeliveryStatus.VERIFYING,
         now,
-        doubt=UncertainSend(now, 1),
+        uncertain_send=UncertainSend(now, 1),
         next_attempt_at=now + timedelta(seconds=15),
     )
 
@@ -52,9 +52,9 @@ def test_an_uncertain_mail_is_as_old_on_every_hosts_clock(
 
     found = host(tables, timedelta(0)).find(tenant, "m-1")
     assert found is not None
-    assert found.doubt is not None
+    assert found.uncertain_send is not None
     assert found.next_attempt_at is not None
-    assert abs(datetime.now(UTC) - found.doubt.since) < NEAR
+    assert abs(datetime.now(UTC) - found.uncertain_send.since) < NEAR
     assert abs(datetime.now(UTC) - found.trying_since) < NEAR
     assert all(abs(datetime.now(UTC) - step.at) < NEAR for step in found.history)
     assert abs(found.next_attempt_at - datetime.now(UTC) - timedelta(seconds=15)) < NEAR
@@ -66,12 +66,12 @@ def test_a_claim_by_a_host_with_another_clock_is_not_of_an_older_version(ahead: 
     row = TableEntity({WRITTEN_AT: there})
     row._metadata = {"etag": "e", "timestamp": stamp}
     claimed = Delivery("t", "m-1", DeliveryStatus.SENDING, there, there, there).claimed("q-1", there, "c-1")
-    claimed = replace(claimed, doubt=UncertainSend(there, begun=there))
+    claimed = replace(claimed, uncertain_send=UncertainSend(there, begun=there))
 
     found = on_own_clock(claimed, row, stamp, stamp)
     assert (found.own_claim, found.claim_ends_at) == ("c-1", stamp + CLAIM)
-    assert (found.maybe_handed_over, found.updated_at) == (False, stamp)
-    assert found.doubt == UncertainSend(stamp, begun=stamp)
+    assert (found.may_have_been_sent, found.updated_at) == (False, stamp)
+    assert found.uncertain_send == UncertainSend(stamp, begun=stamp)
 
 
 def test_a_host_that_is_twelve_minutes_fast_takes_no_live_claim(tables: Tables, tenant: str) -> None:
@@ -95,8 +95,8 @@ def test_a_row_that_one_host_writes_on_is_read_by_the_other_as_it_is(tables: Tab
 
     found = host(tables, timedelta(0)).find(tenant, "m-1")
     assert found is not None
-    assert found.doubt is not None
-    assert abs(datetime.now(UTC) - found.doubt.since) < NEAR
+    assert found.uncertain_send is not None
+    assert abs(datetime.now(UTC) - found.uncertain_send.since) < NEAR
 
 
 def test_a_row_of_a_version_without_the_writers_clock_stays_as_it_is(tables: Tables, tenant: str) -> None:
@@ -109,7 +109,7 @@ def test_a_row_of_a_version_without_the_writers_clock_stays_as_it_is(tables: Tab
 
     found = host(tables, timedelta(0)).find(tenant, "m-1")
     assert found is not None
-    assert found.doubt == UncertainSend(then, 1)
+    assert found.uncertain_send == UncertainSend(then, 1)
 
 
 def answer(headers: dict[str, str]) -> Any:
@@ -160,7 +160,7 @@ def test_an_unused_claim_is_known_despite_another_clock_or_a_slow_write(late: ti
 
     found = on_own_clock(row, Stamped(late), read, read)
     assert found.claim_ends_at == NOON + late + CLAIM
-    assert (found.own_claim, found.maybe_handed_over) == ("claim-1", False)
+    assert (found.own_claim, found.may_have_been_sent) == ("claim-1", False)
 
 
 def test_a_claim_of_an_older_version_stays_one_on_another_clock() -> None:

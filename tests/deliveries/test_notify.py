@@ -435,7 +435,7 @@ def test_a_duplicate_without_a_queue_does_not_cancel_the_outcome(
 def test_a_later_outcome_reports_no_fields_of_an_earlier_invalid_message(services: FakeServices) -> None:
     broken = replace(ended("m-1", QUEUE), owed=(), fields=(FieldError("subject", "is missing"),), outcomes=0)
 
-    (outcome,) = broken.moved(DeliveryStatus.EXPIRED, NOON).owed
+    (outcome,) = broken.transition(DeliveryStatus.EXPIRED, NOON).owed
 
     assert outcome.fields == ()
 
@@ -445,7 +445,7 @@ def test_waiting_outcomes_leave_room_in_the_row(sign: str) -> None:
     fields = tuple(FieldError(sign * 200, "is not a member of this message") for _ in range(MAX_ERRORS))
     mail = replace(ended("m-1", QUEUE), owed=(), fields=fields)
     for _ in range(MAX_OWED):
-        mail = mail.moved(DeliveryStatus.INVALID, NOON)
+        mail = mail.transition(DeliveryStatus.INVALID, NOON)
 
     alone = len(write_document(replace(mail, owed=())).encode("utf-16-le")) // 2
     assert 0 < len(write_document(mail).encode("utf-16-le")) // 2 - alone <= 8_100
@@ -456,7 +456,7 @@ def test_waiting_outcomes_leave_room_in_the_row(sign: str) -> None:
 def test_many_outcomes_without_invalid_fields_fit() -> None:
     mail = ended("m-1", "q" * 63, correlation_id="c" * 128)
     for _ in range(MAX_OWED + 1):
-        mail = mail.moved(DeliveryStatus.EXPIRED, NOON, problem=ActiveProblem("request_not_kept", NOON))
+        mail = mail.transition(DeliveryStatus.EXPIRED, NOON, problem=ActiveProblem("request_not_kept", NOON))
 
     assert len(mail.owed) == MAX_OWED
 
@@ -464,7 +464,7 @@ def test_many_outcomes_without_invalid_fields_fit() -> None:
 def ended(message_id: str, queue: str, **changes: Any) -> Delivery:
     """Describe a mail whose scheduler is owed its end."""
     mail = Delivery(CONTOSO, message_id, DeliveryStatus.SENDING, NOON, NOON, NOON, outcome_queue=queue)
-    return replace(mail, **changes).moved(DeliveryStatus.REJECTED, NOON)
+    return replace(mail, **changes).transition(DeliveryStatus.REJECTED, NOON)
 
 
 def test_only_a_limited_number_of_outcomes_waits(services: FakeServices, queues: MemoryQueues) -> None:

@@ -19,7 +19,7 @@ PUBLISHED = Path(__file__).parents[2] / "docs" / "mail-outcome.schema.json"
 
 
 def message(status: DeliveryStatus) -> dict[str, Any]:
-    row = replace(example(status), outcomes=0).owing_outcome()
+    row = replace(example(status), outcomes=0).with_owed_outcome()
     found: dict[str, Any] = json.loads(outcome_message(row, row.owed[0]))
     return found
 

@@ -191,9 +191,9 @@ def test_a_requeue_message_that_names_no_mail_is_an_invalid_message() -> None:
 
 
 def test_a_requeue_message_of_an_older_version_names_no_attempt() -> None:
-    note = requeue_message(CONTOSO, "m-1")
-    assert b"requeued" not in note
-    found = parse_requeue_message(note)
+    message = requeue_message(CONTOSO, "m-1")
+    assert b"requeued" not in message
+    found = parse_requeue_message(message)
     assert found is not None
     assert found.requeued_for is None
 
@@ -201,7 +201,7 @@ def test_a_requeue_message_of_an_older_version_names_no_attempt() -> None:
 def test_a_mail_that_changes_while_it_is_released_is_not_queued(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = row(services).moved(DeliveryStatus.WAITING_FOR_CONSENT, NOON)
+    waiting = row(services).transition(DeliveryStatus.WAITING_FOR_CONSENT, NOON)
     services.deliveries.save(waiting)
     queued = len(services.outbox.messages)
     monkeypatch.setattr(services.deliveries, "save", lambda _: None)

@@ -86,7 +86,7 @@ def test_a_run_ends_after_five_minutes_and_the_next_one_continues(monkeypatch: p
         an_old_mail(services, f"kept-{number}", outcome_queue="q")
     kept = [services.deliveries.rows[CONTOSO, f"kept-{number}"] for number in range(4)]
     for row in kept:
-        services.deliveries.save(row.moved(DeliveryStatus.WAITING_FOR_OPERATOR, LONG_AGO))
+        services.deliveries.save(row.transition(DeliveryStatus.WAITING_FOR_OPERATOR, LONG_AGO))
     an_old_mail(services, "old")
     slow(services, monkeypatch, minutes=2)
 
@@ -130,7 +130,7 @@ def test_a_tenant_whose_rows_cannot_be_removed_stops_no_other(
 def test_a_mail_with_an_unreported_outcome_is_removed_completely() -> None:
     services = FakeServices()
     told = an_old_mail(services, "m-1", outcome_queue="q")
-    services.deliveries.save(told.moved(DeliveryStatus.REJECTED, LONG_AGO))
+    services.deliveries.save(told.transition(DeliveryStatus.REJECTED, LONG_AGO))
     assert services.deliveries.aside
 
     assert remove_finished(services) == 1
@@ -152,7 +152,7 @@ def test_an_unserved_or_foreign_tenant_keeps_its_mails_and_blocks_no_other() -> 
 def test_only_mails_with_waiting_outcomes_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     services = FakeServices()
     for name in ("owed-1", "owed-2", "told"):
-        told = an_old_mail(services, name, outcome_queue="q").moved(DeliveryStatus.REJECTED, LONG_AGO)
+        told = an_old_mail(services, name, outcome_queue="q").transition(DeliveryStatus.REJECTED, LONG_AGO)
         services.deliveries.save(replace(told, owed=()) if name == "told" else told)
     read: list[str] = []
     find, remove = MemoryDeliveries.find, MemoryDeliveries.remove_finished

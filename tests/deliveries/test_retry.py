@@ -23,7 +23,9 @@ RETRY = a_request(route={"message_id": "m-1"})
 
 def a_row(status: DeliveryStatus) -> FakeServices:
     services = FakeServices()
-    services.deliveries.add(Delivery(CONTOSO, "m-1", status, NOON, NOON, NOON, doubt=UncertainSend(NOON)))
+    services.deliveries.add(
+        Delivery(CONTOSO, "m-1", status, NOON, NOON, NOON, uncertain_send=UncertainSend(NOON))
+    )
     services.requests.keep(CONTOSO, "m-1", a_message(messageId="m-1"))
     return services
 
@@ -48,7 +50,7 @@ def test_what_was_not_sent_can_be_retried(status: str) -> None:
     assert len(services.outbox.messages) == 1
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert row.trying_since == services.system.now()
-    assert (row.doubt is None) is (status == "unknown")
+    assert (row.uncertain_send is None) is (status == "unknown")
 
 
 @pytest.mark.parametrize(

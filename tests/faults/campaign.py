@@ -333,7 +333,7 @@ class Campaign:
         statuses = self.statuses()
         # Those of earlier scenarios too: a mail that was put off may meet this one.
         sending = [message_id for message_id, status in statuses.items() if status == "sending"]
-        self._handed_over |= {each for each in sending if (row := self._row(each)) and row.maybe_handed_over}
+        self._handed_over |= {each for each in sending if (row := self._row(each)) and row.may_have_been_sent}
         self._claimed += sum(statuses.get(message_id) == "sending" for message_id in self._present)
         self._at_graph += sum(
             request.status == 0

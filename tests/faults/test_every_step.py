@@ -73,7 +73,7 @@ def rehearse(services: FakeServices, mail: bytes, fates: Mapping[int, FaultKind]
 def assert_sent_exactly_once(run: FaultRun) -> None:
     (row,) = run.rows
     assert row.status is DeliveryStatus.ACCEPTED, (run.doom.fates, row)
-    assert row.doubt is None
+    assert row.uncertain_send is None
     assert len(run.sent) == 1, run.doom.fates
     assert_tidy(run)
 

@@ -59,9 +59,9 @@ def keep_busy(services: FakeServices, time: timedelta) -> None:
 
 def come_back(services: FakeServices) -> None:
     """Deliver the queued messages when they are due."""
-    note, delay = services.outbox.messages.pop()
+    message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
-    deliver(note, f"q-{services.system.now()}", services)
+    deliver(message, f"q-{services.system.now()}", services)
 
 
 def send_while_busy(services: FakeServices, time: timedelta, message_id: str = "m-1") -> None:
@@ -199,7 +199,7 @@ def work_through(services: FakeServices, time: timedelta) -> None:
         wait = services.outbox.messages[0][1]
         if services.system.now() + wait > end:
             break
-        services.outbox.messages = [(note, delay - wait) for note, delay in services.outbox.messages]
+        services.outbox.messages = [(message, delay - wait) for message, delay in services.outbox.messages]
         services.system.pass_time(wait)
         deliver(services.outbox.messages.pop(0)[0], f"q-{services.system.now()}", services)
     services.system.pass_time(max(end - services.system.now(), timedelta()))

@@ -97,7 +97,7 @@ def test_wait_ends_well_once_no_worker_holds_a_mail(
     def done_after_three_looks(*arguments: object) -> tuple[Delivery, ...]:
         looks.append("look")
         if len(looks) == 3:
-            services.deliveries.save(row.moved(DeliveryStatus.ACCEPTED, services.system.now()))
+            services.deliveries.save(row.transition(DeliveryStatus.ACCEPTED, services.system.now()))
         return find(*arguments)  # type: ignore[arg-type]
 
     services.deliveries.list_pending = done_after_three_looks  # type: ignore[method-assign,assignment]
@@ -155,7 +155,7 @@ def test_status_counts_mails_by_state_and_separates_crashed_claims(
     services.system.pass_time(CLAIM)
     claim(services, "alive")
     released = claim(services, "released")
-    services.deliveries.save(released.moved(DeliveryStatus.SENDING, NOON))
+    services.deliveries.save(released.transition(DeliveryStatus.SENDING, NOON))
     for number in range(3):
         services.deliveries.add(
             Delivery(CONTOSO, f"w-{number}", DeliveryStatus.WAITING_FOR_CONSENT, NOON, NOON, NOON)
@@ -179,7 +179,7 @@ def test_a_mail_whose_place_in_the_list_is_out_of_date_is_not_counted(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = claim(services)
-    services.deliveries.save(row.moved(DeliveryStatus.ACCEPTED, NOON))
+    services.deliveries.save(row.transition(DeliveryStatus.ACCEPTED, NOON))
     services.deliveries.aside[CONTOSO, "m-1"] = row
     operate(services, "status")
 

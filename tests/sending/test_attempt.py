@@ -43,9 +43,9 @@ def messages(services: FakeServices) -> list[dict[str, Any]]:
 
 
 def again(services: FakeServices) -> None:
-    note, delay = services.outbox.messages.pop()
+    message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
-    deliver(note, "q-again", services)
+    deliver(message, "q-again", services)
 
 
 @pytest.mark.parametrize("mail", [SMALL, LARGE])

@@ -185,7 +185,7 @@ def test_other_content_received_during_sending_is_shown_as_a_conflict(services: 
     assert services.outbox.messages == [(OTHER, timedelta(seconds=30))]
     assert row(services) == held
 
-    services.deliveries.save(held.moved(DeliveryStatus.ACCEPTED, NOON))
+    services.deliveries.save(held.transition(DeliveryStatus.ACCEPTED, NOON))
     deliver(OTHER, "q-2", services)
 
     assert row(services).conflict_at == NOON
@@ -222,7 +222,7 @@ def test_a_conflict_that_could_not_be_written_is_tried_again(services: FakeServi
 def test_other_content_is_a_conflict_in_every_status_of_the_mail(
     services: FakeServices, status: DeliveryStatus
 ) -> None:
-    known = first_row(parse_mail_request(MAIL), NOON).moved(status, NOON, next_attempt_at=NOON)
+    known = first_row(parse_mail_request(MAIL), NOON).transition(status, NOON, next_attempt_at=NOON)
     services.deliveries.add(known)
     deliver(OTHER, "q-2", services)
 
@@ -304,18 +304,18 @@ def test_an_uncertain_send_remembers_when_the_worker_began(services: FakeService
     services.system.pass_time(CLAIM)
     deliver(MAIL, "q-2", services)
 
-    assert row(services).doubt == UncertainSend(NOON + CLAIM, begun=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON + CLAIM, begun=NOON)
 
 
 def test_an_uncertain_send_is_not_replaced_by_a_later_crashed_claim(
     services: FakeServices,
 ) -> None:
-    first = replace(first_row(parse_mail_request(MAIL), NOON), doubt=UncertainSend(NOON, 1))
+    first = replace(first_row(parse_mail_request(MAIL), NOON), uncertain_send=UncertainSend(NOON, 1))
     services.deliveries.add(first.claimed("q-1", NOON))
     services.system.pass_time(CLAIM)
     deliver(MAIL, "q-2", services)
 
-    assert row(services).doubt == UncertainSend(NOON, 1)
+    assert row(services).uncertain_send == UncertainSend(NOON, 1)
 
 
 def test_an_unexpected_failure_before_sending_makes_no_send_uncertain(
@@ -349,7 +349,7 @@ def test_a_storage_failure_after_a_lost_response_keeps_the_send_uncertain(servic
     deliver(MAIL, "q-1", services)
     services.requests.keep = keep  # type: ignore[method-assign]
     assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
-    assert row(services).doubt == UncertainSend(NOON, 1)
+    assert row(services).uncertain_send == UncertainSend(NOON, 1)
 
     deliver(MAIL, "q-2", services)
 
@@ -377,15 +377,15 @@ def test_a_poisoned_mail_that_failed_before_sending_is_not_uncertain(
         deliver(MAIL, "q-1", services)
     record_poisoned(MAIL, "p-1", services)
 
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)
 
 
 def test_many_domains_fit_into_a_row(services: FakeServices) -> None:
     everybody = [f"user@{number:03d}.{'d' * 60}.example" for number in range(490)]
     deliver(a_message(messageId="m-1", to=everybody), "q-1", services)
 
-    assert row(services).audience.to == 490
-    assert len(row(services).audience.domains) == 50
+    assert row(services).recipients.to == 490
+    assert len(row(services).recipients.domains) == 50
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
@@ -415,12 +415,12 @@ def test_a_stored_mail_this_version_cannot_read_waits_for_the_operator(
 def test_a_stored_uncertain_mail_that_cannot_be_read_stays_uncertain(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
-    services.deliveries.save(replace(row(services), doubt=UncertainSend(NOON, 1)))
+    services.deliveries.save(replace(row(services), uncertain_send=UncertainSend(NOON, 1)))
     services.requests.keep(CONTOSO, "m-1", b"{}")
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
-    assert row(services).doubt == UncertainSend(NOON, 1)
+    assert row(services).uncertain_send == UncertainSend(NOON, 1)
 
 
 @pytest.mark.parametrize("minutes", [1, 12])
@@ -438,11 +438,11 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
         assert services.outbox.messages == [(requeue_message(CONTOSO, "m-1"), CLAIM)]
     else:
         assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
-        assert row(services).doubt == UncertainSend(services.system.now(), begun=NOON)
+        assert row(services).uncertain_send == UncertainSend(services.system.now(), begun=NOON)
 
 
 @pytest.mark.parametrize(
-    ("code", "doubt", "state"),
+    ("code", "uncertain_send", "state"),
     [
         ("request_not_kept", None, ClaimState.FREE),
         ("request_not_kept", UncertainSend(NOON), ClaimState.DONE),
@@ -451,14 +451,14 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
     ],
 )
 def test_only_a_mail_that_ended_without_its_request_continues_with_it(
-    code: str | None, doubt: UncertainSend | None, state: ClaimState
+    code: str | None, uncertain_send: UncertainSend | None, state: ClaimState
 ) -> None:
     problem = None if code is None else ActiveProblem(code, NOON)
     for status, expected in (
         (DeliveryStatus.EXPIRED, state),
         (DeliveryStatus.UNKNOWN, ClaimState.DONE),
     ):
-        row = known(status, problem=problem, doubt=doubt)
+        row = known(status, problem=problem, uncertain_send=uncertain_send)
         assert evaluate_claim(row, "same", "q-1", NOON) is expected
 
 
@@ -474,7 +474,7 @@ def test_a_retried_mail_keeps_the_content_of_its_row() -> None:
         conflict_at=NOON,
         outcomes=2,
         owed=(Outcome(2, "outcomes", DeliveryStatus.REJECTED, NOON),),
-        doubt=UncertainSend(NOON, claim_id="c-1"),
+        uncertain_send=UncertainSend(NOON, claim_id="c-1"),
         paused_since=NOON,
         etag="v1",
         stored=DeliveryStatus.DEFERRED,
@@ -483,13 +483,13 @@ def test_a_retried_mail_keeps_the_content_of_its_row() -> None:
     again = next_row(before, request, NOON + timedelta(minutes=1))
     other = next_row(before, parse_mail_request(OTHER), NOON, frozenset({"c-1"}))
 
-    for name in (*kept, "outcome_queue", "conflict_at", "doubt"):
+    for name in (*kept, "outcome_queue", "conflict_at", "uncertain_send"):
         assert getattr(again, name) == getattr(before, name), name
     assert again.paused_for == timedelta(minutes=1)
     assert again.attempt == 2
     for name in kept:
         assert getattr(other, name) == getattr(before, name), name
-    assert (other.outcome_queue, other.conflict_at, other.doubt) == (None, None, None)
+    assert (other.outcome_queue, other.conflict_at, other.uncertain_send) == (None, None, None)
 
 
 def test_another_queue_that_the_message_names_takes_the_place_of_the_first() -> None:
@@ -503,10 +503,12 @@ def test_an_unused_claim_is_free_in_every_state_of_the_row() -> None:
     claimed = replace(
         first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON, "c-1"), fingerprint="same"
     )
-    in_doubt = known(
-        DeliveryStatus.VERIFYING, doubt=UncertainSend(NOON, claim_id="c-1"), next_attempt_at=NOON + HOUR
+    is_uncertain = known(
+        DeliveryStatus.VERIFYING,
+        uncertain_send=UncertainSend(NOON, claim_id="c-1"),
+        next_attempt_at=NOON + HOUR,
     )
-    for row in (claimed, in_doubt):
+    for row in (claimed, is_uncertain):
         assert evaluate_claim(row, "same", "q-2", NOON, frozenset({"c-1"})) is ClaimState.FREE
         assert evaluate_claim(row, "same", "q-2", NOON, frozenset({"c-2"})) is not ClaimState.FREE
 
@@ -516,7 +518,7 @@ def test_a_requeue_message_whose_row_is_gone_or_done_changes_nothing(services: F
     deliver(requeue_message(CONTOSO, "m-1"), "q-1", services)
     assert services.deliveries.rows == {}
 
-    done = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.ACCEPTED, NOON)
+    done = first_row(parse_mail_request(MAIL), NOON).transition(DeliveryStatus.ACCEPTED, NOON)
     services.deliveries.add(done)
     deliver(requeue_message(CONTOSO, "m-1"), "q-1", services)
     assert row(services).status is DeliveryStatus.ACCEPTED

@@ -71,7 +71,7 @@ def test_a_mail_is_sent_and_its_row_has_status_accepted(services: FakeServices) 
     assert delivery.status is DeliveryStatus.ACCEPTED
     assert delivery.from_address == "ada@contoso.com"
     assert delivery.history[-1].request_id == "graph-request-1"
-    assert (delivery.audience.to, delivery.audience.domains) == (1, ("contoso.com",))
+    assert (delivery.recipients.to, delivery.recipients.domains) == (1, ("contoso.com",))
 
 
 def test_a_mail_that_comes_twice_is_sent_once(services: FakeServices) -> None:
@@ -186,14 +186,14 @@ def test_a_throttled_mail_is_retried_after_retry_after_of_graph(services: FakeSe
     services.transport.fail = [TransientError("graph_unavailable", retry_after=timedelta(seconds=2.128))]
     deliver(a_message(), "q-1", services)
 
-    note, delay = services.outbox.messages[0]
-    assert note == next_message(services.deliveries.rows[CONTOSO, MESSAGE_ID])
+    message, delay = services.outbox.messages[0]
+    assert message == next_message(services.deliveries.rows[CONTOSO, MESSAGE_ID])
     assert delay == timedelta(seconds=2.128)
     assert row(services).status is DeliveryStatus.DEFERRED
     assert row(services).next_attempt_at == NOON + delay
 
     services.system.pass_time(delay)
-    deliver(note, "q-2", services)
+    deliver(message, "q-2", services)
     assert (row(services).status, row(services).attempt) == (DeliveryStatus.ACCEPTED, 2)
 
 
@@ -246,9 +246,9 @@ def test_tokens_refused_three_times_are_an_operator_error(
     deliver(a_message(), "q-1", services)
     seen = [(row(services).status, services.settings.load(CONTOSO).status)]
     for number in (2, 3):
-        note, delay = services.outbox.messages.pop()
+        message, delay = services.outbox.messages.pop()
         services.system.pass_time(delay)
-        deliver(note, f"q-{number}", services)
+        deliver(message, f"q-{number}", services)
         seen.append((row(services).status, services.settings.load(CONTOSO).status))
 
     assert seen == [
@@ -285,9 +285,9 @@ def test_a_temporary_token_refusal_of_graph_stops_no_other_mail(services: FakeSe
     services.transport.fail = [refused] * 4
     deliver(a_message(), "q-1", services)
     for number in (2, 3):
-        note, delay = services.outbox.messages.pop()
+        message, delay = services.outbox.messages.pop()
         services.system.pass_time(delay)
-        deliver(note, f"q-{number}", services)
+        deliver(message, f"q-{number}", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert services.settings.load(CONTOSO).problem is None
@@ -447,8 +447,8 @@ def test_settings_that_change_all_the_time_do_not_hide_what_went_wrong(
 def test_a_problem_already_in_the_settings_is_not_written_again(services: FakeServices) -> None:
     lost = [ConsentRequiredError("consent_lost", account="a", error="e")] * 2
     settings = services.settings.load(CONTOSO)
-    stands = ActiveProblem("consent_lost", NOON - timedelta(hours=1), {"account": "a", "error": "e"})
-    before = services.settings.save(replace(settings, problem=stands))
+    recorded = ActiveProblem("consent_lost", NOON - timedelta(hours=1), {"account": "a", "error": "e"})
+    before = services.settings.save(replace(settings, problem=recorded))
     services.authorizer.fail = list(lost)
     deliver(a_message(), "q-1", services)
 
@@ -475,9 +475,9 @@ def test_occasional_refusals_are_counted_separately_from_throttling(services: Fa
     deliver(a_message(), "q-0", services)
     statuses = []
     for number in range(1, 6):
-        note, delay = services.outbox.messages.pop(0)
+        message, delay = services.outbox.messages.pop(0)
         services.system.pass_time(delay)
-        deliver(note, f"q-{number}", services)
+        deliver(message, f"q-{number}", services)
         statuses.append(row(services).status)
 
     assert statuses == [DeliveryStatus.DEFERRED] * 4 + [DeliveryStatus.REJECTED]

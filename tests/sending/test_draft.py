@@ -48,12 +48,12 @@ def row(services: FakeServices) -> Delivery:
 
 def again(services: FakeServices, queue_id: str) -> None:
     """Let the wait pass and have the mail tried again."""
-    note, delay = services.outbox.messages.pop()
+    stored_draft, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
-    deliver(note, queue_id, services)
+    deliver(stored_draft, queue_id, services)
 
 
-def note(services: FakeServices) -> Any:
+def stored_draft(services: FakeServices) -> Any:
     return DraftState(CONTOSO, "m-1", services).load()
 
 
@@ -67,7 +67,7 @@ def test_small_and_large_files_arrive_in_their_order_and_byte_for_byte(services:
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert sent_files(services) == [("small", SMALL), ("large", LARGE), ("medium", MEDIUM)]
-    assert note(services) is None
+    assert stored_draft(services) is None
     assert services.transport.asked == [
         "find",
         "create_draft",
@@ -228,7 +228,7 @@ def test_a_mail_refused_during_its_draft_leaves_no_draft_behind(services: FakeSe
 
     assert row(services).status is DeliveryStatus.REJECTED
     assert not services.transport.mails
-    assert note(services) is None
+    assert stored_draft(services) is None
 
 
 def test_a_draft_that_cannot_be_removed_now_stays_recorded(services: FakeServices) -> None:
@@ -239,7 +239,7 @@ def test_a_draft_that_cannot_be_removed_now_stays_recorded(services: FakeService
     deliver(a_mail("large"), "q-1", services)
 
     assert row(services).status is DeliveryStatus.REJECTED
-    assert note(services) is not None
+    assert stored_draft(services) is not None
 
 
 def test_a_mail_refused_before_it_became_a_draft_has_none_to_remove(services: FakeServices) -> None:
@@ -260,7 +260,7 @@ def test_a_retried_mail_that_has_become_small_forgets_its_draft(services: FakeSe
 
     assert len(services.transport.sent) == 1
     assert not services.transport.drafts
-    assert note(services) is None
+    assert stored_draft(services) is None
 
 
 def test_a_token_that_ends_during_a_long_upload_is_renewed(services: FakeServices) -> None:
@@ -291,7 +291,7 @@ def test_the_upload_url_is_never_shown(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
 
-    kept = note(services)
+    kept = stored_draft(services)
     assert "outlook.office.com" not in repr(kept)
     assert kept.upload.url.startswith("https://outlook.office.com")
 
@@ -315,11 +315,11 @@ def test_a_send_without_response_is_searched_and_repeated_if_not_found(
         again(services, f"q-{number}")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert row(services).doubt is None
+    assert row(services).uncertain_send is None
     assert sent_files(services) == [("large", LARGE)]
     assert services.transport.asked.count("create_draft") == 1
     assert services.transport.asked.count("send_draft") == (1 if accepted else 2)
-    assert note(services) is None
+    assert stored_draft(services) is None
 
 
 def test_a_worker_that_crashed_before_it_sent_needs_no_looking_up(services: FakeServices) -> None:
@@ -337,10 +337,10 @@ def test_a_worker_that_crashed_before_it_sent_needs_no_looking_up(services: Fake
 def test_the_state_of_a_draft_survives_storage(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
     deliver(a_mail("small", "large"), "q-1", services)
-    kept = note(services)
+    kept = stored_draft(services)
 
     assert (kept.upload.place, kept.upload.first, kept.submitted) == (1, CHUNK_BYTES, False)
-    assert replace(row(services), etag=None).doubt is None
+    assert replace(row(services), etag=None).uncertain_send is None
 
 
 def cut_short(services: FakeServices) -> None:
@@ -361,7 +361,7 @@ def test_a_draft_sent_despite_a_throttling_response_is_not_sent_again(
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert services.transport.asked.count("send_draft") == 1
-    assert note(services) is None
+    assert stored_draft(services) is None
 
 
 def test_a_mail_that_is_found_as_sent_is_not_created_again(services: FakeServices) -> None:
@@ -392,14 +392,14 @@ def test_a_draft_is_only_forgotten_if_the_permission_to_remove_it_is_gone(servic
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert "remove" not in services.transport.asked
-    assert note(services) is None
+    assert stored_draft(services) is None
 
 
 def test_a_draft_of_a_crashed_worker_is_found_by_its_stored_state(services: FakeServices) -> None:
     services.transport.after = {"create_draft": [Killed()]}  # type: ignore[list-item]
     with pytest.raises(Killed):
         deliver(a_mail("large"), "q-1", services)
-    assert note(services).draft_id == ""
+    assert stored_draft(services).draft_id == ""
     deliver(a_mail("large"), "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED

@@ -74,7 +74,7 @@ def row(services: FakeServices) -> Delivery:
     return services.deliveries.rows[CONTOSO, "m-1"]
 
 
-def note(services: FakeServices) -> Any:
+def stored_draft(services: FakeServices) -> Any:
     return DraftState(CONTOSO, "m-1", services).load()
 
 
@@ -95,7 +95,7 @@ def test_a_mail_that_became_small_does_not_wait_for_its_draft(
 
     the_timer_comes(services)
 
-    assert (services.transport.drafts, copies(services), note(services)) == ([], 1, None)
+    assert (services.transport.drafts, copies(services), stored_draft(services)) == ([], 1, None)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
@@ -110,7 +110,7 @@ def test_a_mail_whose_file_changed_does_not_wait_for_its_draft(
 
     the_timer_comes(services)
 
-    assert (services.transport.drafts, copies(services), note(services)) == ([], 1, None)
+    assert (services.transport.drafts, copies(services), stored_draft(services)) == ([], 1, None)
 
 
 def test_what_cannot_be_removed_is_in_the_log(
@@ -172,7 +172,7 @@ def test_a_draft_that_is_left_and_was_sent_after_all_is_the_mails_copy(services:
 
     the_timer_comes(services)
 
-    assert (copies(services), note(services)) == (2, None)
+    assert (copies(services), stored_draft(services)) == (2, None)
 
 
 def test_a_draft_that_is_left_is_not_continued(services: FakeServices) -> None:
@@ -192,7 +192,7 @@ def test_a_draft_that_is_left_is_not_continued(services: FakeServices) -> None:
 
     the_timer_comes(services)
 
-    assert (services.transport.drafts, copies(services), note(services)) == ([], 1, None)
+    assert (services.transport.drafts, copies(services), stored_draft(services)) == ([], 1, None)
 
 
 def test_a_draft_that_is_left_in_another_mailbox_is_forgotten(services: FakeServices) -> None:
@@ -208,7 +208,7 @@ def test_a_draft_that_is_left_in_another_mailbox_is_forgotten(services: FakeServ
     while not row(services).status.final:
         again(services)
 
-    assert (row(services).status, note(services)) == (DeliveryStatus.ACCEPTED, None)
+    assert (row(services).status, stored_draft(services)) == (DeliveryStatus.ACCEPTED, None)
 
 
 def test_a_note_that_only_another_version_can_read_is_not_written_over(services: FakeServices) -> None:
@@ -223,8 +223,8 @@ def test_a_note_that_only_another_version_can_read_is_not_written_over(services:
 def test_the_record_of_a_leftover_draft_survives_a_storage_outage(services: FakeServices) -> None:
     change_file(services, LARGE[::-1], remove=TransientError("graph_unavailable"))
     again(services)
-    kept = note(services)
+    kept = stored_draft(services)
     deliver(accepted_message(row(services)), "q-9", services)
 
     assert kept.left
-    assert note(services).left == kept.left
+    assert stored_draft(services).left == kept.left

@@ -155,8 +155,8 @@ def test_a_worker_crash_at_the_hand_over_keeps_the_consent_for_the_search(
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
-    assert row(services).doubt
-    assert row(services).doubt.generation == 1  # type: ignore[union-attr]
+    assert row(services).uncertain_send
+    assert row(services).uncertain_send.consent_version == 1  # type: ignore[union-attr]
     assert not services.transport.sent
 
 
@@ -166,11 +166,11 @@ def test_a_mail_in_hand_over_whose_request_is_gone_is_not_sent_again(
     known_as_unused: bool,  # noqa: FBT001
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
-    note = requeue_message(CONTOSO, "m-1")
+    message = requeue_message(CONTOSO, "m-1")
     if known_as_unused:
         mail = RepeatedMail(tenant_id=CONTOSO, message_id="m-1", unused_claims=("claim-1",))
-        note = write_repeated(mail)
-    deliver(note, "q-1", services)
+        message = write_repeated(mail)
+    deliver(message, "q-1", services)
     assert row(services).status is (DeliveryStatus.EXPIRED if known_as_unused else DeliveryStatus.UNKNOWN)
 
     deliver(MAIL, "q-2", services)
@@ -192,7 +192,7 @@ def test_a_poisoned_mail_whose_worker_handed_nothing_over_is_not_uncertain(servi
     services.system.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
 
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)
 
 
 def test_a_mail_claimed_during_a_pause_waits_and_is_not_uncertain(
@@ -202,7 +202,7 @@ def test_a_mail_claimed_during_a_pause_waits_and_is_not_uncertain(
     services.pause_store.save(SendingPause(NOON))
     deliver(MAIL, "q-1", services)
 
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.DEFERRED, None)
 
 
 def test_sending_that_is_paused_while_a_mail_waits_for_its_turn_stops_it(services: FakeServices) -> None:
@@ -232,7 +232,7 @@ def test_sending_that_is_paused_while_the_claim_is_written_stops_it(services: Fa
     deliver(MAIL, "q-1", services)
 
     assert not services.transport.sent
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.DEFERRED, None)
 
 
 def test_an_unreleased_claim_in_a_pause_makes_no_send_uncertain(
@@ -250,7 +250,7 @@ def test_an_unreleased_claim_in_a_pause_makes_no_send_uncertain(
     deliver(MAIL, "q-1", services)
 
     assert not services.transport.sent
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.DEFERRED, None)
 
     services.pause_store.remove()
     come_back(services, "q-2")
@@ -393,7 +393,7 @@ def test_another_process_resolves_the_uncertainty_about_an_unused_claim(services
     deliver(message[0], "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert row(services).doubt is None
+    assert row(services).uncertain_send is None
     assert len(services.transport.sent) == 1
 
 
@@ -447,7 +447,7 @@ def test_an_attempt_that_took_too_long_hands_nothing_over(services: FakeServices
     deliver(MAIL, "q-1", services)
 
     assert not services.transport.sent
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.DEFERRED, None)
 
 
 def test_an_accepted_mail_is_recorded_from_the_queue_after_an_outage(services: FakeServices) -> None:
@@ -496,7 +496,7 @@ def test_an_acceptance_overrides_the_conclusion_of_another_process(
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert row(services).doubt is None
+    assert row(services).uncertain_send is None
 
 
 def test_that_a_mail_was_accepted_is_written_once(services: FakeServices) -> None:
@@ -613,9 +613,9 @@ def test_a_message_has_room_for_the_longest_mail_after_any_outage(services: Fake
     message = repeated_message(claimed_row(handed_over=False), text, claims)
 
     assert len(message) <= 64 * 1024
-    note = parse_unrecorded(message)
-    assert isinstance(note, RepeatedMail)
-    assert len(note.unused_claims) == 300
+    repeated = parse_unrecorded(message)
+    assert isinstance(repeated, RepeatedMail)
+    assert len(repeated.unused_claims) == 300
 
 
 def test_the_request_of_an_earlier_version_is_found_where_it_was_stored(
@@ -623,8 +623,8 @@ def test_the_request_of_an_earlier_version_is_found_where_it_was_stored(
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
     services.requests.keep(CONTOSO, "m-1", MAIL)
-    note = RepeatedMail(tenant_id=CONTOSO, message_id="m-1", unused_claims=("claim-1",))
-    deliver(write_repeated(note), "q-2", services)
+    message = RepeatedMail(tenant_id=CONTOSO, message_id="m-1", unused_claims=("claim-1",))
+    deliver(write_repeated(message), "q-2", services)
 
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
@@ -712,7 +712,9 @@ def test_two_workers_that_have_the_same_new_mail_send_it_once(services: FakeServ
 def test_a_host_suspended_after_its_claim_does_not_hand_over_later(
     services: FakeServices,
 ) -> None:
-    put_off = claimed_row("q-0", handed_over=False).moved(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON)
+    put_off = claimed_row("q-0", handed_over=False).transition(
+        DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON
+    )
     services.deliveries.add(put_off)
     load = services.settings.load
 

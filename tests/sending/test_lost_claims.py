@@ -175,7 +175,7 @@ def test_a_mail_that_was_being_handed_over_is_searched_in_the_mailbox(
 
     assert row(services).status is status
     assert ("mail_accepted {" in caplog.text) is (status is DeliveryStatus.ACCEPTED)
-    assert (row(services).doubt is None) is (status is DeliveryStatus.ACCEPTED)
+    assert (row(services).uncertain_send is None) is (status is DeliveryStatus.ACCEPTED)
 
 
 def test_an_acceptance_that_another_worker_overtakes_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:

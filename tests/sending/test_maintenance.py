@@ -286,7 +286,7 @@ def left_behind() -> FakeServices:
     """Leave a draft of a finished mail that could not be removed."""
     services = half_made()
     row = services.deliveries.rows[CONTOSO, "m-1"]
-    assert services.deliveries.save(row.moved(DeliveryStatus.REJECTED, NOON))
+    assert services.deliveries.save(row.transition(DeliveryStatus.REJECTED, NOON))
     return services
 
 
@@ -338,7 +338,7 @@ def test_a_mail_known_only_to_another_version_keeps_its_draft() -> None:
 def test_drafts_are_removed_before_mails_that_would_use_them_are_released() -> None:
     services = half_made()
     row = services.deliveries.rows[CONTOSO, "m-1"]
-    assert services.deliveries.save(row.moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON))
+    assert services.deliveries.save(row.transition(DeliveryStatus.WAITING_FOR_OPERATOR, NOON))
     services.system.pass_time(timedelta(hours=60))
     seen: list[object] = []
     services.outbox.put = lambda *_: seen.append(list(services.transport.drafts))  # type: ignore[method-assign]
@@ -497,13 +497,13 @@ def test_a_next_attempt_in_an_impossible_future_is_ignored(
     services = enabled_services()
     mail = a_message(messageId="late")
     row = first_row(parse_mail_request(mail), NOON)
-    services.deliveries.add(row.moved(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON + ahead))
+    services.deliveries.add(row.transition(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON + ahead))
     services.requests.keep(CONTOSO, "late", mail)
     before = services.deliveries.rows[CONTOSO, "late"]
     resume_overdue(CONTOSO, services)
-    ((note, _),) = services.outbox.messages
+    ((message, _),) = services.outbox.messages
     services.deliveries.rows[CONTOSO, "late"] = before
-    deliver(note, "q-1", services)
+    deliver(message, "q-1", services)
 
     assert services.deliveries.rows[CONTOSO, "late"].status is DeliveryStatus.ACCEPTED
 
@@ -511,7 +511,7 @@ def test_a_next_attempt_in_an_impossible_future_is_ignored(
 def test_a_mail_that_was_delayed_without_a_time_is_left_to_its_message() -> None:
     services = enabled_services()
     row = first_row(parse_mail_request(a_message(messageId="m-1")), NOON)
-    services.deliveries.add(row.moved(DeliveryStatus.DEFERRED, NOON))
+    services.deliveries.add(row.transition(DeliveryStatus.DEFERRED, NOON))
 
     assert resume_overdue(CONTOSO, services) == 0
     assert not services.outbox.messages

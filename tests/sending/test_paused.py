@@ -221,7 +221,7 @@ def test_a_mail_whose_worker_was_killed_may_have_been_sent(services: FakeService
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.VERIFYING
-    assert row(services).doubt == UncertainSend(NOON + MAX_AGE, begun=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON + MAX_AGE, begun=NOON)
     assert row(services).attempt == 1
 
 

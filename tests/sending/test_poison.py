@@ -46,7 +46,7 @@ def test_a_poisoned_mail_is_recorded_alerted_and_kept(
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
     assert row(services).problem.code == "mail_poisoned"  # type: ignore[union-attr]
-    assert row(services).doubt is None
+    assert row(services).uncertain_send is None
     assert services.requests.load(CONTOSO, "m-1") == MAIL
     assert "mail_poisoned {" in caplog.text
 
@@ -63,7 +63,7 @@ def test_a_poisoned_mail_that_was_claimed_may_have_been_sent(services: FakeServi
     claimed(services)
     services.system.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
-    assert row(services).doubt == UncertainSend(NOON + CLAIM, begun=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON + CLAIM, begun=NOON)
 
     release_all(services)
     deliver(services.outbox.messages[0][0], "q-2", services)
@@ -75,25 +75,25 @@ def test_a_poisoned_mail_that_was_claimed_may_have_been_sent(services: FakeServi
 def test_an_older_uncertain_send_is_kept(services: FakeServices) -> None:
     claimed(services)
     held = row(services)
-    services.deliveries.save(replace(held, doubt=UncertainSend(NOON, 1)))
+    services.deliveries.save(replace(held, uncertain_send=UncertainSend(NOON, 1)))
     services.system.pass_time(CLAIM)
     record_poisoned(MAIL, "p-1", services)
 
-    assert row(services).doubt == UncertainSend(NOON, 1)
+    assert row(services).uncertain_send == UncertainSend(NOON, 1)
 
 
 @pytest.mark.parametrize(
-    ("in_doubt", "end"), [(True, DeliveryStatus.UNKNOWN), (False, DeliveryStatus.EXPIRED)]
+    ("is_uncertain", "end"), [(True, DeliveryStatus.UNKNOWN), (False, DeliveryStatus.EXPIRED)]
 )
 def test_a_mail_that_is_poisoned_repeatedly_ends_after_a_day(
     services: FakeServices,
-    in_doubt: bool,  # noqa: FBT001
+    is_uncertain: bool,  # noqa: FBT001
     end: DeliveryStatus,
 ) -> None:
     record_poisoned(MAIL, "p-1", services)
     release_all(services)
-    if in_doubt:
-        services.deliveries.save(replace(row(services), doubt=UncertainSend(NOON)))
+    if is_uncertain:
+        services.deliveries.save(replace(row(services), uncertain_send=UncertainSend(NOON)))
     for _ in range(30):
         services.system.pass_time(timedelta(minutes=50))
         record_poisoned(requeue_message(CONTOSO, "m-1"), "p-2", services)
@@ -104,7 +104,7 @@ def test_a_mail_that_is_poisoned_repeatedly_ends_after_a_day(
 
 def test_the_day_does_not_count_the_time_for_which_the_app_was_not_running(services: FakeServices) -> None:
     claim = first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON)
-    services.deliveries.add(claim.moved(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON))
+    services.deliveries.add(claim.transition(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON))
     services.system.pass_time(timedelta(days=3))
     record_poisoned(MAIL, "p-1", services)
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
@@ -213,7 +213,7 @@ def test_other_content_under_a_used_id_is_a_conflict_here_too(
 
 
 def test_time_waiting_for_a_person_does_not_count_towards_the_day(services: FakeServices) -> None:
-    waiting = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.WAITING_FOR_OPERATOR, NOON)
+    waiting = first_row(parse_mail_request(MAIL), NOON).transition(DeliveryStatus.WAITING_FOR_OPERATOR, NOON)
     services.deliveries.add(waiting)
     services.requests.keep(CONTOSO, "m-1", MAIL)
     services.system.pass_time(timedelta(days=3))
@@ -224,7 +224,7 @@ def test_time_waiting_for_a_person_does_not_count_towards_the_day(services: Fake
 
 
 def test_a_mail_that_waits_for_a_consent_is_left_unchanged(services: FakeServices) -> None:
-    waiting = first_row(parse_mail_request(MAIL), NOON).moved(DeliveryStatus.WAITING_FOR_CONSENT, NOON)
+    waiting = first_row(parse_mail_request(MAIL), NOON).transition(DeliveryStatus.WAITING_FOR_CONSENT, NOON)
     before = services.deliveries.add(waiting)
     record_poisoned(MAIL, "p-1", services)
 
@@ -254,8 +254,10 @@ def test_a_poisoned_mail_whose_uncertain_claim_was_unused_is_not_uncertain(
     services: FakeServices,
 ) -> None:
     known = first_row(parse_mail_request(MAIL), NOON)
-    doubted = replace(known, status=DeliveryStatus.UNKNOWN, doubt=UncertainSend(NOON, 1, claim_id="claim-1"))
-    services.deliveries.add(doubted)
+    with_uncertain_send = replace(
+        known, status=DeliveryStatus.UNKNOWN, uncertain_send=UncertainSend(NOON, 1, claim_id="claim-1")
+    )
+    services.deliveries.add(with_uncertain_send)
     record_poisoned(repeated_message(known, MAIL, frozenset({"claim-1"})), "p-1", services)
 
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)

@@ -52,9 +52,9 @@ def row(services: FakeServices) -> Delivery:
 
 def again(services: FakeServices) -> None:
     """Let the wait pass and have the mail tried again."""
-    note, delay = services.outbox.messages.pop()
+    message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
-    deliver(note, "q-again", services)
+    deliver(message, "q-again", services)
 
 
 def to_the_end(services: FakeServices) -> None:
@@ -130,7 +130,7 @@ def test_a_mail_that_began_when_the_consent_came_may_be_in_another_mailbox(
     request = parse_mail_request(MAIL)
     sender = sender_of(services.settings.load(CONTOSO), ())
     sender = replace(sender, consent=replace(sender.consent, consented_at=NOON - earlier))
-    delivery = replace(first_row(request, NOON), doubt=UncertainSend(NOON, begun=NOON))
+    delivery = replace(first_row(request, NOON), uncertain_send=UncertainSend(NOON, begun=NOON))
 
     assert (search_key(request, sender, delivery) is not None) is findable
 
@@ -139,10 +139,10 @@ def test_a_submitted_draft_still_a_draft_after_five_minutes_was_not_sent(
     services: FakeServices,
 ) -> None:
     class MailboxWithTheDraft:
-        def ask(self, _call: object) -> list[FoundMail]:
+        def call(self, _call: object) -> list[FoundMail]:
             return [FoundMail("d-1", is_draft=True)]
 
-    draft = Draft(owner="me", stamp="s", draft_id="d-1", submitted=True)
+    draft = Draft(owner="me", content_hash="s", draft_id="d-1", submitted=True)
     services.system.pass_time(RECONCILE_WINDOW)
 
     mailbox: Any = MailboxWithTheDraft()
@@ -151,11 +151,14 @@ def test_a_submitted_draft_still_a_draft_after_five_minutes_was_not_sent(
 
 def test_a_mail_that_was_sent_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.VERIFYING, UncertainSend(NOON, 1))
+    assert (row(services).status, row(services).uncertain_send) == (
+        DeliveryStatus.VERIFYING,
+        UncertainSend(NOON, 1),
+    )
 
     again(services)
 
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.ACCEPTED, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.ACCEPTED, None)
     assert len(services.transport.sent) == 1
     assert services.system.now() == NOON + timedelta(seconds=15)
     assert services.requests.load(CONTOSO, "m-1") is None
@@ -199,7 +202,7 @@ def test_an_uncertain_send_outlives_a_lost_consent(services: FakeServices) -> No
     services.transport.fail_at = {"find": [ConsentRequiredError("consent_lost", account="a", error="e")]}
     again(services)
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
-    assert row(services).doubt == UncertainSend(NOON, 1)
+    assert row(services).uncertain_send == UncertainSend(NOON, 1)
 
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, status=Status.ENABLED, problem=None))
@@ -354,7 +357,7 @@ def test_a_deployment_can_configure_to_resend_what_cannot_be_searched() -> None:
     services = enabled_services()
     services.resends_unknown = True
     lost_answer(services, accepted=False)
-    assert (row(services).status, row(services).doubt) == (DeliveryStatus.DEFERRED, None)
+    assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.DEFERRED, None)
 
     again(services)
 
@@ -368,7 +371,7 @@ def test_a_worker_crash_before_a_sender_is_known_leaves_an_uncertain_send() -> N
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
-    assert row(services).doubt == UncertainSend(NOON, begun=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON, begun=NOON)
 
 
 def test_a_requeue_message_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:

@@ -73,9 +73,9 @@ class Stand:
 
     def again(self) -> timedelta:
         """Let the wait pass and have the mail tried again."""
-        note, delay = self.services.outbox.messages.pop()
+        message, delay = self.services.outbox.messages.pop()
         self.pass_time(delay)
-        deliver(note, "q-again", self.services)
+        deliver(message, "q-again", self.services)
         return delay
 
     def pass_time(self, by: timedelta) -> None:
@@ -187,7 +187,7 @@ def test_a_refused_mail_that_was_sent_is_not_sent_again(
     stand.to_the_end()
 
     assert (stand.row.status, stand.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert stand.row.doubt is None
+    assert stand.row.uncertain_send is None
     assert not any(step.maybe_sent for step in stand.row.history)
     assert not stand.row.warnings
 
@@ -374,11 +374,11 @@ def test_the_search_is_made_as_soon_as_it_is_conclusive(ada: Stand, route: str, 
 def test_the_search_waits_for_retry_after_of_graph(ada: Stand) -> None:
     ada.fault("sendMail", replace(FAULT_EFFECTS["throttled but accepted"], retry_after="600"))
     ada.send()
-    note, _ = ada.services.outbox.messages.pop()
+    message, _ = ada.services.outbox.messages.pop()
     ada.pass_time(timedelta(seconds=590))
     assert ada.row.next_attempt_at == NOON + timedelta(seconds=600)
     ada.services.deliveries.save(replace(ada.row, next_attempt_at=NOON))
-    deliver(note, "q-early", ada.services)
+    deliver(message, "q-early", ada.services)
     assert (ada.asked("lookup"), ada.row.problem.code) == (0, "mailbox_paused")  # type: ignore[union-attr]
 
     ada.again()

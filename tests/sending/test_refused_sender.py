@@ -322,7 +322,7 @@ def test_mails_that_waited_for_the_operator_wait_for_microsoft365_then(
 ) -> None:
     queue(services, "m-1")
     run(services, 6 * MINUTE)
-    moved = row(services, "m-1").moved(DeliveryStatus.WAITING_FOR_OPERATOR, services.system.now())
+    moved = row(services, "m-1").transition(DeliveryStatus.WAITING_FOR_OPERATOR, services.system.now())
     services.deliveries.save(moved)
     run(services, 11 * MINUTE)
     assert row(services, "m-1").status is WAITING
@@ -336,7 +336,7 @@ def test_a_mail_that_waits_for_a_setting_does_not_try(services: FakeServices, ma
     queue(services, "m-1")
     run(services, 6 * MINUTE)
     problem = ActiveProblem("message_too_large", services.system.now(), {"needed": "99"})
-    moved = row(services, "m-1").moved(
+    moved = row(services, "m-1").transition(
         DeliveryStatus.WAITING_FOR_OPERATOR, services.system.now(), problem=problem
     )
     services.deliveries.save(moved)

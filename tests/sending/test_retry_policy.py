@@ -42,8 +42,8 @@ from tests.builders import a_consent
 from tests.fakes import CONTOSO, NOON
 
 FIRST = AttemptContext(NOON, attempt=1, trying_since=NOON, expires_at=None, jitter=1.0)
-DOUBT = {"in_doubt_since": NOON}
-LOOK = {**DOUBT, "may_look_up": True}
+UNCERTAIN = {"uncertain_since": NOON}
+LOOK = {**UNCERTAIN, "may_look_up": True}
 
 INVALID = InvalidInputError("invalid_message")
 CONSENT = ConsentRequiredError("consent_missing")
@@ -67,9 +67,9 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (INVALID, {}, Status.INVALID, None),
     (ConflictError("message_conflict"), {}, Status.INVALID, None),
     (CONSENT, {}, Status.WAITING_FOR_CONSENT, None),
-    (CONSENT, DOUBT, Status.WAITING_FOR_CONSENT, None),
+    (CONSENT, UNCERTAIN, Status.WAITING_FOR_CONSENT, None),
     (REFUSED_TOKEN, {}, Status.DEFERRED, 307.5),
-    (REFUSED_TOKEN, DOUBT, Status.DEFERRED, 307.5),
+    (REFUSED_TOKEN, UNCERTAIN, Status.DEFERRED, 307.5),
     (REFUSED_TOKEN, {"attempt": 3, "refusals": 3}, Status.WAITING_FOR_OPERATOR, None),
     (REFUSED_TOKEN, DAY_AGO, Status.EXPIRED, None),
     (OPERATOR, {}, Status.WAITING_FOR_OPERATOR, None),
@@ -91,18 +91,18 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (AT_TIMES, {"attempt": 2, "refusals": 2}, Status.DEFERRED, 30),
     (AT_TIMES, {"attempt": 3, "refusals": 3}, Status.REJECTED, None),
     (AT_TIMES, {"attempt": 9, "refusals": 1}, Status.DEFERRED, 600),
-    (UNKNOWN, DOUBT, Status.UNKNOWN, None),
-    (UNKNOWN, {**DOUBT, "resends": True}, Status.DEFERRED, 15),
-    (UNKNOWN, {**DOUBT, "resends": True, **DAY_AGO}, Status.UNKNOWN, None),
+    (UNKNOWN, UNCERTAIN, Status.UNKNOWN, None),
+    (UNKNOWN, {**UNCERTAIN, "resends": True}, Status.DEFERRED, 15),
+    (UNKNOWN, {**UNCERTAIN, "resends": True, **DAY_AGO}, Status.UNKNOWN, None),
     (UNKNOWN, LOOK, Status.VERIFYING, 15),
     (UNKNOWN, {**LOOK, "resends": True}, Status.VERIFYING, 15),
     (UNKNOWN, {**LOOK, **DAY_AGO}, Status.VERIFYING, 15),
     (UNKNOWN, {**LOOK, "trying_since": NOON - 2 * MAX_RETRY_AGE}, Status.UNKNOWN, None),
     (UNKNOWN, {**LOOK, "expires_at": NOON}, Status.VERIFYING, 15),
-    (AWAY, {**DOUBT, **DAY_AGO}, Status.UNKNOWN, None),
-    (REJECTED, DOUBT, Status.UNKNOWN, None),
-    (INVALID, DOUBT, Status.UNKNOWN, None),
-    (EXPIRED, DOUBT, Status.UNKNOWN, None),
+    (AWAY, {**UNCERTAIN, **DAY_AGO}, Status.UNKNOWN, None),
+    (REJECTED, UNCERTAIN, Status.UNKNOWN, None),
+    (INVALID, UNCERTAIN, Status.UNKNOWN, None),
+    (EXPIRED, UNCERTAIN, Status.UNKNOWN, None),
 ]
 
 
@@ -111,7 +111,7 @@ DAY = timedelta(hours=24)
 LAST = {"trying_since": NOON - DAY + timedelta(seconds=16)}
 TOO_LATE = {"trying_since": NOON - DAY + timedelta(seconds=15)}
 MINUTE, HOUR, TWO_DAYS_AGO = timedelta(minutes=1), timedelta(hours=1), NOON - 2 * MAX_RETRY_AGE
-LOOK_OF_TWO_HOURS = {"in_doubt_since": NOON - timedelta(hours=2), "may_look_up": True}
+LOOK_OF_TWO_HOURS = {"uncertain_since": NOON - timedelta(hours=2), "may_look_up": True}
 LONG_PAUSE = ThrottledError(retry_after=timedelta(days=9), address="a")
 NO_RIGHT = SenderRefusedError("access_denied", graph_code="ErrorX", address="a")
 
@@ -130,7 +130,7 @@ TABLE += [
     (LONG_PAUSE, {}, Status.DEFERRED, 24 * 3600 - 60),
     (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE}, Status.EXPIRED, None),
     (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE + timedelta(seconds=1)}, Status.DEFERRED, 1),
-    (UNKNOWN, {**LOOK, "in_doubt_since": NOON - timedelta(seconds=40)}, Status.VERIFYING, 40),
+    (UNKNOWN, {**LOOK, "uncertain_since": NOON - timedelta(seconds=40)}, Status.VERIFYING, 40),
     # If no earlier attempt has an uncertain outcome, this one has.
     (UNKNOWN, {"may_look_up": True}, Status.VERIFYING, 15),
     (AWAY, {**LAST, "expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
@@ -176,10 +176,10 @@ def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:
 def test_each_error_has_its_action(
     error: ProblemError, circumstances: dict[str, Any], status: Status, seconds: float | None
 ) -> None:
-    verdict = decide_retry(error, replace(FIRST, **circumstances))
+    decision = decide_retry(error, replace(FIRST, **circumstances))
 
-    wait = None if verdict.next_attempt_at is None else (verdict.next_attempt_at - NOON).total_seconds()
-    assert (verdict.status, wait) == (status, seconds)
+    wait = None if decision.next_attempt_at is None else (decision.next_attempt_at - NOON).total_seconds()
+    assert (decision.status, wait) == (status, seconds)
 
 
 @pytest.mark.parametrize(
@@ -226,9 +226,11 @@ def test_a_mail_that_never_reached_graph_has_used_no_attempt() -> None:
 
 
 def test_only_the_deployments_choice_to_resend_forgets_an_uncertain_send() -> None:
-    assert decide_retry(UNKNOWN, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
-    assert not decide_retry(AWAY, replace(FIRST, in_doubt_since=NOON, resends=True)).forgets_doubt
-    assert not decide_retry(UNKNOWN, replace(FIRST, in_doubt_since=NOON, may_look_up=True)).forgets_doubt
+    assert decide_retry(UNKNOWN, replace(FIRST, uncertain_since=NOON, resends=True)).ignores_uncertain_send
+    assert not decide_retry(AWAY, replace(FIRST, uncertain_since=NOON, resends=True)).ignores_uncertain_send
+    assert not decide_retry(
+        UNKNOWN, replace(FIRST, uncertain_since=NOON, may_look_up=True)
+    ).ignores_uncertain_send
 
 
 ERRORS = st.sampled_from(
@@ -267,17 +269,17 @@ def test_every_error_has_a_decision_and_no_mail_is_retried_for_ever(
     since: Any,
     expires: Any,
     jitter: float,
-    doubt: Any,
+    uncertain_send: Any,
     may_look: bool,  # noqa: FBT001
     resends: bool,  # noqa: FBT001
 ) -> None:
-    situation = AttemptContext(NOON, attempt, since, expires, jitter, doubt, may_look, resends)
-    verdict = decide_retry(error, situation)
+    context = AttemptContext(NOON, attempt, since, expires, jitter, uncertain_send, may_look, resends)
+    decision = decide_retry(error, context)
 
-    again = verdict.next_attempt_at
-    assert (again is not None) == (verdict.status in {Status.DEFERRED, Status.VERIFYING})
+    again = decision.next_attempt_at
+    assert (again is not None) == (decision.status in {Status.DEFERRED, Status.VERIFYING})
     if again is not None:
-        looks_on = verdict.status is Status.VERIFYING and may_look
-        assert NOON < again < since + MAX_RETRY_AGE * (2 if looks_on else 1)
-    if doubt is not None:
-        assert verdict.status not in {Status.EXPIRED, Status.REJECTED, Status.INVALID}
+        keeps_checking = decision.status is Status.VERIFYING and may_look
+        assert NOON < again < since + MAX_RETRY_AGE * (2 if keeps_checking else 1)
+    if uncertain_send is not None:
+        assert decision.status not in {Status.EXPIRED, Status.REJECTED, Status.INVALID}

@@ -136,7 +136,7 @@ def test_a_requeue_message_without_its_container_waits_for_the_operator(
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
-    ((note, delay),) = services.outbox.messages
+    ((message, delay),) = services.outbox.messages
     services.outbox.messages.clear()
     services.system.pass_time(delay)
     load, gone = services.requests.load, ConfigurationError("storage_incomplete", service="blobs")
@@ -145,7 +145,7 @@ def test_a_requeue_message_without_its_container_waits_for_the_operator(
         raise gone
 
     services.requests.load = missing  # type: ignore[method-assign,assignment]
-    deliver(note, "q-2", services)
+    deliver(message, "q-2", services)
     services.requests.load = load  # type: ignore[method-assign]
     assert row(services).status is DeliveryStatus.DEFERRED
     deliver(services.outbox.messages[0][0], "q-3", services)
@@ -184,8 +184,8 @@ def test_a_repeated_message_readable_by_another_version_waits_for_it(
     services: FakeServices, end: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     mail = json.loads(MAIL) | {"priority": 3}
-    note = {"tenantId": CONTOSO, "messageId": "m-1", "unusedClaims": ["c-1"], "mail": mail}
-    text = json.dumps({"repeated": note}, separators=(",", ":")).encode()
+    message = {"tenantId": CONTOSO, "messageId": "m-1", "unusedClaims": ["c-1"], "mail": mail}
+    text = json.dumps({"repeated": message}, separators=(",", ":")).encode()
     end(text, "q-1", services)
 
     assert not services.deliveries.rows

@@ -128,13 +128,13 @@ def test_a_mail_of_a_tenant_that_left_waits_for_its_return(
 
     bring_back(services)
     release_all(services)
-    (note,) = [
+    (message,) = [
         text
         for text, _ in services.outbox.messages
         if text == next_message(services.deliveries.rows[CONTOSO, "m-1"])
     ]
     services.system.pass_time(timedelta(hours=1))
-    deliver(note, "q-2", services)
+    deliver(message, "q-2", services)
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
 
 

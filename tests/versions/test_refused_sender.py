@@ -42,7 +42,7 @@ def services() -> FakeServices:
     services = enabled_services()
     deliver(a_message(messageId="m-1"), "q-1", services)
     services.transport.sent.clear()
-    waiting = services.deliveries.rows[CONTOSO, "m-1"].moved(
+    waiting = services.deliveries.rows[CONTOSO, "m-1"].transition(
         DeliveryStatus.WAITING_FOR_MICROSOFT365, NOON, problem=PROBLEM, waited_for_sender=True
     )
     services.requests.keep(CONTOSO, "m-1", a_message(messageId="m-1"))

@@ -19,8 +19,10 @@ from shared.api.delivery_models import delivery_view, summary
 from shared.api.settings_page_state import view
 from shared.consent.flow import ConsentFlow, FlowSecret
 from shared.deliveries.delivery import Delivery
+from shared.deliveries.recipient_summary import RecipientSummary
 from shared.deliveries.requeue import parse_requeue_message
 from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.uncertain_send import UncertainSend
 from shared.forward_compatible import Stored
 from shared.mail.message import parse_mail_request
 from shared.sending.draft_state import DraftState
@@ -98,6 +100,16 @@ def test_a_row_is_read_and_written_again_as_it_was(
     assert comparable(json.loads(write_document(found))) == comparable(document)
 
 
+def test_a_field_with_another_stored_name_is_read_and_written_by_it() -> None:
+    parts = {"doubt": {"since": "2026-11-23T12:00:00Z", "generation": 3}, "audience": {"to": 2}}
+    found = read_document(Delivery, json.dumps(STORED["0.1.0"]["deliveries"]["accepted"] | parts))
+
+    assert found is not None
+    assert found.uncertain_send == UncertainSend(NOON, consent_version=3)
+    assert found.recipients == RecipientSummary(to=2)
+    assert json.loads(write_document(found)).items() >= parts.items()
+
+
 @by_version
 @pytest.mark.parametrize("example", examples("deliveries"))
 def test_a_delivery_is_shown(example: Any, change: Callable[[Any], Any]) -> None:
@@ -140,12 +152,12 @@ def test_a_note_on_a_draft_is_read_and_written_again_as_it_was(
     services = FakeServices()
     document = change(example)
     services.drafts.keep(CONTOSO, "m-1", json.dumps(document).encode())
-    note = DraftState(CONTOSO, "m-1", services)
-    found = note.load()
+    draft_state = DraftState(CONTOSO, "m-1", services)
+    found = draft_state.load()
     assert found is not None
-    note.keep(found)
+    draft_state.keep(found)
 
-    assert found.stamp == example["stamp"]
+    assert found.content_hash == example["stamp"]
     assert json.loads(services.drafts.kept[CONTOSO, "m-1"]) == document
 
 
@@ -195,7 +207,7 @@ def test_what_cannot_be_read_at_all_is_no_exception(kind: str, text: str | None)
 
 
 @pytest.mark.parametrize(
-    "note",
+    "message",
     [
         {
             "accepted": {
@@ -210,8 +222,8 @@ def test_what_cannot_be_read_at_all_is_no_exception(kind: str, text: str | None)
     ],
 )
 @by_version
-def test_a_message_about_what_was_not_recorded_is_read(note: Any, change: Callable[[Any], Any]) -> None:
-    found = parse_unrecorded(json.dumps(change(note), separators=(",", ":")).encode())
+def test_a_message_about_what_was_not_recorded_is_read(message: Any, change: Callable[[Any], Any]) -> None:
+    found = parse_unrecorded(json.dumps(change(message), separators=(",", ":")).encode())
 
     assert found is not None
     assert found.message_id == "m-1"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 IN_FLIGHT: Final = 4
 
 
-class Turns:
+class ConcurrencyLimit:
     """Allows one request at first, later up to four.
 
     Other hosts send too, so more are allowed only while mails wait and no host has a refusal.
@@ -34,7 +34,7 @@ class Turns:
         self._lock = threading.Lock()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def request(self) -> Iterator[None]:
         """Wait for a free request, and hold it.
 
         Raises:
@@ -49,11 +49,11 @@ class Turns:
             with self._lock:
                 self.wanted -= 1
 
-    def widen(self, line: MailboxSchedule) -> None:
+    def widen(self, mailbox_schedule: MailboxSchedule) -> None:
         """Allow one more request if mails wait and no host has a refusal."""
         with self._lock:
             wanted = self.width < min(self.wanted, IN_FLIGHT)
-        if not wanted or not line.may_widen():
+        if not wanted or not mailbox_schedule.may_widen():
             return
         with self._lock:
             if self.width < IN_FLIGHT:

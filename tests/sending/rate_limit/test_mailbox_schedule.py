@@ -57,37 +57,37 @@ def slow(system: FakeSystem) -> SlowSchedules:
     return schedules
 
 
-def a_line(store: MemorySchedules, system: FakeSystem, pace: int = 0) -> MailboxSchedule:
+def a_mailbox_schedule(store: MemorySchedules, system: FakeSystem, pace: int = 0) -> MailboxSchedule:
     return MailboxSchedule("key-of-a-mailbox", "process", lambda: store, pace, system)
 
 
 def test_an_unresponsive_row_is_not_read_again_for_ten_seconds(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
-    line = a_line(slow, system, pace=30)
+    mailbox_schedule = a_mailbox_schedule(slow, system, pace=30)
     for _ in range(8):
-        line.read()
-        line.take(first=False)
+        mailbox_schedule.read()
+        mailbox_schedule.take(first=False)
         system.pass_time(SECOND)
 
     assert slow.tries == 1
     system.pass_time(3 * SECOND)
-    line.read()
+    mailbox_schedule.read()
     assert slow.tries == 2
 
 
 def test_the_timeout_of_one_attempt_does_not_mark_the_row_unresponsive(system: FakeSystem) -> None:
     store = MemorySchedules(fail=[AttemptTooLongError()])
-    line = a_line(store, system)
-    line.read()
+    mailbox_schedule = a_mailbox_schedule(store, system)
+    mailbox_schedule.read()
     system.pass_time(2 * SECOND)
-    line.read()
+    mailbox_schedule.read()
 
     assert store.reads == 2
 
 
-def refuse(line: MailboxSchedule) -> None:
-    line.record_refusal(MINUTE, SECOND, used_up=False)
+def refuse(mailbox_schedule: MailboxSchedule) -> None:
+    mailbox_schedule.record_refusal(MINUTE, SECOND, used_up=False)
 
 
 @pytest.mark.parametrize("other_writes", [False, True])
@@ -95,59 +95,59 @@ def test_a_pause_that_could_not_be_stored_stays_in_memory(
     slow: SlowSchedules, system: FakeSystem, *, other_writes: bool
 ) -> None:
     slow.reads_fail, slow.seconds = False, 0
-    line = a_line(slow, system, pace=30)
-    line.read()
-    refuse(line)
+    mailbox_schedule = a_mailbox_schedule(slow, system, pace=30)
+    mailbox_schedule.read()
+    refuse(mailbox_schedule)
     system.pass_time(5 * SECOND)
     if other_writes:
         slow.writes_fail = False
-        a_line(slow, system, pace=30).take(first=False)
+        a_mailbox_schedule(slow, system, pace=30).take(first=False)
         slow.writes_fail = True
     system.pass_time(20 * SECOND)
 
-    assert line.read().paused_until == NOON + MINUTE
+    assert mailbox_schedule.read().paused_until == NOON + MINUTE
 
 
 def test_a_pause_that_was_not_stored_shifts_the_line_stored_by_others(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
     slow.reads_fail, slow.seconds = False, 0
-    line = a_line(slow, system, pace=2)
-    line.read()
-    refuse(line)
+    mailbox_schedule = a_mailbox_schedule(slow, system, pace=2)
+    mailbox_schedule.read()
+    refuse(mailbox_schedule)
     slow.writes_fail = False
-    other = a_line(slow, system, pace=2)
+    other = a_mailbox_schedule(slow, system, pace=2)
     waiting = [other.take(first=False) for _ in range(4)][-1]
     system.pass_time(15 * SECOND)
 
     rest = NOON + MINUTE - system.now()
-    assert line.read().due(waiting) == other.schedule.due(waiting) + rest
+    assert mailbox_schedule.read().due(waiting) == other.schedule.due(waiting) + rest
 
 
 def test_a_pause_that_could_not_be_stored_changes_no_slot_once_it_is_over(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
     slow.reads_fail, slow.seconds = False, 0
-    line = a_line(slow, system, pace=2)
-    line.read()
-    refuse(line)
+    mailbox_schedule = a_mailbox_schedule(slow, system, pace=2)
+    mailbox_schedule.read()
+    refuse(mailbox_schedule)
     slow.writes_fail = False
-    other = a_line(slow, system, pace=2)
+    other = a_mailbox_schedule(slow, system, pace=2)
     waiting = [other.take(first=False) for _ in range(10)][-1]
     system.pass_time(2 * MINUTE)
 
-    assert line.read().due(waiting) == other.schedule.due(waiting)
+    assert mailbox_schedule.read().due(waiting) == other.schedule.due(waiting)
 
 
 def test_slots_that_could_not_be_stored_are_not_given_out_again(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
     slow.reads_fail, slow.seconds = False, 0
-    line = a_line(slow, system, pace=5)
+    mailbox_schedule = a_mailbox_schedule(slow, system, pace=5)
     times = []
     for _ in range(10):
-        line.read()
-        times.append(line.schedule.due(line.take(first=False)))
+        mailbox_schedule.read()
+        times.append(mailbox_schedule.schedule.due(mailbox_schedule.take(first=False)))
         system.pass_time(3 * SECOND)
 
     assert times[5] >= times[0] + 60 * SECOND
@@ -155,37 +155,37 @@ def test_slots_that_could_not_be_stored_are_not_given_out_again(
 
 def test_what_could_not_be_stored_is_stored_once_it_can_be(slow: SlowSchedules, system: FakeSystem) -> None:
     slow.reads_fail, slow.seconds = False, 0
-    line = a_line(slow, system, pace=30)
-    refuse(line)
+    mailbox_schedule = a_mailbox_schedule(slow, system, pace=30)
+    refuse(mailbox_schedule)
     system.pass_time(11 * SECOND)
     slow.writes_fail = False
-    first = line.take(first=False)
+    first = mailbox_schedule.take(first=False)
 
     assert slow.rows["key-of-a-mailbox"].paused_until == NOON + MINUTE
-    assert line.take(first=False).at > first.at
-    other = a_line(slow, system, pace=30)
+    assert mailbox_schedule.take(first=False).at > first.at
+    other = a_mailbox_schedule(slow, system, pace=30)
     other.take(first=False)
     system.pass_time(2 * SECOND)
-    assert line.read() == other.read()
+    assert mailbox_schedule.read() == other.read()
 
 
 def test_an_answer_that_took_long_moves_no_clock(slow: SlowSchedules, system: FakeSystem) -> None:
     slow.reads_fail = False
     asked = system.now()
     slow.clock = lambda: asked
-    line = a_line(slow, system)
-    line.read()
+    mailbox_schedule = a_mailbox_schedule(slow, system)
+    mailbox_schedule.read()
 
-    assert line.now == system.now()
+    assert mailbox_schedule.now == system.now()
 
 
 @pytest.mark.parametrize("by", [timedelta(hours=5), timedelta(hours=-5)])
 def test_the_row_is_read_again_once_the_hosts_clock_was_set(system: FakeSystem, by: timedelta) -> None:
     store = MemorySchedules(clock=lambda: NOON)
-    line = a_line(store, system, pace=1)
-    line.read()
+    mailbox_schedule = a_mailbox_schedule(store, system, pace=1)
+    mailbox_schedule.read()
     system.set_clock(by)
-    line.read()
+    mailbox_schedule.read()
 
-    assert line.now == NOON
-    assert line.take(first=False).at == NOON
+    assert mailbox_schedule.now == NOON
+    assert mailbox_schedule.take(first=False).at == NOON

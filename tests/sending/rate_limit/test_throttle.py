@@ -13,12 +13,11 @@ from shared.deliveries.slot import Slot
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.errors import SendingLimitError, ThrottledError
+from shared.sending.errors import LaterSlotError, SendingLimitError, ThrottledError
 from shared.sending.rate_limit.concurrency import IN_FLIGHT
 from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
 from shared.sending.rate_limit.schedule import WINDOW, Schedule
 from shared.sending.rate_limit.slots import reserve
-from shared.sending.rate_limit.throttle import LaterSlotError, Throttle
 from shared.settings.sender import sender_of
 from shared.time_limit import limited
 from tests.builders import a_message, enabled_services, some_settings
@@ -26,6 +25,7 @@ from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
+    from shared.sending.rate_limit.throttle import Throttle
 
 SECOND = timedelta(seconds=1)
 ADA = sender_of(some_settings())
@@ -42,7 +42,7 @@ def throttled(seconds: float | None) -> ThrottledError:
 
 
 def refuse(throttle: Throttle, error: Exception) -> None:
-    with pytest.raises(type(error)), throttle.turn(ADA):
+    with pytest.raises(type(error)), throttle.request(ADA):
         raise error
 
 
@@ -393,8 +393,8 @@ def test_a_slot_of_another_mailbox_is_void(services: FakeServices) -> None:
 
 def test_a_mail_whose_mailbox_has_changed_takes_no_place_of_the_old_one(services: FakeServices) -> None:
     paced(services, 1)
-    line, _ = services.throttle._of(ADA)
-    far = Slot(NOON + timedelta(hours=5), mailbox=line._key[:8])
+    mailbox_schedule, _ = services.throttle._of(ADA)
+    far = Slot(NOON + timedelta(hours=5), mailbox=mailbox_schedule._key[:8])
 
     slot = services.throttle.wait_for_slot(ADA, far, first=False)
 
@@ -433,50 +433,50 @@ def test_concurrent_requests_grow_to_four_while_mails_wait_without_refusal(
     services: FakeServices,
 ) -> None:
     throttle, sender = services.throttle, ADA
-    _, turns = throttle._of(sender)
-    turns.wanted = 5
+    _, concurrency = throttle._of(sender)
+    concurrency.wanted = 5
     widths = []
     for _ in range(5):
-        with throttle.turn(sender):
+        with throttle.request(sender):
             pass
-        widths.append(turns.width)
+        widths.append(concurrency.width)
 
     assert widths == [2, 3, 4, 4, 4]
 
 
 def test_the_concurrency_is_not_raised_while_hosts_share_it(services: FakeServices) -> None:
     refuse(services.throttle, throttled(2))
-    _, turns = services.throttle._of(ADA)
-    turns.wanted = 5
-    with services.throttle.turn(ADA):
+    _, concurrency = services.throttle._of(ADA)
+    concurrency.wanted = 5
+    with services.throttle.request(ADA):
         pass
 
-    assert turns.width == 1
+    assert concurrency.width == 1
 
 
 def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line, turns = services.throttle._of(ADA)
-    turns.wanted = 5
+    mailbox_schedule, concurrency = services.throttle._of(ADA)
+    concurrency.wanted = 5
 
     def widened(_: MailboxSchedule) -> bool:
-        turns.width = IN_FLIGHT
+        concurrency.width = IN_FLIGHT
         return True
 
     monkeypatch.setattr(MailboxSchedule, "may_widen", widened)
-    with services.throttle.turn(ADA):
+    with services.throttle.request(ADA):
         pass
 
-    assert turns.width == IN_FLIGHT
-    assert line.schedule == Schedule()
+    assert concurrency.width == IN_FLIGHT
+    assert mailbox_schedule.schedule == Schedule()
 
 
 def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) -> None:
     paced(services)
-    line, _ = services.throttle._of(ADA)
-    line._wanting = {0}
-    first, second = line.take(first=False), line.take(first=False)
+    mailbox_schedule, _ = services.throttle._of(ADA)
+    mailbox_schedule._wanting = {0}
+    first, second = mailbox_schedule.take(first=False), mailbox_schedule.take(first=False)
 
     assert first.at < second.at
     assert services.schedules.writes == 1
@@ -484,23 +484,23 @@ def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) 
 
 def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeServices) -> None:
     paced(services)
-    line, _ = services.throttle._of(ADA)
-    line._wanting = {0}
-    line.take(first=False)
+    mailbox_schedule, _ = services.throttle._of(ADA)
+    mailbox_schedule._wanting = {0}
+    mailbox_schedule.take(first=False)
     services.system.pass_time(timedelta(hours=1))
 
-    assert line.take(first=False).at == NOON + timedelta(hours=1)
+    assert mailbox_schedule.take(first=False).at == NOON + timedelta(hours=1)
 
 
 def test_a_mail_that_was_sent_waits_for_no_other_thread_to_widen(services: FakeServices) -> None:
-    line, _ = services.throttle._of(ADA)
-    with line._row:
-        assert not line.may_widen()
+    mailbox_schedule, _ = services.throttle._of(ADA)
+    with mailbox_schedule._row:
+        assert not mailbox_schedule.may_widen()
 
 
 def test_waiting_for_the_write_of_another_thread_ends_with_the_attempt(services: FakeServices) -> None:
-    line, _ = services.throttle._of(ADA)
-    with limited(services.system, timedelta(milliseconds=20)), line._row:
+    mailbox_schedule, _ = services.throttle._of(ADA)
+    with limited(services.system, timedelta(milliseconds=20)), mailbox_schedule._row:
         with pytest.raises(NothingSentError):
             services.throttle.wait_for_slot(ADA, None, first=False)
         refuse(services.throttle, throttled(30))
@@ -508,7 +508,7 @@ def test_waiting_for_the_write_of_another_thread_ends_with_the_attempt(services:
 
 def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> None:
     paced(services, 1)
-    line, _ = services.throttle._of(ADA)
+    mailbox_schedule, _ = services.throttle._of(ADA)
     for wrong in (
         Schedule(end=NOON + timedelta(days=3)),
         Schedule(paused_until=NOON + timedelta(hours=3)),
@@ -518,7 +518,7 @@ def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> N
         Schedule(sharing_until=NOON + timedelta(days=1)),
         Schedule(judged_from=NOON + timedelta(days=3)),
     ):
-        services.schedules.rows[line._key] = replace(wrong, line=7, pace=40, etag="wrong")
+        services.schedules.rows[mailbox_schedule._key] = replace(wrong, line=7, pace=40, etag="wrong")
         found = services.new_throttle()._of(ADA)[0].read()
 
         assert found == Schedule(line=8, pace=40, etag="wrong")
