@@ -104,7 +104,8 @@ class Schedule(Stored):
 
     def exceeds(self, set_pace: int, now: datetime) -> bool:
         """Return whether reserved slots are closer than the limit allows."""
-        pace = self.limit or self.pace or (WINDOW // self.step if self.step else 0)
+        learned = self.trial.pace if self.trial else self.pace
+        pace = self.limit or learned or (WINDOW // self.step if self.step else 0)
         return 0 < set_pace < pace and self.next_slot > now
 
     @property

@@ -430,6 +430,14 @@ def test_a_set_pace_holds_in_any_order_of_mails_and_retries(
         assert at_most(sent, 60) <= pace
 
 
+@pytest.mark.parametrize(("limit", "is_new"), [(31, True), (36, False)])
+def test_a_limit_below_the_pace_of_a_trial_begins_a_new_line(limit: int, is_new: bool) -> None:  # noqa: FBT001
+    line, _ = waiting_line()
+    after, _ = reserve(line, 1, NOON + 13 * MINUTE, limit)
+
+    assert (after.line != line.line) is is_new
+
+
 def test_slots_that_a_pause_makes_void_are_not_counted_before_another_mail() -> None:
     line, _ = reserve(Schedule(), 41, NOON, 30)
     line = line.paused(NOON + 10 * SECOND, NOON)
