@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.system import System
 
 #: Access and ID tokens are not stored: the first live an hour, the second were already validated.
-_KEPT_PARTS = ("Account", "RefreshToken", "AppMetadata")
+_STORED_PARTS = ("Account", "RefreshToken", "AppMetadata")
 
 
 class EntraAuthority:
@@ -73,7 +73,7 @@ class EntraAuthority:
         address = f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}"
         return AuthorizationRequest(address, {})
 
-    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
+    def redeem(self, tenant_id: str, proof: Mapping[str, Any], callback: Mapping[str, str]) -> TokenResponse:
         """Exchange a callback's code for tokens; the caller checked the state.
 
         Raises:
@@ -84,10 +84,10 @@ class EntraAuthority:
         """
         # A separate cache: MSAL fills it before it checks the nonce.
         cache = msal.SerializableTokenCache()
-        begun = {**proof, "state": reply.get("state")}
+        flow = {**proof, "state": callback.get("state")}
         try:
             with _network_errors():
-                response = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(begun, dict(reply))
+                response = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(flow, dict(callback))
         except (ValueError, RuntimeError):
             # MSAL's text contains the nonce, so the cause is not attached.
             raise InvalidInputError("consent_reply_invalid") from None
@@ -98,7 +98,7 @@ class EntraAuthority:
         return TokenResponse(
             claims=response.get("id_token_claims", {}),
             scopes=granted_scopes(response.get("scope", "")),
-            tokens=_kept(cache),
+            tokens=_serialized(cache),
         )
 
     def refresh(
@@ -117,7 +117,7 @@ class EntraAuthority:
             ConfigurationError: `tokens_of_other_account`: they are not used.
         """
         cache = _read(tokens, account.name)
-        asked_at = self._system.now()
+        requested_at = self._system.now()
         with _network_errors():
             app = self._app(tenant_id, cache)
             known = _account(app.get_accounts(), account)
@@ -133,10 +133,10 @@ class EntraAuthority:
             raise _of_other_account(account, str(identity["oid"]))
         return AccessToken(
             access_token=response["access_token"],
-            expires_at=asked_at + timedelta(seconds=int(response["expires_in"])),
+            expires_at=requested_at + timedelta(seconds=int(response["expires_in"])),
             # A response may omit its scope where it is the requested one (RFC 6749 5.1).
             scopes=granted_scopes(response.get("scope", "")) or None,
-            tokens=_kept(cache),
+            tokens=_serialized(cache),
             username=str(identity.get("preferred_username") or ""),
             email=str(identity.get("email") or ""),
         )
@@ -147,7 +147,7 @@ class EntraAuthority:
         Raises:
             ConsentRequiredError: `consent_lost`, `sign_in_blocked`.
         """
-        asked_at = self._system.now()
+        requested_at = self._system.now()
         with _network_errors():
             app = self._app(tenant_id, msal.SerializableTokenCache())
             response = app.acquire_token_for_client([self._app_scope], claims_challenge=claims)
@@ -155,7 +155,7 @@ class EntraAuthority:
             raise entra_error(response, "the app")
         return AccessToken(
             access_token=response["access_token"],
-            expires_at=asked_at + timedelta(seconds=int(response["expires_in"])),
+            expires_at=requested_at + timedelta(seconds=int(response["expires_in"])),
             scopes=_roles(response["access_token"]),
             tokens="",
         )
@@ -220,9 +220,9 @@ def _read(tokens: str, username: str) -> msal.SerializableTokenCache:
     raise ConsentRequiredError("consent_lost", account=username, error="tokens_unreadable")
 
 
-def _kept(cache: msal.SerializableTokenCache) -> str:
+def _serialized(cache: msal.SerializableTokenCache) -> str:
     whole = json.loads(cache.serialize())
-    return json.dumps({part: whole[part] for part in _KEPT_PARTS if part in whole})
+    return json.dumps({part: whole[part] for part in _STORED_PARTS if part in whole})
 
 
 def _roles(access_token: str) -> frozenset[str] | None:

@@ -13,8 +13,8 @@ import jwt
 import requests
 from requests.exceptions import ContentDecodingError
 
-from shared.adapters.http import ENTRA_ANSWER_SECONDS, HttpSession
-from shared.adapters.retry_after import asked_wait
+from shared.adapters.http import ENTRA_RESPONSE_SECONDS, HttpSession
+from shared.adapters.retry_after import requested_wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ class EntraConnection(HttpSession):
     """
 
     def __init__(self) -> None:
-        super().__init__(ENTRA_ANSWER_SECONDS)
+        super().__init__(ENTRA_RESPONSE_SECONDS)
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override] # noqa: ANN401 - as `requests` has it
         """Send one request.
@@ -104,24 +104,25 @@ def _token_response(response: requests.Response, *, is_busy: bool) -> requests.R
     body of a 429 is not JSON for client credentials, and MSAL's error for a 5xx has no headers: both are
     replaced by an error document that contains the wait.
     """
-    asked = wait_of(response)
+    retry_after = wait_of(response)
     if is_busy:
-        wait = asked or (THROTTLED_WAIT if response.status_code == HTTPStatus.TOO_MANY_REQUESTS else None)
-        said = _read(response) or {}
-        codes = said.get(_CODES)
-        kept = {
+        is_throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        wait = retry_after or (THROTTLED_WAIT if is_throttled else None)
+        body = _read(response) or {}
+        codes = body.get(_CODES)
+        members = {
             "error": "temporarily_unavailable",
             _CODES: codes if isinstance(codes, list) else [],
-            "correlation_id": said.get("correlation_id"),
+            "correlation_id": body.get("correlation_id"),
         }
-        return _made(HTTPStatus.TOO_MANY_REQUESTS, kept, wait)
+        return _rebuilt(HTTPStatus.TOO_MANY_REQUESTS, members, wait)
     document = _document(response)
     if "access_token" not in document and not _is_entras_refusal(document):
         raise ContentDecodingError("The response is not one of Entra's.")
-    if asked and response.status_code >= HTTPStatus.BAD_REQUEST:
-        return _made(response.status_code, document, asked)
+    if retry_after and response.status_code >= HTTPStatus.BAD_REQUEST:
+        return _rebuilt(response.status_code, document, retry_after)
     if "access_token" in document:
-        return _made(response.status_code, _usable(document), timedelta(0))
+        return _rebuilt(response.status_code, _usable(document), timedelta(0))
     response.headers[_RETRY_AFTER] = "0"
     return response
 
@@ -134,7 +135,7 @@ def _is_entras_refusal(document: Mapping[str, Any]) -> bool:
 
 def wait_of(response: requests.Response) -> timedelta | None:
     """Return how long the server wants no requests; None if not said."""
-    return asked_wait(response.headers)
+    return requested_wait(response.headers)
 
 
 def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,16 +161,16 @@ def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in unused} | {"expires_in": seconds}
 
 
-def _made(status: int, document: Mapping[str, Any], wait: timedelta | None) -> requests.Response:
-    made = requests.Response()
-    made.status_code = status
-    made.encoding = "utf-8"
+def _rebuilt(status: int, document: Mapping[str, Any], wait: timedelta | None) -> requests.Response:
+    rebuilt = requests.Response()
+    rebuilt.status_code = status
+    rebuilt.encoding = "utf-8"
     if wait is not None:
         seconds = math.ceil(wait.total_seconds())
         document = {**document, WAIT_SECONDS: seconds} if seconds else document
-        made.headers[_RETRY_AFTER] = str(seconds)
-    made.raw = io.BytesIO(json.dumps(document).encode())
-    return made
+        rebuilt.headers[_RETRY_AFTER] = str(seconds)
+    rebuilt.raw = io.BytesIO(json.dumps(document).encode())
+    return rebuilt
 
 
 def _document(response: requests.Response) -> dict[str, Any]:

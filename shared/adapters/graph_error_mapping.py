@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.graph_error_codes import GENERAL_CODES, GRAPH_CODES, Kind
 from shared.adapters.graph_responses import claims_challenge, error_codes
-from shared.adapters.retry_after import asked_wait
+from shared.adapters.retry_after import requested_wait
 from shared.errors import (
     ConfigurationError,
     OutcomeUnknownError,
@@ -180,17 +180,17 @@ def _what_is_missing(
 
 
 def _transient(code: str, shown: str, response: HttpResponse, sender: Sender) -> TransientError:
-    asked = asked_wait(response.headers)
+    requested = requested_wait(response.headers)
     create = BY_CODE.get(code) or partial(TransientError, code)
     error = create(
-        retry_after=asked,
+        retry_after=requested,
         request_id=response.headers.get("request-id"),
         address=sender.mailbox_address,
         graph_code=shown,
         **_circumstances(sender),
     )
     if isinstance(error, SendingLimitError):
-        error.retry_after = max(asked or _LIMIT_PAUSE, _LIMIT_PAUSE)
+        error.retry_after = max(requested or _LIMIT_PAUSE, _LIMIT_PAUSE)
     # A draft that is not found may be in the process of being sent.
     error.maybe_sent = response.status not in _NOTHING_SENT or isinstance(error, DraftLostError)
     return error

@@ -33,7 +33,7 @@ CONNECT_SECONDS = 5.0
 #: Graph may take long for a large mail.
 GRAPH_RESPONSE_SECONDS = 100.0
 #: A person may be waiting for Entra's response.
-ENTRA_ANSWER_SECONDS = 10.0
+ENTRA_RESPONSE_SECONDS = 10.0
 SIGNING_KEYS_ANSWER_SECONDS = 5.0
 
 #: More idle connections per host than concurrent requests are never used.

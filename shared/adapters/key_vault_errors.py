@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.identity import CredentialUnavailableError
 
-from shared.adapters.retry_after import asked_wait
+from shared.adapters.retry_after import requested_wait
 from shared.errors import ConfigurationError, ProblemError, TransientError
 from shared.telemetry import Event, log_event
 
@@ -160,7 +160,7 @@ def _by_answer(error: HttpResponseError, status: int) -> ProblemError:
 
 
 def _asked(error: HttpResponseError) -> timedelta | None:
-    return asked_wait(getattr(error.response, "headers", {}))
+    return requested_wait(getattr(error.response, "headers", {}))
 
 
 def _record_unknown(code: str, status: int) -> None:

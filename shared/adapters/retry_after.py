@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MAX_WAIT = timedelta(hours=6)
 
 
-def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
+def requested_wait(headers: Mapping[str, str]) -> timedelta | None:
     """Return the wait of a response's `Retry-After`, else None.
 
     A date is compared with the response's own clock, because this host's clock can be wrong by hours.

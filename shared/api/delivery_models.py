@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from shared.api.problem_models import ProblemView, StandingProblemView, problem_view, standing_problem_view
+from shared.api.problem_models import ProblemView, StandingProblemView, active_problem_view, problem_view
 from shared.deliveries.delivery import CONFLICT
 from shared.deliveries.forecast import NO_FORECAST
 from shared.deliveries.outcome_report import NOT_OFFERED
@@ -174,7 +174,7 @@ def _members(delivery: Delivery, forecast: Forecast) -> dict[str, Any]:
         "correlation_id": delivery.correlation_id,
         "problem": _problem(delivery),
         "conflict": _conflict(delivery),
-        "warnings": tuple(standing_problem_view(warning) for warning in delivery.warnings),
+        "warnings": tuple(active_problem_view(warning) for warning in delivery.warnings),
     }
 
 
@@ -196,4 +196,4 @@ def _problem(delivery: Delivery) -> ProblemView | None:
 def _conflict(delivery: Delivery) -> StandingProblemView | None:
     if delivery.conflict_at is None:
         return None
-    return standing_problem_view(ActiveProblem(CONFLICT, delivery.conflict_at))
+    return active_problem_view(ActiveProblem(CONFLICT, delivery.conflict_at))

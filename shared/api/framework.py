@@ -54,14 +54,14 @@ def public(
     req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Services], Response]
 ) -> func.HttpResponse:
     """Answer a call that needs no sign-in."""
-    return _answer(req, operation, lambda call: operate(call.checked(), call.services))
+    return _respond(req, operation, lambda call: operate(call.checked(), call.services))
 
 
 def admin(
     req: func.HttpRequest, operation: Operation, operate: Callable[[Request, Caller, Services], Response]
 ) -> func.HttpResponse:
     """Answer a call by an admin, or an application with an accepted role."""
-    return _answer(req, operation, lambda call: _as_admin(call, operate))
+    return _respond(req, operation, lambda call: _as_admin(call, operate))
 
 
 def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Response]) -> Response:
@@ -72,7 +72,7 @@ def _as_admin(call: _Call, operate: Callable[[Request, Caller, Services], Respon
     return operate(call.checked(), caller, call.services)
 
 
-def _answer(
+def _respond(
     req: func.HttpRequest, operation: Operation, operate: Callable[[_Call], Response]
 ) -> func.HttpResponse:
     """Run an operation; every error becomes a problem document or page."""

@@ -104,14 +104,14 @@ def ask_all(probes: Mapping[str, Callable[[], object]], deadline: float) -> dict
     """
     end = time.monotonic() + deadline
     threads = ThreadPoolExecutor(len(probes))
-    answers = {name: threads.submit(probe) for name, probe in probes.items()}
+    pending = {name: threads.submit(probe) for name, probe in probes.items()}
     threads.shutdown(wait=False)
-    return {name: _wait(name, answer, end, deadline) for name, answer in answers.items()}
+    return {name: _wait(name, future, end, deadline) for name, future in pending.items()}
 
 
-def _wait(name: str, answer: Future[object], end: float, deadline: float) -> Problem | None:
+def _wait(name: str, future: Future[object], end: float, deadline: float) -> Problem | None:
     try:
-        answer.result(max(0.0, end - time.monotonic()))
+        future.result(max(0.0, end - time.monotonic()))
     except TimeoutError:
         return explain("no_answer_in_time", part=name, seconds=f"{deadline:g}")
     except ProblemError as error:

@@ -69,12 +69,10 @@ def problem_view(problem: Problem) -> ProblemView:
     )
 
 
-def standing_problem_view(standing: ActiveProblem) -> StandingProblemView:
+def active_problem_view(active: ActiveProblem) -> StandingProblemView:
     """Show a recorded problem."""
-    shown = problem_view(standing.problem)
-    return StandingProblemView(
-        **shown.model_dump(), since=standing.since, correlation_id=standing.correlation_id
-    )
+    shown = problem_view(active.problem)
+    return StandingProblemView(**shown.model_dump(), since=active.since, correlation_id=active.correlation_id)
 
 
 class SendingPauseView(Contract):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.api.problem_models import StandingProblemView, sending_pause_view, standing_problem_view
+from shared.api.problem_models import StandingProblemView, active_problem_view, sending_pause_view
 from shared.api.settings_models import Actions, PendingConsentView, RemainsView, SettingsView, Toggle
 from shared.problems import explain
 from shared.settings.scopes import (
@@ -126,4 +126,4 @@ def problem_of(settings: TenantSettings, now: datetime) -> StandingProblemView |
     problem = settings.problem
     if problem is None and settings.status is Status.OTHER_VERSION:
         problem = ActiveProblem("written_by_other_version", now)
-    return standing_problem_view(problem) if problem else None
+    return active_problem_view(problem) if problem else None

@@ -13,7 +13,7 @@ from shared.mail.message import parse_mail_request
 from shared.problems import FieldError
 from shared.schema import Contract, parse
 from shared.settings.sender import sender_of
-from shared.settings.update import let_try
+from shared.settings.update import probe_now
 
 if TYPE_CHECKING:
     from shared.api.request import Request, Response
@@ -79,7 +79,7 @@ def send_test_mail(request: Request, caller: Caller, ports: TestMailServices) ->
     sender = sender_of(ports.settings.load(caller.tenant_id), ports.config.application_senders)
     message_id = f"test-mail:{ports.system.new_id()}"
     text = _message(message_id, caller.tenant_id, body.to or caller.name, sender.address)
-    let_try(ports.settings, caller.tenant_id, message_id, ports.system)
+    probe_now(ports.settings, caller.tenant_id, message_id, ports.system)
     ports.outbox.put(text, _NOW)
     url = f"{ports.config.public_base_url}/api/deliveries/{message_id}"
     return json_response(202, QueuedMailView(message_id=message_id, delivery_url=url))

@@ -81,12 +81,12 @@ def _record_completed(flow: ConsentFlow, consent: Consent, ports: ConsentService
 
 def close(flow: ConsentFlow, error: ProblemError, ports: ConsentServices) -> ConsentFlow:
     """End a flow without a consent; an existing consent stays in use."""
-    told = error
+    recorded = error
     if isinstance(error, TransientError):
         # The text of a transient problem promises an automatic retry; a consent is never retried.
-        told = ConsentRequiredError("consent_interrupted", request_id=error.request_id)
+        recorded = ConsentRequiredError("consent_interrupted", request_id=error.request_id)
     status = next((end for kind, end in _ENDS.items() if isinstance(error, kind)), FlowStatus.FAILED)
-    ended = replace(flow, status=status, problem=as_record(told, ports.system))
+    ended = replace(flow, status=status, problem=as_record(recorded, ports.system))
     ports.flows.save(ended)
     update_settings(ports.settings, flow.tenant_id, lambda now: end_consent(now, flow.flow_id))
     log_event(

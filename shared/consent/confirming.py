@@ -57,10 +57,10 @@ class Confirming:
         if self._waiting:
             self._ports.confirmations.release()
 
-    def again(self, asked: timedelta | None = None) -> bool:
+    def again(self, requested: timedelta | None = None) -> bool:
         """Pause, and say whether there is time for another attempt.
 
-        `asked` is the wait that Entra asked for.
+        `requested` is the wait that Entra asked for.
 
         Raises:
             ConflictError: `consent_superseded`, as soon as a Reset or a newer consent makes waiting useless.
@@ -69,8 +69,8 @@ class Confirming:
         pause = next(self._pauses, None)
         if pause is None:
             return False
-        wait = max(timedelta(seconds=pause), asked or timedelta(0))
-        if self._ports.system.now() + wait > self._begun + (_LAST_TRY_AFTER_WAIT if asked else _LAST_TRY):
+        wait = max(timedelta(seconds=pause), requested or timedelta(0))
+        if self._ports.system.now() + wait > self._begun + (_LAST_TRY_AFTER_WAIT if requested else _LAST_TRY):
             return False
         if not self._waiting:
             self._begin()

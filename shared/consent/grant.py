@@ -136,7 +136,7 @@ def _as_owner(account: Account, wanted: RequestedSender, owner: Account | None) 
     """
     if owner is None or owner.object_id != account.object_id or account.owns(wanted.from_address):
         return account
-    return owner.named(account.username, account.email)
+    return owner.with_names(account.username, account.email)
 
 
 def _confirm_scopes(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Much longer than it can take from a callback in time to the settings that name its tokens, and longer than
 #: the clocks of two hosts can differ.
-_ANSWER_HANDLED = timedelta(days=1)
+_CALLBACK_HANDLED = timedelta(days=1)
 #: Tokens are refreshed daily and stored weekly; one that is not used for 90 days expires.
 NOT_REFRESHED_FOR = timedelta(days=7)
 NOT_STORED_FOR = timedelta(days=14)
@@ -121,8 +121,8 @@ def delete_orphaned_tokens(tenant_id: str, listed: Collection[str], ports: Maint
     listed: of these, only those are deleted that the settings name as obsolete.
     """
     settings = ports.settings.load(tenant_id)
-    given_up = {*names_of(tenant_id, listed), *settings.undeleted}
-    for name in given_up - set(_names_in_use(settings, ports.system.now())):
+    obsolete = {*names_of(tenant_id, listed), *settings.undeleted}
+    for name in obsolete - set(_names_in_use(settings, ports.system.now())):
         delete_tokens(tenant_id, name, ports)
 
 
@@ -185,6 +185,6 @@ def _names_in_use(settings: TenantSettings, now: datetime) -> list[str]:
         raise ConfigurationError("written_by_other_version")
     consent: Consent | None = settings.consent
     names = [consent.secret_name] if consent and consent.secret_name else []
-    if settings.pending and now < settings.pending.expires_at + _ANSWER_HANDLED:
+    if settings.pending and now < settings.pending.expires_at + _CALLBACK_HANDLED:
         names.append(name_secret(settings.tenant_id, settings.pending.generation))
     return names

@@ -131,8 +131,8 @@ def open_start_link(flow: ConsentFlow | None, ticket: str, ports: ConsentService
 
 def _without_ticket(flow: ConsentFlow, ports: ConsentServices) -> ProblemError:
     """Return why a link can't be opened: it was used, or superseded."""
-    stands = flow.resolved_with(ports.settings.load(flow.tenant_id), ports.system.now())
-    if stands.problem and stands.problem.code == "consent_superseded":
+    current = flow.resolved_with(ports.settings.load(flow.tenant_id), ports.system.now())
+    if current.problem and current.problem.code == "consent_superseded":
         return ConflictError("consent_superseded")
     return InvalidInputError("consent_link_used")
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from shared.consent.ports import AccessToken
 from shared.consent.revoke import delete_tokens
-from shared.consent.token_request_gate import TokenRequests, Turn, is_fresh
+from shared.consent.token_request_gate import TokenRequests, Turn, is_recent
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
-from shared.settings.consent_health import Named, record_refresh
+from shared.settings.consent_health import TokenContent, record_refresh
 from shared.settings.scopes import mail_scopes, missing_scopes
 from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings
@@ -69,7 +69,7 @@ class AccessTokenCache:
         self.system = system
         self._served = served
         self._requests = TokenRequests(settings, system)
-        self._held: dict[str, _CachedToken] = {}
+        self._cached: dict[str, _CachedToken] = {}
         self._turns: defaultdict[str, Turn] = defaultdict(Turn)
 
     def get(
@@ -103,10 +103,10 @@ class AccessTokenCache:
             return self._renew(tenant_id, consent, fresh=fresh, refused=refused, claims=claims)
 
     def _usable(self, tenant_id: str, consent: Consent, refused: str | None) -> _CachedToken | None:
-        held = self._held.get(tenant_id)
-        current = held is not None and held.generation == consent.generation
-        rejected = held is not None and held.issued.access_token == refused
-        return held if current and not rejected else None
+        cached = self._cached.get(tenant_id)
+        current = cached is not None and cached.generation == consent.generation
+        rejected = cached is not None and cached.issued.access_token == refused
+        return cached if current and not rejected else None
 
     def _renew(
         self, tenant_id: str, consent: Consent, *, fresh: bool, refused: str | None, claims: str | None
@@ -122,13 +122,13 @@ class AccessTokenCache:
             issued = self._requests.ask(
                 tenant_id,
                 consent,
-                lambda: self._issue(tenant_id, consent, self._held.get(tenant_id), claims),
+                lambda: self._issue(tenant_id, consent, self._cached.get(tenant_id), claims),
             )
         except TransientError:
             if usable and self._lasts(usable, _LAST_MOMENT):
                 return usable.issued.access_token
             raise
-        self._held[tenant_id] = _CachedToken(consent.generation, self._shortened(issued, consent))
+        self._cached[tenant_id] = _CachedToken(consent.generation, self._shortened(issued, consent))
         # Graph's refusal of a token counts more than that Entra issues another.
         self._record_token(tenant_id, consent, issued, clears_problem=refused is None)
         return issued.access_token
@@ -140,35 +140,35 @@ class AccessTokenCache:
         """
         if issued.scopes is None or not missing_scopes(consent.scopes, issued.scopes):
             return issued
-        if not issued.scopes and not is_fresh(consent, self.system.now()):
+        if not issued.scopes and not is_recent(consent, self.system.now()):
             # The permissions are granted in Exchange, and those are in no token.
             return issued
         soon = self.system.now() + _MARGIN + _WITHOUT_PERMISSION
         return replace(issued, expires_at=min(issued.expires_at, soon))
 
-    def _lasts(self, held: _CachedToken, wait: timedelta) -> bool:
+    def _lasts(self, cached: _CachedToken, wait: timedelta) -> bool:
         # A clock that was set back would prolong its life.
-        left = held.issued.expires_at - self.system.now()
+        left = cached.issued.expires_at - self.system.now()
         return wait < left <= _MAX_LIFE
 
     def _issue(
-        self, tenant_id: str, consent: Consent, held: _CachedToken | None, claims: str | None
+        self, tenant_id: str, consent: Consent, cached: _CachedToken | None, claims: str | None
     ) -> AccessToken:
         """Get a new token; if refused, retry once with newer stored tokens."""
         account = consent.account
         if account is None:
             return self._issuer.app_only(tenant_id, claims=claims)
-        newest = held.issued.tokens if held and held.generation == consent.generation else None
+        newest = cached.issued.tokens if cached and cached.generation == consent.generation else None
         tokens = newest or self._read(consent)
         scopes = mail_scopes(consent.scopes)
         try:
             return self._issuer.refresh(tenant_id, tokens, account, scopes, claims=claims)
         except ConsentRequiredError:
-            self._held.pop(tenant_id, None)
-            kept = self._read(consent)
-            if kept == tokens:
+            self._cached.pop(tenant_id, None)
+            newest_stored = self._read(consent)
+            if newest_stored == tokens:
                 raise
-            return self._issuer.refresh(tenant_id, kept, account, scopes, claims=claims)
+            return self._issuer.refresh(tenant_id, newest_stored, account, scopes, claims=claims)
 
     def _read(self, consent: Consent) -> str:
         tokens = self.vault.read(consent.secret_name) if consent.secret_name else None
@@ -226,7 +226,7 @@ class AccessTokenCache:
                 now,
                 stored=stored,
                 clears_problem=clears_problem,
-                named=Named(issued.scopes, issued.username, issued.email),
+                content=TokenContent(issued.scopes, issued.username, issued.email),
             ),
         )
         return is_current_consent(after, consent.generation)

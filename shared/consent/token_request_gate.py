@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from shared.system import System
 
 #: Reports say minutes; the callback itself has already waited for one.
-SPREADING = timedelta(minutes=15)
+PROPAGATION_TIME = timedelta(minutes=15)
 #: The minimum time between two refusals of which the second counts.
 REPEATED_AFTER = timedelta(minutes=5)
 #: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(hours=1)
 
 
-def is_fresh(consent: Consent, now: datetime) -> bool:
+def is_recent(consent: Consent, now: datetime) -> bool:
     """Return whether some of Microsoft's servers may not have it yet."""
-    return -_CLOCK_SKEW <= now - consent.consented_at < SPREADING
+    return -_CLOCK_SKEW <= now - consent.consented_at < PROPAGATION_TIME
 
 
 class Turn:
@@ -105,7 +105,7 @@ class TokenRequests:
             self._record_pause(tenant_id, error)
             raise
         except ProblemError as error:
-            if not error.unseen or self._counts(tenant_id, consent):
+            if not error.unseen or self._is_confirmed(tenant_id, consent):
                 raise
             shown = error.facts.get("error", error.code)
             code = "credential_spreading" if error.unseen == "credential" else "consent_spreading"
@@ -121,13 +121,13 @@ class TokenRequests:
         if isinstance(error, EntraUnavailableError) and error.retry_after:
             self._paused_until[tenant_id] = self._system.steady() + error.retry_after
 
-    def _counts(self, tenant_id: str, consent: Consent) -> bool:
+    def _is_confirmed(self, tenant_id: str, consent: Consent) -> bool:
         """Return whether a possibly temporary refusal was repeated.
 
         The first one is recorded for every process.
         """
         now = self._system.now()
-        if is_fresh(consent, now):
+        if is_recent(consent, now):
             return False
         try:
             after = update_settings(

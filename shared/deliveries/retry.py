@@ -10,7 +10,7 @@ from shared.deliveries.requeue import next_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConflictError, InvalidInputError
 from shared.mail.message import parse_mail_request
-from shared.settings.update import let_try
+from shared.settings.update import probe_now
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetrySe
     if saved is None:
         raise ConflictError("still_under_way")
     if not delay:
-        let_try(ports.settings, tenant_id, message_id, ports.system)
+        probe_now(ports.settings, tenant_id, message_id, ports.system)
     # If this fails, the timer finds the row overdue and queues the mail.
     ports.outbox.put(next_message(saved), delay)
     log_event(Event.MAIL_RETRIED, tenant_id=tenant_id, message_id=message_id, was=row.status)

@@ -133,7 +133,7 @@ def wait_until_nothing_is_sent(
     if not _is_paused(ports):
         return False
     sleep(OBEYED_AFTER.total_seconds())
-    told = 0
+    reported = 0
     while _is_paused(ports):
         sending = find_mails(ports).sending
         if not sending:
@@ -142,9 +142,9 @@ def wait_until_nothing_is_sent(
         if ports.system.steady() - started >= limit:
             _say_unfinished(sending)
             return False
-        if len(sending) != told:
-            told = len(sending)
-            say(f"{told} being sent; the last claim ends at {_shown(_last_end(sending))}.")
+        if len(sending) != reported:
+            reported = len(sending)
+            say(f"{reported} being sent; the last claim ends at {_shown(_last_end(sending))}.")
         sleep(_BETWEEN_LOOKS.total_seconds())
     return False
 

@@ -24,7 +24,7 @@ from shared.settings.scopes import (
 )
 from shared.settings.sender import apply_sender_list, sender_of
 from shared.settings.tenant import Status
-from shared.settings.update import record_sender_failure, record_taken
+from shared.settings.update import record_sender_accepted, record_sender_failure
 
 if TYPE_CHECKING:
     from shared.sending.ports import MailTransport
@@ -172,7 +172,7 @@ def _send_as(sender: Sender, token: str, to: str | None, ports: DiagnosticsServi
     except ProblemError as error:
         return _failed(CheckName.SEND_AS, error.problem)
     if sender.has_refusal:
-        record_taken(ports.settings, sender.tenant_id, sender.consent.generation)
+        record_sender_accepted(ports.settings, sender.tenant_id, sender.consent.generation)
     return _ok(CheckName.SEND_AS, f"Exchange accepted a mail from {sender.address} to {to}.")
 
 

@@ -10,7 +10,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError, SenderRefusedError
 from shared.settings.sender_refusal import begin_probe, is_probe_due, record_sender_refused
 from shared.settings.tenant import Status
-from shared.settings.update import as_record, record_taken, update_settings
+from shared.settings.update import as_record, record_sender_accepted, update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _mailbox_id(settings: TenantSettings) -> str | None:
 
 def release_after_acceptance(sender: Sender, ports: SendingServices) -> None:
     """Release waiting mail after an accepted one; the timer repeats failures."""
-    if not record_taken(ports.settings, sender.tenant_id, sender.consent.generation):
+    if not record_sender_accepted(ports.settings, sender.tenant_id, sender.consent.generation):
         return
     try:
         release_waiting(sender.tenant_id, _WAITING, ports)

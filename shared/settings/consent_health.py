@@ -21,7 +21,7 @@ TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class TokenContent:
     """What a token names; None in `granted` and an empty name mean unknown."""
 
     granted: frozenset[str] | None = None
@@ -29,7 +29,7 @@ class Named:
     email: str = ""
 
 
-NOTHING_NAMED = Named()
+UNKNOWN_CONTENT = TokenContent()
 
 
 def record_refusal(settings: TenantSettings, generation: int, now: datetime) -> TenantSettings:
@@ -53,7 +53,7 @@ def record_refresh(
     stored: bool,
     clears_problem: bool = True,
     accepted: bool = False,
-    named: Named = NOTHING_NAMED,
+    content: TokenContent = UNKNOWN_CONTENT,
 ) -> TenantSettings:
     """Record that Microsoft issued a token, and what it names.
 
@@ -64,13 +64,14 @@ def record_refresh(
     """
     if not is_current_consent(settings, generation) or settings.consent is None:
         return settings
+    account = settings.consent.account
     consent = replace(
         settings.consent,
-        account=settings.consent.account and settings.consent.account.named(named.username, named.email),
+        account=account and account.with_names(content.username, content.email),
         refreshed_at=now,
         refused_at=None,
         stored_at=now if stored else settings.consent.stored_at,
-        granted=settings.consent.granted if named.granted is None else named.granted,
+        granted=settings.consent.granted if content.granted is None else content.granted,
         # Only changes rows of earlier versions, which hold scopes that were granted but never requested.
         scopes=requested_and_granted(needed_scopes(settings), settings.consent.scopes),
     )

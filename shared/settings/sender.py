@@ -183,6 +183,6 @@ def apply_sender_list(
         )
     try:
         return update_settings(store, settings.tenant_id, lambda found: with_sender_list(found, senders, now))
-    except ProblemError as missed:
-        log_failed_step("apply_sender_list", missed.code, tenant_id=settings.tenant_id)
+    except ProblemError as error:
+        log_failed_step("apply_sender_list", error.code, tenant_id=settings.tenant_id)
         return after

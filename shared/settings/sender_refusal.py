@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.settings.state import forget_mailbox_id, is_current_consent, troubled
+from shared.settings.state import forget_mailbox_id, is_current_consent, with_problem
 from shared.settings.tenant import SenderRefusal, Status
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _confirmed(
         # The mailbox may have been created again, and is then found by its address.
         return forget_mailbox_id(replace(settings, refusal=None), consent.generation)
     confirmed = SenderRefusal(first.since, message_id, probed_at=problem.since)
-    return troubled(replace(settings, refusal=confirmed), Status.SENDER_REFUSED, problem)
+    return with_problem(replace(settings, refusal=confirmed), Status.SENDER_REFUSED, problem)
 
 
 def _refused_again(settings: TenantSettings, problem: ActiveProblem, message_id: str) -> TenantSettings:

@@ -115,7 +115,7 @@ def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -
         consent=consent,
         pending=None,
         problem=None,
-        undeleted=_given_up(settings),
+        undeleted=_tokens_to_delete(settings),
         # Until a mail is accepted, one of the waiting ones is tried, the first at once.
         refusal=settings.refusal and replace(settings.refusal, probe=None, probed_at=None, probes=0),
     )
@@ -133,7 +133,7 @@ def reset(settings: TenantSettings) -> TenantSettings:
     return TenantSettings(
         settings.tenant_id,
         generations=settings.generations,
-        undeleted=_given_up(settings),
+        undeleted=_tokens_to_delete(settings),
         deleted_at=settings.deleted_at,
         recoverable_until=settings.recoverable_until,
         etag=settings.etag,
@@ -145,7 +145,7 @@ def record_undeleted_tokens(settings: TenantSettings, name: str, now: datetime) 
 
     The response to their deletion may be lost.
     """
-    return replace(settings, undeleted=_with(settings.undeleted, name), deleted_at=now)
+    return replace(settings, undeleted=_add_name(settings.undeleted, name), deleted_at=now)
 
 
 def record_deleted_tokens(
@@ -184,13 +184,13 @@ def record_vault_content(
     return replace(settings, recoverable_until=recoverable_until)
 
 
-def _given_up(settings: TenantSettings) -> tuple[str, ...]:
+def _tokens_to_delete(settings: TenantSettings) -> tuple[str, ...]:
     """Name the tokens to delete once the current consent's are unused."""
     name = settings.consent.secret_name if settings.consent else None
-    return _with(settings.undeleted, name) if name else settings.undeleted
+    return _add_name(settings.undeleted, name) if name else settings.undeleted
 
 
-def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+def _add_name(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     """Add a name, up to a limit.
 
     A row holds 64 KB, and the daily maintenance also finds names that are not listed.
@@ -204,7 +204,7 @@ def mark_reconnect_needed(
     """Record that a new consent is needed, unless it is about an older one."""
     if not is_current_consent(settings, generation):
         return settings
-    return troubled(settings, Status.RECONNECT_NEEDED, problem)
+    return with_problem(settings, Status.RECONNECT_NEEDED, problem)
 
 
 def record_operator_error(
@@ -213,7 +213,7 @@ def record_operator_error(
     """Record an operator error; a lost consent takes precedence."""
     if not is_current_consent(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
         return settings
-    return troubled(settings, Status.OPERATOR_ERROR, problem)
+    return with_problem(settings, Status.OPERATOR_ERROR, problem)
 
 
 def forget_mailbox_id(settings: TenantSettings, generation: int) -> TenantSettings:
@@ -226,7 +226,7 @@ def forget_mailbox_id(settings: TenantSettings, generation: int) -> TenantSettin
     return replace(settings, consent=replace(settings.consent, mailbox_id=None))
 
 
-def troubled(settings: TenantSettings, status: Status, problem: ActiveProblem) -> TenantSettings:
+def with_problem(settings: TenantSettings, status: Status, problem: ActiveProblem) -> TenantSettings:
     """Keep the start time if the same problem is recorded again."""
     known = settings.problem
     if settings.status is status and known and known.code == problem.code:

@@ -74,7 +74,7 @@ class Account(Stored):
         """
         return any(same_address(address, own) for own in (self.username, self.email) if own)
 
-    def named(self, username: str, email: str) -> Account:
+    def with_names(self, username: str, email: str) -> Account:
         """Return the account with the names in Microsoft's newest token.
 
         An empty name means unknown.

@@ -76,7 +76,7 @@ def record_sender_failure(
     )
 
 
-def let_try(store: SettingsStore, tenant_id: str, message_id: str, system: System) -> None:
+def probe_now(store: SettingsStore, tenant_id: str, message_id: str, system: System) -> None:
     """Retry a refused sender with this mail now, as an admin asks."""
     now = system.now()
 
@@ -87,7 +87,7 @@ def let_try(store: SettingsStore, tenant_id: str, message_id: str, system: Syste
     update_settings(store, tenant_id, change)
 
 
-def record_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
+def record_sender_accepted(store: SettingsStore, tenant_id: str, generation: int) -> bool:
     """End a refusal of the sender after an accepted mail.
 
     Return whether that was stored.
@@ -96,8 +96,8 @@ def record_taken(store: SettingsStore, tenant_id: str, generation: int) -> bool:
     """
     try:
         update_settings(store, tenant_id, lambda settings: end_refusal(settings, generation))
-    except ProblemError as missed:
-        log_failed_step("end_refusal", missed.code, tenant_id=tenant_id)
+    except ProblemError as error:
+        log_failed_step("end_refusal", error.code, tenant_id=tenant_id)
         return False
     return True
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.retry_after import asked_wait, retry_after
+from shared.adapters.retry_after import requested_wait, retry_after
 from tests.fakes import NOON
 
 #: No date: Python cannot compute with the offset.
@@ -65,17 +65,17 @@ def test_a_date_is_judged_by_the_clock_of_the_answer(ahead: timedelta) -> None:
         "Retry-After": format_datetime(there + timedelta(seconds=90), usegmt=True),
     }
 
-    assert asked_wait(headers) == timedelta(seconds=90)
+    assert requested_wait(headers) == timedelta(seconds=90)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "noon"}, {"Date": FAR_ZONE}])
 def test_without_a_time_of_the_answer_the_clock_of_this_host_counts(headers: dict[str, str]) -> None:
     until = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    wait = asked_wait({**headers, "Retry-After": until})
+    wait = requested_wait({**headers, "Retry-After": until})
 
     assert wait is not None
     assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
 
 
 def test_a_response_without_the_header_requests_no_wait() -> None:
-    assert asked_wait({}) is None
+    assert requested_wait({}) is None

@@ -8,7 +8,7 @@ import pytest
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 from shared.settings.sender import apply_sender_list
 from shared.settings.tenant import ActiveProblem, SenderRefusal, Status
-from shared.settings.update import let_try, record_sender_failure, record_taken
+from shared.settings.update import probe_now, record_sender_accepted, record_sender_failure
 from tests.builders import a_consent, enabled_services
 from tests.fakes import CONTOSO, NOON
 
@@ -58,7 +58,7 @@ def test_the_end_of_a_refusal_that_cannot_be_stored_is_logged(
     away = TransientError("storage_unavailable", service="tables")
     monkeypatch.setattr(ports.settings, "load", lambda _: _raise(away))
 
-    assert not record_taken(ports.settings, CONTOSO, 1)
+    assert not record_sender_accepted(ports.settings, CONTOSO, 1)
 
     logged = [json.loads(message.partition(" ")[2]) for message in caplog.messages]
     assert logged == [
@@ -114,7 +114,7 @@ def test_an_admin_triggers_a_probe_only_if_the_sender_is_refused(status: Status)
     ports.settings.save(replace(known, status=status, refusal=refusal))
     ports.system.pass_time(timedelta(minutes=1))
 
-    let_try(ports.settings, CONTOSO, "test-mail:1", ports.system)
+    probe_now(ports.settings, CONTOSO, "test-mail:1", ports.system)
 
     probe = replace(refusal, probe="test-mail:1", probed_at=ports.system.now(), probes=1)
     assert ports.settings.load(CONTOSO).refusal == (probe if status is Status.SENDER_REFUSED else refusal)
