@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from shared.errors import ConfigurationError
     from shared.mail.ports import AttachmentFiles
     from shared.mail_queue import Outbox
-    from shared.sending.ports import MailTransport, ScheduleStore
+    from shared.sending.ports import MailTransport
+    from shared.sending.rate_limit.ports import ScheduleStore
     from shared.sending.rate_limit.throttle import Throttle
     from shared.settings.operator_log import OperatorLog
     from shared.settings.ownership import OwnedSettingsStore

@@ -5,6 +5,7 @@ One rule says which module reads the environment.
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,21 @@ def test_a_module_imports_only_what_its_layer_may(module: Path) -> None:
     path = module.relative_to(ROOT / "shared").as_posix()
 
     assert list(broken_rules(path, module.read_text("utf-8"))) == []
+
+
+def test_no_modules_import_each_other_in_a_cycle() -> None:
+    """Imports that only type checkers read count too."""
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MODULES}
+    graph = {
+        name: {
+            each if each in modules else each.rpartition(".")[0]
+            for each, _ in imports_of(path.read_text("utf-8"))
+        }
+        for name, path in modules.items()
+    }
+
+    # Raises CycleError, with the modules of a cycle.
+    TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -13,7 +13,7 @@ from shared.api.settings_page_state import view
 from shared.consent.revoke import delete_consent_tokens, forget_flow
 from shared.consent.services import ConsentServices
 from shared.consent.start import start_consent
-from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.status import WAITING
 from shared.errors import PreconditionFailedError
 from shared.schema import parse
 from shared.sending.rate_limit.forecast import ForecastServices, forecast_backlog
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     from shared.consent.start import StartedConsent
     from shared.deliveries.ports import DeliveryLog
     from shared.settings.tenant import RequestedSender, TenantSettings
-
-_WAITING = (
-    DeliveryStatus.WAITING_FOR_CONSENT,
-    DeliveryStatus.WAITING_FOR_OPERATOR,
-    DeliveryStatus.WAITING_FOR_MICROSOFT365,
-)
 
 
 class SettingsPorts(ConsentServices, ForecastServices, Protocol):
@@ -164,7 +158,7 @@ def _with_sender_list(settings: TenantSettings, ports: SettingsPorts) -> TenantS
 
 
 def _view(settings: TenantSettings, ports: SettingsPorts) -> SettingsView:
-    waiting = ports.deliveries.count(settings.tenant_id, _WAITING)
+    waiting = ports.deliveries.count(settings.tenant_id, WAITING)
     available = bool(ports.config.application_senders)
     pause, now = ports.switch.current_pause(), ports.system.now()
     shown = _with_sender_list(settings, ports)

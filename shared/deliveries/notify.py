@@ -16,7 +16,7 @@ from shared.deliveries.outcome_report import NOT_OFFERED
 from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError
 from shared.settings.tenant import ActiveProblem
-from shared.telemetry import Event, log_event, log_failed_step
+from shared.telemetry import Event, log_event, log_failed_step, log_mail_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -158,11 +158,10 @@ class NotifyingDeliveryLog:
         if any(warning.code == NOT_OFFERED for warning in row.warnings):
             return told
         warning = ActiveProblem(NOT_OFFERED, self._system.now(), {"queue": outcome.queue})
-        log_event(
+        log_mail_event(
             Event.MAIL_WARNING,
+            row,
             level=logging.WARNING,
-            tenant_id=row.tenant_id,
-            message_id=row.message_id,
             correlation_id=row.correlation_id,
             problem=NOT_OFFERED,
             who_acts=warning.problem.who_acts,

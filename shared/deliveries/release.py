@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.delivery import MAX_WAIT
 from shared.deliveries.requeue import next_message
-from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.status import SCHEDULED, DeliveryStatus
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ RELEASE_INTERVAL: Final = timedelta(seconds=2)
 _BATCH_AFTER_CONSENT = 20
 #: As many as the pace releases until the next run of the timer.
 _BATCH_PER_TIMER = 150
-_PUT_OFF = (DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING)
 _MAX_LISTED = 5000
 #: A mail that waits longer waits for a person.
 _PASSING = timedelta(hours=1)
@@ -92,7 +91,7 @@ def release_mails(
 
 def resume_overdue(tenant_id: str, ports: ReleaseServices) -> int:
     """Queue overdue mails again; return how many."""
-    put_off = ports.deliveries.list_pending(tenant_id, _PUT_OFF, _MAX_LISTED)
+    put_off = ports.deliveries.list_pending(tenant_id, SCHEDULED, _MAX_LISTED)
     overdue = [mail for mail in put_off if _overdue(mail, ports.system.now())][:_BATCH_PER_TIMER]
     for mail in overdue:
         _queue_again(mail, ports)
@@ -103,7 +102,7 @@ def _queue_again(mail: Delivery, ports: ReleaseServices) -> None:
     """Queue one mail, and set its time, so that it is not overdue soon."""
     now = ports.system.now()
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
-    if row is None or row.status not in _PUT_OFF or not _overdue(row, now):
+    if row is None or row.status not in SCHEDULED or not _overdue(row, now):
         return
     # For the same attempt: the late message may still come, and the first of the two is processed.
     ports.outbox.put(next_message(row), timedelta(0))

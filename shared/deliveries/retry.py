@@ -11,7 +11,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConflictError, InvalidInputError
 from shared.mail.message import parse_mail_request
 from shared.settings.update import probe_now
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_mail_event
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -82,7 +82,7 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetrySe
         probe_now(ports.settings, tenant_id, message_id, ports.system)
     # If this fails, the timer finds the row overdue and queues the mail.
     ports.outbox.put(next_message(saved), delay)
-    log_event(Event.MAIL_RETRIED, tenant_id=tenant_id, message_id=message_id, was=row.status)
+    log_mail_event(Event.MAIL_RETRIED, row, was=row.status)
     return saved
 
 

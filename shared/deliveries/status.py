@@ -39,3 +39,13 @@ FINAL = frozenset(
 )
 #: Statuses of mails that are not final; the log lists these separately, oldest first.
 PENDING = frozenset(DeliveryStatus) - FINAL - {DeliveryStatus.OTHER_VERSION}
+#: Statuses of a mail that is tried, or searched for, at a set time.
+SCHEDULED = frozenset({DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
+#: Statuses of a mail that is being sent, or is tried again automatically.
+IN_PROGRESS = SCHEDULED | {DeliveryStatus.SENDING}
+#: Statuses of a mail that waits for an admin or the operator, in the order in which it is released.
+WAITING_FOR_PERSON = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
+#: Statuses of a mail that is not tried before its problem is solved, in the same order.
+WAITING = (*WAITING_FOR_PERSON, DeliveryStatus.WAITING_FOR_MICROSOFT365)
+#: Final statuses of a mail that was certainly not sent.
+NOT_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAX_WAIT, Delivery
 from shared.deliveries.requeue import is_superseded, next_message
-from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.status import IN_PROGRESS, SCHEDULED, DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.attempt import first_row
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
 from shared.sending.hand_over import claim_new
 from shared.sending.restart import may_restart
 from shared.sending.storage_outage import persist
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_mail_event
 
 if TYPE_CHECKING:
     from shared.mail.message import MailRequest
@@ -52,10 +52,6 @@ _BY_STATUS = {
     DeliveryStatus.INVALID: ClaimState.FREE,
     DeliveryStatus.OTHER_VERSION: ClaimState.OTHER_VERSION,
 }
-#: Statuses of a mail that is retried at a set time.
-_PUT_OFF = frozenset({DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
-#: Statuses that continue the earlier attempts and their time limit.
-_GOING_ON = _PUT_OFF | {DeliveryStatus.SENDING}
 #: The tolerated difference between the clocks of the queue and of this machine.
 _CLOCK_SKEW = timedelta(seconds=10)
 
@@ -78,7 +74,7 @@ def evaluate_claim(
         return ClaimState.FREE
     if known.status.final:
         return ClaimState.FREE if _lost_its_request(known) else ClaimState.DONE
-    if known.status in _PUT_OFF and known.next_attempt_at:
+    if known.status in SCHEDULED and known.next_attempt_at:
         wait = known.next_attempt_at - now
         if _CLOCK_SKEW < wait <= MAX_WAIT:
             return ClaimState.EARLY
@@ -165,7 +161,8 @@ def next_row(
     first = first_row(request, now)
     # A conflict with the earlier content is over once this content replaces it.
     replaces = first.fingerprint != known.fingerprint
-    goes_on = known.status in _GOING_ON or settled
+    # Then the earlier attempts continue, with their time limit.
+    goes_on = known.status in IN_PROGRESS or settled
     return replace(
         first,
         queued_at=known.queued_at,
@@ -198,13 +195,9 @@ def skip_message(state: ClaimState, known: Delivery, mail: QueuedMail, ports: Se
         ports.outbox.put(text, WAIT_FOR_OTHER)
         return
     if state in _FOREIGN:
-        log_event(
-            Event.OPERATOR_ERROR,
-            level=logging.ERROR,
-            problem=_FOREIGN[state],
-            theirs=known.installation,
-            tenant_id=known.tenant_id,
-            message_id=known.message_id,
+        theirs = known.installation
+        log_mail_event(
+            Event.OPERATOR_ERROR, known, level=logging.ERROR, problem=_FOREIGN[state], theirs=theirs
         )
         ports.outbox.put(text, WAIT_FOR_OTHER_VERSION)
         return
@@ -214,6 +207,6 @@ def skip_message(state: ClaimState, known: Delivery, mail: QueuedMail, ports: Se
         ports.outbox.put(text, known.next_attempt_at - ports.system.now())
         return
     if state in (ClaimState.DONE, ClaimState.SUPERSEDED):
-        log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=known.tenant_id, message_id=known.message_id)
+        log_mail_event(Event.MAIL_DUPLICATE_IGNORED, known)
         return
     record_conflict(known, mail.request.fingerprint(), text, ports)

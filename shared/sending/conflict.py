@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_mail_event
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -28,6 +28,4 @@ def record_conflict(known: Delivery, content: str, text: bytes, ports: SendingSe
     if claimed or ports.deliveries.save(known.in_conflict(now, content)) is None:
         ports.outbox.put(text, WAIT_FOR_OTHER)
         return
-    log_event(
-        Event.MAIL_CONFLICT, level=logging.ERROR, tenant_id=known.tenant_id, message_id=known.message_id
-    )
+    log_mail_event(Event.MAIL_CONFLICT, known, level=logging.ERROR)

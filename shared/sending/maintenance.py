@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from shared.config_report import report_settings
 from shared.deliveries.notify import notify_owed
 from shared.deliveries.release import release_next, resume_overdue
-from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.status import IN_PROGRESS, WAITING, WAITING_FOR_PERSON, DeliveryStatus
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -57,15 +57,12 @@ _NO_MAIL = "release-check"
 #: Responses of Graph that do not refuse the token.
 _TOOK_THE_TOKEN = (RejectedError, AccessDeniedError, MailboxNotFoundError)
 _NO_CODE = "HTTP "
-_WAITING_HERE = (DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR)
-_WAITING = (*_WAITING_HERE, DeliveryStatus.WAITING_FOR_MICROSOFT365)
 _CAN_SEND = frozenset({Status.ENABLED, Status.SENDER_REFUSED})
 #: Mails are released after it, and the host ends the timer after ten minutes.
 _TIME_FOR_DRAFTS = timedelta(minutes=2)
-#: These mails end within a day, and an unused draft is removed then.
-_UNDER_WAY = frozenset({DeliveryStatus.SENDING, DeliveryStatus.DEFERRED, DeliveryStatus.VERIFYING})
-#: A draft of a mail that this version can't read is not removed either.
-_DRAFT_NEEDED = _UNDER_WAY | {DeliveryStatus.OTHER_VERSION}
+#: Mails in progress end within a day, and an unused draft is removed then. A draft of a mail that this
+#: version can't read is not removed either.
+_DRAFT_NEEDED = IN_PROGRESS | {DeliveryStatus.OTHER_VERSION}
 #: A mail without a change for this long is not being sent; its draft can be created again.
 _DRAFTS_KEPT = timedelta(hours=12)
 
@@ -153,11 +150,11 @@ def _release(tenant_id: str, ports: SendingServices) -> None:
     settings = apply_sender_list(
         ports.settings.load(tenant_id), ports.application_senders, ports.settings, ports.system
     )
-    if not ports.deliveries.count(tenant_id, _WAITING):
+    if not ports.deliveries.count(tenant_id, WAITING):
         return
     waits = partial(waits_for_setting, ports=ports)
     if settings.status in _CAN_SEND or _works_again(settings, ports):
-        for status in _WAITING_HERE if settings.refusal else _WAITING:
+        for status in WAITING_FOR_PERSON if settings.refusal else WAITING:
             release_next(tenant_id, status, ports, waits)
         if settings.refusal:
             probe_sender(settings, ports)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.deliveries.requeue import is_superseded
-from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.status import WAITING, DeliveryStatus
 from shared.errors import ConfigurationError, ConflictError, ProblemError, TransientError
 from shared.sending.attempt import first_row
 from shared.sending.claim import ClaimState, evaluate_claim, next_row, skip_message
@@ -21,7 +21,7 @@ from shared.sending.retry_times import MAX_RETRY_AGE
 from shared.sending.storage_outage import NotRecordedError, persist, problem_of
 from shared.sending.unrecorded import MAX_WAIT, queue_again
 from shared.settings.update import as_record
-from shared.telemetry import Event, log_event, log_failed_step, log_failure
+from shared.telemetry import Event, log_event, log_failed_step, log_failure, log_mail_event
 from shared.time_limit import limited
 
 if TYPE_CHECKING:
@@ -33,14 +33,6 @@ if TYPE_CHECKING:
 
 _NOT_TO_BE_SENT = frozenset(
     {ClaimState.DONE, ClaimState.SUPERSEDED, ClaimState.OTHER_CONTENT, ClaimState.OTHER_VERSION}
-)
-#: Statuses that already say why the mail is not sent.
-_KNOWN = frozenset(
-    {
-        DeliveryStatus.WAITING_FOR_CONSENT,
-        DeliveryStatus.WAITING_FOR_OPERATOR,
-        DeliveryStatus.WAITING_FOR_MICROSOFT365,
-    }
 )
 
 
@@ -87,7 +79,7 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
         if found is ClaimState.HELD:
             # The host redelivers the message in ten minutes, and the claim ends soon after.
             raise ConflictError("still_under_way")
-        if known.status in _KNOWN and known.fingerprint == request.fingerprint():
+        if known.status in WAITING and known.fingerprint == request.fingerprint():
             return
     ports.requests.keep(request.tenant_id, request.message_id, mail.text)
     row = _poisoned(_row(known, mail, found, now), now)
@@ -96,11 +88,10 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
     write = ports.deliveries.add if known is None else ports.deliveries.save
     if persist(lambda: write(row), ports.system) is None:
         raise TransientError("storage_unavailable", service="tables")
-    log_event(
+    log_mail_event(
         Event.MAIL_POISONED,
+        row,
         level=logging.ERROR,
-        tenant_id=row.tenant_id,
-        message_id=row.message_id,
         correlation_id=row.correlation_id,
         status=row.status,
     )

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.errors import ConfigurationError
     from shared.mail.ports import AttachmentFiles
     from shared.mail_queue import Outbox
-    from shared.sending.rate_limit.schedule import Schedule
     from shared.sending.rate_limit.throttle import Throttle
     from shared.sending.storage_outage import ClaimMemory
     from shared.settings.operator_log import OperatorLog
@@ -91,43 +88,6 @@ class MailTransport(Protocol):
 
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
         """Remove a draft; one that does not exist is no error."""
-
-
-class ScheduleBusyError(Exception):
-    """Too many processes change a row at the same time."""
-
-
-class ScheduleStore(Protocol):
-    """Stores a schedule for each mailbox."""
-
-    def load(self, key: str) -> tuple[Schedule, datetime | None]:
-        """Return a mailbox's schedule, empty where none is stored, and the time.
-
-        The time is by storage's clock.
-        """
-
-    def save(self, key: str, schedule: Schedule) -> Schedule | None:
-        """Write a schedule if it is unchanged since it was read, else None."""
-
-
-class ThrottleServices(Protocol):
-    """The ports of the throttle; reading one may raise ConfigurationError."""
-
-    @property
-    def system(self) -> System:
-        """The clock."""
-
-    @property
-    def schedules(self) -> ScheduleStore:
-        """When the mails of each mailbox may be sent."""
-
-    @property
-    def messages_per_minute(self) -> int:
-        """The operator's limit; 0: none."""
-
-    @property
-    def installation(self) -> str | None:
-        """The client id: Graph counts for each app."""
 
 
 class SendingServices(Protocol):

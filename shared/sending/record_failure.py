@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAYBE_ACCEPTED
 from shared.deliveries.requeue import next_message, requeue_message
-from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.status import NOT_SENT, WAITING_FOR_PERSON, DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import (
     ExpiredError,
@@ -48,13 +48,9 @@ if TYPE_CHECKING:
 _AT_MICROSOFT365 = DeliveryStatus.WAITING_FOR_MICROSOFT365
 #: The longest time for which a storage queue hides a message.
 _MAX_DELAY = timedelta(days=7)
-#: Statuses that last until a person acts.
-_UNTIL_A_PERSON_ACTS = frozenset({DeliveryStatus.WAITING_FOR_CONSENT, DeliveryStatus.WAITING_FOR_OPERATOR})
 #: More domains than that do not help.
 _MAX_DOMAINS = 10
 _OUTCOME_UNCERTAIN = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
-#: Statuses after which an unsent draft is not needed.
-_NEVER_SENT = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.INVALID, DeliveryStatus.EXPIRED})
 
 
 def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices) -> None:
@@ -65,7 +61,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
     context = replace(_context_of(attempt, error, ports), sender_refused=refused)
     decision = decide_retry(error, context)
     before = attempt.delivery
-    if decision.status in _UNTIL_A_PERSON_ACTS and attempt.mailbox and attempt.mailbox.token_error is error:
+    if decision.status in WAITING_FOR_PERSON and attempt.mailbox and attempt.mailbox.token_error is error:
         _record_in_settings(attempt.mailbox.sender, error, ports)
     if decision.keeps_request:
         ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
@@ -101,7 +97,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
         wait = max(decision.next_attempt_at - context.now, timedelta(0))
         early = slot is not None and context.first_check is None
         ports.outbox.put(next_message(row), visible_after(wait) if early else wait)
-    if decision.status in _NEVER_SENT:
+    if decision.status in NOT_SENT:
         give_up(attempt, ports)
 
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.status import DeliveryStatus
+from shared.deliveries.status import NOT_SENT, DeliveryStatus
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -68,8 +68,6 @@ _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
 
 #: The mail had to wait, or to continue.
 _NO_FAILURES = (MailboxPausedError, AttemptTooLongError)
-#: Statuses that wrongly say "not sent" when the outcome is unknown.
-_NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.REJECTED, DeliveryStatus.INVALID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +126,8 @@ class RetryDecision:
 def decide_retry(error: ProblemError, context: AttemptContext) -> RetryDecision:
     """Decide how to continue with a mail that could not be sent."""
     decision = _decide(error, context)
-    if context.uncertain_since is not None and decision.status in _NOT_SENT:
-        # Even if the deployment would have repeated it with more time.
+    if context.uncertain_since is not None and decision.status in NOT_SENT:
+        # "Not sent" would be wrong, even if the deployment would have repeated it with more time.
         return RetryDecision(DeliveryStatus.UNKNOWN)
     return decision
 

@@ -19,7 +19,7 @@ from shared.sending.storage_outage import persist
 from shared.settings.ownership import refuse_foreign
 from shared.settings.update import as_record
 from shared.storage_names import QUEUE_NAME
-from shared.telemetry import Event, log_event
+from shared.telemetry import Event, log_mail_event
 
 if TYPE_CHECKING:
     import re
@@ -63,7 +63,7 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
             return
         if known.fields == row.fields and row.outcome_queue in {None, known.outcome_queue}:
             # The queue redelivers a message whose worker was stopped.
-            log_event(Event.MAIL_DUPLICATE_IGNORED, tenant_id=row.tenant_id, message_id=row.message_id)
+            log_mail_event(Event.MAIL_DUPLICATE_IGNORED, row)
             return
         row = _replacing(known, row)
         if persist(lambda: ports.deliveries.save(row), ports.system) is None:

@@ -15,7 +15,7 @@ from shared.storage_names import TENANT_SETTINGS
 from tests.fakes import NOON, MemorySchedules
 
 if TYPE_CHECKING:
-    from shared.sending.ports import ScheduleStore
+    from shared.sending.rate_limit.ports import ScheduleStore
     from tests.contracts.conftest import Tables
 
 SCHEDULE = Schedule(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from shared.deliveries.delivery import Delivery
-    from shared.sending.ports import ScheduleStore
+    from shared.sending.rate_limit.ports import ScheduleStore
     from shared.sending.rate_limit.schedule import Schedule
     from shared.settings.ports import SettingsStore
     from shared.settings.sender import Sender

@@ -14,8 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, NothingSentError, TransientError
-from shared.sending.ports import ScheduleBusyError
 from shared.sending.rate_limit.pace import Refusal, refused, reported
+from shared.sending.rate_limit.ports import ScheduleBusyError
 from shared.sending.rate_limit.schedule import Schedule, clock_ahead, mailbox_mark
 from shared.sending.rate_limit.slots import insert, reserve
 from shared.sending.rate_limit.upload_limit import reserve_upload
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.slot import Slot
-    from shared.sending.ports import ScheduleStore
+    from shared.sending.rate_limit.ports import ScheduleStore
 
 #: The maximum age of the cached schedule, and while hosts share requests.
 _MAX_AGE = timedelta(seconds=2)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from shared.errors import NothingSentError
 from shared.sending.errors import LaterSlotError, MailboxPausedError, SendingLimitError, ThrottledError
-from shared.sending.ports import ScheduleBusyError
 from shared.sending.rate_limit.concurrency import ConcurrencyLimit
 from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
+from shared.sending.rate_limit.ports import ScheduleBusyError
 from shared.sending.rate_limit.schedule import mailbox_key, schedule_key
 from shared.sending.rate_limit.upload_limit import KEPT, PlannedUpload
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.requeue import StoredMailRef
     from shared.deliveries.slot import Slot
-    from shared.sending.ports import ThrottleServices
+    from shared.sending.rate_limit.ports import ThrottleServices
     from shared.settings.sender import Sender
 
 #: A mail that is due within this time waits in its worker; any other one is put back into the queue.
