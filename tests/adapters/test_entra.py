@@ -350,7 +350,9 @@ def test_a_revoked_permission_is_a_lost_consent(
     assert refused.value.code == "consent_lost"
 
 
-def test_the_tenants_endpoints_are_looked_up_once(entra: EntraAuthority, office: ServedMicrosoft365) -> None:
+def test_the_endpoints_of_a_tenant_are_fetched_once(
+    entra: EntraAuthority, office: ServedMicrosoft365
+) -> None:
     for _ in range(3):
         entra.begin(CONTOSO, SCOPES, "s", ADA)
 

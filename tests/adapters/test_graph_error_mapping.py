@@ -322,7 +322,7 @@ def test_the_apps_own_permission_needs_the_sign_in_name() -> None:
     assert "sign-in name" not in graph_error(coded(404, "ErrorInvalidUser"), a_sender()).problem.sentence
 
 
-def test_a_404_for_a_stored_object_id_says_that_the_address_is_used_next() -> None:
+def test_a_404_for_a_stored_object_id_states_that_the_address_is_used_next() -> None:
     sender = a_sender()
     consent = replace(sender.consent, account=None, mailbox_id="old-id")
     by_id = replace(sender, consent=consent, mailbox="users/old-id")

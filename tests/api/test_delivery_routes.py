@@ -62,7 +62,7 @@ def test_an_admin_gets_an_answer(services: FakeServices, function: Any, method: 
 
 @pytest.mark.parametrize(("function", "method", "status"), ROUTES)
 @pytest.mark.parametrize(("token", "refusal"), [(None, 401), ("forged", 401), ("uma", 403)])
-def test_nobody_else_does(
+def test_a_caller_without_the_admin_role_gets_no_answer(
     services: FakeServices, function: Any, method: str, status: int, token: str | None, refusal: int
 ) -> None:
     before = list(services.outbox.messages)

@@ -80,7 +80,7 @@ def test_a_repeated_error_shows_the_reference_that_is_in_the_log(api: Api, log: 
     assert [event["trace_id"] for event in log.named("unexpected_error")] == [first]
 
 
-def test_while_storage_does_not_answer_a_page_says_to_start_again(api: Api, log: Log) -> None:
+def test_while_storage_does_not_answer_a_page_suggests_a_restart(api: Api, log: Log) -> None:
     api.ports.flows = AbsentFlows()
 
     answers = [open_page(api, "show_consent_result") for _ in range(3)]

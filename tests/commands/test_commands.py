@@ -21,7 +21,7 @@ def test_every_command_exists() -> None:
     assert problems(list(scripts())) == []
 
 
-def test_commands_are_found_in_every_place_where_they_stand() -> None:
+def test_commands_are_found_in_every_place() -> None:
     found = list(commands(scripts()))
     files = {command.file.partition(" ")[0] for command in found}
 

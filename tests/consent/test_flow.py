@@ -11,7 +11,7 @@ from tests.fakes import CONTOSO, NOON
 FLOW = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON + timedelta(minutes=10))
 
 
-def test_a_pending_flow_expires_on_its_own() -> None:
+def test_a_pending_flow_expires() -> None:
     assert FLOW.status_at(NOON + timedelta(minutes=9, seconds=59)) is FlowStatus.PENDING
     assert FLOW.status_at(NOON + timedelta(minutes=10)) is FlowStatus.EXPIRED
 
@@ -24,7 +24,7 @@ def test_a_flow_that_ended_stays_as_it_ended(status: FlowStatus) -> None:
 
 
 @given(st.text(min_size=1))
-def test_only_the_hashed_value_itself_matches(secret: str) -> None:
+def test_only_the_hashed_value_matches(secret: str) -> None:
     assert matches(secret, hash_of(secret))
     assert not matches(f"{secret}x", hash_of(secret))
 

@@ -144,7 +144,7 @@ def test_the_link_of_a_finished_consent_opens_nothing(ports: FakeServices) -> No
 
 
 @pytest.mark.parametrize("ticket", ["", "wrong"])
-def test_a_wrong_ticket_looks_like_an_unknown_consent(ports: FakeServices, ticket: str) -> None:
+def test_a_wrong_ticket_gets_the_error_of_an_unknown_consent(ports: FakeServices, ticket: str) -> None:
     link = enable(ports)
     guess = a_request(f"ticket={ticket}".encode(), route={"flow_id": link.flow_id})
 

@@ -108,9 +108,7 @@ def test_no_wheel_needs_a_newer_c_library(package: zipfile.ZipFile) -> None:
         assert old or (minors and min(minors) <= GLIBC_MINOR), name
 
 
-def test_the_package_alone_gives_every_function_and_imports_every_module(
-    unpacked: Path, tmp_path: Path
-) -> None:
+def test_the_unpacked_package_loads_every_function_and_module(unpacked: Path, tmp_path: Path) -> None:
     # Copies, so that nothing of the repository is beside them.
     for name in ("worker_main", "messages"):
         copy = tmp_path / f"tests/local_stack/host/{name}.py"

@@ -935,7 +935,7 @@ def test_receipts_are_true_or_false_and_on_record(stand: Stand) -> None:
     ]
 
 
-def test_a_mailbox_without_room_for_named_properties_refuses_names_alone(stand: Stand) -> None:
+def test_a_mailbox_without_room_for_named_properties_refuses_only_names(stand: Stand) -> None:
     stand.system.directory.change_user(REPORTS, room_for_named_properties=False)
     caller = client(stand)
     named = a_message(singleValueExtendedProperties=[{"id": KEY_ID, "value": "mail-1"}])
@@ -970,7 +970,7 @@ def test_a_large_file_arrives_byte_for_byte_without_being_held_in_memory(stand: 
 # Throttling
 
 
-def test_the_fifth_request_at_a_time_is_refused_for_its_mailbox_alone(stand: Stand) -> None:
+def test_the_fifth_concurrent_request_is_refused_only_for_its_mailbox(stand: Stand) -> None:
     stand.system.behaviour.latency = 0.5
     with ThreadPoolExecutor(6) as pool:
         ours = [pool.submit(lambda: client(stand).send_mail()) for _ in range(5)]

@@ -70,7 +70,7 @@ class Scenario:
         pause: seconds to wait before the next, whose mails would otherwise not be asked for.
         small: how many mails leave in one request; every third has a file.
         medium: how many carry files that make a draft necessary, and fit into one request each.
-        large: how many of the mails carry a file that goes up in chunks.
+        large: how many of the mails carry a file that is uploaded in chunks.
         copies: how often each message is queued.
     """
 
@@ -94,7 +94,7 @@ class Result:
 
     Attributes:
         faults: how often something went wrong; of a scenario in which nothing did, nothing is learnt.
-        repeated: how many mails were sent twice that nobody could look up, and whose delivery says so.
+        repeated: how many mails without a possible search were sent twice, with a warning in the delivery.
         handed_over: the mails that were being handed to Graph when hosts were killed, as their rows say.
         claimed: how many mails a worker had claimed when the hosts were killed.
         at_graph: how many calls Graph had in hand then.

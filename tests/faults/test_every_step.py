@@ -1,6 +1,6 @@
 """A crash or an outage at every step of a delivery, and at any two.
 
-After each run the invariants hold: no mail is lost, none is sent twice unless its row says that nobody knows,
+After each run the invariants hold: no mail is lost, none is sent twice unless its row says unknown,
 or that it was refused and may have been accepted before, its files are whole, and no draft stays behind.
 """
 

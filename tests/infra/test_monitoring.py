@@ -113,7 +113,7 @@ def test_queued_mails_are_always_logged_and_all_calls_on_request(project: Projec
     template(MONITORING, "    WorkspaceResourceId: workspace.id\n", ""),
     template(VAULT, "    workspaceId: workspaceId\n", ""),
 )
-def test_all_logs_go_to_the_one_workspace(project: Project) -> None:
+def test_all_logs_are_sent_to_one_workspace(project: Project) -> None:
     for azure in project.predictions.values():
         workspace, component = azure.one(WORKSPACE)["id"], azure.one(COMPONENT)
         assert at(component, "properties.WorkspaceResourceId") == workspace

@@ -70,7 +70,7 @@ def run_until_stopped(
     """Run the stack, with its addresses printed, until Ctrl-C.
 
     Args:
-        frontend_origin: where somebody else serves a settings page.
+        frontend_origin: the origin of another settings page.
         as_json: print the description as one line of JSON, and nothing else on standard output.
         consented: start with sending enabled, from Ada's mailbox.
         faults: names of what Microsoft 365 does next.

@@ -194,7 +194,9 @@ def test_the_audit_event_names_operator_tenant_and_deleted_amount(
         assert "tokens 2, consents_under_way 1, stored_requests 2, notes_on_drafts 1, deliveries 2" in line
 
 
-def test_a_returning_tenant_starts_anew_and_reuses_no_secret_name(services: FakeServices, told: Told) -> None:
+def test_a_returning_tenant_starts_empty_and_reuses_no_secret_name(
+    services: FakeServices, told: Told
+) -> None:
     generations = services.settings.load(CONTOSO).generations
     confirm(services, told)
     assert services.settings.load(CONTOSO) == TenantSettings(CONTOSO, generations=generations)

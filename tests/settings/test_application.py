@@ -296,7 +296,7 @@ def test_without_a_configuration_nothing_is_listed_as_remaining() -> None:
     assert remains(FakeServices()) is None
 
 
-def test_reset_returns_204_whatever_remains(ports: FakeServices) -> None:
+def test_reset_returns_204_even_if_something_remains(ports: FakeServices) -> None:
     reply = call(settings_api.reset_settings, ports)
 
     assert (reply.status, reply.body) == (204, b"")

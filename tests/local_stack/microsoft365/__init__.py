@@ -21,7 +21,7 @@ message on 201        | dates, conversationId, webLink, Location | so; body as i
 chunk answer          | `ExpirationDateTime` in mixed case       | `pascal_case`, `next_range`
 upload chunks         | in order, below 4 MB; multiples of       | `chunk_limit`, `range_status`; any length
                       | 320 KiB are a rule of OneDrive's         | up to it
-upload session        | ends by itself, no use prolongs it       | `session_lifetime`
+upload session        | expires; use does not prolong it         | `session_lifetime`
 file sizes            | documented 3 MB; POST to 3,145,611 bytes | `largest_post`, `smallest_session`: the
                       | and session from 2 MiB measured          | narrower one of both figures each
 files of a message    | 250                                      | 400, its code is not published

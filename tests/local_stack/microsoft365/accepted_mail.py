@@ -15,7 +15,7 @@ class AcceptedMail:
         number: counts from 1 in the order of acceptance.
         operation: `sendMail` or `send`.
         mailbox: whose mailbox it left through.
-        caller: the signed-in user's address; empty when the app called by itself.
+        caller: the signed-in user's address; empty for application permission.
         from_address: what recipients see; `sender` differs for Send on Behalf.
         save_to_sent_items: whether a copy is kept.
         mime: the message as it came, for the MIME way alone.

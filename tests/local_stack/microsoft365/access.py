@@ -22,7 +22,7 @@ class Access:
     """A token that Graph believes.
 
     Attributes:
-        caller: the signed-in user; None for an app by itself.
+        caller: the signed-in user; None for application permission.
         permissions: `scp` or `roles`.
     """
 
@@ -115,7 +115,7 @@ class AccessRules:
         """Find the mailbox of a path; an empty name means `/me`.
 
         Raises:
-            GraphError: 400 for `/me` without a user, 404 for nobody or no mailbox.
+            GraphError: 400 for `/me` without a user, 404 for an unknown user or no mailbox.
         """
         if not name and access.caller is None:
             text = "/me request is only valid with delegated authentication flow."

@@ -36,7 +36,7 @@ class Behaviour:
         rights_lag: seconds until Graph and Exchange count a consent, a role, Send As, Send on Behalf or Full
             Access, and until a change of an app's Exchange roles or access policy counts; before that they
             answer as without it, 403.
-        opaque_tokens: Graph's tokens are no JWT, and nobody but Graph can read them.
+        opaque_tokens: Graph's tokens are no JWT, and only Graph can read them.
         latency: real seconds that every Graph and upload request takes at least.
         sent_items_lag: seconds from 202 until transport has the mail, and its copy is in Sent Items.
         transit_folder: where the mail is until then.

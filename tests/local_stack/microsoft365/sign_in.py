@@ -52,7 +52,7 @@ class AuthorizationRequest:
         """Read an authorization request.
 
         Raises:
-            Refused: shown on Entra's own page, because the app cannot be trusted to be told.
+            Refused: shown on Entra's own page, because the redirect address is not trusted.
         """
         app = self._known_app(tenant_name, query)
         _check_parameters(query)
@@ -103,7 +103,7 @@ class AuthorizationRequest:
         """Sign in a user.
 
         Raises:
-            Refused: nobody of that name in this tenant, or not allowed in; shown on Entra's own page.
+            Refused: no such user in this tenant, or not allowed; shown on Entra's own page.
         """
         tenant = self._directory.tenant(visit.tenant_name)
         user = self._directory.user_who_signs_in(address.strip(), tenant.tenant_id if tenant else None)

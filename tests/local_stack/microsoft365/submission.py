@@ -22,7 +22,7 @@ class Submission:
     """Who sends, from which mailbox, by which call.
 
     Attributes:
-        caller: the signed-in user; None when the app acts by itself.
+        caller: the signed-in user; None for application permission.
     """
 
     operation: str

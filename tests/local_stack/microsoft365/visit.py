@@ -26,7 +26,7 @@ class Visit:
 
     Attributes:
         purpose: `authorize` ends in a code, `adminconsent` in a yes or no for the whole organisation.
-        user: who has been chosen, once somebody has.
+        user: the chosen user; None before the choice.
     """
 
     visit_id: str

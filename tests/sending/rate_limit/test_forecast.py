@@ -226,7 +226,7 @@ def test_nothing_is_predicted_while_a_person_must_act(services: FakeServices) ->
     assert backlog(services) is None
 
 
-def test_a_slot_counts_for_its_mailbox_whatever_the_from_address(
+def test_a_slot_counts_for_its_mailbox_with_any_from_address(
     services: FakeServices,
 ) -> None:
     send(services, "m-1", "m-2", "m-3")

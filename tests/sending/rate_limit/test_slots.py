@@ -91,7 +91,7 @@ def test_a_refusal_of_a_request_in_flight_is_ignored_a_later_one_counts() -> Non
 
 
 @pytest.mark.parametrize("accepted", [(30,), (12, 18)])
-def test_the_pace_is_what_all_processes_had_accepted_in_the_minute_before(accepted: tuple[int, ...]) -> None:
+def test_the_pace_is_what_all_processes_accepted_in_the_minute_before(accepted: tuple[int, ...]) -> None:
     schedule = refused(Schedule(), refusal(50, accepted[0]), NOON, 0)
     for number, count in enumerate(accepted[1:]):
         schedule = reported(schedule, f"other-{number}", count)
