@@ -131,17 +131,14 @@ class GraphMailTransport:
         return self._send(f"{_draft(draft_id)}/send", token, sender, b"")
 
     def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
-        """Return every message in the mailbox that has this key, in any folder."""
+        """Return every message that has this hexadecimal key, in any folder."""
         test = f"ep/id eq '{KEY_PROPERTY}' and ep/value eq '{key}'"
         wanted = quote(f"singleValueExtendedProperties/Any(ep: {test})", safe="")
         path = f"messages?$filter={wanted}&$select=id,isDraft&$top=50"
         return tuple(read_message(each) for each in self._list(path, token, sender))
 
     def find_draft(self, token: str, sender: Sender, draft_id: str) -> tuple[FoundMail, ...]:
-        """Return the message created as this draft, sent or not.
-
-        The result is empty where it is not found.
-        """
+        """Return the message created as this draft, sent or not, if found."""
         path = f"{_draft(draft_id)}?$select=id,isDraft"
         try:
             response = self._call("GET", path, token, sender, expected_status=HTTPStatus.OK)
@@ -180,12 +177,13 @@ class GraphMailTransport:
         page = path
         for _ in range(_MAX_PAGES):
             document = document_of(self._call("GET", page, token, sender, expected_status=HTTPStatus.OK))
-            some, page = document.get("value"), str(document.get("@odata.nextLink", ""))
-            if not isinstance(some, list):
+            items, next_page = document.get("value"), document.get("@odata.nextLink")
+            if not isinstance(items, list):
                 break
-            found += some
-            if not page:
+            found += items
+            if not next_page:
                 return found
+            page = str(next_page)
             if not page.startswith(f"{self._root}/"):
                 # Graph's token must not be sent to another host.
                 break
@@ -221,7 +219,7 @@ class GraphMailTransport:
         self, method: str, path: str, token: str, sender: Sender, body: bytes | None, *, is_send: bool
     ) -> HttpResponse:
         """Make one call with a token, and return its response."""
-        address = path if path.startswith(self._root) else f"{self._root}/{sender.mailbox}/{path}"
+        address = path if path.startswith(f"{self._root}/") else f"{self._root}/{sender.mailbox}/{path}"
         headers = {
             "Authorization": f"Bearer {token}",
             "client-request-id": str(uuid.uuid4()),

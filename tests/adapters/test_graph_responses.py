@@ -318,6 +318,16 @@ def test_a_success_without_the_requested_content_is_requested_again(
     assert error is None or (isinstance(error, TransientError) and error.code == "graph_unavailable")
 
 
+@pytest.mark.parametrize("no_more", ["null", '""'])
+def test_a_list_without_a_next_page_is_complete(
+    transport: GraphMailTransport, exchange: ExchangeOnline, no_more: str
+) -> None:
+    text = f'{{"value": [], "@odata.nextLink": {no_more}}}'
+    exchange.system.faults.add("lookup", Effect(200, message=text, body="raw"))
+
+    assert transport.find(exchange.token(), a_sender(), "0a1b") == ()
+
+
 def test_retry_after_in_a_service_error_is_obeyed(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
