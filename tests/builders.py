@@ -32,7 +32,7 @@ def a_message(**changes: Any) -> bytes:
 def a_consent(**changes: Any) -> Consent:
     """Build Ada's consent for her own mailbox."""
     consent = Consent(
-        generation=1,
+        version=1,
         flow_id="00000000-0000-4000-8000-0000000000f1",
         account=ADA,
         scopes=frozenset({"Mail.Send"}),
@@ -53,7 +53,7 @@ def some_settings(**changes: Any) -> TenantSettings:
         status=Status.ENABLED,
         sender=RequestedSender("ada@contoso.com"),
         consent=a_consent(),
-        generations=1,
+        last_version=1,
     )
     return replace(settings, **changes)
 

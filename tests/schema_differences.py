@@ -59,8 +59,10 @@ def mail_messages() -> Published:
 def bodies() -> dict[str, Published]:
     """Describe the bodies of the API, by the names of their shapes."""
     readers: dict[type[Contract], Callable[[bytes], Any]] = {
-        EnableBody: lambda text: parse(EnableBody, text, "invalid_request").wanted(),
-        SaveBody: lambda text: parse(SaveBody, text, "invalid_request").wanted(Authorization.DELEGATED),
+        EnableBody: lambda text: parse(EnableBody, text, "invalid_request").requested_sender(),
+        SaveBody: lambda text: parse(SaveBody, text, "invalid_request").requested_sender(
+            Authorization.DELEGATED
+        ),
         TestMailBody: lambda text: parse(TestMailBody, text, "invalid_request"),
         CheckBody: lambda text: parse(CheckBody, text, "invalid_request"),
     }

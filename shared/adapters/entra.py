@@ -14,8 +14,9 @@ import requests
 
 from shared.adapters.entra_connection import EntraConnection, wait_of
 from shared.adapters.entra_error_mapping import entra_error, redeem_error
+from shared.adapters.msal_cache import tokens_to_store
 from shared.consent.errors import EntraUnavailableError
-from shared.consent.ports import AccessToken, AuthorizationRequest, TokenResponse
+from shared.consent.ports import AccessToken, AuthFlow, AuthorizationRequest, TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, InvalidInputError
 from shared.settings.scopes import granted_scopes
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from shared.config import AppConfig
     from shared.settings.tenant import Account
     from shared.system import System
-
-#: Access and ID tokens are not stored: the first live an hour, the second were already validated.
-_STORED_PARTS = ("Account", "RefreshToken", "AppMetadata")
 
 
 class EntraAuthority:
@@ -42,7 +40,13 @@ class EntraAuthority:
         self._session = EntraConnection()
 
     def begin(
-        self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
+        self,
+        tenant_id: str,
+        scopes: Iterable[str],
+        state: str,
+        login_hint: str,
+        *,
+        force_consent: bool = False,
     ) -> AuthorizationRequest:
         """Prepare a sign-in for a tenant.
 
@@ -50,17 +54,17 @@ class EntraAuthority:
         admin approval" where users may not consent; so it is used only on request.
         """
         with _network_errors():
-            proof = self._app(tenant_id, msal.SerializableTokenCache()).initiate_auth_code_flow(
+            auth_flow = self._app(tenant_id, msal.SerializableTokenCache()).initiate_auth_code_flow(
                 list(scopes),
                 redirect_uri=self._redirect_uri,
                 state=state,
-                prompt="consent" if ask_again else "select_account",
+                prompt="consent" if force_consent else "select_account",
                 login_hint=login_hint,
                 response_mode="form_post",
             )
         # Who reads the stored flow cannot act as the browser: its cookie is stored as a hash.
-        del proof["state"]
-        return AuthorizationRequest(proof.pop("auth_uri"), proof)
+        del auth_flow["state"]
+        return AuthorizationRequest(auth_flow.pop("auth_uri"), auth_flow)
 
     def begin_admin_consent(self, tenant_id: str, state: str) -> AuthorizationRequest:
         """Prepare an admin's consent, which has no nonce or PKCE verifier."""
@@ -73,7 +77,7 @@ class EntraAuthority:
         address = f"{self._config.authority(tenant_id)}/v2.0/adminconsent?{urlencode(query)}"
         return AuthorizationRequest(address, {})
 
-    def redeem(self, tenant_id: str, proof: Mapping[str, Any], callback: Mapping[str, str]) -> TokenResponse:
+    def redeem(self, tenant_id: str, auth_flow: AuthFlow, callback: Mapping[str, str]) -> TokenResponse:
         """Exchange a callback's code for tokens; the caller checked the state.
 
         Raises:
@@ -84,7 +88,7 @@ class EntraAuthority:
         """
         # A separate cache: MSAL fills it before it checks the nonce.
         cache = msal.SerializableTokenCache()
-        flow = {**proof, "state": callback.get("state")}
+        flow = {**auth_flow, "state": callback.get("state")}
         try:
             with _network_errors():
                 response = self._app(tenant_id, cache).acquire_token_by_auth_code_flow(flow, dict(callback))
@@ -98,7 +102,7 @@ class EntraAuthority:
         return TokenResponse(
             claims=response.get("id_token_claims", {}),
             scopes=granted_scopes(response.get("scope", "")),
-            tokens=_serialized(cache),
+            tokens=tokens_to_store(cache.serialize()),
         )
 
     def refresh(
@@ -136,7 +140,7 @@ class EntraAuthority:
             expires_at=requested_at + timedelta(seconds=int(response["expires_in"])),
             # A response may omit its scope where it is the requested one (RFC 6749 5.1).
             scopes=granted_scopes(response.get("scope", "")) or None,
-            tokens=_serialized(cache),
+            tokens=tokens_to_store(cache.serialize()),
             username=str(identity.get("preferred_username") or ""),
             email=str(identity.get("email") or ""),
         )
@@ -218,11 +222,6 @@ def _read(tokens: str, username: str) -> msal.SerializableTokenCache:
     except ValueError as error:
         raise ConsentRequiredError("consent_lost", account=username, error="tokens_unreadable") from error
     raise ConsentRequiredError("consent_lost", account=username, error="tokens_unreadable")
-
-
-def _serialized(cache: msal.SerializableTokenCache) -> str:
-    whole = json.loads(cache.serialize())
-    return json.dumps({part: whole[part] for part in _STORED_PARTS if part in whole})
 
 
 def _roles(access_token: str) -> frozenset[str] | None:

@@ -1,4 +1,4 @@
-"""Read from MSAL's token cache whose tokens it holds. Pure.
+"""Read MSAL's token cache: whose tokens it has, and which to store. Pure.
 
 Microsoft is not called.
 """
@@ -7,6 +7,15 @@ from __future__ import annotations
 
 import json
 from typing import Any
+
+#: Access and ID tokens are not stored: the first live an hour, the second were already validated.
+_STORED_PARTS = ("Account", "RefreshToken", "AppMetadata")
+
+
+def tokens_to_store(tokens: str) -> str:
+    """Return the part of a cache that is stored."""
+    whole = json.loads(tokens)
+    return json.dumps({part: whole[part] for part in _STORED_PARTS if part in whole})
 
 
 def client_of(tokens: str) -> str | None:

@@ -92,7 +92,7 @@ class TableSettingsStore:
         row = find_row(self._table, tenant_id, "smtp")
         if row is None:
             left = find_row(self._table, tenant_id, _GENERATIONS)
-            return TenantSettings(tenant_id, generations=left["Generations"] if left else 0)
+            return TenantSettings(tenant_id, last_version=left["Generations"] if left else 0)
         unreadable = TenantSettings(tenant_id, status=Status.OTHER_VERSION)
         return replace(read_document(TenantSettings, row.get("Document")) or unreadable, etag=etag_of(row))
 
@@ -118,10 +118,10 @@ class TableSettingsStore:
     def remove(self, tenant_id: str) -> None:
         """Remove a tenant's settings.
 
-        The number of generations remains, so that none is used twice.
+        The number of the last version remains, so that none is used twice.
         """
-        generations = self.load(tenant_id).generations
-        row = {"PartitionKey": tenant_id, "RowKey": _GENERATIONS, "Generations": generations}
+        last_version = self.load(tenant_id).last_version
+        row = {"PartitionKey": tenant_id, "RowKey": _GENERATIONS, "Generations": last_version}
         with table_errors():
             self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
             self._table.delete_entity(tenant_id, "smtp")

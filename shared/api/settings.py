@@ -54,17 +54,19 @@ def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
         ConflictError: what Enable may not change.
     """
     body = parse(EnableBody, request.body, "invalid_request")
-    wanted = body.wanted()
+    requested = body.requested_sender()
 
     def decide(settings: TenantSettings) -> RequestedSender:
         _check_precondition(request, settings)
-        check_enable(_with_sender_list(settings, ports), wanted)
-        check_listed(wanted, ports.config.application_senders)
-        return wanted
+        check_enable(_with_sender_list(settings, ports), requested)
+        check_listed(requested, ports.config.application_senders)
+        return requested
 
     settings = ports.settings.load(caller.tenant_id)
     decide(settings)
-    return _started(start_consent(caller, settings, wanted, decide, ports, ask_again=body.ask_again), ports)
+    return _started(
+        start_consent(caller, settings, requested, decide, ports, force_consent=body.ask_again), ports
+    )
 
 
 def save(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
@@ -82,16 +84,18 @@ def save(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
 
     def decide(settings: TenantSettings) -> RequestedSender:
         _check_precondition(request, settings)
-        wanted = body.wanted(settings.sender.authorization if settings.sender else Authorization.DELEGATED)
-        check_save(settings, wanted)
-        check_listed(wanted, ports.config.application_senders)
-        return wanted
+        requested = body.requested_sender(
+            settings.sender.authorization if settings.sender else Authorization.DELEGATED
+        )
+        check_save(settings, requested)
+        check_listed(requested, ports.config.application_senders)
+        return requested
 
     settings = ports.settings.load(caller.tenant_id)
-    wanted = decide(settings)
-    if not is_unchanged(settings, wanted) or body.ask_again:
+    requested = decide(settings)
+    if not is_unchanged(settings, requested) or body.ask_again:
         return _started(
-            start_consent(caller, settings, wanted, decide, ports, ask_again=body.ask_again), ports
+            start_consent(caller, settings, requested, decide, ports, force_consent=body.ask_again), ports
         )
     if settings.pending:
         settings = _end(settings.tenant_id, settings.pending.flow_id, ports)
@@ -142,7 +146,7 @@ def etag_of(settings: TenantSettings) -> str:
     It covers only what admins decide: a refreshed token or a waiting mail changes the response, but does not
     conflict with a change by an admin.
     """
-    decided = (settings.generations, settings.sender, settings.pending and settings.pending.flow_id)
+    decided = (settings.last_version, settings.sender, settings.pending and settings.pending.flow_id)
     return f'"{hashlib.sha256(repr(decided).encode()).hexdigest()[:32]}"'
 
 

@@ -34,7 +34,7 @@ class EnableBody(Contract):
     authorization: Authorization = Authorization.DELEGATED
     ask_again: Flag = False
 
-    def wanted(self) -> RequestedSender:
+    def requested_sender(self) -> RequestedSender:
         """Return what to ask consent for.
 
         Raises:
@@ -51,7 +51,7 @@ class SaveBody(Contract):
     large_file_attachments: Flag
     ask_again: Flag = False
 
-    def wanted(self, authorization: Authorization) -> RequestedSender:
+    def requested_sender(self, authorization: Authorization) -> RequestedSender:
         """Return what to ask consent for.
 
         Raises:

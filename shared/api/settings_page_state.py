@@ -95,8 +95,8 @@ def _pending(pending: PendingConsent | None, now: datetime) -> PendingConsentVie
         return None
     return PendingConsentView(
         flow_id=pending.flow_id,
-        from_email_address=pending.wanted.from_address,
-        large_file_attachments=pending.wanted.large_file_attachments,
+        from_email_address=pending.requested.from_address,
+        large_file_attachments=pending.requested.large_file_attachments,
         expires_at=pending.expires_at,
     )
 

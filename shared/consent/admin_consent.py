@@ -45,12 +45,12 @@ def verify_admin_consent(
     if callback.get("admin_consent", "").casefold() != "true":
         raise InvalidInputError("consent_reply_invalid")
     # The operator may have shortened the list while the admin was at Microsoft.
-    check_listed(pending.wanted, ports.config.application_senders)
-    requested = scopes_for(pending.wanted)
+    check_listed(pending.requested, ports.config.application_senders)
+    requested = scopes_for(pending.requested)
     granted = _confirm_roles(flow, requested, tries, ports)
     now = ports.system.now()
     return Consent(
-        generation=pending.generation,
+        version=pending.version,
         flow_id=flow.flow_id,
         account=None,
         # Where no readable token names a permission, the calls themselves show what is permitted.
@@ -62,11 +62,11 @@ def verify_admin_consent(
         refreshed_at=now,
         stored_at=now,
         granted=granted,
-        mailbox_id=_mailbox_id(pending.wanted, flow, settings),
+        mailbox_id=_mailbox_id(pending.requested, flow, settings),
     )
 
 
-def _mailbox_id(wanted: RequestedSender, flow: ConsentFlow, settings: TenantSettings) -> str | None:
+def _mailbox_id(requested: RequestedSender, flow: ConsentFlow, settings: TenantSettings) -> str | None:
     """Return the object id of the mailbox where it is known.
 
     It survives that the mailbox is renamed.
@@ -74,10 +74,10 @@ def _mailbox_id(wanted: RequestedSender, flow: ConsentFlow, settings: TenantSett
     Graph finds a mailbox by its id or sign-in name, not by its address. An id that Graph refused is deleted
     from the settings, so it is not used again.
     """
-    owner = flow.known_owner(wanted.from_address, settings)
+    owner = flow.known_owner(requested.from_address, settings)
     if owner:
         return owner.object_id
-    same = settings.sender and same_address(settings.sender.from_address, wanted.from_address)
+    same = settings.sender and same_address(settings.sender.from_address, requested.from_address)
     return settings.consent.mailbox_id if same and settings.consent else None
 
 

@@ -119,7 +119,7 @@ def _validate_grant(
     settings = ports.settings.load(flow.tenant_id)
     _check_error(callback)
     pending = pending_consent(settings, flow.flow_id)
-    if callback.authorization is not pending.wanted.authorization:
+    if callback.authorization is not pending.requested.authorization:
         raise InvalidInputError("consent_reply_invalid")
     with Confirming(flow, ports) as tries:
         if callback.authorization is Authorization.APPLICATION:

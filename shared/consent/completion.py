@@ -45,7 +45,7 @@ def _write(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Conse
     replaced: list[Consent | None] = [None]
 
     def change(now: TenantSettings) -> TenantSettings:
-        if not is_current_consent(now, consent.generation):
+        if not is_current_consent(now, consent.version):
             replaced[0] = now.consent
         return complete_consent(now, flow.flow_id, consent)
 
@@ -57,7 +57,7 @@ def _write(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Conse
         raise
     except TransientError:
         # The settings may have been written, and only the response been lost.
-        if not is_current_consent(ports.settings.load(flow.tenant_id), consent.generation):
+        if not is_current_consent(ports.settings.load(flow.tenant_id), consent.version):
             raise
     return replaced[0]
 

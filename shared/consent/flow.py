@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.forward_compatible import Stored
+from shared.forward_compatible import Stored, stored_as
 from shared.settings.tenant import Account, ActiveProblem, Consent, TenantSettings
 
 FLOW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -66,7 +66,7 @@ class ConsentFlow(Stored):
 
     Attributes:
         admin_email: the address of the admin's account; empty where the caller's token has none.
-        ask_again: show Microsoft's consent page even for permissions that were granted before.
+        force_consent: show Microsoft's consent page even for permissions that were granted before.
         stage: only meaningful while the status is pending.
     """
 
@@ -75,7 +75,7 @@ class ConsentFlow(Stored):
     admin_id: str
     admin_name: str
     expires_at: datetime
-    ask_again: bool = False
+    force_consent: bool = field(default=False, metadata=stored_as("ask_again"))
     status: FlowStatus = FlowStatus.PENDING
     problem: ActiveProblem | None = None
     stage: FlowStage = FlowStage.LINK_NOT_OPENED
@@ -145,7 +145,7 @@ class FlowSecret(Stored):
         ticket_hash: of the ticket in the start link; None once the link was opened.
         state_hash: of Microsoft's `state`; None before the link was opened.
         cookie_hash: of the browser's cookie; None before the link was opened.
-        proof: PKCE verifier and nonce; never the state.
+        auth_flow: PKCE verifier and nonce; never the state.
         consent: what an account other than the admin's granted and has not confirmed yet.
         code_hash: of the code that this consent was redeemed with.
         form_hash: of the token in the form that completes or refuses it.
@@ -156,7 +156,7 @@ class FlowSecret(Stored):
     ticket_hash: str | None = None
     state_hash: str | None = None
     cookie_hash: str | None = None
-    proof: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    auth_flow: Mapping[str, Any] = field(default_factory=dict, repr=False, metadata=stored_as("proof"))
     consent: Consent | None = None
     code_hash: str | None = None
     form_hash: str | None = None

@@ -47,15 +47,15 @@ def redeem_grant(
         issuer=f"{ports.config.authority(flow.tenant_id)}/v2.0",
         now=now,
     )
-    owner = flow.known_owner(pending.wanted.from_address, settings)
-    _check_account(account, pending.wanted, flow, owner)
-    account = _as_owner(account, pending.wanted, owner)
-    needed = scopes_for(pending.wanted, shared=not account.owns(pending.wanted.from_address))
+    owner = flow.known_owner(pending.requested.from_address, settings)
+    _check_account(account, pending.requested, flow, owner)
+    account = _as_owner(account, pending.requested, owner)
+    needed = scopes_for(pending.requested, shared=not account.owns(pending.requested.from_address))
     tokens, granted = _confirm_scopes(redeemed, account, needed, tries, ports)
-    secret_name = name_secret(flow.tenant_id, pending.generation)
+    secret_name = name_secret(flow.tenant_id, pending.version)
     ports.vault.write(secret_name, tokens, new=True)
     return Consent(
-        generation=pending.generation,
+        version=pending.version,
         flow_id=flow.flow_id,
         account=account,
         scopes=requested_and_granted(needed, granted),
@@ -79,7 +79,7 @@ def _redeem_code(
     """Redeem the code; retry only where Entra refused before reading it."""
     while True:
         try:
-            return ports.authorizer.redeem(flow.tenant_id, secret.proof, callback)
+            return ports.authorizer.redeem(flow.tenant_id, secret.auth_flow, callback)
         except ProblemError as error:
             tries.wait_for_app(error)
 
@@ -114,7 +114,7 @@ def check_identity(
 
 
 def _check_account(
-    account: Account, wanted: RequestedSender, flow: ConsentFlow, owner: Account | None
+    account: Account, requested: RequestedSender, flow: ConsentFlow, owner: Account | None
 ) -> None:
     """Refuse another account where the From address is a known personal one.
 
@@ -122,19 +122,19 @@ def _check_account(
     account on Microsoft's page would send in somebody else's name, or notice with the first report. A renamed
     account is recognised by its id.
     """
-    if owner is None or owner.object_id == account.object_id or account.owns(wanted.from_address):
+    if owner is None or owner.object_id == account.object_id or account.owns(requested.from_address):
         return
     # After a Reset another account can send for the connected address; it does not help with the admin's own.
     code = "consent_wrong_account" if owner.object_id == flow.admin_id else "consent_account_changed"
-    raise ConsentRequiredError(code, account=account.name, address=wanted.from_address, owner=owner.name)
+    raise ConsentRequiredError(code, account=account.name, address=requested.from_address, owner=owner.name)
 
 
-def _as_owner(account: Account, wanted: RequestedSender, owner: Account | None) -> Account:
+def _as_owner(account: Account, requested: RequestedSender, owner: Account | None) -> Account:
     """Return the signed-in account with the names that its owner is known by.
 
     It may have been renamed since, or only one of its tokens may name its address.
     """
-    if owner is None or owner.object_id != account.object_id or account.owns(wanted.from_address):
+    if owner is None or owner.object_id != account.object_id or account.owns(requested.from_address):
         return account
     return owner.with_names(account.username, account.email)
 

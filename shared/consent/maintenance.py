@@ -95,7 +95,7 @@ def keep_alive(tenant_id: str, ports: MaintenanceServices) -> None:
     try:
         ports.tokens.get(tenant_id, consent, fresh=True)
     except (ConsentRequiredError, ConfigurationError) as error:
-        record_sender_failure(ports.settings, tenant_id, consent.generation, error, ports.system)
+        record_sender_failure(ports.settings, tenant_id, consent.version, error, ports.system)
 
 
 def report_old_token(tenant_id: str, ports: MaintenanceServices) -> None:
@@ -117,7 +117,7 @@ def delete_orphaned_tokens(tenant_id: str, listed: Collection[str], ports: Maint
     """Delete tokens that no settings name, such as those left by a crash.
 
     The names are listed before the settings are read: a listed name that is then neither in use nor expected
-    is obsolete, because no generation is ever used twice. Tokens without this installation's tag are not
+    is obsolete, because no version is ever used twice. Tokens without this installation's tag are not
     listed: of these, only those are deleted that the settings name as obsolete.
     """
     settings = ports.settings.load(tenant_id)
@@ -186,5 +186,5 @@ def _names_in_use(settings: TenantSettings, now: datetime) -> list[str]:
     consent: Consent | None = settings.consent
     names = [consent.secret_name] if consent and consent.secret_name else []
     if settings.pending and now < settings.pending.expires_at + _CALLBACK_HANDLED:
-        names.append(name_secret(settings.tenant_id, settings.pending.generation))
+        names.append(name_secret(settings.tenant_id, settings.pending.version))
     return names

@@ -156,13 +156,13 @@ def _give_up(flow: ConsentFlow, consent: Consent, error: ProblemError, ports: Co
 
 
 def _confirmation(flow: ConsentFlow, consent: Consent, token: str, ports: ConsentServices) -> Confirmation:
-    wanted = pending_consent(ports.settings.load(flow.tenant_id), flow.flow_id).wanted
+    requested = pending_consent(ports.settings.load(flow.tenant_id), flow.flow_id).requested
     return Confirmation(
         flow.flow_id,
         token,
         requester=flow.admin_name,
         account=consent.consented_by,
-        from_address=wanted.from_address,
+        from_address=requested.from_address,
         scopes=consent.scopes,
         expires_at=flow.expires_at,
     )

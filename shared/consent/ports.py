@@ -108,12 +108,16 @@ class TokenStore(Protocol):
         """Return the names of all stored tokens."""
 
 
+#: PKCE verifier and nonce, as MSAL keeps them; never the state.
+type AuthFlow = Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """A sign-in: the next URL, and the values that validate its callback."""
 
     address: str
-    proof: Mapping[str, Any] = field(repr=False)
+    auth_flow: AuthFlow = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +182,20 @@ class Authorizer(TokenIssuer, Protocol):
     """Starts sign-ins and consents, and redeems their codes."""
 
     def begin(
-        self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
+        self,
+        tenant_id: str,
+        scopes: Iterable[str],
+        state: str,
+        login_hint: str,
+        *,
+        force_consent: bool = False,
     ) -> AuthorizationRequest:
-        """Prepare a sign-in; `ask_again` always shows the consent page."""
+        """Prepare a sign-in; `force_consent` always shows the consent page."""
 
     def begin_admin_consent(self, tenant_id: str, state: str) -> AuthorizationRequest:
         """Prepare an admin's consent to the app's own permissions."""
 
-    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
+    def redeem(self, tenant_id: str, auth_flow: AuthFlow, callback: Mapping[str, str]) -> TokenResponse:
         """Exchange the code of a callback for tokens.
 
         Raises:

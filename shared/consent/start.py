@@ -54,15 +54,15 @@ class OpenedLink:
 def start_consent(
     caller: Caller,
     settings: TenantSettings,
-    wanted: RequestedSender,
+    requested: RequestedSender,
     decide: Callable[[TenantSettings], RequestedSender],
     ports: ConsentServices,
     *,
-    ask_again: bool,
+    force_consent: bool,
 ) -> StartedConsent:
     """Store a new flow and record it in the settings.
 
-    `wanted` is what to request under `settings`, which were just read. Where they changed since, `decide`
+    `requested` is what to request under `settings`, which were just read. Where they changed since, `decide`
     returns what to request under the current ones; its errors propagate.
     """
     flow_id, ticket = ports.system.new_id(), ports.system.random_token()
@@ -73,7 +73,7 @@ def start_consent(
         caller.object_id,
         caller.name,
         expires_at,
-        ask_again,
+        force_consent,
         admin_email=caller.email,
     )
     ports.flows.add(flow, FlowSecret(flow_id, ticket_hash=hash_of(ticket)))
@@ -83,9 +83,9 @@ def start_consent(
         if now.pending and now.pending.flow_id == flow_id:
             # Our own write, whose response was lost; `decide` would take it for another caller's.
             return now
-        requested = wanted if now is settings else decide(now)
+        current = requested if now is settings else decide(now)
         superseded.update({now.pending.flow_id} if now.pending else ())
-        return begin_consent(now, requested, flow_id, expires_at)
+        return begin_consent(now, current, flow_id, expires_at)
 
     update_settings(ports.settings, caller.tenant_id, begin, just_read=settings)
     for other in superseded:
@@ -113,15 +113,15 @@ def open_start_link(flow: ConsentFlow | None, ticket: str, ports: ConsentService
         raise InvalidInputError(flow.expired_code)
     settings = ports.settings.load(flow.tenant_id)
     pending = pending_consent(settings, flow.flow_id)
-    check_listed(pending.wanted, ports.config.application_senders)
+    check_listed(pending.requested, ports.config.application_senders)
     cookie, state = ports.system.random_token(), f"{flow.flow_id}.{ports.system.random_token()}"
-    sign_in = _sign_in(flow, pending.wanted, settings, state, ports.authorizer)
+    sign_in = _sign_in(flow, pending.requested, settings, state, ports.authorizer)
     bound = replace(
         secret,
         ticket_hash=None,
         state_hash=hash_of(state),
         cookie_hash=hash_of(cookie),
-        proof=sign_in.proof,
+        auth_flow=sign_in.auth_flow,
     )
     if not ports.flows.replace_secret(bound):
         raise InvalidInputError("consent_link_used")
@@ -138,7 +138,11 @@ def _without_ticket(flow: ConsentFlow, ports: ConsentServices) -> ProblemError:
 
 
 def _sign_in(
-    flow: ConsentFlow, wanted: RequestedSender, settings: TenantSettings, state: str, authorizer: Authorizer
+    flow: ConsentFlow,
+    requested: RequestedSender,
+    settings: TenantSettings,
+    state: str,
+    authorizer: Authorizer,
 ) -> AuthorizationRequest:
     """Choose Microsoft's page and the permissions to request.
 
@@ -146,7 +150,7 @@ def _sign_in(
     known to be a person's own, whose sign-in the callback then requires; the callback compares the granted
     permissions with the account that signed in.
     """
-    if wanted.authorization is Authorization.APPLICATION:
+    if requested.authorization is Authorization.APPLICATION:
         return authorizer.begin_admin_consent(flow.tenant_id, state)
-    scopes = scopes_for(wanted, shared=flow.known_owner(wanted.from_address, settings) is None)
-    return authorizer.begin(flow.tenant_id, scopes, state, flow.admin_name, ask_again=flow.ask_again)
+    scopes = scopes_for(requested, shared=flow.known_owner(requested.from_address, settings) is None)
+    return authorizer.begin(flow.tenant_id, scopes, state, flow.admin_name, force_consent=flow.force_consent)

@@ -48,7 +48,7 @@ _MAX_LIFE = timedelta(hours=29)
 
 @dataclass(frozen=True, slots=True)
 class _CachedToken:
-    generation: int
+    version: int
     issued: AccessToken
 
 
@@ -104,7 +104,7 @@ class AccessTokenCache:
 
     def _usable(self, tenant_id: str, consent: Consent, refused: str | None) -> _CachedToken | None:
         cached = self._cached.get(tenant_id)
-        current = cached is not None and cached.generation == consent.generation
+        current = cached is not None and cached.version == consent.version
         rejected = cached is not None and cached.issued.access_token == refused
         return cached if current and not rejected else None
 
@@ -128,7 +128,7 @@ class AccessTokenCache:
             if usable and self._lasts(usable, _LAST_MOMENT):
                 return usable.issued.access_token
             raise
-        self._cached[tenant_id] = _CachedToken(consent.generation, self._shortened(issued, consent))
+        self._cached[tenant_id] = _CachedToken(consent.version, self._shortened(issued, consent))
         # Graph's refusal of a token counts more than that Entra issues another.
         self._record_token(tenant_id, consent, issued, clears_problem=refused is None)
         return issued.access_token
@@ -158,7 +158,7 @@ class AccessTokenCache:
         account = consent.account
         if account is None:
             return self._issuer.app_only(tenant_id, claims=claims)
-        newest = cached.issued.tokens if cached and cached.generation == consent.generation else None
+        newest = cached.issued.tokens if cached and cached.version == consent.version else None
         tokens = newest or self._read(consent)
         scopes = mail_scopes(consent.scopes)
         try:
@@ -204,7 +204,7 @@ class AccessTokenCache:
         Both change the settings before they delete the old name. A later write is detected when the settings
         are written, and reverted.
         """
-        if not is_current_consent(self.settings.load(tenant_id), consent.generation):
+        if not is_current_consent(self.settings.load(tenant_id), consent.version):
             return
         self.vault.write(name, issued.tokens)
         if self._record(tenant_id, consent, issued, stored=True, clears_problem=clears_problem):
@@ -222,11 +222,11 @@ class AccessTokenCache:
             tenant_id,
             lambda found: record_refresh(
                 found,
-                consent.generation,
+                consent.version,
                 now,
                 stored=stored,
                 clears_problem=clears_problem,
                 content=TokenContent(issued.scopes, issued.username, issued.email),
             ),
         )
-        return is_current_consent(after, consent.generation)
+        return is_current_consent(after, consent.version)

@@ -131,11 +131,11 @@ class TokenRequests:
             return False
         try:
             after = update_settings(
-                self._settings, tenant_id, lambda found: record_refusal(found, consent.generation, now)
+                self._settings, tenant_id, lambda found: record_refusal(found, consent.version, now)
             )
         except ProblemError as error:
             log_failed_step("note_refusal", error.code, tenant_id=tenant_id)
             return False
-        if after.consent is None or not is_current_consent(after, consent.generation):
+        if after.consent is None or not is_current_consent(after, consent.version):
             return True
         return after.consent.refused_at is not None and now - after.consent.refused_at >= REPEATED_AFTER

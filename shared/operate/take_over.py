@@ -1,7 +1,7 @@
 """Take over a tenant's settings of another or unknown installation.
 
 Settings of another installation are removed, because its tokens cannot be used here, and an admin consents
-again. The number of generations is kept, so that no name of a secret is used twice. Settings without a tag
+again. The last version is kept, so that no name of a secret is used twice. Settings without a tag
 and without tokens, as where mail is sent without a user, do not show whose they are; they are kept and
 tagged.
 """

@@ -159,10 +159,7 @@ def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices
 
     An upload takes minutes, in which the consent can be reset or replaced.
     """
-    if (
-        attempt.sent_as_draft
-        and _sender(attempt, ports).consent.generation != mailbox.sender.consent.generation
-    ):
+    if attempt.sent_as_draft and _sender(attempt, ports).consent.version != mailbox.sender.consent.version:
         # The next attempt begins at once, with the new consent.
         raise AttemptTooLongError
     record_hand_over(attempt, mailbox, ports)

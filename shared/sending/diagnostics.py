@@ -87,7 +87,7 @@ def run_checks(tenant_id: str, test_mail_to: str | None, ports: DiagnosticsServi
     try:
         token = ports.tokens.get(tenant_id, settings.consent, fresh=True)
     except (ConsentRequiredError, ConfigurationError) as error:
-        record_sender_failure(ports.settings, tenant_id, settings.consent.generation, error, ports.system)
+        record_sender_failure(ports.settings, tenant_id, settings.consent.version, error, ports.system)
         return [consent, *_without_token(settings, settings.consent, error)]
     except ProblemError as error:
         return [consent, *_without_token(settings, settings.consent, error)]
@@ -172,7 +172,7 @@ def _send_as(sender: Sender, token: str, to: str | None, ports: DiagnosticsServi
     except ProblemError as error:
         return _failed(CheckName.SEND_AS, error.problem)
     if sender.has_refusal:
-        record_sender_accepted(ports.settings, sender.tenant_id, sender.consent.generation)
+        record_sender_accepted(ports.settings, sender.tenant_id, sender.consent.version)
     return _ok(CheckName.SEND_AS, f"Exchange accepted a mail from {sender.address} to {to}.")
 
 

@@ -49,7 +49,7 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices)
     mailbox.check_time()
     begun = Moment.of(ports.system)
     now = begun.calendar
-    mark = HandOver(now, mailbox.sender.consent.generation)
+    mark = HandOver(now, mailbox.sender.consent.version)
     if attempt.claimed:
         row = replace(attempt.delivery, hand_over=mark)
         saved = persist(lambda: ports.deliveries.save(row), ports.system)

@@ -173,7 +173,7 @@ def _works_again(settings: TenantSettings, ports: SendingServices) -> bool:
     lost = settings.status is Status.RECONNECT_NEEDED
     if settings.consent is None or not (lost or settings.status is Status.OPERATOR_ERROR):
         return False
-    generation = settings.consent.generation
+    version = settings.consent.version
     now = ports.system.now()
     if lost and now.minute >= _TIMER_MINUTES:
         return False
@@ -188,12 +188,12 @@ def _works_again(settings: TenantSettings, ports: SendingServices) -> bool:
         return False
     except ConsentRequiredError as error:
         if settings.problem is None or settings.problem.code != error.code:
-            record_sender_failure(ports.settings, settings.tenant_id, generation, error, ports.system)
+            record_sender_failure(ports.settings, settings.tenant_id, version, error, ports.system)
         return False
     after = update_settings(
         ports.settings,
         settings.tenant_id,
-        lambda found: record_refresh(found, generation, now, stored=False, accepted=refused),
+        lambda found: record_refresh(found, version, now, stored=False, accepted=refused),
     )
     return after.status is Status.ENABLED
 

@@ -221,4 +221,4 @@ def _other_mailbox(uncertain_send: UncertainSend, sender: Sender) -> bool:
             uncertain_send.begun is not None
             and sender.consent.consented_at >= uncertain_send.begun - _CLOCK_SKEW
         )
-    return uncertain_send.consent_version != sender.consent.generation
+    return uncertain_send.consent_version != sender.consent.version

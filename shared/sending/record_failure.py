@@ -136,7 +136,7 @@ def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -
 
 
 def _uncertain_send(mailbox: Mailbox | None, now: datetime, *, refused: bool) -> UncertainSend:
-    consent_version = mailbox.sender.consent.generation if mailbox else None
+    consent_version = mailbox.sender.consent.version if mailbox else None
     owner = mailbox.owner if mailbox and refused else None
     return UncertainSend(now, consent_version, refused=refused, mailbox=owner)
 
@@ -189,7 +189,7 @@ def _record_in_settings(sender: Sender, error: ProblemError, ports: SendingServi
         recorded = ports.settings.load(sender.tenant_id).problem
         if recorded is None or recorded.code != error.code:
             record_sender_failure(
-                ports.settings, sender.tenant_id, sender.consent.generation, error, ports.system
+                ports.settings, sender.tenant_id, sender.consent.version, error, ports.system
             )
     except ProblemError as missed:
         log_failed_step("note_failure", missed.code, tenant_id=sender.tenant_id)

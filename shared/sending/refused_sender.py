@@ -51,7 +51,7 @@ def _record_refused(
     def change(settings: TenantSettings) -> TenantSettings:
         before[:] = [settings]
         return record_sender_refused(
-            settings, sender.consent.generation, problem, row.message_id, waited=row.waited_for_sender
+            settings, sender.consent.version, problem, row.message_id, waited=row.waited_for_sender
         )
 
     after = update_settings(ports.settings, sender.tenant_id, change)
@@ -76,7 +76,7 @@ def _mailbox_id(settings: TenantSettings) -> str | None:
 
 def release_after_acceptance(sender: Sender, ports: SendingServices) -> None:
     """Release waiting mail after an accepted one; the timer repeats failures."""
-    if not record_sender_accepted(ports.settings, sender.tenant_id, sender.consent.generation):
+    if not record_sender_accepted(ports.settings, sender.tenant_id, sender.consent.version):
         return
     try:
         release_waiting(sender.tenant_id, _WAITING, ports)

@@ -32,12 +32,12 @@ class TokenContent:
 UNKNOWN_CONTENT = TokenContent()
 
 
-def record_refusal(settings: TenantSettings, generation: int, now: datetime) -> TenantSettings:
+def record_refusal(settings: TenantSettings, version: int, now: datetime) -> TenantSettings:
     """Record the first, possibly temporary, refusal of a token.
 
     The next issued token clears it.
     """
-    if not is_current_consent(settings, generation) or settings.consent is None:
+    if not is_current_consent(settings, version) or settings.consent is None:
         return settings
     known = settings.consent.refused_at
     # A host with a wrong clock wrote a time in the future.
@@ -47,7 +47,7 @@ def record_refusal(settings: TenantSettings, generation: int, now: datetime) -> 
 
 def record_refresh(
     settings: TenantSettings,
-    generation: int,
+    version: int,
     now: datetime,
     *,
     stored: bool,
@@ -62,7 +62,7 @@ def record_refresh(
     refuses, and tokens that Graph refuses unless it `accepted` one. A problem that only another version of
     the app knows remains too.
     """
-    if not is_current_consent(settings, generation) or settings.consent is None:
+    if not is_current_consent(settings, version) or settings.consent is None:
         return settings
     account = settings.consent.account
     consent = replace(

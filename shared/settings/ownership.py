@@ -48,7 +48,7 @@ class OwnedSettingsStore(Protocol):
         """Return every tenant that has settings, in every installation."""
 
     def remove(self, tenant_id: str) -> None:
-        """Remove a tenant's settings; the number of generations is kept."""
+        """Remove a tenant's settings; the last version is kept."""
 
     def check_owner(self, tenant_id: str) -> None:
         """Refuse a tenant of another installation, before changing its mails."""
@@ -110,7 +110,7 @@ class OwnedSettings:
         return self._store.tenants()
 
     def remove(self, tenant_id: str) -> None:
-        """Remove a tenant's settings; the number of generations is kept."""
+        """Remove a tenant's settings; the last version is kept."""
         self.load(tenant_id)
         self._store.remove(tenant_id)
 

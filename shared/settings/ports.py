@@ -31,7 +31,7 @@ class SettingsStore(Protocol):
     def remove(self, tenant_id: str) -> None:
         """Remove a tenant's settings.
 
-        The number of generations is kept, so that none is used twice.
+        The last version is kept, so that none is used twice.
         """
 
 

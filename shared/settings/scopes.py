@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _OURS = (MAIL_SEND, MAIL_READ_WRITE, MAIL_SEND_SHARED, MAIL_READ_WRITE_SHARED)
 
 
-def scopes_for(wanted: RequestedSender, *, shared: bool = False) -> tuple[str, ...]:
+def scopes_for(requested: RequestedSender, *, shared: bool = False) -> tuple[str, ...]:
     """Return the minimal scopes for a way of sending.
 
     `shared`: the From address is not the signed-in account's own.
     """
-    needed = (MAIL_SEND, MAIL_READ_WRITE) if wanted.large_file_attachments else (MAIL_SEND,)
+    needed = (MAIL_SEND, MAIL_READ_WRITE) if requested.large_file_attachments else (MAIL_SEND,)
     if not shared:
         return needed
     forms = {MAIL_SEND: MAIL_SEND_SHARED, MAIL_READ_WRITE: MAIL_READ_WRITE_SHARED}
@@ -61,13 +61,13 @@ def requested_and_granted(requested: Iterable[str], granted: Iterable[str]) -> f
     return frozenset(scope for scope in requested if scope.casefold() in have)
 
 
-def missing_scopes(wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
+def missing_scopes(requested: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
     """Return the requested scopes that were not granted, ignoring case.
 
     Entra does not guarantee upper or lower case.
     """
     have = {scope.casefold() for scope in granted}
-    return tuple(scope for scope in wanted if scope.casefold() not in have)
+    return tuple(scope for scope in requested if scope.casefold() not in have)
 
 
 def needed_scopes(settings: TenantSettings) -> tuple[str, ...]:

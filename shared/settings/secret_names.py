@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"smtp-(?P<tenant>.+)-[0-9]+")
 
 
-def name_secret(tenant_id: str, generation: int) -> str:
+def name_secret(tenant_id: str, version: int) -> str:
     """Name the secret of a tenant's consent."""
-    return f"smtp-{tenant_id}-{generation}"
+    return f"smtp-{tenant_id}-{version}"
 
 
 def tenant_of(name: str) -> str | None:

@@ -133,14 +133,16 @@ def is_listed(address: str, senders: Iterable[str]) -> bool:
     return address_key(address) in map(address_key, senders)
 
 
-def check_listed(wanted: RequestedSender, senders: Iterable[str]) -> None:
+def check_listed(requested: RequestedSender, senders: Iterable[str]) -> None:
     """Refuse an address for the app's own permission that is not listed.
 
     Raises:
         ConflictError: `application_sender_not_allowed`.
     """
-    if wanted.authorization is Authorization.APPLICATION and not is_listed(wanted.from_address, senders):
-        raise ConflictError(SENDER_NOT_ALLOWED, address=wanted.from_address)
+    if requested.authorization is Authorization.APPLICATION and not is_listed(
+        requested.from_address, senders
+    ):
+        raise ConflictError(SENDER_NOT_ALLOWED, address=requested.from_address)
 
 
 def with_sender_list(settings: TenantSettings, senders: Iterable[str], now: datetime) -> TenantSettings:

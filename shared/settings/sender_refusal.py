@@ -44,10 +44,10 @@ _EARLY = timedelta(minutes=1)
 
 
 def record_sender_refused(
-    settings: TenantSettings, generation: int, problem: ActiveProblem, message_id: str, *, waited: bool
+    settings: TenantSettings, version: int, problem: ActiveProblem, message_id: str, *, waited: bool
 ) -> TenantSettings:
     """Record a mail's refusal; `waited`: it waited for an earlier refusal."""
-    if not is_current_consent(settings, generation) or settings.consent is None:
+    if not is_current_consent(settings, version) or settings.consent is None:
         return settings
     if settings.status is Status.SENDER_REFUSED:
         return _refused_again(settings, problem, message_id)
@@ -79,7 +79,7 @@ def _confirmed(
 ) -> TenantSettings:
     if problem.facts.get("graph_code") in _NO_SUCH_USER and consent.mailbox_id is not None:
         # The mailbox may have been created again, and is then found by its address.
-        return forget_mailbox_id(replace(settings, refusal=None), consent.generation)
+        return forget_mailbox_id(replace(settings, refusal=None), consent.version)
     confirmed = SenderRefusal(first.since, message_id, probed_at=problem.since)
     return with_problem(replace(settings, refusal=confirmed), Status.SENDER_REFUSED, problem)
 
@@ -116,9 +116,9 @@ def begin_probe(settings: TenantSettings, message_id: str, now: datetime) -> Ten
     return replace(settings, refusal=probe)
 
 
-def end_refusal(settings: TenantSettings, generation: int) -> TenantSettings:
+def end_refusal(settings: TenantSettings, version: int) -> TenantSettings:
     """Delete a refusal, as a mail was accepted; other problems stay."""
-    if not is_current_consent(settings, generation):
+    if not is_current_consent(settings, version):
         return settings
     taken = replace(settings, refusal=None)
     if settings.status is not Status.SENDER_REFUSED:

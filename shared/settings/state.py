@@ -41,7 +41,7 @@ _DELETION_LISTED = timedelta(hours=1)
 _MAX_UNDELETED = 50
 
 
-def check_enable(settings: TenantSettings, wanted: RequestedSender) -> None:
+def check_enable(settings: TenantSettings, requested: RequestedSender) -> None:
     """Refuse Enable where sending already works.
 
     Raises:
@@ -49,10 +49,10 @@ def check_enable(settings: TenantSettings, wanted: RequestedSender) -> None:
     """
     if settings.status is Status.ENABLED and settings.sender:
         raise ConflictError("already_enabled", address=settings.sender.from_address)
-    _check_lock(settings, wanted)
+    _check_lock(settings, requested)
 
 
-def check_save(settings: TenantSettings, wanted: RequestedSender) -> None:
+def check_save(settings: TenantSettings, requested: RequestedSender) -> None:
     """Refuse Save where nothing is configured yet.
 
     Raises:
@@ -60,30 +60,30 @@ def check_save(settings: TenantSettings, wanted: RequestedSender) -> None:
     """
     if settings.sender is None:
         raise ConflictError("not_configured")
-    _check_lock(settings, wanted)
+    _check_lock(settings, requested)
 
 
-def _check_lock(settings: TenantSettings, wanted: RequestedSender) -> None:
+def _check_lock(settings: TenantSettings, requested: RequestedSender) -> None:
     """Refuse to switch off large attachments; only Reset can.
 
     Microsoft's grant would outlast the toggle.
     """
-    if settings.sender and settings.sender.large_file_attachments and not wanted.large_file_attachments:
+    if settings.sender and settings.sender.large_file_attachments and not requested.large_file_attachments:
         raise ConflictError("large_file_attachments_locked")
 
 
-def is_unchanged(settings: TenantSettings, wanted: RequestedSender) -> bool:
+def is_unchanged(settings: TenantSettings, requested: RequestedSender) -> bool:
     """Return whether nothing would change, so that no consent is needed."""
-    return settings.status is Status.ENABLED and settings.sender == wanted
+    return settings.status is Status.ENABLED and settings.sender == requested
 
 
 def begin_consent(
-    settings: TenantSettings, wanted: RequestedSender, flow_id: str, expires_at: datetime
+    settings: TenantSettings, requested: RequestedSender, flow_id: str, expires_at: datetime
 ) -> TenantSettings:
     """Record a pending consent; an earlier one is superseded."""
-    generation = settings.generations + 1
-    pending = PendingConsent(flow_id, generation, wanted, expires_at)
-    return replace(settings, pending=pending, generations=generation)
+    version = settings.last_version + 1
+    pending = PendingConsent(flow_id, version, requested, expires_at)
+    return replace(settings, pending=pending, last_version=version)
 
 
 def pending_consent(settings: TenantSettings, flow_id: str) -> PendingConsent:
@@ -105,13 +105,13 @@ def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -
     Raises:
         ConflictError: `consent_superseded` by a Reset or a newer consent.
     """
-    if is_current_consent(settings, consent.generation):
+    if is_current_consent(settings, consent.version):
         return settings
     pending = pending_consent(settings, flow_id)
     return replace(
         settings,
         status=Status.ENABLED,
-        sender=pending.wanted,
+        sender=pending.requested,
         consent=consent,
         pending=None,
         problem=None,
@@ -129,10 +129,10 @@ def end_consent(settings: TenantSettings, flow_id: str) -> TenantSettings:
 
 
 def reset(settings: TenantSettings) -> TenantSettings:
-    """Remove everything except the generation count and old tokens' state."""
+    """Remove everything except the last version and old tokens' state."""
     return TenantSettings(
         settings.tenant_id,
-        generations=settings.generations,
+        last_version=settings.last_version,
         undeleted=_tokens_to_delete(settings),
         deleted_at=settings.deleted_at,
         recoverable_until=settings.recoverable_until,
@@ -198,30 +198,26 @@ def _add_name(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return (*(each for each in names if each != name), name)[-_MAX_UNDELETED:]
 
 
-def mark_reconnect_needed(
-    settings: TenantSettings, generation: int, problem: ActiveProblem
-) -> TenantSettings:
+def mark_reconnect_needed(settings: TenantSettings, version: int, problem: ActiveProblem) -> TenantSettings:
     """Record that a new consent is needed, unless it is about an older one."""
-    if not is_current_consent(settings, generation):
+    if not is_current_consent(settings, version):
         return settings
     return with_problem(settings, Status.RECONNECT_NEEDED, problem)
 
 
-def record_operator_error(
-    settings: TenantSettings, generation: int, problem: ActiveProblem
-) -> TenantSettings:
+def record_operator_error(settings: TenantSettings, version: int, problem: ActiveProblem) -> TenantSettings:
     """Record an operator error; a lost consent takes precedence."""
-    if not is_current_consent(settings, generation) or settings.status is Status.RECONNECT_NEEDED:
+    if not is_current_consent(settings, version) or settings.status is Status.RECONNECT_NEEDED:
         return settings
     return with_problem(settings, Status.OPERATOR_ERROR, problem)
 
 
-def forget_mailbox_id(settings: TenantSettings, generation: int) -> TenantSettings:
+def forget_mailbox_id(settings: TenantSettings, version: int) -> TenantSettings:
     """Remove a mailbox id that Graph does not know.
 
     A new account has another one.
     """
-    if not is_current_consent(settings, generation) or settings.consent is None:
+    if not is_current_consent(settings, version) or settings.consent is None:
         return settings
     return replace(settings, consent=replace(settings.consent, mailbox_id=None))
 
@@ -234,6 +230,6 @@ def with_problem(settings: TenantSettings, status: Status, problem: ActiveProble
     return replace(settings, status=status, problem=problem)
 
 
-def is_current_consent(settings: TenantSettings, generation: int) -> bool:
+def is_current_consent(settings: TenantSettings, version: int) -> bool:
     """Return whether this consent is still the tenant's."""
-    return settings.consent is not None and settings.consent.generation == generation
+    return settings.consent is not None and settings.consent.version == version

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.forward_compatible import Stored
+from shared.forward_compatible import Stored, stored_as
 from shared.mail_address import address_key
 from shared.problems import Problem, recall
 
@@ -103,11 +103,11 @@ class RequestedSender(Stored):
 
 @dataclass(frozen=True, slots=True)
 class PendingConsent(Stored):
-    """A pending consent; its generation is never used again."""
+    """A pending consent; its version is never used again."""
 
     flow_id: str
-    generation: int
-    wanted: RequestedSender
+    version: int = field(metadata=stored_as("generation"))
+    requested: RequestedSender = field(metadata=stored_as("wanted"))
     expires_at: datetime
 
 
@@ -142,7 +142,7 @@ class Consent(Stored):
         refused_at: when a possibly temporary refusal of tokens began; None once one is issued.
     """
 
-    generation: int
+    version: int = field(metadata=stored_as("generation"))
     flow_id: str
     account: Account | None
     scopes: frozenset[str]
@@ -183,7 +183,7 @@ class TenantSettings(Stored):
     """The settings of one tenant.
 
     Attributes:
-        generations: how many generations were used so far; never decreases, not even by a Reset.
+        last_version: the version of the latest consent; never decreases, not even by a Reset.
         undeleted: the names of tokens that are not used any more and not known to be deleted yet.
         installation: the client id of the app registration whose settings they are; None in rows that are
             older than this mark, and in those that were never written.
@@ -198,7 +198,7 @@ class TenantSettings(Stored):
     status: Status = Status.NOT_CONFIGURED
     sender: RequestedSender | None = None
     consent: Consent | None = None
-    generations: int = 0
+    last_version: int = field(default=0, metadata=stored_as("generations"))
     pending: PendingConsent | None = None
     problem: ActiveProblem | None = None
     undeleted: tuple[str, ...] = ()

@@ -57,7 +57,7 @@ def _write(
 
 
 def record_sender_failure(
-    store: SettingsStore, tenant_id: str, generation: int, error: ProblemError, system: System
+    store: SettingsStore, tenant_id: str, version: int, error: ProblemError, system: System
 ) -> None:
     """Record a lost consent or operator error for the settings page.
 
@@ -68,8 +68,8 @@ def record_sender_failure(
         (mark_reconnect_needed, Event.CONSENT_LOST) if lost else (record_operator_error, Event.OPERATOR_ERROR)
     )
     problem = as_record(error, system)
-    after = update_settings(store, tenant_id, lambda settings: change(settings, generation, problem))
-    if not is_current_consent(after, generation):
+    after = update_settings(store, tenant_id, lambda settings: change(settings, version, problem))
+    if not is_current_consent(after, version):
         return
     log_event(
         event, level=logging.ERROR, tenant_id=tenant_id, problem=error.code, request_id=error.request_id
@@ -87,7 +87,7 @@ def probe_now(store: SettingsStore, tenant_id: str, message_id: str, system: Sys
     update_settings(store, tenant_id, change)
 
 
-def record_sender_accepted(store: SettingsStore, tenant_id: str, generation: int) -> bool:
+def record_sender_accepted(store: SettingsStore, tenant_id: str, version: int) -> bool:
     """End a refusal of the sender after an accepted mail.
 
     Return whether that was stored.
@@ -95,7 +95,7 @@ def record_sender_accepted(store: SettingsStore, tenant_id: str, generation: int
     If storing fails, the next accepted mail does it.
     """
     try:
-        update_settings(store, tenant_id, lambda settings: end_refusal(settings, generation))
+        update_settings(store, tenant_id, lambda settings: end_refusal(settings, version))
     except ProblemError as error:
         log_failed_step("end_refusal", error.code, tenant_id=tenant_id)
         return False

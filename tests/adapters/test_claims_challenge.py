@@ -40,7 +40,7 @@ def services(
     entra = EntraAuthority(config, CLIENT_SECRET, services.system)
     begun = entra.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
     page = BrowserClient(local_authority.ca_file, posts_by_itself=False).consent(begun.address, ADA)
-    redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
+    redeemed = entra.redeem(CONTOSO, begun.auth_flow, page.forms[0].fields)
     services.allowed_tenants = frozenset({CONTOSO})
     services.vault.write(f"smtp-{CONTOSO}-1", redeemed.tokens)
     services.settings.save(

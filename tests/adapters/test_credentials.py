@@ -81,7 +81,7 @@ def check(config: AppConfig, credential: str | dict[str, Any]) -> None:
     authority = EntraAuthority(config, credential, RealSystem())
     begun = authority.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
     with pytest.raises(ConsentRequiredError) as refused:
-        authority.redeem(CONTOSO, begun.proof, {"state": "the-state", "code": "never-issued"})
+        authority.redeem(CONTOSO, begun.auth_flow, {"state": "the-state", "code": "never-issued"})
     assert refused.value.code == "consent_failed"
 
 

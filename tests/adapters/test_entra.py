@@ -58,13 +58,13 @@ def sign_in(
     """Return the proof of the flow and the fields of the callback."""
     begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
     page = browser.consent(begun.address, ADA, accept=accept)
-    return dict(begun.proof), dict(page.forms[0].fields)
+    return dict(begun.auth_flow), dict(page.forms[0].fields)
 
 
 @pytest.fixture
 def redeemed(entra: EntraAuthority, browser: BrowserClient) -> TokenResponse:
-    proof, reply = sign_in(entra, browser)
-    return entra.redeem(CONTOSO, proof, reply)
+    auth_flow, reply = sign_in(entra, browser)
+    return entra.redeem(CONTOSO, auth_flow, reply)
 
 
 def test_a_sign_in_requests_a_form_post_bound_to_this_app(entra: EntraAuthority) -> None:
@@ -84,8 +84,8 @@ def test_a_sign_in_requests_a_form_post_bound_to_this_app(entra: EntraAuthority)
 def test_what_proves_the_answer_is_not_in_the_address(entra: EntraAuthority) -> None:
     begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
 
-    assert begun.proof["code_verifier"] not in begun.address
-    assert begun.proof["nonce"] not in begun.address
+    assert begun.auth_flow["code_verifier"] not in begun.address
+    assert begun.auth_flow["nonce"] not in begun.address
 
 
 def test_a_code_becomes_tokens_and_a_name(redeemed: TokenResponse) -> None:
@@ -178,7 +178,7 @@ def test_sign_in_name_and_address_are_distinguished_when_they_differ(
     try:
         begun = entra.begin(CONTOSO, SCOPES, "the-state", "u1@contoso.com")
         page = browser.consent(begun.address, "u1@contoso.com")
-        redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
+        redeemed = entra.redeem(CONTOSO, begun.auth_flow, page.forms[0].fields)
         account = Account(uma.object_id, CONTOSO, "u1@contoso.com")
 
         issued = entra.refresh(CONTOSO, redeemed.tokens, account, SCOPES)
@@ -245,36 +245,36 @@ def test_a_new_process_refreshes_from_the_stored_tokens(
 
 
 def test_the_stored_sign_in_does_not_contain_its_state(entra: EntraAuthority) -> None:
-    assert "the-state" not in str(entra.begin(CONTOSO, SCOPES, "the-state", ADA).proof)
+    assert "the-state" not in str(entra.begin(CONTOSO, SCOPES, "the-state", ADA).auth_flow)
 
 
 def test_an_id_token_with_another_nonce_is_refused(entra: EntraAuthority, browser: BrowserClient) -> None:
-    proof, reply = sign_in(entra, browser)
+    auth_flow, reply = sign_in(entra, browser)
 
     with pytest.raises(InvalidInputError) as refused:
-        entra.redeem(CONTOSO, {**proof, "nonce": "another"}, reply)
+        entra.redeem(CONTOSO, {**auth_flow, "nonce": "another"}, reply)
     assert refused.value.code == "consent_reply_invalid"
     assert refused.value.__cause__ is None
-    assert proof["nonce"] not in str(refused.value)
+    assert auth_flow["nonce"] not in str(refused.value)
 
 
 def test_a_code_of_another_browser_fails_the_pkce_check(
     entra: EntraAuthority, browser: BrowserClient
 ) -> None:
-    proof, reply = sign_in(entra, browser)
+    auth_flow, reply = sign_in(entra, browser)
 
     with pytest.raises(ConsentRequiredError) as refused:
-        entra.redeem(CONTOSO, {**proof, "code_verifier": "x" * 43}, reply)
+        entra.redeem(CONTOSO, {**auth_flow, "code_verifier": "x" * 43}, reply)
     assert refused.value.code == "consent_failed"
     assert refused.value.facts["error"] == "AADSTS501481"
 
 
 def test_a_code_is_good_once(entra: EntraAuthority, browser: BrowserClient) -> None:
-    proof, reply = sign_in(entra, browser)
-    entra.redeem(CONTOSO, proof, reply)
+    auth_flow, reply = sign_in(entra, browser)
+    entra.redeem(CONTOSO, auth_flow, reply)
 
     with pytest.raises(ConsentRequiredError) as refused:
-        entra.redeem(CONTOSO, proof, reply)
+        entra.redeem(CONTOSO, auth_flow, reply)
     assert refused.value.code == "consent_code_used"
 
 
@@ -479,10 +479,10 @@ def test_a_token_answer_that_is_not_json_is_not_logged(
 def test_a_wrong_secret_is_an_operator_error(
     config: AppConfig, entra: EntraAuthority, browser: BrowserClient
 ) -> None:
-    proof, reply = sign_in(entra, browser)
+    auth_flow, reply = sign_in(entra, browser)
 
     with pytest.raises(ConfigurationError) as refused:
-        EntraAuthority(config, "wrong", RealSystem()).redeem(CONTOSO, proof, reply)
+        EntraAuthority(config, "wrong", RealSystem()).redeem(CONTOSO, auth_flow, reply)
     assert refused.value.code == "client_credential_refused"
     assert refused.value.facts["error"] == "AADSTS7000215"
 
@@ -491,7 +491,7 @@ def test_an_ordinary_user_may_consent_to_send(entra: EntraAuthority, browser: Br
     begun = entra.begin(CONTOSO, SCOPES, "the-state", UMA)
     page = browser.consent(begun.address, UMA)
 
-    redeemed = entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
+    redeemed = entra.redeem(CONTOSO, begun.auth_flow, page.forms[0].fields)
 
     assert redeemed.claims["preferred_username"] == UMA
     assert redeemed.claims["aud"] == CLIENT_ID
@@ -539,9 +539,9 @@ def test_an_app_removed_by_an_admin_is_reported_and_added_by_a_new_consent(
         assert (refused.value.code, refused.value.facts) == ("app_removed", {"error": "AADSTS700016"})
         assert refused.value.problem.who_acts == "workspace_admin"
 
-    proof, reply = sign_in(entra, browser)
+    auth_flow, reply = sign_in(entra, browser)
 
-    assert entra.redeem(CONTOSO, proof, reply).scopes == frozenset({"Mail.Send"})
+    assert entra.redeem(CONTOSO, auth_flow, reply).scopes == frozenset({"Mail.Send"})
 
 
 # Throttling
@@ -660,14 +660,14 @@ def test_a_code_is_redeemed_once_entra_knows_the_app(
     office.system.revoke_consent(ADA)
     office.system.behaviour.app_lag = 30
     try:
-        proof, reply = sign_in(entra, browser)
+        auth_flow, reply = sign_in(entra, browser)
         with pytest.raises(ConsentRequiredError) as refused:
-            entra.redeem(CONTOSO, proof, reply)
+            entra.redeem(CONTOSO, auth_flow, reply)
         assert refused.value.unseen == "app"
 
         office.system.clock.advance(timedelta(seconds=31))
 
-        assert entra.redeem(CONTOSO, proof, reply).tokens
+        assert entra.redeem(CONTOSO, auth_flow, reply).tokens
     finally:
         office.system.behaviour.app_lag = 0
         office.system.clock.reset()
@@ -679,8 +679,8 @@ def test_a_scope_that_shows_later_comes_with_a_refresh(
     office.system.revoke_consent(ADA)
     office.system.behaviour.consent_lag = 30
     try:
-        proof, reply = sign_in(entra, browser)
-        early = entra.redeem(CONTOSO, proof, reply)
+        auth_flow, reply = sign_in(entra, browser)
+        early = entra.redeem(CONTOSO, auth_flow, reply)
         assert early.scopes == frozenset()
         account = Account(office.system.user(ADA).object_id, CONTOSO, ADA)
         with pytest.raises(ConsentRequiredError) as refused:
@@ -697,7 +697,7 @@ def test_a_scope_that_shows_later_comes_with_a_refresh(
 
 
 def test_an_admin_can_request_the_consent_page_again(entra: EntraAuthority) -> None:
-    begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA, ask_again=True)
+    begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA, force_consent=True)
 
     assert parse_qs(urlsplit(begun.address).query)["prompt"] == ["consent"]
 
@@ -705,11 +705,11 @@ def test_an_admin_can_request_the_consent_page_again(entra: EntraAuthority) -> N
 def test_a_permission_that_needs_admin_approval_is_reported(
     entra: EntraAuthority, browser: BrowserClient, office: ServedMicrosoft365
 ) -> None:
-    proof, reply = sign_in(entra, browser)
+    auth_flow, reply = sign_in(entra, browser)
     office.system.faults.add("token", Effect(aadsts=90094))
 
     with pytest.raises(ConsentRequiredError) as refused:
-        entra.redeem(CONTOSO, proof, reply)
+        entra.redeem(CONTOSO, auth_flow, reply)
     assert refused.value.code == "admin_approval_needed"
 
 
@@ -746,6 +746,6 @@ def test_tokens_that_can_not_be_refreshed_are_no_consent(
     page = browser.consent(begun.address.replace("offline_access", ""), ADA)
 
     with pytest.raises(ConsentRequiredError) as refused:
-        entra.redeem(CONTOSO, begun.proof, page.forms[0].fields)
+        entra.redeem(CONTOSO, begun.auth_flow, page.forms[0].fields)
     assert refused.value.code == "permission_not_granted"
     assert refused.value.facts == {"missing": "offline_access"}

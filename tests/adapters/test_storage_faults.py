@@ -263,7 +263,7 @@ def test_settings_that_were_saved_and_refused_anyway_are_saved(stores: Stores, a
     tenant = str(uuid.uuid4())
     known = stores.settings.save(TenantSettings(tenant))
     with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
-        saved = stores.settings.save(replace(known, generations=3))
+        saved = stores.settings.save(replace(known, last_version=3))
 
     assert stores.settings.load(tenant) == saved
 
@@ -275,9 +275,9 @@ def test_settings_that_never_reached_storage_are_not_taken_for_saved(stores: Sto
         stores.gates.during("table", Outage(reaches=False, answers=False, method="PATCH")),
         pytest.raises(TransientError),
     ):
-        stores.settings.save(replace(known, generations=3))
+        stores.settings.save(replace(known, last_version=3))
 
-    assert stores.settings.load(tenant).generations == known.generations
+    assert stores.settings.load(tenant).last_version == known.last_version
 
 
 MISSING: dict[str, tuple[Service, Answer, Callable[[Stores], Any]]] = {
@@ -440,6 +440,6 @@ def test_settings_whose_answer_breaks_off_are_known_as_saved(stores: Stores, how
     tenant = str(uuid.uuid4())
     known = stores.settings.save(TenantSettings(tenant))
     with stores.gates.during("table", Outage(breaks=how, method="PATCH")):
-        saved = stores.settings.save(replace(known, generations=3))
+        saved = stores.settings.save(replace(known, last_version=3))
 
     assert stores.settings.load(tenant) == saved

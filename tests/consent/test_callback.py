@@ -3,7 +3,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from shared.api import consent, settings
 from shared.consent.cookie import NAME
 from shared.consent.flow import TIME_TO_CONSENT, ConsentFlow, FlowSecret, FlowStage
-from shared.consent.ports import TokenResponse
+from shared.consent.ports import AuthFlow, TokenResponse
 from shared.errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -187,9 +186,9 @@ def test_the_secrets_of_a_flow_are_gone_before_its_code_is_redeemed(ports: FakeS
     left: list[int] = []
 
     class Watched(FakeEntra):
-        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
+        def redeem(self, tenant_id: str, auth_flow: AuthFlow, reply: Mapping[str, str]) -> TokenResponse:
             left.append(len(ports.flows.secrets))
-            return super().redeem(tenant_id, proof, reply)
+            return super().redeem(tenant_id, auth_flow, reply)
 
     ports.authorizer = Watched(ports.system, asked=ports.authorizer.asked)
     finish(window, ports)
@@ -408,9 +407,9 @@ def test_a_reset_while_the_code_is_redeemed_leaves_no_tokens(ports: FakeServices
     window = opened(enable(ports), ports)
 
     class Slow(FakeEntra):
-        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
+        def redeem(self, tenant_id: str, auth_flow: AuthFlow, reply: Mapping[str, str]) -> TokenResponse:
             call(settings.reset_settings, ports)
-            return super().redeem(tenant_id, proof, reply)
+            return super().redeem(tenant_id, auth_flow, reply)
 
     ports.authorizer = Slow(ports.system, asked=ports.authorizer.asked)
     finish(window, ports)

@@ -10,7 +10,7 @@ from shared.api.request import Response
 from shared.consent.confirming import MAX_WAITING
 from shared.consent.cookie import NAME
 from shared.consent.errors import EntraUnavailableError
-from shared.consent.ports import TokenResponse
+from shared.consent.ports import AuthFlow, TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from tests.api_client import Window, a_request, call, content, enable, finish, opened, shown
 from tests.builders import list_senders
@@ -215,9 +215,9 @@ def test_after_any_other_refusal_the_code_is_not_redeemed_again(
     redeemed: list[str] = []
 
     class Counting(FakeEntra):
-        def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
+        def redeem(self, tenant_id: str, auth_flow: AuthFlow, reply: Mapping[str, str]) -> TokenResponse:
             redeemed.append(reply["code"])
-            return super().redeem(tenant_id, proof, reply)
+            return super().redeem(tenant_id, auth_flow, reply)
 
     ports.authorizer = Counting(ports.system)
     window = opened(enable(ports), ports)

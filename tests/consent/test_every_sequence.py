@@ -77,7 +77,7 @@ class Everything(RuleBasedStateMachine):
         self.ports = FakeServices()
         self.seen: dict[str, str] = {}
         self.windows: list[Window] = []
-        self.generations = 0
+        self.last_version = 0
         self.vault_was_away = False
         if configured:
             self.enable_and_consent(ADA, "ada@contoso.com", False, "delegated")
@@ -198,7 +198,7 @@ class Everything(RuleBasedStateMachine):
             self.ports.tokens.get(CONTOSO, sender.consent, fresh=True)
         except (ConsentRequiredError, ConfigurationError) as error:
             record_sender_failure(
-                self.ports.settings, CONTOSO, sender.consent.generation, error, self.ports.system
+                self.ports.settings, CONTOSO, sender.consent.version, error, self.ports.system
             )
         except TransientError:
             assert self.ports.settings.load(CONTOSO).status is Status.ENABLED
@@ -215,7 +215,7 @@ class Everything(RuleBasedStateMachine):
 
         found = self.ports.settings.load(CONTOSO)
         in_use = {found.consent.secret_name} if found.consent else set()
-        under_way = {f"smtp-{CONTOSO}-{found.pending.generation}"} if found.pending else set()
+        under_way = {f"smtp-{CONTOSO}-{found.pending.version}"} if found.pending else set()
         assert set(self.ports.vault.secrets) <= in_use | under_way
         self.vault_was_away = False
 
@@ -268,9 +268,9 @@ class Everything(RuleBasedStateMachine):
 
     @invariant()
     def no_generation_is_used_twice(self) -> None:
-        now = self.ports.settings.load(CONTOSO).generations
-        assert now >= self.generations
-        self.generations = now
+        now = self.ports.settings.load(CONTOSO).last_version
+        assert now >= self.last_version
+        self.last_version = now
 
     def _ask(self, operation: Any, admin: Caller, body: dict[str, Any], *, blind: bool) -> None:
         """Press a button on a page that can be stale; a refusal changes nothing."""

@@ -88,7 +88,7 @@ def test_after_a_new_consent_the_old_accounts_token_is_not_used(ports: FakeServi
     ports.tokens.get(CONTOSO, a_consent())
     ports.vault.write("new", "new-tokens")
 
-    ports.tokens.get(CONTOSO, a_consent(generation=2, secret_name="new"))
+    ports.tokens.get(CONTOSO, a_consent(version=2, secret_name="new"))
 
     assert ports.authorizer.refreshed == ["tokens", "new-tokens"]
 

@@ -155,7 +155,7 @@ def test_a_consent_from_the_future_is_not_fresh_for_ever() -> None:
 def test_a_refusal_of_a_consent_that_was_replaced_counts_at_once() -> None:
     ports, consent = consented(timedelta(days=1))
 
-    assert refused(ports, a_consent(generation=0), may_pass()).code == "consent_lost"
+    assert refused(ports, a_consent(version=0), may_pass()).code == "consent_lost"
     assert ports.settings.load(CONTOSO).consent == consent
 
 

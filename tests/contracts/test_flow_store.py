@@ -28,8 +28,8 @@ def flow() -> ConsentFlow:
 
 
 def secret_of(flow: ConsentFlow) -> FlowSecret:
-    proof = {"code_verifier": "v", "nonce": "n", "scope": ["Mail.Send", "openid"]}
-    return FlowSecret(flow.flow_id, ticket_hash="t", state_hash="s", cookie_hash="c", proof=proof)
+    auth_flow = {"code_verifier": "v", "nonce": "n", "scope": ["Mail.Send", "openid"]}
+    return FlowSecret(flow.flow_id, ticket_hash="t", state_hash="s", cookie_hash="c", auth_flow=auth_flow)
 
 
 def kept(store: FlowStore, flow: ConsentFlow) -> FlowSecret:

@@ -104,7 +104,7 @@ def test_columns_that_another_version_added_survive_a_write(tables: Tables, tena
     known = log.find(tenant, "m-0")
     assert known is not None
     log.save(replace(known, attempt=2))
-    store.save(replace(store.load(tenant), generations=saved.generations + 1))
+    store.save(replace(store.load(tenant), last_version=saved.last_version + 1))
 
     assert columns_of(tables, DELIVERIES, tenant, "m-0")["Priority"] == 3
     assert columns_of(tables, TENANT_SETTINGS, tenant, "smtp")["Region"] == "west"

@@ -36,7 +36,7 @@ def everything(tenant: str) -> TenantSettings:
             "fünf@contoso.com", large_file_attachments=True, authorization=Authorization.APPLICATION
         ),
         consent=a_consent(),
-        generations=7,
+        last_version=7,
         problem=ActiveProblem("consent_lost", NOON, {"account": "a", "error": "b"}, "correlation"),
     )
     return begin_consent(settings, RequestedSender("new@contoso.com"), "flow", NOON)
@@ -55,7 +55,7 @@ def test_what_is_saved_is_loaded(store: SettingsStore, tenant: str) -> None:
 
 def test_each_save_gives_a_new_etag(store: SettingsStore, tenant: str) -> None:
     first = store.save(everything(tenant))
-    second = store.save(replace(first, generations=9))
+    second = store.save(replace(first, last_version=9))
 
     assert first.etag != second.etag
     assert store.load(tenant) == second
@@ -63,10 +63,10 @@ def test_each_save_gives_a_new_etag(store: SettingsStore, tenant: str) -> None:
 
 def test_settings_that_moved_on_are_not_overwritten(store: SettingsStore, tenant: str) -> None:
     read = store.save(everything(tenant))
-    newer = store.save(replace(read, generations=9))
+    newer = store.save(replace(read, last_version=9))
 
     with pytest.raises(PreconditionFailedError) as refused:
-        store.save(replace(read, generations=10))
+        store.save(replace(read, last_version=10))
     assert refused.value.code == "settings_changed"
     assert store.load(tenant) == newer
 
@@ -95,13 +95,13 @@ def test_every_tenant_with_a_row_is_listed(store: SettingsStore, tenant: str) ->
 def test_settings_that_were_removed_leave_only_the_number_of_generations(
     store: SettingsStore, tenant: str
 ) -> None:
-    generations = store.save(everything(tenant)).generations
+    last_version = store.save(everything(tenant)).last_version
     store.remove(tenant)
     store.remove(tenant)
 
-    assert store.load(tenant) == TenantSettings(tenant, generations=generations)
+    assert store.load(tenant) == TenantSettings(tenant, last_version=last_version)
     assert tenant not in store.tenants()
-    assert store.save(replace(store.load(tenant), generations=generations + 1)).etag
+    assert store.save(replace(store.load(tenant), last_version=last_version + 1)).etag
 
 
 def test_settings_that_never_were_can_be_removed(store: SettingsStore, tenant: str) -> None:

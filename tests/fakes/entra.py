@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from shared.consent.ports import AccessToken, AuthorizationRequest, TokenResponse
+from shared.consent.ports import AccessToken, AuthFlow, AuthorizationRequest, TokenResponse
 from shared.errors import (
     UnauthenticatedError,
 )
@@ -36,11 +36,17 @@ class FakeEntra:
     later: list[frozenset[str] | Exception | None] = field(default_factory=list)
 
     def begin(
-        self, tenant_id: str, scopes: Iterable[str], state: str, login_hint: str, *, ask_again: bool = False
+        self,
+        tenant_id: str,
+        scopes: Iterable[str],
+        state: str,
+        login_hint: str,
+        *,
+        force_consent: bool = False,
     ) -> AuthorizationRequest:
         self._fail()
         self.asked.append(tuple(scopes))
-        self.hints.append((login_hint, ask_again))
+        self.hints.append((login_hint, force_consent))
         address = f"https://login.microsoftonline.com/{tenant_id}/oauth2/v2.0/authorize?state={state}"
         return AuthorizationRequest(address, {"code_verifier": "verifier", "nonce": "nonce", "state": state})
 
@@ -56,7 +62,7 @@ class FakeEntra:
         expires_at = self.system.now() + timedelta(hours=1)
         return AccessToken(f"access-{len(self.refreshed)}", expires_at, self._later(self.roles), "")
 
-    def redeem(self, tenant_id: str, proof: Mapping[str, Any], reply: Mapping[str, str]) -> TokenResponse:
+    def redeem(self, tenant_id: str, auth_flow: AuthFlow, callback: Mapping[str, str]) -> TokenResponse:
         self._fail()
         claims = {
             "tid": tenant_id,
@@ -68,7 +74,7 @@ class FakeEntra:
             **({"email": self.account.email} if self.account.email else {}),
         }
         granted = self.granted if self.granted is not None else frozenset(self.asked[-1])
-        return TokenResponse({**claims, **self.claims}, granted, f"tokens-of-{reply['code']}")
+        return TokenResponse({**claims, **self.claims}, granted, f"tokens-of-{callback['code']}")
 
     def refresh(
         self,

@@ -23,7 +23,7 @@ class MemorySettings:
     rows: dict[str, TenantSettings] = field(default_factory=dict)
     lost: list[Exception] = field(default_factory=list)
     versions: Iterable[int] = field(default_factory=lambda: count(1))
-    generations: dict[str, int] = field(default_factory=dict)
+    last_version: dict[str, int] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
 
     def check_owner(self, tenant_id: str) -> None:
@@ -32,7 +32,7 @@ class MemorySettings:
 
     def load(self, tenant_id: str) -> TenantSettings:
         self.check_owner(tenant_id)
-        left = TenantSettings(tenant_id, generations=self.generations.get(tenant_id, 0))
+        left = TenantSettings(tenant_id, last_version=self.last_version.get(tenant_id, 0))
         return self.rows.get(tenant_id, left)
 
     def save(self, settings: TenantSettings) -> TenantSettings:
@@ -48,7 +48,7 @@ class MemorySettings:
         return tuple(self.rows)
 
     def remove(self, tenant_id: str) -> None:
-        self.generations[tenant_id] = self.load(tenant_id).generations
+        self.last_version[tenant_id] = self.load(tenant_id).last_version
         self.rows.pop(tenant_id, None)
 
 

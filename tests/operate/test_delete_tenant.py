@@ -197,13 +197,13 @@ def test_the_audit_event_names_operator_tenant_and_deleted_amount(
 def test_a_returning_tenant_starts_empty_and_reuses_no_secret_name(
     services: FakeServices, told: Told
 ) -> None:
-    generations = services.settings.load(CONTOSO).generations
+    last_version = services.settings.load(CONTOSO).last_version
     confirm(services, told)
-    assert services.settings.load(CONTOSO) == TenantSettings(CONTOSO, generations=generations)
+    assert services.settings.load(CONTOSO) == TenantSettings(CONTOSO, last_version=last_version)
 
     services.allowed_tenants = CONFIG.allowed_tenant_ids
     walk(services)
-    assert services.settings.load(CONTOSO).consent.generation == generations + 1  # type: ignore[union-attr]
+    assert services.settings.load(CONTOSO).consent.version == last_version + 1  # type: ignore[union-attr]
 
 
 def test_a_mail_that_is_still_queued_waits_for_the_operator_afterwards(

@@ -22,7 +22,7 @@ OTHER = "99999999-2222-4333-8444-555555555555"
 @pytest.fixture
 def services() -> FakeServices:
     """Build a tenant whose settings an earlier app registration wrote."""
-    return enabled_services(installation=OTHER, generations=4)
+    return enabled_services(installation=OTHER, last_version=4)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_with_the_name_of_the_old_registration_an_admin_can_consent_again(servic
     walk(services)
     consent = services.settings.load(CONTOSO).consent
     assert consent is not None
-    assert consent.generation == 5
+    assert consent.version == 5
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_settings_with_application_permission_are_kept_and_marked() -> None:
 def test_settings_of_another_storage_account_are_taken_over_by_its_name(
     told: Callable[[], str],
 ) -> None:
-    services = enabled_services(installation=CLIENT_ID, storage_account="stold", generations=4)
+    services = enabled_services(installation=CLIENT_ID, storage_account="stold", last_version=4)
 
     assert main(["take-over", CONTOSO, "--confirm", CLIENT_ID], services) == 1
     assert f"the storage account stold; this one is {STORAGE_ACCOUNT}" in told()

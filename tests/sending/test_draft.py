@@ -213,7 +213,7 @@ def test_a_draft_of_another_account_is_left_to_its_mailbox(services: FakeService
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
     bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
-    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2, account=bob)
+    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), version=2, account=bob)
     services.settings.save(replace(services.settings.load(CONTOSO), consent=newer))
     services.transport.mails.clear()
     again(services, "q-2")
@@ -375,7 +375,7 @@ def test_a_mail_that_is_found_as_sent_is_not_created_again(services: FakeService
 
 def test_a_draft_of_the_same_account_is_continued_after_a_new_consent(services: FakeServices) -> None:
     cut_short(services)
-    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
+    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), version=2)
     services.settings.save(replace(services.settings.load(CONTOSO), consent=newer))
     again(services, "q-2")
 
@@ -385,7 +385,7 @@ def test_a_draft_of_the_same_account_is_continued_after_a_new_consent(services: 
 
 def test_a_draft_is_only_forgotten_if_the_permission_to_remove_it_is_gone(services: FakeServices) -> None:
     cut_short(services)
-    sending_only = some_settings(consent=a_consent(generation=2), etag=services.settings.load(CONTOSO).etag)
+    sending_only = some_settings(consent=a_consent(version=2), etag=services.settings.load(CONTOSO).etag)
     services.settings.save(sending_only)
     services.files.blobs[f"{CONTOSO}/large"] = b"tiny now"
     again(services, "q-2")
@@ -495,7 +495,7 @@ def test_a_reset_during_the_upload_prevents_sending_the_mail(
 def test_a_new_consent_during_an_upload_sends_the_mail_in_the_next_attempt(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    newer = a_consent(generation=2, scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}))
+    newer = a_consent(version=2, scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}))
     change_settings_during_the_upload(services, monkeypatch, consent=newer)
     services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
     deliver(a_mail("large"), "q-1", services)

@@ -201,7 +201,7 @@ def test_a_draft_that_is_left_in_another_mailbox_is_forgotten(services: FakeServ
     again(services)
     bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
     scopes = frozenset({"Mail.Send", "Mail.ReadWrite"})
-    consent = a_consent(generation=2, account=bob, scopes=scopes)
+    consent = a_consent(version=2, account=bob, scopes=scopes)
     services.settings.save(replace(services.settings.load(CONTOSO), consent=consent))
     services.transport.mails.clear()
     services.files.blobs[f"{CONTOSO}/large"] = LARGE

@@ -345,7 +345,7 @@ def test_without_a_possible_search_the_outcome_is_unknown(
 
 def test_another_mailbox_is_no_evidence_about_a_mail_from_the_first(services: FakeServices) -> None:
     lost_answer(services, accepted=True)
-    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), generation=2)
+    newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), version=2)
     services.settings.save(some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag))
     to_the_end(services)
 
@@ -404,7 +404,7 @@ def move_to_bob(services: FakeServices) -> None:
     """Have the admin consent for another mailbox, which lacks the mail."""
     bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
     consent = a_consent(
-        generation=2,
+        version=2,
         account=bob,
         scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}),
         consented_at=services.system.now(),

@@ -615,7 +615,7 @@ def test_a_new_consent_for_the_same_mailbox_does_not_end_the_look(ada: Stand) ->
     ada.send()
     known = ada.services.settings.load(CONTOSO)
     scopes = frozenset({"Mail.Send", "Mail.ReadWrite"})
-    ada.services.settings.save(replace(known, consent=a_consent(generation=2, scopes=scopes)))
+    ada.services.settings.save(replace(known, consent=a_consent(version=2, scopes=scopes)))
     ada.to_the_end()
 
     assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
@@ -626,7 +626,7 @@ def test_another_mailbox_is_not_searched(ada: Stand) -> None:
     ada.send()
     known = ada.services.settings.load(CONTOSO)
     bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
-    consent = a_consent(generation=2, account=bob, scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}))
+    consent = a_consent(version=2, account=bob, scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}))
     moved = some_settings(
         consent=consent,
         sender=RequestedSender("bob@contoso.com", large_file_attachments=True),

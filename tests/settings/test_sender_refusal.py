@@ -54,8 +54,8 @@ def noted(settings: TenantSettings, at: datetime, message_id: str, **changes: ob
     if graph_code:
         problem = replace(problem, facts={**FACTS, "graph_code": str(graph_code)})
     waited = bool(changes.pop("waited", False))
-    generation = 2 if changes.pop("older", False) else 1
-    return record_sender_refused(settings, generation, problem, message_id, waited=waited)
+    version = 2 if changes.pop("older", False) else 1
+    return record_sender_refused(settings, version, problem, message_id, waited=waited)
 
 
 @pytest.mark.parametrize("second", ["m-1", "m-2"])
@@ -202,7 +202,7 @@ def test_after_a_refusal_a_save_needs_new_consent_and_tries_one_mail() -> None:
         pending=PendingConsent("flow-2", 2, wanted, NOON + HOUR),
         refusal=SenderRefusal(NOON, "m-1", "m-3", NOON, 9),
     )
-    after = complete_consent(tried, "flow-2", a_consent(generation=2))
+    after = complete_consent(tried, "flow-2", a_consent(version=2))
     assert (after.status, after.problem) == (Status.ENABLED, None)
     assert after.refusal == SenderRefusal(NOON, "m-1")
     assert is_probe_due(after, NOON)

@@ -67,13 +67,13 @@ def test_each_consent_gets_a_generation_that_was_never_used(settings: TenantSett
 
     assert first.pending is not None
     assert second.pending is not None
-    assert settings.generations < first.pending.generation < second.pending.generation
+    assert settings.last_version < first.pending.version < second.pending.version
 
 
 def test_a_completed_consent_enables_from_every_state(settings: TenantSettings) -> None:
     begun = begin_consent(settings, RequestedSender("new@contoso.com"), "flow", LATER)
 
-    done = complete_consent(begun, "flow", a_consent(generation=begun.generations))
+    done = complete_consent(begun, "flow", a_consent(version=begun.last_version))
 
     assert done.status is Status.ENABLED
     assert done.sender == RequestedSender("new@contoso.com")
@@ -90,15 +90,15 @@ def test_a_superseded_consent_can_not_be_completed(settings: TenantSettings) -> 
     )
 
     with pytest.raises(ConflictError) as refused:
-        complete_consent(newer, "old", a_consent(generation=newer.generations - 1))
+        complete_consent(newer, "old", a_consent(version=newer.last_version - 1))
     assert refused.value.code == "consent_superseded"
 
 
 def test_a_completed_consent_stays_completed() -> None:
     begun = begin_consent(TenantSettings(CONTOSO), WANTED, "flow", LATER)
-    done = complete_consent(begun, "flow", a_consent(generation=1))
+    done = complete_consent(begun, "flow", a_consent(version=1))
 
-    assert complete_consent(done, "flow", a_consent(generation=1)) == done
+    assert complete_consent(done, "flow", a_consent(version=1)) == done
 
 
 def test_reset_ends_a_pending_consent(settings: TenantSettings) -> None:
@@ -113,14 +113,14 @@ def test_reset_leads_to_not_configured_from_everywhere(settings: TenantSettings)
 
     left = (f"smtp-{CONTOSO}-1",) if settings.consent else ()
     assert emptied == TenantSettings(
-        CONTOSO, generations=settings.generations, undeleted=left, etag=settings.etag
+        CONTOSO, last_version=settings.last_version, undeleted=left, etag=settings.etag
     )
 
 
 def test_tokens_that_a_consent_replaces_are_to_be_deleted() -> None:
     begun = begin_consent(some_settings(), RequestedSender("a@contoso.com"), "flow", LATER)
 
-    done = complete_consent(begun, "flow", a_consent(generation=2, secret_name="new"))
+    done = complete_consent(begun, "flow", a_consent(version=2, secret_name="new"))
 
     assert done.undeleted == (f"smtp-{CONTOSO}-1",)
 
@@ -166,7 +166,7 @@ def test_tokens_that_were_just_deleted_may_not_be_listed_yet() -> None:
 def test_a_consent_that_ended_without_success_leaves_what_worked(settings: TenantSettings) -> None:
     begun = begin_consent(settings, RequestedSender("a@contoso.com"), "flow", LATER)
 
-    assert end_consent(begun, "flow") == replace(settings, generations=begun.generations)
+    assert end_consent(begun, "flow") == replace(settings, last_version=begun.last_version)
 
 
 def test_the_end_of_an_older_consent_leaves_the_newer_one_pending() -> None:

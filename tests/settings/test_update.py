@@ -36,9 +36,9 @@ def test_a_change_is_applied_to_what_is_stored_now() -> None:
 def test_a_change_is_repeated_if_another_process_was_faster() -> None:
     store = BusySettings(interruptions=4)
 
-    saved = update_settings(store, CONTOSO, lambda now: replace(now, generations=now.generations + 1))
+    saved = update_settings(store, CONTOSO, lambda now: replace(now, last_version=now.last_version + 1))
 
-    assert saved.generations == 1
+    assert saved.last_version == 1
 
 
 def test_settings_that_were_just_read_are_not_read_again() -> None:
@@ -50,20 +50,20 @@ def test_settings_that_were_just_read_are_not_read_again() -> None:
 def test_a_change_is_applied_to_settings_that_changed_meanwhile() -> None:
     store = MemorySettings()
     outdated = store.save(some_settings())
-    store.save(replace(outdated, generations=7))
+    store.save(replace(outdated, last_version=7))
 
     saved = update_settings(
-        store, CONTOSO, lambda now: replace(now, generations=now.generations + 1), just_read=outdated
+        store, CONTOSO, lambda now: replace(now, last_version=now.last_version + 1), just_read=outdated
     )
 
-    assert saved.generations == 8
+    assert saved.last_version == 8
 
 
 def test_a_change_that_never_gets_through_is_reported() -> None:
     store = BusySettings(interruptions=5)
 
     with pytest.raises(PreconditionFailedError):
-        update_settings(store, CONTOSO, lambda now: replace(now, generations=now.generations + 1))
+        update_settings(store, CONTOSO, lambda now: replace(now, last_version=now.last_version + 1))
 
 
 def test_unchanged_settings_are_not_written() -> None:
@@ -72,15 +72,15 @@ def test_unchanged_settings_are_not_written() -> None:
     assert update_settings(store, CONTOSO, lambda now: now) == TenantSettings(CONTOSO)
 
 
-@pytest.mark.parametrize(("generation", "raised"), [(1, True), (0, False)])
+@pytest.mark.parametrize(("version", "raised"), [(1, True), (0, False)])
 def test_an_error_of_a_consent_that_was_replaced_raises_no_alert(
-    generation: int,
+    version: int,
     raised: bool,  # noqa: FBT001
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     services = enabled_services()
     error = ConsentRequiredError("consent_lost", account="a", error="invalid_grant")
-    record_sender_failure(services.settings, CONTOSO, generation, error, services.system)
+    record_sender_failure(services.settings, CONTOSO, version, error, services.system)
 
     assert (services.settings.load(CONTOSO).status is Status.RECONNECT_NEEDED) is raised
     assert ("consent_lost" in caplog.text) is raised

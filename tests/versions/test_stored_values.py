@@ -110,6 +110,23 @@ def test_a_field_with_another_stored_name_is_read_and_written_by_it() -> None:
     assert json.loads(write_document(found)).items() >= parts.items()
 
 
+def test_settings_and_flows_are_read_by_their_stored_names() -> None:
+    examples_of = STORED["0.1.0"]
+    settings = read_document(
+        TenantSettings, json.dumps(examples_of["settings"]["enabled"] | {"generations": 7})
+    )
+    flow = read_document(ConsentFlow, json.dumps(examples_of["flows"]["at_microsoft"] | {"ask_again": True}))
+    secret = read_document(FlowSecret, json.dumps(examples_of["flow_secrets"]["bound"]))
+
+    assert settings is not None
+    assert settings.consent is not None
+    assert (settings.last_version, settings.consent.version) == (7, 1)
+    assert flow is not None
+    assert flow.force_consent
+    assert secret is not None
+    assert secret.auth_flow["code_verifier"] == "v"
+
+
 @by_version
 @pytest.mark.parametrize("example", examples("deliveries"))
 def test_a_delivery_is_shown(example: Any, change: Callable[[Any], Any]) -> None:
