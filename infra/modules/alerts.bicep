@@ -21,7 +21,7 @@ var rules = [
     frequency: 'PT5M'
     window: 'PT15M'
     query: loadTextContent('../queries/mail-poisoned.kql')
-    says: 'A mail could not be processed five times over and was set aside, or lies in the poison queue.'
+    says: 'A mail failed five times for an unexpected reason, or messages remain in the poison queue.'
   }
   {
     name: 'consent-lost'
@@ -29,7 +29,7 @@ var rules = [
     frequency: 'PT5M'
     window: 'PT15M'
     query: loadTextContent('../queries/consent-lost.kql')
-    says: 'A tenant withdrew or lost its consent; its mails wait until an admin consents again.'
+    says: 'A tenant revoked or lost its consent; its mails wait until an admin consents again.'
   }
   {
     name: 'sender-refused'
@@ -37,7 +37,7 @@ var rules = [
     frequency: 'PT5M'
     window: 'PT15M'
     query: loadTextContent('../queries/sender-refused.kql')
-    says: 'Microsoft 365 refuses a tenant\'s mailbox or the right to send from it; its mails wait until that is mended.'
+    says: 'Microsoft 365 refuses a tenant\'s mailbox or the right to send from it; its mails wait until this is corrected.'
   }
   {
     name: 'operator-error'
@@ -45,7 +45,7 @@ var rules = [
     frequency: 'PT5M'
     window: 'PT15M'
     query: loadTextContent('../queries/operator-error.kql')
-    says: 'The app\'s own credential or configuration is broken; mails wait.'
+    says: 'The app\'s own credential or configuration is wrong; mails wait.'
   }
   {
     name: 'vault-forbidden'
@@ -53,7 +53,7 @@ var rules = [
     frequency: 'PT5M'
     window: 'PT15M'
     query: loadTextContent('../queries/vault-forbidden.kql')
-    says: 'The vault refused somebody.'
+    says: 'The vault refused access.'
   }
   {
     name: 'no-mail-accepted'
@@ -61,7 +61,7 @@ var rules = [
     frequency: 'PT15M'
     window: silence
     query: loadTextContent('../queries/no-mail-accepted.kql')
-    says: 'Mails were queued and not one was accepted.'
+    says: 'Mails were queued and none was accepted.'
   }
   {
     name: 'tenant-not-served'
@@ -77,7 +77,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT30M'
     query: loadTextContent('../queries/mail-outbox-stuck.kql')
-    says: 'Mails wait in mail-outbox for more than half an hour, and nobody takes them.'
+    says: 'Messages have been in mail-outbox for more than half an hour and are not processed.'
   }
   {
     name: 'token-not-refreshed'
@@ -85,7 +85,7 @@ var rules = [
     frequency: 'PT1H'
     window: 'P1D'
     query: loadTextContent('../queries/token-not-refreshed.kql')
-    says: 'A tenant\'s token was not refreshed for a week; after 90 days it is dead.'
+    says: 'A tenant\'s token was not refreshed for a week; it expires 90 days after its last use.'
   }
   {
     name: 'sending-paused-long'
@@ -101,7 +101,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/mail-outcome-unknown.kql')
-    says: 'Nobody can tell whether a mail went out; an admin decides.'
+    says: 'It is unknown whether a mail was sent; an admin decides what to do.'
   }
   {
     name: 'mail-deferred-long'
@@ -109,7 +109,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'P1D'
     query: loadTextContent('../queries/mail-deferred-long.kql')
-    says: 'A mail has been put off for more than an hour.'
+    says: 'A mail has been deferred for more than an hour.'
   }
   {
     name: 'mail-expired'
@@ -117,7 +117,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/mail-expired.kql')
-    says: 'A mail was given up because its time had passed.'
+    says: 'A mail expired before it could be sent.'
   }
   {
     name: 'function-failed'
@@ -125,7 +125,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/function-failed.kql')
-    says: 'A timer or the record of a poisoned mail failed, or the sending function failed repeatedly.'
+    says: 'A timer or the recording of a poisoned mail failed, or the sending function failed repeatedly.'
   }
   {
     name: 'log-cap-reached'
@@ -133,7 +133,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/log-cap-reached.kql')
-    says: 'The daily log cap was reached: until tomorrow no alert can see anything.'
+    says: 'The daily log cap was reached: no alert works until it resets.'
   }
   {
     name: 'mail-refused'
@@ -141,7 +141,7 @@ var rules = [
     frequency: 'PT1H'
     window: 'PT1H'
     query: loadTextContent('../queries/mail-refused.kql')
-    says: 'Mails were refused for good: by Microsoft 365, for breaking the contract, or as a conflict.'
+    says: 'Mails were permanently refused: by Microsoft 365, as invalid, or as a conflict.'
   }
   {
     name: 'unexpected-error'
@@ -149,7 +149,7 @@ var rules = [
     frequency: 'PT15M'
     window: 'PT1H'
     query: loadTextContent('../queries/unexpected-error.kql')
-    says: 'An unexpected error occurred in a call of the API or in the daily maintenance.'
+    says: 'An unexpected error occurred in an API call or in the daily maintenance.'
   }
   {
     name: 'five-minute-timer-stopped'
@@ -175,7 +175,7 @@ var unavailable = {
   frequency: 'PT15M'
   window: 'PT30M'
   query: loadTextContent('../queries/app-unreachable.kql')
-  says: 'The app does not answer calls from two or more places.'
+  says: 'The app does not answer calls from two or more locations.'
 }
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
