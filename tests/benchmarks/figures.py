@@ -26,8 +26,8 @@ def page(figures: Iterable[Figure], sections: Iterable[str] = ()) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`. Each figure compares two things in one run on one machine, because",
-        "absolute times on shared machines mean nothing.",
+        "Written by `make bench`. Each figure compares two values of one run on one machine, because",
+        "absolute times on shared machines are not comparable.",
         "",
         "| what | compared with | ratio | budget | met | how |",
         "|---|---|---|---|---|---|",

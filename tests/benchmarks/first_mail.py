@@ -17,10 +17,10 @@ _ROUND_TRIP = "a table round trip to Azurite"
 _TEXT = f"""\
 ## One mail, cold and warm
 
-Medians of {ROUNDS}, with the local host, Azurite and a Microsoft 365 that answers at once. A cold start
-here is that of the host and worker processes; the time in which Azure allots an instance comes on top. The
-queue is looked at every 0.2 s here; with the `maxPollingInterval` of host.json a mail waits up to 5 s more
-for the next look at an idle queue.
+Medians of {ROUNDS} runs, with the local host, Azurite and a local Microsoft 365 without latency. *Cold* is
+the start of the host and worker processes; Azure additionally needs time to allocate an instance. The queue
+is polled every 0.2 s here; with the `maxPollingInterval` of host.json a mail waits up to 5 s longer for the
+next poll of an idle queue.
 """
 
 

@@ -33,11 +33,11 @@ _SHOWN = 240
 _TEXT = f"""\
 ## The same on real hosts
 
-{MAILS} mails in `{MAIL_OUTBOX}` at once, {HOSTS} host processes on one Azurite, in real time. The local
-Microsoft 365 takes 4 requests of {LATENCY * 1000:.0f} ms at once and {RATE} mails in any 60 seconds, as in
-the simulation. Calls of storage are counted by a proxy before Azurite; looks at an empty queue are left
-out. Before there was a schedule, 100 mails on four hosts took 227 s, with 97 refusals, and 25 table and 10
-blob calls per mail.
+{MAILS} mails are queued at the same time in `{MAIL_OUTBOX}`, for {HOSTS} host processes on one Azurite, in
+real time. The local Microsoft 365 accepts 4 concurrent requests of {LATENCY * 1000:.0f} ms and {RATE} mails
+in any 60 seconds, as in the simulation. A proxy in front of Azurite counts the storage calls; polls of an
+empty queue are not counted. Without a schedule, 100 mails on four hosts took 227 s, with 97 refusals, and 25
+table and 10 blob calls per mail.
 """
 _HEAD = (
     "pace",

@@ -48,12 +48,12 @@ _MAX_REQUESTS = 8
 _TEXT = f"""\
 ## A long delivery log
 
-Requests to storage and time of each call, with so many mails in one tenant's log on Azurite. The first
-calls go through the API of a running host; the timers' functions run with the real adapters. Requests are
-the median and times the best of {_ROUNDS}, and times are ratios to those with {SIZES[0]:,} mails. In each
-size {_DEFERRED} mails wait for another try, {_REJECTED} of the oldest were rejected, and {_DUE} are so old
-that the retention pass removes them. The last two lines show how Azurite's own time grows. A page of a rare
-final status reads about 4,000 rows at most and then says where to go on, so it grows until then.
+Storage requests and time of each call, for different numbers of mails in one tenant's log on Azurite. The
+first calls use the API of a running host; the timers' functions run with the real adapters. Requests are the
+median and times the best of {_ROUNDS}; times are relative to those with {SIZES[0]:,} mails. In each log
+{_DEFERRED} mails wait for a retry, {_REJECTED} of the oldest were rejected, and {_DUE} are so old that the
+retention timer removes them. The last two lines show how Azurite's own time grows. A page of a rare final
+status reads at most about 4,000 rows and then returns a continuation token, so it grows up to that limit.
 """
 
 

@@ -49,14 +49,14 @@ CHART = "images/backlog-calls.svg"
 _TEXT = f"""\
 ## A backlog of one mailbox, simulated
 
-The real `deliver` of several hosts in virtual time (`python -m tests.benchmarks.simulation`); a run repeats
-exactly. The mailbox takes 4 requests at once and {RATE} mails in any 60 seconds, over all hosts. An answer
-of Graph takes 200 ms and one of storage 10 ms. Polls of an empty queue are not counted. *Before* is from a
-simulation of the same mailbox, from when hosts shared no schedule yet; an empty cell was not measured. The
-pace is *learned* by default and *set* with `MAILBOX_MESSAGES_PER_MINUTE={RATE}`. *Ideal* uses the mailbox
-evenly and all the time. In the last case of each pace 600 mails wait, and 29.5 more a minute arrive for 16
-hours. A mail without a backlog took 4 table calls before: the pause of sending, the settings, and its row
-twice.
+The real `deliver` of several hosts, run in virtual time (`python -m tests.benchmarks.simulation`); each run
+has the same result. The mailbox accepts 4 concurrent requests and {RATE} mails in any 60 seconds, over all
+hosts. A response takes 200 ms from Graph and 10 ms from storage. Polls of an empty queue are not counted.
+*Before*: a simulation of the same mailbox when hosts did not share a schedule; an empty cell was not
+measured. The pace (limit of mails per minute) is *learned* by default and *set* with
+`MAILBOX_MESSAGES_PER_MINUTE={RATE}`. *Ideal*: the mailbox is used continuously and at an even rate. In the
+last case of each pace 600 mails wait, and 29.5 new ones a minute arrive for 16 hours. Without a backlog, a
+mail took 4 table calls before: the pause of sending, the settings, and its row twice.
 """
 
 
