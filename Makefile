@@ -1,5 +1,5 @@
-# Every command sets up what it needs; nothing has to be installed or started by hand beside the
-# prerequisites: Python 3.13 and Node 22 (for Azurite; 20 works too), and Chromium for the browser tests alone.
+# Every command sets up what it needs; only the prerequisites have to be installed manually: Python 3.13 and
+# Node 22 (for Azurite; 20 works too), and Chromium for the browser tests only.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -13,7 +13,7 @@ AZURITE := tests/local_stack/node_modules/.bin/azurite
 OTHERS := tests/interop/node_modules/.package-lock.json
 NODE_SAMPLE := docs/samples/node/node_modules/.package-lock.json
 AZURE_CLI := .venv-azure-cli/bin/az
-# Tests that wait for the whole app in processes of its own; the coverage of shared/ is complete without them.
+# Tests that run the whole app as separate processes; the coverage of shared/ is complete without them.
 END_TO_END := tests/browser tests/e2e tests/faults/test_campaign.py tests/emulator_tests
 
 help: ## Show this list
@@ -41,14 +41,14 @@ check: $(VENV)/ready ## Formatting, lint, types, architecture, infrastructure, l
 infra: $(VENV)/ready ## Check infra/ with Microsoft's Bicep: format, build, lint, snapshots
 	@$(BIN)/python -m tests.infra
 
-snapshots: $(VENV)/ready ## Predict the resources of infra/snapshots/ again, after a change of the template
+snapshots: $(VENV)/ready ## Update infra/snapshots/ after a change of the template
 	@$(BIN)/python -m tests.infra update
 
-faults: setup ## Run the long tests, then every fault there is, and print the end of each mail (an hour)
+faults: setup ## Run the long tests, then inject every known fault, and print the final status of each mail (an hour)
 	@$(BIN)/python -m pytest -m long -rs
 	@$(BIN)/python -m tests.faults
 
-interop: setup $(OTHERS) $(NODE_SAMPLE) $(AZURE_CLI) ## Check contracts, pages and az commands with tools of others (slow; needs Chromium and Mono)
+interop: setup $(OTHERS) $(NODE_SAMPLE) $(AZURE_CLI) ## Check contracts, pages and az commands with third-party tools (slow; needs Chromium and Mono)
 	@$(BIN)/python -m pytest -m interop -rs tests/interop tests/browser tests/e2e/test_samples.py
 
 core-tools: setup ## Run the end-to-end tests on Azure Functions Core Tools (needs `func`)
@@ -69,7 +69,7 @@ documents: $(VENV)/ready ## Generate the errors, delivery and configuration page
 screenshots: setup ## Write the settings page in each state to docs/images/ (needs Chromium)
 	@$(BIN)/python -m tests.browser.screenshots
 
-format: $(VENV)/ready ## Format the code and mend what the linter can mend
+format: $(VENV)/ready ## Format the code and apply the linter's fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -81,10 +81,10 @@ lock: $(VENV)/ready ## Pin the newest packages, with their hashes, into requirem
 package: ## Build dist/inforiver-mailer.zip with its dependencies, for a deployment without the remote build
 	@$(PYTHON) -m infra.build_package
 
-check-package: $(VENV)/ready package ## Build the package, unpack it alone and index its functions
+check-package: $(VENV)/ready package ## Build the package, unpack it separately and index its functions
 	@$(BIN)/python -m pytest tests/deployment/check_package.py -p no:cacheprovider
 
-audit: $(VENV)/ready ## Look for published vulnerabilities of the pinned packages (asks a public service)
+audit: $(VENV)/ready ## Check the pinned packages for published vulnerabilities (calls a public service)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
 	  -r requirements.txt -r requirements-dev.txt
 
@@ -93,7 +93,7 @@ setup: $(VENV)/ready $(AZURITE) ## Fetch what the other commands need
 $(VENV)/ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || \
 	  { echo "Python 3.13 is needed and was not found. Install it, or name it: make PYTHON=/path/to/python3.13"; exit 1; }
-	@echo "Making .venv (the first time takes a minute)"
+	@echo "Creating .venv (takes a minute the first time)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes \
 	  -r requirements.txt -r requirements-dev.txt
@@ -110,7 +110,7 @@ $(NODE_SAMPLE): docs/samples/node/package.json docs/samples/node/package-lock.js
 	@cd docs/samples/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-# In an environment of its own: it pins a hundred packages.
+# In a separate environment: it pins a hundred packages.
 $(AZURE_CLI): tests/interop/azure-cli.txt
 	@echo "Fetching the Azure CLI (0.7 GB, the first time takes minutes)"
 	@$(PYTHON) -m venv --clear .venv-azure-cli

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Upload a report and queue the mail that carries it, with the Azure CLI.
+# Upload a report and queue a mail with it as attachment, with the Azure CLI.
 #
 #   az login
 #   export MAIL_STORAGE_ACCOUNT=<account>
 #   export MAIL_TENANT_ID=<tenant>
 #   bash queue-mail-az.sh sales-weekly:2026-11-23:emea cfo@contoso.com report.pdf
 #
-# On the local stack, where the CLI has nobody to sign in: export AZURE_STORAGE_CONNECTION_STRING instead of the account.
-# Running it again with the same message id and report sends nothing a second time. It prints the message id.
+# On the local stack, where the CLI cannot sign in: export AZURE_STORAGE_CONNECTION_STRING instead of the account.
+# Running it again with the same message id and report sends no second mail. It prints the message id.
 set -euo pipefail
 
 message_id=$1 recipient=$2 report=$3
@@ -18,7 +18,7 @@ else
   account=(--auth-mode login --account-name "$MAIL_STORAGE_ACCOUNT")
 fi
 
-# Repeat what fails for a moment; the CLI repeats some of it itself.
+# Retry temporary failures; the CLI retries only some of them.
 try() {
   local wait
   for wait in 2 4 8; do
@@ -28,13 +28,13 @@ try() {
   "$@"
 }
 
-# The path comes from the content: the same report again has the same path, and no report replaces another.
+# The path is derived from the content: the same report always has the same path, and no report replaces another.
 digest=$(openssl dgst -sha256 -r "$report" | cut -d ' ' -f 1)
 path=$tenant_id/$digest.pdf
 try az storage blob upload "${account[@]}" --only-show-errors --output none --overwrite --no-progress \
   --container-name attachments --name "$path" --file "$report" --content-type application/pdf
 
-# Python writes the JSON, because quotes in a shell go wrong; the CLI itself runs on Python.
+# Python writes the JSON, because quoting it in a shell is error-prone; the CLI needs Python anyway.
 message=$(
   python3 - "$message_id" "$tenant_id" "$recipient" "$(basename "$report")" "$path" <<'PYTHON'
 import json, os, sys
@@ -43,7 +43,7 @@ from datetime import datetime, timedelta, timezone
 message_id, tenant_id, recipient, name, path = sys.argv[1:]
 print(json.dumps({
     "schemaVersion": 1,
-    # From schedule, due time and audience, never random: a second run must have the same id.
+    # Derived from schedule, due time and audience, never random: a second run must use the same id.
     "messageId": message_id,
     "tenantId": tenant_id,
     "to": [recipient],
@@ -51,7 +51,7 @@ print(json.dumps({
     "body": {"contentType": "html", "content": "<p>Gr\u00fc\u00dfe, the report is attached.</p>"},
     "attachments": [{"name": name, "contentType": "application/pdf", "blob": path}],
     "expiresAt": (datetime.now(timezone.utc) + timedelta(days=1)).isoformat(),
-    # Null where nobody reads how it ended.
+    # Null if no program reads the outcome.
     "outcomeQueue": os.environ.get("MAIL_OUTCOME_QUEUE"),
 }))
 PYTHON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Upload a report and queue the mail that carries it, by HTTP alone.
+# Upload a report and queue a mail with it as attachment, using only HTTP.
 #
 #   export MAIL_QUEUE_ENDPOINT=https://<account>.queue.core.windows.net
 #   export MAIL_BLOB_ENDPOINT=https://<account>.blob.core.windows.net
@@ -7,20 +7,20 @@
 #   export MAIL_ACCESS_TOKEN=$(az account get-access-token --resource https://storage.azure.com --query accessToken -o tsv)
 #   bash queue-mail-rest.sh sales-weekly:2026-11-23:emea cfo@contoso.com report.pdf
 #
-# Running it again with the same message id and report sends nothing a second time. It prints the message id.
+# Running it again with the same message id and report sends no second mail. It prints the message id.
 set -euo pipefail
 
 message_id=$1 recipient=$2 report=$3
 tenant_id=$(printf %s "$MAIL_TENANT_ID" | tr '[:upper:]' '[:lower:]')
 
-# Storage refuses a token without a version. --retry repeats 408, 429, 5xx and broken connections. What storage says of a
-# refusal goes to standard error.
+# Storage refuses a token without a version. --retry repeats 408, 429, 5xx and broken connections. The response to
+# a refused request is written to standard error.
 call() {
   curl --silent --show-error --fail-with-body --retry 5 --retry-connrefused \
     --header "Authorization: Bearer $MAIL_ACCESS_TOKEN" --header "x-ms-version: 2024-11-04" "$@" >&2
 }
 
-# The path comes from the content: the same report again has the same path, and no report replaces another.
+# The path is derived from the content: the same report always has the same path, and no report replaces another.
 path=$tenant_id/$(openssl dgst -sha256 -r "$report" | cut -d ' ' -f 1).pdf
 call --request PUT "$MAIL_BLOB_ENDPOINT/attachments/$path" --header "x-ms-blob-type: BlockBlob" \
   --header "Content-Type: application/pdf" --upload-file "$report"

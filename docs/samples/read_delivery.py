@@ -2,14 +2,14 @@
 # requires-python = ">=3.11"
 # dependencies = ["azure-identity>=1.19", "requests>=2.32"]
 # ///
-"""Wait until a mail came to its end, and print the delivery as JSON.
+"""Wait until a mail has a final status, and print the delivery as JSON.
 
     export MAIL_API_URL=https://<app>.azurewebsites.net
     export MAIL_API_CLIENT_ID=<client id of the installation's app registration>
     uv run read_delivery.py sales-weekly:2026-11-23:emea
 
-The identity needs the app role Deliveries.Read. Ends with 0 for an accepted mail, 1 for any other end,
-2 for a mail that has not ended within ten minutes.
+The identity needs the app role Deliveries.Read. Exits with 0 for an accepted mail, 1 for any other final
+status, 2 if the mail has no final status within ten minutes.
 """
 
 import json
@@ -24,20 +24,20 @@ ENDS = {"accepted", "rejected", "invalid", "expired", "unknown"}
 
 
 def read(session: requests.Session, message_id: str, token: str) -> dict[str, object] | None:
-    """Return the delivery; None before the app has taken the message from the queue."""
+    """Return the delivery, or None until the app has taken the message from the queue."""
     address = f"{os.environ['MAIL_API_URL']}/api/deliveries/{message_id}"
     answer = session.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
     if answer.status_code == requests.codes.not_found:
         return None
     if not answer.ok:
-        # A problem document says what is wrong and who must act.
+        # A problem document describes the error and who must act.
         sys.exit(f"{answer.status_code} {answer.text}")
     delivery: dict[str, object] = answer.json()
     return delivery
 
 
 def main(message_id: str) -> int:
-    """Ask every five seconds, which costs the installation nothing that counts."""
+    """Poll every five seconds, which is a negligible load for the installation."""
     deadline = time.monotonic() + 600
     with DefaultAzureCredential() as credential, requests.Session() as session:
         while time.monotonic() < deadline:
@@ -47,7 +47,9 @@ def main(message_id: str) -> int:
                 print(json.dumps(delivery, ensure_ascii=False))
                 return 0 if delivery["status"] == "accepted" else 1
             time.sleep(5)
-    print(f"{message_id} has not ended within ten minutes, or is no mail of this tenant", file=sys.stderr)
+    print(
+        f"{message_id} has no final status after ten minutes, or is no mail of this tenant", file=sys.stderr
+    )
     return 2
 
 

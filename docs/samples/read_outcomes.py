@@ -2,13 +2,13 @@
 # requires-python = ">=3.11"
 # dependencies = ["azure-identity>=1.19", "azure-storage-queue>=12.12"]
 # ///
-"""Take the messages on how mails ended from their queue, and print each end once.
+"""Read the outcome messages of mails from their queue, and print each outcome once.
 
     export MAIL_QUEUE_ENDPOINT=https://<account>.queue.core.windows.net
     export MAIL_OUTCOME_QUEUE=mail-outcomes
     uv run read_outcomes.py
 
-Ends when the queue is empty; run it as often as you want to know. A program that keeps running waits instead.
+Exits when the queue is empty; run it regularly. A long-running program would wait instead.
 """
 
 import base64
@@ -20,14 +20,14 @@ from azure.storage.queue import QueueClient
 
 
 def main() -> None:
-    """Delete a message only when it is dealt with: a program that ends before gets it again."""
-    # A real scheduler keeps this beside its mails: the highest sequence that it has seen of each.
+    """Delete a message only after it is processed; until then it would be delivered again."""
+    # A real scheduler stores this with its mails: the highest sequence that it has seen of each.
     seen: dict[str, int] = {}
     endpoint, name = os.environ["MAIL_QUEUE_ENDPOINT"], os.environ["MAIL_OUTCOME_QUEUE"]
     with DefaultAzureCredential() as credential, QueueClient(endpoint, name, credential=credential) as queue:
         for message in queue.receive_messages(messages_per_page=32, visibility_timeout=60):
             outcome = json.loads(base64.b64decode(message.content))
-            # The same end can come twice, and an earlier one after a later one.
+            # The same outcome can arrive twice, and an earlier one after a later one.
             if outcome["sequence"] > seen.get(outcome["messageId"], 0):
                 seen[outcome["messageId"]] = outcome["sequence"]
                 print(outcome["messageId"], outcome["sequence"], outcome["status"], outcome["code"] or "-")

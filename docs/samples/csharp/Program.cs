@@ -1,11 +1,11 @@
-// Upload a report and queue the mail that carries it.
+// Upload a report and queue a mail with it as attachment.
 //
 //   export MAIL_QUEUE_ENDPOINT=https://<account>.queue.core.windows.net
 //   export MAIL_BLOB_ENDPOINT=https://<account>.blob.core.windows.net
 //   export MAIL_TENANT_ID=<tenant>
 //   dotnet run sales-weekly:2026-11-23:emea cfo@contoso.com report.pdf
 //
-// Running it again with the same message id and report sends nothing a second time. It prints the message id.
+// Running it again with the same message id and report sends no second mail. It prints the message id.
 
 using System.Security.Cryptography;
 using System.Text.Encodings.Web;
@@ -17,10 +17,10 @@ using Azure.Storage.Queues;
 
 var (messageId, recipient, report) = (args[0], args[1], args[2]);
 var tenantId = Setting("MAIL_TENANT_ID").ToLowerInvariant();
-// It also finds a managed identity, and on a laptop your `az login`.
+// Uses a managed identity if there is one, and on a laptop your `az login`.
 var credential = new DefaultAzureCredential();
 
-// The path comes from the content: the same report again has the same path, and no report replaces another.
+// The path is derived from the content: the same report always has the same path, and no report replaces another.
 var content = await File.ReadAllBytesAsync(report);
 var path = $"{tenantId}/{Convert.ToHexString(SHA256.HashData(content)).ToLowerInvariant()}.pdf";
 var blob = new BlobServiceClient(new Uri(Setting("MAIL_BLOB_ENDPOINT")), credential)
@@ -33,7 +33,7 @@ await blob.UploadAsync(
 var message = new
 {
     schemaVersion = 1,
-    // From schedule, due time and audience, never random: a second run must have the same id.
+    // Derived from schedule, due time and audience, never random: a second run must use the same id.
     messageId,
     tenantId,
     to = new[] { recipient },
@@ -42,7 +42,7 @@ var message = new
     attachments = new[] { new { name = Path.GetFileName(report), contentType = "application/pdf", blob = path } },
     expiresAt = DateTimeOffset.UtcNow.AddDays(1).ToString("O"),
 };
-// The default encoder makes six bytes of each < and of each letter beyond ASCII, and a message has at most 48 KiB.
+// The default encoder writes each < and each non-ASCII letter as six bytes, and a message has at most 48 KiB.
 var json = JsonSerializer.Serialize(
     message, new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 

@@ -1,4 +1,4 @@
-// Upload a report and queue the mail that carries it.
+// Upload a report and queue a mail with it as attachment.
 //
 //   export MAIL_QUEUE_ENDPOINT=https://<account>.queue.core.windows.net
 //   export MAIL_BLOB_ENDPOINT=https://<account>.blob.core.windows.net
@@ -6,7 +6,7 @@
 //   npm ci
 //   node queue-mail.mjs sales-weekly:2026-11-23:emea cfo@contoso.com report.pdf
 //
-// Running it again with the same message id and report sends nothing a second time. It prints the message id.
+// Running it again with the same message id and report sends no second mail. It prints the message id.
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -23,10 +23,10 @@ if (!report || !env.MAIL_TENANT_ID) {
   process.exit(2);
 }
 const tenantId = env.MAIL_TENANT_ID.toLowerCase();
-// It also finds a managed identity, and on a laptop your `az login`.
+// Uses a managed identity if there is one, and on a laptop your `az login`.
 const credential = new DefaultAzureCredential();
 
-// The path comes from the content: the same report again has the same path, and no report replaces another.
+// The path is derived from the content: the same report always has the same path, and no report replaces another.
 const content = await readFile(report);
 const path = `${tenantId}/${createHash("sha256").update(content).digest("hex")}.pdf`;
 await new BlobServiceClient(env.MAIL_BLOB_ENDPOINT, credential)
@@ -36,7 +36,7 @@ await new BlobServiceClient(env.MAIL_BLOB_ENDPOINT, credential)
 
 const message = {
   schemaVersion: 1,
-  // From schedule, due time and audience, never random: a second run must have the same id.
+  // Derived from schedule, due time and audience, never random: a second run must use the same id.
   messageId,
   tenantId,
   to: [recipient],
@@ -44,10 +44,10 @@ const message = {
   body: { contentType: "html", content: "<p>Grüße, the report is attached.</p>" },
   attachments: [{ name: basename(report), contentType: "application/pdf", blob: path }],
   expiresAt: new Date(Date.now() + 24 * 3600 * 1000).toISOString(),
-  // Undefined where nobody reads how it ended; read-outcomes.mjs does.
+  // Undefined if no program reads the outcome (read-outcomes.mjs reads it).
   outcomeQueue: env.MAIL_OUTCOME_QUEUE,
 };
-// The client repeats what fails for a moment. -1: the message never expires in the queue.
+// The client retries temporary failures. -1: the message never expires in the queue.
 await new QueueServiceClient(env.MAIL_QUEUE_ENDPOINT, credential, { retryOptions: { maxTries: 5 } })
   .getQueueClient("mail-outbox")
   .sendMessage(JSON.stringify(message), { messageTimeToLive: -1 });

@@ -1,12 +1,12 @@
-// Wait until a mail came to its end, and print the delivery as JSON.
+// Wait until a mail has a final status, and print the delivery as JSON.
 //
 //   export MAIL_API_URL=https://<app>.azurewebsites.net
 //   export MAIL_API_CLIENT_ID=<client id of the installation's app registration>
 //   npm ci
 //   node read-delivery.mjs sales-weekly:2026-11-23:emea
 //
-// The identity needs the app role Deliveries.Read. Ends with 0 for an accepted mail, 1 for any other end,
-// 2 for a mail that has not ended within ten minutes.
+// The identity needs the app role Deliveries.Read. Exits with 0 for an accepted mail, 1 for any other final status,
+// 2 if the mail has no final status within ten minutes.
 
 import { argv, env } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +17,7 @@ const ends = ["accepted", "rejected", "invalid", "expired", "unknown"];
 const [messageId] = argv.slice(2);
 const credential = new DefaultAzureCredential();
 
-// Null before the app has taken the message from the queue.
+// Returns null until the app has taken the message from the queue.
 async function readDelivery() {
   const { token } = await credential.getToken(`${env.MAIL_API_CLIENT_ID}/.default`);
   const answer = await fetch(`${env.MAIL_API_URL}/api/deliveries/${messageId}`, {
@@ -25,7 +25,7 @@ async function readDelivery() {
     signal: AbortSignal.timeout(30_000),
   });
   if (answer.status === 404) return null;
-  // A problem document says what is wrong and who must act.
+  // A problem document describes the error and who must act.
   if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
   return answer.json();
 }
@@ -38,4 +38,4 @@ for (const deadline = Date.now() + 600_000; Date.now() < deadline; await sleep(5
   process.exitCode = delivery.status === "accepted" ? 0 : 1;
   break;
 }
-if (process.exitCode === 2) console.error(`${messageId} has not ended within ten minutes, or is no mail of this tenant`);
+if (process.exitCode === 2) console.error(`${messageId} has no final status after ten minutes, or is no mail of this tenant`);
