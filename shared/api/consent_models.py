@@ -27,7 +27,7 @@ class FlowView(Contract):
 
 
 class NextPageView(Contract):
-    """Where the consent window goes next."""
+    """The URL that the consent window opens next."""
 
     location: str
 
@@ -39,7 +39,7 @@ class CheckBody(Contract):
 
 
 class CheckView(Contract):
-    """One check; `detail` is the result, or what the responsible must do."""
+    """One check; `detail` is the result, or what the person in charge must do."""
 
     name: CheckName
     status: Outcome

@@ -77,17 +77,17 @@ class DeliverySummary(Contract):
     next_attempt_at: datetime | None = Field(description="Time of the next attempt; null if none is set.")
     predicted_at: datetime | None = Field(
         description=(
-            "About when it is sent, for a mail that waits for the mailbox's rate limit; null where that is "
-            "not known. It is later after a pause that Microsoft 365 asks for, a retry or a test mail."
+            "Estimated time of sending, for a mail that waits for the mailbox's rate limit; null if it is "
+            "not known. A pause that Microsoft 365 asks for, a retry or a test mail delays it."
         )
     )
     mails_before: int | None = Field(
-        description="About how many mails of its mailbox are sent before it: an estimate, from time and pace."
+        description="Estimated number of mails of its mailbox that are sent before it."
     )
     likely_to_expire_at: datetime | None = Field(
         description=(
-            "When the time for its attempts is over (the message's `expiresAt`, or a day), if the rate limit "
-            "allows it only after that; null where it is sent in time."
+            "When the mail expires (at its `expiresAt`, or after a day), if the rate limit allows it only "
+            "after that; null if it is sent in time."
         )
     )
     correlation_id: str | None = Field(description="The scheduler's own id of a run.")

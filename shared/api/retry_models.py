@@ -61,9 +61,9 @@ class RetryBody(Contract):
 class RetryResultView(Contract):
     """The result of one mail's retry."""
 
-    message_id: str = Field(description="Which mail.")
+    message_id: str = Field(description="The mail's id.")
     retried: bool = Field(description="True if it is queued again.")
-    next_attempt_at: datetime | None = Field(description="When it is sent; null where it is not retried.")
+    next_attempt_at: datetime | None = Field(description="When it is sent; null if it is not retried.")
     problem: ProblemView | None = Field(description="Why it is not retried; null where it is.")
 
 

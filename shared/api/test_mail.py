@@ -59,7 +59,7 @@ class TestMailBody(Contract):
 
 
 class QueuedMailView(Contract):
-    """Where to follow a mail."""
+    """The URL of a mail's delivery."""
 
     message_id: str
     delivery_url: str

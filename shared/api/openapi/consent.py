@@ -11,8 +11,8 @@ _TO_RESULT = DocumentedResponse(
     "Redirect to the page that shows the result.", headers={"Location": "The result page."}
 )
 _PAGE = DocumentedResponse("A page.", schema={"type": "string"}, media_type="text/html")
-_STATE = "Names the consent and proves that the answer is one to it."
-_ERROR = "Why there is no consent."
+_STATE = "Identifies the consent and proves that the response belongs to it."
+_ERROR = "The error, if there is no consent."
 
 START_PAGE: Final = Operation(
     "show_consent_start",
@@ -51,7 +51,7 @@ CALLBACK: Final = Operation(
     "Consent",
     {
         200: DocumentedResponse(
-            "A page that asks the account that signed in, if it is not the admin's who started.",
+            "The page for confirmation, if the signed-in account is not the admin's.",
             schema={"type": "string"},
             media_type="text/html",
         ),
@@ -59,7 +59,7 @@ CALLBACK: Final = Operation(
     },
     admin=False,
     page=True,
-    form={"state": _STATE, "code": "Becomes tokens, once.", "error": _ERROR},
+    form={"state": _STATE, "code": "The authorization code; redeemed once.", "error": _ERROR},
 )
 ADMIN_CONSENT_CALLBACK: Final = Operation(
     "finish_admin_consent",
@@ -72,7 +72,7 @@ ADMIN_CONSENT_CALLBACK: Final = Operation(
     page=True,
     parameters=(
         Parameter("state", "query", _STATE),
-        Parameter("admin_consent", "query", "`True`, also beside an error."),
+        Parameter("admin_consent", "query", "`True`, also together with an error."),
         Parameter("error", "query", _ERROR),
     ),
 )
@@ -80,7 +80,7 @@ DECISION: Final = Operation(
     "decide_consent",
     "POST",
     "consent/{flowId}/decision",
-    "Complete or refuse a consent that another account gave than the admin's who started it",
+    "Complete or refuse a consent that an account other than the admin's gave",
     "Consent",
     {303: _TO_RESULT},
     admin=False,
@@ -92,14 +92,14 @@ RESULT: Final = Operation(
     "show_consent_result",
     "GET",
     "consent/result",
-    "Tell the person in the consent window how it ended",
+    "Show the result in the consent window",
     "Consent",
     {200: _PAGE},
     admin=False,
     page=True,
     parameters=(
-        Parameter("flow", "query", "Names a consent."),
-        Parameter("problem", "query", "The code of a problem, where no consent is known."),
+        Parameter("flow", "query", "The id of a consent."),
+        Parameter("problem", "query", "The code of a problem, if no consent is known."),
     ),
 )
 STATUS: Final = Operation(

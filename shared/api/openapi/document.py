@@ -63,8 +63,8 @@ _DESCRIPTION = (
     "and have no body, so no problem document either: each operation says which."
 )
 _BODY_HINT = (
-    "Needs a Content-Length. A body that is sent in chunks (`Transfer-Encoding: chunked`) arrives empty and "
-    "is answered with 411. That is what the Functions host does; Azure's front end was not tried."
+    "Needs a Content-Length: a chunked body (`Transfer-Encoding: chunked`) arrives empty and gets 411. "
+    "This was observed on the Functions host; Azure's front end was not tested."
 )
 
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOST_ANSWERS: Final[Mapping[int, str]] = {
-    400: "The request is not valid HTTP, a header holds more than ASCII, or the path a zero byte.",
-    404: "No operation has this path and method. A wrong method is 404 too, never 405.",
-    414: "The address is longer than 8 KB.",
-    431: "The headers are larger than 32 KB, or more than 100.",
-    500: "The body is larger than 1 MB, or the process that ran the call ended.",
-    503: "The app is not running, for instance while it starts or because a setting of the host is broken.",
+    400: "The request is not valid HTTP, a header contains non-ASCII characters, or the path a zero byte.",
+    404: "No operation has this path and method. A wrong method also gets 404, never 405.",
+    414: "The URL is longer than 8 KB.",
+    431: "The headers have more than 32 KB, or there are more than 100.",
+    500: "The body is larger than 1 MB, or the process that handled the request ended.",
+    503: "The app is not running, for instance while it starts or because a setting of the host is wrong.",
 }
 _FROM_THE_HOST: Final = "From the Functions host, without a body"
 

@@ -140,7 +140,7 @@ class Operation:
         return {status: tuple(sorted(codes)) for status, codes in sorted(found.items())}
 
 
-FLOW_ID = Parameter("flowId", "path", "Names a consent.", {"type": "string", "format": "uuid"})
+FLOW_ID = Parameter("flowId", "path", "The id of a consent.", {"type": "string", "format": "uuid"})
 IF_MATCH = Parameter(
     "If-Match",
     "header",

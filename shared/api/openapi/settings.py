@@ -9,7 +9,7 @@ from shared.api.openapi.operation import IF_MATCH, DocumentedResponse, Operation
 from shared.api.settings_models import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView
 
 _PATH = "tenant-settings/smtp"
-_ETAG = {"ETag": "Names what the admins decided, for If-Match."}
+_ETAG = {"ETag": "The version of what the admins decided, for If-Match."}
 _STARTED = DocumentedResponse(
     "A consent was started: open `startUrl` in a window, poll `statusUrl`.", StartedConsentView
 )
@@ -58,7 +58,7 @@ RESET: Final = Operation(
     "reset_tenant_settings",
     "POST",
     f"{_PATH}/reset",
-    "Remove settings and tokens, and end a consent under way",
+    "Remove settings and tokens, and end a consent in progress",
     "Tenant settings",
     {204: DocumentedResponse("The settings are deleted, or there were none.")},
     parameters=(IF_MATCH,),
@@ -68,7 +68,7 @@ CHECK: Final = Operation(
     "check_tenant_settings",
     "POST",
     f"{_PATH}/check",
-    "Check whether everything is there that sending needs",
+    "Check everything that sending needs",
     "Tenant settings",
     {200: DocumentedResponse("The results of the checks.", ExaminationView)},
     body=CheckBody,

@@ -11,7 +11,7 @@ TEST_MAIL: Final = Operation(
     "send_test_mail",
     "POST",
     "tenant-settings/smtp/test-mail",
-    "Send a test mail, to the caller if nobody else is named",
+    "Send a test mail, by default to the caller",
     "Tenant settings",
     {202: DocumentedResponse("The mail is queued: `deliveryUrl` returns its status.", QueuedMailView)},
     body=TestMailBody,
