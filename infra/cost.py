@@ -1,7 +1,8 @@
-"""Say what a month costs, from formulas whose unit prices are inputs.
+"""Compute the monthly cost from unit prices.
 
-The prices below are examples to be replaced: take your region's from https://azure.microsoft.com/pricing/calculator
-and pass them as options. `python infra/cost.py` prints the table of docs/cost.md.
+The prices below are examples. Look up those of your region in
+https://azure.microsoft.com/pricing/calculator and pass them as options. `python infra/cost.py` prints the
+tables of docs/cost.md.
 """
 
 from __future__ import annotations

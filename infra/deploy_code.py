@@ -1,4 +1,4 @@
-"""Deploy the code with azd, and try again while the roles of a first deployment spread.
+"""Deploy the code with azd, and retry until the roles of a first deployment are effective.
 
     python -m infra.deploy_code [arguments of azd deploy api]
 

@@ -1,4 +1,4 @@
-"""Print what a person still has to do after provisioning, with the real names filled in.
+"""Print the remaining manual steps after provisioning, with the actual names.
 
 azd runs this after `azd provision` and passes the outputs of `main.bicep` as environment variables. It
 changes nothing, needs nothing but Python, and can run again at any time: `azd hooks run postprovision`.

@@ -1,4 +1,4 @@
-"""Prints what a hook has to say, and never fails: azd would end a deployment that has succeeded."""
+"""Print the output of a hook; never fails, because azd would then stop a successful deployment."""
 
 from __future__ import annotations
 

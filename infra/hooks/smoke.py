@@ -1,4 +1,4 @@
-"""Ask the deployed app which version answers, until the version that was deployed does.
+"""Check the version of the running app until it is the deployed one.
 
 azd runs this after `azd deploy`. It prints a failure and ends with 0; with `--strict`, as in the GitHub
 workflow, it ends with 1, and the job's summary says which version answers.
@@ -93,7 +93,9 @@ def main(arguments: list[str]) -> int:
     """Return the exit code: 0, or with `--strict` 1 unless the version answers."""
     parser = argparse.ArgumentParser(description="Ask the deployed app which version answers.")
     parser.add_argument("url", nargs="?", default=os.environ.get("PUBLIC_BASE_URL", ""))
-    parser.add_argument("--strict", action="store_true", help="end with 1 unless the version answers")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 unless the deployed version answers"
+    )
     parser.add_argument("--expect", default=VERSION, metavar="VERSION")
     parser.add_argument("--wait", type=float, default=WAIT_SECONDS, metavar="SECONDS")
     parser.add_argument("--pause", type=float, default=PAUSE_SECONDS, metavar="SECONDS")

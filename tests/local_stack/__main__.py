@@ -74,7 +74,7 @@ def _add_start(commands: Commands) -> None:
         const="",
         default=[],
         metavar="NAME",
-        help="what Microsoft 365 does to the first mail; repeated for the next; without a name: list them",
+        help="fault for the first mail; repeat the option for the next ones; without a name: list them",
     )
     start.set_defaults(run=_run_start)
 
@@ -82,7 +82,7 @@ def _add_start(commands: Commands) -> None:
 def _add_mail(commands: Commands) -> None:
     mail = commands.add_parser(
         "mail",
-        help="queue a mail in the stack that `start` runs",
+        help="queue a mail in the running stack",
         description="Queues a mail in the running stack, as a scheduler does, and prints its message id.",
     )
     mail.add_argument("--to", required=True, help="the recipient's address")
@@ -94,7 +94,7 @@ def _add_mail(commands: Commands) -> None:
 def _add_environment(commands: Commands) -> None:
     environment = commands.add_parser(
         "environment",
-        help="print shell commands that set what a scheduler on the stack that `start` runs needs",
+        help="print shell commands that set the variables of a scheduler on the running stack",
         description='Use it as: eval "$(.venv/bin/python -m tests.local_stack environment)"',
     )
     environment.set_defaults(run=_run_environment)
@@ -103,7 +103,7 @@ def _add_environment(commands: Commands) -> None:
 def _add_token(commands: Commands) -> None:
     token = commands.add_parser(
         "token",
-        help="print an access token of the stack that `start` runs",
+        help="print an access token of the running stack",
         description="Prints an admin's token for the API, or a scheduler's: for queue and container, or as "
         "`reader` for the deliveries in the API.",
     )
@@ -114,7 +114,7 @@ def _add_token(commands: Commands) -> None:
 def _add_fault(commands: Commands) -> None:
     fault = commands.add_parser(
         "fault",
-        help="let Microsoft 365 fail next, in the stack that `start` runs",
+        help="make the next requests to Microsoft 365 fail, in the running stack",
         description="Sets what Microsoft 365 does to the next requests; without a name, lists what there is.",
     )
     fault.add_argument("name", nargs="?", help="such as throttled, recipient-refused, timeout")
@@ -122,8 +122,8 @@ def _add_fault(commands: Commands) -> None:
     fault.add_argument(
         "--operation", default="", help="which requests: sendMail, send, token, uploadChunk, …"
     )
-    fault.add_argument("--all", action="store_true", help="list every fault there is")
-    fault.add_argument("--clear", action="store_true", help="let everything work again")
+    fault.add_argument("--all", action="store_true", help="list all faults")
+    fault.add_argument("--clear", action="store_true", help="remove all faults")
     fault.set_defaults(run=_run_fault)
 
 
@@ -152,9 +152,9 @@ def _add_host(commands: Commands) -> None:
     host.add_argument("--cors", default="", help="origins whose pages may call, separated by commas")
     host.add_argument("--tls-cert", type=Path, help="certificate file (PEM); without it the host speaks HTTP")
     host.add_argument("--tls-key", type=Path, help="the certificate's private key (PEM)")
-    host.add_argument("--master-key", default="", help="key that opens everything, /admin included")
-    host.add_argument("--host-key", default="", help="key that opens functions of level FUNCTION")
-    host.add_argument("--log-records", type=Path, help="file that gets each record of the app's log as JSON")
+    host.add_argument("--master-key", default="", help="master key, for all functions and /admin")
+    host.add_argument("--host-key", default="", help="host key, for functions of level FUNCTION")
+    host.add_argument("--log-records", type=Path, help="file for the app's log records, as JSON")
     for wait in fields(Waits):
         name = f"--{wait.name.replace('_', '-')}-seconds"
         host.add_argument(name, type=type(wait.default), default=wait.default, help=WAIT_HELP[wait.name])
