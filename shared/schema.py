@@ -25,12 +25,12 @@ type Flag = Annotated[bool, Strict()]
 
 #: The text for an invalid field, by pydantic's type of error; its context fills the braces.
 _SENTENCES = {
-    "extra_forbidden": "there is no such member",
+    "extra_forbidden": "is not a known member",
     "missing": "is missing",
-    "string_type": "is not a text",
+    "string_type": "is not a string",
     "bool_type": "is not true or false",
-    "int_type": "is not a whole number",
-    "int_parsing": "is not a whole number",
+    "int_type": "is not an integer",
+    "int_parsing": "is not an integer",
     "tuple_type": "is not a list",
     "dict_type": "is not an object",
     "model_type": "is not an object",
@@ -38,8 +38,8 @@ _SENTENCES = {
     "string_too_long": "is longer than {max_length} characters",
     "too_short": "has fewer than {min_length} entries",
     "too_long": "has more than {max_length} entries",
-    "datetime_parsing": "is no moment of the calendar",
-    "datetime_from_date_parsing": "is no moment of the calendar",
+    "datetime_parsing": "is not a valid date and time",
+    "datetime_from_date_parsing": "is not a valid date and time",
     "literal_error": "use {expected}",
     "enum": "use {expected}",
 }

@@ -51,7 +51,7 @@ The hosts that `MICROSOFT_CLOUD` selects.
 #: What each setting is for, by group.
 PURPOSES = {
     "Feature": {
-        "SMTP_PROVIDER": "Switches the feature on; any other value switches it off",
+        "SMTP_PROVIDER": "Enables the feature; with any other value it is disabled",
     },
     "App registration": {
         "ENTRA_TENANT_ID": "Home tenant of the app registration",
@@ -63,12 +63,12 @@ PURPOSES = {
         "ENTRA_CLIENT_SECRET": "A client secret; in Azure as a Key Vault reference",
         "ENTRA_CLIENT_CERTIFICATE_PATH": "Path of a certificate file with its private key",
         "MICROSOFT_CLOUD": "The Microsoft cloud of tenants and mailboxes, see [Clouds](#clouds)",
-        "ENTRA_AUTHORITY_HOST": "Another sign-in host, for tests",
-        "GRAPH_ENDPOINT": "Another Graph endpoint, for tests",
+        "ENTRA_AUTHORITY_HOST": "Sign-in host, if it is not the cloud's; for tests",
+        "GRAPH_ENDPOINT": "Graph endpoint, if it is not the cloud's; for tests",
     },
     "API": {
         "PUBLIC_BASE_URL": (
-            "Address under which browsers reach the app; the redirect URI is "
+            "URL under which browsers reach the app; the redirect URI is "
             "`<PUBLIC_BASE_URL>/api/consent/callback`"
         ),
         "FRONTEND_ORIGINS": "Origins of the frontend, comma-separated",
@@ -82,7 +82,7 @@ PURPOSES = {
         "ALLOWED_TENANT_IDS": (
             "Tenants that are served, the home tenant included. They trust each other: "
             "[one trust domain](operations/tenants.md#tenants-of-one-installation-are-one-trust-domain). "
-            "From two on, every file's path begins with `<tenantId>/`"
+            "If there are several, every file's path begins with `<tenantId>/`"
         ),
     },
     "Sending": {
@@ -92,24 +92,24 @@ PURPOSES = {
         ),
         "OUTCOME_QUEUES": "Queues that a mail may name for a message about its outcome, comma-separated",
         "ON_UNKNOWN_OUTCOME": (
-            "What happens to a mail whose outcome is unknown (after 500, 502, 504 or a lost answer): `hold` "
-            "keeps it, `resend` sends it again at the risk of a duplicate"
+            "What happens to a mail whose outcome is unknown (after 500, 502, 504 or a lost response): "
+            "`hold` does not send it again, `resend` does, at the risk of a duplicate"
         ),
-        "MAILBOX_MESSAGE_LIMIT_MB": "Largest message that the mailbox takes, as set in Exchange",
+        "MAILBOX_MESSAGE_LIMIT_MB": "Message size limit of the mailbox in MB, as set in Exchange",
         "MAILBOX_MESSAGES_PER_MINUTE": (
-            "Most mails that one mailbox sends in a minute, over all hosts; 0: the limit is "
+            "Maximum number of mails that one mailbox sends per minute, over all hosts; 0: the limit is "
             "learned from Graph's refusals"
         ),
-        "DELIVERY_RETENTION_DAYS": "How long finished deliveries are kept",
+        "DELIVERY_RETENTION_DAYS": "Number of days for which finished deliveries are stored",
     },
     "Storage": {
-        "KEY_VAULT_URL": "Key vault of the refresh tokens",
+        "KEY_VAULT_URL": "URL of the key vault with the refresh tokens",
         "AzureWebJobsStorage": "Connection string of the storage account or of Azurite",
-        "AzureWebJobsStorage__blobServiceUri": "Blob service",
-        "AzureWebJobsStorage__queueServiceUri": "Queue service",
-        "AzureWebJobsStorage__tableServiceUri": "Table service",
+        "AzureWebJobsStorage__blobServiceUri": "URL of the blob service",
+        "AzureWebJobsStorage__queueServiceUri": "URL of the queue service",
+        "AzureWebJobsStorage__tableServiceUri": "URL of the table service",
         "AzureWebJobsStorage__clientId": (
-            "Client id of the managed identity for storage and vault; without it the vault is read with "
+            "Client id of the managed identity for storage and vault; without it the vault is accessed with "
             "`ENTRA_MANAGED_IDENTITY_CLIENT_ID`"
         ),
     },

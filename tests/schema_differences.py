@@ -36,8 +36,8 @@ ONLY_THE_PARSER = {
     r"^the character U\+[0-9A-F]{5,6} is not allowed": "validators read patterns above U+FFFF differently",
     r"^give 1 to 500 recipients in to, cc and bcc together": "JSON Schema cannot add the lengths of lists",
     r"^another attachment has the same contentId$": "JSON Schema cannot compare the members of two entries",
-    r"^is no moment of the calendar$": "a pattern does not know how many days a month has",
-    r"^is no moment that can be compared$": "a pattern does not know which moments UTC cannot express",
+    r"^is not a valid date and time$": "a pattern does not know how many days a month has",
+    r"^cannot be converted to UTC$": "a pattern does not know which times UTC cannot express",
     r"^is \d+ bytes; at most 49152 are allowed$": "JSON Schema cannot measure a whole text",
     r"^is not valid JSON": "half a surrogate pair is JSON and no Unicode text",
 }

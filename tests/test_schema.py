@@ -31,7 +31,7 @@ def test_names_on_the_wire_are_in_camel_case() -> None:
 
 
 def test_an_unknown_member_is_an_error() -> None:
-    assert broken(b'{"reportName": "s", "from": "x"}') == {"from": "there is no such member"}
+    assert broken(b'{"reportName": "s", "from": "x"}') == {"from": "is not a known member"}
 
 
 def test_an_optional_member_that_is_null_counts_as_left_out() -> None:
@@ -42,9 +42,9 @@ def test_an_optional_member_that_is_null_counts_as_left_out() -> None:
 
 def test_null_is_invalid_for_a_required_member_and_hides_no_unknown_one() -> None:
     assert broken(b'{"reportName": null, "from": null, "report_name": null}') == {
-        "reportName": "is not a text",
-        "from": "there is no such member",
-        "report_name": "there is no such member",
+        "reportName": "is not a string",
+        "from": "is not a known member",
+        "report_name": "is not a known member",
     }
 
 

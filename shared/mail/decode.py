@@ -26,7 +26,7 @@ _ENVELOPES: Final = {
 }
 #: A text without one of these is no envelope, which saves parsing it.
 _ENVELOPE_MARKS: Final = (b'"eventTime"', b'"specversion"', b'"content-encoding"')
-_JSON_KINDS: Final = ((list, "a list"), (str, "a JSON string"), (object, "JSON, but no object"))
+_JSON_KINDS: Final = ((list, "a list"), (str, "a JSON string"), (object, "JSON, but not an object"))
 
 
 def decode_message(raw: bytes) -> bytes:

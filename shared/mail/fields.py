@@ -78,7 +78,7 @@ def _not_of_microsoft(headers: dict[str, str]) -> dict[str, str]:
 def _rfc3339(text: object) -> object:
     """Keep pydantic from reading a number, or digits, as a Unix time."""
     if not isinstance(text, str) or not _MOMENT.fullmatch(text):
-        raise ValueError("use a moment with its time zone, such as 2026-11-24T06:00:00Z")
+        raise ValueError("use a date and time with a time zone, such as 2026-11-24T06:00:00Z")
     return text
 
 
@@ -93,7 +93,7 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("is no moment that can be compared") from error
+        raise ValueError("cannot be converted to UTC") from error
 
 
 def _queue_name(text: str) -> str:

@@ -55,7 +55,7 @@ def _decoded(text: object) -> bytes:
     A lenient decoder makes a damaged file of almost any text.
     """
     if not isinstance(text, str):
-        raise ValueError("is not a text")  # noqa: TRY004 - pydantic reports a ValueError
+        raise ValueError("is not a string")  # noqa: TRY004 - pydantic reports a ValueError
     if not _BASE64.fullmatch(text):
         raise ValueError(_what_is_wrong_with(text))
     return base64.b64decode(text)
@@ -70,7 +70,7 @@ def _what_is_wrong_with(text: str) -> str:
         return "is a data URL; give only what follows its comma"
     if "-" in text or "_" in text:
         return "is URL-safe base64; use + and / in place of - and _"
-    return "is not base64 (RFC 4648 section 4, with its padding; only line breaks may stand between)"
+    return "is not base64 (RFC 4648 section 4, with its padding; only line breaks are allowed between)"
 
 
 type BlobPath = Annotated[

@@ -327,7 +327,7 @@ def test_a_moment_that_cannot_be_compared_is_refused(moment: str) -> None:
         ("-_-_", "is URL-safe base64; use + and / in place of - and _"),
         (
             "sales.pdf",
-            "is not base64 (RFC 4648 section 4, with its padding; only line breaks may stand between)",
+            "is not base64 (RFC 4648 section 4, with its padding; only line breaks are allowed between)",
         ),
     ],
 )
@@ -397,7 +397,7 @@ def test_null_is_the_same_as_leaving_a_member_out() -> None:
 @pytest.mark.parametrize("moment", [0, "20261224", "2026-12-24", "2026-12-24 06:00", "2026-12-24T06:00:00"])
 def test_a_moment_is_a_text_of_rfc_3339(moment: object) -> None:
     assert broken_fields(a_message(expiresAt=moment)) == {
-        "expiresAt": "use a moment with its time zone, such as 2026-11-24T06:00:00Z"
+        "expiresAt": "use a date and time with a time zone, such as 2026-11-24T06:00:00Z"
     }
 
 
