@@ -17,6 +17,7 @@ OWNERS = {
     "attempt_too_long": "AttemptTooLongError",
     "consent_declined": "ConsentDeclinedError",
     "consent_refused": "ConsentDeclinedError",
+    "consent_replaced": "ConsentReplacedError",
     "consent_expired": "ConsentExpiredError",
     "consent_not_continued": "ConsentExpiredError",
     "entra_unavailable": "EntraUnavailableError",

@@ -12,7 +12,13 @@ from shared.sending.attempt import begin
 from shared.sending.claim import claim
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import discard_draft
-from shared.sending.errors import ClaimLostError, LaterSlotError, MailKnownError, SendingPausedError
+from shared.sending.errors import (
+    ClaimLostError,
+    ConsentReplacedError,
+    LaterSlotError,
+    MailKnownError,
+    SendingPausedError,
+)
 from shared.sending.hand_over import (
     ReleaseClaimOnError,
     check_switch,
@@ -36,7 +42,7 @@ from shared.settings.sender import apply_sender_list, refusal_of, sender_of
 from shared.settings.served_tenants import log_unserved_tenant
 from shared.settings.tenant import Status
 from shared.telemetry import Event, log_mail_event
-from shared.time_limit import AttemptTooLongError, limited, recording
+from shared.time_limit import limited, recording
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -160,8 +166,7 @@ def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices
     An upload takes minutes, in which the consent can be reset or replaced.
     """
     if attempt.sent_as_draft and _sender(attempt, ports).consent.version != mailbox.sender.consent.version:
-        # The next attempt begins at once, with the new consent.
-        raise AttemptTooLongError
+        raise ConsentReplacedError
     record_hand_over(attempt, mailbox, ports)
 
 

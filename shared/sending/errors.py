@@ -10,23 +10,24 @@
     ├── GraphTimeoutError           Graph did not finish a request in time
     ├── UnexpectedAnswerError       Graph refuses for a reason that the app does not know
     ├── AccessDeniedError           … with 403
-    └── MailboxNotFoundError        … with 404 or 410
+    ├── MailboxNotFoundError        … with 404 or 410
+    └── NothingSentError
+        └── ConsentReplacedError    the consent was replaced since the attempt began
 
 Only a code of Graph's says for certain that a permission or the mailbox is missing: that is a
-SenderRefusedError, with the same codes as the last two.
+SenderRefusedError, with the codes of AccessDeniedError and MailboxNotFoundError.
 
 Three more errors end an attempt without one: another worker's row, or the operator's pause, decides.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from shared.errors import TransientError
+from shared.errors import NothingSentError, TransientError
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from shared.deliveries.slot import Slot
     from shared.settings.sending_switch import SendingPause
 
@@ -73,6 +74,13 @@ class LaterSlotError(MailboxPausedError):
         super().__init__(retry_after=wait, address=address)
         self.slot = slot
         self.wait = wait
+
+
+class ConsentReplacedError(NothingSentError):
+    """The consent was replaced meanwhile; the next attempt uses the new one."""
+
+    def __init__(self) -> None:
+        super().__init__("consent_replaced", retry_after=timedelta(0))
 
 
 class DraftLostError(SendingError):

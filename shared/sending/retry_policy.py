@@ -41,7 +41,7 @@ from shared.errors import (
     SenderRefusedError,
     TransientError,
 )
-from shared.sending.errors import MailboxPausedError, ThrottledError
+from shared.sending.errors import ConsentReplacedError, MailboxPausedError, ThrottledError
 from shared.sending.rate_limit.pace import DEFAULT_RETRY_AFTER
 from shared.sending.reconcile import next_check
 from shared.sending.retry_times import MAX_RETRY_AGE, backoff, before_end, deadline, throttle_delay
@@ -67,7 +67,7 @@ _SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
 }
 
 #: The mail had to wait, or to continue.
-_NO_FAILURES = (MailboxPausedError, AttemptTooLongError)
+_NO_FAILURES = (MailboxPausedError, AttemptTooLongError, ConsentReplacedError)
 
 
 @dataclass(frozen=True, slots=True)

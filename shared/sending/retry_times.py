@@ -24,7 +24,7 @@ _TEST_MAIL: Final = "test-mail:"
 #: A mail that failed more often goes to the end of the line, or mails that always fail would delay others.
 _MAX_FAILURES = 2
 #: The codes of attempts that only waited.
-_WAITED = THROTTLED_CODES | {"mailbox_paused", "attempt_too_long", "sending_paused"}
+_WAITED = THROTTLED_CODES | {"mailbox_paused", "attempt_too_long", "consent_replaced", "sending_paused"}
 
 
 def deadline(trying_since: datetime, expires_at: datetime | None) -> datetime:

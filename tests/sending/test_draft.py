@@ -499,7 +499,8 @@ def test_a_new_consent_during_an_upload_sends_the_mail_in_the_next_attempt(
     change_settings_during_the_upload(services, monkeypatch, consent=newer)
     services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
     deliver(a_mail("large"), "q-1", services)
-    assert row(services).status is DeliveryStatus.DEFERRED
+    assert row(services).history[-1].code == "consent_replaced"
+    assert (services.outbox.messages[-1][1], row(services).attempt) == (timedelta(0), 0)
     assert "send_draft" not in services.transport.asked
 
     again(services, "q-2")

@@ -64,7 +64,7 @@ def test_a_test_mail_has_priority_and_a_new_mail_does_not() -> None:
         (["graph_busy"], True),
         (["graph_busy"] * 2, True),
         (["graph_busy"] * 3, False),
-        (["mailbox_throttled", "mailbox_paused", "attempt_too_long", "sending_paused"] * 3, True),
+        (["mailbox_throttled", "mailbox_paused", "attempt_too_long", "consent_replaced"] * 3, True),
     ],
 )
 def test_a_repeatedly_failing_mail_loses_priority_and_a_waiting_one_not(
