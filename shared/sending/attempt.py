@@ -45,7 +45,8 @@ class QueuedMail:
         message: what to queue again if another worker has claimed the mail.
         maybe_new: the delivery log may not know the mail yet.
         requeued_for: the attempt that the message is for; None for a scheduler's message.
-        unused_claims: claims of the mail that are known to have sent nothing.
+        unused_claims: claims of the mail that are known to have sent nothing, or to have been refused.
+        maybe_accepted: Graph refused it with one of them, may have sent it, and it could not be looked up.
     """
 
     request: MailRequest
@@ -53,6 +54,7 @@ class QueuedMail:
     message: bytes
     maybe_new: bool = False
     unused_claims: frozenset[str] = frozenset()
+    maybe_accepted: bool = False
     requeued_for: str | None = None
 
 
@@ -115,7 +117,7 @@ class Attempt:
             unused |= {self.claim_id}
         if not unused or self._maybe_sent:
             return self.mail.message
-        return repeated_message(self.delivery, self.text, unused)
+        return repeated_message(self.delivery, self.text, unused, maybe_accepted=self.maybe_accepted)
 
     @property
     def was_tried(self) -> bool:
@@ -126,6 +128,12 @@ class Attempt:
     def repeated(self) -> bool:
         """Whether an earlier attempt may have left something."""
         return len(self.delivery.history) > 1
+
+    @property
+    def maybe_accepted(self) -> bool:
+        """Whether Graph refused the mail, may have sent it, and can't tell."""
+        refused = self.mailbox is not None and self.mailbox.refusal is not None
+        return self.mail.maybe_accepted or (refused and not self.may_look_up(refused=True))
 
     @property
     def has_unrecorded_send(self) -> bool:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import MAX_WAIT, Delivery
+from shared.deliveries.delivery import MAX_WAIT, MAYBE_ACCEPTED, Delivery
 from shared.deliveries.requeue import is_superseded, next_message
 from shared.deliveries.status import IN_PROGRESS, SCHEDULED, DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.attempt import first_row
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
 from shared.sending.hand_over import claim_new
+from shared.sending.record_warnings import log_repeat
 from shared.sending.restart import may_restart
 from shared.sending.storage_outage import persist
 from shared.telemetry import Event, log_mail_event
@@ -122,6 +123,8 @@ def claim(attempt: Attempt, ports: SendingServices) -> bool:
         again = next_row(known, request, now, attempt.unused_claims)
         if state is ClaimState.INTERRUPTED:
             again = replace(again, uncertain_send=known.with_uncertain_send(now).uncertain_send)
+        if attempt.mail.maybe_accepted:
+            again = replace(again, warnings=again.warnings_with(MAYBE_ACCEPTED, now))
         claimed = replace(again, installation=ports.installation).claimed(
             attempt.queue_id, now, attempt.claim_id
         )
@@ -129,6 +132,8 @@ def claim(attempt: Attempt, ports: SendingServices) -> bool:
         mine = persist(lambda: ports.deliveries.save(claimed), ports.system)
         if mine:
             attempt.take(mine)
+            if mine.warnings != known.warnings:
+                log_repeat(mine)
             return True
         state = ClaimState.HELD
     skip_message(state, known, attempt.mail, ports)

@@ -12,9 +12,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shared.deliveries.delivery import MAYBE_ACCEPTED
 from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ProblemError
 from shared.sending.errors import ClaimLostError, MailKnownError, SendingPausedError
+from shared.sending.record_warnings import log_repeat
 from shared.sending.storage_outage import persist
 from shared.settings.sending_switch import MAX_AGE
 from shared.system import Moment
@@ -132,6 +134,11 @@ class ReleaseClaimOnError:
         attempt = self._attempt
         if not attempt.claimed:
             return
+        row = attempt.delivery.unclaimed()
         with suppress(ProblemError), recording():
-            if self._ports.deliveries.save(attempt.delivery.unclaimed()):
+            if attempt.maybe_accepted:
+                row = replace(row, warnings=row.warnings_with(MAYBE_ACCEPTED, self._ports.system.now()))
+            if self._ports.deliveries.save(row):
                 attempt.claimed = attempt.claim_tried = False
+                if row.warnings != attempt.delivery.warnings:
+                    log_repeat(row)

@@ -89,7 +89,9 @@ def _repeated(mail: RepeatedMail) -> QueuedMail:
     except InvalidInputError as error:
         # The app queues such a message only for a mail that it has read: another version did.
         raise ConfigurationError("request_of_other_version") from error
-    return QueuedMail(request, text, write_repeated(mail), unused_claims=frozenset(mail.unused_claims))
+    unused = frozenset(mail.unused_claims)
+    message = write_repeated(mail)
+    return QueuedMail(request, text, message, unused_claims=unused, maybe_accepted=mail.maybe_accepted)
 
 
 def _stored_mail(

@@ -6,12 +6,10 @@ only then is this message completed.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import MAYBE_ACCEPTED
 from shared.deliveries.requeue import next_message, requeue_message
 from shared.deliveries.status import NOT_SENT, WAITING_FOR_PERSON, DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
@@ -28,11 +26,12 @@ from shared.sending.errors import ThrottledError
 from shared.sending.rate_limit.slots import visible_after
 from shared.sending.reconcile import FIRST_CHECK, RECONCILE_WINDOW
 from shared.sending.record_outcome import write_outcome
+from shared.sending.record_warnings import log_repeat
 from shared.sending.refused_sender import sender_is_refused
 from shared.sending.retry_policy import AttemptContext, count_refusals, decide_retry
 from shared.sending.retry_times import expired
 from shared.settings.update import as_record, record_sender_failure
-from shared.telemetry import Event, log_failed_step, log_mail_event
+from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -84,14 +83,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
         _wake_at_expiry(attempt, context.now, ports)
     write_outcome(row, ports, attempt.claim_id)
     if context.maybe_sent:
-        # It is repeated, and an earlier attempt may have sent it.
-        log_mail_event(
-            Event.MAIL_WARNING,
-            row,
-            level=logging.WARNING,
-            correlation_id=row.correlation_id,
-            problem=MAYBE_ACCEPTED,
-        )
+        log_repeat(row)
     if decision.next_attempt_at is not None:
         # A look-up of the mail happens at its time, and not before.
         wait = max(decision.next_attempt_at - context.now, timedelta(0))

@@ -11,9 +11,21 @@ from shared.settings.tenant import ActiveProblem
 from shared.telemetry import Event, log_mail_event
 
 if TYPE_CHECKING:
+    from shared.deliveries.delivery import Delivery
     from shared.mail.warnings import MailWarning
     from shared.sending.attempt import Attempt
     from shared.sending.ports import SendingServices
+
+
+def log_repeat(row: Delivery) -> None:
+    """Log that a mail is retried though Graph may have sent it."""
+    log_mail_event(
+        Event.MAIL_WARNING,
+        row,
+        level=logging.WARNING,
+        correlation_id=row.correlation_id,
+        problem=MAYBE_ACCEPTED,
+    )
 
 
 def record_warnings(attempt: Attempt, found: tuple[MailWarning, ...], ports: SendingServices) -> None:

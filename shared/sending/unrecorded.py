@@ -57,15 +57,17 @@ class Accepted(_Message):
 
 
 class RepeatedMail(_Message):
-    """A mail whose claims sent nothing.
+    """A mail whose claims sent nothing, or were refused.
 
     `mail` is None in messages of an earlier version, which stored the request of a long one.
+    `maybe_accepted`: it may have been sent with one of them, and can't be looked up.
     """
 
     tenant_id: TenantId
     message_id: MessageId
     unused_claims: tuple[str, ...]
     mail: dict[str, Any] | None = None
+    maybe_accepted: bool = False
 
 
 class Repeated(_Message):
@@ -99,7 +101,9 @@ def accepted_message(row: Delivery) -> bytes:
     return _write(Accepted(accepted=mail))
 
 
-def repeated_message(row: Delivery, text: bytes, unused_claims: frozenset[str]) -> bytes:
+def repeated_message(
+    row: Delivery, text: bytes, unused_claims: frozenset[str], *, maybe_accepted: bool = False
+) -> bytes:
     """Write the message to retry a mail, with its unused claims.
 
     Even with the longest mail, it holds as many claims as two days of an outage leave behind.
@@ -109,6 +113,7 @@ def repeated_message(row: Delivery, text: bytes, unused_claims: frozenset[str]) 
         message_id=row.message_id,
         unused_claims=tuple(sorted(unused_claims)[:_MAX_UNUSED]),
         mail=json.loads(text),
+        maybe_accepted=maybe_accepted,
     )
     return write_repeated(mail)
 

@@ -153,6 +153,13 @@ def test_a_small_mail_survives_any_two_faults() -> None:
             assert_sent_exactly_once(rehearse(*small(), dict(zip((first, second), fates, strict=True))))
 
 
+def test_a_small_mail_without_look_up_survives_any_two_faults() -> None:
+    for first, second in itertools.combinations(range(len(steps_of(*small(look_up=False))) + 4), 2):
+        for fates in itertools.product(FaultKind, FaultKind):
+            faults = dict(zip((first, second), fates, strict=True))
+            assert_never_twice_and_honest(rehearse(*small(look_up=False), faults))
+
+
 FATES = st.dictionaries(st.integers(0, 60), st.sampled_from(FaultKind), max_size=6)
 
 

@@ -14,8 +14,9 @@ from shared.deliveries.requeue import requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, InvalidInputError, ProblemError, TransientError
 from shared.sending.deliver import deliver
+from shared.sending.errors import ThrottledError
 from shared.sending.poison import record_poisoned
-from shared.sending.unrecorded import MAX_WAIT, MIN_WAIT, parse_unrecorded
+from shared.sending.unrecorded import MAX_WAIT, MIN_WAIT, RepeatedMail, parse_unrecorded
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -191,3 +192,30 @@ def test_a_repeated_message_readable_by_another_version_waits_for_it(
     assert not services.deliveries.rows
     assert services.outbox.messages == [(text, MIN_WAIT)]
     assert '"problem": "request_of_other_version"' in caplog.text
+
+
+@pytest.mark.parametrize("row_fails", [False, True])
+def test_a_refusal_that_storage_could_not_record_leaves_its_warning(
+    services: FakeServices,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    row_fails: bool,  # noqa: FBT001
+) -> None:
+    # Graph may have sent the mail, and without Mail.ReadWrite nobody can look.
+    services.transport.fail = [ThrottledError(retry_after=timedelta(seconds=30), address="ada@contoso.com")]
+    with monkeypatch.context() as away:
+        away.setattr(services.requests, "keep", fail)
+        if row_fails:
+            away.setattr(services.deliveries, "save", fail)
+        deliver(MAIL, "q-1", services)
+    ((message, _),) = services.outbox.messages
+    repeated = parse_unrecorded(message)
+    assert (repeated.maybe_accepted if isinstance(repeated, RepeatedMail) else None) is (row_fails or None)
+    services.system.pass_time(HOUR)
+    deliver(message, "q-2", services)
+
+    assert row(services).status is DeliveryStatus.ACCEPTED
+    assert [warning.code for warning in row(services).warnings] == ["maybe_accepted"]
+    logged = [line for line in caplog.messages if line.startswith("mail_warning")]
+    assert len(logged) == 1
+    assert "maybe_accepted" in logged[0]
