@@ -61,7 +61,7 @@ class AppSettingsReader:
 
     def report_invalid(self, name: str, reason: str) -> None:
         """Record that a setting is wrong; the first of several reasons counts."""
-        if name in {problem.facts["setting"] for problem in self.problems}:
+        if name in {problem.params["setting"] for problem in self.problems}:
             return
         self.problems.append(ConfigurationError("setting_invalid", setting=name, reason=reason))
 

@@ -21,4 +21,4 @@ def report_settings(problems: Iterable[ConfigurationError]) -> None:
     """
     for problem in problems:
         if not isinstance(problem, OtherProviderError):
-            log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=problem.code, **problem.facts)
+            log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=problem.code, **problem.params)

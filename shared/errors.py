@@ -45,7 +45,7 @@ class ProblemError(Exception):
 
     Attributes:
         problem: what happened and who acts, as texts.
-        facts: the parameters of the texts.
+        params: the parameters of the texts.
         request_id: Microsoft's id of the failed call, for their support.
         unseen: what Microsoft's servers do not know, but may just have been granted.
         confirm_after: how often a mail must fail with this error, minutes apart, before it counts.
@@ -54,23 +54,23 @@ class ProblemError(Exception):
     unseen: Literal["", "app", "consent", "credential"] = ""
     confirm_after: int = 1
 
-    def __init__(self, code: str, *, request_id: str | None = None, **facts: object) -> None:
-        self.problem: Problem = explain(code, **facts)
-        self.facts = {name: str(fact) for name, fact in facts.items()}
+    def __init__(self, code: str, *, request_id: str | None = None, **params: object) -> None:
+        self.problem: Problem = explain(code, **params)
+        self.params = {name: str(value) for name, value in params.items()}
         self.request_id = request_id
         super().__init__(f"{request_id}: {self.problem}" if request_id else str(self.problem))
 
     @classmethod
-    def recalled(cls, code: str, facts: Mapping[str, str]) -> Self:
+    def recalled(cls, code: str, params: Mapping[str, str]) -> Self:
         """Return a stored problem's error; another version may have stored it."""
-        known, complete = recorded(code, facts)
+        known, complete = recorded(code, params)
         return cls(known, **complete)  # stored parameters have no argument's name
 
-    def with_facts(self, **more: object) -> Self:
+    def with_params(self, **more: object) -> Self:
         """Return the same error with parameters that make its text specific."""
         same = type(self).__new__(type(self))
         same.__dict__.update(self.__dict__)
-        ProblemError.__init__(same, self.code, request_id=self.request_id, **(self.facts | more))
+        ProblemError.__init__(same, self.code, request_id=self.request_id, **(self.params | more))
         return same
 
     @property
@@ -99,8 +99,8 @@ class InvalidInputError(MailerError):
             read by a person; the last entry then says how many more there are.
     """
 
-    def __init__(self, code: str, *, fields: Iterable[FieldError] = (), **facts: object) -> None:
-        super().__init__(code, request_id=None, **facts)
+    def __init__(self, code: str, *, fields: Iterable[FieldError] = (), **params: object) -> None:
+        super().__init__(code, request_id=None, **params)
         self.fields = tuple(first_of(fields))
 
 
@@ -157,9 +157,9 @@ class TransientError(MailerError):
         *,
         retry_after: timedelta | None = None,
         request_id: str | None = None,
-        **facts: object,
+        **params: object,
     ) -> None:
-        super().__init__(code, request_id=request_id, **facts)
+        super().__init__(code, request_id=request_id, **params)
         self.retry_after = retry_after
 
 
@@ -188,10 +188,10 @@ class RejectedError(MailerError):
         graph_code: str | None = None,
         confirm_after: int = 1,
         request_id: str | None = None,
-        **facts: object,
+        **params: object,
     ) -> None:
         shown = {} if graph_code is None else {"graph_code": graph_code}
-        super().__init__(code, request_id=request_id, **shown, **facts)
+        super().__init__(code, request_id=request_id, **shown, **params)
         self.graph_code = graph_code
         self.confirm_after = confirm_after
 
@@ -243,8 +243,8 @@ class TokenRefusedError(ConfigurationError):
         claims: str | None = None,
         conditional_access: bool = False,
         request_id: str | None = None,
-        **facts: object,
+        **params: object,
     ) -> None:
-        super().__init__(code, request_id=request_id, **facts)
+        super().__init__(code, request_id=request_id, **params)
         self.claims = claims
         self.conditional_access = conditional_access

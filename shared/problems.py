@@ -61,12 +61,12 @@ class Problem:
 
     code: str
     title: str
-    sentence: str
+    detail: str
     who_acts: Actor
 
     def __str__(self) -> str:
         """Return code and text for a log line."""
-        return f"{self.code}: {self.sentence}"
+        return f"{self.code}: {self.detail}"
 
 
 @functools.cache
@@ -89,39 +89,39 @@ def _additions() -> dict[str, dict[str, str]]:
     return {code: entry.get("additions", {}) for code, entry in entries.items()}
 
 
-def explain(code: str, **facts: object) -> Problem:
+def explain(code: str, **params: object) -> Problem:
     """Fill the text of a code, and add one for each optional parameter.
 
     Raises:
         KeyError: the code is not in the catalogue, or a parameter is missing; both are bugs.
     """
     problem = catalogue()[code]
-    more = [text.format(**facts) for fact, text in _additions()[code].items() if fact in facts]
-    sentence = " ".join([problem.sentence.format(**facts), *more])
-    return Problem(code, problem.title, sentence, problem.who_acts)
+    more = [text.format(**params) for name, text in _additions()[code].items() if name in params]
+    detail = " ".join([problem.detail.format(**params), *more])
+    return Problem(code, problem.title, detail, problem.who_acts)
 
 
-def recall(code: str, facts: Mapping[str, str]) -> Problem:
+def recall(code: str, params: Mapping[str, str]) -> Problem:
     """Explain a stored problem, which another version may have written.
 
     It may have other parameters, or another code.
     """
-    known, complete = recorded(code, facts)
+    known, complete = recorded(code, params)
     return replace(explain(known, **complete), code=code)
 
 
-def recorded(code: str, facts: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+def recorded(code: str, params: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """Return the known code for a stored problem, and all its parameters."""
     if code not in catalogue():
         return "recorded_by_other_version", {"recorded": code}
-    named = {name for _, name, _, _ in Formatter().parse(catalogue()[code].sentence) if name}
-    given = {name: fact for name, fact in facts.items() if name not in _RESERVED}
+    named = {name for _, name, _, _ in Formatter().parse(catalogue()[code].detail) if name}
+    given = {name: value for name, value in params.items() if name not in _RESERVED}
     return code, dict.fromkeys(named, _NOT_RECORDED) | given
 
 
 def public_problem(code: str) -> Problem:
     """Explain a code without parameters, for readers who may not know them."""
     problem = catalogue()[code] if code in catalogue() else recall(code, {})
-    if "{" not in problem.sentence:
+    if "{" not in problem.detail:
         return problem
-    return replace(problem, sentence=f"{problem.title}. The Tenant Settings page says more.")
+    return replace(problem, detail=f"{problem.title}. The Tenant Settings page says more.")

@@ -201,7 +201,7 @@ def settings() -> dict[str, Setting]:
         _Values(SMTP_PROVIDER=config.OFFICE365, AzureWebJobsStorage=""),
     ):
         for problem in _read(values).problems:
-            facts = problem.facts
+            facts = problem.params
             expected.setdefault(facts["setting"], facts.get("reason", "").removeprefix("use "))
     return {
         name: Setting(name, default, expected.get(name) or _TEXTS[name]) for name, default in defaults.items()

@@ -56,7 +56,7 @@ Applications, access policies) take up to two.
 def document() -> str:
     """Write the document."""
     codes = (
-        (_shown(problem.title), f"`{code}`", _WHO[problem.who_acts], _shown(problem.sentence))
+        (_shown(problem.title), f"`{code}`", _WHO[problem.who_acts], _shown(problem.detail))
         for code, problem in catalogue().items()
     )
     entra = (
@@ -105,7 +105,7 @@ def _who(code: str) -> str:
 
 def _remedy(code: str) -> str:
     problem = catalogue()[code]
-    return f"{_shown(problem.title)}. {_shown(problem.sentence)}"
+    return f"{_shown(problem.title)}. {_shown(problem.detail)}"
 
 
 def _shown(sentence: str) -> str:

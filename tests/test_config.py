@@ -24,7 +24,7 @@ NEEDED = [name for name in GIVEN if name not in {"SMTP_PROVIDER", "ENTRA_CLIENT_
 def refusal(**changes: str) -> dict[str, str]:
     with pytest.raises(ConfigurationError) as refused:
         AppConfig.from_env({**GIVEN, **changes})
-    return {"code": refused.value.code, **refused.value.facts}
+    return {"code": refused.value.code, **refused.value.params}
 
 
 def test_what_is_not_set_has_a_safe_default() -> None:
@@ -277,7 +277,7 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
     given["AzureWebJobsStorage"] = "stmailer"
     given["MICROSOFT_CLOUD"], given["ENTRA_CLIENT_CERTIFICATE_PATH"] = "mars", "/certs/app.pem"
 
-    assert sorted(problem.facts["setting"] for problem in check_settings(given)) == [
+    assert sorted(problem.params["setting"] for problem in check_settings(given)) == [
         "ADMIN_ROLES",
         "AzureWebJobsStorage",
         "ENTRA_CLIENT_SECRET and ENTRA_CLIENT_CERTIFICATE_PATH",
@@ -331,7 +331,7 @@ def test_a_reference_that_was_not_resolved_names_its_setting(name: str, value: s
 def test_a_storage_reference_that_was_not_resolved_names_its_setting() -> None:
     with pytest.raises(ConfigurationError) as refused:
         StorageConfig.from_env({"AzureWebJobsStorage": "@Microsoft.KeyVault(VaultName=a;SecretName=b)"})
-    assert refused.value.facts["setting"] == "AzureWebJobsStorage"
+    assert refused.value.params["setting"] == "AzureWebJobsStorage"
 
 
 @pytest.mark.parametrize(
@@ -360,8 +360,8 @@ def test_a_storage_reference_that_was_not_resolved_names_its_setting() -> None:
 def test_a_connection_string_that_is_none_is_found_when_the_app_starts(value: str) -> None:
     (problem,) = check_settings({**GIVEN, "AzureWebJobsStorage": value})
 
-    assert (problem.code, problem.facts["setting"]) == ("setting_invalid", "AzureWebJobsStorage")
-    assert "AccountName and AccountKey" in problem.facts["reason"]
+    assert (problem.code, problem.params["setting"]) == ("setting_invalid", "AzureWebJobsStorage")
+    assert "AccountName and AccountKey" in problem.params["reason"]
     with pytest.raises(ConfigurationError):
         StorageConfig.from_env({"AzureWebJobsStorage": value})
 
@@ -399,7 +399,7 @@ def test_an_address_of_storage_that_is_wrong_is_found_when_the_app_starts(name: 
         return
     (problem,) = check_settings({**GIVEN, **ADDRESSES, name: value})
 
-    assert problem.facts["setting"] == name
+    assert problem.params["setting"] == name
 
 
 def test_the_storage_account_is_known_by_the_address_of_its_tables() -> None:

@@ -26,14 +26,14 @@ def test_what_a_person_sees_leads_to_code_cause_and_remedy() -> None:
 
     for code, problem in catalogue().items():
         seen = f"| {problem.title} | `{code}` | "
-        assert problem.sentence.partition("{")[0] in text.partition(seen)[2].partition("\n")[0], code
+        assert problem.detail.partition("{")[0] in text.partition(seen)[2].partition("\n")[0], code
 
 
 def test_each_code_of_microsoft_is_documented_with_cause_and_remedy() -> None:
     for number, code in ENTRA_CODES.items():
         row = rows()[f"AADSTS{number}"]
         assert code.meaning in row
-        assert catalogue()[code.ours].sentence.partition("{")[0] in row
+        assert catalogue()[code.ours].detail.partition("{")[0] in row
     for name, found in GRAPH_CODES.items():
         assert found.meaning in rows()[f"`{name}`"]
-        assert catalogue()[found.ours].sentence.partition("{")[0] in rows()[f"`{name}`"]
+        assert catalogue()[found.ours].detail.partition("{")[0] in rows()[f"`{name}`"]

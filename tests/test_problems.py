@@ -24,8 +24,8 @@ def test_a_problem_is_described_in_whole_sentences(code: str) -> None:
 
     assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", code)
     assert not problem.title.endswith(".")
-    assert problem.sentence.endswith(".")
-    assert "  " not in problem.sentence
+    assert problem.detail.endswith(".")
+    assert "  " not in problem.detail
 
 
 @pytest.mark.parametrize("code", catalogue())
@@ -56,7 +56,7 @@ def test_every_code_that_is_raised_is_in_the_catalogue() -> None:
 def test_a_sentence_is_filled_with_its_facts() -> None:
     problem = explain("already_enabled", address="reports@contoso.com")
 
-    assert problem.sentence.startswith("Sending is enabled for reports@contoso.com.")
+    assert problem.detail.startswith("Sending is enabled for reports@contoso.com.")
     assert problem.who_acts is Actor.WORKSPACE_ADMIN
 
 

@@ -91,7 +91,7 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
 @contextmanager
-def translated(away: str, denied: str, missing: str | None = None, **facts: Any) -> Iterator[None]:  # noqa: ANN401 - facts of a problem
+def translated(away: str, denied: str, missing: str | None = None, **params: Any) -> Iterator[None]:  # noqa: ANN401 - facts of a problem
     """Turn Azure's errors into the app's errors.
 
     `away` is the code when the service is unavailable, `denied` when it refuses the app.
@@ -109,34 +109,34 @@ def translated(away: str, denied: str, missing: str | None = None, **facts: Any)
     except (RequestException, HTTPError) as error:
         # The SDK reads the response to a batch outside its pipeline, where nothing translates a broken
         # connection.
-        raise TransientError(away, **facts) from error
+        raise TransientError(away, **params) from error
     except AzureError as error:
-        ours = _translate(error, away, denied, facts)
+        ours = _translate(error, away, denied, params)
         if missing and isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.NOT_FOUND:
-            ours = ConfigurationError(missing, **facts)
+            ours = ConfigurationError(missing, **params)
         if ours is None:
             raise
         raise ours from error
 
 
-def _translate(error: AzureError, away: str, denied: str, facts: dict[str, Any]) -> ProblemError | None:
+def _translate(error: AzureError, away: str, denied: str, params: dict[str, Any]) -> ProblemError | None:
     code = _code_of(error)
     if code is not None:
-        return _by_kind(STORAGE_CODES[code].kind, away, denied, facts)
+        return _by_kind(STORAGE_CODES[code].kind, away, denied, params)
     if isinstance(error, ClientAuthenticationError):
         # Azure was not called: the credential could not get a token, and does not say why.
         could_not_ask = isinstance(error, CredentialUnavailableError)
-        return TransientError(away, **facts) if could_not_ask else ConfigurationError(denied, **facts)
-    ours = _by_status(error, away, denied, facts)
+        return TransientError(away, **params) if could_not_ask else ConfigurationError(denied, **params)
+    ours = _by_status(error, away, denied, params)
     if isinstance(error, HttpResponseError):
         _record_unknown(error, ours)
     return ours
 
 
-def _by_status(error: AzureError, away: str, denied: str, facts: dict[str, Any]) -> ProblemError | None:
+def _by_status(error: AzureError, away: str, denied: str, params: dict[str, Any]) -> ProblemError | None:
     if isinstance(error, HttpResponseError) and error.status_code in _REFUSED:
-        return ConfigurationError(denied, **facts)
-    return TransientError(away, **facts) if _passes(error) else None
+        return ConfigurationError(denied, **params)
+    return TransientError(away, **params) if _passes(error) else None
 
 
 def _record_unknown(error: HttpResponseError, ours: ProblemError | None) -> None:
@@ -161,12 +161,12 @@ def _passes(error: AzureError) -> bool:
     return broken or error.status_code in _BUSY
 
 
-def _by_kind(kind: Kind, away: str, denied: str, facts: dict[str, Any]) -> ProblemError:
+def _by_kind(kind: Kind, away: str, denied: str, params: dict[str, Any]) -> ProblemError:
     if kind is Kind.BUSY:
-        return TransientError(away, **facts)
+        return TransientError(away, **params)
     if kind in _OF_OPERATOR:
-        return ConfigurationError(_OF_OPERATOR[kind], **facts)
-    return ConfigurationError(_OF_NETWORK.get(denied, denied) if kind is Kind.NETWORK else denied, **facts)
+        return ConfigurationError(_OF_OPERATOR[kind], **params)
+    return ConfigurationError(_OF_NETWORK.get(denied, denied) if kind is Kind.NETWORK else denied, **params)
 
 
 def is_missing(error: AzureError) -> bool:

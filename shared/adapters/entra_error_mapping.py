@@ -60,9 +60,9 @@ def entra_error(response: Mapping[str, Any], account: str) -> ProblemError:
     return _error(response, _LOST, account=account)
 
 
-def _error(response: Mapping[str, Any], lost: str, **facts_of_lost: str) -> ProblemError:
+def _error(response: Mapping[str, Any], lost: str, **lost_params: str) -> ProblemError:
     codes = {code for code in response.get("error_codes") or () if isinstance(code, int)}
-    found = _classify(response, codes, lost, facts_of_lost)
+    found = _classify(response, codes, lost, lost_params)
     if found.unseen:
         return found
     found.unseen = next((_UNSEEN[code] for code in sorted(codes & _UNSEEN.keys(), reverse=True)), "")
@@ -72,7 +72,7 @@ def _error(response: Mapping[str, Any], lost: str, **facts_of_lost: str) -> Prob
 
 
 def _classify(
-    response: Mapping[str, Any], codes: set[int], lost: str, facts_of_lost: dict[str, Any]
+    response: Mapping[str, Any], codes: set[int], lost: str, lost_params: dict[str, Any]
 ) -> ProblemError:
     error = str(response.get("error", ""))
     trace = _trace(response)
@@ -90,7 +90,7 @@ def _classify(
         refused.unseen = "credential" if ours == _CREDENTIAL else ""
         return refused
     if ours == _LOST:
-        return ConsentRequiredError(lost, request_id=trace, error=shown, **facts_of_lost)
+        return ConsentRequiredError(lost, request_id=trace, error=shown, **lost_params)
     return ConsentRequiredError(ours, request_id=trace, error=shown)
 
 

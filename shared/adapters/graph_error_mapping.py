@@ -207,12 +207,12 @@ def _addresses_in(response: HttpResponse) -> tuple[str, ...]:
 
 def _circumstances(sender: Sender) -> dict[str, Any]:
     """Return the parameters that make some problem texts more specific."""
-    facts = {
+    params = {
         "recent": datetime.now(UTC) - sender.consent.consented_at < _RECENT_CONSENT,
         "by_the_app": sender.is_found_by_address,
         "by_object_id": sender.is_found_by_id,
     }
-    return {name: "yes" for name, holds in facts.items() if holds}
+    return {name: "yes" for name, holds in params.items() if holds}
 
 
 def _meaning(status: int, codes: list[str]) -> tuple[Kind, str, str]:

@@ -95,7 +95,7 @@ class SigningKeys:
         try:
             if self._failed_lately():
                 # A copy, because an exception that several threads raise collects their tracebacks.
-                raise self._failure.with_facts() if self._failure else EntraUnavailableError()
+                raise self._failure.with_params() if self._failure else EntraUnavailableError()
             if not self._usable() or self._age() > self._lifetimes.look_up_interval:
                 self._fetch()
         finally:

@@ -76,7 +76,7 @@ def problem_members(problem: Problem) -> dict[str, Any]:
     return {
         "type": problem_type(problem),
         "title": problem.title,
-        "detail": problem.sentence,
+        "detail": problem.detail,
         "code": problem.code,
         "whoActs": problem.who_acts.value,
     }

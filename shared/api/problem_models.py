@@ -63,7 +63,7 @@ def problem_view(problem: Problem) -> ProblemView:
     return ProblemView(
         type=problem_type(problem),
         title=problem.title,
-        detail=problem.sentence,
+        detail=problem.detail,
         code=problem.code,
         who_acts=problem.who_acts,
     )

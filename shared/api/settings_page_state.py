@@ -87,7 +87,7 @@ def _remains(consent: Consent) -> RemainsView:
         problem = explain("exchange_permissions_remain")
     else:
         problem = explain("application_permissions_remain", permissions=listed)
-    return RemainsView(permissions=permissions, detail=problem.sentence, who_acts=problem.who_acts)
+    return RemainsView(permissions=permissions, detail=problem.detail, who_acts=problem.who_acts)
 
 
 def _pending(pending: PendingConsent | None, now: datetime) -> PendingConsentView | None:

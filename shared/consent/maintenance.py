@@ -77,13 +77,13 @@ def _is_late(deadline: datetime, left: int, ports: MaintenanceServices) -> bool:
 
 def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None = None) -> Found | None:
     """Run one step; a bug that affects one tenant does not stop the others."""
-    facts = {"tenant_id": tenant_id} if tenant_id else {}
+    ids = {"tenant_id": tenant_id} if tenant_id else {}
     try:
         return work()
     except ProblemError as error:
-        log_failed_step(f"upkeep/{step}", error.code, **facts)
+        log_failed_step(f"upkeep/{step}", error.code, **ids)
     except Exception as error:  # noqa: BLE001 - the last resort, which logs it
-        log_failure(error, operation=f"upkeep/{step}", **facts)
+        log_failure(error, operation=f"upkeep/{step}", **ids)
     return None
 
 

@@ -71,7 +71,7 @@ class Turn:
         with held(self._lock):
             if self._failures is not before:
                 (error,) = self._failures
-                raise error.with_facts() from error
+                raise error.with_params() from error
             try:
                 yield
             except TransientError as error:
@@ -107,7 +107,7 @@ class TokenRequests:
         except ProblemError as error:
             if not error.unseen or self._is_confirmed(tenant_id, consent):
                 raise
-            shown = error.facts.get("error", error.code)
+            shown = error.params.get("error", error.code)
             code = "credential_spreading" if error.unseen == "credential" else "consent_spreading"
             raise TransientError(code, request_id=error.request_id, error=shown) from error
 

@@ -24,7 +24,7 @@ class MailWarning:
     """One warning: its code, a parameter for its text, a number to log."""
 
     code: str
-    fact: tuple[str, str]
+    param: tuple[str, str]
     count: int
 
 

@@ -132,8 +132,8 @@ class _Address:
         )
 
     def _removed_from_facts(self, problem: ActiveProblem) -> ActiveProblem:
-        facts = {name: self._pattern.sub(_REMOVED, fact) for name, fact in problem.facts.items()}
-        return replace(problem, facts=facts)
+        params = {name: self._pattern.sub(_REMOVED, fact) for name, fact in problem.params.items()}
+        return replace(problem, params=params)
 
 
 def delete_address(address: str, code: str | None, ports: DeleteAddressServices) -> bool:

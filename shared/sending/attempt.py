@@ -197,7 +197,7 @@ class Attempt:
         except RejectedError as error:
             own_headers = self.request.headers or self.request.list_unsubscribe_post
             if error.graph_code in _NO_ROOM and own_headers:
-                raise error.with_facts(own_headers="yes") from error
+                raise error.with_params(own_headers="yes") from error
             raise
 
     def _record_missing_key(self, ports: SendingServices) -> None:

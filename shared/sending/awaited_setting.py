@@ -22,11 +22,11 @@ def waits_for_setting(mail: Delivery, ports: SendingServices) -> bool:
     """Return whether the awaited setting is unchanged, by the mail's problem."""
     problem = mail.problem
     unchanged = _UNCHANGED.get(problem.code) if problem else None
-    return problem is not None and unchanged is not None and unchanged(problem.facts, ports)
+    return problem is not None and unchanged is not None and unchanged(problem.params, ports)
 
 
-def _limit_too_small(facts: Mapping[str, str], ports: SendingServices) -> bool:
-    needed = facts.get("needed", "")
+def _limit_too_small(params: Mapping[str, str], ports: SendingServices) -> bool:
+    needed = params.get("needed", "")
     return needed.isdecimal() and int(needed) > ports.message_limit_mb
 
 

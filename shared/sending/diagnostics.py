@@ -141,7 +141,7 @@ def _permissions(settings: TenantSettings, consent: Consent) -> Check:
     surplus = surplus_scopes(settings)
     if surplus:
         problem = explain("permission_surplus", surplus=", ".join(surplus))
-        return Check(CheckName.PERMISSIONS, Outcome.WARNING, problem.sentence, problem)
+        return Check(CheckName.PERMISSIONS, Outcome.WARNING, problem.detail, problem)
     return _ok(CheckName.PERMISSIONS, f"Microsoft granted {', '.join(sorted(granted))}.")
 
 
@@ -192,7 +192,7 @@ def _ok(name: CheckName, detail: str) -> Check:
 
 
 def _failed(name: CheckName, problem: Problem) -> Check:
-    return Check(name, Outcome.FAILED, problem.sentence, problem)
+    return Check(name, Outcome.FAILED, problem.detail, problem)
 
 
 def _skipped_after(name: CheckName, *, because: CheckName | None = None) -> list[Check]:

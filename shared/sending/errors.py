@@ -38,9 +38,9 @@ class SendingError(TransientError):
     fixed_code: ClassVar[str]
 
     def __init__(
-        self, *, retry_after: timedelta | None = None, request_id: str | None = None, **facts: object
+        self, *, retry_after: timedelta | None = None, request_id: str | None = None, **params: object
     ) -> None:
-        super().__init__(self.fixed_code, retry_after=retry_after, request_id=request_id, **facts)
+        super().__init__(self.fixed_code, retry_after=retry_after, request_id=request_id, **params)
 
 
 class ThrottledError(SendingError):

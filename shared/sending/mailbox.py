@@ -105,9 +105,9 @@ class Mailbox:
             self.token_error = error
             if not error.conditional_access:
                 raise
-            facts = {"account": self.sender.account, "error": error.facts["error"]}
+            params = {"account": self.sender.account, "error": error.params["error"]}
             self.token_error = ConditionalAccessError(
-                "conditional_access", request_id=error.request_id, **facts
+                "conditional_access", request_id=error.request_id, **params
             )
             raise self.token_error from error
 

@@ -124,7 +124,7 @@ def _report_foreign_pause(ports: SendingServices) -> None:
         with suppress(TransientError):
             ports.switch.check_owner()
     except ConfigurationError as error:
-        log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code, **error.facts)
+        log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code, **error.params)
 
 
 def _tenants(ports: SendingServices) -> list[str]:
@@ -213,7 +213,7 @@ def _probe(settings: TenantSettings, token: str, ports: SendingServices) -> None
         return
     except UnexpectedAnswerError as error:
         # Without a code of Graph's it may be the page of another server.
-        if error.facts["graph_code"].startswith(_NO_CODE):
+        if error.params["graph_code"].startswith(_NO_CODE):
             raise
 
 

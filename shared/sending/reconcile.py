@@ -173,8 +173,8 @@ def _call(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...
     try:
         return mailbox.call(search)
     except RejectedError as error:
-        facts: dict[str, Any] = dict(error.facts)
-        raise SearchRefusedError(error.code, request_id=error.request_id, **facts) from error
+        params: dict[str, Any] = dict(error.params)
+        raise SearchRefusedError(error.code, request_id=error.request_id, **params) from error
 
 
 def gives_up_search(error: TransientError, uncertain_send: UncertainSend, now: datetime) -> bool:

@@ -145,10 +145,10 @@ def _name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
     if len(addresses) == 1:
         named = list(addresses.values())
     if named:
-        return error.with_facts(recipient=", ".join(dict.fromkeys(named)))
+        return error.with_params(recipient=", ".join(dict.fromkeys(named)))
     domains = sorted({address.rpartition("@")[2] for address in addresses})
     more = "" if len(domains) <= _MAX_DOMAINS else " and others"
-    return error.with_facts(domains=", ".join(domains[:_MAX_DOMAINS]) + more)
+    return error.with_params(domains=", ".join(domains[:_MAX_DOMAINS]) + more)
 
 
 def _wake_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> None:

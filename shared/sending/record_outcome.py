@@ -51,7 +51,7 @@ def write_outcome(row: Delivery, ports: SendingServices, claim_id: str | None = 
         log_outcome(row)
 
 
-def log_outcome(row: Delivery, **facts: str) -> None:
+def log_outcome(row: Delivery, **params: str) -> None:
     """Log the current state of a row, and parameters of its problem.
 
     Acceptance is logged by `record_accepted.py`.
@@ -68,7 +68,7 @@ def log_outcome(row: Delivery, **facts: str) -> None:
         next_attempt_at=row.next_attempt_at,
         seconds_to_slot=_seconds_to_slot(row),
         request_id=row.history[-1].request_id,
-        **facts,
+        **params,
     )
 
 

@@ -32,7 +32,7 @@ def record_warnings(attempt: Attempt, found: tuple[MailWarning, ...], ports: Sen
     """Record a warning for the mail's sender; an existing one is kept."""
     known = {warning.code: warning for warning in attempt.delivery.warnings}
     new = {
-        each.code: ActiveProblem(each.code, ports.system.now(), dict([each.fact]))
+        each.code: ActiveProblem(each.code, ports.system.now(), dict([each.param]))
         for each in found
         if each.code not in known
     }

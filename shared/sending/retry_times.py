@@ -46,7 +46,7 @@ def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | Non
 
 def expired(moment: datetime, last: ProblemError | None = None) -> ExpiredError:
     """Return the error with the deadline in UTC and Graph's last error."""
-    known = last.facts.get("graph_code") if last else None
+    known = last.params.get("graph_code") if last else None
     answer = {} if known is None else {"graph_code": known}
     request_id = last.request_id if last else None
     return ExpiredError("expired", request_id=request_id, moment=f"{moment:%Y-%m-%d %H:%M} UTC", **answer)

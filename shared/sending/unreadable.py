@@ -69,7 +69,7 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         if persist(lambda: ports.deliveries.save(row), ports.system) is None:
             raise TransientError("storage_unavailable", service="tables")
     # What was found instead of a mail, by kind, size and hash; never the message's own text.
-    log_outcome(row, **error.facts)
+    log_outcome(row, **error.params)
 
 
 def _replacing(known: Delivery, row: Delivery) -> Delivery:

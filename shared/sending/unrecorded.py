@@ -144,7 +144,7 @@ def queue_again(
         problem=problem.code,
         who_acts=problem.problem.who_acts,
         delay_seconds=round(delay.total_seconds()),
-        service=problem.facts.get("service"),
+        service=problem.params.get("service"),
     )
 
 

@@ -25,8 +25,8 @@ class Installation:
 class OtherInstallationError(ConfigurationError):
     """Something belongs to another installation, which must not change."""
 
-    def __init__(self, *, ours: str, theirs: str, **facts: str) -> None:
-        super().__init__("other_installation", ours=ours, theirs=theirs, **facts)
+    def __init__(self, *, ours: str, theirs: str, **params: str) -> None:
+        super().__init__("other_installation", ours=ours, theirs=theirs, **params)
 
 
 def other_installation(ours: Installation, theirs: Installation) -> OtherInstallationError:

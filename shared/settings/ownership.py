@@ -171,7 +171,7 @@ def refuse_foreign(tenant_id: str, settings: OwnedSettingsStore) -> None:
         settings.check_owner(tenant_id)
     except OtherInstallationError as error:
         log_event(
-            Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code, tenant_id=tenant_id, **error.facts
+            Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code, tenant_id=tenant_id, **error.params
         )
         raise
     except ConfigurationError:

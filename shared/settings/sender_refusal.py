@@ -77,7 +77,7 @@ def _confirmed(
     problem: ActiveProblem,
     message_id: str,
 ) -> TenantSettings:
-    if problem.facts.get("graph_code") in _NO_SUCH_USER and consent.mailbox_id is not None:
+    if problem.params.get("graph_code") in _NO_SUCH_USER and consent.mailbox_id is not None:
         # The mailbox may have been created again, and is then found by its address.
         return forget_mailbox_id(replace(settings, refusal=None), consent.version)
     confirmed = SenderRefusal(first.since, message_id, probed_at=problem.since)

@@ -117,13 +117,13 @@ class ActiveProblem(Stored):
 
     code: str
     since: datetime
-    facts: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict, metadata=stored_as("facts"))
     correlation_id: str | None = None
 
     @property
     def problem(self) -> Problem:
         """The problem with its texts."""
-        return recall(self.code, self.facts)
+        return recall(self.code, self.params)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,4 +104,4 @@ def record_sender_accepted(store: SettingsStore, tenant_id: str, version: int) -
 
 def as_record(error: ProblemError, system: System) -> ActiveProblem:
     """Make a recorded problem from an error."""
-    return ActiveProblem(error.code, system.now(), error.facts, error.request_id)
+    return ActiveProblem(error.code, system.now(), error.params, error.request_id)

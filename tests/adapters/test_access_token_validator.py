@@ -124,7 +124,7 @@ def test_an_unserved_tenant_is_refused_before_its_token_signature_is_read(
 
 
 def test_the_token_refusal_mentions_that_the_tenant_may_not_be_served() -> None:
-    sentence = explain("token_invalid").sentence
+    sentence = explain("token_invalid").detail
 
     assert sentence.endswith("or this installation does not serve your organisation.")
 

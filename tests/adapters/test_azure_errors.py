@@ -37,7 +37,7 @@ def test_an_unavailable_service_is_transient(error: AzureError) -> None:
     with pytest.raises(TransientError) as caught:
         fall_with(error)
 
-    assert (caught.value.code, caught.value.facts) == ("storage_unavailable", {"service": "tables"})
+    assert (caught.value.code, caught.value.params) == ("storage_unavailable", {"service": "tables"})
     assert caught.value.__cause__ is error
 
 

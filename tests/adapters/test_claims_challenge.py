@@ -106,7 +106,7 @@ def test_only_entra_decides_that_the_consent_is_lost(
     shown = row(services).problem
     assert shown
     assert (row(services).status, shown.code) == (status, problem)
-    assert shown.facts["error"] == f"AADSTS{aadsts}"
+    assert shown.params["error"] == f"AADSTS{aadsts}"
     assert settings(services).status is Status.RECONNECT_NEEDED
     assert services.requests.load(CONTOSO, "m-1") == MAIL
 

@@ -117,7 +117,7 @@ def test_a_certificate_that_is_not_registered_is_an_operator_error(
 
     with pytest.raises(ConfigurationError) as refused:
         check(config, msal_credential(ClientCertificate(str(file))))
-    assert refused.value.facts["error"] == "AADSTS700027"
+    assert refused.value.params["error"] == "AADSTS700027"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_certificate_file_that_can_not_be_used_names_the_setting(
     with pytest.raises(ConfigurationError) as refused:
         msal_credential(ClientCertificate(str(file)))
     assert refused.value.code == "setting_invalid"
-    assert refused.value.facts["setting"] == "ENTRA_CLIENT_CERTIFICATE_PATH"
+    assert refused.value.params["setting"] == "ENTRA_CLIENT_CERTIFICATE_PATH"
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_managed_identity_that_is_not_there_is_an_operator_error(
     with pytest.raises(ConfigurationError) as refused:
         check(config, msal_credential(unknown))
     assert (refused.value.code, refused.value.unseen) == ("identity_refused", "credential")
-    assert refused.value.facts["identity"] == "not-assigned-to-this-app"
+    assert refused.value.params["identity"] == "not-assigned-to-this-app"
 
 
 def test_an_identity_endpoint_that_does_not_answer_is_waited_for(

@@ -198,7 +198,7 @@ def test_tokens_of_another_account_are_never_used(
     with pytest.raises(ConfigurationError) as refused:
         entra.refresh(CONTOSO, redeemed.tokens, other, SCOPES)
     assert refused.value.code == "tokens_of_other_account"
-    assert refused.value.facts == {"expected": "another-object-id", "found": ACCOUNT.object_id}
+    assert refused.value.params == {"expected": "another-object-id", "found": ACCOUNT.object_id}
     assert not office.system.requests.all("token")
 
 
@@ -211,7 +211,7 @@ def test_a_token_that_was_issued_for_another_account_is_not_used(
 
     with pytest.raises(ConfigurationError) as refused:
         entra.refresh(CONTOSO, json.dumps(cache), replace(ACCOUNT, object_id="another-object-id"), SCOPES)
-    assert refused.value.facts["found"] == ACCOUNT.object_id
+    assert refused.value.params["found"] == ACCOUNT.object_id
 
 
 def test_a_token_cache_names_the_client_it_was_issued_to(redeemed: TokenResponse) -> None:
@@ -266,7 +266,7 @@ def test_a_code_of_another_browser_fails_the_pkce_check(
     with pytest.raises(ConsentRequiredError) as refused:
         entra.redeem(CONTOSO, {**auth_flow, "code_verifier": "x" * 43}, reply)
     assert refused.value.code == "consent_failed"
-    assert refused.value.facts["error"] == "AADSTS501481"
+    assert refused.value.params["error"] == "AADSTS501481"
 
 
 def test_a_code_is_good_once(entra: EntraAuthority, browser: BrowserClient) -> None:
@@ -323,7 +323,7 @@ def test_a_refusal_carries_microsofts_trace_and_none_of_its_text(
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
     assert refused.value.request_id
-    assert refused.value.facts == {"account": ADA, "error": "AADSTS50173"}
+    assert refused.value.params == {"account": ADA, "error": "AADSTS50173"}
     assert "revoked" not in str(refused.value)
 
 
@@ -331,13 +331,13 @@ def test_a_refusal_carries_microsofts_trace_and_none_of_its_text(
 def test_stored_tokens_that_were_changed_are_a_lost_consent(entra: EntraAuthority, kept: str) -> None:
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, kept, ACCOUNT, ["Mail.Send"])
-    assert refused.value.facts["error"] == "tokens_unreadable"
+    assert refused.value.params["error"] == "tokens_unreadable"
 
 
 def test_stored_tokens_without_a_refresh_token_are_a_lost_consent(entra: EntraAuthority) -> None:
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, "{}", ACCOUNT, SCOPES)
-    assert refused.value.facts["error"] == "no_refresh_token"
+    assert refused.value.params["error"] == "no_refresh_token"
 
 
 def test_a_revoked_permission_is_a_lost_consent(
@@ -484,7 +484,7 @@ def test_a_wrong_secret_is_an_operator_error(
     with pytest.raises(ConfigurationError) as refused:
         EntraAuthority(config, "wrong", RealSystem()).redeem(CONTOSO, auth_flow, reply)
     assert refused.value.code == "client_credential_refused"
-    assert refused.value.facts["error"] == "AADSTS7000215"
+    assert refused.value.params["error"] == "AADSTS7000215"
 
 
 def test_an_ordinary_user_may_consent_to_send(entra: EntraAuthority, browser: BrowserClient) -> None:
@@ -536,7 +536,7 @@ def test_an_app_removed_by_an_admin_is_reported_and_added_by_a_new_consent(
     for call in ("refresh", "app_only"):
         with pytest.raises(ConsentRequiredError) as refused:
             CALLS[call](entra, redeemed.tokens)
-        assert (refused.value.code, refused.value.facts) == ("app_removed", {"error": "AADSTS700016"})
+        assert (refused.value.code, refused.value.params) == ("app_removed", {"error": "AADSTS700016"})
         assert refused.value.problem.who_acts == "workspace_admin"
 
     auth_flow, reply = sign_in(entra, browser)
@@ -748,4 +748,4 @@ def test_tokens_that_can_not_be_refreshed_are_no_consent(
     with pytest.raises(ConsentRequiredError) as refused:
         entra.redeem(CONTOSO, begun.auth_flow, page.forms[0].fields)
     assert refused.value.code == "permission_not_granted"
-    assert refused.value.facts == {"missing": "offline_access"}
+    assert refused.value.params == {"missing": "offline_access"}

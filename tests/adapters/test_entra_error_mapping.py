@@ -72,7 +72,7 @@ def test_what_is_shown_is_the_number_or_the_error_but_never_the_text(
 ) -> None:
     error = entra_error({**answer, "error_description": "ada@contoso.com may not"}, "account")
 
-    assert error.facts["error"] == shown
+    assert error.params["error"] == shown
     assert "may not" not in str(error)
 
 

@@ -72,7 +72,7 @@ def test_a_mailbox_with_another_sign_in_name_is_found_by_its_object_id(
     with pytest.raises(RejectedError) as refused:
         transport.send_mail(token, by_address, a_call())
     assert refused.value.code == "mailbox_not_found"
-    assert "enters the sign-in name" in refused.value.problem.sentence
+    assert "enters the sign-in name" in refused.value.problem.detail
 
     transport.send_mail(token, replace(by_address, mailbox=f"users/{ada.object_id}"), a_call())
     transport.send_mail(token, replace(by_address, mailbox="users/a1%40contoso.com"), a_call())
@@ -162,7 +162,7 @@ def test_a_from_address_without_the_right_names_account_and_address(
 
     assert caught.value.code == "send_as_denied"
     assert caught.value.graph_code == "ErrorSendAsDenied"
-    assert caught.value.facts == {
+    assert caught.value.params == {
         "account": "ada@contoso.com",
         "address": FINANCE,
         "graph_code": "ErrorSendAsDenied",

@@ -128,7 +128,7 @@ def test_a_response_that_defers_a_mail_is_named(code: str | bytes) -> None:
         )
         error = graph_error(answer, a_sender(), is_send=False)
 
-        assert (code if isinstance(code, str) else f"HTTP {status}") in error.facts.values()
+        assert (code if isinstance(code, str) else f"HTTP {status}") in error.params.values()
 
 
 @pytest.mark.parametrize(

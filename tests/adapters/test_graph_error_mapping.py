@@ -87,7 +87,7 @@ def test_the_code_decides_at_any_depth() -> None:
     body = {"error": {"code": "ErrorSendAsDenied", "innerError": {"code": "SomethingNew"}}}
     error = graph_error(an_answer(403, json.dumps(body).encode()), a_sender())
 
-    assert (error.code, error.facts["graph_code"]) == ("send_as_denied", "ErrorSendAsDenied")
+    assert (error.code, error.params["graph_code"]) == ("send_as_denied", "ErrorSendAsDenied")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad request</html>", b'{"error": {"code": ""}}', b"[1]"])
@@ -98,7 +98,7 @@ def test_an_answer_without_a_code_is_judged_by_its_status(body: bytes) -> None:
     refused = graph_error(an_answer(401, body), a_sender())
 
     assert isinstance(unexpected, TransientError)
-    assert (unexpected.code, unexpected.facts["graph_code"]) == ("unexpected_answer", "HTTP 400")
+    assert (unexpected.code, unexpected.params["graph_code"]) == ("unexpected_answer", "HTTP 400")
     assert isinstance(throttled, TransientError)
     assert isinstance(unknown, OutcomeUnknownError)
     assert isinstance(refused, TokenRefusedError)
@@ -108,7 +108,7 @@ def test_microsofts_own_words_are_not_repeated() -> None:
     error = graph_error(coded(400, "ErrorSomethingNew"), a_sender())
 
     assert "secret text" not in str(error)
-    assert error.facts["graph_code"] == "ErrorSomethingNew"
+    assert error.params["graph_code"] == "ErrorSomethingNew"
 
 
 def test_the_request_id_of_graph_is_first_in_the_log() -> None:
@@ -311,15 +311,15 @@ def test_within_a_day_of_a_consent_the_text_mentions_permission_delay(age: timed
     sender = replace(sender, consent=replace(sender.consent, consented_at=datetime.now(UTC) - age))
 
     for code in ("ErrorSendAsDenied", "ErrorAccessDenied"):
-        sentence = graph_error(coded(403, code), sender).problem.sentence
+        sentence = graph_error(coded(403, code), sender).problem.detail
         assert ("the permission may not be effective everywhere yet" in sentence) is said
 
 
 def test_the_apps_own_permission_needs_the_sign_in_name() -> None:
     by_the_app = replace(a_sender(), mailbox="users/reports%40contoso.com")
 
-    assert "sign-in name" in graph_error(coded(404, "ErrorInvalidUser"), by_the_app).problem.sentence
-    assert "sign-in name" not in graph_error(coded(404, "ErrorInvalidUser"), a_sender()).problem.sentence
+    assert "sign-in name" in graph_error(coded(404, "ErrorInvalidUser"), by_the_app).problem.detail
+    assert "sign-in name" not in graph_error(coded(404, "ErrorInvalidUser"), a_sender()).problem.detail
 
 
 def test_a_404_for_a_stored_object_id_states_that_the_address_is_used_next() -> None:
@@ -327,17 +327,15 @@ def test_a_404_for_a_stored_object_id_states_that_the_address_is_used_next() -> 
     consent = replace(sender.consent, account=None, mailbox_id="old-id")
     by_id = replace(sender, consent=consent, mailbox="users/old-id")
 
-    sentence = graph_error(coded(404, "ErrorInvalidUser"), by_id).problem.sentence
+    sentence = graph_error(coded(404, "ErrorInvalidUser"), by_id).problem.detail
 
     assert "deleted and created again" in sentence
     assert "only by its sign-in name" not in sentence
     assert (
-        "deleted and created again"
-        not in graph_error(coded(403, "ErrorAccessDenied"), by_id).problem.sentence
+        "deleted and created again" not in graph_error(coded(403, "ErrorAccessDenied"), by_id).problem.detail
     )
     assert (
-        "deleted and created again"
-        not in graph_error(coded(404, "ErrorInvalidUser"), sender).problem.sentence
+        "deleted and created again" not in graph_error(coded(404, "ErrorInvalidUser"), sender).problem.detail
     )
 
 
@@ -372,7 +370,7 @@ def test_insufficient_claims_are_about_the_sign_in_and_not_about_the_mail(
 
     assert isinstance(error, TokenRefusedError)
     assert error.conditional_access
-    assert (error.claims, error.facts["error"]) == (None, "insufficient_claims")
+    assert (error.claims, error.params["error"]) == (None, "insufficient_claims")
 
 
 def test_an_expired_token_is_no_sign_of_conditional_access() -> None:
@@ -430,4 +428,4 @@ def test_a_server_that_does_not_answer_as_graph_does_ends_no_mail(status: int, b
 
     assert isinstance(error, ConfigurationError)
     assert error.confirm_after == 3
-    assert (error.code, error.facts["setting"]) == ("setting_invalid", "GRAPH_ENDPOINT")
+    assert (error.code, error.params["setting"]) == ("setting_invalid", "GRAPH_ENDPOINT")

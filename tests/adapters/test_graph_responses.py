@@ -366,7 +366,7 @@ def test_a_code_of_any_form_is_named(
     error = error_of(calls_to_create(transport, exchange))
 
     assert error
-    assert error.facts["graph_code"] == code
+    assert error.params["graph_code"] == code
 
 
 def test_a_refused_mail_is_resent_if_every_search_times_out(

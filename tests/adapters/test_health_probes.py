@@ -83,4 +83,4 @@ def test_a_part_that_was_never_created_is_an_operator_error(
 
     with pytest.raises(ConfigurationError) as refused:
         asks[part]()
-    assert (refused.value.code, refused.value.facts) == ("storage_incomplete", {"service": part})
+    assert (refused.value.code, refused.value.params) == ("storage_incomplete", {"service": part})

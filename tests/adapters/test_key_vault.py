@@ -60,7 +60,7 @@ def test_a_vault_that_refuses_the_app_is_an_operator_error(
     with pytest.raises(ConfigurationError) as refused:
         store.read("any")
     assert refused.value.code == "key_vault_denied"
-    assert refused.value.facts["error"] == f"HTTP {status}"
+    assert refused.value.params["error"] == f"HTTP {status}"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_a_refusal_shows_the_vaults_code_and_its_remedy(
     with pytest.raises(ConfigurationError) as refused:
         store.read("any")
     assert refused.value.code == code
-    assert f"code is {inner}." in refused.value.problem.sentence
-    assert remedy in refused.value.problem.sentence
+    assert f"code is {inner}." in refused.value.problem.detail
+    assert remedy in refused.value.problem.detail
 
 
 def test_a_disabled_secret_is_no_missing_role(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
@@ -94,7 +94,7 @@ def test_a_disabled_secret_is_no_missing_role(store: KeyVaultTokenStore, key_vau
 
     with pytest.raises(ConfigurationError) as refused:
         store.read("smtp-disabled-1")
-    assert refused.value.facts["error"] == "SecretDisabled"
+    assert refused.value.params["error"] == "SecretDisabled"
 
 
 def test_an_unknown_code_is_logged_and_an_odd_one_is_not_shown(
@@ -105,7 +105,7 @@ def test_an_unknown_code_is_logged_and_an_odd_one_is_not_shown(
 
     with pytest.raises(ConfigurationError) as refused:
         store.read("any")
-    assert refused.value.facts["error"] == "SomethingNew"
+    assert refused.value.params["error"] == "SomethingNew"
     assert 'unknown_error_code {"code": "SomethingNew", "service": "key_vault"' in caplog.text
 
 
@@ -234,7 +234,7 @@ def test_the_error_for_a_vault_of_another_tenant_names_what_to_check(
 
     with pytest.raises(ConfigurationError) as refused:
         store.read("any")
-    assert "belongs to the Entra tenant" in refused.value.problem.sentence
+    assert "belongs to the Entra tenant" in refused.value.problem.detail
 
 
 def test_a_long_retry_after_of_the_vault_is_left_to_the_caller(
@@ -259,7 +259,7 @@ def test_a_request_that_the_vault_does_not_accept_is_an_operator_error(
     with pytest.raises(ConfigurationError) as refused:
         store.write("smtp-rejected-1", "tokens")
     assert refused.value.code == "key_vault_rejected"
-    assert refused.value.facts == {"status": str(status), "error": "BadParameter"}
+    assert refused.value.params == {"status": str(status), "error": "BadParameter"}
 
 
 def test_a_cloud_that_does_not_know_the_sdks_newest_version_serves_the_app(
@@ -282,7 +282,7 @@ def test_a_sign_in_on_a_laptop_that_fails_is_no_missing_role(key_vault: ServedVa
 
     with pytest.raises(ConfigurationError) as refused:
         KeyVaultTokenStore(key_vault.url, INSTALLATION, SignedOut()).read("any")
-    assert "az login" in refused.value.problem.sentence
+    assert "az login" in refused.value.problem.detail
 
 
 def test_a_vault_that_is_not_there_is_waited_for(trusted: None) -> None:
@@ -585,7 +585,7 @@ def test_tokens_of_other_installations_are_not_read_changed_or_deleted(
         with pytest.raises(ConfigurationError) as refused:
             use()
         assert refused.value.code == "other_installation"
-        assert refused.value.facts == {"ours": named, "theirs": ours}
+        assert refused.value.params == {"ours": named, "theirs": ours}
     assert store.read(name) == "ours"
     assert name not in theirs.names()
     store.delete(name)

@@ -93,7 +93,7 @@ def test_an_endpoint_that_refuses_is_an_operator_error(status: int, identity: Ma
     with pytest.raises(ConfigurationError) as refused:
         azure_credential("11111111-1111-4111-8111-111111111111").get_token(VAULT_SCOPE)
     assert refused.value.code == "identity_refused"
-    assert refused.value.facts == {"identity": "11111111-1111-4111-8111-111111111111"}
+    assert refused.value.params == {"identity": "11111111-1111-4111-8111-111111111111"}
 
 
 def test_one_bad_answer_is_repeated_at_once(identity: ManagedIdentity) -> None:

@@ -73,7 +73,7 @@ def test_unmarked_settings_are_adopted_by_the_installation_of_their_tokens(
     )
     with pytest.raises(ConfigurationError) as unknown:
         services.settings.load(tenant)
-    assert unknown.value.facts == {"ours": CLIENT_ID, "theirs": "unknown", "unmarked": "yes"}
+    assert unknown.value.params == {"ours": CLIENT_ID, "theirs": "unknown", "unmarked": "yes"}
 
     services.vault.write(name, json.dumps({"RefreshToken": {"a": {"client_id": CLIENT_ID}}}))
     assert services.settings.load(tenant).installation == CLIENT_ID == services.installation
@@ -112,8 +112,8 @@ def test_a_certificate_that_cannot_be_used_is_found_when_the_app_starts(
     monkeypatch.setenv("ENTRA_CLIENT_CERTIFICATE_PATH", str(tmp_path / "missing.pem"))
 
     (problem,) = Services().setting_problems
-    assert (problem.code, problem.facts["setting"]) == ("setting_invalid", "ENTRA_CLIENT_CERTIFICATE_PATH")
-    assert "PEM or PFX" in problem.facts["reason"]
+    assert (problem.code, problem.params["setting"]) == ("setting_invalid", "ENTRA_CLIENT_CERTIFICATE_PATH")
+    assert "PEM or PFX" in problem.params["reason"]
 
 
 def test_a_certificate_that_can_be_used_is_no_problem(

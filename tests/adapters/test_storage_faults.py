@@ -373,7 +373,7 @@ def test_a_file_that_storage_never_gives_out_ends_its_mail_with_its_name(
         with stores.gates.during("blob", Outage(answer=answer)), pytest.raises(RejectedError) as refused:
             use()
         assert refused.value.code == code
-        assert FILE in refused.value.problem.sentence
+        assert FILE in refused.value.problem.detail
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])

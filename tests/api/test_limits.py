@@ -36,7 +36,7 @@ def test_a_body_of_64_kb_is_read_and_a_longer_one_is_not() -> None:
 
     with pytest.raises(PayloadTooLargeError) as refused:
         check_size(ENABLE, "", b"x" * 65537)
-    assert "at most 65536 bytes" in refused.value.problem.sentence
+    assert "at most 65536 bytes" in refused.value.problem.detail
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)

@@ -302,7 +302,7 @@ def test_an_error_of_microsoft_is_shown_only_if_it_is_a_documented_one(
     flow = ports.flows.flow(window.flow_id)
     assert flow is not None
     assert flow.problem is not None
-    assert flow.problem.facts["error"] == shown_error
+    assert flow.problem.params["error"] == shown_error
 
 
 def test_an_error_beside_a_code_is_an_error(ports: FakeServices) -> None:
@@ -333,7 +333,7 @@ def test_fewer_permissions_than_requested_are_no_consent(ports: FakeServices) ->
     flow = ports.flows.flow(window.flow_id)
     assert flow is not None
     assert flow.problem is not None
-    assert flow.problem.facts == {"missing": "Mail.Send"}
+    assert flow.problem.params == {"missing": "Mail.Send"}
 
 
 def test_what_microsoft_grants_beyond_the_request_is_shown_and_not_used(ports: FakeServices) -> None:

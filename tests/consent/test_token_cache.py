@@ -171,7 +171,7 @@ def test_tokens_that_are_not_there_are_a_lost_consent(ports: FakeServices, name:
     with pytest.raises(ConsentRequiredError) as refused:
         ports.tokens.get(CONTOSO, a_consent(secret_name=name))
 
-    assert refused.value.facts == {"account": "ada@contoso.com", "error": "tokens_not_found"}
+    assert refused.value.params == {"account": "ada@contoso.com", "error": "tokens_not_found"}
 
 
 def test_while_entra_is_unavailable_nothing_is_lost(ports: FakeServices) -> None:

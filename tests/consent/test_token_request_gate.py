@@ -87,7 +87,7 @@ def test_a_refused_credential_counts_when_repeated_minutes_apart() -> None:
             "credential_spreading",
             "nobody",
         )
-        assert "AADSTS7000215" in told.problem.sentence
+        assert "AADSTS7000215" in told.problem.detail
         assert ports.settings.load(CONTOSO).status is Status.ENABLED
         ports.system.pass_time(150 * timedelta(seconds=1))
 

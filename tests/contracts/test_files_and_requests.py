@@ -85,7 +85,7 @@ def test_a_missing_file_is_reported_by_name(shelf: Shelf) -> None:
     with pytest.raises(RejectedError) as caught:
         shelf.files.find("nowhere/a.pdf")
 
-    assert (caught.value.code, caught.value.facts) == ("attachment_not_found", {"blob": "nowhere/a.pdf"})
+    assert (caught.value.code, caught.value.params) == ("attachment_not_found", {"blob": "nowhere/a.pdf"})
 
 
 def test_a_file_removed_after_it_was_found_is_reported_as_changed(shelf: Shelf) -> None:

@@ -488,8 +488,8 @@ def test_a_queue_that_is_not_offered_is_a_warning_of_a_mail_that_is_sent(
 
     assert (row(services).status, row(services).owed, queues.messages) == (DeliveryStatus.ACCEPTED, (), [])
     (warning,) = row(services).warnings
-    assert "the queue other for its outcome" in warning.problem.sentence
-    assert "(OUTCOME_QUEUES)" in warning.problem.sentence
+    assert "the queue other for its outcome" in warning.problem.detail
+    assert "(OUTCOME_QUEUES)" in warning.problem.detail
 
 
 def test_the_warning_is_given_once(services: FakeServices, queues: MemoryQueues) -> None:

@@ -61,7 +61,7 @@ def test_tenants_that_share_an_installation_read_only_their_own_files(services: 
     assert outcome(services) == (DeliveryStatus.WAITING_FOR_OPERATOR, [], "files_outside_folder")
     [row] = services.deliveries.rows.values()
     assert row.problem is not None
-    assert f"body.blob, attachments.1.blob must begin with {CONTOSO}/" in row.problem.problem.sentence
+    assert f"body.blob, attachments.1.blob must begin with {CONTOSO}/" in row.problem.problem.detail
     assert not services.files.reads
 
 

@@ -31,9 +31,9 @@ def found_in(raw: bytes) -> str:
     with pytest.raises(InvalidInputError) as caught:
         decode_message(raw)
     assert caught.value.code == "unreadable_message"
-    assert caught.value.facts["size"] == str(len(raw))
-    assert caught.value.facts["sha256"] == hashlib.sha256(raw).hexdigest()
-    return caught.value.facts["found"]
+    assert caught.value.params["size"] == str(len(raw))
+    assert caught.value.params["sha256"] == hashlib.sha256(raw).hexdigest()
+    return caught.value.params["found"]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_what_was_found_is_on_record_and_in_the_log_without_a_byte_of_it(
     assert row.status is DeliveryStatus.INVALID
     assert row.problem is not None
     assert row.problem.code == "unreadable_message"
-    assert row.problem.facts == {
+    assert row.problem.params == {
         "found": "compressed data (gzip) in base64",
         "size": str(len(raw)),
         "sha256": hashlib.sha256(raw).hexdigest(),

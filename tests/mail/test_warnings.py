@@ -25,7 +25,7 @@ def test_a_subject_longer_than_exchange_stores_is_sent_with_a_warning(
 
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert row.status is DeliveryStatus.ACCEPTED
-    assert [(warning.code, warning.facts["length"]) for warning in row.warnings] == (
+    assert [(warning.code, warning.params["length"]) for warning in row.warnings] == (
         [("subject_over_limit", length)] if length else []
     )
 

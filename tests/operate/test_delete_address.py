@@ -92,7 +92,7 @@ def test_finished_mails_lose_their_content_and_their_rows_the_address(
     assert [message_id for _, message_id in services.drafts.kept] == ["waiting"]
     refused = services.deliveries.rows[CONTOSO, "refused"]
     assert refused.problem is not None
-    assert refused.problem.facts["recipient"] == "[deleted]"
+    assert refused.problem.params["recipient"] == "[deleted]"
     assert (refused.status, refused.from_address) == (DeliveryStatus.REJECTED, "ada@contoso.com")
     assert EVE not in repr([row for key, row in services.deliveries.rows.items() if key[1] != "waiting"])
 

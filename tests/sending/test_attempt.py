@@ -78,7 +78,7 @@ def test_a_mailbox_that_refuses_the_mail_without_the_key_too_is_full(
     problem = row(services).problem
     assert problem
     assert (row(services).status, problem.code) == (DeliveryStatus.REJECTED, "mailbox_full")
-    assert "headers" not in problem.problem.sentence
+    assert "headers" not in problem.problem.detail
     assert services.transport.asked.count(step) == 2
 
 
@@ -88,7 +88,7 @@ def test_a_mail_with_headers_of_its_own_may_lack_room_for_their_names(services: 
 
     problem = row(services).problem
     assert problem
-    assert "no room for new header names" in problem.problem.sentence
+    assert "no room for new header names" in problem.problem.detail
 
 
 def test_another_refusal_is_not_repeated_without_the_key(services: FakeServices) -> None:

@@ -647,7 +647,7 @@ def test_a_row_that_was_written_and_cannot_be_found_is_storages_problem(
 
     with pytest.raises(TransientError) as raised:
         claim(begin(a_mail(), "q-1", services), services)
-    assert raised.value.facts == {"service": "tables"}
+    assert raised.value.params == {"service": "tables"}
 
 
 @pytest.mark.parametrize(

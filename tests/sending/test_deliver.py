@@ -276,8 +276,8 @@ def test_an_unknown_outcome_names_the_mailbox_that_holds_the_copy(services: Fake
     unkept = services.deliveries.rows[CONTOSO, "m-2"].problem
     assert kept
     assert unkept
-    assert "in the mailbox ada@contoso.com" in kept.problem.sentence
-    assert "use the message trace" in unkept.problem.sentence
+    assert "in the mailbox ada@contoso.com" in kept.problem.detail
+    assert "use the message trace" in unkept.problem.detail
 
 
 def test_a_temporary_token_refusal_of_graph_stops_no_other_mail(services: FakeServices) -> None:
@@ -378,7 +378,7 @@ def test_a_missing_file_is_reported_by_name(services: FakeServices) -> None:
     deliver(a_message(attachments=files), "q-1", services)
 
     assert (row(services).status, code(services)) == (DeliveryStatus.DEFERRED, "attachment_not_found")
-    assert row(services).problem.facts["blob"] == f"{CONTOSO}/a.pdf"  # type: ignore[union-attr]
+    assert row(services).problem.params["blob"] == f"{CONTOSO}/a.pdf"  # type: ignore[union-attr]
 
 
 def test_a_mail_too_large_for_the_permission_is_refused_before_file_reads(
@@ -458,7 +458,7 @@ def test_a_problem_already_in_the_settings_is_not_written_again(services: FakeSe
 def test_the_expiry_time_is_stated_in_utc(services: FakeServices) -> None:
     deliver(a_message(expiresAt="2026-11-23T13:30:00+02:00"), "q-1", services)
 
-    assert row(services).problem.facts == {"moment": "2026-11-23 11:30 UTC"}  # type: ignore[union-attr]
+    assert row(services).problem.params == {"moment": "2026-11-23 11:30 UTC"}  # type: ignore[union-attr]
 
 
 def test_a_name_that_is_no_text_is_no_name(services: FakeServices) -> None:

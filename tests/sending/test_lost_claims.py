@@ -67,7 +67,7 @@ def test_a_claim_whose_message_is_gone_is_ended(
     assert found.status is status
     assert found.problem is not None
     assert found.problem.code == code
-    assert found.problem.problem.sentence
+    assert found.problem.problem.detail
 
 
 def test_a_claim_whose_request_is_stored_continues() -> None:

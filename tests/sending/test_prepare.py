@@ -39,7 +39,7 @@ def test_a_large_mail_without_the_permission_is_refused_naming_who_acts(sizes: l
         choose_route(500, files(*sizes), a_sender(SEND_ALONE), 35)
 
     assert caught.value.code == "large_file_attachments_off"
-    assert "large file attachments, which are turned off. A workspace admin" in caught.value.problem.sentence
+    assert "large file attachments, which are turned off. A workspace admin" in caught.value.problem.detail
 
 
 def test_the_permission_is_not_case_sensitive() -> None:
@@ -59,9 +59,9 @@ def test_a_mail_over_the_limit_waits_and_names_the_command_that_raises_it() -> N
     assert caught.value.code == "message_too_large"
     assert (
         "Set-Mailbox -Identity ada@contoso.com -MaxSendSize 150MB -MaxReceiveSize 150MB"
-        in caught.value.problem.sentence
+        in caught.value.problem.detail
     )
-    assert "sets MAILBOX_MESSAGE_LIMIT_MB to 36, which this mail needs." in caught.value.problem.sentence
+    assert "sets MAILBOX_MESSAGE_LIMIT_MB to 36, which this mail needs." in caught.value.problem.detail
 
 
 def test_the_limit_that_is_named_is_one_that_suffices() -> None:
@@ -69,9 +69,9 @@ def test_the_limit_that_is_named_is_one_that_suffices() -> None:
     with pytest.raises(ConfigurationError) as caught:
         choose_route(500, one_file, a_sender(), 150)
 
-    assert caught.value.problem.sentence.startswith("The mail, 152.6 MB with its files encoded,")
-    assert caught.value.facts["needed"] == "153"
-    assert "more than the 150 MB that Exchange can be set to" in caught.value.problem.sentence
+    assert caught.value.problem.detail.startswith("The mail, 152.6 MB with its files encoded,")
+    assert caught.value.params["needed"] == "153"
+    assert "more than the 150 MB that Exchange can be set to" in caught.value.problem.detail
     assert choose_route(500, one_file, a_sender(), 153) is Route.DRAFT
 
 
@@ -93,7 +93,7 @@ def test_large_files_are_not_advised_to_a_mail_that_they_would_not_help() -> Non
         choose_route(500, files(40_000_000), a_sender(SEND_ALONE), 35)
 
     assert caught.value.code == "large_file_attachments_off"
-    assert "sets MAILBOX_MESSAGE_LIMIT_MB to 51." in caught.value.problem.sentence
+    assert "sets MAILBOX_MESSAGE_LIMIT_MB to 51." in caught.value.problem.detail
 
 
 def test_many_files_count_together_and_after_encoding() -> None:
@@ -123,4 +123,4 @@ def test_the_limit_is_that_of_the_sending_mailbox_not_of_the_from_address() -> N
         choose_route(500, files(30_000_000), a_sender(READ_WRITE, "finance@contoso.com"), 35)
 
     assert raised.value.code == "message_too_large"
-    assert raised.value.facts["address"] == "ada@contoso.com"
+    assert raised.value.params["address"] == "ada@contoso.com"

@@ -96,7 +96,7 @@ def test_an_unknown_answer_is_retried_for_a_day_and_named_at_the_end() -> None:
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert row.status is DeliveryStatus.EXPIRED
     assert row.problem
-    assert "The last error from Microsoft Graph was HTTP 402." in row.problem.problem.sentence
+    assert "The last error from Microsoft Graph was HTTP 402." in row.problem.problem.detail
     assert row.attempt > 10
 
 

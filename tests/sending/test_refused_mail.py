@@ -267,7 +267,7 @@ def test_an_unknown_end_names_the_three_places_of_the_copy(blind: Stand) -> None
     problem = blind.row.problem
     assert problem is not None
     assert blind.row.status is DeliveryStatus.UNKNOWN
-    assert all(place in problem.problem.sentence for place in ("Sent Items", "Drafts", "Outbox"))
+    assert all(place in problem.problem.detail for place in ("Sent Items", "Drafts", "Outbox"))
 
 
 @pytest.mark.parametrize("folder", ["drafts", "outbox"])

@@ -39,7 +39,7 @@ def row(services: FakeServices) -> Delivery:
 def told(services: FakeServices) -> str:
     problem = row(services).problem
     assert problem
-    return problem.problem.sentence
+    return problem.problem.detail
 
 
 def run_queue(services: FakeServices, until: timedelta) -> None:

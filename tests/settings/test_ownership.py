@@ -59,7 +59,7 @@ def refusal_of(settings: OwnedSettings) -> dict[str, str]:
     with pytest.raises(ConfigurationError) as refused:
         settings.load(CONTOSO)
     assert refused.value.code == "other_installation"
-    return refused.value.facts
+    return refused.value.params
 
 
 def test_settings_carry_the_mark_of_the_installation_that_wrote_them(shared: Guarded) -> None:

@@ -52,7 +52,7 @@ def noted(settings: TenantSettings, at: datetime, message_id: str, **changes: ob
     problem = denied(at, str(changes.pop("code", "send_as_denied")))
     graph_code = changes.pop("graph_code", None)
     if graph_code:
-        problem = replace(problem, facts={**FACTS, "graph_code": str(graph_code)})
+        problem = replace(problem, params={**FACTS, "graph_code": str(graph_code)})
     waited = bool(changes.pop("waited", False))
     version = 2 if changes.pop("older", False) else 1
     return record_sender_refused(settings, version, problem, message_id, waited=waited)
@@ -127,7 +127,7 @@ def test_only_the_probe_is_tried_and_only_once() -> None:
     assert refusal_of(probing, "m-2") is None
     error = refusal_of(probing, "m-1")
     assert error is not None
-    assert (error.code, error.facts) == ("send_as_denied", FACTS)
+    assert (error.code, error.params) == ("send_as_denied", FACTS)
 
     after = noted(probing, NOON + HOUR, "m-2")
     assert refusal_of(after, "m-2") is not None

@@ -113,7 +113,7 @@ def test_a_pause_of_another_installation_is_an_error_that_names_both(
         SendingSwitch(store, system, lambda: CLIENT_ID).check_owner()
 
     assert refused.value.code == "other_installation"
-    assert refused.value.facts == {"ours": CLIENT_ID, "theirs": OTHER}
+    assert refused.value.params == {"ours": CLIENT_ID, "theirs": OTHER}
 
 
 @pytest.mark.parametrize("mark", [None, CLIENT_ID])

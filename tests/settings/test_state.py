@@ -45,7 +45,7 @@ def test_enable_is_refused_only_where_sending_works(settings: TenantSettings) ->
         with pytest.raises(ConflictError) as refused:
             check_enable(settings, WANTED)
         assert refused.value.code == "already_enabled"
-        assert "ada@contoso.com" in refused.value.problem.sentence
+        assert "ada@contoso.com" in refused.value.problem.detail
     else:
         check_enable(settings, WANTED)
 

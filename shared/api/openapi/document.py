@@ -141,7 +141,10 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _responses(operation: Operation, references: References) -> dict[str, Any]:
-    responses = {str(status): _answer(answer, references) for status, answer in operation.answers.items()}
+    responses = {
+        str(status): _response_object(response, references)
+        for status, response in operation.responses.items()
+    }
     for status, codes in operation.all_problems().items():
         problem = _problem_page(codes) if operation.page else _problem(status, codes, references)
         known = responses.setdefault(str(status), problem)
@@ -152,13 +155,13 @@ def _responses(operation: Operation, references: References) -> dict[str, Any]:
     return with_host_answers(responses)
 
 
-def _answer(answer: DocumentedResponse, references: References) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": answer.description}
-    if answer.model:
-        described["content"] = {answer.media_type: {"schema": references[answer.model, "serialization"]}}
-    elif answer.schema:
-        described["content"] = {answer.media_type: {"schema": dict(answer.schema)}}
-    return described | _headers(answer.headers)
+def _response_object(response: DocumentedResponse, references: References) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": response.description}
+    if response.model:
+        described["content"] = {response.media_type: {"schema": references[response.model, "serialization"]}}
+    elif response.schema:
+        described["content"] = {response.media_type: {"schema": dict(response.schema)}}
+    return described | _headers(response.headers)
 
 
 def _listed(codes: Iterable[str]) -> str:

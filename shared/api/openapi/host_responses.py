@@ -26,8 +26,8 @@ def with_host_answers(responses: Mapping[str, Any]) -> dict[str, Any]:
     """Add the host's own responses to those of an operation."""
     described = {name: dict(response) for name, response in responses.items()}
     for status, reason in HOST_ANSWERS.items():
-        sentence = f"{_FROM_THE_HOST}: {reason}"
-        known = described.setdefault(str(status), {"description": sentence})
-        if known["description"] != sentence:
-            known["description"] += f"\n\n{sentence}"
+        description = f"{_FROM_THE_HOST}: {reason}"
+        known = described.setdefault(str(status), {"description": description})
+        if known["description"] != description:
+            known["description"] += f"\n\n{description}"
     return dict(sorted(described.items()))

@@ -100,7 +100,7 @@ class Operation:
     path: str
     summary: str
     tag: str
-    answers: Mapping[int, DocumentedResponse]
+    responses: Mapping[int, DocumentedResponse]
     admin: bool = True
     configured: bool = True
     parameters: tuple[Parameter, ...] = ()

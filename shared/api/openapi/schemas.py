@@ -40,11 +40,11 @@ _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 def describe_shapes(operations: Iterable[Operation]) -> tuple[References, Shapes]:
     """Describe every shape once; return references and named shapes."""
     bodies = _unique(operation.body for operation in operations)
-    written = (answer.model for operation in operations for answer in operation.answers.values())
-    answers = _unique([ProblemDocument, *written])
+    written = (response.model for operation in operations for response in operation.responses.values())
+    responses = _unique([ProblemDocument, *written])
     wanted: dict[tuple[type[Contract], Mode], None] = {
         **{(shape, "validation"): None for shape in bodies},
-        **{(shape, "serialization"): None for shape in answers},
+        **{(shape, "serialization"): None for shape in responses},
     }
     found_references, found = models_json_schema(
         list(wanted), ref_template="#/components/schemas/{model}", schema_generator=PlainJsonSchema

@@ -33,7 +33,7 @@ def error_page(error: ProblemError, reference: str, nonce: str) -> Response:
         nonce: fresh for each answer.
     """
     problem = _shown(error)
-    content = f"""{paragraphs([problem.sentence, _NEXT])}
+    content = f"""{paragraphs([problem.detail, _NEXT])}
 <dl><dt>Reference for support (trace id)</dt><dd><code>{escape(reference)}</code></dd></dl>
 <p><small>{escape(problem.code)}</small></p>"""
     return page_response(problem.title, content, nonce, status=status_of(error))

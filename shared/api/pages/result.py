@@ -59,10 +59,10 @@ def result_page(flow: ConsentFlow | None, problem: Problem | None, nonce: str) -
         nonce: fresh for each answer.
     """
     status, flow_id = (flow.status, flow.flow_id) if flow else (FlowStatus.FAILED, "")
-    title, sentence = _TITLES[status]
+    title, text = _TITLES[status]
     if flow and status is FlowStatus.PENDING:
-        sentence = _STAGES[flow.stage]
-    lines = [sentence] if problem is None else [problem.sentence]
+        text = _STAGES[flow.stage]
+    lines = [text] if problem is None else [problem.detail]
     code = f"<p><small>{escape(problem.code)}</small></p>" if problem else ""
     news = json.dumps({"flowId": flow_id, "outcome": status.value}).replace("<", "\\u003c")
     content = f"""{paragraphs(lines)}{code}

@@ -41,7 +41,7 @@ def test_the_page_says_that_the_consent_was_declined() -> None:
     text = page(ports, flow=window.flow_id)
 
     assert "<h1>Consent declined</h1>" in text
-    assert explain("consent_declined").sentence.split(".")[0] in text
+    assert explain("consent_declined").detail.split(".")[0] in text
 
 
 def test_the_page_says_that_the_consent_expired() -> None:
@@ -53,7 +53,7 @@ def test_the_page_says_that_the_consent_expired() -> None:
 
 
 def test_a_problem_without_a_flow_is_explained_if_it_is_one_of_the_app() -> None:
-    assert explain("consent_wrong_browser").sentence in page(FakeServices(), problem="consent_wrong_browser")
+    assert explain("consent_wrong_browser").detail in page(FakeServices(), problem="consent_wrong_browser")
 
 
 @pytest.mark.parametrize("text", ["", "<script>alert(1)</script>", "setting_missing"])
@@ -61,7 +61,7 @@ def test_nothing_that_came_in_the_address_is_repeated(text: str) -> None:
     shown = page(FakeServices(), problem=text, flow=text)
 
     assert "alert" not in shown
-    assert explain("consent_not_found").sentence in shown
+    assert explain("consent_not_found").detail in shown
 
 
 def test_the_browser_runs_only_the_script_of_the_page_and_loads_nothing() -> None:
@@ -140,7 +140,7 @@ def test_where_the_operator_must_act_no_retry_is_suggested() -> None:
     location = finish(window, ports).headers["Location"]
 
     assert location.endswith("problem=consent_unavailable")
-    assert explain("consent_unavailable").sentence in page(ports, problem="consent_unavailable")
+    assert explain("consent_unavailable").detail in page(ports, problem="consent_unavailable")
 
 
 def test_no_browser_requests_an_icon_that_the_policy_forbids() -> None:
