@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOST_ANSWERS: Final[Mapping[int, str]] = {
-    400: "The request is not valid HTTP, a header contains non-ASCII characters, or the path a zero byte.",
+    400: (
+        "The request is not valid HTTP, a header contains non-ASCII characters, or the path contains a zero "
+        "byte."
+    ),
     404: "No operation has this path and method. A wrong method also gets 404, never 405.",
     414: "The URL is longer than 8 KB.",
     431: "The headers have more than 32 KB, or there are more than 100.",
