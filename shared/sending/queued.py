@@ -27,9 +27,6 @@ from shared.settings.ownership import refuse_foreign
 if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
 
-#: How the app's own messages begin; any other one is a scheduler's mail.
-_OWN_MESSAGES = (REQUEUE_MARK, *UNRECORDED_MARKS)
-
 
 def find_mail(raw: bytes, queue_id: str, ports: SendingServices) -> QueuedMail | None:
     """Return the mail of a message to process now, or None.
@@ -77,9 +74,10 @@ def parse_queued(text: bytes) -> MailRequest | StoredMailRef | AcceptedMail | Re
     Raises:
         InvalidInputError: `invalid_message`, with every invalid field.
     """
-    if not text.startswith(_OWN_MESSAGES):
-        return parse_mail_request(text)
-    return parse_requeue_message(text) or parse_unrecorded(text) or parse_mail_request(text)
+    if text.startswith(UNRECORDED_MARKS):
+        return parse_unrecorded(text)
+    ref = parse_requeue_message(text) if text.startswith(REQUEUE_MARK) else None
+    return ref or parse_mail_request(text)
 
 
 def _repeated(mail: RepeatedMail) -> QueuedMail:

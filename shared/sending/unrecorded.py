@@ -76,17 +76,15 @@ class Repeated(_Message):
     repeated: RepeatedMail
 
 
-def parse_unrecorded(text: bytes) -> AcceptedMail | RepeatedMail | None:
-    """Parse one of these messages; None if the message is another one.
+def parse_unrecorded(text: bytes) -> AcceptedMail | RepeatedMail:
+    """Parse a message that begins with one of UNRECORDED_MARKS.
 
     Raises:
         InvalidInputError: `invalid_message`.
     """
     if text.startswith(_ACCEPTED_MARK):
         return parse(Accepted, text, "invalid_message").accepted
-    if text.startswith(_REPEATED_MARK):
-        return parse(Repeated, text, "invalid_message").repeated
-    return None
+    return parse(Repeated, text, "invalid_message").repeated
 
 
 def accepted_message(row: Delivery) -> bytes:
