@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _MAX_PER_RUN = 500
 _MAX_LISTED = 5000
 #: For all tenants together; the host ends the timer after ten minutes, and mails are released before.
-TIME_TO_TELL = timedelta(minutes=2)
+TIME_TO_REPORT = timedelta(minutes=2)
 
 
 class NotifyServices(Protocol):
@@ -127,36 +127,36 @@ class NotifyingDeliveryLog:
         """Report the waiting outcomes, and return the row as then stored."""
         if row is None or not row.owed:
             return row
-        told = row
+        reported = row
         # A queue that is not available does not delay others, and gets its messages in order.
         for queue in dict.fromkeys(outcome.queue for outcome in row.owed):
             try:
                 for outcome in row.owed:
                     if outcome.queue == queue:
-                        told = self._tell(told, outcome)
+                        reported = self._report(reported, outcome)
             except ProblemError as error:
-                _log_untold(row, error)
-        if told is row:
+                _log_unreported(row, error)
+        if reported is row:
             return row
         try:
-            return self._log.save(told) or row
+            return self._log.save(reported) or row
         except ProblemError as error:
-            _log_untold(row, error)
+            _log_unreported(row, error)
             return row
 
-    def _tell(self, row: Delivery, outcome: Outcome) -> Delivery:
+    def _report(self, row: Delivery, outcome: Outcome) -> Delivery:
         """Queue the message; a queue that is not offered adds a warning."""
         from shared.deliveries.outcome_message import outcome_message  # noqa: PLC0415 - few mails ask for it
 
         if outcome.status is DeliveryStatus.OTHER_VERSION:
             # The version that knows this outcome reports it.
             raise ConfigurationError("written_by_other_version")
-        told = replace(row, owed=tuple(owed for owed in row.owed if owed is not outcome))
+        reported = replace(row, owed=tuple(owed for owed in row.owed if owed is not outcome))
         if outcome.queue in self._offered():
             self._queues.put(outcome.queue, outcome_message(row, outcome))
-            return told
+            return reported
         if any(warning.code == NOT_OFFERED for warning in row.warnings):
-            return told
+            return reported
         warning = ActiveProblem(NOT_OFFERED, self._system.now(), {"queue": outcome.queue})
         log_mail_event(
             Event.MAIL_WARNING,
@@ -167,10 +167,10 @@ class NotifyingDeliveryLog:
             who_acts=warning.problem.who_acts,
             count=1,
         )
-        return replace(told, warnings=(*row.warnings, warning))
+        return replace(reported, warnings=(*row.warnings, warning))
 
 
-def _log_untold(row: Delivery, error: ProblemError) -> None:
+def _log_unreported(row: Delivery, error: ProblemError) -> None:
     log_failed_step("tell_outcome", error.code, tenant_id=row.tenant_id, message_id=row.message_id)
     if isinstance(error, ConfigurationError):
         log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code)
@@ -189,13 +189,13 @@ def notify_owed(tenant_id: str, begun: Moment, ports: NotifyServices) -> int:
     for place in ports.deliveries.list_pending(tenant_id, FINAL, _MAX_LISTED):
         if place.outcome_queue in unreachable:
             continue
-        if owed == _MAX_PER_RUN or begun.has_passed(TIME_TO_TELL, ports.system):
+        if owed == _MAX_PER_RUN or begun.has_passed(TIME_TO_REPORT, ports.system):
             break
         row = ports.deliveries.find(place.tenant_id, place.message_id)
         if row is None or not row.owed:
             continue
         owed += 1
-        told = ports.deliveries.save(row)
-        if told is not None and told.owed:
+        reported = ports.deliveries.save(row)
+        if reported is not None and reported.owed:
             unreachable.add(place.outcome_queue)
     return owed

@@ -70,12 +70,12 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetrySe
     row = find_by_id(tenant_id, message_id, ports)
     if row.status in REFUSALS:
         raise ConflictError(REFUSALS[row.status])
-    kept = ports.requests.load(tenant_id, message_id)
-    if kept is None:
+    request = ports.requests.load(tenant_id, message_id)
+    if request is None:
         raise ConflictError("request_not_kept")
     now = ports.system.now()
-    _check_expiry(kept, now)
-    saved = ports.deliveries.save(_begun_anew(row, now, delay))
+    _check_expiry(request, now)
+    saved = ports.deliveries.save(_with_new_attempts(row, now, delay))
     if saved is None:
         raise ConflictError("still_under_way")
     if not delay:
@@ -86,7 +86,7 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetrySe
     return saved
 
 
-def _check_expiry(kept: bytes, now: datetime) -> None:
+def _check_expiry(request: bytes, now: datetime) -> None:
     """Refuse a mail that would expire at once.
 
     One that another version wrote is not checked.
@@ -95,14 +95,14 @@ def _check_expiry(kept: bytes, now: datetime) -> None:
         ConflictError: `expiry_passed`.
     """
     try:
-        expires_at = parse_mail_request(kept).expires_at
+        expires_at = parse_mail_request(request).expires_at
     except InvalidInputError:
         return
     if expires_at is not None and expires_at <= now:
         raise ConflictError("expiry_passed", moment=f"{expires_at:%Y-%m-%d %H:%M} UTC")
 
 
-def _begun_anew(row: Delivery, now: datetime, delay: timedelta) -> Delivery:
+def _with_new_attempts(row: Delivery, now: datetime, delay: timedelta) -> Delivery:
     """Queue the mail again; for an unknown outcome, record it as not sent."""
     again = row.transition(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
     uncertain_send = None if row.status is DeliveryStatus.UNKNOWN else row.uncertain_send

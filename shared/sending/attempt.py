@@ -102,7 +102,7 @@ class Attempt:
         self.delivery, self.claimed = row, True
         self.unused_claims -= {self.claim_id}
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """Reset the attempt after the mail was found to have a row."""
         # Even if this claim was written, nothing was sent with it.
         self.unused_claims |= {self.claim_id}

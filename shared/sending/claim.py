@@ -74,7 +74,7 @@ def evaluate_claim(
     if _claim_in_question(known) in unused:
         return ClaimState.FREE
     if known.status.final:
-        return ClaimState.FREE if _lost_its_request(known) else ClaimState.DONE
+        return ClaimState.FREE if _request_was_lost(known) else ClaimState.DONE
     if known.status in SCHEDULED and known.next_attempt_at:
         wait = known.next_attempt_at - now
         if _CLOCK_SKEW < wait <= MAX_WAIT:
@@ -88,7 +88,7 @@ def _state_of_claim(known: Delivery, queue_id: str, now: datetime) -> ClaimState
     return ClaimState.INTERRUPTED if known.may_have_been_sent else ClaimState.FREE
 
 
-def _lost_its_request(known: Delivery) -> bool:
+def _request_was_lost(known: Delivery) -> bool:
     """Return whether the mail was not sent for lack of its stored request.
 
     This message contains it again.

@@ -30,14 +30,14 @@ from shared.sending.mailbox import Mailbox
 from shared.sending.paused import requeue_paused
 from shared.sending.prepare import PreparedMail, Route, prepare
 from shared.sending.queued import find_mail, key_of, readable
-from shared.sending.reconcile import CopyWaitsError, gives_up_search, search_mailbox, was_sent, without_check
+from shared.sending.reconcile import CopyWaitsError, search_mailbox, stops_searching, was_sent, without_check
 from shared.sending.record_accepted import record_accepted
 from shared.sending.record_failure import record_failure
 from shared.sending.record_warnings import record_warnings
 from shared.sending.requeue_for_slot import requeue_for_slot
 from shared.sending.retry_times import deadline, expired, goes_first
 from shared.sending.storage_outage import NotRecordedError, problem_of
-from shared.sending.unrecorded import queue_again, queue_kept
+from shared.sending.unrecorded import queue_again, queue_unqueued
 from shared.settings.sender import apply_sender_list, refusal_of, sender_of
 from shared.settings.served_tenants import log_unserved_tenant
 from shared.settings.tenant import Status
@@ -76,7 +76,7 @@ def deliver(raw: bytes, queue_id: str, ports: SendingServices, waited: timedelta
                 _deliver_mail(mail, queue_id, key, waited, ports)
         ports.claims.forget(key, message)
         if ports.claims.has_unqueued:
-            queue_kept(ports)
+            queue_unqueued(ports)
 
 
 def _deliver_mail(
@@ -99,7 +99,7 @@ def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
             try:
                 _send_and_record(attempt, ports)
             except MailKnownError:
-                attempt.begin_again()
+                attempt.restart()
             else:
                 return
         if claim(attempt, ports):
@@ -107,7 +107,7 @@ def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
     except SendingPausedError as paused:
         if attempt.claim_tried:
             # The claim could not be released, and no mail was handed over under it.
-            attempt.begin_again()
+            attempt.restart()
         requeue_paused(attempt, paused.pause, ports)
     except ClaimLostError:
         log_mail_event(Event.MAIL_DUPLICATE_IGNORED, attempt.request)
@@ -190,7 +190,7 @@ def _reconcile(
         attempt.delivery = replace(attempt.delivery, uncertain_send=replace(uncertain_send, seen=True))
         raise
     except TransientError as error:
-        if not gives_up_search(error, uncertain_send, ports.system.now()):
+        if not stops_searching(error, uncertain_send, ports.system.now()):
             raise
         # A draft is also found by its id.
         found = search_mailbox(None, uncertain_send, draft, mailbox, ports)

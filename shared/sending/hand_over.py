@@ -51,9 +51,9 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices)
     mailbox.check_time()
     begun = Moment.of(ports.system)
     now = begun.calendar
-    mark = HandOver(now, mailbox.sender.consent.version)
+    hand_over = HandOver(now, mailbox.sender.consent.version)
     if attempt.claimed:
-        row = replace(attempt.delivery, hand_over=mark)
+        row = replace(attempt.delivery, hand_over=hand_over)
         saved = persist(lambda: ports.deliveries.save(row), ports.system)
         if saved is None:
             raise ClaimLostError
@@ -61,7 +61,7 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices)
         return
     check_switch(ports)
     attempt.claim_tried = True
-    attempt.take(_add(attempt.next_claim(now, mark), ports))
+    attempt.take(_add(attempt.next_claim(now, hand_over), ports))
     if begun.has_passed(MAX_AGE, ports.system):
         # An operator who waits for sending to end may have listed the claims before this one was written.
         check_switch(ports)
@@ -128,9 +128,9 @@ class ReleaseClaimOnError:
     ) -> None:
         """Release it; a row that was written meanwhile is not changed."""
         if isinstance(error, Exception) and not self._attempt.has_unrecorded_send:
-            self._give_back()
+            self._release()
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         attempt = self._attempt
         if not attempt.claimed:
             return

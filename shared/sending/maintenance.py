@@ -55,7 +55,7 @@ _PROBE_MINUTES = 10
 #: A key that no mail has: only whether Graph accepts the token matters.
 _NO_MAIL = "release-check"
 #: Responses of Graph that do not refuse the token.
-_TOOK_THE_TOKEN = (RejectedError, AccessDeniedError, MailboxNotFoundError)
+_ACCEPTS_THE_TOKEN = (RejectedError, AccessDeniedError, MailboxNotFoundError)
 _NO_CODE = "HTTP "
 _CAN_SEND = frozenset({Status.ENABLED, Status.SENDER_REFUSED})
 #: Mails are released after it, and the host ends the timer after ten minutes.
@@ -75,7 +75,7 @@ def release_all(ports: SendingServices) -> None:
     """
     with limited(ports.system, RECORDING), ExitStack() as work:
         # The last step runs first.
-        work.callback(_tell_outcomes, ports)
+        work.callback(_report_outcomes, ports)
         work.callback(_release_unless_paused, ports)
         work.callback(report_removed_tenants, ports)
         work.callback(report_poison_queue, ports)
@@ -98,12 +98,12 @@ def _release_unless_paused(ports: SendingServices) -> None:
     tenants = _tenants(ports)
     with ExitStack() as work:
         for tenant_id in tenants:
-            work.callback(_look_after, tenant_id, ports)
+            work.callback(_process_tenant, tenant_id, ports)
         # First of all: released mails may be sent now, and their drafts with them.
         work.callback(_remove_old_drafts, tenants, ports)
 
 
-def _tell_outcomes(ports: SendingServices) -> None:
+def _report_outcomes(ports: SendingServices) -> None:
     """Notify schedulers of waiting outcomes, even while sending is paused."""
     begun = Moment.of(ports.system)
     for tenant_id in _tenants(ports):
@@ -136,7 +136,7 @@ def _tenants(ports: SendingServices) -> list[str]:
         return sorted(ports.settings.tenants())
 
 
-def _look_after(tenant_id: str, ports: SendingServices) -> None:
+def _process_tenant(tenant_id: str, ports: SendingServices) -> None:
     try:
         ports.settings.check_owner(tenant_id)
         _release(tenant_id, ports)
@@ -153,7 +153,7 @@ def _release(tenant_id: str, ports: SendingServices) -> None:
     if not ports.deliveries.count(tenant_id, WAITING):
         return
     waits = partial(waits_for_setting, ports=ports)
-    if settings.status in _CAN_SEND or _works_again(settings, ports):
+    if settings.status in _CAN_SEND or _is_solved(settings, ports):
         for status in WAITING_FOR_PERSON if settings.refusal else WAITING:
             release_next(tenant_id, status, ports, waits)
         if settings.refusal:
@@ -163,7 +163,7 @@ def _release(tenant_id: str, ports: SendingServices) -> None:
         release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports, waits)
 
 
-def _works_again(settings: TenantSettings, ports: SendingServices) -> bool:
+def _is_solved(settings: TenantSettings, ports: SendingServices) -> bool:
     """Check whether the problem is solved.
 
     An operator error is checked each time, a lost consent once an hour.
@@ -209,7 +209,7 @@ def _probe(settings: TenantSettings, token: str, ports: SendingServices) -> None
     sender = sender_of(working, ports.application_senders)
     try:
         ports.transport.find(token, sender, _NO_MAIL)
-    except _TOOK_THE_TOKEN:
+    except _ACCEPTS_THE_TOKEN:
         return
     except UnexpectedAnswerError as error:
         # Without a code of Graph's it may be the page of another server.

@@ -67,7 +67,7 @@ def choose_route(message_bytes: int, files: Sequence[SizedFile], sender: Sender,
         if needed > MAX_EXCHANGE_MB:
             more["over_exchange"] = MAX_EXCHANGE_MB
         raise ConfigurationError(
-            "message_too_large", what=_outline(encoded), address=sender.mailbox_address, **more
+            "message_too_large", what=_name_with_size(encoded), address=sender.mailbox_address, **more
         )
     return Route.DRAFT
 
@@ -86,7 +86,7 @@ def check_sizes(message_bytes: int, files: Sequence[SizedFile]) -> None:
     encoded = message_bytes + sum(encoded_size(file.size) for file in files)
     needed = _exchange_megabytes(encoded)
     if needed > MAX_MESSAGE_LIMIT_MB:
-        what, most = _outline(encoded), MAX_MESSAGE_LIMIT_MB
+        what, most = _name_with_size(encoded), MAX_MESSAGE_LIMIT_MB
         raise RejectedError("message_over_maximum", what=what, needed=needed, maximum=most)
 
 
@@ -94,7 +94,7 @@ def _exchange_megabytes(size: int) -> int:
     return -(-size // _MEGABYTE)
 
 
-def _outline(encoded: int) -> str:
+def _name_with_size(encoded: int) -> str:
     """Name the mail with its size, in megabytes as Exchange counts them."""
     return f"The mail, {encoded / _MEGABYTE:.1f} MB with its files encoded,"
 

@@ -121,9 +121,9 @@ def search_mailbox(
     # A draft without a stored state is the copy of a mail that was sent in one request and is queued.
     if own is None and found:
         raise CopyWaitsError("outcome_unknown")
-    one_look_is_enough = own is None and uncertain_send.refused
+    one_check_is_enough = own is None and uncertain_send.refused
     if uncertain_send.seen or (
-        ports.system.now() < uncertain_send.since + RECONCILE_WINDOW and not one_look_is_enough
+        ports.system.now() < uncertain_send.since + RECONCILE_WINDOW and not one_check_is_enough
     ):
         raise OutcomeUnknownError("outcome_unknown")
     return found
@@ -177,7 +177,7 @@ def _call(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...
         raise SearchRefusedError(error.code, request_id=error.request_id, **params) from error
 
 
-def gives_up_search(error: TransientError, uncertain_send: UncertainSend, now: datetime) -> bool:
+def stops_searching(error: TransientError, uncertain_send: UncertainSend, now: datetime) -> bool:
     """Return whether to resend a refused mail unseen, as searches never work.
 
     In a large mailbox they can always time out (microsoft-graph-docs#5853). One refusal must not keep a mail

@@ -195,13 +195,15 @@ def _reason(
     The outcome's problem takes precedence over the last error.
     """
     if decision.status in _OUTCOME_UNCERTAIN or isinstance(error, OutcomeUnknownError):
-        return OutcomeUnknownError("outcome_unknown", request_id=error.request_id, **_where_to_look(attempt))
+        return OutcomeUnknownError(
+            "outcome_unknown", request_id=error.request_id, **_where_to_search(attempt)
+        )
     if decision.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
         return expired(context.deadline, error)
     return error
 
 
-def _where_to_look(attempt: Attempt) -> dict[str, str]:
+def _where_to_search(attempt: Attempt) -> dict[str, str]:
     """Name the mailbox that has the copy.
 
     A draft leaves one even if the mail wants none.

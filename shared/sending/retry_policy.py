@@ -209,8 +209,8 @@ def _verify(context: AttemptContext, wanted: datetime) -> RetryDecision:
 
     Its `expiresAt` limits when it is sent, not when it is looked up.
     """
-    look = before_end(context.trying_since + _MAX_VERIFY_AGE, wanted, context.now)
-    return RetryDecision(DeliveryStatus.UNKNOWN if look is None else DeliveryStatus.VERIFYING, look)
+    next_at = before_end(context.trying_since + _MAX_VERIFY_AGE, wanted, context.now)
+    return RetryDecision(DeliveryStatus.UNKNOWN if next_at is None else DeliveryStatus.VERIFYING, next_at)
 
 
 def _verify_outcome(context: AttemptContext) -> RetryDecision:

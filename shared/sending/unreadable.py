@@ -109,7 +109,7 @@ def _names_in(text: bytes) -> _Names:
     return _Names(
         tenant_id.lower() if isinstance(tenant_id, str) else None,
         _matching(MESSAGE_ID, found.get("messageId")),
-        _mark(found.get("correlationId")),
+        _correlation_id(found.get("correlationId")),
         _matching(QUEUE_NAME, found.get("outcomeQueue")),
     )
 
@@ -118,7 +118,7 @@ def _matching(pattern: re.Pattern[str], value: object) -> str | None:
     return value if isinstance(value, str) and pattern.fullmatch(value) else None
 
 
-def _mark(value: object) -> str | None:
+def _correlation_id(value: object) -> str | None:
     if not isinstance(value, str) or len(value) > MAX_CORRELATION_ID:
         return None
     try:

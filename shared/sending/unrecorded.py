@@ -146,7 +146,7 @@ def queue_again(
     )
 
 
-def queue_kept(ports: SendingServices) -> None:
+def queue_unqueued(ports: SendingServices) -> None:
     """Queue the messages in memory, as the queue is available again.
 
     Their original messages may reach another process, which corrects its outcome by what is queued here.
