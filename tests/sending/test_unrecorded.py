@@ -16,6 +16,7 @@ from shared.errors import ConfigurationError, InvalidInputError, ProblemError, T
 from shared.sending.deliver import deliver
 from shared.sending.errors import ThrottledError
 from shared.sending.poison import record_poisoned
+from shared.sending.queued import parse_queued
 from shared.sending.unrecorded import MAX_WAIT, MIN_WAIT, RepeatedMail, parse_unrecorded
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
@@ -209,7 +210,7 @@ def test_a_refusal_that_storage_could_not_record_leaves_its_warning(
             away.setattr(services.deliveries, "save", fail)
         deliver(MAIL, "q-1", services)
     ((message, _),) = services.outbox.messages
-    repeated = parse_unrecorded(message)
+    repeated = parse_queued(message)
     assert (repeated.maybe_accepted if isinstance(repeated, RepeatedMail) else None) is (row_fails or None)
     services.system.pass_time(HOUR)
     deliver(message, "q-2", services)
