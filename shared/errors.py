@@ -204,7 +204,7 @@ class RefusedRecipientError(RejectedError):
     """Exchange refuses a recipient.
 
     Attributes:
-        mentioned: the addresses in lower case that its answer mentions, unchecked.
+        mentioned: the addresses in lower case that the response mentions, unchecked.
     """
 
     mentioned: tuple[str, ...] = ()

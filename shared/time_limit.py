@@ -104,7 +104,7 @@ def _some_left(left: timedelta) -> float:
 
 
 @contextmanager
-def held(lock: threading.Lock | threading.Semaphore) -> Iterator[None]:
+def acquired(lock: threading.Lock | threading.Semaphore) -> Iterator[None]:
     """Acquire a lock or semaphore, and hold it.
 
     Raises:

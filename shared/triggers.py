@@ -63,9 +63,9 @@ def remove_finished_deliveries(timer: func.TimerRequest) -> None:  # noqa: ARG00
 @blueprint.timer_trigger("timer", schedule="0 17 3 * * *")
 def keep_consents_alive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding needs its name
     """Refresh unused consents and delete orphaned tokens."""
-    from shared.consent.maintenance import keep_all
+    from shared.consent.maintenance import maintain_consents
 
-    keep_all(services())
+    maintain_consents(services())
 
 
 @blueprint.timer_trigger("timer", schedule="0 */5 * * * *")

@@ -24,9 +24,9 @@ from shared.system import Moment
 from shared.time_limit import (
     RECORDING,
     SENDING,
+    acquired,
     begun,
     check_sending,
-    held,
     limited,
     recording,
     seconds_left,
@@ -160,7 +160,7 @@ def test_a_wait_for_a_place_at_the_mailbox_ends_with_the_time() -> None:
     taken = threading.Semaphore(0)
     with limited(system):
         system.pass_time(SENDING - timedelta(milliseconds=1))
-        with pytest.raises(NothingSentError, match="attempt_too_long"), held(taken):
+        with pytest.raises(NothingSentError, match="attempt_too_long"), acquired(taken):
             raise AssertionError
 
 
@@ -189,7 +189,7 @@ def test_recording_has_more_time_and_calls_no_graph() -> None:
 
 def test_without_an_invocation_nothing_is_limited() -> None:
     system = FakeSystem()
-    with recording(), held(threading.Lock()):
+    with recording(), acquired(threading.Lock()):
         assert seconds_left() is None
     check_sending()
     assert begun(system) == Moment.of(system)

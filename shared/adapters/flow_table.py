@@ -48,7 +48,7 @@ class TableFlowStore:
         row = find_row(self._table, flow_id, "flow")
         return None if row is None else read_document(ConsentFlow, row.get("Document"))
 
-    def forget(self, before: datetime) -> None:
+    def delete_expired(self, before: datetime) -> None:
         """Delete every flow that expired before a moment, and its secrets."""
         with table_errors():
             old = self._table.query_entities(
@@ -87,7 +87,7 @@ class TableFlowStore:
         row = find_row(self._table, flow_id, "secret")
         return None if row is None or _TAKEN in row else _read_secret(row)
 
-    def undecided(self, before: datetime) -> tuple[FlowSecret, ...]:
+    def unconfirmed(self, before: datetime) -> tuple[FlowSecret, ...]:
         """Return secrets whose `expires_at` is before a moment.
 
         They belong to consents that nobody confirmed or refused.

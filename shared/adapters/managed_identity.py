@@ -54,7 +54,7 @@ class AppServiceIdentity(ManagedIdentityCredential):
         transport = _Transport(connection_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS)
         super().__init__(client_id=client_id, transport=transport, retry_total=_RETRIES)
         self._name = client_id or "system-assigned"
-        self._held: dict[tuple[str, ...], AccessTokenInfo] = {}
+        self._cached: dict[tuple[str, ...], AccessTokenInfo] = {}
         self._not_before: dict[tuple[str, ...], float] = {}
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ANN401 - as the SDK has it
@@ -70,23 +70,23 @@ class AppServiceIdentity(ManagedIdentityCredential):
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """Return a token; raises what `get_token` raises."""
         now = time.time()
-        held = None if (options or {}).get("claims") else self._held.get(scopes)
-        if held and held.expires_on - now <= _LAST_MOMENT_SECONDS:
-            held = None
-        if held and (not _is_due(held, now) or now < self._not_before.get(scopes, 0.0)):
-            return held
+        cached = None if (options or {}).get("claims") else self._cached.get(scopes)
+        if cached and cached.expires_on - now <= _LAST_MOMENT_SECONDS:
+            cached = None
+        if cached and (not _is_due(cached, now) or now < self._not_before.get(scopes, 0.0)):
+            return cached
         # Set before the endpoint is called, so that only this call waits for it.
-        self._not_before[scopes] = now + _pause(held, now)
+        self._not_before[scopes] = now + _pause(cached, now)
         try:
             with self._told_apart():
                 found: AccessTokenInfo = super().get_token_info(*scopes, options=options)
                 if found.expires_on <= now:
                     raise ValueError("the token has expired already")
         except TransientError:
-            if held:
-                return held
+            if cached:
+                return cached
             raise
-        self._held[scopes] = found
+        self._cached[scopes] = found
         return found
 
     @contextmanager
@@ -102,8 +102,8 @@ class AppServiceIdentity(ManagedIdentityCredential):
             raise TransientError("identity_unavailable") from error
 
 
-def _pause(held: AccessTokenInfo | None, now: float) -> float:
-    left = (held.expires_on - now) / 60 if held else 0.0
+def _pause(cached: AccessTokenInfo | None, now: float) -> float:
+    left = (cached.expires_on - now) / 60 if cached else 0.0
     return min(max(left, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
 
 

@@ -47,7 +47,7 @@ class TableScheduleStore:
     def save(self, key: str, schedule: Schedule) -> Schedule | None:
         """Write a schedule if it is unchanged since it was read, else None.
 
-        Also None where only the answer to the write was lost: the slots of that write stay unused.
+        Also None where only the response to the write was lost: the slots of that write stay unused.
         """
         row = {"PartitionKey": _PARTITION, "RowKey": key, "Document": write_document(schedule)}
         etag = write_if_unchanged(self._table, row, schedule.etag, **_IMPATIENT)

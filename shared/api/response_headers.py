@@ -31,7 +31,7 @@ def page_headers(nonce: str, *, form_action: str = "'none'", connect: str = "'no
     Its empty icon is a `data:` URL: a browser then requests no `/favicon.ico`, which the policy forbids.
 
     Args:
-        nonce: fresh for each answer; the page's script and style elements carry it.
+        nonce: fresh for each response; the page's script and style elements carry it.
         form_action: the allowed target of its forms.
         connect: what its script may call.
     """

@@ -53,7 +53,7 @@ def _mails_of_period(tenant_id: str, body: RetryBody, ports: RetryServices) -> D
     try:
         place = body.place
     except ValueError as error:
-        field = FieldError("continuationToken", "use the token of the answer before")
+        field = FieldError("continuationToken", "use the token of the previous response")
         raise InvalidInputError("invalid_request", fields=[field]) from error
     return ports.deliveries.list(
         DeliveryQuery(tenant_id, body.status, body.since, body.until, MAX_MAILS, place)

@@ -10,7 +10,7 @@ from shared.api.backlog_view import BacklogView
 from shared.api.request import empty_response, json_response
 from shared.api.settings_models import EnableBody, SaveBody, SavedView, SettingsView, StartedConsentView
 from shared.api.settings_page_state import view
-from shared.consent.revoke import delete_consent_tokens, forget_flow
+from shared.consent.revoke import delete_consent_tokens, delete_flow_secrets
 from shared.consent.services import ConsentServices
 from shared.consent.start import start_consent
 from shared.deliveries.status import WAITING
@@ -129,7 +129,7 @@ def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Re
 def _end(tenant_id: str, flow_id: str, ports: SettingsPorts) -> TenantSettings:
     """End a consent in progress, and return the changed settings."""
     settings = update_settings(ports.settings, tenant_id, lambda now: end_consent(now, flow_id))
-    forget_flow(flow_id, ports)
+    delete_flow_secrets(flow_id, ports)
     return settings
 
 
@@ -137,7 +137,7 @@ def _clear(settings: TenantSettings, ports: SettingsPorts) -> None:
     """Delete the tokens and the flow's secrets that these settings named."""
     delete_consent_tokens(settings.tenant_id, settings.consent, ports)
     if settings.pending:
-        forget_flow(settings.pending.flow_id, ports)
+        delete_flow_secrets(settings.pending.flow_id, ports)
 
 
 def etag_of(settings: TenantSettings) -> str:

@@ -39,7 +39,7 @@ NOT_STORED_FOR = timedelta(days=14)
 TIME_LIMIT = timedelta(minutes=6)
 
 
-def keep_all(ports: MaintenanceServices) -> None:
+def maintain_consents(ports: MaintenanceServices) -> None:
     """Maintain every tenant that is served; one failure does not stop others.
 
     The vault is listed once for all tenants. What does not fit in the time limit is done the next day.
@@ -51,14 +51,14 @@ def keep_all(ports: MaintenanceServices) -> None:
     for number, tenant_id in enumerate(tenants):
         if _is_late(deadline, len(tenants) - number, ports):
             break
-        _attempt("keep_alive", partial(keep_alive, tenant_id, ports), tenant_id)
+        _attempt("keep_alive", partial(refresh_consent, tenant_id, ports), tenant_id)
         if listed is not None:
             _attempt("sweep", partial(delete_orphaned_tokens, tenant_id, listed, ports), tenant_id)
     if listed is not None:
         _attempt("purge", partial(purge_deleted, removed, listed, deadline, ports))
     for tenant_id in tenants:
         _attempt("token_age", partial(report_old_token, tenant_id, ports), tenant_id)
-    ports.flows.forget(ports.system.now() - FLOWS_KEPT)
+    ports.flows.delete_expired(ports.system.now() - FLOWS_KEPT)
 
 
 def _is_late(deadline: datetime, left: int, ports: MaintenanceServices) -> bool:
@@ -87,7 +87,7 @@ def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None 
     return None
 
 
-def keep_alive(tenant_id: str, ports: MaintenanceServices) -> None:
+def refresh_consent(tenant_id: str, ports: MaintenanceServices) -> None:
     """Refresh a consent, even if that failed the last time."""
     consent = ports.settings.load(tenant_id).consent
     if consent is None:

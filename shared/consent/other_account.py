@@ -18,7 +18,7 @@ from shared.consent.completion import close, complete
 from shared.consent.cookie import check_cookie
 from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus, hash_of, matches
-from shared.consent.revoke import delete_consent_tokens, delete_held, forget_flow
+from shared.consent.revoke import delete_consent_tokens, delete_flow_secrets, delete_held
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import pending_consent
 from shared.telemetry import Event, log_event
@@ -73,7 +73,7 @@ def hold(
             raise ConflictError("consent_superseded")
         return _confirmation(waiting, consent, token, ports)
     except ProblemError as error:
-        forget_flow(flow.flow_id, ports)
+        delete_flow_secrets(flow.flow_id, ports)
         delete_consent_tokens(flow.tenant_id, consent, ports)
         return close(waiting, error, ports)
 
@@ -135,7 +135,7 @@ def delete_abandoned(ports: MaintenanceServices) -> None:
     not fit in the time limit is done in the next run.
     """
     deadline = ports.system.steady() + ABANDONED_TIME_LIMIT
-    for secret in ports.flows.undecided(ports.system.now()):
+    for secret in ports.flows.unconfirmed(ports.system.now()):
         if ports.system.steady() >= deadline:
             return
         problem = "consent_not_continued"

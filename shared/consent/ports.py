@@ -30,7 +30,7 @@ class FlowStore(Protocol):
     def flow(self, flow_id: str) -> ConsentFlow | None:
         """Return a flow, or None if there is none."""
 
-    def forget(self, before: datetime) -> None:
+    def delete_expired(self, before: datetime) -> None:
         """Delete every flow that expired before a time, and its secrets."""
 
     def of_tenant(self, tenant_id: str) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class FlowStore(Protocol):
     def consume_secret(self, secret: FlowSecret) -> bool:
         """Delete the secrets if they are unchanged; return whether."""
 
-    def undecided(self, before: datetime) -> Iterable[FlowSecret]:
+    def unconfirmed(self, before: datetime) -> Iterable[FlowSecret]:
         """Return secrets whose `expires_at` is before a time.
 
         Their consents were neither confirmed nor refused.

@@ -55,7 +55,7 @@ def delete_held(secret: FlowSecret, ports: RevokeServices) -> None:
         delete_consent_tokens(secret.consent.account.tenant_id, secret.consent, ports)
 
 
-def forget_flow(flow_id: str, ports: ConsentServices) -> None:
+def delete_flow_secrets(flow_id: str, ports: ConsentServices) -> None:
     """Remove the secrets of a superseded consent, so no callback can use it.
 
     If storage is not available they stay until the flow is deleted; the settings refuse its callback anyway.

@@ -16,7 +16,7 @@ from shared.consent.flow import (
     hash_of,
     matches,
 )
-from shared.consent.revoke import forget_flow
+from shared.consent.revoke import delete_flow_secrets
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.scopes import scopes_for
 from shared.settings.sender import check_listed
@@ -89,7 +89,7 @@ def start_consent(
 
     update_settings(ports.settings, caller.tenant_id, begin, just_read=settings)
     for other in superseded:
-        forget_flow(other, ports)
+        delete_flow_secrets(other, ports)
     log_event(Event.CONSENT_STARTED, tenant_id=caller.tenant_id, flow_id=flow_id)
     return StartedConsent(flow_id, ticket, expires_at)
 

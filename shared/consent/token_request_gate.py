@@ -21,7 +21,7 @@ from shared.settings.consent_health import record_refusal
 from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings
 from shared.telemetry import log_failed_step
-from shared.time_limit import held
+from shared.time_limit import acquired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class Turn:
             TransientError: the error of the caller that this one waited for.
         """
         before = self._failures
-        with held(self._lock):
+        with acquired(self._lock):
             if self._failures is not before:
                 (error,) = self._failures
                 raise error.with_params() from error

@@ -22,7 +22,7 @@ from shared.sending.unrecorded import (
     write_repeated,
 )
 from shared.sending.unusable_request import record_lost, record_unreadable_request
-from shared.settings.ownership import refuse_foreign
+from shared.settings.ownership import refuse_other_installation
 
 if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
@@ -44,7 +44,7 @@ def find_mail(raw: bytes, queue_id: str, ports: SendingServices) -> QueuedMail |
     except InvalidInputError as error:
         record_unreadable(text, queue_id, error, ports)
         return None
-    refuse_foreign(found.tenant_id, ports.settings)
+    refuse_other_installation(found.tenant_id, ports.settings)
     if isinstance(found, MailRequest):
         return QueuedMail(found, text, text, maybe_new=True)
     if isinstance(found, AcceptedMail):

@@ -158,7 +158,7 @@ def _marked(settings: TenantSettings, ours: Installation) -> TenantSettings:
     return replace(settings, installation=ours.client_id, storage_account=ours.storage_account)
 
 
-def refuse_foreign(tenant_id: str, settings: OwnedSettingsStore) -> None:
+def refuse_other_installation(tenant_id: str, settings: OwnedSettingsStore) -> None:
     """Leave the mail of another installation's tenant to that one.
 
     With a wrong setting this is unknown: then the mail is recorded, and waits for the operator.

@@ -109,5 +109,5 @@ def surplus_scopes(settings: TenantSettings) -> tuple[str, ...]:
     if sender is None or consent is None:
         return ()
     own = consent.account is None or same_address(sender.from_address, consent.started_by)
-    asked = scopes_for(sender, shared=settings.delegated_mailbox or not own)
-    return missing_scopes(sorted(granted_scopes_known(consent)), asked)
+    requested = scopes_for(sender, shared=settings.delegated_mailbox or not own)
+    return missing_scopes(sorted(granted_scopes_known(consent)), requested)

@@ -131,8 +131,8 @@ class Consent(Stored):
     """A completed consent: what was granted, by whom, where its tokens are.
 
     Attributes:
-        scopes: the permissions that the app uses: asked for and granted. Where Exchange alone decides, no
-            token names one, and they are those asked for.
+        scopes: the permissions that the app uses: requested and granted. Where Exchange alone decides, no
+            token names one, and they are those requested.
         started_by: the admin who started it; another person may have signed in and consented.
         consented_by: who signed in; empty where nobody did, because the app's own permission sends.
         granted: what Microsoft's newest readable token names, also if never requested; None in rows
@@ -189,7 +189,7 @@ class TenantSettings(Stored):
             older than this mark, and in those that were never written.
         storage_account: the account that they were written to, which tells a copy of them; None as above.
         recoverable_until: until when deleted tokens can be recovered by an operator of the vault.
-        deleted_at: when the last deletion was tried, whether its answer came or not.
+        deleted_at: when the last deletion was tried, whether its response came or not.
         refusal: a refusal of the sender that no accepted mail has ended; the waiting mails take turns.
         etag: the version that was read; None where nothing is stored yet.
     """

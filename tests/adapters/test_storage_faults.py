@@ -255,7 +255,7 @@ def test_a_secret_whose_row_could_not_be_removed_is_used_anyway(stores: Stores) 
 
     assert stores.flows.secret(secret.flow_id) is None
     assert not stores.flows.replace_secret(secret)
-    assert secret.flow_id not in [left.flow_id for left in stores.flows.undecided(NOON + timedelta(days=9))]
+    assert secret.flow_id not in [left.flow_id for left in stores.flows.unconfirmed(NOON + timedelta(days=9))]
 
 
 @pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW[:1] + REFUSALS_OF_ONE_ROW[3:])

@@ -136,7 +136,7 @@ def test_a_period_of_more_than_500_mails_continues_by_its_token() -> None:
         ({"messageIds": ["m"] * 501}, {"messageIds": "has more than 500 entries"}),
         (
             {"status": "expired", "since": NOON.isoformat(), "continuationToken": "a"},
-            {"continuationToken": "use the token of the answer before"},
+            {"continuationToken": "use the token of the previous response"},
         ),
     ],
 )

@@ -20,7 +20,7 @@ from shared.api.request import Response
 from shared.caller import Caller
 from shared.consent.cookie import NAME
 from shared.consent.errors import EntraUnavailableError
-from shared.consent.maintenance import delete_orphaned_tokens, keep_all
+from shared.consent.maintenance import delete_orphaned_tokens, maintain_consents
 from shared.consent.other_account import delete_abandoned
 from shared.errors import (
     ConfigurationError,
@@ -206,7 +206,7 @@ class Everything(RuleBasedStateMachine):
     @rule()
     def a_day_ends(self) -> None:
         delete_abandoned(self.ports)
-        keep_all(self.ports)
+        maintain_consents(self.ports)
 
     @precondition(lambda self: not self.ports.vault.fail)
     @rule()
@@ -261,10 +261,10 @@ class Everything(RuleBasedStateMachine):
         found = self.ports.settings.load(CONTOSO)
         current = {found.consent.secret_name} - {None} if found.consent else set()
         assert current <= set(self.ports.vault.secrets)
-        undecided = {s.consent.secret_name for s in self.ports.flows.secrets.values() if s.consent}
-        assert not current & undecided
+        unconfirmed = {s.consent.secret_name for s in self.ports.flows.secrets.values() if s.consent}
+        assert not current & unconfirmed
         if not self.vault_was_away:
-            assert set(self.ports.vault.secrets) <= current | undecided
+            assert set(self.ports.vault.secrets) <= current | unconfirmed
 
     @invariant()
     def no_generation_is_used_twice(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from shared.api import settings as settings_journey
 from shared.consent.errors import EntraUnavailableError
-from shared.consent.maintenance import keep_all
+from shared.consent.maintenance import maintain_consents
 from shared.consent.ports import DeletedTokens
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 from shared.settings.state import reset
@@ -26,7 +26,7 @@ def ports() -> FakeServices:
 def test_a_consent_is_refreshed_every_day_whether_it_was_used_or_not(ports: FakeServices) -> None:
     for day in range(1, 4):
         ports.system.pass_time(DAY)
-        keep_all(ports)
+        maintain_consents(ports)
 
         consent = ports.settings.load(CONTOSO).consent
         assert consent is not None
@@ -36,7 +36,7 @@ def test_a_consent_is_refreshed_every_day_whether_it_was_used_or_not(ports: Fake
 def test_a_consent_without_mail_outlives_its_first_refresh_token(ports: FakeServices) -> None:
     for _ in range(100):
         ports.system.pass_time(DAY)
-        keep_all(ports)
+        maintain_consents(ports)
 
     consent = ports.settings.load(CONTOSO).consent
     assert consent is not None
@@ -59,7 +59,7 @@ def test_what_went_wrong_is_noticed_before_a_report_fails(
     ports.system.pass_time(DAY)
     ports.authorizer.fail.append(failure)
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.settings.load(CONTOSO).status is status
 
@@ -69,7 +69,7 @@ def test_a_problem_fixed_elsewhere_is_detected_as_solved(status: Status) -> None
     ports = enabled_services(status=status, problem=ActiveProblem("sign_in_blocked", NOON, {"error": "x"}))
     ports.system.pass_time(DAY)
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.settings.load(CONTOSO).status is Status.ENABLED
 
@@ -81,7 +81,7 @@ def test_one_tenant_that_fails_stops_no_other(ports: FakeServices) -> None:
     ports.system.pass_time(DAY)
     ports.authorizer.fail.append(EntraUnavailableError())
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     consent = ports.settings.load(FABRIKAM).consent
     assert consent is not None
@@ -93,7 +93,7 @@ def test_a_tenant_without_a_consent_is_nothing_to_do() -> None:
     enable(ports)
     ports.system.pass_time(DAY)
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.authorizer.refreshed == []
 
@@ -102,7 +102,7 @@ def test_tokens_that_a_crash_left_behind_are_deleted(ports: FakeServices) -> Non
     ports.vault.write(f"smtp-{CONTOSO}-0", "of a Reset whose process died")
     ports.vault.write(f"smtp-{FABRIKAM}-1", "another tenant's")
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert set(ports.vault.secrets) == {f"smtp-{CONTOSO}-1", f"smtp-{FABRIKAM}-1"}
 
@@ -112,7 +112,7 @@ def test_tokens_of_a_pending_consent_are_not_deleted() -> None:
     window = opened(enable(ports), ports)
     ports.vault.write(f"smtp-{CONTOSO}-1", "just written")
 
-    keep_all(ports)
+    maintain_consents(ports)
     finish(window, ports)
 
     assert set(ports.vault.secrets) == {f"smtp-{CONTOSO}-1"}
@@ -125,10 +125,10 @@ def test_tokens_of_a_crashed_consent_are_deleted_once_it_cannot_finish() -> None
 
     # The clock of the host that runs the timer may be hours ahead.
     ports.system.pass_time(timedelta(days=1, minutes=9))
-    keep_all(ports)
+    maintain_consents(ports)
     assert ports.vault.secrets
     ports.system.pass_time(timedelta(minutes=1))
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.vault.secrets == {}
 
@@ -142,7 +142,7 @@ def test_a_bug_that_one_tenant_meets_stops_no_other(
     ports.system.pass_time(DAY)
     ports.authorizer.fail.append(ZeroDivisionError())
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     consent = ports.settings.load(FABRIKAM).consent
     assert consent is not None
@@ -155,7 +155,7 @@ def test_while_the_vault_is_unavailable_nothing_breaks(
 ) -> None:
     ports.vault.fail += [TransientError("key_vault_unavailable")] * 2
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert "upkeep/list_tokens" in caplog.text
     assert "upkeep/keep_alive" in caplog.text
@@ -180,7 +180,7 @@ def test_a_vault_that_hangs_keeps_maintenance_within_the_host_time_limit(
     many_tenants(ports)
     ports.vault._fail = lambda: hang(ports)  # type: ignore[method-assign]
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.system.passed < timedelta(minutes=8)
     assert '"tenants_left": 91' in caplog.text
@@ -199,7 +199,7 @@ def test_a_purge_that_hangs_keeps_maintenance_within_the_host_time_limit(
 
     ports.vault.purge = purge  # type: ignore[method-assign]
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.system.passed < timedelta(minutes=8)
     assert "time_limit_reached" in caplog.text
@@ -212,7 +212,7 @@ def test_flows_are_forgotten_a_day_after_their_end(ports: FakeServices) -> None:
     young = enable(ports)
 
     ports.system.pass_time(timedelta(minutes=10, seconds=1))
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert set(ports.flows.flows) == {young.flow_id}
     assert old.flow_id not in ports.flows.secrets
@@ -233,7 +233,7 @@ def test_the_vault_is_listed_once_for_all_tenants(ports: FakeServices) -> None:
         ports.settings.save(some_settings(tenant_id=tenant_id))
     ports.allowed_tenants = frozenset(ports.settings.tenants())
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.vault.lists == 1
 
@@ -243,7 +243,7 @@ def test_deleted_tokens_are_purged_as_soon_as_the_vault_allows_it(ports: FakeSer
     kept(ports, "smtp-of-a-deleted-tenant-3", purgeable=True)
     kept(ports, "another-apps-secret", purgeable=True)
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert set(ports.vault.kept) == {"another-apps-secret"}
 
@@ -261,13 +261,13 @@ def test_a_purge_that_fails_is_repeated_the_next_day_and_stops_no_other(
     ports.vault.purge = refuse  # type: ignore[method-assign]
     kept(ports, OLD, purgeable=True)
     kept(ports, f"smtp-{FABRIKAM}-1", purgeable=True)
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert set(ports.vault.kept) == {OLD}
     assert ports.settings.load(CONTOSO).recoverable_until == NOON + WEEK
     assert f'"kept_as": "{OLD}"' in caplog.text
     ports.vault.purge = purge  # type: ignore[method-assign]
-    keep_all(ports)
+    maintain_consents(ports)
     assert (ports.vault.kept, ports.settings.load(CONTOSO).recoverable_until) == ({}, None)
 
 
@@ -275,7 +275,7 @@ def test_deleted_tokens_in_use_are_not_purged(ports: FakeServices) -> None:
     ports.vault.secrets.clear()
     kept(ports, NAME, purgeable=True)
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert set(ports.vault.kept) == {NAME}
 
@@ -284,7 +284,7 @@ def test_deleted_tokens_of_an_unserved_tenant_are_not_purged(ports: FakeServices
     kept(ports, OLD, purgeable=True)
     ports.allowed_tenants = frozenset({FABRIKAM})
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert set(ports.vault.kept) == {OLD}
 
@@ -293,7 +293,7 @@ def test_the_page_shows_until_when_tokens_can_be_recovered(ports: FakeServices) 
     kept(ports, OLD, purgeable=False)
     kept(ports, f"smtp-{CONTOSO}-00", purgeable=False, until=NOON + timedelta(days=3))
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.settings.load(CONTOSO).recoverable_until == NOON + WEEK
     assert ports.settings.load(FABRIKAM).etag is None
@@ -304,7 +304,7 @@ def test_tokens_that_could_not_be_deleted_are_deleted_the_next_day(ports: FakeSe
     call(settings_journey.reset_settings, ports)
     assert ports.settings.load(CONTOSO).undeleted == (NAME,)
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert (ports.settings.load(CONTOSO).undeleted, ports.vault.secrets) == ((), {})
 
@@ -317,11 +317,11 @@ def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(ports: FakeServi
     ports.vault.delete = carry_out_without_answer  # type: ignore[method-assign]
     call(settings_journey.reset_settings, ports)
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert ports.settings.load(CONTOSO).undeleted == (NAME,)
     kept(ports, NAME, purgeable=False)
-    keep_all(ports)
+    maintain_consents(ports)
     settings = ports.settings.load(CONTOSO)
     assert (settings.undeleted, settings.recoverable_until) == ((), NOON + WEEK)
 
@@ -330,7 +330,7 @@ def test_a_reset_whose_process_crashed_is_finished_the_next_day(ports: FakeServi
     ports.settings.save(reset(ports.settings.load(CONTOSO)))
     assert ports.settings.load(CONTOSO).undeleted == (NAME,)
 
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert (ports.settings.load(CONTOSO).undeleted, ports.vault.secrets) == ((), {})
 
@@ -351,7 +351,7 @@ def test_what_storage_can_not_note_now_is_noted_the_next_day(
     assert (ports.settings.load(CONTOSO).undeleted, ports.vault.secrets) == ((NAME,), {})
 
     ports.settings.save = save  # type: ignore[method-assign]
-    keep_all(ports)
+    maintain_consents(ports)
     assert ports.settings.load(CONTOSO).undeleted == ()
 
 
@@ -359,7 +359,7 @@ def test_tokens_that_carry_no_mark_of_this_installation_are_not_deleted(ports: F
     """A vault lists only tagged secrets; others can belong to someone else."""
     ports.vault.write(f"smtp-{CONTOSO}-7", "another installation's")
     ports.vault.names = tuple  # type: ignore[method-assign]
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert f"smtp-{CONTOSO}-7" in ports.vault.secrets
 
@@ -369,7 +369,7 @@ def test_untagged_tokens_that_the_settings_gave_up_are_deleted(ports: FakeServic
     ports.vault.write(f"smtp-{CONTOSO}-0", "given up")
     ports.settings.save(replace(settings, undeleted=(f"smtp-{CONTOSO}-0",)))
     ports.vault.names = tuple  # type: ignore[method-assign]
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert f"smtp-{CONTOSO}-0" not in ports.vault.secrets
     assert ports.settings.load(CONTOSO).undeleted == ()
@@ -395,7 +395,7 @@ def test_a_token_that_was_not_refreshed_for_a_week_is_reported(
     """Not where an admin knows that a consent is needed."""
     ports.system.pass_time(days * DAY)
     ports.authorizer.fail = [failure] * 10 if failure else []
-    keep_all(ports)
+    maintain_consents(ports)
 
     line = f'token_not_refreshed {{"days": {days}, "tenant_id": "{CONTOSO}"}}'
     assert (line in caplog.messages) is told
@@ -410,7 +410,7 @@ def test_a_token_refreshed_but_not_stored_for_two_weeks_is_reported(
     fresh = replace(known.consent, refreshed_at=ports.system.now())
     ports.settings.save(replace(known, consent=fresh))
     ports.authorizer.fail = [EntraUnavailableError()] * 10
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert f'token_not_refreshed {{"days": 14, "tenant_id": "{CONTOSO}"}}' in caplog.messages
 
@@ -423,6 +423,6 @@ def test_the_apps_own_permission_has_no_token_to_refresh(
     ports.settings.save(replace(known, consent=replace(known.consent, account=None, secret_name=None)))
     ports.system.pass_time(30 * DAY)
     ports.authorizer.fail = [EntraUnavailableError()] * 10
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert "token_not_refreshed" not in caplog.text

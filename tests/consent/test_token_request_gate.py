@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.consent.errors import EntraUnavailableError
-from shared.consent.maintenance import keep_alive
+from shared.consent.maintenance import refresh_consent
 from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
@@ -183,7 +183,7 @@ def test_the_check_and_the_daily_refresh_lose_no_consent_by_one_refusal() -> Non
 
     ports.system.pass_time(timedelta(days=1))
     ports.authorizer.fail.append(REMOVED)
-    keep_alive(CONTOSO, ports)
+    refresh_consent(CONTOSO, ports)
 
     settings = ports.settings.load(CONTOSO)
     assert settings.problem is not None

@@ -104,7 +104,7 @@ def test_old_flows_are_forgotten_with_their_secrets(store: FlowStore, flow: Cons
     store.add(flow, secret_of(flow))
     store.add(young, secret_of(young))
 
-    store.forget(NOON + timedelta(seconds=1))
+    store.delete_expired(NOON + timedelta(seconds=1))
 
     assert (store.flow(flow.flow_id), store.secret(flow.flow_id)) == (None, None)
     assert (store.flow(young.flow_id), kept(store, young).flow_id) == (young, young.flow_id)
@@ -114,7 +114,7 @@ def test_an_old_flow_whose_secret_was_used_is_forgotten_too(store: FlowStore, fl
     store.add(flow, secret_of(flow))
     store.consume_secret(kept(store, flow))
 
-    store.forget(NOON + timedelta(seconds=1))
+    store.delete_expired(NOON + timedelta(seconds=1))
 
     assert store.flow(flow.flow_id) is None
 
@@ -137,7 +137,7 @@ def test_an_undecided_consent_is_listed_after_it_expired(store: FlowStore, flow:
     store.replace_secret(held)
 
     def found(moment: datetime) -> list[FlowSecret]:
-        return [secret for secret in store.undecided(moment) if secret.flow_id == flow.flow_id]
+        return [secret for secret in store.unconfirmed(moment) if secret.flow_id == flow.flow_id]
 
     assert found(NOON) == []
     (expired,) = found(NOON + timedelta(milliseconds=1))

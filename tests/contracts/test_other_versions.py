@@ -131,7 +131,7 @@ def test_a_pending_consent_that_cannot_be_read_is_not_known(tables: Tables, tena
     assert store.flow(flow_id) is None
     assert store.secret(flow_id) is None
     assert flow_id not in store.of_tenant(tenant)
-    assert flow_id not in {secret.flow_id for secret in store.undecided(NOON.replace(year=2100))}
+    assert flow_id not in {secret.flow_id for secret in store.unconfirmed(NOON.replace(year=2100))}
 
 
 def test_an_unreadable_operator_action_is_left_for_another_version(

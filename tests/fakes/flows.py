@@ -26,7 +26,7 @@ class MemoryFlows:
     def flow(self, flow_id: str) -> ConsentFlow | None:
         return self.flows.get(flow_id)
 
-    def forget(self, before: datetime) -> None:
+    def delete_expired(self, before: datetime) -> None:
         for flow_id in [flow.flow_id for flow in self.flows.values() if flow.expires_at < before]:
             self.remove(flow_id)
 
@@ -50,7 +50,7 @@ class MemoryFlows:
         self._keep(secret)
         return True
 
-    def undecided(self, before: datetime) -> tuple[FlowSecret, ...]:
+    def unconfirmed(self, before: datetime) -> tuple[FlowSecret, ...]:
         return tuple(s for s in self.secrets.values() if s.expires_at and s.expires_at < before)
 
     def consume_secret(self, secret: FlowSecret) -> bool:

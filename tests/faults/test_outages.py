@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.consent.errors import EntraUnavailableError
-from shared.consent.maintenance import keep_all
+from shared.consent.maintenance import maintain_consents
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import Status, TenantSettings
@@ -116,7 +116,7 @@ def test_the_daily_maintenance_meets_it_and_changes_no_status(
 ) -> None:
     without(services, what)
 
-    keep_all(services)
+    maintain_consents(services)
 
     assert services.settings.load(CONTOSO).status is Status.ENABLED
     assert not [line for line in caplog.messages if line.startswith(GRAVEST)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.api.deliveries import retry_delivery
 from shared.consent.errors import EntraUnavailableError
-from shared.consent.maintenance import keep_all
+from shared.consent.maintenance import maintain_consents
 from shared.deliveries.requeue import requeue_message
 from shared.errors import (
     ConfigurationError,
@@ -246,12 +246,12 @@ def busy_after_the_wait_for_a_slot(services: FakeServices) -> None:
 def token_not_refreshed(services: FakeServices) -> None:
     services.system.pass_time(8 * DAY)
     services.authorizer.fail = [EntraUnavailableError()] * 10
-    keep_all(services)
+    maintain_consents(services)
 
 
 def token_refreshed_daily(services: FakeServices) -> None:
     services.system.pass_time(8 * DAY)
-    keep_all(services)
+    maintain_consents(services)
 
 
 def tenant_removed(services: FakeServices) -> None:

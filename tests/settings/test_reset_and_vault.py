@@ -13,7 +13,7 @@ from azure.identity import ManagedIdentityCredential
 from shared.adapters import key_vault_requests as requests
 from shared.adapters.key_vault import KeyVaultTokenStore
 from shared.api import settings as settings_api
-from shared.consent.maintenance import keep_all
+from shared.consent.maintenance import maintain_consents
 from tests.api_client import call, shown
 from tests.builders import enabled_services
 from tests.fakes import CONTOSO, INSTALLATION
@@ -140,7 +140,7 @@ def test_the_page_is_correct_after_a_reset_and_after_the_next_maintenance(
     secrets._deleting.clear()
     secrets.deletion_seconds = 0.0
     ports.system.pass_time(timedelta(days=1))
-    keep_all(ports)
+    maintain_consents(ports)
     check_page(ports, secrets)
     assert NAME not in secrets
     assert shown(ports)["tokensLeftBehind"] is False
@@ -153,7 +153,7 @@ def test_no_reset_requests_a_purge_from_a_protected_vault(
     before = key_vault.vault.count("DELETE", "/deletedsecrets")
     call(settings_api.reset_settings, ports)
     ports.system.pass_time(timedelta(days=1))
-    keep_all(ports)
+    maintain_consents(ports)
 
     purged = key_vault.vault.count("DELETE", "/deletedsecrets") > before
     assert purged is not secrets.purge_protection
@@ -168,9 +168,9 @@ def test_two_installations_sharing_a_vault_delete_nothing_of_each_other(
         theirs.write(f"smtp-{CONTOSO}-{number}", "theirs")
     theirs.delete(f"smtp-{CONTOSO}-8")
     deleted = [found.name for found in theirs.recoverable()]
-    keep_all(ports)
+    maintain_consents(ports)
     call(settings_api.reset_settings, ports)
-    keep_all(ports)
+    maintain_consents(ports)
 
     assert theirs.read(f"smtp-{CONTOSO}-7") == "theirs"
     assert [found.name for found in theirs.recoverable()] == deleted

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.api import consent
-from shared.consent.maintenance import keep_all
+from shared.consent.maintenance import maintain_consents
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.requeue import next_message
 from shared.deliveries.retention import remove_finished
@@ -74,7 +74,7 @@ def test_timers_change_nothing_of_an_unserved_tenant_and_fetch_no_token(services
     before = kept(services)
     for _ in range(3):
         release_all(services)
-        keep_all(services)
+        maintain_consents(services)
         remove_finished(services)
         services.system.pass_time(timedelta(days=30))
 

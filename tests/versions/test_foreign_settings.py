@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shared.api import settings as settings_api
-from shared.consent.maintenance import keep_all
+from shared.consent.maintenance import maintain_consents
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError
 from shared.sending.deliver import deliver
@@ -55,7 +55,7 @@ def test_settings_of_another_version_are_not_changed_and_keep_tokens(services: F
     before, tokens = services.settings.load(CONTOSO), dict(services.vault.secrets)
     deliver(a_message(messageId="m-1"), "q-1", services)
     release_all(services)
-    keep_all(services)
+    maintain_consents(services)
     for change in (lambda: enable(services), lambda: call(settings_api.reset_settings, services)):
         with pytest.raises(ConfigurationError) as refused:
             change()
@@ -101,7 +101,7 @@ def test_a_problem_of_another_version_delays_mail_and_no_refresh_ends_it(
     services.settings.save(some_settings(status=status, problem=EMBARGO))
     services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
     deliver(a_message(messageId="m-1"), "q-1", services)
-    keep_all(services)
+    maintain_consents(services)
     release_all(services)
 
     assert services.deliveries.rows[CONTOSO, "m-1"].status is waits

@@ -30,7 +30,7 @@ def error_page(error: ProblemError, reference: str, nonce: str) -> Response:
     Args:
         error: why the request failed.
         reference: the trace id under which it is in the log.
-        nonce: fresh for each answer.
+        nonce: fresh for each response.
     """
     problem = _shown(error)
     content = f"""{paragraphs([problem.detail, _NEXT])}

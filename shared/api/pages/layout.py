@@ -49,8 +49,8 @@ def page_response(
     Args:
         title: the heading.
         content: markup whose values are escaped.
-        nonce: fresh for each answer.
-        status: of the answer.
+        nonce: fresh for each response.
+        status: of the response.
         script: runs once the page is loaded.
         policy: the arguments of `page_headers`.
     """

@@ -56,7 +56,7 @@ def result_page(flow: ConsentFlow | None, problem: Problem | None, nonce: str) -
     Args:
         flow: its current state; None where none is known.
         problem: why the consent was not completed.
-        nonce: fresh for each answer.
+        nonce: fresh for each response.
     """
     status, flow_id = (flow.status, flow.flow_id) if flow else (FlowStatus.FAILED, "")
     title, text = _TITLES[status]

@@ -23,9 +23,9 @@ const keepsCookies = () => {
   const probe = "__Secure-consent-probe";
   const attributes = `; Path=${location.pathname}; Secure; SameSite=None`;
   document.cookie = `${probe}=1${attributes}; Max-Age=60`;
-  const kept = document.cookie.includes(probe);
+  const stored = document.cookie.includes(probe);
   document.cookie = `${probe}=${attributes}; Max-Age=0`;
-  return kept;
+  return stored;
 };
 const fail = (reference) => {
   document.getElementById("reference").textContent = reference ? `Reference for support: ${reference}` : "";
@@ -38,9 +38,10 @@ const open = async () => {
   if (!keepsCookies()) return show("no-cookies");
   show("opening");
   try {
-    const answer = await fetch(location.pathname, { method: "POST", body: new URLSearchParams({ ticket }) });
-    const content = await answer.json();
-    if (answer.ok) location.replace(content.location);
+    const body = new URLSearchParams({ ticket });
+    const response = await fetch(location.pathname, { method: "POST", body });
+    const content = await response.json();
+    if (response.ok) location.replace(content.location);
     else fail(content.traceId);
   } catch {
     fail();

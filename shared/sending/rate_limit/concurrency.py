@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from shared.time_limit import held
+from shared.time_limit import acquired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class ConcurrencyLimit:
         with self._lock:
             self.wanted += 1
         try:
-            with held(self._free):
+            with acquired(self._free):
                 yield
         finally:
             with self._lock:
