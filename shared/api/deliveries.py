@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from shared.api.delivery_models import DeliveryListView, delivery_view, summary
 from shared.api.request import json_response
 from shared.deliveries.forecast import NO_FORECAST
-from shared.deliveries.lookup import DeliveryLookup, find_by_id
-from shared.deliveries.ports import DeliveryQuery
+from shared.deliveries.lookup import find_by_id
+from shared.deliveries.ports import DeliveryLookup, DeliveryQuery
 from shared.deliveries.retry import retry_mail
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import InvalidInputError

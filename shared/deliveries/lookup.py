@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.errors import NotFoundError
 from shared.mail.fields import MESSAGE_ID
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLog
-
-
-class DeliveryLookup(Protocol):
-    """The port needed to find a mail."""
-
-    @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
+    from shared.deliveries.ports import DeliveryLookup
 
 
 def find_by_id(tenant_id: str, message_id: str, ports: DeliveryLookup) -> Delivery:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.deliveries.outcome_report import NOT_OFFERED
 from shared.deliveries.status import FINAL, DeliveryStatus
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
     from shared.deliveries.outcome_report import Outcome
-    from shared.deliveries.ports import DeliveryLog, DeliveryPage, DeliveryQuery, OutcomeQueues
+    from shared.deliveries.ports import (
+        DeliveryLog,
+        DeliveryPage,
+        DeliveryQuery,
+        DeliveryServices,
+        OutcomeQueues,
+    )
     from shared.system import Moment, System
 
 #: As many as one run of the timer reports for a tenant.
@@ -32,18 +38,6 @@ _MAX_PER_RUN = 500
 _MAX_LISTED = 5000
 #: For all tenants together; the host ends the timer after ten minutes, and mails are released before.
 TIME_TO_REPORT = timedelta(minutes=2)
-
-
-class NotifyServices(Protocol):
-    """What is needed from outside."""
-
-    @property
-    def system(self) -> System:
-        """The clock."""
-
-    @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
 
 
 class NotifyingDeliveryLog:
@@ -176,7 +170,7 @@ def _log_unreported(row: Delivery, error: ProblemError) -> None:
         log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code)
 
 
-def notify_owed(tenant_id: str, begun: Moment, ports: NotifyServices) -> int:
+def notify_owed(tenant_id: str, begun: Moment, ports: DeliveryServices) -> int:
     """Report outcomes that still wait; return how many mails had one.
 
     If a queue is not available for one mail, the others of that queue wait for the next run.

@@ -16,6 +16,8 @@ from shared.deliveries.status import DeliveryStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from shared.system import System
+
 
 class TextStore(Protocol):
     """One text per mail, by tenant and message id.
@@ -123,3 +125,19 @@ class OutcomeQueues(Protocol):
 
     def put(self, queue: str, text: bytes) -> None:
         """Queue a message without an expiry."""
+
+
+class DeliveryLookup(Protocol):
+    """The port needed to find a mail."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The delivery log."""
+
+
+class DeliveryServices(DeliveryLookup, Protocol):
+    """The ports of everything that changes deliveries."""
+
+    @property
+    def system(self) -> System:
+        """The clock."""

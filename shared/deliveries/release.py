@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.delivery import MAX_WAIT
+from shared.deliveries.ports import DeliveryServices
 from shared.deliveries.requeue import next_message
 from shared.deliveries.status import SCHEDULED, DeliveryStatus
 from shared.telemetry import Event, log_event
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLog
     from shared.mail_queue import Outbox
-    from shared.system import System
 
 #: 30 a minute: Exchange Online's limit for SMTP submission. Graph's behaviour above it is not documented.
 RELEASE_INTERVAL: Final = timedelta(seconds=2)
@@ -33,16 +32,8 @@ _PASSING = timedelta(hours=1)
 _OVERDUE = timedelta(minutes=15)
 
 
-class ReleaseServices(Protocol):
-    """What is needed from outside."""
-
-    @property
-    def system(self) -> System:
-        """The clock."""
-
-    @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
+class ReleaseServices(DeliveryServices, Protocol):
+    """The ports of a release."""
 
     @property
     def outbox(self) -> Outbox:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from shared.deliveries.ports import DeliveryServices
 from shared.deliveries.status import FINAL
 from shared.errors import ConfigurationError, ProblemError
 from shared.settings.served_tenants import removed_tenants
@@ -18,25 +19,15 @@ from shared.telemetry import Event, log_event, log_failed_step
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.deliveries.ports import DeliveryLog
     from shared.settings.ownership import OwnedSettingsStore
-    from shared.system import System
 
 #: The host ends the timer after ten minutes; the next run continues where this one stopped.
 TIME_TO_REMOVE = timedelta(minutes=5)
 _MAX_OWED = 5000
 
 
-class RetentionServices(Protocol):
-    """What is needed from outside."""
-
-    @property
-    def system(self) -> System:
-        """The clock."""
-
-    @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
+class RetentionServices(DeliveryServices, Protocol):
+    """The ports of the removal of old mails."""
 
     @property
     def settings(self) -> OwnedSettingsStore:

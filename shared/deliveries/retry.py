@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.lookup import find_by_id
+from shared.deliveries.release import ReleaseServices
 from shared.deliveries.requeue import next_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConflictError, InvalidInputError
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLog, TextStore
-    from shared.mail_queue import Outbox
+    from shared.deliveries.ports import TextStore
     from shared.settings.ownership import OwnedSettingsStore
-    from shared.system import System
 
 #: Why a mail in another status can't be retried.
 REFUSALS: Final = {
@@ -33,28 +32,16 @@ REFUSALS: Final = {
 }
 
 
-class RetryServices(Protocol):
-    """What is needed from outside."""
-
-    @property
-    def system(self) -> System:
-        """The clock."""
+class RetryServices(ReleaseServices, Protocol):
+    """The ports of a retry."""
 
     @property
     def settings(self) -> OwnedSettingsStore:
         """The settings, which say whose tenant it is."""
 
     @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
-
-    @property
     def requests(self) -> TextStore:
         """The stored requests."""
-
-    @property
-    def outbox(self) -> Outbox:
-        """The queue."""
 
 
 def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetryServices) -> Delivery:

@@ -9,19 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from shared.deliveries.retry import RetryServices
+
 if TYPE_CHECKING:
-    from shared.deliveries.ports import DeliveryLog, TextStore
+    from shared.deliveries.ports import TextStore
     from shared.errors import ConfigurationError
     from shared.mail.ports import AttachmentFiles
-    from shared.mail_queue import Outbox
     from shared.sending.rate_limit.throttle import Throttle
     from shared.sending.storage_outage import ClaimMemory
     from shared.settings.operator_log import OperatorLog
-    from shared.settings.ownership import OwnedSettingsStore
     from shared.settings.ports import AccessTokens
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch
-    from shared.system import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +89,12 @@ class MailTransport(Protocol):
         """Remove a draft; one that does not exist is no error."""
 
 
-class SendingServices(Protocol):
+class SendingServices(RetryServices, Protocol):
     """The ports of sending; reading one may raise ConfigurationError.
 
     The rows, the stored requests and the queue need only the storage settings, so a mail can be stored while
     every other setting is wrong.
     """
-
-    @property
-    def system(self) -> System:
-        """Time and random values."""
-
-    @property
-    def settings(self) -> OwnedSettingsStore:
-        """The senders."""
 
     @property
     def switch(self) -> SendingSwitch:
@@ -114,20 +105,8 @@ class SendingServices(Protocol):
         """The log of operators' commands."""
 
     @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
-
-    @property
-    def requests(self) -> TextStore:
-        """The requests of unfinished mails."""
-
-    @property
     def drafts(self) -> TextStore:
         """The state of drafts."""
-
-    @property
-    def outbox(self) -> Outbox:
-        """The queue."""
 
     @property
     def files(self) -> AttachmentFiles:

@@ -14,6 +14,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError
 from shared.sending.errors import THROTTLED_CODES
 from shared.sending.rate_limit.pace import settled
+from shared.sending.rate_limit.ports import ThrottleServices
 from shared.sending.rate_limit.schedule import clock_ahead, mailbox_mark, schedule_key
 from shared.sending.rate_limit.slots import mails_before
 from shared.settings.sender import sender_of
@@ -24,24 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from shared.deliveries.delivery import Delivery
-    from shared.sending.rate_limit.ports import ScheduleStore
     from shared.sending.rate_limit.schedule import Schedule
     from shared.settings.ports import SettingsStore
     from shared.settings.sender import Sender
     from shared.settings.sending_switch import SendingSwitch
     from shared.settings.tenant import TenantSettings
-    from shared.system import System
 
 #: The problems of a mail that waits for a slot, even if it has none yet.
 _LIMITED = THROTTLED_CODES | {"mailbox_paused"}
 
 
-class ForecastServices(Protocol):
+class ForecastServices(ThrottleServices, Protocol):
     """The ports of the forecast; reading one may raise ConfigurationError."""
-
-    @property
-    def system(self) -> System:
-        """The clock."""
 
     @property
     def settings(self) -> SettingsStore:
@@ -50,18 +45,6 @@ class ForecastServices(Protocol):
     @property
     def switch(self) -> SendingSwitch:
         """Whether sending is paused."""
-
-    @property
-    def schedules(self) -> ScheduleStore:
-        """When the mails of each mailbox may be sent."""
-
-    @property
-    def messages_per_minute(self) -> int:
-        """The operator's limit; 0: none."""
-
-    @property
-    def installation(self) -> str | None:
-        """The client id, a part of a schedule's name."""
 
     @property
     def application_senders(self) -> tuple[str, ...]:
