@@ -98,7 +98,7 @@ class BlobTextStore:
         self._container = service.get_container_client(MAIL_REQUESTS)
         self._folder = folder
 
-    def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
+    def save(self, tenant_id: str, message_id: str, text: bytes) -> None:
         """Store a text; an existing one is overwritten."""
         with _errors():
             self._container.upload_blob(self._name(tenant_id, message_id), text, overwrite=True)

@@ -25,7 +25,7 @@ class TextStore(Protocol):
     It is the request, or the state of a draft.
     """
 
-    def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
+    def save(self, tenant_id: str, message_id: str, text: bytes) -> None:
         """Store a text; an existing one is overwritten."""
 
     def load(self, tenant_id: str, message_id: str) -> bytes | None:

@@ -72,7 +72,7 @@ def send_as_draft(
     for place, file in enumerate(prepared.files[attached:], start=attached):
         mailbox.check_time()
         draft = _attach(file, place, draft, draft_state, mailbox, ports)
-    ready = draft_state.keep(draft.model_copy(update={"submitted": True}))
+    ready = draft_state.save(draft.model_copy(update={"submitted": True}))
     return mailbox.submit(lambda token, sender: ports.transport.send_draft(token, sender, ready.draft_id))
 
 
@@ -108,14 +108,14 @@ def _begin(
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> Draft:
-    draft = draft_state.keep(Draft(owner=mailbox.owner, content_hash=prepared.content_hash(), left=left))
+    draft = draft_state.save(Draft(owner=mailbox.owner, content_hash=prepared.content_hash(), left=left))
 
     def create(key: str | None) -> str:
         message = prepared.message_with(key)
         return mailbox.call(lambda token, sender: ports.transport.create_draft(token, sender, message))
 
     draft_id = attempt.with_or_without_key(create, ports)
-    return draft_state.keep(draft.model_copy(update={"draft_id": draft_id}))
+    return draft_state.save(draft.model_copy(update={"draft_id": draft_id}))
 
 
 def _attach(
@@ -130,16 +130,16 @@ def _attach(
         return _attach_whole(file, draft, mailbox, ports)
     under_way = draft.upload if draft.upload and draft.upload.place == place else None
 
-    def keep(upload: Upload | None) -> None:
-        draft_state.keep(draft.model_copy(update={"upload": upload}))
+    def save(upload: Upload | None) -> None:
+        draft_state.save(draft.model_copy(update={"upload": upload}))
 
     def plan(at: datetime) -> None:
-        draft_state.keep(draft.model_copy(update={"planned": PlannedFile(place=place, at=at)}))
+        draft_state.save(draft.model_copy(update={"planned": PlannedFile(place=place, at=at)}))
 
     planned = draft.planned.at if draft.planned and draft.planned.place == place else None
     mailbox.wait_for_upload(file.size - (under_way.first if under_way else 0), planned, plan)
     try:
-        upload_file(file, place, draft.draft_id, under_way, keep, mailbox, ports)
+        upload_file(file, place, draft.draft_id, under_way, save, mailbox, ports)
     except RejectedError as error:
         if error.graph_code != _TOO_SMALL_FOR_AN_UPLOAD:
             raise

@@ -66,7 +66,7 @@ def discard_draft(draft_state: DraftState, mailbox: Mailbox, ports: SendingServi
             raise
         _log(error, mailbox)
         left = (*draft.left, *({draft.draft_id} - {"", *draft.left}))
-        draft_state.keep(
+        draft_state.save(
             draft.model_copy(update={"left": left, "unused": True, "submitted": False, "upload": None})
         )
 

@@ -72,11 +72,11 @@ class DraftState:
         except ValidationError:
             return UNREADABLE
 
-    def keep(self, draft: Draft) -> Draft:
+    def save(self, draft: Draft) -> Draft:
         """Store the state of the draft, and return it."""
         # As earlier versions wrote it, if there are no older drafts.
         without = {name for name in ("left", "unused", "planned") if not getattr(draft, name)}
-        self._drafts.keep(*self._mail, draft.model_dump_json(by_alias=True, exclude=without).encode())
+        self._drafts.save(*self._mail, draft.model_dump_json(by_alias=True, exclude=without).encode())
         return draft
 
     def remove(self) -> None:
@@ -87,6 +87,6 @@ class DraftState:
         """Delete the state after sending, except for drafts still to be removed."""
         draft = self.load()
         if draft is not None and draft.left:
-            self.keep(draft.model_copy(update={"unused": True, "submitted": False, "upload": None}))
+            self.save(draft.model_copy(update={"unused": True, "submitted": False, "upload": None}))
         else:
             self.remove()

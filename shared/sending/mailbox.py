@@ -161,14 +161,14 @@ class Mailbox:
         self._goes_first, self._end = first, end
         self._slot = self._ports.throttle.wait_for_slot(self.sender, slot, first=first, end=end)
 
-    def wait_for_upload(self, size: int, known: datetime | None, keep: Callable[[datetime], None]) -> None:
+    def wait_for_upload(self, size: int, known: datetime | None, save: Callable[[datetime], None]) -> None:
         """Wait until a large file may be uploaded; `known` is a reserved time.
 
         Raises:
             LaterSlotError: the upload is not due soon; its time is stored.
             MailboxPausedError: no time can be reserved at this moment.
         """
-        upload = PlannedUpload(size, known, keep, self._slot, self._end)
+        upload = PlannedUpload(size, known, save, self._slot, self._end)
         self._ports.throttle.wait_for_upload(self.sender, upload)
 
     def _check_slot(self) -> None:

@@ -47,7 +47,7 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
         skip_message(found, known, attempt.mail, ports)
         return
     if known is None or known.paused_since is None:
-        ports.requests.keep(request.tenant_id, request.message_id, attempt.text)
+        ports.requests.save(request.tenant_id, request.message_id, attempt.text)
     row = _next_row(known, attempt, now, interrupted=found is ClaimState.INTERRUPTED)
     if request.expires_at is not None and request.expires_at <= now and row.uncertain_send is None:
         row = row.transition(

@@ -81,7 +81,7 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
             raise ConflictError("still_under_way")
         if known.status in WAITING and known.fingerprint == request.fingerprint():
             return
-    ports.requests.keep(request.tenant_id, request.message_id, mail.text)
+    ports.requests.save(request.tenant_id, request.message_id, mail.text)
     row = _poisoned(_row(known, mail, found, now), now)
     problem = as_record(ConfigurationError("mail_poisoned"), ports.system)
     row = row.transition(row.status, now, problem=problem)

@@ -63,7 +63,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
     if decision.status in WAITING_FOR_PERSON and attempt.mailbox and attempt.mailbox.token_error is error:
         _record_in_settings(attempt.mailbox.sender, error, ports)
     if decision.keeps_request:
-        ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
+        ports.requests.save(before.tenant_id, before.message_id, attempt.text)
     row = before.transition(
         decision.status,
         context.now,

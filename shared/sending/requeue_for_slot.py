@@ -47,7 +47,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
         record_failure(attempt, expired(end, later), ports)
         return
     if before.slot is None:
-        ports.requests.keep(before.tenant_id, before.message_id, attempt.text)
+        ports.requests.save(before.tenant_id, before.message_id, attempt.text)
     row = before.transition(
         DeliveryStatus.DEFERRED,
         now,

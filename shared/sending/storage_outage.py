@@ -97,7 +97,7 @@ class ClaimMemory:
         with self._lock:
             return claim_id in self._active
 
-    def keep(self, key: str, text: bytes) -> None:
+    def save(self, key: str, text: bytes) -> None:
         """Store which text replaces a message when it is redelivered."""
         with self._lock:
             self._messages.pop(key, None)

@@ -132,7 +132,7 @@ def queue_again(
         with recording():
             persist(lambda: ports.outbox.put(text, delay), ports.system)
     except NotRecordedError as error:
-        ports.claims.keep(key, text)
+        ports.claims.save(key, text)
         raise problem from error
     if isinstance(problem, ConfigurationError):
         log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=problem.code)

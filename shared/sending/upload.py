@@ -40,7 +40,7 @@ class Upload(Contract):
     first: int = 0
 
 
-type Keep = Callable[[Upload | None], None]
+type Save = Callable[[Upload | None], None]
 
 
 def upload_file(
@@ -48,7 +48,7 @@ def upload_file(
     place: int,
     draft_id: str,
     under_way: Upload | None,
-    keep: Keep,
+    save: Save,
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> None:
@@ -64,20 +64,20 @@ def upload_file(
         item = build_upload_item(file.attachment, file.size)
         url = mailbox.call(lambda token, sender: ports.transport.open_upload(token, sender, draft_id, item))
         upload = Upload(place=place, url=url)
-        keep(upload)
+        save(upload)
     try:
-        _send_chunks(file.stored, upload, keep, mailbox, ports, may_be_there=under_way is not None)
+        _send_chunks(file.stored, upload, save, mailbox, ports, may_be_there=under_way is not None)
     except UploadInterruptedError:
         # A new session is not known to every server at once, so it is tried again.
         if under_way is not None:
-            keep(None)
+            save(None)
         raise
 
 
 def _send_chunks(
     file: StoredFile,
     upload: Upload,
-    keep: Keep,
+    save: Save,
     mailbox: Mailbox,
     ports: SendingServices,
     *,
@@ -107,7 +107,7 @@ def _send_chunks(
                 chunk = reader.submit(limits.run, _read, file, after, ports)
             first = after
             if first is not None:
-                keep(upload.model_copy(update={"first": first}))
+                save(upload.model_copy(update={"first": first}))
                 mailbox.check_time()
 
 

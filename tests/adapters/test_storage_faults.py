@@ -138,7 +138,7 @@ BREAKS: tuple[Break, ...] = ("closed", "reset", "cut")
 @pytest.mark.parametrize("call", CALLS)
 def test_an_answer_that_breaks_at_every_try_is_transient(stores: Stores, call: str, how: Break) -> None:
     service, make = CALLS[call]
-    stores.texts.keep(CONTOSO, "m-1", b"text")
+    stores.texts.save(CONTOSO, "m-1", b"text")
 
     with stores.gates.during(service, Outage(breaks=how)), pytest.raises(TransientError) as away:
         make(stores)
@@ -314,7 +314,7 @@ MISSING: dict[str, tuple[Service, Answer, Callable[[Stores], Any]]] = {
     "keep": (
         "blob",
         Answer(409, "ContainerBeingDeleted"),
-        lambda stores: stores.texts.keep(CONTOSO, "m-1", b""),
+        lambda stores: stores.texts.save(CONTOSO, "m-1", b""),
     ),
     "remove": ("blob", Answer(404, "ContainerNotFound"), lambda stores: stores.texts.remove(CONTOSO, "m-1")),
     "names": ("blob", Answer(404, "ContainerNotFound"), lambda stores: list(stores.texts.of_tenant(CONTOSO))),
@@ -391,7 +391,7 @@ def test_a_text_that_may_not_be_changed_is_an_operator_error(stores: Stores, cod
         stores.gates.during("blob", Outage(answer=Answer(409, code))),
         pytest.raises(ConfigurationError) as locked,
     ):
-        stores.texts.keep(CONTOSO, "m-1", b"text")
+        stores.texts.save(CONTOSO, "m-1", b"text")
 
     assert locked.value.code == "storage_locked"
 

@@ -31,7 +31,7 @@ def add(services: FakeServices, message_id: str, status: str, at: datetime) -> N
     services.deliveries.add(
         Delivery(CONTOSO, message_id, DeliveryStatus(status), at, at, at, fingerprint=fingerprint)
     )
-    services.requests.keep(CONTOSO, message_id, text)
+    services.requests.save(CONTOSO, message_id, text)
 
 
 def rows(*statuses: str) -> FakeServices:

@@ -280,9 +280,9 @@ class _Deliveries(MemoryDeliveries):
 class _Texts(MemoryTexts):
     simulation: _Simulation = field(kw_only=True)
 
-    def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
+    def save(self, tenant_id: str, message_id: str, text: bytes) -> None:
         self.simulation.call("blobs")
-        super().keep(tenant_id, message_id, text)
+        super().save(tenant_id, message_id, text)
 
     def load(self, tenant_id: str, message_id: str) -> bytes | None:
         self.simulation.call("blobs")

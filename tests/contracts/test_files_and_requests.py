@@ -107,8 +107,8 @@ def test_a_file_that_was_replaced_is_not_mixed_with_the_new_one(shelf: Shelf) ->
 
 
 def test_a_text_is_stored_and_overwritten(texts: TextStore, message_id: str) -> None:
-    texts.keep(CONTOSO, message_id, b"first")
-    texts.keep(CONTOSO, message_id, b"second")
+    texts.save(CONTOSO, message_id, b"first")
+    texts.save(CONTOSO, message_id, b"second")
 
     assert texts.load(CONTOSO, message_id) == b"second"
 
@@ -116,7 +116,7 @@ def test_a_text_is_stored_and_overwritten(texts: TextStore, message_id: str) -> 
 @pytest.mark.parametrize("message_id", [".", "..", "a.json", ":"])
 def test_every_message_id_is_a_name(texts: TextStore, message_id: str) -> None:
     tenant = str(uuid.uuid4())
-    texts.keep(tenant, message_id, b"text")
+    texts.save(tenant, message_id, b"text")
     soon = datetime.now(UTC) + timedelta(minutes=1)
 
     assert texts.load(tenant, message_id) == b"text"
@@ -126,7 +126,7 @@ def test_every_message_id_is_a_name(texts: TextStore, message_id: str) -> None:
 
 
 def test_a_text_can_be_removed_twice(texts: TextStore, message_id: str) -> None:
-    texts.keep(CONTOSO, message_id, b"text")
+    texts.save(CONTOSO, message_id, b"text")
     texts.remove(CONTOSO, message_id)
     texts.remove(CONTOSO, message_id)
 
@@ -134,7 +134,7 @@ def test_a_text_can_be_removed_twice(texts: TextStore, message_id: str) -> None:
 
 
 def test_texts_that_were_unchanged_for_long_can_be_listed(texts: TextStore, message_id: str) -> None:
-    texts.keep(CONTOSO, message_id, b"text")
+    texts.save(CONTOSO, message_id, b"text")
     soon = datetime.now(UTC) + timedelta(minutes=1)
 
     assert (CONTOSO, message_id) in list(texts.untouched_since(soon))
@@ -142,7 +142,7 @@ def test_texts_that_were_unchanged_for_long_can_be_listed(texts: TextStore, mess
 
 
 def test_drafts_are_stored_separately_from_requests(blob_clients: BlobServiceClient, message_id: str) -> None:
-    BlobTextStore(blob_clients, "requests").keep(CONTOSO, message_id, b"request")
+    BlobTextStore(blob_clients, "requests").save(CONTOSO, message_id, b"request")
 
     assert BlobTextStore(blob_clients, "drafts").load(CONTOSO, message_id) is None
 
@@ -150,7 +150,7 @@ def test_drafts_are_stored_separately_from_requests(blob_clients: BlobServiceCli
 def test_a_tenants_texts_can_be_listed(texts: TextStore) -> None:
     tenant = str(uuid.uuid4())
     for message_id in ("m-1", "..", "a.json"):
-        texts.keep(tenant, message_id, b"text")
-    texts.keep(str(uuid.uuid4()), "m-2", b"another tenant's")
+        texts.save(tenant, message_id, b"text")
+    texts.save(str(uuid.uuid4()), "m-2", b"another tenant's")
 
     assert set(texts.of_tenant(tenant)) == {"m-1", "..", "a.json"}

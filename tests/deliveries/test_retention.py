@@ -61,7 +61,7 @@ def test_old_mails_of_every_tenant_are_removed_even_of_unknown_tenants() -> None
 def test_stored_requests_are_left_to_the_lifecycle_rule() -> None:
     services = FakeServices()
     an_old_mail(services, "m-1")
-    services.requests.keep(CONTOSO, "m-1", b"request")
+    services.requests.save(CONTOSO, "m-1", b"request")
     remove_finished(services)
 
     assert names(services) == set()

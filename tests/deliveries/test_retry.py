@@ -26,7 +26,7 @@ def a_row(status: DeliveryStatus) -> FakeServices:
     services.deliveries.add(
         Delivery(CONTOSO, "m-1", status, NOON, NOON, NOON, uncertain_send=UncertainSend(NOON))
     )
-    services.requests.keep(CONTOSO, "m-1", a_message(messageId="m-1"))
+    services.requests.save(CONTOSO, "m-1", a_message(messageId="m-1"))
     return services
 
 

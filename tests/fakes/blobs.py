@@ -47,7 +47,7 @@ class MemoryTexts:
     written: dict[tuple[str, str], datetime] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: NOON
 
-    def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
+    def save(self, tenant_id: str, message_id: str, text: bytes) -> None:
         self.kept[tenant_id, message_id] = text
         self.written[tenant_id, message_id] = self.now()
 

@@ -137,9 +137,9 @@ class NewerTexts:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def keep(self, tenant_id: str, message_id: str, text: bytes) -> None:
+    def save(self, tenant_id: str, message_id: str, text: bytes) -> None:
         newer = json.dumps({**json.loads(text), "inventedLater": "x"}).encode()
-        self._inner.keep(tenant_id, message_id, newer)
+        self._inner.save(tenant_id, message_id, newer)
 
     def load(self, tenant_id: str, message_id: str) -> bytes | None:
         text = self._inner.load(tenant_id, message_id)

@@ -43,10 +43,10 @@ def services() -> FakeServices:
     ]:
         row = Delivery(CONTOSO, message_id, status, NOON, NOON, NOON, from_address="ada@contoso.com")
         services.deliveries.add(replace(row, problem=REFUSED) if message_id == "refused" else row)
-        services.requests.keep(
+        services.requests.save(
             CONTOSO, message_id, a_message(messageId=message_id, to=["cfo@contoso.com", EVE])
         )
-        services.drafts.keep(CONTOSO, message_id, b'{"owner": "me"}')
+        services.drafts.save(CONTOSO, message_id, b'{"owner": "me"}')
     return services
 
 
@@ -134,7 +134,7 @@ def test_an_address_is_found_in_bodies_json_escapes_and_invalid_json(
     ]
     for number, text in enumerate(texts):
         services.deliveries.add(Delivery(CONTOSO, f"m-{number}", DeliveryStatus.EXPIRED, NOON, NOON, NOON))
-        services.requests.keep(CONTOSO, f"m-{number}", text)
+        services.requests.save(CONTOSO, f"m-{number}", text)
     confirm(services, told, "jürgen@contoso.com")
 
     assert not {"m-0", "m-1"} & {message_id for _, message_id in services.requests.kept}
@@ -184,7 +184,7 @@ def test_a_mail_that_is_retried_meanwhile_is_kept_and_listed(
 
 
 def test_a_mail_without_a_row_is_not_touched(services: FakeServices, told: Told) -> None:
-    services.requests.keep(CONTOSO, "orphan", a_message(messageId="orphan", to=[EVE]))
+    services.requests.save(CONTOSO, "orphan", a_message(messageId="orphan", to=[EVE]))
     confirm(services, told)
 
     assert (CONTOSO, "orphan") in services.requests.kept

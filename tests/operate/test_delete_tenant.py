@@ -41,8 +41,8 @@ def services() -> FakeServices:
     for tenant in (CONTOSO, FABRIKAM):
         for status in (DeliveryStatus.ACCEPTED, DeliveryStatus.WAITING_FOR_OPERATOR):
             services.deliveries.add(Delivery(tenant, status, status, NOON, NOON, NOON))
-            services.requests.keep(tenant, status, b"request")
-        services.drafts.keep(tenant, "m-1", b"draft")
+            services.requests.save(tenant, status, b"request")
+        services.drafts.save(tenant, "m-1", b"draft")
     services.allowed_tenants = frozenset({FABRIKAM})
     return services
 
@@ -106,7 +106,7 @@ def test_with_its_code_all_data_of_one_tenant_is_deleted_and_of_no_other(
 def test_a_code_of_another_inventory_deletes_nothing(services: FakeServices, told: Told) -> None:
     main(["delete-tenant", CONTOSO], services)
     code = told().split()[-1]
-    services.requests.keep(CONTOSO, "m-2", b"a mail that came meanwhile")
+    services.requests.save(CONTOSO, "m-2", b"a mail that came meanwhile")
     before = stored(services, CONTOSO)
 
     assert main(["delete-tenant", CONTOSO, "--confirm", code], services) == 1

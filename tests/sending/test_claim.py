@@ -332,10 +332,10 @@ def test_an_unexpected_failure_before_sending_makes_no_send_uncertain(
 
 def test_unavailable_storage_after_graph_refused_makes_no_send_uncertain(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
-    keep = services.requests.keep
-    services.requests.keep = _away  # type: ignore[method-assign,assignment]
+    save = services.requests.save
+    services.requests.save = _away  # type: ignore[method-assign,assignment]
     deliver(MAIL, "q-1", services)
-    services.requests.keep = keep  # type: ignore[method-assign]
+    services.requests.save = save  # type: ignore[method-assign]
     assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
     deliver(MAIL, "q-2", services)
 
@@ -344,10 +344,10 @@ def test_unavailable_storage_after_graph_refused_makes_no_send_uncertain(service
 
 def test_a_storage_failure_after_a_lost_response_keeps_the_send_uncertain(services: FakeServices) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
-    keep = services.requests.keep
-    services.requests.keep = _away  # type: ignore[method-assign,assignment]
+    save = services.requests.save
+    services.requests.save = _away  # type: ignore[method-assign,assignment]
     deliver(MAIL, "q-1", services)
-    services.requests.keep = keep  # type: ignore[method-assign]
+    services.requests.save = save  # type: ignore[method-assign]
     assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
     assert row(services).uncertain_send == UncertainSend(NOON, 1)
 
@@ -396,7 +396,7 @@ def test_a_stored_mail_this_version_cannot_read_waits_for_the_operator(
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     newer = a_message(messageId="m-1", priority="later")
-    services.requests.keep(CONTOSO, "m-1", newer)
+    services.requests.save(CONTOSO, "m-1", newer)
     services.system.pass_time(timedelta(minutes=1))
     (record_poisoned if poisoned else deliver)(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
@@ -405,7 +405,7 @@ def test_a_stored_mail_this_version_cannot_read_waits_for_the_operator(
     assert [field.field for field in row(services).fields] == ["priority"]
     assert services.requests.load(CONTOSO, "m-1") == newer
 
-    services.requests.keep(CONTOSO, "m-1", MAIL)
+    services.requests.save(CONTOSO, "m-1", MAIL)
     release_all(services)
     services.system.pass_time(timedelta(minutes=1))
     deliver(services.outbox.messages[-1][0], "q-3", services)
@@ -416,7 +416,7 @@ def test_a_stored_uncertain_mail_that_cannot_be_read_stays_uncertain(services: F
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     services.deliveries.save(replace(row(services), uncertain_send=UncertainSend(NOON, 1)))
-    services.requests.keep(CONTOSO, "m-1", b"{}")
+    services.requests.save(CONTOSO, "m-1", b"{}")
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
@@ -429,7 +429,7 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
 ) -> None:
     claimed = first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON)
     services.deliveries.add(claimed)
-    services.requests.keep(CONTOSO, "m-1", a_message(messageId="m-1", priority="later"))
+    services.requests.save(CONTOSO, "m-1", a_message(messageId="m-1", priority="later"))
     services.system.pass_time(timedelta(minutes=minutes))
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
@@ -514,7 +514,7 @@ def test_an_unused_claim_is_free_in_every_state_of_the_row() -> None:
 
 
 def test_a_requeue_message_whose_row_is_gone_or_done_changes_nothing(services: FakeServices) -> None:
-    services.requests.keep(CONTOSO, "m-1", b"{}")
+    services.requests.save(CONTOSO, "m-1", b"{}")
     deliver(requeue_message(CONTOSO, "m-1"), "q-1", services)
     assert services.deliveries.rows == {}
 
@@ -532,7 +532,7 @@ def test_a_mail_whose_row_another_version_wrote_waits_for_that_version(
     services.deliveries.add(replace(foreign, status=DeliveryStatus.OTHER_VERSION))
     before = row(services)
     if kind != "note without a request":
-        services.requests.keep(CONTOSO, "m-1", MAIL)
+        services.requests.save(CONTOSO, "m-1", MAIL)
     text = requeue_message(CONTOSO, "m-1") if kind.startswith("note") else MAIL
     (record_poisoned if kind == "poisoned" else deliver)(text, "q-1", services)
 

@@ -408,7 +408,7 @@ def test_a_draft_of_a_crashed_worker_is_found_by_its_stored_state(services: Fake
 
 def test_a_note_that_this_version_cannot_read_begins_a_new_draft(services: FakeServices) -> None:
     cut_short(services)
-    services.drafts.keep(CONTOSO, "m-1", b'{"draftId": "draft-1", "generation": 1}')
+    services.drafts.save(CONTOSO, "m-1", b'{"draftId": "draft-1", "generation": 1}')
     again(services, "q-2")
 
     assert sent_files(services) == [("large", LARGE)]

@@ -212,7 +212,7 @@ def test_a_draft_that_is_left_in_another_mailbox_is_forgotten(services: FakeServ
 
 
 def test_a_note_that_only_another_version_can_read_is_not_written_over(services: FakeServices) -> None:
-    services.drafts.keep(CONTOSO, "m-1", b'{"owner": 1}')
+    services.drafts.save(CONTOSO, "m-1", b'{"owner": 1}')
     change_file(services, TINY, find=TransientError("graph_unavailable"))
     again(services)
 

@@ -622,7 +622,7 @@ def test_the_request_of_an_earlier_version_is_found_where_it_was_stored(
     services: FakeServices,
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=True))
-    services.requests.keep(CONTOSO, "m-1", MAIL)
+    services.requests.save(CONTOSO, "m-1", MAIL)
     message = RepeatedMail(tenant_id=CONTOSO, message_id="m-1", unused_claims=("claim-1",))
     deliver(write_repeated(message), "q-2", services)
 

@@ -73,7 +73,7 @@ def test_a_claim_whose_message_is_gone_is_ended(
 def test_a_claim_whose_request_is_stored_continues() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
-    services.requests.keep(CONTOSO, "lost", a_message(messageId="lost"))
+    services.requests.save(CONTOSO, "lost", a_message(messageId="lost"))
     settle(services)
     deliver(services.outbox.messages[-1][0], "q-2", services)
 

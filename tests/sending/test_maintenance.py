@@ -438,7 +438,7 @@ def test_an_unexpected_error_of_one_tenant_is_raised_after_the_others() -> None:
 def test_drafts_that_take_long_to_remove_do_not_delay_mails(set_back: timedelta) -> None:
     services = left_behind()
     for number in range(5):
-        services.drafts.keep(CONTOSO, f"old-{number}", b"{}")
+        services.drafts.save(CONTOSO, f"old-{number}", b"{}")
     waiting = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)
     services.deliveries.add(waiting)
     services.system.pass_time(timedelta(hours=13))
@@ -498,7 +498,7 @@ def test_a_next_attempt_in_an_impossible_future_is_ignored(
     mail = a_message(messageId="late")
     row = first_row(parse_mail_request(mail), NOON)
     services.deliveries.add(row.transition(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON + ahead))
-    services.requests.keep(CONTOSO, "late", mail)
+    services.requests.save(CONTOSO, "late", mail)
     before = services.deliveries.rows[CONTOSO, "late"]
     resume_overdue(CONTOSO, services)
     ((message, _),) = services.outbox.messages

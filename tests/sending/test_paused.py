@@ -293,7 +293,7 @@ def test_the_timer_releases_nothing_and_tries_no_token_during_a_pause(
     for status in (DeliveryStatus.WAITING_FOR_OPERATOR, DeliveryStatus.DEFERRED):
         waiting = Delivery(CONTOSO, status, status, NOON, NOON, NOON, next_attempt_at=NOON)
         services.deliveries.add(waiting)
-    services.drafts.keep(CONTOSO, "m-1", b"{}")
+    services.drafts.save(CONTOSO, "m-1", b"{}")
     pause(services)
     services.system.pass_time(timedelta(days=1))
     with caplog.at_level(logging.WARNING):

@@ -215,7 +215,7 @@ def test_other_content_under_a_used_id_is_a_conflict_here_too(
 def test_time_waiting_for_a_person_does_not_count_towards_the_day(services: FakeServices) -> None:
     waiting = first_row(parse_mail_request(MAIL), NOON).transition(DeliveryStatus.WAITING_FOR_OPERATOR, NOON)
     services.deliveries.add(waiting)
-    services.requests.keep(CONTOSO, "m-1", MAIL)
+    services.requests.save(CONTOSO, "m-1", MAIL)
     services.system.pass_time(timedelta(days=3))
     release_all(services)
     record_poisoned(services.outbox.messages[0][0], "p-1", services)

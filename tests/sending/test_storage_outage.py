@@ -99,7 +99,7 @@ def test_a_claim_is_held_while_it_is_worked_on() -> None:
 
 def test_a_redelivered_message_means_what_could_not_be_queued() -> None:
     claims = ClaimMemory()
-    claims.keep("q-1", b"other")
+    claims.save("q-1", b"other")
 
     assert claims.recall("q-1", b"text") == b"other"
     assert claims.recall("q-2", b"text") == b"text"
@@ -110,7 +110,7 @@ def test_a_redelivered_message_means_what_could_not_be_queued() -> None:
 def test_the_oldest_message_is_dropped_when_there_are_too_many() -> None:
     claims = ClaimMemory()
     for number in range(201):
-        claims.keep(f"q-{number}", b"other")
+        claims.save(f"q-{number}", b"other")
 
     assert claims.recall("q-0", b"text") == b"text"
     assert claims.recall("q-1", b"text") == b"other"
@@ -118,7 +118,7 @@ def test_the_oldest_message_is_dropped_when_there_are_too_many() -> None:
 
 def test_what_could_not_be_queued_is_taken_once_until_it_is_left() -> None:
     claims = ClaimMemory()
-    claims.keep("q-1", b"other")
+    claims.save("q-1", b"other")
 
     assert claims.has_unqueued
     assert claims.take_unqueued() == {"q-1": b"other"}
@@ -134,7 +134,7 @@ def test_what_could_not_be_queued_is_taken_once_until_it_is_left() -> None:
 
 def test_facts_recorded_by_another_thread_meanwhile_are_not_lost() -> None:
     claims = ClaimMemory()
-    claims.keep("m-1", b"accepted")
+    claims.save("m-1", b"accepted")
     claims.forget("m-1", b"text")
 
     assert claims.recall("m-1", b"text") == b"accepted"

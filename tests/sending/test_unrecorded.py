@@ -205,7 +205,7 @@ def test_a_refusal_that_storage_could_not_record_leaves_its_warning(
     # Graph may have sent the mail, and without Mail.ReadWrite nobody can look.
     services.transport.fail = [ThrottledError(retry_after=timedelta(seconds=30), address="ada@contoso.com")]
     with monkeypatch.context() as away:
-        away.setattr(services.requests, "keep", fail)
+        away.setattr(services.requests, "save", fail)
         if row_fails:
             away.setattr(services.deliveries, "save", fail)
         deliver(MAIL, "q-1", services)

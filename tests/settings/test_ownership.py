@@ -205,8 +205,8 @@ def test_no_timer_and_no_retry_changes_another_installations_mails() -> None:
         services.deliveries.add(
             Delivery(CONTOSO, f"m-{number}", status, moment, moment, moment, next_attempt_at=moment)
         )
-        services.requests.keep(CONTOSO, f"m-{number}", b"{}")
-        services.drafts.keep(CONTOSO, f"m-{number}", b"{}")
+        services.requests.save(CONTOSO, f"m-{number}", b"{}")
+        services.drafts.save(CONTOSO, f"m-{number}", b"{}")
     before = (dict(services.deliveries.rows), dict(services.requests.kept), dict(services.drafts.kept))
     services.settings.foreign.add(CONTOSO)
     services.system.pass_time(timedelta(days=1))

@@ -62,8 +62,8 @@ def services() -> FakeServices:
     for status in DeliveryStatus:
         row = Delivery(CONTOSO, status, status, moment, moment, moment, next_attempt_at=moment)
         services.deliveries.add(row)
-        services.requests.keep(CONTOSO, status, MAIL)
-        services.drafts.keep(CONTOSO, status, b"{}")
+        services.requests.save(CONTOSO, status, MAIL)
+        services.drafts.save(CONTOSO, status, b"{}")
     services.vault.write(f"smtp-{CONTOSO}-0", "of a consent before")
     services.system.pass_time(timedelta(days=31))
     return services

@@ -45,7 +45,7 @@ def services() -> FakeServices:
     waiting = services.deliveries.rows[CONTOSO, "m-1"].transition(
         DeliveryStatus.WAITING_FOR_MICROSOFT365, NOON, problem=PROBLEM, waited_for_sender=True
     )
-    services.requests.keep(CONTOSO, "m-1", a_message(messageId="m-1"))
+    services.requests.save(CONTOSO, "m-1", a_message(messageId="m-1"))
     services.deliveries.rows[CONTOSO, "m-1"] = as_older_version_reads(waiting)
     refused = some_settings(
         status=Status.SENDER_REFUSED, problem=PROBLEM, refusal=SenderRefusal(NOON, "m-1", probed_at=NOON)

@@ -168,11 +168,11 @@ def test_a_note_on_a_draft_is_read_and_written_again_as_it_was(
 ) -> None:
     services = FakeServices()
     document = change(example)
-    services.drafts.keep(CONTOSO, "m-1", json.dumps(document).encode())
+    services.drafts.save(CONTOSO, "m-1", json.dumps(document).encode())
     draft_state = DraftState(CONTOSO, "m-1", services)
     found = draft_state.load()
     assert found is not None
-    draft_state.keep(found)
+    draft_state.save(found)
 
     assert found.content_hash == example["stamp"]
     assert json.loads(services.drafts.kept[CONTOSO, "m-1"]) == document

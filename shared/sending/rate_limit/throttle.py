@@ -126,7 +126,7 @@ class Throttle:
                 raise self._busy(sender) from error
         wait = at - mailbox_schedule.now
         if wait > MAX_WAIT:
-            upload.keep(at)
+            upload.save(at)
             raise LaterSlotError(upload.slot, wait, sender.mailbox_address)
         self._system.sleep(max(wait, _ZERO).total_seconds())
 

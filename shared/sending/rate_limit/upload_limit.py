@@ -31,14 +31,14 @@ class PlannedUpload:
 
     Attributes:
         known: the start that an earlier attempt reserved.
-        keep: stores the reserved start.
+        save: stores the reserved start.
         slot: the mail's slot.
         end: the mail's deadline.
     """
 
     size: int
     known: datetime | None
-    keep: Callable[[datetime], None]
+    save: Callable[[datetime], None]
     slot: Slot | None = None
     end: datetime | None = None
 
