@@ -74,7 +74,7 @@ def catalogue() -> dict[str, Problem]:
     """Read every problem, its text still with braces."""
     entries = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
     return {
-        code: Problem(code, entry["title"], entry["sentence"], Actor(entry["who_acts"]))
+        code: Problem(code, entry["title"], entry["detail"], Actor(entry["who_acts"]))
         for code, entry in entries.items()
     }
 

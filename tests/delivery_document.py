@@ -36,7 +36,7 @@ Exchange refused. `code` of a problem is one of [errors.md](errors.md); what to 
 in [scheduler.md](scheduler.md#delivery-statuses). `python -m tests.delivery_document` generates this
 page from the model of the API.
 """
-#: The problem that a mail in this status typically has, with the facts of its sentence.
+#: The problem that a mail in this status typically has, with the parameters of its detail.
 _PROBLEMS: dict[DeliveryStatus, tuple[str, dict[str, str]]] = {
     DeliveryStatus.DEFERRED: ("mailbox_paused", {"address": "reports@contoso.com"}),
     DeliveryStatus.WAITING_FOR_CONSENT: ("not_configured", {}),

@@ -108,9 +108,9 @@ def _remedy(code: str) -> str:
     return f"{_shown(problem.title)}. {_shown(problem.detail)}"
 
 
-def _shown(sentence: str) -> str:
+def _shown(detail: str) -> str:
     """Show a fact by its name, as `<host>`."""
-    return re.sub(r"\{(\w+)\}", r"`<\1>`", sentence).replace("|", "\\|")
+    return re.sub(r"\{(\w+)\}", r"`<\1>`", detail).replace("|", "\\|")
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 SOURCE = "\n".join(path.read_text("utf-8") for path in (ROOT / "shared").rglob("*.py"))
 
 
-def facts_of(sentence: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+def params_of(detail: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(detail) if name}
 
 
 @pytest.mark.parametrize("code", catalogue())
@@ -53,7 +53,7 @@ def test_every_code_that_is_raised_is_in_the_catalogue() -> None:
     assert raised_codes() - set(catalogue()) == set()
 
 
-def test_a_sentence_is_filled_with_its_facts() -> None:
+def test_a_detail_is_filled_with_its_parameters() -> None:
     problem = explain("already_enabled", address="reports@contoso.com")
 
     assert problem.detail.startswith("Sending is enabled for reports@contoso.com.")
