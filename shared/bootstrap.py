@@ -198,12 +198,12 @@ class Services(Configured):
     @property
     def probes(self) -> Mapping[str, Callable[[], object]]:
         """For each external system, a call that returns if it responds."""
-        from shared.adapters.health_probes import ask_containers, ask_queue, ask_tables
+        from shared.adapters.health_probes import probe_containers, probe_queue, probe_tables
 
         return {
-            "tables": lambda: ask_tables(self._tables),
-            "queue": lambda: ask_queue(self.storage, self._storage_credential),
-            "blobs": lambda: ask_containers(self._blobs),
+            "tables": lambda: probe_tables(self._tables),
+            "queue": lambda: probe_queue(self.storage, self._storage_credential),
+            "blobs": lambda: probe_containers(self._blobs),
             "vault": lambda: self.vault.read("readiness"),
             "entra": lambda: self.authorizer.discover(self.home_tenant),
         }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 type Flag = Annotated[bool, Strict()]
 
 #: The text for an invalid field, by pydantic's type of error; its context fills the braces.
-_SENTENCES = {
+_MESSAGES = {
     "extra_forbidden": "is not a known member",
     "missing": "is missing",
     "string_type": "is not a string",
@@ -165,16 +165,16 @@ def field_errors(error: ValidationError) -> Iterator[FieldError]:
     for found in error.errors(include_url=False, include_input=False):
         context = found.get("ctx", {})
         field = context["field"] if found["type"] == _FIELD_ERROR else _path(found["loc"])
-        yield FieldError(field, _sentence(found["type"], context))
+        yield FieldError(field, _message_of(found["type"], context))
 
 
-def _sentence(kind: str, context: dict[str, Any]) -> str:
+def _message_of(kind: str, context: dict[str, Any]) -> str:
     """Return the app's own text; a validator's `ValueError` contains it."""
     if kind == "value_error":
         return str(context["error"])
     if kind == _FIELD_ERROR:
         return str(context["message"])
-    return _SENTENCES.get(kind, _OTHERWISE).format_map(context)
+    return _MESSAGES.get(kind, _OTHERWISE).format_map(context)
 
 
 def _path(found: Sequence[object]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from shared.adapters.http import SIGNING_KEYS_ANSWER_SECONDS, HttpClient
+from shared.adapters.http import SIGNING_KEYS_RESPONSE_SECONDS, HttpClient
 from shared.adapters.signing_keys import KeyLifetimes, SigningKeys
 from shared.errors import UnauthenticatedError
 from shared.lazy import built_once
@@ -32,7 +32,7 @@ class EntraCallerTokens:
     def __init__(self, config: AppConfig, lifetimes: KeyLifetimes | None = None) -> None:
         self._config = config
         self._lifetimes = lifetimes or KeyLifetimes()
-        self._http = HttpClient(SIGNING_KEYS_ANSWER_SECONDS)
+        self._http = HttpClient(SIGNING_KEYS_RESPONSE_SECONDS)
         self._keys = built_once(self._keys_of)
 
     def verify(self, token: str) -> Mapping[str, Any]:

@@ -91,7 +91,7 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
 @contextmanager
-def translated(away: str, denied: str, missing: str | None = None, **params: Any) -> Iterator[None]:  # noqa: ANN401 - facts of a problem
+def translated(unavailable: str, denied: str, missing: str | None = None, **params: Any) -> Iterator[None]:  # noqa: ANN401 - facts of a problem
     """Turn Azure's errors into the app's errors.
 
     `away` is the code when the service is unavailable, `denied` when it refuses the app.
@@ -109,9 +109,9 @@ def translated(away: str, denied: str, missing: str | None = None, **params: Any
     except (RequestException, HTTPError) as error:
         # The SDK reads the response to a batch outside its pipeline, where nothing translates a broken
         # connection.
-        raise TransientError(away, **params) from error
+        raise TransientError(unavailable, **params) from error
     except AzureError as error:
-        ours = _translate(error, away, denied, params)
+        ours = _translate(error, unavailable, denied, params)
         if missing and isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.NOT_FOUND:
             ours = ConfigurationError(missing, **params)
         if ours is None:
@@ -119,29 +119,35 @@ def translated(away: str, denied: str, missing: str | None = None, **params: Any
         raise ours from error
 
 
-def _translate(error: AzureError, away: str, denied: str, params: dict[str, Any]) -> ProblemError | None:
+def _translate(
+    error: AzureError, unavailable: str, denied: str, params: dict[str, Any]
+) -> ProblemError | None:
     code = _code_of(error)
     if code is not None:
-        return _by_kind(STORAGE_CODES[code].kind, away, denied, params)
+        return _by_kind(STORAGE_CODES[code].kind, unavailable, denied, params)
     if isinstance(error, ClientAuthenticationError):
         # Azure was not called: the credential could not get a token, and does not say why.
         could_not_ask = isinstance(error, CredentialUnavailableError)
-        return TransientError(away, **params) if could_not_ask else ConfigurationError(denied, **params)
-    ours = _by_status(error, away, denied, params)
+        return (
+            TransientError(unavailable, **params) if could_not_ask else ConfigurationError(denied, **params)
+        )
+    ours = _by_status(error, unavailable, denied, params)
     if isinstance(error, HttpResponseError):
         _record_unknown(error, ours)
     return ours
 
 
-def _by_status(error: AzureError, away: str, denied: str, params: dict[str, Any]) -> ProblemError | None:
+def _by_status(
+    error: AzureError, unavailable: str, denied: str, params: dict[str, Any]
+) -> ProblemError | None:
     if isinstance(error, HttpResponseError) and error.status_code in _REFUSED:
         return ConfigurationError(denied, **params)
-    return TransientError(away, **params) if _passes(error) else None
+    return TransientError(unavailable, **params) if _passes(error) else None
 
 
 def _record_unknown(error: HttpResponseError, ours: ProblemError | None) -> None:
     """Log a code that is in no table, so that it can be added."""
-    code = _said_code(error)
+    code = _response_code(error)
     if code and _CODE.fullmatch(code):
         log_event(
             Event.UNKNOWN_ERROR_CODE,
@@ -161,9 +167,9 @@ def _passes(error: AzureError) -> bool:
     return broken or error.status_code in _BUSY
 
 
-def _by_kind(kind: Kind, away: str, denied: str, params: dict[str, Any]) -> ProblemError:
+def _by_kind(kind: Kind, unavailable: str, denied: str, params: dict[str, Any]) -> ProblemError:
     if kind is Kind.BUSY:
-        return TransientError(away, **params)
+        return TransientError(unavailable, **params)
     if kind in _OF_OPERATOR:
         return ConfigurationError(_OF_OPERATOR[kind], **params)
     return ConfigurationError(_OF_NETWORK.get(denied, denied) if kind is Kind.NETWORK else denied, **params)
@@ -180,11 +186,11 @@ def is_missing(error: AzureError) -> bool:
 
 def _code_of(error: AzureError) -> str | None:
     """Return the code of a response, if it is a known one."""
-    code = _said_code(error)
+    code = _response_code(error)
     return code if code in STORAGE_CODES else None
 
 
-def _said_code(error: AzureError) -> str | None:
+def _response_code(error: AzureError) -> str | None:
     named = getattr(error, "error_code", None)
     code = getattr(named, "value", named)
     return code if isinstance(code, str) else None

@@ -20,7 +20,7 @@ from shared.adapters.azure_errors import is_missing
 from shared.adapters.delivery_list import list_deliveries
 from shared.adapters.delivery_row import COLUMNS, CONFLICTS, microseconds, read_delivery, time_key
 from shared.adapters.serialization import write_document
-from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock, utc_now
+from shared.adapters.storage_clock import WRITTEN_AT, ResponseTime, on_own_clock, utc_now
 from shared.adapters.table_storage import Row, etag_in, etag_of, find_row, find_written, table_errors
 from shared.deliveries.status import PENDING, DeliveryStatus
 from shared.errors import TransientError
@@ -62,7 +62,7 @@ class TableDeliveryLog:
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         """Return the row of one mail, or None."""
-        answered = AnswerTime()
+        answered = ResponseTime()
         row = find_row(self._table, tenant_id, message_id, raw_response_hook=answered.note)
         if row is None:
             return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _NOWHERE = "readiness"
 
 
-def ask_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> None:
+def probe_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> None:
     """Read a row that does not exist from every table.
 
     Raises:
@@ -36,10 +36,10 @@ def ask_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> No
         find_row(service.get_table_client(name), _NOWHERE, _NOWHERE)
 
 
-def ask_queue(
+def probe_queue(
     config: StorageConfig, credential: Callable[[], TokenCredential], name: str = MAIL_OUTBOX
 ) -> None:
-    """Read the properties of the queue; raises as `ask_tables` does."""
+    """Read the properties of the queue; raises as `probe_tables` does."""
     with (
         translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
         queue_client(config, credential, name) as queue,
@@ -47,8 +47,8 @@ def ask_queue(
         queue.get_queue_properties()
 
 
-def ask_containers(service: BlobServiceClient, names: Iterable[str] = CONTAINERS) -> None:
-    """Read the properties of every container; raises as `ask_tables` does."""
+def probe_containers(service: BlobServiceClient, names: Iterable[str] = CONTAINERS) -> None:
+    """Read the properties of every container; raises as `probe_tables` does."""
     with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="blobs"):
         for name in names:
             service.get_container_client(name).get_container_properties()

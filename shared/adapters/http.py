@@ -34,7 +34,7 @@ CONNECT_SECONDS = 5.0
 GRAPH_RESPONSE_SECONDS = 100.0
 #: A person may be waiting for Entra's response.
 ENTRA_RESPONSE_SECONDS = 10.0
-SIGNING_KEYS_ANSWER_SECONDS = 5.0
+SIGNING_KEYS_RESPONSE_SECONDS = 5.0
 
 #: More idle connections per host than concurrent requests are never used.
 _MAX_IDLE_CONNECTIONS = 8

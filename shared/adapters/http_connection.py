@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: A response that was sent before the whole request was read has arrived already, or never will.
-_EARLY_ANSWER_SECONDS = 1.0
+_EARLY_RESPONSE_SECONDS = 1.0
 #: The most that TLS puts into one record (RFC 8446 section 5.1), less what a head may take.
 _ONE_WRITE_BYTES = 12 * 1024
 _INTERIM = range(100, 200)
@@ -151,7 +151,7 @@ class _Connection(HTTPSConnection):
         if error:
             if self.sock is None:
                 raise error
-            self.timeout = _EARLY_ANSWER_SECONDS
+            self.timeout = _EARLY_RESPONSE_SECONDS
         response = super().getresponse()
         if error and not _is_refusal(response):
             response.close()

@@ -78,7 +78,7 @@ class AppServiceIdentity(ManagedIdentityCredential):
         # Set before the endpoint is called, so that only this call waits for it.
         self._not_before[scopes] = now + _pause(cached, now)
         try:
-            with self._told_apart():
+            with self._translated_errors():
                 found: AccessTokenInfo = super().get_token_info(*scopes, options=options)
                 if found.expires_on <= now:
                     raise ValueError("the token has expired already")
@@ -90,7 +90,7 @@ class AppServiceIdentity(ManagedIdentityCredential):
         return found
 
     @contextmanager
-    def _told_apart(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except CredentialUnavailableError as error:

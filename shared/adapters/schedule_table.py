@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.serialization import read_document, write_document
-from shared.adapters.storage_clock import AnswerTime
+from shared.adapters.storage_clock import ResponseTime
 from shared.adapters.table_storage import etag_of, find_row, write_if_unchanged
 from shared.sending.rate_limit.schedule import Schedule
 from shared.storage_names import TENANT_SETTINGS
@@ -37,7 +37,7 @@ class TableScheduleStore:
 
         The schedule is empty where none can be read.
         """
-        answered = AnswerTime()
+        answered = ResponseTime()
         row = find_row(self._table, _PARTITION, key, raw_response_hook=answered.note, **_IMPATIENT)
         if row is None:
             return Schedule(), answered.moment

@@ -31,7 +31,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class AnswerTime:
+class ResponseTime:
     """Storage's time in a response; pass `note` as `raw_response_hook`."""
 
     def __init__(self) -> None:

@@ -78,7 +78,7 @@ def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Response
         "poisonQueue": lambda: lengths.append(ports.outbox.poison_length()),
         "outbox": lambda: backlogs.append(ports.outbox.backlog()),
     }
-    parts = {name: _part(problem) for name, problem in ask_all(probes, _DEADLINE_SECONDS).items()}
+    parts = {name: _part(problem) for name, problem in probe_all(probes, _DEADLINE_SECONDS).items()}
     ready = all(part.status == "ok" for part in parts.values())
     view = ReadinessView(
         status="ready" if ready else "not_ready",
@@ -91,7 +91,7 @@ def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Response
     return json_response(200 if ready else 503, view)
 
 
-def ask_all(probes: Mapping[str, Callable[[], object]], deadline: float) -> dict[str, Problem | None]:
+def probe_all(probes: Mapping[str, Callable[[], object]], deadline: float) -> dict[str, Problem | None]:
     """Check every part concurrently; return each part's problem.
 
     An unexpected error is raised.

@@ -18,7 +18,7 @@ from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
 from shared.consent.grant import redeem_grant
 from shared.consent.other_account import Confirmation, hold, show_again
-from shared.consent.revoke import delete_held
+from shared.consent.revoke import delete_unconfirmed_tokens
 from shared.errors import ConsentRequiredError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import pending_consent
 from shared.settings.tenant import Authorization
@@ -89,7 +89,7 @@ def handle_callback(
     if not ports.flows.consume_secret(secret):
         raise InvalidInputError("consent_link_used")
     if expired:
-        delete_held(secret, ports)
+        delete_unconfirmed_tokens(secret, ports)
         return close(flow, ConsentExpiredError(flow.expired_code), ports)
     return _complete_or_hold(flow, secret, callback, ports)
 

@@ -18,7 +18,7 @@ from shared.consent.completion import close, complete
 from shared.consent.cookie import check_cookie
 from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus, hash_of, matches
-from shared.consent.revoke import delete_consent_tokens, delete_flow_secrets, delete_held
+from shared.consent.revoke import delete_consent_tokens, delete_flow_secrets, delete_unconfirmed_tokens
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import pending_consent
 from shared.telemetry import Event, log_event
@@ -144,7 +144,7 @@ def delete_abandoned(ports: MaintenanceServices) -> None:
                 # Another installation's consents can be in the same table.
                 ports.settings.load(secret.consent.account.tenant_id)
             if ports.flows.consume_secret(secret):
-                delete_held(secret, ports)
+                delete_unconfirmed_tokens(secret, ports)
         except ProblemError as error:
             problem = error.code
         log_event(Event.CONSENT_NOT_COMPLETED, level=logging.WARNING, flow_id=secret.flow_id, problem=problem)

@@ -49,7 +49,7 @@ def _record(
         log_failed_step("note_tokens", error.code, tenant_id=tenant_id)
 
 
-def delete_held(secret: FlowSecret, ports: RevokeServices) -> None:
+def delete_unconfirmed_tokens(secret: FlowSecret, ports: RevokeServices) -> None:
     """Delete the tokens of a consent that waits for confirmation, if any."""
     if secret.consent and secret.consent.account:
         delete_consent_tokens(secret.consent.account.tenant_id, secret.consent, ports)
@@ -63,6 +63,6 @@ def delete_flow_secrets(flow_id: str, ports: ConsentServices) -> None:
     try:
         secret = ports.flows.secret(flow_id)
         if secret and ports.flows.consume_secret(secret):
-            delete_held(secret, ports)
+            delete_unconfirmed_tokens(secret, ports)
     except ProblemError as error:
         log_failed_step("forget_flow", error.code)

@@ -119,7 +119,7 @@ class AccessTokenCache:
         if usable and self._lasts(usable, _MARGIN):
             return usable.issued.access_token
         try:
-            issued = self._requests.ask(
+            issued = self._requests.call(
                 tenant_id,
                 consent,
                 lambda: self._issue(tenant_id, consent, self._cached.get(tenant_id), claims),

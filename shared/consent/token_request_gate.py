@@ -88,7 +88,7 @@ class TokenRequests:
         #: Until when no tokens are requested for a tenant, by this process's monotonic clock.
         self._paused_until: dict[str, datetime] = {}
 
-    def ask(self, tenant_id: str, consent: Consent, request: Callable[[], AccessToken]) -> AccessToken:
+    def call(self, tenant_id: str, consent: Consent, request: Callable[[], AccessToken]) -> AccessToken:
         """Request a tenant's token.
 
         Raises:

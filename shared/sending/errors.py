@@ -8,7 +8,7 @@
     ├── DraftLostError              the draft does not exist any more
     ├── UploadInterruptedError      the file needs a new upload, or its next chunk
     ├── GraphTimeoutError           Graph did not finish a request in time
-    ├── UnexpectedAnswerError       Graph refuses for a reason that the app does not know
+    ├── UnexpectedResponseError     Graph refuses for a reason that the app does not know
     ├── AccessDeniedError           … with 403
     ├── MailboxNotFoundError        … with 404 or 410
     └── NothingSentError
@@ -101,7 +101,7 @@ class GraphTimeoutError(SendingError):
     fixed_code = "graph_timeout"
 
 
-class UnexpectedAnswerError(SendingError):
+class UnexpectedResponseError(SendingError):
     """Graph refused a request, not known to be for this mail."""
 
     fixed_code = "unexpected_answer"
@@ -145,7 +145,7 @@ BY_CODE: Final[dict[str, type[SendingError]]] = {
         DraftLostError,
         UploadInterruptedError,
         GraphTimeoutError,
-        UnexpectedAnswerError,
+        UnexpectedResponseError,
         AccessDeniedError,
         MailboxNotFoundError,
     )

@@ -31,7 +31,7 @@ from shared.sending.awaited_setting import waits_for_setting
 from shared.sending.backlog import report_backlog
 from shared.sending.draft_removal import abandon
 from shared.sending.draft_state import DraftState
-from shared.sending.errors import AccessDeniedError, MailboxNotFoundError, UnexpectedAnswerError
+from shared.sending.errors import AccessDeniedError, MailboxNotFoundError, UnexpectedResponseError
 from shared.sending.lost_claims import settle_lost_claims
 from shared.sending.mailbox import Mailbox
 from shared.sending.poison import report_poison_queue
@@ -211,7 +211,7 @@ def _probe(settings: TenantSettings, token: str, ports: SendingServices) -> None
         ports.transport.find(token, sender, _NO_MAIL)
     except _ACCEPTS_THE_TOKEN:
         return
-    except UnexpectedAnswerError as error:
+    except UnexpectedResponseError as error:
         # Without a code of Graph's it may be the page of another server.
         if error.params["graph_code"].startswith(_NO_CODE):
             raise

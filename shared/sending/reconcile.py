@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from shared.deliveries.delivery import MAYBE_ACCEPTED
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.payload import delivery_key
-from shared.sending.errors import AccessDeniedError, GraphTimeoutError, UnexpectedAnswerError
+from shared.sending.errors import AccessDeniedError, GraphTimeoutError, UnexpectedResponseError
 from shared.sending.mailbox import mailbox_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ FIRST_CHECK = timedelta(seconds=15)
 #: A search that has timed out for this long is not likely to succeed.
 _SEARCH_PATIENCE = timedelta(minutes=15)
 #: The same for a search that Graph finds too complex (InefficientFilter) or does not support.
-SEARCH_NOT_DONE = (GraphTimeoutError, UnexpectedAnswerError)
+SEARCH_NOT_DONE = (GraphTimeoutError, UnexpectedResponseError)
 _NO_ANSWER_TO_A_SEARCH = (*SEARCH_NOT_DONE, AccessDeniedError)
 #: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(minutes=15)

@@ -135,13 +135,13 @@ class OwnedSettings:
         if found.installation is None:
             if found.consent is None:
                 return found
-            self._prove(found.consent, ours)
+            self._check_token_client(found.consent, ours)
         try:
             return self._store.save(_marked(found, ours))
         except PreconditionFailedError:
             return self._store.load(found.tenant_id)
 
-    def _prove(self, consent: Consent, ours: Installation) -> None:
+    def _check_token_client(self, consent: Consent, ours: Installation) -> None:
         """Refuse a consent that has no tokens for this installation's client.
 
         Raises:

@@ -23,7 +23,7 @@ CONNECTION = (
 )
 
 
-def ask_tables() -> None:
+def probe_tables() -> None:
     options = TABLE_OPTIONS
     service = TableServiceClient.from_connection_string(CONNECTION, transport=bounded(options), **options)
     service.get_table_client("Deliveries").get_entity("p", "r")
@@ -56,7 +56,7 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeSystem, list[float]]:
     return system, allowed
 
 
-@pytest.mark.parametrize("ask", [ask_tables, ask_blobs, ask_queues])
+@pytest.mark.parametrize("ask", [probe_tables, ask_blobs, ask_queues])
 def test_no_try_begins_or_ends_after_the_limit(ask: Any, tries: tuple[FakeSystem, list[float]]) -> None:
     system, allowed = tries
     with limited(system):
@@ -67,7 +67,7 @@ def test_no_try_begins_or_ends_after_the_limit(ask: Any, tries: tuple[FakeSystem
     assert allowed == [5.0]
 
 
-@pytest.mark.parametrize("ask", [ask_tables, ask_blobs, ask_queues])
+@pytest.mark.parametrize("ask", [probe_tables, ask_blobs, ask_queues])
 def test_with_time_enough_a_client_repeats_its_call(
     ask: Any, tries: tuple[FakeSystem, list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from shared.adapters.health_probes import ask_containers, ask_queue, ask_tables
+from shared.adapters.health_probes import probe_containers, probe_queue, probe_tables
 from shared.config import StorageConfig
 from shared.errors import ConfigurationError, TransientError
 from shared.storage_names import API_VERSION, CONTAINERS, MAIL_OUTBOX
@@ -39,8 +39,8 @@ def test_a_storage_that_is_there_answers(config: StorageConfig, azurite: Azurite
         for name in set(CONTAINERS) - known:
             blobs.create_container(name)
 
-        ask_queue(config, no_identity)
-        ask_containers(blobs)
+        probe_queue(config, no_identity)
+        probe_containers(blobs)
 
 
 def test_a_queue_that_is_not_there_is_waited_for() -> None:
@@ -49,7 +49,7 @@ def test_a_queue_that_is_not_there_is_waited_for() -> None:
     )
 
     with pytest.raises(TransientError):
-        ask_queue(StorageConfig(nowhere), no_identity)
+        probe_queue(StorageConfig(nowhere), no_identity)
 
 
 def test_with_an_identity_no_connection_string_is_needed() -> None:
@@ -60,12 +60,12 @@ def test_with_an_identity_no_connection_string_is_needed() -> None:
         raise TransientError("storage_unavailable", service="queues")
 
     with pytest.raises(TransientError):
-        ask_queue(StorageConfig(queue_uri="https://mailer.queue.core.windows.net"), identity)
+        probe_queue(StorageConfig(queue_uri="https://mailer.queue.core.windows.net"), identity)
     assert asked == ["identity"]
 
 
 def test_tables_that_are_there_answer(table_clients: TableServiceClient) -> None:
-    ask_tables(table_clients)
+    probe_tables(table_clients)
 
 
 @pytest.mark.parametrize("part", ["tables", "queues", "blobs"])
@@ -76,9 +76,9 @@ def test_a_part_that_was_never_created_is_an_operator_error(
     blob_clients: BlobServiceClient,
 ) -> None:
     asks: dict[str, Callable[[], None]] = {
-        "tables": lambda: ask_tables(table_clients, ["NeverMade"]),
-        "queues": lambda: ask_queue(storage, no_identity, "never-made"),
-        "blobs": lambda: ask_containers(blob_clients, ["never-made"]),
+        "tables": lambda: probe_tables(table_clients, ["NeverMade"]),
+        "queues": lambda: probe_queue(storage, no_identity, "never-made"),
+        "blobs": lambda: probe_containers(blob_clients, ["never-made"]),
     }
 
     with pytest.raises(ConfigurationError) as refused:

@@ -15,7 +15,7 @@ from azure.data.tables import TableServiceClient
 from shared.adapters.blob_storage import BlobAttachmentFiles, BlobTextStore, blob_service
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.flow_table import TableFlowStore
-from shared.adapters.health_probes import ask_tables
+from shared.adapters.health_probes import probe_tables
 from shared.adapters.queue_storage import StorageQueueOutbox
 from shared.adapters.table_storage import STORAGE_OPTIONS, TABLE_OPTIONS, TableSettingsStore, table_service
 from shared.config import StorageConfig
@@ -347,7 +347,7 @@ def test_the_probe_does_not_take_a_missing_table_for_an_empty_one(stores: Stores
     """Azure answers a row of a missing table like a missing row."""
     a_row_alone = Outage(answer=table_error(404, "ResourceNotFound"), method="GET", path="PartitionKey=")
     with stores.gates.gates.during("table", a_row_alone), pytest.raises(ConfigurationError) as gone:
-        ask_tables(stores.tables, ["NeverMade"])
+        probe_tables(stores.tables, ["NeverMade"])
 
     assert gone.value.code == "storage_incomplete"
 

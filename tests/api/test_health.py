@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from shared.api.health import ask_all, read_readiness
+from shared.api.health import probe_all, read_readiness
 from shared.errors import ConfigurationError, TransientError
 from shared.mail_queue import Backlog
 from shared.settings.sending_switch import SendingPause
@@ -104,7 +104,7 @@ def test_a_poison_queue_that_does_not_answer_has_no_length() -> None:
 def test_a_part_that_hangs_delays_the_response_only_until_its_deadline() -> None:
     go_on = threading.Event()
 
-    problems = ask_all({"slow": go_on.wait, "fast": lambda: None}, 0.05)
+    problems = probe_all({"slow": go_on.wait, "fast": lambda: None}, 0.05)
     go_on.set()
 
     assert problems["fast"] is None
@@ -117,4 +117,4 @@ def test_a_bug_in_one_part_propagates_and_is_logged() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ask_all({"broken": broken}, 5.0)
+        probe_all({"broken": broken}, 5.0)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from shared.api.openapi.deliveries import RETRY_MANY
-from shared.api.openapi.host_responses import HOST_ANSWERS
+from shared.api.openapi.host_responses import HOST_RESPONSES
 from shared.api.request import MAX_BODY_BYTES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
 def test_the_page_lists_what_the_host_answers_without_a_body() -> None:
     listed = re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.MULTILINE)
 
-    assert {int(status): reason for status, reason in listed} == HOST_ANSWERS
+    assert {int(status): reason for status, reason in listed} == HOST_RESPONSES
 
 
 def test_the_page_names_the_largest_body() -> None:

@@ -12,7 +12,7 @@ import pytest
 from azure.data.tables import TableEntity, UpdateMode
 
 from shared.adapters.delivery_table import TableDeliveryLog
-from shared.adapters.storage_clock import WRITTEN_AT, AnswerTime, on_own_clock
+from shared.adapters.storage_clock import WRITTEN_AT, ResponseTime, on_own_clock
 from shared.deliveries.delivery import CLAIM, Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
@@ -129,7 +129,7 @@ def answer(headers: dict[str, str]) -> Any:
 def test_a_response_provides_the_time_of_storage_if_it_has_it(
     headers: dict[str, str], moment: datetime | None
 ) -> None:
-    noted = AnswerTime()
+    noted = ResponseTime()
     noted.note(answer(headers))
 
     assert noted.moment == moment

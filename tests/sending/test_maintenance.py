@@ -26,7 +26,7 @@ from shared.errors import (
 from shared.mail.message import parse_mail_request
 from shared.sending.attempt import first_row
 from shared.sending.deliver import deliver
-from shared.sending.errors import AccessDeniedError, MailboxNotFoundError, UnexpectedAnswerError
+from shared.sending.errors import AccessDeniedError, MailboxNotFoundError, UnexpectedResponseError
 from shared.sending.maintenance import release_all
 from shared.settings.operator_log import OperatorAction
 from shared.settings.sending_switch import SendingPause
@@ -217,8 +217,8 @@ NO_READ = RejectedError("access_denied", graph_code="ErrorAccessDenied", address
         (10, TokenRefusedError("token_refused", error="e"), 1, Status.OPERATOR_ERROR),
         (10, TransientError("graph_unavailable"), 1, Status.OPERATOR_ERROR),
         (10, AccessDeniedError(graph_code="Forbidden", address="a"), 1, Status.ENABLED),
-        (10, UnexpectedAnswerError(graph_code="InefficientFilter"), 1, Status.ENABLED),
-        (10, UnexpectedAnswerError(graph_code="HTTP 403"), 1, Status.OPERATOR_ERROR),
+        (10, UnexpectedResponseError(graph_code="InefficientFilter"), 1, Status.ENABLED),
+        (10, UnexpectedResponseError(graph_code="HTTP 403"), 1, Status.OPERATOR_ERROR),
         (10, MailboxNotFoundError(graph_code="NotFound", address="a"), 1, Status.ENABLED),
         (5, None, 0, Status.OPERATOR_ERROR),
         (15, None, 0, Status.OPERATOR_ERROR),

@@ -10,7 +10,7 @@ import pytest
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import SenderRefusedError, TokenRefusedError, TransientError
 from shared.sending.deliver import deliver
-from shared.sending.errors import AccessDeniedError, UnexpectedAnswerError
+from shared.sending.errors import AccessDeniedError, UnexpectedResponseError
 from shared.settings.tenant import RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
 from tests.fakes import CONTOSO, NOON, FakeGraph, FakeServices
@@ -89,7 +89,7 @@ def test_a_mail_waits_if_a_permission_is_missing_an_hour_after_the_consent() -> 
 def test_an_unknown_answer_is_retried_for_a_day_and_named_at_the_end() -> None:
     services = enabled_services()
     services.system.chance = 1.0
-    services.transport.fail = [UnexpectedAnswerError(graph_code="HTTP 402")] * 200
+    services.transport.fail = [UnexpectedResponseError(graph_code="HTTP 402")] * 200
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=30))
 

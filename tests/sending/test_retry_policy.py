@@ -28,7 +28,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
-from shared.sending.errors import MailboxPausedError, ThrottledError, UnexpectedAnswerError
+from shared.sending.errors import MailboxPausedError, ThrottledError, UnexpectedResponseError
 from shared.sending.retry_policy import (
     AttemptContext,
     RetryDecision,
@@ -160,7 +160,7 @@ def test_a_mail_that_is_too_late_states_its_deadline_in_utc() -> None:
 
 
 def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
-    last = UnexpectedAnswerError(graph_code="HTTP 402", request_id="g-17")
+    last = UnexpectedResponseError(graph_code="HTTP 402", request_id="g-17")
     error = expired(NOON, last)
 
     assert "The last error from Microsoft Graph was HTTP 402." in error.problem.detail

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from shared.api.openapi import consent, deliveries, settings
 from shared.api.openapi import health as web
 from shared.api.openapi import test_mail as sending
-from shared.api.openapi.host_responses import with_host_answers
+from shared.api.openapi.host_responses import with_host_responses
 from shared.api.openapi.schemas import describe_shapes, words
 from shared.api.problem_models import ProblemDocument
 from shared.problems import catalogue
@@ -152,7 +152,7 @@ def _responses(operation: Operation, references: References) -> dict[str, Any]:
             known["content"] |= problem["content"]
             known["description"] += f"\n\n{problem['description']}"
             known["headers"] = known.get("headers", {}) | problem.get("headers", {})
-    return with_host_answers(responses)
+    return with_host_responses(responses)
 
 
 def _response_object(response: DocumentedResponse, references: References) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HOST_ANSWERS: Final[Mapping[int, str]] = {
+HOST_RESPONSES: Final[Mapping[int, str]] = {
     400: (
         "The request is not valid HTTP, a header contains non-ASCII characters, or the path contains a zero "
         "byte."
@@ -25,10 +25,10 @@ HOST_ANSWERS: Final[Mapping[int, str]] = {
 _FROM_THE_HOST: Final = "From the Functions host, without a body"
 
 
-def with_host_answers(responses: Mapping[str, Any]) -> dict[str, Any]:
+def with_host_responses(responses: Mapping[str, Any]) -> dict[str, Any]:
     """Add the host's own responses to those of an operation."""
     described = {name: dict(response) for name, response in responses.items()}
-    for status, reason in HOST_ANSWERS.items():
+    for status, reason in HOST_RESPONSES.items():
         description = f"{_FROM_THE_HOST}: {reason}"
         known = described.setdefault(str(status), {"description": description})
         if known["description"] != description:
