@@ -59,6 +59,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
     slot = _slot_of_retry(attempt, error, ports)
     context = replace(_context_of(attempt, error, ports), sender_refused=refused)
     decision = decide_retry(error, context)
+    maybe_accepted = _is_refusal(attempt, error) and not context.may_look_up
     before = attempt.delivery
     if decision.status in WAITING_FOR_PERSON and attempt.mailbox and attempt.mailbox.token_error is error:
         _record_in_settings(attempt.mailbox.sender, error, ports)
@@ -69,7 +70,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
         context.now,
         problem=as_record(_reason(attempt, error, decision, context), ports.system),
         request_id=error.request_id,
-        maybe_sent=context.maybe_sent,
+        maybe_sent=maybe_accepted,
         next_attempt_at=decision.next_attempt_at,
         slot=slot or (None if decision.counts else before.slot),
         ends_at=context.deadline if decision.status is DeliveryStatus.DEFERRED else None,
@@ -82,7 +83,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
     if decision.status is _AT_MICROSOFT365:
         _wake_at_expiry(attempt, context.now, ports)
     write_outcome(row, ports, attempt.claim_id)
-    if context.maybe_sent:
+    if maybe_accepted:
         log_repeat(row)
     if decision.next_attempt_at is not None:
         # A look-up of the mail happens at its time, and not before.
@@ -100,7 +101,7 @@ def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -
     sent, if it is retried and can be looked up before.
     """
     now = ports.system.now()
-    refused = attempt.mailbox is not None and attempt.mailbox.refusal is error
+    refused = _is_refusal(attempt, error)
     uncertain_send = attempt.delivery.uncertain_send
     may_look_up = attempt.may_look_up(
         refused=refused or (uncertain_send is not None and uncertain_send.refused)
@@ -120,11 +121,15 @@ def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -
         first_check=(RECONCILE_WINDOW if attempt.sent_as_draft else FIRST_CHECK)
         if refused and may_look_up
         else None,
-        maybe_sent=refused and not may_look_up,
         # Read only when needed: a mail is stored even while every setting but storage's is wrong.
         resends=isinstance(error, OutcomeUnknownError) and ports.resends_unknown,
         refusals=count_refusals(error, attempt.delivery, now),
     )
+
+
+def _is_refusal(attempt: Attempt, error: ProblemError) -> bool:
+    """Return whether Graph refused the mail with this error and may have sent it."""
+    return attempt.mailbox is not None and attempt.mailbox.refusal is error
 
 
 def _uncertain_send(mailbox: Mailbox | None, now: datetime, *, refused: bool) -> UncertainSend:

@@ -1,25 +1,26 @@
 """Decide how a mail continues after an error. Pure; covers all errors.
 
-How long a mail is retried, and at which intervals, is in `retry_times.py`.
+How long a mail is retried, and at which intervals, is in `retry_times.py`. An error whose class is not in the
+table is handled as its base class.
 
-    error                 row                                           the request   the queue
-    InvalidInputError     invalid                                       -             complete
-    ConsentRequiredError  waiting_for_consent                           stored        complete
-    ConditionalAccessError  the same; deferred until it is confirmed    stored        complete, or again
-    TransientError        deferred; expired past the horizon            stored        again, after a delay
-    ExpiredError          expired                                       stored        complete
-    RejectedError         rejected; deferred until it is confirmed      stored        complete, or again
-    SenderRefusedError    waiting_for_microsoft365; deferred until the
-                          settings say `sender_refused`                 stored        complete, or again
-    OutcomeUnknownError   verifying where the mail can be looked up     stored        again, after a pause
-                          otherwise unknown; deferred where the
-                          deployment chose to repeat                    stored        complete, or again
-    ConfigurationError    waiting_for_operator                          stored        complete
-    TokenRefusedError     the same; deferred until it is confirmed      stored        complete, or again
+    error                   next status of the mail
+    InvalidInputError       invalid
+    ConsentRequiredError    waiting_for_consent
+    ConditionalAccessError  waiting_for_consent once confirmed, deferred before
+    TransientError          deferred until its deadline, then expired
+    ExpiredError            expired
+    RejectedError           rejected; with `confirm_after` once confirmed, deferred before
+    MissingFileError        deferred for ten minutes, then rejected
+    SenderRefusedError      waiting_for_microsoft365 once the settings say `sender_refused`, deferred before
+    OutcomeUnknownError     verifying if the mail can be looked up; else deferred if the deployment resends,
+                            else unknown
+    ConfigurationError      waiting_for_operator
+    TokenRefusedError       waiting_for_operator once confirmed, deferred before
 
-A mail with an uncertain send ends as unknown where it would otherwise end as expired, rejected or invalid; if
-it can be looked up, that happens after its time too, and it is not sent any more. Any other exception is a
-bug or unavailable storage: it propagates, and the host repeats the message.
+Deferred and verifying mails are queued again, the others are not. An error is confirmed once it has occurred
+`confirm_after` times. A mail with an uncertain send ends as unknown where it would otherwise end as expired,
+rejected or invalid; if it can be looked up, that happens after its deadline too, and it is not sent any more.
+Any other exception is a bug or unavailable storage: it propagates, and the host repeats the message.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ FILE_PATIENCE = timedelta(minutes=10)
 #: How long an uncertain send is looked up: a day more, as the last attempt may have caused it.
 _MAX_VERIFY_AGE = 2 * MAX_RETRY_AGE
 
-_SIMPLE: dict[type[ProblemError], DeliveryStatus] = {
+#: The first class that fits counts, so a class is before its base class.
+_FINAL_STATUS: dict[type[ProblemError], DeliveryStatus] = {
     InvalidInputError: DeliveryStatus.INVALID,
     ConsentRequiredError: DeliveryStatus.WAITING_FOR_CONSENT,
     ExpiredError: DeliveryStatus.EXPIRED,
@@ -75,13 +77,13 @@ class AttemptContext:
     """What the decision depends on besides the error; `jitter` is 0 to 1.
 
     Attributes:
-        uncertain_since: the time of an attempt with unknown outcome, this one included.
+        uncertain_since: the time of the first attempt with unknown outcome; None if there is none. It may be
+            the one that the decision is about.
         may_look_up: whether the mail can be looked up in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
         refusals: how often it failed with this error, each time after the interval, this time included.
         sender_refused: whether the settings say that Microsoft 365 refuses the sender.
         first_check: how soon a refused but maybe sent mail can be looked up; None after another error.
-        maybe_sent: whether it was refused, may have been sent, and can't be looked up.
     """
 
     now: datetime
@@ -95,7 +97,6 @@ class AttemptContext:
     refusals: int = 1
     sender_refused: bool = False
     first_check: timedelta | None = None
-    maybe_sent: bool = False
 
     @property
     def deadline(self) -> datetime:
@@ -134,15 +135,14 @@ def decide_retry(error: ProblemError, context: AttemptContext) -> RetryDecision:
 
 def _decide(error: ProblemError, context: AttemptContext) -> RetryDecision:
     if isinstance(error, TransientError):
-        return _wait(error, context)
+        return _retry_transient(error, context)
     if isinstance(error, OutcomeUnknownError):
-        return _verify_outcome(context)
+        return _resolve_outcome(context)
     if isinstance(error, MissingFileError):
-        return _wait_for_file(context)
+        return _retry_until_file(context)
     if not _confirmed(error, context):
-        least = _refusal_interval(error) or None
-        return _again(context, backoff(context.attempt, context.jitter, least))
-    return RetryDecision(next(status for kind, status in _SIMPLE.items() if isinstance(error, kind)))
+        return _retry(context, backoff(context.attempt, context.jitter, _refusal_interval(error)))
+    return RetryDecision(next(status for kind, status in _FINAL_STATUS.items() if isinstance(error, kind)))
 
 
 def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> int:
@@ -150,48 +150,52 @@ def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> in
 
     Of refusals shortly after each other only one counts.
     """
-    times, last, apart = 1, now, _refusal_interval(error)
+    times, last, apart = 1, now, _refusal_interval(error) or timedelta(0)
     for event in reversed(delivery.history):
         if event.code == error.code and event.at >= delivery.trying_since and last - event.at >= apart:
             times, last = times + 1, event.at
     return times
 
 
-def _refusal_interval(error: ProblemError) -> timedelta:
-    """Return the minimum interval between refusals for each to count."""
+def _refusal_interval(error: ProblemError) -> timedelta | None:
+    """Return the interval between refusals for each to count; None for any.
+
+    Graph refuses some mails at random and accepts them at once, so the refusals of a mail need none.
+    """
     if isinstance(error, SenderRefusedError):
         return BETWEEN_REFUSALS
-    at_random = isinstance(error, RejectedError)
-    return timedelta(0) if at_random or error.confirm_after == 1 else BETWEEN_REFUSALS
+    if isinstance(error, RejectedError) or error.confirm_after == 1:
+        return None
+    return BETWEEN_REFUSALS
 
 
 def _confirmed(error: ProblemError, context: AttemptContext) -> bool:
-    """Return whether a refusal counts: it was frequent enough.
+    """Return whether the error was frequent enough to act on it.
 
-    Those of the sender count over all mails.
+    Refusals of the sender are counted over all of its mails, in the settings.
     """
     if isinstance(error, SenderRefusedError):
         return context.sender_refused
     return context.refusals >= error.confirm_after
 
 
-def _wait_for_file(context: AttemptContext) -> RetryDecision:
+def _retry_until_file(context: AttemptContext) -> RetryDecision:
     """Retry until the time for a file is over, and then once more."""
     left = context.trying_since + FILE_PATIENCE - context.now
     if left <= timedelta(0):
         return RetryDecision(DeliveryStatus.REJECTED)
-    return _again(context, min(backoff(context.attempt, context.jitter), left))
+    return _retry(context, min(backoff(context.attempt, context.jitter), left))
 
 
-def _wait(error: TransientError, context: AttemptContext) -> RetryDecision:
+def _retry_transient(error: TransientError, context: AttemptContext) -> RetryDecision:
     if isinstance(error, _NO_FAILURES) and error.retry_after is not None:
-        return replace(_again(context, throttle_delay(error.retry_after, context.jitter)), counts=False)
+        return replace(_retry(context, throttle_delay(error.retry_after, context.jitter)), counts=False)
     if isinstance(error, ThrottledError):
-        return _again(context, DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after)
-    return _again(context, backoff(context.attempt, context.jitter, error.retry_after))
+        return _retry(context, DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after)
+    return _retry(context, backoff(context.attempt, context.jitter, error.retry_after))
 
 
-def _again(context: AttemptContext, wait: timedelta) -> RetryDecision:
+def _retry(context: AttemptContext, wait: timedelta) -> RetryDecision:
     if context.first_check is not None:
         wait = max(wait, context.first_check)
     # A service may ask for a wait of any length; a row's is limited (`MAX_WAIT` of a delivery).
@@ -200,11 +204,11 @@ def _again(context: AttemptContext, wait: timedelta) -> RetryDecision:
     if again is not None:
         return RetryDecision(DeliveryStatus.DEFERRED, again)
     if context.uncertain_since is not None and context.may_look_up:
-        return _verify(context, wanted)
+        return _look_up(context, wanted)
     return RetryDecision(DeliveryStatus.EXPIRED)
 
 
-def _verify(context: AttemptContext, wanted: datetime) -> RetryDecision:
+def _look_up(context: AttemptContext, wanted: datetime) -> RetryDecision:
     """Look up the mail again.
 
     Its `expiresAt` limits when it is sent, not when it is looked up.
@@ -213,10 +217,10 @@ def _verify(context: AttemptContext, wanted: datetime) -> RetryDecision:
     return RetryDecision(DeliveryStatus.UNKNOWN if next_at is None else DeliveryStatus.VERIFYING, next_at)
 
 
-def _verify_outcome(context: AttemptContext) -> RetryDecision:
+def _resolve_outcome(context: AttemptContext) -> RetryDecision:
     if context.may_look_up:
-        return _verify(context, next_check(context.uncertain_since or context.now, context.now))
+        return _look_up(context, next_check(context.uncertain_since or context.now, context.now))
     if context.resends:
-        again = _again(context, backoff(context.attempt, context.jitter))
+        again = _retry(context, backoff(context.attempt, context.jitter))
         return replace(again, ignores_uncertain_send=True)
     return RetryDecision(DeliveryStatus.UNKNOWN)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 MAX_RETRY_AGE = timedelta(hours=24)
 #: The last attempt begins this long before the deadline, so that it ends in time.
 LAST_ATTEMPT = timedelta(minutes=1)
-FIRST = timedelta(seconds=15)
+MIN_BACKOFF = timedelta(seconds=15)
 #: After an outage of any length, sending resumes within this time.
-LONGEST = timedelta(minutes=10)
+MAX_BACKOFF = timedelta(minutes=10)
 _TEST_MAIL: Final = "test-mail:"
 #: A mail that failed more often goes to the end of the line, or mails that always fail would delay others.
 _MAX_FAILURES = 2
@@ -59,7 +59,7 @@ def backoff(attempt: int, jitter: float, retry_after: timedelta | None = None) -
     not return together.
     """
     doublings = min(attempt - 1, 16)
-    exponential = min(FIRST * (1 << doublings), LONGEST)
+    exponential = min(MIN_BACKOFF * (1 << doublings), MAX_BACKOFF)
     floor = exponential / 2 if retry_after is None else retry_after
     return floor + exponential / 2 * jitter
 
@@ -69,7 +69,7 @@ def throttle_delay(pause: timedelta, jitter: float) -> timedelta:
 
     The jitter spreads the mails that wait for it.
     """
-    return pause + FIRST * jitter
+    return pause + MIN_BACKOFF * jitter
 
 
 def goes_first(row: Delivery) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.status import DeliveryStatus
-from shared.sending.retry_times import FIRST, LONGEST, backoff, goes_first
+from shared.sending.retry_times import MAX_BACKOFF, MIN_BACKOFF, backoff, goes_first
 from tests.fakes import CONTOSO, NOON
 
 ATTEMPTS = st.integers(1, 10_000)
@@ -23,13 +23,13 @@ CHANCE = st.floats(0, 1)
 def test_the_wait_never_shrinks_and_ends_at_ten_minutes(attempt: int, jitter: float) -> None:
     wait = backoff(attempt, jitter)
 
-    assert FIRST / 2 <= wait <= timedelta(minutes=10)
+    assert MIN_BACKOFF / 2 <= wait <= timedelta(minutes=10)
     assert wait <= backoff(attempt + 1, jitter)
 
 
 @given(ATTEMPTS, CHANCE, st.timedeltas(timedelta(0), timedelta(hours=6)))
 def test_retry_after_of_a_service_is_the_minimum(attempt: int, jitter: float, asked: timedelta) -> None:
-    assert asked <= backoff(attempt, jitter, asked) <= asked + LONGEST / 2
+    assert asked <= backoff(attempt, jitter, asked) <= asked + MAX_BACKOFF / 2
 
 
 def test_the_first_waits_double() -> None:
