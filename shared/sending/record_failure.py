@@ -128,7 +128,7 @@ def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -
 
 
 def _is_refusal(attempt: Attempt, error: ProblemError) -> bool:
-    """Return whether Graph refused the mail with this error and may have sent it."""
+    """Return whether with this error Graph may have sent the refused mail."""
     return attempt.mailbox is not None and attempt.mailbox.refusal is error
 
 
