@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.outcome_report import Outcome, latest, next_outcome
-from shared.deliveries.recipient_summary import NOBODY, RecipientSummary
+from shared.deliveries.recipient_summary import NO_RECIPIENTS, RecipientSummary
 from shared.deliveries.slot import Slot
 from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver, UncertainSend
@@ -19,7 +19,7 @@ from shared.settings.tenant import ActiveProblem
 #: Longer than `functionTimeout` in host.json, after which no worker can still be sending.
 CLAIM = timedelta(minutes=11)
 #: How late a mail may be because others are before it, or the app restarts.
-_IN_TIME = timedelta(hours=2)
+_MAX_LATENESS = timedelta(hours=2)
 #: No attempt is delayed longer: a later time was written by a clock that was wrong.
 MAX_WAIT = timedelta(hours=25)
 #: A mail that was throttled for a day keeps the latest attempts; the first ones add nothing.
@@ -66,7 +66,7 @@ class Delivery(Stored):
     updated_at: datetime
     trying_since: datetime
     fingerprint: str = ""
-    recipients: RecipientSummary = field(default=NOBODY, metadata=stored_as("audience"))
+    recipients: RecipientSummary = field(default=NO_RECIPIENTS, metadata=stored_as("audience"))
     from_address: str | None = None
     correlation_id: str | None = None
     attempt: int = 1
@@ -164,7 +164,7 @@ class Delivery(Stored):
         """Return for how long a due mail was not processed: the app was down."""
         due = self.next_attempt_at or self.claim_ends_at
         late = now - due if due and self.paused_since is None else timedelta(0)
-        return late if late > _IN_TIME else timedelta(0)
+        return late if late > _MAX_LATENESS else timedelta(0)
 
     def counted_since(self, now: datetime) -> datetime:
         """Return when the time for attempts began; every pause delays it."""

@@ -28,7 +28,7 @@ MAX_OWED: Final = 20
 _MAX_OF_FIELDS = 4_000
 _MAX_OF_OWED = 8_000
 #: Names and punctuation that JSON adds to the values of an outcome, and of an invalid field.
-_AROUND_END, _AROUND_FIELD = 110, 25
+_OUTCOME_OVERHEAD, _FIELD_OVERHEAD = 110, 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def next_outcome(
 def latest(owed: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     """Return the latest outcomes that fit in the row of one mail."""
     newest_first = owed[::-1][:MAX_OWED]
-    return newest_first[: _fitting(newest_first, _size_of_end, _MAX_OF_OWED)][::-1]
+    return newest_first[: _fitting(newest_first, _size_of_outcome, _MAX_OF_OWED)][::-1]
 
 
 def _reported_fields(fields: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
@@ -85,13 +85,13 @@ def _fitting[Part](parts: Iterable[Part], size: Callable[[Part], int], most: int
     return sum(1 for _ in takewhile(lambda total: total <= most, accumulate(map(size, parts))))
 
 
-def _size_of_end(outcome: Outcome) -> int:
+def _size_of_outcome(outcome: Outcome) -> int:
     texts = (outcome.queue, outcome.code, outcome.who_acts, outcome.correlation_id, outcome.at.isoformat())
-    return _AROUND_END + sum(map(_size, filter(None, texts))) + sum(map(_size_of_field, outcome.fields))
+    return _OUTCOME_OVERHEAD + sum(map(_size, filter(None, texts))) + sum(map(_size_of_field, outcome.fields))
 
 
 def _size_of_field(field: FieldError) -> int:
-    return _AROUND_FIELD + _size(field.field) + _size(field.message)
+    return _FIELD_OVERHEAD + _size(field.field) + _size(field.message)
 
 
 def _size(text: str) -> int:

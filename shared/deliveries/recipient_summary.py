@@ -22,4 +22,4 @@ class RecipientSummary(Stored):
 
 
 #: Before the mail could be read.
-NOBODY: Final = RecipientSummary()
+NO_RECIPIENTS: Final = RecipientSummary()

@@ -27,7 +27,7 @@ _BATCH_AFTER_CONSENT = 20
 _BATCH_PER_TIMER = 150
 _MAX_LISTED = 5000
 #: A mail that waits longer waits for a person.
-_PASSING = timedelta(hours=1)
+_MAX_POISON_INTERVAL = timedelta(hours=1)
 #: A requeue message not received by then is lost: the process crashed before it queued it.
 _OVERDUE = timedelta(minutes=15)
 
@@ -113,7 +113,7 @@ def _poisoned_again(row: Delivery, now: datetime) -> bool:
     It has one day in total.
     """
     poisoned = row.problem is not None and row.problem.code == "mail_poisoned"
-    return poisoned and now - row.updated_at < _PASSING
+    return poisoned and now - row.updated_at < _MAX_POISON_INTERVAL
 
 
 def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: ReleaseServices) -> None:

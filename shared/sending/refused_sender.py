@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from shared.settings.tenant import TenantSettings
 
 _WAITING = DeliveryStatus.WAITING_FOR_MICROSOFT365
-#: How many waiting mails, the oldest, take turns.
-_TAKE_TURNS = 500
+#: The oldest waiting mails, of which one is retried.
+_MAX_CANDIDATES = 500
 
 
 def sender_is_refused(attempt: Attempt, error: ProblemError, ports: SendingServices) -> bool:
@@ -92,7 +92,7 @@ def probe_sender(settings: TenantSettings, ports: SendingServices) -> None:
     now = ports.system.now()
     if not is_probe_due(settings, now):
         return
-    waiting = ports.deliveries.list_pending(settings.tenant_id, [_WAITING], _TAKE_TURNS)
+    waiting = ports.deliveries.list_pending(settings.tenant_id, [_WAITING], _MAX_CANDIDATES)
     if not waiting:
         return
     mail = min(waiting, key=lambda each: each.attempt)

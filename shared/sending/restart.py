@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
 #: Statuses of such a mail; one that waits for a setting can be corrected as well.
-_HELD = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.WAITING_FOR_OPERATOR})
+_CORRECTABLE_STATUSES = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.WAITING_FOR_OPERATOR})
 #: Rejections that the sender of the mail can correct: nothing was sent.
 CORRECTABLE = frozenset(
     {
@@ -40,4 +40,4 @@ def may_restart(known: Delivery) -> bool:
     if known.status is DeliveryStatus.EXPIRED:
         return True
     code = known.problem.code if known.problem else ""
-    return known.status in _HELD and code in CORRECTABLE
+    return known.status in _CORRECTABLE_STATUSES and code in CORRECTABLE

@@ -69,7 +69,7 @@ _FINAL_STATUS: dict[type[ProblemError], DeliveryStatus] = {
 }
 
 #: The mail had to wait, or to continue.
-_NO_FAILURES = (MailboxPausedError, AttemptTooLongError, ConsentReplacedError)
+_NOT_FAILURES = (MailboxPausedError, AttemptTooLongError, ConsentReplacedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def _retry_until_file(context: AttemptContext) -> RetryDecision:
 
 
 def _retry_transient(error: TransientError, context: AttemptContext) -> RetryDecision:
-    if isinstance(error, _NO_FAILURES) and error.retry_after is not None:
+    if isinstance(error, _NOT_FAILURES) and error.retry_after is not None:
         return replace(_retry(context, throttle_delay(error.retry_after, context.jitter)), counts=False)
     if isinstance(error, ThrottledError):
         return _retry(context, DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after)

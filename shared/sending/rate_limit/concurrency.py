@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
 
 #: https://learn.microsoft.com/graph/throttling-limits: for one app and mailbox.
-IN_FLIGHT: Final = 4
+MAX_CONCURRENT: Final = 4
 
 
 class ConcurrencyLimit:
@@ -23,13 +23,13 @@ class ConcurrencyLimit:
     Other hosts send too, so more are allowed only while mails wait and no host has a refusal.
 
     Attributes:
-        width: the number of concurrent requests.
-        wanted: the number of requests that run or wait.
+        limit: the number of concurrent requests.
+        active: the number of requests that run or wait.
     """
 
     def __init__(self) -> None:
-        self.width = 1
-        self.wanted = 0
+        self.limit = 1
+        self.active = 0
         self._free = threading.Semaphore(1)
         self._lock = threading.Lock()
 
@@ -41,21 +41,21 @@ class ConcurrencyLimit:
             AttemptTooLongError: none is free in time.
         """
         with self._lock:
-            self.wanted += 1
+            self.active += 1
         try:
             with acquired(self._free):
                 yield
         finally:
             with self._lock:
-                self.wanted -= 1
+                self.active -= 1
 
-    def widen(self, mailbox_schedule: MailboxSchedule) -> None:
+    def raise_limit(self, mailbox_schedule: MailboxSchedule) -> None:
         """Allow one more request if mails wait and no host has a refusal."""
         with self._lock:
-            wanted = self.width < min(self.wanted, IN_FLIGHT)
-        if not wanted or not mailbox_schedule.may_widen():
+            active = self.limit < min(self.active, MAX_CONCURRENT)
+        if not active or not mailbox_schedule.may_raise_limit():
             return
         with self._lock:
-            if self.width < IN_FLIGHT:
-                self.width += 1
+            if self.limit < MAX_CONCURRENT:
+                self.limit += 1
                 self._free.release()

@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 _MAX_AGE = timedelta(seconds=2)
 _MAX_AGE_SHARED = timedelta(milliseconds=500)
 #: The time without reads and writes after storage did not respond.
-_AWAY = timedelta(seconds=10)
+_RETRY_WAIT = timedelta(seconds=10)
 _MINUTE = timedelta(seconds=60)
 #: A reserved slot that no thread has used by then is dropped: using it later would exceed the pace.
-_STALE = timedelta(seconds=5)
+_MAX_SLOT_AGE = timedelta(seconds=5)
 #: If a process has reserved slots this recently, more of its threads are likely to need one.
 _BUSY = timedelta(seconds=2)
-_JOINING = 0.1
+_JOIN_WAIT = 0.1
 #: Each conflict doubles the time over which the processes spread their next writes.
-_APART = 0.1
+_CONFLICT_SPREAD = 0.1
 _MAX_WRITES = 6
 _MAX_COUNTED = 10_000
 
@@ -103,7 +103,7 @@ class MailboxSchedule:
                 self._load()
             return self.schedule
 
-    def may_widen(self) -> bool:
+    def may_raise_limit(self) -> bool:
         """Read the schedule; return whether one more request may run.
 
         It does not wait for other threads, because a mail may just have been sent.
@@ -176,13 +176,13 @@ class MailboxSchedule:
                 self._change(lambda schedule, _: (reported(schedule, self._process, accepted), None))
 
     def _is_fresh(self, slot: Slot) -> bool:
-        return slot.line == self.schedule.line and self.now - self.schedule.due(slot) <= _STALE
+        return slot.line == self.schedule.line and self.now - self.schedule.due(slot) <= _MAX_SLOT_AGE
 
     def _wait_for_others(self) -> None:
         """Wait shortly, so that more threads of a busy process share a write."""
         steady = self._system.steady()
         if self._reserved_at is not None and steady - self._reserved_at < _BUSY:
-            self._system.sleep(_JOINING)
+            self._system.sleep(_JOIN_WAIT)
         self._reserved_at = steady
 
     def _max_age(self) -> timedelta:
@@ -191,7 +191,7 @@ class MailboxSchedule:
 
     def _load(self) -> None:
         self._read_at = Moment.of(self._system)
-        if self._is_away():
+        if self._storage_failed():
             return
         asked = self._system.now()
         try:
@@ -218,12 +218,12 @@ class MailboxSchedule:
             if saved is not None:
                 self.schedule, self._read_at = saved, Moment.of(self._system)
                 return found
-            self._system.sleep(self._system.jitter() * _APART * 2**tries)
+            self._system.sleep(self._system.jitter() * _CONFLICT_SPREAD * 2**tries)
             self._load()
         raise ScheduleBusyError
 
     def _save(self, schedule: Schedule) -> Schedule | None:
-        if self._is_away():
+        if self._storage_failed():
             self._unsaved = True
             return schedule
         try:
@@ -235,9 +235,9 @@ class MailboxSchedule:
         self._unsaved = self._unsaved and saved is None
         return saved
 
-    def _is_away(self) -> bool:
+    def _storage_failed(self) -> bool:
         """Return whether storage failed recently; each try delays mails."""
-        return self._failed_at is not None and self._system.steady() - self._failed_at < _AWAY
+        return self._failed_at is not None and self._system.steady() - self._failed_at < _RETRY_WAIT
 
     def _record_failure(self, step: str, error: TransientError | ConfigurationError) -> None:
         log_failed_step(step, error.code)

@@ -17,7 +17,7 @@ from shared.sending.rate_limit.concurrency import ConcurrencyLimit
 from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
 from shared.sending.rate_limit.ports import ScheduleBusyError
 from shared.sending.rate_limit.schedule import mailbox_key, schedule_key
-from shared.sending.rate_limit.upload_limit import KEPT, PlannedUpload
+from shared.sending.rate_limit.upload_limit import MAX_START_DELAY, PlannedUpload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,7 +119,7 @@ class Throttle:
         """
         mailbox_schedule, _ = self._of(sender)
         at = upload.known
-        if at is None or mailbox_schedule.now - at > KEPT:
+        if at is None or mailbox_schedule.now - at > MAX_START_DELAY:
             try:
                 at = mailbox_schedule.reserve_upload(upload.size, upload.end)
             except ScheduleBusyError as error:
@@ -176,7 +176,7 @@ class Throttle:
                         used_up = isinstance(error, SendingLimitError)
                         mailbox_schedule.record_refusal(error.retry_after, latency, used_up=used_up)
                 raise
-            concurrency.widen(mailbox_schedule)
+            concurrency.raise_limit(mailbox_schedule)
 
     def record_accepted(self, sender: Sender) -> None:
         """Count a mail that Exchange accepted."""

@@ -18,11 +18,11 @@ from shared.sending.rate_limit.schedule import START, Schedule
 
 LIMIT_BYTES: Final = 150_000_000
 #: Uploads that begin within the same ten seconds share one entry of the row.
-_MERGED = 10
+_MERGE_SECONDS = 10
 #: Five minutes, plus a minute for the upload itself and the inaccuracy of merged entries.
-SPAN: Final = timedelta(minutes=6, seconds=_MERGED)
+SPAN: Final = timedelta(minutes=6, seconds=_MERGE_SECONDS)
 #: How long after its reserved time an upload may begin.
-KEPT: Final = timedelta(minutes=5)
+MAX_START_DELAY: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def reserve_upload(
     begins = START + timedelta(seconds=at)
     if end is not None and begins > end:
         return schedule, begins
-    place = int(at) // _MERGED * _MERGED
+    place = int(at) // _MERGE_SECONDS * _MERGE_SECONDS
     if entries and entries[-1][0] == place:
         count += entries.pop()[1]
     return replace(schedule, uploads=(*entries, (place, count))), begins

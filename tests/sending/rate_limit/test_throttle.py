@@ -14,7 +14,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.errors import LaterSlotError, SendingLimitError, ThrottledError
-from shared.sending.rate_limit.concurrency import IN_FLIGHT
+from shared.sending.rate_limit.concurrency import MAX_CONCURRENT
 from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
 from shared.sending.rate_limit.schedule import WINDOW, Schedule
 from shared.sending.rate_limit.slots import reserve
@@ -434,41 +434,41 @@ def test_concurrent_requests_grow_to_four_while_mails_wait_without_refusal(
 ) -> None:
     throttle, sender = services.throttle, ADA
     _, concurrency = throttle._of(sender)
-    concurrency.wanted = 5
-    widths = []
+    concurrency.active = 5
+    limits = []
     for _ in range(5):
         with throttle.request(sender):
             pass
-        widths.append(concurrency.width)
+        limits.append(concurrency.limit)
 
-    assert widths == [2, 3, 4, 4, 4]
+    assert limits == [2, 3, 4, 4, 4]
 
 
 def test_the_concurrency_is_not_raised_while_hosts_share_it(services: FakeServices) -> None:
     refuse(services.throttle, throttled(2))
     _, concurrency = services.throttle._of(ADA)
-    concurrency.wanted = 5
+    concurrency.active = 5
     with services.throttle.request(ADA):
         pass
 
-    assert concurrency.width == 1
+    assert concurrency.limit == 1
 
 
 def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mailbox_schedule, concurrency = services.throttle._of(ADA)
-    concurrency.wanted = 5
+    concurrency.active = 5
 
-    def widened(_: MailboxSchedule) -> bool:
-        concurrency.width = IN_FLIGHT
+    def raised(_: MailboxSchedule) -> bool:
+        concurrency.limit = MAX_CONCURRENT
         return True
 
-    monkeypatch.setattr(MailboxSchedule, "may_widen", widened)
+    monkeypatch.setattr(MailboxSchedule, "may_raise_limit", raised)
     with services.throttle.request(ADA):
         pass
 
-    assert concurrency.width == IN_FLIGHT
+    assert concurrency.limit == MAX_CONCURRENT
     assert mailbox_schedule.schedule == Schedule()
 
 
@@ -495,7 +495,7 @@ def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeSe
 def test_a_mail_that_was_sent_waits_for_no_other_thread_to_widen(services: FakeServices) -> None:
     mailbox_schedule, _ = services.throttle._of(ADA)
     with mailbox_schedule._row:
-        assert not mailbox_schedule.may_widen()
+        assert not mailbox_schedule.may_raise_limit()
 
 
 def test_waiting_for_the_write_of_another_thread_ends_with_the_attempt(services: FakeServices) -> None:

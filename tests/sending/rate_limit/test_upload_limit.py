@@ -11,7 +11,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.deliver import deliver
 from shared.sending.rate_limit.schedule import Schedule
-from shared.sending.rate_limit.upload_limit import KEPT, LIMIT_BYTES, SPAN, reserve_upload
+from shared.sending.rate_limit.upload_limit import LIMIT_BYTES, MAX_START_DELAY, SPAN, reserve_upload
 from shared.sending.upload import CHUNK_BYTES
 from tests.builders import a_file, a_message, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices
@@ -56,7 +56,7 @@ def test_uploads_in_five_minutes_stay_in_the_limit_and_the_row_stays_small() -> 
 
     assert [at for at, _ in log] == sorted(at for at, _ in log)
     for first, _ in log:
-        assert sum(size for at, size in log if first <= at < first + KEPT) <= LIMIT_BYTES
+        assert sum(size for at, size in log if first <= at < first + MAX_START_DELAY) <= LIMIT_BYTES
 
 
 def test_a_mail_whose_time_ends_before_reserves_nothing() -> None:
