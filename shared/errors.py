@@ -1,30 +1,30 @@
-"""Define the app's errors. The class says who acts; the code, the text.
+"""Define the app's errors; an error's class says who must act.
 
     MailerError
-    ├── InvalidInputError          the caller changes the request
-    │   ├── UnauthenticatedError   … and sends a valid token
-    │   ├── ForbiddenError         … or asks somebody who may
-    │   ├── NotFoundError
-    │   ├── ConflictError          … after the state has changed
-    │   ├── PayloadTooLargeError   … and makes it smaller
-    │   ├── LengthRequiredError    … and says how long it is
-    │   └── PreconditionFailedError
-    ├── ConsentRequiredError       an admin signs in again (missing, declined, revoked)
-    │   └── ConditionalAccessError … or changes a rule of the organisation
-    ├── TransientError             wait, then repeat
-    │   └── NothingSentError       … Graph was not called
-    ├── ExpiredError               an admin decides whether the mail is still wanted
-    ├── RejectedError              Microsoft 365 will never accept this mail
-    │   ├── MissingFileError       … unless its file comes within minutes
-    │   ├── RefusedRecipientError  … to one of its recipients
-    │   └── SenderRefusedError     … nor any other, until the mailbox or permission is fixed
-    └── OutcomeUnknownError        the request was sent, no response arrived
-    ConfigurationError             the operator; deliberately no MailerError,
-                                   so that handling "a mail error" can't hide a broken deployment
-    └── TokenRefusedError          … unless Graph accepts another token
+    ├── InvalidInputError            The caller must change the request.
+    │   ├── UnauthenticatedError     The caller has no valid token.
+    │   ├── ForbiddenError           The caller may not do this.
+    │   ├── NotFoundError            What the request names does not exist.
+    │   ├── ConflictError            The request conflicts with the current state.
+    │   ├── PayloadTooLargeError     The request is too large.
+    │   ├── LengthRequiredError      The request does not say how long its body is.
+    │   └── PreconditionFailedError  The state has changed since it was read.
+    ├── ConsentRequiredError         An admin must sign in again: the consent is missing, declined or revoked.
+    │   └── ConditionalAccessError   An admin must sign in again or change a conditional access policy.
+    ├── TransientError               Nobody must act; the app retries.
+    │   └── NothingSentError         The same, and Graph was not called.
+    ├── ExpiredError                 The time of the mail is over; an admin may send it again.
+    ├── RejectedError                Microsoft 365 does not accept this mail.
+    │   ├── MissingFileError         An attachment was not uploaded.
+    │   ├── RefusedRecipientError    Exchange does not accept a recipient.
+    │   └── SenderRefusedError       Microsoft 365 accepts no mail of this sender.
+    └── OutcomeUnknownError          The mail was sent to Graph, and no response arrived.
+    ConfigurationError               The operator must act. It is no MailerError, so that the handling of a
+                                     mail's errors can't hide a wrong deployment.
+    └── TokenRefusedError            Graph does not accept Entra's token.
 
-Codes, texts and actors are in `problems.py`. Only `adapters/` turns foreign exceptions into these,
-always with `raise … from` their cause. No error contains a token, a body or Microsoft's own text.
+Each error has a code, from which `problems.py` finds its text. Only `adapters/` turns foreign exceptions into
+these, always with `raise … from` their cause. No error contains a token, a body or Microsoft's own text.
 """
 
 from __future__ import annotations
@@ -47,11 +47,12 @@ class ProblemError(Exception):
         problem: what happened and who acts, as texts.
         params: the parameters of the texts.
         request_id: Microsoft's id of the failed call, for their support.
-        unseen: what Microsoft's servers do not know, but may just have been granted.
-        confirm_after: how often a mail must fail with this error, minutes apart, before it counts.
+        replicating: what was possibly granted minutes ago and has not reached all of Microsoft's servers: the
+            app's registration, the consent or the app's credential; empty if that is not the cause.
+        confirm_after: how often a mail must fail with this error before the app acts on it.
     """
 
-    unseen: Literal["", "app", "consent", "credential"] = ""
+    replicating: Literal["", "app", "consent", "credential"] = ""
     confirm_after: int = 1
 
     def __init__(self, code: str, *, request_id: str | None = None, **params: object) -> None:
@@ -83,10 +84,10 @@ class MailerError(ProblemError):
     """Any error of a mail, a consent or a request.
 
     Attributes:
-        maybe_sent: whether a mail that Graph refused may have been sent anyway.
+        maybe_sent_anyway: whether Graph may have sent a mail that it refused with this error.
     """
 
-    maybe_sent = False
+    maybe_sent_anyway = False
 
 
 class InvalidInputError(MailerError):
@@ -99,8 +100,15 @@ class InvalidInputError(MailerError):
             read by a person; the last entry then says how many more there are.
     """
 
-    def __init__(self, code: str, *, fields: Iterable[FieldError] = (), **params: object) -> None:
-        super().__init__(code, request_id=None, **params)
+    def __init__(
+        self,
+        code: str,
+        *,
+        fields: Iterable[FieldError] = (),
+        request_id: str | None = None,
+        **params: object,
+    ) -> None:
+        super().__init__(code, request_id=request_id, **params)
         self.fields = tuple(first_of(fields))
 
 
@@ -149,7 +157,7 @@ class TransientError(MailerError):
         retry_after: the wait that the service asked for, if any.
     """
 
-    maybe_sent = True
+    maybe_sent_anyway = True
 
     def __init__(
         self,
@@ -166,7 +174,7 @@ class TransientError(MailerError):
 class NothingSentError(TransientError):
     """No connection was established, so nothing was sent."""
 
-    maybe_sent = False
+    maybe_sent_anyway = False
 
 
 class ExpiredError(MailerError):

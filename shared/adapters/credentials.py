@@ -101,7 +101,7 @@ def _assertion(identity: TokenCredential, scope: str) -> str:
         with translated("identity_unavailable", "client_credential_refused", error="managed_identity"):
             return identity.get_token(scope).token
     except ConfigurationError as error:
-        error.unseen = "credential"
+        error.replicating = "credential"
         raise
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CODE_USED = 54005
 #: Right after a registration or a consent these can be temporary (microsoft-graph-docs#4765, #10907).
-_UNSEEN: dict[int, Literal["app", "consent"]] = {
+_REPLICATING: dict[int, Literal["app", "consent"]] = {
     65001: "consent",
     500011: "consent",
     650052: "consent",
@@ -63,11 +63,13 @@ def entra_error(response: Mapping[str, Any], account: str) -> ProblemError:
 def _error(response: Mapping[str, Any], lost: str, **lost_params: str) -> ProblemError:
     codes = {code for code in response.get("error_codes") or () if isinstance(code, int)}
     found = _classify(response, codes, lost, lost_params)
-    if found.unseen:
+    if found.replicating:
         return found
-    found.unseen = next((_UNSEEN[code] for code in sorted(codes & _UNSEEN.keys(), reverse=True)), "")
+    found.replicating = next(
+        (_REPLICATING[code] for code in sorted(codes & _REPLICATING.keys(), reverse=True)), ""
+    )
     if not codes and _NO_CONSENT in (response.get("error"), response.get("suberror")):
-        found.unseen = "consent"
+        found.replicating = "consent"
     return found
 
 
@@ -87,7 +89,7 @@ def _classify(
     shown = f"AADSTS{min(deciding or codes)}" if codes else error or "no error code"
     if ours in _OF_APP:
         refused = ConfigurationError(ours, request_id=trace, error=shown)
-        refused.unseen = "credential" if ours == _CREDENTIAL else ""
+        refused.replicating = "credential" if ours == _CREDENTIAL else ""
         return refused
     if ours == _LOST:
         return ConsentRequiredError(lost, request_id=trace, error=shown, **lost_params)

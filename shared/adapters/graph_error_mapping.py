@@ -192,7 +192,7 @@ def _transient(code: str, shown: str, response: HttpResponse, sender: Sender) ->
     if isinstance(error, SendingLimitError):
         error.retry_after = max(requested or _LIMIT_PAUSE, _LIMIT_PAUSE)
     # A draft that is not found may be in the process of being sent.
-    error.maybe_sent = response.status not in _NOTHING_SENT or isinstance(error, DraftLostError)
+    error.maybe_sent_anyway = response.status not in _NOTHING_SENT or isinstance(error, DraftLostError)
     return error
 
 

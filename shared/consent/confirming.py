@@ -86,11 +86,11 @@ class Confirming:
         Raises:
             ConsentRequiredError: `consent_not_confirmed`: the app is still not known; any other refusal.
         """
-        if error.unseen not in {"app", "credential"}:
+        if error.replicating not in {"app", "credential"}:
             raise error
         if self.again():
             return
-        if error.unseen == "app":
+        if error.replicating == "app":
             raise ConsentRequiredError("consent_not_confirmed", request_id=error.request_id) from error
         raise error
 

@@ -159,7 +159,7 @@ def _confirm_scopes(
         except TransientError as error:
             failure = error
         except ProblemError as error:
-            if not error.unseen:
+            if not error.replicating:
                 raise
         else:
             tokens = response.tokens

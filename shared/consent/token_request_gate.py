@@ -105,10 +105,10 @@ class TokenRequests:
             self._record_pause(tenant_id, error)
             raise
         except ProblemError as error:
-            if not error.unseen or self._is_confirmed(tenant_id, consent):
+            if not error.replicating or self._is_confirmed(tenant_id, consent):
                 raise
             shown = error.params.get("error", error.code)
-            code = "credential_spreading" if error.unseen == "credential" else "consent_spreading"
+            code = "credential_spreading" if error.replicating == "credential" else "consent_spreading"
             raise TransientError(code, request_id=error.request_id, error=shown) from error
 
     def _check_pause(self, tenant_id: str) -> None:

@@ -127,7 +127,7 @@ class Mailbox:
                 request_id = request(token, sender)
             except MailerError as error:
                 self.submitted = isinstance(error, OutcomeUnknownError)
-                self.refusal = error if error.maybe_sent else None
+                self.refusal = error if error.maybe_sent_anyway else None
                 raise
             except TokenRefusedError:
                 self.submitted = False

@@ -194,7 +194,7 @@ def test_a_managed_identity_that_is_not_there_is_an_operator_error(
 
     with pytest.raises(ConfigurationError) as refused:
         check(config, msal_credential(unknown))
-    assert (refused.value.code, refused.value.unseen) == ("identity_refused", "credential")
+    assert (refused.value.code, refused.value.replicating) == ("identity_refused", "credential")
     assert refused.value.params["identity"] == "not-assigned-to-this-app"
 
 

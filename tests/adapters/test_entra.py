@@ -663,7 +663,7 @@ def test_a_code_is_redeemed_once_entra_knows_the_app(
         auth_flow, reply = sign_in(entra, browser)
         with pytest.raises(ConsentRequiredError) as refused:
             entra.redeem(CONTOSO, auth_flow, reply)
-        assert refused.value.unseen == "app"
+        assert refused.value.replicating == "app"
 
         office.system.clock.advance(timedelta(seconds=31))
 
@@ -685,7 +685,7 @@ def test_a_scope_that_shows_later_comes_with_a_refresh(
         account = Account(office.system.user(ADA).object_id, CONTOSO, ADA)
         with pytest.raises(ConsentRequiredError) as refused:
             entra.refresh(CONTOSO, early.tokens, account, SCOPES)
-        assert refused.value.unseen == "consent"
+        assert refused.value.replicating == "consent"
 
         office.system.clock.advance(timedelta(seconds=31))
 

@@ -261,7 +261,7 @@ def test_a_refusal_tells_whether_the_mail_may_have_been_sent(
     error = graph_error(coded(status, code), a_sender())
 
     assert isinstance(error, MailerError)
-    assert error.maybe_sent is maybe_sent
+    assert error.maybe_sent_anyway is maybe_sent
 
 
 def test_addresses_named_in_a_recipient_refusal_are_kept_with_the_error() -> None:

@@ -371,7 +371,7 @@ def _throttled(sender: Sender, wait: timedelta | None) -> TransientError:
         address=sender.mailbox_address,
         graph_code="ApplicationThrottled",
     )
-    error.maybe_sent = True
+    error.maybe_sent_anyway = True
     return error
 
 

@@ -25,13 +25,13 @@ def ports() -> FakeServices:
     return FakeServices()
 
 
-def unseen(what: Any) -> ProblemError:
+def replicating(what: Any) -> ProblemError:
     error: ProblemError = ConfigurationError("app_registration_wrong", error="AADSTS700016")
     if what == "credential":
         error = ConfigurationError("client_credential_refused", error="AADSTS7000215")
     if what == "consent":
         error = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS65001")
-    error.unseen = what
+    error.replicating = what
     return error
 
 
@@ -84,7 +84,9 @@ def test_the_newest_tokens_are_stored(ports: FakeServices) -> None:
     assert kept.endswith("++")
 
 
-@pytest.mark.parametrize("passing", [unseen("consent"), unseen("app"), EntraUnavailableError()], ids=str)
+@pytest.mark.parametrize(
+    "passing", [replicating("consent"), replicating("app"), EntraUnavailableError()], ids=str
+)
 def test_a_request_with_a_temporary_refusal_is_repeated(ports: FakeServices, passing: ProblemError) -> None:
     window = with_large_files(ports, passing, BOTH)
 
@@ -196,7 +198,7 @@ def test_a_code_is_redeemed_again_while_entra_does_not_know_the_app_yet(
     ports: FakeServices, what: str, times: int
 ) -> None:
     window = opened(enable(ports), ports)
-    ports.authorizer.fail = [unseen(what) for _ in range(times)]
+    ports.authorizer.fail = [replicating(what) for _ in range(times)]
 
     finish(window, ports)
 
@@ -206,7 +208,7 @@ def test_a_code_is_redeemed_again_while_entra_does_not_know_the_app_yet(
 
 @pytest.mark.parametrize(
     "refusal",
-    [unseen("consent"), ConsentRequiredError("consent_code_used"), EntraUnavailableError()],
+    [replicating("consent"), ConsentRequiredError("consent_code_used"), EntraUnavailableError()],
     ids=str,
 )
 def test_after_any_other_refusal_the_code_is_not_redeemed_again(
@@ -231,7 +233,7 @@ def test_after_any_other_refusal_the_code_is_not_redeemed_again(
 
 def test_an_app_that_entra_does_not_know_after_a_minute_is_reported(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
-    ports.authorizer.fail = [unseen("app") for _ in range(100)]
+    ports.authorizer.fail = [replicating("app") for _ in range(100)]
 
     finish(window, ports)
 
@@ -240,7 +242,7 @@ def test_an_app_that_entra_does_not_know_after_a_minute_is_reported(ports: FakeS
 
 def test_a_credential_that_entra_refuses_for_a_minute_is_an_operator_error(ports: FakeServices) -> None:
     window = opened(enable(ports), ports)
-    ports.authorizer.fail = [unseen("credential") for _ in range(100)]
+    ports.authorizer.fail = [replicating("credential") for _ in range(100)]
 
     finish(window, ports)
 
@@ -249,7 +251,7 @@ def test_a_credential_that_entra_refuses_for_a_minute_is_an_operator_error(ports
 
 
 def test_roles_that_are_incomplete_are_tested_again(ports: FakeServices) -> None:
-    window = for_the_app(ports, frozenset(), SEND, unseen("app"), unseen("credential"), BOTH)
+    window = for_the_app(ports, frozenset(), SEND, replicating("app"), replicating("credential"), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert ports.system.slept == [1, 2, 3, 4]
@@ -260,7 +262,7 @@ def away(seconds: float | None = None) -> TransientError:
 
 
 def test_an_outage_while_roles_are_proven_is_waited_out(ports: FakeServices) -> None:
-    window = for_the_app(ports, away(), away(), unseen("app"), away(), BOTH)
+    window = for_the_app(ports, away(), away(), replicating("app"), away(), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert ports.system.slept == [1, 2, 3, 4]

@@ -23,17 +23,17 @@ THROTTLED = EntraUnavailableError(retry_after=MINUTE)
 def may_pass(code: str = "consent_lost", number: str = "AADSTS65001") -> ProblemError:
     """Build the error of a refusal that can pass."""
     error = ConsentRequiredError(code, account="ada@contoso.com", error=number)
-    error.unseen = "consent" if number == "AADSTS65001" else "app"
+    error.replicating = "consent" if number == "AADSTS65001" else "app"
     return error
 
 
 REMOVED = may_pass("app_removed", "AADSTS700016")
 WRONG_REGISTRATION = ConfigurationError("app_registration_wrong", error="AADSTS650056")
-WRONG_REGISTRATION.unseen = "consent"
+WRONG_REGISTRATION.replicating = "consent"
 
 
 CREDENTIAL = ConfigurationError("client_credential_refused", error="AADSTS7000215")
-CREDENTIAL.unseen = "credential"
+CREDENTIAL.replicating = "credential"
 
 
 def refused(ports: FakeServices, consent: Consent, error: ProblemError) -> ProblemError:
