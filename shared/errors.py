@@ -19,8 +19,7 @@
     │   ├── RefusedRecipientError    Exchange does not accept a recipient.
     │   └── SenderRefusedError       Microsoft 365 accepts no mail of this sender.
     └── OutcomeUnknownError          The mail was sent to Graph, and no response arrived.
-    ConfigurationError               The operator must act. It is no MailerError, so that the handling of a
-                                     mail's errors can't hide a wrong deployment.
+    ConfigurationError               The operator must act. No MailerError, so that none hides a bad setting.
     └── TokenRefusedError            Graph does not accept Entra's token.
 
 Each error has a code, from which `problems.py` finds its text. Only `adapters/` turns foreign exceptions into
@@ -47,8 +46,7 @@ class ProblemError(Exception):
         problem: what happened and who acts, as texts.
         params: the parameters of the texts.
         request_id: Microsoft's id of the failed call, for their support.
-        replicating: what was possibly granted minutes ago and has not reached all of Microsoft's servers: the
-            app's registration, the consent or the app's credential; empty if that is not the cause.
+        replicating: what may just have been granted and is not on all of Microsoft's servers.
         confirm_after: how often a mail must fail with this error before the app acts on it.
     """
 
@@ -96,17 +94,11 @@ class InvalidInputError(MailerError):
     For an address that Exchange refuses, see RejectedError.
 
     Attributes:
-        fields: the invalid fields. Of many only the first, because they are stored in a row of 64 KB and
-            read by a person; the last entry then says how many more there are.
+        fields: the first of the invalid fields, as a row is limited; the last entry says how many more there are.
     """
 
     def __init__(
-        self,
-        code: str,
-        *,
-        fields: Iterable[FieldError] = (),
-        request_id: str | None = None,
-        **params: object,
+        self, code: str, *, fields: Iterable[FieldError] = (), request_id: str | None = None, **params: object
     ) -> None:
         super().__init__(code, request_id=request_id, **params)
         self.fields = tuple(first_of(fields))
