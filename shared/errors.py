@@ -94,7 +94,7 @@ class InvalidInputError(MailerError):
     For an address that Exchange refuses, see RejectedError.
 
     Attributes:
-        fields: the first of the invalid fields, as a row is limited; the last entry says how many more there are.
+        fields: the first of the invalid fields; the last entry says how many more there are.
     """
 
     def __init__(
