@@ -40,9 +40,9 @@ class Configured:
         return StorageConfig.from_env(services=("queue",))
 
     @lazy
-    def confirmations(self) -> threading.BoundedSemaphore:
+    def directory_waits(self) -> threading.BoundedSemaphore:
         """The number of callbacks that may wait for Microsoft's directory at once."""
-        from shared.consent.confirming import MAX_WAITING
+        from shared.consent.directory_wait import MAX_WAITING
 
         return threading.BoundedSemaphore(MAX_WAITING)
 

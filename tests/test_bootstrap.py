@@ -30,7 +30,7 @@ BY_IDENTITY = {
 MEMBERS = [
     "settings",
     "flows",
-    "confirmations",
+    "directory_waits",
     "operator_log",
     "deliveries",
     "outbox",

@@ -19,7 +19,7 @@ from shared.settings.tenant import Consent, same_address
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.consent.confirming import Confirming
+    from shared.consent.directory_wait import DirectoryRetries
     from shared.consent.flow import ConsentFlow
     from shared.consent.services import ConsentServices
     from shared.settings.tenant import PendingConsent, RequestedSender, TenantSettings
@@ -30,7 +30,7 @@ def verify_admin_consent(
     callback: Mapping[str, str],
     pending: PendingConsent,
     settings: TenantSettings,
-    tries: Confirming,
+    retries: DirectoryRetries,
     ports: ConsentServices,
 ) -> Consent:
     """Return the consent that an admin gave for the app itself.
@@ -47,7 +47,7 @@ def verify_admin_consent(
     # The operator may have shortened the list while the admin was at Microsoft.
     check_listed(pending.requested, ports.config.application_senders)
     requested = scopes_for(pending.requested)
-    granted = _confirm_roles(flow, requested, tries, ports)
+    granted = _confirm_roles(flow, requested, retries, ports)
     now = ports.system.now()
     return Consent(
         version=pending.version,
@@ -82,7 +82,7 @@ def _mailbox_id(requested: RequestedSender, flow: ConsentFlow, settings: TenantS
 
 
 def _confirm_roles(
-    flow: ConsentFlow, requested: tuple[str, ...], tries: Confirming, ports: ConsentServices
+    flow: ConsentFlow, requested: tuple[str, ...], retries: DirectoryRetries, ports: ConsentServices
 ) -> frozenset[str] | None:
     """Return the roles of the app's token; None where it can't be read.
 
@@ -95,13 +95,13 @@ def _confirm_roles(
         try:
             granted = ports.authorizer.app_only(flow.tenant_id).scopes
         except TransientError as error:
-            if not tries.again(error.retry_after):
+            if not retries.again(error.retry_after):
                 raise
             continue
         except ProblemError as error:
-            tries.wait_for_app(error)
+            retries.wait_for_app(error)
             continue
-        if granted is None or not missing_scopes(requested, granted) or not tries.again():
+        if granted is None or not missing_scopes(requested, granted) or not retries.again():
             break
     if granted:
         check_granted(requested, granted)

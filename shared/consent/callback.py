@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from shared.consent.admin_consent import verify_admin_consent
 from shared.consent.completion import close, complete
-from shared.consent.confirming import Confirming
 from shared.consent.cookie import check_cookie
+from shared.consent.directory_wait import DirectoryRetries
 from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
 from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
 from shared.consent.grant import redeem_grant
@@ -121,10 +121,10 @@ def _validate_grant(
     pending = pending_consent(settings, flow.flow_id)
     if callback.authorization is not pending.requested.authorization:
         raise InvalidInputError("consent_reply_invalid")
-    with Confirming(flow, ports) as tries:
+    with DirectoryRetries(flow, ports) as retries:
         if callback.authorization is Authorization.APPLICATION:
-            return verify_admin_consent(flow, callback.values, pending, settings, tries, ports)
-        return redeem_grant(flow, secret, callback.values, pending, settings, tries, ports)
+            return verify_admin_consent(flow, callback.values, pending, settings, retries, ports)
+        return redeem_grant(flow, secret, callback.values, pending, settings, retries, ports)
 
 
 def _check_error(callback: CallbackParams) -> None:

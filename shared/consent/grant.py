@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from shared.consent.confirming import Confirming
+    from shared.consent.directory_wait import DirectoryRetries
     from shared.consent.flow import ConsentFlow, FlowSecret
     from shared.consent.ports import TokenResponse
     from shared.consent.services import ConsentServices
@@ -26,7 +26,7 @@ def redeem_grant(
     callback: Mapping[str, str],
     pending: PendingConsent,
     settings: TenantSettings,
-    tries: Confirming,
+    retries: DirectoryRetries,
     ports: ConsentServices,
 ) -> Consent:
     """Return the consent that a sign-in grants, with its tokens stored.
@@ -38,7 +38,7 @@ def redeem_grant(
             `admin_approval_needed`, `permission_not_granted`, `consent_not_confirmed`.
         InvalidInputError: `consent_reply_invalid`, `consent_wrong_tenant`.
     """
-    redeemed = _redeem_code(flow, secret, callback, tries, ports)
+    redeemed = _redeem_code(flow, secret, callback, retries, ports)
     now = ports.system.now()
     account = check_identity(
         redeemed.claims,
@@ -51,7 +51,7 @@ def redeem_grant(
     _check_account(account, pending.requested, flow, owner)
     account = _as_owner(account, pending.requested, owner)
     needed = scopes_for(pending.requested, shared=not account.owns(pending.requested.from_address))
-    tokens, granted = _confirm_scopes(redeemed, account, needed, tries, ports)
+    tokens, granted = _confirm_scopes(redeemed, account, needed, retries, ports)
     secret_name = name_secret(flow.tenant_id, pending.version)
     ports.vault.write(secret_name, tokens, new=True)
     return Consent(
@@ -73,7 +73,7 @@ def _redeem_code(
     flow: ConsentFlow,
     secret: FlowSecret,
     callback: Mapping[str, str],
-    tries: Confirming,
+    retries: DirectoryRetries,
     ports: ConsentServices,
 ) -> TokenResponse:
     """Redeem the code; retry only where Entra refused before reading it."""
@@ -81,7 +81,7 @@ def _redeem_code(
         try:
             return ports.authorizer.redeem(flow.tenant_id, secret.auth_flow, callback)
         except ProblemError as error:
-            tries.wait_for_app(error)
+            retries.wait_for_app(error)
 
 
 def check_identity(
@@ -143,7 +143,7 @@ def _confirm_scopes(
     redeemed: TokenResponse,
     account: Account,
     needed: tuple[str, ...],
-    tries: Confirming,
+    retries: DirectoryRetries,
     ports: ConsentServices,
 ) -> tuple[str, frozenset[str]]:
     """Return the tokens and their permissions.
@@ -152,7 +152,7 @@ def _confirm_scopes(
     """
     tokens, granted = redeemed.tokens, redeemed.scopes
     failure: TransientError | None = None
-    while missing_scopes(needed, granted) and tries.again(failure.retry_after if failure else None):
+    while missing_scopes(needed, granted) and retries.again(failure.retry_after if failure else None):
         failure = None
         try:
             response = ports.authorizer.refresh(account.tenant_id, tokens, account, needed)

@@ -58,7 +58,7 @@ class ConsentServices(RevokeServices, Protocol):
         """The consents in progress."""
 
     @property
-    def confirmations(self) -> BoundedSemaphore:
+    def directory_waits(self) -> BoundedSemaphore:
         """Limits how many callbacks wait for Microsoft's directory."""
 
     @property

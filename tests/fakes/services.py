@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from shared.consent.confirming import MAX_WAITING
+from shared.consent.directory_wait import MAX_WAITING
 from shared.consent.token_cache import AccessTokenCache
 from shared.refusal_counter import RefusalCounter
 from shared.sending.rate_limit.throttle import Throttle
@@ -67,7 +67,7 @@ class FakeServices:
         self.retention_days = self.config.delivery_retention_days
         self.deliveries = MemoryDeliveries()
         self.caller_tokens = FakeCallers()
-        self.confirmations = threading.BoundedSemaphore(MAX_WAITING)
+        self.directory_waits = threading.BoundedSemaphore(MAX_WAITING)
 
     def new_throttle(self) -> Throttle:
         """Build the throttle of another process."""

@@ -7,8 +7,8 @@ import pytest
 
 from shared.api import consent, settings
 from shared.api.request import Response
-from shared.consent.confirming import MAX_WAITING
 from shared.consent.cookie import NAME
+from shared.consent.directory_wait import MAX_WAITING
 from shared.consent.errors import EntraUnavailableError
 from shared.consent.ports import AuthFlow, TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
@@ -320,7 +320,7 @@ def test_a_token_that_still_has_no_role_is_accepted(ports: FakeServices) -> None
 
 def test_only_a_few_callbacks_wait_at_a_time(ports: FakeServices) -> None:
     for _ in range(MAX_WAITING):
-        ports.confirmations.acquire()
+        ports.directory_waits.acquire()
 
     window = with_large_files(ports, BOTH)
 
@@ -334,4 +334,4 @@ def test_a_callback_that_waited_releases_its_place_for_the_next(ports: FakeServi
         ports.authorizer.granted = None
         call(settings.reset_settings, ports)
 
-    assert all(ports.confirmations.acquire(blocking=False) for _ in range(MAX_WAITING))
+    assert all(ports.directory_waits.acquire(blocking=False) for _ in range(MAX_WAITING))

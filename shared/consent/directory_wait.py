@@ -36,8 +36,8 @@ _LAST_TRY_AFTER_WAIT = timedelta(seconds=120)
 MAX_WAITING = 4
 
 
-class Confirming:
-    """One callback's attempts: `with Confirming(flow, ports) as tries`."""
+class DirectoryRetries:
+    """The attempts of one callback, used as a context manager."""
 
     def __init__(self, flow: ConsentFlow, ports: ConsentServices) -> None:
         self._flow = flow
@@ -55,7 +55,7 @@ class Confirming:
     ) -> None:
         """Let another callback wait."""
         if self._waiting:
-            self._ports.confirmations.release()
+            self._ports.directory_waits.release()
 
     def again(self, requested: timedelta | None = None) -> bool:
         """Pause, and say whether there is time for another attempt.
@@ -95,7 +95,7 @@ class Confirming:
         raise error
 
     def _begin(self) -> None:
-        if not self._ports.confirmations.acquire(blocking=False):
+        if not self._ports.directory_waits.acquire(blocking=False):
             raise EntraUnavailableError
         self._waiting = True
         save_flow(replace(self._flow, stage=FlowStage.CONFIRMING), self._ports)
