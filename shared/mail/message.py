@@ -27,26 +27,26 @@ MAX_CORRELATION_ID = 128
 MAX_ATTACHMENTS = 250
 
 
-def _given(*names: str) -> dict[str, JsonValue]:
+def _needs_strings(*names: str) -> dict[str, JsonValue]:
     """Require in JSON Schema that these texts are present and not null."""
     return {"required": list(names), "properties": {name: {"type": "string"} for name in names}}
 
 
-def _either(one: str, other: str) -> dict[str, JsonValue]:
+def _needs_one_of(one: str, other: str) -> dict[str, JsonValue]:
     """Require in JSON Schema exactly one of two members."""
-    return {"anyOf": [_given(one), _given(other)], "not": _given(one, other)}
+    return {"anyOf": [_needs_strings(one), _needs_strings(other)], "not": _needs_strings(one, other)}
 
 
-#: In keywords of older drafts, which more validators know: NJsonSchema ignores `if`.
+#: Without `if` and `then` of JSON Schema's draft 7, which NJsonSchema ignores.
 _INLINE_HAS_CONTENT_ID: dict[str, JsonValue] = {
     "anyOf": [
         {"properties": {"inline": {"type": ["boolean", "null"], "enum": [False, None]}}},
-        _given("contentId"),
+        _needs_strings("contentId"),
     ]
 }
 
 
-def _one(version: object) -> object:
+def _is_version_1(version: object) -> object:
     if isinstance(version, bool) or version != 1:
         raise ValueError("use 1")
     return 1
@@ -55,14 +55,14 @@ def _one(version: object) -> object:
 class Body(Contract):
     """The body of the mail: `content`, or for a long one `blob`."""
 
-    model_config = ConfigDict(json_schema_extra=_either("content", "blob"))
+    model_config = ConfigDict(json_schema_extra=_needs_one_of("content", "blob"))
 
     content_type: Literal["html", "text"] = Field(description="The format of the text.")
     content: str | None = Field(None, description="The text itself.")
     blob: BlobPath | None = Field(None, description="A file with the text, in UTF-8, of 3.8 MB at most.")
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _has_one_source(self) -> Self:
         if (self.content is None) == (self.blob is None):
             raise ValueError("give either content or blob")
         return self
@@ -73,7 +73,7 @@ class Attachment(Contract):
 
     model_config = ConfigDict(
         json_schema_extra={
-            **_either("blob", "contentBytes"),
+            **_needs_one_of("blob", "contentBytes"),
             "allOf": [_INLINE_HAS_CONTENT_ID],
         }
     )
@@ -95,9 +95,13 @@ class Attachment(Contract):
     inline: Flag = Field(default=False, description="Shown in the text; needs a contentId.")
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _has_one_source(self) -> Self:
         if (self.content_bytes is None) == (self.blob is None):
             raise ValueError("give either blob or contentBytes")
+        return self
+
+    @model_validator(mode="after")
+    def _inline_file_has_content_id(self) -> Self:
         if self.inline and self.content_id is None:
             raise ValueError("an inline file needs a contentId, to which the html refers as cid:…")
         return self
@@ -119,7 +123,7 @@ class MailRequest(Contract):
         }
     )
 
-    schema_version: Annotated[Literal[1], BeforeValidator(_one)] = Field(
+    schema_version: Annotated[Literal[1], BeforeValidator(_is_version_1)] = Field(
         description="The version of this contract."
     )
     message_id: MessageId = Field(
@@ -184,25 +188,24 @@ class MailRequest(Contract):
     )
 
     @model_validator(mode="after")
-    def _count_recipients(self) -> Self:
+    def _has_recipients(self) -> Self:
         count = len(self.to) + len(self.cc) + len(self.bcc)
         if not 1 <= count <= MAX_RECIPIENTS:
             raise ValueError(f"give 1 to {MAX_RECIPIENTS} recipients in to, cc and bcc together, not {count}")
         return self
 
     @model_validator(mode="after")
-    def _one_file_for_each_content_id(self) -> Self:
-        seen: set[str] = set()
-        for number, attachment in enumerate(self.attachments):
-            if attachment.content_id is not None and attachment.content_id in seen:
+    def _content_ids_differ(self) -> Self:
+        ids = [attachment.content_id for attachment in self.attachments]
+        for number, content_id in enumerate(ids):
+            if content_id is not None and content_id in ids[:number]:
                 raise broken_field(
                     f"attachments.{number}.contentId", "another attachment has the same contentId"
                 )
-            seen.add(attachment.content_id or "")
         return self
 
     @model_validator(mode="after")
-    def _one_click_has_an_https_address(self) -> Self:
+    def _one_click_has_https_address(self) -> Self:
         if self.list_unsubscribe_post is not None and HAS_HTTPS not in (self.list_unsubscribe or ""):
             raise broken_field("listUnsubscribePost", "needs an https address in listUnsubscribe")
         return self

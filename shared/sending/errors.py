@@ -67,7 +67,7 @@ class MailboxPausedError(SendingError):
 class LaterSlotError(MailboxPausedError):
     """The mail is to be sent later, at its slot.
 
-    It has no slot while the pace is learned, or if its time ends before the next free one.
+    It has no slot if Graph refused it while the pace is learned, or if its deadline is before the next one.
     """
 
     def __init__(self, slot: Slot | None, wait: timedelta, address: str) -> None:
