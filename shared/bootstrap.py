@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from shared.client_credential import ClientCertificate
 from shared.config_report import report_settings
-from shared.configured import Configured
 from shared.lazy import built_once, lazy
+from shared.lazy_config import LazyConfig
 from shared.telemetry import quieten_libraries
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from shared.settings.sending_switch import PauseStore, SendingSwitch
 
 
-class Services(Configured):
+class Services(LazyConfig):
     """Holds every service of the app; each is built at its first use.
 
     Reading a member may raise ConfigurationError; then it is built at its next use. What may not be built

@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"api", "triggers", "enqueue", "operate"}),
     frozenset({"scheduler_bootstrap"}),
     frozenset({"bootstrap"}),
-    frozenset({"configured"}),
+    frozenset({"lazy_config"}),
     frozenset({"adapters"}),
     frozenset({"sending", "consent"}),
     frozenset({"deliveries"}),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shared.errors import ConfigurationError, MailerError, TransientError
 from shared.mail.payload import build_attachment, build_send_mail
 from shared.sending.attempt import begin
+from shared.sending.backoff_and_deadline import deadline, expired, goes_first
 from shared.sending.claim import claim
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import discard_draft
@@ -35,7 +36,6 @@ from shared.sending.record_accepted import record_accepted
 from shared.sending.record_failure import record_failure
 from shared.sending.record_warnings import record_warnings
 from shared.sending.requeue_for_slot import requeue_for_slot
-from shared.sending.retry_times import deadline, expired, goes_first
 from shared.sending.storage_outage import NotRecordedError, problem_of
 from shared.sending.unrecorded import queue_again, queue_unqueued
 from shared.settings.sender import apply_sender_list, refusal_of, sender_of

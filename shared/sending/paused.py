@@ -15,10 +15,10 @@ from shared.deliveries.requeue import next_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.attempt import first_row
+from shared.sending.backoff_and_deadline import expired
 from shared.sending.claim import ClaimState, claim_state_of, next_row, skip_message
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.record_outcome import log_outcome
-from shared.sending.retry_times import expired
 from shared.settings.update import as_record
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from shared.deliveries.requeue import is_superseded
 from shared.deliveries.status import WAITING, DeliveryStatus
 from shared.errors import ConfigurationError, ConflictError, ProblemError, TransientError
 from shared.sending.attempt import first_row
+from shared.sending.backoff_and_deadline import MAX_RETRY_AGE
 from shared.sending.claim import ClaimState, evaluate_claim, next_row, skip_message
 from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.restart import may_restart
-from shared.sending.retry_times import MAX_RETRY_AGE
 from shared.sending.storage_outage import NotRecordedError, persist, problem_of
 from shared.sending.unrecorded import MAX_WAIT, queue_again
 from shared.settings.update import as_record

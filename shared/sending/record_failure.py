@@ -21,6 +21,7 @@ from shared.errors import (
     RefusedRecipientError,
     TransientError,
 )
+from shared.sending.backoff_and_deadline import expired
 from shared.sending.draft_removal import give_up
 from shared.sending.errors import ThrottledError
 from shared.sending.rate_limit.slots import visible_after
@@ -29,7 +30,6 @@ from shared.sending.record_outcome import write_outcome
 from shared.sending.record_warnings import log_repeat
 from shared.sending.refused_sender import sender_is_refused
 from shared.sending.retry_policy import AttemptContext, count_refusals, decide_retry
-from shared.sending.retry_times import expired
 from shared.settings.update import as_record, record_sender_failure
 from shared.telemetry import log_failed_step
 

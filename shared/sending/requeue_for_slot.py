@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.requeue import next_message
 from shared.deliveries.status import DeliveryStatus
+from shared.sending.backoff_and_deadline import before_end, deadline, expired
 from shared.sending.errors import MailKnownError
 from shared.sending.hand_over import ensure_claimed
 from shared.sending.rate_limit.slots import visible_after
 from shared.sending.record_failure import record_failure
 from shared.sending.record_outcome import log_outcome, write_outcome
-from shared.sending.retry_times import before_end, deadline, expired
 from shared.sending.storage_outage import persist
 from shared.settings.update import as_record
 

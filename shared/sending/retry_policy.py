@@ -1,7 +1,7 @@
 """Decide how a mail continues after an error. Pure; covers all errors.
 
-How long a mail is retried, and at which intervals, is in `retry_times.py`. An error whose class is not in the
-table is handled as its base class.
+For how long a mail is retried, and at which intervals, is in `backoff_and_deadline.py`. An error whose class
+is not in the table is handled as its base class.
 
     error                   next status of the mail
     InvalidInputError       invalid
@@ -42,10 +42,10 @@ from shared.errors import (
     SenderRefusedError,
     TransientError,
 )
+from shared.sending.backoff_and_deadline import MAX_RETRY_AGE, backoff, before_end, deadline, throttle_delay
 from shared.sending.errors import ConsentReplacedError, MailboxPausedError, ThrottledError
 from shared.sending.rate_limit.pace import DEFAULT_RETRY_AFTER
 from shared.sending.reconcile import next_check
-from shared.sending.retry_times import MAX_RETRY_AGE, backoff, before_end, deadline, throttle_delay
 from shared.settings.sender_refusal import BETWEEN_REFUSALS
 from shared.time_limit import AttemptTooLongError
 

@@ -142,14 +142,14 @@ def test_without_the_apps_settings_nothing_is_taken_over(
 def test_the_client_id_is_known_while_another_setting_is_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from shared.configured import Configured
+    from shared.lazy_config import LazyConfig
 
     monkeypatch.delenv("SMTP_PROVIDER", raising=False)
     monkeypatch.setenv("AzureWebJobsStorage", "garbage")
     monkeypatch.setenv("ENTRA_CLIENT_ID", CLIENT_ID)
-    assert Configured().installation == CLIENT_ID
+    assert LazyConfig().installation == CLIENT_ID
     monkeypatch.setenv("ENTRA_CLIENT_ID", "mailer")
-    assert Configured().installation is None
-    assert Configured().storage_account is None
+    assert LazyConfig().installation is None
+    assert LazyConfig().storage_account is None
     with pytest.raises(ConfigurationError):
-        _ = Configured().config
+        _ = LazyConfig().config

@@ -22,12 +22,12 @@ from shared.errors import (
 )
 from shared.mail.message import parse_mail_request
 from shared.sending.attempt import first_row
+from shared.sending.backoff_and_deadline import MAX_RETRY_AGE
 from shared.sending.deliver import deliver
 from shared.sending.draft_state import Draft
 from shared.sending.errors import ThrottledError
 from shared.sending.ports import FoundMail
 from shared.sending.reconcile import RECONCILE_WINDOW, next_check, search_key, search_mailbox, was_sent
-from shared.sending.retry_times import MAX_RETRY_AGE
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, RequestedSender, Status
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings

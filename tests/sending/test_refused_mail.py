@@ -17,10 +17,10 @@ from shared.adapters.graph import GraphMailTransport
 from shared.api.delivery_models import delivery_view
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import NothingSentError, TransientError
+from shared.sending.backoff_and_deadline import MAX_RETRY_AGE
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.reconcile import FIRST_CHECK, RECONCILE_WINDOW
-from shared.sending.retry_times import MAX_RETRY_AGE
 from shared.settings.tenant import Account, RequestedSender
 from tests.builders import (
     a_consent,

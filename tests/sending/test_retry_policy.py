@@ -28,6 +28,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
+from shared.sending.backoff_and_deadline import MAX_RETRY_AGE, expired
 from shared.sending.errors import MailboxPausedError, ThrottledError, UnexpectedResponseError
 from shared.sending.retry_policy import (
     AttemptContext,
@@ -35,7 +36,6 @@ from shared.sending.retry_policy import (
     count_refusals,
     decide_retry,
 )
-from shared.sending.retry_times import MAX_RETRY_AGE, expired
 from shared.settings.sender_refusal import permissions_propagated_at
 from shared.time_limit import AttemptTooLongError
 from tests.builders import a_consent

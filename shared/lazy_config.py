@@ -1,4 +1,4 @@
-"""Give services access to the app settings, each read on first use."""
+"""Read the app settings at their first use, for the services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.settings.installation import Installation
 from shared.system import RealSystem
 
 
-class Configured:
+class LazyConfig:
     """The operator's settings; reading a member may raise ConfigurationError."""
 
     def __init__(self) -> None:

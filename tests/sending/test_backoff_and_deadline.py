@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.status import DeliveryStatus
-from shared.sending.retry_times import MAX_BACKOFF, MIN_BACKOFF, backoff, goes_first
+from shared.sending.backoff_and_deadline import MAX_BACKOFF, MIN_BACKOFF, backoff, goes_first
 from tests.fakes import CONTOSO, NOON
 
 ATTEMPTS = st.integers(1, 10_000)
