@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class Services(LazyConfig):
     """Holds every service of the app; each is built at its first use.
 
-    Reading a member may raise ConfigurationError; then it is built at its next use. What may not be built
-    yet, because a setting can be missing, is passed as a function.
+    Reading a member may raise ConfigurationError, and it is then built at its next use. A value that needs a
+    setting which may be missing is passed as a function, so that the service can be built without it.
     """
 
     @lazy
@@ -53,14 +53,14 @@ class Services(LazyConfig):
 
     @lazy
     def stored_settings(self) -> SettingsStore:
-        """The settings of every tenant, of all installations that share the table."""
+        """The tenants' settings in the table, which installations can share."""
         from shared.adapters.table_storage import TableSettingsStore
 
         return TableSettingsStore(self._tables)
 
     @lazy
     def settings(self) -> OwnedSettingsStore:
-        """The settings of every tenant of this installation."""
+        """The tenants' settings; those of another installation are refused."""
         from shared.settings.ownership import OwnedSettings
 
         return OwnedSettings(self.stored_settings, self._this_installation, self._issued_to, self.system)

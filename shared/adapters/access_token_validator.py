@@ -40,8 +40,8 @@ class EntraCallerTokens:
 
         Raises:
             UnauthenticatedError: `token_invalid`, also for a tenant that is not served;
-                `token_version_unsupported` for a token that is valid and of version 1, which the app
-                registration asks for.
+                `token_version_unsupported` for a valid token of version 1: the API's app registration must be
+                changed to version 2.
             EntraUnavailableError: the signing keys can't be fetched now.
             ConfigurationError: as `HttpClient.request`.
         """

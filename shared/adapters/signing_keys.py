@@ -105,7 +105,11 @@ class SigningKeys:
         """Refresh old keys in a thread, one at a time; callers use the old ones."""
         due = self._age() > self._lifetimes.refresh_after and not self._failed_lately()
         if due and self._fetching.acquire(blocking=False):
-            threading.Thread(target=self._refresh, daemon=True).start()
+            try:
+                threading.Thread(target=self._refresh, daemon=True).start()
+            except RuntimeError:
+                # The process has no thread left: the next caller tries again.
+                self._fetching.release()
 
     def _refresh(self) -> None:
         """Fetch the keys and release the lock; after a failure the old ones stay."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from shared.deliveries.slot import Slot
     from shared.sending.ports import SendingServices
+    from shared.sending.rate_limit.throttle import MailboxThrottle
     from shared.settings.sender import Sender
 
 
@@ -53,16 +54,20 @@ class Mailbox:
         self._begun = begun or Moment.of(ports.system)
 
     @property
+    def _throttle(self) -> MailboxThrottle:
+        return self._ports.throttle.of(self.sender)
+
+    @property
     def owner(self) -> str:
         """The mailbox's owner, independent of the consent in use."""
         return mailbox_of(self.sender)
 
     def call[Answer](
-        self, request: Callable[[str, Sender], Answer], ready: Callable[[], None] | None = None
+        self, request: Callable[[str, Sender], Answer], before: Callable[[], None] | None = None
     ) -> Answer:
         """Make one call of the transport.
 
-        Graph checks the token before anything else, so a retry with a new token is safe. `ready` is called
+        Graph checks the token before anything else, so a retry with a new token is safe. `before` is called
         directly before the request.
 
         Raises:
@@ -73,7 +78,7 @@ class Mailbox:
             ConfigurationError: the operator must act before Entra issues a token.
         """
         return self._call_with_token(
-            lambda: self.call_limited(lambda: request(self._token or "", self.sender), ready)
+            lambda: self.call_limited(lambda: request(self._token or "", self.sender), before)
         )
 
     def call_without_pause[Answer](self, request: Callable[[str, Sender], Answer]) -> Answer:
@@ -86,7 +91,7 @@ class Mailbox:
         """
 
         def limited() -> Answer:
-            with self._ports.throttle.request(self.sender, records_pauses=False):
+            with self._throttle.request(records_pauses=False):
                 return request(self._token or "", self.sender)
 
         return self._call_with_token(limited)
@@ -133,7 +138,7 @@ class Mailbox:
                 self.submitted = False
                 self.after_refused_token()
                 raise
-            self._ports.throttle.record_accepted(sender)
+            self._throttle.record_accepted()
             return request_id
 
         return self.call(hand_over, self._check_slot)
@@ -149,7 +154,7 @@ class Mailbox:
 
     def check_pause(self) -> None:
         """Raise MailboxPausedError during a pause for Graph."""
-        self._ports.throttle.check(self.sender)
+        self._throttle.check_pause()
 
     def wait_for_slot(self, slot: Slot | None, *, first: bool, end: datetime | None) -> None:
         """Wait until the mail is due; `end` is its deadline.
@@ -159,7 +164,7 @@ class Mailbox:
             MailboxPausedError: no slot can be reserved at this moment.
         """
         self._goes_first, self._end = first, end
-        self._slot = self._ports.throttle.wait_for_slot(self.sender, slot, first=first, end=end)
+        self._slot = self._throttle.wait_for_slot(slot, first=first, end=end)
 
     def wait_for_upload(self, size: int, known: datetime | None, save: Callable[[datetime], None]) -> None:
         """Wait until a large file may be uploaded; `known` is a reserved time.
@@ -169,18 +174,18 @@ class Mailbox:
             MailboxPausedError: no time can be reserved at this moment.
         """
         upload = PlannedUpload(size, known, save, self._slot, self._end)
-        self._ports.throttle.wait_for_upload(self.sender, upload)
+        self._throttle.wait_for_upload(upload)
 
     def _check_slot(self) -> None:
         """Check the slot again: the mail may have waited for a free request."""
         self.wait_for_slot(self._slot, first=self._goes_first, end=self._end)
 
     def call_limited[Answer](
-        self, request: Callable[[], Answer], ready: Callable[[], None] | None = None
+        self, request: Callable[[], Answer], before: Callable[[], None] | None = None
     ) -> Answer:
         """Make a call within the concurrency limit; record pauses."""
-        wants_slot = ready is not None and self._slot is None
-        with self._ports.throttle.request(self.sender, ready, wants_slot=wants_slot):
+        needs_slot = before is not None and self._slot is None
+        with self._throttle.request(before, needs_slot=needs_slot):
             return request()
 
     def _get_token(self, *, refused: str | None = None, claims: str | None = None) -> str:

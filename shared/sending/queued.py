@@ -97,7 +97,7 @@ def _stored_mail(
 ) -> QueuedMail | None:
     """Return the mail whose request is stored."""
     ref, unused = _reference(found)
-    early = ports.throttle.wait_of(ref)
+    early = ports.throttle.remaining_wait(ref)
     if early is not None:
         ports.outbox.put(message, visible_after(early))
         return None

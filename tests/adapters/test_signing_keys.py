@@ -260,3 +260,20 @@ def test_after_a_failure_the_keys_are_fetched_again_in_time() -> None:
     entra.status = 200
 
     assert keys.find("one").key_id == "one"
+
+
+def test_a_refresh_that_no_thread_can_do_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    entra = Entra()
+    keys = keys_of(entra, refresh_after=0)
+    keys.find("one")
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", start)
+        assert keys.find("one").key_id == "one"
+    keys.find("one")
+    wait_for_refresh(keys)
+
+    assert entra.requests == 2

@@ -41,7 +41,7 @@ def waiting() -> tuple[FakeServices, bytes]:
     services, mail = small()
     services.config = replace(services.config, mailbox_messages_per_minute=1)
     sender = sender_of(services.settings.load(CONTOSO))
-    assert services.new_throttle().wait_for_slot(sender, None, first=False)
+    assert services.new_throttle().of(sender).wait_for_slot(None, first=False)
     return services, mail
 
 

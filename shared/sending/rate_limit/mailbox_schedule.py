@@ -73,7 +73,7 @@ class MailboxSchedule:
         self._unsaved = False
         self._ahead = timedelta(0)
         self._slots: list[Slot] = []
-        self._wanting: set[int] = set()
+        self._needing_slot: set[int] = set()
         self._accepted: deque[datetime] = deque(maxlen=_MAX_COUNTED)
 
     @property
@@ -133,25 +133,25 @@ class MailboxSchedule:
         if first:
             with acquired(self._row):
                 return self._change(lambda schedule, now: insert(schedule, now, self._pace))
-        with self.wanting(), acquired(self._row):
+        with self.needing_slot(), acquired(self._row):
             self._slots = [slot for slot in self._slots if self._is_fresh(slot)]
             if not self._slots:
                 self._wait_for_others()
-                count = len(self._wanting)
+                count = len(self._needing_slot)
                 self._slots = self._change(lambda schedule, now: reserve(schedule, count, now, self._pace))
             return self._slots.pop(0)
 
     @contextmanager
-    def wanting(self) -> Iterator[None]:
+    def needing_slot(self) -> Iterator[None]:
         """Include this thread, whose mail has no slot, in the next reservation."""
         thread = threading.get_ident()
         with self._counting:
-            self._wanting.add(thread)
+            self._needing_slot.add(thread)
         try:
             yield
         finally:
             with self._counting:
-                self._wanting.discard(thread)
+                self._needing_slot.discard(thread)
 
     def reserve_upload(self, count: int, end: datetime | None) -> datetime:
         """Reserve an upload in the row, or raise ScheduleBusyError."""

@@ -42,7 +42,7 @@ def throttled(seconds: float | None) -> ThrottledError:
 
 
 def refuse(throttle: Throttle, error: Exception) -> None:
-    with pytest.raises(type(error)), throttle.request(ADA):
+    with pytest.raises(type(error)), throttle.of(ADA).request():
         raise error
 
 
@@ -99,7 +99,7 @@ def test_a_pause_holds_for_every_process(services: FakeServices) -> None:
 def test_only_a_refusal_for_the_rate_pauses_a_mailbox(services: FakeServices, error: Exception) -> None:
     refuse(services.throttle, error)
 
-    services.throttle.check(ADA)
+    services.throttle.of(ADA).check_pause()
     assert services.schedules.writes == 0
 
 
@@ -109,10 +109,10 @@ def test_a_pause_belongs_to_the_account_mailbox_not_to_the_from_address(
     refuse(services.throttle, throttled(10))
 
     with pytest.raises(TransientError) as raised:
-        services.throttle.check(replace(ADA, from_field="finance@contoso.com"))
+        services.throttle.of(replace(ADA, from_field="finance@contoso.com")).check_pause()
     assert raised.value.retry_after == 10 * SECOND
-    services.throttle.check(replace(ADA, account="uma@contoso.com"))
-    services.throttle.check(replace(ADA, mailbox="users/ada@contoso.com"))
+    services.throttle.of(replace(ADA, account="uma@contoso.com")).check_pause()
+    services.throttle.of(replace(ADA, mailbox="users/ada@contoso.com")).check_pause()
 
 
 def test_a_mail_beyond_the_pace_waits_in_the_queue_and_is_written_once(
@@ -304,10 +304,10 @@ def test_two_processes_never_have_the_same_slot(services: FakeServices) -> None:
     paced(services, 1)
     first, second = services.throttle, services.new_throttle()
     for throttle in (first, second):
-        throttle.check(ADA)
-    assert first.wait_for_slot(ADA, None, first=False) is not None
+        throttle.of(ADA).check_pause()
+    assert first.of(ADA).wait_for_slot(None, first=False) is not None
     with pytest.raises(LaterSlotError) as later:
-        second.wait_for_slot(ADA, None, first=False)
+        second.of(ADA).wait_for_slot(None, first=False)
 
     assert later.value.wait >= 60 * SECOND
 
@@ -315,12 +315,12 @@ def test_two_processes_never_have_the_same_slot(services: FakeServices) -> None:
 def test_processes_store_their_accepted_mails_while_the_pace_is_learned(services: FakeServices) -> None:
     other = services.new_throttle()
     for _ in range(24):
-        other.record_accepted(ADA)
+        other.of(ADA).record_accepted()
     for _ in range(13):
-        services.throttle.record_accepted(ADA)
+        services.throttle.of(ADA).record_accepted()
     refuse(services.throttle, throttled(30))
     with pytest.raises(LaterSlotError):
-        other.wait_for_slot(ADA, None, first=False)
+        other.of(ADA).wait_for_slot(None, first=False)
 
     (schedule,) = services.schedules.rows.values()
     assert schedule.pace == 37
@@ -346,12 +346,12 @@ def test_a_slot_before_the_line_is_void_once_a_pause_covers_it(services: FakeSer
     throttle = services.throttle
     send(services, "m-1")
     with pytest.raises(LaterSlotError):
-        throttle.wait_for_slot(ADA, None, first=False)
+        throttle.of(ADA).wait_for_slot(None, first=False)
     with pytest.raises(LaterSlotError) as early:
-        throttle.wait_for_slot(ADA, None, first=True)
+        throttle.of(ADA).wait_for_slot(None, first=True)
     refuse(throttle, throttled(300))
     with pytest.raises(LaterSlotError) as late:
-        throttle.wait_for_slot(ADA, early.value.slot, first=True)
+        throttle.of(ADA).wait_for_slot(early.value.slot, first=True)
 
     assert late.value.wait >= 300 * SECOND
 
@@ -376,27 +376,27 @@ def test_a_clock_set_back_after_a_pause_was_read_does_not_extend_the_pause(
     services.system.set_clock(timedelta(hours=-5))
     services.system.pass_time(31 * SECOND)
 
-    services.throttle.check(ADA)
+    services.throttle.of(ADA).check_pause()
 
 
 def test_a_slot_of_another_mailbox_is_void(services: FakeServices) -> None:
     paced(services, 1)
     other = sender_of(replace(some_settings(), tenant_id=FABRIKAM))
-    mine = services.throttle.wait_for_slot(ADA, None, first=False)
-    theirs = services.throttle.wait_for_slot(other, None, first=False)
+    mine = services.throttle.of(ADA).wait_for_slot(None, first=False)
+    theirs = services.throttle.of(other).wait_for_slot(None, first=False)
     services.system.pass_time(4 * SECOND)
 
-    assert services.throttle.wait_for_slot(ADA, mine, first=False) == mine
+    assert services.throttle.of(ADA).wait_for_slot(mine, first=False) == mine
     with pytest.raises(LaterSlotError):
-        services.throttle.wait_for_slot(ADA, theirs, first=False)
+        services.throttle.of(ADA).wait_for_slot(theirs, first=False)
 
 
 def test_a_mail_whose_mailbox_has_changed_takes_no_place_of_the_old_one(services: FakeServices) -> None:
     paced(services, 1)
-    mailbox_schedule, _ = services.throttle._of(ADA)
+    mailbox_schedule = services.throttle.of(ADA).mailbox
     far = Slot(NOON + timedelta(hours=5), mailbox=mailbox_schedule._key[:8])
 
-    slot = services.throttle.wait_for_slot(ADA, far, first=False)
+    slot = services.throttle.of(ADA).wait_for_slot(far, first=False)
 
     assert slot is not None
     assert slot.at == NOON
@@ -408,14 +408,14 @@ def test_whether_a_mails_time_ends_before_the_line_is_judged_by_one_clock(
 ) -> None:
     paced(services, 1)
     services.system.set_clock(-behind)
-    services.throttle.wait_for_slot(ADA, None, first=False)
+    services.throttle.of(ADA).wait_for_slot(None, first=False)
     services.system.pass_time(55 * SECOND)
     now = services.system.now()
 
     with pytest.raises(LaterSlotError) as later:
-        services.throttle.wait_for_slot(ADA, None, first=False, end=now + 5 * SECOND)
+        services.throttle.of(ADA).wait_for_slot(None, first=False, end=now + 5 * SECOND)
     assert later.value.slot is None
-    assert services.throttle.wait_for_slot(ADA, None, first=False, end=now + 6 * SECOND) is not None
+    assert services.throttle.of(ADA).wait_for_slot(None, first=False, end=now + 6 * SECOND) is not None
 
 
 def test_a_line_that_never_moves_on_ends_the_wait(
@@ -425,7 +425,7 @@ def test_a_line_that_never_moves_on_ends_the_wait(
     monkeypatch.setattr(Schedule, "is_open", lambda *_: False)
 
     with pytest.raises(TransientError) as raised:
-        services.throttle.wait_for_slot(ADA, None, first=False)
+        services.throttle.of(ADA).wait_for_slot(None, first=False)
     assert raised.value.code == "mailbox_paused"
 
 
@@ -433,11 +433,11 @@ def test_concurrent_requests_grow_to_four_while_mails_wait_without_refusal(
     services: FakeServices,
 ) -> None:
     throttle, sender = services.throttle, ADA
-    _, concurrency = throttle._of(sender)
+    concurrency = throttle.of(sender).concurrency
     concurrency.active = 5
     limits = []
     for _ in range(5):
-        with throttle.request(sender):
+        with throttle.of(sender).request():
             pass
         limits.append(concurrency.limit)
 
@@ -446,9 +446,9 @@ def test_concurrent_requests_grow_to_four_while_mails_wait_without_refusal(
 
 def test_the_concurrency_is_not_raised_while_hosts_share_it(services: FakeServices) -> None:
     refuse(services.throttle, throttled(2))
-    _, concurrency = services.throttle._of(ADA)
+    concurrency = services.throttle.of(ADA).concurrency
     concurrency.active = 5
-    with services.throttle.request(ADA):
+    with services.throttle.of(ADA).request():
         pass
 
     assert concurrency.limit == 1
@@ -457,7 +457,8 @@ def test_the_concurrency_is_not_raised_while_hosts_share_it(services: FakeServic
 def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mailbox_schedule, concurrency = services.throttle._of(ADA)
+    throttle = services.throttle.of(ADA)
+    mailbox_schedule, concurrency = throttle.mailbox, throttle.concurrency
     concurrency.active = 5
 
     def raised(_: MailboxSchedule) -> bool:
@@ -465,7 +466,7 @@ def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
         return True
 
     monkeypatch.setattr(MailboxSchedule, "may_raise_limit", raised)
-    with services.throttle.request(ADA):
+    with services.throttle.of(ADA).request():
         pass
 
     assert concurrency.limit == MAX_CONCURRENT
@@ -474,8 +475,8 @@ def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
 
 def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) -> None:
     paced(services)
-    mailbox_schedule, _ = services.throttle._of(ADA)
-    mailbox_schedule._wanting = {0}
+    mailbox_schedule = services.throttle.of(ADA).mailbox
+    mailbox_schedule._needing_slot = {0}
     first, second = mailbox_schedule.take(first=False), mailbox_schedule.take(first=False)
 
     assert first.at < second.at
@@ -484,8 +485,8 @@ def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) 
 
 def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeServices) -> None:
     paced(services)
-    mailbox_schedule, _ = services.throttle._of(ADA)
-    mailbox_schedule._wanting = {0}
+    mailbox_schedule = services.throttle.of(ADA).mailbox
+    mailbox_schedule._needing_slot = {0}
     mailbox_schedule.take(first=False)
     services.system.pass_time(timedelta(hours=1))
 
@@ -493,22 +494,22 @@ def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeSe
 
 
 def test_a_mail_that_was_sent_waits_for_no_other_thread_to_widen(services: FakeServices) -> None:
-    mailbox_schedule, _ = services.throttle._of(ADA)
+    mailbox_schedule = services.throttle.of(ADA).mailbox
     with mailbox_schedule._row:
         assert not mailbox_schedule.may_raise_limit()
 
 
 def test_waiting_for_the_write_of_another_thread_ends_with_the_attempt(services: FakeServices) -> None:
-    mailbox_schedule, _ = services.throttle._of(ADA)
+    mailbox_schedule = services.throttle.of(ADA).mailbox
     with limited(services.system, timedelta(milliseconds=20)), mailbox_schedule._row:
         with pytest.raises(NothingSentError):
-            services.throttle.wait_for_slot(ADA, None, first=False)
+            services.throttle.of(ADA).wait_for_slot(None, first=False)
         refuse(services.throttle, throttled(30))
 
 
 def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> None:
     paced(services, 1)
-    mailbox_schedule, _ = services.throttle._of(ADA)
+    mailbox_schedule = services.throttle.of(ADA).mailbox
     for wrong in (
         Schedule(end=NOON + timedelta(days=3)),
         Schedule(paused_until=NOON + timedelta(hours=3)),
@@ -519,7 +520,7 @@ def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> N
         Schedule(judged_from=NOON + timedelta(days=3)),
     ):
         services.schedules.rows[mailbox_schedule._key] = replace(wrong, line=7, pace=40, etag="wrong")
-        found = services.new_throttle()._of(ADA)[0].read()
+        found = services.new_throttle().of(ADA).mailbox.read()
 
         assert found == Schedule(line=8, pace=40, etag="wrong")
 
