@@ -91,7 +91,7 @@ class BlobTextStore:
 
     Blobs are named folder / tenant id / message id and extension.
 
-    Without the extension, the message ids `.` and `..` would be path segments and not names.
+    The extension keeps the message ids `.` and `..` from acting as paths.
     """
 
     def __init__(self, service: BlobServiceClient, folder: str) -> None:

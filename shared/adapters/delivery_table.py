@@ -178,9 +178,8 @@ class TableDeliveryLog:
     def _written(self, delivery: Delivery) -> Delivery | None:
         """Return the stored row if it equals what was to be written.
 
-        Then only the response was lost, or that to the first of two requests.
-
-        Otherwise a worker would find its own claim and take it for that of a crashed worker.
+        Then the write succeeded and its response was lost. Without this check, a worker would take its own
+        claim for that of a crashed worker.
         """
         etag = find_written(self._table, _row(delivery))
         return None if etag is None else replace(delivery, etag=etag, stored=delivery.status)

@@ -1,6 +1,6 @@
 """Cache access tokens for sending, with one refresh per tenant at a time.
 
-They are in memory only.
+Access tokens are kept in memory only.
 
 Entra keeps old refresh tokens valid when it issues a new one, so two processes can refresh at once, and the
 stored token is rewritten once a week, long before its lifetime of 90 days ends.
@@ -81,7 +81,7 @@ class AccessTokenCache:
         refused: str | None = None,
         claims: str | None = None,
     ) -> str:
-        """Return this consent's access token, another one than Graph `refused`.
+        """Return this consent's access token, but not the token in `refused`.
 
         If several mails had the same token refused, the first one gets a new one for all. `fresh` always
         requests a new one from Entra. `claims` is the claims challenge that Graph returned.

@@ -37,13 +37,13 @@ class Delivery(Stored):
         trying_since: when the current attempts began; reset once a mail has waited for a consent.
         requeued_for: the id of the next attempt, also in its queue message; each transition sets a new one.
         requeued_by: the queue message whose worker had to queue that message.
-        paused_for: how long of that time sending was paused.
+        paused_for: how long sending was paused since `trying_since`.
         paused_since: the latest check that found sending paused; None once it continues.
         fingerprint: the hash of the content, to detect a reused id; empty where it was unreadable.
         claimed_by: the queue message whose worker is sending it; None where it failed before that.
         claim_id: identifies this claim.
-        claim_id_until: repeats the end of that claim. An older version of the app, which knows neither, keeps
-            both when it claims the mail itself.
+        claim_id_until: the end of that claim. If it differs from `claim_ends_at`, an older version of the
+            app, which knows neither member, has made the claim.
         hand_over: written directly before the mail is sent to Graph; without it nothing was sent.
         lost_since: when the claim was first found long expired; None unless it is claimed.
         conflict_at: when another mail with the same id and other content was last refused.
@@ -108,7 +108,7 @@ class Delivery(Stored):
         maybe_sent: bool = False,
         **changes: Any,  # noqa: ANN401 - of this value's own fields
     ) -> Delivery:
-        """Make a transition together with other changes; it ends the claim."""
+        """Return the row in another status; unless `changes` begin one, no claim."""
         again = changes.get("next_attempt_at")
         event = DeliveryEvent(
             now, status, problem.code if problem else None, request_id, maybe_sent=maybe_sent

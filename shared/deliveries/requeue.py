@@ -86,11 +86,9 @@ def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
 
 
 def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> bool:
-    """Return whether a queue message is for an attempt before the last one.
+    """Return whether a later queue message exists for the mail.
 
-    The message for the next attempt then exists.
-
-    A redelivered message was not completed: its worker may have crashed before it queued the next one.
+    That is not so for the message whose worker had to queue the later one: it may have crashed before.
     """
     if requeued_for is None or row.status is DeliveryStatus.OTHER_VERSION:
         return False

@@ -68,9 +68,9 @@ def build_attachment(attachment: Attachment, content: bytes) -> dict[str, Any]:
 
 
 def add_properties(message: bytes, request: MailRequest, key: str | None) -> bytes:
-    """Add what Graph has no member for to a serialised message.
+    """Add the app's key and two headers, for which Graph has no members.
 
-    That is the app's key and two headers.
+    `message` is serialised already.
     """
     values = {
         KEY_PROPERTY: key,

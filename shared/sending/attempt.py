@@ -45,8 +45,8 @@ class QueuedMail:
         message: what to queue again if another worker has claimed the mail.
         maybe_new: the delivery log may not know the mail yet.
         requeued_for: the attempt that the message is for; None for a scheduler's message.
-        unused_claims: claims of the mail that are known to have sent nothing, or to have been refused.
-        maybe_accepted: Graph refused it with one of them, may have sent it, and it could not be looked up.
+        unused_claims: earlier claims whose outcome is known: nothing was sent, or Graph refused the mail.
+        maybe_accepted: one of these refusals does not prove that nothing was sent, and there was no look-up.
     """
 
     request: MailRequest
@@ -63,8 +63,8 @@ class Attempt:
     """The state of an attempt; optional members are set as it progresses.
 
     Attributes:
-        delivery: the row as last written; before it is `claimed`, the row to write.
-        unused_claims: claims that are known to have sent nothing.
+        delivery: the row as last written; until the mail is `claimed`, the row to write.
+        unused_claims: those of the message, and those of this attempt that have sent nothing.
         claim_tried: the claim may have been written, even if storage did not respond.
         accepted: the row to write once Exchange has accepted the mail.
         sent_as_draft: the mail is sent as a draft, or was the last time.
@@ -131,7 +131,7 @@ class Attempt:
 
     @property
     def maybe_accepted(self) -> bool:
-        """Whether Graph refused the mail, may have sent it, and can't tell."""
+        """Whether a refused mail may have been sent and can't be looked up."""
         refused = self.mailbox is not None and self.mailbox.refusal is not None
         return self.mail.maybe_accepted or (refused and not self.may_look_up(refused=True))
 
@@ -142,7 +142,7 @@ class Attempt:
 
     @property
     def _maybe_sent(self) -> bool:
-        """Whether this attempt may send the mail.
+        """Whether this attempt may have sent the mail.
 
         A refusal counts if the mail can be looked up.
         """

@@ -100,7 +100,7 @@ def _request_was_lost(known: Delivery) -> bool:
 
 
 def _claim_in_question(known: Delivery) -> str | None:
-    """Name the claim with which the mail may have been sent, by its row."""
+    """Return the id of the claim that may have sent the mail, if any."""
     if known.status is DeliveryStatus.SENDING:
         return known.own_claim
     return known.uncertain_send.claim_id if known.uncertain_send else None

@@ -92,7 +92,7 @@ def _deliver_mail(
 
 
 def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
-    """Send a mail that is due; read the log only if it may not be new."""
+    """Send a mail; read its row first, unless it is taken for a new mail."""
     try:
         check_switch(ports)
         if attempt.mail.maybe_new:

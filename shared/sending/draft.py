@@ -2,10 +2,9 @@
 
 Progress is stored after each step, so that an interrupted attempt continues where it stopped. The draft
 itself shows how many files it has; the stored state adds what Graph does not return: the draft's id, and the
-progress of an upload. The state is stored before the draft is created: so no draft is ever lost, and a draft
-without a state is known to be the copy of a mail that was sent in one request. Only if the mailbox has no
-room for the app's key, or Graph does not support the search for it, can a draft whose creation got no
-response remain, without files.
+progress of an upload. The state is stored before the draft is created. So each draft is found again, with one
+exception: if its creation got no response and the app's key can't be stored or searched for, an empty draft
+remains. A draft without a state is the copy of a mail that was sent in one request.
 
 Files are attached strictly one after the other: Graph refuses concurrent changes of one draft with
 ErrorIrresolvableConflict.

@@ -17,7 +17,8 @@
 Only a code of Graph's says for certain that a permission or the mailbox is missing: that is a
 SenderRefusedError, with the codes of AccessDeniedError and MailboxNotFoundError.
 
-Three more errors end an attempt without one: another worker's row, or the operator's pause, decides.
+Three more errors end an attempt without recording a failure: another worker has the mail, or the operator has
+paused sending.
 """
 
 from __future__ import annotations

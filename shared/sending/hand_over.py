@@ -39,7 +39,7 @@ def check_switch(ports: SendingServices) -> None:
 
 
 def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> None:
-    """Write the record, once per attempt.
+    """Write the record, unless the row has it.
 
     Raises:
         TransientError: the attempt has taken too long to begin now.
@@ -121,7 +121,7 @@ class ReleaseClaimOnError:
         self._ports = ports
 
     def __enter__(self) -> None:
-        """Do nothing; the claim is already held."""
+        """Do nothing: the claim is held already, or written with the hand-over."""
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None

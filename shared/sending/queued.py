@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def find_mail(raw: bytes, queue_id: str, ports: SendingServices) -> QueuedMail | None:
     """Return the mail of a message to process now, or None.
 
-    None: it is back in the queue until its slot, or it cannot be read and its row says why.
+    None: the message was queued again until its slot, it recorded an acceptance, or its mail cannot be read
+    and the row says why.
 
     Raises:
         NotRecordedError, TransientError, ConfigurationError: storage does not respond, another installation

@@ -98,9 +98,9 @@ def search_mailbox(
 
     That is the sent mail, or what is left of an unsent one.
 
-    `key` is None where the mail has none or its copy may be elsewhere; a refused draft is then known by its
-    id, which it keeps. The result is None where no look-up is needed, and where a refused mail can't be
-    looked up: it was not sent, as far as is known.
+    `key` is None if the mail has none or its copy may be in another mailbox; a refused draft is then found by
+    its id. The result is None if no look-up is needed, or if a refused mail can't be looked up, which counts
+    as not sent.
 
     Raises:
         CopyWaitsError: the mail was accepted and waits to be sent.
@@ -178,9 +178,9 @@ def _call(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...
 
 
 def stops_searching(error: TransientError, uncertain_send: UncertainSend, now: datetime) -> bool:
-    """Return whether to resend a refused mail unseen, as searches never work.
+    """Return whether to give up the search for a refused mail and resend it.
 
-    In a large mailbox they can always time out (microsoft-graph-docs#5853). One refusal must not keep a mail
+    In a large mailbox every search can time out (microsoft-graph-docs#5853). One refusal must not keep a mail
     from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or until
     its time is over.
     """

@@ -1,7 +1,7 @@
 """Record why a mail was not sent, in an order that survives a crash.
 
-First the stored request, then the row that refers to it, then the queue message for the next attempt, and
-only then is this message completed.
+The request is stored first, then the row that refers to it, then the queue message for the next attempt; only
+then is this message completed.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
 def _wake_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> None:
     """Process a waiting mail when its time is over, which ends its wait.
 
-    The message is for no attempt, so no attempt until then supersedes it.
+    It has no `requeued_for`, so it is not dropped as outdated.
     """
     expires_at = attempt.request.expires_at
     if expires_at is not None:

@@ -29,7 +29,10 @@ def log_repeat(row: Delivery) -> None:
 
 
 def record_warnings(attempt: Attempt, found: tuple[MailWarning, ...], ports: SendingServices) -> None:
-    """Record a warning for the mail's sender; an existing one is kept."""
+    """Set the warnings of the row to what was found in the mail.
+
+    One that the row has already keeps its time. The row is written later.
+    """
     known = {warning.code: warning for warning in attempt.delivery.warnings}
     new = {
         each.code: ActiveProblem(each.code, ports.system.now(), dict([each.param]))

@@ -17,10 +17,10 @@ is not in the table is handled as its base class.
     ConfigurationError      waiting_for_operator
     TokenRefusedError       waiting_for_operator once confirmed, deferred before
 
-Deferred and verifying mails are queued again, the others are not. An error is confirmed once it has occurred
-`confirm_after` times. A mail with an uncertain send ends as unknown where it would otherwise end as expired,
-rejected or invalid; if it can be looked up, that happens after its deadline too, and it is not sent any more.
-Any other exception is a bug or unavailable storage: it propagates, and the host repeats the message.
+Deferred and verifying mails are queued again; others only to end at their `expiresAt`. An error is confirmed
+once it has occurred `confirm_after` times. A mail with an uncertain send ends as unknown instead of expired,
+rejected or invalid; if it can be looked up, that happens after its deadline too, without sending it again.
+Any other exception is a bug or unavailable storage, and is handled in `deliver.py`.
 """
 
 from __future__ import annotations

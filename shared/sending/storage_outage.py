@@ -1,7 +1,7 @@
 """Retry writes to storage, and keep in memory what was not written.
 
-The memory is used by all threads, and lost with the process; then the row decides. A message is identified by
-its content: the host copies one that failed too often to the poison queue, where it has another id.
+All threads use the memory. After a restart of the process, only the row in storage counts. A message is
+identified by its content, because it gets another id when the host moves it to the poison queue.
 """
 
 from __future__ import annotations

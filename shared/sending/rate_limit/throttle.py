@@ -1,7 +1,8 @@
-"""Limit the rate of mails, so that Graph refuses few; for all threads.
+"""Limit the rate of a mailbox's mails; one object serves all threads.
 
-A mailbox without refusals costs one read in two seconds. With a pace, one write covers all mails that wait in
-the process at the same time, and a mail that returns from the queue at its slot costs one or two reads.
+The row of a mailbox that has no limit is read at most every two seconds. With a limit, one write reserves
+slots for all mails that wait in the process at that time, and a mail that returns from the queue at its slot
+costs one or two reads.
 """
 
 from __future__ import annotations
