@@ -60,7 +60,7 @@ def test_where_exchange_decides_the_page_calls_nothing_granted(
         stack.microsoft365.consents.revoke_application(CLIENT_ID, CONTOSO)
         settings.check_now.click()
 
-        expect(settings.fact("Permissions")).to_contain_text("Exchange decides")
+        expect(settings.fact("Permissions")).to_contain_text("Decided by Exchange")
         expect(settings.fact("Set up by")).to_have_text(ADA)
         expect(settings.check("Permissions")).to_contain_text("Skipped")
     finally:
