@@ -147,7 +147,7 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
             return None
     _check_time(attempt.request, ports)
     end = deadline(attempt.delivery.counted_since(ports.system.now()), attempt.request.expires_at)
-    mailbox.wait_for_slot(attempt.delivery.slot, first=goes_first(attempt.delivery), end=end)
+    mailbox.wait_for_slot(attempt.delivery.slot, first=goes_first(attempt.delivery), deadline=end)
     prepared = prepare(attempt.request, sender, ports)
     if prepared.warnings or attempt.delivery.warnings:
         record_warnings(attempt, prepared.warnings, ports)

@@ -49,7 +49,7 @@ class Mailbox:
         self._token: str | None = None
         self._slot: Slot | None = None
         self._goes_first = False
-        self._end: datetime | None = None
+        self._deadline: datetime | None = None
         # Measured from before the claim, so that the attempt's time ends before the claim does.
         self._begun = begun or Moment.of(ports.system)
 
@@ -156,15 +156,15 @@ class Mailbox:
         """Raise MailboxPausedError during a pause for Graph."""
         self._throttle.check_pause()
 
-    def wait_for_slot(self, slot: Slot | None, *, first: bool, end: datetime | None) -> None:
-        """Wait until the mail is due; `end` is its deadline.
+    def wait_for_slot(self, slot: Slot | None, *, first: bool, deadline: datetime | None) -> None:
+        """Wait until the mail is due.
 
         Raises:
             LaterSlotError: the mail is not due soon.
             MailboxPausedError: no slot can be reserved at this moment.
         """
-        self._goes_first, self._end = first, end
-        self._slot = self._throttle.wait_for_slot(slot, first=first, end=end)
+        self._goes_first, self._deadline = first, deadline
+        self._slot = self._throttle.wait_for_slot(slot, first=first, deadline=deadline)
 
     def wait_for_upload(self, size: int, known: datetime | None, save: Callable[[datetime], None]) -> None:
         """Wait until a large file may be uploaded; `known` is a reserved time.
@@ -173,12 +173,12 @@ class Mailbox:
             LaterSlotError: the upload is not due soon; its time is stored.
             MailboxPausedError: no time can be reserved at this moment.
         """
-        upload = PlannedUpload(size, known, save, self._slot, self._end)
+        upload = PlannedUpload(size, known, save, self._slot, self._deadline)
         self._throttle.wait_for_upload(upload)
 
     def _check_slot(self) -> None:
         """Check the slot again: the mail may have waited for a free request."""
-        self.wait_for_slot(self._slot, first=self._goes_first, end=self._end)
+        self.wait_for_slot(self._slot, first=self._goes_first, deadline=self._deadline)
 
     def call_limited[Answer](
         self, request: Callable[[], Answer], before: Callable[[], None] | None = None

@@ -68,7 +68,7 @@ _FINAL_STATUS: dict[type[ProblemError], DeliveryStatus] = {
     ConfigurationError: DeliveryStatus.WAITING_FOR_OPERATOR,
 }
 
-#: The mail had to wait, or to continue.
+#: With a `retry_after`, the mail only had to wait, or continues.
 _NOT_FAILURES = (MailboxPausedError, AttemptTooLongError, ConsentReplacedError)
 
 
@@ -81,7 +81,8 @@ class AttemptContext:
             the one that the decision is about.
         may_look_up: whether the mail can be looked up in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
-        refusals: how often it failed with this error, each time after the interval, this time included.
+        refusals: the number of failures with this error, including this one; of failures closer together
+            than the minimum interval only one is counted.
         sender_refused: whether the settings say that Microsoft 365 refuses the sender.
         first_check: how soon a refused but maybe sent mail can be looked up; None after another error.
     """
@@ -109,13 +110,13 @@ class RetryDecision:
     """The decision: the row's next status, and the next attempt, if any.
 
     Attributes:
-        counts: whether it counts as a failure, rather than a wait or a continuation.
+        counts_as_failure: false if the mail had to wait, or continues.
         ignores_uncertain_send: the mail is sent again although it may have been sent.
     """
 
     status: DeliveryStatus
     next_attempt_at: datetime | None = None
-    counts: bool = True
+    counts_as_failure: bool = True
     ignores_uncertain_send: bool = False
 
     @property
@@ -158,9 +159,10 @@ def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> in
 
 
 def _refusal_interval(error: ProblemError) -> timedelta | None:
-    """Return the interval between refusals for each to count; None for any.
+    """Return the minimum time between two refusals for both to be counted.
 
-    Graph refuses some mails at random and accepts them at once, so the refusals of a mail need none.
+    None if every refusal is counted: Graph refuses some mails at random, and accepts them when they are
+    sent again directly.
     """
     if isinstance(error, SenderRefusedError):
         return BETWEEN_REFUSALS
@@ -189,7 +191,9 @@ def _retry_until_file(context: AttemptContext) -> RetryDecision:
 
 def _retry_transient(error: TransientError, context: AttemptContext) -> RetryDecision:
     if isinstance(error, _NOT_FAILURES) and error.retry_after is not None:
-        return replace(_retry(context, throttle_delay(error.retry_after, context.jitter)), counts=False)
+        return replace(
+            _retry(context, throttle_delay(error.retry_after, context.jitter)), counts_as_failure=False
+        )
     if isinstance(error, ThrottledError):
         return _retry(context, DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after)
     return _retry(context, backoff(context.attempt, context.jitter, error.retry_after))

@@ -169,7 +169,7 @@ def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
 
 
 def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:
-    assert decide_retry(MailboxPausedError(address="a"), FIRST).counts
+    assert decide_retry(MailboxPausedError(address="a"), FIRST).counts_as_failure
 
 
 @pytest.mark.parametrize(("error", "circumstances", "status", "seconds"), TABLE)
@@ -220,9 +220,9 @@ def test_only_an_invalid_message_is_not_stored() -> None:
 
 
 def test_a_mail_that_never_reached_graph_has_used_no_attempt() -> None:
-    assert not decide_retry(PAUSED, FIRST).counts
-    assert not decide_retry(TOO_LONG, FIRST).counts
-    assert decide_retry(THROTTLED, FIRST).counts
+    assert not decide_retry(PAUSED, FIRST).counts_as_failure
+    assert not decide_retry(TOO_LONG, FIRST).counts_as_failure
+    assert decide_retry(THROTTLED, FIRST).counts_as_failure
 
 
 def test_only_the_deployments_choice_to_resend_forgets_an_uncertain_send() -> None:

@@ -103,11 +103,13 @@ class MailboxThrottle:
         if wait > _ZERO:
             raise MailboxPausedError(retry_after=wait, address=self.address)
 
-    def wait_for_slot(self, slot: Slot | None, *, first: bool, end: datetime | None = None) -> Slot | None:
+    def wait_for_slot(
+        self, slot: Slot | None, *, first: bool, deadline: datetime | None = None
+    ) -> Slot | None:
         """Wait until the mail is due; return its slot, None if none is needed.
 
-        `slot` is the one that it has. `first`: if it needs one, it takes the next slot of the line, not one
-        at the end. `end` is its deadline, after which it gets no slot at the end, as that would not be used.
+        `slot` is the one that it has. `first`: it takes the next slot, ahead of the waiting mails. After its
+        `deadline` it gets no slot at the end of the line, because it would not use that.
 
         Raises:
             LaterSlotError: the mail is not due soon.
@@ -122,7 +124,7 @@ class MailboxThrottle:
                 self._report_accepted()
                 continue
             if slot is None or not self.mailbox.keeps(slot):
-                slot = self._reserve(first=first, end=end)
+                slot = self._reserve(first=first, deadline=deadline)
             elif schedule.is_missed(slot, self.mailbox.now):
                 slot = self._reserve(first=True)
             wait = _time_until(slot, self.mailbox)
@@ -131,7 +133,7 @@ class MailboxThrottle:
             if wait > MAX_WAIT:
                 raise LaterSlotError(slot, wait, self.address)
             self._sleep_until(slot)
-        raise self._schedule_busy()
+        raise self._schedule_busy_error()
 
     def wait_for_upload(self, upload: PlannedUpload) -> None:
         """Wait until a large file may be uploaded.
@@ -145,7 +147,7 @@ class MailboxThrottle:
             try:
                 at = self.mailbox.reserve_upload(upload.size, upload.end)
             except ScheduleBusyError as error:
-                raise self._schedule_busy() from error
+                raise self._schedule_busy_error() from error
         wait = at - self.mailbox.now
         if wait > MAX_WAIT:
             upload.save(at)
@@ -208,25 +210,25 @@ class MailboxThrottle:
         self.system.sleep(_CHECK_INTERVAL)
 
     def _sleep_until(self, slot: Slot | None) -> None:
-        """Wait until a slot that is near; the schedule is read again after that."""
+        """Wait for a near slot; the schedule is read again after that."""
         wait = _time_until(slot, self.mailbox) if slot else _ZERO
         if _ZERO < wait <= MAX_WAIT:
             self.system.sleep(wait.total_seconds())
 
-    def _reserve(self, *, first: bool, end: datetime | None = None) -> Slot:
-        """Reserve a slot; raise LaterSlotError if the end is after the deadline.
+    def _reserve(self, *, first: bool, deadline: datetime | None = None) -> Slot:
+        """Reserve a slot, or raise LaterSlotError if it is after the deadline.
 
         The deadline is by this host's clock.
         """
         wait = self.mailbox.schedule.next_slot - self.mailbox.now
-        if not first and end is not None and wait > end - self.system.now():
+        if not first and deadline is not None and wait > deadline - self.system.now():
             raise LaterSlotError(None, wait, self.address)
         try:
             return self.mailbox.take(first=first)
         except ScheduleBusyError as error:
-            raise self._schedule_busy() from error
+            raise self._schedule_busy_error() from error
 
-    def _schedule_busy(self) -> MailboxPausedError:
+    def _schedule_busy_error(self) -> MailboxPausedError:
         wait = timedelta(seconds=5 + 10 * self.system.jitter())
         return MailboxPausedError(retry_after=wait, address=self.address)
 

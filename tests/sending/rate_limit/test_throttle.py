@@ -413,9 +413,9 @@ def test_whether_a_mails_time_ends_before_the_line_is_judged_by_one_clock(
     now = services.system.now()
 
     with pytest.raises(LaterSlotError) as later:
-        services.throttle.of(ADA).wait_for_slot(None, first=False, end=now + 5 * SECOND)
+        services.throttle.of(ADA).wait_for_slot(None, first=False, deadline=now + 5 * SECOND)
     assert later.value.slot is None
-    assert services.throttle.of(ADA).wait_for_slot(None, first=False, end=now + 6 * SECOND) is not None
+    assert services.throttle.of(ADA).wait_for_slot(None, first=False, deadline=now + 6 * SECOND) is not None
 
 
 def test_a_line_that_never_moves_on_ends_the_wait(
