@@ -15,6 +15,7 @@ from tests.fakes import NOON, FakeSystem, MemorySchedules
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shared.deliveries.slot import Slot
     from shared.sending.rate_limit.schedule import Schedule
 
 SECOND = timedelta(seconds=1)
@@ -108,16 +109,23 @@ def test_a_pause_that_could_not_be_stored_stays_in_memory(
     assert mailbox_schedule.read().paused_until == NOON + MINUTE
 
 
+def unsaved_pause(
+    slow: SlowSchedules, system: FakeSystem, mails: int
+) -> tuple[MailboxSchedule, MailboxSchedule, Slot]:
+    """Have a pause not stored; return its process, another, and a last slot."""
+    slow.reads_fail, slow.seconds = False, 0
+    paused = a_mailbox_schedule(slow, system, pace=2)
+    paused.read()
+    refuse(paused)
+    slow.writes_fail = False
+    other = a_mailbox_schedule(slow, system, pace=2)
+    return paused, other, [other.take(first=False) for _ in range(mails)][-1]
+
+
 def test_a_pause_that_was_not_stored_shifts_the_line_stored_by_others(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
-    slow.reads_fail, slow.seconds = False, 0
-    mailbox_schedule = a_mailbox_schedule(slow, system, pace=2)
-    mailbox_schedule.read()
-    refuse(mailbox_schedule)
-    slow.writes_fail = False
-    other = a_mailbox_schedule(slow, system, pace=2)
-    waiting = [other.take(first=False) for _ in range(4)][-1]
+    mailbox_schedule, other, waiting = unsaved_pause(slow, system, 4)
     system.pass_time(15 * SECOND)
 
     rest = NOON + MINUTE - system.now()
@@ -127,13 +135,7 @@ def test_a_pause_that_was_not_stored_shifts_the_line_stored_by_others(
 def test_a_pause_that_could_not_be_stored_changes_no_slot_once_it_is_over(
     slow: SlowSchedules, system: FakeSystem
 ) -> None:
-    slow.reads_fail, slow.seconds = False, 0
-    mailbox_schedule = a_mailbox_schedule(slow, system, pace=2)
-    mailbox_schedule.read()
-    refuse(mailbox_schedule)
-    slow.writes_fail = False
-    other = a_mailbox_schedule(slow, system, pace=2)
-    waiting = [other.take(first=False) for _ in range(10)][-1]
+    mailbox_schedule, other, waiting = unsaved_pause(slow, system, 10)
     system.pass_time(2 * MINUTE)
 
     assert mailbox_schedule.read().due(waiting) == other.schedule.due(waiting)
