@@ -380,6 +380,14 @@ def test_the_row_has_the_fixed_slots_of_one_minute_in_tenths_of_a_second() -> No
     assert len(line.recent) == 11
 
 
+def test_a_slot_that_is_due_at_this_moment_belongs_to_its_mail() -> None:
+    line, slots = reserve(Schedule(), 40, NOON, 30)
+    now = line.due(slots[32])
+    line, slot = insert(line, now, 30)
+
+    assert line.due(slot) == now + WINDOW / 30
+
+
 def send_due(line: Schedule, waiting: list[Slot], now: datetime, sent: list[float]) -> None:
     for slot in [each for each in waiting if line.due(each) <= now]:
         waiting.remove(slot)
