@@ -388,6 +388,13 @@ def test_a_slot_that_is_due_at_this_moment_belongs_to_its_mail() -> None:
     assert line.due(slot) == now + WINDOW / 30
 
 
+def test_the_next_slot_is_known_while_an_idle_mailbox_sends_at_once() -> None:
+    line, _ = reserve(Schedule(), 1, NOON, 30)
+    assert line.next_slot == NOON + 0.25 * SECOND
+    line, _ = reserve(line, 29, NOON, 30)
+    assert line.next_slot == NOON + 30 * (WINDOW / 30)
+
+
 def send_due(line: Schedule, waiting: list[Slot], now: datetime, sent: list[float]) -> None:
     for slot in [each for each in waiting if line.due(each) <= now]:
         waiting.remove(slot)
