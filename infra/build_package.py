@@ -1,10 +1,10 @@
-"""Build the deployment package with its dependencies, for a deployment without Azure's remote build.
+"""Build the deployment package with its dependencies.
 
     python -m infra.build_package [dist/inforiver-mailer.zip]
 
-The package holds the app and, under .python_packages, the wheels of requirements.txt for the Flex Consumption
-plan: Linux on x86-64, CPython 3.13. pip checks every hash and builds nothing. The same sources give the same
-bytes.
+For a deployment without Azure's remote build. The package holds the app and, under .python_packages, the
+wheels of requirements.txt for the Flex Consumption plan: Linux on x86-64, CPython 3.13. pip checks every hash
+and builds nothing. The same sources give the same bytes.
 """
 
 from __future__ import annotations

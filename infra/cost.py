@@ -20,7 +20,7 @@ BYTES_A_GB = 1e9
 
 @dataclass(frozen=True)
 class Prices:
-    """Unit prices in one currency; the defaults are round examples, not a quotation.
+    """Unit prices in one currency; the defaults are only examples.
 
     Attributes:
         availability_call: the meter *Standard Web Test Execution*; eastus2 on 2026-07-28, as a public
@@ -115,9 +115,10 @@ def cost_of(traffic: Traffic, prices: Prices) -> Cost:
 
 
 def _executing(traffic: Traffic, prices: Prices) -> float:
-    """Instances are paid while they work, each for up to four mails at once; see the Flex Consumption page.
+    """Price the time that instances work, and their executions.
 
-    With always-ready instances there is no free grant.
+    An instance sends up to four mails at once and costs the same for one. With always-ready instances there
+    is no free grant: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#billing.
     """
     gb_seconds = traffic.mails * traffic.seconds_a_mail / traffic.mails_at_once * traffic.memory_gb
     free = traffic.always_ready_instances == 0
@@ -127,7 +128,7 @@ def _executing(traffic: Traffic, prices: Prices) -> float:
 
 
 def _logged(traffic: Traffic) -> float:
-    """Return the bytes that a month logs, as if one instance at least were always there."""
+    """Return the bytes logged in a month, with at least one instance."""
     a_mail = traffic.log_bytes_a_mail + traffic.queue_log_bytes_a_mail
     return traffic.mails * a_mail + 30 * traffic.idle_log_bytes_a_day * max(1, traffic.always_ready_instances)
 
@@ -138,7 +139,9 @@ def _above(used: float, free: float) -> float:
 
 @dataclass(frozen=True)
 class ExchangeLimits:
-    """What Exchange Online allows, a day; see docs/cost.md for where each number is from.
+    """The daily limits of Exchange Online.
+
+    docs/cost.md names the source of each number.
 
     Attributes:
         messages_a_mailbox_a_minute: documented for SMTP submission; taken as a planning figure for Graph too.
@@ -160,17 +163,17 @@ class ExchangeLimits:
 
 
 def external_recipients_a_day(licences: int) -> int:
-    """Return the tenant's limit (TERRL) in pairs of message and external recipient in 24 hours.
+    """Return the tenant's limit of external recipients in 24 hours (TERRL).
 
-    500 x licences^0.7 + 9,500. A mail to three external recipients counts as three, and so does a second
-    mail to the same three.
+    500 x licences^0.7 + 9,500, counted in pairs of message and external recipient. A mail to three external
+    recipients counts as three, and so does a second mail to the same three.
     """
     return round(500 * math.pow(licences, 0.7) + 9_500)
 
 
 @dataclass(frozen=True)
 class PacedBacklog:
-    """A backlog of one mailbox at 30 mails a minute, as simulated (docs/cost.md).
+    """A simulated backlog of one mailbox at 30 mails a minute (docs/cost.md).
 
     Attributes:
         row_reads, row_writes: calls for the mailbox's schedule, for each mail.
@@ -193,7 +196,10 @@ BACKLOGS = (
 
 
 def backlog_table(prices: Prices, mails: int = 1000) -> str:
-    """Price a backlog on more and more instances, as Markdown; nothing is taken off for the free grant."""
+    """Price a backlog for each number of instances, as Markdown.
+
+    The free grant is not subtracted.
+    """
     lines = ["| instances | calls for the row | their price | GB-s | their price |", "|---:|" + "---:|" * 4]
     for backlog in BACKLOGS:
         calls = mails * (backlog.row_reads + backlog.row_writes)

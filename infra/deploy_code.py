@@ -1,4 +1,4 @@
-"""Deploy the code with azd, and retry until the roles of a first deployment are effective.
+"""Deploy the code with azd; retry until the assigned roles are effective.
 
     python -m infra.deploy_code [arguments of azd deploy api]
 
@@ -32,7 +32,11 @@ NOT_FOUND = 127
 
 
 def attempt(azd: str, arguments: Sequence[str]) -> tuple[int, bool]:
-    """Deploy once and show what azd prints; return its exit code, and whether Azure answered with 403."""
+    """Run azd once and show its output.
+
+    Returns:
+        The exit code of azd, and whether Azure responded with 403.
+    """
     command = [azd, "deploy", "api", "--no-prompt", *arguments]
     refused = False
     with subprocess.Popen(  # noqa: S603 - azd with the arguments of whoever deploys
@@ -46,7 +50,11 @@ def attempt(azd: str, arguments: Sequence[str]) -> tuple[int, bool]:
 
 
 def deploy(arguments: Sequence[str], pauses: Sequence[float] = PAUSES) -> int:
-    """Deploy, and repeat a refused deployment after each pause; return the exit code of the last attempt."""
+    """Deploy; repeat after each pause while Azure responds with 403.
+
+    Returns:
+        The exit code of the last attempt.
+    """
     azd = shutil.which("azd")
     if azd is None:
         sys.stdout.write("azd was not found on the PATH.\n")
@@ -55,7 +63,9 @@ def deploy(arguments: Sequence[str], pauses: Sequence[float] = PAUSES) -> int:
     for pause in pauses:
         if code == 0 or not refused:
             break
-        sys.stdout.write(f"Azure answered 403: a role has not spread yet. Trying again in {pause:.0f} s.\n")
+        sys.stdout.write(
+            f"Azure responded with 403: a role is not effective yet. Retrying in {pause:.0f} s.\n"
+        )
         sys.stdout.flush()
         time.sleep(pause)
         code, refused = attempt(azd, arguments)

@@ -14,18 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared import errors
+from tests.deployment.pins import tracked_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for path in (ROOT / "shared").rglob("*.py") if path.parent.name != "adapters")
-SOURCES = [
-    path
-    for folder in ("shared", "tests")
-    for path in (ROOT / folder).rglob("*.py")
-    if "node_modules" not in path.parts
-]
+SOURCES = [ROOT / path for path in tracked_files() if path.endswith(".py")]
 #: A first line fits below the signature in an editor's tooltip, a test name into one line of pytest's output.
 MAX_FIRST_LINE = 72
 MAX_TEST_NAME = 70

@@ -15,9 +15,9 @@ token=${MAIL_API_TOKEN:-$(az account get-access-token --scope "$MAIL_API_CLIENT_
 
 for _ in $(seq 120); do
   # The token is passed by standard input, because other users of the machine can read a command line.
-  answer=$(printf 'header = "Authorization: Bearer %s"\n' "$token" |
+  response=$(printf 'header = "Authorization: Bearer %s"\n' "$token" |
     curl --silent --show-error --max-time 30 --config - --write-out '\n%{http_code}' "$MAIL_API_URL/api/deliveries/$message_id")
-  delivery=${answer%$'\n'*} code=${answer##*$'\n'}
+  delivery=${response%$'\n'*} code=${response##*$'\n'}
   case $code in
     200) ;;
     404) sleep 5 && continue ;; # the app has not taken the message from the queue yet

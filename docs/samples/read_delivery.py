@@ -24,20 +24,23 @@ ENDS = {"accepted", "rejected", "invalid", "expired", "unknown"}
 
 
 def read(session: requests.Session, message_id: str, token: str) -> dict[str, object] | None:
-    """Return the delivery, or None until the app has taken the message from the queue."""
+    """Return the delivery; None while its message is still in the queue."""
     address = f"{os.environ['MAIL_API_URL']}/api/deliveries/{message_id}"
-    answer = session.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
-    if answer.status_code == requests.codes.not_found:
+    response = session.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    if response.status_code == requests.codes.not_found:
         return None
-    if not answer.ok:
+    if not response.ok:
         # A problem document describes the error and who must act.
-        sys.exit(f"{answer.status_code} {answer.text}")
-    delivery: dict[str, object] = answer.json()
+        sys.exit(f"{response.status_code} {response.text}")
+    delivery: dict[str, object] = response.json()
     return delivery
 
 
 def main(message_id: str) -> int:
-    """Poll every five seconds, which is a negligible load for the installation."""
+    """Poll until the status is final, for at most ten minutes.
+
+    A request every five seconds is a negligible load for the installation.
+    """
     deadline = time.monotonic() + 600
     with DefaultAzureCredential() as credential, requests.Session() as session:
         while time.monotonic() < deadline:

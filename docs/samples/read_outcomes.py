@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["azure-identity>=1.19", "azure-storage-queue>=12.12"]
 # ///
-"""Read the outcome messages of mails from their queue, and print each outcome once.
+"""Read the outcome queue and print each outcome once.
 
     export MAIL_QUEUE_ENDPOINT=https://<account>.queue.core.windows.net
     export MAIL_OUTCOME_QUEUE=mail-outcomes
@@ -20,7 +20,11 @@ from azure.storage.queue import QueueClient
 
 
 def main() -> None:
-    """Delete a message only after it is processed; until then it would be delivered again."""
+    """Print each new outcome.
+
+    A message is deleted only after it is processed: if the program ends before that, the queue delivers the
+    message again.
+    """
     # A real scheduler stores this with its mails: the highest sequence that it has seen of each.
     seen: dict[str, int] = {}
     endpoint, name = os.environ["MAIL_QUEUE_ENDPOINT"], os.environ["MAIL_OUTCOME_QUEUE"]

@@ -1,7 +1,8 @@
-"""Print the remaining manual steps after provisioning, with the actual names.
+"""Print the remaining manual steps after provisioning.
 
-azd runs this after `azd provision` and passes the outputs of `main.bicep` as environment variables. It
-changes nothing, needs nothing but Python, and can run again at any time: `azd hooks run postprovision`.
+azd runs this after `azd provision` and passes the outputs of `main.bicep` as environment variables, so that
+the steps contain the actual names. It changes nothing, needs nothing but Python, and can run again at any
+time: `azd hooks run postprovision`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ STEPS = """
      Test-ServicePrincipalAuthorization $ENTERPRISE_APP_OBJECT_ID -Resource <another mailbox>
    Exchange takes half an hour to two hours to apply this.
 
-5. Check that the app answers
+5. Check that the app responds
    $PUBLIC_BASE_URL/api/health
    Everything else is in docs/operations.md.
 """
@@ -90,7 +91,7 @@ FROM_THE_OWNER = {
 
 
 def next_steps(outputs: Mapping[str, str]) -> str:
-    """Fill the outputs into the steps; a missing one is shown as <NAME> and listed."""
+    """Return the steps with the outputs; a missing one is `<NAME>` and listed."""
     # Absent means that azd passed nothing; empty, that the template made no registration.
     by_hand = outputs.get("ENTERPRISE_APP_OBJECT_ID") == ""
     steps = REGISTRATION_BY_HAND + STEPS if by_hand else STEPS

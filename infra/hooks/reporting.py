@@ -1,4 +1,7 @@
-"""Print the output of a hook; never fails, because azd would then stop a successful deployment."""
+"""Print the output of a hook without ever failing.
+
+A hook that fails makes azd stop a successful deployment.
+"""
 
 from __future__ import annotations
 

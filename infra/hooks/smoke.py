@@ -1,7 +1,7 @@
 """Check the version of the running app until it is the deployed one.
 
 azd runs this after `azd deploy`. It prints a failure and ends with 0; with `--strict`, as in the GitHub
-workflow, it ends with 1, and the job's summary says which version answers.
+workflow, it ends with 1, and the job's summary names the version that is running.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from infra.hooks.reporting import report, run_step
 from shared.version import VERSION
 
-#: A cold start after a deployment takes seconds; a role that has not spread yet, minutes.
+#: A cold start after a deployment takes seconds; a role that is not effective yet, minutes.
 WAIT_SECONDS = 300.0
 PAUSE_SECONDS = 10.0
 TIMEOUT_SECONDS = 15.0
@@ -33,14 +33,14 @@ HELP = '"Check a deployment" in docs/operations/first-deployment.md says what to
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the app answered last."""
+    """The result of the last request to the app."""
 
     succeeded: bool
     text: str
 
 
-def ask(url: str, expected: str, timeout: float = TIMEOUT_SECONDS) -> Outcome:
-    """Ask once; whatever goes wrong becomes the text."""
+def request_version(url: str, expected: str, timeout: float = TIMEOUT_SECONDS) -> Outcome:
+    """Request the version once; a failure becomes the text."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as response:  # noqa: S310 - main() checks the scheme
             body = json.loads(response.read(MAX_BYTES))
@@ -49,21 +49,21 @@ def ask(url: str, expected: str, timeout: float = TIMEOUT_SECONDS) -> Outcome:
         error.close()
         return Outcome(succeeded=False, text=f"HTTP {error.code}")
     except (OSError, HTTPException) as error:
-        return Outcome(succeeded=False, text=f"no answer: {getattr(error, 'reason', error)}")
+        return Outcome(succeeded=False, text=f"no response: {getattr(error, 'reason', error)}")
     except (ValueError, TypeError, LookupError):
         return Outcome(
-            succeeded=False, text="the response contains no version; another server may answer there"
+            succeeded=False, text="the response contains no version; it may come from another server"
         )
     if version != expected:
-        return Outcome(succeeded=False, text=f"version {version} answers, not {expected}")
-    return Outcome(succeeded=True, text=f"version {version} answers")
+        return Outcome(succeeded=False, text=f"version {version} is running, expected {expected}")
+    return Outcome(succeeded=True, text=f"version {version} is running")
 
 
 def wait_for(url: str, expected: str, *, seconds: float, pause: float) -> Outcome:
-    """Ask until the expected version answers or the time is over."""
+    """Repeat the request until the version is right or the time is over."""
     deadline = time.monotonic() + seconds
     while True:
-        outcome = ask(url, expected, max(1.0, min(TIMEOUT_SECONDS, deadline - time.monotonic())))
+        outcome = request_version(url, expected, max(1.0, min(TIMEOUT_SECONDS, deadline - time.monotonic())))
         if outcome.succeeded or time.monotonic() + pause > deadline:
             return outcome
         report(f"{url}: {outcome.text}. Retrying.\n")
@@ -71,7 +71,7 @@ def wait_for(url: str, expected: str, *, seconds: float, pause: float) -> Outcom
 
 
 def check(base_url: str, expected: str, *, seconds: float, pause: float) -> Outcome:
-    """Wait for the version at an address, which may be missing or wrong."""
+    """Wait for the version at a URL, which may be missing or invalid."""
     parts = urlsplit(base_url)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         named = base_url or "missing; azd sets it when it provisions"
@@ -90,11 +90,11 @@ def add_to_summary(text: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Return the exit code: 0, or with `--strict` 1 unless the version answers."""
-    parser = argparse.ArgumentParser(description="Ask the deployed app which version answers.")
+    """Return the exit code: 0, or 1 with `--strict` after a failed check."""
+    parser = argparse.ArgumentParser(description="Check that the deployed version is running.")
     parser.add_argument("url", nargs="?", default=os.environ.get("PUBLIC_BASE_URL", ""))
     parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 unless the deployed version answers"
+        "--strict", action="store_true", help="exit with 1 unless the deployed version is running"
     )
     parser.add_argument("--expect", default=VERSION, metavar="VERSION")
     parser.add_argument("--wait", type=float, default=WAIT_SECONDS, metavar="SECONDS")

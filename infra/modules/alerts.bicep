@@ -175,7 +175,7 @@ var unavailable = {
   frequency: 'PT15M'
   window: 'PT30M'
   query: loadTextContent('../queries/app-unreachable.kql')
-  says: 'The app does not answer calls from two or more locations.'
+  says: 'The app does not respond to calls from two or more locations.'
 }
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {

@@ -63,7 +63,7 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 ]
 
-// One after the other: while a storage account processes a request for an endpoint, it answers another one with
+// One after the other: while a storage account processes a request for an endpoint, its response to another one is
 // 409 (https://github.com/Azure/bicep-registry-modules/issues/6001).
 @batchSize(1)
 resource privateEndpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [

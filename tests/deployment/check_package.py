@@ -125,18 +125,18 @@ def test_the_unpacked_package_loads_every_function_and_module(unpacked: Path, tm
     )
 
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert answer["functions"].keys() == {*HTTP, *QUEUES, *TIMERS}
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["functions"].keys() == {*HTTP, *QUEUES, *TIMERS}
     standard_library = Path(sys.base_prefix).resolve()
     elsewhere = [
         file
-        for file in answer["files"]
+        for file in result["files"]
         if not Path(file).is_relative_to(unpacked)
         and not Path(file).is_relative_to(standard_library)
         and not Path(file).is_relative_to(tmp_path.resolve())
     ]
     assert elsewhere == []
-    assert not any("site-packages" in file for file in answer["files"] if str(unpacked) not in file)
+    assert not any("site-packages" in file for file in result["files"] if str(unpacked) not in file)
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_refused_deployment_is_repeated_until_the_roles_have_spread(
 
     assert deploy([], pauses=(0, 0, 0)) == 0
     assert len(azd.calls) == 3
-    assert capsys.readouterr().out.count("Azure answered 403: a role has not spread yet.") == 2
+    assert capsys.readouterr().out.count("Azure responded with 403: a role is not effective yet.") == 2
 
 
 def test_a_deployment_that_is_still_refused_ends_with_the_code_of_azd(azd: Azd) -> None:

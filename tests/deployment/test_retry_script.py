@@ -38,9 +38,9 @@ def deliveries(retried: list[tuple[str, dict[str, str]]]) -> Iterator[str]:
                 {"messageId": each, "retried": each != "sales:2", "problem": {"detail": "It was not kept."}}
                 for each in ids
             ]
-            self._answer({"results": results, "continuationToken": token})
+            self._respond({"results": results, "continuationToken": token})
 
-        def _answer(self, body: dict[str, Any]) -> None:
+        def _respond(self, body: dict[str, Any]) -> None:
             assert self.headers["Authorization"] == "Bearer an-admin"
             text = json.dumps(body).encode()
             self.send_response(202)

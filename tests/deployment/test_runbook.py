@@ -156,8 +156,8 @@ def test_every_outcome_of_the_call_after_a_deployment_is_explained() -> None:
 
     for says in (
         "HTTP 503",
-        "answers, not",
-        "no answer",
+        "is running, expected",
+        "no response",
         "the response contains no version",
         "PUBLIC_BASE_URL",
     ):

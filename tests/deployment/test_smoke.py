@@ -1,4 +1,4 @@
-"""The smoke test against servers that answer as apps, proxies and hosts."""
+"""The smoke test against servers that respond as apps, proxies and hosts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALIVE = json.dumps({"status": "alive", "version": VERSION}).encode()
 
 @dataclass
 class Response:
-    """One answer; the last one of a list is repeated."""
+    """One response; the last one of a list is repeated."""
 
     status: int = 200
     body: bytes = ALIVE
@@ -77,12 +77,12 @@ def no_proxy_or_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PUBLIC_BASE_URL", raising=False)
 
 
-def test_the_version_that_answers_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_running_version_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with app(Response()) as (url, asked):
         code = main([url, "--strict", *QUICKLY])
 
     assert (code, asked) == (0, ["/api/health"])
-    assert f"{url}/api/health: version {VERSION} answers." in capsys.readouterr().out
+    assert f"{url}/api/health: version {VERSION} is running." in capsys.readouterr().out
 
 
 def test_an_address_that_ends_with_a_slash_is_the_same_address() -> None:
@@ -92,7 +92,7 @@ def test_an_address_that_ends_with_a_slash_is_the_same_address() -> None:
     assert asked == ["/api/health"]
 
 
-def test_an_app_that_is_starting_is_called_until_it_answers() -> None:
+def test_an_app_that_is_starting_is_called_until_it_responds() -> None:
     with app(Response(503, b""), Response(404, b"no functions yet"), Response()) as (url, asked):
         code = main([url, "--strict", "--wait", "10", "--pause", "0.01"])
 
@@ -112,8 +112,8 @@ FAILURES = {
     "HTTP 404": Response(404, b""),
     "HTTP 401": Response(401, b'{"version": "0.1.0"}'),
     "HTTP 500": Response(500, b"\x00\xff"),
-    "version 0.0.9 answers, not": Response(body=b'{"status": "alive", "version": "0.0.9"}'),
-    "version 5 answers, not": Response(body=b'{"version": 5}'),
+    "version 0.0.9 is running, expected": Response(body=b'{"status": "alive", "version": "0.0.9"}'),
+    "version 5 is running, expected": Response(body=b'{"version": 5}'),
 }
 NO_VERSION = {
     "broken json": Response(body=b'{"status": "ali'),
@@ -140,7 +140,7 @@ def test_a_failure_is_named_and_ends_a_strict_call_with_1(
 
 
 @pytest.mark.parametrize("reply", NO_VERSION.values(), ids=NO_VERSION.keys())
-def test_an_answer_without_a_version_is_a_failure(
+def test_a_response_without_a_version_is_a_failure(
     reply: Response, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with app(reply) as (url, _):
@@ -165,10 +165,10 @@ def test_a_host_that_refuses_the_connection_is_a_failure(capsys: pytest.CaptureF
         code = main([f"http://127.0.0.1:{closed.getsockname()[1]}", "--strict", *QUICKLY])
 
     assert code == 1
-    assert "no answer: [Errno" in capsys.readouterr().out
+    assert "no response: [Errno" in capsys.readouterr().out
 
 
-def test_a_host_that_never_answers_is_left_after_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_that_never_responds_is_a_failure_after_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         code = main([f"http://127.0.0.1:{silent.getsockname()[1]}", "--strict", *QUICKLY])
 
@@ -182,7 +182,7 @@ def test_an_invalid_address_is_not_called(url: str, capsys: pytest.CaptureFixtur
     assert "The app was not called: PUBLIC_BASE_URL is" in capsys.readouterr().out
 
 
-def test_the_summary_of_the_job_names_the_version_that_answers(
+def test_the_summary_of_the_job_names_the_running_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
@@ -193,8 +193,8 @@ def test_the_summary_of_the_job_names_the_version_that_answers(
 
     before, after = (tmp_path / "summary.md").read_text("utf-8").splitlines()
     assert (failed, passed) == (1, 0)
-    assert "version 0.0.9 answers, not" in before
-    assert f"version {VERSION} answers." in after
+    assert "version 0.0.9 is running, expected" in before
+    assert f"version {VERSION} is running." in after
 
 
 def test_a_summary_that_cannot_be_written_changes_no_result(
@@ -230,12 +230,12 @@ def test_the_hook_takes_the_address_that_azd_passes() -> None:
         )
 
     assert (done.returncode, done.stderr, asked) == (0, "", ["/api/health"])
-    assert f"version {VERSION} answers" in done.stdout
+    assert f"version {VERSION} is running" in done.stdout
 
 
 def test_the_health_of_this_app_is_what_the_call_expects() -> None:
     request = func.HttpRequest(method="GET", url="https://app/api/health", headers={}, body=b"")
-    answer = get_health(request)
+    response = get_health(request)
 
-    with app(Response(answer.status_code, answer.get_body(), dict(answer.headers))) as (url, _):
+    with app(Response(response.status_code, response.get_body(), dict(response.headers))) as (url, _):
         assert main([url, "--strict", *QUICKLY]) == 0

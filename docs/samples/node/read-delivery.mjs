@@ -20,14 +20,14 @@ const credential = new DefaultAzureCredential();
 // Returns null until the app has taken the message from the queue.
 async function readDelivery() {
   const { token } = await credential.getToken(`${env.MAIL_API_CLIENT_ID}/.default`);
-  const answer = await fetch(`${env.MAIL_API_URL}/api/deliveries/${messageId}`, {
+  const response = await fetch(`${env.MAIL_API_URL}/api/deliveries/${messageId}`, {
     headers: { Authorization: `Bearer ${token}` },
     signal: AbortSignal.timeout(30_000),
   });
-  if (answer.status === 404) return null;
+  if (response.status === 404) return null;
   // A problem document describes the error and who must act.
-  if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
-  return answer.json();
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  return response.json();
 }
 
 process.exitCode = 2;
