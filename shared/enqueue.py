@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from shared.errors import InvalidInputError, ProblemError
 from shared.mail.attachments import read_body, size_files
-from shared.mail.local_files import LocalFile, take_files
+from shared.mail.local_files import LocalFile, replace_files_by_blobs
 from shared.mail.message import MailRequest, parse_mail_request
 from shared.mail.payload import build_message, write_json
 from shared.mail.ports import StoredFile
@@ -88,7 +88,7 @@ def enqueue(message: dict[str, Any], folder: Path, ports: EnqueueServices) -> Ma
         InvalidInputError: `invalid_message`, with every invalid field; nothing was queued or uploaded.
         RejectedError: a file is missing in the container, or the mail exceeds every mailbox's limit.
     """
-    local = take_files(message, folder)
+    local = replace_files_by_blobs(message, folder)
     text = json.dumps(message, ensure_ascii=False).encode()
     request = _parse(text, local)
     planned = _PlannedFiles(local, ports.files)

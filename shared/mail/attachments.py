@@ -1,6 +1,7 @@
-"""Look up a mail's files and their sizes before any is read.
+"""Look up the sizes of a mail's files before any file is read.
 
-The route is chosen by these sizes, so nothing is fetched for a mail that can't be sent.
+The sizes decide the route by which the mail is sent, and whether it can be sent at all. So no file is
+downloaded for a mail that is rejected because of its size.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from shared.mail.message import Body
     from shared.mail.ports import AttachmentFiles
 
-#: No longer text fits in a request of Graph, on any route.
+#: The maximum size of a mail's text in UTF-8. A longer text fits neither in `sendMail` nor in a request that
+#: creates a draft.
 MAX_BODY_BYTES = 3_800_000
 
 
@@ -35,12 +37,14 @@ class SizedFile:
     stored: StoredFile | None = None
 
     def content(self, files: AttachmentFiles) -> bytes:
-        """Return the whole file; for small ones only.
+        """Read the whole file into memory, so call this for small files only.
 
         Raises:
             TransientError: `file_changed`.
         """
-        return (self.attachment.content_bytes or b"") if self.stored is None else files.read(self.stored)
+        if self.stored is None:
+            return self.attachment.content_bytes or b""
+        return files.read(self.stored)
 
 
 def size_files(attachments: Iterable[Attachment], files: AttachmentFiles) -> tuple[SizedFile, ...]:
@@ -64,24 +68,24 @@ def read_body(body: Body, files: AttachmentFiles) -> str:
         return body.content or ""
     file = files.find(body.blob)
     if file.size > MAX_BODY_BYTES:
-        raise text_too_long(file.size, MAX_BODY_BYTES)
+        raise body_too_large_error(file.size, MAX_BODY_BYTES)
     try:
         return files.read(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        no_text = FieldError("body.blob", "the file is not text in UTF-8")
-        raise InvalidInputError("invalid_message", fields=[no_text]) from error
+        not_text = FieldError("body.blob", "the file is not text in UTF-8")
+        raise InvalidInputError("invalid_message", fields=[not_text]) from error
 
 
-def text_too_long(size: int, limit: int) -> RejectedError:
-    """Return the error with both sizes in bytes.
+def body_too_large_error(size: int, limit: int) -> RejectedError:
+    """Return the error for a text over the limit.
 
-    Rounded, they could be equal.
+    It has both sizes in bytes, because sizes rounded to megabytes could look equal.
     """
     return RejectedError("body_too_large", size=f"{size:,} bytes", limit=f"{limit:,} bytes")
 
 
 def megabytes(size: int) -> str:
-    """Format a size for people."""
+    """Format a size for a text that people read."""
     return f"{size / 1_000_000:.1f} MB"
 
 

@@ -23,80 +23,91 @@ from shared.storage_names import QUEUE_NAME
 
 #: Graph refuses the sixth header with InvalidInternetMessageHeaderCollection.
 MAX_HEADERS = 5
-_MESSAGE_ID_SIGN = "[A-Za-z0-9._:-]"
+_MESSAGE_ID_CHARACTER = "[A-Za-z0-9._:-]"
 
-#: `.` and `..` are path segments in a URL (RFC 3986 section 5.2.4), so the API could not be called with them.
-MESSAGE_ID = re.compile(rf"(?!\.{{1,2}}(?!{_MESSAGE_ID_SIGN})){_MESSAGE_ID_SIGN}{{1,200}}")
+#: `.` and `..` are not allowed: clients remove such segments from the path of a URL (RFC 3986 section 5.2.4),
+#: so the API could not be called for a mail with this id.
+MESSAGE_ID = re.compile(rf"(?!\.{{1,2}}(?!{_MESSAGE_ID_CHARACTER})){_MESSAGE_ID_CHARACTER}{{1,200}}")
 
 TENANT_ID = re.compile(r"[0-9a-fA-F-]{36}")
 _HOUR = "(?:[01][0-9]|2[0-3])"
-_SIXTIETH = "[0-5][0-9]"
+_MINUTE_OR_SECOND = "[0-5][0-9]"
 _DATE = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-_TIME = rf"{_HOUR}:{_SIXTIETH}:{_SIXTIETH}(?:\.[0-9]+)?"
+_TIME = rf"{_HOUR}:{_MINUTE_OR_SECOND}:{_MINUTE_OR_SECOND}(?:\.[0-9]+)?"
 #: RFC 3339 section 5.6.
-_MOMENT = re.compile(f"{_DATE}[Tt]{_TIME}(?:[Zz]|[+-]{_HOUR}:{_SIXTIETH})")
+_MOMENT = re.compile(f"{_DATE}[Tt]{_TIME}(?:[Zz]|[+-]{_HOUR}:{_MINUTE_OR_SECOND})")
 _HEADER_NAME = re.compile(r"[xX]-[A-Za-z0-9-]{1,74}")
 
 
-def _message_id(text: str) -> str:
+def _check_message_id(text: str) -> str:
     if not MESSAGE_ID.fullmatch(text):
         raise ValueError("use 1 to 200 of the characters A-Z a-z 0-9 . _ : -, and not . or .. alone")
     return text
 
 
-def _tenant_id(text: str) -> str:
+def _check_tenant_id(text: str) -> str:
     if not TENANT_ID.fullmatch(text):
         raise ValueError("use the id of an Entra tenant, such as 6f1c0a52-0000-4000-8000-000000000001")
     return text.lower()
 
 
 def _without_nulls(headers: object) -> object:
-    """Drop headers that are null, as if missing; invalid names are refused."""
+    """Drop headers that are null, as if they were missing.
+
+    A null header with a name that is not allowed is kept, so that the name is refused.
+    """
     if not isinstance(headers, dict):
         return headers
-    return {
-        name: value
-        for name, value in headers.items()
-        if value is not None or not _HEADER_NAME.fullmatch(name) or _is_of_microsoft(name)
-    }
+    kept = {}
+    for name, value in headers.items():
+        is_allowed = _HEADER_NAME.fullmatch(name) and not _is_microsoft_header(name)
+        if value is not None or not is_allowed:
+            kept[name] = value
+    return kept
 
 
-def _is_of_microsoft(header: str) -> bool:
+def _is_microsoft_header(header: str) -> bool:
     return header[2:].lower().startswith("ms-")
 
 
-def _not_of_microsoft(headers: dict[str, str]) -> dict[str, str]:
-    """Refuse headers that control Exchange itself.
+def _refuse_microsoft_headers(headers: dict[str, str]) -> dict[str, str]:
+    """Refuse headers by which Exchange itself is controlled.
 
-    X-MS-Exchange-Organization-… affects its filters and routing.
+    For example, X-MS-Exchange-Organization-… changes how Exchange filters and routes the mail.
     """
-    if any(map(_is_of_microsoft, headers)):
+    if any(map(_is_microsoft_header, headers)):
         raise ValueError("headers named x-ms-… are Microsoft's own")
     return headers
 
 
-def _rfc3339(text: object) -> object:
-    """Keep pydantic from reading a number, or digits, as a Unix time."""
+def _check_rfc3339(text: object) -> object:
+    """Check the form of a time.
+
+    Without this check, pydantic would accept a number, or a text of digits, as a Unix time.
+    """
     if not isinstance(text, str) or not _MOMENT.fullmatch(text):
         raise ValueError("use a date and time with a time zone, such as 2026-11-24T06:00:00Z")
     return text
 
 
-def _header_name(name: str) -> str:
+def _check_header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("use a name that begins with x-, of letters, digits and hyphens, at most 76 long")
     return name
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Normalise a time; the first and last year may not fit in UTC."""
+    """Convert a time to UTC.
+
+    This fails for a time of the first or last day that Python supports, if UTC is outside of its range.
+    """
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("cannot be converted to UTC") from error
 
 
-def _queue_name(text: str) -> str:
+def _check_queue_name(text: str) -> str:
     if not QUEUE_NAME.fullmatch(text):
         raise ValueError("use the name of a storage queue: 3 to 63 of a-z 0-9 -, such as mail-outcomes")
     return text
@@ -107,15 +118,16 @@ MAX_LINE = 998
 _LINE_PATTERN = f"^[^{LINE_CLASS}]*{END}"
 _LINE_SCHEMA: dict[str, JsonValue] = {"type": "string", "maxLength": MAX_LINE, "pattern": _LINE_PATTERN}
 
-#: Both are parts of the names of blobs and rows, so neither may contain anything that changes a path.
+#: A message id and a tenant id are parts of the names of blobs and rows, so neither may contain a character
+#: that changes a path.
 type MessageId = Annotated[
     str,
-    AfterValidator(_message_id),
+    AfterValidator(_check_message_id),
     Field(json_schema_extra={"pattern": f"^{MESSAGE_ID.pattern}{END}"}),
 ]
 
 type TenantId = Annotated[
-    str, AfterValidator(_tenant_id), Field(json_schema_extra={"pattern": f"^{TENANT_ID.pattern}{END}"})
+    str, AfterValidator(_check_tenant_id), Field(json_schema_extra={"pattern": f"^{TENANT_ID.pattern}{END}"})
 ]
 
 type Line = Annotated[
@@ -131,9 +143,9 @@ type MailAddress = Annotated[
     Field(json_schema_extra={"pattern": ADDRESS_PATTERN}),
 ]
 type Headers = Annotated[
-    dict[Annotated[str, AfterValidator(_header_name)], Line],
+    dict[Annotated[str, AfterValidator(_check_header_name)], Line],
     Field(max_length=MAX_HEADERS),
-    AfterValidator(_not_of_microsoft),
+    AfterValidator(_refuse_microsoft_headers),
     Field(
         json_schema_extra={
             "additionalProperties": False,
@@ -144,13 +156,15 @@ type Headers = Annotated[
 ]
 type Moment = Annotated[
     AwareDatetime,
-    BeforeValidator(_rfc3339),
+    BeforeValidator(_check_rfc3339),
     AfterValidator(_in_utc),
     # Without `format`: ajv refuses a schema with a format for which it has no plug-in.
     WithJsonSchema({"type": "string", "pattern": f"^{_MOMENT.pattern}{END}"}),
 ]
 type QueueName = Annotated[
-    str, AfterValidator(_queue_name), Field(json_schema_extra={"pattern": f"^{QUEUE_NAME.pattern}{END}"})
+    str,
+    AfterValidator(_check_queue_name),
+    Field(json_schema_extra={"pattern": f"^{QUEUE_NAME.pattern}{END}"}),
 ]
 
 
@@ -162,7 +176,9 @@ class Recipient(Contract):
     """A mail address with a display name."""
 
     address: MailAddress = Field(description="Such as cfo@contoso.com.")
-    name: Annotated[Line, Field(max_length=256)] | None = Field(None, description="The name shown with it.")
+    name: Annotated[Line, Field(max_length=256)] | None = Field(
+        None, description="The name that mail programs show with the address."
+    )
 
 
 type AnyRecipient = Annotated[

@@ -16,7 +16,8 @@ from shared.mail.message import MailRequest
 def mail_message_schema() -> dict[str, Any]:
     """Describe a message of `mail-outbox` (JSON Schema 2020-12).
 
-    Shared parts are under `definitions`, which every validator knows; NJsonSchema finds no `$defs`.
+    Shared parts are under `definitions`, which every validator supports; NJsonSchema does not support
+    `$defs`.
     """
     schema = MailRequest.model_json_schema(
         by_alias=True, ref_template="#/definitions/{model}", schema_generator=PlainJsonSchema
@@ -27,14 +28,15 @@ def mail_message_schema() -> dict[str, Any]:
         allow_null(shape, parts)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        # A name without a location; npm's jsonschema can't resolve references against a URN.
+        # Only a name: nothing is published at this address. It is no URN because npm's jsonschema cannot
+        # resolve references against a URN.
         "$id": "https://inforiver-mailer.example/mail-message:1",
         "title": "A mail on the queue mail-outbox",
-        **without("title", _without_unused(schema)),
+        **without("title", _without_unused_definitions(schema)),
     }
 
 
-def _without_unused(schema: dict[str, Any]) -> dict[str, Any]:
+def _without_unused_definitions(schema: dict[str, Any]) -> dict[str, Any]:
     """Remove the parts that nothing refers to."""
     used = set(references(schema))
     return schema | {

@@ -1,4 +1,4 @@
-"""Check files of this machine in a mail, and name their blobs."""
+"""Replace the local files that a mail names by blobs, and check them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _UNSAFE = re.compile(r"[^\w.() -]", re.ASCII)
 _MAX_NAME = 150
-_MISSING = "0" * 64
+#: Stands for the hash of a file that cannot be read.
+_NO_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +38,39 @@ class LocalFile:
 
     @property
     def problem(self) -> FieldError:
-        """Return why it cannot be used."""
+        """The reason why it cannot be used, with its field."""
         return FieldError(self.field, self.error)
 
 
-def take_files(message: dict[str, Any], folder: Path) -> tuple[LocalFile, ...]:
-    """Replace each `file` of a message by a `blob`.
+def replace_files_by_blobs(message: dict[str, Any], folder: Path) -> tuple[LocalFile, ...]:
+    """Replace each `file` in a message by a `blob`, and return the files.
 
-    Relative paths start at `folder`.
+    This changes `message` itself. Relative paths start at `folder`.
     """
-    return tuple(_take(message, field, holder, folder) for field, holder in _holders(message))
+    return tuple(
+        _replace_file(message, field, member, folder) for field, member in _members_with_file(message)
+    )
 
 
-def _holders(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the members that name a file, with their field."""
+def _members_with_file(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each object that names a file, after the path of its field."""
+    candidates = [("body", message.get("body"))]
     attachments = message.get("attachments")
-    listed = attachments if isinstance(attachments, list) else []
-    places = [("body", message.get("body")), *((f"attachments.{n}", each) for n, each in enumerate(listed))]
-    for place, holder in places:
-        if isinstance(holder, dict) and isinstance(holder.get("file"), str):
-            yield place, holder
+    if isinstance(attachments, list):
+        candidates += [(f"attachments.{number}", each) for number, each in enumerate(attachments)]
+    for field, member in candidates:
+        if isinstance(member, dict) and isinstance(member.get("file"), str):
+            yield field, member
 
 
-def _take(message: dict[str, Any], place: str, holder: dict[str, Any], folder: Path) -> LocalFile:
-    path = folder / holder.pop("file")
-    both = "give either file or blob" if holder.get("blob") is not None else ""
-    digest, size, error = _read(path, is_text=place == "body")
-    holder["blob"] = _blob_path(message, digest, path.name)
-    return LocalFile(f"{place}.file", path, holder["blob"], size, both or error)
+def _replace_file(message: dict[str, Any], field: str, member: dict[str, Any], folder: Path) -> LocalFile:
+    path = folder / member.pop("file")
+    has_blob = member.get("blob") is not None
+    digest, size, error = _read(path, is_text=field == "body")
+    member["blob"] = _blob_path(message, digest, path.name)
+    if has_blob:
+        error = "give either file or blob"
+    return LocalFile(f"{field}.file", path, member["blob"], size, error)
 
 
 def _blob_path(message: dict[str, Any], digest: str, name: str) -> str:
@@ -73,7 +79,7 @@ def _blob_path(message: dict[str, Any], digest: str, name: str) -> str:
     The tenant's id is in lower case, as an installation for several tenants requires.
     """
     safe = _UNSAFE.sub("_", name)[-_MAX_NAME:].lstrip(". ") or "file"
-    # An invalid value is refused by the contract, for its own member.
+    # An invalid `tenantId` is refused later, when the message is validated.
     tenant = _UNSAFE.sub("_", str(message.get("tenantId"))).lower()
     return f"{tenant}/{digest}/{safe}"
 
@@ -86,7 +92,7 @@ def _read(path: Path, *, is_text: bool) -> tuple[str, int, str]:
             size = content.tell()
             error = _text_error(path, size) if is_text else ""
     except OSError as refused:
-        return _MISSING, 0, f"the file {path} cannot be read: {refused.strerror}"
+        return _NO_DIGEST, 0, f"the file {path} cannot be read: {refused.strerror}"
     return digest, size, error
 
 

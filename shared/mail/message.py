@@ -13,11 +13,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_valida
 from shared.errors import InvalidInputError
 from shared.mail.fields import AnyRecipient, Headers, Line, MessageId, Moment, QueueName, Recipient, TenantId
 from shared.mail.file_fields import Base64File, BlobPath, MediaType
-from shared.mail.list_unsubscribe import HAS_HTTPS, ONE_CLICK_HAS_HTTPS, ListUnsubscribe
+from shared.mail.list_unsubscribe import HTTPS_ADDRESS_START, ONE_CLICK_HAS_HTTPS, ListUnsubscribe
 from shared.problems import FieldError
 from shared.schema import Contract, Flag, broken_field, parse
 
-#: A storage queue accepts 64 KiB after base64, which adds a third.
+#: A storage queue accepts messages of 64 KiB, and base64 makes this one a third longer.
 MAX_MESSAGE_BYTES = 48 * 1024
 #: https://learn.microsoft.com/graph/api/resources/message: to, cc and bcc together.
 MAX_RECIPIENTS = 500
@@ -59,7 +59,9 @@ class Body(Contract):
 
     content_type: Literal["html", "text"] = Field(description="The format of the text.")
     content: str | None = Field(None, description="The text itself.")
-    blob: BlobPath | None = Field(None, description="A file with the text, in UTF-8, of 3.8 MB at most.")
+    blob: BlobPath | None = Field(
+        None, description="The path of a file with the text, in UTF-8, of 3.8 MB at most."
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -83,16 +85,17 @@ class Attachment(Contract):
     )
     content_type: MediaType = Field(
         description=(
-            "Its media type, such as text/csv; without parameters, except text/calendar; method=REQUEST. "
-            "Whether Outlook shows that as an invitation was not verified."
+            "The media type of the file, such as text/csv. Parameters are not allowed, except for `method` "
+            "of text/calendar, such as `text/calendar; method=REQUEST`. Whether Outlook shows such a file as "
+            "an invitation was not verified."
         )
     )
-    blob: BlobPath | None = Field(None, description="Its path in the container `attachments`.")
+    blob: BlobPath | None = Field(None, description="The path of the file in the container `attachments`.")
     content_bytes: Base64File | None = Field(None, description="The file itself, in base64.")
     content_id: Annotated[Line, Field(min_length=1, max_length=255)] | None = Field(
-        None, description="The name by which the HTML refers to it, as `cid:…`."
+        None, description="The name by which the HTML refers to the file, as `cid:…`."
     )
-    inline: Flag = Field(default=False, description="Shown in the text; needs a contentId.")
+    inline: Flag = Field(default=False, description="Show the file within the text, which needs a contentId.")
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -128,10 +131,11 @@ class MailRequest(Contract):
     )
     message_id: MessageId = Field(
         description=(
-            "Derived from the occurrence: schedule, due time, audience. Running twice then sends once, "
-            "within the days for which deliveries are stored (90 by default). accepted and unknown are "
-            "final for an id. invalid, expired, and rejected for a reason that the sender can correct start "
-            "again when the id is queued again, also with other content."
+            "The scheduler's own id of the mail. Derive it from what identifies the occurrence (schedule, "
+            "due time, audience): if the schedule runs twice, the mail is then sent once, within the days "
+            "for which deliveries are stored (90 by default). A mail that is accepted or unknown is not sent "
+            "again under its id. A mail that is invalid, expired, or rejected for a reason that the sender "
+            "can correct starts again when its id is queued again, also with other content."
         )
     )
     tenant_id: TenantId = Field(description="The Entra tenant whose admin enabled sending.")
@@ -206,7 +210,8 @@ class MailRequest(Contract):
 
     @model_validator(mode="after")
     def _one_click_has_https_address(self) -> Self:
-        if self.list_unsubscribe_post is not None and HAS_HTTPS not in (self.list_unsubscribe or ""):
+        addresses = self.list_unsubscribe or ""
+        if self.list_unsubscribe_post is not None and HTTPS_ADDRESS_START not in addresses:
             raise broken_field("listUnsubscribePost", "needs an https address in listUnsubscribe")
         return self
 
@@ -216,14 +221,14 @@ class MailRequest(Contract):
         return self.to + self.cc + self.bcc
 
     def fingerprint(self) -> str:
-        """Return a hash to detect other content with the same id.
+        """Return a hash, which differs for other content with the same id.
 
-        Members that may differ between two firings of the same occurrence are left out; so are default
-        values, so that a new member of the format does not change the hash of mails that are queued already.
+        Members that may differ if a schedule runs twice are left out. Default values are left out too, so
+        that a new member of the format does not change the hash of mails that are queued already.
         """
         varying = {"expires_at", "correlation_id", "outcome_queue"}
-        same = self.model_dump_json(exclude=varying, exclude_defaults=True)
-        return hashlib.sha256(same.encode()).hexdigest()
+        content = self.model_dump_json(exclude=varying, exclude_defaults=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def parse_mail_request(text: bytes) -> MailRequest:

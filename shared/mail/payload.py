@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from shared.mail.fields import Recipient
     from shared.mail.message import Attachment, MailRequest
 
-#: The app's name for a mail, by which it is found in the mailbox; recipients do not see it.
+#: The extended property with the app's key for a mail (`delivery_key`), by which the app finds the mail in
+#: the mailbox. Recipients do not see it.
 #: https://learn.microsoft.com/graph/api/resources/extended-properties-overview
 KEY_PROPERTY: Final = "String {5f6c2b0e-0d53-4d0a-9c55-0f4b1e9a7c31} Name DeliveryKey"
 
@@ -26,9 +27,10 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def delivery_key(tenant_id: str, message_id: str) -> str:
-    """Return the property's value.
+    """Return the value of `KEY_PROPERTY` for a mail.
 
-    It is a digest, as Exchange compares values without regard to case.
+    It is a digest, because Exchange compares values without regard to case, and message ids can differ in
+    case only.
     """
     return hashlib.sha256(f"{tenant_id}/{message_id}".encode()).hexdigest()
 
@@ -36,7 +38,7 @@ def delivery_key(tenant_id: str, message_id: str) -> str:
 def build_message(request: MailRequest, body: str, from_address: str | None) -> dict[str, Any]:
     """Build the message without its files and without its extended properties.
 
-    `from_address` is None where the signed-in user's own address sends: Graph then adds it.
+    `from_address` is None if the mail is sent from the signed-in user's own address: Graph then adds it.
     """
     message: dict[str, Any] = {
         "subject": request.subject,
@@ -63,14 +65,14 @@ def build_attachment(attachment: Attachment, content: bytes) -> dict[str, Any]:
         "name": attachment.name,
         "contentType": attachment.content_type,
         "contentBytes": base64.b64encode(content).decode(),
-        **_place(attachment),
+        **_inline_members(attachment),
     }
 
 
 def add_properties(message: bytes, request: MailRequest, key: str | None) -> bytes:
-    """Add the app's key and two headers, for which Graph has no members.
+    """Add extended properties to a serialised message.
 
-    `message` is serialised already.
+    They are the app's key and the headers for unsubscribing, for which a message of Graph has no members.
     """
     values = {
         KEY_PROPERTY: key,
@@ -88,8 +90,8 @@ def build_send_mail(
 ) -> bytes:
     """Build the body of a `sendMail` request from a serialised message."""
     files = b',"attachments":' + write_json(attachments) if attachments else b""
-    keep = b"" if save_to_sent_items else b',"saveToSentItems":false'
-    return b"".join((b'{"message":', message[:-1], files, b"}", keep, b"}"))
+    save = b"" if save_to_sent_items else b',"saveToSentItems":false'
+    return b"".join((b'{"message":', message[:-1], files, b"}", save, b"}"))
 
 
 def build_upload_item(attachment: Attachment, size: int) -> bytes:
@@ -102,7 +104,7 @@ def build_upload_item(attachment: Attachment, size: int) -> bytes:
         "name": attachment.name,
         "size": size,
         "contentType": attachment.content_type,
-        **_place(attachment),
+        **_inline_members(attachment),
     }
     return write_json({"AttachmentItem": item})
 
@@ -112,14 +114,14 @@ def write_json(value: object) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def _place(attachment: Attachment) -> dict[str, Any]:
-    """Return where the text refers to a file, if it does."""
-    place: dict[str, Any] = {}
+def _inline_members(attachment: Attachment) -> dict[str, Any]:
+    """Return the members for a file to which the HTML refers, if any."""
+    members: dict[str, Any] = {}
     if attachment.content_id is not None:
-        place["contentId"] = attachment.content_id
+        members["contentId"] = attachment.content_id
     if attachment.inline:
-        place["isInline"] = True
-    return place
+        members["isInline"] = True
+    return members
 
 
 def _addresses(recipients: Iterable[Recipient]) -> list[dict[str, Any]]:

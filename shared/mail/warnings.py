@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 #: The maximum length of a subject in Exchange's store:
 #: https://learn.microsoft.com/exchange/client-developer/web-service-reference/subject
-STORED_SUBJECT = 255
+MAX_SUBJECT_STORED = 255
 
 
 @dataclass(frozen=True, slots=True)
 class MailWarning:
-    """One warning: its code, a parameter for its text, a number to log."""
+    """One warning about a mail.
+
+    Attributes:
+        param: the name and the value of the parameter of its text.
+        count: a number that is logged, such as the number of missing content ids.
+    """
 
     code: str
     param: tuple[str, str]
@@ -31,7 +36,7 @@ class MailWarning:
 def find_warnings(request: MailRequest, body: str) -> tuple[MailWarning, ...]:
     """Find what the sender of a mail should correct.
 
-    `body` is its text, also if it is stored in a blob.
+    `body` is the text of the mail, also of a mail whose text is stored in a blob.
     """
     return tuple(_find(request, body))
 
@@ -43,11 +48,11 @@ def _find(request: MailRequest, body: str) -> Iterator[MailWarning]:
             yield MailWarning("content_id_missing", ("content_ids", ", ".join(missing)), len(missing))
     # Exchange counts UTF-16 units.
     length = len(request.subject.encode("utf-16-le", "surrogatepass")) // 2
-    if length > STORED_SUBJECT:
+    if length > MAX_SUBJECT_STORED:
         yield MailWarning("subject_over_limit", ("length", str(length)), length)
 
 
-#: How many are stored in the delivery: a row holds 64 KiB.
+#: How many missing content ids are stored in the delivery, whose row holds 64 KiB, and how much of each.
 _MAX_NAMES = 10
 _MAX_NAME_CHARS = 100
 
@@ -71,77 +76,84 @@ _CID = re.compile(r"cid:(.+)", re.IGNORECASE | re.DOTALL)
 
 
 def missing_content_ids(text: str, content_ids: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the HTML's content ids that no attachment has.
+    """Return the content ids in the HTML that no attachment has.
 
-    If there are many, only the first.
+    If there are many, only the first ten are returned.
     """
+    # Most texts refer to no attachment, and need not be parsed to find out.
     if "cid" not in text.lower() and "&#" not in text:
         return ()
     known = set(content_ids)
-    missing = dict.fromkeys(found for found in _referenced(text) if found not in known)
-    return tuple(_shown(name) for name in islice(missing, _MAX_NAMES))
+    # A dictionary, because it keeps the order and has each id once.
+    missing = dict.fromkeys(name for name in _referenced_content_ids(text) if name not in known)
+    return tuple(_printable(name) for name in islice(missing, _MAX_NAMES))
 
 
-def _referenced(text: str) -> Iterator[str]:
-    for address in _addresses(text):
-        # Stripped before: a pattern that ends with blanks would search for its end at each of them.
-        found = _CID.match(address.strip())
-        if found:
-            yield unquote(found[1])
+def _referenced_content_ids(text: str) -> Iterator[str]:
+    for url in _embedded_urls(text):
+        # Blanks are stripped before, not by the pattern: it would look for the end of the text at each blank.
+        match = _CID.match(url.strip())
+        if match:
+            yield unquote(match[1])
 
 
-def _addresses(text: str) -> Iterator[str]:
+def _embedded_urls(text: str) -> Iterator[str]:
     """Yield every URL with which the HTML embeds something."""
-    place = 0
-    while found := _MARKUP.search(text, place):
-        place = found.end()
-        if found[1] is None:
+    position = 0
+    while match := _MARKUP.search(text, position):
+        position = match.end()
+        if match[1] is None:
             continue
-        attributes, place = _attributes(text, place)
-        yield from _in_attributes(attributes)
-        name = found[1].lower()
-        if name in _TEXT_ELEMENTS:
-            end = _TEXT_ELEMENTS[name].search(text, place)
-            inner = text[place : end.start() if end else len(text)]
-            place += len(inner)
-            yield from _in_css(inner) if name == "style" else ()
+        attributes, position = _attributes(text, position)
+        yield from _urls_in_attributes(attributes)
+        element = match[1].lower()
+        if element in _TEXT_ELEMENTS:
+            end = _TEXT_ELEMENTS[element].search(text, position)
+            content = text[position : end.start() if end else len(text)]
+            position += len(content)
+            if element == "style":
+                yield from _urls_in_css(content)
 
 
-def _attributes(text: str, place: int) -> tuple[dict[str, str], int]:
-    """Parse a start tag's attributes; none if the text ends within the tag."""
+def _attributes(text: str, position: int) -> tuple[dict[str, str], int]:
+    """Parse the attributes of a start tag; return where the tag ends.
+
+    If the text ends within the tag, there are none.
+    """
     attributes: dict[str, str] = {}
-    while found := _ATTRIBUTE.match(text, place):
-        place = found.end()
-        if found["end"]:
-            return attributes, place
-        value = found["double"] or found["single"] or found["bare"] or ""
-        attributes.setdefault(found["name"].lower(), value)
+    while match := _ATTRIBUTE.match(text, position):
+        position = match.end()
+        if match["end"]:
+            return attributes, position
+        value = match["double"] or match["single"] or match["bare"] or ""
+        attributes.setdefault(match["name"].lower(), value)
     return {}, len(text)
 
 
-def _in_attributes(attributes: dict[str, str]) -> Iterator[str]:
+def _urls_in_attributes(attributes: dict[str, str]) -> Iterator[str]:
     for name in ("src", "background"):
         if name in attributes:
             yield _unescaped(attributes[name])
-    # A candidate is a URL, then blanks and a width or density; commas may end the URL.
+    # Each candidate is a URL, which a comma may follow, and then a width or density. That one is yielded too,
+    # and does no harm, because it does not begin with `cid:`.
     yield from (part.strip(",") for part in _unescaped(attributes.get("srcset", "")).split())
-    yield from _in_css(_unescaped(attributes.get("style", "")))
+    yield from _urls_in_css(_unescaped(attributes.get("style", "")))
 
 
-def _in_css(text: str) -> Iterator[str]:
-    for found in _CSS.finditer(text):
-        yield found["double"] or found["single"] or found["bare"] or ""
+def _urls_in_css(text: str) -> Iterator[str]:
+    for match in _CSS.finditer(text):
+        yield match["double"] or match["single"] or match["bare"] or ""
 
 
 def _unescaped(value: str) -> str:
     try:
         return html.unescape(value)
     except ValueError:
-        # A number of more than 4300 digits, which is no character.
+        # A character reference of more than 4300 digits, which Python does not convert to a number.
         return value
 
 
-def _shown(name: str) -> str:
+def _printable(name: str) -> str:
     """Return a name for a problem text: on one line, and not too long."""
     visible = "".join(sign if sign.isprintable() else "�" for sign in name[:_MAX_NAME_CHARS])
     return visible if len(name) <= _MAX_NAME_CHARS else f"{visible}…"

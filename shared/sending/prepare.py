@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.config import MAX_MESSAGE_LIMIT_MB
 from shared.errors import ConfigurationError, RejectedError
-from shared.mail.attachments import SizedFile, megabytes, read_body, size_files, text_too_long
+from shared.mail.attachments import SizedFile, body_too_large_error, megabytes, read_body, size_files
 from shared.mail.message import MailRequest
 from shared.mail.payload import add_properties, build_message, write_json
 from shared.mail.warnings import MailWarning, find_warnings
@@ -79,7 +79,7 @@ def check_sizes(message_bytes: int, files: Sequence[SizedFile]) -> None:
         RejectedError: `body_too_large`, `file_too_large`, `message_over_maximum`.
     """
     if message_bytes > MAX_REQUEST_BYTES:
-        raise text_too_long(message_bytes, MAX_REQUEST_BYTES)
+        raise body_too_large_error(message_bytes, MAX_REQUEST_BYTES)
     for file in files:
         if file.size > LARGEST_FILE_BYTES:
             raise RejectedError("file_too_large", blob=file.attachment.blob, size=megabytes(file.size))

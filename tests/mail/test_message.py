@@ -327,7 +327,7 @@ def test_a_moment_that_cannot_be_compared_is_refused(moment: str) -> None:
         ("-_-_", "is URL-safe base64; use + and / in place of - and _"),
         (
             "sales.pdf",
-            "is not base64 (RFC 4648 section 4, with its padding; only line breaks are allowed between)",
+            "is not base64 (RFC 4648 section 4); it needs its padding, and only line breaks may interrupt it",
         ),
     ],
 )
