@@ -93,7 +93,7 @@ class Services(LazyConfig):
 
         return TableOperatorLog(self._tables)
 
-    @property
+    @lazy
     def operator_id(self) -> str | None:
         """The object id of the account signed in to storage. None with a key."""
         from shared.adapters.credentials import object_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 #: Building one member may build another, so the lock is reentrant.
 _BUILDING = threading.RLock()
 
+if TYPE_CHECKING:
+    # Type checkers know that a `cached_property` can be replaced, in an object and in a subclass.
+    lazy = functools.cached_property
+else:
 
-class lazy[Kept](functools.cached_property[Kept]):  # noqa: N801 - read as the decorator that it is
-    """A member that is built once, even if several threads read it first."""
+    class lazy(functools.cached_property):  # noqa: N801 - read as the decorator that it is
+        """A member that is built once, even if several threads read it first."""
 
-    @overload
-    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Kept: ...
-    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Self | Kept:
-        """Build it, or return what another thread has built meanwhile."""
-        with _BUILDING:
-            return super().__get__(instance, owner)
+        def __get__(self, instance: object | None, owner: type | None = None) -> object:
+            """Build it, or return what another thread has built meanwhile."""
+            with _BUILDING:
+                return super().__get__(instance, owner)
 
 
 def built_once[*Given, Kept](build: Callable[[*Given], Kept]) -> Callable[[*Given], Kept]:

@@ -10,16 +10,37 @@ from shared.lazy import lazy
 from shared.refusal_counter import RefusalCounter
 from shared.sending.storage_outage import ClaimMemory
 from shared.settings.installation import Installation
-from shared.system import RealSystem
+from shared.system import RealSystem, System
 
 
 class LazyConfig:
     """The operator's settings; reading a member may raise ConfigurationError."""
 
-    def __init__(self) -> None:
-        self.system = RealSystem()
-        self.claims = ClaimMemory()
-        self.refusals = RefusalCounter(self.system)
+    def __init__(self, **replaced: object) -> None:
+        """Replace lazy members, for instance with fakes in a test.
+
+        Raises:
+            TypeError: a name is not the one of a lazy member.
+        """
+        for name, value in replaced.items():
+            if not isinstance(getattr(type(self), name, None), lazy):
+                raise TypeError(f"{name} is no lazy member")
+            setattr(self, name, value)
+
+    @lazy
+    def system(self) -> System:
+        """Time, randomness and identifiers."""
+        return RealSystem()
+
+    @lazy
+    def claims(self) -> ClaimMemory:
+        """What this process knows of claims."""
+        return ClaimMemory()
+
+    @lazy
+    def refusals(self) -> RefusalCounter:
+        """How often callers were refused, for the log."""
+        return RefusalCounter(self.system)
 
     @lazy
     def config(self) -> AppConfig:
@@ -46,7 +67,7 @@ class LazyConfig:
 
         return threading.BoundedSemaphore(MAX_WAITING)
 
-    @property
+    @lazy
     def installation(self) -> str | None:
         """The client id that tags this installation's data.
 
@@ -54,7 +75,7 @@ class LazyConfig:
         """
         return read_client_id()
 
-    @property
+    @lazy
     def storage_account(self) -> str | None:
         """The name of the storage account with the tables, or None.
 

@@ -71,7 +71,7 @@ def a_file(path: str, **changes: Any) -> dict[str, Any]:
 
 def list_senders(services: FakeServices, *addresses: str) -> None:
     """Let these addresses, and no others, send with the app's own permission."""
-    services.config = replace(services.config, application_senders=addresses)
+    services.configure(application_senders=addresses)
 
 
 def large_file_services(**files: bytes) -> FakeServices:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from shared.bootstrap import Services, services
 from shared.errors import ConfigurationError
 from shared.scheduler_bootstrap import scheduler_services
+from tests.fakes import CONFIG, FABRIKAM, FakeSystem, MemorySchedules
 from tests.test_config import GIVEN
 
 ROOT = Path(__file__).parent.parent
@@ -68,6 +70,22 @@ def test_threads_that_first_read_a_member_at_once_get_the_same_object(built: Ser
 
     with ThreadPoolExecutor(8) as threads:
         assert len({id(found) for found in threads.map(read, range(8))}) == 1
+
+
+def test_a_member_can_be_replaced_and_the_others_use_it() -> None:
+    schedules = MemorySchedules(clock=FakeSystem().steady)
+    settings = replace(CONFIG, allowed_tenant_ids=frozenset({FABRIKAM}))
+
+    here = Services(schedules=schedules, config=settings)
+
+    assert here.schedules is schedules
+    assert here.allowed_tenants == {FABRIKAM}
+
+
+@pytest.mark.parametrize("name", ["transports", "allowed_tenants", "setting_problems"])
+def test_only_a_lazy_member_can_be_replaced(name: str) -> None:
+    with pytest.raises(TypeError, match=name):
+        Services(**{name: None})
 
 
 def test_the_application_senders_are_read_from_the_settings(built: Services) -> None:

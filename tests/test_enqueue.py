@@ -127,7 +127,7 @@ def test_two_reports_never_share_a_path(services: FakeServices, ports: Ports, tm
 def test_a_tenant_in_upper_case_is_served_where_there_are_two(
     services: FakeServices, ports: Ports, tmp_path: Path
 ) -> None:
-    services.allowed_tenants = frozenset({CONTOSO, FABRIKAM})
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO, FABRIKAM}))
     mail = a_mail_file(tmp_path, tenantId=CONTOSO.upper(), attachments=[a_pdf(tmp_path)])
 
     assert main([mail], ports) == 0

@@ -26,8 +26,7 @@ class Hurrying(RealSystem):
 
 def main() -> None:
     """Refresh; being overtaken by a Reset or a new consent is no error."""
-    ports = Services()
-    ports.system = Hurrying()
+    ports = Services(system=Hurrying())
     got = 0
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:

@@ -9,12 +9,11 @@ import pytest
 
 from shared.adapters.entra import EntraAuthority
 from shared.adapters.graph import GraphMailTransport
-from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.status import DeliveryStatus
 from shared.sending.deliver import deliver
 from shared.settings.tenant import Account, RequestedSender, Status, TenantSettings
 from tests.builders import a_consent, a_message, list_senders, some_settings
-from tests.fakes import FakeServices
+from tests.fakes import FakeServices, FakeSystem
 from tests.local_stack.browser_client import BrowserClient
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET, CONTOSO
 
@@ -36,18 +35,16 @@ def services(
     config: AppConfig, office: ServedMicrosoft365, local_authority: LocalAuthority
 ) -> Iterator[FakeServices]:
     """Build services in memory with Entra and Graph over the network."""
-    services = FakeServices()
-    entra = EntraAuthority(config, CLIENT_SECRET, services.system)
+    system = FakeSystem()
+    entra = EntraAuthority(config, CLIENT_SECRET, system)
+    services = FakeServices(system=system, authorizer=entra)
     begun = entra.begin(CONTOSO, ["Mail.Send"], "the-state", ADA)
     page = BrowserClient(local_authority.ca_file, posts_by_itself=False).consent(begun.address, ADA)
     redeemed = entra.redeem(CONTOSO, begun.auth_flow, page.forms[0].fields)
-    services.allowed_tenants = frozenset({CONTOSO})
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO}))
     services.vault.write(f"smtp-{CONTOSO}-1", redeemed.tokens)
     services.settings.save(
         some_settings(tenant_id=CONTOSO, consent=a_consent(account=ACCOUNT, secret_name=f"smtp-{CONTOSO}-1"))
-    )
-    services.tokens = AccessTokenCache(
-        services.vault, entra, services.settings, services.system, lambda: services.allowed_tenants
     )
     with closing(GraphMailTransport(office.graph)) as transport:
         services.transport = transport  # type: ignore[assignment]

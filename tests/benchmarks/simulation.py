@@ -19,7 +19,6 @@ from typing import Any
 from unittest.mock import patch
 
 from shared.adapters.retry_after import retry_after
-from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.delivery import Delivery
 from shared.errors import TransientError
 from shared.mail_queue import Backlog
@@ -29,13 +28,13 @@ from shared.sending.rate_limit import concurrency, throttle
 from shared.sending.rate_limit import mailbox_schedule as line
 from shared.sending.rate_limit.schedule import Schedule
 from shared.settings.sender import Sender
-from shared.settings.sending_switch import SendingPause, SendingSwitch
+from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import TenantSettings
 from tests.benchmarks.virtual_time import Timeline, VirtualSystem, VirtualThreading
 from tests.builders import a_message, some_settings
 from tests.fakes import (
+    CONFIG,
     CONTOSO,
-    FakeEntra,
     FakeGraph,
     FakeServices,
     MemoryDeliveries,
@@ -383,27 +382,19 @@ def _subject(body: bytes) -> str:
 
 def _services(simulation: _Simulation) -> FakeServices:
     """Build one host's services with shared storage."""
-    services = FakeServices()
-    services.system = simulation.system  # type: ignore[assignment]
-    services.settings = simulation.settings
-    services.deliveries = simulation.deliveries
-    services.requests = simulation.requests
-    services.drafts = simulation.drafts
-    services.outbox = _Outbox(simulation)  # type: ignore[assignment]
-    services.switch = SendingSwitch(simulation.pause_store, simulation.system, lambda: services.installation)
-    services.schedules = simulation.schedules
-    services.config = replace(services.config, mailbox_messages_per_minute=simulation.load.set_pace)
-    services.throttle = services.new_throttle()
-    services.transport = _Graph(simulation=simulation)
-    services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
-    services.authorizer = FakeEntra(simulation.system)  # type: ignore[arg-type]
-    services.tokens = AccessTokenCache(
-        services.vault,
-        services.authorizer,
-        simulation.settings,
-        simulation.system,
-        lambda: services.allowed_tenants,
+    services = FakeServices(
+        system=simulation.system,
+        config=replace(CONFIG, mailbox_messages_per_minute=simulation.load.set_pace),
+        settings=simulation.settings,
+        deliveries=simulation.deliveries,
+        requests=simulation.requests,
+        drafts=simulation.drafts,
+        outbox=_Outbox(simulation),
+        pause_store=simulation.pause_store,
+        schedules=simulation.schedules,
+        transport=_Graph(simulation=simulation),
     )
+    services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
     return services
 
 

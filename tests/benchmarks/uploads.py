@@ -37,8 +37,8 @@ def ours(address: str) -> Callable[[int], None]:
     from tests.fakes import CONTOSO
 
     services = large_file_services()
-    services.allowed_tenants = frozenset({CONTOSO})
-    services.message_limit_mb = 210
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO}))
+    services.configure(mailbox_message_limit_mb=210)
     config = StorageConfig(os.environ[CONNECTION])
     services.files = BlobAttachmentFiles(blob_service(config, lambda: None))  # type: ignore[arg-type,assignment,return-value]
     services.transport = GraphMailTransport(address)  # type: ignore[assignment]

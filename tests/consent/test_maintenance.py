@@ -166,7 +166,7 @@ def many_tenants(ports: FakeServices) -> None:
         tenant_id = f"6f1c0000-0000-4000-8000-{number:012d}"
         consent = a_consent(secret_name=f"smtp-{tenant_id}-1")
         ports.settings.save(some_settings(tenant_id=tenant_id, consent=consent))
-    ports.allowed_tenants = frozenset(ports.settings.tenants())
+    ports.configure(allowed_tenant_ids=frozenset(ports.settings.tenants()))
 
 
 def hang(ports: FakeServices) -> None:
@@ -231,7 +231,7 @@ def test_the_vault_is_listed_once_for_all_tenants(ports: FakeServices) -> None:
     for number in range(100):
         tenant_id = f"6f1c0000-0000-4000-8000-{number:012d}"
         ports.settings.save(some_settings(tenant_id=tenant_id))
-    ports.allowed_tenants = frozenset(ports.settings.tenants())
+    ports.configure(allowed_tenant_ids=frozenset(ports.settings.tenants()))
 
     maintain_consents(ports)
 
@@ -282,7 +282,7 @@ def test_deleted_tokens_in_use_are_not_purged(ports: FakeServices) -> None:
 
 def test_deleted_tokens_of_an_unserved_tenant_are_not_purged(ports: FakeServices) -> None:
     kept(ports, OLD, purgeable=True)
-    ports.allowed_tenants = frozenset({FABRIKAM})
+    ports.configure(allowed_tenant_ids=frozenset({FABRIKAM}))
 
     maintain_consents(ports)
 

@@ -69,7 +69,7 @@ def test_a_cookie_valid_on_the_azure_domain_binds_the_flow_to_the_browser(
 
 
 def test_the_cookie_is_sent_only_to_consent_addresses(ports: FakeServices) -> None:
-    ports.config = replace(ports.config, public_base_url="https://apps.contoso.com/mailer")
+    ports.configure(public_base_url="https://apps.contoso.com/mailer")
 
     assert "; Path=/mailer/api/consent; " in open_start(enable(ports), ports).headers["Set-Cookie"]
 

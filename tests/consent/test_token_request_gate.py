@@ -7,14 +7,13 @@ import pytest
 
 from shared.consent.errors import EntraUnavailableError
 from shared.consent.maintenance import refresh_consent
-from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.diagnostics import run_checks
 from shared.settings.tenant import Consent, Status
 from tests.builders import a_consent, a_message, enabled_services
-from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeServices
+from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
 MINUTE = timedelta(minutes=1)
 THROTTLED = EntraUnavailableError(retry_after=MINUTE)
@@ -124,10 +123,7 @@ def test_a_token_that_is_issued_in_between_ends_the_count() -> None:
 def test_another_process_counts_on() -> None:
     ports, consent = consented(timedelta(days=1))
     refused(ports, consent, may_pass())
-    other = FakeServices()
-    other.tokens = AccessTokenCache(
-        ports.vault, other.authorizer, ports.settings, ports.system, lambda: CONFIG.allowed_tenant_ids
-    )
+    other = FakeServices(vault=ports.vault, settings=ports.settings, system=ports.system)
     ports.system.pass_time(5 * MINUTE)
 
     assert refused(other, consent, may_pass()).code == "consent_lost"

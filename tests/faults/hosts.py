@@ -13,13 +13,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.storage_clock import WRITTEN_AT, on_own_clock
-from shared.consent.token_cache import AccessTokenCache
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.ownership import OwnedSettings
-from shared.settings.sending_switch import SendingSwitch
 from shared.settings.tenant import RequestedSender
 from tests.builders import a_consent, a_message, some_settings
 from tests.fakes import CLIENT_ID, CONTOSO, INSTALLATION, FakeGraph, FakeServices, FakeSystem, MemoryVault
@@ -186,20 +184,20 @@ class Neighbourhood:
 
     def add_host(self, ahead: timedelta = timedelta(0), client_id: str = CLIENT_ID) -> FakeServices:
         """Start a host of an installation whose clock is so far ahead."""
-        host, system = FakeServices(), HostSystem(true=self.true, ahead=ahead)
-        host.system, host.installation = system, client_id
-        host.vault = self.stored.vault if client_id == CLIENT_ID else MemoryVault()
-        for shared in ("requests", "drafts", "outbox", "files", "pause_store"):
-            setattr(host, shared, getattr(self.stored, shared))
-        host.transport = self.graph  # type: ignore[assignment]
-        host.deliveries = HostDeliveries(self.stored.deliveries, self.stamps, system)  # type: ignore[assignment]
-        host.settings = OwnedSettings(  # type: ignore[assignment]
-            self.stored.settings, lambda: replace(INSTALLATION, client_id=client_id), lambda _: None, system
-        )
-        host.authorizer.system = system
-        host.switch = SendingSwitch(host.pause_store, system, lambda: host.installation)
-        host.tokens = AccessTokenCache(
-            host.vault, host.authorizer, host.settings, system, lambda: host.allowed_tenants
+        system = HostSystem(true=self.true, ahead=ahead)
+        installation = replace(INSTALLATION, client_id=client_id)
+        host = FakeServices(
+            system=system,
+            installation=client_id,
+            vault=self.stored.vault if client_id == CLIENT_ID else MemoryVault(),
+            transport=self.graph,
+            deliveries=HostDeliveries(self.stored.deliveries, self.stamps, system),
+            settings=OwnedSettings(self.stored.settings, lambda: installation, lambda _: None, system),
+            requests=self.stored.requests,
+            drafts=self.stored.drafts,
+            outbox=self.stored.outbox,
+            files=self.stored.files,
+            pause_store=self.stored.pause_store,
         )
         self.hosts.append(host)
         return host

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,7 +38,7 @@ def small(*, look_up: bool = True) -> tuple[FakeServices, bytes]:
 def waiting() -> tuple[FakeServices, bytes]:
     """Return a mail that waits for its slot behind another one."""
     services, mail = small()
-    services.config = replace(services.config, mailbox_messages_per_minute=1)
+    services.configure(mailbox_messages_per_minute=1)
     sender = sender_of(services.settings.load(CONTOSO))
     assert services.new_throttle().of(sender).wait_for_slot(None, first=False)
     return services, mail

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +185,7 @@ def put_off_mail_at_the_front(services: FakeServices) -> None:
 
 def backlog_of(services: FakeServices, mails: int, pace: int) -> None:
     """Queue more mails than the mailbox may send, in a minute and in hours."""
-    services.config = replace(services.config, mailbox_messages_per_minute=pace)
+    services.configure(mailbox_messages_per_minute=pace)
     for number in range(mails):
         send(services, f"m-{number:03}")
 
@@ -256,7 +255,7 @@ def token_refreshed_daily(services: FakeServices) -> None:
 
 def tenant_removed(services: FakeServices) -> None:
     """Deploy without the tenant; the five-minute timer finds out."""
-    services.allowed_tenants = frozenset({FABRIKAM})
+    services.configure(allowed_tenant_ids=frozenset({FABRIKAM}))
     release_all(services)
 
 
@@ -277,7 +276,7 @@ def deferred_after_waiting_for_microsoft365(services: FakeServices) -> None:
 
 
 def mail_of_a_removed_tenant(services: FakeServices) -> None:
-    services.allowed_tenants = frozenset({FABRIKAM})
+    services.configure(allowed_tenant_ids=frozenset({FABRIKAM}))
     send(services)
 
 
@@ -288,7 +287,7 @@ def mail_of_a_tenant_that_nobody_knows(services: FakeServices) -> None:
 def tenant_brought_back(services: FakeServices) -> None:
     served = services.allowed_tenants
     tenant_removed(services)
-    services.allowed_tenants = served
+    services.configure(allowed_tenant_ids=served)
     services.system.pass_time(20 * MINUTE)
     release_all(services)
 

@@ -78,7 +78,7 @@ def test_a_mail_with_250_foreign_files_fits_into_a_table_row(services: FakeServi
 
 
 def test_a_single_tenant_needs_no_folder(services: FakeServices) -> None:
-    services.allowed_tenants = frozenset({CONTOSO})
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO}))
     services.files.blobs["2026/sales.pdf"] = b"%PDF"
     deliver(a_message(messageId="m-1", attachments=[a_file("a", blob="2026/sales.pdf")]), "q-1", services)
 

@@ -43,7 +43,7 @@ def services() -> FakeServices:
             services.deliveries.add(Delivery(tenant, status, status, NOON, NOON, NOON))
             services.requests.save(tenant, status, b"request")
         services.drafts.save(tenant, "m-1", b"draft")
-    services.allowed_tenants = frozenset({FABRIKAM})
+    services.configure(allowed_tenant_ids=frozenset({FABRIKAM}))
     return services
 
 
@@ -115,7 +115,7 @@ def test_a_code_of_another_inventory_deletes_nothing(services: FakeServices, tol
 
 
 def test_data_of_a_served_tenant_is_not_deleted(services: FakeServices, told: Told) -> None:
-    services.allowed_tenants = CONFIG.allowed_tenant_ids
+    services.configure(allowed_tenant_ids=CONFIG.allowed_tenant_ids)
     before = stored(services, CONTOSO)
 
     assert main(["delete-tenant", CONTOSO], services) == 1
@@ -201,7 +201,7 @@ def test_a_returning_tenant_starts_empty_and_reuses_no_secret_name(
     confirm(services, told)
     assert services.settings.load(CONTOSO) == TenantSettings(CONTOSO, last_version=last_version)
 
-    services.allowed_tenants = CONFIG.allowed_tenant_ids
+    services.configure(allowed_tenant_ids=CONFIG.allowed_tenant_ids)
     walk(services)
     assert services.settings.load(CONTOSO).consent.version == last_version + 1  # type: ignore[union-attr]
 

@@ -28,19 +28,19 @@ OUTSIDE = a_message(messageId="m-1", attachments=[a_file("plan.pdf", blob="repor
 
 
 def large(services: FakeServices) -> None:
-    services.message_limit_mb = 1
+    services.configure(mailbox_message_limit_mb=1)
 
 
 def several_tenants(services: FakeServices) -> None:
-    services.allowed_tenants = frozenset({CONTOSO, FABRIKAM})
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO, FABRIKAM}))
 
 
 def raised(services: FakeServices) -> None:
-    services.message_limit_mb = 6
+    services.configure(mailbox_message_limit_mb=6)
 
 
 def one_tenant(services: FakeServices) -> None:
-    services.allowed_tenants = frozenset({CONTOSO})
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO}))
 
 
 CASES = [
@@ -53,7 +53,7 @@ cases = pytest.mark.parametrize(("mail", "wrong", "corrected", "code"), CASES)
 @pytest.fixture
 def services() -> FakeServices:
     services = large_file_services()
-    services.allowed_tenants = frozenset({CONTOSO})
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO}))
     services.files.blobs[f"{CONTOSO}/large.bin"] = bytes(4_000_000)
     services.files.blobs["reports/plan.pdf"] = b"plan"
     return services

@@ -37,7 +37,7 @@ class CountingTransport(RequestsTransport):  # type: ignore[misc] # the package 
 def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: StorageConfig) -> None:
     tenant, transport = str(uuid.uuid4()), CountingTransport()
     services = enabled_services()
-    services.allowed_tenants = frozenset({tenant})
+    services.configure(allowed_tenant_ids=frozenset({tenant}))
     assert storage.connection_string
     with TableServiceClient.from_connection_string(storage.connection_string, transport=transport) as tables:
         stored = TableSettingsStore(tables)

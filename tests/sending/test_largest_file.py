@@ -37,7 +37,7 @@ def test_a_file_of_150_mb_arrives_byte_for_byte(
     del content
     exchange.system.directory.change_user(ADA, message_limit=210 * 1024 * 1024)
     services = large_file_services()
-    services.allowed_tenants, services.message_limit_mb = frozenset({CONTOSO}), 210
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO}), mailbox_message_limit_mb=210)
     services.files = BlobAttachmentFiles(blob_clients)  # type: ignore[assignment]
     services.tokens.get = lambda *_, **__: exchange.token()  # type: ignore[method-assign]
     with closing(GraphMailTransport(exchange.graph)) as transport:

@@ -355,7 +355,7 @@ def test_another_mailbox_is_no_evidence_about_a_mail_from_the_first(services: Fa
 
 def test_a_deployment_can_configure_to_resend_what_cannot_be_searched() -> None:
     services = enabled_services()
-    services.resends_unknown = True
+    services.configure(on_unknown_outcome="resend")
     lost_answer(services, accepted=False)
     assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.DEFERRED, None)
 
@@ -440,7 +440,7 @@ def test_a_mail_that_can_no_longer_be_searched_ends_at_once(services: FakeServic
 def test_a_mail_that_can_no_longer_be_searched_is_resent_if_so_configured(
     services: FakeServices,
 ) -> None:
-    services.resends_unknown = True
+    services.configure(on_unknown_outcome="resend")
     lost_answer(services, accepted=False)
     move_to_bob(services)
     to_the_end(services)

@@ -117,7 +117,7 @@ class Stand:
 
 def _connect(services: FakeServices, exchange: ExchangeOnline, transport: GraphMailTransport) -> None:
     services.transport = transport  # type: ignore[assignment]
-    services.allowed_tenants = frozenset({CONTOSO})
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO}))
     services.files.blobs = {
         f"{CONTOSO}/small": PDF,
         f"{CONTOSO}/medium": MEDIUM,

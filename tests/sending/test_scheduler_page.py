@@ -36,7 +36,7 @@ def test_the_printed_message_is_valid() -> None:
 def test_the_message_is_sent_as_it_is_printed() -> None:
     services = enabled_services()
     services.files.blobs["2026/11/23/sales.pdf"] = b"%PDF"
-    services.allowed_tenants = frozenset({CONTOSO})
+    services.configure(allowed_tenant_ids=frozenset({CONTOSO}))
     deliver(example("json").replace(PRINTED_TENANT, CONTOSO).encode(), "q-1", services)
 
     sent = json.loads(services.transport.sent[0][2])["message"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -31,13 +30,11 @@ MAIL = a_message(messageId="m-1")
 
 def remove(services: FakeServices) -> None:
     """Deploy with a list of tenants from which Contoso is missing."""
-    services.allowed_tenants = frozenset({FABRIKAM})
-    services.config = replace(CONFIG, allowed_tenant_ids=services.allowed_tenants)
+    services.configure(allowed_tenant_ids=frozenset({FABRIKAM}))
 
 
 def bring_back(services: FakeServices) -> None:
     services.config = CONFIG
-    services.allowed_tenants = CONFIG.allowed_tenant_ids
 
 
 def kept(services: FakeServices) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def services() -> FakeServices:
 
 
 def paced(services: FakeServices, pace: int) -> FakeServices:
-    services.config = replace(services.config, mailbox_messages_per_minute=pace)
+    services.configure(mailbox_messages_per_minute=pace)
     return services
 
 

@@ -51,7 +51,7 @@ def row(services: FakeServices, name: str) -> Delivery:
 
 
 def paced(services: FakeServices, pace: int = 30) -> None:
-    services.config = replace(services.config, mailbox_messages_per_minute=pace)
+    services.configure(mailbox_messages_per_minute=pace)
 
 
 def send(services: FakeServices, *names: str) -> None:
