@@ -71,16 +71,17 @@ func isQueueName(text string) bool =>
   )
 
 @export()
-@description('An https URL with a host and without query, fragment or blank.')
+@description('An https URL in ASCII, with a host and without query and fragment: it is sent in headers.')
 func isAddress(text string) bool =>
-  startsWith(toLower(text), 'https://') && length(text) > 8 && substring(text, 8, 1) != '/' && !contains(text, ' ') && !contains(
-    text,
-    '?'
-  ) && !contains(text, '#') && !contains(text, '@')
+  startsWith(toLower(text), 'https://') && length(text) > 8 && substring(text, 8, 1) != '/' && consistsOf(
+    substring(text, 8),
+    '${letters}._~:/%+'
+  )
 
 @export()
-@description('https, a host and optionally a port: no path, no wildcard.')
-func isOrigin(text string) bool => isAddress(text) && consistsOf(substring(text, 8), '${letters}.:')
+@description('https, a host and optionally a port: no path, no wildcard. No browser names the port 443.')
+func isOrigin(text string) bool =>
+  isAddress(text) && consistsOf(substring(text, 8), '${letters}.:') && !endsWith(text, ':443')
 
 @export()
 func isMailAddress(text string) bool =>

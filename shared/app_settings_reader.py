@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
 
 from shared.errors import ConfigurationError
 from shared.storage_names import QUEUE_NAME, QUEUES
@@ -17,6 +16,13 @@ if TYPE_CHECKING:
 
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: An https URL of server, port and path, in ASCII as headers need it: `xn--…` for an international name.
+_ADDRESS = re.compile(
+    r"https://[a-z0-9._-]+(:(?P<port>[0-9]{1,5}))?(?P<path>/[a-z0-9._~%/+-]*)?", re.IGNORECASE | re.ASCII
+)
+_MAX_PORT = 65535
+#: A browser does not name it in an origin.
+_HTTPS_PORT = 443
 #: Straight quotes, and those that word processors write.
 _QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019"
 #: App Service passes on an unresolved reference to Key Vault or App Configuration unchanged.
@@ -154,23 +160,19 @@ class AppSettingsReader:
     def number(self, name: str, default: int, low: int, high: int) -> int:
         """Return a whole number from `low` to `high`."""
         value = self.text(name, str(default)) or str(default)
-        if value.isascii() and value.isdecimal() and low <= int(value) <= high:
+        # `int` raises for thousands of digits.
+        if re.fullmatch("[0-9]{1,9}", value) and low <= int(value) <= high:
             return int(value)
         self.report_invalid(name, f"use a whole number from {low} to {high}")
         return default
 
     def url(self, name: str, default: str | None = None) -> str:
         """Return an https address without a trailing slash."""
-        return self._address(name, default, _is_address, "use an https address")
+        return self._address(name, default, _is_address, "use an https address in ASCII")
 
     def host(self, name: str, default: str | None = None) -> str:
         """Return a server's https URL without path and trailing slash."""
-        return self._address(
-            name,
-            default,
-            lambda parts: _is_address(parts) and not parts.path,
-            "use the https address of a server, without a path",
-        )
+        return self._address(name, default, _is_server, "use the https address of a server, without a path")
 
     def check_names(self) -> None:
         """Record variables whose name nearly equals that of an unset setting.
@@ -187,40 +189,27 @@ class AppSettingsReader:
             for meant in get_close_matches(written, unset, 1, _SIMILAR):
                 self.report_invalid(name, f"no setting has this name; rename it to {meant}, or delete it")
 
-    def _address(
-        self, name: str, default: str | None, fits: Callable[[SplitResult], bool], reason: str
-    ) -> str:
+    def _address(self, name: str, default: str | None, fits: Callable[[str], bool], reason: str) -> str:
         value = self.text(name, default).rstrip("/")
-        if value and not _fits(value, fits):
+        if value and not fits(value):
             self.report_invalid(name, reason)
         return value
 
 
-def _is_origin(text: str) -> bool:
-    parts = urlsplit(text)
-    return bool(parts.hostname) and text == f"https://{parts.hostname}{_port(parts.netloc)}"
-
-
-def _fits(value: str, check: Callable[[SplitResult], bool]) -> bool:
-    try:
-        return check(urlsplit(value))
-    except ValueError:
-        # A port that is no number, or an unpaired bracket.
-        return False
-
-
-def _is_address(parts: SplitResult) -> bool:
+def _is_address(text: str) -> bool:
     """Return whether it is an https URL of only server, port and path."""
-    readable = not any(sign in parts.geturl() for sign in " ,;@\\<>{}")
-    return (
-        parts.scheme == "https"
-        and bool(parts.hostname)
-        and parts.port != 0
-        and not (parts.query or parts.fragment)
-        and readable
-    )
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and 0 < int(found["port"] or _HTTPS_PORT) <= _MAX_PORT
 
 
-def _port(netloc: str) -> str:
-    _, colon, port = netloc.partition(":")
-    return f":{port}" if colon and port.isdecimal() else ""
+def _is_server(text: str) -> bool:
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and not found["path"] and _is_address(text)
+
+
+def _is_origin(text: str) -> bool:
+    """Return whether a browser writes an origin like this."""
+    found = _ADDRESS.fullmatch(text)
+    named = found and found["port"]
+    canonical = text == text.lower() and (not named or str(int(named)) == named != str(_HTTPS_PORT))
+    return canonical and _is_server(text)

@@ -190,7 +190,7 @@ def _read(env: AppSettingsReader) -> AppConfig:
         graph_endpoint=env.host("GRAPH_ENDPOINT", cloud.graph_endpoint),
         graph_resource=cloud.graph_endpoint,
         allowed_tenant_ids=_allowed_tenants(env, home),
-        api_audience=env.word("API_AUDIENCE"),
+        api_audience=env.guid("API_AUDIENCE"),
         admin_role=env.word("ADMIN_ROLE", "Workspace.Admin"),
         required_api_scope=env.word("REQUIRED_API_SCOPE", "settings"),
         allowed_client_ids=env.guids("ALLOWED_CLIENT_IDS", ""),

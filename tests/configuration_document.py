@@ -73,8 +73,8 @@ PURPOSES = {
         ),
         "FRONTEND_ORIGINS": "Origins of the frontend, comma-separated",
         "API_AUDIENCE": (
-            "Audience of the access tokens that callers send. For tokens of version 2, which the template "
-            "requests, it is the client id"
+            "Audience of the access tokens that callers send. It is the API's client id: tokens have "
+            "version 2"
         ),
         "ADMIN_ROLE": "App role that may change mail settings",
         "REQUIRED_API_SCOPE": "Scope that every user's access token must have",

@@ -72,6 +72,13 @@ def test_any_other_provider_switches_the_feature_off(provider: str) -> None:
         ("GRAPH_ENDPOINT", "https://graph .microsoft.com"),
         ("GRAPH_ENDPOINT", "https://graph.microsoft.com:https"),
         ("GRAPH_ENDPOINT", "https://[graph.microsoft.com"),
+        ("PUBLIC_BASE_URL", "https://müller.example"),
+        ("PUBLIC_BASE_URL", "https://mailer.\u212aontoso.com"),
+        ("PUBLIC_BASE_URL", "https://mailer.contoso.com/é"),
+        ("PUBLIC_BASE_URL", "https://mailer.contoso.com\n.contoso.com"),
+        ("PUBLIC_BASE_URL", "https://mailer.contoso.com:99999"),
+        ("PUBLIC_BASE_URL", "https://mailer.contoso.com:0"),
+        ("PUBLIC_BASE_URL", "https://[mailer.contoso.com]"),
         ("ENTRA_AUTHORITY_HOST", "https://login.microsoftonline.com/common"),
         ("KEY_VAULT_URL", "https://mailer.vault.azure.net/secrets/smtp"),
         ("PUBLIC_BASE_URL", "https://mailer.contoso.com;https://other.contoso.com"),
@@ -81,6 +88,7 @@ def test_any_other_provider_switches_the_feature_off(provider: str) -> None:
         ("ENTRA_TENANT_ID", "common"),
         ("ENTRA_CLIENT_ID", "mailer"),
         ("API_AUDIENCE", "api://mailer, api://other"),
+        ("API_AUDIENCE", "api://11111111-2222-4333-8444-555555555555"),
         ("ADMIN_ROLE", "Workspace Admin"),
         ("ALLOWED_TENANT_IDS", "6f1c0000-0000-4000-8000-0000000c0701; 6f1c0000-0000-4000-8000-0000000fab71"),
         ("ALLOWED_TENANT_IDS", '["6f1c0000-0000-4000-8000-0000000c0701"]'),
@@ -103,6 +111,7 @@ def test_any_other_provider_switches_the_feature_off(provider: str) -> None:
         ("MAILBOX_MESSAGES_PER_MINUTE", "-1"),
         ("MAILBOX_MESSAGES_PER_MINUTE", "1001"),
         ("DELIVERY_RETENTION_DAYS", "ninety"),
+        ("DELIVERY_RETENTION_DAYS", "9" * 5000),
         ("OUTCOME_QUEUES", "mail_outcomes"),
         ("OUTCOME_QUEUES", "mail-outcomes; finance-outcomes"),
         ("OUTCOME_QUEUES", "mail-outcomes,mail-outbox"),
@@ -119,12 +128,29 @@ def test_any_other_provider_switches_the_feature_off(provider: str) -> None:
         ("FRONTEND_ORIGINS", "https://inforiver.contoso.com/app"),
         ("FRONTEND_ORIGINS", "https://ada@inforiver.contoso.com"),
         ("FRONTEND_ORIGINS", "https://inforiver.contoso.com, null"),
+        ("FRONTEND_ORIGINS", "https://[inforiver.contoso.com]"),
+        ("FRONTEND_ORIGINS", "https://*.contoso.com"),
+        ("FRONTEND_ORIGINS", "https://müller.example"),
+        ("FRONTEND_ORIGINS", "https://Inforiver.contoso.com"),
+        ("FRONTEND_ORIGINS", "https://inforiver.contoso.com:443"),
+        ("FRONTEND_ORIGINS", "https://inforiver.contoso.com:05173"),
+        ("FRONTEND_ORIGINS", "https://inforiver.contoso.com:99999"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     found = refusal(**{name: value})
 
     assert (found["code"], found["setting"]) == ("setting_invalid", name)
+
+
+@pytest.mark.parametrize("name", sorted(STORED))
+@pytest.mark.parametrize(
+    "value", ["[", "https://[x]", "https://\u2100.example", "9" * 5000, "\u0663", "@", "=;=", "{0}", "\ud800"]
+)
+def test_no_value_of_a_setting_ends_the_check_of_the_others(name: str, value: str) -> None:
+    found = check_settings({**STORED, name: value, "KEY_VAULT_URL": "a word"})
+
+    assert name == "SMTP_PROVIDER" or "KEY_VAULT_URL" in {problem.params["setting"] for problem in found}
 
 
 @pytest.mark.parametrize(
@@ -197,10 +223,11 @@ def test_storage_is_reached_by_an_identity_in_azure() -> None:
     assert storage.client_id == "33333333-2222-4333-8444-555555555555"
 
 
-def test_a_client_id_is_compared_as_entra_writes_it() -> None:
-    config = AppConfig.from_env({**GIVEN, "ENTRA_CLIENT_ID": "AAAAAAAA-2222-4333-8444-555555555555"})
+@pytest.mark.parametrize("name", ["ENTRA_CLIENT_ID", "API_AUDIENCE"])
+def test_a_client_id_is_compared_as_entra_writes_it(name: str) -> None:
+    config = AppConfig.from_env({**GIVEN, name: "AAAAAAAA-2222-4333-8444-555555555555"})
 
-    assert config.entra_client_id == "aaaaaaaa-2222-4333-8444-555555555555"
+    assert getattr(config, name.lower()) == "aaaaaaaa-2222-4333-8444-555555555555"
 
 
 def test_an_origin_may_name_a_port() -> None:

@@ -20,7 +20,7 @@ def test_a_value_is_described_as_its_check_describes_it() -> None:
 
     assert found["MAILBOX_MESSAGE_LIMIT_MB"].expected == "a whole number from 1 to 210"
     assert found["MICROSOFT_CLOUD"].expected == f"one of {', '.join(CLOUDS)}"
-    assert found["AzureWebJobsStorage__queueServiceUri"].expected == "an https address"
+    assert found["AzureWebJobsStorage__queueServiceUri"].expected == "an https address in ASCII"
     assert found["AzureWebJobsStorage"].expected.startswith("the connection string of a storage account")
 
 

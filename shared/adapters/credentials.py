@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -121,7 +122,7 @@ def _certificate(path: Path) -> dict[str, Any]:
             for found in certificates
             if found.public_key() == key.public_key() and isinstance(key, RSAPrivateKey)
         )
-    except (OSError, ValueError, TypeError, AttributeError, StopIteration) as error:
+    except (OSError, ValueError, TypeError, AttributeError, StopIteration, UnsupportedAlgorithm) as error:
         raise ConfigurationError(
             "setting_invalid",
             setting="ENTRA_CLIENT_CERTIFICATE_PATH",

@@ -1,5 +1,6 @@
 """Each kind of app credential, at a token endpoint that validates it."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,15 @@ class KeyPair:
         return pkcs12.serialize_key_and_certificates(
             b"mailer", self.key, self.certificate, None, encryption or NoEncryption()
         )
+
+
+def of_unknown_curve(pem: bytes) -> bytes:
+    """Replace the curve P-256 with one that the library does not know."""
+    first, *lines, last = pem.splitlines()
+    content = base64.b64decode(b"".join(lines)).replace(
+        bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030104")
+    )
+    return b"\n".join([first, base64.b64encode(content), last, b""])
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +143,8 @@ def test_a_certificate_that_is_not_registered_is_an_operator_error(
         "pfx with a password",
         "pfx without a key",
         "a key of an elliptic curve",
+        "a key of an unknown curve",
+        "a chain with a key of an unknown curve",
     ],
 )
 def test_a_certificate_file_that_can_not_be_used_names_the_setting(
@@ -152,6 +164,8 @@ def test_a_certificate_file_that_can_not_be_used_names_the_setting(
                 "pem with a password": pair.key_pem(locked) + pair.public_pem,
                 "pfx with a password": pair.pfx(locked),
                 "a key of an elliptic curve": curve.key_pem() + curve.public_pem,
+                "a key of an unknown curve": of_unknown_curve(curve.key_pem()) + curve.public_pem,
+                "a chain with a key of an unknown curve": pair.key_pem() + of_unknown_curve(curve.public_pem),
                 "pfx without a key": pkcs12.serialize_key_and_certificates(
                     b"mailer", None, pair.certificate, None, NoEncryption()
                 ),

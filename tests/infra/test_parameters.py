@@ -111,6 +111,7 @@ WRONG = {
         "*",
         "http://a.contoso.com",
         "https://me@a.contoso.com",
+        "https://a.contoso.com:443",
     ),
     "frontendClientIds": ("my-frontend", f"{ID};{OTHER_ID}"),
     "workspaceAdminPrincipalIds": ("ada@contoso.com", f"{ID[:-1]}G"),
@@ -130,6 +131,7 @@ WRONG = {
         "https://mail.contoso.com?a=b",
         "mail.contoso.com",
         "https://",
+        "https://müller.example",
     ),
     "applicationSenders": ("reports", "reports@@contoso.com", "@contoso.com", "Reports <r@contoso.com>"),
     "entraClientId": ("my app", f"{ID}a"),
@@ -138,8 +140,12 @@ WRONG = {
     "requiredApiScope": ("settings profile", "api://mailer/settings"),
     "allowedClientIds": ("my-frontend", f"{ID};{OTHER_ID}"),
     "clientSecretName": ("entra.client.secret", "@Microsoft.KeyVault(SecretUri=x)", "https://kv/secrets/x"),
-    "entraAuthorityHost": ("login.contoso.com", "https:///x"),
-    "graphEndpoint": ("http://graph.contoso.com", "https://graph.contoso.com#x"),
+    "entraAuthorityHost": ("login.contoso.com", "https:///x", "https://[login.contoso.com]"),
+    "graphEndpoint": (
+        "http://graph.contoso.com",
+        "https://graph.contoso.com#x",
+        "https://graph.contoso.com;",
+    ),
     "alertEmails": ("operators", "operators@", "a@contoso.com;b@contoso.com", "a b@contoso.com"),
     "budgetStartDate": ("2026-12-02", "2026-13-01", "01.12.2026", "2026-1-01"),
     "networkAddressPrefix": ("10.20.0.0/25", "10.20.0.0", "10.20.0/24", "10.0.0.0/7"),
@@ -294,7 +300,7 @@ def test_the_longest_values_pass_and_longer_ones_do_not(bicep: Bicep) -> None:
     assert refused(told, GOOD) == {name for name, values in LONGEST.items() if values[1]}
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_what_cannot_work_is_refused_with_what_to_set(bicep: Bicep, number: int) -> None:
     """All at once: a refusal has a sentence for each wrong value."""
     wrong = {name: quoted(values[number]) for name, values in WRONG.items() if number < len(values)}
