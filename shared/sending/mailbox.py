@@ -55,7 +55,7 @@ class Mailbox:
 
     @property
     def _throttle(self) -> MailboxThrottle:
-        return self._ports.throttle.of(self.sender)
+        return self._ports.throttle.for_sender(self.sender)
 
     @property
     def owner(self) -> str:

@@ -173,7 +173,7 @@ def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: SendingServices
     if attempt.mailbox is None or not isinstance(error, ThrottledError):
         return None
     try:
-        later = ports.throttle.of(attempt.mailbox.sender).slot_after_refusal()
+        later = ports.throttle.for_sender(attempt.mailbox.sender).slot_after_refusal()
     except TransientError:
         return None
     error.retry_after = later.wait

@@ -1,7 +1,7 @@
 """Decide how a mail continues after an error. Pure; covers all errors.
 
-For how long a mail is retried, and at which intervals, is in `backoff_and_deadline.py`. An error whose class
-is not in the table is handled as its base class.
+How long and how often a mail is retried is in `backoff_and_deadline.py`. An error whose class is not in this
+table is handled as its base class:
 
     error                   next status of the mail
     InvalidInputError       invalid
@@ -17,9 +17,13 @@ is not in the table is handled as its base class.
     ConfigurationError      waiting_for_operator
     TokenRefusedError       waiting_for_operator once confirmed, deferred before
 
-Deferred and verifying mails are queued again; others only to end at their `expiresAt`. An error is confirmed
-once it has occurred `confirm_after` times. A mail with an uncertain send ends as unknown instead of expired,
-rejected or invalid; if it can be looked up, that happens after its deadline too, without sending it again.
+A deferred or verifying mail is queued again. A waiting mail is queued again only if it has an `expiresAt`, to
+end at that time. An error is confirmed once it has occurred `confirm_after` times.
+
+If the outcome of an earlier attempt is uncertain, the mail may have been sent, so it ends as unknown instead
+of expired, rejected or invalid. If it can be looked up, it is looked up even after its deadline, and not sent
+again.
+
 Any other exception is a bug or unavailable storage, and is handled in `deliver.py`.
 """
 
@@ -52,13 +56,13 @@ from shared.time_limit import AttemptTooLongError
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
-#: A file can come after its message: the scheduler uploads both at once, or storage is slow.
+#: A file can arrive after its message: the scheduler uploads both at once, or storage is slow.
 FILE_PATIENCE = timedelta(minutes=10)
 
-#: How long an uncertain send is looked up: a day more, as the last attempt may have caused it.
+#: A mail is looked up for a day longer than it is sent: the outcome of its last attempt may be uncertain.
 _MAX_VERIFY_AGE = 2 * MAX_RETRY_AGE
 
-#: The first class that fits counts, so a class is before its base class.
+#: The first matching class decides, so a class is listed before its base class.
 _FINAL_STATUS: dict[type[ProblemError], DeliveryStatus] = {
     InvalidInputError: DeliveryStatus.INVALID,
     ConsentRequiredError: DeliveryStatus.WAITING_FOR_CONSENT,
@@ -68,7 +72,7 @@ _FINAL_STATUS: dict[type[ProblemError], DeliveryStatus] = {
     ConfigurationError: DeliveryStatus.WAITING_FOR_OPERATOR,
 }
 
-#: With a `retry_after`, the mail only had to wait, or continues.
+#: Not failures if they have a `retry_after`: the mail only has to wait, or the attempt continues.
 _NOT_FAILURES = (MailboxPausedError, AttemptTooLongError, ConsentReplacedError)
 
 
@@ -77,12 +81,12 @@ class AttemptContext:
     """What the decision depends on besides the error; `jitter` is 0 to 1.
 
     Attributes:
-        uncertain_since: the time of the first attempt with unknown outcome; None if there is none. It may be
-            the one that the decision is about.
+        uncertain_since: the time of the first attempt with an uncertain outcome, which may be the present
+            one; None if there is none.
         may_look_up: whether the mail can be looked up in the mailbox.
         resends: whether the deployment repeats a mail that can't be looked up.
-        refusals: the number of failures with this error, including this one; of failures closer together
-            than the minimum interval only one is counted.
+        refusals: the number of failures with this error, including this one. Failures within the minimum
+            interval count as one.
         sender_refused: whether the settings say that Microsoft 365 refuses the sender.
         first_check: how soon a refused but maybe sent mail can be looked up; None after another error.
     """
@@ -129,7 +133,7 @@ def decide_retry(error: ProblemError, context: AttemptContext) -> RetryDecision:
     """Decide how to continue with a mail that could not be sent."""
     decision = _decide(error, context)
     if context.uncertain_since is not None and decision.status in NOT_SENT:
-        # "Not sent" would be wrong, even if the deployment would have repeated it with more time.
+        # The status must not claim that the mail was not sent, even if the deployment repeats such mails.
         return RetryDecision(DeliveryStatus.UNKNOWN)
     return decision
 
@@ -149,7 +153,7 @@ def _decide(error: ProblemError, context: AttemptContext) -> RetryDecision:
 def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> int:
     """Count the refusals of the current attempts, including this one.
 
-    Of refusals shortly after each other only one counts.
+    Refusals within the minimum interval count as one.
     """
     times, last, apart = 1, now, _refusal_interval(error) or timedelta(0)
     for event in reversed(delivery.history):
@@ -159,10 +163,10 @@ def count_refusals(error: ProblemError, delivery: Delivery, now: datetime) -> in
 
 
 def _refusal_interval(error: ProblemError) -> timedelta | None:
-    """Return the minimum time between two refusals for both to be counted.
+    """Return the minimum interval between two refusals that both count.
 
-    None if every refusal is counted: Graph refuses some mails at random, and accepts them when they are
-    sent again directly.
+    None if every refusal counts: Graph refuses some mails at random, and accepts them when they are sent
+    again immediately.
     """
     if isinstance(error, SenderRefusedError):
         return BETWEEN_REFUSALS
@@ -172,9 +176,9 @@ def _refusal_interval(error: ProblemError) -> timedelta | None:
 
 
 def _confirmed(error: ProblemError, context: AttemptContext) -> bool:
-    """Return whether the error was frequent enough to act on it.
+    """Return whether the error has occurred often enough to act on it.
 
-    Refusals of the sender are counted over all of its mails, in the settings.
+    Refusals of the sender are counted in the settings, over all of its mails.
     """
     if isinstance(error, SenderRefusedError):
         return context.sender_refused
@@ -182,7 +186,7 @@ def _confirmed(error: ProblemError, context: AttemptContext) -> bool:
 
 
 def _retry_until_file(context: AttemptContext) -> RetryDecision:
-    """Retry until the time for a file is over, and then once more."""
+    """Retry until the file's time is over, with a last attempt at its end."""
     left = context.trying_since + FILE_PATIENCE - context.now
     if left <= timedelta(0):
         return RetryDecision(DeliveryStatus.REJECTED)
@@ -202,7 +206,7 @@ def _retry_transient(error: TransientError, context: AttemptContext) -> RetryDec
 def _retry(context: AttemptContext, wait: timedelta) -> RetryDecision:
     if context.first_check is not None:
         wait = max(wait, context.first_check)
-    # A service may ask for a wait of any length; a row's is limited (`MAX_WAIT` of a delivery).
+    # A service may ask for any wait, but a row stores at most `MAX_WAIT` (delivery.py).
     wanted = context.now + min(wait, MAX_RETRY_AGE)
     again = before_end(context.deadline, wanted, context.now)
     if again is not None:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 SCHEDULE = Schedule(
     line=2,
     end=NOON,
-    moved=timedelta(seconds=2),
+    shift=timedelta(seconds=2),
     pace=30,
     trial=Trial(36, NOON, NOON + timedelta(seconds=30)),
     counts={"a": 3},
-    recent=(1.5, 2.5),
+    fixed_slots=(1.5, 2.5),
     uploads=((10, 3_000_000), (20, 5_000_000)),
 )
 
@@ -60,9 +60,9 @@ def test_an_unreadable_row_is_an_empty_schedule_with_the_server_time(tables: Tab
     row = {"PartitionKey": "schedule", "RowKey": key, "Document": "{"}
     tables.get_table_client(TENANT_SETTINGS).create_entity(row)
     store = TableScheduleStore(tables)
-    found, said = store.load(key)
+    found, storage_time = store.load(key)
 
     assert replace(found, etag=None) == Schedule()
-    assert said is not None
-    assert abs(said - datetime.now(UTC)) < timedelta(minutes=1)
+    assert storage_time is not None
+    assert abs(storage_time - datetime.now(UTC)) < timedelta(minutes=1)
     assert store.save(key, found) is not None

@@ -40,7 +40,7 @@ def waiting() -> tuple[FakeServices, bytes]:
     services, mail = small()
     services.configure(mailbox_messages_per_minute=1)
     sender = sender_of(services.settings.load(CONTOSO))
-    assert services.new_throttle().of(sender).wait_for_slot(None, first=False)
+    assert services.new_throttle().for_sender(sender).wait_for_slot(None, first=False)
     return services, mail
 
 

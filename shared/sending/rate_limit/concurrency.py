@@ -49,11 +49,11 @@ class ConcurrencyLimit:
             with self._lock:
                 self.active -= 1
 
-    def raise_limit(self, mailbox_schedule: MailboxSchedule) -> None:
+    def increase_limit(self, mailbox_schedule: MailboxSchedule) -> None:
         """Allow one more request if mails wait and no host has a refusal."""
         with self._lock:
             active = self.limit < min(self.active, MAX_CONCURRENT)
-        if not active or not mailbox_schedule.may_raise_limit():
+        if not active or not mailbox_schedule.may_increase_limit():
             return
         with self._lock:
             if self.limit < MAX_CONCURRENT:

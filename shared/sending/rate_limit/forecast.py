@@ -13,7 +13,7 @@ from shared.deliveries.forecast import NO_FORECAST, Forecast
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError
 from shared.sending.errors import THROTTLED_CODES
-from shared.sending.rate_limit.pace import settled
+from shared.sending.rate_limit.pace import settle_pace
 from shared.sending.rate_limit.ports import ThrottleServices
 from shared.sending.rate_limit.schedule import clock_ahead, mailbox_mark, schedule_key
 from shared.sending.rate_limit.slots import mails_before
@@ -130,15 +130,15 @@ def _sender(settings: TenantSettings, ports: ForecastServices) -> Sender | None:
 
 def _limiting(sender: Sender, ports: ForecastServices) -> tuple[Schedule, datetime] | None:
     """Return a mailbox's schedule and storage's time; None without slots."""
-    asked = ports.system.now()
-    found, said = ports.schedules.load(_key(sender, ports))
+    sent = ports.system.now()
+    found, storage_time = ports.schedules.load(_key(sender, ports))
     now = ports.system.now()
-    now += clock_ahead(said, asked, now)
+    now += clock_ahead(storage_time, sent, now)
     if found.is_learning(now):
         return None
-    schedule = settled(found.believed(now), now)
+    schedule = settle_pace(found.if_plausible(now), now)
     pace = ports.messages_per_minute
-    unknown = schedule.is_open(now, pace) or schedule.exceeds(pace, now)
+    unknown = schedule.is_unlimited(now, pace) or schedule.exceeds(pace, now)
     return None if unknown else (schedule, now)
 
 

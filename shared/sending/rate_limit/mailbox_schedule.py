@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, NothingSentError, TransientError
-from shared.sending.rate_limit.pace import Refusal, refused, reported
+from shared.sending.rate_limit.pace import Refusal, add_report, apply_refusal
 from shared.sending.rate_limit.ports import ScheduleBusyError
 from shared.sending.rate_limit.schedule import Schedule, clock_ahead, mailbox_mark
 from shared.sending.rate_limit.slots import insert, reserve
@@ -51,14 +51,14 @@ class MailboxSchedule:
     """One mailbox's schedule in this process; used by all threads.
 
     Attributes:
-        schedule: the version that was read or written last.
+        current: the version that was read or written last.
     """
 
     def __init__(
         self, key: str, process: str, store: Callable[[], ScheduleStore], pace: int, system: System
     ) -> None:
         """Follow a row; `pace` is the operator's limit, 0 if it is learned."""
-        self.schedule = Schedule()
+        self.current = Schedule()
         self._key = key
         self._mailbox = mailbox_mark(key)
         self._process = process
@@ -82,14 +82,14 @@ class MailboxSchedule:
         return self._system.now() + self._ahead
 
     @property
-    def is_open(self) -> bool:
+    def is_unlimited(self) -> bool:
         """Whether nothing is known to limit the mails."""
-        return self.schedule.is_open(self.now, self._pace)
+        return self.current.is_unlimited(self.now, self._pace)
 
     @property
     def is_learning(self) -> bool:
         """Whether hosts still report how many mails were accepted."""
-        return self.schedule.is_learning(self.now)
+        return self.current.is_learning(self.now)
 
     def read(self) -> Schedule:
         """Return the schedule; read again if too old, or the clock was set.
@@ -101,9 +101,9 @@ class MailboxSchedule:
             known, system = self._read_at, self._system
             if known is None or max(known.elapsed(system), known.calendar - system.now()) >= self._max_age():
                 self._load()
-            return self.schedule
+            return self.current
 
-    def may_raise_limit(self) -> bool:
+    def may_increase_limit(self) -> bool:
         """Read the schedule; return whether one more request may run.
 
         It does not wait for other threads, because a mail may just have been sent.
@@ -114,12 +114,12 @@ class MailboxSchedule:
             self._load()
         finally:
             self._row.release()
-        return bool(self._pace or self.schedule.pace or self.is_open)
+        return bool(self._pace or self.current.pace or self.is_unlimited)
 
     def keeps(self, slot: Slot) -> bool:
         """Return whether a slot belongs to this mailbox and its present line."""
-        own = slot.mailbox == self._mailbox and self.schedule.has_place(slot)
-        return own and not self.schedule.exceeds(self._pace, self.now)
+        own = slot.mailbox == self._mailbox and self.current.has_place(slot)
+        return own and not self.current.exceeds(self._pace, self.now)
 
     def take(self, *, first: bool) -> Slot:
         """Reserve a slot: the next one before the line, or at its end.
@@ -162,21 +162,21 @@ class MailboxSchedule:
         """Count a mail that Exchange accepted."""
         self._accepted.append(self.now)
 
-    def record_refusal(self, wait: timedelta | None, latency: timedelta, *, used_up: bool) -> None:
+    def record_refusal(self, wait: timedelta | None, latency: timedelta, *, quota_reached: bool) -> None:
         """Tell all hosts of a refusal by Graph; `wait` is what it asks for."""
         with acquired(self._row):
-            refusal = Refusal(wait, self._process, self._recent(), latency, used_up)
-            self._change(lambda schedule, now: (refused(schedule, refusal, now, self._pace), None))
+            refusal = Refusal(wait, self._process, self._recent(), latency, quota_reached)
+            self._change(lambda schedule, now: (apply_refusal(schedule, refusal, now, self._pace), None))
 
     def report(self) -> None:
         """Report this process's accepted mails if the row does not have them."""
         with acquired(self._row):
             accepted = self._recent()
-            if self.schedule.counts.get(self._process) != accepted:
-                self._change(lambda schedule, _: (reported(schedule, self._process, accepted), None))
+            if self.current.counts.get(self._process) != accepted:
+                self._change(lambda schedule, _: (add_report(schedule, self._process, accepted), None))
 
     def _is_fresh(self, slot: Slot) -> bool:
-        return slot.line == self.schedule.line and self.now - self.schedule.due(slot) <= _MAX_SLOT_AGE
+        return slot.line == self.current.line and self.now - self.current.due(slot) <= _MAX_SLOT_AGE
 
     def _wait_for_others(self) -> None:
         """Wait shortly, so that more threads of a busy process share a write."""
@@ -186,37 +186,37 @@ class MailboxSchedule:
         self._reserved_at = steady
 
     def _max_age(self) -> timedelta:
-        shared = self.now < self.schedule.sharing_until and not self.schedule.pace
+        shared = self.now < self.current.sharing_until and not self.current.pace
         return _MAX_AGE_SHARED if shared else _MAX_AGE
 
     def _load(self) -> None:
         self._read_at = Moment.of(self._system)
         if self._storage_failed():
             return
-        asked = self._system.now()
+        sent = self._system.now()
         try:
-            found, said = self._store().load(self._key)
+            found, storage_time = self._store().load(self._key)
         except (TransientError, ConfigurationError) as error:
             self._record_failure("read_schedule", error)
         else:
-            self._ahead = clock_ahead(said, asked, self._system.now())
-            self.schedule = self._with_unsaved(found).believed(self.now)
+            self._ahead = clock_ahead(storage_time, sent, self._system.now())
+            self.current = self._with_unsaved(found).if_plausible(self.now)
 
     def _with_unsaved(self, found: Schedule) -> Schedule:
         """Keep unsaved changes; only the pause if another process wrote."""
         if not self._unsaved:
             return found
-        if found.etag == self.schedule.etag:
-            return self.schedule
-        return found.paused(self.schedule.paused_until, self.now)
+        if found.etag == self.current.etag:
+            return self.current
+        return found.paused(self.current.paused_until, self.now)
 
     def _change[Found](self, change: Callable[[Schedule, datetime], tuple[Schedule, Found]]) -> Found:
         """Change the row; on a conflict, read it and try again."""
         for tries in range(_MAX_WRITES):
-            changed, found = change(self.schedule, self.now)
+            changed, found = change(self.current, self.now)
             saved = self._save(changed)
             if saved is not None:
-                self.schedule, self._read_at = saved, Moment.of(self._system)
+                self.current, self._read_at = saved, Moment.of(self._system)
                 return found
             self._system.sleep(self._system.jitter() * _CONFLICT_SPREAD * 2**tries)
             self._load()
@@ -246,5 +246,5 @@ class MailboxSchedule:
             self._failed_at = self._system.steady()
 
     def _recent(self) -> int:
-        since = (self.schedule.learning_since or self.now) - _MINUTE
+        since = (self.current.learning_since or self.now) - _MINUTE
         return sum(moment > since for moment in self._accepted)

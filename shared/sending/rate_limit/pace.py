@@ -22,19 +22,19 @@ _MIN_WAIT = timedelta(seconds=1)
 _MAX_PAUSE = timedelta(hours=1)
 PROBE_INTERVAL: Final = timedelta(minutes=10)
 #: For more than four concurrent requests Graph asks for a shorter wait than this.
-_OF_THE_RATE = timedelta(seconds=10)
+_MIN_RATE_WAIT = timedelta(seconds=10)
 #: After this time every process has read that the requests are shared.
-_SPREADING = timedelta(seconds=5)
+_PROPAGATION_TIME = timedelta(seconds=5)
 _MIN_STEP = timedelta(milliseconds=100)
 _MAX_STEP = timedelta(seconds=5)
 #: Exchange documents this rate for SMTP submission. A lower count means that fewer mails were sent in that
 #: minute, or that Graph refused for another reason than this mailbox's rate.
-_LEAST_PACE = 30
+_MIN_LEARNED_PACE = 30
 #: The lower limit, in case refusals have another reason than the rate and last for hours.
-_LOWEST_PACE = 10
+_MIN_PACE = 10
 _MAX_TRIAL = timedelta(hours=2)
 #: How long all hosts share four requests after Graph received too many.
-_SHARING = timedelta(minutes=10)
+_SHARING_TIME = timedelta(minutes=10)
 _NONE = timedelta(0)
 
 
@@ -47,91 +47,100 @@ class Refusal:
         process: the id of the process.
         accepted: the number of its mails that were accepted in the minute before.
         latency: the duration of its requests.
-        used_up: the limit of an hour or a day is reached, which is independent of the pace.
+        quota_reached: the limit of an hour or a day is reached, which is independent of the pace.
     """
 
     wait: timedelta | None
     process: str
     accepted: int
     latency: timedelta
-    used_up: bool = False
+    quota_reached: bool = False
 
 
-def refused(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) -> Schedule:
+def apply_refusal(schedule: Schedule, refusal: Refusal, now: datetime, set_pace: int) -> Schedule:
     """Pause after a refusal, and adjust the pace."""
-    default = PROBE_INTERVAL if refusal.used_up else DEFAULT_RETRY_AFTER
+    default = PROBE_INTERVAL if refusal.quota_reached else DEFAULT_RETRY_AFTER
     wait = default if refusal.wait is None or refusal.wait < _MIN_WAIT else refusal.wait
     until = now + (PROBE_INTERVAL if wait > _MAX_PAUSE else wait)
     paused = schedule.paused(until, now)
-    return paused if set_pace or refusal.used_up else _learned(paused, schedule, refusal, wait, now)
+    return paused if set_pace or refusal.quota_reached else _learn_pace(paused, schedule, refusal, wait, now)
 
 
-def reported(schedule: Schedule, process: str, accepted: int) -> Schedule:
+def add_report(schedule: Schedule, process: str, accepted: int) -> Schedule:
     """Add a process's accepted mails of the minute before learning began."""
     return replace(schedule, counts={**schedule.counts, process: accepted})
 
 
-def _learned(
+def _learn_pace(
     schedule: Schedule, before: Schedule, refusal: Refusal, wait: timedelta, now: datetime
 ) -> Schedule:
     """Choose the pace; `before` is the schedule when the mail was sent."""
     if not schedule.pace:
         schedule = replace(schedule, refused=schedule.refused + 1)
     if schedule.learning_since is not None:
-        return reported(settled(schedule, now), refusal.process, refusal.accepted)
+        return add_report(settle_pace(schedule, now), refusal.process, refusal.accepted)
     if schedule.pace:
-        return _slowed(schedule, before, now)
-    if wait >= _OF_THE_RATE:
+        return _lower_pace(schedule, before, now)
+    if wait >= _MIN_RATE_WAIT:
         line = schedule.line + 1
         learning = replace(schedule, line=line, end=now, learning_since=now, counts={})
-        return reported(learning, refusal.process, refusal.accepted)
-    shared_since = schedule.sharing_until - _SHARING
+        return add_report(learning, refusal.process, refusal.accepted)
+    shared_since = schedule.sharing_until - _SHARING_TIME
     if now >= schedule.sharing_until:
         step = max(refusal.latency / 2, _MIN_STEP)
-        return replace(schedule, sharing_until=now + _SHARING, step=step, refused=1)
-    if now < shared_since + _SPREADING:
+        return replace(schedule, sharing_until=now + _SHARING_TIME, step=step, refused=1)
+    if now < shared_since + _PROPAGATION_TIME:
         return schedule
     step = min(schedule.step * 3 / 2, _MAX_STEP)
     # The mails that were refused before have been sent since.
-    return replace(schedule, sharing_until=now + _SHARING, step=step, refused=1)
+    return replace(schedule, sharing_until=now + _SHARING_TIME, step=step, refused=1)
 
 
-def _slowed(schedule: Schedule, before: Schedule, now: datetime) -> Schedule:
+def _lower_pace(schedule: Schedule, before: Schedule, now: datetime) -> Schedule:
     """End a trial, or lower the pace; of concurrent refusals one counts."""
     trial = before.trial
-    if trial is not None and trial.first + before.moved <= now:
+    if trial is not None and trial.first + before.shift <= now:
         longer = min(2 * schedule.next_trial, _MAX_TRIAL)
-        over = trial.last + schedule.moved + WINDOW
-        return replace(schedule, trial=None, judged_from=over, next_trial=longer)
-    if now < schedule.judged_from:
+        over = trial.last + schedule.shift + WINDOW
+        return replace(schedule, trial=None, refusals_count_from=over, next_trial=longer)
+    if now < schedule.refusals_count_from:
         return schedule
-    slower = max(schedule.pace - max(schedule.pace // 20, 1), min(schedule.pace, _LOWEST_PACE))
-    return replace(schedule, pace=slower, judged_from=max(schedule.end + schedule.moved, now) + WINDOW)
+    slower = max(schedule.pace - max(schedule.pace // 20, 1), min(schedule.pace, _MIN_PACE))
+    return replace(
+        schedule, pace=slower, refusals_count_from=max(schedule.end + schedule.shift, now) + WINDOW
+    )
 
 
-def settled(schedule: Schedule, now: datetime) -> Schedule:
+def settle_pace(schedule: Schedule, now: datetime) -> Schedule:
     """Set the pace from all reports, or from a trial without a refusal."""
     if schedule.learning_since is not None and not schedule.is_learning(now):
-        pace = max(sum(schedule.counts.values()), _LEAST_PACE)
-        first = max(now, schedule.paused_until) + WINDOW / pace * schedule.refused - schedule.moved
+        pace = max(sum(schedule.counts.values()), _MIN_LEARNED_PACE)
+        first = max(now, schedule.paused_until) + WINDOW / pace * schedule.refused - schedule.shift
         # A process that had not yet read of the learning may have reserved slots at the pace of before.
         line = schedule.line + 1
         learned = replace(schedule, line=line, pace=pace, learning_since=None, counts={}, refused=0)
-        return replace(learned, first=first, end=first, judged_from=first + schedule.moved + WINDOW)
+        return replace(learned, first=first, end=first, refusals_count_from=first + schedule.shift + WINDOW)
     trial = schedule.trial
-    if trial is not None and now > trial.last + schedule.moved + WINDOW:
+    if trial is not None and now > trial.last + schedule.shift + WINDOW:
         # A minute contained mails of both paces.
         pace = (schedule.pace + trial.pace) // 2
-        judged_from = max(schedule.end + schedule.moved, now) + WINDOW
-        return replace(schedule, trial=None, pace=pace, judged_from=judged_from, next_trial=FIRST_TRIAL)
+        refusals_count_from = max(schedule.end + schedule.shift, now) + WINDOW
+        return replace(
+            schedule, trial=None, pace=pace, refusals_count_from=refusals_count_from, next_trial=FIRST_TRIAL
+        )
     return schedule
 
 
-def tried(schedule: Schedule, at: datetime, now: datetime) -> Schedule:
+def maybe_start_trial(schedule: Schedule, at: datetime, now: datetime) -> Schedule:
     """Begin a trial if mails wait and there was no refusal for long enough."""
-    rested = now - schedule.judged_from >= schedule.next_trial
+    rested = now - schedule.refusals_count_from >= schedule.next_trial
     if not schedule.pace or schedule.trial is not None or not rested or at <= now:
         return schedule
-    pace = max(schedule.pace + schedule.pace // 5, _LEAST_PACE)
-    first = at - schedule.moved
+    pace = max(schedule.pace + schedule.pace // 5, _MIN_LEARNED_PACE)
+    first = at - schedule.shift
     return replace(schedule, trial=Trial(pace, first, first + WINDOW / 2))
+
+
+def _end_of_line(schedule: Schedule, now: datetime) -> datetime:
+    """Return when all mails that wait now, at the pace of before, are sent."""
+    return max(schedule.end + schedule.shift, now) + WINDOW

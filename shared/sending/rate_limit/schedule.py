@@ -1,9 +1,9 @@
 """Schedule the mails of one mailbox, across all hosts. Pure.
 
-Each mail has a slot in the line, which is the first-in, first-out order of the mailbox's mails. A mail that
-goes first (a retry, a test mail) and a pause that Graph asks for shift the whole line back. A slot is stored
-without this shift; `moved` is added when it is read. So a waiting mail keeps its place in the line, and only
-this value changes.
+The waiting mails of a mailbox form a line, first in, first out; each has a slot in it. Two events shift the
+whole line to later times: a pause that Graph asks for, and a mail that goes first (a retry, a test mail). A
+slot is stored without this shift, and `Schedule.shift` is added when the slot is read. So one write of the
+schedule shifts all waiting mails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.forward_compatible import Stored
+from shared.forward_compatible import Stored, stored_as
 
 if TYPE_CHECKING:
     from shared.deliveries.slot import Slot
@@ -28,14 +28,14 @@ FIRST_TRIAL = timedelta(minutes=10)
 START = datetime(1970, 1, 1, tzinfo=UTC)
 #: A mail is tried for a day, and a pause lasts at most an hour: a time further ahead was written by a host
 #: with a wrong clock.
-_FURTHEST = timedelta(days=2)
+_MAX_AHEAD = timedelta(days=2)
 _MAX_PAUSE = timedelta(hours=2)
 #: A mail that is later than this has lost its slot: the app was down, and many mails are late.
-_MISSED = timedelta(seconds=60)
+_MAX_DELAY = timedelta(seconds=60)
 #: With an operator's limit: the mails of a longer delay, sent together, would exceed it.
-_MISSED_AT_SET_PACE = timedelta(seconds=5)
+_MAX_DELAY_AT_SET_PACE = timedelta(seconds=5)
 #: The tolerated difference of storage's clock and a host's: a response has its time in whole seconds.
-_UNNOTICED = timedelta(seconds=3)
+_MAX_IGNORED_SKEW = timedelta(seconds=3)
 _NONE = timedelta(0)
 
 
@@ -53,24 +53,26 @@ class Schedule(Stored):
     """The schedule of one mailbox.
 
     Attributes:
-        line: the number of the line; a new line begins when the first pace is learned or the operator's limit
-            is lowered, because the slots change.
+        line: the number of the line. A new line begins when the first pace is learned or the operator's limit
+            is lowered; slots of an earlier line are invalid.
         first: the start of the line; with a learned pace, mails that were refused go before it.
         end: the end of the line: the slot of the next mail.
-        moved: the shift of each slot of the line.
-        missed: slots up to this one, without the shift, were missed when the line was last shifted.
+        shift: what is added to the slots of the line.
+        missed: slots up to this one, without the shift, had been missed when the line was last shifted.
         inserted_at: the last slot before the line.
         pace: mails per minute, once learned; 0 before.
         step: the time between two mails while all hosts share four requests.
         sharing_until: the end of that time.
         paused_until: the end of the pause that Graph asked for.
         refused: the number of recently refused mails, before the pace was learned.
-        judged_from: the time of the first mail at the present pace; earlier refusals do not count against it.
+        refusals_count_from: the time of the first mail at the present pace; earlier refusals do not count
+            against it.
         learning_since: when the rate was found to be limited; None once the pace is known.
         counts: the number of each process's mails that were accepted in the minute before.
         trial: the current trial of a higher pace.
         next_trial: the time without a refusal after which the next trial begins.
-        recent: the fixed slots of the last minute, in seconds, if the operator has set a pace.
+        fixed_slots: the slots of the last minute that are not in the line, in seconds, if the operator has
+            set a pace.
         limit: the operator's pace when the last slot was reserved; 0 if it was learned.
         uploads: the start of large uploads, past and planned, in seconds, and their size in bytes.
         etag: the version that was read; None if nothing is stored yet.
@@ -79,7 +81,7 @@ class Schedule(Stored):
     line: int = 0
     first: datetime = START
     end: datetime = START
-    moved: timedelta = _NONE
+    shift: timedelta = field(default=_NONE, metadata=stored_as("moved"))
     missed: datetime = START
     inserted_at: datetime = START
     pace: int = 0
@@ -87,17 +89,17 @@ class Schedule(Stored):
     sharing_until: datetime = START
     paused_until: datetime = START
     refused: int = 0
-    judged_from: datetime = START
+    refusals_count_from: datetime = field(default=START, metadata=stored_as("judged_from"))
     learning_since: datetime | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     trial: Trial | None = None
     next_trial: timedelta = FIRST_TRIAL
-    recent: tuple[float, ...] = ()
+    fixed_slots: tuple[float, ...] = field(default=(), metadata=stored_as("recent"))
     limit: int = 0
     uploads: tuple[tuple[int, int], ...] = ()
     etag: str | None = None
 
-    def is_open(self, now: datetime, set_pace: int) -> bool:
+    def is_unlimited(self, now: datetime, set_pace: int) -> bool:
         """Return whether nothing limits the mails."""
         limited = set_pace or self.pace or self.learning_since is not None
         return not limited and now >= max(self.sharing_until, self.paused_until)
@@ -111,24 +113,24 @@ class Schedule(Stored):
     @property
     def next_slot(self) -> datetime:
         """The earliest time for a mail that joins the line now."""
-        return max(self.end + self.moved, self.paused_until)
+        return max(self.end + self.shift, self.paused_until)
 
-    def believed(self, now: datetime) -> Schedule:
+    def if_plausible(self, now: datetime) -> Schedule:
         """Return the schedule, or a new line if its times are implausible.
 
-        With such times no mail would be sent.
+        A host with a wrong clock wrote them; with such times no mail would be sent.
         """
         pauses = max(self.paused_until, self.sharing_until, self.learning_since or START)
         uploads = START + timedelta(seconds=self.uploads[-1][0] if self.uploads else 0)
-        fixed = START + timedelta(seconds=max(self.recent, default=0))
-        others = max(self.next_slot, self.inserted_at, self.judged_from, uploads, fixed)
-        if pauses <= now + _MAX_PAUSE and others <= now + _FURTHEST:
+        fixed = START + timedelta(seconds=max(self.fixed_slots, default=0))
+        others = max(self.next_slot, self.inserted_at, self.refusals_count_from, uploads, fixed)
+        if pauses <= now + _MAX_PAUSE and others <= now + _MAX_AHEAD:
             return self
         return Schedule(line=self.line + 1, pace=self.pace, etag=self.etag)
 
     def due(self, slot: Slot) -> datetime:
         """Return when a mail with this slot is due, as currently known."""
-        return slot.at if slot.inserted else slot.at + self.moved
+        return slot.at if slot.inserted else slot.at + self.shift
 
     def paused(self, until: datetime, now: datetime) -> Schedule:
         """Pause the mailbox; the line is shifted back if mails wait in it.
@@ -137,14 +139,14 @@ class Schedule(Stored):
         """
         if until <= max(self.paused_until, now):
             return self
-        waits = self.end + self.moved > now
+        waits = self.end + self.shift > now
         by = until - max(now, self.paused_until) if waits else _NONE
         return replace(self.shifted(by, now), paused_until=until)
 
     def shifted(self, by: timedelta, now: datetime) -> Schedule:
         """Shift the line back; slots that were missed stay missed."""
-        missed = max(self.missed, now - self._tolerance - self.moved)
-        return replace(self, moved=self.moved + by, missed=missed)
+        missed = max(self.missed, now - self._tolerance - self.shift)
+        return replace(self, shift=self.shift + by, missed=missed)
 
     def has_place(self, slot: Slot) -> bool:
         """Return whether a slot belongs to this line.
@@ -152,7 +154,7 @@ class Schedule(Stored):
         A slot far behind its end was reserved in another line.
         """
         last = max(self.next_slot, self.inserted_at)
-        return slot.line == self.line and self.due(slot) <= last + _MISSED
+        return slot.line == self.line and self.due(slot) <= last + _MAX_DELAY
 
     def is_missed(self, slot: Slot, now: datetime) -> bool:
         """Return whether a slot has passed.
@@ -165,7 +167,7 @@ class Schedule(Stored):
 
     @property
     def _tolerance(self) -> timedelta:
-        return _MISSED_AT_SET_PACE if self.limit else _MISSED
+        return _MAX_DELAY_AT_SET_PACE if self.limit else _MAX_DELAY
 
     def is_learning(self, now: datetime) -> bool:
         """Return whether hosts still report what was accepted.
@@ -175,14 +177,14 @@ class Schedule(Stored):
         return self.learning_since is not None and now < self.learning_since + LEARNING
 
 
-def clock_ahead(said: datetime | None, asked: datetime, answered: datetime) -> timedelta:
+def clock_ahead(storage_time: datetime | None, sent: datetime, received: datetime) -> timedelta:
     """Return how far storage's clock is ahead of this host's.
 
-    The response that has the time may have been slow.
+    `sent` and `received`: when this host sent the request and received the response that has storage's time.
     """
-    if said is None or asked - _UNNOTICED <= said <= answered + _UNNOTICED:
+    if storage_time is None or sent - _MAX_IGNORED_SKEW <= storage_time <= received + _MAX_IGNORED_SKEW:
         return _NONE
-    return said - answered
+    return storage_time - received
 
 
 def mailbox_key(sender: Sender) -> tuple[str, str]:

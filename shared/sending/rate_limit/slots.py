@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 from math import ceil, floor
 
 from shared.deliveries.slot import Slot
-from shared.sending.rate_limit.pace import settled, tried
+from shared.sending.rate_limit.pace import maybe_start_trial, settle_pace
 from shared.sending.rate_limit.schedule import START, WINDOW, Schedule
 
 #: The time between mails that an idle mailbox sends in a burst.
 _BURST_STEP = timedelta(milliseconds=250)
 _MOMENT = timedelta(milliseconds=1)
 #: The host polls an idle queue every five seconds (`maxPollingInterval`).
-_EARLY = timedelta(seconds=5)
+_POLLING_INTERVAL = timedelta(seconds=5)
 _NONE = timedelta(0)
 
 
@@ -30,7 +30,7 @@ def visible_after(wait: timedelta) -> timedelta:
     It becomes visible early and waits for the rest in a worker. There its row no longer shows that it waits,
     so the delay is not much shorter than the wait.
     """
-    return max(wait - _EARLY, wait / 2, _NONE)
+    return max(wait - _POLLING_INTERVAL, wait / 2, _NONE)
 
 
 def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tuple[Schedule, list[Slot]]:
@@ -38,7 +38,7 @@ def reserve(schedule: Schedule, count: int, now: datetime, set_pace: int) -> tup
 
     `set_pace` is the operator's limit; 0 if the pace is learned.
     """
-    schedule = _limited(settled(schedule, now), now, set_pace)
+    schedule = _apply_limit(settle_pace(schedule, now), now, set_pace)
     slots: list[Slot] = []
     for _ in range(count):
         schedule, slot = _at_set_pace(schedule, now, set_pace) if set_pace else _at_learned(schedule, now)
@@ -51,11 +51,11 @@ def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, 
 
     It is a new slot at the end if nothing waits.
     """
-    schedule = _limited(settled(schedule, now), now, set_pace)
+    schedule = _apply_limit(settle_pace(schedule, now), now, set_pace)
     step = WINDOW / set_pace if set_pace else _learned_step(schedule, now)
     # A slot at exactly this time belongs to another mail.
     earliest = max(now + timedelta.resolution, schedule.paused_until, schedule.inserted_at + step)
-    first, end = schedule.first + schedule.moved, schedule.end + schedule.moved
+    first, end = schedule.first + schedule.shift, schedule.end + schedule.shift
     if set_pace:
         earliest = max(earliest, first)
     elif earliest + step <= first:
@@ -65,8 +65,8 @@ def insert(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, 
         schedule, slots = reserve(schedule, 1, now, set_pace)
         return schedule, slots[0]
     at = end - places * step
-    moved = replace(schedule.shifted(step, now), first=schedule.first - step, inserted_at=at)
-    return moved, Slot(at, moved.line, inserted=True)
+    changed = replace(schedule.shifted(step, now), first=schedule.first - step, inserted_at=at)
+    return changed, Slot(at, changed.line, inserted=True)
 
 
 def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: int) -> int | None:
@@ -85,7 +85,7 @@ def mails_before(schedule: Schedule, moment: datetime, now: datetime, set_pace: 
     return max(moment - start, _NONE) // step if step else None
 
 
-def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
+def _apply_limit(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
     """Begin a new line if the operator's limit was lowered.
 
     Waiting mails get new slots when they become visible. The line begins as if the mails of the last minute
@@ -102,24 +102,24 @@ def _limited(schedule: Schedule, now: datetime, set_pace: int) -> Schedule:
         line=schedule.line + 1,
         first=now - step * set_pace,
         end=now + step,
-        moved=_NONE,
+        shift=_NONE,
         missed=START,
         trial=None,
-        recent=(),
+        fixed_slots=(),
     )
 
 
 def _at_learned(schedule: Schedule, now: datetime) -> tuple[Schedule, Slot]:
     at = max(now, schedule.next_slot)
-    schedule = tried(schedule, at, now)
-    slot = Slot(at - schedule.moved, schedule.line)
+    schedule = maybe_start_trial(schedule, at, now)
+    slot = Slot(at - schedule.shift, schedule.line)
     return replace(schedule, end=slot.at + _learned_step(schedule, at)), slot
 
 
 def _learned_step(schedule: Schedule, at: datetime) -> timedelta:
     """Return the time between a mail of the line and the next one."""
     trial = schedule.trial
-    if trial is not None and trial.first <= at - schedule.moved <= trial.last:
+    if trial is not None and trial.first <= at - schedule.shift <= trial.last:
         return WINDOW / trial.pace
     return _usual_step(schedule)
 
@@ -130,7 +130,7 @@ def _usual_step(schedule: Schedule) -> timedelta:
 
 def _at_set_pace(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Schedule, Slot]:
     step = WINDOW / set_pace
-    end = schedule.end + schedule.moved
+    end = schedule.end + schedule.shift
     latest = _latest(schedule, now, set_pace)
     if schedule.first < schedule.end and end - step > now:
         slot = Slot(schedule.end, schedule.line)
@@ -141,18 +141,18 @@ def _at_set_pace(schedule: Schedule, now: datetime, set_pace: int) -> tuple[Sche
         latest.append(at)
         following = at + _BURST_STEP if len(latest) < set_pace else _line_start(latest, at, step)
         slot = Slot(at, schedule.line, inserted=True)
-        first = end = following - schedule.moved
+        first = end = following - schedule.shift
     else:
         at = _line_start(latest, max(now, schedule.paused_until), step)
-        slot = Slot(at - schedule.moved, schedule.line)
+        slot = Slot(at - schedule.shift, schedule.line)
         first, end = slot.at, slot.at + step
-    return replace(schedule, recent=_stored(latest), first=first, end=end), slot
+    return replace(schedule, fixed_slots=_stored(latest), first=first, end=end), slot
 
 
 def _latest(schedule: Schedule, now: datetime, set_pace: int) -> list[datetime]:
     """Return the slots from a minute ago on, at most as many as the limit."""
     step = WINDOW / set_pace
-    end = schedule.end + schedule.moved
+    end = schedule.end + schedule.shift
     line = [
         end - step * back for back in range(min((schedule.end - schedule.first) // step, set_pace), 0, -1)
     ]
@@ -167,12 +167,12 @@ def _line_start(latest: list[datetime], earliest: datetime, step: timedelta) -> 
 def _line_until(schedule: Schedule, moment: datetime, step: timedelta) -> int:
     """Count the slots of the line before a time."""
     count = (schedule.end - schedule.first) // step
-    start = schedule.end + schedule.moved - step * count
+    start = schedule.end + schedule.shift - step * count
     return min(max(ceil((moment - start) / step), 0), count)
 
 
 def _fixed(schedule: Schedule) -> list[datetime]:
-    return [START + timedelta(seconds=each) for each in schedule.recent]
+    return [START + timedelta(seconds=each) for each in schedule.fixed_slots]
 
 
 def _stored(times: list[datetime]) -> tuple[float, ...]:

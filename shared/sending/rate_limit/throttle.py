@@ -1,8 +1,8 @@
 """Limit the rate of a mailbox's mails; one object serves all threads.
 
-The row of a mailbox that has no limit is read at most every two seconds. With a limit, one write reserves
-slots for all mails that wait in the process at that time, and a mail that returns from the queue at its slot
-costs one or two reads.
+Storage calls: the row of a mailbox without a limit is read at most every two seconds. With a limit, one write
+reserves slots for all mails that wait in the process at that time, and a mail that returns from the queue at
+its slot needs one or two reads.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from shared.sending.rate_limit.ports import ThrottleServices
     from shared.settings.sender import Sender
 
-#: A mail that is due within this time waits in its worker; any other one is put back into the queue.
+#: A mail that is due within this time waits in its worker; a later one is put back into the queue.
 MAX_WAIT = timedelta(seconds=10)
-#: The row is not updated for a delay shorter than this.
+#: A mail whose slot moves by less than this is queued again without an update of its row.
 _MAX_UNRECORDED_DELAY = timedelta(minutes=5)
 _ZERO = timedelta(0)
 _CHECK_INTERVAL = 1.0
@@ -41,7 +41,7 @@ _MAX_CHECKS = 60
 
 
 class Throttle:
-    """Has the limits of each mailbox, which all threads share."""
+    """Holds each mailbox's schedule and concurrency limit for all threads."""
 
     def __init__(self, ports: ThrottleServices) -> None:
         self._ports = ports
@@ -49,8 +49,8 @@ class Throttle:
         self._mailboxes: dict[tuple[str, str], tuple[MailboxSchedule, ConcurrencyLimit]] = {}
         self._lock = threading.Lock()
 
-    def of(self, sender: Sender) -> MailboxThrottle:
-        """Return the limits of the mailbox that a sender uses."""
+    def for_sender(self, sender: Sender) -> MailboxThrottle:
+        """Return the throttle of the mailbox that a sender uses."""
         key = mailbox_key(sender)
         with self._lock:
             if key not in self._mailboxes:
@@ -67,7 +67,7 @@ class Throttle:
     def remaining_wait(self, ref: StoredMailRef) -> timedelta | None:
         """Return the remaining wait of a mail that returned before its slot.
 
-        None if it must be processed now. No read is needed: slots only ever move to a later time.
+        None if it must be processed now. The cached schedule suffices: slots only move to later times.
         """
         slot = ref.slot
         with self._lock:
@@ -84,22 +84,22 @@ class MailboxThrottle:
     """Schedules the mails of one mailbox, and learns from Graph's responses.
 
     Attributes:
-        mailbox: its schedule, which all hosts share.
+        schedule: its schedule, which all hosts share.
         concurrency: the limit of this process's requests to it.
         address: its address, for the errors.
     """
 
-    mailbox: MailboxSchedule
+    schedule: MailboxSchedule
     concurrency: ConcurrencyLimit
     address: str
     system: System
 
     def check_pause(self) -> None:
         """Raise MailboxPausedError with the rest of a known pause."""
-        if self.mailbox.schedule.paused_until > self.mailbox.now:
+        if self.schedule.current.paused_until > self.schedule.now:
             # Another process may have changed the pause, and this host's clock may have been set.
-            self.mailbox.read()
-        wait = self.mailbox.schedule.paused_until - self.mailbox.now
+            self.schedule.read()
+        wait = self.schedule.current.paused_until - self.schedule.now
         if wait > _ZERO:
             raise MailboxPausedError(retry_after=wait, address=self.address)
 
@@ -108,8 +108,10 @@ class MailboxThrottle:
     ) -> Slot | None:
         """Wait until the mail is due; return its slot, None if none is needed.
 
-        `slot` is the one that it has. `first`: it takes the next slot, ahead of the waiting mails. After its
-        `deadline` it gets no slot at the end of the line, because it would not use that.
+        Args:
+            slot: the slot that the mail has already.
+            first: the mail takes the next slot, ahead of the waiting mails.
+            deadline: if the line ends later, no slot is reserved, because the mail would not use it.
 
         Raises:
             LaterSlotError: the mail is not due soon.
@@ -117,17 +119,17 @@ class MailboxThrottle:
         """
         self._sleep_until(slot)
         for _ in range(_MAX_CHECKS):
-            schedule = self.mailbox.read()
-            if self.mailbox.is_open:
+            current = self.schedule.read()
+            if self.schedule.is_unlimited:
                 return None
-            if self.mailbox.is_learning:
+            if self.schedule.is_learning:
                 self._report_accepted()
                 continue
-            if slot is None or not self.mailbox.keeps(slot):
+            if slot is None or not self.schedule.keeps(slot):
                 slot = self._reserve(first=first, deadline=deadline)
-            elif schedule.is_missed(slot, self.mailbox.now):
+            elif current.is_missed(slot, self.schedule.now):
                 slot = self._reserve(first=True)
-            wait = _time_until(slot, self.mailbox)
+            wait = _time_until(slot, self.schedule)
             if wait <= _ZERO:
                 return slot
             if wait > MAX_WAIT:
@@ -143,33 +145,33 @@ class MailboxThrottle:
             MailboxPausedError: too many processes change the row at this moment.
         """
         at = upload.known
-        if at is None or self.mailbox.now - at > MAX_START_DELAY:
+        if at is None or self.schedule.now - at > MAX_START_DELAY:
             try:
-                at = self.mailbox.reserve_upload(upload.size, upload.end)
+                at = self.schedule.reserve_upload(upload.size, upload.end)
             except ScheduleBusyError as error:
                 raise self._schedule_busy_error() from error
-        wait = at - self.mailbox.now
+        wait = at - self.schedule.now
         if wait > MAX_WAIT:
             upload.save(at)
             raise LaterSlotError(upload.slot, wait, self.address)
         self.system.sleep(max(wait, _ZERO).total_seconds())
 
     def slot_after_refusal(self) -> LaterSlotError:
-        """Return when a mail that Graph has refused is to be sent again.
+        """Return when a mail that Graph has refused is sent again.
 
-        It does not wait, because the refusal is not recorded yet: if the worker were killed here, the mail's
-        outcome would be uncertain. While the pace is learned, the mail is retried after the pause and
+        This does not wait: the refusal is not recorded yet, and if the worker were stopped here, the mail's
+        outcome would be uncertain. While the pace is being learned, the mail is retried after the pause, and
         reserves its slot then.
 
         Raises:
             MailboxPausedError: too many processes reserve slots at this moment.
         """
-        self.mailbox.read()
-        if self.mailbox.is_learning:
-            pause = max(self.mailbox.schedule.paused_until - self.mailbox.now, _ZERO)
+        self.schedule.read()
+        if self.schedule.is_learning:
+            pause = max(self.schedule.current.paused_until - self.schedule.now, _ZERO)
             return LaterSlotError(None, pause, self.address)
         slot = self._reserve(first=True)
-        return LaterSlotError(slot, _time_until(slot, self.mailbox), self.address)
+        return LaterSlotError(slot, _time_until(slot, self.schedule), self.address)
 
     @contextmanager
     def request(
@@ -181,10 +183,13 @@ class MailboxThrottle:
     ) -> Iterator[None]:
         """Limit concurrent requests, and record when Graph asks for a pause.
 
-        `before` is called directly before the request and may raise. `needs_slot`: the mail has no slot yet;
-        while it waits for its request, reservations of other threads include one for it.
+        Args:
+            before: called directly before the request; may raise.
+            needs_slot: the mail has no slot yet. While it waits for a free request, reservations of other
+                threads include a slot for it.
+            records_pauses: false for a request that no mail waits for.
         """
-        with self.mailbox.needing_slot() if needs_slot else nullcontext(), self.concurrency.request():
+        with self.schedule.needing_slot() if needs_slot else nullcontext(), self.concurrency.request():
             if before is not None:
                 before()
             begun = self.system.steady()
@@ -194,24 +199,24 @@ class MailboxThrottle:
                 if records_pauses:
                     with suppress(ScheduleBusyError, NothingSentError):
                         latency = self.system.steady() - begun
-                        used_up = isinstance(error, SendingLimitError)
-                        self.mailbox.record_refusal(error.retry_after, latency, used_up=used_up)
+                        quota_reached = isinstance(error, SendingLimitError)
+                        self.schedule.record_refusal(error.retry_after, latency, quota_reached=quota_reached)
                 raise
-            self.concurrency.raise_limit(self.mailbox)
+            self.concurrency.increase_limit(self.schedule)
 
     def record_accepted(self) -> None:
         """Count a mail that Exchange accepted."""
-        self.mailbox.record_accepted()
+        self.schedule.record_accepted()
 
     def _report_accepted(self) -> None:
         """Report this process's accepted mails, and wait for other reports."""
         with suppress(ScheduleBusyError):
-            self.mailbox.report()
+            self.schedule.report()
         self.system.sleep(_CHECK_INTERVAL)
 
     def _sleep_until(self, slot: Slot | None) -> None:
         """Wait for a near slot; the schedule is read again after that."""
-        wait = _time_until(slot, self.mailbox) if slot else _ZERO
+        wait = _time_until(slot, self.schedule) if slot else _ZERO
         if _ZERO < wait <= MAX_WAIT:
             self.system.sleep(wait.total_seconds())
 
@@ -220,11 +225,11 @@ class MailboxThrottle:
 
         The deadline is by this host's clock.
         """
-        wait = self.mailbox.schedule.next_slot - self.mailbox.now
+        wait = self.schedule.current.next_slot - self.schedule.now
         if not first and deadline is not None and wait > deadline - self.system.now():
             raise LaterSlotError(None, wait, self.address)
         try:
-            return self.mailbox.take(first=first)
+            return self.schedule.take(first=first)
         except ScheduleBusyError as error:
             raise self._schedule_busy_error() from error
 
@@ -233,5 +238,5 @@ class MailboxThrottle:
         return MailboxPausedError(retry_after=wait, address=self.address)
 
 
-def _time_until(slot: Slot, mailbox: MailboxSchedule) -> timedelta:
-    return max(mailbox.schedule.due(slot), mailbox.schedule.paused_until) - mailbox.now
+def _time_until(slot: Slot, schedule: MailboxSchedule) -> timedelta:
+    return max(schedule.current.due(slot), schedule.current.paused_until) - schedule.now

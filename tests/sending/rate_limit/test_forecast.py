@@ -261,7 +261,7 @@ def test_a_mail_whose_slot_moves_past_its_expiry_shows_the_expected_expiry(
     send(services, "m-1", "m-2", "m-3", "m-4")
     send(services, "m-5", expiresAt="2026-11-23T12:03:00Z")
     before = forecasts(services)["m-5"]
-    change_line(services, moved=2 * MINUTE)
+    change_line(services, shift=2 * MINUTE)
 
     assert before == ("2026-11-23T12:02:01Z", 2, None)
     at, count, expires = forecasts(services)["m-5"]
@@ -299,7 +299,7 @@ def test_the_settings_show_no_backlog_once_it_is_sent(services: FakeServices) ->
 def test_with_a_learned_pace_the_number_of_mails_is_shown_too(services: FakeServices) -> None:
     paced(services, 0)
     key = schedule_key(sender_of(some_settings()), CLIENT_ID)
-    busy = Schedule(pace=30, first=NOON, end=NOON + MINUTE, judged_from=NOON + 5 * MINUTE)
+    busy = Schedule(pace=30, first=NOON, end=NOON + MINUTE, refusals_count_from=NOON + 5 * MINUTE)
     services.schedules.save(key, busy)
     send(services, "m-1", "m-2")
 

@@ -88,7 +88,7 @@ def test_the_timeout_of_one_attempt_does_not_mark_the_row_unresponsive(system: F
 
 
 def refuse(mailbox_schedule: MailboxSchedule) -> None:
-    mailbox_schedule.record_refusal(MINUTE, SECOND, used_up=False)
+    mailbox_schedule.record_refusal(MINUTE, SECOND, quota_reached=False)
 
 
 @pytest.mark.parametrize("other_writes", [False, True])
@@ -129,7 +129,7 @@ def test_a_pause_that_was_not_stored_shifts_the_line_stored_by_others(
     system.pass_time(15 * SECOND)
 
     rest = NOON + MINUTE - system.now()
-    assert mailbox_schedule.read().due(waiting) == other.schedule.due(waiting) + rest
+    assert mailbox_schedule.read().due(waiting) == other.current.due(waiting) + rest
 
 
 def test_a_pause_that_could_not_be_stored_changes_no_slot_once_it_is_over(
@@ -138,7 +138,7 @@ def test_a_pause_that_could_not_be_stored_changes_no_slot_once_it_is_over(
     mailbox_schedule, other, waiting = unsaved_pause(slow, system, 10)
     system.pass_time(2 * MINUTE)
 
-    assert mailbox_schedule.read().due(waiting) == other.schedule.due(waiting)
+    assert mailbox_schedule.read().due(waiting) == other.current.due(waiting)
 
 
 def test_slots_that_could_not_be_stored_are_not_given_out_again(
@@ -149,7 +149,7 @@ def test_slots_that_could_not_be_stored_are_not_given_out_again(
     times = []
     for _ in range(10):
         mailbox_schedule.read()
-        times.append(mailbox_schedule.schedule.due(mailbox_schedule.take(first=False)))
+        times.append(mailbox_schedule.current.due(mailbox_schedule.take(first=False)))
         system.pass_time(3 * SECOND)
 
     assert times[5] >= times[0] + 60 * SECOND

@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
-    ("said", "took", "ahead"),
+    ("storage_time", "took", "ahead"),
     [
         (None, 0, 0),
         (0, 0, 0),
@@ -28,18 +28,18 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_only_what_an_answers_way_does_not_explain_is_a_clock_that_differs(
-    said: int | None, took: int, ahead: int
+    storage_time: int | None, took: int, ahead: int
 ) -> None:
-    moment = None if said is None else NOON + said * SECOND
+    moment = None if storage_time is None else NOON + storage_time * SECOND
     assert clock_ahead(moment, NOON, NOON + took * SECOND) == ahead * SECOND
 
 
-@pytest.mark.parametrize("moved", [timedelta(0), 5 * HOUR])
-def test_a_slot_is_valid_in_its_own_line_and_shortly_after_its_end(moved: timedelta) -> None:
-    line = Schedule(line=2, end=NOON + HOUR - moved, moved=moved)
+@pytest.mark.parametrize("shift", [timedelta(0), 5 * HOUR])
+def test_a_slot_is_valid_in_its_own_line_and_shortly_after_its_end(shift: timedelta) -> None:
+    line = Schedule(line=2, end=NOON + HOUR - shift, shift=shift)
 
     def has_place(seconds: float, number: int = 2) -> bool:
-        return line.has_place(Slot(NOON + HOUR + seconds * SECOND - moved, number))
+        return line.has_place(Slot(NOON + HOUR + seconds * SECOND - shift, number))
 
     assert [has_place(-1), has_place(60), has_place(60.1), has_place(-1, 1)] == [True, True, False, False]
     inserted = Slot(NOON + 2 * HOUR, 2, inserted=True)
@@ -47,10 +47,10 @@ def test_a_slot_is_valid_in_its_own_line_and_shortly_after_its_end(moved: timede
     assert replace(line, inserted_at=NOON + 2 * HOUR).has_place(inserted)
 
 
-@pytest.mark.parametrize("moved", [timedelta(0), 5 * HOUR])
-def test_a_slot_is_missed_after_a_minute_or_when_a_pause_covers_it(moved: timedelta) -> None:
-    line = Schedule(moved=moved, paused_until=NOON + HOUR)
-    slot = Slot(NOON - moved)
+@pytest.mark.parametrize("shift", [timedelta(0), 5 * HOUR])
+def test_a_slot_is_missed_after_a_minute_or_when_a_pause_covers_it(shift: timedelta) -> None:
+    line = Schedule(shift=shift, paused_until=NOON + HOUR)
+    slot = Slot(NOON - shift)
 
     assert not line.is_missed(slot, NOON + 60 * SECOND)
     assert line.is_missed(slot, NOON + 61 * SECOND)
@@ -67,10 +67,10 @@ def test_with_a_set_pace_a_slot_is_missed_five_seconds_later() -> None:
     assert line.is_missed(Slot(NOON), NOON + 5.1 * SECOND)
 
 
-@pytest.mark.parametrize("moved", [timedelta(0), 5 * HOUR])
-def test_a_missed_slot_stays_missed_when_the_line_is_shifted(moved: timedelta) -> None:
-    line = Schedule(limit=30, end=NOON + HOUR - moved, moved=moved)
-    missed, late, waiting = (Slot(NOON + seconds * SECOND - moved) for seconds in (-6, -4, 1))
+@pytest.mark.parametrize("shift", [timedelta(0), 5 * HOUR])
+def test_a_missed_slot_stays_missed_when_the_line_is_shifted(shift: timedelta) -> None:
+    line = Schedule(limit=30, end=NOON + HOUR - shift, shift=shift)
+    missed, late, waiting = (Slot(NOON + seconds * SECOND - shift) for seconds in (-6, -4, 1))
     line = line.shifted(20 * SECOND, NOON)
 
     assert [line.is_missed(slot, NOON) for slot in (missed, late, waiting)] == [True, False, False]
@@ -82,15 +82,15 @@ def test_a_missed_slot_stays_missed_when_the_line_is_shifted(moved: timedelta) -
 def test_a_pause_shifts_only_a_line_with_waiting_mails_and_never_shrinks() -> None:
     waiting = Schedule(end=NOON + HOUR)
 
-    assert waiting.paused(NOON + 20 * SECOND, NOON).moved == 20 * SECOND
-    assert Schedule(end=NOON).paused(NOON + 20 * SECOND, NOON).moved == timedelta(0)
+    assert waiting.paused(NOON + 20 * SECOND, NOON).shift == 20 * SECOND
+    assert Schedule(end=NOON).paused(NOON + 20 * SECOND, NOON).shift == timedelta(0)
     paused = waiting.paused(NOON + 20 * SECOND, NOON)
     assert paused.paused(NOON + 10 * SECOND, NOON) == paused
-    assert paused.paused(NOON + 30 * SECOND, NOON).moved == 30 * SECOND
+    assert paused.paused(NOON + 30 * SECOND, NOON).shift == 30 * SECOND
 
 
 def test_fixed_slots_that_a_wrong_clock_stored_begin_a_new_line() -> None:
     ahead = (NOON + 50 * HOUR).timestamp()
 
-    assert Schedule(recent=(NOON.timestamp(),)).believed(NOON).recent
-    assert Schedule(recent=(ahead,)).believed(NOON) == Schedule(line=1)
+    assert Schedule(fixed_slots=(NOON.timestamp(),)).if_plausible(NOON).fixed_slots
+    assert Schedule(fixed_slots=(ahead,)).if_plausible(NOON) == Schedule(line=1)

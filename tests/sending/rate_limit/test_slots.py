@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from shared.deliveries.slot import Slot
-from shared.sending.rate_limit.pace import Refusal, refused, reported
+from shared.sending.rate_limit.pace import Refusal, add_report, apply_refusal
 from shared.sending.rate_limit.schedule import FIRST_TRIAL, LEARNING, WINDOW, Schedule
 from shared.sending.rate_limit.slots import insert, mails_before, reserve, visible_after
 from tests.fakes import NOON
@@ -25,7 +25,7 @@ def refusal(seconds: float | None, accepted: int = 0, process: str = "a") -> Ref
 
 def learned(pace: int = 30, now: datetime = NOON) -> Schedule:
     """Return a schedule with a pace learned at noon and a minute's pause."""
-    found = refused(Schedule(), refusal(60, pace), now, 0)
+    found = apply_refusal(Schedule(), refusal(60, pace), now, 0)
     found, _ = reserve(found, 0, now + LEARNING, 0)
     return found
 
@@ -46,10 +46,10 @@ def test_a_mail_returns_up_to_five_seconds_early_but_after_half_its_wait(wait: f
 
 
 def test_a_mailbox_without_refusals_is_unlimited_unless_a_pace_is_set() -> None:
-    assert Schedule().is_open(NOON, 0)
-    assert Schedule(paused_until=NOON, sharing_until=NOON).is_open(NOON, 0)
-    assert not Schedule(pace=30).is_open(NOON, 0)
-    assert not Schedule().is_open(NOON, 30)
+    assert Schedule().is_unlimited(NOON, 0)
+    assert Schedule(paused_until=NOON, sharing_until=NOON).is_unlimited(NOON, 0)
+    assert not Schedule(pace=30).is_unlimited(NOON, 0)
+    assert not Schedule().is_unlimited(NOON, 30)
 
 
 def test_an_idle_mailbox_sends_one_minutes_mails_at_once_and_no_more() -> None:
@@ -75,26 +75,26 @@ def test_a_set_pace_holds_over_retries_and_test_mails() -> None:
 
 
 def test_the_first_refusal_has_all_hosts_share_four_requests() -> None:
-    schedule = refused(Schedule(), refusal(2), NOON, 0)
+    schedule = apply_refusal(Schedule(), refusal(2), NOON, 0)
     _, times = taken(schedule, 3, NOON)
 
     assert times == [2, 2.2, 2.4]
-    assert not schedule.is_open(NOON + 3 * SECOND, 0)
-    assert schedule.is_open(NOON + timedelta(minutes=11), 0)
+    assert not schedule.is_unlimited(NOON + 3 * SECOND, 0)
+    assert schedule.is_unlimited(NOON + timedelta(minutes=11), 0)
 
 
 def test_a_refusal_of_a_request_in_flight_is_ignored_a_later_one_counts() -> None:
-    shared = refused(Schedule(), refusal(2), NOON, 0)
+    shared = apply_refusal(Schedule(), refusal(2), NOON, 0)
 
-    assert refused(shared, refusal(2), NOON + SECOND, 0).step == shared.step
-    assert refused(shared, refusal(2), NOON + 20 * SECOND, 0).step == shared.step * 1.5
+    assert apply_refusal(shared, refusal(2), NOON + SECOND, 0).step == shared.step
+    assert apply_refusal(shared, refusal(2), NOON + 20 * SECOND, 0).step == shared.step * 1.5
 
 
 @pytest.mark.parametrize("accepted", [(30,), (12, 18)])
 def test_the_pace_is_what_all_processes_accepted_in_the_minute_before(accepted: tuple[int, ...]) -> None:
-    schedule = refused(Schedule(), refusal(50, accepted[0]), NOON, 0)
+    schedule = apply_refusal(Schedule(), refusal(50, accepted[0]), NOON, 0)
     for number, count in enumerate(accepted[1:]):
-        schedule = reported(schedule, f"other-{number}", count)
+        schedule = add_report(schedule, f"other-{number}", count)
 
     assert schedule.is_learning(NOON + LEARNING - SECOND)
     schedule, times = taken(schedule, 31, NOON + LEARNING)
@@ -104,8 +104,8 @@ def test_the_pace_is_what_all_processes_accepted_in_the_minute_before(accepted: 
 
 
 def test_a_second_refusal_during_learning_adds_the_count_of_its_process() -> None:
-    schedule = refused(Schedule(), refusal(50, 10), NOON, 0)
-    schedule = refused(schedule, refusal(50, 20, "b"), NOON + SECOND, 0)
+    schedule = apply_refusal(Schedule(), refusal(50, 10), NOON, 0)
+    schedule = apply_refusal(schedule, refusal(50, 20, "b"), NOON + SECOND, 0)
 
     assert dict(schedule.counts) == {"a": 10, "b": 20}
 
@@ -118,15 +118,15 @@ def test_a_pause_delays_the_whole_line_and_overlapping_pauses_only_once() -> Non
     schedule, slots = reserve(learned(), 3, NOON + LEARNING, 0)
     before = schedule.due(slots[0])
     later = before - SECOND
-    schedule = refused(schedule, refusal(30), later, 0)
-    schedule = refused(schedule, refusal(20), later, 0)
+    schedule = apply_refusal(schedule, refusal(30), later, 0)
+    schedule = apply_refusal(schedule, refusal(20), later, 0)
 
     assert schedule.due(slots[0]) - before == 30 * SECOND
     assert schedule.paused_until == later + 30 * SECOND
 
 
 def test_a_pause_of_an_empty_line_moves_nothing() -> None:
-    assert refused(learned(), refusal(30), NOON + timedelta(hours=1), 0).moved == timedelta(0)
+    assert apply_refusal(learned(), refusal(30), NOON + timedelta(hours=1), 0).shift == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_an_implausible_wait_is_replaced_by_ten_seconds_or_ten_minutes(
     seconds: float | None, waited: int
 ) -> None:
     for set_pace in (0, 30):
-        paused = refused(Schedule(), refusal(seconds), NOON, set_pace)
+        paused = apply_refusal(Schedule(), refusal(seconds), NOON, set_pace)
         assert paused.paused_until - NOON == waited * SECOND
 
 
@@ -152,9 +152,9 @@ def test_mails_refused_before_the_pace_was_learned_precede_the_line() -> None:
 def test_a_refusal_from_long_ago_reserves_no_place() -> None:
     schedule, now = Schedule(), NOON
     for _ in range(60):
-        schedule = refused(schedule, refusal(2), now, 0)
+        schedule = apply_refusal(schedule, refusal(2), now, 0)
         now += MINUTE
-    schedule = refused(schedule, refusal(60), now, 0)
+    schedule = apply_refusal(schedule, refusal(60), now, 0)
     schedule, _ = reserve(schedule, 1, now + LEARNING, 0)
 
     # Its own and the one before.
@@ -178,14 +178,14 @@ def test_a_retry_takes_the_end_of_the_line_where_nothing_waits() -> None:
 
 
 def test_learning_the_pace_starts_a_new_line() -> None:
-    schedule, slots = reserve(refused(Schedule(), refusal(2), NOON, 0), 1, NOON, 0)
+    schedule, slots = reserve(apply_refusal(Schedule(), refusal(2), NOON, 0), 1, NOON, 0)
 
-    assert refused(schedule, refusal(50, 30), NOON + 9 * SECOND, 0).line == slots[0].line + 1
+    assert apply_refusal(schedule, refusal(50, 30), NOON + 9 * SECOND, 0).line == slots[0].line + 1
 
 
 def test_a_slot_reserved_during_learning_is_invalid_in_the_learned_line() -> None:
-    shared = refused(Schedule(), refusal(2), NOON, 0)
-    learning = refused(shared, refusal(50, 30), NOON + 9 * SECOND, 0)
+    shared = apply_refusal(Schedule(), refusal(2), NOON, 0)
+    learning = apply_refusal(shared, refusal(50, 30), NOON + 9 * SECOND, 0)
     # Its process had read the schedule before, and writes once more after a conflict.
     learning, early = reserve(learning, 1, NOON + 10 * SECOND, 0)
     line, _ = reserve(learning, 0, NOON + 9 * SECOND + LEARNING, 0)
@@ -199,7 +199,7 @@ def waiting_line() -> tuple[Schedule, datetime]:
     now = NOON + timedelta(minutes=13)
     schedule, _ = reserve(learned(), 100, now, 0)
     assert schedule.trial is not None
-    return schedule, schedule.trial.first + schedule.moved
+    return schedule, schedule.trial.first + schedule.shift
 
 
 def test_now_and_then_some_mails_of_a_line_try_a_higher_pace() -> None:
@@ -213,27 +213,27 @@ def test_now_and_then_some_mails_of_a_line_try_a_higher_pace() -> None:
 
 def test_a_refused_trial_ends_and_delays_the_next_one() -> None:
     schedule, first = waiting_line()
-    after = refused(schedule, refusal(2), first + 20 * SECOND, 0)
+    after = apply_refusal(schedule, refusal(2), first + 20 * SECOND, 0)
 
     assert (after.pace, after.trial, after.next_trial) == (30, None, timedelta(minutes=20))
     # What the trial leaves behind says nothing about the pace.
-    assert refused(after, refusal(2), first + 80 * SECOND, 0).pace == 30
+    assert apply_refusal(after, refusal(2), first + 80 * SECOND, 0).pace == 30
 
 
 def test_a_refusal_outside_a_trial_lowers_the_pace_once_for_its_mails() -> None:
     schedule, _ = reserve(learned(), 100, NOON + timedelta(minutes=2), 0)
     now = NOON + timedelta(minutes=4)
-    lower = refused(schedule, refusal(2), now, 0)
+    lower = apply_refusal(schedule, refusal(2), now, 0)
 
     assert lower.pace == 29
-    assert refused(lower, refusal(2), now + MINUTE, 0).pace == 29
+    assert apply_refusal(lower, refusal(2), now + MINUTE, 0).pace == 29
 
 
 @pytest.mark.parametrize(("pace", "lower"), [(41, 39), (30, 29), (11, 10), (10, 10), (1, 1)])
 def test_refusals_that_continue_for_hours_do_not_lower_the_pace_to_nothing(pace: int, lower: int) -> None:
     line = replace(learned(), pace=pace)
 
-    assert refused(line, refusal(2), NOON + timedelta(hours=1), 0).pace == lower
+    assert apply_refusal(line, refusal(2), NOON + timedelta(hours=1), 0).pace == lower
 
 
 def test_a_pace_below_the_documented_one_is_soon_left_again() -> None:
@@ -254,10 +254,10 @@ def test_a_learned_pace_is_never_less_than_what_exchange_documents() -> None:
 
 
 def shifted(line: Schedule, by: timedelta) -> Schedule:
-    """Return the same line, stored with another `moved`."""
+    """Return the same line, stored with another `shift`."""
     trial = line.trial and replace(line.trial, first=line.trial.first - by, last=line.trial.last - by)
     first, end, missed = line.first - by, line.end - by, line.missed - by
-    return replace(line, moved=line.moved + by, first=first, end=end, missed=missed, trial=trial)
+    return replace(line, shift=line.shift + by, first=first, end=end, missed=missed, trial=trial)
 
 
 def due(line: Schedule, slots: list[Slot]) -> list[datetime]:
@@ -278,18 +278,18 @@ def test_what_the_line_was_moved_before_changes_nothing(minutes: int, set_pace: 
         other, others = reserve(other, 5, after, set_pace)
         assert due(line, slots) == due(other, others)
         assert shifted(line, by) == other
-        line, other = (refused(each, refusal(20), after, set_pace) for each in (line, other))
+        line, other = (apply_refusal(each, refusal(20), after, set_pace) for each in (line, other))
         assert shifted(line, by) == other
 
 
 @pytest.mark.parametrize("by", [timedelta(0), timedelta(hours=5)])
-def test_the_first_pace_is_learned_in_a_line_that_was_moved(by: timedelta) -> None:
-    sharing = replace(refused(Schedule(), refusal(2), NOON, 0), moved=by)
-    line = refused(sharing, refusal(60, 40), NOON + SECOND, 0)
+def test_the_first_pace_is_learned_in_a_line_that_was_shifted(by: timedelta) -> None:
+    sharing = replace(apply_refusal(Schedule(), refusal(2), NOON, 0), shift=by)
+    line = apply_refusal(sharing, refusal(60, 40), NOON + SECOND, 0)
     line, slots = reserve(line, 1, NOON + SECOND + LEARNING, 0)
 
     assert line.due(slots[0]) == NOON + SECOND + MINUTE + WINDOW / 40 * 2
-    assert line.judged_from == line.due(slots[0]) + WINDOW
+    assert line.refusals_count_from == line.due(slots[0]) + WINDOW
     assert (line.counts, line.refused) == ({}, 0)
 
 
@@ -303,7 +303,7 @@ def test_two_retries_have_two_slots_one_step_apart() -> None:
     assert (first.inserted, first.line, second.line) == (True, line.line, line.line)
     # One has the place that was kept free, and the line moves back for the other one.
     assert second.at == first.at + WINDOW / 30
-    assert insert(line, NOON + LEARNING, 0)[0].moved == WINDOW / 30
+    assert insert(line, NOON + LEARNING, 0)[0].shift == WINDOW / 30
     line, third = insert(insert(line, NOON + LEARNING, 0)[0], NOON + LEARNING, 0)
     assert third.at == second.at + WINDOW / 30
 
@@ -340,44 +340,44 @@ def test_a_trial_ends_a_minute_after_its_last_mail_with_a_whole_number() -> None
     line, _ = waiting_line()
     assert line.trial is not None
     line = replace(line, next_trial=timedelta(hours=1))
-    over = line.trial.last + line.moved + WINDOW if line.trial else NOON
+    over = line.trial.last + line.shift + WINDOW if line.trial else NOON
     early, _ = reserve(line, 0, over, 0)
     late, _ = reserve(line, 0, over + SECOND, 0)
 
     assert early.trial == line.trial
     assert (str(late.pace), late.next_trial) == ("33", FIRST_TRIAL)
-    assert late.judged_from == max(late.end + late.moved, over + SECOND) + WINDOW
+    assert late.refusals_count_from == max(late.end + late.shift, over + SECOND) + WINDOW
 
 
 @pytest.mark.parametrize(("seconds", "is_of_the_rate"), [(9.9, False), (10, True), (None, True)])
 def test_a_wait_of_ten_seconds_is_one_of_the_rate(seconds: float | None, is_of_the_rate: bool) -> None:  # noqa: FBT001
     known = replace(Schedule(), counts={"of-before": 99})
-    line = refused(known, refusal(seconds, 7), NOON, 0)
+    line = apply_refusal(known, refusal(seconds, 7), NOON, 0)
 
     assert (line.learning_since is not None) is is_of_the_rate
     assert line.counts == ({"a": 7} if is_of_the_rate else {"of-before": 99})
 
 
 def test_a_later_refusal_prolongs_the_time_in_which_requests_are_shared() -> None:
-    line = refused(Schedule(), refusal(2), NOON, 0)
-    line = refused(line, refusal(2), NOON + MINUTE, 0)
+    line = apply_refusal(Schedule(), refusal(2), NOON, 0)
+    line = apply_refusal(line, refusal(2), NOON + MINUTE, 0)
     assert (line.sharing_until, line.refused) == (NOON + 11 * MINUTE, 1)
 
-    line = refused(line, refusal(2), NOON + 12 * MINUTE, 0)
+    line = apply_refusal(line, refusal(2), NOON + 12 * MINUTE, 0)
     assert (line.sharing_until, line.refused, line.step) == (NOON + 22 * MINUTE, 1, 0.2 * SECOND)
 
 
 def test_the_row_has_the_fixed_slots_of_one_minute_in_tenths_of_a_second() -> None:
     line, _ = reserve(Schedule(), 100, NOON, 30)
-    assert len(line.recent) == 30
-    assert {round(each * 10) / 10 for each in line.recent} == set(line.recent)
-    assert any(each % 1 for each in line.recent)
+    assert len(line.fixed_slots) == 30
+    assert {round(each * 10) / 10 for each in line.fixed_slots} == set(line.fixed_slots)
+    assert any(each % 1 for each in line.fixed_slots)
 
     line, _ = insert(line, NOON + 61 * SECOND, 30)
-    assert len(line.recent) == 30
+    assert len(line.fixed_slots) == 30
     line, _ = reserve(line, 1, line.next_slot + 40 * SECOND, 30)
     # Those that the line had in that minute, and the new one.
-    assert len(line.recent) == 11
+    assert len(line.fixed_slots) == 11
 
 
 def test_a_slot_that_is_due_at_this_moment_belongs_to_its_mail() -> None:
@@ -461,14 +461,14 @@ def test_slots_that_a_pause_makes_void_are_not_counted_before_another_mail() -> 
     assert mails_before(line, line.next_slot, NOON, 30) == 11
 
 
-def test_a_trial_is_the_same_in_a_line_that_was_moved() -> None:
+def test_a_trial_is_the_same_in_a_line_that_was_shifted() -> None:
     by, now = timedelta(hours=5), NOON + 13 * MINUTE
     line, _ = reserve(learned(), 100, now, 0)
     other, _ = reserve(shifted(learned(), by), 100, now, 0)
     assert line.trial is not None
     assert shifted(line, by) == other
 
-    over = line.trial.last + line.moved + 2 * WINDOW
+    over = line.trial.last + line.shift + 2 * WINDOW
     line, other = reserve(line, 1, over, 0)[0], reserve(other, 1, over, 0)[0]
     assert line.trial is None
     assert shifted(line, by) == other

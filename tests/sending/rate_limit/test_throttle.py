@@ -42,7 +42,7 @@ def throttled(seconds: float | None) -> ThrottledError:
 
 
 def refuse(throttle: Throttle, error: Exception) -> None:
-    with pytest.raises(type(error)), throttle.of(ADA).request():
+    with pytest.raises(type(error)), throttle.for_sender(ADA).request():
         raise error
 
 
@@ -99,7 +99,7 @@ def test_a_pause_holds_for_every_process(services: FakeServices) -> None:
 def test_only_a_refusal_for_the_rate_pauses_a_mailbox(services: FakeServices, error: Exception) -> None:
     refuse(services.throttle, error)
 
-    services.throttle.of(ADA).check_pause()
+    services.throttle.for_sender(ADA).check_pause()
     assert services.schedules.writes == 0
 
 
@@ -109,10 +109,10 @@ def test_a_pause_belongs_to_the_account_mailbox_not_to_the_from_address(
     refuse(services.throttle, throttled(10))
 
     with pytest.raises(TransientError) as raised:
-        services.throttle.of(replace(ADA, from_field="finance@contoso.com")).check_pause()
+        services.throttle.for_sender(replace(ADA, from_field="finance@contoso.com")).check_pause()
     assert raised.value.retry_after == 10 * SECOND
-    services.throttle.of(replace(ADA, account="uma@contoso.com")).check_pause()
-    services.throttle.of(replace(ADA, mailbox="users/ada@contoso.com")).check_pause()
+    services.throttle.for_sender(replace(ADA, account="uma@contoso.com")).check_pause()
+    services.throttle.for_sender(replace(ADA, mailbox="users/ada@contoso.com")).check_pause()
 
 
 def test_a_mail_beyond_the_pace_waits_in_the_queue_and_is_written_once(
@@ -304,10 +304,10 @@ def test_two_processes_never_have_the_same_slot(services: FakeServices) -> None:
     paced(services, 1)
     first, second = services.throttle, services.new_throttle()
     for throttle in (first, second):
-        throttle.of(ADA).check_pause()
-    assert first.of(ADA).wait_for_slot(None, first=False) is not None
+        throttle.for_sender(ADA).check_pause()
+    assert first.for_sender(ADA).wait_for_slot(None, first=False) is not None
     with pytest.raises(LaterSlotError) as later:
-        second.of(ADA).wait_for_slot(None, first=False)
+        second.for_sender(ADA).wait_for_slot(None, first=False)
 
     assert later.value.wait >= 60 * SECOND
 
@@ -315,12 +315,12 @@ def test_two_processes_never_have_the_same_slot(services: FakeServices) -> None:
 def test_processes_store_their_accepted_mails_while_the_pace_is_learned(services: FakeServices) -> None:
     other = services.new_throttle()
     for _ in range(24):
-        other.of(ADA).record_accepted()
+        other.for_sender(ADA).record_accepted()
     for _ in range(13):
-        services.throttle.of(ADA).record_accepted()
+        services.throttle.for_sender(ADA).record_accepted()
     refuse(services.throttle, throttled(30))
     with pytest.raises(LaterSlotError):
-        other.of(ADA).wait_for_slot(None, first=False)
+        other.for_sender(ADA).wait_for_slot(None, first=False)
 
     (schedule,) = services.schedules.rows.values()
     assert schedule.pace == 37
@@ -346,12 +346,12 @@ def test_a_slot_before_the_line_is_void_once_a_pause_covers_it(services: FakeSer
     throttle = services.throttle
     send(services, "m-1")
     with pytest.raises(LaterSlotError):
-        throttle.of(ADA).wait_for_slot(None, first=False)
+        throttle.for_sender(ADA).wait_for_slot(None, first=False)
     with pytest.raises(LaterSlotError) as early:
-        throttle.of(ADA).wait_for_slot(None, first=True)
+        throttle.for_sender(ADA).wait_for_slot(None, first=True)
     refuse(throttle, throttled(300))
     with pytest.raises(LaterSlotError) as late:
-        throttle.of(ADA).wait_for_slot(early.value.slot, first=True)
+        throttle.for_sender(ADA).wait_for_slot(early.value.slot, first=True)
 
     assert late.value.wait >= 300 * SECOND
 
@@ -376,27 +376,27 @@ def test_a_clock_set_back_after_a_pause_was_read_does_not_extend_the_pause(
     services.system.set_clock(timedelta(hours=-5))
     services.system.pass_time(31 * SECOND)
 
-    services.throttle.of(ADA).check_pause()
+    services.throttle.for_sender(ADA).check_pause()
 
 
 def test_a_slot_of_another_mailbox_is_void(services: FakeServices) -> None:
     paced(services, 1)
     other = sender_of(replace(some_settings(), tenant_id=FABRIKAM))
-    mine = services.throttle.of(ADA).wait_for_slot(None, first=False)
-    theirs = services.throttle.of(other).wait_for_slot(None, first=False)
+    mine = services.throttle.for_sender(ADA).wait_for_slot(None, first=False)
+    theirs = services.throttle.for_sender(other).wait_for_slot(None, first=False)
     services.system.pass_time(4 * SECOND)
 
-    assert services.throttle.of(ADA).wait_for_slot(mine, first=False) == mine
+    assert services.throttle.for_sender(ADA).wait_for_slot(mine, first=False) == mine
     with pytest.raises(LaterSlotError):
-        services.throttle.of(ADA).wait_for_slot(theirs, first=False)
+        services.throttle.for_sender(ADA).wait_for_slot(theirs, first=False)
 
 
 def test_a_mail_whose_mailbox_has_changed_takes_no_place_of_the_old_one(services: FakeServices) -> None:
     paced(services, 1)
-    mailbox_schedule = services.throttle.of(ADA).mailbox
+    mailbox_schedule = services.throttle.for_sender(ADA).schedule
     far = Slot(NOON + timedelta(hours=5), mailbox=mailbox_schedule._key[:8])
 
-    slot = services.throttle.of(ADA).wait_for_slot(far, first=False)
+    slot = services.throttle.for_sender(ADA).wait_for_slot(far, first=False)
 
     assert slot is not None
     assert slot.at == NOON
@@ -408,24 +408,27 @@ def test_whether_a_mails_time_ends_before_the_line_is_judged_by_one_clock(
 ) -> None:
     paced(services, 1)
     services.system.set_clock(-behind)
-    services.throttle.of(ADA).wait_for_slot(None, first=False)
+    services.throttle.for_sender(ADA).wait_for_slot(None, first=False)
     services.system.pass_time(55 * SECOND)
     now = services.system.now()
 
     with pytest.raises(LaterSlotError) as later:
-        services.throttle.of(ADA).wait_for_slot(None, first=False, deadline=now + 5 * SECOND)
+        services.throttle.for_sender(ADA).wait_for_slot(None, first=False, deadline=now + 5 * SECOND)
     assert later.value.slot is None
-    assert services.throttle.of(ADA).wait_for_slot(None, first=False, deadline=now + 6 * SECOND) is not None
+    assert (
+        services.throttle.for_sender(ADA).wait_for_slot(None, first=False, deadline=now + 6 * SECOND)
+        is not None
+    )
 
 
 def test_a_line_that_never_moves_on_ends_the_wait(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MailboxSchedule, "is_learning", True)
-    monkeypatch.setattr(Schedule, "is_open", lambda *_: False)
+    monkeypatch.setattr(Schedule, "is_unlimited", lambda *_: False)
 
     with pytest.raises(TransientError) as raised:
-        services.throttle.of(ADA).wait_for_slot(None, first=False)
+        services.throttle.for_sender(ADA).wait_for_slot(None, first=False)
     assert raised.value.code == "mailbox_paused"
 
 
@@ -433,11 +436,11 @@ def test_concurrent_requests_grow_to_four_while_mails_wait_without_refusal(
     services: FakeServices,
 ) -> None:
     throttle, sender = services.throttle, ADA
-    concurrency = throttle.of(sender).concurrency
+    concurrency = throttle.for_sender(sender).concurrency
     concurrency.active = 5
     limits = []
     for _ in range(5):
-        with throttle.of(sender).request():
+        with throttle.for_sender(sender).request():
             pass
         limits.append(concurrency.limit)
 
@@ -446,9 +449,9 @@ def test_concurrent_requests_grow_to_four_while_mails_wait_without_refusal(
 
 def test_the_concurrency_is_not_raised_while_hosts_share_it(services: FakeServices) -> None:
     refuse(services.throttle, throttled(2))
-    concurrency = services.throttle.of(ADA).concurrency
+    concurrency = services.throttle.for_sender(ADA).concurrency
     concurrency.active = 5
-    with services.throttle.of(ADA).request():
+    with services.throttle.for_sender(ADA).request():
         pass
 
     assert concurrency.limit == 1
@@ -457,25 +460,25 @@ def test_the_concurrency_is_not_raised_while_hosts_share_it(services: FakeServic
 def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    throttle = services.throttle.of(ADA)
-    mailbox_schedule, concurrency = throttle.mailbox, throttle.concurrency
+    throttle = services.throttle.for_sender(ADA)
+    mailbox_schedule, concurrency = throttle.schedule, throttle.concurrency
     concurrency.active = 5
 
     def raised(_: MailboxSchedule) -> bool:
         concurrency.limit = MAX_CONCURRENT
         return True
 
-    monkeypatch.setattr(MailboxSchedule, "may_raise_limit", raised)
-    with services.throttle.of(ADA).request():
+    monkeypatch.setattr(MailboxSchedule, "may_increase_limit", raised)
+    with services.throttle.for_sender(ADA).request():
         pass
 
     assert concurrency.limit == MAX_CONCURRENT
-    assert mailbox_schedule.schedule == Schedule()
+    assert mailbox_schedule.current == Schedule()
 
 
 def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) -> None:
     paced(services)
-    mailbox_schedule = services.throttle.of(ADA).mailbox
+    mailbox_schedule = services.throttle.for_sender(ADA).schedule
     mailbox_schedule._needing_slot = {0}
     first, second = mailbox_schedule.take(first=False), mailbox_schedule.take(first=False)
 
@@ -485,7 +488,7 @@ def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) 
 
 def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeServices) -> None:
     paced(services)
-    mailbox_schedule = services.throttle.of(ADA).mailbox
+    mailbox_schedule = services.throttle.for_sender(ADA).schedule
     mailbox_schedule._needing_slot = {0}
     mailbox_schedule.take(first=False)
     services.system.pass_time(timedelta(hours=1))
@@ -494,22 +497,22 @@ def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeSe
 
 
 def test_a_mail_that_was_sent_waits_for_no_other_thread_to_widen(services: FakeServices) -> None:
-    mailbox_schedule = services.throttle.of(ADA).mailbox
+    mailbox_schedule = services.throttle.for_sender(ADA).schedule
     with mailbox_schedule._row:
-        assert not mailbox_schedule.may_raise_limit()
+        assert not mailbox_schedule.may_increase_limit()
 
 
 def test_waiting_for_the_write_of_another_thread_ends_with_the_attempt(services: FakeServices) -> None:
-    mailbox_schedule = services.throttle.of(ADA).mailbox
+    mailbox_schedule = services.throttle.for_sender(ADA).schedule
     with limited(services.system, timedelta(milliseconds=20)), mailbox_schedule._row:
         with pytest.raises(NothingSentError):
-            services.throttle.of(ADA).wait_for_slot(None, first=False)
+            services.throttle.for_sender(ADA).wait_for_slot(None, first=False)
         refuse(services.throttle, throttled(30))
 
 
 def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> None:
     paced(services, 1)
-    mailbox_schedule = services.throttle.of(ADA).mailbox
+    mailbox_schedule = services.throttle.for_sender(ADA).schedule
     for wrong in (
         Schedule(end=NOON + timedelta(days=3)),
         Schedule(paused_until=NOON + timedelta(hours=3)),
@@ -517,10 +520,10 @@ def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> N
         Schedule(uploads=((int(NOON.timestamp()) + 3 * 86_400, 1),)),
         Schedule(learning_since=NOON + timedelta(days=1)),
         Schedule(sharing_until=NOON + timedelta(days=1)),
-        Schedule(judged_from=NOON + timedelta(days=3)),
+        Schedule(refusals_count_from=NOON + timedelta(days=3)),
     ):
         services.schedules.rows[mailbox_schedule._key] = replace(wrong, line=7, pace=40, etag="wrong")
-        found = services.new_throttle().of(ADA).mailbox.read()
+        found = services.new_throttle().for_sender(ADA).schedule.read()
 
         assert found == Schedule(line=8, pace=40, etag="wrong")
 
