@@ -24,7 +24,7 @@ from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, NOON
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.storage_answers import batch_error
-from tests.local_stack.storage_gates import AWAY, Outage, StorageGates
+from tests.local_stack.storage_gates import UNAVAILABLE, Outage, StorageGates
 from tests.storage import provision
 
 
@@ -154,7 +154,7 @@ def test_a_claim_of_another_worker_is_not_taken_for_ones_own(
 def test_a_write_that_cannot_be_checked_is_retried_later(
     gates: StorageGates, gated_log: TableDeliveryLog
 ) -> None:
-    with gates.during("table", AWAY), pytest.raises(TransientError):
+    with gates.during("table", UNAVAILABLE), pytest.raises(TransientError):
         gated_log.add(a_claim())
 
 

@@ -19,10 +19,10 @@ from requests.exceptions import RequestException
 from shared.storage_names import API_VERSION
 from tests.local_stack.storage_answers import batch_error, table_error
 from tests.local_stack.storage_gates import (
-    ANSWERS_LOST,
-    AWAY,
     BUSY,
+    RESPONSES_LOST,
     STALL_SECONDS,
+    UNAVAILABLE,
     Outage,
     StorageGates,
 )
@@ -70,7 +70,7 @@ def test_nothing_changes_on_the_way_while_all_is_well(gates: StorageGates) -> No
 def test_an_unavailable_service_does_nothing_and_does_not_respond(
     gates: StorageGates, table: TableClient
 ) -> None:
-    with gates.during("table", AWAY), pytest.raises(ServiceResponseError):
+    with gates.during("table", UNAVAILABLE), pytest.raises(ServiceResponseError):
         table.create_entity(ROW)
 
     assert list(table.list_entities()) == []
@@ -94,7 +94,7 @@ def test_a_request_whose_answer_is_lost_was_carried_out(gates: StorageGates, tab
 
 def test_only_some_answers_are_lost_where_some_are_meant(gates: StorageGates, table: TableClient) -> None:
     before = gates.hits
-    with gates.during("table", ANSWERS_LOST):
+    with gates.during("table", RESPONSES_LOST):
         for number in range(6):
             try:
                 table.create_entity(ROW | {"RowKey": str(number)})
@@ -124,7 +124,7 @@ def test_a_slow_answer_is_the_true_one(gates: StorageGates, table: TableClient) 
 
 
 def test_other_services_continue_while_one_is_unavailable(gates: StorageGates, table: TableClient) -> None:
-    with gates.during("blob", AWAY), gates.during("queue", AWAY):
+    with gates.during("blob", UNAVAILABLE), gates.during("queue", UNAVAILABLE):
         table.create_entity(ROW)
 
     assert len(list(table.list_entities())) == 1

@@ -18,7 +18,7 @@ from azure.data.tables import TableServiceClient
 from shared.adapters.serialization import read_document
 from shared.deliveries.delivery import Delivery
 from shared.storage_names import DELIVERIES
-from tests.faults.outcomes import Messages, broken_outcomes, take_outcomes
+from tests.faults.outcomes import Messages, outcome_errors, receive_outcomes
 from tests.local_stack.browser_client import BrowserClient
 from tests.local_stack.clients import Admin, Scheduler, forget_schedules, wait_for
 from tests.local_stack.host.options import Waits
@@ -33,49 +33,49 @@ if TYPE_CHECKING:
 #: Our host hides a received message for so long; a message whose host was killed comes back then.
 LEASE_SECONDS = 8
 BODY = {"contentType": "text", "content": "Up 4 %"}
-#: By the letter in the id of a mail that carries them: in one request, on a draft, and in chunks.
+#: By the letter in the id of their mail: in one request, on a draft, and in chunks.
 FILES = {
     "f": (os.urandom(200_000),),
     "d": (os.urandom(2_500_000), os.urandom(2_500_000)),
     "l": (os.urandom(7_000_000),),
 }
-#: Faults are meant for what each scenario does, not for somebody else's copy arriving late.
+#: Short, because a late copy in Sent Items is a fault of its own scenario.
 USUAL_LAG = 2.0
-TELL_SECONDS = 30.0
-#: More than any scenario makes in a while.
+PROGRESS_SECONDS = 30.0
+#: More than any scenario makes in the period.
 UNLIMITED_CALLS = 10_000
-#: The timer that tells what could not be told before runs every five minutes.
+#: The timer that repeats failed outcome messages runs every five minutes.
 TIMER_SECONDS = 330.0
 NEVER_SENT = frozenset({"rejected", "invalid", "expired"})
-PUT_OFF = {"deferred", "verifying", "waiting_for_operator", "waiting_for_microsoft365"}
+DEFERRED = {"deferred", "verifying", "waiting_for_operator", "waiting_for_microsoft365"}
 type Cause = Literal["other", "storage", "kill"]
 FINAL = NEVER_SENT | {"accepted", "unknown"}
 
 
-def nothing(_: Campaign) -> None:
-    """Let everything work."""
+def no_fault(_: Campaign) -> None:
+    """Inject nothing."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Something that goes wrong while some mails are on their way.
+    """A fault, and the mails that are queued during it.
 
     Attributes:
-        drafts: whether it needs mails that travel as drafts.
-        all_accepted: whether a mail that ends otherwise breaks a promise.
-        settings: of the hosts that take its mails, beside the usual ones.
-        hosts: how many take its mails; 0 for as many as usual.
-        cause: what goes wrong; storage alone changes the end of no mail, and a kill only that of a mail that
-            was being handed over.
-        pause: seconds to wait before the next, whose mails would otherwise not be asked for.
-        small: how many mails leave in one request; every third has a file.
-        medium: how many carry files that make a draft necessary, and fit into one request each.
-        large: how many of the mails carry a file that is uploaded in chunks.
+        drafts: whether it needs mails that are sent as drafts.
+        all_accepted: whether any other outcome violates an invariant.
+        settings: added to the usual ones of the hosts.
+        hosts: how many run; 0 for as many as usual.
+        cause: the kind of fault. A storage fault changes no outcome; a kill changes only the outcome of a
+            mail that was being handed over.
+        pause: seconds until the next scenario; the hosts send nothing to a throttled mailbox meanwhile.
+        small: how many mails are sent in one request; every third has a file.
+        medium: how many have files that need a draft, and that fit into one request each.
+        large: how many have a file that is uploaded in chunks.
         copies: how often each message is queued.
     """
 
     name: str
-    disturb: Callable[[Campaign], None]
+    inject: Callable[[Campaign], None]
     small: int = 6
     medium: int = 0
     large: int = 0
@@ -93,12 +93,12 @@ class Result:
     """The outcomes of a scenario's mails.
 
     Attributes:
-        faults: how often something went wrong; of a scenario in which nothing did, nothing is learnt.
+        faults: how many faults were injected; a scenario without any tests nothing.
         repeated: how many mails without a possible search were sent twice, with a warning in the delivery.
         handed_over: the mails that were being handed to Graph when hosts were killed, as their rows say.
         claimed: how many mails a worker had claimed when the hosts were killed.
-        at_graph: how many calls Graph had in hand then.
-        all_accepted: as the scenario has it.
+        at_graph: how many calls Graph was processing then.
+        all_accepted: as in the scenario.
     """
 
     name: str
@@ -109,27 +109,27 @@ class Result:
     duplicated: int = 0
     repeated: int = 0
     lost: int = 0
-    wrong: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     faults: int = 0
     claimed: int = 0
     at_graph: int = 0
     all_accepted: bool = False
 
     @property
-    def under_way(self) -> int:
-        """Return the number of unfinished mails."""
+    def unfinished(self) -> int:
+        """The number of mails without a final status."""
         return sum(count for status, count in self.statuses.items() if status not in {*FINAL, "no row"})
 
     def row(self) -> str:
         """Write one line of the table."""
         others = sum(self.statuses[status] for status in NEVER_SENT)
         numbers = (self.faults, len(self.ids), self.claimed, self.at_graph, self.statuses["accepted"])
-        ends = (self.duplicated, self.repeated, self.lost, self.statuses["unknown"], others, self.under_way)
+        ends = (self.duplicated, self.repeated, self.lost, self.statuses["unknown"], others, self.unfinished)
         cells = [*numbers, *ends]
         return f"{self.name:<52}" + "".join(f"{cell:>11}" for cell in cells)
 
 
-#: `claimed` and `at Graph`: at the moment at which hosts were killed.
+#: `claimed` and `at Graph`: when the hosts were killed.
 COLUMNS = (
     "faults",
     "mails",
@@ -141,7 +141,7 @@ COLUMNS = (
     "lost",
     "unknown",
     "not sent",
-    "under way",
+    "unfinished",
 )
 HEADER = f"{'fault':<52}" + "".join(f"{title:>11}" for title in COLUMNS)
 
@@ -152,9 +152,9 @@ class Campaign:
     Attributes:
         look_up: whether to Mail.ReadWrite too.
         by_the_app: whether the app sends with its own permission.
-        outcomes: whether each mail asks for a message on how it ended.
-        mailbox: whose mailbox sends.
-        admin: the one who consented.
+        outcomes: whether each mail requests an outcome message.
+        mailbox: the address of the mailbox that sends.
+        admin: the admin who consented.
     """
 
     def __init__(
@@ -172,16 +172,16 @@ class Campaign:
         self.by_the_app = by_the_app
         self.outcomes = outcomes
         self.mailbox = REPORTS if by_the_app else ADA
-        self.told: Messages = {}
+        self.reported: Messages = {}
         self._gated = gated
         self._stack_settings = settings
         self._lease = lease
         self._hosts = hosts
         self._cleanup = ExitStack()
         self._results: list[Result] = []
-        self._blows = 0
-        self._present: list[str] = []
-        self._blamed: list[str] = []
+        self._injected = 0
+        self._running_ids: list[str] = []
+        self._violations: list[str] = []
         self._settings: Mapping[str, str] = {}
         self._more_hosts = 0
         self._claimed = 0
@@ -217,7 +217,7 @@ class Campaign:
     def run(self, scenario: Scenario) -> Result:
         """Queue the mails of a scenario, inject its faults, wait until idle.
 
-        A deferred mail can meet the faults of the next scenarios, which then show in its row.
+        The faults of later scenarios can affect a deferred mail and change its row.
         """
         number = len(self._results) + 1
         letters = ["f" if place % 3 == 1 else "m" for place in range(scenario.small)]
@@ -225,23 +225,23 @@ class Campaign:
         ids = [f"s{number}:{letter}{place}" for place, letter in enumerate(letters)]
         result = Result(scenario.name, ids, scenario.cause)
         result.all_accepted = scenario.all_accepted
-        self._present, self._blamed = ids, result.wrong
+        self._running_ids, self._violations = ids, result.violations
         before, claimed, at_graph = self.faults, self._claimed, self._at_graph
         self._use(scenario.settings, scenario.hosts)
-        disturbing = threading.Thread(target=scenario.disturb, args=(self,))
-        disturbing.start()
+        injection = threading.Thread(target=scenario.inject, args=(self,))
+        injection.start()
         for message_id in result.ids:
             for _ in range(scenario.copies):
                 self.queue(message_id)
-        disturbing.join()
+        injection.join()
         self._results.append(result)
-        self._wait(result.ids, FINAL | PUT_OFF, 60)
-        if scenario.disturb is not nothing:
+        self._wait(result.ids, FINAL | DEFERRED, 60)
+        if scenario.inject is not no_fault:
             self._wait_for_fault(before, 60)
         result.faults = self.faults - before
         result.claimed, result.at_graph = self._claimed - claimed, self._at_graph - at_graph
-        if not result.faults and scenario.disturb is not nothing:
-            result.wrong.append("nothing went wrong")
+        if not result.faults and scenario.inject is not no_fault:
+            result.violations.append("no fault was injected")
         self._restore()
         self._use({}, 0)
         time.sleep(scenario.pause)
@@ -249,24 +249,24 @@ class Campaign:
 
     @property
     def faults(self) -> int:
-        """How often something went wrong so far."""
+        """The number of faults injected so far."""
         stack = self.stack
         services = (stack.microsoft365.faults, stack.key_vault.faults, stack.identity.faults, self.gates)
-        return self._blows + sum(service.hits for service in services)
+        return self._injected + sum(service.hits for service in services)
 
-    def settle(self, seconds: float = 1800, tell: Callable[[str], None] = lambda _: None) -> list[Result]:
+    def settle(self, seconds: float = 1800, report: Callable[[str], None] = lambda _: None) -> list[Result]:
         """Wait until every mail is final, and return its outcome.
 
-        `tell` hears now and then what is waited for, and until when.
+        `report` gets a progress message every 30 seconds.
         """
         self._restore()
         ids = [message_id for result in self._results for message_id in result.ids]
-        self._wait(ids, FINAL, seconds, tell)
+        self._wait(ids, FINAL, seconds, report)
         if self.outcomes:
-            self._wait_until_told(ids, TIMER_SECONDS, tell)
-            self.told = take_outcomes(self.stack.azurite.connection_string)
+            self._wait_until_reported(ids, TIMER_SECONDS, report)
+            self.reported = receive_outcomes(self.stack.azurite.connection_string)
         for result in self._results:
-            self._judge(result)
+            self._check_invariants(result)
         return self._results
 
     def queue(self, message_id: str) -> None:
@@ -284,7 +284,7 @@ class Campaign:
 
     def queue_text(self, text: str) -> None:
         """Queue a text that need not be a mail."""
-        self._blows += 1
+        self._injected += 1
         self.scheduler.queue_text(text)
 
     def drafts(self) -> int:
@@ -292,31 +292,31 @@ class Campaign:
         return sum(mail.arrives is None for mail in self.stack.microsoft365.drafts(self.mailbox))
 
     def statuses(self) -> dict[str, str]:
-        """Read every row's state, straight from the table."""
+        """Return the status of every row, read directly from the table."""
         rows = self._table.query_entities(
             "RowKey ge @a and RowKey lt @b", parameters={"a": "-", "b": "~"}, select=["RowKey", "Status"]
         )
         return {row["RowKey"]: row["Status"] for row in rows}
 
     def count(self, status: str) -> int:
-        """Count the mails in a state."""
+        """Count the mails with a status."""
         return list(self.statuses().values()).count(status)
 
-    def suffer(self, faults: int) -> None:
-        """Count a fault outside the local services."""
-        self._blows += faults
+    def count_faults(self, faults: int) -> None:
+        """Count faults that the local services do not count."""
+        self._injected += faults
 
-    def blame(self, what: str) -> None:
+    def report_violation(self, what: str) -> None:
         """Record that the running scenario violated an invariant."""
-        self._blamed.append(what)
+        self._violations.append(what)
 
     def wait_until_sending(self, seconds: float = 30) -> None:
         """Wait until a worker has claimed one of the scenario's mails."""
-        self._wait_for_one(frozenset({"sending"}), seconds)
+        self._wait_for_any(frozenset({"sending"}), seconds)
 
-    def wait_until_final(self, seconds: float = 60, *, put_off: bool = True) -> None:
+    def wait_until_final(self, seconds: float = 60, *, or_deferred: bool = True) -> None:
         """Wait until each mail of the scenario is final or deferred."""
-        self._wait(self._present, FINAL | PUT_OFF if put_off else FINAL, seconds)
+        self._wait(self._running_ids, FINAL | DEFERRED if or_deferred else FINAL, seconds)
 
     def restart(self) -> None:
         """Stop every host once its mails are done, and start as many."""
@@ -328,13 +328,13 @@ class Campaign:
     def kill_and_replace(self) -> None:
         """Kill every running host, as a crash would, and start as many."""
         for host in self.stack.hosts:
-            self._blows += host.running
+            self._injected += host.running
             host.kill()
         statuses = self.statuses()
-        # Those of earlier scenarios too: a mail that was put off may meet this one.
+        # Of earlier scenarios too: a deferred mail can be sent during this one.
         sending = [message_id for message_id, status in statuses.items() if status == "sending"]
         self._handed_over |= {each for each in sending if (row := self._row(each)) and row.may_have_been_sent}
-        self._claimed += sum(statuses.get(message_id) == "sending" for message_id in self._present)
+        self._claimed += sum(statuses.get(message_id) == "sending" for message_id in self._running_ids)
         self._at_graph += sum(
             request.status == 0
             for host in ("graph", "outlook")
@@ -343,8 +343,8 @@ class Campaign:
         self._start_hosts()
 
     def freeze_storage(self, seconds: float) -> None:
-        """Let storage answer nothing for a while."""
-        self._blows += 1
+        """Suspend the storage process for a while."""
+        self._injected += 1
         os.kill(self.stack.azurite.pid, signal.SIGSTOP)
         try:
             time.sleep(seconds)
@@ -369,18 +369,18 @@ class Campaign:
 
     def allow_named_properties(self, *, allowed: bool) -> None:
         """Set whether the mailbox has room for named properties (the mail key)."""
-        self._blows += not allowed
+        self._injected += not allowed
         self.stack.microsoft365.directory.change_user(self.mailbox, room_for_named_properties=allowed)
 
     def limit_uploads(self, limit: int, seconds: float) -> None:
         """Limit the bytes uploaded to Graph in a time; 0 is unlimited."""
-        self._blows += limit > 0
+        self._injected += limit > 0
         behaviour = self.stack.microsoft365.behaviour
         behaviour.upload_limit, behaviour.upload_window = limit, seconds
 
     def limit_calls(self, limit: int, seconds: float) -> None:
         """Limit the calls that Graph accepts in a time."""
-        self._blows += limit < UNLIMITED_CALLS
+        self._injected += limit < UNLIMITED_CALLS
         behaviour = self.stack.microsoft365.behaviour
         behaviour.calls_limit, behaviour.calls_window = limit, seconds
 
@@ -416,44 +416,44 @@ class Campaign:
         ids: Iterable[str],
         wanted: frozenset[str],
         seconds: float,
-        tell: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Wait for a time; unfinished mails are judged as lost later."""
-        started = told = time.monotonic()
+        """Wait for a limited time; the checks count what is unfinished."""
+        started = reported = time.monotonic()
         open_ids = set(ids)
         while open_ids and time.monotonic() - started < seconds:
             statuses = self.statuses()
             open_ids = {each for each in open_ids if statuses.get(each) not in wanted}
-            if open_ids and time.monotonic() - told >= TELL_SECONDS:
-                told = time.monotonic()
+            if open_ids and time.monotonic() - reported >= PROGRESS_SECONDS:
+                reported = time.monotonic()
                 some = ", ".join(self._described(each) for each in sorted(open_ids)[:8])
-                tell(f"{len(open_ids)} still under way: {some}")
+                report(f"{len(open_ids)} not finished: {some}")
             time.sleep(0.5)
 
-    def _wait_until_told(self, ids: Iterable[str], seconds: float, tell: Callable[[str], None]) -> None:
-        """Wait for the timer to report outcomes that failed to be reported."""
+    def _wait_until_reported(self, ids: Iterable[str], seconds: float, report: Callable[[str], None]) -> None:
+        """Wait until the timer has repeated failed outcome messages."""
         started = time.monotonic()
         owed = set(ids)
         while owed and time.monotonic() - started < seconds:
             owed = {each for each in owed if (row := self._row(each)) and row.owed}
             if owed:
-                tell(f"{len(owed)} ends to be told")
+                report(f"{len(owed)} outcomes not reported yet")
                 time.sleep(10)
 
-    def _wait_for_one(self, wanted: frozenset[str], seconds: float) -> None:
+    def _wait_for_any(self, wanted: frozenset[str], seconds: float) -> None:
         started = time.monotonic()
         while time.monotonic() - started < seconds:
             statuses = self.statuses()
-            if any(statuses.get(each) in wanted for each in self._present):
+            if any(statuses.get(each) in wanted for each in self._running_ids):
                 return
             time.sleep(0.1)
-        self.blame(f"no mail was {' or '.join(sorted(wanted))} within {seconds:.0f} s")
+        self.report_violation(f"no mail was {' or '.join(sorted(wanted))} within {seconds:.0f} s")
 
     def _described(self, message_id: str) -> str:
-        """Name a mail with its state and the moment of its next attempt."""
+        """Describe a mail by its status and the time of its next attempt."""
         row = self._row(message_id)
         if row is None:
-            return f"{message_id} no row that can be read"
+            return f"{message_id} no row"
         until = f" until {row.next_attempt_at:%H:%M:%S}" if row.next_attempt_at else ""
         return f"{message_id} {row.status}{until}"
 
@@ -462,13 +462,13 @@ class Campaign:
         return read_document(Delivery, rows[0]["Document"]) if rows else None
 
     def _wait_for_fault(self, before: int, seconds: float) -> None:
-        """Wait for mails that were deferred before they met a fault."""
+        """Wait until deferred mails are sent again and the fault occurs."""
         started = time.monotonic()
         while self.faults == before and time.monotonic() - started < seconds:
             time.sleep(0.1)
 
-    def _judge(self, result: Result) -> None:
-        """Hold rows against mails: the invariants 1 to 3."""
+    def _check_invariants(self, result: Result) -> None:
+        """Compare the rows with the mails that Graph accepted."""
         statuses = self.statuses()
         result.handed_over = self._handed_over & set(result.ids)
         mails: Counter[str] = Counter(mail.subject for mail in self.stack.microsoft365.mails())
@@ -476,22 +476,22 @@ class Campaign:
             status, sent = statuses.get(message_id, "no row"), mails[message_id]
             result.statuses[status] += 1
             row = self._row(message_id)
-            # A mail that was put off may have met a mailbox without room for its key in a later scenario.
+            # A deferred mail may have been sent without its key in a later scenario.
             blind = not self.look_up or (row is not None and row.without_key)
             repeated = sent > 1 and blind and row is not None and _may_have_been_accepted(row)
-            admits = status == "unknown" and blind
-            lost = sent == 0 and (status in {"accepted", "no row"} or (status == "unknown" and not admits))
-            twice = sent > 1 and not admits and not repeated
-            untrue = sent > 0 and status in NEVER_SENT
+            admitted = status == "unknown" and blind
+            lost = sent == 0 and (status in {"accepted", "no row"} or (status == "unknown" and not admitted))
+            duplicated = sent > 1 and not admitted and not repeated
+            false_status = sent > 0 and status in NEVER_SENT
             result.lost += lost
-            result.duplicated += twice
+            result.duplicated += duplicated
             result.repeated += repeated
             refused = result.all_accepted and status != "accepted"
             if self.outcomes and row is not None:
-                told = broken_outcomes(row, self.told.get(message_id, ()))
-                result.wrong += [f"{message_id}: {what}" for what in told]
-            if lost or twice or untrue or refused or not _may_end_so(result, message_id, status):
-                result.wrong.append(f"{message_id}: {status}, sent {sent} times")
+                reported = outcome_errors(row, self.reported.get(message_id, ()))
+                result.violations += [f"{message_id}: {what}" for what in reported]
+            if lost or duplicated or false_status or refused or not _is_allowed(result, message_id, status):
+                result.violations.append(f"{message_id}: {status}, sent {sent} times")
         self._check_files(result)
 
     def _check_files(self, result: Result) -> None:
@@ -499,11 +499,11 @@ class Campaign:
             if mail.subject in result.ids:
                 files = FILES.get(_letter(mail.subject), ())
                 if tuple(attachment.read() for attachment in mail.attachments) != files:
-                    result.wrong.append(f"{mail.subject}: its file is not whole")
+                    result.violations.append(f"{mail.subject}: a file differs")
 
 
-def _may_end_so(result: Result, message_id: str, status: str) -> bool:
-    """Tell whether a mail may have this outcome after this kind of fault."""
+def _is_allowed(result: Result, message_id: str, status: str) -> bool:
+    """Return whether a mail may have this outcome after this kind of fault."""
     if message_id in result.handed_over:
         return True
     return (
@@ -519,16 +519,16 @@ def summary(results: Iterable[Result]) -> str:
         counts[f"{result.cause} accepted"] += result.statuses["accepted"]
         counts[f"{result.cause} unknown"] += result.statuses["unknown"]
         counts["handed over"] += len(result.handed_over) if result.cause == "kill" else 0
-    accepted, met = counts["storage accepted"], counts["storage"]
+    accepted, total = counts["storage accepted"], counts["storage"]
     return (
-        f"faults of storage alone: {accepted} of {met} mails ended as without them\n"
+        f"faults of storage alone: {accepted} of {total} mails ended as without them\n"
         f"kills: {counts['kill unknown']} of {counts['kill']} mails are unknown; "
         f"{counts['handed over']} were being handed over"
     )
 
 
 def _may_have_been_accepted(row: Delivery) -> bool:
-    """Tell whether the history says that a mail may have been accepted."""
+    """Return whether the history says that Graph may have accepted a mail."""
     return any(step.maybe_sent for step in row.history)
 
 

@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
     from tests.local_stack.storage_gates import Service
 
-PATIENCE_SECONDS = 30.0
-#: What the mailbox takes at a time; further mails of the same host wait for their turn.
+TIMEOUT_SECONDS = 30.0
+#: The concurrent requests of a mailbox; further mails of the same host wait.
 SLOTS = 4
-#: The claim and every outcome are a POST to the table, and how far a draft came is a PUT to the blobs.
+#: The claim and every outcome are a POST to the table; the progress of a draft is a PUT to the blobs.
 NO_ROW = Outage(reaches=False, answers=False, delay=6.0, method="POST")
-NO_NOTE = Outage(reaches=False, answers=False, delay=6.0, method="PUT")
-CLAIM_UNANSWERED = Outage(delay=4.0, method="POST")
+NO_PROGRESS = Outage(reaches=False, answers=False, delay=6.0, method="PUT")
+CLAIM_RESPONSE_LOST = Outage(delay=4.0, method="POST")
 #: The completion is a DELETE at the queue.
-COMPLETION_UNANSWERED = Outage(delay=4.0, method="DELETE")
+COMPLETION_RESPONSE_LOST = Outage(delay=4.0, method="DELETE")
 REFUSED = Effect(503, "serviceNotAvailable", delay=4.0)
 CARRIED_OUT = Effect(delay=4.0)
 
-type Disturbance = Callable[[Campaign], None]
+type Injection = Callable[[Campaign], None]
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
-    wait_for(lambda: true() or None, what, PATIENCE_SECONDS)
+    wait_for(lambda: true() or None, what, TIMEOUT_SECONDS)
 
 
 def kill_at_storage(campaign: Campaign, service: Service, outage: Outage) -> None:
@@ -61,10 +61,10 @@ def kill_at_graph(campaign: Campaign, operation: str, effect: Effect, nth: int =
     campaign.kill_and_replace()
 
 
-def kill_after_answer(
+def kill_after_response(
     campaign: Campaign, operation: str, service: Service, outage: Outage, nth: int = 1
 ) -> None:
-    """Kill every host between the answer of Graph and its write to storage."""
+    """Kill every host between Graph's response and the write to storage."""
     faults = campaign.stack.microsoft365.faults
     before = faults.hits
     faults.add(operation, CARRIED_OUT, times=4 * SLOTS, nth=nth)
@@ -83,7 +83,7 @@ def kill_while_waiting_for_a_slot(campaign: Campaign) -> None:
 
 
 def deploy_paused(campaign: Campaign) -> None:
-    """Follow the runbook while mails are on their way."""
+    """Follow the runbook while mails are being sent."""
     storage = campaign.stack.azurite.connection_string
     campaign.stack.microsoft365.faults.add("sendMail", CARRIED_OUT, times=2)
     wait_until(lambda: campaign.count("sending") > 0, "a mail that is being sent")
@@ -94,40 +94,42 @@ def deploy_paused(campaign: Campaign) -> None:
         campaign.kill_and_replace()
 
 
-def deployments() -> list[Scenario]:
+def deployment_scenarios() -> list[Scenario]:
     """Return a scenario for each phase of a small mail and of a draft."""
-    small: dict[str, Disturbance] = {
+    small: dict[str, Injection] = {
         "before the claim": partial(kill_at_storage, service="table", outage=NO_ROW),
         "claimed and about to be handed over": partial(
-            kill_at_storage, service="table", outage=CLAIM_UNANSWERED
+            kill_at_storage, service="table", outage=CLAIM_RESPONSE_LOST
         ),
         "at hand-over, not taken": partial(kill_at_graph, operation="sendMail", effect=REFUSED),
         "at hand-over, taken": partial(kill_at_graph, operation="sendMail", effect=CARRIED_OUT),
         "between 202 and the outcome row": partial(
-            kill_after_answer, operation="sendMail", service="table", outage=NO_ROW
+            kill_after_response, operation="sendMail", service="table", outage=NO_ROW
         ),
         "between the row and the completion": partial(
-            kill_at_storage, service="queue", outage=COMPLETION_UNANSWERED
+            kill_at_storage, service="queue", outage=COMPLETION_RESPONSE_LOST
         ),
     }
-    draft: dict[str, Disturbance] = {
+    draft: dict[str, Injection] = {
         "draft being created": partial(kill_at_graph, operation="createDraft", effect=CARRIED_OUT),
-        "draft created": partial(kill_after_answer, operation="createDraft", service="blob", outage=NO_NOTE),
+        "draft created": partial(
+            kill_after_response, operation="createDraft", service="blob", outage=NO_PROGRESS
+        ),
         "between two chunks": partial(kill_at_graph, operation="uploadChunk", effect=CARRIED_OUT, nth=2),
         "draft complete, before /send": partial(
-            kill_after_answer, operation="uploadChunk", service="blob", outage=NO_NOTE, nth=3
+            kill_after_response, operation="uploadChunk", service="blob", outage=NO_PROGRESS, nth=3
         ),
         "at /send, not taken": partial(kill_at_graph, operation="send", effect=REFUSED),
         "at /send, taken": partial(kill_at_graph, operation="send", effect=CARRIED_OUT),
     }
     return [
-        *(Scenario(f"deployment: {phase}", disturb, cause="kill") for phase, disturb in small.items()),
+        *(Scenario(f"deployment: {phase}", inject, cause="kill") for phase, inject in small.items()),
         Scenario(
             "deployment: waiting for a slot at Graph", kill_while_waiting_for_a_slot, small=16, cause="kill"
         ),
         *(
-            Scenario(f"deployment: {phase}", disturb, small=0, large=1, drafts=True, cause="kill")
-            for phase, disturb in draft.items()
+            Scenario(f"deployment: {phase}", inject, small=0, large=1, drafts=True, cause="kill")
+            for phase, inject in draft.items()
         ),
         Scenario("deployment: after pause and wait", deploy_paused, small=16, large=2, cause="kill"),
     ]

@@ -1,4 +1,4 @@
-"""Entra with servers that learn of a consent late, and with throttling."""
+"""Entra with stale servers and with throttling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from tests.faults.campaign import Campaign
 
-#: Longer ago than any grant of a campaign.
+#: Older than any grant of a campaign.
 _ALL_GRANTS = 86_400.0
 
 
-def servers_behind(campaign: Campaign) -> None:
-    """Start hosts without tokens while every second server is behind."""
+def stale_servers(campaign: Campaign) -> None:
+    """Start hosts without tokens while every second server is stale."""
     behaviour = campaign.stack.microsoft365.behaviour
-    with _enabled_all_the_time(campaign):
+    with _assert_stays_enabled(campaign):
         behaviour.stale_for = _ALL_GRANTS
         try:
             campaign.kill_and_replace()
@@ -29,12 +29,12 @@ def servers_behind(campaign: Campaign) -> None:
 
 
 def throttled(campaign: Campaign) -> None:
-    """Start hosts without tokens while Entra answers one request a minute.
+    """Start hosts without tokens while Entra allows one request a minute.
 
     Further requests prolong the wait.
     """
     behaviour = campaign.stack.microsoft365.behaviour
-    with _enabled_all_the_time(campaign):
+    with _assert_stays_enabled(campaign):
         behaviour.token_requests_a_minute = 1
         try:
             campaign.kill_and_replace()
@@ -46,15 +46,15 @@ def throttled(campaign: Campaign) -> None:
 def entra_scenarios() -> list[Scenario]:
     """Return the scenarios with faults of Entra."""
     return [
-        Scenario("Entra's servers know the consent late", servers_behind, cause="kill", all_accepted=True),
+        Scenario("Entra's servers are stale", stale_servers, cause="kill", all_accepted=True),
         Scenario("Entra throttles the app", throttled, cause="kill", all_accepted=True),
     ]
 
 
 @contextmanager
-def _enabled_all_the_time(campaign: Campaign) -> Iterator[None]:
-    """Report an error if the settings need an action after the fault."""
+def _assert_stays_enabled(campaign: Campaign) -> Iterator[None]:
+    """Check that the settings need no action after the fault."""
     yield
     status = campaign.admin.settings()["status"]
     if status != "enabled":
-        campaign.blame(f"the settings are {status}")
+        campaign.report_violation(f"the settings are {status}")

@@ -1,4 +1,4 @@
-"""A host, queue and clock in memory with ports that fail on a given call."""
+"""A host, a queue and a clock in memory, with faults at chosen calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SUBMITTING = frozenset({"send_mail", "send_draft"})
 
 
 class Killed(BaseException):
-    """The worker is gone, as after kill -9."""
+    """The worker process was killed (SIGKILL)."""
 
 
 class UnforeseenError(Exception):
@@ -54,64 +54,67 @@ class FaultKind(Enum):
 
     KILLED_BEFORE = auto()
     KILLED_AFTER = auto()
-    AWAY = auto()
-    ANSWER_LOST = auto()
-    #: Carried out, and answered with a refusal such as 503.
+    UNAVAILABLE = auto()
+    RESPONSE_LOST = auto()
+    #: Carried out, with an error such as 503 as the response.
     REFUSED = auto()
 
 
 @dataclass
 class FaultInjector:
-    """A counter of port calls that makes chosen calls fail."""
+    """Counts the calls of ports and makes chosen ones fail.
 
-    fates: Mapping[int, FaultKind]
+    `faults` has the fault of each chosen call by its number.
+    """
+
+    faults: Mapping[int, FaultKind]
     calls: int = 0
     seen: list[str] = field(default_factory=list)
 
     def call(self, port: str, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        fate = self.fates.get(self.calls)
+        fault = self.faults.get(self.calls)
         self.calls += 1
         self.seen.append(f"{port}.{name}")
-        if fate is FaultKind.KILLED_BEFORE:
+        if fault is FaultKind.KILLED_BEFORE:
             raise Killed
-        if fate is FaultKind.AWAY:
+        if fault is FaultKind.UNAVAILABLE:
             raise TransientError("storage_unavailable", service=port)
         result = function(*args, **options)
-        if fate is FaultKind.KILLED_AFTER:
+        if fault is FaultKind.KILLED_AFTER:
             raise Killed
-        if fate is FaultKind.REFUSED and name in SUBMITTING:
+        if fault is FaultKind.REFUSED and name in SUBMITTING:
             raise TransientError("graph_unavailable")
-        if fate in {FaultKind.ANSWER_LOST, FaultKind.REFUSED}:
-            raise _lost(port, name)
+        if fault in {FaultKind.RESPONSE_LOST, FaultKind.REFUSED}:
+            raise _lost_response(port, name)
         return result
 
 
-def _lost(port: str, name: str) -> MailerError:
+def _lost_response(port: str, name: str) -> MailerError:
     if name in SUBMITTING:
         return OutcomeUnknownError("outcome_unknown")
     return TransientError("storage_unavailable", service=port)
 
 
-class Doomed:
-    """A port whose calls pass by the doom."""
+class FaultyPort:
+    """A port whose calls pass through the fault injector."""
 
-    def __init__(self, port: str, inner: Any, doom: FaultInjector) -> None:
-        self._port, self._inner, self._doom = port, inner, doom
+    def __init__(self, port: str, inner: Any, injector: FaultInjector) -> None:
+        self._port, self._inner, self._injector = port, inner, injector
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
         if not callable(found):
             return found
-        return lambda *args, **options: self._doom.call(self._port, name, found, *args, **options)
+        return lambda *args, **options: self._injector.call(self._port, name, found, *args, **options)
 
 
 class FaultyServices:
-    """The services as a worker sees them."""
+    """The services with faulty ports."""
 
-    def __init__(self, services: FakeServices, doom: FaultInjector) -> None:
+    def __init__(self, services: FakeServices, injector: FaultInjector) -> None:
         self._services = services
         for port in PORTS:
-            setattr(self, port, Doomed(port, getattr(services, port), doom))
+            setattr(self, port, FaultyPort(port, getattr(services, port), injector))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._services, name)
@@ -128,32 +131,32 @@ class Queued:
 
 
 class FaultRun:
-    """Runs mails to their ends."""
+    """Processes queued mails until each has a final status."""
 
     def __init__(
-        self, services: FakeServices, fates: Mapping[int, FaultKind], doom: FaultInjector | None = None
+        self, services: FakeServices, faults: Mapping[int, FaultKind], injector: FaultInjector | None = None
     ) -> None:
         self.services = services
-        self.doom = doom or FaultInjector(fates)
+        self.injector = injector or FaultInjector(faults)
         self.queue: list[Queued] = []
-        self._names = 0
-        self._ports: Any = FaultyServices(services, self.doom)
+        self._last_number = 0
+        self._ports: Any = FaultyServices(services, self.injector)
         services.throttle = Throttle(self._ports)
         self._timer = services.system.now()
 
     def put(self, text: bytes, delay: timedelta = timedelta(0)) -> None:
         """Queue a message."""
-        self._names += 1
-        self.queue.append(Queued(self.services.system.now() + delay, f"q-{self._names}", text))
+        self._last_number += 1
+        self.queue.append(Queued(self.services.system.now() + delay, f"q-{self._last_number}", text))
 
     def run(self) -> None:
-        """Work until every mail is final and the queue is empty."""
+        """Process messages until every mail is final and the queue is empty."""
         for _ in range(MAX_STEPS):
-            self._take_what_was_put()
-            if not self.queue and not self._set_aside():
+            self._collect_outbox()
+            if not self.queue and not self._has_unfinished_rows():
                 return
             self._step()
-        raise AssertionError(f"The mails never came to an end: {self.queue}, {self.rows}")
+        raise AssertionError(f"The mails did not become final: {self.queue}, {self.rows}")
 
     @property
     def rows(self) -> list[Delivery]:
@@ -162,13 +165,13 @@ class FaultRun:
 
     @property
     def sent(self) -> list[FakeMail]:
-        """Everything that went out, with or without a copy in Sent Items."""
+        """All sent mails, with or without a copy in Sent Items."""
         drafts = [mail for mail in self.services.transport.mails.values() if mail.files and not mail.is_draft]
         whole = [FakeMail(_message(body), is_draft=False) for _, _, body in self.services.transport.sent]
         return whole + drafts
 
-    def pass_a_day(self) -> None:
-        """Let the timer run for a day."""
+    def run_timer_for_a_day(self) -> None:
+        """Run the timer twice while 26 hours pass."""
         for _ in range(2):
             self.services.system.pass_time(timedelta(hours=13))
             release_all(self.services)
@@ -179,7 +182,7 @@ class FaultRun:
         if first is None or first.visible > self._timer + TIMER:
             self._timer = max(system.now(), self._timer + TIMER)
             system.pass_time(self._timer - system.now())
-            self._survive(lambda: release_all(self._ports))
+            self._run_as_host(lambda: release_all(self._ports))
             return
         self.queue.remove(first)
         system.pass_time(max(timedelta(0), first.visible - system.now()))
@@ -189,18 +192,18 @@ class FaultRun:
             self._deliver(first)
 
     def _deliver(self, message: Queued) -> None:
-        wait = self._survive(lambda: deliver(message.text, message.queue_id, self._ports))
+        wait = self._run_as_host(lambda: deliver(message.text, message.queue_id, self._ports))
         if wait is not None:
             again = self.services.system.now() + wait
             self.queue.append(replace(message, visible=again, dequeued=message.dequeued + 1))
 
     def _poison(self, message: Queued) -> None:
-        wait = self._survive(lambda: record_poisoned(message.text, f"p-{message.queue_id}", self._ports))
+        wait = self._run_as_host(lambda: record_poisoned(message.text, f"p-{message.queue_id}", self._ports))
         if wait is not None:
             self.queue.append(replace(message, visible=self.services.system.now() + LEASE))
 
-    def _survive(self, work: Callable[[], None]) -> timedelta | None:
-        """Run work as the host does; return the hiding time after a failure."""
+    def _run_as_host(self, work: Callable[[], None]) -> timedelta | None:
+        """Run work as a host does; return the visibility timeout of a failure."""
         try:
             work()
         except Killed:
@@ -210,12 +213,12 @@ class FaultRun:
             return VISIBILITY
         return None
 
-    def _take_what_was_put(self) -> None:
+    def _collect_outbox(self) -> None:
         for text, delay in self.services.outbox.messages:
             self.put(text, delay)
         self.services.outbox.messages.clear()
 
-    def _set_aside(self) -> bool:
+    def _has_unfinished_rows(self) -> bool:
         return any(not row.status.final for row in self.rows) or any(
             row.status is DeliveryStatus.SENDING for row in self.rows
         )

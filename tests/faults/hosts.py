@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 
 OTHER_CLIENT = "99999999-2222-4333-8444-555555555555"
 _MAX_STEPS = 6000
-#: How long a copy takes to be seen, and how many answers get lost.
+#: How long until a copy can be found, and the share of lost responses.
 _COPY_LAG = timedelta(minutes=4)
-_LOST_ANSWERS = 0.4
+_LOST_RESPONSES = 0.4
 
 
 @dataclass
 class HostSystem(FakeSystem):
-    """A host's clock, offset from the true time; stops during suspension."""
+    """The clock of a host: offset from the true time, stopped while suspended."""
 
     true: FakeSystem = field(default_factory=FakeSystem)
     ahead: timedelta = timedelta(0)
@@ -64,8 +64,8 @@ class HostSystem(FakeSystem):
         self.true.pass_time(timedelta(seconds=seconds))
 
 
-class _Stamp(dict[str, Any]):
-    """The columns and the timestamp of a row beside its document."""
+class _RowMetadata(dict[str, Any]):
+    """The columns and the timestamp of a row, without its document."""
 
     def __init__(self, written_at: datetime, stamp: datetime) -> None:
         super().__init__({WRITTEN_AT: written_at})
@@ -75,17 +75,17 @@ class _Stamp(dict[str, Any]):
 class HostDeliveries:
     """The delivery log as one host sees it."""
 
-    def __init__(self, inner: Any, stamps: dict[tuple[str, str], _Stamp], system: HostSystem) -> None:
+    def __init__(self, inner: Any, stamps: dict[tuple[str, str], _RowMetadata], system: HostSystem) -> None:
         self._inner, self._stamps, self._system = inner, stamps, system
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def add(self, delivery: Delivery) -> Delivery | None:
-        return self._stamped(self._inner.add(delivery))
+        return self._with_timestamp(self._inner.add(delivery))
 
     def save(self, delivery: Delivery) -> Delivery | None:
-        return self._stamped(self._inner.save(delivery))
+        return self._with_timestamp(self._inner.save(delivery))
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         found = self._inner.find(tenant_id, message_id)
@@ -94,18 +94,18 @@ class HostDeliveries:
         stamp: Any = self._stamps[tenant_id, message_id]
         return on_own_clock(found, stamp, self._system.true.now(), self._system.now())
 
-    def _stamped(self, written: Delivery | None) -> Delivery | None:
+    def _with_timestamp(self, written: Delivery | None) -> Delivery | None:
         if written:
             mail = (written.tenant_id, written.message_id)
-            self._stamps[mail] = _Stamp(self._system.now(), self._system.true.now())
+            self._stamps[mail] = _RowMetadata(self._system.now(), self._system.true.now())
         return written
 
 
 class LaggingGraph:
-    """A Microsoft Graph with late copies and lost answers."""
+    """Graph whose copies appear late and whose responses get lost."""
 
-    def __init__(self, inner: FakeGraph, true: FakeSystem, chance: random.Random) -> None:
-        self._inner, self._true, self._chance = inner, true, chance
+    def __init__(self, inner: FakeGraph, true: FakeSystem, rng: random.Random) -> None:
+        self._inner, self._true, self._rng = inner, true, rng
         self._sent_at: dict[str, datetime] = {}
         self.faults = True
 
@@ -113,12 +113,12 @@ class LaggingGraph:
         return getattr(self._inner, name)
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
-        answer = self._inner.send_mail(token, sender, body)
+        response = self._inner.send_mail(token, sender, body)
         for mail_id in self._inner.mails:
             self._sent_at.setdefault(mail_id, self._true.now())
-        if self.faults and self._chance.random() < _LOST_ANSWERS:
+        if self.faults and self._rng.random() < _LOST_RESPONSES:
             raise OutcomeUnknownError("outcome_unknown")
-        return answer
+        return response
 
     def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
         found = self._inner.find(token, sender, key)
@@ -126,7 +126,7 @@ class LaggingGraph:
         return tuple(mail for mail in found if self._sent_at.get(mail.mail_id, seen) <= seen)
 
 
-class NewerTexts:
+class NewerRequests:
     """Stored requests of a newer version, with an unknown member."""
 
     def __init__(self, inner: Any) -> None:
@@ -156,22 +156,22 @@ class Message:
     taken: int = 0
 
 
-class Neighbourhood:
+class HostCluster:
     """The queue, the storage account and the hosts, reproducible by seed."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.true = FakeSystem()
         self.stored = FakeServices()
-        self.stamps: dict[tuple[str, str], _Stamp] = {}
+        self.stamps: dict[tuple[str, str], _RowMetadata] = {}
         self.queue: dict[str, Message] = {}
         self.hosts: list[FakeServices] = []
-        self.graph = LaggingGraph(self.stored.transport, self.true, self.chance)
+        self.graph = LaggingGraph(self.stored.transport, self.true, self.rng)
         self.touched: set[str] = set()
         self.faults = True
         self.suspends = False
         self.checks: list[Callable[[FakeServices, Callable[[], None]], None]] = []
-        self._names = 0
+        self._last_number = 0
         self._timer = self.true.now()
         self.stored.settings.save(
             some_settings(
@@ -183,7 +183,7 @@ class Neighbourhood:
         self.stored.vault.write(f"smtp-{CONTOSO}-1", "tokens")
 
     def add_host(self, ahead: timedelta = timedelta(0), client_id: str = CLIENT_ID) -> FakeServices:
-        """Start a host of an installation whose clock is so far ahead."""
+        """Add a host of an installation, with a clock ahead by a time."""
         system = HostSystem(true=self.true, ahead=ahead)
         installation = replace(INSTALLATION, client_id=client_id)
         host = FakeServices(
@@ -207,10 +207,10 @@ class Neighbourhood:
         for number in range(count):
             text = a_message(messageId=f"m-{number}", subject=f"m-{number}")
             for _ in range(1 + (number % 3 == 0)):
-                self._put(text, timedelta(seconds=self.chance.uniform(0, 600)))
+                self._put(text, timedelta(seconds=self.rng.uniform(0, 600)))
 
     def run(self) -> None:
-        """Work until every mail is final and the queue is empty."""
+        """Process messages until every mail is final and the queue is empty."""
         for step in range(_MAX_STEPS):
             self._collect()
             open_rows = [row for row in self.rows if not row.status.final]
@@ -219,7 +219,7 @@ class Neighbourhood:
             self.faults = self.faults and step < 400
             self.graph.faults = self.faults
             self._step(self.hosts)
-        raise AssertionError(f"The mails never came to an end: {self.rows}")
+        raise AssertionError(f"The mails did not become final: {self.rows}")
 
     @property
     def rows(self) -> list[Delivery]:
@@ -227,13 +227,13 @@ class Neighbourhood:
         return list(self.stored.deliveries.rows.values())
 
     def sent(self, message_id: str) -> int:
-        """Count how often a mail went out."""
+        """Count how often a mail was sent."""
         bodies = [json.loads(body)["message"] for _, _, body in self.stored.transport.sent]
         return sum(body["subject"] == message_id for body in bodies)
 
     def _put(self, text: bytes, delay: timedelta) -> None:
-        self._names += 1
-        self.queue[f"q-{self._names}"] = Message(self.true.now() + delay, text)
+        self._last_number += 1
+        self.queue[f"q-{self._last_number}"] = Message(self.true.now() + delay, text)
 
     def _collect(self) -> None:
         messages = self.stored.outbox.messages
@@ -242,7 +242,7 @@ class Neighbourhood:
         messages.clear()
 
     def _step(self, hosts: list[FakeServices]) -> None:
-        host = self.chance.choice(hosts)
+        host = self.rng.choice(hosts)
         first = min(self.queue, key=lambda name: self.queue[name].visible, default=None)
         if first is None or self.queue[first].visible > self._timer + TIMER:
             self._timer += TIMER
@@ -261,10 +261,10 @@ class Neighbourhood:
                 message.visible = self.true.now() + VISIBILITY
 
     def _checked(self, host: FakeServices, work: Callable[[], None]) -> bool:
-        """Let a host work; return whether its message is completed."""
+        """Run work on a host; return whether its message is completed."""
         done: list[bool] = []
 
-        def survive() -> None:
+        def run_work() -> None:
             try:
                 work()
             except (Killed, ProblemError):
@@ -272,26 +272,26 @@ class Neighbourhood:
             done.append(True)
 
         for check in self.checks:
-            check(host, survive)
+            check(host, run_work)
         if not self.checks:
-            survive()
+            run_work()
         return bool(done)
 
     def _ports(self, host: FakeServices) -> Any:
         if not self.faults:
             return host
-        place = self.chance.randrange(60)
+        place = self.rng.randrange(60)
         if self.suspends and place < 25:
-            # After its claim or the record of its hand-over most of all.
+            # Mostly after its claim or the record of its hand-over.
             at = place if place < 12 else None
             return FaultyServices(host, _Suspension(at, lambda: self._suspend(host)))
-        fates = {place: self.chance.choice(list(FaultKind))} if place < 12 else {}
-        return FaultyServices(host, FaultInjector(fates))
+        faults = {place: self.rng.choice(list(FaultKind))} if place < 12 else {}
+        return FaultyServices(host, FaultInjector(faults))
 
     def _suspend(self, host: FakeServices) -> None:
-        """Let the others work while a host is suspended."""
+        """Run the other hosts while one is suspended."""
         before = self.true.now()
-        until = before + timedelta(minutes=self.chance.choice([1, 11, 30]))
+        until = before + timedelta(minutes=self.rng.choice([1, 11, 30]))
         faults, self.faults = self.faults, False
         while self.true.now() < until:
             self._collect()
@@ -318,9 +318,9 @@ class _Suspension(FaultInjector):
         return result
 
 
-def write_as_newer(hood: Neighbourhood, host: FakeServices, work: Callable[[], None]) -> None:
+def write_as_newer_version(cluster: HostCluster, host: FakeServices, work: Callable[[], None]) -> None:
     """Write as a newer version, with unknown statuses and members."""
-    rows = hood.stored.deliveries.rows
+    rows = cluster.stored.deliveries.rows
     for mail, row in list(rows.items()):
         if row.status is DeliveryStatus.OTHER_VERSION:
             rows[mail] = replace(row, status=DeliveryStatus.DEFERRED, stored=DeliveryStatus.DEFERRED)
@@ -330,8 +330,8 @@ def write_as_newer(hood: Neighbourhood, host: FakeServices, work: Callable[[], N
         if before.get(mail) == row:
             continue
         newer = replace(row, additions={"priority": 3})
-        hood.touched.add(row.message_id)
-        if row.status is DeliveryStatus.DEFERRED and hood.chance.random() < 0.3:
+        cluster.touched.add(row.message_id)
+        if row.status is DeliveryStatus.DEFERRED and cluster.rng.random() < 0.3:
             newer = replace(newer, status=DeliveryStatus.OTHER_VERSION, additions={"priority": 3})
         rows[mail] = newer
     noted = [

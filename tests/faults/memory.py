@@ -30,48 +30,48 @@ MEBIBYTE = 1024 * 1024
 LIMIT_BYTES = 384 * MEBIBYTE
 BODY_BYTES = 100 * MEBIBYTE
 POSTS = 8
-#: Who posts so much is refused by the host, by the app, or before the whole body was sent.
+#: From the host, from the app, or before the whole body was sent.
 REFUSALS = frozenset({500, 413, 411})
 CUT = 0
 MAILS = 8
-#: So long Graph takes for each mail, so that some are in flight all the time.
+#: The delay of Graph for each mail, so that some are always in flight.
 IN_FLIGHT_SECONDS = 3.0
 
 
 def memory_scenarios() -> list[Scenario]:
     """Return the scenarios; none if the machine cannot limit a process."""
-    why = reason_to_leave_out()
-    if why:
-        print(f"… memory: left out. {why}", file=sys.stderr, flush=True)
+    reason = unsupported_reason()
+    if reason:
+        print(f"… memory: left out. {reason}", file=sys.stderr, flush=True)
         return []
-    return [Scenario("100 MB bodies under a memory limit", flood, small=MAILS, all_accepted=True)]
+    return [Scenario("100 MB bodies under a memory limit", post_large_bodies, small=MAILS, all_accepted=True)]
 
 
-def reason_to_leave_out() -> str:
-    """Return why hosts cannot be limited here; empty if they can."""
+def unsupported_reason() -> str:
+    """Return why memory cannot be limited here; empty if it can."""
     if sys.platform != "linux":
         return "Only Linux limits the memory of a process that runs."
     return "Core Tools reserve more memory than such a limit allows." if CORE_TOOLS else ""
 
 
-def flood(campaign: Campaign) -> None:
+def post_large_bodies(campaign: Campaign) -> None:
     """Post bodies that a host must refuse; check that no process restarts."""
     campaign.stack.microsoft365.faults.add("sendMail", Effect(delay=IN_FLIGHT_SECONDS), times=MAILS)
     processes = _processes(campaign)
     before = _peaks(processes)
-    with _limited(processes), ThreadPoolExecutor(POSTS) as pool:
+    with _memory_limit(processes), ThreadPoolExecutor(POSTS) as pool:
         campaign.wait_until_sending()
         statuses = list(pool.map(lambda number: _post(campaign, chunked=number % 2 == 1), range(POSTS)))
-        # The workers must live until the last of these mails is on record.
+        # The worker processes must run until the last of these mails is recorded.
         campaign.wait_until_final()
-    campaign.suffer(len(statuses))
-    odd = [status for status in statuses if status not in REFUSALS | {CUT}]
-    if odd:
-        campaign.blame(f"bodies of 100 MB were answered with {odd}")
+    campaign.count_faults(len(statuses))
+    unexpected = [status for status in statuses if status not in REFUSALS | {CUT}]
+    if unexpected:
+        campaign.report_violation(f"responses to bodies of 100 MB: {unexpected}")
     if _processes(campaign) != processes:
-        campaign.blame("a host or a worker process ended")
+        campaign.report_violation("a host or a worker process ended")
     elif any(peak - before[pid] >= BODY_BYTES for pid, peak in _peaks(processes).items()):
-        campaign.blame("a process kept a body of 100 MB")
+        campaign.report_violation("a process kept a body of 100 MB")
 
 
 def _post(campaign: Campaign, *, chunked: bool) -> int:
@@ -121,7 +121,7 @@ def _peaks(processes: list[int]) -> dict[int, int]:
 
 
 @contextmanager
-def _limited(processes: list[int]) -> Iterator[None]:
+def _memory_limit(processes: list[int]) -> Iterator[None]:
     """Limit the memory of some processes for a while."""
     import resource
 

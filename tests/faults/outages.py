@@ -1,7 +1,7 @@
 """Outages of vault and identity endpoint: they only delay mails.
 
 Each outage starts with hosts without a token. It is shorter than the ten minutes that `test_outages.py`
-simulates with its own clock, and long enough that every mail meets it several times.
+simulates, and long enough for several attempts of every mail.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 OUTAGE_SECONDS = 15.0
 ALWAYS = 1_000_000
 #: The events behind the alerts of severity 1.
-GRAVEST = ("consent_lost {", "operator_error {", "mail_waiting_for_operator {", "mail_poisoned {")
-#: It says what happened, and that the consent is to be started again.
+CRITICAL_EVENTS = ("consent_lost {", "operator_error {", "mail_waiting_for_operator {", "mail_poisoned {")
+#: The problem says that the consent was interrupted and must be repeated.
 INTERRUPTED = "consent_interrupted"
 
 
-def without(campaign: Campaign, part: str, fault: Fault, *, consent: bool = True) -> None:
-    """Make a part of the stack fail and check the effects.
+def inject_outage(campaign: Campaign, part: str, fault: Fault, *, consent: bool = True) -> None:
+    """Make a service of the stack fail, and check the effects.
 
-    With `consent` an admin saves the settings once more meanwhile.
+    With `consent` an admin also consents again during the outage.
     """
     stack = campaign.stack
     faults = stack.key_vault.faults if part == "vault" else stack.identity.faults
@@ -47,13 +47,13 @@ def without(campaign: Campaign, part: str, fault: Fault, *, consent: bool = True
     finally:
         faults.clear()
     for text in _log(campaign)[known:]:
-        if text.startswith(GRAVEST):
-            campaign.blame(text)
+        if text.startswith(CRITICAL_EVENTS):
+            campaign.report_violation(text)
     _check_status(campaign)
 
 
 def _consent_meanwhile(campaign: Campaign) -> None:
-    """Have an admin consent again without success, and read the message."""
+    """Consent again, which fails, and check the problem."""
     large = campaign.admin.settings()["largeFileAttachments"]["enabled"]
     wanted = {"fromEmailAddress": ADA, "largeFileAttachments": large, "askAgain": True}
     started = campaign.admin.call("PUT", "tenant-settings/smtp", wanted).json()
@@ -61,13 +61,13 @@ def _consent_meanwhile(campaign: Campaign) -> None:
     flow = campaign.admin.read(f"consent/{started['flowId']}")
     code = (flow["problem"] or {}).get("code")
     if (flow["status"], code) != ("failed", INTERRUPTED):
-        campaign.blame(f"the consent ended as {flow['status']}, {code}")
+        campaign.report_violation(f"the consent ended as {flow['status']}, {code}")
 
 
 def _check_status(campaign: Campaign) -> None:
     settings = campaign.admin.settings()
     if settings["status"] != "enabled":
-        campaign.blame(f"the tenant became {settings['status']}")
+        campaign.report_violation(f"the tenant became {settings['status']}")
 
 
 def _log(campaign: Campaign) -> list[str]:
@@ -81,41 +81,43 @@ def _log(campaign: Campaign) -> list[str]:
 
 
 def refused(code: str) -> str:
-    """Write the body of a refusal as the vault does."""
+    """Return the body of an error response of the vault."""
     return json.dumps({"error": {"code": code, "message": "Not now."}})
 
 
 def _outage(name: str, part: str, fault: Fault, *, consent: bool = True) -> Scenario:
-    disturb = partial(without, part=part, fault=fault, consent=consent)
-    return Scenario(name, disturb, all_accepted=True)
+    inject = partial(inject_outage, part=part, fault=fault, consent=consent)
+    return Scenario(name, inject, all_accepted=True)
 
 
-def brief_outages() -> list[Scenario]:
-    """Return the two that run in every test run."""
+def brief_outage_scenarios() -> list[Scenario]:
+    """Return the scenarios of every test run."""
     return [
-        _outage("identity endpoint away", "identity", Fault(500, body="")),
-        _outage("Key Vault away", "vault", Fault(503)),
+        _outage("identity endpoint unavailable", "identity", Fault(500, body="")),
+        _outage("Key Vault unavailable", "vault", Fault(503)),
     ]
 
 
-def outages() -> list[Scenario]:
-    """Return an outage for each way in which the two fail."""
+def outage_scenarios() -> list[Scenario]:
+    """Return a scenario for each way in which the two services fail."""
     identity = {
         "drops connections": Fault(0),
         "is busy": Fault(429, retry_after="60"),
-        "answers no JSON": Fault(200, body="<html>", content_type="text/html"),
-        "answers dates": Fault(200, body='{"access_token": "t", "expires_on": "11/30/2026 10:00:00 AM"}'),
+        "sends no JSON": Fault(200, body="<html>", content_type="text/html"),
+        "responds with dates": Fault(
+            200, body='{"access_token": "t", "expires_on": "11/30/2026 10:00:00 AM"}'
+        ),
     }
     vault = {
         "drops connections": Fault(0),
         "is busy": Fault(429, retry_after="60"),
         "is busy, without Retry-After": Fault(429, body=refused("Throttled")),
-        "carries out and does not answer": Fault(0, carried_out=True),
-        "answers a page": Fault(200, body="<html>", content_type="text/html"),
-        "answers 404 that is not its own": Fault(404, body="<html>", content_type="text/html"),
+        "carries out and does not respond": Fault(0, carried_out=True),
+        "responds with a page": Fault(200, body="<html>", content_type="text/html"),
+        "responds with a 404 of a proxy": Fault(404, body="<html>", content_type="text/html"),
     }
     return [
-        *brief_outages(),
+        *brief_outage_scenarios(),
         *(_outage(f"identity {words}", "identity", fault) for words, fault in identity.items()),
         *(_outage(f"vault {words}", "vault", fault) for words, fault in vault.items()),
         *(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 type Messages = Mapping[str, Sequence[dict[str, Any]]]
 
 
-def take_outcomes(connection_string: str) -> Messages:
+def receive_outcomes(connection_string: str) -> Messages:
     """Dequeue all messages and return them by mail id."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     with QueueClient.from_connection_string(connection_string, OUTCOMES, api_version=API_VERSION) as queue:
@@ -31,7 +31,7 @@ def take_outcomes(connection_string: str) -> Messages:
     return found
 
 
-def broken_outcomes(row: Delivery, messages: Sequence[Mapping[str, Any]]) -> list[str]:
+def outcome_errors(row: Delivery, messages: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return errors in the outcome messages of one mail.
 
     No message may be missing, and a repeated one must be equal.
@@ -41,10 +41,10 @@ def broken_outcomes(row: Delivery, messages: Sequence[Mapping[str, Any]]) -> lis
         statuses[message["sequence"]].add(message["status"])
     wanted = range(1, row.outcomes + 1)
     missing = [
-        f"its end {number} of {row.outcomes} was not told" for number in wanted if not statuses[number]
+        f"its outcome {number} of {row.outcomes} is missing" for number in wanted if not statuses[number]
     ]
-    several = [f"its end {number} has several statuses" for number in wanted if len(statuses[number]) > 1]
+    several = [f"its outcome {number} has several statuses" for number in wanted if len(statuses[number]) > 1]
     last = statuses[row.outcomes]
-    untrue = [f"the last end told is {', '.join(last)}"] if last and last != {row.status.value} else []
-    none = [] if row.outcomes else ["it counts no end"]
-    return [*none, *missing, *several, *untrue]
+    wrong_last = [f"the last outcome is {', '.join(last)}"] if last and last != {row.status.value} else []
+    none = [] if row.outcomes else ["it counts no outcome"]
+    return [*none, *missing, *several, *wrong_last]

@@ -1,6 +1,6 @@
 """Mails that Graph refuses and still sends, and late copies.
 
-Each route (one request, draft, upload) with each refusal that users report.
+Each way of sending (one request, draft, upload) with each refusal that users report.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.local_stack.microsoft365 import Effect
 if TYPE_CHECKING:
     from tests.faults.campaign import Campaign
 
-#: For so many seconds our hosts leave the mailbox alone afterwards.
+#: The seconds for which the hosts then send nothing to the mailbox.
 _CARRIED_OUT = {
     "throttled but accepted": 3.0,
     "throttled page but accepted": 11.0,
@@ -28,20 +28,20 @@ REPLICA_LAG_SECONDS = 3.0
 NO_DRAFT = Effect(404, "ErrorItemNotFound", accepted=True)
 
 
-def refuse(campaign: Campaign, operation: str, effect: Effect | str, **behaviour: Any) -> None:
-    """Refuse the next requests but carry them out, with this behaviour."""
+def refuse_but_accept(campaign: Campaign, operation: str, effect: Effect | str, **behaviour: Any) -> None:
+    """Respond with an error to the next requests but carry them out."""
     vars(campaign.stack.microsoft365.behaviour).update(behaviour)
     campaign.stack.microsoft365.faults.add(operation, effect, times=3)
 
 
-def behave(campaign: Campaign, **behaviour: Any) -> None:
+def change_behaviour(campaign: Campaign, **behaviour: Any) -> None:
     """Change the behaviour of Exchange and count it as a fault."""
     vars(campaign.stack.microsoft365.behaviour).update(behaviour)
-    campaign.suffer(1)
+    campaign.count_faults(1)
 
 
-def refused_mails() -> list[Scenario]:
-    """Return a scenario for each refusal and route."""
+def refused_mail_scenarios() -> list[Scenario]:
+    """Return a scenario for each refusal and way of sending."""
     late: dict[str, Any] = {"sent_items_lag": LATE_SECONDS}
     outbox: dict[str, Any] = {"transit_folder": "outbox", **late}
     return [
@@ -54,7 +54,7 @@ def refused_mails() -> list[Scenario]:
         _drafts("404 on its way", NO_DRAFT, **late),
         Scenario(
             "drafts and sessions that are not found for a moment",
-            partial(behave, replica_lag=REPLICA_LAG_SECONDS),
+            partial(change_behaviour, replica_lag=REPLICA_LAG_SECONDS),
             small=1,
             medium=1,
             large=1,
@@ -64,12 +64,12 @@ def refused_mails() -> list[Scenario]:
 
 
 def _small(words: str, effect: Effect | str, pause: float = 0.0, **behaviour: Any) -> Scenario:
-    disturb = partial(refuse, operation="sendMail", effect=effect, **behaviour)
-    return Scenario(f"sendMail: {words}", disturb, small=3, pause=pause, all_accepted=True)
+    inject = partial(refuse_but_accept, operation="sendMail", effect=effect, **behaviour)
+    return Scenario(f"sendMail: {words}", inject, small=3, pause=pause, all_accepted=True)
 
 
 def _drafts(words: str, effect: Effect | str, pause: float = 0.0, **behaviour: Any) -> Scenario:
-    disturb = partial(refuse, operation="send", effect=effect, **behaviour)
+    inject = partial(refuse_but_accept, operation="send", effect=effect, **behaviour)
     return Scenario(
-        f"send: {words}", disturb, small=0, medium=2, large=1, drafts=True, pause=pause, all_accepted=True
+        f"send: {words}", inject, small=0, medium=2, large=1, drafts=True, pause=pause, all_accepted=True
     )

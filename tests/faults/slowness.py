@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.faults.campaign import Scenario
-from tests.faults.storage import without_service
+from tests.faults.storage import inject_storage_outage
 from tests.local_stack.clients import wait_for
 from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.storage_gates import Outage
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 GRAPH_SECONDS = 105.0
 ENTRA_SECONDS = 15.0
 STORAGE_SECONDS: dict[Service, float] = {"table": 40.0, "blob": 25.0, "queue": 25.0}
-#: So long storage is that slow; every mail meets it.
+#: How long storage is that slow; it affects every mail.
 SLOW_FOR_SECONDS = 45.0
 DRAFT_STEPS = ("createDraft", "attach", "createUploadSession", "uploadChunk", "send")
 HOSTS = 8
 #: What Exchange documents.
 MAILS_A_MINUTE = 30
-#: A wait that is not believed is asked about after ten minutes; the others are short, or none.
-ODD_WAITS = ("0", "-5", "0.5", "1e9", "nan", "soon", "2, 3", "Wed, 21 Oct 2015 07:28:00 GMT", "")
+#: The app retries after ten minutes if it ignores the value; the other values are short.
+UNUSUAL_RETRY_AFTER = ("0", "-5", "0.5", "1e9", "nan", "soon", "2, 3", "Wed, 21 Oct 2015 07:28:00 GMT", "")
 
 
 def slow_graph(campaign: Campaign, operation: str) -> None:
-    """Let Graph carry out a request and answer after the client's timeout."""
+    """Let Graph respond after the client's timeout, and carry out the request."""
     campaign.stack.microsoft365.faults.add(operation, Effect(delay=GRAPH_SECONDS))
 
 
 def slow_search(campaign: Campaign) -> None:
-    """Let Graph be too slow for one search while two mails are searched."""
+    """Let Graph be too slow for one of two mailbox searches."""
     graph = campaign.stack.microsoft365
     graph.faults.add("sendMail", "timeout but accepted", times=2)
     slow_graph(campaign, "lookup")
@@ -45,7 +45,7 @@ def slow_search(campaign: Campaign) -> None:
 
 
 def slow_entra(campaign: Campaign) -> None:
-    """Start hosts without tokens while every answer of Entra is too slow."""
+    """Start hosts without tokens while every response of Entra is too slow."""
     faults = campaign.stack.microsoft365.faults
     faults.add("token", Effect(delay=ENTRA_SECONDS), times=0)
     campaign.kill_and_replace()
@@ -57,34 +57,36 @@ def slow_schedule(campaign: Campaign) -> None:
     """Make storage too slow for the schedule row while Graph throttles."""
     campaign.stack.microsoft365.faults.add("sendMail", "throttled", times=2)
     outage = Outage(delay=STORAGE_SECONDS["table"], path="schedule")
-    without_service(campaign, "table", outage, SLOW_FOR_SECONDS)
+    inject_storage_outage(campaign, "table", outage, SLOW_FOR_SECONDS)
 
 
 def limit_rate(campaign: Campaign) -> None:
     """Limit Graph's calls a minute to the documented number of mails."""
     campaign.limit_calls(MAILS_A_MINUTE, 60.0)
-    campaign.wait_until_final(300, put_off=False)
+    campaign.wait_until_final(300, or_deferred=False)
 
 
-def refuse_oddly(campaign: Campaign, text: str) -> None:
-    """Throttle some mails with this header; an empty text for none."""
+def throttle_with(campaign: Campaign, text: str) -> None:
+    """Throttle some mails with this `Retry-After`; empty for none."""
     message = "Application is over its limit."
     refusal = Effect(429, "ApplicationThrottled", message, text or None)
     campaign.stack.microsoft365.faults.add("sendMail", refusal, times=3)
 
 
-def odd_wait(text: str) -> Scenario:
-    """Make a scenario of a value of `Retry-After`."""
-    disturb = partial(refuse_oddly, text=text)
-    return Scenario(f"odd Retry-After: {text or 'none'}", disturb, small=4, all_accepted=True)
+def unusual_retry_after_scenario(text: str) -> Scenario:
+    """Return a scenario for a value of `Retry-After`."""
+    inject = partial(throttle_with, text=text)
+    return Scenario(f"unusual Retry-After: {text or 'none'}", inject, small=4, all_accepted=True)
 
 
-def slowness() -> list[Scenario]:
+def slowness_scenarios() -> list[Scenario]:
     """Return the scenarios of this module."""
     storage = [
         Scenario(
             f"too slow: {service}s",
-            partial(without_service, service=service, outage=Outage(delay=delay), seconds=SLOW_FOR_SECONDS),
+            partial(
+                inject_storage_outage, service=service, outage=Outage(delay=delay), seconds=SLOW_FOR_SECONDS
+            ),
             small=6,
             large=1,
             cause="storage",
@@ -104,7 +106,7 @@ def slowness() -> list[Scenario]:
         Scenario("too slow: Entra", slow_entra, cause="kill"),
         *storage,
         Scenario("too slow: the schedule's row alone", slow_schedule, small=12, all_accepted=True),
-        *(odd_wait(text) for text in ODD_WAITS),
+        *(unusual_retry_after_scenario(text) for text in UNUSUAL_RETRY_AFTER),
         Scenario(
             "eight hosts, Graph takes 30 calls a minute", limit_rate, small=60, hosts=HOSTS, all_accepted=True
         ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.faults.campaign import Scenario
 from tests.local_stack.storage_answers import Answer, batch_error, table_error
-from tests.local_stack.storage_gates import ANSWERS_LOST, AWAY, BUSY, SLOW, Outage
+from tests.local_stack.storage_gates import BUSY, RESPONSES_LOST, SLOW, UNAVAILABLE, Outage
 
 if TYPE_CHECKING:
     from tests.faults.campaign import Campaign
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 SERVICES: tuple[Service, ...] = ("table", "queue", "blob")
 OUTAGES = (
-    ("away", AWAY, 30.0),
+    ("unavailable", UNAVAILABLE, 30.0),
     ("busy", BUSY, 15.0),
     ("slow", SLOW, 20.0),
-    ("answers lost", ANSWERS_LOST, 15.0),
+    ("responses lost", RESPONSES_LOST, 15.0),
 )
 BREAKS: tuple[Break, ...] = ("closed", "reset", "cut", "stalled")
 TABLE_GONE = Outage(reaches=False, answer=batch_error(404, "TableNotFound"), path="$batch")
@@ -27,18 +27,18 @@ CONTAINER_GONE = Outage(reaches=False, answer=Answer(404, "ContainerNotFound"))
 REFUSED_AFTER_WRITE = Outage(answer=batch_error(412, "UpdateConditionNotSatisfied"), path="$batch", every=3)
 BUSY_AFTER_WRITE = Outage(answer=table_error(503, "ServerBusy"), every=3)
 CARRIED_OUT_LATE = Outage(hold=4.0, drops_at_once=True, every=2)
-#: Stands for an hour: attempts wait a minute for storage, and a message for ten minutes at most.
+#: In place of an hour: attempts wait a minute for storage, and a message for ten minutes at most.
 LONGER_THAN_AN_ATTEMPT = 150.0
 
 
-def without_service(campaign: Campaign, service: Service, outage: Outage, seconds: float) -> None:
+def inject_storage_outage(campaign: Campaign, service: Service, outage: Outage, seconds: float) -> None:
     """Let one storage service fail for a while; the others continue."""
     with campaign.gates.during(service, outage):
         time.sleep(seconds)
 
 
 def freeze(campaign: Campaign, seconds: float) -> None:
-    """Let storage answer nothing for a while."""
+    """Suspend the storage process for a while."""
     campaign.freeze_storage(seconds)
 
 
@@ -50,14 +50,14 @@ def storage_scenarios() -> list[Scenario]:
         for words, outage, seconds in OUTAGES
     ]
     outages += [
-        (f"{service}s: answers {how}", service, Outage(breaks=how, every=2), 12.0)
+        (f"{service}s: responses {how}", service, Outage(breaks=how, every=2), 12.0)
         for service in SERVICES
         for how in BREAKS
     ]
     outages += [
-        ("tables away for 4 s", "table", AWAY, 4.0),
-        ("tables away for 12 s", "table", AWAY, 12.0),
-        ("tables away for longer than an attempt waits", "table", AWAY, LONGER_THAN_AN_ATTEMPT),
+        ("tables unavailable for 4 s", "table", UNAVAILABLE, 4.0),
+        ("tables unavailable for 12 s", "table", UNAVAILABLE, 12.0),
+        ("tables unavailable for longer than an attempt waits", "table", UNAVAILABLE, LONGER_THAN_AN_ATTEMPT),
         ("tables: carried out late", "table", CARRIED_OUT_LATE, 15.0),
         ("tables: slow to carry out", "table", Outage(hold=4.0), 15.0),
         ("tables: busy after the write", "table", BUSY_AFTER_WRITE, 15.0),
@@ -68,7 +68,7 @@ def storage_scenarios() -> list[Scenario]:
     alone = [
         Scenario(
             name,
-            partial(without_service, service=service, outage=outage, seconds=seconds),
+            partial(inject_storage_outage, service=service, outage=outage, seconds=seconds),
             small=12,
             large=2,
             cause="storage",
@@ -78,5 +78,5 @@ def storage_scenarios() -> list[Scenario]:
     return [
         *alone,
         Scenario("storage slow", partial(freeze, seconds=12.0), small=20, large=1, cause="storage"),
-        Scenario("storage away", partial(freeze, seconds=90.0), small=20, large=1, cause="storage"),
+        Scenario("storage unavailable", partial(freeze, seconds=90.0), small=20, large=1, cause="storage"),
     ]

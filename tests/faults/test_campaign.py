@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.campaign import Campaign
-from tests.faults.outages import brief_outages
-from tests.faults.scenarios import short
+from tests.faults.outages import brief_outage_scenarios
+from tests.faults.scenarios import quick_scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,22 +23,22 @@ def campaign() -> Iterator[Campaign]:
 
 
 def test_no_mail_is_lost_or_duplicated_under_faults_of_graph_and_hosts(campaign: Campaign) -> None:
-    for scenario in short():
+    for scenario in quick_scenarios():
         campaign.run(scenario)
 
     for result in campaign.settle(10):
-        assert not result.wrong
+        assert not result.violations
         assert (result.lost, result.duplicated) == (0, 0)
-        # A mail that was never with Graph is looked for during five minutes before it is sent again.
+        # The app searches for a mail for five minutes before it sends it again.
         assert result.statuses["accepted"] + result.statuses["verifying"] == len(result.ids), result
         assert result.statuses["accepted"]
 
 
 @pytest.mark.timeout(900)
 def test_an_outage_of_vault_or_identity_delays_mails_and_nothing_else(campaign: Campaign) -> None:
-    for scenario in brief_outages():
+    for scenario in brief_outage_scenarios():
         campaign.run(scenario)
 
     for result in campaign.settle(120):
-        assert not result.wrong
+        assert not result.violations
         assert result.statuses["accepted"] == len(result.ids), result

@@ -1,8 +1,8 @@
 """Mails under random faults: crashes, lost responses, throttling, bugs.
 
-The luck of each mail comes from its seed, so that a failure can be seen again. Whatever happens, every mail
-comes to an end and its request is there as long as it is wanted; none is sent twice; and no row says that a
-mail went out that did not, or the other way round.
+The seed of each mail determines its faults, so that a failure can be reproduced. Every mail becomes final;
+its request is kept as long as it is needed; none is sent twice; and the status of a row says correctly
+whether the mail was sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.fakes import FakeServices, MemoryPause
 from tests.faults.fault_run import SUBMITTING, FaultInjector, FaultRun, Killed, UnforeseenError
 
 LARGE, SMALL = os.urandom(3_100_000), os.urandom(1000)
-MAX_BLOWS = 12
+MAX_FAULTS = 12
 
 
 def with_large_files() -> tuple[FakeServices, dict[str, Any]]:
@@ -42,31 +42,31 @@ def small_without_looking_up() -> tuple[FakeServices, dict[str, Any]]:
 
 
 @dataclass
-class BadLuck(FaultInjector):
-    """A random fault injector with a record of its faults."""
+class RandomFaultInjector(FaultInjector):
+    """Injects faults at random and records them."""
 
-    chance: random.Random = field(default_factory=random.Random)
+    rng: random.Random = field(default_factory=random.Random)
     left: int = 0
     pauses: int = 0
     pause: Callable[[timedelta], None] = lambda _: None
-    blows: list[str] = field(default_factory=list)
+    injected: list[str] = field(default_factory=list)
 
     def call(self, port: str, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        if self.pauses and self.chance.random() < 0.05:
+        if self.pauses and self.rng.random() < 0.05:
             self.pauses -= 1
-            self.blows.append("paused")
-            self.pause(timedelta(minutes=self.chance.randint(1, 40)))
-        if not self.left or self.chance.random() > 0.12:
+            self.injected.append("paused")
+            self.pause(timedelta(minutes=self.rng.randint(1, 40)))
+        if not self.left or self.rng.random() > 0.12:
             return function(*args, **options)
         self.left -= 1
-        after = self.chance.random() < 0.5
-        blow = self._blow(port, name, after=after)
-        self.blows.append(f"{type(blow).__name__} {'after' if after else 'before'} {port}.{name}")
+        after = self.rng.random() < 0.5
+        error = self._choose_error(port, name, after=after)
+        self.injected.append(f"{type(error).__name__} {'after' if after else 'before'} {port}.{name}")
         if after:
             function(*args, **options)
-        raise blow
+        raise error
 
-    def _blow(self, port: str, name: str, *, after: bool) -> BaseException:
+    def _choose_error(self, port: str, name: str, *, after: bool) -> BaseException:
         pause = timedelta(seconds=5)
         kinds: list[BaseException] = [Killed(), UnforeseenError(), TransientError("graph_unavailable")]
         if port != "transport":
@@ -77,11 +77,11 @@ class BadLuck(FaultInjector):
             kinds.append(UploadInterruptedError())
         if port == "transport" and not after:
             kinds.append(ThrottledError(retry_after=pause, address="a"))
-        return self.chance.choice(kinds)
+        return self.rng.choice(kinds)
 
 
 class TimedPause(MemoryPause):
-    """A pause that ends after a while."""
+    """A pause of sending that ends by itself."""
 
     def __init__(self, services: FakeServices) -> None:
         super().__init__()
@@ -97,28 +97,30 @@ class TimedPause(MemoryPause):
         return super().load()
 
 
-def rehearse(services: FakeServices, members: dict[str, Any], seed: int) -> tuple[FaultRun, BadLuck]:
-    chance = random.Random(seed)
+def run_with_faults(
+    services: FakeServices, members: dict[str, Any], seed: int
+) -> tuple[FaultRun, RandomFaultInjector]:
+    rng = random.Random(seed)
     timed = TimedPause(services)
     services.switch = SendingSwitch(timed, services.system)
-    luck = BadLuck(
+    injector = RandomFaultInjector(
         {},
-        chance=chance,
-        left=chance.randint(1, MAX_BLOWS),
-        pauses=chance.choice((0, 0, 3)),
+        rng=rng,
+        left=rng.randint(1, MAX_FAULTS),
+        pauses=rng.choice((0, 0, 3)),
         pause=timed.begin,
     )
-    run = FaultRun(services, {}, luck)
+    run = FaultRun(services, {}, injector)
     mail = a_message(messageId="m-1", **members)
     run.put(mail)
     if seed % 3 == 0:
-        run.put(mail, timedelta(seconds=chance.randint(0, 40)))
+        run.put(mail, timedelta(seconds=rng.randint(0, 40)))
     run.run()
     if seed % 5 == 0:
         run.put(a_message(messageId="m-1", subject="Something else"))
         run.run()
-    run.pass_a_day()
-    return run, luck
+    run.run_timer_for_a_day()
+    return run, injector
 
 
 @pytest.mark.parametrize(
@@ -128,19 +130,19 @@ def test_every_mail_gets_a_true_outcome_and_none_is_sent_twice(
     kind: Callable[[], tuple[FakeServices, dict[str, Any]]], seeds: int
 ) -> None:
     for seed in range(seeds):
-        run, luck = rehearse(*kind(), seed)
-        what_happened = (seed, luck.blows, run.rows)
+        run, injector = run_with_faults(*kind(), seed)
+        context = (seed, injector.injected, run.rows)
 
         (row,) = run.rows
         ends = {DeliveryStatus.ACCEPTED, DeliveryStatus.UNKNOWN, DeliveryStatus.EXPIRED}
-        assert row.status in ends, what_happened
-        assert len(run.sent) <= 1, what_happened
+        assert row.status in ends, context
+        assert len(run.sent) <= 1, context
         if row.status is DeliveryStatus.ACCEPTED:
-            assert len(run.sent) == 1, what_happened
+            assert len(run.sent) == 1, context
         else:
-            assert run.services.requests.load(row.tenant_id, row.message_id), what_happened
+            assert run.services.requests.load(row.tenant_id, row.message_id), context
         if row.status is DeliveryStatus.EXPIRED:
-            assert not run.sent, what_happened
-        assert not run.services.transport.drafts, what_happened
+            assert not run.sent, context
+        assert not run.services.transport.drafts, context
         for mail in run.sent:
-            assert [content for _, content in mail.files] in ([], [LARGE, SMALL, LARGE]), what_happened
+            assert [content for _, content in mail.files] in ([], [LARGE, SMALL, LARGE]), context

@@ -21,7 +21,7 @@ from tests.faults.fault_run import FaultInjector, FaultRun
 
 TEN_MINUTES = timedelta(minutes=10)
 #: The events behind the alerts of severity 1.
-GRAVEST = (
+CRITICAL_EVENTS = (
     "consent_lost",
     "operator_error",
     "mail_waiting_for_operator",
@@ -48,8 +48,8 @@ class Outage(FaultInjector):
         return function(*args, **options)
 
 
-def without(services: FakeServices, what: str) -> Outage:
-    """Let something fail for ten minutes from now on."""
+def inject_outage(services: FakeServices, what: str) -> Outage:
+    """Let a service fail for ten minutes from now on."""
     end = services.system.now() + TEN_MINUTES
     ports, error = OUTAGES[what]
     outage = Outage({}, ports=ports, error=error, lasts=lambda: services.system.now() < end)
@@ -78,7 +78,7 @@ OUTAGES: Mapping[str, tuple[frozenset[str], TransientError]] = {
 
 @pytest.fixture
 def services(monkeypatch: pytest.MonkeyPatch) -> FakeServices:
-    """Let every status that is written be one that sending works with."""
+    """Check that every status that is written allows sending."""
     services = enabled_services()
     save = services.settings.save
 
@@ -95,31 +95,31 @@ def test_ten_minutes_delay_mails_and_nothing_else(
     what: str, services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     start = services.system.now()
-    outage = without(services, what)
-    rehearsal = FaultRun(services, {}, outage)
+    outage = inject_outage(services, what)
+    run = FaultRun(services, {}, outage)
     for number in range(5):
-        rehearsal.put(a_message(messageId=f"m-{number}"), timedelta(minutes=2 * number))
+        run.put(a_message(messageId=f"m-{number}"), timedelta(minutes=2 * number))
 
-    rehearsal.run()
+    run.run()
 
     assert outage.failed
-    assert [row.status for row in rehearsal.rows] == [DeliveryStatus.ACCEPTED] * 5
-    assert len(rehearsal.sent) == 5
+    assert [row.status for row in run.rows] == [DeliveryStatus.ACCEPTED] * 5
+    assert len(run.sent) == 5
     assert services.settings.load(CONTOSO).status is Status.ENABLED
     assert services.system.now() - start >= TEN_MINUTES
-    assert not [line for line in caplog.messages if line.startswith(GRAVEST)]
+    assert not [line for line in caplog.messages if line.startswith(CRITICAL_EVENTS)]
 
 
 @pytest.mark.parametrize("what", OUTAGES)
 def test_the_daily_maintenance_meets_it_and_changes_no_status(
     what: str, services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    without(services, what)
+    inject_outage(services, what)
 
     maintain_consents(services)
 
     assert services.settings.load(CONTOSO).status is Status.ENABLED
-    assert not [line for line in caplog.messages if line.startswith(GRAVEST)]
+    assert not [line for line in caplog.messages if line.startswith(CRITICAL_EVENTS)]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_daily_maintenance_meets_it_and_changes_no_status(
 def test_a_pending_consent_is_shown_as_interrupted(what: str) -> None:
     services = FakeServices()
     window = opened(enable(services), services)
-    without(services, what)
+    inject_outage(services, what)
 
     finish(window, services)
 

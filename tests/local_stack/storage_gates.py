@@ -72,10 +72,10 @@ class Outage:
 
 
 NOTHING = Outage()
-AWAY = Outage(reaches=False, answers=False)
+UNAVAILABLE = Outage(reaches=False, answers=False)
 BUSY = Outage(reaches=False)
 SLOW = Outage(delay=3.0)
-ANSWERS_LOST = Outage(answers=False, every=3)
+RESPONSES_LOST = Outage(answers=False, every=3)
 
 
 class StorageGate:

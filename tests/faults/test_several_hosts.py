@@ -11,7 +11,7 @@ import pytest
 from shared.deliveries.status import DeliveryStatus
 from shared.settings.sending_switch import SendingPause
 from tests.fakes import NOON
-from tests.faults.hosts import OTHER_CLIENT, Neighbourhood, NewerTexts, write_as_newer
+from tests.faults.hosts import OTHER_CLIENT, HostCluster, NewerRequests, write_as_newer_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,70 +22,70 @@ MAILS = 12
 SEEDS = range(8)
 
 
-def check(hood: Neighbourhood) -> None:
-    assert sorted(row.message_id for row in hood.rows) == sorted(f"m-{number}" for number in range(MAILS))
-    ends = {row.message_id: (row.status, hood.sent(row.message_id)) for row in hood.rows}
+def check(cluster: HostCluster) -> None:
+    assert sorted(row.message_id for row in cluster.rows) == sorted(f"m-{number}" for number in range(MAILS))
+    ends = {row.message_id: (row.status, cluster.sent(row.message_id)) for row in cluster.rows}
     assert {end for end in ends.values() if end != (DeliveryStatus.ACCEPTED, 1)} == set(), ends
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_clocks(seed: int) -> None:
-    hood = Neighbourhood(seed)
+    cluster = HostCluster(seed)
     for minutes in (0, -5, 12):
-        hood.add_host(timedelta(minutes=minutes))
-    hood.queue_mails(MAILS)
-    hood.run()
+        cluster.add_host(timedelta(minutes=minutes))
+    cluster.queue_mails(MAILS)
+    cluster.run()
 
-    check(hood)
+    check(cluster)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_suspended_host(seed: int) -> None:
-    hood = Neighbourhood(seed)
+    cluster = HostCluster(seed)
     for minutes in (0, 1):
-        hood.add_host(timedelta(minutes=minutes))
-    hood.suspends = True
-    hood.queue_mails(MAILS)
-    hood.run()
+        cluster.add_host(timedelta(minutes=minutes))
+    cluster.suspends = True
+    cluster.queue_mails(MAILS)
+    cluster.run()
 
-    check(hood)
+    check(cluster)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_versions_at_once(seed: int) -> None:
-    hood = Neighbourhood(seed)
-    older, newer = hood.add_host(), hood.add_host()
-    newer.requests = NewerTexts(hood.stored.requests)  # type: ignore[assignment]
+    cluster = HostCluster(seed)
+    older, newer = cluster.add_host(), cluster.add_host()
+    newer.requests = NewerRequests(cluster.stored.requests)  # type: ignore[assignment]
 
     def as_its_version(host: FakeServices, work: Callable[[], None]) -> None:
         if host is newer:
-            write_as_newer(hood, host, work)
+            write_as_newer_version(cluster, host, work)
         else:
             work()
 
-    hood.checks.append(as_its_version)
-    hood.queue_mails(MAILS)
-    hood.run()
+    cluster.checks.append(as_its_version)
+    cluster.queue_mails(MAILS)
+    cluster.run()
 
-    check(hood)
-    assert hood.touched
-    assert {row.message_id for row in hood.rows if row.additions == {"priority": 3}} == hood.touched
+    check(cluster)
+    assert cluster.touched
+    assert {row.message_id for row in cluster.rows if row.additions == {"priority": 3}} == cluster.touched
     assert older.requests.kept == {}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_installations_on_one_storage_account(seed: int) -> None:
-    hood = Neighbourhood(seed)
-    hood.add_host()
-    theirs = hood.add_host(client_id=OTHER_CLIENT)
+    cluster = HostCluster(seed)
+    cluster.add_host()
+    theirs = cluster.add_host(client_id=OTHER_CLIENT)
     # It is paused, and the pause lies in the storage account of both.
-    pause = hood.stored.pause_store.save(SendingPause(NOON, installation=OTHER_CLIENT))
+    pause = cluster.stored.pause_store.save(SendingPause(NOON, installation=OTHER_CLIENT))
 
     def changes_nothing(host: FakeServices, work: Callable[[], None]) -> None:
         if host is not theirs:
             work()
             return
-        stored = hood.stored
+        stored = cluster.stored
         before = copy.deepcopy(
             (stored.settings.rows, stored.deliveries.rows, stored.requests.kept, stored.vault.secrets)
         )
@@ -95,9 +95,9 @@ def test_two_installations_on_one_storage_account(seed: int) -> None:
         assert after == before
         assert len(stored.transport.asked) == asked
 
-    hood.checks.append(changes_nothing)
-    hood.queue_mails(MAILS)
-    hood.run()
+    cluster.checks.append(changes_nothing)
+    cluster.queue_mails(MAILS)
+    cluster.run()
 
-    check(hood)
-    assert hood.stored.pause_store.pause == pause
+    check(cluster)
+    assert cluster.stored.pause_store.pause == pause
