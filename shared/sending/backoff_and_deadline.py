@@ -40,8 +40,8 @@ def before_end(end: datetime, wanted: datetime, now: datetime) -> datetime | Non
     """
     if wanted < end:
         return wanted
-    last = end - LAST_ATTEMPT
-    return last if now < last else None
+    # A mail can have the earliest time there is as its `expiresAt`: nothing is subtracted from that.
+    return end - LAST_ATTEMPT if now + LAST_ATTEMPT < end else None
 
 
 def expired(moment: datetime, last: ProblemError | None = None) -> ExpiredError:

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from shared.adapters.serialization import write_document
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.deliveries.status import PENDING, DeliveryStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+#: What a text in a row of Azure Table Storage may have, in UTF-16.
+_MAX_DOCUMENT_BYTES = 64 * 1024
 
 
 @dataclass
@@ -105,6 +109,8 @@ class MemoryDeliveries:
                 del rows[mail]
 
     def _write(self, delivery: Delivery) -> Delivery:
+        # The service refuses any other row, and half a character cannot be sent to it.
+        assert len(write_document(delivery).encode("utf-16-le")) <= _MAX_DOCUMENT_BYTES
         saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored=delivery.status)
         mail = (delivery.tenant_id, delivery.message_id)
         self.rows[mail] = saved

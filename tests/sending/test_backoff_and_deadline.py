@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.status import DeliveryStatus
-from shared.sending.backoff_and_deadline import MAX_BACKOFF, MIN_BACKOFF, backoff, goes_first
+from shared.sending.backoff_and_deadline import MAX_BACKOFF, MIN_BACKOFF, backoff, before_end, goes_first
 from tests.fakes import CONTOSO, NOON
 
 ATTEMPTS = st.integers(1, 10_000)
@@ -76,3 +76,7 @@ def test_a_repeatedly_failing_mail_loses_priority_and_a_waiting_one_not(
 def test_failures_before_a_manual_retry_do_not_count() -> None:
     row = a_row(*["graph_busy"] * 5)
     assert goes_first(replace(row, attempt=6, trying_since=NOON + 10 * MINUTE))
+
+
+def test_an_expiry_at_the_first_moment_there_is_leaves_no_attempt() -> None:
+    assert before_end(datetime.min.replace(tzinfo=UTC), NOON, NOON) is None
