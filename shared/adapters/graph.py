@@ -16,6 +16,7 @@ from shared.adapters.graph_responses import (
     error_codes,
     next_range,
     read_message,
+    read_name,
     response_id,
     text_member,
 )
@@ -86,9 +87,10 @@ class GraphMailTransport:
             "POST", path, token, sender, file, expected_status=HTTPStatus.CREATED, missing="draft_not_ready"
         )
 
-    def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
-        """Count the files of a draft, including inline ones."""
-        return len(self._list(f"{_draft(draft_id)}/attachments?$select=id&$top=1000", token, sender))
+    def list_attachments(self, token: str, sender: Sender, draft_id: str) -> tuple[str, ...]:
+        """Return the names of a draft's files, including inline ones."""
+        path = f"{_draft(draft_id)}/attachments?$select=id,name&$top=1000"
+        return tuple(read_name(each) for each in self._list(path, token, sender))
 
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
         """Open an upload session for a large file; return the chunks' URL."""

@@ -55,6 +55,12 @@ def read_message(listed: object) -> FoundMail:
     raise TransientError("graph_unavailable")
 
 
+def read_name(listed: object) -> str:
+    """Return the name of one file of a list; empty if it has none."""
+    name = listed.get("name") if isinstance(listed, dict) else None
+    return name if isinstance(name, str) else ""
+
+
 def next_range(response: HttpResponse, otherwise: int) -> int:
     """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`.
 

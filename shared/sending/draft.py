@@ -1,17 +1,23 @@
 """Send a mail as a draft: create it, attach its files, send it.
 
 Progress is stored after each step, so that an interrupted attempt continues where it stopped. The draft
-itself shows how many files it has; the stored state adds what Graph does not return: the draft's id, and the
+itself shows which files it has; the stored state adds what Graph does not return: the draft's id, and the
 progress of an upload. The state is stored before the draft is created. So each draft is found again, with one
 exception: if its creation got no response and the app's key can't be stored or searched for, an empty draft
 remains. A draft without a state is the copy of a mail that was sent in one request.
 
 Files are attached strictly one after the other: Graph refuses concurrent changes of one draft with
 ErrorIrresolvableConflict.
+
+A draft that has other files than the first ones of the mail is not sent: a new one is begun. A request whose
+response was lost may be carried out late, and Graph is known to multiply inline files when another one is
+attached (microsoftgraph/msgraph-sdk-dotnet#2937).
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from shared.errors import RejectedError
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
     from shared.sending.upload import Upload
 
 
+#: Signs that a server may remove from a file's name, or replace.
+_REPLACEABLE = re.compile(r"[\W_]+")
 #: Graph's documentation says 3 MB and means, in some places, 3 MiB.
 _TOO_SMALL_FOR_AN_UPLOAD = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 
@@ -59,6 +67,7 @@ def send_as_draft(
     draft_state = attempt.draft_state(ports)
     known = draft_state.load()
     draft, attached = _go_on(known, prepared, found, mailbox, ports)
+    continued = draft is not None and not draft.submitted
     if found is None and (draft is None or draft.submitted):
         found = _find_left(known, attempt, mailbox, ports)
         if was_sent(found):
@@ -71,6 +80,8 @@ def send_as_draft(
     for place, file in enumerate(prepared.files[attached:], start=attached):
         mailbox.check_time()
         draft = _attach(file, place, draft, draft_state, mailbox, ports)
+    if continued and _count_attached(draft, prepared, mailbox, ports) != len(prepared.files):
+        raise DraftLostError
     ready = draft_state.save(draft.model_copy(update={"submitted": True}))
     return mailbox.submit(lambda token, sender: ports.transport.send_draft(token, sender, ready.draft_id))
 
@@ -92,11 +103,27 @@ def _go_on(
         there = draft.draft_id in {mail.mail_id for mail in found}
         return (draft, len(prepared.files)) if there else (None, 0)
     try:
-        return draft, mailbox.call(
-            lambda token, sender: ports.transport.count_attachments(token, sender, draft.draft_id)
-        )
+        attached = _count_attached(draft, prepared, mailbox, ports)
     except DraftLostError:
         return None, 0
+    return (None, 0) if attached is None else (draft, attached)
+
+
+def _count_attached(
+    draft: Draft, prepared: PreparedMail, mailbox: Mailbox, ports: SendingServices
+) -> int | None:
+    """Count the mail's first files in the draft; None if it has others."""
+    names = mailbox.call(
+        lambda token, sender: ports.transport.list_attachments(token, sender, draft.draft_id)
+    )
+    first = (file.attachment.name for file in prepared.files[: len(names)])
+    same = Counter(map(_comparable, names)) == Counter(map(_comparable, first))
+    return len(names) if same else None
+
+
+def _comparable(name: str) -> str:
+    """Return the part of a file's name that no server replaces."""
+    return _REPLACEABLE.sub("", name).casefold()
 
 
 def _begin(

@@ -54,8 +54,8 @@ class MailTransport(Protocol):
     def attach(self, token: str, sender: Sender, draft_id: str, file: bytes) -> None:
         """Attach a small file to a draft."""
 
-    def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
-        """Count the files of a draft, including inline ones."""
+    def list_attachments(self, token: str, sender: Sender, draft_id: str) -> tuple[str, ...]:
+        """Return the names of a draft's files, including inline ones."""
 
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
         """Open an upload session for a large file; return the chunks' URL."""

@@ -78,7 +78,7 @@ def calls(transport: GraphMailTransport, token: str) -> dict[str, Callable[[], o
         "uploadChunk": lambda: transport.put_chunk(sender, url, bytes(1000), 0, 6_000_000),
         "send": lambda: transport.send_draft(token, sender, draft),
         "lookup": lambda: transport.find(token, sender, "0123abcd"),
-        "listAttachments": lambda: transport.count_attachments(token, sender, draft),
+        "listAttachments": lambda: transport.list_attachments(token, sender, draft),
         "permanentDelete": lambda: transport.remove(token, sender, draft),
     }
 

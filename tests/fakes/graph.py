@@ -80,9 +80,9 @@ class FakeGraph:
         self._draft(draft_id).files.append((built["name"], base64.b64decode(built["contentBytes"])))
         self._answer("attach")
 
-    def count_attachments(self, token: str, sender: Sender, draft_id: str) -> int:
-        self._ask("count_attachments")
-        return len(self._draft(draft_id).files)
+    def list_attachments(self, token: str, sender: Sender, draft_id: str) -> tuple[str, ...]:
+        self._ask("list_attachments")
+        return tuple(name for name, _ in self._draft(draft_id).files)
 
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
         self._ask("open_upload")

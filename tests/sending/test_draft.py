@@ -158,6 +158,48 @@ def test_a_small_file_whose_answer_was_lost_is_not_put_on_twice(services: FakeSe
     assert sent_files(services) == [("medium", MEDIUM)] * 2
 
 
+def test_a_file_that_the_server_multiplied_replaces_no_other_file(services: FakeServices) -> None:
+    services.transport.fail_at = {"attach": [None, TransientError("graph_unavailable")]}
+    deliver(a_mail("small", "medium", "large"), "q-1", services)
+    (draft,) = services.transport.drafts
+    draft.files *= 2
+    again(services, "q-2")
+
+    assert sent_files(services) == [("small", SMALL), ("medium", MEDIUM), ("large", LARGE)]
+    assert not services.transport.drafts
+
+
+def test_a_request_without_response_that_is_carried_out_late_doubles_no_file(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
+    deliver(a_mail("small", "large"), "q-1", services)
+    (draft,) = services.transport.drafts
+    open_upload = services.transport.open_upload
+
+    def late(*call: Any) -> str:
+        draft.files.append(("small", SMALL))
+        return open_upload(*call)
+
+    monkeypatch.setattr(services.transport, "open_upload", late)
+    again(services, "q-2")
+    monkeypatch.undo()
+    again(services, "q-3")
+
+    assert sent_files(services) == [("small", SMALL), ("large", LARGE)]
+    assert not services.transport.drafts
+
+
+def test_a_draft_goes_on_though_the_server_changed_a_files_name(services: FakeServices) -> None:
+    services.transport.after = {"attach": [TransientError("graph_unavailable")]}
+    attachments = [a_file("small", name="a/b: c.pdf "), a_file("large")]
+    deliver(a_message(messageId="m-1", attachments=attachments), "q-1", services)
+    services.transport.drafts[0].files[0] = ("A_b_ c.pdf", SMALL)
+    again(services, "q-2")
+
+    assert sent_files(services) == [("A_b_ c.pdf", SMALL), ("large", LARGE)]
+
+
 def test_a_draft_whose_creation_had_no_response_is_removed_and_recreated(services: FakeServices) -> None:
     services.transport.after = {"create_draft": [TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
@@ -188,7 +230,7 @@ def test_a_draft_that_was_removed_is_recreated(services: FakeServices) -> None:
 def test_a_draft_that_cannot_be_read_is_not_abandoned(services: FakeServices) -> None:
     services.transport.fail_at = {
         "attach": [TransientError("graph_unavailable")],
-        "count_attachments": [TransientError("graph_unavailable")],
+        "list_attachments": [TransientError("graph_unavailable")],
     }
     deliver(a_mail("medium", "medium"), "q-1", services)
     again(services, "q-2")
