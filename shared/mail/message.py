@@ -220,15 +220,21 @@ class MailRequest(Contract):
         """All recipients of the mail."""
         return self.to + self.cc + self.bcc
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, known: str = "") -> str:
         """Return a hash, which differs for other content with the same id.
 
-        Members that may differ if a schedule runs twice are left out. Default values are left out too, so
-        that a new member of the format does not change the hash of mails that are queued already.
+        Members that may differ if a schedule runs twice are left out; so are default values, so that a new
+        member of the format changes no hash. `known` is kept where the order of headers counted in it.
         """
-        varying = {"expires_at", "correlation_id", "outcome_queue"}
-        content = self.model_dump_json(exclude=varying, exclude_defaults=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        if known and known == _hash(self):
+            return known
+        return _hash(self.model_copy(update={"headers": dict(sorted(self.headers.items()))}))
+
+
+def _hash(content: MailRequest) -> str:
+    varying = {"expires_at", "correlation_id", "outcome_queue"}
+    text = content.model_dump_json(exclude=varying, exclude_defaults=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse_mail_request(text: bytes) -> MailRequest:
@@ -238,8 +244,6 @@ def parse_mail_request(text: bytes) -> MailRequest:
         InvalidInputError: `invalid_message`, with every invalid field.
     """
     if len(text) > MAX_MESSAGE_BYTES:
-        too_long = FieldError(
-            "(whole body)", f"is {len(text)} bytes; at most {MAX_MESSAGE_BYTES} are allowed"
-        )
-        raise InvalidInputError("invalid_message", fields=[too_long])
+        reason = f"is {len(text)} bytes; at most {MAX_MESSAGE_BYTES} are allowed"
+        raise InvalidInputError("invalid_message", fields=[FieldError("(whole body)", reason)])
     return parse(MailRequest, text, "invalid_message")

@@ -152,7 +152,8 @@ def claim_state_of(known: Delivery, attempt: Attempt, ports: SendingServices) ->
         return ClaimState.HELD
     if attempt.mail.maybe_new and may_restart(known):
         return ClaimState.FREE
-    return evaluate_claim(known, attempt.request.fingerprint(), attempt.queue_id, ports.system.now(), unused)
+    fingerprint = attempt.request.fingerprint(known.fingerprint)
+    return evaluate_claim(known, fingerprint, attempt.queue_id, ports.system.now(), unused)
 
 
 def next_row(
@@ -165,7 +166,7 @@ def next_row(
     settled = known.uncertain_send is not None and known.uncertain_send.claim_id in unused
     first = first_row(request, now)
     # A conflict with the earlier content is over once this content replaces it.
-    replaces = first.fingerprint != known.fingerprint
+    replaces = request.fingerprint(known.fingerprint) != known.fingerprint
     # Then the earlier attempts continue, with their time limit.
     goes_on = known.status in IN_PROGRESS or settled
     return replace(

@@ -79,7 +79,7 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
         if found is ClaimState.HELD:
             # The host redelivers the message in ten minutes, and the claim ends soon after.
             raise ConflictError("still_under_way")
-        if known.status in WAITING and known.fingerprint == request.fingerprint():
+        if known.status in WAITING and known.fingerprint == request.fingerprint(known.fingerprint):
             return
     ports.requests.save(request.tenant_id, request.message_id, mail.text)
     row = _poisoned(_row(known, mail, found, now), now)
@@ -116,7 +116,8 @@ def _claim_state(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime
         return ClaimState.SUPERSEDED
     if mail.maybe_new and may_restart(known):
         return ClaimState.FREE
-    return evaluate_claim(known, mail.request.fingerprint(), queue_id, now, mail.unused_claims)
+    fingerprint = mail.request.fingerprint(known.fingerprint)
+    return evaluate_claim(known, fingerprint, queue_id, now, mail.unused_claims)
 
 
 def _row(known: Delivery | None, mail: QueuedMail, found: ClaimState, now: datetime) -> Delivery:

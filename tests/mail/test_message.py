@@ -228,6 +228,15 @@ def test_the_fingerprint_depends_on_the_content_and_not_on_the_run() -> None:
     assert first.fingerprint() != other.fingerprint()
 
 
+def test_the_fingerprint_does_not_depend_on_the_order_of_headers() -> None:
+    headers = {"x-b": "1", "x-a": "2"}
+    first = parse_mail_request(a_message(headers=headers))
+    again = parse_mail_request(a_message(headers=dict(sorted(headers.items()))))
+
+    assert first.fingerprint() == again.fingerprint()
+    assert first != parse_mail_request(a_message(headers={"x-b": "2", "x-a": "1"}))
+
+
 def test_a_requeue_message_is_distinguished_from_a_schedulers_mail() -> None:
     assert parse_queued(requeue_message(CONTOSO, "m-1")) == StoredMailRef(tenant_id=CONTOSO, message_id="m-1")
     assert isinstance(parse_queued(a_message()), MailRequest)

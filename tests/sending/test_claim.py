@@ -233,6 +233,20 @@ def test_other_content_is_a_conflict_in_every_status_of_the_mail(
     assert not services.transport.sent
 
 
+@pytest.mark.parametrize("status", [DeliveryStatus.DEFERRED, DeliveryStatus.REJECTED])
+def test_an_earlier_hash_with_the_order_of_headers_is_no_conflict(
+    services: FakeServices, status: DeliveryStatus
+) -> None:
+    mail = a_message(messageId="m-1", headers={"x-b": "1", "x-a": "2"})
+    # SHA-256 of the mail's members in the order of the message.
+    earlier = "219ba18f5f1392adcb02bcb386189c9d32ece5b336adc57917cc84258652e230"
+    first = replace(first_row(parse_mail_request(mail), NOON), fingerprint=earlier)
+    services.deliveries.add(first.transition(status, NOON, next_attempt_at=NOON))
+    deliver(mail, "q-2", services)
+
+    assert row(services).conflict_at is None
+
+
 def test_a_mail_that_is_sent_later_keeps_its_conflict(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)

@@ -468,7 +468,7 @@ def test_a_name_that_is_no_text_is_no_name(services: FakeServices) -> None:
     assert {message_id for _, message_id in services.deliveries.rows} == {"unreadable-q-7", "unreadable-q-8"}
 
 
-def test_an_invalid_message_with_half_a_character_as_its_run_is_recorded(services: FakeServices) -> None:
+def test_an_invalid_message_with_half_a_character_is_recorded(services: FakeServices) -> None:
     deliver(a_message(subject=None, correlationId="\ud800"), "q-7", services)
 
     assert (row(services).status, row(services).correlation_id) == (DeliveryStatus.INVALID, None)

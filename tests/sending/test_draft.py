@@ -169,7 +169,7 @@ def test_a_file_that_the_server_multiplied_replaces_no_other_file(services: Fake
     assert not services.transport.drafts
 
 
-def test_a_request_without_response_that_is_carried_out_late_doubles_no_file(
+def test_a_request_that_is_carried_out_late_doubles_no_file(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
