@@ -1,7 +1,9 @@
 """Bind a consent to one browser with a cookie. Pure.
 
-On Azure every cookie of a Python function app gets a `Domain`, and browsers drop a `__Host-` cookie that has
-one; `__Secure-` allows it. Another host under the same custom domain can set a cookie of this name, so the
+On Azure every cookie of a Python function app gets a `Domain`: the name under which the app was called,
+unless the cookie has one. Behind a front door that is not the name in the browser, which would drop the
+cookie; so the app names the host of its public address. Browsers drop a `__Host-` cookie with a `Domain`;
+`__Secure-` allows it. Another host under the same custom domain can set a cookie of this name, so the
 cookie alone cannot complete a consent of another account than the requester's (`other_account`).
 https://github.com/Azure/azure-functions-python-worker/issues/1902
 """
@@ -31,16 +33,17 @@ def cookie_header(value: str, base_url: str) -> str:
     The cookie lives as long as the flow is stored, so a person who takes too long, or whose clock differs
     from the host's, reads that the consent expired and not that another browser started it.
     """
-    return f"{NAME}={value}; {_path(base_url)}; {_ATTRIBUTES}; Max-Age={int(FLOWS_KEPT.total_seconds())}"
+    return f"{NAME}={value}; {_scope(base_url)}; {_ATTRIBUTES}; Max-Age={int(FLOWS_KEPT.total_seconds())}"
 
 
 def expired_cookie_header(base_url: str) -> str:
     """Write the `Set-Cookie` header that removes the cookie."""
-    return f"{NAME}=; {_path(base_url)}; {_ATTRIBUTES}; {_ENDED}"
+    return f"{NAME}=; {_scope(base_url)}; {_ATTRIBUTES}; {_ENDED}"
 
 
-def _path(base_url: str) -> str:
-    return f"Path={urlsplit(base_url).path}/api/consent"
+def _scope(base_url: str) -> str:
+    address = urlsplit(base_url)
+    return f"Domain={address.hostname}; Path={address.path}/api/consent"
 
 
 def check_cookie(values: Sequence[str], stored_hash: str | None) -> None:

@@ -162,8 +162,8 @@ def test_the_cookie_is_removed_once_it_was_used(ports: FakeServices, reply: dict
     cookie = finish(window, ports, **reply).headers["Set-Cookie"]
 
     assert cookie == (
-        "__Secure-consent=; Path=/api/consent; Secure; HttpOnly; SameSite=None; Max-Age=0; "
-        "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        "__Secure-consent=; Domain=mailer.contoso.com; Path=/api/consent; Secure; HttpOnly; SameSite=None; "
+        "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
     )
     assert "Set-Cookie" not in finish(window, ports, **reply).headers
 

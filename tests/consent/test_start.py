@@ -63,9 +63,9 @@ def test_a_cookie_valid_on_the_azure_domain_binds_the_flow_to_the_browser(
     cookie = open_start(enable(ports), ports).headers["Set-Cookie"]
 
     name, _, rest = cookie.partition("=")
-    attributes = {"Path=/api/consent", "Secure", "HttpOnly", "SameSite=None", "Max-Age=86400"}
+    scope = {"Domain=mailer.contoso.com", "Path=/api/consent"}
     assert name == "__Secure-consent"
-    assert set(rest.split("; ")[1:]) == attributes
+    assert set(rest.split("; ")[1:]) == scope | {"Secure", "HttpOnly", "SameSite=None", "Max-Age=86400"}
 
 
 def test_the_cookie_is_sent_only_to_consent_addresses(ports: FakeServices) -> None:
