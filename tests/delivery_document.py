@@ -83,7 +83,7 @@ def example(status: DeliveryStatus) -> Delivery:
         # The app never began to send it.
         mail = replace(mail, history=())
     ended = mail.transition(status, LATER, problem=problem, request_id=request_id, **_CHANGES.get(status, {}))
-    return replace(ended, owed=())
+    return replace(ended, unreported_outcomes=())
 
 
 def document() -> str:

@@ -48,7 +48,7 @@ class TableDeliveryLog:
 
     def add(self, delivery: Delivery) -> Delivery | None:
         """Write a new row and return it; None where the mail already has one."""
-        return self._write(replace(delivery, stored=None), ("create", self._stamped(delivery)))
+        return self._write(replace(delivery, stored_status=None), ("create", self._stamped(delivery)))
 
     def save(self, delivery: Delivery) -> Delivery | None:
         """Write a row if it has not changed since it was read, else None."""
@@ -67,7 +67,7 @@ class TableDeliveryLog:
         if row is None:
             return None
         found = on_own_clock(read_delivery(row), row, answered.moment, self._now())
-        return replace(found, etag=etag_of(row), stored=found.status)
+        return replace(found, etag=etag_of(row), stored_status=found.status)
 
     def _stamped(self, delivery: Delivery) -> dict[str, Any]:
         return {**_row(delivery), WRITTEN_AT: self._now()}
@@ -120,7 +120,7 @@ class TableDeliveryLog:
         """Remove a finished row if it is unchanged; say whether it was."""
         unchanged = {"etag": delivery.etag, "match_condition": MatchConditions.IfNotModified}
         rows = [("delete", _row(delivery), unchanged), ("delete", _place(delivery))]
-        if delivery.owed:
+        if delivery.unreported_outcomes:
             rows.append(("delete", _pending_place(delivery)))
         return self._submit(rows) is not None
 
@@ -160,9 +160,9 @@ class TableDeliveryLog:
 
     def _write(self, delivery: Delivery, main: tuple[Any, ...]) -> Delivery | None:
         operations = [main, ("upsert", _place(delivery))]
-        if delivery.status in PENDING or delivery.owed:
+        if delivery.status in PENDING or delivery.unreported_outcomes:
             operations.append(("upsert", _pending_place(delivery)))
-        elif delivery.stored in PENDING or (delivery.outcomes and delivery.stored):
+        elif delivery.stored_status in PENDING or (delivery.outcome_count and delivery.stored_status):
             operations.append(("delete", _pending_place(delivery)))
         try:
             results = self._submit(operations)
@@ -173,7 +173,7 @@ class TableDeliveryLog:
             return written
         if results is None:
             return self._written(delivery)
-        return replace(delivery, etag=etag_in(results[0]), stored=delivery.status)
+        return replace(delivery, etag=etag_in(results[0]), stored_status=delivery.status)
 
     def _written(self, delivery: Delivery) -> Delivery | None:
         """Return the stored row if it equals what was to be written.
@@ -182,7 +182,7 @@ class TableDeliveryLog:
         claim for that of a crashed worker.
         """
         etag = find_written(self._table, _row(delivery))
-        return None if etag is None else replace(delivery, etag=etag, stored=delivery.status)
+        return None if etag is None else replace(delivery, etag=etag, stored_status=delivery.status)
 
     def _submit(self, operations: Sequence[tuple[Any, ...]]) -> Sequence[Mapping[str, Any]] | None:
         """Write all rows or none; None where a row is not as it was read."""
@@ -218,7 +218,7 @@ def _any_of(statuses: Iterable[DeliveryStatus]) -> tuple[str, dict[str, Any]]:
 
 def _place(delivery: Delivery) -> dict[str, Any]:
     """Return the index row in time order, without what a list omits."""
-    short = replace(delivery, history=(), fields=(), owed=())
+    short = replace(delivery, history=(), fields=(), unreported_outcomes=())
     return {**_row(short), "RowKey": f"{time_key(delivery.queued_at)}!{delivery.message_id}"}
 
 

@@ -10,7 +10,7 @@ from azure.storage.queue import BinaryBase64EncodePolicy, QueueClient
 from shared.adapters.azure_errors import translated
 from shared.adapters.bounded_transport import bounded
 from shared.adapters.table_storage import STORAGE_OPTIONS
-from shared.deliveries.requeue import due_at
+from shared.deliveries.requeue import message_due_at
 from shared.errors import TransientError
 from shared.lazy import built_once
 from shared.mail_queue import Backlog
@@ -89,7 +89,7 @@ class StorageQueueOutbox:
 def _since(message: QueueMessage) -> datetime | None:
     """Return since when a message waits; a delayed one, since its delay ended."""
     queued = message.inserted_on
-    due = due_at(str(message.content))
+    due = message_due_at(str(message.content))
     return max(queued, due) if queued and due else queued
 
 

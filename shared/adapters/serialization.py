@@ -31,7 +31,7 @@ def write_document(value: object) -> str:
     """Write a value, without the members that have columns of their own."""
     kind: Any = type(value)
     written = _adapter(kind).dump_python(
-        value, mode="json", exclude={"etag", "stored"}, exclude_defaults=True
+        value, mode="json", exclude={"etag", "stored_status"}, exclude_defaults=True
     )
     return json.dumps(_merged(kind, written), ensure_ascii=False, separators=(",", ":"))
 

@@ -79,7 +79,7 @@ def _moved(found: Delivery, by: timedelta) -> Delivery:
         and replace(
             uncertain_send,
             since=uncertain_send.since + by,
-            begun=uncertain_send.begun and uncertain_send.begun + by,
+            worker_began_at=uncertain_send.worker_began_at and uncertain_send.worker_began_at + by,
         ),
         # Compared with `trying_since`, to count the refusals of the current attempts.
         history=tuple(replace(step, at=step.at + by) for step in found.history),

@@ -38,7 +38,7 @@ class AudienceView(Contract):
 class FieldView(Contract):
     """One broken field of an invalid message."""
 
-    field: str = Field(description="Its dotted path, such as `attachments.0.blob`.")
+    field: str = Field(description="The dotted path of the field, such as `attachments.0.blob`.")
     message: str = Field(description="The error.")
 
 
@@ -182,8 +182,8 @@ def _outcome(delivery: Delivery) -> OutcomeView | None:
     if delivery.outcome_queue is None:
         return None
     offered = all(warning.code != NOT_OFFERED for warning in delivery.warnings)
-    told = delivery.outcomes > 0 and not delivery.owed and offered
-    return OutcomeView(queue=delivery.outcome_queue, sequence=delivery.outcomes, told=told)
+    told = delivery.outcome_count > 0 and not delivery.unreported_outcomes and offered
+    return OutcomeView(queue=delivery.outcome_queue, sequence=delivery.outcome_count, told=told)
 
 
 def _problem(delivery: Delivery) -> ProblemView | None:

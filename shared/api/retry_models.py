@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from shared.api.deliveries import read_token
 from shared.api.problem_models import ProblemView
-from shared.deliveries.retry import REFUSALS
+from shared.deliveries.retry import REFUSAL_CODES
 from shared.deliveries.status import DeliveryStatus
 from shared.mail.fields import Moment
 from shared.schema import Contract, broken_field
@@ -43,7 +43,7 @@ class RetryBody(Contract):
     def _check_period(self) -> None:
         if self.status is None:
             raise broken_field("status", "give either messageIds, or status and since")
-        if self.status in REFUSALS:
+        if self.status in REFUSAL_CODES:
             raise broken_field("status", "mails in this state cannot be retried")
         if self.since is None:
             raise broken_field("since", "is missing")

@@ -14,9 +14,9 @@ class DeliveryEvent(Stored):
     """One entry of the mail's history.
 
     Attributes:
-        request_id: Graph's id of its response.
-        contents: of a conflict, the hashes of this mail's content and of the refused content.
-        maybe_sent: Graph refused the mail, but may have sent it, and it could not be looked up.
+        request_id: the id that Graph gave to the request, for Microsoft's support.
+        contents: only for a conflict: the hashes of this mail's content and of the refused content.
+        maybe_sent: Graph refused the mail, but may have sent it nevertheless, and it could not be looked up.
     """
 
     at: datetime

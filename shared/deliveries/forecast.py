@@ -1,4 +1,4 @@
-"""Define when a waiting mail is expected to be sent. Pure."""
+"""Define the forecast of when a waiting mail will be sent. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Forecast:
     Attributes:
         at: the time of its slot.
         mails_before: the estimated number of mails before it.
-        ends_before: its deadline, if that is before its slot.
+        ends_before: the time at which its attempts end, if that is before its slot.
     """
 
     at: datetime | None = None

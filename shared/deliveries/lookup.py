@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 
 def find_by_id(tenant_id: str, message_id: str, ports: DeliveryLookup) -> Delivery:
-    """Return a mail.
+    """Return the row of one mail.
 
     Raises:
-        NotFoundError: `delivery_not_found`, also for an impossible id: a table refuses such a key.
+        NotFoundError: `delivery_not_found`, also for an id that no mail can have.
     """
-    found = ports.deliveries.find(tenant_id, message_id) if MESSAGE_ID.fullmatch(message_id) else None
-    if found is None:
+    # Table Storage would refuse some of these ids as a key, and the request would fail.
+    if not MESSAGE_ID.fullmatch(message_id):
         raise NotFoundError("delivery_not_found")
-    return found
+    delivery = ports.deliveries.find(tenant_id, message_id)
+    if delivery is None:
+        raise NotFoundError("delivery_not_found")
+    return delivery

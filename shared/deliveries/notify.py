@@ -1,8 +1,8 @@
 """Notify a scheduler of its mail's outcome, at least once.
 
-The row with the outcome also lists the notification as not sent yet. It is removed from that list only when
-the message is in its queue, so if a process crashes between the two, the timer finds the row. Mails whose
-scheduler did not ask for this cause no additional calls.
+The write that stores an outcome in the row of a mail also lists this outcome as not reported. It is removed
+from the list once its message is in the queue. If the process crashes between the two, the timer finds the
+row and reports the outcome. Mails whose scheduler did not ask for this cause no additional calls.
 """
 
 from __future__ import annotations
@@ -33,39 +33,40 @@ if TYPE_CHECKING:
     )
     from shared.system import Moment, System
 
-#: As many as one run of the timer reports for a tenant.
+#: How many mails one run of the timer reports for a tenant.
 _MAX_PER_RUN = 500
 _MAX_LISTED = 5000
-#: For all tenants together; the host ends the timer after ten minutes, and mails are released before.
+#: For all tenants together. The host ends a run of the timer after ten minutes, and the run releases waiting
+#: mails before it reports outcomes.
 TIME_TO_REPORT = timedelta(minutes=2)
 
 
 class NotifyingDeliveryLog:
     """A delivery log that reports each outcome that it stores.
 
-    `offered` returns the queues of the setting OUTCOME_QUEUES; while it raises ConfigurationError, outcomes
-    wait.
+    `offered_queues` returns the queues of the setting OUTCOME_QUEUES. While it raises ConfigurationError,
+    outcomes wait.
     """
 
     def __init__(
         self,
         log: DeliveryLog,
         queues: OutcomeQueues,
-        offered: Callable[[], frozenset[str]],
+        offered_queues: Callable[[], frozenset[str]],
         system: System,
     ) -> None:
         self._log = log
         self._queues = queues
-        self._offered = offered
+        self._offered_queues = offered_queues
         self._system = system
 
     def add(self, delivery: Delivery) -> Delivery | None:
         """Write a new row and return it; None where the mail already has one."""
-        return self._reported(self._log.add(delivery))
+        return self._report_all(self._log.add(delivery))
 
     def save(self, delivery: Delivery) -> Delivery | None:
         """Write a row if it is unchanged since it was read, else None."""
-        return self._reported(self._log.save(delivery))
+        return self._report_all(self._log.save(delivery))
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         """Return the row of one mail, or None."""
@@ -117,15 +118,16 @@ class NotifyingDeliveryLog:
         """Remove every row of a tenant."""
         self._log.remove_all(tenant_id)
 
-    def _reported(self, row: Delivery | None) -> Delivery | None:
-        """Report the waiting outcomes, and return the row as then stored."""
-        if row is None or not row.owed:
+    def _report_all(self, row: Delivery | None) -> Delivery | None:
+        """Report the unreported outcomes of a row; return the row as stored."""
+        if row is None or not row.unreported_outcomes:
             return row
         reported = row
-        # A queue that is not available does not delay others, and gets its messages in order.
-        for queue in dict.fromkeys(outcome.queue for outcome in row.owed):
+        # One queue after the other: if a queue is not available, the others still get their messages, and its
+        # own messages keep their order.
+        for queue in dict.fromkeys(outcome.queue for outcome in row.unreported_outcomes):
             try:
-                for outcome in row.owed:
+                for outcome in row.unreported_outcomes:
                     if outcome.queue == queue:
                         reported = self._report(reported, outcome)
             except ProblemError as error:
@@ -139,14 +141,15 @@ class NotifyingDeliveryLog:
             return row
 
     def _report(self, row: Delivery, outcome: Outcome) -> Delivery:
-        """Queue the message; a queue that is not offered adds a warning."""
+        """Queue the message, or add a warning if the queue is not offered."""
         from shared.deliveries.outcome_message import outcome_message  # noqa: PLC0415 - few mails ask for it
 
         if outcome.status is DeliveryStatus.OTHER_VERSION:
             # The version that knows this outcome reports it.
             raise ConfigurationError("written_by_other_version")
-        reported = replace(row, owed=tuple(owed for owed in row.owed if owed is not outcome))
-        if outcome.queue in self._offered():
+        others = tuple(each for each in row.unreported_outcomes if each is not outcome)
+        reported = replace(row, unreported_outcomes=others)
+        if outcome.queue in self._offered_queues():
             self._queues.put(outcome.queue, outcome_message(row, outcome))
             return reported
         if any(warning.code == NOT_OFFERED for warning in row.warnings):
@@ -170,26 +173,27 @@ def _log_unreported(row: Delivery, error: ProblemError) -> None:
         log_event(Event.OPERATOR_ERROR, level=logging.ERROR, problem=error.code)
 
 
-def notify_owed(tenant_id: str, begun: Moment, ports: DeliveryServices) -> int:
+def report_waiting_outcomes(tenant_id: str, started: Moment, ports: DeliveryServices) -> int:
     """Report outcomes that still wait; return how many mails had one.
 
-    If a queue is not available for one mail, the others of that queue wait for the next run.
+    If a queue is not available for one mail, the other mails with that queue wait for the next run.
 
     Raises:
         TransientError: storage does not respond.
     """
-    owed = 0
-    unreachable: set[str | None] = set()
-    for place in ports.deliveries.list_pending(tenant_id, FINAL, _MAX_LISTED):
-        if place.outcome_queue in unreachable:
+    count = 0
+    unavailable: set[str | None] = set()
+    for listed in ports.deliveries.list_pending(tenant_id, FINAL, _MAX_LISTED):
+        if listed.outcome_queue in unavailable:
             continue
-        if owed == _MAX_PER_RUN or begun.has_passed(TIME_TO_REPORT, ports.system):
+        if count == _MAX_PER_RUN or started.has_passed(TIME_TO_REPORT, ports.system):
             break
-        row = ports.deliveries.find(place.tenant_id, place.message_id)
-        if row is None or not row.owed:
+        row = ports.deliveries.find(listed.tenant_id, listed.message_id)
+        if row is None or not row.unreported_outcomes:
             continue
-        owed += 1
-        reported = ports.deliveries.save(row)
-        if reported is not None and reported.owed:
-            unreachable.add(place.outcome_queue)
-    return owed
+        count += 1
+        # Saving reports the outcomes (`NotifyingDeliveryLog`).
+        saved = ports.deliveries.save(row)
+        if saved is not None and saved.unreported_outcomes:
+            unavailable.add(listed.outcome_queue)
+    return count

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class OutcomeError(Contract):
     """One invalid field of an invalid message."""
 
-    field: str = Field(description="Its dotted path, such as `attachments.0.blob`.")
-    message: str = Field(description="The error.")
+    field: str = Field(description="The dotted path of the field, such as `attachments.0.blob`.")
+    message: str = Field(description="What is wrong with it.")
 
 
 class MailOutcome(Contract):
@@ -39,8 +39,9 @@ class MailOutcome(Contract):
     sequence: int = Field(
         ge=1,
         description=(
-            "The number of the outcome, from 1. The same number is the same outcome, sent again. A higher "
-            "one replaces it: the mail was queued again or retried, or an unknown outcome has been resolved."
+            "The number of the outcome, from 1. A message with the same number reports the same outcome "
+            "again. A higher number replaces a lower one: the mail was queued again or retried, or an "
+            "unknown outcome has been resolved."
         ),
     )
     status: Literal["accepted", "rejected", "invalid", "expired", "unknown"] = Field(
@@ -49,7 +50,7 @@ class MailOutcome(Contract):
     code: str | None = Field(
         description="The code of the problem, as in docs/errors.md; null for an accepted mail."
     )
-    who_acts: Actor | None = Field(description="Who can change that; null for an accepted mail.")
+    who_acts: Actor | None = Field(description="Who can solve that problem; null for an accepted mail.")
     errors: tuple[OutcomeError, ...] = Field(
         description=f"The invalid fields of an invalid message, {MAX_ERRORS} at most."
     )

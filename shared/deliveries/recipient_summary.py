@@ -1,4 +1,4 @@
-"""Define what is stored of a mail's recipients. Pure."""
+"""Define what the log stores about a mail's recipients. Pure."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class RecipientSummary(Stored):
     domains: tuple[str, ...] = ()
 
 
-#: Before the mail could be read.
+#: The value until the mail has been read.
 NO_RECIPIENTS: Final = RecipientSummary()

@@ -1,4 +1,4 @@
-"""Release mails that wait for a person, and find lost queue messages."""
+"""Queue mails that waited, and mails whose queue message was lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.delivery import MAX_WAIT
 from shared.deliveries.ports import DeliveryServices
-from shared.deliveries.requeue import next_message
+from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.status import SCHEDULED, DeliveryStatus
 from shared.telemetry import Event, log_event
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 #: 30 a minute: Exchange Online's limit for SMTP submission. Graph's behaviour above it is not documented.
 RELEASE_INTERVAL: Final = timedelta(seconds=2)
-#: A person is waiting for the response; the timer releases the rest.
+#: A person waits for the response to this request; the timer releases the other mails.
 _BATCH_AFTER_CONSENT = 20
-#: As many as the pace releases until the next run of the timer.
+#: How many mails can be sent at this interval until the next run of the timer, in five minutes.
 _BATCH_PER_TIMER = 150
 _MAX_LISTED = 5000
-#: A mail that waits longer waits for a person.
+#: A poisoned mail that is released within this time was released by the timer, so the time for its attempts
+#: continues. A mail that has waited longer has waited for a person, and gets the full time again.
 _MAX_POISON_INTERVAL = timedelta(hours=1)
-#: A requeue message not received by then is lost: the process crashed before it queued it.
+#: A mail that is this late has no queue message: the process crashed before it queued the message.
 _OVERDUE = timedelta(minutes=15)
 
 
@@ -47,9 +48,9 @@ def release_waiting(
 
     They are queued at a limited rate.
 
-    The row is written first, because the message is for the attempt that the row names. After a crash between
-    the two, the timer finds the mail overdue. If a worker sets the mail aside again meanwhile, its change is
-    kept.
+    For each mail the row is written first, and then the message for the attempt that the row names is queued.
+    After a crash between the two, the timer finds the mail overdue and queues it. If a worker changes the row
+    at the same time, its change is kept, and the mail is not queued.
     """
     return release_mails(tenant_id, status, ports.deliveries.list_pending(tenant_id, [status], most), ports)
 
@@ -58,11 +59,14 @@ def release_next(
     tenant_id: str,
     status: DeliveryStatus,
     ports: ReleaseServices,
-    goes_on_waiting: Callable[[Delivery], bool],
+    must_wait: Callable[[Delivery], bool],
 ) -> int:
-    """Queue as many as fit in the timer's interval, except skipped ones."""
+    """Queue as many as can be sent until the timer runs again.
+
+    Mails for which `must_wait` is true continue to wait.
+    """
     waiting = ports.deliveries.list_pending(tenant_id, [status], _MAX_LISTED)
-    ready = [mail for mail in waiting if not goes_on_waiting(mail)][:_BATCH_PER_TIMER]
+    ready = [mail for mail in waiting if not must_wait(mail)][:_BATCH_PER_TIMER]
     return release_mails(tenant_id, status, ready, ports)
 
 
@@ -71,10 +75,10 @@ def release_mails(
 ) -> int:
     """Queue those of these mails that still wait in this status.
 
-    They are queued at a limited rate; return how many they are.
+    They are queued at a limited rate. Returns the number of `mails`.
     """
-    for place, mail in enumerate(mails):
-        _release(mail, status, place * RELEASE_INTERVAL, ports)
+    for position, mail in enumerate(mails):
+        _release(mail, status, position * RELEASE_INTERVAL, ports)
     if mails:
         log_event(Event.WAITING_MAILS_RELEASED, tenant_id=tenant_id, count=len(mails))
     return len(mails)
@@ -82,35 +86,37 @@ def release_mails(
 
 def resume_overdue(tenant_id: str, ports: ReleaseServices) -> int:
     """Queue overdue mails again; return how many."""
-    put_off = ports.deliveries.list_pending(tenant_id, SCHEDULED, _MAX_LISTED)
-    overdue = [mail for mail in put_off if _overdue(mail, ports.system.now())][:_BATCH_PER_TIMER]
+    scheduled = ports.deliveries.list_pending(tenant_id, SCHEDULED, _MAX_LISTED)
+    overdue = [mail for mail in scheduled if _is_overdue(mail, ports.system.now())][:_BATCH_PER_TIMER]
     for mail in overdue:
         _queue_again(mail, ports)
     return len(overdue)
 
 
 def _queue_again(mail: Delivery, ports: ReleaseServices) -> None:
-    """Queue one mail, and set its time, so that it is not overdue soon."""
+    """Queue one mail, and set its time to now, so that it is not overdue."""
     now = ports.system.now()
     row = ports.deliveries.find(mail.tenant_id, mail.message_id)
-    if row is None or row.status not in SCHEDULED or not _overdue(row, now):
+    if row is None or row.status not in SCHEDULED or not _is_overdue(row, now):
         return
-    # For the same attempt: the late message may still come, and the first of the two is processed.
-    ports.outbox.put(next_message(row), timedelta(0))
+    # The message is for the same attempt as the late one. If the late message still comes, only the first of
+    # the two is processed.
+    ports.outbox.put(next_attempt_message(row), timedelta(0))
     ports.deliveries.save(replace(row, next_attempt_at=now))
 
 
-def _overdue(mail: Delivery, now: datetime) -> bool:
+def _is_overdue(mail: Delivery, now: datetime) -> bool:
     """Return whether a mail is overdue, or waits for an impossible time."""
-    if mail.next_attempt_at is None:
+    due = mail.next_attempt_at
+    if due is None:
         return False
-    return not now - _OVERDUE <= mail.next_attempt_at <= now + MAX_WAIT
+    return due < now - _OVERDUE or due > now + MAX_WAIT
 
 
-def _poisoned_again(row: Delivery, now: datetime) -> bool:
-    """Return whether to continue attempts of a mail that poisons repeatedly.
+def _poisoned_recently(row: Delivery, now: datetime) -> bool:
+    """Return whether the mail waits because it was poisoned a short time ago.
 
-    It has one day in total.
+    Such a mail gets no new time for its attempts, so that they end after one day in total.
     """
     poisoned = row.problem is not None and row.problem.code == "mail_poisoned"
     return poisoned and now - row.updated_at < _MAX_POISON_INTERVAL
@@ -122,6 +128,8 @@ def _release(mail: Delivery, status: DeliveryStatus, delay: timedelta, ports: Re
     if row is None or row.status is not status:
         return
     again = row.transition(DeliveryStatus.DEFERRED, now, next_attempt_at=now + delay)
-    saved = ports.deliveries.save(again if _poisoned_again(row, now) else again.with_new_attempts(now))
+    if not _poisoned_recently(row, now):
+        again = again.with_new_attempts(now)
+    saved = ports.deliveries.save(again)
     if saved is not None:
-        ports.outbox.put(next_message(saved), delay)
+        ports.outbox.put(next_attempt_message(saved), delay)

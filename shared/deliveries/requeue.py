@@ -1,8 +1,9 @@
-"""The queue message that retries a stored mail.
+"""Define the queue message for another attempt of a stored mail.
 
-It is sent after a delay, a consent or a retry.
+The app queues it for an attempt after a delay, after a consent, or when an admin retries the mail.
 
-It carries only the name of the stored request: a message that fills the queue's limit could not grow.
+The message has only the ids of the stored request. If it had the request itself, a request that fills the
+queue's size limit would leave no room for the id of the attempt.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from shared.schema import Contract, parse
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
-#: How the message begins.
+#: The first bytes of a requeue message, by which it is told from a scheduler's.
 REQUEUE_MARK: Final = b'{"resume":'
 
 
 class StoredMailRef(Contract):
-    """A mail with a stored request in `mail-requests`.
+    """A reference to a mail whose request is stored in `mail-requests`.
 
-    Members that another version adds are ignored.
+    Members that another version of the app adds are ignored.
 
     Attributes:
         requeued_for: the id of the attempt, as in the row; None in messages of older versions.
-        slot_at, slot_line, slot_mailbox: the slot that the mail waits for; its line may move back meanwhile.
+        slot_at, slot_line, slot_mailbox: the slot for which the mail waits (`Slot`).
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -47,7 +48,7 @@ class StoredMailRef(Contract):
 
     @property
     def due(self) -> datetime | None:
-        """When its attempt is due; None for one that has no set time."""
+        """When the attempt is due; None if it has no set time."""
         try:
             return datetime.fromisoformat(self.requeued_for or "").astimezone(UTC)
         except ValueError:
@@ -55,14 +56,14 @@ class StoredMailRef(Contract):
 
     @property
     def slot(self) -> Slot | None:
-        """The slot."""
+        """The slot for which the mail waits; None if it waits for none."""
         if self.slot_at is None:
             return None
         return Slot(self.slot_at, self.slot_line, mailbox=self.slot_mailbox)
 
 
 class RequeueMessage(Contract):
-    """The message in `mail-outbox`."""
+    """A requeue message in the queue `mail-outbox`."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -75,12 +76,12 @@ def requeue_message(
     """Write a requeue message."""
     ref = StoredMailRef(tenant_id=tenant_id, message_id=message_id, requeued_for=requeued_for)
     if slot is not None:
-        place = {"slot_at": slot.at, "slot_line": slot.line, "slot_mailbox": slot.mailbox}
-        ref = ref.model_copy(update=place)
+        members = {"slot_at": slot.at, "slot_line": slot.line, "slot_mailbox": slot.mailbox}
+        ref = ref.model_copy(update=members)
     return RequeueMessage(resume=ref).model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
-def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
+def next_attempt_message(row: Delivery, slot: Slot | None = None) -> bytes:
     """Write the message for a row's next attempt."""
     return requeue_message(row.tenant_id, row.message_id, row.requeued_for, slot)
 
@@ -88,7 +89,8 @@ def next_message(row: Delivery, slot: Slot | None = None) -> bytes:
 def is_superseded(row: Delivery, requeued_for: str | None, queue_id: str) -> bool:
     """Return whether a later queue message exists for the mail.
 
-    That is not so for the message whose worker had to queue the later one: it may have crashed before.
+    The message whose worker was to queue the later one is not superseded, because the worker may have crashed
+    before it queued it.
     """
     if requeued_for is None or row.status is DeliveryStatus.OTHER_VERSION:
         return False
@@ -99,15 +101,15 @@ def parse_requeue_message(text: bytes) -> StoredMailRef | None:
     """Parse a requeue message; None for others, such as a scheduler's.
 
     Raises:
-        InvalidInputError: `invalid_message`, for an invalid requeue message from elsewhere.
+        InvalidInputError: `invalid_message`, for an invalid requeue message, which the app did not write.
     """
     if not text.startswith(REQUEUE_MARK):
         return None
     return parse(RequeueMessage, text, "invalid_message").resume
 
 
-def due_at(text: str) -> datetime | None:
-    """Return when a message is due; None without a set time."""
+def message_due_at(text: str) -> datetime | None:
+    """Return when a queue message is due; None if it has no set time."""
     try:
         ref = parse_requeue_message(base64.b64decode(text))
     except (ValueError, InvalidInputError):

@@ -1,7 +1,7 @@
 """Remove mails from the log that became final long enough ago.
 
-What is stored of them in the container `mail-requests` is left to the lifecycle rule of the storage account,
-which removes it thirty days later: a call for each blob would take most of the time.
+Their blobs in the container `mail-requests` are not removed here, because a call for each blob would take
+most of the time. The lifecycle rule of the storage account removes them thirty days later.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: The host ends the timer after ten minutes; the next run continues where this one stopped.
 TIME_TO_REMOVE = timedelta(minutes=5)
-_MAX_OWED = 5000
+_MAX_UNREPORTED = 5000
 
 
 class RetentionServices(DeliveryServices, Protocol):
@@ -31,7 +31,7 @@ class RetentionServices(DeliveryServices, Protocol):
 
     @property
     def settings(self) -> OwnedSettingsStore:
-        """Which tenants are known here."""
+        """The settings, which say to which installation a tenant belongs."""
 
     @property
     def allowed_tenants(self) -> frozenset[str]:
@@ -43,23 +43,24 @@ class RetentionServices(DeliveryServices, Protocol):
 
 
 def remove_finished(ports: RetentionServices) -> int:
-    """Remove old rows; return how many mails.
+    """Remove the rows of old mails; return how many.
 
-    Tenants that are not served any more keep theirs.
+    The rows of tenants that are no longer served are kept.
     """
-    begun = Moment.of(ports.system)
-    before = begun.calendar - timedelta(days=ports.retention_days)
-    left = removed_tenants(ports)
+    started = Moment.of(ports.system)
+    before = started.calendar - timedelta(days=ports.retention_days)
+    unserved = removed_tenants(ports)
     count = 0
+    # The previous run may have stopped in the middle of a tenant's log.
     tenant_id, place = ports.deliveries.removal_place()
-    while not begun.has_passed(TIME_TO_REMOVE, ports.system):
+    while not started.has_passed(TIME_TO_REMOVE, ports.system):
         if place is None:
             following = ports.deliveries.next_tenant(tenant_id)
             if following is None:
                 tenant_id = ""
                 break
             tenant_id = following
-            if tenant_id in left or not _is_own(tenant_id, ports):
+            if tenant_id in unserved or not _is_own(tenant_id, ports):
                 continue
         removed, place = _remove_some(tenant_id, before, place, ports)
         count += removed
@@ -77,15 +78,18 @@ def _remove_some(
     log = ports.deliveries
     try:
         page = log.finished_before(tenant_id, before, place)
-        asked = any(mail.outcomes for mail in page.deliveries)
-        owed = {mail.message_id for mail in log.list_pending(tenant_id, FINAL, _MAX_OWED)} if asked else set()
-        count = log.remove_finished([mail for mail in page.deliveries if mail.message_id not in owed])
+        unreported = set()
+        if any(mail.outcome_count for mail in page.deliveries):
+            waiting = log.list_pending(tenant_id, FINAL, _MAX_UNREPORTED)
+            unreported = {mail.message_id for mail in waiting}
+        count = log.remove_finished([mail for mail in page.deliveries if mail.message_id not in unreported])
+        # A mail with an unreported outcome has another index row, which only `remove` removes.
         for mail in page.deliveries:
-            row = log.find(tenant_id, mail.message_id) if mail.message_id in owed else None
+            row = log.find(tenant_id, mail.message_id) if mail.message_id in unreported else None
             if row is not None and row.status.final and row.updated_at < before:
                 count += log.remove(row)
     except ProblemError as error:
-        # One tenant must not delay the others.
+        # A failure for one tenant must not keep the others from being cleaned up.
         log_failed_step("retention", error.code, tenant_id=tenant_id)
         return 0, None
     return count, page.continuation

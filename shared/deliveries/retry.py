@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.lookup import find_by_id
 from shared.deliveries.release import ReleaseServices
-from shared.deliveries.requeue import next_message
+from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConflictError, InvalidInputError
 from shared.mail.message import parse_mail_request
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from shared.deliveries.ports import TextStore
     from shared.settings.ownership import OwnedSettingsStore
 
-#: Why a mail in another status can't be retried.
-REFUSALS: Final = {
+#: The problem codes for the statuses in which a mail can't be retried.
+REFUSAL_CODES: Final = {
     DeliveryStatus.ACCEPTED: "already_accepted",
     DeliveryStatus.INVALID: "invalid_message",
     DeliveryStatus.SENDING: "still_under_way",
@@ -37,7 +37,7 @@ class RetryServices(ReleaseServices, Protocol):
 
     @property
     def settings(self) -> OwnedSettingsStore:
-        """The settings, which say whose tenant it is."""
+        """The settings, which say to which installation a tenant belongs."""
 
     @property
     def requests(self) -> TextStore:
@@ -47,7 +47,8 @@ class RetryServices(ReleaseServices, Protocol):
 def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetryServices) -> Delivery:
     """Queue a mail again after a delay, and return its row.
 
-    Without a delay it is tried even if Microsoft 365 refused the sender, as that may be fixed.
+    Without a delay the mail is tried even if Microsoft 365 has refused the sender, because that may be
+    solved.
 
     Raises:
         NotFoundError: `delivery_not_found`.
@@ -55,8 +56,8 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetrySe
             `request_not_kept`, `expiry_passed`, `written_by_other_version`.
     """
     row = find_by_id(tenant_id, message_id, ports)
-    if row.status in REFUSALS:
-        raise ConflictError(REFUSALS[row.status])
+    if row.status in REFUSAL_CODES:
+        raise ConflictError(REFUSAL_CODES[row.status])
     request = ports.requests.load(tenant_id, message_id)
     if request is None:
         raise ConflictError("request_not_kept")
@@ -68,7 +69,7 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetrySe
     if not delay:
         probe_now(ports.settings, tenant_id, message_id, ports.system)
     # If this fails, the timer finds the row overdue and queues the mail.
-    ports.outbox.put(next_message(saved), delay)
+    ports.outbox.put(next_attempt_message(saved), delay)
     log_mail_event(Event.MAIL_RETRIED, row, was=row.status)
     return saved
 
@@ -76,7 +77,7 @@ def retry_mail(tenant_id: str, message_id: str, delay: timedelta, ports: RetrySe
 def _check_expiry(request: bytes, now: datetime) -> None:
     """Refuse a mail that would expire at once.
 
-    One that another version wrote is not checked.
+    A request that this version of the app cannot read is not checked.
 
     Raises:
         ConflictError: `expiry_passed`.

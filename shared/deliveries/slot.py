@@ -13,10 +13,11 @@ class Slot(Stored):
     """A time in the schedule of a mailbox.
 
     Attributes:
-        at: the time, before any later shift of the line.
-        line: the number of the line (`sending/rate_limit/schedule.py`); one of an earlier line is not valid.
-        inserted: it is before the line, and is not shifted with it.
-        mailbox: the start of the mailbox's key.
+        at: the time that was given to the mail. If the line is shifted later, the mail is sent later too.
+        line: the number of the line of waiting mails (`sending/rate_limit/schedule.py`) to which the slot
+            belongs. A slot of an earlier line is no longer valid.
+        inserted: the slot was inserted before the line, and is not shifted with it.
+        mailbox: the first characters of the mailbox's key.
     """
 
     at: datetime

@@ -19,7 +19,7 @@ class DeliveryStatus(StrEnum):
     INVALID = "invalid"
     UNKNOWN = "unknown"
     EXPIRED = "expired"
-    #: A row that this version cannot read; it is not changed, and its mail waits.
+    #: This version of the app cannot read the row, and does not change it. The mail waits.
     OTHER_VERSION = "other_version"
 
     @property

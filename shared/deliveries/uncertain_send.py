@@ -1,4 +1,4 @@
-"""Define what makes it uncertain whether a mail was sent. Pure."""
+"""Define the record of a send whose outcome is not known. Pure."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ from shared.forward_compatible import Stored, stored_as
 
 @dataclass(frozen=True, slots=True)
 class UncertainSend(Stored):
-    """A send whose outcome is unknown, at `since` or before.
+    """A send whose outcome is unknown. It happened at `since` or before.
 
     Attributes:
-        consent_version: the consent it was sent with; None where its worker crashed before that was recorded.
-        begun: when that worker began, so that a later consent is known to be another one.
-        claim_id: the claim with which it may have been sent.
+        consent_version: the version of the consent with which the mail was sent; None if the worker crashed
+            before it recorded the version.
+        worker_began_at: when the worker that crashed began. A consent given later is another one than the
+            one with which the mail was sent.
+        claim_id: the claim with which the mail may have been sent.
         refused: Graph refused the mail. It is sent again once one look-up does not find it; if it can't be
             looked up, it counts as not sent.
-        mailbox: the owner of the mailbox that a refused mail was sent from.
-        seen: a copy was found that waited to be sent. If it is not found any more, it was sent and its
-            copy is late, or a person removed it; it is not sent again in either case.
+        mailbox: the owner of the mailbox from which a refused mail was sent.
+        copy_seen: an earlier look-up found a copy that waited to be sent. If a later look-up does not find
+            it, either the mail was sent and its copy is not there yet, or a person removed it. In both cases
+            the mail is not sent again.
     """
 
     since: datetime
     consent_version: int | None = field(default=None, metadata=stored_as("generation"))
-    begun: datetime | None = None
+    worker_began_at: datetime | None = field(default=None, metadata=stored_as("begun"))
     claim_id: str | None = None
     refused: bool = False
     mailbox: str | None = None
-    seen: bool = False
+    copy_seen: bool = field(default=False, metadata=stored_as("seen"))
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Stored):
-    """The mail is being sent to Graph from this moment, with this consent."""
+    """The record, made directly before, that a mail is now sent to Graph."""
 
     at: datetime
     consent_version: int = field(metadata=stored_as("generation"))

@@ -95,7 +95,7 @@ class Attempt:
 
     def next_claim(self, now: datetime, hand_over: HandOver | None = None) -> Delivery:
         """Return a claimed row for a mail that the log does not know."""
-        return self.delivery.claimed(self.queue_id, now, self.claim_id, hand_over)
+        return self.delivery.with_claim(self.queue_id, now, self.claim_id, hand_over)
 
     def take(self, row: Delivery) -> None:
         """Continue with the row that holds the claim."""

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import MAX_WAIT, MAYBE_ACCEPTED, Delivery
-from shared.deliveries.requeue import is_superseded, next_message
+from shared.deliveries.requeue import is_superseded, next_attempt_message
 from shared.deliveries.status import IN_PROGRESS, SCHEDULED, DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.attempt import first_row
@@ -125,7 +125,7 @@ def claim(attempt: Attempt, ports: SendingServices) -> bool:
             again = replace(again, uncertain_send=known.with_uncertain_send(now).uncertain_send)
         if attempt.mail.maybe_accepted:
             again = replace(again, warnings=again.warnings_with(MAYBE_ACCEPTED, now))
-        claimed = replace(again, installation=ports.installation).claimed(
+        claimed = replace(again, installation=ports.installation).with_claim(
             attempt.queue_id, now, attempt.claim_id
         )
         attempt.claim_tried = True
@@ -186,11 +186,11 @@ def next_row(
         warnings=known.warnings,
         without_key=known.without_key,
         waited_for_sender=known.waited_for_sender,
-        outcomes=known.outcomes,
-        owed=known.owed,
+        outcome_count=known.outcome_count,
+        unreported_outcomes=known.unreported_outcomes,
         additions=known.additions,
         etag=known.etag,
-        stored=known.stored,
+        stored_status=known.stored_status,
     )
 
 
@@ -209,7 +209,7 @@ def skip_message(state: ClaimState, known: Delivery, mail: QueuedMail, ports: Se
         return
     if state is ClaimState.EARLY and known.next_attempt_at:
         # It may be the only message, so it is not dropped.
-        text = text if mail.requeued_for is None else next_message(known)
+        text = text if mail.requeued_for is None else next_attempt_message(known)
         ports.outbox.put(text, known.next_attempt_at - ports.system.now())
         return
     if state in (ClaimState.DONE, ClaimState.SUPERSEDED):

@@ -25,7 +25,7 @@ def record_conflict(known: Delivery, content: str, text: bytes, ports: SendingSe
     """
     now = ports.system.now()
     claimed = known.claim_ends_at is not None and now < known.claim_ends_at
-    if claimed or ports.deliveries.save(known.in_conflict(now, content)) is None:
+    if claimed or ports.deliveries.save(known.with_conflict(now, content)) is None:
         ports.outbox.put(text, WAIT_FOR_OTHER)
         return
     log_mail_event(Event.MAIL_CONFLICT, known, level=logging.ERROR)

@@ -187,7 +187,7 @@ def _reconcile(
     try:
         found = search_mailbox(key, uncertain_send, draft, mailbox, ports)
     except CopyWaitsError:
-        attempt.delivery = replace(attempt.delivery, uncertain_send=replace(uncertain_send, seen=True))
+        attempt.delivery = replace(attempt.delivery, uncertain_send=replace(uncertain_send, copy_seen=True))
         raise
     except TransientError as error:
         if not stops_searching(error, uncertain_send, ports.system.now()):

@@ -134,7 +134,7 @@ class ReleaseClaimOnError:
         attempt = self._attempt
         if not attempt.claimed:
             return
-        row = attempt.delivery.unclaimed()
+        row = attempt.delivery.without_claim()
         with suppress(ProblemError), recording():
             if attempt.maybe_accepted:
                 row = replace(row, warnings=row.warnings_with(MAYBE_ACCEPTED, self._ports.system.now()))

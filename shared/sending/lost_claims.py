@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import CLAIM
-from shared.deliveries.requeue import next_message
+from shared.deliveries.delivery import CLAIM_DURATION
+from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ConsentRequiredError, RejectedError, TransientError
 from shared.sending.mailbox import Mailbox
@@ -65,11 +65,13 @@ def _may_be_lost(mail: Delivery, now: datetime) -> bool:
 
     No claim lasts longer than its lease.
     """
-    return _is_lost(mail, now) or (mail.claim_ends_at is not None and mail.claim_ends_at > now + CLAIM)
+    return _is_lost(mail, now) or (
+        mail.claim_ends_at is not None and mail.claim_ends_at > now + CLAIM_DURATION
+    )
 
 
 def _is_lost(mail: Delivery, now: datetime) -> bool:
-    ends_at = mail.claim_ends_at or mail.updated_at + CLAIM
+    ends_at = mail.claim_ends_at or mail.updated_at + CLAIM_DURATION
     return mail.status is DeliveryStatus.SENDING and ends_at + _LOST_AFTER < now
 
 
@@ -79,7 +81,7 @@ def _settle(row: Delivery, now: datetime, ports: SendingServices) -> bool:
     The others need the mailbox as well.
     """
     if ports.requests.load(row.tenant_id, row.message_id) is not None:
-        ports.outbox.put(next_message(row), timedelta(0))
+        ports.outbox.put(next_attempt_message(row), timedelta(0))
         return True
     if not row.may_have_been_sent and row.uncertain_send is None:
         _end(row, DeliveryStatus.EXPIRED, "request_not_kept", Event.MAIL_EXPIRED, now, ports)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.config_report import report_settings
-from shared.deliveries.notify import notify_owed
+from shared.deliveries.notify import report_waiting_outcomes
 from shared.deliveries.release import release_next, resume_overdue
 from shared.deliveries.status import IN_PROGRESS, WAITING, WAITING_FOR_PERSON, DeliveryStatus
 from shared.errors import (
@@ -109,7 +109,7 @@ def _report_outcomes(ports: SendingServices) -> None:
     for tenant_id in _tenants(ports):
         try:
             ports.settings.check_owner(tenant_id)
-            notify_owed(tenant_id, begun, ports)
+            report_waiting_outcomes(tenant_id, begun, ports)
         except ProblemError as error:
             _record_missed(tenant_id, error)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.requeue import next_message
+from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.attempt import first_row
@@ -64,7 +64,7 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
     if not known or row.history != known.history:
         log_outcome(row)
     if row.next_attempt_at is not None:
-        ports.outbox.put(next_message(row), row.next_attempt_at - now)
+        ports.outbox.put(next_attempt_message(row), row.next_attempt_at - now)
 
 
 def _next_row(known: Delivery | None, attempt: Attempt, now: datetime, *, interrupted: bool) -> Delivery:

@@ -122,7 +122,7 @@ def search_mailbox(
     if own is None and found:
         raise CopyWaitsError("outcome_unknown")
     one_check_is_enough = own is None and uncertain_send.refused
-    if uncertain_send.seen or (
+    if uncertain_send.copy_seen or (
         ports.system.now() < uncertain_send.since + RECONCILE_WINDOW and not one_check_is_enough
     ):
         raise OutcomeUnknownError("outcome_unknown")
@@ -184,7 +184,7 @@ def stops_searching(error: TransientError, uncertain_send: UncertainSend, now: d
     from being sent. Where Exchange says why it refuses the search, the mail waits until it does not, or until
     its time is over.
     """
-    if not uncertain_send.refused or uncertain_send.seen:
+    if not uncertain_send.refused or uncertain_send.copy_seen:
         return False
     return isinstance(error, _NO_ANSWER_TO_A_SEARCH) and now >= uncertain_send.since + _SEARCH_PATIENCE
 
@@ -218,7 +218,7 @@ def _other_mailbox(uncertain_send: UncertainSend, sender: Sender) -> bool:
     if uncertain_send.consent_version is None:
         # The consent's time is by another host's clock, so one from shortly before counts as well.
         return (
-            uncertain_send.begun is not None
-            and sender.consent.consented_at >= uncertain_send.begun - _CLOCK_SKEW
+            uncertain_send.worker_began_at is not None
+            and sender.consent.consented_at >= uncertain_send.worker_began_at - _CLOCK_SKEW
         )
     return uncertain_send.consent_version != sender.consent.version

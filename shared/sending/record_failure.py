@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.requeue import next_attempt_message, requeue_message
 from shared.deliveries.status import NOT_SENT, WAITING_FOR_PERSON, DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import (
@@ -73,7 +73,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
         maybe_sent=maybe_accepted,
         next_attempt_at=decision.next_attempt_at,
         slot=slot or (None if decision.counts_as_failure else before.slot),
-        ends_at=context.deadline if decision.status is DeliveryStatus.DEFERRED else None,
+        attempts_end_at=context.deadline if decision.status is DeliveryStatus.DEFERRED else None,
         from_address=attempt.from_address,
         attempt=before.attempt if decision.counts_as_failure else before.attempt - 1,
         uncertain_send=None if decision.ignores_uncertain_send else before.uncertain_send,
@@ -89,7 +89,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
         # A look-up of the mail happens at its time, and not before.
         wait = max(decision.next_attempt_at - context.now, timedelta(0))
         early = slot is not None and context.first_check is None
-        ports.outbox.put(next_message(row), visible_after(wait) if early else wait)
+        ports.outbox.put(next_attempt_message(row), visible_after(wait) if early else wait)
     if decision.status in NOT_SENT:
         give_up(attempt, ports)
 

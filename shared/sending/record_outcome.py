@@ -43,7 +43,7 @@ def write_outcome(row: Delivery, ports: SendingServices, claim_id: str | None = 
         # An earlier write of this worker may have been carried out without a response.
         known = ports.deliveries.find(row.tenant_id, row.message_id)
         if known is not None and known.own_claim == claim_id:
-            mine = replace(row, etag=known.etag, stored=known.stored)
+            mine = replace(row, etag=known.etag, stored_status=known.stored_status)
             written = persist(lambda: ports.deliveries.save(mine), ports.system)
     if written is None:
         log_mail_event(Event.MAIL_CONFLICT, row, level=logging.ERROR)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.deliveries.requeue import next_message
+from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.status import DeliveryStatus
 from shared.sending.backoff_and_deadline import before_end, deadline, expired
 from shared.sending.errors import MailKnownError
@@ -54,7 +54,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
         problem=as_record(later, ports.system),
         next_attempt_at=again,
         slot=later.slot,
-        ends_at=end,
+        attempts_end_at=end,
         from_address=attempt.from_address,
         attempt=before.attempt - 1,
     )
@@ -68,7 +68,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
     if again == wanted:
         in_line = later.slot is not None and not later.slot.inserted
         slot = later.slot if in_line and end - again > _NEAR_END else None
-        ports.outbox.put(next_message(row, slot), visible_after(wait))
+        ports.outbox.put(next_attempt_message(row, slot), visible_after(wait))
     else:
         # After the last attempt there is no slot to wait for in a worker.
-        ports.outbox.put(next_message(row), wait)
+        ports.outbox.put(next_attempt_message(row), wait)

@@ -79,13 +79,13 @@ def _replacing(known: Delivery, row: Delivery) -> Delivery:
         queued_at=known.queued_at,
         history=known.with_event(row.history[-1]).history,
         conflict_at=known.conflict_at,
-        outcomes=known.outcomes,
-        owed=known.owed,
+        outcome_count=known.outcome_count,
+        unreported_outcomes=known.unreported_outcomes,
         additions=known.additions,
         etag=known.etag,
-        stored=known.stored,
+        stored_status=known.stored_status,
     )
-    return replacing.with_owed_outcome()
+    return replacing.with_unreported_outcome()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.deliveries.delivery import CLAIM
+from shared.deliveries.delivery import CLAIM_DURATION
 from shared.deliveries.requeue import is_superseded, requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ExpiredError
@@ -80,6 +80,6 @@ def _unfinished(
         return known
     if known.held_by_another(queue_id, now):
         # Its worker has the request, or is a host of the other version, and may be sending it.
-        ports.outbox.put(requeue_message(mail.tenant_id, mail.message_id, mail.requeued_for), CLAIM)
+        ports.outbox.put(requeue_message(mail.tenant_id, mail.message_id, mail.requeued_for), CLAIM_DURATION)
         return None
     return known.with_uncertain_send(now) if known.may_have_been_sent else known

@@ -41,7 +41,7 @@ CONTENT = bytes(100_000)
 
 def a_claim() -> Delivery:
     row = Delivery(str(uuid.uuid4()), "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON, fingerprint="f")
-    return row.claimed("q-1", NOON)
+    return row.with_claim("q-1", NOON)
 
 
 def a_flow() -> tuple[ConsentFlow, FlowSecret]:

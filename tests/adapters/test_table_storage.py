@@ -122,7 +122,7 @@ def gated_log(gates: StorageGates) -> Iterator[TableDeliveryLog]:
 
 def a_claim(queue_id: str = "q-1") -> Delivery:
     row = Delivery(str(uuid.uuid4()), "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON, fingerprint="f")
-    return row.claimed(queue_id, NOON)
+    return row.with_claim(queue_id, NOON)
 
 
 def test_a_row_whose_answer_was_lost_is_known_as_written(

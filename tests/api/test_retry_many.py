@@ -13,7 +13,7 @@ from shared.api.openapi.deliveries import RETRY_MANY
 from shared.api.problem_details import UnforeseenError
 from shared.api.retry_many import retry_deliveries
 from shared.deliveries.delivery import Delivery
-from shared.deliveries.retry import REFUSALS
+from shared.deliveries.retry import REFUSAL_CODES
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, InvalidInputError, TransientError
 from shared.mail.message import parse_mail_request
@@ -144,7 +144,7 @@ def test_what_names_no_mails_is_refused_by_field(body: dict[str, Any], fields: d
     assert refused(rows("expired"), **body) == fields
 
 
-@pytest.mark.parametrize("status", REFUSALS)
+@pytest.mark.parametrize("status", REFUSAL_CODES)
 def test_a_state_whose_mails_cannot_be_retried_is_refused(status: DeliveryStatus) -> None:
     assert refused(rows("expired"), status=status.value, since=NOON.isoformat()) == {
         "status": "mails in this state cannot be retried"

@@ -42,5 +42,5 @@ def test_a_retry_is_offered_for_exactly_the_states_that_the_api_retries() -> Non
     assert offered
 
     assert set(re.findall(r'"(\w+)"', offered[1])) == {
-        status.value for status in DeliveryStatus if status not in retry.REFUSALS
+        status.value for status in DeliveryStatus if status not in retry.REFUSAL_CODES
     }

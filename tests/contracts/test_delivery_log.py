@@ -95,7 +95,7 @@ def test_a_row_is_read_as_it_was_written(log: DeliveryLog, tenant: str) -> None:
 
     assert added is not None
     assert found == added
-    assert replace(added, etag=None, stored=None) == whole
+    assert replace(added, etag=None, stored_status=None) == whole
 
 
 def test_a_mail_has_one_row(log: DeliveryLog, tenant: str) -> None:
@@ -297,7 +297,7 @@ def test_a_mail_without_an_outcome_queue_leaves_pending_after_notification(
     assert ended
     corrected = log.save(replace(ended, outcome_queue=None).transition(DeliveryStatus.INVALID, NOON))
     assert corrected
-    assert log.save(replace(corrected, owed=()))
+    assert log.save(replace(corrected, unreported_outcomes=()))
 
     assert log.list_pending(tenant, FINAL, 10) == ()
 
@@ -311,13 +311,13 @@ def test_a_mail_with_an_unreported_outcome_stays_pending(log: DeliveryLog, tenan
     assert log.list_pending(tenant, PENDING, 9) == ()
     assert log.find(tenant, "m-1") == ended
 
-    told = log.save(replace(ended, owed=()))
+    told = log.save(replace(ended, unreported_outcomes=()))
 
     assert told
     assert log.list_pending(tenant, FINAL, 9) == ()
-    noted = log.save(told.in_conflict(NOON, "other"))
+    noted = log.save(told.with_conflict(NOON, "other"))
     assert noted
-    assert (noted.owed, noted.outcomes) == ((), 1)
+    assert (noted.unreported_outcomes, noted.outcome_count) == ((), 1)
 
 
 def test_a_mail_that_owes_its_end_can_be_removed(log: DeliveryLog, tenant: str) -> None:

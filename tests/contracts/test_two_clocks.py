@@ -13,7 +13,7 @@ from azure.data.tables import TableEntity, UpdateMode
 
 from shared.adapters.delivery_table import TableDeliveryLog
 from shared.adapters.storage_clock import WRITTEN_AT, ResponseTime, on_own_clock
-from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.delivery import CLAIM_DURATION, Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.storage_names import DELIVERIES
@@ -35,7 +35,7 @@ def tenant() -> str:
 
 
 def uncertain(tenant: str, now: datetime) -> Delivery:
-    row = Delivery(tenant, "m-1", DeliveryStatus.SENDING, now, now, now).claimed("q-1", now)
+    row = Delivery(tenant, "m-1", DeliveryStatus.SENDING, now, now, now).with_claim("q-1", now)
     return row.transition(
         DeliveryStatus.VERIFYING,
         now,
@@ -65,24 +65,26 @@ def test_a_claim_by_a_host_with_another_clock_is_not_of_an_older_version(ahead: 
     stamp, there = datetime(2026, 11, 23, 12, tzinfo=UTC), datetime(2026, 11, 23, 12, tzinfo=UTC) + ahead
     row = TableEntity({WRITTEN_AT: there})
     row._metadata = {"etag": "e", "timestamp": stamp}
-    claimed = Delivery("t", "m-1", DeliveryStatus.SENDING, there, there, there).claimed("q-1", there, "c-1")
-    claimed = replace(claimed, uncertain_send=UncertainSend(there, begun=there))
+    claimed = Delivery("t", "m-1", DeliveryStatus.SENDING, there, there, there).with_claim(
+        "q-1", there, "c-1"
+    )
+    claimed = replace(claimed, uncertain_send=UncertainSend(there, worker_began_at=there))
 
     found = on_own_clock(claimed, row, stamp, stamp)
-    assert (found.own_claim, found.claim_ends_at) == ("c-1", stamp + CLAIM)
+    assert (found.own_claim, found.claim_ends_at) == ("c-1", stamp + CLAIM_DURATION)
     assert (found.may_have_been_sent, found.updated_at) == (False, stamp)
-    assert found.uncertain_send == UncertainSend(stamp, begun=stamp)
+    assert found.uncertain_send == UncertainSend(stamp, worker_began_at=stamp)
 
 
 def test_a_host_that_is_twelve_minutes_fast_takes_no_live_claim(tables: Tables, tenant: str) -> None:
     now = datetime.now(UTC)
     slow, fast = host(tables, timedelta(0)), host(tables, timedelta(minutes=12))
-    slow.add(Delivery(tenant, "m-1", DeliveryStatus.SENDING, now, now, now).claimed("q-1", now))
+    slow.add(Delivery(tenant, "m-1", DeliveryStatus.SENDING, now, now, now).with_claim("q-1", now))
 
     found = fast.find(tenant, "m-1")
     assert found is not None
     assert found.held_by_another("q-2", now + timedelta(minutes=12))
-    assert not found.held_by_another("q-2", now + timedelta(minutes=12) + CLAIM + NEAR)
+    assert not found.held_by_another("q-2", now + timedelta(minutes=12) + CLAIM_DURATION + NEAR)
 
 
 def test_a_row_that_one_host_writes_on_is_read_by_the_other_as_it_is(tables: Tables, tenant: str) -> None:
@@ -155,17 +157,17 @@ class Stamped(dict[str, Any]):
 
 @pytest.mark.parametrize("late", [timedelta(seconds=23), timedelta(minutes=-5), timedelta(minutes=12)])
 def test_an_unused_claim_is_known_despite_another_clock_or_a_slow_write(late: timedelta) -> None:
-    row = Delivery("t", "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON, "claim-1")
+    row = Delivery("t", "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).with_claim("q-1", NOON, "claim-1")
     read = NOON + timedelta(hours=1)
 
     found = on_own_clock(row, Stamped(late), read, read)
-    assert found.claim_ends_at == NOON + late + CLAIM
+    assert found.claim_ends_at == NOON + late + CLAIM_DURATION
     assert (found.own_claim, found.may_have_been_sent) == ("claim-1", False)
 
 
 def test_a_claim_of_an_older_version_stays_one_on_another_clock() -> None:
-    row = Delivery("t", "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON, "claim-1")
-    older = replace(row, claimed_by="q-2", claim_ends_at=NOON + 2 * CLAIM)
+    row = Delivery("t", "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).with_claim("q-1", NOON, "claim-1")
+    older = replace(row, claimed_by="q-2", claim_ends_at=NOON + 2 * CLAIM_DURATION)
     read = NOON + timedelta(hours=1)
 
     assert on_own_clock(older, Stamped(timedelta(minutes=5)), read, read).own_claim is None

@@ -14,7 +14,7 @@ from shared.api.deliveries import retry_delivery
 from shared.api.delivery_models import delivery_view
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.notify import NotifyingDeliveryLog
-from shared.deliveries.outcome_report import MAX_ERRORS, MAX_OWED
+from shared.deliveries.outcome_report import MAX_ERRORS, MAX_UNREPORTED
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, OutcomeUnknownError, RejectedError, TransientError
 from shared.problems import FieldError
@@ -108,7 +108,7 @@ def test_an_outcome_contains_no_address_subject_or_body(services: FakeServices, 
             },
         )
     ]
-    assert (row(services).status, row(services).owed) == (DeliveryStatus.ACCEPTED, ())
+    assert (row(services).status, row(services).unreported_outcomes) == (DeliveryStatus.ACCEPTED, ())
 
 
 def test_a_mail_without_an_outcome_queue_costs_no_extra_call(
@@ -266,7 +266,7 @@ def test_the_timer_reports_an_outcome_whose_queue_was_unavailable(
     release_all(services)
 
     assert ends(queues) == [(1, "accepted", None)]
-    assert row(services).owed == ()
+    assert row(services).unreported_outcomes == ()
 
 
 def test_a_crash_between_the_row_and_the_message_loses_no_outcome(
@@ -324,7 +324,7 @@ def test_a_missing_queue_does_not_delay_outcomes_of_another_queue(
     deliver(a_message(messageId="m-1", outcomeQueue=SECOND, subject=None), "q-1", services)
     deliver(ASKING, "q-2", services)
     assert ends(queues) == [(2, "accepted", None)]
-    assert [owed.number for owed in row(services).owed] == [1]
+    assert [owed.number for owed in row(services).unreported_outcomes] == [1]
 
     queues.gone = set()
     release_all(services)
@@ -410,14 +410,14 @@ def test_a_tenant_whose_outcomes_fail_delays_no_other(
 def test_an_outcome_of_another_version_is_left_to_that_version(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
-    (unknown,) = ended("m-1", QUEUE).owed
+    (unknown,) = ended("m-1", QUEUE).unreported_outcomes
     unknown = replace(unknown, status=DeliveryStatus.OTHER_VERSION)
-    services.deliveries.add(replace(ended("m-1", QUEUE), owed=(unknown,)))
+    services.deliveries.add(replace(ended("m-1", QUEUE), unreported_outcomes=(unknown,)))
 
     release_all(services)
 
     assert queues.messages == []
-    assert row(services).owed == (unknown,)
+    assert row(services).unreported_outcomes == (unknown,)
 
 
 def test_a_duplicate_without_a_queue_does_not_cancel_the_outcome(
@@ -433,9 +433,14 @@ def test_a_duplicate_without_a_queue_does_not_cancel_the_outcome(
 
 
 def test_a_later_outcome_reports_no_fields_of_an_earlier_invalid_message(services: FakeServices) -> None:
-    broken = replace(ended("m-1", QUEUE), owed=(), fields=(FieldError("subject", "is missing"),), outcomes=0)
+    broken = replace(
+        ended("m-1", QUEUE),
+        unreported_outcomes=(),
+        fields=(FieldError("subject", "is missing"),),
+        outcome_count=0,
+    )
 
-    (outcome,) = broken.transition(DeliveryStatus.EXPIRED, NOON).owed
+    (outcome,) = broken.transition(DeliveryStatus.EXPIRED, NOON).unreported_outcomes
 
     assert outcome.fields == ()
 
@@ -443,22 +448,22 @@ def test_a_later_outcome_reports_no_fields_of_an_earlier_invalid_message(service
 @pytest.mark.parametrize("sign", ["x", '"', "\U0001f600"])
 def test_waiting_outcomes_leave_room_in_the_row(sign: str) -> None:
     fields = tuple(FieldError(sign * 200, "is not a member of this message") for _ in range(MAX_ERRORS))
-    mail = replace(ended("m-1", QUEUE), owed=(), fields=fields)
-    for _ in range(MAX_OWED):
+    mail = replace(ended("m-1", QUEUE), unreported_outcomes=(), fields=fields)
+    for _ in range(MAX_UNREPORTED):
         mail = mail.transition(DeliveryStatus.INVALID, NOON)
 
-    alone = len(write_document(replace(mail, owed=())).encode("utf-16-le")) // 2
+    alone = len(write_document(replace(mail, unreported_outcomes=())).encode("utf-16-le")) // 2
     assert 0 < len(write_document(mail).encode("utf-16-le")) // 2 - alone <= 8_100
-    assert mail.owed[-1].number == mail.outcomes
-    assert mail.owed[-1].fields
+    assert mail.unreported_outcomes[-1].number == mail.outcome_count
+    assert mail.unreported_outcomes[-1].fields
 
 
 def test_many_outcomes_without_invalid_fields_fit() -> None:
     mail = ended("m-1", "q" * 63, correlation_id="c" * 128)
-    for _ in range(MAX_OWED + 1):
+    for _ in range(MAX_UNREPORTED + 1):
         mail = mail.transition(DeliveryStatus.EXPIRED, NOON, problem=ActiveProblem("request_not_kept", NOON))
 
-    assert len(mail.owed) == MAX_OWED
+    assert len(mail.unreported_outcomes) == MAX_UNREPORTED
 
 
 def ended(message_id: str, queue: str, **changes: Any) -> Delivery:
@@ -469,7 +474,7 @@ def ended(message_id: str, queue: str, **changes: Any) -> Delivery:
 
 def test_only_a_limited_number_of_outcomes_waits(services: FakeServices, queues: MemoryQueues) -> None:
     queues.fail = [TransientError("storage_unavailable", service="queues")] * 1000
-    for number in range(MAX_OWED + 3):
+    for number in range(MAX_UNREPORTED + 3):
         deliver(
             a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None, x=number), f"q-{number}", services
         )
@@ -486,7 +491,11 @@ def test_a_queue_that_is_not_offered_is_a_warning_of_a_mail_that_is_sent(
 ) -> None:
     deliver(a_message(messageId="m-1", outcomeQueue="other"), "q-1", services)
 
-    assert (row(services).status, row(services).owed, queues.messages) == (DeliveryStatus.ACCEPTED, (), [])
+    assert (row(services).status, row(services).unreported_outcomes, queues.messages) == (
+        DeliveryStatus.ACCEPTED,
+        (),
+        [],
+    )
     (warning,) = row(services).warnings
     assert "the queue other for its outcome" in warning.problem.detail
     assert "(OUTCOME_QUEUES)" in warning.problem.detail
@@ -508,14 +517,14 @@ def test_two_outcomes_for_an_unoffered_queue_give_one_warning(services: FakeServ
     tell(services, queues, ConfigurationError("setting_invalid", setting="OUTCOME_QUEUES", reason="x"))
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None), "q-1", services)
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, body=None), "q-2", services)
-    assert len(row(services).owed) == 2
+    assert len(row(services).unreported_outcomes) == 2
 
     services.deliveries = log
     tell(services, queues, [])
     release_all(services)
 
     assert [warning.code for warning in row(services).warnings] == ["outcome_queue_not_offered"]
-    assert row(services).owed == ()
+    assert row(services).unreported_outcomes == ()
 
 
 def test_an_outcome_is_reported_again_if_its_row_could_not_be_written(
@@ -525,7 +534,7 @@ def test_an_outcome_is_reported_again_if_its_row_could_not_be_written(
     save = log.save
 
     def fail_once(delivery: Delivery) -> Delivery | None:
-        if delivery.outcomes and not delivery.owed:
+        if delivery.outcome_count and not delivery.unreported_outcomes:
             log.save = save
             raise TransientError("storage_unavailable", service="tables")
         written: Delivery | None = save(delivery)
@@ -533,12 +542,12 @@ def test_an_outcome_is_reported_again_if_its_row_could_not_be_written(
 
     log.save = fail_once
     deliver(ASKING, "q-1", services)
-    assert len(row(services).owed) == 1
+    assert len(row(services).unreported_outcomes) == 1
 
     release_all(services)
 
     assert ends(queues) == [(1, "accepted", None), (1, "accepted", None)]
-    assert row(services).owed == ()
+    assert row(services).unreported_outcomes == ()
 
 
 def test_outcomes_wait_while_a_setting_is_wrong(services: FakeServices) -> None:
@@ -546,7 +555,7 @@ def test_outcomes_wait_while_a_setting_is_wrong(services: FakeServices) -> None:
     log = services.deliveries
     tell(services, queues, ConfigurationError("setting_invalid", setting="OUTCOME_QUEUES", reason="x"))
     deliver(ASKING, "q-1", services)
-    assert len(row(services).owed) == 1
+    assert len(row(services).unreported_outcomes) == 1
 
     services.deliveries = log
     tell(services, queues, [QUEUE])

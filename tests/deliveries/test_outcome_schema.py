@@ -19,8 +19,8 @@ PUBLISHED = Path(__file__).parents[2] / "docs" / "mail-outcome.schema.json"
 
 
 def message(status: DeliveryStatus) -> dict[str, Any]:
-    row = replace(example(status), outcomes=0).with_owed_outcome()
-    found: dict[str, Any] = json.loads(outcome_message(row, row.owed[0]))
+    row = replace(example(status), outcome_count=0).with_unreported_outcome()
+    found: dict[str, Any] = json.loads(outcome_message(row, row.unreported_outcomes[0]))
     return found
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from shared.deliveries.release import release_waiting
 from shared.deliveries.requeue import (
-    due_at,
     is_superseded,
-    next_message,
+    message_due_at,
+    next_attempt_message,
     parse_requeue_message,
     requeue_message,
 )
@@ -99,7 +99,7 @@ def test_a_worker_crash_before_the_next_message_is_queued_is_recovered(
             deliver(message, "q-2", services)
     deliver(message, "q-2", services)
 
-    assert [queued for queued, _ in services.outbox.messages] == [next_message(row(services))]
+    assert [queued for queued, _ in services.outbox.messages] == [next_attempt_message(row(services))]
 
 
 def test_a_message_whose_worker_crashed_during_hand_over_is_not_dropped(
@@ -128,7 +128,7 @@ def test_a_worker_crash_before_a_paused_message_is_queued_is_recovered(
             deliver(message, "q-2", services)
     deliver(message, "q-2", services)
 
-    assert [queued for queued, _ in services.outbox.messages] == [next_message(row(services))]
+    assert [queued for queued, _ in services.outbox.messages] == [next_attempt_message(row(services))]
 
 
 def _killed(*_: object) -> None:
@@ -221,8 +221,8 @@ def test_a_mail_that_changes_while_it_is_released_is_not_queued(
     ],
 )
 def test_a_requeue_message_contains_the_due_time_of_its_attempt(message: bytes, due: datetime | None) -> None:
-    assert due_at(base64.b64encode(message).decode()) == due
+    assert message_due_at(base64.b64encode(message).decode()) == due
 
 
 def test_a_message_that_is_no_base64_has_no_time() -> None:
-    assert due_at("{") is None
+    assert message_due_at("{") is None

@@ -153,7 +153,7 @@ def test_only_mails_with_waiting_outcomes_are_read_one_by_one(monkeypatch: pytes
     services = FakeServices()
     for name in ("owed-1", "owed-2", "told"):
         told = an_old_mail(services, name, outcome_queue="q").transition(DeliveryStatus.REJECTED, LONG_AGO)
-        services.deliveries.save(replace(told, owed=()) if name == "told" else told)
+        services.deliveries.save(replace(told, unreported_outcomes=()) if name == "told" else told)
     read: list[str] = []
     find, remove = MemoryDeliveries.find, MemoryDeliveries.remove_finished
     together: list[str] = []

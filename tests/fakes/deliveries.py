@@ -43,7 +43,9 @@ class MemoryDeliveries:
     def _written(self, delivery: Delivery) -> Delivery | None:
         """Return the row if it already equals the new one."""
         known = self.find(delivery.tenant_id, delivery.message_id)
-        same = known and replace(known, etag=None, stored=None) == replace(delivery, etag=None, stored=None)
+        same = known and replace(known, etag=None, stored_status=None) == replace(
+            delivery, etag=None, stored_status=None
+        )
         return known if same else None
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
@@ -57,7 +59,7 @@ class MemoryDeliveries:
         start = int(query.continuation[1:17]) if query.continuation else 0
         shown = fitting[start : start + query.limit]
         more = start + query.limit < len(fitting)
-        listed = tuple(replace(row, history=(), fields=(), etag=None, stored=None) for row in shown)
+        listed = tuple(replace(row, history=(), fields=(), etag=None, stored_status=None) for row in shown)
         return DeliveryPage(listed, f"!{start + query.limit:016d}!m" if more else None)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
@@ -70,9 +72,9 @@ class MemoryDeliveries:
         wanted = set(statuses)
         rows = [row for row in self.aside.values() if row.tenant_id == tenant_id and row.status in wanted]
         oldest_first = sorted(rows, key=lambda row: (row.queued_at, row.message_id))
-        return tuple(replace(row, history=(), fields=(), etag=None, stored=None) for row in oldest_first)[
-            :limit
-        ]
+        return tuple(
+            replace(row, history=(), fields=(), etag=None, stored_status=None) for row in oldest_first
+        )[:limit]
 
     def next_tenant(self, tenant_id: str) -> str | None:
         return min((owner for owner, _ in self.rows if owner > tenant_id), default=None)
@@ -111,10 +113,10 @@ class MemoryDeliveries:
     def _write(self, delivery: Delivery) -> Delivery:
         # The service refuses any other row, and half a character cannot be sent to it.
         assert len(write_document(delivery).encode("utf-16-le")) <= _MAX_DOCUMENT_BYTES
-        saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored=delivery.status)
+        saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored_status=delivery.status)
         mail = (delivery.tenant_id, delivery.message_id)
         self.rows[mail] = saved
-        if delivery.status in PENDING or delivery.owed:
+        if delivery.status in PENDING or delivery.unreported_outcomes:
             self.aside[mail] = saved
         else:
             self.aside.pop(mail, None)

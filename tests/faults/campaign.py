@@ -435,7 +435,7 @@ class Campaign:
         started = time.monotonic()
         owed = set(ids)
         while owed and time.monotonic() - started < seconds:
-            owed = {each for each in owed if (row := self._row(each)) and row.owed}
+            owed = {each for each in owed if (row := self._row(each)) and row.unreported_outcomes}
             if owed:
                 report(f"{len(owed)} outcomes not reported yet")
                 time.sleep(10)

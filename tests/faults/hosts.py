@@ -323,7 +323,7 @@ def write_as_newer_version(cluster: HostCluster, host: FakeServices, work: Calla
     rows = cluster.stored.deliveries.rows
     for mail, row in list(rows.items()):
         if row.status is DeliveryStatus.OTHER_VERSION:
-            rows[mail] = replace(row, status=DeliveryStatus.DEFERRED, stored=DeliveryStatus.DEFERRED)
+            rows[mail] = replace(row, status=DeliveryStatus.DEFERRED, stored_status=DeliveryStatus.DEFERRED)
     before = dict(rows)
     work()
     for mail, row in list(rows.items()):

@@ -39,12 +39,12 @@ def outcome_errors(row: Delivery, messages: Sequence[Mapping[str, Any]]) -> list
     statuses: dict[int, set[str]] = defaultdict(set)
     for message in messages:
         statuses[message["sequence"]].add(message["status"])
-    wanted = range(1, row.outcomes + 1)
+    wanted = range(1, row.outcome_count + 1)
     missing = [
-        f"its outcome {number} of {row.outcomes} is missing" for number in wanted if not statuses[number]
+        f"its outcome {number} of {row.outcome_count} is missing" for number in wanted if not statuses[number]
     ]
     several = [f"its outcome {number} has several statuses" for number in wanted if len(statuses[number]) > 1]
-    last = statuses[row.outcomes]
+    last = statuses[row.outcome_count]
     wrong_last = [f"the last outcome is {', '.join(last)}"] if last and last != {row.status.value} else []
-    none = [] if row.outcomes else ["it counts no outcome"]
+    none = [] if row.outcome_count else ["it counts no outcome"]
     return [*none, *missing, *several, *wrong_last]

@@ -12,7 +12,7 @@ import pytest
 
 from shared.api import settings as settings_api
 from shared.consent.ports import DeletedTokens
-from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.delivery import CLAIM_DURATION, Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.operate.__main__ import main
@@ -124,7 +124,7 @@ def test_data_of_a_served_tenant_is_not_deleted(services: FakeServices, told: To
 
 
 def test_data_of_a_tenant_with_a_mail_being_sent_is_not_deleted(services: FakeServices) -> None:
-    claimed = Delivery(CONTOSO, "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON)
+    claimed = Delivery(CONTOSO, "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).with_claim("q-1", NOON)
     services.deliveries.add(claimed)
     assert main(["delete-tenant", CONTOSO], services) == 1
 
@@ -226,10 +226,10 @@ def test_a_claim_is_judged_on_the_clock_of_this_machine(
     refused: bool,  # noqa: FBT001
 ) -> None:
     """The list has the worker's time; a single row is read on this clock."""
-    listed = Delivery(CONTOSO, "busy", DeliveryStatus.SENDING, NOON, NOON, NOON).claimed("q-1", NOON)
+    listed = Delivery(CONTOSO, "busy", DeliveryStatus.SENDING, NOON, NOON, NOON).with_claim("q-1", NOON)
     services.deliveries.add(listed)
     services.system.pass_time(timedelta(minutes=12))
-    on_this_clock = replace(listed, claim_ends_at=NOON + CLAIM + ahead)
+    on_this_clock = replace(listed, claim_ends_at=NOON + CLAIM_DURATION + ahead)
     services.deliveries.find = lambda *_: on_this_clock  # type: ignore[method-assign]
 
     assert main(["delete-tenant", CONTOSO], services) == int(refused)

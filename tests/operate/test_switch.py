@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.delivery import CLAIM_DURATION, Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.mail.message import parse_mail_request
@@ -38,7 +38,7 @@ def claim(services: FakeServices, message_id: str = "m-1") -> Delivery:
     """Leave the row of a mail that a worker is sending."""
     now = services.system.now()
     request = parse_mail_request(a_message(messageId=message_id))
-    row = services.deliveries.add(first_row(request, now).claimed("q-1", now))
+    row = services.deliveries.add(first_row(request, now).with_claim("q-1", now))
     assert row is not None
     return row
 
@@ -121,7 +121,7 @@ def test_wait_for_a_worker_that_was_killed_ends_with_its_claim(services: FakeSer
     claim(services)
     assert operate(services, "wait") == 0
 
-    assert CLAIM <= services.system.now() - NOON < CLAIM + timedelta(seconds=30)
+    assert CLAIM_DURATION <= services.system.now() - NOON < CLAIM_DURATION + timedelta(seconds=30)
 
 
 def test_wait_names_what_is_still_being_sent_when_its_time_is_over(
@@ -152,7 +152,7 @@ def test_status_counts_mails_by_state_and_separates_crashed_claims(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim(services, "dead")
-    services.system.pass_time(CLAIM)
+    services.system.pass_time(CLAIM_DURATION)
     claim(services, "alive")
     released = claim(services, "released")
     services.deliveries.save(released.transition(DeliveryStatus.SENDING, NOON))

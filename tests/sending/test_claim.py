@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, MAX_HISTORY, MAX_WAIT, Delivery
+from shared.deliveries.delivery import CLAIM_DURATION, MAX_HISTORY, MAX_WAIT, Delivery
 from shared.deliveries.outcome_report import Outcome
-from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.requeue import next_attempt_message, requeue_message
 from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
@@ -113,13 +113,13 @@ def test_other_content_is_other_content_in_every_state(
     ("worker", "passed", "state"),
     [
         ("q-2", timedelta(0), ClaimState.HELD),
-        ("q-2", CLAIM - A_TICK, ClaimState.HELD),
-        ("q-2", CLAIM, ClaimState.INTERRUPTED),
+        ("q-2", CLAIM_DURATION - A_TICK, ClaimState.HELD),
+        ("q-2", CLAIM_DURATION, ClaimState.INTERRUPTED),
         ("q-1", timedelta(0), ClaimState.INTERRUPTED),
     ],
 )
 def test_a_claim_holds_for_others_until_it_ends(worker: str, passed: timedelta, state: ClaimState) -> None:
-    held = known(DeliveryStatus.SENDING).claimed("q-1", NOON)
+    held = known(DeliveryStatus.SENDING).with_claim("q-1", NOON)
 
     assert evaluate_claim(held, "same", worker, NOON + passed) is state
 
@@ -179,7 +179,7 @@ def test_other_content_during_a_send_does_not_block_its_outcome(
 
 
 def test_other_content_received_during_sending_is_shown_as_a_conflict(services: FakeServices) -> None:
-    held = services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
+    held = services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).with_claim("q-1", NOON))
     assert held
     deliver(OTHER, "q-2", services)
     assert services.outbox.messages == [(OTHER, timedelta(seconds=30))]
@@ -193,11 +193,11 @@ def test_other_content_received_during_sending_is_shown_as_a_conflict(services: 
 
 
 def test_other_content_for_a_mail_whose_worker_crashed_is_shown_at_once(services: FakeServices) -> None:
-    services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
-    services.system.pass_time(CLAIM)
+    services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).with_claim("q-1", NOON))
+    services.system.pass_time(CLAIM_DURATION)
     deliver(OTHER, "q-2", services)
 
-    assert row(services).conflict_at == NOON + CLAIM
+    assert row(services).conflict_at == NOON + CLAIM_DURATION
     assert not services.outbox.messages
 
 
@@ -306,7 +306,7 @@ def test_a_crashed_worker_does_not_give_its_mail_another_day(services: FakeServi
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     services.system.pass_time(timedelta(hours=20))
-    held = services.deliveries.save(row(services).claimed("q-2", services.system.now()))
+    held = services.deliveries.save(row(services).with_claim("q-2", services.system.now()))
     assert held
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
@@ -314,19 +314,19 @@ def test_a_crashed_worker_does_not_give_its_mail_another_day(services: FakeServi
 
 
 def test_an_uncertain_send_remembers_when_the_worker_began(services: FakeServices) -> None:
-    services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
-    services.system.pass_time(CLAIM)
+    services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).with_claim("q-1", NOON))
+    services.system.pass_time(CLAIM_DURATION)
     deliver(MAIL, "q-2", services)
 
-    assert row(services).uncertain_send == UncertainSend(NOON + CLAIM, begun=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON + CLAIM_DURATION, worker_began_at=NOON)
 
 
 def test_an_uncertain_send_is_not_replaced_by_a_later_crashed_claim(
     services: FakeServices,
 ) -> None:
     first = replace(first_row(parse_mail_request(MAIL), NOON), uncertain_send=UncertainSend(NOON, 1))
-    services.deliveries.add(first.claimed("q-1", NOON))
-    services.system.pass_time(CLAIM)
+    services.deliveries.add(first.with_claim("q-1", NOON))
+    services.system.pass_time(CLAIM_DURATION)
     deliver(MAIL, "q-2", services)
 
     assert row(services).uncertain_send == UncertainSend(NOON, 1)
@@ -441,7 +441,7 @@ def test_a_stored_uncertain_mail_that_cannot_be_read_stays_uncertain(services: F
 def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
     services: FakeServices, minutes: int
 ) -> None:
-    claimed = first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON)
+    claimed = first_row(parse_mail_request(MAIL), NOON).with_claim("q-1", NOON)
     services.deliveries.add(claimed)
     services.requests.save(CONTOSO, "m-1", a_message(messageId="m-1", priority="later"))
     services.system.pass_time(timedelta(minutes=minutes))
@@ -449,10 +449,10 @@ def test_a_mail_that_another_version_may_be_sending_is_left_to_it(
 
     if minutes == 1:
         assert row(services).claimed_by == "q-1"
-        assert services.outbox.messages == [(requeue_message(CONTOSO, "m-1"), CLAIM)]
+        assert services.outbox.messages == [(requeue_message(CONTOSO, "m-1"), CLAIM_DURATION)]
     else:
         assert row(services).status is DeliveryStatus.WAITING_FOR_OPERATOR
-        assert row(services).uncertain_send == UncertainSend(services.system.now(), begun=NOON)
+        assert row(services).uncertain_send == UncertainSend(services.system.now(), worker_began_at=NOON)
 
 
 @pytest.mark.parametrize(
@@ -486,14 +486,23 @@ def test_a_retried_mail_keeps_the_content_of_its_row() -> None:
         warnings=(ActiveProblem("content_id_missing", NOON),),
         without_key=True,
         conflict_at=NOON,
-        outcomes=2,
-        owed=(Outcome(2, "outcomes", DeliveryStatus.REJECTED, NOON),),
+        outcome_count=2,
+        unreported_outcomes=(Outcome(2, "outcomes", DeliveryStatus.REJECTED, NOON),),
         uncertain_send=UncertainSend(NOON, claim_id="c-1"),
         paused_since=NOON,
         etag="v1",
-        stored=DeliveryStatus.DEFERRED,
+        stored_status=DeliveryStatus.DEFERRED,
     )
-    kept = ("requeued_for", "warnings", "without_key", "outcomes", "owed", "etag", "stored", "history")
+    kept = (
+        "requeued_for",
+        "warnings",
+        "without_key",
+        "outcome_count",
+        "unreported_outcomes",
+        "etag",
+        "stored_status",
+        "history",
+    )
     again = next_row(before, request, NOON + timedelta(minutes=1))
     other = next_row(before, parse_mail_request(OTHER), NOON, frozenset({"c-1"}))
 
@@ -515,7 +524,7 @@ def test_another_queue_that_the_message_names_takes_the_place_of_the_first() -> 
 
 def test_an_unused_claim_is_free_in_every_state_of_the_row() -> None:
     claimed = replace(
-        first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON, "c-1"), fingerprint="same"
+        first_row(parse_mail_request(MAIL), NOON).with_claim("q-1", NOON, "c-1"), fingerprint="same"
     )
     is_uncertain = known(
         DeliveryStatus.VERIFYING,
@@ -694,7 +703,7 @@ def test_a_repeated_requeue_message_returns_as_that_for_the_next_attempt(
     )
     skip_message(ClaimState.EARLY, known, a_mail(requeued_for="before"), services)
 
-    assert services.outbox.messages == [(next_message(known), timedelta(minutes=2))]
+    assert services.outbox.messages == [(next_attempt_message(known), timedelta(minutes=2))]
 
 
 def test_the_first_row_has_status_sending_and_the_correlation_id() -> None:

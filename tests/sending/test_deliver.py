@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.requeue import next_attempt_message, requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ConfigurationError,
@@ -59,7 +59,7 @@ def sent(services: FakeServices) -> list[dict[str, Any]]:
 def claim_for(services: FakeServices, queue_id: str, **changes: Any) -> None:
     """Leave the row that a worker leaves who is sending."""
     request = parse_mail_request(a_message())
-    held = first_row(request, services.system.now()).claimed(queue_id, services.system.now())
+    held = first_row(request, services.system.now()).with_claim(queue_id, services.system.now())
     services.deliveries.add(replace(held, **changes))
 
 
@@ -187,7 +187,7 @@ def test_a_throttled_mail_is_retried_after_retry_after_of_graph(services: FakeSe
     deliver(a_message(), "q-1", services)
 
     message, delay = services.outbox.messages[0]
-    assert message == next_message(services.deliveries.rows[CONTOSO, MESSAGE_ID])
+    assert message == next_attempt_message(services.deliveries.rows[CONTOSO, MESSAGE_ID])
     assert delay == timedelta(seconds=2.128)
     assert row(services).status is DeliveryStatus.DEFERRED
     assert row(services).next_attempt_at == NOON + delay

@@ -368,7 +368,7 @@ def test_a_worker_that_crashed_before_it_sent_needs_no_looking_up(services: Fake
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
     now = services.system.now()
-    held = row(services).claimed("q-2", now)
+    held = row(services).with_claim("q-2", now)
     assert services.deliveries.save(held)
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.delivery import CLAIM_DURATION, Delivery
 from shared.deliveries.requeue import requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver
@@ -46,7 +46,7 @@ def row(services: FakeServices) -> Delivery:
 
 def claimed_row(queue_id: str = "q-1", *, handed_over: bool) -> Delivery:
     """Build the row that a worker leaves that died."""
-    claimed = first_row(parse_mail_request(MAIL), NOON).claimed(queue_id, NOON, "claim-1")
+    claimed = first_row(parse_mail_request(MAIL), NOON).with_claim(queue_id, NOON, "claim-1")
     return replace(claimed, hand_over=HandOver(NOON, 1)) if handed_over else claimed
 
 
@@ -122,7 +122,7 @@ def test_a_claim_of_an_older_version_over_this_one_makes_a_send_uncertain(
 ) -> None:
     """An older version preserves members that it does not know."""
     known = claimed_row(handed_over=False)
-    services.deliveries.add(replace(known, claimed_by="q-2", claim_ends_at=NOON + 2 * CLAIM))
+    services.deliveries.add(replace(known, claimed_by="q-2", claim_ends_at=NOON + 2 * CLAIM_DURATION))
     deliver(MAIL, "q-2", services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
@@ -134,7 +134,7 @@ def test_a_worker_crash_before_the_hand_over_makes_no_send_uncertain(
     services: FakeServices, queue_id: str
 ) -> None:
     services.deliveries.add(claimed_row(handed_over=False))
-    services.system.pass_time(CLAIM)
+    services.system.pass_time(CLAIM_DURATION)
     deliver(MAIL, queue_id, services)
 
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
@@ -184,12 +184,12 @@ def test_a_requeue_message_without_request_leaves_a_mail_to_its_worker(
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).claimed_by == "q-1"
-    assert services.outbox.messages == [(requeue_message(CONTOSO, "m-1"), CLAIM)]
+    assert services.outbox.messages == [(requeue_message(CONTOSO, "m-1"), CLAIM_DURATION)]
 
 
 def test_a_poisoned_mail_whose_worker_handed_nothing_over_is_not_uncertain(services: FakeServices) -> None:
     services.deliveries.add(claimed_row(handed_over=False))
-    services.system.pass_time(CLAIM)
+    services.system.pass_time(CLAIM_DURATION)
     record_poisoned(MAIL, "p-1", services)
 
     assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.WAITING_FOR_OPERATOR, None)
@@ -558,7 +558,7 @@ def test_an_unknown_outcome_that_cannot_be_recorded_stays_unknown(
     outage.end()
     come_back(services, "q-2")
     assert row(services).status is DeliveryStatus.SENDING
-    services.system.pass_time(CLAIM)
+    services.system.pass_time(CLAIM_DURATION)
     come_back(services, "q-3")
 
     assert row(services).status is DeliveryStatus.UNKNOWN
@@ -784,7 +784,7 @@ def test_the_claim_of_another_installation_is_not_changed(
 ) -> None:
     claimed = replace(claimed_row(handed_over=True), installation="another-client")
     services.deliveries.add(claimed)
-    services.system.pass_time(CLAIM * 2)
+    services.system.pass_time(CLAIM_DURATION * 2)
     deliver(MAIL, "q-2", services)
 
     assert row(services).claimed_by == "q-1"

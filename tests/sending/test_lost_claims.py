@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.delivery import CLAIM_DURATION, Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ConsentRequiredError, ProblemError, RejectedError, TransientError
@@ -23,7 +23,7 @@ from tests.builders import a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeMail, FakeServices
 
 #: An hour after the mail was claimed nothing is done yet.
-LOST = CLAIM + timedelta(minutes=31)
+LOST = CLAIM_DURATION + timedelta(minutes=31)
 
 
 def settle(services: FakeServices) -> None:
@@ -35,7 +35,7 @@ def settle(services: FakeServices) -> None:
 
 def lost_claim(services: FakeServices, *, handed_over: bool) -> Delivery:
     mail = parse_mail_request(a_message(messageId="lost"))
-    row = replace(first_row(mail, NOON), installation=None).claimed("q-1", NOON, "claim-1")
+    row = replace(first_row(mail, NOON), installation=None).with_claim("q-1", NOON, "claim-1")
     if handed_over:
         row = replace(row, hand_over=HandOver(NOON, 1))
     services.deliveries.add(row)
@@ -107,7 +107,7 @@ def test_a_claim_that_changes_between_list_and_read_is_not_changed() -> None:
 
     def moved(tenant_id: str, message_id: str) -> Delivery | None:
         found = find(tenant_id, message_id)
-        return found and found.claimed("q-9", services.system.now())
+        return found and found.with_claim("q-9", services.system.now())
 
     services.deliveries.find = moved  # type: ignore[method-assign]
     release_all(services)

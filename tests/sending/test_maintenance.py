@@ -14,7 +14,7 @@ from shared.config import check_settings
 from shared.consent.errors import EntraUnavailableError
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.release import release_waiting, resume_overdue
-from shared.deliveries.requeue import next_message
+from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import (
     ConfigurationError,
@@ -271,7 +271,7 @@ def test_a_mail_whose_requeue_message_was_lost_is_queued_again() -> None:
     release_all(services)
 
     row = services.deliveries.rows[CONTOSO, "m-1"]
-    assert services.outbox.messages == [(next_message(row), timedelta(0))]
+    assert services.outbox.messages == [(next_attempt_message(row), timedelta(0))]
 
 
 def half_made() -> FakeServices:
@@ -376,7 +376,7 @@ def test_an_overdue_mail_that_continues_at_this_moment_is_not_changed() -> None:
     def taken_meanwhile(*arguments: Any) -> tuple[Delivery, ...]:
         mails = listed(*arguments)
         row = services.deliveries.rows[CONTOSO, "m-1"]
-        services.deliveries.save(row.claimed("q-2", services.system.now()))
+        services.deliveries.save(row.with_claim("q-2", services.system.now()))
         return mails
 
     services.deliveries.list_pending = taken_meanwhile  # type: ignore[method-assign,assignment]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.deliveries.delivery import MAX_HISTORY, Delivery
-from shared.deliveries.requeue import next_message, requeue_message
+from shared.deliveries.requeue import next_attempt_message, requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
@@ -72,7 +72,7 @@ def test_a_mail_waits_without_a_token_and_without_a_call_of_graph(services: Fake
     assert row(services).problem.code == "sending_paused"  # type: ignore[union-attr]
     assert row(services).problem.problem.title == "Sending is paused"  # type: ignore[union-attr]
     assert services.requests.load(CONTOSO, "m-1") == MAIL
-    assert [text for text, _ in services.outbox.messages] == [next_message(row(services))]
+    assert [text for text, _ in services.outbox.messages] == [next_attempt_message(row(services))]
 
 
 def test_it_is_sent_after_the_pause_as_its_first_attempt(services: FakeServices) -> None:
@@ -216,18 +216,18 @@ def test_an_uncertain_mail_is_neither_searched_nor_expired_during_a_pause() -> N
 
 def test_a_mail_whose_worker_was_killed_may_have_been_sent(services: FakeServices) -> None:
     request = parse_mail_request(MAIL)
-    services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
+    services.deliveries.add(first_row(request, NOON).with_claim("q-1", NOON))
     pause(services)
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.VERIFYING
-    assert row(services).uncertain_send == UncertainSend(NOON + MAX_AGE, begun=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON + MAX_AGE, worker_began_at=NOON)
     assert row(services).attempt == 1
 
 
 def test_a_mail_that_another_worker_is_sending_is_left_to_it(services: FakeServices) -> None:
     request = parse_mail_request(MAIL)
-    before = services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
+    before = services.deliveries.add(first_row(request, NOON).with_claim("q-1", NOON))
     pause(services)
     deliver(MAIL, "q-2", services)
 

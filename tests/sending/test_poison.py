@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.deliveries.delivery import CLAIM, Delivery
+from shared.deliveries.delivery import CLAIM_DURATION, Delivery
 from shared.deliveries.requeue import requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
@@ -35,7 +35,7 @@ def row(services: FakeServices) -> Delivery:
 
 
 def claimed(services: FakeServices) -> None:
-    services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON))
+    services.deliveries.add(first_row(parse_mail_request(MAIL), NOON).with_claim("q-1", NOON))
 
 
 def test_a_poisoned_mail_is_recorded_alerted_and_kept(
@@ -61,9 +61,9 @@ def test_it_is_sent_automatically_once_it_can(services: FakeServices) -> None:
 
 def test_a_poisoned_mail_that_was_claimed_may_have_been_sent(services: FakeServices) -> None:
     claimed(services)
-    services.system.pass_time(CLAIM)
+    services.system.pass_time(CLAIM_DURATION)
     record_poisoned(MAIL, "p-1", services)
-    assert row(services).uncertain_send == UncertainSend(NOON + CLAIM, begun=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON + CLAIM_DURATION, worker_began_at=NOON)
 
     release_all(services)
     deliver(services.outbox.messages[0][0], "q-2", services)
@@ -76,7 +76,7 @@ def test_an_older_uncertain_send_is_kept(services: FakeServices) -> None:
     claimed(services)
     held = row(services)
     services.deliveries.save(replace(held, uncertain_send=UncertainSend(NOON, 1)))
-    services.system.pass_time(CLAIM)
+    services.system.pass_time(CLAIM_DURATION)
     record_poisoned(MAIL, "p-1", services)
 
     assert row(services).uncertain_send == UncertainSend(NOON, 1)
@@ -103,7 +103,7 @@ def test_a_mail_that_is_poisoned_repeatedly_ends_after_a_day(
 
 
 def test_the_day_does_not_count_the_time_for_which_the_app_was_not_running(services: FakeServices) -> None:
-    claim = first_row(parse_mail_request(MAIL), NOON).claimed("q-1", NOON)
+    claim = first_row(parse_mail_request(MAIL), NOON).with_claim("q-1", NOON)
     services.deliveries.add(claim.transition(DeliveryStatus.DEFERRED, NOON, next_attempt_at=NOON))
     services.system.pass_time(timedelta(days=3))
     record_poisoned(MAIL, "p-1", services)
@@ -181,7 +181,7 @@ def test_a_requeue_message_whose_mail_is_gone_is_recorded_as_such(services: Fake
 
 def test_a_row_that_another_process_changes_meanwhile_is_read_again(services: FakeServices) -> None:
     claimed(services)
-    services.system.pass_time(CLAIM)
+    services.system.pass_time(CLAIM_DURATION)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign,assignment]
 
     record_poisoned(MAIL, "p-1", services)

@@ -130,7 +130,7 @@ def test_a_mail_that_began_when_the_consent_came_may_be_in_another_mailbox(
     request = parse_mail_request(MAIL)
     sender = sender_of(services.settings.load(CONTOSO), ())
     sender = replace(sender, consent=replace(sender.consent, consented_at=NOON - earlier))
-    delivery = replace(first_row(request, NOON), uncertain_send=UncertainSend(NOON, begun=NOON))
+    delivery = replace(first_row(request, NOON), uncertain_send=UncertainSend(NOON, worker_began_at=NOON))
 
     assert (search_key(request, sender, delivery) is not None) is findable
 
@@ -189,7 +189,7 @@ def test_a_mail_still_in_drafts_is_on_its_way_and_waited_for(services: FakeServi
 def test_after_a_worker_crash_the_next_worker_searches_first(services: FakeServices) -> None:
     deliver(MAIL, "q-1", services)
     sent = row(services)
-    held = replace(sent, status=DeliveryStatus.SENDING).claimed("q-1", NOON)
+    held = replace(sent, status=DeliveryStatus.SENDING).with_claim("q-1", NOON)
     assert services.deliveries.save(held)
     deliver(MAIL, "q-1", services)
 
@@ -367,11 +367,11 @@ def test_a_deployment_can_configure_to_resend_what_cannot_be_searched() -> None:
 def test_a_worker_crash_before_a_sender_is_known_leaves_an_uncertain_send() -> None:
     services = FakeServices()
     request = parse_mail_request(MAIL)
-    services.deliveries.add(first_row(request, NOON).claimed("q-1", NOON))
+    services.deliveries.add(first_row(request, NOON).with_claim("q-1", NOON))
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
-    assert row(services).uncertain_send == UncertainSend(NOON, begun=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON, worker_began_at=NOON)
 
 
 def test_a_requeue_message_without_its_mail_is_not_passed_over_in_silence(services: FakeServices) -> None:

@@ -12,7 +12,7 @@ import pytest
 from shared.api import consent
 from shared.consent.maintenance import maintain_consents
 from shared.deliveries.delivery import Delivery
-from shared.deliveries.requeue import next_message
+from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.retention import remove_finished
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, TransientError
@@ -128,7 +128,7 @@ def test_a_mail_of_a_tenant_that_left_waits_for_its_return(
     (message,) = [
         text
         for text, _ in services.outbox.messages
-        if text == next_message(services.deliveries.rows[CONTOSO, "m-1"])
+        if text == next_attempt_message(services.deliveries.rows[CONTOSO, "m-1"])
     ]
     services.system.pass_time(timedelta(hours=1))
     deliver(message, "q-2", services)

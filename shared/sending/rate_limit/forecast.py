@@ -90,7 +90,7 @@ def forecast_backlog(settings: TenantSettings, ports: ForecastServices) -> Mailb
 
 def forecast(mail: Delivery, schedule: Schedule, now: datetime, set_pace: int) -> Forecast:
     """Return the forecast of one mail by its schedule. Pure."""
-    ends_at = mail.ends_at
+    ends_at = mail.attempts_end_at
     if mail.slot is None:
         # Its deadline is before the end of the line.
         return Forecast(ends_before=ends_at if ends_at and schedule.next_slot > ends_at else None)

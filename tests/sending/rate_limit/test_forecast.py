@@ -311,7 +311,7 @@ def test_with_a_learned_pace_the_number_of_mails_is_shown_too(services: FakeServ
 
 
 def test_a_mail_that_waits_for_a_pause_without_a_slot_has_no_prediction() -> None:
-    mail = Delivery(CONTOSO, "m-1", DeliveryStatus.DEFERRED, NOON, NOON, NOON, ends_at=NOON + MINUTE)
+    mail = Delivery(CONTOSO, "m-1", DeliveryStatus.DEFERRED, NOON, NOON, NOON, attempts_end_at=NOON + MINUTE)
 
     assert forecast(mail, Schedule(paused_until=NOON + SECOND), NOON, 2) == Forecast()
     late = forecast(mail, Schedule(paused_until=NOON + 2 * MINUTE), NOON, 2)

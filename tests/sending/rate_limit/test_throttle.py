@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.deliveries.requeue import next_message
+from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.slot import Slot
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, NothingSentError, RejectedError, TransientError
@@ -123,7 +123,7 @@ def test_a_mail_beyond_the_pace_waits_in_the_queue_and_is_written_once(
 
     waiting = row(services, "m-2")
     assert waiting.next_attempt_at == NOON + 60.5 * SECOND
-    assert services.outbox.messages == [(next_message(waiting, waiting.slot), 55.4 * SECOND)]
+    assert services.outbox.messages == [(next_attempt_message(waiting, waiting.slot), 55.4 * SECOND)]
     assert [step.status for step in waiting.history] == [DeliveryStatus.DEFERRED]
 
     again(services)
