@@ -71,18 +71,18 @@ def ticket_of(start_url: str) -> str:
     return parse_qs(urlsplit(start_url).fragment)["ticket"][0]
 
 
-def open_start(window: Window, ports: ConsentPorts) -> Response:
+def post_ticket(window: Window, ports: ConsentPorts) -> Response:
     """Post the ticket of the start link."""
     body = urlencode({"ticket": ticket_of(window.start_url)}).encode()
     return consent.start(a_request(body, route={"flow_id": window.flow_id}), ports)
 
 
-def opened(window: Window, ports: FakeServices) -> Window:
+def open_start_link(window: Window, ports: FakeServices) -> Window:
     """Open the start link and store the browser's cookies."""
-    return with_answer(window, open_start(window, ports))
+    return with_redirect(window, post_ticket(window, ports))
 
 
-def with_answer(window: Window, reply: Response) -> Window:
+def with_redirect(window: Window, reply: Response) -> Window:
     """Return the window with the cookie and state of the redirect."""
     address = content(reply)["location"]
     cookie = reply.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
@@ -112,8 +112,8 @@ def decide(
     return consent.decide(request, ports)
 
 
-def walk(ports: FakeServices, address: str = "ada@contoso.com", **members: Any) -> Window:
+def complete_consent(ports: FakeServices, address: str = "ada@contoso.com", **members: Any) -> Window:
     """Enable, open the link, consent."""
-    window = opened(enable(ports, address, **members), ports)
+    window = open_start_link(enable(ports, address, **members), ports)
     finish(window, ports)
     return window

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from pytest_socket import socket_allow_hosts
 
-from tests.tidiness import nothing_left_behind
+from tests.leftovers import check_for_leftovers
 
 pytest_plugins = ("tests.local_stack.fixtures", "tests.storage", "tests.exchange_online")
 
@@ -24,6 +24,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def tidy() -> Iterator[None]:
-    with nothing_left_behind():
+def no_leftovers() -> Iterator[None]:
+    with check_for_leftovers():
         yield

@@ -47,7 +47,7 @@ MEMBERS = [
 
 
 @pytest.fixture(params=["connection string", "identity"])
-def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Services:
+def built_services(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Services:
     storage = {"AzureWebJobsStorage": CONNECTION} if request.param == "connection string" else BY_IDENTITY
     for name, value in (GIVEN | storage).items():
         monkeypatch.setenv(name, value)
@@ -55,18 +55,18 @@ def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Se
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_a_member_is_built_once_and_without_any_request(member: str, built: Services) -> None:
-    first = getattr(built, member)
+def test_a_member_is_built_once_and_without_any_request(member: str, built_services: Services) -> None:
+    first = getattr(built_services, member)
 
-    assert first is getattr(built, member)
+    assert first is getattr(built_services, member)
 
 
-def test_threads_that_first_read_a_member_at_once_get_the_same_object(built: Services) -> None:
+def test_threads_that_first_read_a_member_at_once_get_the_same_object(built_services: Services) -> None:
     together = threading.Barrier(8)
 
     def read(_: int) -> object:
         together.wait(10)
-        return built.tokens
+        return built_services.tokens
 
     with ThreadPoolExecutor(8) as threads:
         assert len({id(found) for found in threads.map(read, range(8))}) == 1
@@ -88,8 +88,8 @@ def test_only_a_lazy_member_can_be_replaced(name: str) -> None:
         Services(**{name: None})
 
 
-def test_the_application_senders_are_read_from_the_settings(built: Services) -> None:
-    assert built.application_senders == ()
+def test_the_application_senders_are_read_from_the_settings(built_services: Services) -> None:
+    assert built_services.application_senders == ()
 
 
 def test_with_a_connection_string_no_operator_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,8 +98,8 @@ def test_with_a_connection_string_no_operator_is_known(monkeypatch: pytest.Monke
     assert Services().operator_id is None
 
 
-def test_the_served_tenants_are_read_from_the_settings(built: Services) -> None:
-    assert built.home_tenant in built.allowed_tenants
+def test_the_served_tenants_are_read_from_the_settings(built_services: Services) -> None:
+    assert built_services.home_tenant in built_services.allowed_tenants
 
 
 def test_a_missing_setting_is_an_error_at_first_use_and_needs_no_restart(

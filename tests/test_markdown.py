@@ -89,11 +89,11 @@ def broken_links(file: str, text: str) -> list[str]:
     return [
         target
         for target in targets
-        if target and (found := LINK.match(target)) and not leads(file, text, found)
+        if target and (found := LINK.match(target)) and not resolves(file, text, found)
     ]
 
 
-def leads(file: str, text: str, link: re.Match[str]) -> bool:
+def resolves(file: str, text: str, link: re.Match[str]) -> bool:
     path, anchor = link.groups()
     target = (ROOT / file).parent / path
     if path and not target.exists():

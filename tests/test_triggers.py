@@ -24,7 +24,7 @@ from shared.triggers import (
     release_waiting_mails,
     remove_finished_deliveries,
 )
-from tests.api_client import enable, finish, opened
+from tests.api_client import enable, finish, open_start_link
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -106,7 +106,7 @@ def test_the_timer_deletes_the_tokens_of_unconfirmed_consents(
 ) -> None:
     ports = FakeServices()
     ports.authorizer.account = Account("reports-object-id", CONTOSO, "reports@contoso.com")
-    finish(opened(enable(ports, "reports@contoso.com"), ports), ports)
+    finish(open_start_link(enable(ports, "reports@contoso.com"), ports), ports)
     ports.system.pass_time(timedelta(minutes=11))
     monkeypatch.setattr(triggers, "services", lambda: ports)
 

@@ -111,26 +111,26 @@ class serving:  # noqa: N801 - used as a context manager
 
 
 @pytest.fixture
-def opened() -> Iterator[ExitStack]:
+def open_resources() -> Iterator[ExitStack]:
     """Close every client and session at the end of the test."""
     with ExitStack() as stack:
         yield stack
 
 
 @pytest.fixture
-def new_client(opened: ExitStack) -> Callable[[], HttpClient]:
+def new_client(open_resources: ExitStack) -> Callable[[], HttpClient]:
     """Return a maker of clients with the environment as it is then."""
 
     def make(idle_seconds: float = 60) -> HttpClient:
-        return opened.enter_context(closing(HttpClient(2, idle_seconds)))
+        return open_resources.enter_context(closing(HttpClient(2, idle_seconds)))
 
     return make
 
 
 @pytest.fixture
-def new_session(opened: ExitStack) -> Callable[[], HttpSession]:
+def new_session(open_resources: ExitStack) -> Callable[[], HttpSession]:
     """Return a maker of sessions with the environment as it is then."""
-    return lambda: opened.enter_context(HttpSession(2))
+    return lambda: open_resources.enter_context(HttpSession(2))
 
 
 @pytest.fixture

@@ -89,20 +89,20 @@ class Stores:
 @pytest.fixture(scope="module")
 def stores(azurite: Azurite) -> Iterator[Stores]:
     provision(azurite.connection_string)
-    with ExitStack() as opened:
-        hasty = opened.enter_context(pytest.MonkeyPatch.context())
+    with ExitStack() as cleanup:
+        hasty = cleanup.enter_context(pytest.MonkeyPatch.context())
         for timeouts in (STORAGE_OPTIONS, TABLE_OPTIONS):
             hasty.setitem(timeouts, "initial_backoff", 0)
             hasty.setitem(timeouts, "increment_base", 0)
             hasty.setitem(timeouts, "retry_backoff_factor", 0)
-        gates = opened.enter_context(StorageGates(azurite))
+        gates = cleanup.enter_context(StorageGates(azurite))
         config = StorageConfig(gates.connection_string)
-        tables = opened.enter_context(table_service(config, no_credential))
-        blobs = opened.enter_context(blob_service(config, no_credential))
+        tables = cleanup.enter_context(table_service(config, no_credential))
+        blobs = cleanup.enter_context(blob_service(config, no_credential))
         files = BlobAttachmentFiles(blobs)
         files.put(FILE, io.BytesIO(CONTENT))
         outbox = StorageQueueOutbox(config, no_credential)
-        opened.callback(outbox._queue.close)
+        cleanup.callback(outbox._queue.close)
         yield Stores(
             MetGates(gates),
             TableDeliveryLog(tables),

@@ -15,7 +15,7 @@ from shared.bootstrap import Services
 from shared.caller import Caller
 from shared.errors import ConflictError, PreconditionFailedError
 from shared.sending.diagnostics import run_checks
-from tests.api_client import Window, a_request, content, open_start, with_answer
+from tests.api_client import Window, a_request, content, post_ticket, with_redirect
 from tests.local_stack.browser_client import BrowserClient
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.fixtures import ServedVault
@@ -36,7 +36,7 @@ def configure(ports: Services, local_authority: LocalAuthority) -> None:
     reply = settings.enable(a_request(body), ADMIN, ports)
     started = content(reply)
     window = Window(started["flowId"], started["startUrl"])
-    window = with_answer(window, open_start(window, ports))
+    window = with_redirect(window, post_ticket(window, ports))
     browser = BrowserClient(local_authority.ca_file, posts_by_itself=False)
     fields = browser.consent(window.address, ADA).forms[0].fields
     assert consent.finish(replace(window, state="").answers(**fields), ports).status == 303

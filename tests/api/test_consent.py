@@ -11,7 +11,7 @@ from shared.caller import Caller
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import NotFoundError, TransientError
-from tests.api_client import a_request, call, content, enable, finish, opened, walk
+from tests.api_client import a_request, call, complete_consent, content, enable, finish, open_start_link
 from tests.fakes import FABRIKAM, FakeServices, FakeSystem, MemoryDeliveries
 
 
@@ -48,7 +48,7 @@ def test_the_case_of_a_consents_id_does_not_count(ports: FakeServices) -> None:
 
     found = content(call(consent.read_flow, ports, route={"flow_id": in_capitals.flow_id}))
     page = consent.result(a_request(query={"flow": in_capitals.flow_id}), ports)
-    started = opened(in_capitals, ports)
+    started = open_start_link(in_capitals, ports)
 
     assert found["flowId"] == window.flow_id
     assert window.flow_id.encode() in page.body
@@ -70,7 +70,7 @@ def test_another_tenants_consent_is_not_found(ports: FakeServices) -> None:
 
 
 def test_a_failed_consent_shows_what_to_do(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     finish(window, ports, code="", error="access_denied")
 
     shown = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
@@ -86,7 +86,7 @@ def test_the_stage_follows_the_window_and_ends_with_the_consent(ports: FakeServi
 
     window = enable(ports)
     route = {"flow_id": window.flow_id}
-    window = opened(window, ports)
+    window = open_start_link(window, ports)
     assert stage() == "at_microsoft"
 
     finish(window, ports)
@@ -105,7 +105,7 @@ def test_an_expired_consent_shows_what_it_waited_for(
 ) -> None:
     window = enable(ports)
     if was_opened:
-        opened(window, ports)
+        open_start_link(window, ports)
     ports.system.pass_time(timedelta(minutes=10))
 
     shown = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
@@ -134,7 +134,7 @@ class WaitingLog(MemoryDeliveries):
 def test_a_consent_releases_the_mail_that_waited_for_it(ports: FakeServices) -> None:
     log = ports.deliveries = WaitingLog()
 
-    finish(opened(enable(ports), ports), ports)
+    finish(open_start_link(enable(ports), ports), ports)
 
     assert DeliveryStatus.WAITING_FOR_CONSENT in log.looked_for
 
@@ -142,7 +142,7 @@ def test_a_consent_releases_the_mail_that_waited_for_it(ports: FakeServices) -> 
 def test_a_declined_consent_releases_nothing(ports: FakeServices) -> None:
     log = ports.deliveries = WaitingLog()
 
-    finish(opened(enable(ports), ports), ports, code="", error="access_denied")
+    finish(open_start_link(enable(ports), ports), ports, code="", error="access_denied")
 
     assert log.looked_for == []
 
@@ -153,14 +153,14 @@ def test_mail_that_can_not_be_released_now_does_not_spoil_the_consent(
     ports.deliveries = WaitingLog(TransientError("storage_unavailable", service="tables"))
 
     with caplog.at_level(logging.INFO):
-        reply = finish(opened(enable(ports), ports), ports)
+        reply = finish(open_start_link(enable(ports), ports), ports)
 
     assert "flow=" in reply.headers["Location"]
     assert "storage_unavailable" in caplog.text
 
 
 def test_a_repeated_or_forged_callback_releases_no_mail(ports: FakeServices) -> None:
-    window = walk(ports)
+    window = complete_consent(ports)
     log = ports.deliveries = WaitingLog()
 
     consent.finish(a_request(f"state={window.flow_id}.anything".encode()), ports)

@@ -14,7 +14,7 @@ from shared.errors import (
 )
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
-from tests.api_client import call, content, enable, opened, shown, walk
+from tests.api_client import call, complete_consent, content, enable, open_start_link, shown
 from tests.builders import a_consent, enabled_services, some_settings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
@@ -51,7 +51,7 @@ def test_a_tenant_that_never_came_before_is_not_configured(ports: FakeServices) 
 
 
 def test_after_consent_the_page_shows_who_sends_and_who_consented(ports: FakeServices) -> None:
-    walk(ports)
+    complete_consent(ports)
 
     view = shown(ports)
 
@@ -75,7 +75,7 @@ def test_a_pause_of_sending_is_shown_with_its_reason(ports: FakeServices) -> Non
 
 def test_single_sender_identity_is_on_and_locked_in_every_state(ports: FakeServices) -> None:
     before = shown(ports)["singleSenderIdentity"]
-    walk(ports)
+    complete_consent(ports)
 
     assert before == shown(ports)["singleSenderIdentity"] == {"enabled": True, "locked": True}
 
@@ -189,14 +189,14 @@ def test_enable_works_where_sending_does_not(status: Status) -> None:
         status=status, problem=ActiveProblem("key_vault_denied", NOON), consent=a_consent()
     )
 
-    walk(ports)
+    complete_consent(ports)
 
     assert shown(ports)["status"] == "enabled"
     assert shown(ports)["problem"] is None
 
 
 def test_a_caller_reaches_only_the_settings_of_their_own_tenant(ports: FakeServices) -> None:
-    walk(ports)
+    complete_consent(ports)
 
     stranger = Caller(FABRIKAM, "mallory-object-id", "mallory@fabrikam.com")
     call(settings_api.reset_settings, ports, caller=stranger)
@@ -206,7 +206,7 @@ def test_a_caller_reaches_only_the_settings_of_their_own_tenant(ports: FakeServi
 
 
 def test_reset_removes_address_tokens_and_problem(ports: FakeServices) -> None:
-    walk(ports)
+    complete_consent(ports)
 
     reply = call(settings_api.reset_settings, ports)
 
@@ -220,7 +220,7 @@ def test_reset_of_nothing_is_fine(ports: FakeServices) -> None:
 
 
 def test_a_reset_with_a_lost_answer_is_reported_done_and_leaves_no_tokens(ports: FakeServices) -> None:
-    walk(ports)
+    complete_consent(ports)
     seen = call(settings_api.read, ports).headers["ETag"]
     ports.settings.lost = [PreconditionFailedError("settings_changed")]
 
@@ -243,10 +243,10 @@ def test_a_consent_whose_start_was_written_without_an_answer_is_started(ports: F
 
 
 def test_after_reset_everything_can_be_configured_again_at_once(ports: FakeServices) -> None:
-    walk(ports)
+    complete_consent(ports)
     call(settings_api.reset_settings, ports)
 
-    walk(ports, "new@contoso.com")
+    complete_consent(ports, "new@contoso.com")
 
     assert shown(ports)["fromEmailAddress"] == "new@contoso.com"
 
@@ -262,7 +262,7 @@ def test_reset_ends_a_pending_consent(ports: FakeServices) -> None:
 def test_reset_holds_even_while_the_vault_is_unavailable(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    walk(ports)
+    complete_consent(ports)
     ports.vault.fail.append(TransientError("key_vault_unavailable"))
 
     reply = call(settings_api.reset_settings, ports)
@@ -274,7 +274,7 @@ def test_reset_holds_even_while_the_vault_is_unavailable(
 
 
 def test_after_a_reset_that_went_well_nothing_is_left_behind(ports: FakeServices) -> None:
-    walk(ports)
+    complete_consent(ports)
 
     call(settings_api.reset_settings, ports)
 
@@ -284,7 +284,7 @@ def test_after_a_reset_that_went_well_nothing_is_left_behind(ports: FakeServices
 
 def test_a_changed_page_gets_a_conflict_before_it_overwrites(ports: FakeServices) -> None:
     seen = call(settings_api.read, ports).headers["ETag"]
-    walk(ports)
+    complete_consent(ports)
 
     with pytest.raises(PreconditionFailedError) as refused:
         call(settings_api.reset_settings, ports, headers={"if-match": seen})
@@ -295,7 +295,7 @@ def test_a_changed_page_gets_a_conflict_before_it_overwrites(ports: FakeServices
 
 @pytest.mark.parametrize("form", ["{}", "*", '"other", {}'])
 def test_a_page_that_saw_the_present_settings_may_change_them(ports: FakeServices, form: str) -> None:
-    walk(ports)
+    complete_consent(ports)
     seen = call(settings_api.read, ports).headers["ETag"]
 
     reply = call(settings_api.reset_settings, ports, headers={"if-match": form.format(seen)})
@@ -327,6 +327,6 @@ def test_waiting_mail_is_counted(ports: FakeServices) -> None:
 
 
 def test_a_flow_that_was_opened_shows_its_address_as_the_hint(ports: FakeServices) -> None:
-    opened(enable(ports), ports)
+    open_start_link(enable(ports), ports)
 
     assert ports.authorizer.asked == [("Mail.Send",)]

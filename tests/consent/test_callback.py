@@ -24,15 +24,15 @@ from tests.api_client import (
     Window,
     a_request,
     call,
+    complete_consent,
     content,
     decide,
     enable,
     finish,
     form_token,
-    open_start,
-    opened,
+    open_start_link,
+    post_ticket,
     shown,
-    walk,
 )
 from tests.builders import enabled_services
 from tests.fakes import CONTOSO, FABRIKAM, FakeEntra, FakeServices, MemoryFlows, MemorySettings
@@ -43,7 +43,7 @@ def ports() -> FakeServices:
     return FakeServices()
 
 
-def how_it_ended(ports: FakeServices, window: Window) -> tuple[str, str | None]:
+def flow_result(ports: FakeServices, window: Window) -> tuple[str, str | None]:
     """Return the status and the problem of the flow as the API shows them."""
     reply = call(consent.read_flow, ports, route={"flow_id": window.flow_id})
     found = content(reply)
@@ -58,7 +58,7 @@ def refusal(ports: FakeServices, window: Window, **reply: str) -> str:
 
 
 def test_a_consent_ends_in_stored_tokens_and_settings_that_name_them(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
     reply = finish(window, ports, code="the-code")
 
@@ -66,13 +66,13 @@ def test_a_consent_ends_in_stored_tokens_and_settings_that_name_them(ports: Fake
     assert kept is not None
     assert kept.secret_name == f"smtp-{CONTOSO}-1"
     assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens-of-the-code"}
-    assert how_it_ended(ports, window) == ("completed", None)
+    assert flow_result(ports, window) == ("completed", None)
     assert reply.status == 303
     assert reply.headers["Location"].endswith(f"/api/consent/result?flow={window.flow_id}")
 
 
 def test_the_browser_is_sent_on_without_code_or_state_in_the_address(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
     location = finish(window, ports, code="the-code").headers["Location"]
 
@@ -81,29 +81,29 @@ def test_the_browser_is_sent_on_without_code_or_state_in_the_address(ports: Fake
 
 
 def test_a_reloaded_answer_shows_how_it_ended_and_redeems_nothing(ports: FakeServices) -> None:
-    window = walk(ports)
+    window = complete_consent(ports)
     ports.authorizer.fail.append(AssertionError("the code was redeemed twice"))
 
     reply = finish(window, ports)
 
     assert reply.headers["Location"].endswith(f"flow={window.flow_id}")
-    assert how_it_ended(ports, window) == ("completed", None)
+    assert flow_result(ports, window) == ("completed", None)
 
 
 @pytest.mark.parametrize("state", ["", "nonsense", "00000000-0000-4000-8000-000000000099.secret"])
 def test_an_answer_to_no_consent_of_the_app_is_refused(ports: FakeServices, state: str) -> None:
-    window = replace(opened(enable(ports), ports), state=state)
+    window = replace(open_start_link(enable(ports), ports), state=state)
 
     assert refusal(ports, window) == "consent_not_found"
 
 
 def test_a_guessed_state_is_refused_and_changes_nothing(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
     assert refusal(ports, replace(window, state=f"{window.flow_id}.guess")) == "consent_reply_invalid"
     assert ports.vault.secrets == {}
     finish(window, ports)
-    assert how_it_ended(ports, window) == ("completed", None)
+    assert flow_result(ports, window) == ("completed", None)
 
 
 def test_an_answer_before_the_link_was_opened_is_refused(ports: FakeServices) -> None:
@@ -113,8 +113,8 @@ def test_an_answer_before_the_link_was_opened_is_refused(ports: FakeServices) ->
 
 
 def test_the_state_of_another_flow_does_not_finish_this_one(ports: FakeServices) -> None:
-    old = opened(enable(ports), ports)
-    new = opened(enable(ports), ports)
+    old = open_start_link(enable(ports), ports)
+    new = open_start_link(enable(ports), ports)
     crossed = replace(new, state=f"{new.flow_id}.{old.state.partition('.')[2]}")
 
     assert refusal(ports, crossed) == "consent_reply_invalid"
@@ -135,7 +135,7 @@ def test_the_state_of_another_flow_does_not_finish_this_one(ports: FakeServices)
 def test_a_consent_is_finished_only_in_the_browser_that_opened_its_link(
     ports: FakeServices, cookies: str, code: str
 ) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     answer = replace(window.answers(), headers={"cookie": cookies.replace("RIGHT", window.cookie)})
 
     reply = consent.finish(answer, ports)
@@ -143,21 +143,21 @@ def test_a_consent_is_finished_only_in_the_browser_that_opened_its_link(
     assert parse_qs(urlsplit(reply.headers["Location"]).query)["problem"] == [code]
     assert "Set-Cookie" not in reply.headers
     assert ports.vault.secrets == {}
-    assert how_it_ended(ports, window) == ("pending", None)
+    assert flow_result(ports, window) == ("pending", None)
 
 
 def test_after_ten_minutes_a_missing_cookie_is_no_sign_of_blocked_cookies(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.system.pass_time(timedelta(minutes=10))
 
     finish(replace(window, cookie=""), ports)
 
-    assert how_it_ended(ports, window) == ("expired", "consent_expired")
+    assert flow_result(ports, window) == ("expired", "consent_expired")
 
 
 @pytest.mark.parametrize("reply", [{}, {"error": "access_denied", "code": ""}])
 def test_the_cookie_is_removed_once_it_was_used(ports: FakeServices, reply: dict[str, str]) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
     cookie = finish(window, ports, **reply).headers["Set-Cookie"]
 
@@ -169,28 +169,28 @@ def test_the_cookie_is_removed_once_it_was_used(ports: FakeServices, reply: dict
 
 
 def test_of_two_answers_at_once_one_is_taken(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
-    class Raced(MemoryFlows):
+    class ConsumedFlows(MemoryFlows):
         def consume_secret(self, secret: FlowSecret) -> bool:
             return False
 
-    ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
+    ports.flows = ConsumedFlows(ports.flows.flows, ports.flows.secrets)
 
     assert refusal(ports, window) == "consent_link_used"
     assert ports.vault.secrets == {}
 
 
 def test_the_secrets_of_a_flow_are_gone_before_its_code_is_redeemed(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     left: list[int] = []
 
-    class Watched(FakeEntra):
+    class RecordingEntra(FakeEntra):
         def redeem(self, tenant_id: str, auth_flow: AuthFlow, reply: Mapping[str, str]) -> TokenResponse:
             left.append(len(ports.flows.secrets))
             return super().redeem(tenant_id, auth_flow, reply)
 
-    ports.authorizer = Watched(ports.system, asked=ports.authorizer.asked)
+    ports.authorizer = RecordingEntra(ports.system, asked=ports.authorizer.asked)
     finish(window, ports)
 
     assert left == [0]
@@ -198,19 +198,19 @@ def test_the_secrets_of_a_flow_are_gone_before_its_code_is_redeemed(ports: FakeS
 
 def test_the_cookie_outlives_the_flow_so_that_a_late_person_sees_its_end(ports: FakeServices) -> None:
     started = enable(ports)
-    cookie = open_start(started, ports).headers["Set-Cookie"]
+    cookie = post_ticket(started, ports).headers["Set-Cookie"]
     seconds = int(cookie.rpartition("Max-Age=")[2])
 
     assert timedelta(seconds=seconds) > TIME_TO_CONSENT + timedelta(hours=1)
 
 
 def test_an_expired_consent_is_not_completed(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.system.pass_time(timedelta(minutes=10))
 
     finish(window, ports)
 
-    assert how_it_ended(ports, window) == ("expired", "consent_expired")
+    assert flow_result(ports, window) == ("expired", "consent_expired")
     assert shown(ports)["status"] == "not_configured"
     assert ports.vault.secrets == {}
 
@@ -224,40 +224,40 @@ def test_the_time_to_consent_varies_by_the_clock_difference_of_two_hosts(
     ends = []
     for passed in (timedelta(minutes=last_minute, seconds=-1), timedelta(minutes=last_minute)):
         ports = FakeServices()
-        window = opened(enable(ports), ports)
+        window = open_start_link(enable(ports), ports)
         ports.system.pass_time(passed)
         # Another host takes the answer.
         ports.system.set_clock(ahead)
         finish(window, ports)
-        ends.append(how_it_ended(ports, window)[0])
+        ends.append(flow_result(ports, window)[0])
 
     assert ends == ["completed", "expired"]
 
 
 def test_a_consent_expires_in_every_stage(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     flow = ports.flows.flows[window.flow_id]
     # The row was not written when the link was opened.
     ports.flows.save(replace(flow, stage=FlowStage.LINK_NOT_OPENED))
     ports.system.pass_time(timedelta(minutes=10))
-    before = how_it_ended(ports, window)
+    before = flow_result(ports, window)
 
     finish(window, ports)
 
-    assert how_it_ended(ports, window) == before == ("expired", "consent_link_expired")
+    assert flow_result(ports, window) == before == ("expired", "consent_link_expired")
 
 
 def test_a_consent_with_a_closed_window_expires_and_is_reported(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.system.pass_time(timedelta(minutes=10))
 
-    assert how_it_ended(ports, window) == ("expired", "consent_expired")
+    assert flow_result(ports, window) == ("expired", "consent_expired")
 
 
 @pytest.mark.parametrize("description", ["", "AADSTS65004: User declined to consent."])
 def test_a_declined_consent_leaves_the_old_sender(description: str) -> None:
     ports = enabled_services()
-    window = opened(_save(ports), ports)
+    window = open_start_link(_save(ports), ports)
 
     finish(
         window,
@@ -268,7 +268,7 @@ def test_a_declined_consent_leaves_the_old_sender(description: str) -> None:
         error_description=description.replace(" ", "+"),
     )
 
-    assert how_it_ended(ports, window) == ("declined", "consent_declined")
+    assert flow_result(ports, window) == ("declined", "consent_declined")
     assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
     assert shown(ports)["pendingConsent"] is None
     assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens"}
@@ -294,11 +294,11 @@ def _save(ports: FakeServices) -> Window:
 def test_an_error_of_microsoft_is_shown_only_if_it_is_a_documented_one(
     ports: FakeServices, error: str, shown_error: str
 ) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
     finish(window, ports, code="", error=error.replace("<", "%3C"))
 
-    assert how_it_ended(ports, window) == ("failed", "consent_failed")
+    assert flow_result(ports, window) == ("failed", "consent_failed")
     flow = ports.flows.flow(window.flow_id)
     assert flow is not None
     assert flow.problem is not None
@@ -306,30 +306,30 @@ def test_an_error_of_microsoft_is_shown_only_if_it_is_a_documented_one(
 
 
 def test_an_error_beside_a_code_is_an_error(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
     finish(window, ports, code="the-code", error="access_denied")
 
-    assert how_it_ended(ports, window) == ("declined", "consent_declined")
+    assert flow_result(ports, window) == ("declined", "consent_declined")
 
 
 def test_an_account_of_another_organisation_is_refused(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.authorizer.claims = {"tid": FABRIKAM}
 
     finish(window, ports)
 
-    assert how_it_ended(ports, window) == ("failed", "consent_wrong_tenant")
+    assert flow_result(ports, window) == ("failed", "consent_wrong_tenant")
     assert ports.vault.secrets == {}
 
 
 def test_fewer_permissions_than_requested_are_no_consent(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.authorizer.granted = frozenset({"User.Read"})
 
     finish(window, ports)
 
-    assert how_it_ended(ports, window) == ("failed", "permission_not_granted")
+    assert flow_result(ports, window) == ("failed", "permission_not_granted")
     flow = ports.flows.flow(window.flow_id)
     assert flow is not None
     assert flow.problem is not None
@@ -337,7 +337,7 @@ def test_fewer_permissions_than_requested_are_no_consent(ports: FakeServices) ->
 
 
 def test_what_microsoft_grants_beyond_the_request_is_shown_and_not_used(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.authorizer.granted = frozenset({"Mail.Send", "Mail.ReadWrite", "User.Read"})
 
     finish(window, ports)
@@ -359,12 +359,12 @@ def test_what_microsoft_grants_beyond_the_request_is_shown_and_not_used(ports: F
 def test_a_code_that_is_refused_ends_the_consent_with_its_reason(
     ports: FakeServices, failure: Exception, code: str
 ) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.authorizer.fail.append(failure)
 
     finish(window, ports)
 
-    assert how_it_ended(ports, window) == ("failed", code)
+    assert flow_result(ports, window) == ("failed", code)
     assert shown(ports)["status"] == "not_configured"
     assert shown(ports)["pendingConsent"] is None
 
@@ -372,55 +372,55 @@ def test_a_code_that_is_refused_ends_the_consent_with_its_reason(
 def test_while_the_vault_is_unavailable_no_settings_name_missing_tokens(
     ports: FakeServices,
 ) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.vault.fail.append(TransientError("key_vault_unavailable"))
 
     finish(window, ports)
 
-    assert how_it_ended(ports, window)[0] == "failed"
+    assert flow_result(ports, window)[0] == "failed"
     assert ports.settings.load(CONTOSO).consent is None
 
 
 def test_an_answer_after_a_reset_changes_nothing(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     call(settings.reset_settings, ports)
 
     finish(window, ports)
 
-    assert how_it_ended(ports, window) == ("failed", "consent_superseded")
+    assert flow_result(ports, window) == ("failed", "consent_superseded")
     assert shown(ports)["status"] == "not_configured"
     assert ports.vault.secrets == {}
 
 
 def test_an_answer_after_a_newer_consent_was_begun_changes_nothing(ports: FakeServices) -> None:
-    old = opened(enable(ports, "old@contoso.com"), ports)
-    new = opened(enable(ports, "ada@contoso.com"), ports)
+    old = open_start_link(enable(ports, "old@contoso.com"), ports)
+    new = open_start_link(enable(ports, "ada@contoso.com"), ports)
 
     finish(old, ports)
-    assert how_it_ended(ports, old) == ("failed", "consent_superseded")
+    assert flow_result(ports, old) == ("failed", "consent_superseded")
 
     finish(new, ports)
     assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
 
 
 def test_a_reset_while_the_code_is_redeemed_leaves_no_tokens(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
-    class Slow(FakeEntra):
+    class ResettingEntra(FakeEntra):
         def redeem(self, tenant_id: str, auth_flow: AuthFlow, reply: Mapping[str, str]) -> TokenResponse:
             call(settings.reset_settings, ports)
             return super().redeem(tenant_id, auth_flow, reply)
 
-    ports.authorizer = Slow(ports.system, asked=ports.authorizer.asked)
+    ports.authorizer = ResettingEntra(ports.system, asked=ports.authorizer.asked)
     finish(window, ports)
 
-    assert how_it_ended(ports, window) == ("failed", "consent_superseded")
+    assert flow_result(ports, window) == ("failed", "consent_superseded")
     assert ports.vault.secrets == {}
 
 
 def test_the_tokens_that_a_new_consent_replaces_are_deleted() -> None:
     ports = enabled_services()
-    window = opened(_save(ports), ports)
+    window = open_start_link(_save(ports), ports)
 
     finish(window, ports)
 
@@ -432,22 +432,22 @@ def test_replaced_tokens_that_can_not_be_deleted_do_not_spoil_the_consent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ports = enabled_services()
-    window = opened(_save(ports), ports)
+    window = open_start_link(_save(ports), ports)
 
-    class Stubborn(type(ports.vault)):  # type: ignore[misc]
+    class UndeletableVault(type(ports.vault)):  # type: ignore[misc]
         def delete(self, name: str) -> None:
             raise TransientError("key_vault_unavailable")
 
-    ports.vault = Stubborn(ports.vault.secrets)
+    ports.vault = UndeletableVault(ports.vault.secrets)
     with caplog.at_level(logging.INFO):
         finish(window, ports)
 
-    assert how_it_ended(ports, window) == ("completed", None)
+    assert flow_result(ports, window) == ("completed", None)
     assert "tokens_left_behind" in caplog.text
 
 
 def test_a_form_is_read_as_a_browser_posts_it(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     body = f"code=a%2Bb+c&state={window.state}&state=second&session_state=x".encode()
     posted = a_request(body, headers={"cookie": f"other=1; {NAME}={window.cookie}; x=y"})
 
@@ -456,14 +456,14 @@ def test_a_form_is_read_as_a_browser_posts_it(ports: FakeServices) -> None:
     assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens-of-a+b c"}
 
 
-AWAY = TransientError("storage_unavailable", service="tables")
+UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 
 
-@pytest.mark.parametrize("answer", [PreconditionFailedError("settings_changed"), AWAY], ids=str)
+@pytest.mark.parametrize("answer", [PreconditionFailedError("settings_changed"), UNAVAILABLE], ids=str)
 def test_a_consent_with_stored_settings_completes_despite_a_lost_answer(
     ports: FakeServices, answer: Exception
 ) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     # The SDK repeats a write without an answer, and is told that the settings moved on.
     ports.settings.lost = [answer]
 
@@ -471,18 +471,18 @@ def test_a_consent_with_stored_settings_completes_despite_a_lost_answer(
 
     kept = ports.settings.load(CONTOSO).consent
     assert kept is not None
-    assert how_it_ended(ports, window) == ("completed", None)
+    assert flow_result(ports, window) == ("completed", None)
     assert ports.tokens.get(CONTOSO, kept) == "access-1"
 
 
 def test_a_consent_whose_settings_can_not_be_written_is_none(ports: FakeServices) -> None:
-    class ReadOnly(MemorySettings):
+    class UnwritableSettings(MemorySettings):
         def save(self, settings: TenantSettings) -> TenantSettings:
-            raise AWAY
+            raise UNAVAILABLE
 
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     there = ports.settings
-    ports.settings = ReadOnly(there.rows)
+    ports.settings = UnwritableSettings(there.rows)
 
     assert refusal(ports, window) == "consent_interrupted"
 
@@ -491,41 +491,41 @@ def test_a_consent_whose_settings_can_not_be_written_is_none(ports: FakeServices
 
 
 def test_while_storage_is_unavailable_the_tokens_of_a_consent_are_kept(ports: FakeServices) -> None:
-    class GoesAway(MemorySettings):
+    class FailingSettings(MemorySettings):
         """Gives no more answers after the next write."""
 
         def load(self, tenant_id: str) -> TenantSettings:
             if not self.lost:
-                raise AWAY
+                raise UNAVAILABLE
             return super().load(tenant_id)
 
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     there = ports.settings
-    ports.settings = GoesAway(there.rows, [AWAY])
+    ports.settings = FailingSettings(there.rows, [UNAVAILABLE])
 
     assert refusal(ports, window) == "consent_interrupted"
 
     ports.settings = there
     assert shown(ports)["status"] == "enabled"
-    assert how_it_ended(ports, window) == ("completed", None)
+    assert flow_result(ports, window) == ("completed", None)
     assert list(ports.vault.secrets) == [f"smtp-{CONTOSO}-1"]
 
 
 def test_a_completed_consent_does_not_depend_on_its_flows_row(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Full(MemoryFlows):
+    class FailingFlows(MemoryFlows):
         def save(self, flow: ConsentFlow) -> None:
-            raise AWAY
+            raise UNAVAILABLE
 
     ports = enabled_services()
-    window = opened(_save(ports), ports)
-    ports.flows = Full(ports.flows.flows, ports.flows.secrets)
+    window = open_start_link(_save(ports), ports)
+    ports.flows = FailingFlows(ports.flows.flows, ports.flows.secrets)
 
     finish(window, ports)
     ports.system.pass_time(timedelta(minutes=11))
 
-    assert how_it_ended(ports, window) == ("completed", None)
+    assert flow_result(ports, window) == ("completed", None)
     assert ports.vault.deleted == [f"smtp-{CONTOSO}-1"]
     assert "storage_unavailable" in caplog.text
 
@@ -533,7 +533,7 @@ def test_a_completed_consent_does_not_depend_on_its_flows_row(
 def test_the_log_names_who_started_a_consent_and_who_gave_it(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    window = opened(enable(ports, "reports@contoso.com"), ports)
+    window = open_start_link(enable(ports, "reports@contoso.com"), ports)
     ports.authorizer.account = Account("reports-object-id", CONTOSO, "reports@contoso.com")
 
     with caplog.at_level(logging.INFO):
@@ -548,7 +548,7 @@ def test_the_log_names_who_started_a_consent_and_who_gave_it(
 @pytest.mark.parametrize("newer", ["reset", "consent", "save of what holds"])
 def test_a_superseded_consent_reports_this_and_keeps_no_secrets(newer: str) -> None:
     ports = enabled_services()
-    window = opened(_save(ports), ports)
+    window = open_start_link(_save(ports), ports)
 
     if newer == "reset":
         call(settings.reset_settings, ports)
@@ -559,21 +559,21 @@ def test_a_superseded_consent_reports_this_and_keeps_no_secrets(newer: str) -> N
         assert content(call(settings.save, ports, body))["flowId"] is None
     ports.system.pass_time(timedelta(minutes=11))
 
-    assert how_it_ended(ports, window) == ("failed", "consent_superseded")
+    assert flow_result(ports, window) == ("failed", "consent_superseded")
     assert window.flow_id not in ports.flows.secrets
 
 
 def test_a_reset_succeeds_although_the_secrets_of_a_replaced_flow_remain(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Full(MemoryFlows):
+    class FailingFlows(MemoryFlows):
         def consume_secret(self, secret: FlowSecret) -> bool:
-            raise AWAY
+            raise UNAVAILABLE
 
-    window = opened(enable(ports), ports)
-    ports.flows = Full(ports.flows.flows, ports.flows.secrets)
+    window = open_start_link(enable(ports), ports)
+    ports.flows = FailingFlows(ports.flows.flows, ports.flows.secrets)
 
     assert call(settings.reset_settings, ports).status == 204
 
-    assert how_it_ended(ports, window) == ("failed", "consent_superseded")
+    assert flow_result(ports, window) == ("failed", "consent_superseded")
     assert "forget_flow" in caplog.text

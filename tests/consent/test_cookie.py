@@ -6,7 +6,7 @@ import pytest
 from azure_functions_runtime.bindings.datumdef import parse_to_rpc_http_cookie_list
 
 from shared.consent.cookie import NAME, cookie_header, expired_cookie_header
-from tests.api_client import enable, open_start
+from tests.api_client import enable, post_ticket
 from tests.fakes import FakeServices
 from tests.local_stack.cookies import CookieJar
 from tests.local_stack.host.cookies import set_cookie
@@ -42,7 +42,7 @@ def test_a_browser_keeps_the_cookie_also_behind_a_front_door(base_url: str, host
 def test_the_cookie_names_the_host_of_the_public_address(ports: FakeServices) -> None:
     ports.configure(public_base_url="https://apps.contoso.com:8443/mailer")
 
-    cookie = open_start(enable(ports), ports).headers["Set-Cookie"]
+    cookie = post_ticket(enable(ports), ports).headers["Set-Cookie"]
 
     assert "; Domain=apps.contoso.com; Path=/mailer/api/consent; " in cookie
 

@@ -12,7 +12,7 @@ from shared.consent.directory_wait import MAX_WAITING
 from shared.consent.errors import EntraUnavailableError
 from shared.consent.ports import AuthFlow, TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
-from tests.api_client import Window, a_request, call, content, enable, finish, opened, shown
+from tests.api_client import Window, a_request, call, content, enable, finish, open_start_link, shown
 from tests.builders import list_senders
 from tests.fakes import NOON, FakeEntra, FakeServices, FakeSystem
 
@@ -25,7 +25,7 @@ def ports() -> FakeServices:
     return FakeServices()
 
 
-def replicating(what: Any) -> ProblemError:
+def replication_error(what: Any) -> ProblemError:
     error: ProblemError = ConfigurationError("app_registration_wrong", error="AADSTS700016")
     if what == "credential":
         error = ConfigurationError("client_credential_refused", error="AADSTS7000215")
@@ -42,16 +42,16 @@ def flow_of(ports: FakeServices, window: Window) -> tuple[str, str | None, str |
 
 def with_large_files(ports: FakeServices, *later: frozenset[str] | Exception) -> Window:
     """Have Microsoft grant Mail.Send first and `later` at the next requests."""
-    window = opened(enable(ports, largeFileAttachments=True), ports)
+    window = open_start_link(enable(ports, largeFileAttachments=True), ports)
     ports.authorizer.granted = SEND
     ports.authorizer.later = list(later)
     finish(window, ports)
     return window
 
 
-def for_the_app(ports: FakeServices, *later: frozenset[str] | Exception) -> Window:
+def start_application_consent(ports: FakeServices, *later: frozenset[str] | Exception) -> Window:
     list_senders(ports, "ada@contoso.com")
-    window = opened(enable(ports, authorization="application", largeFileAttachments=True), ports)
+    window = open_start_link(enable(ports, authorization="application", largeFileAttachments=True), ports)
     ports.authorizer.later = list(later)
     admin_consents(window, ports)
     return window
@@ -64,7 +64,7 @@ def admin_consents(window: Window, ports: FakeServices) -> Response:
 
 
 def test_a_consent_that_shows_at_once_waits_for_nothing(ports: FakeServices) -> None:
-    finish(opened(enable(ports), ports), ports)
+    finish(open_start_link(enable(ports), ports), ports)
 
     assert ports.system.slept == []
 
@@ -85,7 +85,7 @@ def test_the_newest_tokens_are_stored(ports: FakeServices) -> None:
 
 
 @pytest.mark.parametrize(
-    "passing", [replicating("consent"), replicating("app"), EntraUnavailableError()], ids=str
+    "passing", [replication_error("consent"), replication_error("app"), EntraUnavailableError()], ids=str
 )
 def test_a_request_with_a_temporary_refusal_is_repeated(ports: FakeServices, passing: ProblemError) -> None:
     window = with_large_files(ports, passing, BOTH)
@@ -111,27 +111,27 @@ def test_a_scope_that_is_still_missing_after_a_minute_counts(ports: FakeServices
 
 
 def test_slow_answers_of_microsoft_count_towards_the_minute(ports: FakeServices) -> None:
-    class Slow(FakeEntra):
+    class SlowEntra(FakeEntra):
         def refresh(self, *args: Any, **options: Any) -> Any:
             self.system.sleep(10)
             return super().refresh(*args, **options)
 
-    ports.authorizer = Slow(ports.system)
+    ports.authorizer = SlowEntra(ports.system)
 
     with_large_files(ports)
 
     assert (ports.system.now() - NOON).total_seconds() <= 60
 
 
-type Stand = tuple[str, str | None, str | None]
+type FlowState = tuple[str, str | None, str | None]
 
 
 @dataclass
-class Watched(FakeSystem):
+class RecordingSystem(FakeSystem):
     """Records the state of the consent at each sleep."""
 
-    seen: list[Stand] = field(default_factory=list)
-    look: Callable[[], Stand] = lambda: ("", None, None)
+    seen: list[FlowState] = field(default_factory=list)
+    look: Callable[[], FlowState] = lambda: ("", None, None)
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
@@ -139,8 +139,8 @@ class Watched(FakeSystem):
 
 
 def test_the_page_shows_that_the_consent_is_being_confirmed(ports: FakeServices) -> None:
-    system = ports.system = ports.authorizer.system = Watched()
-    window = opened(enable(ports, largeFileAttachments=True), ports)
+    system = ports.system = ports.authorizer.system = RecordingSystem()
+    window = open_start_link(enable(ports, largeFileAttachments=True), ports)
     system.look = lambda: flow_of(ports, window)
     ports.authorizer.granted, ports.authorizer.later = SEND, [SEND, BOTH]
 
@@ -151,8 +151,8 @@ def test_the_page_shows_that_the_consent_is_being_confirmed(ports: FakeServices)
 
 
 def test_a_consent_is_not_expired_while_it_is_being_confirmed(ports: FakeServices) -> None:
-    system = ports.system = ports.authorizer.system = Watched()
-    window = opened(enable(ports, largeFileAttachments=True), ports)
+    system = ports.system = ports.authorizer.system = RecordingSystem()
+    window = open_start_link(enable(ports, largeFileAttachments=True), ports)
     system.look = lambda: flow_of(ports, window)
     system.sleep(9 * 60 + 59)
     system.seen.clear()
@@ -164,13 +164,13 @@ def test_a_consent_is_not_expired_while_it_is_being_confirmed(ports: FakeService
 
 
 def test_a_consent_does_not_expire_during_the_longest_retry_after_of_entra(ports: FakeServices) -> None:
-    system = ports.system = ports.authorizer.system = Watched()
-    window = opened(enable(ports, largeFileAttachments=True), ports)
+    system = ports.system = ports.authorizer.system = RecordingSystem()
+    window = open_start_link(enable(ports, largeFileAttachments=True), ports)
     system.look = lambda: flow_of(ports, window)
     system.sleep(9 * 60 + 59)
     system.seen.clear()
     ports.authorizer.granted = SEND
-    ports.authorizer.later = [away(110), BOTH]
+    ports.authorizer.later = [unavailable(110), BOTH]
 
     finish(window, ports)
 
@@ -179,12 +179,12 @@ def test_a_consent_does_not_expire_during_the_longest_retry_after_of_entra(ports
 
 
 def test_a_reset_ends_the_waiting_at_once(ports: FakeServices) -> None:
-    class Resetting(FakeSystem):
+    class ResettingSystem(FakeSystem):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
             call(settings.reset_settings, ports)
 
-    ports.system = ports.authorizer.system = Resetting()
+    ports.system = ports.authorizer.system = ResettingSystem()
 
     window = with_large_files(ports)
 
@@ -197,8 +197,8 @@ def test_a_reset_ends_the_waiting_at_once(ports: FakeServices) -> None:
 def test_a_code_is_redeemed_again_while_entra_does_not_know_the_app_yet(
     ports: FakeServices, what: str, times: int
 ) -> None:
-    window = opened(enable(ports), ports)
-    ports.authorizer.fail = [replicating(what) for _ in range(times)]
+    window = open_start_link(enable(ports), ports)
+    ports.authorizer.fail = [replication_error(what) for _ in range(times)]
 
     finish(window, ports)
 
@@ -208,7 +208,7 @@ def test_a_code_is_redeemed_again_while_entra_does_not_know_the_app_yet(
 
 @pytest.mark.parametrize(
     "refusal",
-    [replicating("consent"), ConsentRequiredError("consent_code_used"), EntraUnavailableError()],
+    [replication_error("consent"), ConsentRequiredError("consent_code_used"), EntraUnavailableError()],
     ids=str,
 )
 def test_after_any_other_refusal_the_code_is_not_redeemed_again(
@@ -216,13 +216,13 @@ def test_after_any_other_refusal_the_code_is_not_redeemed_again(
 ) -> None:
     redeemed: list[str] = []
 
-    class Counting(FakeEntra):
+    class RecordingEntra(FakeEntra):
         def redeem(self, tenant_id: str, auth_flow: AuthFlow, reply: Mapping[str, str]) -> TokenResponse:
             redeemed.append(reply["code"])
             return super().redeem(tenant_id, auth_flow, reply)
 
-    ports.authorizer = Counting(ports.system)
-    window = opened(enable(ports), ports)
+    ports.authorizer = RecordingEntra(ports.system)
+    window = open_start_link(enable(ports), ports)
     ports.authorizer.fail = [refusal]
 
     finish(window, ports)
@@ -232,8 +232,8 @@ def test_after_any_other_refusal_the_code_is_not_redeemed_again(
 
 
 def test_an_app_that_entra_does_not_know_after_a_minute_is_reported(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
-    ports.authorizer.fail = [replicating("app") for _ in range(100)]
+    window = open_start_link(enable(ports), ports)
+    ports.authorizer.fail = [replication_error("app") for _ in range(100)]
 
     finish(window, ports)
 
@@ -241,8 +241,8 @@ def test_an_app_that_entra_does_not_know_after_a_minute_is_reported(ports: FakeS
 
 
 def test_a_credential_that_entra_refuses_for_a_minute_is_an_operator_error(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
-    ports.authorizer.fail = [replicating("credential") for _ in range(100)]
+    window = open_start_link(enable(ports), ports)
+    ports.authorizer.fail = [replication_error("credential") for _ in range(100)]
 
     finish(window, ports)
 
@@ -251,39 +251,43 @@ def test_a_credential_that_entra_refuses_for_a_minute_is_an_operator_error(ports
 
 
 def test_roles_that_are_incomplete_are_tested_again(ports: FakeServices) -> None:
-    window = for_the_app(ports, frozenset(), SEND, replicating("app"), replicating("credential"), BOTH)
+    window = start_application_consent(
+        ports, frozenset(), SEND, replication_error("app"), replication_error("credential"), BOTH
+    )
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert ports.system.slept == [1, 2, 3, 4]
 
 
-def away(seconds: float | None = None) -> TransientError:
+def unavailable(seconds: float | None = None) -> TransientError:
     return EntraUnavailableError(retry_after=None if seconds is None else timedelta(seconds=seconds))
 
 
 def test_an_outage_while_roles_are_proven_is_waited_out(ports: FakeServices) -> None:
-    window = for_the_app(ports, away(), away(), replicating("app"), away(), BOTH)
+    window = start_application_consent(
+        ports, unavailable(), unavailable(), replication_error("app"), unavailable(), BOTH
+    )
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert ports.system.slept == [1, 2, 3, 4]
 
 
 def test_retry_after_from_entra_is_obeyed_before_roles_are_read_again(ports: FakeServices) -> None:
-    window = for_the_app(ports, away(60), BOTH)
+    window = start_application_consent(ports, unavailable(60), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert ports.system.slept == [60]
 
 
 def test_retry_after_from_entra_is_obeyed_before_scopes_are_read_again(ports: FakeServices) -> None:
-    window = with_large_files(ports, away(30), BOTH)
+    window = with_large_files(ports, unavailable(30), BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert ports.system.slept == [1, 30]
 
 
 def test_an_outage_that_lasts_interrupts_the_consent_in_time_for_the_host(ports: FakeServices) -> None:
-    window = for_the_app(ports, *[away()] * 100)
+    window = start_application_consent(ports, *[unavailable()] * 100)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
     assert 45 <= sum(ports.system.slept) <= 50
@@ -293,26 +297,26 @@ def test_an_outage_that_lasts_interrupts_the_consent_in_time_for_the_host(ports:
 def test_a_wait_that_does_not_fit_into_the_request_interrupts_the_consent(
     ports: FakeServices, asked: float, tries: int
 ) -> None:
-    window = for_the_app(ports, *[away(asked)] * 100)
+    window = start_application_consent(ports, *[unavailable(asked)] * 100)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
     assert ports.system.slept == [asked] * tries
 
 
 def test_no_permission_is_reported_missing_while_entra_does_not_answer(ports: FakeServices) -> None:
-    window = with_large_files(ports, SEND, *[away()] * 100)
+    window = with_large_files(ports, SEND, *[unavailable()] * 100)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
 
 
 def test_roles_that_remain_incomplete_are_no_consent(ports: FakeServices) -> None:
-    window = for_the_app(ports, *[SEND] * 20)
+    window = start_application_consent(ports, *[SEND] * 20)
 
     assert flow_of(ports, window) == ("failed", None, "permission_not_granted")
 
 
 def test_a_token_that_still_has_no_role_is_accepted(ports: FakeServices) -> None:
-    window = for_the_app(ports, *[frozenset[str]()] * 20)
+    window = start_application_consent(ports, *[frozenset[str]()] * 20)
 
     assert flow_of(ports, window) == ("completed", None, None)
     assert 45 <= sum(ports.system.slept) <= 50

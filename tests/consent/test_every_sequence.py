@@ -41,9 +41,9 @@ from tests.api_client import (
     content,
     decide,
     form_token,
-    open_start,
+    post_ticket,
     shown,
-    with_answer,
+    with_redirect,
 )
 from tests.builders import list_senders
 from tests.fakes import CONTOSO, FakeServices
@@ -69,7 +69,7 @@ REFUSALS = st.sampled_from(
 )
 
 
-class Everything(RuleBasedStateMachine):
+class ConsentStateMachine(RuleBasedStateMachine):
     """One tenant, two admins with a page each, any number of consent windows."""
 
     @initialize(configured=st.booleans())
@@ -92,12 +92,12 @@ class Everything(RuleBasedStateMachine):
     @rule(admin=ADMINS, address=ADDRESSES, large=st.booleans(), way=WAYS, blind=st.booleans())
     def enable(self, admin: Caller, address: str, large: bool, way: str, blind: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
         body = {"fromEmailAddress": address, "largeFileAttachments": large, "authorization": way}
-        self._ask(settings.enable, admin, body, blind=blind)
+        self._press(settings.enable, admin, body, blind=blind)
 
     @rule(admin=ADMINS, address=ADDRESSES, large=st.booleans(), blind=st.booleans())
     def save(self, admin: Caller, address: str, large: bool, blind: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
         body = {"fromEmailAddress": address, "largeFileAttachments": large}
-        self._ask(settings.save, admin, body, blind=blind)
+        self._press(settings.save, admin, body, blind=blind)
 
     @rule(admin=ADMINS)
     def reset(self, admin: Caller) -> None:
@@ -116,7 +116,7 @@ class Everything(RuleBasedStateMachine):
     def enable_and_consent(self, admin: Caller, address: str, large: bool, way: str) -> None:  # noqa: FBT001 - hypothesis passes by name
         self.enable(admin, address, large, way, blind=True)
         if self.windows:
-            self._comes_back(
+            self._return_to_app(
                 self.windows[-1], Account(admin.object_id, CONTOSO, admin.name), {}, granted=None
             )
 
@@ -131,29 +131,29 @@ class Everything(RuleBasedStateMachine):
     @precondition(lambda self: self.windows)
     @rule(account=ACCOUNTS, decision=DECISIONS)
     def somebody_consents_to_the_newest(self, account: Account, decision: str | None) -> None:
-        self._comes_back(self.windows[-1], account, {}, granted=None, decision=decision)
+        self._return_to_app(self.windows[-1], account, {}, granted=None, decision=decision)
 
     @precondition(lambda self: self.windows)
     @rule(turn=st.integers(1, 3), account=ACCOUNTS, reply=REPLIES, granted=GRANTS)
-    def microsoft_answers(
+    def microsoft_responds(
         self, turn: int, account: Account, reply: dict[str, str], granted: frozenset[str] | None
     ) -> None:
         before = self.ports.settings.load(CONTOSO)
 
-        self._comes_back(self.windows[-min(turn, len(self.windows))], account, reply, granted)
+        self._return_to_app(self.windows[-min(turn, len(self.windows))], account, reply, granted)
 
         if reply:
-            assert _what_sends(self.ports.settings.load(CONTOSO)) == _what_sends(before)
+            assert _sending_settings(self.ports.settings.load(CONTOSO)) == _sending_settings(before)
 
     @precondition(lambda self: self.windows)
     @rule(account=ACCOUNTS)
-    def another_browser_answers(self, account: Account) -> None:
+    def another_browser_responds(self, account: Account) -> None:
         before = self.ports.settings.load(CONTOSO)
         window = self._opened(self.windows[-1])
         if window.state:
-            self._comes_back(replace(window, cookie="another-browser"), account, {}, granted=None)
+            self._return_to_app(replace(window, cookie="another-browser"), account, {}, granted=None)
 
-        assert _what_sends(self.ports.settings.load(CONTOSO)) == _what_sends(before)
+        assert _sending_settings(self.ports.settings.load(CONTOSO)) == _sending_settings(before)
 
     # What the world does
 
@@ -174,12 +174,12 @@ class Everything(RuleBasedStateMachine):
         self.ports.authorizer.fail = [error]
 
     @rule()
-    def the_vault_is_away_next(self) -> None:
+    def the_vault_is_unavailable_next(self) -> None:
         self.ports.vault.fail = [TransientError("key_vault_unavailable")]
         self.vault_was_away = True
 
     @rule()
-    def the_next_write_goes_without_an_answer(self) -> None:
+    def the_response_to_the_next_write_is_lost(self) -> None:
         self.ports.settings.lost = [PreconditionFailedError("settings_changed")]
 
     @rule()
@@ -210,7 +210,7 @@ class Everything(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.ports.vault.fail)
     @rule()
-    def the_vault_is_swept(self) -> None:
+    def the_vault_is_cleaned(self) -> None:
         delete_orphaned_tokens(CONTOSO, self.ports.vault.names(), self.ports)
 
         found = self.ports.settings.load(CONTOSO)
@@ -238,7 +238,7 @@ class Everything(RuleBasedStateMachine):
         assert view["actions"]["enable"] or view["actions"]["save"]
 
     @invariant()
-    def the_buttons_tell_the_truth(self) -> None:
+    def the_buttons_match_the_settings(self) -> None:
         senders = self.ports.application_senders
         found = with_sender_list(self.ports.settings.load(CONTOSO), senders, self.ports.system.now())
         actions = shown(self.ports)["actions"]
@@ -248,7 +248,7 @@ class Everything(RuleBasedStateMachine):
         assert actions["sendTestMail"] is _allowed(lambda: sender_of(found, senders))
 
     @invariant()
-    def every_consent_says_how_it_stands(self) -> None:
+    def every_consent_has_a_status(self) -> None:
         for flow_id in self.ports.flows.flows:
             view = content(call(consent.read_flow, self.ports, route={"flow_id": flow_id}))
             ended_badly = view["status"] in {"declined", "failed", "expired"}
@@ -257,7 +257,7 @@ class Everything(RuleBasedStateMachine):
         assert pending is None or pending["flowId"] in self.ports.flows.flows
 
     @invariant()
-    def no_tokens_are_lost_and_none_come_back(self) -> None:
+    def no_tokens_are_lost_or_restored(self) -> None:
         found = self.ports.settings.load(CONTOSO)
         current = {found.consent.secret_name} - {None} if found.consent else set()
         assert current <= set(self.ports.vault.secrets)
@@ -272,7 +272,7 @@ class Everything(RuleBasedStateMachine):
         assert now >= self.last_version
         self.last_version = now
 
-    def _ask(self, operation: Any, admin: Caller, body: dict[str, Any], *, blind: bool) -> None:
+    def _press(self, operation: Any, admin: Caller, body: dict[str, Any], *, blind: bool) -> None:
         """Press a button on a page that can be stale; a refusal changes nothing."""
         headers = {} if blind else {"if-match": self.seen.get(admin.object_id, "*")}
         before = self.ports.settings.load(CONTOSO)
@@ -282,7 +282,7 @@ class Everything(RuleBasedStateMachine):
             assert self.ports.settings.load(CONTOSO) == before
             return
         after = self.ports.settings.load(CONTOSO)
-        assert _what_sends(after) == _what_sends(before)
+        assert _sending_settings(after) == _sending_settings(before)
         started = content(reply)
         if started["flowId"] is None:
             assert after.pending is None
@@ -292,10 +292,10 @@ class Everything(RuleBasedStateMachine):
     def _opened(self, window: Window) -> Window:
         if window.state:
             return window
-        reply = open_start(window, self.ports)
-        return with_answer(window, reply) if "Set-Cookie" in reply.headers else window
+        reply = post_ticket(window, self.ports)
+        return with_redirect(window, reply) if "Set-Cookie" in reply.headers else window
 
-    def _comes_back(
+    def _return_to_app(
         self,
         window: Window,
         account: Account,
@@ -313,7 +313,7 @@ class Everything(RuleBasedStateMachine):
         before = self.ports.settings.load(CONTOSO)
         answer = self._answer(window, reply)
         if answer.status == 200:
-            assert _what_sends(self.ports.settings.load(CONTOSO)) == _what_sends(before)
+            assert _sending_settings(self.ports.settings.load(CONTOSO)) == _sending_settings(before)
             if decision is None:
                 return
             answer = decide(window, self.ports, decision, form_token(answer))
@@ -327,7 +327,7 @@ class Everything(RuleBasedStateMachine):
         return consent.finish_admin_consent(a_request(query=query, headers=headers), self.ports)
 
 
-def _what_sends(found: TenantSettings) -> tuple[object, ...]:
+def _sending_settings(found: TenantSettings) -> tuple[object, ...]:
     return found.sender, found.consent, found.status
 
 
@@ -339,5 +339,5 @@ def _allowed(check: Callable[[], object]) -> bool:
     return True
 
 
-TestEverySequence = Everything.TestCase
+TestEverySequence = ConsentStateMachine.TestCase
 TestEverySequence.settings = hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -22,8 +22,8 @@ from tests.api_client import (
     enable,
     finish,
     form_token,
-    open_start,
-    opened,
+    open_start_link,
+    post_ticket,
     shown,
 )
 from tests.builders import ADMIN, a_consent, enabled_services, list_senders
@@ -40,18 +40,18 @@ def problem_of(ports: FakeServices, window: Window) -> str | None:
     return found["problem"]["code"] if found["problem"] else None
 
 
-def signs_in(ports: FakeServices, username: str) -> None:
+def set_account(ports: FakeServices, username: str) -> None:
     ports.authorizer.account = Account(f"{username}-id", CONTOSO, username)
 
 
 def test_for_the_own_address_of_the_admin_only_mail_send_is_requested(ports: FakeServices) -> None:
-    opened(enable(ports, "ADA@contoso.com"), ports)
+    open_start_link(enable(ports, "ADA@contoso.com"), ports)
 
     assert ports.authorizer.asked == [("Mail.Send",)]
 
 
 def test_for_any_other_address_the_shared_permissions_are_requested(ports: FakeServices) -> None:
-    opened(enable(ports, "finance@contoso.com", largeFileAttachments=True), ports)
+    open_start_link(enable(ports, "finance@contoso.com", largeFileAttachments=True), ports)
 
     assert ports.authorizer.asked == [
         ("Mail.Send", "Mail.ReadWrite", "Mail.Send.Shared", "Mail.ReadWrite.Shared")
@@ -59,7 +59,7 @@ def test_for_any_other_address_the_shared_permissions_are_requested(ports: FakeS
 
 
 def test_a_delegated_mailbox_shows_both_the_address_and_the_account(ports: FakeServices) -> None:
-    finish(opened(enable(ports, "finance@contoso.com"), ports), ports)
+    finish(open_start_link(enable(ports, "finance@contoso.com"), ports), ports)
 
     view = shown(ports)
     assert view["delegatedMailbox"] is True
@@ -68,8 +68,8 @@ def test_a_delegated_mailbox_shows_both_the_address_and_the_account(ports: FakeS
 
 
 def test_the_owner_of_the_address_needs_no_shared_permission(ports: FakeServices) -> None:
-    window = opened(enable(ports, "reports@contoso.com"), ports)
-    signs_in(ports, "Reports@contoso.com")
+    window = open_start_link(enable(ports, "reports@contoso.com"), ports)
+    set_account(ports, "Reports@contoso.com")
     ports.authorizer.granted = frozenset({"Mail.Send"})
 
     finish(window, ports)
@@ -79,8 +79,8 @@ def test_the_owner_of_the_address_needs_no_shared_permission(ports: FakeServices
 
 
 def test_a_colleague_may_consent_and_the_page_names_both(ports: FakeServices) -> None:
-    window = opened(enable(ports, "reports@contoso.com"), ports)
-    signs_in(ports, "reports@contoso.com")
+    window = open_start_link(enable(ports, "reports@contoso.com"), ports)
+    set_account(ports, "reports@contoso.com")
 
     decide(window, ports, "continue", form_token(finish(window, ports)))
 
@@ -89,7 +89,7 @@ def test_a_colleague_may_consent_and_the_page_names_both(ports: FakeServices) ->
 
 
 def test_another_account_needs_the_shared_permission(ports: FakeServices) -> None:
-    window = opened(enable(ports, "finance@contoso.com"), ports)
+    window = open_start_link(enable(ports, "finance@contoso.com"), ports)
     ports.authorizer.granted = frozenset({"Mail.Send"})
 
     finish(window, ports)
@@ -98,7 +98,7 @@ def test_another_account_needs_the_shared_permission(ports: FakeServices) -> Non
 
 
 def test_less_than_large_files_need_is_a_problem_and_not_a_smaller_consent(ports: FakeServices) -> None:
-    window = opened(enable(ports, largeFileAttachments=True), ports)
+    window = open_start_link(enable(ports, largeFileAttachments=True), ports)
     ports.authorizer.granted = frozenset({"Mail.Send"})
 
     finish(window, ports)
@@ -109,8 +109,8 @@ def test_less_than_large_files_need_is_a_problem_and_not_a_smaller_consent(ports
 
 
 def test_another_account_does_not_take_over_the_admins_own_address(ports: FakeServices) -> None:
-    window = opened(enable(ports, "ada@contoso.com"), ports)
-    signs_in(ports, "uma@contoso.com")
+    window = open_start_link(enable(ports, "ada@contoso.com"), ports)
+    set_account(ports, "uma@contoso.com")
 
     finish(window, ports)
 
@@ -126,7 +126,7 @@ def test_another_account_cannot_take_over_the_address_of_the_first_one() -> None
         sender=RequestedSender("reports@contoso.com"),
         consent=a_consent(account=Account("reports-id", CONTOSO, "reports@contoso.com")),
     )
-    window = opened(enable(ports, "reports@contoso.com"), ports)
+    window = open_start_link(enable(ports, "reports@contoso.com"), ports)
 
     finish(window, ports)
 
@@ -142,7 +142,7 @@ def test_an_account_that_was_renamed_may_consent_again_for_its_address() -> None
         sender=RequestedSender("reports@contoso.com"),
         consent=a_consent(account=reports),
     )
-    window = opened(enable(ports, "reports@contoso.com"), ports)
+    window = open_start_link(enable(ports, "reports@contoso.com"), ports)
     assert ports.authorizer.asked == [("Mail.Send",)]
     ports.authorizer.account = Account("reports-id", CONTOSO, "reporting@contoso.com")
 
@@ -164,10 +164,12 @@ PRIMARY = "ada.lovelace@contoso.com"
 ADA_WITH_ADDRESS = Account("ada-object-id", CONTOSO, "ada@contoso.com", email=PRIMARY)
 
 
-def asked_and_completed(ports: FakeServices, address: str, caller: Caller = ADMIN) -> tuple[str, ...]:
+def complete_and_list_permissions(
+    ports: FakeServices, address: str, caller: Caller = ADMIN
+) -> tuple[str, ...]:
     """Consent for an address and return the requested permissions."""
     started = content(call(settings.enable, ports, {"fromEmailAddress": address}, caller))
-    window = opened(Window(started["flowId"], started["startUrl"]), ports)
+    window = open_start_link(Window(started["flowId"], started["startUrl"]), ports)
     assert finish(window, ports).status == 303
     assert problem_of(ports, window) is None
     return ports.authorizer.asked[-1]
@@ -177,7 +179,7 @@ def asked_and_completed(ports: FakeServices, address: str, caller: Caller = ADMI
 def test_the_owner_is_recognised_by_sign_in_name_and_by_address(ports: FakeServices, address: str) -> None:
     ports.authorizer.account = ADA_WITH_ADDRESS
 
-    asked_and_completed(ports, address)
+    complete_and_list_permissions(ports, address)
 
     view = shown(ports)
     assert (view["delegatedMailbox"], view["permissions"]) == (False, ["Mail.Send"])
@@ -190,13 +192,13 @@ def test_no_shared_permissions_are_requested_for_the_admins_own_address(
 ) -> None:
     ports.authorizer.account = ADA_WITH_ADDRESS
 
-    assert asked_and_completed(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
+    assert complete_and_list_permissions(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
 
 
 def test_no_shared_permissions_are_requested_for_an_address_of_the_account() -> None:
     ports = enabled_services(consent=a_consent(account=ADA_WITH_ADDRESS))
     ports.authorizer.account = ADA_WITH_ADDRESS
-    window = opened(Window(**_saved(ports, PRIMARY)), ports)
+    window = open_start_link(Window(**_saved(ports, PRIMARY)), ports)
     finish(window, ports)
 
     assert ports.authorizer.asked == [("Mail.Send",)]
@@ -212,7 +214,7 @@ def _saved(ports: FakeServices, address: str) -> dict[str, str]:
 def test_an_owner_without_address_in_the_id_token_is_known_by_an_api_token(
     ports: FakeServices,
 ) -> None:
-    assert asked_and_completed(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
+    assert complete_and_list_permissions(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
 
     assert (shown(ports)["delegatedMailbox"], shown(ports)["permissions"]) == (False, ["Mail.Send"])
 
@@ -220,7 +222,7 @@ def test_an_owner_without_address_in_the_id_token_is_known_by_an_api_token(
 def test_an_address_that_microsoft_does_not_return_is_not_shown_as_visible(
     ports: FakeServices,
 ) -> None:
-    asked_and_completed(ports, "ada@contoso.com")
+    complete_and_list_permissions(ports, "ada@contoso.com")
     assert shown(ports)["recipientsSee"] is None
     assert "does not return" in run_checks(CONTOSO, None, ports)[0].detail
 
@@ -236,14 +238,14 @@ def test_an_address_that_microsoft_does_not_return_is_not_shown_as_visible(
 def test_what_recipients_see_of_a_shared_mailbox_is_not_known(ports: FakeServices) -> None:
     ports.authorizer.account = ADA_WITH_ADDRESS
 
-    asked_and_completed(ports, "finance@contoso.com")
+    complete_and_list_permissions(ports, "finance@contoso.com")
 
     assert (shown(ports)["delegatedMailbox"], shown(ports)["recipientsSee"]) == (True, None)
 
 
 def test_a_user_who_is_renamed_continues_sending_from_the_own_mailbox(ports: FakeServices) -> None:
     ports.authorizer.account = ADA_WITH_ADDRESS
-    asked_and_completed(ports, PRIMARY)
+    complete_and_list_permissions(ports, PRIMARY)
     ports.authorizer.account = Account(
         "ada-object-id", CONTOSO, "ada.king@contoso.com", email="ada.king@contoso.com"
     )
@@ -266,8 +268,8 @@ def test_a_user_who_is_renamed_continues_sending_from_the_own_mailbox(ports: Fak
 def test_another_account_does_not_take_over_the_admins_other_address(ports: FakeServices) -> None:
     body = {"fromEmailAddress": PRIMARY}
     started = content(call(settings.enable, ports, body, replace(ADMIN, email=PRIMARY)))
-    window = opened(Window(started["flowId"], started["startUrl"]), ports)
-    signs_in(ports, "uma@contoso.com")
+    window = open_start_link(Window(started["flowId"], started["startUrl"]), ports)
+    set_account(ports, "uma@contoso.com")
 
     finish(window, ports)
 
@@ -278,13 +280,13 @@ def test_another_account_does_not_take_over_the_admins_other_address(ports: Fake
 
 
 def test_the_admins_account_is_offered_at_the_sign_in(ports: FakeServices) -> None:
-    opened(enable(ports, "finance@contoso.com"), ports)
+    open_start_link(enable(ports, "finance@contoso.com"), ports)
 
     assert ports.authorizer.hints == [("ada@contoso.com", False)]
 
 
 def test_an_admin_can_request_the_consent_screen_again(ports: FakeServices) -> None:
-    opened(enable(ports, askAgain=True), ports)
+    open_start_link(enable(ports, askAgain=True), ports)
 
     assert ports.authorizer.hints == [("ada@contoso.com", True)]
 
@@ -295,7 +297,7 @@ def test_an_admin_can_request_the_consent_screen_again(ports: FakeServices) -> N
 def test_an_unavailable_service_interrupts_the_consent_for_a_restart(
     ports: FakeServices, error: TransientError
 ) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.authorizer.fail.append(error)
 
     finish(window, ports)
@@ -320,7 +322,9 @@ def admin_consent(ports: FakeServices, window: Window, **reply: str) -> str | No
 def apply(ports: FakeServices, **members: object) -> Window:
     """Enable a listed sender with application permission and open the link."""
     list_senders(ports, "reports@contoso.com", "new@contoso.com")
-    return opened(enable(ports, "reports@contoso.com", authorization="application", **members), ports)
+    return open_start_link(
+        enable(ports, "reports@contoso.com", authorization="application", **members), ports
+    )
 
 
 def test_an_admin_consents_to_application_permissions(ports: FakeServices) -> None:
@@ -368,7 +372,7 @@ def test_the_app_uses_the_object_id_of_a_mailbox_whose_owner_is_known(
     list_senders(ports, "reports@contoso.com")
     body = {"fromEmailAddress": "reports@contoso.com", "authorization": "application"}
     started = content(call(settings.enable, ports, body, caller))
-    window = opened(Window(started["flowId"], started["startUrl"]), ports)
+    window = open_start_link(Window(started["flowId"], started["startUrl"]), ports)
 
     assert admin_consent(ports, window) is None
 
@@ -454,7 +458,7 @@ def test_a_response_without_scope_grants_the_requested_scope(ports: FakeServices
     ports.authorizer.granted = frozenset()
     ports.authorizer.later = [None]
 
-    assert finish(opened(enable(ports), ports), ports).status == 303
+    assert finish(open_start_link(enable(ports), ports), ports).status == 303
     assert shown(ports)["permissions"] == ["Mail.Send"]
 
 
@@ -472,7 +476,7 @@ def test_no_admin_consent_is_requested_for_a_sender_that_is_not_listed(ports: Fa
     window = enable(ports, "reports@contoso.com", authorization="application")
     list_senders(ports)
 
-    reply = open_start(window, ports)
+    reply = post_ticket(window, ports)
 
     assert "problem=application_sender_not_allowed" in content(reply)["location"]
 
@@ -487,7 +491,7 @@ def test_a_sender_removed_from_the_list_before_the_callback_is_refused(ports: Fa
 
 
 def test_the_answer_of_one_way_does_not_finish_the_other(ports: FakeServices) -> None:
-    delegated = opened(enable(ports), ports)
+    delegated = open_start_link(enable(ports), ports)
     assert admin_consent(ports, delegated) == "consent_reply_invalid"
 
     application = apply(ports)
@@ -512,7 +516,7 @@ def test_save_keeps_the_kind_of_permission(ports: FakeServices) -> None:
     started = content(
         call(settings.save, ports, {"fromEmailAddress": "new@contoso.com", "largeFileAttachments": False})
     )
-    window = opened(Window(started["flowId"], started["startUrl"]), ports)
+    window = open_start_link(Window(started["flowId"], started["startUrl"]), ports)
 
     assert urlsplit(window.address).path.endswith("/adminconsent")
     assert parse_qs(urlsplit(window.address).query)["state"] == [window.state]

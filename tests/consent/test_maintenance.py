@@ -10,7 +10,7 @@ from shared.consent.ports import DeletedTokens
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 from shared.settings.state import reset
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
-from tests.api_client import call, enable, finish, opened
+from tests.api_client import call, enable, finish, open_start_link
 from tests.builders import a_consent, enabled_services, some_settings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
@@ -109,7 +109,7 @@ def test_tokens_that_a_crash_left_behind_are_deleted(ports: FakeServices) -> Non
 
 def test_tokens_of_a_pending_consent_are_not_deleted() -> None:
     ports = FakeServices()
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.vault.write(f"smtp-{CONTOSO}-1", "just written")
 
     maintain_consents(ports)
@@ -120,7 +120,7 @@ def test_tokens_of_a_pending_consent_are_not_deleted() -> None:
 
 def test_tokens_of_a_crashed_consent_are_deleted_once_it_cannot_finish() -> None:
     ports = FakeServices()
-    opened(enable(ports), ports)
+    open_start_link(enable(ports), ports)
     ports.vault.write(f"smtp-{CONTOSO}-1", "written by a process that died")
 
     # The clock of the host that runs the timer may be hours ahead.
@@ -169,7 +169,7 @@ def many_tenants(ports: FakeServices) -> None:
     ports.configure(allowed_tenant_ids=frozenset(ports.settings.tenants()))
 
 
-def hang(ports: FakeServices) -> None:
+def time_out(ports: FakeServices) -> None:
     ports.system.pass_time(timedelta(seconds=33))
     raise TransientError("key_vault_unavailable")
 
@@ -178,7 +178,7 @@ def test_a_vault_that_hangs_keeps_maintenance_within_the_host_time_limit(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     many_tenants(ports)
-    ports.vault._fail = lambda: hang(ports)  # type: ignore[method-assign]
+    ports.vault._fail = lambda: time_out(ports)  # type: ignore[method-assign]
 
     maintain_consents(ports)
 
@@ -191,11 +191,11 @@ def test_a_purge_that_hangs_keeps_maintenance_within_the_host_time_limit(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(100):
-        kept(ports, f"smtp-6f1c0000-0000-4000-8000-{number:012d}-1", purgeable=True)
+        add_deleted_tokens(ports, f"smtp-6f1c0000-0000-4000-8000-{number:012d}-1", purgeable=True)
 
     def purge(name: str) -> None:
         assert name in ports.vault.kept
-        hang(ports)
+        time_out(ports)
 
     ports.vault.purge = purge  # type: ignore[method-assign]
 
@@ -223,7 +223,9 @@ NAME = f"smtp-{CONTOSO}-1"
 OLD = f"smtp-{CONTOSO}-0"
 
 
-def kept(ports: FakeServices, name: str, *, purgeable: bool, until: datetime = NOON + WEEK) -> None:
+def add_deleted_tokens(
+    ports: FakeServices, name: str, *, purgeable: bool, until: datetime = NOON + WEEK
+) -> None:
     ports.vault.kept[name] = DeletedTokens(name, until, purgeable)
 
 
@@ -239,9 +241,9 @@ def test_the_vault_is_listed_once_for_all_tenants(ports: FakeServices) -> None:
 
 
 def test_deleted_tokens_are_purged_as_soon_as_the_vault_allows_it(ports: FakeServices) -> None:
-    kept(ports, OLD, purgeable=True)
-    kept(ports, "smtp-of-a-deleted-tenant-3", purgeable=True)
-    kept(ports, "another-apps-secret", purgeable=True)
+    add_deleted_tokens(ports, OLD, purgeable=True)
+    add_deleted_tokens(ports, "smtp-of-a-deleted-tenant-3", purgeable=True)
+    add_deleted_tokens(ports, "another-apps-secret", purgeable=True)
 
     maintain_consents(ports)
 
@@ -259,8 +261,8 @@ def test_a_purge_that_fails_is_repeated_the_next_day_and_stops_no_other(
         purge(name)
 
     ports.vault.purge = refuse  # type: ignore[method-assign]
-    kept(ports, OLD, purgeable=True)
-    kept(ports, f"smtp-{FABRIKAM}-1", purgeable=True)
+    add_deleted_tokens(ports, OLD, purgeable=True)
+    add_deleted_tokens(ports, f"smtp-{FABRIKAM}-1", purgeable=True)
     maintain_consents(ports)
 
     assert set(ports.vault.kept) == {OLD}
@@ -273,7 +275,7 @@ def test_a_purge_that_fails_is_repeated_the_next_day_and_stops_no_other(
 
 def test_deleted_tokens_in_use_are_not_purged(ports: FakeServices) -> None:
     ports.vault.secrets.clear()
-    kept(ports, NAME, purgeable=True)
+    add_deleted_tokens(ports, NAME, purgeable=True)
 
     maintain_consents(ports)
 
@@ -281,7 +283,7 @@ def test_deleted_tokens_in_use_are_not_purged(ports: FakeServices) -> None:
 
 
 def test_deleted_tokens_of_an_unserved_tenant_are_not_purged(ports: FakeServices) -> None:
-    kept(ports, OLD, purgeable=True)
+    add_deleted_tokens(ports, OLD, purgeable=True)
     ports.configure(allowed_tenant_ids=frozenset({FABRIKAM}))
 
     maintain_consents(ports)
@@ -290,8 +292,8 @@ def test_deleted_tokens_of_an_unserved_tenant_are_not_purged(ports: FakeServices
 
 
 def test_the_page_shows_until_when_tokens_can_be_recovered(ports: FakeServices) -> None:
-    kept(ports, OLD, purgeable=False)
-    kept(ports, f"smtp-{CONTOSO}-00", purgeable=False, until=NOON + timedelta(days=3))
+    add_deleted_tokens(ports, OLD, purgeable=False)
+    add_deleted_tokens(ports, f"smtp-{CONTOSO}-00", purgeable=False, until=NOON + timedelta(days=3))
 
     maintain_consents(ports)
 
@@ -320,7 +322,7 @@ def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(ports: FakeServi
     maintain_consents(ports)
 
     assert ports.settings.load(CONTOSO).undeleted == (NAME,)
-    kept(ports, NAME, purgeable=False)
+    add_deleted_tokens(ports, NAME, purgeable=False)
     maintain_consents(ports)
     settings = ports.settings.load(CONTOSO)
     assert (settings.undeleted, settings.recoverable_until) == ((), NOON + WEEK)
@@ -340,12 +342,12 @@ def test_what_storage_can_not_note_now_is_noted_the_next_day(
 ) -> None:
     save = ports.settings.save
 
-    def away(settings: TenantSettings) -> TenantSettings:
+    def unavailable(settings: TenantSettings) -> TenantSettings:
         if settings.consent is None and not settings.undeleted:
             raise TransientError("storage_unavailable", service="tables")
         return save(settings)
 
-    ports.settings.save = away  # type: ignore[method-assign]
+    ports.settings.save = unavailable  # type: ignore[method-assign]
     call(settings_journey.reset_settings, ports)
     assert "note_tokens" in caplog.text
     assert (ports.settings.load(CONTOSO).undeleted, ports.vault.secrets) == ((NAME,), {})

@@ -24,7 +24,7 @@ from tests.api_client import (
     enable,
     finish,
     form_token,
-    opened,
+    open_start_link,
     shown,
 )
 from tests.builders import enabled_services
@@ -32,7 +32,7 @@ from tests.fakes import CONTOSO, NOON, FakeServices, MemoryDeliveries, MemoryFlo
 
 REPORTS = Account("reports-object-id", CONTOSO, "reports@contoso.com")
 TOKENS = f"smtp-{CONTOSO}-1"
-AWAY = TransientError("storage_unavailable", service="tables")
+UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 
 
 @pytest.fixture
@@ -42,15 +42,15 @@ def ports() -> FakeServices:
     return found
 
 
-def asked(ports: FakeServices, **members: Any) -> tuple[Window, Response]:
+def open_confirmation(ports: FakeServices, **members: Any) -> tuple[Window, Response]:
     """Sign in as reports@ for a consent started by Ada; return the page."""
-    window = opened(enable(ports, "reports@contoso.com", **members), ports)
+    window = open_start_link(enable(ports, "reports@contoso.com", **members), ports)
     page = finish(window, ports)
     assert page.status == 200
     return window, page
 
 
-def how_it_stands(ports: FakeServices, window: Window) -> tuple[str, str | None, str | None]:
+def flow_state(ports: FakeServices, window: Window) -> tuple[str, str | None, str | None]:
     found = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))
     return found["status"], found["stage"], found["problem"]["code"] if found["problem"] else None
 
@@ -62,7 +62,7 @@ def problem_of(reply: Response) -> str | None:
 
 def test_another_account_sees_the_requester_and_the_permissions(ports: FakeServices) -> None:
     ports.authorizer.granted = frozenset({"Mail.Send", "Mail.ReadWrite"})
-    _, page = asked(ports, largeFileAttachments=True)
+    _, page = open_confirmation(ports, largeFileAttachments=True)
 
     text = page.body.decode()
     assert "<dt>Requested by</dt><dd><bdi>ada@contoso.com</bdi></dd>" in text
@@ -73,16 +73,16 @@ def test_another_account_sees_the_requester_and_the_permissions(ports: FakeServi
 
 
 def test_until_it_continues_no_settings_name_its_tokens(ports: FakeServices) -> None:
-    window, _ = asked(ports)
+    window, _ = open_confirmation(ports)
 
     stored = ports.settings.load(CONTOSO)
     assert list(ports.vault.secrets) == [TOKENS]
     assert (stored.consent, stored.sender) == (None, None)
-    assert how_it_stands(ports, window) == ("pending", "other_account", None)
+    assert flow_state(ports, window) == ("pending", "other_account", None)
 
 
 def test_continue_completes_the_consent(ports: FakeServices) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     ports.system.pass_time(timedelta(minutes=1))
 
     reply = decide(window, ports, "continue", form_token(page))
@@ -90,7 +90,7 @@ def test_continue_completes_the_consent(ports: FakeServices) -> None:
     assert reply.status == 303
     assert reply.headers["Location"].endswith(f"result?flow={window.flow_id}")
     assert reply.headers["Set-Cookie"].startswith(f"{NAME}=; ")
-    assert how_it_stands(ports, window) == ("completed", None, None)
+    assert flow_state(ports, window) == ("completed", None, None)
     view = shown(ports)
     assert (view["consentedBy"], view["consentedAt"]) == ("reports@contoso.com", "2026-11-23T12:01:00Z")
     assert ports.settings.load(CONTOSO).consent.secret_name == TOKENS  # type: ignore[union-attr]
@@ -105,7 +105,7 @@ def test_continue_releases_the_waiting_mail(ports: FakeServices) -> None:
             return super().list_pending(tenant_id, statuses, limit)
 
     ports.deliveries = Log()
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     assert looked_for == []
 
     decide(window, ports, "continue", form_token(page))
@@ -114,13 +114,13 @@ def test_continue_releases_the_waiting_mail(ports: FakeServices) -> None:
 
 
 def test_refuse_deletes_the_tokens_at_once(ports: FakeServices) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
 
     reply = decide(window, ports, "refuse", form_token(page))
 
     assert ports.vault.secrets == {}
     assert ports.vault.deleted == [TOKENS]
-    assert how_it_stands(ports, window) == ("declined", None, "consent_refused")
+    assert flow_state(ports, window) == ("declined", None, "consent_refused")
     assert shown(ports)["pendingConsent"] is None
     assert reply.headers["Set-Cookie"].startswith(f"{NAME}=; ")
     detail = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))["problem"]["detail"]
@@ -128,7 +128,7 @@ def test_refuse_deletes_the_tokens_at_once(ports: FakeServices) -> None:
 
 
 def test_a_person_who_declines_reads_that_the_grant_remains_at_microsoft(ports: FakeServices) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     decide(window, ports, "refuse", form_token(page))
 
     text = consent.result(a_request(query={"flow": window.flow_id}), ports).body.decode()
@@ -150,16 +150,16 @@ def test_an_account_is_identified_by_its_ids_and_never_by_its_name(
 ) -> None:
     ports.authorizer.account = account
 
-    assert finish(opened(enable(ports), ports), ports).status == 200
+    assert finish(open_start_link(enable(ports), ports), ports).status == 200
 
 
 def test_the_own_account_of_the_admin_needs_no_confirmation(ports: FakeServices) -> None:
     ports.authorizer.account = Account("ada-object-id", CONTOSO, "renamed@contoso.com")
 
-    window = opened(enable(ports, "finance@contoso.com"), ports)
+    window = open_start_link(enable(ports, "finance@contoso.com"), ports)
 
     assert finish(window, ports).status == 303
-    assert how_it_stands(ports, window) == ("completed", None, None)
+    assert flow_state(ports, window) == ("completed", None, None)
 
 
 def test_what_sends_continues_sending_until_the_other_account_continues() -> None:
@@ -167,7 +167,7 @@ def test_what_sends_continues_sending_until_the_other_account_continues() -> Non
     ports.authorizer.account = REPORTS
     body = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
     started = content(call(settings.save, ports, body))
-    window = opened(Window(started["flowId"], started["startUrl"]), ports)
+    window = open_start_link(Window(started["flowId"], started["startUrl"]), ports)
 
     page = finish(window, ports)
     assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
@@ -189,61 +189,61 @@ def test_what_sends_continues_sending_until_the_other_account_continues() -> Non
     ],
 )
 def test_the_form_needs_the_browsers_cookie(ports: FakeServices, cookies: str, problem: str) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
 
     sent = cookies.replace("RIGHT", window.cookie)
     reply = decide(window, ports, "continue", form_token(page), cookies=sent)
 
     assert problem_of(reply) == problem
-    assert how_it_stands(ports, window) == ("pending", "other_account", None)
+    assert flow_state(ports, window) == ("pending", "other_account", None)
 
 
 @pytest.mark.parametrize("token", ["", "guess", "COOKIE", "STATE"])
 def test_the_form_needs_a_token_that_only_the_page_has(ports: FakeServices, token: str) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     known = token.replace("COOKIE", window.cookie).replace("STATE", window.state)
 
     assert problem_of(decide(window, ports, "continue", known)) == "consent_form_invalid"
-    assert how_it_stands(ports, window) == ("pending", "other_account", None)
+    assert flow_state(ports, window) == ("pending", "other_account", None)
 
     decide(window, ports, "continue", form_token(page))
-    assert how_it_stands(ports, window)[0] == "completed"
+    assert flow_state(ports, window)[0] == "completed"
 
 
 @pytest.mark.parametrize("decision", ["", "Continue", "yes"])
 def test_the_form_knows_two_decisions(ports: FakeServices, decision: str) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
 
     assert problem_of(decide(window, ports, decision, form_token(page))) == "consent_form_invalid"
-    assert how_it_stands(ports, window) == ("pending", "other_account", None)
+    assert flow_state(ports, window) == ("pending", "other_account", None)
 
 
 def test_a_second_click_is_shown_how_it_ended(ports: FakeServices) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     decide(window, ports, "refuse", form_token(page))
 
     reply = decide(window, ports, "continue", form_token(page))
 
     assert reply.headers["Location"].endswith(f"flow={window.flow_id}")
     assert "Set-Cookie" not in reply.headers
-    assert how_it_stands(ports, window)[0] == "declined"
+    assert flow_state(ports, window)[0] == "declined"
 
 
 def test_of_two_clicks_at_once_one_counts(ports: FakeServices) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
 
-    class Raced(MemoryFlows):
+    class ConsumedFlows(MemoryFlows):
         def consume_secret(self, secret: FlowSecret) -> bool:
             return False
 
-    ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
+    ports.flows = ConsumedFlows(ports.flows.flows, ports.flows.secrets)
 
     assert problem_of(decide(window, ports, "continue", form_token(page))) == "consent_form_invalid"
     assert ports.settings.load(CONTOSO).consent is None
 
 
 def test_before_the_account_signed_in_there_is_nothing_to_decide(ports: FakeServices) -> None:
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
     assert problem_of(decide(window, ports, "continue", "")) == "consent_form_invalid"
     unknown = replace(window, flow_id="00000000-0000-4000-8000-999999999999")
@@ -251,7 +251,7 @@ def test_before_the_account_signed_in_there_is_nothing_to_decide(ports: FakeServ
 
 
 def test_a_reload_shows_the_page_again_with_a_token_of_its_own(ports: FakeServices) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     ports.authorizer.fail.append(AssertionError("the code was redeemed twice"))
 
     again = finish(window, ports)
@@ -260,31 +260,31 @@ def test_a_reload_shows_the_page_again_with_a_token_of_its_own(ports: FakeServic
     assert problem_of(decide(window, ports, "continue", form_token(page))) == "consent_form_invalid"
     ports.authorizer.fail.clear()
     decide(window, ports, "continue", form_token(again))
-    assert how_it_stands(ports, window)[0] == "completed"
+    assert flow_state(ports, window)[0] == "completed"
 
 
 @pytest.mark.parametrize("code", ["", "another-code"])
 def test_only_the_answer_that_microsoft_gave_shows_the_page_again(ports: FakeServices, code: str) -> None:
-    window, _ = asked(ports)
+    window, _ = open_confirmation(ports)
 
     assert problem_of(finish(window, ports, code=code)) == "consent_reply_invalid"
 
 
 def test_of_two_reloads_at_once_one_gets_the_page(ports: FakeServices) -> None:
-    window, _ = asked(ports)
+    window, _ = open_confirmation(ports)
 
-    class Raced(MemoryFlows):
+    class ConsumedFlows(MemoryFlows):
         def replace_secret(self, secret: FlowSecret) -> bool:
             return False
 
-    ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
+    ports.flows = ConsumedFlows(ports.flows.flows, ports.flows.secrets)
 
     assert problem_of(finish(window, ports)) == "consent_link_used"
 
 
 def test_a_planted_cookie_and_a_known_state_complete_nothing(ports: FakeServices) -> None:
     """The starter of a flow knows its state and cookie, and can plant both."""
-    attacker = opened(enable(ports, "reports@contoso.com"), ports)
+    attacker = open_start_link(enable(ports, "reports@contoso.com"), ports)
     victims_page = finish(attacker, ports)
 
     attempts = [
@@ -307,30 +307,30 @@ def test_a_planted_cookie_and_a_known_state_complete_nothing(ports: FakeServices
 
 @pytest.mark.parametrize("decision", ["continue", "refuse"])
 def test_after_the_flow_expired_the_form_only_deletes_the_tokens(ports: FakeServices, decision: str) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     ports.system.pass_time(timedelta(minutes=10))
 
     decide(window, ports, decision, form_token(page), cookies="")
 
-    assert how_it_stands(ports, window) == ("expired", None, "consent_not_continued")
+    assert flow_state(ports, window) == ("expired", None, "consent_not_continued")
     assert ports.vault.secrets == {}
     assert shown(ports)["status"] == "not_configured"
 
 
 def test_a_reload_after_the_flow_expired_deletes_the_tokens(ports: FakeServices) -> None:
-    window, _ = asked(ports)
+    window, _ = open_confirmation(ports)
     ports.system.pass_time(timedelta(minutes=10))
 
     finish(window, ports)
 
-    assert how_it_stands(ports, window) == ("expired", None, "consent_not_continued")
+    assert flow_state(ports, window) == ("expired", None, "consent_not_continued")
     assert ports.vault.secrets == {}
 
 
 def test_a_page_that_is_left_is_given_up_when_the_flow_expires(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     ports.system.pass_time(timedelta(minutes=10))
     delete_abandoned(ports)
     assert list(ports.vault.secrets) == [TOKENS]
@@ -340,7 +340,7 @@ def test_a_page_that_is_left_is_given_up_when_the_flow_expires(
 
     assert ports.vault.secrets == {}
     assert "consent_not_continued" in caplog.text
-    assert how_it_stands(ports, window) == ("expired", None, "consent_not_continued")
+    assert flow_state(ports, window) == ("expired", None, "consent_not_continued")
     decide(window, ports, "continue", form_token(page))
     assert shown(ports)["status"] == "not_configured"
 
@@ -348,25 +348,25 @@ def test_a_page_that_is_left_is_given_up_when_the_flow_expires(
 def test_deleting_abandoned_consents_ends_in_time_if_the_vault_hangs(
     ports: FakeServices,
 ) -> None:
-    window, _ = asked(ports)
+    window, _ = open_confirmation(ports)
     secret = ports.flows.secrets[window.flow_id]
     for number in range(20):
         ports.flows.secrets[f"flow-{number}"] = replace(secret, flow_id=f"flow-{number}")
     ports.system.pass_time(timedelta(minutes=11))
     begun = ports.system.steady()
 
-    def hang() -> None:
+    def time_out() -> None:
         ports.system.pass_time(timedelta(seconds=33))
         raise TransientError("key_vault_unavailable")
 
-    ports.vault._fail = hang  # type: ignore[method-assign]
+    ports.vault._fail = time_out  # type: ignore[method-assign]
     delete_abandoned(ports)
 
     assert timedelta(minutes=4) <= ports.system.steady() - begun < timedelta(minutes=5)
 
 
 def test_an_abandoned_consent_that_names_no_account_is_forgotten(ports: FakeServices) -> None:
-    window, _ = asked(ports)
+    window, _ = open_confirmation(ports)
     secret = ports.flows.secrets[window.flow_id]
     assert secret.consent
     ports.flows.secrets[window.flow_id] = replace(secret, consent=replace(secret.consent, account=None))
@@ -377,7 +377,7 @@ def test_an_abandoned_consent_that_names_no_account_is_forgotten(ports: FakeServ
 
 
 def test_the_abandoned_consent_of_another_installation_stays(ports: FakeServices) -> None:
-    window, _ = asked(ports)
+    window, _ = open_confirmation(ports)
     ports.system.pass_time(timedelta(minutes=11))
     ports.settings.foreign = {CONTOSO}
     delete_abandoned(ports)
@@ -387,32 +387,32 @@ def test_the_abandoned_consent_of_another_installation_stays(ports: FakeServices
 
 
 def test_the_timer_takes_no_secret_that_the_person_used(ports: FakeServices) -> None:
-    asked(ports)
+    open_confirmation(ports)
     ports.system.pass_time(timedelta(minutes=11))
 
-    class Raced(MemoryFlows):
+    class ConsumedFlows(MemoryFlows):
         def consume_secret(self, secret: FlowSecret) -> bool:
             return False
 
-    ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
+    ports.flows = ConsumedFlows(ports.flows.flows, ports.flows.secrets)
     delete_abandoned(ports)
 
     assert list(ports.vault.secrets) == [TOKENS]
 
 
 def test_one_abandoned_consent_stops_no_other_deletion(ports: FakeServices) -> None:
-    first, _ = asked(ports)
+    first, _ = open_confirmation(ports)
     stranger = replace(ports.flows.secrets[first.flow_id], flow_id="another")
     ports.flows.secrets = {"another": stranger, first.flow_id: ports.flows.secrets[first.flow_id]}
     ports.system.pass_time(timedelta(minutes=11))
 
-    class Broken(MemoryFlows):
+    class FailingFlows(MemoryFlows):
         def consume_secret(self, secret: FlowSecret) -> bool:
             if secret.flow_id == "another":
-                raise AWAY
+                raise UNAVAILABLE
             return super().consume_secret(secret)
 
-    ports.flows = Broken(ports.flows.flows, ports.flows.secrets)
+    ports.flows = FailingFlows(ports.flows.flows, ports.flows.secrets)
     delete_abandoned(ports)
 
     assert ports.vault.secrets == {}
@@ -420,7 +420,7 @@ def test_one_abandoned_consent_stops_no_other_deletion(ports: FakeServices) -> N
 
 @pytest.mark.parametrize("newer", ["reset", "consent"])
 def test_something_newer_deletes_the_tokens_at_once(ports: FakeServices, newer: str) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
 
     if newer == "reset":
         call(settings.reset_settings, ports)
@@ -429,72 +429,72 @@ def test_something_newer_deletes_the_tokens_at_once(ports: FakeServices, newer: 
 
     assert ports.vault.secrets == {}
     decide(window, ports, "continue", form_token(page))
-    assert how_it_stands(ports, window) == ("failed", None, "consent_superseded")
+    assert flow_state(ports, window) == ("failed", None, "consent_superseded")
 
 
 def test_a_reset_while_the_tokens_are_written_leaves_none(ports: FakeServices) -> None:
-    class Slow(MemoryVault):
+    class ResettingVault(MemoryVault):
         def write(self, name: str, tokens: str, *, new: bool = False) -> None:
             super().write(name, tokens)
             call(settings.reset_settings, ports)
 
-    ports.vault = Slow()
-    window = opened(enable(ports, "reports@contoso.com"), ports)
+    ports.vault = ResettingVault()
+    window = open_start_link(enable(ports, "reports@contoso.com"), ports)
 
     assert finish(window, ports).status == 303
 
     assert ports.vault.secrets == {}
     assert ports.flows.secrets == {}
-    assert how_it_stands(ports, window) == ("failed", None, "consent_superseded")
+    assert flow_state(ports, window) == ("failed", None, "consent_superseded")
 
 
 def test_a_confirmation_that_cannot_be_stored_leaves_no_tokens(ports: FakeServices) -> None:
-    class Full(MemoryFlows):
+    class FailingFlows(MemoryFlows):
         def replace_secret(self, secret: FlowSecret) -> bool:
             if secret.consent:
-                raise AWAY
+                raise UNAVAILABLE
             return super().replace_secret(secret)
 
-    ports.flows = Full()
-    window = opened(enable(ports, "reports@contoso.com"), ports)
+    ports.flows = FailingFlows()
+    window = open_start_link(enable(ports, "reports@contoso.com"), ports)
 
     assert finish(window, ports).status == 303
 
     assert ports.vault.secrets == {}
-    assert how_it_stands(ports, window) == ("failed", None, "consent_interrupted")
+    assert flow_state(ports, window) == ("failed", None, "consent_interrupted")
 
 
 def test_secrets_that_are_there_already_are_not_written_over(ports: FakeServices) -> None:
-    class Taken(MemoryFlows):
+    class ConsumedFlows(MemoryFlows):
         def replace_secret(self, secret: FlowSecret) -> bool:
             return False if secret.consent else super().replace_secret(secret)
 
-    ports.flows = Taken()
-    window = opened(enable(ports, "reports@contoso.com"), ports)
+    ports.flows = ConsumedFlows()
+    window = open_start_link(enable(ports, "reports@contoso.com"), ports)
 
     finish(window, ports)
 
     assert ports.vault.secrets == {}
-    assert how_it_stands(ports, window) == ("failed", None, "consent_superseded")
+    assert flow_state(ports, window) == ("failed", None, "consent_superseded")
 
 
 def test_tokens_that_can_not_be_deleted_now_are_reported(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    window, page = asked(ports)
+    window, page = open_confirmation(ports)
     ports.vault.fail.append(TransientError("key_vault_unavailable"))
 
     with caplog.at_level(logging.WARNING):
         decide(window, ports, "refuse", form_token(page))
 
     assert "tokens_left_behind" in caplog.text
-    assert how_it_stands(ports, window)[0] == "declined"
+    assert flow_state(ports, window)[0] == "declined"
 
 
 # The page
 
 
-def a_confirmation(**changes: str) -> Confirmation:
+def confirmation(**changes: str) -> Confirmation:
     known = Confirmation(
         "00000000-0000-4000-8000-0000000000f1",
         "the-token",
@@ -508,7 +508,7 @@ def a_confirmation(**changes: str) -> Confirmation:
 
 
 def test_the_page_has_no_script_and_its_form_stays_with_the_app() -> None:
-    reply = other_account_page(a_confirmation(), "https://mailer.contoso.com", "the-nonce")
+    reply = other_account_page(confirmation(), "https://mailer.contoso.com", "the-nonce")
 
     text, policy = reply.body.decode(), reply.headers["Content-Security-Policy"]
     assert "<script" not in text
@@ -519,7 +519,7 @@ def test_the_page_has_no_script_and_its_form_stays_with_the_app() -> None:
 
 
 def test_what_the_page_shows_is_text_and_never_markup() -> None:
-    hostile = a_confirmation(requester='"><script>alert(1)</script>', account="<b>", from_address="</dd>")
+    hostile = confirmation(requester='"><script>alert(1)</script>', account="<b>", from_address="</dd>")
 
     text = other_account_page(hostile, "https://mailer.contoso.com", "n").body.decode()
 
@@ -529,7 +529,7 @@ def test_what_the_page_shows_is_text_and_never_markup() -> None:
 
 
 def test_a_permission_that_is_unknown_to_the_app_is_shown_by_its_name() -> None:
-    text = other_account_page(a_confirmation(), "https://mailer.contoso.com", "n").body.decode()
+    text = other_account_page(confirmation(), "https://mailer.contoso.com", "n").body.decode()
 
     assert "<li>Other.Scope</li>" in text
 

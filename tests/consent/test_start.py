@@ -13,13 +13,13 @@ from tests.api_client import (
     Window,
     a_request,
     call,
+    complete_consent,
     content,
     enable,
-    open_start,
-    opened,
+    open_start_link,
+    post_ticket,
     ticket_of,
-    walk,
-    with_answer,
+    with_redirect,
 )
 from tests.builders import some_settings
 from tests.fakes import FakeServices, MemoryFlows
@@ -51,7 +51,7 @@ def test_enable_is_checked_again_where_the_settings_changed_meanwhile(
 
 
 def test_the_start_link_leads_to_microsoft(ports: FakeServices) -> None:
-    reply = open_start(enable(ports), ports)
+    reply = post_ticket(enable(ports), ports)
 
     assert reply.status == 200
     assert content(reply)["location"].startswith("https://login.microsoftonline.com/")
@@ -60,7 +60,7 @@ def test_the_start_link_leads_to_microsoft(ports: FakeServices) -> None:
 def test_a_cookie_valid_on_the_azure_domain_binds_the_flow_to_the_browser(
     ports: FakeServices,
 ) -> None:
-    cookie = open_start(enable(ports), ports).headers["Set-Cookie"]
+    cookie = post_ticket(enable(ports), ports).headers["Set-Cookie"]
 
     name, _, rest = cookie.partition("=")
     scope = {"Domain=mailer.contoso.com", "Path=/api/consent"}
@@ -71,7 +71,7 @@ def test_a_cookie_valid_on_the_azure_domain_binds_the_flow_to_the_browser(
 def test_the_cookie_is_sent_only_to_consent_addresses(ports: FakeServices) -> None:
     ports.configure(public_base_url="https://apps.contoso.com/mailer")
 
-    assert "; Path=/mailer/api/consent; " in open_start(enable(ports), ports).headers["Set-Cookie"]
+    assert "; Path=/mailer/api/consent; " in post_ticket(enable(ports), ports).headers["Set-Cookie"]
 
 
 def test_the_ticket_is_in_the_fragment_which_no_request_carries(ports: FakeServices) -> None:
@@ -90,7 +90,7 @@ def test_a_get_of_the_start_link_changes_nothing(ports: FakeServices) -> None:
         assert (reply.status, reply.headers.get("Set-Cookie")) == (200, None)
 
     assert (ports.flows.flows, ports.flows.secrets) == before
-    opened(link, ports)
+    open_start_link(link, ports)
 
 
 def test_a_ticket_in_the_address_opens_nothing(ports: FakeServices) -> None:
@@ -106,7 +106,7 @@ def test_ticket_state_and_cookie_are_stored_only_as_hashes(ports: FakeServices) 
     link = enable(ports)
     ticket = ticket_of(link.start_url)
     kept_before = ports.flows.secrets[link.flow_id]
-    window = opened(link, ports)
+    window = open_start_link(link, ports)
 
     kept = ports.flows.secrets[link.flow_id]
 
@@ -120,27 +120,27 @@ def test_ticket_state_and_cookie_are_stored_only_as_hashes(ports: FakeServices) 
 
 def test_the_start_link_opens_once(ports: FakeServices) -> None:
     link = enable(ports)
-    opened(link, ports)
+    open_start_link(link, ports)
 
-    assert problem_of(open_start(link, ports)) == "consent_link_used"
+    assert problem_of(post_ticket(link, ports)) == "consent_link_used"
 
 
 def test_of_two_browsers_that_open_the_link_at_once_one_wins(ports: FakeServices) -> None:
     link = enable(ports)
 
-    class Raced(MemoryFlows):
+    class ConsumedFlows(MemoryFlows):
         def replace_secret(self, secret: object) -> bool:
             return False
 
-    ports.flows = Raced(ports.flows.flows, ports.flows.secrets)
+    ports.flows = ConsumedFlows(ports.flows.flows, ports.flows.secrets)
 
-    assert problem_of(open_start(link, ports)) == "consent_link_used"
+    assert problem_of(post_ticket(link, ports)) == "consent_link_used"
 
 
 def test_the_link_of_a_finished_consent_opens_nothing(ports: FakeServices) -> None:
-    window = walk(ports)
+    window = complete_consent(ports)
 
-    assert problem_of(open_start(window, ports)) == "consent_link_used"
+    assert problem_of(post_ticket(window, ports)) == "consent_link_used"
 
 
 @pytest.mark.parametrize("ticket", ["", "wrong"])
@@ -149,7 +149,7 @@ def test_a_wrong_ticket_gets_the_error_of_an_unknown_consent(ports: FakeServices
     guess = a_request(f"ticket={ticket}".encode(), route={"flow_id": link.flow_id})
 
     assert problem_of(consent.start(guess, ports)) == "consent_not_found"
-    opened(link, ports)
+    open_start_link(link, ports)
 
 
 @pytest.mark.parametrize("flow_id", ["00000000-0000-4000-8000-999999999999", "nonsense", "", "../x"])
@@ -163,35 +163,35 @@ def test_a_link_is_good_for_ten_minutes(ports: FakeServices) -> None:
     link = enable(ports)
     ports.system.pass_time(timedelta(minutes=10))
 
-    assert problem_of(open_start(link, ports)) == "consent_link_expired"
+    assert problem_of(post_ticket(link, ports)) == "consent_link_expired"
 
 
 def test_a_link_that_a_reset_overtook_is_reported(ports: FakeServices) -> None:
     link = enable(ports)
     call(settings.reset_settings, ports)
 
-    assert problem_of(open_start(link, ports)) == "consent_superseded"
+    assert problem_of(post_ticket(link, ports)) == "consent_superseded"
 
 
 def test_a_link_that_a_second_tab_overtook_is_reported(ports: FakeServices) -> None:
     first = enable(ports)
     second = enable(ports)
 
-    assert problem_of(open_start(first, ports)) == "consent_superseded"
-    opened(second, ports)
+    assert problem_of(post_ticket(first, ports)) == "consent_superseded"
+    open_start_link(second, ports)
 
 
 def test_while_entra_is_unavailable_the_link_stays_valid(ports: FakeServices) -> None:
     link = enable(ports)
     ports.authorizer.fail.append(EntraUnavailableError())
 
-    assert problem_of(open_start(link, ports)) == "consent_interrupted"
-    opened(link, ports)
+    assert problem_of(post_ticket(link, ports)) == "consent_interrupted"
+    open_start_link(link, ports)
 
 
 def test_each_window_gets_values_of_its_own(ports: FakeServices) -> None:
-    first = opened(enable(ports), ports)
-    second = opened(enable(ports), ports)
+    first = open_start_link(enable(ports), ports)
+    second = open_start_link(enable(ports), ports)
 
     assert first.state != second.state
     assert first.cookie != second.cookie
@@ -200,8 +200,8 @@ def test_each_window_gets_values_of_its_own(ports: FakeServices) -> None:
 
 def test_the_state_of_a_window_is_sent_only_to_microsoft(ports: FakeServices) -> None:
     link = enable(ports)
-    reply = open_start(link, ports)
-    window: Window = with_answer(link, reply)
+    reply = post_ticket(link, ports)
+    window: Window = with_redirect(link, reply)
 
     assert window.state in content(reply)["location"]
     assert window.state not in reply.headers["Set-Cookie"]

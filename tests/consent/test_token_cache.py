@@ -298,12 +298,12 @@ def test_a_reset_while_the_newest_tokens_are_written_leaves_none(ports: FakeServ
 def test_tokens_that_can_not_be_written_now_do_not_delay_a_mail(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Full(MemoryVault):
+    class FailingVault(MemoryVault):
         def write(self, name: str, tokens: str, *, new: bool = False) -> None:
             raise TransientError("key_vault_unavailable")
 
     custody = AccessTokenCache(
-        Full(ports.vault.secrets),
+        FailingVault(ports.vault.secrets),
         ports.authorizer,
         ports.settings,
         ports.system,
@@ -345,7 +345,7 @@ def test_application_permissions_need_no_stored_tokens(ports: FakeServices) -> N
     assert ports.authorizer.refreshed == ["app-only"]
 
 
-class Hanging(FakeEntra):
+class HangingEntra(FakeEntra):
     """Waits for an event and then fails, like an endpoint without a response."""
 
     def __init__(self, system: FakeSystem) -> None:
@@ -367,7 +367,7 @@ class Hanging(FakeEntra):
         raise NothingSentError("identity_unavailable", retry_after=timedelta(seconds=7))
 
 
-def custody_of(ports: FakeServices, issuer: FakeEntra) -> AccessTokenCache:
+def new_token_cache(ports: FakeServices, issuer: FakeEntra) -> AccessTokenCache:
     return AccessTokenCache(
         ports.vault, issuer, ports.settings, ports.system, lambda: CONFIG.allowed_tenant_ids
     )
@@ -388,8 +388,8 @@ class CountedLock:
 
 
 def test_mails_that_waited_for_an_endpoint_that_hangs_share_its_failure(ports: FakeServices) -> None:
-    entra = Hanging(ports.system)
-    custody = custody_of(ports, entra)
+    entra = HangingEntra(ports.system)
+    custody = new_token_cache(ports, entra)
     lock = CountedLock()
     custody._turns[CONTOSO]._lock = lock  # type: ignore[assignment]
 
@@ -419,7 +419,7 @@ def test_a_mail_that_waited_for_its_turn_uses_the_token_that_another_got(ports: 
             return super().refresh(*arguments, **options)
 
     entra = Slow(ports.system)
-    custody = custody_of(ports, entra)
+    custody = new_token_cache(ports, entra)
     lock = CountedLock()
     custody._turns[CONTOSO]._lock = lock  # type: ignore[assignment]
 
@@ -432,8 +432,8 @@ def test_a_mail_that_waited_for_its_turn_uses_the_token_that_another_got(ports: 
 
 
 def test_while_one_mail_waits_for_a_new_token_the_others_use_the_old_one(ports: FakeServices) -> None:
-    entra = Hanging(ports.system)
-    custody = custody_of(ports, ports.authorizer)
+    entra = HangingEntra(ports.system)
+    custody = new_token_cache(ports, ports.authorizer)
     first = custody.get(CONTOSO, a_consent())
     custody._issuer = entra
     ports.system.pass_time(timedelta(minutes=57))

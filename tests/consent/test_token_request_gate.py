@@ -19,14 +19,14 @@ MINUTE = timedelta(minutes=1)
 THROTTLED = EntraUnavailableError(retry_after=MINUTE)
 
 
-def may_pass(code: str = "consent_lost", number: str = "AADSTS65001") -> ProblemError:
+def temporary_refusal(code: str = "consent_lost", number: str = "AADSTS65001") -> ProblemError:
     """Build the error of a refusal that can pass."""
     error = ConsentRequiredError(code, account="ada@contoso.com", error=number)
     error.replicating = "consent" if number == "AADSTS65001" else "app"
     return error
 
 
-REMOVED = may_pass("app_removed", "AADSTS700016")
+REMOVED = temporary_refusal("app_removed", "AADSTS700016")
 WRONG_REGISTRATION = ConfigurationError("app_registration_wrong", error="AADSTS650056")
 WRONG_REGISTRATION.replicating = "consent"
 
@@ -51,7 +51,7 @@ def consented(age: timedelta) -> tuple[FakeServices, Consent]:
     return enabled_services(consent=consent), consent
 
 
-@pytest.mark.parametrize("error", [may_pass(), REMOVED, WRONG_REGISTRATION], ids=str)
+@pytest.mark.parametrize("error", [temporary_refusal(), REMOVED, WRONG_REGISTRATION], ids=str)
 def test_in_the_first_minutes_of_a_consent_no_refusal_that_can_pass_counts(error: ProblemError) -> None:
     ports, consent = consented(timedelta(seconds=5))
 
@@ -65,7 +65,7 @@ def test_in_the_first_minutes_of_a_consent_no_refusal_that_can_pass_counts(error
     assert ports.tokens.get(CONTOSO, consent, fresh=True)
 
 
-@pytest.mark.parametrize("error", [may_pass(), REMOVED, WRONG_REGISTRATION], ids=str)
+@pytest.mark.parametrize("error", [temporary_refusal(), REMOVED, WRONG_REGISTRATION], ids=str)
 def test_later_a_temporary_refusal_counts_when_repeated_minutes_apart(error: ProblemError) -> None:
     ports, consent = consented(timedelta(minutes=15))
 
@@ -111,47 +111,47 @@ def test_a_mail_waits_while_a_new_credential_spreads_in_entra() -> None:
 
 def test_a_token_that_is_issued_in_between_ends_the_count() -> None:
     ports, consent = consented(timedelta(days=1))
-    refused(ports, consent, may_pass())
+    refused(ports, consent, temporary_refusal())
     ports.system.pass_time(3 * MINUTE)
 
     ports.tokens.get(CONTOSO, consent, fresh=True)
     ports.system.pass_time(3 * MINUTE)
 
-    assert refused(ports, consent, may_pass()).code == "consent_spreading"
+    assert refused(ports, consent, temporary_refusal()).code == "consent_spreading"
 
 
 def test_another_process_counts_on() -> None:
     ports, consent = consented(timedelta(days=1))
-    refused(ports, consent, may_pass())
+    refused(ports, consent, temporary_refusal())
     other = FakeServices(vault=ports.vault, settings=ports.settings, system=ports.system)
     ports.system.pass_time(5 * MINUTE)
 
-    assert refused(other, consent, may_pass()).code == "consent_lost"
+    assert refused(other, consent, temporary_refusal()).code == "consent_lost"
 
 
 def test_a_time_that_a_wrong_clock_wrote_does_not_put_the_count_off() -> None:
     ports, consent = consented(timedelta(days=1))
     ports.system.set_clock(timedelta(days=300))
-    refused(ports, consent, may_pass())
+    refused(ports, consent, temporary_refusal())
     ports.system.set_clock(timedelta(days=-300))
 
-    refused(ports, consent, may_pass())
+    refused(ports, consent, temporary_refusal())
     ports.system.pass_time(5 * MINUTE)
-    assert refused(ports, consent, may_pass()).code == "consent_lost"
+    assert refused(ports, consent, temporary_refusal()).code == "consent_lost"
 
 
 def test_a_consent_from_the_future_is_not_fresh_for_ever() -> None:
     ports, consent = consented(timedelta(days=-300))
-    refused(ports, consent, may_pass())
+    refused(ports, consent, temporary_refusal())
     ports.system.pass_time(5 * MINUTE)
 
-    assert refused(ports, consent, may_pass()).code == "consent_lost"
+    assert refused(ports, consent, temporary_refusal()).code == "consent_lost"
 
 
 def test_a_refusal_of_a_consent_that_was_replaced_counts_at_once() -> None:
     ports, consent = consented(timedelta(days=1))
 
-    assert refused(ports, a_consent(version=0), may_pass()).code == "consent_lost"
+    assert refused(ports, a_consent(version=0), temporary_refusal()).code == "consent_lost"
     assert ports.settings.load(CONTOSO).consent == consent
 
 
@@ -159,7 +159,7 @@ def test_a_refusal_that_cannot_be_noted_does_not_count() -> None:
     ports, consent = consented(timedelta(days=1))
     ports.settings.lost.append(TransientError("storage_unavailable", service="tables"))
 
-    assert refused(ports, consent, may_pass()).code == "consent_spreading"
+    assert refused(ports, consent, temporary_refusal()).code == "consent_spreading"
 
 
 def test_a_refusal_that_cannot_pass_counts_at_once() -> None:
@@ -171,7 +171,7 @@ def test_a_refusal_that_cannot_pass_counts_at_once() -> None:
 
 def test_the_check_and_the_daily_refresh_lose_no_consent_by_one_refusal() -> None:
     ports, _ = consented(timedelta(days=1))
-    ports.authorizer.fail = [may_pass()]
+    ports.authorizer.fail = [temporary_refusal()]
     checks = {str(check.name): check for check in run_checks(CONTOSO, None, ports)}
     assert checks["token"].problem is not None
     assert checks["token"].problem.code == "consent_spreading"
@@ -191,7 +191,7 @@ def test_while_a_newer_token_is_refused_the_old_one_is_used_to_its_end() -> None
     ports, consent = consented(timedelta(days=1))
     ports.tokens.get(CONTOSO, consent)
     ports.system.pass_time(56 * MINUTE)
-    ports.authorizer.fail = [may_pass(), may_pass()]
+    ports.authorizer.fail = [temporary_refusal(), temporary_refusal()]
 
     assert ports.tokens.get(CONTOSO, consent) == "access-1"
 

@@ -14,7 +14,7 @@ from shared.consent.maintenance import maintain_consents
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import Status, TenantSettings
-from tests.api_client import enable, finish, opened, shown
+from tests.api_client import enable, finish, open_start_link, shown
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, FakeServices
 from tests.faults.fault_run import FaultInjector, FaultRun
@@ -127,7 +127,7 @@ def test_the_daily_maintenance_meets_it_and_changes_no_status(
 )
 def test_a_pending_consent_is_shown_as_interrupted(what: str) -> None:
     services = FakeServices()
-    window = opened(enable(services), services)
+    window = open_start_link(enable(services), services)
     inject_outage(services, what)
 
     finish(window, services)
@@ -137,5 +137,5 @@ def test_a_pending_consent_is_shown_as_interrupted(what: str) -> None:
     assert (flow.status, flow.problem.code) == ("failed", "consent_interrupted")
     assert shown(services)["problem"] is None
     services.system.pass_time(TEN_MINUTES)
-    finish(opened(enable(services), services), services)
+    finish(open_start_link(enable(services), services), services)
     assert shown(services)["status"] == "enabled"

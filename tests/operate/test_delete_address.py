@@ -25,7 +25,7 @@ from tests.infra.project import Project
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-type Told = Callable[[], str]
+type ReadOutput = Callable[[], str]
 
 EVE = "eve@contoso.com"
 REFUSED = ActiveProblem("recipient_refused", NOON, {"graph_code": "ErrorInvalidRecipients", "recipient": EVE})
@@ -51,7 +51,7 @@ def services() -> FakeServices:
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Told:
+def read_output(capsys: pytest.CaptureFixture[str]) -> ReadOutput:
     def read() -> str:
         shown = capsys.readouterr()
         return shown.out + shown.err
@@ -59,23 +59,23 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
     return read
 
 
-def confirm(services: FakeServices, told: Told, address: str = EVE) -> str:
+def confirm(services: FakeServices, read_output: ReadOutput, address: str = EVE) -> str:
     """Do a dry run, delete with its code, and return the second output."""
     assert main(["delete-address", address], services) == 0
-    found = re.search(r"--confirm (\w+)", told())
+    found = re.search(r"--confirm (\w+)", read_output())
     assert found
     assert main(["delete-address", address, "--confirm", found[1]], services) == 0
-    return told()
+    return read_output()
 
 
 def test_the_first_call_lists_where_the_address_is_and_deletes_nothing(
-    services: FakeServices, told: Told
+    services: FakeServices, read_output: ReadOutput
 ) -> None:
     before = (dict(services.requests.kept), dict(services.deliveries.rows))
 
     assert main(["delete-address", "Eve@Contoso.com"], services) == 0
 
-    said = told()
+    said = read_output()
     assert "Finished mails: 2" in said
     assert f"Kept until it is finished: the mail waiting of {CONTOSO}" in said
     assert "Nothing was deleted. To delete it, repeat the command with --confirm " in said
@@ -84,9 +84,9 @@ def test_the_first_call_lists_where_the_address_is_and_deletes_nothing(
 
 
 def test_finished_mails_lose_their_content_and_their_rows_the_address(
-    services: FakeServices, told: Told
+    services: FakeServices, read_output: ReadOutput
 ) -> None:
-    assert "Deleted." in confirm(services, told)
+    assert "Deleted." in confirm(services, read_output)
 
     assert [message_id for _, message_id in services.requests.kept] == ["waiting"]
     assert [message_id for _, message_id in services.drafts.kept] == ["waiting"]
@@ -97,36 +97,40 @@ def test_finished_mails_lose_their_content_and_their_rows_the_address(
     assert EVE not in repr([row for key, row in services.deliveries.rows.items() if key[1] != "waiting"])
 
 
-def test_after_the_deletion_the_command_finds_only_retained_data(services: FakeServices, told: Told) -> None:
-    confirm(services, told)
+def test_after_the_deletion_the_command_finds_only_retained_data(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
+    confirm(services, read_output)
     assert main(["delete-address", EVE], services) == 0
 
-    said = told()
+    said = read_output()
     assert "No data with this address can be deleted now." in said
     assert "the mail waiting of" in said
 
 
-def test_a_code_of_another_finding_deletes_nothing(services: FakeServices, told: Told) -> None:
+def test_a_code_of_another_finding_deletes_nothing(services: FakeServices, read_output: ReadOutput) -> None:
     main(["delete-address", EVE], services)
-    found = re.search(r"--confirm (\w+)", told())
+    found = re.search(r"--confirm (\w+)", read_output())
     assert found
     services.deliveries.add(
         replace(services.deliveries.rows[CONTOSO, "late"], message_id="new", from_address=EVE)
     )
 
     assert main(["delete-address", EVE, "--confirm", found[1]], services) == 1
-    assert "does not match this list" in told()
+    assert "does not match this list" in read_output()
     assert len(services.requests.kept) == 3
 
 
-def test_an_address_of_which_this_is_a_part_is_another_one(services: FakeServices, told: Told) -> None:
+def test_an_address_of_which_this_is_a_part_is_another_one(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
     for address in ("ve@contoso.com", "eve@contoso.co", "x.eve@contoso.com", "eve@contoso.com.example"):
         assert main(["delete-address", address], services) == 0
-        assert "Finished mails: 0" in told()
+        assert "Finished mails: 0" in read_output()
 
 
 def test_an_address_is_found_in_bodies_json_escapes_and_invalid_json(
-    services: FakeServices, told: Told
+    services: FakeServices, read_output: ReadOutput
 ) -> None:
     texts = [
         a_message(body={"contentType": "text", "content": "Ask jürgen@contoso.com."}),
@@ -135,12 +139,14 @@ def test_an_address_is_found_in_bodies_json_escapes_and_invalid_json(
     for number, text in enumerate(texts):
         services.deliveries.add(Delivery(CONTOSO, f"m-{number}", DeliveryStatus.EXPIRED, NOON, NOON, NOON))
         services.requests.save(CONTOSO, f"m-{number}", text)
-    confirm(services, told, "jürgen@contoso.com")
+    confirm(services, read_output, "jürgen@contoso.com")
 
     assert not {"m-0", "m-1"} & {message_id for _, message_id in services.requests.kept}
 
 
-def test_the_address_is_removed_from_every_part_of_a_row(services: FakeServices, told: Told) -> None:
+def test_the_address_is_removed_from_every_part_of_a_row(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
     row = Delivery(
         FABRIKAM,
         "m",
@@ -154,7 +160,7 @@ def test_the_address_is_removed_from_every_part_of_a_row(services: FakeServices,
         fields=(FieldError("to.0", f"{EVE} is listed twice"),),
     )
     services.deliveries.add(row)
-    confirm(services, told)
+    confirm(services, read_output)
 
     left = services.deliveries.rows[FABRIKAM, "m"]
     assert EVE not in repr(left)
@@ -162,59 +168,59 @@ def test_the_address_is_removed_from_every_part_of_a_row(services: FakeServices,
 
 
 def test_a_mail_that_waits_is_named_though_only_its_row_has_the_address(
-    services: FakeServices, told: Told
+    services: FakeServices, read_output: ReadOutput
 ) -> None:
     row = Delivery(CONTOSO, "w", DeliveryStatus.DEFERRED, NOON, NOON, NOON, from_address=EVE)
     services.deliveries.add(row)
     main(["delete-address", EVE], services)
 
-    assert f"the mail w of {CONTOSO}" in told()
+    assert f"the mail w of {CONTOSO}" in read_output()
 
 
 def test_a_mail_that_is_retried_meanwhile_is_kept_and_listed(
-    services: FakeServices, told: Told, monkeypatch: pytest.MonkeyPatch
+    services: FakeServices, read_output: ReadOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.deliveries, "save", lambda row: None if row.message_id == "late" else row)
 
-    said = confirm(services, told)
+    said = confirm(services, read_output)
 
     assert f"Not deleted because it changed: the mail late of {CONTOSO}" in said
     assert (CONTOSO, "late") in services.requests.kept
     assert services.operator_log.actions[-1].counts["finished_mails"] == 1
 
 
-def test_a_mail_without_a_row_is_not_touched(services: FakeServices, told: Told) -> None:
+def test_a_mail_without_a_row_is_not_touched(services: FakeServices, read_output: ReadOutput) -> None:
     services.requests.save(CONTOSO, "orphan", a_message(messageId="orphan", to=[EVE]))
-    confirm(services, told)
+    confirm(services, read_output)
 
     assert (CONTOSO, "orphan") in services.requests.kept
 
 
 def test_finished_consents_are_deleted_and_one_in_progress_is_kept(
-    services: FakeServices, told: Told
+    services: FakeServices, read_output: ReadOutput
 ) -> None:
     wanted = {"fromEmailAddress": "reports@contoso.com", "largeFileAttachments": False}
     assert call(settings_api.save, services, wanted).status == 202
     main(["delete-address", "ada@contoso.com"], services)
-    assert "Kept for ten minutes: 1 consents in progress" in told()
+    assert "Kept for ten minutes: 1 consents in progress" in read_output()
 
     services.system.pass_time(timedelta(minutes=11))
-    confirm(services, told, "ada@contoso.com")
+    confirm(services, read_output, "ada@contoso.com")
     assert services.flows.flows == {}
 
 
-def test_settings_are_kept_until_a_reset(services: FakeServices, told: Told) -> None:
+def test_settings_are_kept_until_a_reset(services: FakeServices, read_output: ReadOutput) -> None:
     confirm_before = services.settings.load(CONTOSO)
     main(["delete-address", "ada@contoso.com"], services)
 
-    assert f"Kept until a workspace admin presses Reset: the settings of {CONTOSO}" in told()
+    assert f"Kept until a workspace admin presses Reset: the settings of {CONTOSO}" in read_output()
     assert services.settings.load(CONTOSO) == confirm_before
 
 
 def test_the_audit_event_has_the_deleted_amount_and_not_the_address(
-    services: FakeServices, told: Told, caplog: pytest.LogCaptureFixture
+    services: FakeServices, read_output: ReadOutput, caplog: pytest.LogCaptureFixture
 ) -> None:
-    confirm(services, told)
+    confirm(services, read_output)
     with caplog.at_level(logging.WARNING):
         release_all(services)
 
@@ -231,10 +237,12 @@ def test_what_is_no_address_is_refused(services: FakeServices) -> None:
         main(["delete-address", "Eve"], services)
 
 
-def test_the_days_that_it_names_are_those_of_the_template(services: FakeServices, told: Told) -> None:
+def test_the_days_that_it_names_are_those_of_the_template(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
     files = Project.from_disk().files
     main(["delete-address", EVE], services)
-    said = told()
+    said = read_output()
 
     assert "attachmentRetentionDays, 30" in said
     assert "param attachmentRetentionDays int = 30" in files["infra/main.bicep"]

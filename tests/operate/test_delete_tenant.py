@@ -19,14 +19,14 @@ from shared.operate.__main__ import main
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.tenant import TenantSettings
-from tests.api_client import call, walk
+from tests.api_client import call, complete_consent
 from tests.builders import a_message, enabled_services, some_settings
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeServices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-type Told = Callable[[], str]
+type ReadOutput = Callable[[], str]
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def services() -> FakeServices:
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Told:
+def read_output(capsys: pytest.CaptureFixture[str]) -> ReadOutput:
     def read() -> str:
         shown = capsys.readouterr()
         return shown.out + shown.err
@@ -67,20 +67,22 @@ def stored(services: FakeServices, tenant: str) -> list[object]:
     ]
 
 
-def confirm(services: FakeServices, told: Told) -> int:
+def confirm(services: FakeServices, read_output: ReadOutput) -> int:
     """Do a dry run, and delete with the code that it gives."""
     main(["delete-tenant", CONTOSO], services)
-    found = re.search(r"--confirm (\w+)", told())
+    found = re.search(r"--confirm (\w+)", read_output())
     assert found
     return main(["delete-tenant", CONTOSO, "--confirm", found[1]], services)
 
 
-def test_the_first_call_lists_the_data_and_deletes_nothing(services: FakeServices, told: Told) -> None:
+def test_the_first_call_lists_the_data_and_deletes_nothing(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
     before = stored(services, CONTOSO)
     assert main(["delete-tenant", CONTOSO.upper()], services) == 0
 
     assert stored(services, CONTOSO) == before
-    assert told().splitlines()[:7] == [
+    assert read_output().splitlines()[:7] == [
         f"Tenant {CONTOSO}",
         "  settings: 1",
         "  tokens: 2",
@@ -93,34 +95,34 @@ def test_the_first_call_lists_the_data_and_deletes_nothing(services: FakeService
 
 
 def test_with_its_code_all_data_of_one_tenant_is_deleted_and_of_no_other(
-    services: FakeServices, told: Told
+    services: FakeServices, read_output: ReadOutput
 ) -> None:
     theirs = stored(services, FABRIKAM)
-    assert confirm(services, told) == 0
+    assert confirm(services, read_output) == 0
 
     assert stored(services, CONTOSO) == []
     assert stored(services, FABRIKAM) == theirs
-    assert "Deleted." in told()
+    assert "Deleted." in read_output()
 
 
-def test_a_code_of_another_inventory_deletes_nothing(services: FakeServices, told: Told) -> None:
+def test_a_code_of_another_inventory_deletes_nothing(services: FakeServices, read_output: ReadOutput) -> None:
     main(["delete-tenant", CONTOSO], services)
-    code = told().split()[-1]
+    code = read_output().split()[-1]
     services.requests.save(CONTOSO, "m-2", b"a mail that came meanwhile")
     before = stored(services, CONTOSO)
 
     assert main(["delete-tenant", CONTOSO, "--confirm", code], services) == 1
     assert stored(services, CONTOSO) == before
-    assert "does not match this inventory" in told()
+    assert "does not match this inventory" in read_output()
 
 
-def test_data_of_a_served_tenant_is_not_deleted(services: FakeServices, told: Told) -> None:
+def test_data_of_a_served_tenant_is_not_deleted(services: FakeServices, read_output: ReadOutput) -> None:
     services.configure(allowed_tenant_ids=CONFIG.allowed_tenant_ids)
     before = stored(services, CONTOSO)
 
     assert main(["delete-tenant", CONTOSO], services) == 1
     assert stored(services, CONTOSO) == before
-    assert "removes it from that list" in told()
+    assert "removes it from that list" in read_output()
 
 
 def test_data_of_a_tenant_with_a_mail_being_sent_is_not_deleted(services: FakeServices) -> None:
@@ -137,34 +139,40 @@ def test_what_is_no_tenant_id_is_refused(services: FakeServices) -> None:
         main(["delete-tenant", "contoso.com"], services)
 
 
-def test_an_unknown_tenant_has_no_data(services: FakeServices, told: Told) -> None:
+def test_an_unknown_tenant_has_no_data(services: FakeServices, read_output: ReadOutput) -> None:
     assert main(["delete-tenant", "6f1c0000-0000-4000-8000-00000000dead"], services) == 0
-    assert "No data of this tenant is stored." in told()
+    assert "No data of this tenant is stored." in read_output()
 
 
-def test_after_a_failure_the_command_continues_with_what_is_left(services: FakeServices, told: Told) -> None:
+def test_after_a_failure_the_command_continues_with_what_is_left(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
     remove_all = services.deliveries.remove_all
 
-    def away(_: str) -> None:
+    def unavailable(_: str) -> None:
         raise TransientError("storage_unavailable", service="tables")
 
-    services.deliveries.remove_all = away  # type: ignore[method-assign,assignment]
-    assert confirm(services, told) == 1
+    services.deliveries.remove_all = unavailable  # type: ignore[method-assign,assignment]
+    assert confirm(services, read_output) == 1
     assert CONTOSO in services.settings.tenants()
 
     services.deliveries.remove_all = remove_all  # type: ignore[method-assign]
-    assert confirm(services, told) == 0
+    assert confirm(services, read_output) == 0
     assert stored(services, CONTOSO) == []
 
 
-def test_how_long_the_vault_can_bring_tokens_back_is_reported(services: FakeServices, told: Told) -> None:
+def test_how_long_the_vault_can_bring_tokens_back_is_reported(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
     services.vault.recoverable_until = NOON + timedelta(days=7)
-    confirm(services, told)
+    confirm(services, read_output)
 
-    assert "recoverable in the vault until 2026-11-30" in told()
+    assert "recoverable in the vault until 2026-11-30" in read_output()
 
 
-def test_tokens_that_were_deleted_before_are_purged_or_reported(services: FakeServices, told: Told) -> None:
+def test_tokens_that_were_deleted_before_are_purged_or_reported(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
     old, protected, undated = (f"smtp-{CONTOSO}-{number}" for number in (7, 8, 9))
     services.vault.kept = {
         old: DeletedTokens(old, NOON + timedelta(days=90), purgeable=True),
@@ -172,16 +180,16 @@ def test_tokens_that_were_deleted_before_are_purged_or_reported(services: FakeSe
         undated: DeletedTokens(undated, None, purgeable=False),
         "smtp-other-1": DeletedTokens("smtp-other-1", NOON, purgeable=True),
     }
-    confirm(services, told)
+    confirm(services, read_output)
 
     assert set(services.vault.kept) == {protected, undated, "smtp-other-1"}
-    assert "recoverable in the vault until 2026-11-28" in told()
+    assert "recoverable in the vault until 2026-11-28" in read_output()
 
 
 def test_the_audit_event_names_operator_tenant_and_deleted_amount(
-    services: FakeServices, told: Told, caplog: pytest.LogCaptureFixture
+    services: FakeServices, read_output: ReadOutput, caplog: pytest.LogCaptureFixture
 ) -> None:
-    confirm(services, told)
+    confirm(services, read_output)
     with caplog.at_level(logging.WARNING):
         release_all(services)
 
@@ -195,25 +203,25 @@ def test_the_audit_event_names_operator_tenant_and_deleted_amount(
 
 
 def test_a_returning_tenant_starts_empty_and_reuses_no_secret_name(
-    services: FakeServices, told: Told
+    services: FakeServices, read_output: ReadOutput
 ) -> None:
     last_version = services.settings.load(CONTOSO).last_version
-    confirm(services, told)
+    confirm(services, read_output)
     assert services.settings.load(CONTOSO) == TenantSettings(CONTOSO, last_version=last_version)
 
     services.configure(allowed_tenant_ids=CONFIG.allowed_tenant_ids)
-    walk(services)
+    complete_consent(services)
     assert services.settings.load(CONTOSO).consent.version == last_version + 1  # type: ignore[union-attr]
 
 
 def test_a_mail_that_is_still_queued_waits_for_the_operator_afterwards(
-    services: FakeServices, told: Told
+    services: FakeServices, read_output: ReadOutput
 ) -> None:
-    confirm(services, told)
+    confirm(services, read_output)
     deliver(a_message(messageId="m-1"), "q-1", services)
 
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_OPERATOR
-    confirm(services, told)
+    confirm(services, read_output)
     assert (CONTOSO, "m-1") not in services.deliveries.rows
     assert services.requests.load(CONTOSO, "m-1") is None
 
@@ -221,7 +229,7 @@ def test_a_mail_that_is_still_queued_waits_for_the_operator_afterwards(
 @pytest.mark.parametrize(("ahead", "refused"), [(timedelta(minutes=20), True), (timedelta(0), False)])
 def test_a_claim_is_judged_on_the_clock_of_this_machine(
     services: FakeServices,
-    told: Told,
+    read_output: ReadOutput,
     ahead: timedelta,
     refused: bool,  # noqa: FBT001
 ) -> None:
@@ -233,14 +241,16 @@ def test_a_claim_is_judged_on_the_clock_of_this_machine(
     services.deliveries.find = lambda *_: on_this_clock  # type: ignore[method-assign]
 
     assert main(["delete-tenant", CONTOSO], services) == int(refused)
-    assert ("This mail is being sent" in told()) is refused
+    assert ("This mail is being sent" in read_output()) is refused
 
 
-def test_tokens_that_only_the_settings_name_are_deleted_too(services: FakeServices, told: Told) -> None:
+def test_tokens_that_only_the_settings_name_are_deleted_too(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
     """No list shows tokens that are older than the mark of the installation."""
     known = services.settings.load(CONTOSO)
     services.settings.save(replace(known, undeleted=(f"smtp-{CONTOSO}-0",)))
     services.vault.names = tuple  # type: ignore[method-assign]
 
-    assert confirm(services, told) == 0
+    assert confirm(services, read_output) == 0
     assert [name for name in services.vault.secrets if CONTOSO in name] == []

@@ -9,7 +9,7 @@ import pytest
 from shared.errors import ConfigurationError
 from shared.operate.__main__ import main
 from shared.settings.tenant import Status
-from tests.api_client import walk
+from tests.api_client import complete_consent
 from tests.builders import a_consent, enabled_services, some_settings
 from tests.fakes import CLIENT_ID, CONTOSO, STORAGE_ACCOUNT, FakeServices
 
@@ -26,17 +26,17 @@ def services() -> FakeServices:
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+def read_output(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
     return lambda: capsys.readouterr().out
 
 
 def test_the_first_call_names_both_and_changes_nothing(
-    services: FakeServices, told: Callable[[], str]
+    services: FakeServices, read_output: Callable[[], str]
 ) -> None:
     before = services.settings.load(CONTOSO)
 
     assert main(["take-over", CONTOSO], services) == 0
-    text = told()
+    text = read_output()
     assert OTHER in text
     assert CLIENT_ID in text
     assert services.settings.load(CONTOSO) == before
@@ -53,7 +53,7 @@ def test_with_the_name_of_the_old_registration_an_admin_can_consent_again(servic
     (action,) = services.operator_log.actions
     assert (action.action, action.tenant_id) == ("take_over_tenant", CONTOSO)
 
-    walk(services)
+    complete_consent(services)
     consent = services.settings.load(CONTOSO).consent
     assert consent is not None
     assert consent.version == 5
@@ -68,14 +68,14 @@ def test_with_the_name_of_the_old_registration_an_admin_can_consent_again(servic
     ],
 )
 def test_of_ones_own_settings_there_is_nothing_to_take_over(
-    changes: dict[str, Any], told: Callable[[], str]
+    changes: dict[str, Any], read_output: Callable[[], str]
 ) -> None:
     services = FakeServices()
     services.settings.save(some_settings(**changes))
     before = services.settings.load(CONTOSO)
 
     assert main(["take-over", CONTOSO, "--confirm", CLIENT_ID], services) == 0
-    assert "Nothing to take over" in told()
+    assert "Nothing to take over" in read_output()
     assert services.settings.load(CONTOSO) == before
 
 
@@ -94,13 +94,13 @@ def unmarked() -> FakeServices:
     ],
 )
 def test_untagged_settings_are_tagged_only_if_named_by_the_operator(
-    confirm: list[str], result: int, text: str, told: Callable[[], str]
+    confirm: list[str], result: int, text: str, read_output: Callable[[], str]
 ) -> None:
     services = unmarked()
     before = services.settings.load(CONTOSO)
 
     assert main(["take-over", CONTOSO, *confirm], services) == result
-    assert text in told()
+    assert text in read_output()
     assert services.settings.load(CONTOSO) == before
 
 
@@ -117,25 +117,25 @@ def test_settings_with_application_permission_are_kept_and_marked() -> None:
 
 
 def test_settings_of_another_storage_account_are_taken_over_by_its_name(
-    told: Callable[[], str],
+    read_output: Callable[[], str],
 ) -> None:
     services = enabled_services(installation=CLIENT_ID, storage_account="stold", last_version=4)
 
     assert main(["take-over", CONTOSO, "--confirm", CLIENT_ID], services) == 1
-    assert f"the storage account stold; this one is {STORAGE_ACCOUNT}" in told()
+    assert f"the storage account stold; this one is {STORAGE_ACCOUNT}" in read_output()
     assert main(["take-over", CONTOSO, "--confirm", "stold"], services) == 0
     assert services.settings.load(CONTOSO).consent is None
 
 
 @pytest.mark.parametrize("missing", ["installation", "storage_account"])
 def test_without_the_apps_settings_nothing_is_taken_over(
-    services: FakeServices, missing: str, told: Callable[[], str]
+    services: FakeServices, missing: str, read_output: Callable[[], str]
 ) -> None:
     setattr(services, missing, None)
     before = services.settings.load(CONTOSO)
 
     assert main(["take-over", CONTOSO, "--confirm", OTHER], services) == 1
-    assert "settings are not set in this shell" in told()
+    assert "settings are not set in this shell" in read_output()
     assert services.settings.load(CONTOSO) == before
 
 

@@ -17,7 +17,7 @@ from shared.sending.diagnostics import CheckName, Outcome, run_checks
 from shared.sending.maintenance import release_all
 from shared.settings.sender_refusal import end_refusal
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
-from tests.api_client import call, content, finish, opened, shown
+from tests.api_client import call, content, finish, open_start_link, shown
 from tests.api_client import enable as press_enable
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, FakeServices
@@ -252,7 +252,7 @@ def test_after_a_new_consent_one_mail_is_tried_at_once_before_the_others(
         queue(services, f"m-{number}")
     run(services, 6 * MINUTE)
     asked = mailbox.asked
-    finish(opened(press_enable(services), services), services)
+    finish(open_start_link(press_enable(services), services), services)
     assert settings_of(services).status is Status.ENABLED
     run(services, 30 * timedelta(seconds=1))
     assert mailbox.asked - asked == 1

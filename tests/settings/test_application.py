@@ -83,7 +83,7 @@ def test_letters_outside_ascii_are_not_folded_into_others() -> None:
 # Enable and Save
 
 
-def enabling(ports: FakeServices, address: str) -> Any:
+def enable_application(ports: FakeServices, address: str) -> Any:
     return call(settings_api.enable, ports, {"fromEmailAddress": address, "authorization": "application"})
 
 
@@ -93,7 +93,7 @@ def test_enable_of_an_address_that_is_not_listed_is_refused(senders: tuple[str, 
     list_senders(ports, *senders)
 
     with pytest.raises(ConflictError) as refused:
-        enabling(ports, "ada@contoso.com")
+        enable_application(ports, "ada@contoso.com")
 
     assert refused.value.code == "application_sender_not_allowed"
     assert ports.settings.load(CONTOSO) == TenantSettings(CONTOSO)
@@ -104,7 +104,7 @@ def test_enable_of_a_listed_address_starts_the_consent() -> None:
     ports = FakeServices()
     list_senders(ports, REPORTS)
 
-    assert enabling(ports, "Reports@CONTOSO.com").status == 202
+    assert enable_application(ports, "Reports@CONTOSO.com").status == 202
 
 
 def test_without_a_list_a_user_can_still_consent() -> None:
@@ -219,11 +219,11 @@ def test_no_test_mail_is_queued_for_a_sender_that_is_not_listed(ports: FakeServi
 def test_what_can_not_be_stored_stops_the_mail_anyway(
     ports: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Away(MemorySettings):
+    class UnavailableSettings(MemorySettings):
         def save(self, settings: TenantSettings) -> TenantSettings:
             raise TransientError("storage_unavailable", service="tables")
 
-    ports.settings = Away(ports.settings.rows)
+    ports.settings = UnavailableSettings(ports.settings.rows)
     list_senders(ports)
 
     deliver(a_message(), "q-1", ports)
@@ -261,13 +261,13 @@ def test_the_page_shows_since_when_the_sender_is_not_listed(ports: FakeServices)
 # What stays at Microsoft after a Reset
 
 
-def remains(ports: FakeServices) -> Any:
+def remaining_after_reset(ports: FakeServices) -> Any:
     return shown(ports)["remainsAfterReset"]
 
 
 def test_before_a_reset_the_remaining_user_consent_is_listed() -> None:
     granted = frozenset({"Mail.Send", "Mail.ReadWrite"})
-    found = remains(enabled_services(consent=a_consent(granted=granted)))
+    found = remaining_after_reset(enabled_services(consent=a_consent(granted=granted)))
 
     assert found["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
     assert "ada@contoso.com granted the app (Mail.ReadWrite, Mail.Send)" in found["detail"]
@@ -275,7 +275,7 @@ def test_before_a_reset_the_remaining_user_consent_is_listed() -> None:
 
 
 def test_before_a_reset_remaining_application_permissions_are_listed(ports: FakeServices) -> None:
-    found = remains(ports)
+    found = remaining_after_reset(ports)
 
     assert found["permissions"] == ["Mail.Send"]
     assert "every mailbox" in found["detail"]
@@ -286,14 +286,14 @@ def test_before_a_reset_remaining_exchange_assignments_are_listed(ports: FakeSer
     assert stored.consent is not None
     ports.settings.save(replace(stored, consent=replace(stored.consent, granted=frozenset())))
 
-    found = remains(ports)
+    found = remaining_after_reset(ports)
 
     assert found["permissions"] == []
     assert "Remove-ManagementRoleAssignment" in found["detail"]
 
 
 def test_without_a_configuration_nothing_is_listed_as_remaining() -> None:
-    assert remains(FakeServices()) is None
+    assert remaining_after_reset(FakeServices()) is None
 
 
 def test_reset_returns_204_even_if_something_remains(ports: FakeServices) -> None:

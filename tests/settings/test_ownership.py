@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 OTHER = "99999999-2222-4333-8444-555555555555"
 
 
-class Guarded:
+class TwoInstallations:
     """Settings of one store seen by two installations with their tokens."""
 
     def __init__(self) -> None:
@@ -51,8 +51,8 @@ class Guarded:
 
 
 @pytest.fixture
-def shared() -> Guarded:
-    return Guarded()
+def shared() -> TwoInstallations:
+    return TwoInstallations()
 
 
 def refusal_of(settings: OwnedSettings) -> dict[str, str]:
@@ -62,14 +62,14 @@ def refusal_of(settings: OwnedSettings) -> dict[str, str]:
     return refused.value.params
 
 
-def test_settings_carry_the_mark_of_the_installation_that_wrote_them(shared: Guarded) -> None:
+def test_settings_carry_the_mark_of_the_installation_that_wrote_them(shared: TwoInstallations) -> None:
     shared.ours.save(some_settings())
 
     assert shared.store.rows[CONTOSO].installation == CLIENT_ID
     assert shared.ours.load(CONTOSO).installation == CLIENT_ID
 
 
-def test_another_installations_settings_are_an_error_that_names_both(shared: Guarded) -> None:
+def test_another_installations_settings_are_an_error_that_names_both(shared: TwoInstallations) -> None:
     shared.ours.save(some_settings())
     before = shared.store.load(CONTOSO)
 
@@ -82,7 +82,7 @@ def test_another_installations_settings_are_an_error_that_names_both(shared: Gua
 
 
 def test_untagged_settings_are_adopted_once_by_the_tokens_installation(
-    shared: Guarded,
+    shared: TwoInstallations,
 ) -> None:
     shared.store.save(some_settings())
 
@@ -93,7 +93,7 @@ def test_untagged_settings_are_adopted_once_by_the_tokens_installation(
     assert shared.ours.load(CONTOSO).installation == CLIENT_ID
 
 
-def test_tokens_of_another_client_adopt_nothing(shared: Guarded) -> None:
+def test_tokens_of_another_client_adopt_nothing(shared: TwoInstallations) -> None:
     shared.store.save(some_settings())
     shared.issued[f"smtp-{CONTOSO}-1"] = OTHER
 
@@ -101,7 +101,7 @@ def test_tokens_of_another_client_adopt_nothing(shared: Guarded) -> None:
     assert shared.store.load(CONTOSO).installation is None
 
 
-def test_a_consent_without_tokens_and_mark_is_adopted_by_no_installation(shared: Guarded) -> None:
+def test_a_consent_without_tokens_and_mark_is_adopted_by_no_installation(shared: TwoInstallations) -> None:
     shared.store.save(some_settings(consent=a_consent(account=None, secret_name=None)))
     before = shared.store.load(CONTOSO)
 
@@ -110,7 +110,7 @@ def test_a_consent_without_tokens_and_mark_is_adopted_by_no_installation(shared:
     assert shared.store.load(CONTOSO) == before
 
 
-def test_the_error_tells_the_operator_how_to_mark_unmarked_settings(shared: Guarded) -> None:
+def test_the_error_tells_the_operator_how_to_mark_unmarked_settings(shared: TwoInstallations) -> None:
     shared.store.save(some_settings(consent=a_consent(account=None, secret_name=None)))
     with pytest.raises(ConfigurationError) as refused:
         shared.ours.load(CONTOSO)
@@ -120,7 +120,7 @@ def test_the_error_tells_the_operator_how_to_mark_unmarked_settings(shared: Guar
 
 @pytest.mark.parametrize("consent", [a_consent(), a_consent(account=None, secret_name=None), None])
 def test_a_copy_of_the_settings_in_another_storage_account_is_not_used(
-    shared: Guarded, consent: Consent | None
+    shared: TwoInstallations, consent: Consent | None
 ) -> None:
     shared.ours.save(some_settings(consent=consent))
     before = shared.store.load(CONTOSO)
@@ -134,7 +134,7 @@ def test_a_copy_of_the_settings_in_another_storage_account_is_not_used(
 
 @pytest.mark.parametrize("consent", [a_consent(account=None, secret_name=None), None])
 def test_settings_marked_by_client_only_get_the_storage_account_mark_too(
-    shared: Guarded, consent: Consent | None
+    shared: TwoInstallations, consent: Consent | None
 ) -> None:
     shared.store.save(some_settings(consent=consent, installation=CLIENT_ID))
 
@@ -143,7 +143,7 @@ def test_settings_marked_by_client_only_get_the_storage_account_mark_too(
     assert shared.store.rows[CONTOSO].storage_account == STORAGE_ACCOUNT
 
 
-def test_settings_without_a_consent_are_marked_at_their_next_change(shared: Guarded) -> None:
+def test_settings_without_a_consent_are_marked_at_their_next_change(shared: TwoInstallations) -> None:
     shared.store.save(some_settings(consent=None, status=Status.NOT_CONFIGURED))
 
     found = shared.ours.load(CONTOSO)
@@ -151,7 +151,7 @@ def test_settings_without_a_consent_are_marked_at_their_next_change(shared: Guar
     assert shared.ours.save(found).installation == CLIENT_ID
 
 
-def test_of_two_hosts_that_adopt_at_once_the_second_reads_the_mark(shared: Guarded) -> None:
+def test_of_two_hosts_that_adopt_at_once_the_second_reads_the_mark(shared: TwoInstallations) -> None:
     shared.store.save(some_settings())
     stale = shared.store.load(CONTOSO)
     shared.ours.load(CONTOSO)
@@ -168,25 +168,25 @@ def test_of_two_hosts_that_adopt_at_once_the_second_reads_the_mark(shared: Guard
     assert late.load(CONTOSO).installation == CLIENT_ID
 
 
-def test_an_unconfigured_tenant_belongs_to_no_installation(shared: Guarded) -> None:
+def test_an_unconfigured_tenant_belongs_to_no_installation(shared: TwoInstallations) -> None:
     assert shared.theirs.load(FABRIKAM) == TenantSettings(FABRIKAM)
     shared.theirs.check_owner(FABRIKAM)
 
 
-def test_settings_that_another_version_wrote_are_not_adopted(shared: Guarded) -> None:
+def test_settings_that_another_version_wrote_are_not_adopted(shared: TwoInstallations) -> None:
     shared.store.save(TenantSettings(CONTOSO, status=Status.OTHER_VERSION))
 
     assert shared.ours.load(CONTOSO).installation is None
 
 
-def test_own_settings_can_be_removed(shared: Guarded) -> None:
+def test_own_settings_can_be_removed(shared: TwoInstallations) -> None:
     shared.ours.save(some_settings())
     shared.ours.remove(CONTOSO)
 
     assert shared.ours.load(CONTOSO).etag is None
 
 
-def test_the_owner_of_a_tenant_is_read_again_after_five_minutes(shared: Guarded) -> None:
+def test_the_owner_of_a_tenant_is_read_again_after_five_minutes(shared: TwoInstallations) -> None:
     shared.ours.save(some_settings())
     shared.ours.check_owner(CONTOSO)
     shared.store.rows[CONTOSO] = replace(shared.store.rows[CONTOSO], installation=OTHER)

@@ -31,45 +31,49 @@ DELETED = f"/deletedsecrets/{NAME}"
 MOMENT = timedelta(milliseconds=50)
 
 
-class Trouble(NamedTuple):
+class DeletionFaults(NamedTuple):
     """Faults during the deletion of tokens.
 
     Attributes:
-        unsure: whether no answer says that the tokens are gone, so that the page may name an end too late.
+        unknown_outcome: whether no response says that the tokens are deleted; the page may then show a later
+            date.
     """
 
     faults: tuple[Fault, ...] = ()
     deletion_seconds: float = 0.0
     times: int = 99
-    unsure: bool = False
+    unknown_outcome: bool = False
 
 
-def away(status: int, method: str, path: str, *, carried_out: bool = False) -> Trouble:
-    return Trouble((Fault(status, method=method, path=path, carried_out=carried_out),))
+def vault_fault(status: int, method: str, path: str, *, carried_out: bool = False) -> DeletionFaults:
+    return DeletionFaults((Fault(status, method=method, path=path, carried_out=carried_out),))
 
 
-TROUBLES = {
-    "none": Trouble(),
-    **{f"delete {status}": away(status, "DELETE", LIVE) for status in (0, 400, 401, 403, 409, 429, 500, 503)},
-    **{f"poll {status}": away(status, "GET", DELETED) for status in (0, 403, 404, 500)},
-    **{f"purge {status}": away(status, "DELETE", DELETED) for status in (0, 403, 409, 500)},
-    "delete, its answer lost once": Trouble(
+FAULTS = {
+    "none": DeletionFaults(),
+    **{
+        f"delete {status}": vault_fault(status, "DELETE", LIVE)
+        for status in (0, 400, 401, 403, 409, 429, 500, 503)
+    },
+    **{f"poll {status}": vault_fault(status, "GET", DELETED) for status in (0, 403, 404, 500)},
+    **{f"purge {status}": vault_fault(status, "DELETE", DELETED) for status in (0, 403, 409, 500)},
+    "delete, its answer lost once": DeletionFaults(
         (Fault(0, method="DELETE", path=LIVE, carried_out=True),), times=1
     ),
-    "delete, all answers lost": away(0, "DELETE", LIVE, carried_out=True),
-    "purge, its answer lost once": Trouble(
+    "delete, all answers lost": vault_fault(0, "DELETE", LIVE, carried_out=True),
+    "purge, its answer lost once": DeletionFaults(
         (Fault(0, method="DELETE", path=DELETED, carried_out=True),), times=1
     ),
-    "purge, all answers lost": Trouble(
-        (Fault(0, method="DELETE", path=DELETED, carried_out=True),), unsure=True
+    "purge, all answers lost": DeletionFaults(
+        (Fault(0, method="DELETE", path=DELETED, carried_out=True),), unknown_outcome=True
     ),
-    "delete and poll": Trouble((Fault(503, path=LIVE), Fault(503, path=DELETED))),
-    "a deletion that takes long": Trouble(deletion_seconds=60),
-    "a lost deletion that takes long": Trouble(
+    "delete and poll": DeletionFaults((Fault(503, path=LIVE), Fault(503, path=DELETED))),
+    "a deletion that takes long": DeletionFaults(deletion_seconds=60),
+    "a lost deletion that takes long": DeletionFaults(
         (Fault(0, method="DELETE", path=LIVE, carried_out=True),), deletion_seconds=60, times=1
     ),
-    "a delete that is no JSON": Trouble((Fault(200, method="DELETE", path=LIVE, body="<html>"),)),
-    "a delete that says nothing": Trouble((Fault(200, method="DELETE", path=LIVE, body="{}"),)),
+    "a delete that is no JSON": DeletionFaults((Fault(200, method="DELETE", path=LIVE, body="<html>"),)),
+    "a delete that says nothing": DeletionFaults((Fault(200, method="DELETE", path=LIVE, body="{}"),)),
 }
 
 
@@ -120,20 +124,20 @@ def check_page(ports: FakeServices, secrets: VaultSecrets) -> None:
         assert page["tokensLeftBehind"] or datetime.fromisoformat(said) == until
 
 
-@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.parametrize("deletion", FAULTS.values(), ids=FAULTS)
 def test_the_page_is_correct_after_a_reset_and_after_the_next_maintenance(
-    trouble: Trouble, ports: FakeServices, secrets: VaultSecrets, key_vault: ServedVault
+    deletion: DeletionFaults, ports: FakeServices, secrets: VaultSecrets, key_vault: ServedVault
 ) -> None:
-    secrets.deletion_seconds = trouble.deletion_seconds
-    for fault in trouble.faults:
-        key_vault.vault.faults.add(replace(fault, times=trouble.times))
+    secrets.deletion_seconds = deletion.deletion_seconds
+    for fault in deletion.faults:
+        key_vault.vault.faults.add(replace(fault, times=deletion.times))
 
     try:
         assert call(settings_api.reset_settings, ports).status == 204
     finally:
         key_vault.vault.faults.clear()
     assert shown(ports)["status"] == "not_configured"
-    if not trouble.unsure or secrets.purge_protection:
+    if not deletion.unknown_outcome or secrets.purge_protection:
         check_page(ports, secrets)
 
     # A day later the vault works, and no deletion is in progress any more.

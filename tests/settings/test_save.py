@@ -8,7 +8,7 @@ import pytest
 from shared.api import settings as settings_api
 from shared.errors import ConflictError, InvalidInputError, PreconditionFailedError
 from shared.settings.tenant import ActiveProblem, RequestedSender, Status, TenantSettings
-from tests.api_client import Window, call, content, finish, opened, shown
+from tests.api_client import Window, call, content, finish, open_start_link, shown
 from tests.builders import enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -35,7 +35,7 @@ def test_the_new_address_holds_only_after_consent(ports: FakeServices) -> None:
     window = save(ports, "reports@contoso.com")
 
     before = shown(ports)
-    finish(opened(window, ports), ports)
+    finish(open_start_link(window, ports), ports)
     after = shown(ports)
 
     assert (before["status"], before["fromEmailAddress"]) == ("enabled", "ada@contoso.com")
@@ -46,7 +46,7 @@ def test_the_new_address_holds_only_after_consent(ports: FakeServices) -> None:
 
 @pytest.mark.parametrize("ending", ["declined", "expired", "failed"])
 def test_if_the_consent_fails_the_old_address_continues_sending(ports: FakeServices, ending: str) -> None:
-    window = opened(save(ports, "reports@contoso.com", large=True), ports)
+    window = open_start_link(save(ports, "reports@contoso.com", large=True), ports)
 
     if ending == "expired":
         ports.system.pass_time(timedelta(minutes=10))
@@ -64,7 +64,7 @@ def test_if_the_consent_fails_the_old_address_continues_sending(ports: FakeServi
 
 
 def test_large_files_are_requested_and_then_locked(ports: FakeServices) -> None:
-    finish(opened(save(ports, large=True), ports), ports)
+    finish(open_start_link(save(ports, large=True), ports), ports)
 
     assert ports.authorizer.asked == [("Mail.Send", "Mail.ReadWrite")]
     assert shown(ports)["largeFileAttachments"] == {"enabled": True, "locked": True}
@@ -72,7 +72,7 @@ def test_large_files_are_requested_and_then_locked(ports: FakeServices) -> None:
 
 
 def test_large_files_stay_enabled_until_a_reset(ports: FakeServices) -> None:
-    finish(opened(save(ports, large=True), ports), ports)
+    finish(open_start_link(save(ports, large=True), ports), ports)
 
     with pytest.raises(ConflictError) as refused:
         save(ports, "reports@contoso.com", large=False)
@@ -110,7 +110,7 @@ def test_an_unchanged_save_needs_no_consent(ports: FakeServices) -> None:
 
 
 def test_an_unchanged_save_ends_a_consent_that_would_change_it(ports: FakeServices) -> None:
-    window = opened(save(ports, "reports@contoso.com"), ports)
+    window = open_start_link(save(ports, "reports@contoso.com"), ports)
 
     call(settings_api.save, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False})
     finish(window, ports)
@@ -129,7 +129,7 @@ def test_an_unchanged_save_requests_consent_again_on_demand(ports: FakeServices)
 def test_while_sending_fails_save_requests_consent_again(status: Status) -> None:
     ports = enabled_services(status=status, problem=ActiveProblem("key_vault_denied", NOON))
 
-    finish(opened(save(ports), ports), ports)
+    finish(open_start_link(save(ports), ports), ports)
 
     assert shown(ports)["status"] == "enabled"
 
@@ -172,7 +172,7 @@ def _members(settings: TenantSettings) -> dict[str, Any]:
 
 def test_recoverable_deleted_tokens_are_shown_with_their_purge_date(ports: FakeServices) -> None:
     ports.vault.recoverable_until = NOON + timedelta(days=90)
-    finish(opened(save(ports, "new@contoso.com"), ports), ports)
+    finish(open_start_link(save(ports, "new@contoso.com"), ports), ports)
 
     assert shown(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
     call(settings_api.reset_settings, ports)

@@ -21,7 +21,7 @@ from shared.sending.maintenance import release_all
 from shared.settings.sending_switch import SendingPause
 from shared.settings.served_tenants import removed_tenants
 from shared.settings.tenant import Status
-from tests.api_client import a_request, content, enable, finish, open_start, opened
+from tests.api_client import a_request, content, enable, finish, open_start_link, post_ticket
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, FakeServices
 
@@ -33,11 +33,11 @@ def remove(services: FakeServices) -> None:
     services.configure(allowed_tenant_ids=frozenset({FABRIKAM}))
 
 
-def bring_back(services: FakeServices) -> None:
+def restore_tenant(services: FakeServices) -> None:
     services.config = CONFIG
 
 
-def kept(services: FakeServices) -> dict[str, Any]:
+def copy_of_storage(services: FakeServices) -> dict[str, Any]:
     """Copy everything that is stored of every tenant."""
     return copy.deepcopy(
         {
@@ -68,14 +68,14 @@ def services() -> FakeServices:
 
 def test_timers_change_nothing_of_an_unserved_tenant_and_fetch_no_token(services: FakeServices) -> None:
     remove(services)
-    before = kept(services)
+    before = copy_of_storage(services)
     for _ in range(3):
         release_all(services)
         maintain_consents(services)
         remove_finished(services)
         services.system.pass_time(timedelta(days=30))
 
-    assert kept(services) == before
+    assert copy_of_storage(services) == before
     assert services.authorizer.refreshed == []
     assert services.transport.asked == []
     assert not services.outbox.messages
@@ -90,7 +90,7 @@ def test_the_operator_is_alerted_within_five_minutes_and_until_it_ends(
         remove(services)
         for _ in range(2):
             release_all(services)
-        bring_back(services)
+        restore_tenant(services)
         release_all(services)
 
     events = [line for line in caplog.messages if line.startswith("tenant_not_served {")]
@@ -123,7 +123,7 @@ def test_a_mail_of_a_tenant_that_left_waits_for_its_return(
     assert services.authorizer.refreshed == []
     assert "tenant_not_served {" in caplog.text
 
-    bring_back(services)
+    restore_tenant(services)
     release_all(services)
     (message,) = [
         text
@@ -150,7 +150,7 @@ def test_an_unknown_tenants_mail_is_sent_once_the_operator_adds_it() -> None:
     for number in range(2):
         deliver(MAIL, f"q-{number}", services)
         assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.WAITING_FOR_OPERATOR
-    bring_back(services)
+    restore_tenant(services)
     services.settings.save(some_settings())
     services.vault.write(f"smtp-{CONTOSO}-1", "tokens")
     release_all(services)
@@ -184,13 +184,13 @@ def test_no_token_is_returned_for_an_unserved_tenant(services: FakeServices) -> 
 def test_a_pending_consent_of_an_unserved_tenant_is_unknown_and_unredeemed() -> None:
     services = FakeServices()
     started = enable(services)
-    bound = opened(enable(services), services)
+    bound = open_start_link(enable(services), services)
     remove(services)
-    before = kept(services)
+    before = copy_of_storage(services)
 
-    assert "consent_not_found" in content(open_start(started, services))["location"]
+    assert "consent_not_found" in content(post_ticket(started, services))["location"]
     assert "consent_not_found" in finish(bound, services).headers["Location"]
-    assert kept(services) == before
+    assert copy_of_storage(services) == before
     assert services.vault.secrets == {}
     page = consent.result(a_request(query={"flow": bound.flow_id}), services)
     assert b"never started" in page.body
@@ -208,10 +208,10 @@ def test_while_a_setting_is_invalid_no_tenant_counts_as_removed(services: FakeSe
 
 
 def test_a_step_of_the_timer_that_fails_stops_no_other(services: FakeServices) -> None:
-    def away() -> tuple[object, ...]:
+    def unavailable() -> tuple[object, ...]:
         raise TransientError("storage_unavailable", service="tables")
 
-    services.operator_log.unreported = away  # type: ignore[method-assign,assignment]
+    services.operator_log.unreported = unavailable  # type: ignore[method-assign,assignment]
     with pytest.raises(TransientError):
         release_all(services)
 

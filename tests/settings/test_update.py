@@ -11,7 +11,7 @@ from tests.fakes import CONTOSO, MemorySettings
 
 
 @dataclass
-class BusySettings(MemorySettings):
+class ConflictingSettings(MemorySettings):
     """Settings that another process changes between read and write."""
 
     interruptions: int = 0
@@ -34,7 +34,7 @@ def test_a_change_is_applied_to_what_is_stored_now() -> None:
 
 
 def test_a_change_is_repeated_if_another_process_was_faster() -> None:
-    store = BusySettings(interruptions=4)
+    store = ConflictingSettings(interruptions=4)
 
     saved = update_settings(store, CONTOSO, lambda now: replace(now, last_version=now.last_version + 1))
 
@@ -60,14 +60,14 @@ def test_a_change_is_applied_to_settings_that_changed_meanwhile() -> None:
 
 
 def test_a_change_that_never_gets_through_is_reported() -> None:
-    store = BusySettings(interruptions=5)
+    store = ConflictingSettings(interruptions=5)
 
     with pytest.raises(PreconditionFailedError):
         update_settings(store, CONTOSO, lambda now: replace(now, last_version=now.last_version + 1))
 
 
 def test_unchanged_settings_are_not_written() -> None:
-    store = BusySettings(interruptions=9)
+    store = ConflictingSettings(interruptions=9)
 
     assert update_settings(store, CONTOSO, lambda now: now) == TenantSettings(CONTOSO)
 

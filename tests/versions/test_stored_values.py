@@ -1,8 +1,8 @@
 """Every released version's stored values are read and preserved.
 
 `stored/<version>.json` holds examples of each release. At the next release the examples of that version are
-added; a file that is here is never changed. `added` puts members into them that no version knows, as a newer
-one will.
+added; a file that is here is never changed. `with_added_members` puts members into them that no version
+knows, as a newer one will.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ def as_stored(document: Any) -> Any:
     return document
 
 
-def added(document: Any) -> Any:
+def with_added_members(document: Any) -> Any:
     """Add a member to every object, however deep."""
     if isinstance(document, list):
-        return [added(each) for each in document]
+        return [with_added_members(each) for each in document]
     if not isinstance(document, dict):
         return document
-    return {**{name: added(each) for name, each in document.items()}, "inventedLater": "new"}
+    return {**{name: with_added_members(each) for name, each in document.items()}, "inventedLater": "new"}
 
 
-by_version = pytest.mark.parametrize("change", [as_stored, added])
+by_version = pytest.mark.parametrize("change", [as_stored, with_added_members])
 every_row = pytest.mark.parametrize(
     ("kind", "example"),
     [pytest.param(kind, *case.values, id=f"{kind}-{case.id}") for kind in ROWS for case in examples(kind)],

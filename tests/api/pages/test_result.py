@@ -11,7 +11,7 @@ from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus
 from shared.errors import ConfigurationError
 from shared.problems import Actor, Problem, explain
 from shared.settings.tenant import Account
-from tests.api_client import a_request, call, content, enable, finish, opened, walk
+from tests.api_client import a_request, call, complete_consent, content, enable, finish, open_start_link
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryFlows
 
 A_FLOW = ConsentFlow("flow", CONTOSO, "ada-id", "ada@contoso.com", NOON, status=FlowStatus.COMPLETED)
@@ -25,7 +25,7 @@ def page(ports: FakeServices, **query: str) -> str:
 
 def test_the_page_says_that_the_consent_is_complete() -> None:
     ports = FakeServices()
-    window = walk(ports)
+    window = complete_consent(ports)
 
     text = page(ports, flow=window.flow_id)
 
@@ -35,7 +35,7 @@ def test_the_page_says_that_the_consent_is_complete() -> None:
 
 def test_the_page_says_that_the_consent_was_declined() -> None:
     ports = FakeServices()
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     finish(window, ports, code="", error="access_denied")
 
     text = page(ports, flow=window.flow_id)
@@ -46,7 +46,7 @@ def test_the_page_says_that_the_consent_was_declined() -> None:
 
 def test_the_page_says_that_the_consent_expired() -> None:
     ports = FakeServices()
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.system.pass_time(timedelta(hours=1))
 
     assert "<h1>Consent expired</h1>" in page(ports, flow=window.flow_id)
@@ -99,7 +99,7 @@ def test_a_problem_is_shown_as_text_and_never_as_markup() -> None:
 
 def test_personal_details_are_shown_only_on_the_settings_page() -> None:
     ports = FakeServices()
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
     ports.authorizer.account = Account("eve-object-id", CONTOSO, "eve@contoso.com")
     finish(window, ports)
 
@@ -129,7 +129,7 @@ def test_an_unfinished_consent_shows_what_it_waits_for(stage: FlowStage, told: s
 
 def test_where_the_operator_must_act_no_retry_is_suggested() -> None:
     ports = FakeServices()
-    window = opened(enable(ports), ports)
+    window = open_start_link(enable(ports), ports)
 
     class Denied(MemoryFlows):
         def consume_secret(self, secret: FlowSecret) -> bool:

@@ -10,30 +10,30 @@ THREAD_END_SECONDS = 5.0
 PYTEST_VARIABLE = "PYTEST_CURRENT_TEST"
 
 
-class LeftBehindError(AssertionError):
-    """A test left something that the next one would meet; the text names it."""
+class LeftoverError(AssertionError):
+    """A test left something that affects the next one; the text names it."""
 
 
 @contextmanager
-def nothing_left_behind() -> Iterator[None]:
+def check_for_leftovers() -> Iterator[None]:
     """Watch for leftover threads and changes of the environment.
 
     Raises:
         LeftBehindError: there are some; a thread that is about to end gets a few seconds.
     """
-    threads_before = _lasting_threads()
+    threads_before = _other_threads()
     environment_before = _environment()
     yield
-    for thread in _lasting_threads() - threads_before:
+    for thread in _other_threads() - threads_before:
         thread.join(THREAD_END_SECONDS)
         if thread.is_alive():
-            raise LeftBehindError(f"The test left the thread {thread.name} running.")
+            raise LeftoverError(f"The test left the thread {thread.name} running.")
     changed = {name for name, _ in environment_before.items() ^ _environment().items()}
     if changed:
-        raise LeftBehindError(f"The test changed the environment: {', '.join(sorted(changed))}")
+        raise LeftoverError(f"The test changed the environment: {', '.join(sorted(changed))}")
 
 
-def _lasting_threads() -> set[threading.Thread]:
+def _other_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if not thread.daemon}
 
 
