@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.consent.flow import FlowStatus
 from shared.deliveries.status import PENDING
-from shared.operate.record import RecordServices, record_action, say
+from shared.operate.record import DeletionServices, record_action, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from shared.consent.ports import FlowStore
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import ActiveProblem
 
@@ -43,28 +41,12 @@ Not searched, and how long the data remains:
 The app's log contains no address. The full table is in docs/operations/data-subject.md."""
 
 
-class DeleteAddressServices(RecordServices, Protocol):
+class DeleteAddressServices(DeletionServices, Protocol):
     """What is needed from outside."""
 
     @property
     def stored_settings(self) -> SettingsStore:
         """What the admins decided, in every installation."""
-
-    @property
-    def flows(self) -> FlowStore:
-        """Consents in progress."""
-
-    @property
-    def requests(self) -> TextStore:
-        """The requests of unfinished mails and of those that can be retried."""
-
-    @property
-    def drafts(self) -> TextStore:
-        """The state of drafts."""
-
-    @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
 
 
 type Mail = tuple[str, str]

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConflictError
-from shared.operate.record import RecordServices, record_action, say
+from shared.operate.record import DeletionServices, record_action, say
 from shared.settings.secret_names import names_of, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from shared.consent.ports import FlowStore, TokenStore
-    from shared.deliveries.ports import DeliveryLog, TextStore
+    from shared.consent.ports import TokenStore
     from shared.settings.ports import SettingsStore
     from shared.settings.tenant import TenantSettings
 
@@ -33,7 +32,7 @@ files in the container attachments (deleted after their retention period), unsen
 lines, and the permission at Microsoft."""
 
 
-class DeleteTenantServices(RecordServices, Protocol):
+class DeleteTenantServices(DeletionServices, Protocol):
     """What is needed from outside."""
 
     @property
@@ -45,24 +44,8 @@ class DeleteTenantServices(RecordServices, Protocol):
         """What the tenant's admin decided."""
 
     @property
-    def flows(self) -> FlowStore:
-        """Consents in progress."""
-
-    @property
     def vault(self) -> TokenStore:
         """The token store."""
-
-    @property
-    def requests(self) -> TextStore:
-        """The requests of unfinished mails and of those that can be retried."""
-
-    @property
-    def drafts(self) -> TextStore:
-        """The state of drafts."""
-
-    @property
-    def deliveries(self) -> DeliveryLog:
-        """The delivery log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from shared.settings.operator_log import OperatorAction
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.consent.ports import FlowStore
+    from shared.deliveries.ports import DeliveryLog, TextStore
     from shared.settings.operator_log import OperatorLog
     from shared.system import System
 
@@ -32,6 +34,26 @@ class RecordServices(Protocol):
     @property
     def operator_id(self) -> str | None:
         """The object id of the account that is signed in on this machine."""
+
+
+class DeletionServices(RecordServices, Protocol):
+    """The stores that every deletion searches."""
+
+    @property
+    def flows(self) -> FlowStore:
+        """Consents in progress."""
+
+    @property
+    def requests(self) -> TextStore:
+        """The requests of unfinished mails and of those that can be retried."""
+
+    @property
+    def drafts(self) -> TextStore:
+        """The state of drafts."""
+
+    @property
+    def deliveries(self) -> DeliveryLog:
+        """The delivery log."""
 
 
 def record_action(
