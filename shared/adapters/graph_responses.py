@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from shared.adapters.graph_error_codes import GENERAL_CODES, GRAPH_CODES
 from shared.errors import TransientError
 from shared.sending.ports import FoundMail
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _CLAIMS = re.compile(r'\bclaims\s*=\s*"([A-Za-z0-9+/=_-]{1,8000})"', re.IGNORECASE)
 _SAFE_CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_KNOWN = {code.casefold(): code for code in (*GRAPH_CODES, *GENERAL_CODES)}
 _NEXT_RANGE = re.compile(r"\s*(\d+)")
 
 
@@ -91,7 +93,12 @@ def claims_challenge(header: str | None) -> str | None:
 
 
 def error_codes(response: HttpResponse) -> list[str]:
-    """Return an error's codes, most specific first; none without JSON."""
+    """Return an error's codes, most specific first; none without JSON.
+
+    Microsoft's SDKs compare them without regard to case, because Graph's services spell them differently: a
+    known one is returned as the tables have it.
+    https://github.com/microsoftgraph/msgraph-sdk-dotnet/blob/dev/docs/errors.md
+    """
     try:
         inner: Any = json.loads(response.body)
     except (ValueError, RecursionError):
@@ -101,6 +108,6 @@ def error_codes(response: HttpResponse) -> list[str]:
     while isinstance(inner, dict):
         code = inner.get("code")
         if isinstance(code, str) and _SAFE_CODE.fullmatch(code):
-            found.insert(0, code)
+            found.insert(0, _KNOWN.get(code.casefold(), code))
         inner = inner.get("innerError", inner.get("innererror"))
     return found

@@ -83,6 +83,11 @@ def test_the_innermost_code_comes_first() -> None:
     ]
 
 
+@pytest.mark.parametrize("code", sorted(GRAPH_CODES.keys() | GENERAL_CODES))
+def test_a_known_code_is_known_in_any_case(code: str) -> None:
+    assert error_codes(coded(400, code.swapcase())) == [code]
+
+
 def test_the_code_decides_at_any_depth() -> None:
     body = {"error": {"code": "ErrorSendAsDenied", "innerError": {"code": "SomethingNew"}}}
     error = graph_error(an_answer(403, json.dumps(body).encode()), a_sender())
