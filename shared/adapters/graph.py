@@ -120,7 +120,8 @@ class GraphMailTransport:
                 # A mail with an incomplete file must not be sent; the draft shows whether the file is there.
                 raise UploadInterruptedError(request_id=response.headers.get("request-id"))
             return None
-        if response.status == HTTPStatus.OK:
+        # Outlook's upload host answers 200 to a stored chunk, OneDrive's 202.
+        if response.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
             return next_range(response, first + len(chunk))
         error = graph_error(response, sender, is_send=False)
         over = response.status in _SESSION_OVER or isinstance(error, ConfigurationError)

@@ -146,6 +146,16 @@ def test_a_large_file_is_uploaded_in_exact_ranges_for_each_answer_spelling(
     assert (file.name, file.content_type, file.read()) == ("größe.pdf", "application/pdf", LARGE)
 
 
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_stored_chunk_is_followed_by_the_next_one(
+    transport: GraphMailTransport, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    response = HttpResponse(status, {}, b'{"nextExpectedRanges": ["%d-"]}' % CHUNK)
+    monkeypatch.setattr(transport._http, "request", lambda *_: response)
+
+    assert put(transport, "https://outlook.office.com/session", 0) == CHUNK
+
+
 def test_the_upload_host_gets_ranges_and_no_token(
     transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str
 ) -> None:
