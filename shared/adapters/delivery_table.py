@@ -18,8 +18,14 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from shared.adapters import finished_rows
 from shared.adapters.azure_errors import is_missing
 from shared.adapters.delivery_list import list_deliveries
-from shared.adapters.delivery_row import COLUMNS, CONFLICTS, microseconds, read_delivery, time_key
-from shared.adapters.serialization import write_document
+from shared.adapters.delivery_row import (
+    COLUMNS,
+    CONFLICTS,
+    microseconds,
+    read_delivery,
+    time_key,
+    write_delivery,
+)
 from shared.adapters.storage_clock import WRITTEN_AT, ResponseTime, on_own_clock, utc_now
 from shared.adapters.table_storage import Row, etag_in, etag_of, find_row, find_written, table_errors
 from shared.deliveries.status import PENDING, DeliveryStatus
@@ -205,7 +211,7 @@ def _row(delivery: Delivery) -> dict[str, Any]:
         "RowKey": delivery.message_id,
         "Status": delivery.status.value,
         "UpdatedAt": delivery.updated_at,
-        "Document": write_document(delivery),
+        "Document": write_delivery(delivery),
     }
 
 

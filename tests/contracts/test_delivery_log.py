@@ -17,6 +17,7 @@ from shared.adapters.delivery_table import TableDeliveryLog
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.notify import NotifyingDeliveryLog
+from shared.deliveries.outcome_report import Outcome
 from shared.deliveries.ports import DeliveryLog, DeliveryQuery
 from shared.deliveries.recipient_summary import RecipientSummary
 from shared.deliveries.status import FINAL, PENDING, DeliveryStatus
@@ -96,6 +97,32 @@ def test_a_row_is_read_as_it_was_written(log: DeliveryLog, tenant: str) -> None:
     assert added is not None
     assert found == added
     assert replace(added, etag=None, stored_status=None) == whole
+
+
+def test_a_row_that_is_too_long_is_written_without_what_matters_least(
+    table_clients: TableServiceClient, tenant: str
+) -> None:
+    log = TableDeliveryLog(table_clients)
+    step = DeliveryEvent(NOON, DeliveryStatus.DEFERRED, "graph_unavailable", "g" * 100)
+    longest = a_delivery(
+        tenant,
+        status=DeliveryStatus.ACCEPTED,
+        recipients=RecipientSummary(50, 0, 0, ("\U0001f600" * 120,) * 50),
+        problem=ActiveProblem("attachment_not_found", NOON, {"blob": "\0" * 8000}),
+        fields=(FieldError("\0" * 200, "is wrong"),) * 21,
+        history=(step,) * 40,
+        warnings=(ActiveProblem("content_id_missing", NOON, {"content_ids": "\0" * 1000}),),
+        unreported_outcomes=tuple(
+            Outcome(number, "q" * 63, DeliveryStatus.INVALID, NOON) for number in range(1, 20)
+        ),
+    )
+    log.add(longest)
+    found = log.find(tenant, "m-1")
+
+    assert found
+    assert (found.status, found.history) == (longest.status, (step,) * 10)
+    assert found.unreported_outcomes == longest.unreported_outcomes[-1:]
+    assert log.save(found)
 
 
 def test_a_mail_has_one_row(log: DeliveryLog, tenant: str) -> None:

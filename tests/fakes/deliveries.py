@@ -7,16 +7,13 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from shared.adapters.serialization import write_document
+from shared.adapters.delivery_row import MAX_DOCUMENT, document_size, write_delivery
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.ports import DeliveryPage, DeliveryQuery
 from shared.deliveries.status import PENDING, DeliveryStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-#: What a text in a row of Azure Table Storage may have, in UTF-16.
-_MAX_DOCUMENT_BYTES = 64 * 1024
 
 
 @dataclass
@@ -112,7 +109,7 @@ class MemoryDeliveries:
 
     def _write(self, delivery: Delivery) -> Delivery:
         # The service refuses any other row, and half a character cannot be sent to it.
-        assert len(write_document(delivery).encode("utf-16-le")) <= _MAX_DOCUMENT_BYTES
+        assert document_size(write_delivery(delivery)) <= MAX_DOCUMENT
         saved = replace(delivery, etag=f"v{next(iter(self.versions))}", stored_status=delivery.status)
         mail = (delivery.tenant_id, delivery.message_id)
         self.rows[mail] = saved
