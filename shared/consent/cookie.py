@@ -43,7 +43,10 @@ def expired_cookie_header(base_url: str) -> str:
 
 def _scope(base_url: str) -> str:
     address = urlsplit(base_url)
-    return f"Domain={address.hostname}; Path={address.path}/api/consent"
+    path = f"Path={address.path}/api/consent"
+    host = address.hostname or ""
+    # Browsers differ about `Domain=localhost`.
+    return f"Domain={host}; {path}" if "." in host else path
 
 
 def check_cookie(values: Sequence[str], stored_hash: str | None) -> None:

@@ -47,6 +47,12 @@ def test_the_cookie_names_the_host_of_the_public_address(ports: FakeServices) ->
     assert "; Domain=apps.contoso.com; Path=/mailer/api/consent; " in cookie
 
 
+def test_on_localhost_the_cookie_has_no_domain() -> None:
+    """WebKit refuses `Domain=localhost`."""
+    assert "Domain" not in cookie_header("value", "https://localhost:7071")
+    assert "Domain" not in expired_cookie_header("https://localhost:7071")
+
+
 @pytest.fixture
 def ports() -> FakeServices:
     return FakeServices()
