@@ -50,8 +50,9 @@ class EntraAuthority:
     ) -> AuthorizationRequest:
         """Prepare a sign-in for a tenant.
 
-        The prompt `consent` shows the screen even where an admin consented for everybody, and shows "Need
-        admin approval" where users may not consent; so it is used only on request.
+        The prompt `consent` shows the screen even where an admin consented for everybody, and "Need admin
+        approval" where users may not consent; so it is used only on request. Only with it is an account
+        hinted: Entra refuses a hint with `select_account` (pull request 3315 of MSAL.js).
         """
         with _network_errors():
             auth_flow = self._app(tenant_id, msal.SerializableTokenCache()).initiate_auth_code_flow(
@@ -59,7 +60,7 @@ class EntraAuthority:
                 redirect_uri=self._redirect_uri,
                 state=state,
                 prompt="consent" if force_consent else "select_account",
-                login_hint=login_hint,
+                login_hint=login_hint if force_consent else None,
                 response_mode="form_post",
             )
         # Who reads the stored flow cannot act as the browser: its cookie is stored as a hash.

@@ -190,7 +190,10 @@ class Authorizer(TokenIssuer, Protocol):
         *,
         force_consent: bool = False,
     ) -> AuthorizationRequest:
-        """Prepare a sign-in; `force_consent` always shows the consent page."""
+        """Prepare a sign-in; `force_consent` always shows the consent page.
+
+        `login_hint` is the account for which it is shown; without `force_consent` the person selects one.
+        """
 
     def begin_admin_consent(self, tenant_id: str, state: str) -> AuthorizationRequest:
         """Prepare an admin's consent to the app's own permissions."""

@@ -152,5 +152,8 @@ def _sign_in(
     """
     if requested.authorization is Authorization.APPLICATION:
         return authorizer.begin_admin_consent(flow.tenant_id, state)
-    scopes = scopes_for(requested, shared=flow.known_owner(requested.from_address, settings) is None)
-    return authorizer.begin(flow.tenant_id, scopes, state, flow.admin_name, force_consent=flow.force_consent)
+    owner = flow.known_owner(requested.from_address, settings)
+    scopes = scopes_for(requested, shared=owner is None)
+    connected = settings.consent.account if settings.consent else None
+    likely = owner or connected or flow.admin
+    return authorizer.begin(flow.tenant_id, scopes, state, likely.name, force_consent=flow.force_consent)

@@ -279,16 +279,30 @@ def test_another_account_does_not_take_over_the_admins_other_address(ports: Fake
     assert told.endswith("sign in as ada@contoso.com.")
 
 
-def test_the_admins_account_is_offered_at_the_sign_in(ports: FakeServices) -> None:
-    open_start_link(enable(ports, "finance@contoso.com"), ports)
-
-    assert ports.authorizer.hints == [("ada@contoso.com", False)]
-
-
 def test_an_admin_can_request_the_consent_screen_again(ports: FakeServices) -> None:
-    open_start_link(enable(ports, askAgain=True), ports)
+    open_start_link(enable(ports, "finance@contoso.com"), ports)
+    open_start_link(enable(ports, "finance@contoso.com", askAgain=True), ports)
 
-    assert ports.authorizer.hints == [("ada@contoso.com", True)]
+    assert ports.authorizer.hints == [("ada@contoso.com", False), ("ada@contoso.com", True)]
+
+
+@pytest.mark.parametrize(
+    ("address", "hinted"),
+    [
+        ("ada@contoso.com", "ada@contoso.com"),
+        ("uma@contoso.com", "uma@contoso.com"),
+        ("finance@contoso.com", "uma@contoso.com"),
+    ],
+)
+def test_the_consent_screen_is_shown_to_the_account_that_is_needed(address: str, hinted: str) -> None:
+    """Nobody can select another account there."""
+    ports = enabled_services(consent=a_consent(account=Account("uma-id", CONTOSO, "uma@contoso.com")))
+    body = {"fromEmailAddress": address, "largeFileAttachments": False, "askAgain": True}
+    started = content(call(settings.save, ports, body))
+
+    open_start_link(Window(started["flowId"], started["startUrl"]), ports)
+
+    assert ports.authorizer.hints == [(hinted, True)]
 
 
 @pytest.mark.parametrize(

@@ -214,10 +214,16 @@ def test_a_signed_in_person_sees_no_account_picker_unless_requested(stand: Stand
 
 
 def test_the_hinted_account_is_filled_in_and_comes_first(stand: Stand) -> None:
-    page = stand.browser().open(authorize_url(stand, prompt="select_account", login_hint=UMA))
+    page = stand.browser().open(authorize_url(stand, prompt="login", login_hint=UMA))
 
     assert page.forms[0].buttons[0].value == UMA
     assert page.forms[1].fields["account"] == UMA
+
+
+def test_an_account_can_not_be_hinted_where_one_must_be_selected(stand: Stand) -> None:
+    page = stand.browser().open(authorize_url(stand, prompt="select_account", login_hint=UMA))
+
+    assert "AADSTS90023" in page.text
 
 
 def test_prompt_none_never_shows_a_page(stand: Stand) -> None:

@@ -267,6 +267,9 @@ def _check_parameters(query: Mapping[str, str]) -> None:
     for name, allowed in _ALLOWED.items():
         if query.get(name, "") not in allowed:
             raise Refused(90023, f"'{name}'")
+    # Microsoft's own library never sends both: https://github.com/AzureAD/microsoft-authentication-library-for-js/pull/3315
+    if query.get("prompt") == "select_account" and query.get("login_hint"):
+        raise Refused(90023, "'login_hint'")
     challenge = query.get("code_challenge", "")
     if challenge and not _CHALLENGE.fullmatch(challenge):
         raise Refused(501491)
