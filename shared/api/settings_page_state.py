@@ -9,7 +9,7 @@ from shared.api.settings_models import Actions, PendingConsentView, RemainsView,
 from shared.problems import explain
 from shared.settings.scopes import (
     exchange_decides,
-    granted_scopes_known,
+    known_granted_scopes,
     requested_and_granted,
     scopes_in_use,
     surplus_scopes,
@@ -48,7 +48,7 @@ def view(
         application_available=application_available,
         from_email_address=sender.from_address if sender else None,
         delegated_mailbox=settings.delegated_mailbox,
-        recipients_see=settings.recipients_see,
+        recipients_see=settings.visible_from_address,
         large_file_attachments=Toggle(enabled=large, locked=large),
         permissions=_permissions(settings),
         surplus_permissions=surplus_scopes(settings),
@@ -59,7 +59,7 @@ def view(
         consented_at=consent.consented_at if consent else None,
         token_refreshed_at=consent.refreshed_at if consent else None,
         pending_consent=_pending(settings.pending, now),
-        tokens_left_behind=bool(settings.undeleted),
+        tokens_left_behind=bool(settings.undeleted_tokens),
         tokens_recoverable_until=_future(settings.recoverable_until, now),
         waiting_mails=waiting_mails,
         backlog=backlog,
@@ -70,7 +70,7 @@ def view(
 
 
 def _permissions(settings: TenantSettings) -> tuple[str, ...]:
-    granted = granted_scopes_known(settings.consent) if settings.consent else ()
+    granted = known_granted_scopes(settings.consent) if settings.consent else ()
     return tuple(sorted(requested_and_granted(scopes_in_use(settings), granted)))
 
 
@@ -79,7 +79,7 @@ def _remains(consent: Consent) -> RemainsView:
 
     The app cannot remove it, because it has no permission to administer itself.
     """
-    permissions = tuple(sorted(granted_scopes_known(consent)))
+    permissions = tuple(sorted(known_granted_scopes(consent)))
     listed = ", ".join(permissions) or "if it granted any"
     if consent.account:
         problem = explain("user_permissions_remain", account=consent.account.name, permissions=listed)

@@ -17,7 +17,7 @@ from shared.consent.flow import ConsentFlow, FlowStatus
 from shared.consent.revoke import delete_consent_tokens
 from shared.errors import ConflictError, ConsentRequiredError, ProblemError, TransientError
 from shared.settings.state import complete_consent, end_consent, is_current_consent
-from shared.settings.update import as_record, update_settings
+from shared.settings.update import active_problem, update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def close(flow: ConsentFlow, error: ProblemError, ports: ConsentServices) -> Con
         # The text of a transient problem promises an automatic retry; a consent is never retried.
         recorded = ConsentRequiredError("consent_interrupted", request_id=error.request_id)
     status = next((end for kind, end in _ENDS.items() if isinstance(error, kind)), FlowStatus.FAILED)
-    ended = replace(flow, status=status, problem=as_record(recorded, ports.system))
+    ended = replace(flow, status=status, problem=active_problem(recorded, ports.system))
     ports.flows.save(ended)
     update_settings(ports.settings, flow.tenant_id, lambda now: end_consent(now, flow.flow_id))
     log_event(

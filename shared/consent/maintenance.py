@@ -15,7 +15,7 @@ from shared.consent.flow import FLOWS_KEPT
 from shared.consent.revoke import delete_tokens
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
 from shared.settings.secret_names import name_secret, names_of, tenant_of
-from shared.settings.served_tenants import removed_tenants
+from shared.settings.served_tenants import unserved_tenants
 from shared.settings.state import record_vault_content
 from shared.settings.tenant import Status
 from shared.settings.update import record_sender_failure, update_settings
@@ -45,7 +45,7 @@ def maintain_consents(ports: MaintenanceServices) -> None:
     The vault is listed once for all tenants. What does not fit in the time limit is done the next day.
     """
     deadline = ports.system.steady() + TIME_LIMIT
-    removed = removed_tenants(ports)
+    removed = unserved_tenants(ports)
     listed = _attempt("list_tokens", ports.vault.names)
     tenants = [tenant_id for tenant_id in ports.settings.tenants() if tenant_id not in removed]
     for number, tenant_id in enumerate(tenants):
@@ -121,7 +121,7 @@ def delete_orphaned_tokens(tenant_id: str, listed: Collection[str], ports: Maint
     listed: of these, only those are deleted that the settings name as obsolete.
     """
     settings = ports.settings.load(tenant_id)
-    obsolete = {*names_of(tenant_id, listed), *settings.undeleted}
+    obsolete = {*names_of(tenant_id, listed), *settings.undeleted_tokens}
     for name in obsolete - set(_names_in_use(settings, ports.system.now())):
         delete_tokens(tenant_id, name, ports)
 

@@ -19,7 +19,7 @@ from shared.consent.ports import AccessToken
 from shared.consent.revoke import delete_tokens
 from shared.consent.token_request_gate import TokenRequests, Turn, is_recent
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
-from shared.settings.consent_health import TokenContent, record_refresh
+from shared.settings.consent_health import TokenContent, record_token_refresh
 from shared.settings.scopes import mail_scopes, missing_scopes
 from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings
@@ -220,7 +220,7 @@ class AccessTokenCache:
         after = update_settings(
             self.settings,
             tenant_id,
-            lambda found: record_refresh(
+            lambda found: record_token_refresh(
                 found,
                 consent.version,
                 now,

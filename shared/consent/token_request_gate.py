@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from shared.consent.errors import EntraUnavailableError
 from shared.errors import ProblemError, TransientError
-from shared.settings.consent_health import record_refusal
+from shared.settings.consent_health import record_token_refusal
 from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings
 from shared.telemetry import log_failed_step
@@ -131,7 +131,7 @@ class TokenRequests:
             return False
         try:
             after = update_settings(
-                self._settings, tenant_id, lambda found: record_refusal(found, consent.version, now)
+                self._settings, tenant_id, lambda found: record_token_refusal(found, consent.version, now)
             )
         except ProblemError as error:
             log_failed_step("note_refusal", error.code, tenant_id=tenant_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.deliveries.ports import DeliveryServices
 from shared.deliveries.status import FINAL
 from shared.errors import ConfigurationError, ProblemError
-from shared.settings.served_tenants import removed_tenants
+from shared.settings.served_tenants import unserved_tenants
 from shared.system import Moment
 from shared.telemetry import Event, log_event, log_failed_step
 
@@ -49,7 +49,7 @@ def remove_finished(ports: RetentionServices) -> int:
     """
     started = Moment.of(ports.system)
     before = started.calendar - timedelta(days=ports.retention_days)
-    unserved = removed_tenants(ports)
+    unserved = unserved_tenants(ports)
     count = 0
     # The previous run may have stopped in the middle of a tenant's log.
     tenant_id, place = ports.deliveries.removal_place()

@@ -97,7 +97,7 @@ def _named_tokens(settings: TenantSettings) -> Iterator[str]:
 
     Older ones have no tag, and no list shows them.
     """
-    yield from settings.undeleted
+    yield from settings.undeleted_tokens
     if settings.consent and settings.consent.secret_name:
         yield settings.consent.secret_name
 

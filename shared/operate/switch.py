@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.status import PENDING, DeliveryStatus
 from shared.operate.record import RecordServices, record_action, say
-from shared.settings.sending_switch import MAX_AGE, SendingPause, check_own_pause
+from shared.settings.sending_switch import MAX_SWITCH_AGE, SendingPause, check_own_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.settings.sending_switch import PauseStore
 
 #: After this time every process has read the switch, and any mail that passed it before is claimed.
-OBEYED_AFTER = MAX_AGE + timedelta(seconds=5)
+OBEYED_AFTER = MAX_SWITCH_AGE + timedelta(seconds=5)
 _BETWEEN_LOOKS = timedelta(seconds=2)
 #: More mails than all instances together send at a time.
 _MAX_LISTED = 10_000
@@ -91,7 +91,8 @@ def pause_sending(reason: str | None, ports: SwitchServices) -> None:
     say(_described(pause))
     if ports.installation is None:
         say("ENTRA_CLIENT_ID is not set here, so every installation on this storage account is paused.")
-    say(f"Every process stops taking mails within {MAX_AGE.seconds} seconds; mails being sent are completed.")
+    limit = MAX_SWITCH_AGE.seconds
+    say(f"Every process stops taking mails within {limit} seconds; mails being sent are completed.")
 
 
 def resume_sending(ports: SwitchServices) -> None:
@@ -152,7 +153,7 @@ def wait_until_nothing_is_sent(
 def _own_pause(ports: SwitchServices) -> SendingPause | None:
     """Return this installation's pause; report one of another installation."""
     pause = ports.pause_store.load()
-    if pause is None or not pause.is_foreign(ports.installation):
+    if pause is None or not pause.is_of_other_installation(ports.installation):
         return pause
     say(f"Another installation on this storage account is paused (app registration {pause.installation}).")
     return None

@@ -16,7 +16,7 @@ from shared.errors import ConfigurationError, ConsentRequiredError, OutcomeUnkno
 from shared.problems import Problem, explain
 from shared.settings.scopes import (
     exchange_decides,
-    granted_scopes_known,
+    known_granted_scopes,
     missing_scopes,
     needed_scopes,
     permissions_unreadable,
@@ -121,7 +121,7 @@ def _consent(settings: TenantSettings, consent: Consent) -> Check:
         return _failed(CheckName.CONSENT, settings.problem.problem)
     if consent.account is None:
         return _ok(CheckName.CONSENT, f"{consent.started_by} set up sending with the app's own permission.")
-    seen = settings.recipients_see or "the mailbox's primary address, which Microsoft does not return"
+    seen = settings.visible_from_address or "the mailbox's primary address, which Microsoft does not return"
     return _ok(CheckName.CONSENT, f"{consent.account.name} consented. Recipients see {seen}.")
 
 
@@ -134,7 +134,7 @@ def _permissions(settings: TenantSettings, consent: Consent) -> Check:
         return Check(CheckName.PERMISSIONS, Outcome.SKIPPED, _EXCHANGE_DECIDES)
     if permissions_unreadable(consent):
         return Check(CheckName.PERMISSIONS, Outcome.SKIPPED, _UNREADABLE)
-    granted = granted_scopes_known(consent)
+    granted = known_granted_scopes(consent)
     missing = missing_scopes(needed_scopes(settings), granted)
     if missing:
         return _failed(CheckName.PERMISSIONS, explain("permission_not_granted", missing=", ".join(missing)))

@@ -18,7 +18,7 @@ from shared.errors import ProblemError
 from shared.sending.errors import ClaimLostError, MailKnownError, SendingPausedError
 from shared.sending.record_warnings import log_repeat
 from shared.sending.storage_outage import persist
-from shared.settings.sending_switch import MAX_AGE
+from shared.settings.sending_switch import MAX_SWITCH_AGE
 from shared.system import Moment
 from shared.time_limit import recording
 
@@ -62,7 +62,7 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices)
     check_switch(ports)
     attempt.claim_tried = True
     attempt.take(_add(attempt.next_claim(now, hand_over), ports))
-    if begun.has_passed(MAX_AGE, ports.system):
+    if begun.has_passed(MAX_SWITCH_AGE, ports.system):
         # An operator who waits for sending to end may have listed the claims before this one was written.
         check_switch(ports)
 

@@ -36,10 +36,10 @@ from shared.sending.lost_claims import settle_lost_claims
 from shared.sending.mailbox import Mailbox
 from shared.sending.poison import report_poison_queue
 from shared.sending.refused_sender import probe_sender
-from shared.settings.consent_health import TOKEN_REFUSED, record_refresh
+from shared.settings.consent_health import TOKEN_REFUSED, record_token_refresh
 from shared.settings.operator_log import report_operator_actions
 from shared.settings.sender import apply_sender_list, sender_of
-from shared.settings.served_tenants import report_removed_tenants
+from shared.settings.served_tenants import report_unserved_tenants
 from shared.settings.tenant import Status, TenantSettings
 from shared.settings.update import record_sender_failure, update_settings
 from shared.system import Moment
@@ -77,7 +77,7 @@ def release_all(ports: SendingServices) -> None:
         # The last step runs first.
         work.callback(_report_outcomes, ports)
         work.callback(_release_unless_paused, ports)
-        work.callback(report_removed_tenants, ports)
+        work.callback(report_unserved_tenants, ports)
         work.callback(report_poison_queue, ports)
         work.callback(report_backlog, ports)
         work.callback(report_operator_actions, ports)
@@ -193,7 +193,7 @@ def _is_solved(settings: TenantSettings, ports: SendingServices) -> bool:
     after = update_settings(
         ports.settings,
         settings.tenant_id,
-        lambda found: record_refresh(found, version, now, stored=False, accepted=refused),
+        lambda found: record_token_refresh(found, version, now, stored=False, accepted=refused),
     )
     return after.status is Status.ENABLED
 

@@ -19,7 +19,7 @@ from shared.sending.backoff_and_deadline import expired
 from shared.sending.claim import ClaimState, claim_state_of, next_row, skip_message
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.record_outcome import log_outcome
-from shared.settings.update import as_record
+from shared.settings.update import active_problem
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,7 +51,7 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
     row = _next_row(known, attempt, now, interrupted=found is ClaimState.INTERRUPTED)
     if request.expires_at is not None and request.expires_at <= now and row.uncertain_send is None:
         row = row.transition(
-            DeliveryStatus.EXPIRED, now, problem=as_record(expired(request.expires_at), ports.system)
+            DeliveryStatus.EXPIRED, now, problem=active_problem(expired(request.expires_at), ports.system)
         )
     else:
         wait = wait_while_paused(pause, request.expires_at, now, ports.system.jitter())
@@ -83,7 +83,7 @@ def _put_off(row: Delivery, known: Delivery | None, until: datetime, system: Sys
     """Delay the mail; a continuing pause adds nothing to its history."""
     now = system.now()
     status = DeliveryStatus.VERIFYING if row.uncertain_send else DeliveryStatus.DEFERRED
-    problem = as_record(TransientError("sending_paused"), system)
+    problem = active_problem(TransientError("sending_paused"), system)
     waiting = row.transition(status, now, problem=problem, next_attempt_at=until, paused_since=now)
     if known and known.paused_since is not None and known.status is status:
         return replace(waiting, problem=known.problem, history=known.history)

@@ -20,7 +20,7 @@ from shared.sending.queued import find_mail, key_of, readable
 from shared.sending.restart import may_restart
 from shared.sending.storage_outage import NotRecordedError, persist, problem_of
 from shared.sending.unrecorded import MAX_WAIT, queue_again
-from shared.settings.update import as_record
+from shared.settings.update import active_problem
 from shared.telemetry import Event, log_event, log_failed_step, log_failure, log_mail_event
 from shared.time_limit import limited
 
@@ -83,7 +83,7 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
             return
     ports.requests.save(request.tenant_id, request.message_id, mail.text)
     row = _poisoned(_row(known, mail, found, now), now)
-    problem = as_record(ConfigurationError("mail_poisoned"), ports.system)
+    problem = active_problem(ConfigurationError("mail_poisoned"), ports.system)
     row = row.transition(row.status, now, problem=problem)
     write = ports.deliveries.add if known is None else ports.deliveries.save
     if persist(lambda: write(row), ports.system) is None:

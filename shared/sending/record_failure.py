@@ -30,7 +30,7 @@ from shared.sending.record_outcome import write_outcome
 from shared.sending.record_warnings import log_repeat
 from shared.sending.refused_sender import sender_is_refused
 from shared.sending.retry_policy import AttemptContext, count_refusals, decide_retry
-from shared.settings.update import as_record, record_sender_failure
+from shared.settings.update import active_problem, record_sender_failure
 from shared.telemetry import log_failed_step
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
     row = before.transition(
         decision.status,
         context.now,
-        problem=as_record(_reason(attempt, error, decision, context), ports.system),
+        problem=active_problem(_reason(attempt, error, decision, context), ports.system),
         request_id=error.request_id,
         maybe_sent=maybe_accepted,
         next_attempt_at=decision.next_attempt_at,

@@ -10,7 +10,7 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ProblemError, SenderRefusedError
 from shared.settings.sender_refusal import begin_probe, is_probe_due, record_sender_refused
 from shared.settings.tenant import Status
-from shared.settings.update import as_record, record_sender_accepted, update_settings
+from shared.settings.update import active_problem, record_sender_accepted, update_settings
 from shared.telemetry import Event, log_event, log_failed_step
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def sender_is_refused(attempt: Attempt, error: ProblemError, ports: SendingServi
 def _record_refused(
     attempt: Attempt, sender: Sender, error: SenderRefusedError, ports: SendingServices
 ) -> bool:
-    row, problem = attempt.delivery, as_record(error, ports.system)
+    row, problem = attempt.delivery, active_problem(error, ports.system)
     before: list[TenantSettings] = []
 
     def change(settings: TenantSettings) -> TenantSettings:

@@ -17,7 +17,7 @@ from shared.sending.rate_limit.slots import visible_after
 from shared.sending.record_failure import record_failure
 from shared.sending.record_outcome import log_outcome, write_outcome
 from shared.sending.storage_outage import persist
-from shared.settings.update import as_record
+from shared.settings.update import active_problem
 
 if TYPE_CHECKING:
     from shared.sending.attempt import Attempt
@@ -51,7 +51,7 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
     row = before.transition(
         DeliveryStatus.DEFERRED,
         now,
-        problem=as_record(later, ports.system),
+        problem=active_problem(later, ports.system),
         next_attempt_at=again,
         slot=later.slot,
         attempts_end_at=end,

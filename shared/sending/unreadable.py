@@ -17,7 +17,7 @@ from shared.sending.conflict import record_conflict
 from shared.sending.record_outcome import log_outcome
 from shared.sending.storage_outage import persist
 from shared.settings.ownership import refuse_other_installation
-from shared.settings.update import as_record
+from shared.settings.update import active_problem
 from shared.storage_names import QUEUE_NAME
 from shared.telemetry import Event, log_mail_event
 
@@ -50,7 +50,7 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         fields=error.fields,
         correlation_id=names.correlation_id,
         outcome_queue=names.outcome_queue,
-    ).transition(DeliveryStatus.INVALID, now, problem=as_record(error, ports.system))
+    ).transition(DeliveryStatus.INVALID, now, problem=active_problem(error, ports.system))
     refuse_other_installation(row.tenant_id, ports.settings)
     if persist(lambda: ports.deliveries.add(row), ports.system) is None:
         known = ports.deliveries.find(row.tenant_id, row.message_id)

@@ -13,7 +13,7 @@ from shared.deliveries.requeue import is_superseded, requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ExpiredError
 from shared.sending.record_outcome import write_outcome
-from shared.settings.update import as_record
+from shared.settings.update import active_problem
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -33,7 +33,7 @@ def record_lost(mail: StoredMailRef, queue_id: str, unused: frozenset[str], port
     row = known.transition(
         DeliveryStatus.UNKNOWN if known.uncertain_send else DeliveryStatus.EXPIRED,
         ports.system.now(),
-        problem=as_record(ExpiredError("request_not_kept"), ports.system),
+        problem=active_problem(ExpiredError("request_not_kept"), ports.system),
     )
     write_outcome(replace(row, fields=()), ports)
 
@@ -57,7 +57,7 @@ def record_unreadable_request(
     row = known.transition(
         DeliveryStatus.WAITING_FOR_OPERATOR,
         ports.system.now(),
-        problem=as_record(ConfigurationError("request_of_other_version"), ports.system),
+        problem=active_problem(ConfigurationError("request_of_other_version"), ports.system),
         fields=error.fields,
     )
     write_outcome(row, ports)

@@ -1,5 +1,6 @@
-"""Hold what a tenant's admin decided.
+"""Define a tenant's settings, which its admin decides, and their changes.
 
-`tenant` holds the values, `state` the changes that are allowed, `sender` who sends, `scopes` the permissions
-that are requested, `update` how settings change while others change them too.
+`tenant` defines the values, `state` the transitions between them, `sender` who sends, `scopes` the
+permissions that are requested, and `update` how settings are written if two processes change them at the same
+time.
 """

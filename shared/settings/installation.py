@@ -1,7 +1,7 @@
 """Identify an installation: app registration and storage account. Pure.
 
-Either alone is not enough: two installations can use one app registration and one vault, or, through a wrong
-setting, one storage account.
+One of the two alone does not identify an installation: two installations can use the same app registration
+and vault, or, because of a wrong setting, the same storage account.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Installation:
 
 
 class OtherInstallationError(ConfigurationError):
-    """Something belongs to another installation, which must not change."""
+    """What was to be changed belongs to another installation."""
 
     def __init__(self, *, ours: str, theirs: str, **params: str) -> None:
         super().__init__("other_installation", ours=ours, theirs=theirs, **params)

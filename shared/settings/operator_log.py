@@ -1,7 +1,7 @@
 """Audit the operator's commands.
 
-A command runs on the operator's machine, which does not write to the app's log. It stores its action, and the
-five-minute timer logs and removes it.
+A command runs on the operator's machine, from which nothing is written to the app's log. So the command
+stores a record of its action, and the timer that runs every five minutes logs and removes the record.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class OperatorAction(Stored):
 
     Attributes:
         operator_id: the object id in the token that the command used; None with a connection string.
-        tenant_id: the tenant that it concerned; None where it concerned all.
+        tenant_id: the tenant that the action concerned; None if it concerned all tenants.
         counts: the number of deleted items of each kind.
-        installation: the client id of the app registration that it concerned; None in older rows.
+        installation: the client id of the app registration that the action concerned; None in older rows.
     """
 
     action_id: str
@@ -57,11 +57,11 @@ class OperatorLog(Protocol):
 
 
 class OperatorLogServices(Protocol):
-    """What is needed from outside."""
+    """The ports that the report of operators' actions needs."""
 
     @property
     def operator_log(self) -> OperatorLog:
-        """The actions to report."""
+        """The stored actions."""
 
     @property
     def installation(self) -> str | None:
@@ -71,9 +71,8 @@ class OperatorLogServices(Protocol):
 def report_operator_actions(ports: OperatorLogServices) -> None:
     """Log every stored action.
 
-    After a crash one may be logged twice, with the same id.
-
-    Those of another installation in the same storage account are left for that one to log.
+    After a crash an action may be logged twice, with the same id. The actions of another installation that
+    uses the same storage account are logged by that installation.
     """
     for action in ports.operator_log.unreported():
         if action.installation not in {None, ports.installation}:

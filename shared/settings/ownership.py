@@ -1,10 +1,11 @@
 """Make sure that only one installation changes a tenant's settings.
 
-Two installations can share one storage account or one vault: through a copied environment, a wrong setting,
-or rows that were restored elsewhere. So each row of settings carries the client id and the storage account of
-its installation, which are checked whenever the row is read. A row without them is older than this tag, and
-is tagged once, by the installation whose consent it is: the tokens show to which client they were issued.
-Where there are no such tokens, the operator decides with `python -m shared.operate take-over`.
+Two installations can use the same storage account or vault by mistake: after an environment was copied, after
+a wrong setting, or after rows were restored to another account. So each row of settings is tagged with the
+client id and the storage account of its installation, which are checked whenever the row is read. A row of an
+older version has no tag. It is tagged by the installation to which its consent belongs, because the tokens
+show to which client they were issued. If there are no tokens, the operator decides with `python -m
+shared.operate take-over`.
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Consent, TenantSettings
     from shared.system import System
 
-#: How long a process caches that a tenant is its own; before a token is used, the settings are read again.
-_REMEMBERED = timedelta(minutes=5)
+#: How long a process caches that a tenant belongs to its installation. Before a token is used, the settings
+#: are read again.
+_OWNER_CACHE_DURATION = timedelta(minutes=5)
 
 
 class OwnedSettingsStore(Protocol):
     """Stores the settings of this installation.
 
-    Every method may raise OtherInstallationError for a tenant of another one.
+    Every method may raise OtherInstallationError for a tenant of another installation.
     """
 
     def load(self, tenant_id: str) -> TenantSettings:
-        """Return the tenant's settings; unconfigured ones where nothing is stored."""
+        """Return the tenant's settings; unconfigured ones if nothing is stored."""
 
     def save(self, settings: TenantSettings) -> TenantSettings:
         """Write the settings if they are unchanged since they were read."""
@@ -57,7 +59,7 @@ class OwnedSettingsStore(Protocol):
 class OwnedSettings:
     """The tenant settings of this installation only.
 
-    Every method may raise OtherInstallationError: it names both.
+    Every method may raise OtherInstallationError, which names both installations.
     """
 
     def __init__(
@@ -71,8 +73,9 @@ class OwnedSettings:
 
         Args:
             store: the settings of every installation.
-            installation: returns this one; raises if a setting is wrong.
-            issued_to: returns the client that a name's tokens were issued to; None: there are none.
+            installation: returns this installation; raises if a setting is wrong.
+            issued_to: takes the name of a secret, and returns the client to which its tokens were issued;
+                None if there are none.
             system: the monotonic clock.
         """
         self._store = store
@@ -83,7 +86,7 @@ class OwnedSettings:
         self._lock = threading.Lock()
 
     def load(self, tenant_id: str) -> TenantSettings:
-        """Return the tenant's settings; unconfigured ones where nothing is stored."""
+        """Return the tenant's settings; unconfigured ones if nothing is stored."""
         found = self._store.load(tenant_id)
         if found.etag is None or found.status is Status.OTHER_VERSION:
             return found
@@ -103,7 +106,7 @@ class OwnedSettings:
         Raises:
             PreconditionFailedError: `settings_changed`.
         """
-        return self._store.save(_marked(settings, self._installation()))
+        return self._store.save(_tagged(settings, self._installation()))
 
     def tenants(self) -> tuple[str, ...]:
         """Return every tenant that has settings, in every installation."""
@@ -119,16 +122,17 @@ class OwnedSettings:
         now = self._system.steady()
         with self._lock:
             at = self._own.get(tenant_id)
-        if at is not None and now - at < _REMEMBERED:
+        if at is not None and now - at < _OWNER_CACHE_DURATION:
             return
         self.load(tenant_id)
         with self._lock:
             self._own[tenant_id] = now
 
     def _adopt(self, found: TenantSettings, ours: Installation) -> TenantSettings:
-        """Tag older settings if they belong to this installation.
+        """Tag settings of an older version if they belong to this installation.
 
-        Settings without a consent do not show whose they are; the next change tags them.
+        Settings without a consent do not show to which installation they belong. They are tagged at their
+        next change.
         """
         if found.installation not in (None, ours.client_id):
             return found
@@ -137,7 +141,7 @@ class OwnedSettings:
                 return found
             self._check_token_client(found.consent, ours)
         try:
-            return self._store.save(_marked(found, ours))
+            return self._store.save(_tagged(found, ours))
         except PreconditionFailedError:
             return self._store.load(found.tenant_id)
 
@@ -145,7 +149,7 @@ class OwnedSettings:
         """Refuse a consent that has no tokens for this installation's client.
 
         Raises:
-            OtherInstallationError: it belongs to another installation.
+            OtherInstallationError: the consent belongs to another installation, or this is not known.
         """
         theirs = self._issued_to(consent.secret_name) if consent.secret_name else None
         if theirs is None:
@@ -154,18 +158,19 @@ class OwnedSettings:
             raise OtherInstallationError(ours=ours.client_id, theirs=theirs)
 
 
-def _marked(settings: TenantSettings, ours: Installation) -> TenantSettings:
+def _tagged(settings: TenantSettings, ours: Installation) -> TenantSettings:
     return replace(settings, installation=ours.client_id, storage_account=ours.storage_account)
 
 
 def refuse_other_installation(tenant_id: str, settings: OwnedSettingsStore) -> None:
-    """Leave the mail of another installation's tenant to that one.
+    """Refuse to process the mail of a tenant of another installation.
 
-    With a wrong setting this is unknown: then the mail is recorded, and waits for the operator.
+    If a setting of this installation is wrong, it is not known whose tenant it is. Then nothing is raised
+    here, so that the mail is recorded, and waits for the operator.
 
     Raises:
-        OtherInstallationError: it belongs to another installation.
-        TransientError: it can't be determined at the moment.
+        OtherInstallationError: the tenant belongs to another installation.
+        TransientError: the settings of the tenant can't be read at the moment.
     """
     try:
         settings.check_owner(tenant_id)
@@ -175,5 +180,5 @@ def refuse_other_installation(tenant_id: str, settings: OwnedSettingsStore) -> N
         )
         raise
     except ConfigurationError:
-        # The mail's own steps fail with it too, and record it.
+        # A later step of the mail fails with the same error, and records it.
         return

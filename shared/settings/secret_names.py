@@ -1,6 +1,6 @@
 """Name the secrets that hold tokens. Pure.
 
-Each consent of a tenant has one, and no name is used twice.
+Each consent of a tenant has one secret, and no name is used twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def name_secret(tenant_id: str, version: int) -> str:
 
 
 def tenant_of(name: str) -> str | None:
-    """Return the tenant of a secret's name; None for another format."""
+    """Return the tenant in the name of a secret; None for other names."""
     found = _NAME.fullmatch(name)
     return found["tenant"] if found else None
 

@@ -1,4 +1,4 @@
-"""Derive the sender from a tenant's settings, or why there is none."""
+"""Derive the sender of mail from a tenant's settings."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Sender:
     """Everything that is needed to send a tenant's mail.
 
     Attributes:
-        address: the From address, the only one there is.
-        account: whose permission is used, by an id that does not change when it is renamed.
-        from_field: the mail's `from`; None where the account's own address sends.
-        mailbox: the sending mailbox, as in Graph's path.
-        has_refusal: whether a refusal is recorded that the next accepted mail ends.
+        address: the From address of the tenant.
+        account: the sign-in name, at the time of the consent, of the account whose permission is used.
+        from_field: the mail's `from`; None if the mail is sent from the account's own address.
+        mailbox: the path of the sending mailbox in Graph: `me`, or `users/` with an id or address.
+        has_refusal: whether a refusal of the sender is recorded, which the next accepted mail ends.
     """
 
     tenant_id: str
@@ -51,7 +51,7 @@ class Sender:
 
     @property
     def mailbox_address(self) -> str:
-        """The sending mailbox, which keeps the copy: always the account's."""
+        """The address of the mailbox that sends the mail and keeps the copy."""
         return self.account_name if self.mailbox == "me" else self.address
 
     @property
@@ -66,9 +66,9 @@ class Sender:
 
     @property
     def is_found_by_id(self) -> bool:
-        """Whether the mailbox is named by an object id.
+        """Whether Graph finds the mailbox by an object id.
 
-        The id is deleted together with its account.
+        The id no longer exists once its account is deleted.
         """
         return self.mailbox != "me" and self.consent.mailbox_id is not None
 
@@ -79,14 +79,14 @@ class Sender:
 
 
 def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ()) -> Sender:
-    """Return the sender.
+    """Return the sender of a tenant.
 
-    It includes a refused one, which only `refusal` blocks.
+    A sender that Microsoft 365 refuses is returned too; `refusal_of` says whether a mail may be tried.
 
     Raises:
         ConsentRequiredError: there is no consent, or it was lost.
-        ConfigurationError: the operator has to act first; `application_sender_not_allowed` where the
-            operator's list does not let the app send from the address with its own permission.
+        ConfigurationError: the operator has to act first; `application_sender_not_allowed` if the app is to
+            send from the address with its own permission, and the operator's list does not have the address.
     """
     problem = settings.problem
     if settings.status is Status.OTHER_VERSION:
@@ -99,7 +99,7 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
         raise ConsentRequiredError("consent_missing")
     address, account, consent = settings.sender.from_address, settings.consent.account, settings.consent
     if consent.granted is None:
-        # A row of an earlier version has scopes that were granted and never requested.
+        # A row of an earlier version also has scopes that were granted and never requested.
         consent = replace(consent, scopes=scopes_in_use(settings))
     has_refusal = settings.refusal is not None
     if account is None:
@@ -114,17 +114,17 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
 def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError | None:
     """Return why a mail may not be tried now; None if it may.
 
-    It may too if it is the probe.
+    While Microsoft 365 refuses the sender, only the probe may be tried.
     """
     problem, refusal = settings.problem, settings.refusal
     if settings.status is not Status.SENDER_REFUSED or problem is None:
         return None
-    if refusal is not None and refusal.probe == message_id:
+    if refusal is not None and refusal.probe_message_id == message_id:
         return None
     return SenderRefusedError.recalled(problem.code, problem.params)
 
 
-#: Tokens and consents do not resolve it; only the list does.
+#: This problem is solved only by a change of the operator's list, not by a token or a consent.
 SENDER_NOT_ALLOWED = "application_sender_not_allowed"
 
 
@@ -139,17 +139,17 @@ def check_listed(requested: RequestedSender, senders: Iterable[str]) -> None:
     Raises:
         ConflictError: `application_sender_not_allowed`.
     """
-    if requested.authorization is Authorization.APPLICATION and not is_listed(
-        requested.from_address, senders
-    ):
+    if requested.authorization is not Authorization.APPLICATION:
+        return
+    if not is_listed(requested.from_address, senders):
         raise ConflictError(SENDER_NOT_ALLOWED, address=requested.from_address)
 
 
 def with_sender_list(settings: TenantSettings, senders: Iterable[str], now: datetime) -> TenantSettings:
-    """Return the settings after applying the list.
+    """Return the settings after applying the operator's list of senders.
 
-    An enabled sender that is not listed becomes an operator error, and works again once it is listed. A lost
-    consent, and an operator error of another kind, stay.
+    An enabled sender that is not listed becomes an operator error, and is enabled again once it is listed. A
+    lost consent, and an operator error of another kind, are not changed.
     """
     sender, consent, problem = settings.sender, settings.consent, settings.problem
     if settings.status is Status.OTHER_VERSION:
@@ -161,16 +161,16 @@ def with_sender_list(settings: TenantSettings, senders: Iterable[str], now: date
         return replace(settings, status=Status.ENABLED, problem=None)
     if listed or settings.status not in (Status.ENABLED, Status.SENDER_REFUSED):
         return settings
-    found = ActiveProblem(SENDER_NOT_ALLOWED, now, {"address": sender.from_address})
-    return replace(settings, status=Status.OPERATOR_ERROR, problem=found)
+    not_allowed = ActiveProblem(SENDER_NOT_ALLOWED, now, {"address": sender.from_address})
+    return replace(settings, status=Status.OPERATOR_ERROR, problem=not_allowed)
 
 
 def apply_sender_list(
     settings: TenantSettings, senders: Iterable[str], store: SettingsStore, system: System
 ) -> TenantSettings:
-    """Return the settings after applying the list, and store the change.
+    """Apply the operator's list of senders, and store the change.
 
-    If storing fails it is repeated the next time; the returned settings already include the change.
+    The returned settings include the change even if it could not be stored. Then the next call stores it.
     """
     now = system.now()
     after = with_sender_list(settings, senders, now)

@@ -1,14 +1,15 @@
 """Track refusals of a tenant's sender by Microsoft 365. Pure.
 
-Refused is its mailbox, or the permission to send from it.
+Microsoft 365 can refuse the mailbox of the sender, or the permission to send from it:
 
-    first refusal     recorded, and nothing else changes: Graph may be wrong
-    one more          after five minutes, of the same or another mail: `sender_refused`, and mail waits
-    a mail is tried   the probe, which the settings name: every ten minutes, later every hour
-    a mail is accepted  the refusal is deleted, and the waiting mails are released
+1. The first refusal is recorded, and nothing else changes, because Graph may be wrong.
+2. If Graph refuses the same or another mail five minutes later or more, the refusal is confirmed: the status
+   becomes `sender_refused`, and all mail of the tenant waits.
+3. One of the waiting mails is tried as a probe, every ten minutes, later every hour. The settings name this
+mail. 4. When a mail is accepted, the refusal is deleted, and the waiting mails are released.
 
-A mail that was released because another one was accepted is no evidence of a new refusal: Exchange may refuse
-only that mail.
+If Graph refuses one of the released mails again, this does not confirm a new refusal of the sender, because
+Graph may refuse this mail only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from shared.settings.tenant import ActiveProblem, Consent, TenantSettings
 
-#: Graph may be wrong, and for more than seconds.
+#: The time between two refusals of which the second confirms the first. Graph can be wrong for longer than
+#: seconds.
 BETWEEN_REFUSALS: Final = timedelta(minutes=5)
 #: A consent and the permissions given with it take seconds to an hour to reach every server of Microsoft 365.
 CONSENT_PROPAGATION: Final = timedelta(hours=1)
@@ -33,41 +35,48 @@ CONSENT_PROPAGATION: Final = timedelta(hours=1)
 #: and can be granted some time after the consent:
 #: https://learn.microsoft.com/exchange/permissions-exo/application-rbac
 EXCHANGE_ROLE_PROPAGATION: Final = timedelta(hours=3)
-#: After this time an unconfirmed refusal no longer counts towards the next one.
-_FORGOTTEN = timedelta(hours=1)
+#: After this time a refusal that was not confirmed counts no longer, and the next one is a first one again.
+_REFUSAL_EXPIRES_AFTER = timedelta(hours=1)
 #: Graph's codes for an unknown user. A mailbox that can't be used has other codes, and keeps its id.
 _NO_SUCH_USER = frozenset({"ErrorInvalidUser", "Request_ResourceNotFound", "ResourceNotFound"})
-_SOON, _LATER = timedelta(minutes=10), timedelta(hours=1)
-_SOON_PROBES = 6
-#: The timer that probes runs every five minutes, some seconds earlier or later.
-_EARLY = timedelta(minutes=1)
+_FIRST_PROBE_INTERVAL = timedelta(minutes=10)
+_LATER_PROBE_INTERVAL = timedelta(hours=1)
+_FIRST_PROBES = 6
+#: The timer that probes runs every five minutes, but some seconds earlier or later. With this tolerance, a
+#: run that is some seconds early still probes.
+_TIMER_TOLERANCE = timedelta(minutes=1)
 
 
 def record_sender_refused(
     settings: TenantSettings, version: int, problem: ActiveProblem, message_id: str, *, waited: bool
 ) -> TenantSettings:
-    """Record a mail's refusal; `waited`: it waited for an earlier refusal."""
+    """Record that Graph refused a mail because of its sender.
+
+    `waited` says that the mail has already waited because of an earlier refusal of the sender.
+    """
     if not is_current_consent(settings, version) or settings.consent is None:
         return settings
     if settings.status is Status.SENDER_REFUSED:
         return _refused_again(settings, problem, message_id)
     if settings.status is not Status.ENABLED or problem.since < permissions_propagated_at(settings.consent):
         return settings
-    known, now = settings.refusal, problem.since
-    if known is None or not timedelta(0) <= now - known.since < _FORGOTTEN:
+    known = settings.refusal
+    now = problem.since
+    if known is None or not timedelta(0) <= now - known.since < _REFUSAL_EXPIRES_AFTER:
         first = replace(known or SenderRefusal(now, message_id), since=now, message_id=message_id)
         return replace(settings, refusal=first)
-    proves_nothing = waited and known.message_id == message_id
-    if proves_nothing or now - known.since < BETWEEN_REFUSALS:
+    # If the mail has waited and is refused again, Graph may refuse this mail only.
+    is_same_mail = waited and known.message_id == message_id
+    if is_same_mail or now - known.since < BETWEEN_REFUSALS:
         return settings
     return _confirmed(settings, settings.consent, known, problem, message_id)
 
 
 def permissions_propagated_at(consent: Consent) -> datetime:
-    """Return when every server should have the consent's permissions."""
-    return consent.consented_at + (
-        EXCHANGE_ROLE_PROPAGATION if consent.account is None else CONSENT_PROPAGATION
-    )
+    """Return when all of Microsoft 365 should know the permissions."""
+    if consent.account is None:
+        return consent.consented_at + EXCHANGE_ROLE_PROPAGATION
+    return consent.consented_at + CONSENT_PROPAGATION
 
 
 def _confirmed(
@@ -78,49 +87,50 @@ def _confirmed(
     message_id: str,
 ) -> TenantSettings:
     if problem.params.get("graph_code") in _NO_SUCH_USER and consent.mailbox_id is not None:
-        # The mailbox may have been created again, and is then found by its address.
+        # The mailbox may have been deleted and created again, and is then found by its address.
         return forget_mailbox_id(replace(settings, refusal=None), consent.version)
     confirmed = SenderRefusal(first.since, message_id, probed_at=problem.since)
     return with_problem(replace(settings, refusal=confirmed), Status.SENDER_REFUSED, problem)
 
 
 def _refused_again(settings: TenantSettings, problem: ActiveProblem, message_id: str) -> TenantSettings:
-    """Store the latest refusal's details; a refused probe is over."""
+    """Record another refusal; if the probe was refused, there is none now."""
     refusal = settings.refusal
-    if refusal is not None and refusal.probe == message_id:
-        settings = replace(settings, refusal=replace(refusal, probe=None))
+    if refusal is not None and refusal.probe_message_id == message_id:
+        settings = replace(settings, refusal=replace(refusal, probe_message_id=None))
     if settings.problem is not None and settings.problem.code == problem.code:
         return settings
     return replace(settings, problem=problem)
 
 
 def is_probe_due(settings: TenantSettings, now: datetime) -> bool:
-    """Return whether a waiting mail is due to be tried."""
+    """Return whether the next probe is due."""
     refusal = settings.refusal
     if refusal is None or refusal.probed_at is None:
         return True
-    wait = _SOON if refusal.probes < _SOON_PROBES else _LATER
-    # A host with a wrong clock wrote a time in the future.
-    return not timedelta(0) <= now - refusal.probed_at < wait - _EARLY
+    interval = _FIRST_PROBE_INTERVAL if refusal.probe_count < _FIRST_PROBES else _LATER_PROBE_INTERVAL
+    elapsed = now - refusal.probed_at
+    # A time in the future was written by a host whose clock was wrong.
+    return elapsed < timedelta(0) or elapsed >= interval - _TIMER_TOLERANCE
 
 
 def begin_probe(settings: TenantSettings, message_id: str, now: datetime) -> TenantSettings:
-    """Let one mail try despite the refusal.
+    """Let one mail be tried although the sender is refused.
 
-    An earlier probe without a result waits again.
+    An earlier probe that has had no result yet is a probe no longer, and waits again.
     """
     known = settings.refusal
     if known is None:
         return settings
-    probe = replace(known, probe=message_id, probed_at=now, probes=known.probes + 1)
+    probe = replace(known, probe_message_id=message_id, probed_at=now, probe_count=known.probe_count + 1)
     return replace(settings, refusal=probe)
 
 
 def end_refusal(settings: TenantSettings, version: int) -> TenantSettings:
-    """Delete a refusal, as a mail was accepted; other problems stay."""
+    """Delete a refusal after a mail was accepted; other problems remain."""
     if not is_current_consent(settings, version):
         return settings
-    taken = replace(settings, refusal=None)
+    without_refusal = replace(settings, refusal=None)
     if settings.status is not Status.SENDER_REFUSED:
-        return taken
-    return replace(taken, status=Status.ENABLED, problem=None)
+        return without_refusal
+    return replace(without_refusal, status=Status.ENABLED, problem=None)

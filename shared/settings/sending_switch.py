@@ -1,9 +1,11 @@
 """Pause and resume sending for the whole installation.
 
-The switch is one stored row: sending is paused while the row exists. An operator writes and removes it with
-`python -m shared.operate`; every process reads it at most every ten seconds. The row carries the client id of
-the paused installation, and does not pause others that use the same storage account. A row without it, made
-by hand or by an older version, pauses each of them until the operator's next command.
+The switch is one stored row: sending is paused while the row exists. An operator writes and removes the row
+    with
+`python -m shared.operate`, and every process reads it at most every ten seconds. The row is tagged with the
+client id of the paused installation, and does not pause other installations that use the same storage
+account. A row without a tag, written by hand or by an older version, pauses all of them until the operator's
+next command.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
     from shared.system import System
 
-#: The maximum age of the value that a process uses.
-MAX_AGE = timedelta(seconds=10)
+#: The maximum age of the cached row that a process uses.
+MAX_SWITCH_AGE = timedelta(seconds=10)
 MAX_REASON_LENGTH = 200
 
 
@@ -40,21 +42,24 @@ class SendingPause:
     reason: str | None = None
     installation: str | None = None
 
-    def is_foreign(self, installation: str | None) -> bool:
-        """Return whether only another installation is paused.
+    def is_of_other_installation(self, installation: str | None) -> bool:
+        """Return whether only another installation than this one is paused.
 
-        If this one's id is not known, it counts as paused too.
+        A pause without a tag pauses every installation. If the id of this installation is not known, the
+        pause counts for it.
         """
-        return None not in {self.installation, installation} and self.installation != installation
+        if self.installation is None or installation is None:
+            return False
+        return self.installation != installation
 
 
 def check_own_pause(pause: SendingPause, installation: str | None) -> None:
-    """Refuse to change a pause that is another installation's.
+    """Refuse to change a pause of another installation.
 
-    The same if this one's id is not known.
+    If the id of this installation is not known, a pause with a tag counts as another installation's.
 
     Raises:
-        OtherInstallationError: it belongs to another installation.
+        OtherInstallationError: the pause belongs to another installation.
     """
     if pause.installation not in {None, installation}:
         raise OtherInstallationError(ours=installation or "unknown", theirs=pause.installation)
@@ -70,24 +75,24 @@ class PauseStore(Protocol):
         """Return the pause, or None while sending is not paused."""
 
     def save(self, pause: SendingPause) -> SendingPause:
-        """Store a pause and return it; an existing one is kept and returned.
+        """Store a pause and return it; an existing pause is kept and returned.
 
-        An existing one is tagged with the installation if it has no tag.
+        If the existing pause has no tag, it is tagged with the installation of the new one.
         """
 
     def remove(self) -> None:
-        """End the pause; without one, nothing happens."""
+        """End the pause; if there is none, nothing happens."""
 
 
 class SendingSwitch:
-    """The switch as cached by one process for all its threads."""
+    """Reads the switch, and caches it for all threads of a process."""
 
     def __init__(
         self, store: PauseStore, system: System, installation: Callable[[], str | None] = lambda: None
     ) -> None:
         """Wrap a store.
 
-        `installation` returns this one's client id, None while it is not known.
+        `installation` returns the client id of this installation, or None while it is not known.
         """
         self._store = store
         self._system = system
@@ -99,32 +104,34 @@ class SendingSwitch:
     def current_pause(self) -> SendingPause | None:
         """Return the pause, at most ten seconds old, or None.
 
-        An older value that can't be read again is not used: a mail is sent only while the process knows that
-        sending is not paused.
+        If the switch cannot be read again, an older value is not used: mail is sent only while the process
+        knows that sending is not paused.
 
         Raises:
             TransientError, ConfigurationError: the switch can't be read.
         """
         pause = self._stored()
-        return None if pause is None or pause.is_foreign(self._installation()) else pause
+        if pause is None or pause.is_of_other_installation(self._installation()):
+            return None
+        return pause
 
     def check_owner(self) -> None:
-        """Refuse a stored pause of another installation.
+        """Report a stored pause of another installation, as an error.
 
-        It pauses nothing here.
+        Such a pause has no effect on this installation.
 
         Raises:
-            OtherInstallationError: the pause is another one's.
+            OtherInstallationError: the pause belongs to another installation.
             ConfigurationError: the switch can't be read.
             TransientError: the switch can't be read.
         """
         pause, ours = self._stored(), self._installation()
-        if pause is not None and pause.is_foreign(ours):
+        if pause is not None and pause.is_of_other_installation(ours):
             check_own_pause(pause, ours)
 
     def _stored(self) -> SendingPause | None:
         with self._lock:
-            if self._read_at is None or self._read_at.has_passed(MAX_AGE, self._system):
+            if self._read_at is None or self._read_at.has_passed(MAX_SWITCH_AGE, self._system):
                 now = Moment.of(self._system)
                 self._pause = self._store.load()
                 self._read_at = now

@@ -1,10 +1,9 @@
 """Find tenants that have data here but are not served any more.
 
-Their data is kept, and nothing is sent for them.
-
-A tenant is not served once its id is removed from ALLOWED_TENANT_IDS. That can be a mistake in one
-deployment, so its data is not changed or deleted automatically: sending continues when the id is added again,
-and `python -m shared.operate delete-tenant` deletes the data permanently.
+A tenant is not served once its id is removed from ALLOWED_TENANT_IDS. From then on, nothing is sent for it.
+The removal can be a mistake, so the data of the tenant is not changed or deleted automatically: sending
+continues when the id is added again, and `python -m shared.operate delete-tenant` deletes the data
+permanently.
 """
 
 from __future__ import annotations
@@ -20,33 +19,34 @@ if TYPE_CHECKING:
 
 
 class ServedTenantsServices(Protocol):
-    """What is needed from outside."""
+    """The ports that are needed to find such tenants."""
 
     @property
     def settings(self) -> SettingsStore:
-        """Which tenants are known here."""
+        """The settings, which name the tenants that have data here."""
 
     @property
     def allowed_tenants(self) -> frozenset[str]:
         """The tenants that this installation serves."""
 
 
-def removed_tenants(ports: ServedTenantsServices) -> frozenset[str]:
+def unserved_tenants(ports: ServedTenantsServices) -> frozenset[str]:
     """Return the tenants that have settings but are not served any more."""
     try:
         served = ports.allowed_tenants
     except ConfigurationError:
-        # Unknown. With a broken setting no token can be requested either, so nothing is sent.
+        # The setting is invalid, so it is not known which tenants are served. No token can be requested in
+        # this case, so nothing is sent for any tenant.
         return frozenset()
     return frozenset(ports.settings.tenants()) - served
 
 
-def report_removed_tenants(ports: ServedTenantsServices) -> None:
-    """Log each tenant not served any more.
+def report_unserved_tenants(ports: ServedTenantsServices) -> None:
+    """Log each tenant that is not served any more.
 
-    The alert lasts until it is served again or its data is deleted.
+    Each run of the timer logs it again, until the tenant is served again or its data is deleted.
     """
-    for tenant_id in sorted(removed_tenants(ports)):
+    for tenant_id in sorted(unserved_tenants(ports)):
         log_unserved_tenant(tenant_id)
 
 

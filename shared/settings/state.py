@@ -1,7 +1,7 @@
 """Define the transitions of a tenant's settings. Pure: no I/O, no clock.
 
-Each function takes the current settings and returns the new ones. The store writes them with the ETag that
-was read, so of two concurrent changes one fails with a conflict.
+Each function takes the current settings and returns the new ones. The store writes the new settings only if
+the row still has the ETag that was read, so of two concurrent changes one fails with a conflict.
 
     status            enable   save      completed   consent lost      operator error   works again
     not_configured    pending  409       enabled     -                 -                -
@@ -36,37 +36,38 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-#: Deletion takes seconds to minutes, without a guarantee.
-_DELETION_LISTED = timedelta(hours=1)
+#: After this time, the vault lists deleted tokens as deleted. It normally does so after seconds to minutes,
+#: but nothing guarantees that.
+_DELETION_LISTED_AFTER = timedelta(hours=1)
 _MAX_UNDELETED = 50
 
 
 def check_enable(settings: TenantSettings, requested: RequestedSender) -> None:
-    """Refuse Enable where sending already works.
+    """Refuse Enable if sending already works.
 
     Raises:
         ConflictError: `already_enabled`, `large_file_attachments_locked`.
     """
     if settings.status is Status.ENABLED and settings.sender:
         raise ConflictError("already_enabled", address=settings.sender.from_address)
-    _check_lock(settings, requested)
+    _check_large_attachments_lock(settings, requested)
 
 
 def check_save(settings: TenantSettings, requested: RequestedSender) -> None:
-    """Refuse Save where nothing is configured yet.
+    """Refuse Save if nothing is configured yet.
 
     Raises:
         ConflictError: `not_configured`, `large_file_attachments_locked`.
     """
     if settings.sender is None:
         raise ConflictError("not_configured")
-    _check_lock(settings, requested)
+    _check_large_attachments_lock(settings, requested)
 
 
-def _check_lock(settings: TenantSettings, requested: RequestedSender) -> None:
-    """Refuse to switch off large attachments; only Reset can.
+def _check_large_attachments_lock(settings: TenantSettings, requested: RequestedSender) -> None:
+    """Refuse to switch off large attachments, which only Reset can do.
 
-    Microsoft's grant would outlast the toggle.
+    The permission that Microsoft granted for it would remain.
     """
     if settings.sender and settings.sender.large_file_attachments and not requested.large_file_attachments:
         raise ConflictError("large_file_attachments_locked")
@@ -98,9 +99,9 @@ def pending_consent(settings: TenantSettings, flow_id: str) -> PendingConsent:
 
 
 def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -> TenantSettings:
-    """Store the new sender; if it is stored already, change nothing.
+    """Store the new sender.
 
-    The response to an earlier attempt was lost then.
+    If it is stored already, because the response to an earlier write was lost, nothing changes.
 
     Raises:
         ConflictError: `consent_superseded` by a Reset or a newer consent.
@@ -115,25 +116,26 @@ def complete_consent(settings: TenantSettings, flow_id: str, consent: Consent) -
         consent=consent,
         pending=None,
         problem=None,
-        undeleted=_tokens_to_delete(settings),
-        # Until a mail is accepted, one of the waiting ones is tried, the first at once.
-        refusal=settings.refusal and replace(settings.refusal, probe=None, probed_at=None, probes=0),
+        undeleted_tokens=_tokens_to_delete(settings),
+        # A recorded refusal remains until a mail is accepted, and its first probe is due at once.
+        refusal=settings.refusal
+        and replace(settings.refusal, probe_message_id=None, probed_at=None, probe_count=0),
     )
 
 
 def end_consent(settings: TenantSettings, flow_id: str) -> TenantSettings:
-    """Remove a declined, failed or expired consent; a working one stays."""
+    """Remove a declined, failed or expired pending consent."""
     if settings.pending is None or settings.pending.flow_id != flow_id:
         return settings
     return replace(settings, pending=None)
 
 
 def reset(settings: TenantSettings) -> TenantSettings:
-    """Remove everything except the last version and old tokens' state."""
+    """Remove all but the last version and the record of old tokens."""
     return TenantSettings(
         settings.tenant_id,
         last_version=settings.last_version,
-        undeleted=_tokens_to_delete(settings),
+        undeleted_tokens=_tokens_to_delete(settings),
         deleted_at=settings.deleted_at,
         recoverable_until=settings.recoverable_until,
         etag=settings.etag,
@@ -141,11 +143,11 @@ def reset(settings: TenantSettings) -> TenantSettings:
 
 
 def record_undeleted_tokens(settings: TenantSettings, name: str, now: datetime) -> TenantSettings:
-    """Record tokens without a use that may not be deleted.
+    """Record unused tokens that are about to be deleted.
 
-    The response to their deletion may be lost.
+    If the response to their deletion is lost, they remain recorded, because they may not be deleted.
     """
-    return replace(settings, undeleted=_add_name(settings.undeleted, name), deleted_at=now)
+    return replace(settings, undeleted_tokens=_add_name(settings.undeleted_tokens, name), deleted_at=now)
 
 
 def record_deleted_tokens(
@@ -153,13 +155,13 @@ def record_deleted_tokens(
 ) -> TenantSettings:
     """Record that tokens are deleted, and until when they are recoverable.
 
-    The latest time counts.
+    Of several such times, the latest is kept.
     """
-    left = tuple(each for each in settings.undeleted if each != name)
+    remaining = tuple(each for each in settings.undeleted_tokens if each != name)
     if recoverable_until is None:
-        return replace(settings, undeleted=left)
+        return replace(settings, undeleted_tokens=remaining)
     latest = max(settings.recoverable_until or recoverable_until, recoverable_until)
-    return replace(settings, undeleted=left, recoverable_until=latest, deleted_at=now)
+    return replace(settings, undeleted_tokens=remaining, recoverable_until=latest, deleted_at=now)
 
 
 def record_vault_content(
@@ -169,15 +171,25 @@ def record_vault_content(
     recoverable_until: datetime | None,
     now: datetime,
 ) -> TenantSettings:
-    """Record which old tokens the vault has, and until when deleted ones.
+    """Record which old tokens the vault still has.
 
-    `names` are those that it has.
+    For some time after a deletion the vault lists the tokens nowhere, not even among the deleted ones. So
+    tokens that are not listed count as not deleted for that time.
 
-    For some time after a deletion the vault lists the tokens nowhere, not even among the `deleted` ones.
+    Args:
+        settings: the current settings.
+        names: the tokens that the vault has.
+        deleted: the tokens that the vault lists as deleted.
+        recoverable_until: until when deleted tokens can be recovered.
+        now: the current time.
     """
-    recent = settings.deleted_at is not None and now - settings.deleted_at < _DELETION_LISTED
-    left = tuple(name for name in settings.undeleted if name in names or (recent and name not in deleted))
-    settings = replace(settings, undeleted=left)
+    recent = settings.deleted_at is not None and now - settings.deleted_at < _DELETION_LISTED_AFTER
+    remaining = []
+    for name in settings.undeleted_tokens:
+        is_unlisted = name not in names and name not in deleted
+        if name in names or (recent and is_unlisted):
+            remaining.append(name)
+    settings = replace(settings, undeleted_tokens=tuple(remaining))
     known = settings.recoverable_until
     if recent and known and (recoverable_until is None or recoverable_until < known):
         return settings
@@ -185,21 +197,22 @@ def record_vault_content(
 
 
 def _tokens_to_delete(settings: TenantSettings) -> tuple[str, ...]:
-    """Name the tokens to delete once the current consent's are unused."""
+    """Name the tokens to delete once the current consent is replaced."""
     name = settings.consent.secret_name if settings.consent else None
-    return _add_name(settings.undeleted, name) if name else settings.undeleted
+    return _add_name(settings.undeleted_tokens, name) if name else settings.undeleted_tokens
 
 
 def _add_name(names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    """Add a name, up to a limit.
+    """Add a name, and drop the oldest ones over the limit.
 
-    A row holds 64 KB, and the daily maintenance also finds names that are not listed.
+    A row holds 64 KiB, and the daily maintenance also finds tokens whose names were dropped.
     """
-    return (*(each for each in names if each != name), name)[-_MAX_UNDELETED:]
+    others = tuple(each for each in names if each != name)
+    return (*others, name)[-_MAX_UNDELETED:]
 
 
 def mark_reconnect_needed(settings: TenantSettings, version: int, problem: ActiveProblem) -> TenantSettings:
-    """Record that a new consent is needed, unless it is about an older one."""
+    """Record that a new consent is needed, if the current one was lost."""
     if not is_current_consent(settings, version):
         return settings
     return with_problem(settings, Status.RECONNECT_NEEDED, problem)
@@ -215,7 +228,7 @@ def record_operator_error(settings: TenantSettings, version: int, problem: Activ
 def forget_mailbox_id(settings: TenantSettings, version: int) -> TenantSettings:
     """Remove a mailbox id that Graph does not know.
 
-    A new account has another one.
+    If the mailbox was created again, it has another id.
     """
     if not is_current_consent(settings, version) or settings.consent is None:
         return settings
@@ -223,7 +236,7 @@ def forget_mailbox_id(settings: TenantSettings, version: int) -> TenantSettings:
 
 
 def with_problem(settings: TenantSettings, status: Status, problem: ActiveProblem) -> TenantSettings:
-    """Keep the start time if the same problem is recorded again."""
+    """Record a problem; if it is recorded already, keep its start time."""
     known = settings.problem
     if settings.status is status and known and known.code == problem.code:
         problem = replace(problem, since=known.since)

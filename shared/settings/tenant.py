@@ -40,14 +40,15 @@ class Authorization(StrEnum):
 class Account(Stored):
     """The Microsoft account that consented.
 
-    `object_id` with `tenant_id` is its identity, never the name.
+    The account is identified by `object_id` with `tenant_id`, never by a name, because names change.
 
     Attributes:
-        username: its sign-in name when it consented.
-        renamed_to: its sign-in name by Microsoft's newest token, where that is another one.
-        email: its address when it consented; empty where Microsoft did not name it. It can differ from the
-            sign-in name: https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
-        newest_email: its address by Microsoft's newest token, where that is another one.
+        username: the sign-in name at the time of the consent.
+        renamed_to: the sign-in name in Microsoft's newest token, if it has changed since the consent.
+        email: the mail address at the time of the consent; empty if Microsoft's token did not have it. It can
+            differ from the sign-in name:
+            https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
+        newest_email: the mail address in Microsoft's newest token, if it has changed since the consent.
     """
 
     object_id: str
@@ -63,14 +64,14 @@ class Account(Stored):
         return self.renamed_to or self.username
 
     @property
-    def present_email(self) -> str:
-        """The address by Microsoft's newest token; empty where it names none."""
+    def current_email(self) -> str:
+        """The address in Microsoft's newest token; empty if it is not known."""
         return self.newest_email or self.email
 
     def owns(self, address: str) -> bool:
         """Return whether an address was the account's own when it consented.
 
-        An alias can't be recognised.
+        An alias of the mailbox is not recognised, because tokens do not name it.
         """
         return any(same_address(address, own) for own in (self.username, self.email) if own)
 
@@ -94,7 +95,7 @@ def _changed(newest: str, first: str, known: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RequestedSender(Stored):
-    """What an admin requests consent for."""
+    """The way of sending for which an admin requests a consent."""
 
     from_address: str
     large_file_attachments: bool = False
@@ -103,7 +104,7 @@ class RequestedSender(Stored):
 
 @dataclass(frozen=True, slots=True)
 class PendingConsent(Stored):
-    """A pending consent; its version is never used again."""
+    """A consent in progress; no other consent ever has its version."""
 
     flow_id: str
     version: int = field(metadata=stored_as("generation"))
@@ -131,15 +132,17 @@ class Consent(Stored):
     """A completed consent: what was granted, by whom, where its tokens are.
 
     Attributes:
-        scopes: the permissions that the app uses: requested and granted. Where Exchange alone decides, no
-            token names one, and they are those requested.
-        started_by: the admin who started it; another person may have signed in and consented.
-        consented_by: who signed in; empty where nobody did, because the app's own permission sends.
-        granted: what Microsoft's newest readable token names, also if never requested; None in rows
-            of earlier versions, and where none could be read.
-        mailbox_id: the object id of the mailbox from which the app itself sends, where a token named its
-            owner; None: Graph finds it by the From address alone, or does not know the id any more.
-        refused_at: when a possibly temporary refusal of tokens began; None once one is issued.
+        account: the account that consented; None if the app sends with its own permission.
+        scopes: the permissions that the app uses, which were both requested and granted. If Exchange alone
+            decides what the app may do, no token names a permission, and these are the requested ones.
+        secret_name: the secret with the tokens; None if the app sends with its own permission.
+        started_by: the admin who started the consent; another person may have signed in and consented.
+        consented_by: who signed in; empty if the app sends with its own permission.
+        granted: the permissions in Microsoft's newest readable token, also those that were never requested;
+            None in rows of earlier versions, and if no token could be read.
+        mailbox_id: the object id of the mailbox from which the app itself sends, if a token named its owner.
+            None if Graph finds the mailbox only by the From address, or does not know the id any more.
+        refused_at: when Microsoft began to refuse tokens, maybe temporarily; None once it issues one again.
     """
 
     version: int = field(metadata=stored_as("generation"))
@@ -161,21 +164,22 @@ class Consent(Stored):
 class SenderRefusal(Stored):
     """A refusal of the sender by Microsoft 365.
 
-    It is confirmed if the settings' status says so.
+    The refusal is confirmed if the status of the settings is `sender_refused`.
 
     Attributes:
-        since: when it first happened.
+        since: when Microsoft 365 first refused the sender.
         message_id: the refused mail.
-        probe: the mail that may be tried although the sender is refused; None while none is.
-        probed_at: when the latest such mail was released, or when the refusal was confirmed.
-        probes: how many there were.
+        probe_message_id: the probe, a mail that may be tried although the sender is refused; None if there is
+            none at the moment.
+        probed_at: when the latest probe was released, or when the refusal was confirmed.
+        probe_count: how many probes there were.
     """
 
     since: datetime
     message_id: str
-    probe: str | None = None
+    probe_message_id: str | None = field(default=None, metadata=stored_as("probe"))
     probed_at: datetime | None = None
-    probes: int = 0
+    probe_count: int = field(default=0, metadata=stored_as("probes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +188,15 @@ class TenantSettings(Stored):
 
     Attributes:
         last_version: the version of the latest consent; never decreases, not even by a Reset.
-        undeleted: the names of tokens that are not used any more and not known to be deleted yet.
-        installation: the client id of the app registration whose settings they are; None in rows that are
-            older than this mark, and in those that were never written.
-        storage_account: the account that they were written to, which tells a copy of them; None as above.
-        recoverable_until: until when deleted tokens can be recovered by an operator of the vault.
-        deleted_at: when the last deletion was tried, whether its response came or not.
-        refusal: a refusal of the sender that no accepted mail has ended; the waiting mails take turns.
-        etag: the version that was read; None where nothing is stored yet.
+        undeleted_tokens: the names of tokens that are not used any more and not known to be deleted yet.
+        installation: the client id of the app registration to which the settings belong; None in rows of
+            older versions, and if nothing is stored yet.
+        storage_account: the storage account to which the settings were written, by which a copy of the row in
+            another account is recognised; None in the same cases as `installation`.
+        recoverable_until: until when an operator of the vault can recover deleted tokens.
+        deleted_at: when the app last tried to delete tokens, whether it received a response or not.
+        refusal: a refusal of the sender that no accepted mail has ended yet.
+        etag: the version of the row that was read; None if nothing is stored yet.
     """
 
     tenant_id: str
@@ -201,7 +206,7 @@ class TenantSettings(Stored):
     last_version: int = field(default=0, metadata=stored_as("generations"))
     pending: PendingConsent | None = None
     problem: ActiveProblem | None = None
-    undeleted: tuple[str, ...] = ()
+    undeleted_tokens: tuple[str, ...] = field(default=(), metadata=stored_as("undeleted"))
     recoverable_until: datetime | None = None
     installation: str | None = None
     storage_account: str | None = None
@@ -211,26 +216,26 @@ class TenantSettings(Stored):
 
     @property
     def delegated_mailbox(self) -> bool:
-        """Whether mail is sent from an address that is not the account's own."""
+        """Whether the From address is not the signed-in account's own."""
         if self.sender is None or self.consent is None or self.consent.account is None:
             return False
         return not self.consent.account.owns(self.sender.from_address)
 
     @property
-    def recipients_see(self) -> str | None:
-        """The address that recipients see; None where it is unknown.
+    def visible_from_address(self) -> str | None:
+        """The address that recipients see as the sender; None if unknown.
 
-        Exchange sends from the primary address of a mailbox, whichever of its addresses was entered.
+        Exchange sends from the primary address of a mailbox, even if another of its addresses was entered.
         """
         account = self.consent.account if self.consent else None
         if account is None or self.delegated_mailbox:
             return None
-        return account.present_email or None
+        return account.current_email or None
 
 
 def same_address(one: str, other: str) -> bool:
-    """Compare mail addresses as Exchange does.
+    """Return whether two mail addresses are the same to Exchange.
 
-    Case and the form of an international domain do not matter.
+    Upper and lower case, and the form of an international domain, do not matter.
     """
     return address_key(one) == address_key(other)

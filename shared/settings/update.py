@@ -1,4 +1,4 @@
-"""Change a tenant's settings safely under concurrent changes."""
+"""Change a tenant's settings while other processes may change them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.system import System
 
 
-_TRIES = 5
+_ATTEMPTS = 5
 
 
 def update_settings(
@@ -36,10 +36,10 @@ def update_settings(
 
     Raises:
         PreconditionFailedError: there was a conflict in every attempt.
-        ConfigurationError: `written_by_other_version`; they are not changed.
+        ConfigurationError: `written_by_other_version`; such settings are not changed.
     """
     before = just_read or store.load(tenant_id)
-    for _ in range(_TRIES - 1):
+    for _ in range(_ATTEMPTS - 1):
         try:
             return _write(store, before, change)
         except PreconditionFailedError:
@@ -61,13 +61,13 @@ def record_sender_failure(
 ) -> None:
     """Record a lost consent or operator error for the settings page.
 
-    An error of a consent that was replaced since is no problem of the tenant, and raises no alert.
+    An error of a consent that has been replaced since is no problem of the tenant, and raises no alert.
     """
-    lost = isinstance(error, ConsentRequiredError)
-    change, event = (
-        (mark_reconnect_needed, Event.CONSENT_LOST) if lost else (record_operator_error, Event.OPERATOR_ERROR)
-    )
-    problem = as_record(error, system)
+    if isinstance(error, ConsentRequiredError):
+        change, event = mark_reconnect_needed, Event.CONSENT_LOST
+    else:
+        change, event = record_operator_error, Event.OPERATOR_ERROR
+    problem = active_problem(error, system)
     after = update_settings(store, tenant_id, lambda settings: change(settings, version, problem))
     if not is_current_consent(after, version):
         return
@@ -77,12 +77,13 @@ def record_sender_failure(
 
 
 def probe_now(store: SettingsStore, tenant_id: str, message_id: str, system: System) -> None:
-    """Retry a refused sender with this mail now, as an admin asks."""
+    """Make a mail the probe of a refused sender, because an admin asks."""
     now = system.now()
 
     def change(settings: TenantSettings) -> TenantSettings:
-        refused = settings.status is Status.SENDER_REFUSED
-        return begin_probe(settings, message_id, now) if refused else settings
+        if settings.status is not Status.SENDER_REFUSED:
+            return settings
+        return begin_probe(settings, message_id, now)
 
     update_settings(store, tenant_id, change)
 
@@ -90,9 +91,7 @@ def probe_now(store: SettingsStore, tenant_id: str, message_id: str, system: Sys
 def record_sender_accepted(store: SettingsStore, tenant_id: str, version: int) -> bool:
     """End a refusal of the sender after an accepted mail.
 
-    Return whether that was stored.
-
-    If storing fails, the next accepted mail does it.
+    Returns whether the change was stored. If not, the next accepted mail ends the refusal.
     """
     try:
         update_settings(store, tenant_id, lambda settings: end_refusal(settings, version))
@@ -102,6 +101,6 @@ def record_sender_accepted(store: SettingsStore, tenant_id: str, version: int) -
     return True
 
 
-def as_record(error: ProblemError, system: System) -> ActiveProblem:
-    """Make a recorded problem from an error."""
+def active_problem(error: ProblemError, system: System) -> ActiveProblem:
+    """Return the record of an error, which lasts until somebody acts."""
     return ActiveProblem(error.code, system.now(), error.params, error.request_id)

@@ -304,11 +304,11 @@ def test_the_page_shows_until_when_tokens_can_be_recovered(ports: FakeServices) 
 def test_tokens_that_could_not_be_deleted_are_deleted_the_next_day(ports: FakeServices) -> None:
     ports.vault.fail.append(TransientError("key_vault_unavailable"))
     call(settings_journey.reset_settings, ports)
-    assert ports.settings.load(CONTOSO).undeleted == (NAME,)
+    assert ports.settings.load(CONTOSO).undeleted_tokens == (NAME,)
 
     maintain_consents(ports)
 
-    assert (ports.settings.load(CONTOSO).undeleted, ports.vault.secrets) == ((), {})
+    assert (ports.settings.load(CONTOSO).undeleted_tokens, ports.vault.secrets) == ((), {})
 
 
 def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(ports: FakeServices) -> None:
@@ -321,20 +321,20 @@ def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(ports: FakeServi
 
     maintain_consents(ports)
 
-    assert ports.settings.load(CONTOSO).undeleted == (NAME,)
+    assert ports.settings.load(CONTOSO).undeleted_tokens == (NAME,)
     add_deleted_tokens(ports, NAME, purgeable=False)
     maintain_consents(ports)
     settings = ports.settings.load(CONTOSO)
-    assert (settings.undeleted, settings.recoverable_until) == ((), NOON + WEEK)
+    assert (settings.undeleted_tokens, settings.recoverable_until) == ((), NOON + WEEK)
 
 
 def test_a_reset_whose_process_crashed_is_finished_the_next_day(ports: FakeServices) -> None:
     ports.settings.save(reset(ports.settings.load(CONTOSO)))
-    assert ports.settings.load(CONTOSO).undeleted == (NAME,)
+    assert ports.settings.load(CONTOSO).undeleted_tokens == (NAME,)
 
     maintain_consents(ports)
 
-    assert (ports.settings.load(CONTOSO).undeleted, ports.vault.secrets) == ((), {})
+    assert (ports.settings.load(CONTOSO).undeleted_tokens, ports.vault.secrets) == ((), {})
 
 
 def test_what_storage_can_not_note_now_is_noted_the_next_day(
@@ -343,18 +343,18 @@ def test_what_storage_can_not_note_now_is_noted_the_next_day(
     save = ports.settings.save
 
     def unavailable(settings: TenantSettings) -> TenantSettings:
-        if settings.consent is None and not settings.undeleted:
+        if settings.consent is None and not settings.undeleted_tokens:
             raise TransientError("storage_unavailable", service="tables")
         return save(settings)
 
     ports.settings.save = unavailable  # type: ignore[method-assign]
     call(settings_journey.reset_settings, ports)
     assert "note_tokens" in caplog.text
-    assert (ports.settings.load(CONTOSO).undeleted, ports.vault.secrets) == ((NAME,), {})
+    assert (ports.settings.load(CONTOSO).undeleted_tokens, ports.vault.secrets) == ((NAME,), {})
 
     ports.settings.save = save  # type: ignore[method-assign]
     maintain_consents(ports)
-    assert ports.settings.load(CONTOSO).undeleted == ()
+    assert ports.settings.load(CONTOSO).undeleted_tokens == ()
 
 
 def test_tokens_that_carry_no_mark_of_this_installation_are_not_deleted(ports: FakeServices) -> None:
@@ -369,12 +369,12 @@ def test_tokens_that_carry_no_mark_of_this_installation_are_not_deleted(ports: F
 def test_untagged_tokens_that_the_settings_gave_up_are_deleted(ports: FakeServices) -> None:
     settings = ports.settings.load(CONTOSO)
     ports.vault.write(f"smtp-{CONTOSO}-0", "given up")
-    ports.settings.save(replace(settings, undeleted=(f"smtp-{CONTOSO}-0",)))
+    ports.settings.save(replace(settings, undeleted_tokens=(f"smtp-{CONTOSO}-0",)))
     ports.vault.names = tuple  # type: ignore[method-assign]
     maintain_consents(ports)
 
     assert f"smtp-{CONTOSO}-0" not in ports.vault.secrets
-    assert ports.settings.load(CONTOSO).undeleted == ()
+    assert ports.settings.load(CONTOSO).undeleted_tokens == ()
 
 
 @pytest.mark.parametrize(

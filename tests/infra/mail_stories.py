@@ -24,7 +24,7 @@ from shared.sending.errors import ThrottledError
 from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.settings.operator_log import report_operator_actions
-from shared.settings.sending_switch import MAX_AGE, SendingPause
+from shared.settings.sending_switch import MAX_SWITCH_AGE, SendingPause
 from shared.telemetry import log_failure
 from tests.api_client import a_request
 from tests.builders import ADMIN, a_message, some_settings
@@ -130,7 +130,7 @@ def deferred_and_queued_again(services: FakeServices) -> None:
 def deferred_and_then_paused(services: FakeServices) -> None:
     send_while_busy(services, 2 * HOUR)
     services.pause_store.save(SendingPause(services.system.now(), "deploying"))
-    services.system.pass_time(MAX_AGE)
+    services.system.pass_time(MAX_SWITCH_AGE)
     come_back(services)
 
 

@@ -249,7 +249,7 @@ def test_tokens_that_only_the_settings_name_are_deleted_too(
 ) -> None:
     """No list shows tokens that are older than the mark of the installation."""
     known = services.settings.load(CONTOSO)
-    services.settings.save(replace(known, undeleted=(f"smtp-{CONTOSO}-0",)))
+    services.settings.save(replace(known, undeleted_tokens=(f"smtp-{CONTOSO}-0",)))
     services.vault.names = tuple  # type: ignore[method-assign]
 
     assert confirm(services, read_output) == 0

@@ -21,7 +21,7 @@ from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.sending.paused import MAX_WAIT, MIN_WAIT, wait_while_paused
 from shared.sending.poison import record_poisoned
-from shared.settings.sending_switch import MAX_AGE, SendingPause
+from shared.settings.sending_switch import MAX_SWITCH_AGE, SendingPause
 from tests.builders import a_file, a_message, enabled_services, large_file_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -38,12 +38,12 @@ def services() -> FakeServices:
 def pause(services: FakeServices) -> None:
     """Pause sending, and let every process notice."""
     services.pause_store.save(SendingPause(services.system.now(), "deploying 1.4"))
-    services.system.pass_time(MAX_AGE)
+    services.system.pass_time(MAX_SWITCH_AGE)
 
 
 def resume(services: FakeServices) -> None:
     services.pause_store.remove()
-    services.system.pass_time(MAX_AGE)
+    services.system.pass_time(MAX_SWITCH_AGE)
 
 
 def row(services: FakeServices) -> Delivery:
@@ -98,7 +98,7 @@ def test_the_history_and_the_log_contain_a_pause_once(
 
     assert [step.code for step in row(services).history] == ["sending_paused"]
     assert caplog.text.count("mail_paused {") == 1
-    assert row(services).problem.since == NOON + MAX_AGE  # type: ignore[union-attr]
+    assert row(services).problem.since == NOON + MAX_SWITCH_AGE  # type: ignore[union-attr]
     assert row(services).updated_at == services.system.now()
 
 
@@ -221,7 +221,7 @@ def test_a_mail_whose_worker_was_killed_may_have_been_sent(services: FakeService
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.VERIFYING
-    assert row(services).uncertain_send == UncertainSend(NOON + MAX_AGE, worker_began_at=NOON)
+    assert row(services).uncertain_send == UncertainSend(NOON + MAX_SWITCH_AGE, worker_began_at=NOON)
     assert row(services).attempt == 1
 
 
@@ -334,7 +334,7 @@ def test_a_mail_that_a_worker_claims_again_carries_its_pauses_along(services: Fa
         services.outbox.messages.clear()
         deliver(NOTE, "q-2", services)
 
-    assert row(services).paused_for == 2 * (HOUR + MAX_AGE)
+    assert row(services).paused_for == 2 * (HOUR + MAX_SWITCH_AGE)
     assert services.system.now() - row(services).counted_since(services.system.now()) < HOUR
 
 

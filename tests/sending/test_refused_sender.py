@@ -225,7 +225,7 @@ def test_a_test_mail_tries_at_once_and_the_first_accepted_one_releases_all(
     refused = content(call(send_test_mail, services))["messageId"]
     run(services, timedelta(seconds=1))
     assert row(services, refused).status is WAITING
-    assert settings_of(services).refusal.probe is None  # type: ignore[union-attr]
+    assert settings_of(services).refusal.probe_message_id is None  # type: ignore[union-attr]
 
     mailbox.code = None
     call(send_test_mail, services)

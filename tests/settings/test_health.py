@@ -116,7 +116,7 @@ def test_an_admin_triggers_a_probe_only_if_the_sender_is_refused(status: Status)
 
     probe_now(ports.settings, CONTOSO, "test-mail:1", ports.system)
 
-    probe = replace(refusal, probe="test-mail:1", probed_at=ports.system.now(), probes=1)
+    probe = replace(refusal, probe_message_id="test-mail:1", probed_at=ports.system.now(), probe_count=1)
     assert ports.settings.load(CONTOSO).refusal == (probe if status is Status.SENDER_REFUSED else refusal)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.errors import ConflictError
-from shared.settings.consent_health import record_refresh
+from shared.settings.consent_health import record_token_refresh
 from shared.settings.sender import refusal_of, with_sender_list
 from shared.settings.sender_refusal import (
     begin_probe,
@@ -131,7 +131,7 @@ def test_only_the_probe_is_tried_and_only_once() -> None:
 
     after = noted(probing, NOON + HOUR, "m-2")
     assert refusal_of(after, "m-2") is not None
-    assert after.refusal == SenderRefusal(NOON, "m-1", probed_at=NOON + HOUR, probes=1)
+    assert after.refusal == SenderRefusal(NOON, "m-1", probed_at=NOON + HOUR, probe_count=1)
 
 
 def test_nothing_is_tried_where_nothing_is_refused() -> None:
@@ -155,7 +155,7 @@ def test_nothing_is_tried_where_nothing_is_refused() -> None:
 def test_a_mail_tries_every_ten_minutes_and_after_an_hour_every_hour(
     probes: int, waited: timedelta, *, due: bool
 ) -> None:
-    settings = refused(refusal=SenderRefusal(NOON, "m-1", probed_at=NOON, probes=probes))
+    settings = refused(refusal=SenderRefusal(NOON, "m-1", probed_at=NOON, probe_count=probes))
 
     assert is_probe_due(settings, NOON + waited) is due
 
@@ -172,7 +172,7 @@ def test_an_accepted_mail_ends_no_problem_of_another_kind() -> None:
 
 
 def test_a_token_that_is_issued_ends_no_refusal() -> None:
-    after = record_refresh(refused(), 1, NOON + HOUR, stored=False)
+    after = record_token_refresh(refused(), 1, NOON + HOUR, stored=False)
 
     assert (after.status, after.problem) == (Status.SENDER_REFUSED, denied(NOON))
 

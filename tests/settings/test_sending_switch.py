@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import ConfigurationError, TransientError
-from shared.settings.sending_switch import MAX_AGE, SendingPause, SendingSwitch
+from shared.settings.sending_switch import MAX_SWITCH_AGE, SendingPause, SendingSwitch
 from tests.fakes import CLIENT_ID, NOON, FakeSystem, MemoryPause
 
 PAUSE = SendingPause(NOON, "deploying 1.4")
@@ -29,7 +29,7 @@ def test_a_stored_pause_pauses_and_its_removal_resumes(store: MemoryPause, syste
     seen = [switch.current_pause()]
     for change in (lambda: store.save(PAUSE), store.remove):
         change()
-        system.pass_time(MAX_AGE)
+        system.pass_time(MAX_SWITCH_AGE)
         seen.append(switch.current_pause())
 
     assert seen == [None, PAUSE, None]
@@ -42,13 +42,13 @@ def test_the_store_is_read_at_most_every_ten_seconds(store: MemoryPause, system:
         system.pass_time(timedelta(milliseconds=200))
 
     assert store.reads == 2
-    assert timedelta(seconds=10) == MAX_AGE
+    assert timedelta(seconds=10) == MAX_SWITCH_AGE
 
 
 def test_a_value_that_cannot_be_read_again_is_not_used(store: MemoryPause, system: FakeSystem) -> None:
     switch = SendingSwitch(store, system)
     switch.current_pause()
-    system.pass_time(MAX_AGE)
+    system.pass_time(MAX_SWITCH_AGE)
     store.fail = [TransientError("storage_unavailable", service="tables")] * 2
 
     for _ in range(2):
@@ -121,7 +121,7 @@ def test_its_own_pause_is_no_error(store: MemoryPause, system: FakeSystem, mark:
     switch = SendingSwitch(store, system, lambda: CLIENT_ID)
     switch.check_owner()
     store.save(replace(PAUSE, installation=mark))
-    system.pass_time(MAX_AGE)
+    system.pass_time(MAX_SWITCH_AGE)
     switch.check_owner()
 
     assert switch.current_pause() is not None

@@ -19,7 +19,7 @@ from shared.errors import ConfigurationError, TransientError
 from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.sending_switch import SendingPause
-from shared.settings.served_tenants import removed_tenants
+from shared.settings.served_tenants import unserved_tenants
 from shared.settings.tenant import Status
 from tests.api_client import a_request, content, enable, finish, open_start_link, post_ticket
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
@@ -204,7 +204,7 @@ def test_while_a_setting_is_invalid_no_tenant_counts_as_removed(services: FakeSe
         def allowed_tenants(self) -> frozenset[str]:
             raise ConfigurationError("setting_missing", setting="API_AUDIENCE")
 
-    assert removed_tenants(Broken()) == frozenset()
+    assert unserved_tenants(Broken()) == frozenset()
 
 
 def test_a_step_of_the_timer_that_fails_stops_no_other(services: FakeServices) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import ConflictError
-from shared.settings.consent_health import record_refresh
+from shared.settings.consent_health import record_token_refresh
 from shared.settings.state import (
     begin_consent,
     check_enable,
@@ -113,7 +113,7 @@ def test_reset_leads_to_not_configured_from_everywhere(settings: TenantSettings)
 
     left = (f"smtp-{CONTOSO}-1",) if settings.consent else ()
     assert emptied == TenantSettings(
-        CONTOSO, last_version=settings.last_version, undeleted=left, etag=settings.etag
+        CONTOSO, last_version=settings.last_version, undeleted_tokens=left, etag=settings.etag
     )
 
 
@@ -122,15 +122,15 @@ def test_tokens_that_a_consent_replaces_are_to_be_deleted() -> None:
 
     done = complete_consent(begun, "flow", a_consent(version=2, secret_name="new"))
 
-    assert done.undeleted == (f"smtp-{CONTOSO}-1",)
+    assert done.undeleted_tokens == (f"smtp-{CONTOSO}-1",)
 
 
 def test_deleted_tokens_are_not_to_be_deleted_any_more() -> None:
-    settings = record_undeleted_tokens(TenantSettings(CONTOSO, undeleted=("a",)), "b", NOON)
+    settings = record_undeleted_tokens(TenantSettings(CONTOSO, undeleted_tokens=("a",)), "b", NOON)
 
-    assert record_deleted_tokens(settings, "a", None, NOON).undeleted == ("b",)
+    assert record_deleted_tokens(settings, "a", None, NOON).undeleted_tokens == ("b",)
     assert record_deleted_tokens(settings, "a", LATER, NOON) == replace(
-        settings, undeleted=("b",), recoverable_until=LATER, deleted_at=NOON
+        settings, undeleted_tokens=("b",), recoverable_until=LATER, deleted_at=NOON
     )
 
 
@@ -139,16 +139,16 @@ def test_of_tokens_that_can_not_be_deleted_a_row_names_the_newest() -> None:
     for number in range(200):
         settings = record_undeleted_tokens(settings, f"smtp-{number}", NOON)
 
-    assert len(settings.undeleted) == 50
-    assert settings.undeleted[-1] == "smtp-199"
+    assert len(settings.undeleted_tokens) == 50
+    assert settings.undeleted_tokens[-1] == "smtp-199"
 
 
 def test_what_the_vault_has_corrects_what_was_noted() -> None:
-    noted = TenantSettings(CONTOSO, undeleted=("a", "b"), recoverable_until=LATER, deleted_at=NOON)
+    noted = TenantSettings(CONTOSO, undeleted_tokens=("a", "b"), recoverable_until=LATER, deleted_at=NOON)
 
     seen = record_vault_content(noted, ["b", "c"], [], None, NOON + timedelta(hours=1))
 
-    assert (seen.undeleted, seen.recoverable_until) == (("b",), None)
+    assert (seen.undeleted_tokens, seen.recoverable_until) == (("b",), None)
 
 
 def test_tokens_that_were_just_deleted_may_not_be_listed_yet() -> None:
@@ -157,8 +157,8 @@ def test_tokens_that_were_just_deleted_may_not_be_listed_yet() -> None:
 
     assert record_vault_content(noted, [], [], None, soon) == noted
     assert record_vault_content(noted, [], [], NOON, soon) == noted
-    lost = replace(noted, undeleted=("a", "b"))
-    assert record_vault_content(lost, [], ["b"], LATER, soon).undeleted == ("a",)
+    lost = replace(noted, undeleted_tokens=("a", "b"))
+    assert record_vault_content(lost, [], ["b"], LATER, soon).undeleted_tokens == ("a",)
     later = LATER + timedelta(days=1)
     assert record_vault_content(noted, [], [], later, soon).recoverable_until == later
 
@@ -209,7 +209,7 @@ def test_an_operator_error_never_hides_a_lost_consent(settings: TenantSettings) 
 
 
 def test_a_good_refresh_ends_every_problem(settings: TenantSettings) -> None:
-    refreshed = record_refresh(settings, 1, LATER, stored=False)
+    refreshed = record_token_refresh(settings, 1, LATER, stored=False)
 
     if settings.consent is None:
         assert refreshed == settings
@@ -219,7 +219,7 @@ def test_a_good_refresh_ends_every_problem(settings: TenantSettings) -> None:
 
 
 def test_a_rewritten_token_is_noted_with_its_time() -> None:
-    assert record_refresh(some_settings(), 1, LATER, stored=True).consent == a_consent(
+    assert record_token_refresh(some_settings(), 1, LATER, stored=True).consent == a_consent(
         refreshed_at=LATER, stored_at=LATER
     )
 
@@ -227,7 +227,7 @@ def test_a_rewritten_token_is_noted_with_its_time() -> None:
 def test_a_result_for_an_older_consent_changes_nothing(settings: TenantSettings) -> None:
     assert mark_reconnect_needed(settings, 7, PROBLEM) == settings
     assert record_operator_error(settings, 7, OPERATOR_PROBLEM) == settings
-    assert record_refresh(settings, 7, LATER, stored=True) == settings
+    assert record_token_refresh(settings, 7, LATER, stored=True) == settings
     assert forget_mailbox_id(settings, 7) == settings
 
 
