@@ -13,8 +13,7 @@ from shared.api.request import empty_response, json_response
 from shared.consent.callback import CallbackParams, handle_callback
 from shared.consent.cookie import NAME, cookie_header, expired_cookie_header
 from shared.consent.flow import FLOW_ID, FlowStatus, flow_of_state
-from shared.consent.other_account import Confirmation
-from shared.consent.other_account import decide as decide_consent
+from shared.consent.other_account import Confirmation, apply_decision
 from shared.consent.services import ConsentServices
 from shared.consent.start import open_start_link
 from shared.deliveries.release import release_waiting
@@ -121,7 +120,7 @@ def decide(request: Request, ports: ConsentPorts) -> Response:
     """Handle the decision of a person who signed in for another one."""
     try:
         known = find_flow(request.route["flow_id"], ports)
-        flow = decide_consent(known, request.form(), request.cookies(NAME), ports)
+        flow = apply_decision(known, request.form(), request.cookies(NAME), ports)
     except ProblemError as error:
         return _refused(request, error, ports)
     return _ended(known, flow, ports)

@@ -1,7 +1,7 @@
 """Verify an admin's consent to the app's own permissions.
 
-There is no sign-in to check: `admin_consent=True` also comes with a decline, and `tenant` can be forged, so
-an app-only token is the only proof.
+Such a consent ends without a sign-in that could be checked. The callback proves nothing: `admin_consent=True`
+can also come after a decline, and `tenant` can be forged. The only proof is a token for the app itself.
 
 https://learn.microsoft.com/entra/identity-platform/v2-admin-consent
 """
@@ -53,7 +53,8 @@ def verify_admin_consent(
         version=pending.version,
         flow_id=flow.flow_id,
         account=None,
-        # Where no readable token names a permission, the calls themselves show what is permitted.
+        # The requested ones, because Exchange can grant permissions that no token names. Whether the app has
+        # them shows when mail is sent.
         scopes=frozenset(requested),
         secret_name=None,
         started_by=flow.admin_name,
@@ -67,41 +68,41 @@ def verify_admin_consent(
 
 
 def _mailbox_id(requested: RequestedSender, flow: ConsentFlow, settings: TenantSettings) -> str | None:
-    """Return the object id of the mailbox where it is known.
+    """Return the object id of the mailbox, if it is known.
 
-    It survives that the mailbox is renamed.
-
-    Graph finds a mailbox by its id or sign-in name, not by its address. An id that Graph refused is deleted
-    from the settings, so it is not used again.
+    Graph finds a mailbox by its id or sign-in name, not by its address. The id stays the same if the mailbox
+    is renamed. An id that Graph refused was deleted from the settings, so it is not used again.
     """
     owner = flow.known_owner(requested.from_address, settings)
     if owner:
         return owner.object_id
-    same = settings.sender and same_address(settings.sender.from_address, requested.from_address)
-    return settings.consent.mailbox_id if same and settings.consent else None
+    if settings.sender is None or settings.consent is None:
+        return None
+    if not same_address(settings.sender.from_address, requested.from_address):
+        return None
+    return settings.consent.mailbox_id
 
 
 def _confirm_roles(
     flow: ConsentFlow, requested: tuple[str, ...], retries: DirectoryRetries, ports: ConsentServices
 ) -> frozenset[str] | None:
-    """Return the roles of the app's token; None where it can't be read.
+    """Return the roles in the app's token; None if the token can't be read.
 
-    Missing roles are requested again before they count.
-
-    A token without any role is accepted: permissions that Exchange grants are in no token. Without a token
-    there is no proof of the consent.
+    While roles are missing, another token is requested, because Entra may not know the consent yet. A token
+    without any role is accepted in the end, because permissions that Exchange grants are in no token. If
+    Entra issues no token at all, the consent is not proven.
     """
     while True:
         try:
             granted = ports.authorizer.app_only(flow.tenant_id).scopes
         except TransientError as error:
-            if not retries.again(error.retry_after):
+            if not retries.pause_before_retry(error.retry_after):
                 raise
             continue
         except ProblemError as error:
             retries.wait_for_app(error)
             continue
-        if granted is None or not missing_scopes(requested, granted) or not retries.again():
+        if granted is None or not missing_scopes(requested, granted) or not retries.pause_before_retry():
             break
     if granted:
         check_granted(requested, granted)

@@ -1,7 +1,7 @@
-"""Turn a callback into a consent, or one that needs a confirmation.
+"""Turn Microsoft's callback into a consent, or ask for a confirmation.
 
-Everything is checked before the code is redeemed, and it is redeemed once: the flow's secrets are removed
-first. The parameters came through the browser, so they can be forged.
+The parameters of the callback came through the browser, so they can be forged. Everything is checked before
+the code is redeemed. The secrets of the flow are removed before that too, so the code is redeemed only once.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.consent.admin_consent import verify_admin_consent
-from shared.consent.completion import close, complete
+from shared.consent.completion import close_flow, complete_flow
 from shared.consent.cookie import check_cookie
 from shared.consent.directory_wait import DirectoryRetries
 from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
-from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches
+from shared.consent.flow import ConsentFlow, FlowSecret, FlowStatus, matches_hash
 from shared.consent.grant import redeem_grant
-from shared.consent.other_account import Confirmation, hold, show_again
+from shared.consent.other_account import Confirmation, ask_for_confirmation, repeat_confirmation
 from shared.consent.revoke import delete_unconfirmed_tokens
 from shared.errors import ConsentRequiredError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import pending_consent
@@ -53,7 +53,10 @@ _DOCUMENTED_ERRORS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CallbackParams:
-    """The parameters, and the kind of authorization that the URL is for."""
+    """The parameters of a callback.
+
+    `authorization` is the kind of consent for which Microsoft calls the URL.
+    """
 
     authorization: Authorization
     values: Mapping[str, str] = field(repr=False)
@@ -64,9 +67,9 @@ def handle_callback(
 ) -> ConsentFlow | Confirmation:
     """Handle a callback; return the ended flow or what must be confirmed.
 
-    `flow` is the one that the callback's state names. A callback with a wrong state, or from
-    another browser, changes nothing. For one that was already handled, such as a reloaded page, the flow is
-    returned unchanged.
+    `flow` is the flow that the state in the callback names. A callback with a wrong state, or from another
+    browser, changes nothing. If the callback was handled already, for example because the page is loaded
+    again, the flow is returned unchanged.
 
     Raises:
         NotFoundError: `consent_not_found`.
@@ -78,32 +81,33 @@ def handle_callback(
     secret = ports.flows.secret(flow.flow_id)
     if secret is None:
         return flow
-    if not matches(callback.values.get("state"), secret.state_hash):
+    if not matches_hash(callback.values.get("state"), secret.state_hash):
         raise InvalidInputError("consent_reply_invalid")
     expired = flow.status_at(ports.system.now()) is FlowStatus.EXPIRED
     if not expired:
-        # After expiry the cookie may be gone too, so a missing cookie does not mean another browser.
+        # Not checked after the expiry: the cookie may have expired too, so that a missing cookie does not
+        # show that this is another browser.
         check_cookie(cookies, secret.cookie_hash)
         if secret.consent:
-            return show_again(flow, secret, callback.values.get("code", ""), ports)
+            return repeat_confirmation(flow, secret, callback.values.get("code", ""), ports)
     if not ports.flows.consume_secret(secret):
         raise InvalidInputError("consent_link_used")
     if expired:
         delete_unconfirmed_tokens(secret, ports)
-        return close(flow, ConsentExpiredError(flow.expired_code), ports)
-    return _complete_or_hold(flow, secret, callback, ports)
+        return close_flow(flow, ConsentExpiredError(flow.expired_code), ports)
+    return _complete_or_confirm(flow, secret, callback, ports)
 
 
-def _complete_or_hold(
+def _complete_or_confirm(
     flow: ConsentFlow, secret: FlowSecret, callback: CallbackParams, ports: ConsentServices
 ) -> ConsentFlow | Confirmation:
     try:
         consent = _validate_grant(flow, secret, callback, ports)
     except ProblemError as error:
-        return close(flow, error, ports)
+        return close_flow(flow, error, ports)
     if consent.account and not flow.is_started_by(consent.account):
-        return hold(flow, secret, consent, callback.values.get("code", ""), ports)
-    return complete(flow, consent, ports)
+        return ask_for_confirmation(flow, secret, consent, callback.values.get("code", ""), ports)
+    return complete_flow(flow, consent, ports)
 
 
 def _validate_grant(
@@ -128,9 +132,14 @@ def _validate_grant(
 
 
 def _check_error(callback: CallbackParams) -> None:
-    """Check `error` first: a decline can come with success parameters.
+    """Refuse a callback that has an error.
 
-    An error is repeated in the problem only if Microsoft documents it.
+    This is checked first, because a decline can also have the parameters of a success. The value can be
+    forged, so the problem repeats it only if Microsoft documents it.
+
+    Raises:
+        ConsentDeclinedError: `consent_declined`.
+        ConsentRequiredError: `consent_failed`.
     """
     error = callback.values.get("error")
     if error in _DECLINED[callback.authorization]:

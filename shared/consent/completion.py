@@ -1,9 +1,8 @@
-"""Complete a consent: store the settings that name its tokens.
+"""End the flow of a consent: complete it, or store why it failed.
 
-Otherwise the flow stores why not.
-
-A crash can't break the order of writes: the tokens come before the settings that name them, and replaced
-tokens are deleted last. Once the settings name the consent it is complete, even if the flow's own row is not.
+The order of the writes allows for a crash between any two of them: the tokens are stored before the settings
+that name them, and replaced tokens are deleted last. Once the settings name a consent, it is complete, even
+if the row of its flow does not say so yet.
 """
 
 from __future__ import annotations
@@ -24,20 +23,23 @@ if TYPE_CHECKING:
     from shared.consent.services import ConsentServices
     from shared.settings.tenant import Consent, TenantSettings
 
-#: The final status of a flow by its error; for any other error it is failed.
-_ENDS = {ConsentDeclinedError: FlowStatus.DECLINED, ConsentExpiredError: FlowStatus.EXPIRED}
+#: The final status of a flow that ends with this error. After any other error it is `failed`.
+_STATUS_BY_ERROR: dict[type[ProblemError], FlowStatus] = {
+    ConsentDeclinedError: FlowStatus.DECLINED,
+    ConsentExpiredError: FlowStatus.EXPIRED,
+}
 
 
-def complete(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> ConsentFlow:
-    """Complete a consent, or end the flow with the problem."""
+def complete_flow(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> ConsentFlow:
+    """Store a consent and end its flow, with the problem if that fails."""
     try:
         replaced = _write(flow, consent, ports)
     except ProblemError as error:
-        return close(flow, error, ports)
-    done = _record_completed(flow, consent, ports)
+        return close_flow(flow, error, ports)
+    completed = _record_completed(flow, consent, ports)
     if replaced:
         delete_consent_tokens(flow.tenant_id, replaced, ports)
-    return done
+    return completed
 
 
 def _write(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Consent | None:
@@ -52,7 +54,8 @@ def _write(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Conse
     try:
         update_settings(ports.settings, flow.tenant_id, change)
     except ConflictError:
-        # Only this error proves that no settings name the tokens; after others the maintenance finds out.
+        # Only this error proves that no settings name the tokens. After other errors, the daily maintenance
+        # finds out whether any do.
         delete_consent_tokens(flow.tenant_id, consent, ports)
         raise
     except TransientError:
@@ -63,12 +66,12 @@ def _write(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> Conse
 
 
 def _record_completed(flow: ConsentFlow, consent: Consent, ports: ConsentServices) -> ConsentFlow:
-    """Store that the consent is complete in its flow.
+    """Store in the flow that its consent is complete.
 
-    If that fails, the settings say so too.
+    A failure is only logged, because the settings show it too.
     """
-    done = replace(flow, status=FlowStatus.COMPLETED)
-    save_flow(done, ports)
+    completed = replace(flow, status=FlowStatus.COMPLETED)
+    save_flow(completed, ports)
     log_event(
         Event.CONSENT_COMPLETED,
         tenant_id=flow.tenant_id,
@@ -76,16 +79,16 @@ def _record_completed(flow: ConsentFlow, consent: Consent, ports: ConsentService
         started_by=flow.admin_id,
         consented_by=consent.account.object_id if consent.account else None,
     )
-    return done
+    return completed
 
 
-def close(flow: ConsentFlow, error: ProblemError, ports: ConsentServices) -> ConsentFlow:
+def close_flow(flow: ConsentFlow, error: ProblemError, ports: ConsentServices) -> ConsentFlow:
     """End a flow without a consent; an existing consent stays in use."""
     recorded = error
     if isinstance(error, TransientError):
-        # The text of a transient problem promises an automatic retry; a consent is never retried.
+        # The text of a transient problem promises an automatic retry, but a consent is never retried.
         recorded = ConsentRequiredError("consent_interrupted", request_id=error.request_id)
-    status = next((end for kind, end in _ENDS.items() if isinstance(error, kind)), FlowStatus.FAILED)
+    status = _STATUS_BY_ERROR.get(type(error), FlowStatus.FAILED)
     ended = replace(flow, status=status, problem=active_problem(recorded, ports.system))
     ports.flows.save(ended)
     update_settings(ports.settings, flow.tenant_id, lambda now: end_consent(now, flow.flow_id))
@@ -101,7 +104,7 @@ def close(flow: ConsentFlow, error: ProblemError, ports: ConsentServices) -> Con
 
 
 def save_flow(flow: ConsentFlow, ports: ConsentServices) -> None:
-    """Store the state of a flow, where nothing depends on it."""
+    """Store the state of a flow; log a failure, which does no harm."""
     try:
         ports.flows.save(flow)
     except ProblemError as error:

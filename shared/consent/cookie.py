@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from shared.consent.flow import FLOWS_KEPT, matches
+from shared.consent.flow import FLOW_RETENTION, matches_hash
 from shared.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def cookie_header(value: str, base_url: str) -> str:
     The cookie lives as long as the flow is stored, so a person who takes too long, or whose clock differs
     from the host's, reads that the consent expired and not that another browser started it.
     """
-    return f"{NAME}={value}; {_scope(base_url)}; {_ATTRIBUTES}; Max-Age={int(FLOWS_KEPT.total_seconds())}"
+    return f"{NAME}={value}; {_scope(base_url)}; {_ATTRIBUTES}; Max-Age={int(FLOW_RETENTION.total_seconds())}"
 
 
 def expired_cookie_header(base_url: str) -> str:
@@ -63,5 +63,5 @@ def check_cookie(values: Sequence[str], stored_hash: str | None) -> None:
         raise InvalidInputError("consent_cookie_missing")
     if len(values) > 1:
         raise InvalidInputError("consent_cookie_ambiguous")
-    if not matches(values[0], stored_hash):
+    if not matches_hash(values[0], stored_hash):
         raise InvalidInputError("consent_wrong_browser")

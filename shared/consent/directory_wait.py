@@ -1,10 +1,9 @@
-"""Wait for Microsoft's directory.
+"""Wait until Microsoft's directory knows a new consent.
 
-A consent can take a minute to show in its tokens.
-
-The callback waits inside its request, which Azure ends after 230 s: up to a minute, and up to two where Entra
-asks for a wait. It holds no lock, but one of the worker's 16 threads, so only a few callbacks of a process
-wait at a time.
+After a consent, it can take a minute until Microsoft's tokens have the new permissions. The callback waits
+for that inside its HTTP request, which Azure ends after 230 seconds: up to one minute, or two if Entra asks
+the app to wait. A waiting callback holds no lock, but one of the 16 threads of the worker process, so only a
+few callbacks of a process wait at a time.
 """
 
 from __future__ import annotations
@@ -28,73 +27,80 @@ if TYPE_CHECKING:
 
 #: Seconds between the attempts.
 _PAUSES = (1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5)
-#: No attempt begins later, so that its own timeout of ten seconds fits into the minute.
-_LAST_TRY = timedelta(seconds=50)
-#: The same where Entra asks for a wait, which is a minute for the app's own tokens (MSAL .NET #2855).
-_LAST_TRY_AFTER_WAIT = timedelta(seconds=120)
-#: How many callbacks of a process may wait at a time; eight of the threads are for mails.
+#: The last attempt begins at most this long after the first one, so that its own timeout of ten seconds ends
+#: within the minute.
+_LAST_ATTEMPT = timedelta(seconds=50)
+#: The same if Entra asks the app to wait. For tokens of the app itself, it asks for a minute (MSAL .NET
+#: #2855).
+_LAST_ATTEMPT_AFTER_WAIT = timedelta(seconds=120)
+#: How many callbacks of a process may wait at a time. Of its threads, eight send mail.
 MAX_WAITING = 4
 
 
 class DirectoryRetries:
-    """The attempts of one callback, used as a context manager."""
+    """Pauses between the attempts of one callback; a context manager."""
 
     def __init__(self, flow: ConsentFlow, ports: ConsentServices) -> None:
         self._flow = flow
         self._ports = ports
-        self._begun = ports.system.now()
+        self._started_at = ports.system.now()
         self._pauses = iter(_PAUSES)
         self._waiting = False
 
     def __enter__(self) -> Self:
-        """Start the minute."""
+        """Return the object itself; waiting starts with the first pause."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let another callback wait."""
+        """Let another callback wait, if this one has waited."""
         if self._waiting:
             self._ports.directory_waits.release()
 
-    def again(self, requested: timedelta | None = None) -> bool:
-        """Pause, and say whether there is time for another attempt.
+    def pause_before_retry(self, requested: timedelta | None = None) -> bool:
+        """Pause, and return True if there is time for another attempt.
 
-        `requested` is the wait that Entra asked for.
+        Without time for another attempt, this returns False at once. `requested` is the wait that Entra asked
+        for.
 
         Raises:
-            ConflictError: `consent_superseded`, as soon as a Reset or a newer consent makes waiting useless.
-            TransientError: too many callbacks are waiting already.
+            ConflictError: `consent_superseded`: meanwhile there was a Reset or a newer consent.
+            EntraUnavailableError: too many callbacks of this process are waiting already.
         """
         pause = next(self._pauses, None)
         if pause is None:
             return False
         wait = max(timedelta(seconds=pause), requested or timedelta(0))
-        if self._ports.system.now() + wait > self._begun + (_LAST_TRY_AFTER_WAIT if requested else _LAST_TRY):
+        limit = _LAST_ATTEMPT_AFTER_WAIT if requested else _LAST_ATTEMPT
+        if self._ports.system.now() + wait > self._started_at + limit:
             return False
         if not self._waiting:
-            self._begin()
+            self._start_waiting()
         self._ports.system.sleep(wait.total_seconds())
         pending_consent(self._ports.settings.load(self._flow.tenant_id), self._flow.flow_id)
         return True
 
     def wait_for_app(self, error: ProblemError) -> None:
-        """Wait if Entra does not know the app or its credential yet.
+        """Pause after an error that says that Entra does not know the app yet.
 
-        Any other refusal counts, and so does this one after a minute.
+        Entra may not know the app, or its credential, for some time.
 
         Raises:
-            ConsentRequiredError: `consent_not_confirmed`: the app is still not known; any other refusal.
+            ConsentRequiredError: `consent_not_confirmed`: there is no time left, and Entra does not know the
+                app.
+            ProblemError: `error`, if it is another one, or there is no time left and Entra does not know the
+                credential.
         """
         if error.replicating not in {"app", "credential"}:
             raise error
-        if self.again():
+        if self.pause_before_retry():
             return
         if error.replicating == "app":
             raise ConsentRequiredError("consent_not_confirmed", request_id=error.request_id) from error
         raise error
 
-    def _begin(self) -> None:
+    def _start_waiting(self) -> None:
         if not self._ports.directory_waits.acquire(blocking=False):
             raise EntraUnavailableError
         self._waiting = True

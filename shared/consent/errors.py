@@ -1,4 +1,4 @@
-"""Define the errors of consents and tokens that the app acts on."""
+"""Define the errors of consents that are handled by their class."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A consent in progress, and the checks that bind it to a browser. Pure.
+"""Define a consent in progress, and what binds it to a browser. Pure.
 
-State, PKCE and nonce must be bound to the browser that started (RFC 9700 sections 2.1 and 4.7): otherwise an
-attacker could start a consent and have an admin's browser finish it.
+State, PKCE and nonce must be bound to the browser that opened the start link (RFC 9700 sections 2.1 and 4.7).
+Otherwise an attacker could start a consent, and make the browser of an admin finish it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from shared.forward_compatible import Stored, stored_as
 from shared.settings.tenant import Account, ActiveProblem, Consent, TenantSettings
 
 FLOW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: Entra's codes live about as long. Another host than the one that set the expiry may handle the callback, so
-#: the time varies by the difference of their clocks. At worst the person has to start again, and a late
-#: callback still needs a code that Entra accepts.
+#: Entra's codes are valid for about as long. Another host than the one that set the expiry may handle the
+#: callback, so the time varies by the difference of their clocks. At worst the person has to start again. A
+#: callback that is accepted too late does no harm, because it still needs a code that Entra accepts.
 TIME_TO_CONSENT = timedelta(minutes=10)
-#: The settings page and the consent window query a flow within minutes after it has ended.
-FLOWS_KEPT = timedelta(days=1)
-#: Longer than a callback is processed, which is two minutes.
-TIME_TO_CONFIRM = timedelta(seconds=150)
+#: How long a flow is stored after it has ended. The settings page and the consent window query it within
+#: minutes.
+FLOW_RETENTION = timedelta(days=1)
+#: How long a callback that arrived in time may still be processed: longer than the two minutes that it can
+#: take.
+TIME_TO_PROCESS_CALLBACK = timedelta(seconds=150)
 
 
 class FlowStatus(StrEnum):
@@ -42,7 +44,8 @@ class FlowStatus(StrEnum):
 class FlowStage(StrEnum):
     """What a pending consent waits for.
 
-    That is the link, Microsoft's pages, Microsoft's directory, or a person.
+    Until the link is opened; while the person is on Microsoft's pages; until Microsoft's directory confirms
+    the permissions; until a person confirms that another account may be used.
     """
 
     LINK_NOT_OPENED = "link_not_opened"
@@ -65,9 +68,9 @@ class ConsentFlow(Stored):
     """The public data of a consent.
 
     Attributes:
-        admin_email: the address of the admin's account; empty where the caller's token has none.
-        force_consent: show Microsoft's consent page even for permissions that were granted before.
-        stage: only meaningful while the status is pending.
+        admin_email: the address of the admin's account; empty if the caller's token has none.
+        force_consent: Microsoft shows its consent page even for permissions that were granted before.
+        stage: what the consent waits for while its status is pending; else where it ended.
     """
 
     flow_id: str
@@ -87,40 +90,46 @@ class ConsentFlow(Stored):
         return Account(self.admin_id, self.tenant_id, self.admin_name, email=self.admin_email)
 
     def is_started_by(self, account: Account) -> bool:
-        """Return whether this account is the admin's who started it."""
+        """Return whether the account is that of the admin who started."""
         return (account.tenant_id, account.object_id) == (self.tenant_id, self.admin_id)
 
     def known_owner(self, address: str, settings: TenantSettings) -> Account | None:
-        """Return the account whose own address a From address is, if known.
+        """Return the account to which a From address belongs, if it is known.
 
-        It is the admin's or the connected one.
-
-        None where no token named the address: it may be a shared mailbox, a group, an alias, or an account
-        that never signed in here.
+        Known are the accounts of the admin who started the consent, and of the current consent. Any other
+        address may be a shared mailbox, a group, an alias, or the address of an account that never signed in
+        here.
         """
+        if self.admin.owns(address):
+            return self.admin
         connected = settings.consent.account if settings.consent else None
-        known = [self.admin, *([connected] if connected else [])]
-        return next((account for account in known if account.owns(address)), None)
+        if connected and connected.owns(address):
+            return connected
+        return None
 
     @property
     def expired_code(self) -> str:
-        """The problem of a flow that expires in its present stage."""
+        """The code of the problem if the flow expires in its current stage."""
         return _EXPIRED[self.stage]
 
     def status_at(self, now: datetime) -> FlowStatus:
-        """Return the status at a time; a closed window never reports back.
+        """Return the status at a time: a pending flow expires.
 
-        A callback that arrived in time may be processed a little longer.
+        No callback ever comes if the person closes the window. A callback that came in time may be processed
+        a little longer.
         """
-        longer = TIME_TO_CONFIRM if self.stage is FlowStage.CONFIRMING else timedelta()
-        if self.status is FlowStatus.PENDING and now >= self.expires_at + longer:
+        end = self.expires_at
+        if self.stage is FlowStage.CONFIRMING:
+            end += TIME_TO_PROCESS_CALLBACK
+        if self.status is FlowStatus.PENDING and now >= end:
             return FlowStatus.EXPIRED
         return self.status
 
     def resolved_with(self, settings: TenantSettings, now: datetime) -> ConsentFlow:
-        """Return the flow as the settings show it, even if its row is behind.
+        """Return the flow with the status that follows from the settings.
 
-        Read the settings before the flow: if a flow ends without a consent, its row is written first.
+        The settings are right if the two differ. The caller reads the settings before the flow, because the
+        row of a flow that ends without a consent is written before the settings.
         """
         if settings.consent and settings.consent.flow_id == self.flow_id:
             return replace(self, status=FlowStatus.COMPLETED, problem=None)
@@ -137,19 +146,19 @@ class ConsentFlow(Stored):
 
 @dataclass(frozen=True, slots=True)
 class FlowSecret(Stored):
-    """What proves that a callback belongs to a flow.
+    """The secrets that prove that a callback belongs to a flow.
 
-    Of values that the browser has, it holds only hashes.
+    Of secrets that the browser has, only hashes are stored.
 
     Attributes:
-        ticket_hash: of the ticket in the start link; None once the link was opened.
-        state_hash: of Microsoft's `state`; None before the link was opened.
-        cookie_hash: of the browser's cookie; None before the link was opened.
-        auth_flow: PKCE verifier and nonce; never the state.
-        consent: what an account other than the admin's granted and has not confirmed yet.
-        code_hash: of the code that this consent was redeemed with.
-        form_hash: of the token in the form that completes or refuses it.
-        expires_at: when the secrets are deleted.
+        ticket_hash: the hash of the ticket in the start link; None once the link was opened.
+        state_hash: the hash of the `state` that Microsoft returns; None before the link was opened.
+        cookie_hash: the hash of the browser's cookie; None before the link was opened.
+        auth_flow: the PKCE verifier and the nonce; never the state.
+        consent: the consent of another account than the admin's, while a person has to confirm it.
+        code_hash: the hash of the code that was redeemed for this consent.
+        form_hash: the hash of the token in the form by which a person confirms or refuses this consent.
+        expires_at: when a consent that nobody confirmed is deleted, with these secrets.
     """
 
     flow_id: str
@@ -169,10 +178,10 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def matches(secret: str | None, stored_hash: str | None) -> bool:
-    """Compare a value with a stored hash in constant time.
+def matches_hash(secret: str | None, stored_hash: str | None) -> bool:
+    """Return whether a secret has the stored hash; compare in constant time.
 
-    Without a value or hash nothing matches.
+    If either is missing, they do not match.
     """
     if not secret or not stored_hash:
         return False
@@ -180,5 +189,5 @@ def matches(secret: str | None, stored_hash: str | None) -> bool:
 
 
 def flow_of_state(state: str) -> str:
-    """Return the flow that a `state` names; `matches` must still prove it."""
+    """Return the flow id in a `state`; only its hash proves that it is valid."""
     return state.partition(".")[0]

@@ -1,4 +1,4 @@
-"""Validate what a sign-in grants, and compare it with the request."""
+"""Redeem the code of a sign-in, and check what the person granted."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _redeem_code(
     retries: DirectoryRetries,
     ports: ConsentServices,
 ) -> TokenResponse:
-    """Redeem the code; retry only where Entra refused before reading it."""
+    """Redeem the code; retry if Entra refused the app before reading it."""
     while True:
         try:
             return ports.authorizer.redeem(flow.tenant_id, secret.auth_flow, callback)
@@ -89,20 +89,21 @@ def check_identity(
 ) -> Account:
     """Return the account that an ID token names.
 
-    Since version 1.38 MSAL Python leaves this to the caller and checks only the nonce.
+    Since version 1.38, MSAL Python checks only the nonce, and leaves the other checks to its caller.
     https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
 
     Raises:
-        InvalidInputError: `consent_wrong_tenant`; or `consent_reply_invalid` for a token that was
-            issued by or for somebody else or has expired, or that is missing.
+        InvalidInputError: `consent_wrong_tenant`; `consent_reply_invalid` if the token is missing, has
+            expired, or was issued by another issuer or for another client.
     """
     if not claims:
         raise InvalidInputError("consent_reply_invalid")
     if claims.get("tid") != tenant_id:
         raise InvalidInputError("consent_wrong_tenant")
-    in_time = isinstance(claims.get("exp"), int) and claims["exp"] > now.timestamp()
-    identity = [claims.get("oid"), claims.get("preferred_username")]
-    if claims.get("aud") != client_id or claims.get("iss") != issuer or not in_time or not all(identity):
+    is_for_this_app = claims.get("aud") == client_id and claims.get("iss") == issuer
+    is_valid_now = isinstance(claims.get("exp"), int) and claims["exp"] > now.timestamp()
+    names_account = claims.get("oid") and claims.get("preferred_username")
+    if not (is_for_this_app and is_valid_now and names_account):
         raise InvalidInputError("consent_reply_invalid")
     email = claims.get("email")
     return Account(
@@ -116,23 +117,25 @@ def check_identity(
 def _check_account(
     account: Account, requested: RequestedSender, flow: ConsentFlow, owner: Account | None
 ) -> None:
-    """Refuse another account where the From address is a known personal one.
+    """Refuse an account if the From address belongs to another known person.
 
-    That is the admin's own, or the account's that consented before. Otherwise a person who picked the wrong
-    account on Microsoft's page would send in somebody else's name, or notice with the first report. A renamed
-    account is recognised by its id.
+    Known are the admin who started the consent and the account of the current consent. Without this check, a
+    person who picked the wrong account on Microsoft's page would notice it only when the first report is
+    sent, or is sent in another person's name. A renamed account is recognised by its id.
     """
     if owner is None or owner.object_id == account.object_id or account.owns(requested.from_address):
         return
-    # After a Reset another account can send for the connected address; it does not help with the admin's own.
+    # The text of `consent_account_changed` proposes a Reset, after which another account can send from the
+    # address of the current consent. A Reset does not help if the address is the admin's own.
     code = "consent_wrong_account" if owner.object_id == flow.admin_id else "consent_account_changed"
     raise ConsentRequiredError(code, account=account.name, address=requested.from_address, owner=owner.name)
 
 
 def _as_owner(account: Account, requested: RequestedSender, owner: Account | None) -> Account:
-    """Return the signed-in account with the names that its owner is known by.
+    """Return the signed-in account with the address by which it is known.
 
-    It may have been renamed since, or only one of its tokens may name its address.
+    If the account was renamed, or if this token does not have its address, the account would not count as the
+    owner of the From address without the names in an earlier token.
     """
     if owner is None or owner.object_id != account.object_id or account.owns(requested.from_address):
         return account
@@ -146,13 +149,19 @@ def _confirm_scopes(
     retries: DirectoryRetries,
     ports: ConsentServices,
 ) -> tuple[str, frozenset[str]]:
-    """Return the tokens and their permissions.
+    """Return the tokens and the permissions that they have.
 
-    A missing permission is requested again before it counts.
+    While a permission is missing, other tokens are requested, because Entra may not know the consent yet.
+
+    Raises:
+        ConsentRequiredError: `permission_not_granted`.
+        TransientError: the last request failed, so it is not known whether a permission is missing.
     """
     tokens, granted = redeemed.tokens, redeemed.scopes
     failure: TransientError | None = None
-    while missing_scopes(needed, granted) and retries.again(failure.retry_after if failure else None):
+    while missing_scopes(needed, granted) and retries.pause_before_retry(
+        failure.retry_after if failure else None
+    ):
         failure = None
         try:
             response = ports.authorizer.refresh(account.tenant_id, tokens, account, needed)
@@ -165,7 +174,6 @@ def _confirm_scopes(
             tokens = response.tokens
             granted = frozenset(needed) if response.scopes is None else response.scopes
     if failure is not None:
-        # It is too early to conclude that a permission is missing.
         raise failure
     check_granted(needed, granted)
     return tokens, granted

@@ -1,7 +1,7 @@
 """Daily maintenance: refresh consents, find lost ones, delete leftovers.
 
-A refresh token that is not used for 90 days expires, and a revoked consent shows only when it is used; a
-daily refresh detects both before a report fails.
+A refresh token expires if it is not used for 90 days, and that a consent was revoked shows only when its
+token is used. The daily refresh prevents the first, and detects the second before a report fails.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shared.consent.flow import FLOWS_KEPT
+from shared.consent.flow import FLOW_RETENTION
 from shared.consent.revoke import delete_tokens
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
 from shared.settings.secret_names import name_secret, names_of, tenant_of
@@ -28,26 +28,27 @@ if TYPE_CHECKING:
     from shared.consent.services import MaintenanceServices
     from shared.settings.tenant import Consent, TenantSettings
 
-#: Much longer than it can take from a callback in time to the settings that name its tokens, and longer than
-#: the clocks of two hosts can differ.
-_CALLBACK_HANDLED = timedelta(days=1)
-#: Tokens are refreshed daily and stored weekly; one that is not used for 90 days expires.
-NOT_REFRESHED_FOR = timedelta(days=7)
-NOT_STORED_FOR = timedelta(days=14)
-#: A vault or an endpoint that hangs takes half a minute per tenant, and the host is stopped after ten
-#: minutes.
+#: After this time, a consent in progress has either ended or its process has crashed. It is much longer than
+#: the processing of a callback takes, and longer than the clocks of two hosts can differ.
+_CALLBACK_ENDED_AFTER = timedelta(days=1)
+#: Tokens are refreshed daily and stored weekly, so an older one shows that this fails. Once 90 days have
+#: passed, the token expires.
+MAX_REFRESH_AGE = timedelta(days=7)
+MAX_STORED_AGE = timedelta(days=14)
+#: Each tenant takes half a minute if the vault or another service does not respond, and the host ends the
+#: timer after ten minutes.
 TIME_LIMIT = timedelta(minutes=6)
 
 
 def maintain_consents(ports: MaintenanceServices) -> None:
-    """Maintain every tenant that is served; one failure does not stop others.
+    """Maintain every tenant that is served; a failure stops no other one.
 
     The vault is listed once for all tenants. What does not fit in the time limit is done the next day.
     """
     deadline = ports.system.steady() + TIME_LIMIT
-    removed = unserved_tenants(ports)
+    unserved = unserved_tenants(ports)
     listed = _attempt("list_tokens", ports.vault.names)
-    tenants = [tenant_id for tenant_id in ports.settings.tenants() if tenant_id not in removed]
+    tenants = [tenant_id for tenant_id in ports.settings.tenants() if tenant_id not in unserved]
     for number, tenant_id in enumerate(tenants):
         if _is_late(deadline, len(tenants) - number, ports):
             break
@@ -55,10 +56,10 @@ def maintain_consents(ports: MaintenanceServices) -> None:
         if listed is not None:
             _attempt("sweep", partial(delete_orphaned_tokens, tenant_id, listed, ports), tenant_id)
     if listed is not None:
-        _attempt("purge", partial(purge_deleted, removed, listed, deadline, ports))
+        _attempt("purge", partial(purge_deleted, unserved, listed, deadline, ports))
     for tenant_id in tenants:
         _attempt("token_age", partial(report_old_token, tenant_id, ports), tenant_id)
-    ports.flows.delete_expired(ports.system.now() - FLOWS_KEPT)
+    ports.flows.delete_expired(ports.system.now() - FLOW_RETENTION)
 
 
 def _is_late(deadline: datetime, left: int, ports: MaintenanceServices) -> bool:
@@ -76,7 +77,7 @@ def _is_late(deadline: datetime, left: int, ports: MaintenanceServices) -> bool:
 
 
 def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None = None) -> Found | None:
-    """Run one step; a bug that affects one tenant does not stop the others."""
+    """Run one step; log every error, so that it stops no other step."""
     ids = {"tenant_id": tenant_id} if tenant_id else {}
     try:
         return work()
@@ -88,7 +89,7 @@ def _attempt[Found](step: str, work: Callable[[], Found], tenant_id: str | None 
 
 
 def refresh_consent(tenant_id: str, ports: MaintenanceServices) -> None:
-    """Refresh a consent, even if that failed the last time."""
+    """Request a new token for a consent, and record whether that works."""
     consent = ports.settings.load(tenant_id).consent
     if consent is None:
         return
@@ -99,16 +100,17 @@ def refresh_consent(tenant_id: str, ports: MaintenanceServices) -> None:
 
 
 def report_old_token(tenant_id: str, ports: MaintenanceServices) -> None:
-    """Log a token not refreshed for a week, or not stored for two.
+    """Log a token that was not refreshed for a week, or not stored for two.
 
-    Not for a tenant that needs a new consent: its admin knows, and a refresh would not help.
+    Nothing is logged for a tenant that needs a new consent: its admin knows that, and a refresh would not
+    help.
     """
     settings = ports.settings.load(tenant_id)
     consent = settings.consent
     if consent is None or consent.account is None or settings.status is Status.RECONNECT_NEEDED:
         return
     now = ports.system.now()
-    if now >= min(consent.refreshed_at + NOT_REFRESHED_FOR, consent.stored_at + NOT_STORED_FOR):
+    if now >= min(consent.refreshed_at + MAX_REFRESH_AGE, consent.stored_at + MAX_STORED_AGE):
         days = (now - min(consent.refreshed_at, consent.stored_at)).days
         log_event(Event.TOKEN_NOT_REFRESHED, level=logging.ERROR, tenant_id=tenant_id, days=days)
 
@@ -116,9 +118,10 @@ def report_old_token(tenant_id: str, ports: MaintenanceServices) -> None:
 def delete_orphaned_tokens(tenant_id: str, listed: Collection[str], ports: MaintenanceServices) -> None:
     """Delete tokens that no settings name, such as those left by a crash.
 
-    The names are listed before the settings are read: a listed name that is then neither in use nor expected
-    is obsolete, because no version is ever used twice. Tokens without this installation's tag are not
-    listed: of these, only those are deleted that the settings name as obsolete.
+    The caller lists the names (`listed`) before the settings are read here. A listed name that the settings
+    then do not name is obsolete, because no version of a consent is ever used twice. Tokens without the tag
+    of this installation are not listed. Of those, only the ones are deleted that the settings name as
+    obsolete.
     """
     settings = ports.settings.load(tenant_id)
     obsolete = {*names_of(tenant_id, listed), *settings.undeleted_tokens}
@@ -127,15 +130,16 @@ def delete_orphaned_tokens(tenant_id: str, listed: Collection[str], ports: Maint
 
 
 def purge_deleted(
-    removed: Collection[str], listed: Collection[str], deadline: datetime, ports: MaintenanceServices
+    unserved: Collection[str], listed: Collection[str], deadline: datetime, ports: MaintenanceServices
 ) -> None:
-    """Purge deleted tokens where allowed; else record their recovery date.
+    """Purge deleted tokens if the vault allows it; else record their date.
 
-    Those of a tenant that is not served any more are left unchanged.
+    The date is the one until which they can be recovered. The tokens of a tenant that is not served any more
+    are not changed.
     """
     deleted = ports.vault.recoverable()
     tenants = {tenant for found in deleted if (tenant := tenant_of(found.name))}
-    remaining = sorted(tenants.union(ports.settings.tenants()).difference(removed))
+    remaining = sorted(tenants.union(ports.settings.tenants()).difference(unserved))
     for number, tenant_id in enumerate(remaining):
         if _is_late(deadline, len(remaining) - number, ports):
             break
@@ -146,15 +150,16 @@ def purge_deleted(
 def _purge(
     tenant_id: str, deleted: Collection[DeletedTokens], listed: Collection[str], ports: MaintenanceServices
 ) -> None:
-    """Purge all but what the settings name.
+    """Purge the deleted tokens of a tenant that its settings do not name.
 
-    Those can be recovered after a deletion by mistake.
+    Tokens that the settings name were deleted by mistake, and an operator may recover them.
     """
     now = ports.system.now()
     settings = ports.settings.load(tenant_id)
     in_use = _names_in_use(settings, now)
-    left = [found for found in deleted if found.name in in_use or not _purged(found, ports)]
-    latest = max((found.recoverable_until for found in left if found.recoverable_until), default=None)
+    remaining = [tokens for tokens in deleted if tokens.name in in_use or not _try_to_purge(tokens, ports)]
+    dates = [tokens.recoverable_until for tokens in remaining if tokens.recoverable_until]
+    latest = max(dates, default=None)
     names = {found.name for found in deleted}
     if settings.etag is not None:
         update_settings(
@@ -162,7 +167,7 @@ def _purge(
         )
 
 
-def _purged(found: DeletedTokens, ports: MaintenanceServices) -> bool:
+def _try_to_purge(found: DeletedTokens, ports: MaintenanceServices) -> bool:
     if not found.purgeable:
         return False
     try:
@@ -174,17 +179,17 @@ def _purged(found: DeletedTokens, ports: MaintenanceServices) -> bool:
 
 
 def _names_in_use(settings: TenantSettings, now: datetime) -> list[str]:
-    """Name the current consent's tokens, and those of one in progress.
+    """Name the tokens of the current consent, and of one in progress.
 
-    One in progress does not count once its process must have crashed.
+    A consent in progress does not count any more once its process must have crashed.
 
     Raises:
-        ConfigurationError: `written_by_other_version`: this version can't tell.
+        ConfigurationError: `written_by_other_version`: this version cannot read which tokens are in use.
     """
     if settings.status is Status.OTHER_VERSION:
         raise ConfigurationError("written_by_other_version")
     consent: Consent | None = settings.consent
     names = [consent.secret_name] if consent and consent.secret_name else []
-    if settings.pending and now < settings.pending.expires_at + _CALLBACK_HANDLED:
+    if settings.pending and now < settings.pending.expires_at + _CALLBACK_ENDED_AFTER:
         names.append(name_secret(settings.tenant_id, settings.pending.version))
     return names

@@ -1,10 +1,10 @@
-"""Hold a consent that an account other than the admin's gave.
+"""Ask for a confirmation if another account than the admin's consented.
 
-A person who opens the start link may consent for a From address and a requester that no page of Microsoft's
-shows. So the tokens are stored in the vault under the flow's version, which no settings name, until the
-person who signed in has read the app's own page and pressed Continue. The form needs the browser's cookie and
-a token that only the response to that browser contains, so neither a planted cookie nor a known `state`
-completes it.
+Microsoft's pages do not show for which From address, and for which admin, a person consents. So a page of the
+app shows both to the person who signed in. Until that person presses Continue, no settings name the tokens,
+which are stored in the vault under the version of the flow. The form needs the cookie of the browser and a
+token that only the response to this browser contains. So nobody can complete the consent with a cookie that
+was set from outside, or with a `state` that became known.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.consent.completion import close, complete
+from shared.consent.completion import close_flow, complete_flow
 from shared.consent.cookie import check_cookie
 from shared.consent.errors import ConsentDeclinedError, ConsentExpiredError
-from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus, hash_of, matches
+from shared.consent.flow import ConsentFlow, FlowSecret, FlowStage, FlowStatus, hash_of, matches_hash
 from shared.consent.revoke import delete_consent_tokens, delete_flow_secrets, delete_unconfirmed_tokens
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from shared.settings.state import pending_consent
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shared.consent.services import ConsentServices, MaintenanceServices
     from shared.settings.tenant import Consent
 
-#: A vault that hangs takes half a minute per consent; the timer runs every five minutes.
+#: Each consent takes half a minute if the vault does not respond, and the timer runs every five minutes.
 ABANDONED_TIME_LIMIT = timedelta(minutes=4)
 CONTINUE = "continue"
 REFUSE = "refuse"
@@ -37,7 +37,7 @@ REFUSE = "refuse"
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What to show the person, and the form's token, which works once."""
+    """The content of the page; `token` is that of its form, valid once."""
 
     flow_id: str
     token: str = field(repr=False)
@@ -48,16 +48,16 @@ class Confirmation:
     expires_at: datetime
 
 
-def hold(
+def ask_for_confirmation(
     flow: ConsentFlow, secret: FlowSecret, consent: Consent, code: str, ports: ConsentServices
 ) -> ConsentFlow | Confirmation:
-    """Wait for the person's decision, unless the flow was superseded.
+    """Store a consent until a person confirms it, unless it was superseded.
 
-    The settings are read after the secrets are written: if a Reset comes between, one of the two finds the
-    tokens and deletes them.
+    The settings are read after the secrets are written. So if a Reset happens at the same time, either the
+    Reset finds these secrets, or the Reset is found here, and the tokens are deleted.
     """
     token = ports.system.random_token()
-    held = FlowSecret(
+    unconfirmed = FlowSecret(
         flow.flow_id,
         state_hash=secret.state_hash,
         cookie_hash=secret.cookie_hash,
@@ -69,17 +69,19 @@ def hold(
     waiting = replace(flow, stage=FlowStage.OTHER_ACCOUNT)
     try:
         ports.flows.save(waiting)
-        if not ports.flows.replace_secret(held):
+        if not ports.flows.replace_secret(unconfirmed):
             raise ConflictError("consent_superseded")
         return _confirmation(waiting, consent, token, ports)
     except ProblemError as error:
         delete_flow_secrets(flow.flow_id, ports)
         delete_consent_tokens(flow.tenant_id, consent, ports)
-        return close(waiting, error, ports)
+        return close_flow(waiting, error, ports)
 
 
-def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: ConsentServices) -> Confirmation:
-    """Show the page again to a browser that reloads it.
+def repeat_confirmation(
+    flow: ConsentFlow, secret: FlowSecret, code: str, ports: ConsentServices
+) -> Confirmation:
+    """Return the page's content again, because the browser reloads it.
 
     The reload posts Microsoft's callback again.
 
@@ -87,7 +89,7 @@ def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: ConsentS
         InvalidInputError: `consent_reply_invalid`, `consent_link_used`.
         ConflictError: `consent_superseded`.
     """
-    if secret.consent is None or not matches(code, secret.code_hash):
+    if secret.consent is None or not matches_hash(code, secret.code_hash):
         raise InvalidInputError("consent_reply_invalid")
     token = ports.system.random_token()
     if not ports.flows.replace_secret(replace(secret, form_hash=hash_of(token))):
@@ -95,12 +97,12 @@ def show_again(flow: ConsentFlow, secret: FlowSecret, code: str, ports: ConsentS
     return _confirmation(flow, secret.consent, token, ports)
 
 
-def decide(
+def apply_decision(
     flow: ConsentFlow | None, form: Mapping[str, str], cookies: Sequence[str], ports: ConsentServices
 ) -> ConsentFlow:
-    """Complete or end a held consent as the form says; return the flow.
+    """Complete or refuse a consent, as the form says; return the flow.
 
-    For a form that was posted before, such as by a second click, the flow is returned unchanged.
+    If the form was posted before, for example by a second click, the flow is returned unchanged.
 
     Raises:
         NotFoundError: `consent_not_found`.
@@ -114,25 +116,31 @@ def decide(
     expired = flow.status_at(ports.system.now()) is FlowStatus.EXPIRED
     if not expired:
         check_cookie(cookies, secret.cookie_hash)
-    held, decision = secret.consent, form.get("decision")
-    if held is None or decision not in {CONTINUE, REFUSE} or not matches(form.get("token"), secret.form_hash):
+    unconfirmed = secret.consent
+    decision = form.get("decision")
+    is_valid = decision in {CONTINUE, REFUSE} and matches_hash(form.get("token"), secret.form_hash)
+    if unconfirmed is None or not is_valid:
         raise InvalidInputError("consent_form_invalid")
     if not ports.flows.consume_secret(secret):
         raise InvalidInputError("consent_form_invalid")
     if expired:
-        return _give_up(flow, held, ConsentExpiredError(flow.expired_code), ports)
+        return _delete_and_close(flow, unconfirmed, ConsentExpiredError(flow.expired_code), ports)
     if decision == REFUSE:
-        return _give_up(flow, held, ConsentDeclinedError("consent_refused", account=held.consented_by), ports)
-    return complete(flow, replace(held, consented_at=ports.system.now()), ports)
+        return _delete_and_close(
+            flow,
+            unconfirmed,
+            ConsentDeclinedError("consent_refused", account=unconfirmed.consented_by),
+            ports,
+        )
+    return complete_flow(flow, replace(unconfirmed, consented_at=ports.system.now()), ports)
 
 
 def delete_abandoned(ports: MaintenanceServices) -> None:
-    """Delete the tokens of consents without a decision in time.
+    """Delete the tokens of consents that nobody confirmed in time.
 
-    A failure for one does not stop the others.
-
-    The secrets are removed first: only the one who removes them, the person or the timer, decides. What does
-    not fit in the time limit is done in the next run.
+    A failure for one consent does not stop the others. The secrets are removed first. The person and the
+    timer can act at the same time, and only the one that removes the secrets continues. What does not fit in
+    the time limit is done in the next run.
     """
     deadline = ports.system.steady() + ABANDONED_TIME_LIMIT
     for secret in ports.flows.unconfirmed(ports.system.now()):
@@ -141,7 +149,7 @@ def delete_abandoned(ports: MaintenanceServices) -> None:
         problem = "consent_not_continued"
         try:
             if secret.consent and secret.consent.account:
-                # Another installation's consents can be in the same table.
+                # The same table can have consents of another installation, for which this raises an error.
                 ports.settings.load(secret.consent.account.tenant_id)
             if ports.flows.consume_secret(secret):
                 delete_unconfirmed_tokens(secret, ports)
@@ -150,9 +158,11 @@ def delete_abandoned(ports: MaintenanceServices) -> None:
         log_event(Event.CONSENT_NOT_COMPLETED, level=logging.WARNING, flow_id=secret.flow_id, problem=problem)
 
 
-def _give_up(flow: ConsentFlow, consent: Consent, error: ProblemError, ports: ConsentServices) -> ConsentFlow:
+def _delete_and_close(
+    flow: ConsentFlow, consent: Consent, error: ProblemError, ports: ConsentServices
+) -> ConsentFlow:
     delete_consent_tokens(flow.tenant_id, consent, ports)
-    return close(flow, error, ports)
+    return close_flow(flow, error, ports)
 
 
 def _confirmation(flow: ConsentFlow, consent: Consent, token: str, ports: ConsentServices) -> Confirmation:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def delete_consent_tokens(tenant_id: str, consent: Consent | None, ports: RevokeServices) -> None:
     """Delete a consent's tokens, and record until when they are recoverable.
 
-    While the vault is not available they stay in it, unused, until the daily maintenance.
+    If the vault is not available, the tokens stay there, unused, until the daily maintenance deletes them.
     """
     if consent and consent.secret_name:
         delete_tokens(tenant_id, consent.secret_name, ports)
@@ -42,7 +42,7 @@ def delete_tokens(tenant_id: str, secret_name: str, ports: RevokeServices) -> No
 def _record(
     tenant_id: str, change: Callable[[TenantSettings], TenantSettings], ports: RevokeServices
 ) -> None:
-    """Write the settings; a failure is left to the daily maintenance."""
+    """Write the settings; after a failure the daily maintenance does it."""
     try:
         update_settings(ports.settings, tenant_id, change)
     except ProblemError as error:
@@ -58,7 +58,8 @@ def delete_unconfirmed_tokens(secret: FlowSecret, ports: RevokeServices) -> None
 def delete_flow_secrets(flow_id: str, ports: ConsentServices) -> None:
     """Remove the secrets of a superseded consent, so no callback can use it.
 
-    If storage is not available they stay until the flow is deleted; the settings refuse its callback anyway.
+    If storage is not available, the secrets stay until the flow is deleted. That does no harm, because the
+    settings no longer name this consent, and so its callback is refused.
     """
     try:
         secret = ports.flows.secret(flow_id)

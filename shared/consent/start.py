@@ -14,7 +14,7 @@ from shared.consent.flow import (
     FlowStage,
     FlowStatus,
     hash_of,
-    matches,
+    matches_hash,
 )
 from shared.consent.revoke import delete_flow_secrets
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StartedConsent:
-    """What the settings page needs next; the ticket opens the link once."""
+    """A consent that was started; the ticket in its link is valid once."""
 
     flow_id: str
     ticket: str = field(repr=False)
@@ -45,7 +45,7 @@ class StartedConsent:
 
 @dataclass(frozen=True, slots=True)
 class OpenedLink:
-    """The next page of the browser, and the cookie that binds the flow."""
+    """Where to redirect the browser, and the cookie that identifies it."""
 
     address: str
     cookie: str = field(repr=False)
@@ -62,8 +62,8 @@ def start_consent(
 ) -> StartedConsent:
     """Store a new flow and record it in the settings.
 
-    `requested` is what to request under `settings`, which were just read. Where they changed since, `decide`
-    returns what to request under the current ones; its errors propagate.
+    `requested` is what to request according to `settings`, which were just read. If the settings have changed
+    since, `decide` returns what to request according to the current ones. Errors of `decide` propagate.
     """
     flow_id, ticket = ports.system.new_id(), ports.system.random_token()
     expires_at = ports.system.now() + TIME_TO_CONSENT
@@ -81,10 +81,12 @@ def start_consent(
 
     def begin(now: TenantSettings) -> TenantSettings:
         if now.pending and now.pending.flow_id == flow_id:
-            # Our own write, whose response was lost; `decide` would take it for another caller's.
+            # This call wrote it, and the response was lost. `decide` would take it for another admin's
+            # consent.
             return now
         current = requested if now is settings else decide(now)
-        superseded.update({now.pending.flow_id} if now.pending else ())
+        if now.pending:
+            superseded.add(now.pending.flow_id)
         return begin_consent(now, current, flow_id, expires_at)
 
     update_settings(ports.settings, caller.tenant_id, begin, just_read=settings)
@@ -98,7 +100,8 @@ def open_start_link(flow: ConsentFlow | None, ticket: str, ports: ConsentService
     """Open the start link: bind the flow to this browser and redirect it.
 
     Raises:
-        NotFoundError: `consent_not_found`, also for a wrong ticket: a caller must not learn which it is.
+        NotFoundError: `consent_not_found`, also for a wrong ticket, so that a caller does not learn whether
+            the flow exists.
         InvalidInputError: `consent_link_used`, `consent_link_expired`.
         ConflictError: `consent_superseded`, `application_sender_not_allowed`.
     """
@@ -106,8 +109,8 @@ def open_start_link(flow: ConsentFlow | None, ticket: str, ports: ConsentService
         raise NotFoundError("consent_not_found")
     secret = ports.flows.secret(flow.flow_id)
     if secret is None or secret.ticket_hash is None:
-        raise _without_ticket(flow, ports)
-    if not matches(ticket, secret.ticket_hash):
+        raise _used_link_error(flow, ports)
+    if not matches_hash(ticket, secret.ticket_hash):
         raise NotFoundError("consent_not_found")
     if flow.status_at(ports.system.now()) is FlowStatus.EXPIRED:
         raise InvalidInputError(flow.expired_code)
@@ -129,8 +132,8 @@ def open_start_link(flow: ConsentFlow | None, ticket: str, ports: ConsentService
     return OpenedLink(sign_in.address, cookie)
 
 
-def _without_ticket(flow: ConsentFlow, ports: ConsentServices) -> ProblemError:
-    """Return why a link can't be opened: it was used, or superseded."""
+def _used_link_error(flow: ConsentFlow, ports: ConsentServices) -> ProblemError:
+    """Return why a link without a ticket can't be opened."""
     current = flow.resolved_with(ports.settings.load(flow.tenant_id), ports.system.now())
     if current.problem and current.problem.code == "consent_superseded":
         return ConflictError("consent_superseded")

@@ -1,9 +1,8 @@
 """Cache access tokens for sending, with one refresh per tenant at a time.
 
-Access tokens are kept in memory only.
-
-Entra keeps old refresh tokens valid when it issues a new one, so two processes can refresh at once, and the
-stored token is rewritten once a week, long before its lifetime of 90 days ends.
+Access tokens are kept in memory only. When Entra issues a new refresh token, the old one stays valid. So two
+processes can refresh at the same time, and it is enough to store the newest refresh token once a week, long
+before the lifetime of the stored one, 90 days, ends.
 
 https://learn.microsoft.com/entra/identity-platform/refresh-tokens
 """
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from shared.consent.ports import AccessToken
 from shared.consent.revoke import delete_tokens
-from shared.consent.token_request_gate import TokenRequests, Turn, is_recent
+from shared.consent.token_request_gate import RequestTurn, TokenRequests, is_recent
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
 from shared.settings.consent_health import TokenContent, record_token_refresh
 from shared.settings.scopes import mail_scopes, missing_scopes
@@ -33,17 +32,18 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Consent
     from shared.system import System
 
-#: A token that expires sooner could expire while Graph is still reading the mail.
-_MARGIN = timedelta(minutes=5)
-#: While Entra is unavailable, a token is used until this long before it expires: the time of a small mail.
-_LAST_MOMENT = timedelta(seconds=30)
+#: A token that expires sooner is not used, because it could expire while Graph is still reading the mail.
+_MIN_LIFETIME = timedelta(minutes=5)
+#: While Entra is unavailable, a token is used until this time before it expires, which is enough for a small
+#: mail.
+_MIN_LIFETIME_IN_OUTAGE = timedelta(seconds=30)
 #: How long a token without an expected permission is used.
-_WITHOUT_PERMISSION = timedelta(minutes=1)
-_REWRITTEN_AFTER = timedelta(days=7)
+_USE_WITHOUT_PERMISSION = timedelta(minutes=1)
+_STORE_INTERVAL = timedelta(days=7)
 #: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(hours=1)
 #: No access token lives longer, not even with continuous access evaluation (28 hours).
-_MAX_LIFE = timedelta(hours=29)
+_MAX_LIFETIME = timedelta(hours=29)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class AccessTokenCache:
         self._served = served
         self._requests = TokenRequests(settings, system)
         self._cached: dict[str, _CachedToken] = {}
-        self._turns: defaultdict[str, Turn] = defaultdict(Turn)
+        self._turns: defaultdict[str, RequestTurn] = defaultdict(RequestTurn)
 
     def get(
         self,
@@ -83,26 +83,28 @@ class AccessTokenCache:
     ) -> str:
         """Return this consent's access token, but not the token in `refused`.
 
-        If several mails had the same token refused, the first one gets a new one for all. `fresh` always
-        requests a new one from Entra. `claims` is the claims challenge that Graph returned.
+        If Graph refused the same token for several mails, only the first one requests a new token, and the
+        others use it too. `fresh` always requests a new token from Entra. `claims` is the claims challenge
+        that Graph returned.
 
         Raises:
             ConsentRequiredError: `consent_lost` or `sign_in_blocked`.
-            ConfigurationError: `tenant_not_served`: its tokens stay as they are.
-            TransientError: Entra or the vault was not available, also in another caller's attempt.
+            ConfigurationError: `tenant_not_served`; its tokens are not changed.
+            TransientError: Entra or the vault was not available, for this caller or for one that it waited
+                for.
         """
         if tenant_id not in self._served():
             raise ConfigurationError("tenant_not_served")
-        usable = None if fresh else self._usable(tenant_id, consent, refused)
-        if usable and self._lasts(usable, _MARGIN):
+        usable = None if fresh else self._usable_token(tenant_id, consent, refused)
+        if usable and self._lasts(usable, _MIN_LIFETIME):
             return usable.issued.access_token
         turn = self._turns[tenant_id]
-        if usable and self._lasts(usable, _LAST_MOMENT) and turn.taken:
+        if usable and self._lasts(usable, _MIN_LIFETIME_IN_OUTAGE) and turn.is_taken:
             return usable.issued.access_token
         with turn.take():
             return self._renew(tenant_id, consent, fresh=fresh, refused=refused, claims=claims)
 
-    def _usable(self, tenant_id: str, consent: Consent, refused: str | None) -> _CachedToken | None:
+    def _usable_token(self, tenant_id: str, consent: Consent, refused: str | None) -> _CachedToken | None:
         cached = self._cached.get(tenant_id)
         current = cached is not None and cached.version == consent.version
         rejected = cached is not None and cached.issued.access_token == refused
@@ -111,12 +113,12 @@ class AccessTokenCache:
     def _renew(
         self, tenant_id: str, consent: Consent, *, fresh: bool, refused: str | None, claims: str | None
     ) -> str:
-        """Get a new token, unless another caller just did.
+        """Get a new token, unless another caller has just got one.
 
-        If that fails, a cached one is used until it expires.
+        If Entra or the vault is not available, a cached token is used until shortly before it expires.
         """
-        usable = None if fresh else self._usable(tenant_id, consent, refused)
-        if usable and self._lasts(usable, _MARGIN):
+        usable = None if fresh else self._usable_token(tenant_id, consent, refused)
+        if usable and self._lasts(usable, _MIN_LIFETIME):
             return usable.issued.access_token
         try:
             issued = self._requests.call(
@@ -125,31 +127,34 @@ class AccessTokenCache:
                 lambda: self._issue(tenant_id, consent, self._cached.get(tenant_id), claims),
             )
         except TransientError:
-            if usable and self._lasts(usable, _LAST_MOMENT):
+            if usable and self._lasts(usable, _MIN_LIFETIME_IN_OUTAGE):
                 return usable.issued.access_token
             raise
-        self._cached[tenant_id] = _CachedToken(consent.version, self._shortened(issued, consent))
-        # Graph's refusal of a token counts more than that Entra issues another.
+        self._cached[tenant_id] = _CachedToken(consent.version, self._limited_if_incomplete(issued, consent))
+        # If Graph refused a token, a new one does not show that the problem is solved.
         self._record_token(tenant_id, consent, issued, clears_problem=refused is None)
         return issued.access_token
 
-    def _shortened(self, issued: AccessToken, consent: Consent) -> AccessToken:
+    def _limited_if_incomplete(self, issued: AccessToken, consent: Consent) -> AccessToken:
         """Let a token without an expected permission expire soon.
 
-        The server that issued it may not know the consent yet.
+        The server of Entra that issued the token may not know the consent yet, and another token may have the
+        permission.
         """
         if issued.scopes is None or not missing_scopes(consent.scopes, issued.scopes):
             return issued
         if not issued.scopes and not is_recent(consent, self.system.now()):
-            # The permissions are granted in Exchange, and those are in no token.
+            # The token has no permission at all, so they are granted in Exchange, and no token will have
+            # them.
             return issued
-        soon = self.system.now() + _MARGIN + _WITHOUT_PERMISSION
+        soon = self.system.now() + _MIN_LIFETIME + _USE_WITHOUT_PERMISSION
         return replace(issued, expires_at=min(issued.expires_at, soon))
 
     def _lasts(self, cached: _CachedToken, wait: timedelta) -> bool:
-        # A clock that was set back would prolong its life.
-        left = cached.issued.expires_at - self.system.now()
-        return wait < left <= _MAX_LIFE
+        remaining = cached.issued.expires_at - self.system.now()
+        # A longer time shows that the clock was set back since, so that it is not known when the token
+        # expires.
+        return wait < remaining <= _MAX_LIFETIME
 
     def _issue(
         self, tenant_id: str, consent: Consent, cached: _CachedToken | None, claims: str | None
@@ -183,8 +188,9 @@ class AccessTokenCache:
         """Record that the consent works; a failure is retried at the next refresh."""
         name = consent.secret_name
         age = self.system.now() - consent.stored_at
-        # A host with a wrong clock wrote a time in the future, which would otherwise count until then.
-        stored = name is not None and not -_CLOCK_SKEW < age < _REWRITTEN_AFTER
+        # A time in the future was written by a host whose clock was wrong, and would prevent storing until
+        # then.
+        stored = name is not None and not -_CLOCK_SKEW < age < _STORE_INTERVAL
         try:
             if name and stored:
                 self._rewrite(tenant_id, consent, name, issued, clears_problem=clears_problem)
@@ -199,10 +205,10 @@ class AccessTokenCache:
     def _rewrite(
         self, tenant_id: str, consent: Consent, name: str, issued: AccessToken, *, clears_problem: bool
     ) -> None:
-        """Store the newest tokens, unless a Reset or a new consent came first.
+        """Store the newest tokens, unless the consent was replaced meanwhile.
 
-        Both change the settings before they delete the old name. A later write is detected when the settings
-        are written, and reverted.
+        A Reset and a new consent change the settings before they delete the old tokens. If one of them
+        happens after the check here, writing the settings shows it, and the tokens are deleted again.
         """
         if not is_current_consent(self.settings.load(tenant_id), consent.version):
             return

@@ -1,9 +1,12 @@
-"""Decide when to request a token from Entra and which refusals count.
+"""Decide when to request a token from Entra, and which refusals count.
 
-While Entra wants no requests none is sent, because each one prolongs the wait. Right after a consent, and
-briefly later too, a server of Entra may not know the consent or the app (microsoft-graph-docs#4765, #10907,
-MSAL .NET #2612, #3706), nor a credential of the app that was just replaced. So such a refusal counts only
-when it is repeated minutes later, and never in the first minutes of a consent.
+If Entra asks the app to wait, no request is sent until the wait is over, because each request would prolong
+it.
+
+After a consent, some servers of Entra may not know the consent or the app yet (microsoft-graph-docs#4765,
+#10907, MSAL .NET #2612, #3706). The same applies to a credential of the app that was just replaced. So a
+refusal for such a reason counts only if it is repeated minutes later, and never in the first minutes after a
+consent.
 
 https://learn.microsoft.com/entra/msal/dotnet/advanced/client-and-server-throttling
 """
@@ -31,24 +34,26 @@ if TYPE_CHECKING:
     from shared.settings.tenant import Consent
     from shared.system import System
 
-#: Reports say minutes; the callback itself has already waited for one.
+#: How long after a consent a refusal does not count. According to reports, Entra's servers take minutes to
+#: know a consent. The callback has waited for one of them already.
 PROPAGATION_TIME = timedelta(minutes=15)
-#: The minimum time between two refusals of which the second counts.
-REPEATED_AFTER = timedelta(minutes=5)
+#: A refusal counts if it is repeated after at least this time.
+MIN_TIME_BETWEEN_REFUSALS = timedelta(minutes=5)
 #: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(hours=1)
 
 
 def is_recent(consent: Consent, now: datetime) -> bool:
-    """Return whether some of Microsoft's servers may not have it yet."""
+    """Return whether some servers of Entra may not know the consent yet."""
     return -_CLOCK_SKEW <= now - consent.consented_at < PROPAGATION_TIME
 
 
-class Turn:
-    """Lets one caller of a tenant request a token at a time.
+class RequestTurn:
+    """Lets one thread at a time request a token for a tenant.
 
-    Threads that waited meanwhile get the same error. An endpoint that hangs takes half a minute, so forty
-    mails that wait one after the other would exceed every time limit.
+    If the request fails, the threads that waited for it get the same error. A request that gets no response
+    takes half a minute. If each of forty mails then made a request of its own, one after the other, they
+    would exceed every time limit.
     """
 
     def __init__(self) -> None:
@@ -56,7 +61,7 @@ class Turn:
         self._failures: list[TransientError] = []
 
     @property
-    def taken(self) -> bool:
+    def is_taken(self) -> bool:
         """Whether a request is in progress."""
         return self._lock.locked()
 
@@ -65,7 +70,7 @@ class Turn:
         """Wait for this caller's turn.
 
         Raises:
-            TransientError: the error of the caller that this one waited for.
+            TransientError: the request of the thread that this one waited for failed.
         """
         before = self._failures
         with acquired(self._lock):
@@ -92,10 +97,10 @@ class TokenRequests:
         """Request a tenant's token.
 
         Raises:
-            EntraUnavailableError: without a request while Entra wants none.
-            TransientError: `consent_spreading`, `credential_spreading`: a refusal that may be temporary; what
-                the request raises.
-            ConsentRequiredError: what the request raises, if it counts.
+            EntraUnavailableError: no request was sent, because Entra asked the app to wait.
+            TransientError: `consent_spreading`, `credential_spreading`: Entra refused the request, maybe
+                temporarily; or another error of the request.
+            ConsentRequiredError: Entra refused the request, and the refusal counts.
             ConfigurationError: the same.
         """
         self._check_pause(tenant_id)
@@ -122,9 +127,9 @@ class TokenRequests:
             self._paused_until[tenant_id] = self._system.steady() + error.retry_after
 
     def _is_confirmed(self, tenant_id: str, consent: Consent) -> bool:
-        """Return whether a possibly temporary refusal was repeated.
+        """Return whether a refusal that may be temporary was repeated.
 
-        The first one is recorded for every process.
+        The first refusal is stored in the settings, so that every process knows when it happened.
         """
         now = self._system.now()
         if is_recent(consent, now):
@@ -138,4 +143,7 @@ class TokenRequests:
             return False
         if after.consent is None or not is_current_consent(after, consent.version):
             return True
-        return after.consent.refused_at is not None and now - after.consent.refused_at >= REPEATED_AFTER
+        return (
+            after.consent.refused_at is not None
+            and now - after.consent.refused_at >= MIN_TIME_BETWEEN_REFUSALS
+        )

@@ -1,9 +1,8 @@
 """Pause and resume sending for the whole installation.
 
 The switch is one stored row: sending is paused while the row exists. An operator writes and removes the row
-    with
-`python -m shared.operate`, and every process reads it at most every ten seconds. The row is tagged with the
-client id of the paused installation, and does not pause other installations that use the same storage
+with `python -m shared.operate`, and every process reads it at most every ten seconds. The row is tagged with
+the client id of the paused installation, and does not pause other installations that use the same storage
 account. A row without a tag, written by hand or by an older version, pauses all of them until the operator's
 next command.
 """
