@@ -38,7 +38,7 @@ class ExchangeOnline:
         return self.system.graph_token(ADA, *(scopes or READ_WRITE))
 
     @property
-    def asked(self) -> list[str]:
+    def operations(self) -> list[str]:
         """List the requested operations in order."""
         return [request.operation for request in self.system.requests.all()]
 

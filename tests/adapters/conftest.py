@@ -22,14 +22,14 @@ BASE_URL = "https://mailer.example.test"
 
 
 @pytest.fixture
-def trusted(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) -> None:
+def trust_authority(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every HTTP client believe this run's certificate authority."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(local_authority.bundle))
     monkeypatch.setenv("SSL_CERT_FILE", str(local_authority.bundle))
 
 
 @pytest.fixture
-def office(microsoft365: ServedMicrosoft365, trusted: None) -> Iterator[ServedMicrosoft365]:
+def office(microsoft365: ServedMicrosoft365, trust_authority: None) -> Iterator[ServedMicrosoft365]:
     """Microsoft 365 in its initial state: no consents, no faults."""
     system = microsoft365.system
     before = system.directory.app(CLIENT_ID)

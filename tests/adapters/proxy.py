@@ -22,13 +22,13 @@ class TunnelProxy:
     Attributes:
         user: `user:password` that it demands, or None.
         refusal: the status with which it refuses every tunnel, or None.
-        asked: the hosts that tunnels were asked for.
+        tunnels: the hosts of the tunnels requested.
     """
 
     target: tuple[str, int]
     user: str | None = None
     refusal: HTTPStatus | None = None
-    asked: list[str] = field(default_factory=list)
+    tunnels: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         proxy = self
@@ -38,7 +38,7 @@ class TunnelProxy:
                 pass
 
             def do_CONNECT(self) -> None:
-                proxy.asked.append(self.path)
+                proxy.tunnels.append(self.path)
                 wanted = f"Basic {base64.b64encode((proxy.user or '').encode()).decode()}"
                 if proxy.refusal:
                     self.send_error(proxy.refusal)

@@ -14,7 +14,7 @@ from shared.system import RealSystem
 from tests.local_stack.microsoft365.contoso import CONTOSO
 
 
-class Hurrying(RealSystem):
+class FastClock(RealSystem):
     """A clock that advances a week per call, so that each refresh stores."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Hurrying(RealSystem):
 
 def main() -> None:
     """Refresh; being overtaken by a Reset or a new consent is no error."""
-    ports = Services(system=Hurrying())
+    ports = Services(system=FastClock())
     got = 0
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:

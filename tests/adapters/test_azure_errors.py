@@ -17,7 +17,7 @@ def http_error(status: int) -> HttpResponseError:
     return error
 
 
-def fall_with(error: Exception) -> None:
+def raise_translated(error: Exception) -> None:
     with translated("storage_unavailable", "storage_denied", service="tables"):
         raise error
 
@@ -35,7 +35,7 @@ def fall_with(error: Exception) -> None:
 )
 def test_an_unavailable_service_is_transient(error: AzureError) -> None:
     with pytest.raises(TransientError) as caught:
-        fall_with(error)
+        raise_translated(error)
 
     assert (caught.value.code, caught.value.params) == ("storage_unavailable", {"service": "tables"})
     assert caught.value.__cause__ is error
@@ -46,14 +46,14 @@ def test_an_unavailable_service_is_transient(error: AzureError) -> None:
 )
 def test_a_service_that_refuses_the_app_is_an_operator_error(error: AzureError) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        fall_with(error)
+        raise_translated(error)
 
     assert caught.value.code == "storage_denied"
 
 
 def test_a_credential_that_could_not_ask_was_not_refused() -> None:
     with pytest.raises(TransientError) as caught:
-        fall_with(CredentialUnavailableError(message="no answer"))
+        raise_translated(CredentialUnavailableError(message="no answer"))
 
     assert caught.value.code == "storage_unavailable"
 
@@ -61,7 +61,7 @@ def test_a_credential_that_could_not_ask_was_not_refused() -> None:
 @pytest.mark.parametrize("error", [AzureError("new"), http_error(400), http_error(404), http_error(409)])
 def test_unknown_errors_propagate_unchanged(error: AzureError) -> None:
     with pytest.raises(AzureError):
-        fall_with(error)
+        raise_translated(error)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_error_code_of_storage_takes_precedence_over_its_status(
     error.error_code = code  # type: ignore[attr-defined] # as the storage SDKs set it
 
     with pytest.raises(kind) as caught:
-        fall_with(error)
+        raise_translated(error)
     assert getattr(caught.value, "code", None) == ours
 
 
@@ -129,7 +129,7 @@ def test_a_code_of_storage_that_is_in_no_table_is_logged(
     error = http_error(status)
     error.error_code = "SomethingNew"  # type: ignore[attr-defined]
     with pytest.raises((ConfigurationError, TransientError, AzureError)):
-        fall_with(error)
+        raise_translated(error)
 
     [logged] = [line for line in caplog.messages if line.startswith("unknown_error_code {")]
     assert '"code": "SomethingNew"' in logged
@@ -143,6 +143,6 @@ def test_a_known_code_and_what_is_no_code_are_not_logged_as_new(
     error = http_error(503)
     error.error_code = code  # type: ignore[attr-defined]
     with pytest.raises(TransientError):
-        fall_with(error)
+        raise_translated(error)
 
     assert not [line for line in caplog.messages if line.startswith("unknown_error_code {")]

@@ -29,57 +29,61 @@ def probe_tables() -> None:
     service.get_table_client("Deliveries").get_entity("p", "r")
 
 
-def ask_blobs() -> None:
+def request_blobs() -> None:
     options = STORAGE_OPTIONS
     service = BlobServiceClient.from_connection_string(CONNECTION, transport=bounded(options), **options)
     service.get_blob_client("attachments", "a").get_blob_properties()
 
 
-def ask_queues() -> None:
+def request_queues() -> None:
     options = STORAGE_OPTIONS
     queue = QueueClient.from_connection_string(CONNECTION, "q", transport=bounded(options), **options)
     queue.send_message("m")
 
 
 @pytest.fixture
-def tries(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeSystem, list[float]]:
+def allowed_timeouts(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeSystem, list[float]]:
     """Let every request time out and return the time allowed for each try."""
     system, allowed = FakeSystem(), []
 
-    def no_answer(_: object, request: Any, **options: Any) -> Any:
+    def time_out(_: object, request: Any, **options: Any) -> Any:
         allowed.append(options["read_timeout"])
         system.pass_time(timedelta(seconds=options["read_timeout"]))
         raise ServiceResponseTimeoutError("no answer")
 
-    monkeypatch.setattr(RequestsTransport, "send", no_answer)
+    monkeypatch.setattr(RequestsTransport, "send", time_out)
     monkeypatch.setattr("time.sleep", lambda seconds: system.pass_time(timedelta(seconds=seconds)))
     return system, allowed
 
 
-@pytest.mark.parametrize("ask", [probe_tables, ask_blobs, ask_queues])
-def test_no_try_begins_or_ends_after_the_limit(ask: Any, tries: tuple[FakeSystem, list[float]]) -> None:
-    system, allowed = tries
+@pytest.mark.parametrize("call", [probe_tables, request_blobs, request_queues])
+def test_no_try_begins_or_ends_after_the_limit(
+    call: Any, allowed_timeouts: tuple[FakeSystem, list[float]]
+) -> None:
+    system, allowed = allowed_timeouts
     with limited(system):
         system.pass_time(SENDING - timedelta(seconds=5))
         with pytest.raises(NothingSentError, match="attempt_too_long"):
-            ask()
+            call()
 
     assert allowed == [5.0]
 
 
-@pytest.mark.parametrize("ask", [probe_tables, ask_blobs, ask_queues])
+@pytest.mark.parametrize("call", [probe_tables, request_blobs, request_queues])
 def test_with_time_enough_a_client_repeats_its_call(
-    ask: Any, tries: tuple[FakeSystem, list[float]], monkeypatch: pytest.MonkeyPatch
+    call: Any, allowed_timeouts: tuple[FakeSystem, list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    system, allowed = tries
+    system, allowed = allowed_timeouts
     with limited(system), pytest.raises(ServiceResponseTimeoutError):
-        ask()
+        call()
 
     assert len(allowed) > 1
 
 
-def test_a_wait_between_two_tries_ends_with_the_limit(tries: tuple[FakeSystem, list[float]]) -> None:
-    system, _ = tries
+def test_a_wait_between_two_tries_ends_with_the_limit(
+    allowed_timeouts: tuple[FakeSystem, list[float]],
+) -> None:
+    system, _ = allowed_timeouts
     with limited(system):
         bounded(TABLE_OPTIONS).sleep(3600)
 

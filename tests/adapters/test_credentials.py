@@ -179,16 +179,16 @@ def test_a_certificate_file_that_can_not_be_used_names_the_setting(
 
 
 @pytest.fixture
-def identified(managed_identity: ServedIdentity, monkeypatch: pytest.MonkeyPatch) -> ServedIdentity:
+def with_identity(managed_identity: ServedIdentity, monkeypatch: pytest.MonkeyPatch) -> ServedIdentity:
     for name, value in managed_identity.settings.items():
         monkeypatch.setenv(name, value)
     return managed_identity
 
 
 def test_a_managed_identity_proves_the_app_without_any_secret(
-    config: AppConfig, office: ServedMicrosoft365, identified: ServedIdentity
+    config: AppConfig, office: ServedMicrosoft365, with_identity: ServedIdentity
 ) -> None:
-    identity = identified.identity
+    identity = with_identity.identity
     issuer = identity.issuer(EXCHANGE)
     office.system.directory.change_app(
         CLIENT_ID,
@@ -202,7 +202,7 @@ def test_a_managed_identity_proves_the_app_without_any_secret(
 
 
 def test_a_managed_identity_that_is_not_there_is_an_operator_error(
-    config: AppConfig, identified: ServedIdentity
+    config: AppConfig, with_identity: ServedIdentity
 ) -> None:
     unknown = FederatedIdentity("not-assigned-to-this-app", EXCHANGE)
 
@@ -213,10 +213,10 @@ def test_a_managed_identity_that_is_not_there_is_an_operator_error(
 
 
 def test_an_identity_endpoint_that_does_not_answer_is_waited_for(
-    config: AppConfig, identified: ServedIdentity, monkeypatch: pytest.MonkeyPatch
+    config: AppConfig, with_identity: ServedIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
-    credential = msal_credential(FederatedIdentity(identified.identity.user_assigned.client_id, EXCHANGE))
+    credential = msal_credential(FederatedIdentity(with_identity.identity.user_assigned.client_id, EXCHANGE))
 
     with pytest.raises(TransientError) as waited:
         EntraAuthority(config, credential, RealSystem()).app_only(CONTOSO)
@@ -224,9 +224,12 @@ def test_an_identity_endpoint_that_does_not_answer_is_waited_for(
 
 
 def test_the_apps_identity_can_differ_from_the_one_for_storage_and_vault(
-    config: AppConfig, office: ServedMicrosoft365, identified: ServedIdentity, monkeypatch: pytest.MonkeyPatch
+    config: AppConfig,
+    office: ServedMicrosoft365,
+    with_identity: ServedIdentity,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    identity = identified.identity
+    identity = with_identity.identity
     issuer = identity.issuer(EXCHANGE)
     office.system.directory.change_app(
         CLIENT_ID, secrets=(), federated=(FederatedCredential(issuer, identity.user_assigned.principal_id),)
@@ -256,18 +259,18 @@ def test_an_operator_is_recorded_by_the_object_id_of_their_token(
 
 
 def test_an_operator_whose_token_cannot_be_read_is_recorded_without_an_id() -> None:
-    class Opaque:
+    class OpaqueTokenCredential:
         def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
             return AccessToken("opaque", 1)
 
-    assert object_id(Opaque()) is None
+    assert object_id(OpaqueTokenCredential()) is None
 
 
 def test_a_signed_out_operator_gets_storage_denied() -> None:
-    class SignedOut:
+    class SignedOutCredential:
         def get_token(self, *_: str, **__: object) -> AccessToken:
             raise ClientAuthenticationError("run az login")
 
     with pytest.raises(ConfigurationError) as refused:
-        object_id(SignedOut())
+        object_id(SignedOutCredential())
     assert refused.value.code == "storage_denied"

@@ -119,7 +119,7 @@ def test_nothing_is_ever_repeated_automatically(
         exchange.system.faults.add("sendMail", button)
         with pytest.raises(MailerError):
             transport.send_mail(exchange.token(), a_sender(), a_call())
-        assert exchange.asked == ["sendMail"]
+        assert exchange.operations == ["sendMail"]
 
 
 def test_an_acceptance_with_retry_after_is_an_acceptance(

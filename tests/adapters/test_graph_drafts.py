@@ -253,14 +253,14 @@ def test_a_draft_is_found_by_its_id_before_and_after_it_was_sent(
     assert transport.find_draft(token, a_sender(), draft) == ()
 
 
-@pytest.mark.parametrize("ask", ["find_draft", "list_attachments"])
+@pytest.mark.parametrize("operation", ["find_draft", "list_attachments"])
 def test_a_404_that_does_not_name_the_message_loses_no_draft(
-    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, ask: str
+    transport: GraphMailTransport, exchange: ExchangeOnline, token: str, draft: str, operation: str
 ) -> None:
     exchange.system.faults.add("*", Effect(404, "UnknownError"))
 
     with pytest.raises(TransientError, match="mailbox_not_found"):
-        getattr(transport, ask)(token, a_sender(), draft)
+        getattr(transport, operation)(token, a_sender(), draft)
 
 
 def test_a_missing_draft_is_reported_and_removing_it_is_no_error(
@@ -297,7 +297,7 @@ def test_a_draft_is_removed_permanently_where_graph_can_and_else_deleted(
     transport.remove(token, a_sender(), second)
 
     assert exchange.system.drafts("ada@contoso.com") == []
-    assert exchange.asked[-2:] == ["permanentDelete", "deleteMessage"]
+    assert exchange.operations[-2:] == ["permanentDelete", "deleteMessage"]
 
 
 def test_a_national_cloud_has_no_permanent_deletion(
@@ -316,7 +316,7 @@ def test_a_draft_that_may_not_be_removed_is_not_deleted_in_another_way(
 
     with pytest.raises(RejectedError, match="access_denied"):
         transport.remove(token, a_sender(), draft)
-    assert "deleteMessage" not in exchange.asked
+    assert "deleteMessage" not in exchange.operations
 
 
 @pytest.mark.parametrize(

@@ -88,12 +88,12 @@ UNSURE = {500, 502, 504}
 NOT_JSON = [b"", b"<html><body>Error</body></html>", b"\xff\xfe", b"[]", b'{"error": "denied"}']
 
 
-def coded(status: int, code: str) -> HttpResponse:
+def error_response(status: int, code: str) -> HttpResponse:
     body = json.dumps({"error": {"code": code, "message": "m", "innerError": {"request-id": "r"}}})
     return HttpResponse(status, {"request-id": "r"}, body.encode())
 
 
-def first_verdict(error: ProblemError) -> DeliveryStatus:
+def first_status(error: ProblemError) -> DeliveryStatus:
     """Return the status of a mail after this error in its first attempt."""
     return decide_retry(error, AttemptContext(NOON, 1, NOON, None, 0.5)).status
 
@@ -107,16 +107,18 @@ def test_every_published_code_is_in_a_table() -> None:
 def test_only_an_answer_known_to_concern_the_message_rejects_it(code: str | bytes) -> None:
     for status in STATUSES:
         answer = (
-            coded(status, code) if isinstance(code, str) else HttpResponse(status, {"request-id": "r"}, code)
+            error_response(status, code)
+            if isinstance(code, str)
+            else HttpResponse(status, {"request-id": "r"}, code)
         )
         error = graph_error(answer, a_sender())
 
         if status == HTTPStatus.CONTENT_TOO_LARGE:
-            assert first_verdict(error) is DeliveryStatus.REJECTED
+            assert first_status(error) is DeliveryStatus.REJECTED
         elif status == HTTPStatus.INSUFFICIENT_STORAGE:
-            assert first_verdict(error) is DeliveryStatus.DEFERRED
+            assert first_status(error) is DeliveryStatus.DEFERRED
         else:
-            assert first_verdict(error) in {DeliveryStatus.DEFERRED, DeliveryStatus.UNKNOWN}
+            assert first_status(error) in {DeliveryStatus.DEFERRED, DeliveryStatus.UNKNOWN}
             assert not isinstance(error, RejectedError)
 
 
@@ -124,7 +126,9 @@ def test_only_an_answer_known_to_concern_the_message_rejects_it(code: str | byte
 def test_a_response_that_defers_a_mail_is_named(code: str | bytes) -> None:
     for status in STATUSES:
         answer = (
-            coded(status, code) if isinstance(code, str) else HttpResponse(status, {"request-id": "r"}, code)
+            error_response(status, code)
+            if isinstance(code, str)
+            else HttpResponse(status, {"request-id": "r"}, code)
         )
         error = graph_error(answer, a_sender(), is_send=False)
 
@@ -137,20 +141,20 @@ def test_a_response_that_defers_a_mail_is_named(code: str | bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>Denied</html>"])
 def test_a_page_of_another_server_ends_no_mail_at_once(status: int, body: bytes) -> None:
     """Such as the 413 of nginx for more than 1 MB, which is its default."""
-    assert first_verdict(graph_error(HttpResponse(status, {}, body), a_sender())) is DeliveryStatus.DEFERRED
+    assert first_status(graph_error(HttpResponse(status, {}, body), a_sender())) is DeliveryStatus.DEFERRED
 
 
 @pytest.mark.parametrize("code", GRAPH_CODES)
 def test_only_a_refusal_of_the_message_ends_a_mail_at_once(code: str) -> None:
     for status in STATUSES:
-        ended = first_verdict(graph_error(coded(status, code), a_sender())) is DeliveryStatus.REJECTED
+        ended = first_status(graph_error(error_response(status, code), a_sender())) is DeliveryStatus.REJECTED
 
         assert ended is (GRAPH_CODES[code].kind is Kind.REFUSED)
 
 
 @pytest.mark.parametrize("code", [code for code, found in GRAPH_CODES.items() if found.kind is Kind.NO_RIGHT])
 def test_a_repeated_refusal_of_the_mailbox_ends_no_mail(code: str) -> None:
-    error = graph_error(coded(403, code), a_sender())
+    error = graph_error(error_response(403, code), a_sender())
     moment = NOON
     for attempt in range(1, 10):
         again = decide_retry(
@@ -170,8 +174,10 @@ def test_a_repeated_refusal_of_the_mailbox_ends_no_mail(code: str) -> None:
     "code", ["", "UnknownError", "ErrorSomethingNew", "serviceNotAvailable", "accessDenied2"]
 )
 def test_an_answer_after_a_possible_send_leaves_the_outcome_unknown(status: int, code: str) -> None:
-    assert isinstance(graph_error(coded(status, code), a_sender()), OutcomeUnknownError)
-    assert not isinstance(graph_error(coded(status, code), a_sender(), is_send=False), OutcomeUnknownError)
+    assert isinstance(graph_error(error_response(status, code), a_sender()), OutcomeUnknownError)
+    assert not isinstance(
+        graph_error(error_response(status, code), a_sender(), is_send=False), OutcomeUnknownError
+    )
 
 
 @pytest.mark.parametrize("body", NOT_JSON)

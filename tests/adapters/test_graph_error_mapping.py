@@ -37,18 +37,18 @@ from shared.sending.errors import (
 from tests.exchange_online import a_sender
 
 
-def an_answer(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> HttpResponse:
+def a_response(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> HttpResponse:
     return HttpResponse(status, headers or {}, body)
 
 
-def coded(status: int, code: str, **headers: str) -> HttpResponse:
+def error_response(status: int, code: str, **headers: str) -> HttpResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return an_answer(status, json.dumps({"error": {"code": code, "message": "secret text"}}).encode(), named)
+    return a_response(status, json.dumps({"error": {"code": code, "message": "secret text"}}).encode(), named)
 
 
 @given(st.binary())
 def test_any_body_can_be_searched_for_codes(body: bytes) -> None:
-    assert isinstance(error_codes(an_answer(400, body)), list)
+    assert isinstance(error_codes(a_response(400, body)), list)
 
 
 JSON = st.recursive(
@@ -63,7 +63,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_json_can_be_searched_for_codes(body: object) -> None:
-    codes = error_codes(an_answer(400, json.dumps(body).encode()))
+    codes = error_codes(a_response(400, json.dumps(body).encode()))
 
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", code) for code in codes)
 
@@ -76,7 +76,7 @@ def test_the_innermost_code_comes_first() -> None:
         }
     }
 
-    assert error_codes(an_answer(403, json.dumps(body).encode())) == [
+    assert error_codes(a_response(403, json.dumps(body).encode())) == [
         "ErrorSendAsDenied",
         "generalException",
         "UnknownError",
@@ -85,22 +85,22 @@ def test_the_innermost_code_comes_first() -> None:
 
 @pytest.mark.parametrize("code", sorted(GRAPH_CODES.keys() | GENERAL_CODES))
 def test_a_known_code_is_known_in_any_case(code: str) -> None:
-    assert error_codes(coded(400, code.swapcase())) == [code]
+    assert error_codes(error_response(400, code.swapcase())) == [code]
 
 
 def test_the_code_decides_at_any_depth() -> None:
     body = {"error": {"code": "ErrorSendAsDenied", "innerError": {"code": "SomethingNew"}}}
-    error = graph_error(an_answer(403, json.dumps(body).encode()), a_sender())
+    error = graph_error(a_response(403, json.dumps(body).encode()), a_sender())
 
     assert (error.code, error.params["graph_code"]) == ("send_as_denied", "ErrorSendAsDenied")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad request</html>", b'{"error": {"code": ""}}', b"[1]"])
 def test_an_answer_without_a_code_is_judged_by_its_status(body: bytes) -> None:
-    unexpected = graph_error(an_answer(400, body), a_sender())
-    throttled = graph_error(an_answer(429, body), a_sender())
-    unknown = graph_error(an_answer(504, body), a_sender())
-    refused = graph_error(an_answer(401, body), a_sender())
+    unexpected = graph_error(a_response(400, body), a_sender())
+    throttled = graph_error(a_response(429, body), a_sender())
+    unknown = graph_error(a_response(504, body), a_sender())
+    refused = graph_error(a_response(401, body), a_sender())
 
     assert isinstance(unexpected, TransientError)
     assert (unexpected.code, unexpected.params["graph_code"]) == ("unexpected_answer", "HTTP 400")
@@ -110,14 +110,14 @@ def test_an_answer_without_a_code_is_judged_by_its_status(body: bytes) -> None:
 
 
 def test_microsofts_own_words_are_not_repeated() -> None:
-    error = graph_error(coded(400, "ErrorSomethingNew"), a_sender())
+    error = graph_error(error_response(400, "ErrorSomethingNew"), a_sender())
 
     assert "secret text" not in str(error)
     assert error.params["graph_code"] == "ErrorSomethingNew"
 
 
 def test_the_request_id_of_graph_is_first_in_the_log() -> None:
-    error = graph_error(an_answer(429, headers={"request-id": "g-17"}), a_sender())
+    error = graph_error(a_response(429, headers={"request-id": "g-17"}), a_sender())
 
     assert str(error).startswith("g-17: ")
 
@@ -202,7 +202,7 @@ SEND = "send_as_denied"
 def test_each_answer_of_graph_means_one_thing(
     status: int, code: str, kind: type[Exception], ours: str
 ) -> None:
-    error = graph_error(coded(status, code), a_sender())
+    error = graph_error(error_response(status, code), a_sender())
 
     assert (type(error), error.code) == (kind, ours)
 
@@ -218,7 +218,7 @@ def test_each_answer_of_graph_means_one_thing(
     ],
 )
 def test_only_a_call_that_names_a_draft_can_find_that_it_is_lost(code: str, ours: str) -> None:
-    response = coded(404, code)
+    response = error_response(404, code)
 
     assert graph_error(response, a_sender(), names_draft=True).code == ours
     assert graph_error(response, a_sender()).code == "mailbox_not_found"
@@ -227,7 +227,7 @@ def test_only_a_call_that_names_a_draft_can_find_that_it_is_lost(code: str, ours
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("code", ["ErrorMailboxStoreUnavailable", "ErrorTimeoutExpired", "UnknownError"])
 def test_429_and_503_are_refusals_with_any_code(status: int, code: str) -> None:
-    assert isinstance(graph_error(coded(status, code), a_sender()), TransientError)
+    assert isinstance(graph_error(error_response(status, code), a_sender()), TransientError)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_refusal_tells_whether_the_mail_may_have_been_sent(
     code: str,
     maybe_sent: bool,  # noqa: FBT001
 ) -> None:
-    error = graph_error(coded(status, code), a_sender())
+    error = graph_error(error_response(status, code), a_sender())
 
     assert isinstance(error, MailerError)
     assert error.maybe_sent_anyway is maybe_sent
@@ -272,7 +272,7 @@ def test_a_refusal_tells_whether_the_mail_may_have_been_sent(
 def test_addresses_named_in_a_recipient_refusal_are_kept_with_the_error() -> None:
     text = "At least one recipient isn't valid., 'Nobody@contoso.com' or <a.b@fabrikam.com>."
     body = json.dumps({"error": {"code": "ErrorInvalidRecipients", "message": text}})
-    error = graph_error(an_answer(400, body.encode()), a_sender())
+    error = graph_error(a_response(400, body.encode()), a_sender())
 
     assert isinstance(error, RefusedRecipientError)
     assert error.mentioned == ("nobody@contoso.com", "a.b@fabrikam.com")
@@ -280,7 +280,7 @@ def test_addresses_named_in_a_recipient_refusal_are_kept_with_the_error() -> Non
 
 
 def test_what_graph_refuses_at_random_counts_only_the_third_time() -> None:
-    error = graph_error(coded(400, "ErrorInvalidRecipients"), a_sender())
+    error = graph_error(error_response(400, "ErrorInvalidRecipients"), a_sender())
 
     assert isinstance(error, RejectedError)
     assert not isinstance(error, SenderRefusedError)
@@ -305,7 +305,7 @@ def test_what_graph_refuses_at_random_counts_only_the_third_time() -> None:
     ],
 )
 def test_a_refusal_of_the_mailbox_or_of_a_right_is_none_of_the_mail(code: str) -> None:
-    error = graph_error(coded(403, code), a_sender())
+    error = graph_error(error_response(403, code), a_sender())
 
     assert isinstance(error, SenderRefusedError)
 
@@ -316,15 +316,17 @@ def test_within_a_day_of_a_consent_the_text_mentions_permission_delay(age: timed
     sender = replace(sender, consent=replace(sender.consent, consented_at=datetime.now(UTC) - age))
 
     for code in ("ErrorSendAsDenied", "ErrorAccessDenied"):
-        sentence = graph_error(coded(403, code), sender).problem.detail
+        sentence = graph_error(error_response(403, code), sender).problem.detail
         assert ("the permission may not be effective everywhere yet" in sentence) is said
 
 
 def test_the_apps_own_permission_needs_the_sign_in_name() -> None:
     by_the_app = replace(a_sender(), mailbox="users/reports%40contoso.com")
 
-    assert "sign-in name" in graph_error(coded(404, "ErrorInvalidUser"), by_the_app).problem.detail
-    assert "sign-in name" not in graph_error(coded(404, "ErrorInvalidUser"), a_sender()).problem.detail
+    assert "sign-in name" in graph_error(error_response(404, "ErrorInvalidUser"), by_the_app).problem.detail
+    assert (
+        "sign-in name" not in graph_error(error_response(404, "ErrorInvalidUser"), a_sender()).problem.detail
+    )
 
 
 def test_a_404_for_a_stored_object_id_states_that_the_address_is_used_next() -> None:
@@ -332,15 +334,17 @@ def test_a_404_for_a_stored_object_id_states_that_the_address_is_used_next() -> 
     consent = replace(sender.consent, account=None, mailbox_id="old-id")
     by_id = replace(sender, consent=consent, mailbox="users/old-id")
 
-    sentence = graph_error(coded(404, "ErrorInvalidUser"), by_id).problem.detail
+    sentence = graph_error(error_response(404, "ErrorInvalidUser"), by_id).problem.detail
 
     assert "deleted and created again" in sentence
     assert "only by its sign-in name" not in sentence
     assert (
-        "deleted and created again" not in graph_error(coded(403, "ErrorAccessDenied"), by_id).problem.detail
+        "deleted and created again"
+        not in graph_error(error_response(403, "ErrorAccessDenied"), by_id).problem.detail
     )
     assert (
-        "deleted and created again" not in graph_error(coded(404, "ErrorInvalidUser"), sender).problem.detail
+        "deleted and created again"
+        not in graph_error(error_response(404, "ErrorInvalidUser"), sender).problem.detail
     )
 
 
@@ -351,7 +355,7 @@ CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1702682181"}}}'
 def test_a_claims_challenge_is_included_in_the_error(status: int) -> None:
     encoded = base64.b64encode(CLAIMS.encode()).decode().rstrip("=")
     header = f'Bearer realm="", error="insufficient_claims", claims="{encoded}"'
-    error = graph_error(an_answer(status, headers={"WWW-Authenticate": header}), a_sender())
+    error = graph_error(a_response(status, headers={"WWW-Authenticate": header}), a_sender())
 
     assert isinstance(error, TokenRefusedError)
     assert error.claims == CLAIMS
@@ -370,7 +374,7 @@ def test_a_claims_challenge_is_included_in_the_error(status: int) -> None:
 def test_insufficient_claims_are_about_the_sign_in_and_not_about_the_mail(
     status: int, header: str | None, code: str
 ) -> None:
-    response = coded(status, code, **({"WWW_Authenticate": header} if header else {}))
+    response = error_response(status, code, **({"WWW_Authenticate": header} if header else {}))
     error = graph_error(response, a_sender())
 
     assert isinstance(error, TokenRefusedError)
@@ -379,7 +383,7 @@ def test_insufficient_claims_are_about_the_sign_in_and_not_about_the_mail(
 
 
 def test_an_expired_token_is_no_sign_of_conditional_access() -> None:
-    error = graph_error(coded(401, "InvalidAuthenticationToken"), a_sender())
+    error = graph_error(error_response(401, "InvalidAuthenticationToken"), a_sender())
 
     assert isinstance(error, TokenRefusedError)
     assert not error.conditional_access
@@ -393,7 +397,7 @@ def test_an_unreadable_challenge_requests_no_claims(header: str | None) -> None:
 
 
 def test_an_unknown_code_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    graph_error(coded(400, "ErrorSomethingNew"), a_sender())
+    graph_error(error_response(400, "ErrorSomethingNew"), a_sender())
 
     assert 'unknown_error_code {"code": "ErrorSomethingNew"' in caplog.text
 
@@ -402,19 +406,19 @@ def test_an_unknown_code_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_for_a_generic_code_the_status_decides_and_the_code_is_not_logged(
     code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert graph_error(coded(413, code), a_sender()).code == "message_too_large"
-    assert graph_error(coded(504, code), a_sender()).code == "outcome_unknown"
+    assert graph_error(error_response(413, code), a_sender()).code == "message_too_large"
+    assert graph_error(error_response(504, code), a_sender()).code == "outcome_unknown"
     assert "unknown_error_code" not in caplog.text
 
 
 def test_every_code_of_the_table_leads_to_a_code_of_the_catalogue() -> None:
     for code, found in GRAPH_CODES.items():
         assert found.meaning.endswith(".")
-        assert graph_error(coded(400, code), a_sender(), names_draft=True).code == found.ours
+        assert graph_error(error_response(400, code), a_sender(), names_draft=True).code == found.ours
 
 
 def test_a_mailbox_over_its_limit_gets_no_request_for_at_least_an_hour() -> None:
-    error = graph_error(coded(403, "ErrorExceededMessageLimit", Retry_After="5"), a_sender())
+    error = graph_error(error_response(403, "ErrorExceededMessageLimit", Retry_After="5"), a_sender())
 
     assert isinstance(error, TransientError)
     assert error.retry_after == timedelta(hours=1)
@@ -422,14 +426,14 @@ def test_a_mailbox_over_its_limit_gets_no_request_for_at_least_an_hour() -> None
 
 def test_a_call_that_submits_nothing_leaves_nothing_uncertain() -> None:
     assert isinstance(
-        graph_error(coded(504, "ErrorTimeoutExpired"), a_sender(), is_send=False), TransientError
+        graph_error(error_response(504, "ErrorTimeoutExpired"), a_sender(), is_send=False), TransientError
     )
 
 
 @pytest.mark.parametrize("status", [404, 405])
 @pytest.mark.parametrize("body", [b"", b"<html>Not found</html>"])
 def test_a_server_that_does_not_answer_as_graph_does_ends_no_mail(status: int, body: bytes) -> None:
-    error = graph_error(an_answer(status, body), a_sender())
+    error = graph_error(a_response(status, body), a_sender())
 
     assert isinstance(error, ConfigurationError)
     assert error.confirm_after == 3

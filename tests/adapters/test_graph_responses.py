@@ -122,7 +122,7 @@ def test_no_route_fails_a_mail_for_a_response_not_about_the_message(
         exchange.system.faults.clear()
 
 
-class GivenToken:
+class FixedTokenSource:
     """A token source with a token that the local Graph accepts."""
 
     def __init__(self, exchange: ExchangeOnline) -> None:
@@ -137,9 +137,9 @@ class GivenToken:
 
 def over_http(
     services: FakeServices, exchange: ExchangeOnline, transport: GraphMailTransport
-) -> tuple[FakeServices, GivenToken]:
+) -> tuple[FakeServices, FixedTokenSource]:
     """Let services in memory send through the local Graph."""
-    tokens = GivenToken(exchange)
+    tokens = FixedTokenSource(exchange)
     services.transport = transport  # type: ignore[assignment]
     services.tokens = tokens  # type: ignore[assignment]
     return services, tokens
@@ -382,7 +382,7 @@ def test_a_refused_mail_is_resent_if_every_search_times_out(
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert "maybe_accepted" in [warning.code for warning in row(services).warnings]
     assert len(exchange.system.mails()) == 1
-    assert exchange.asked.count("lookup") >= 3
+    assert exchange.operations.count("lookup") >= 3
 
 
 def test_a_submitted_draft_that_is_gone_is_not_recreated_without_a_search(

@@ -31,7 +31,7 @@ def a_server(
     """Accept one mail over TLS, respond, and end with bytes that are not TLS."""
     arrived: list[bytes] = []
 
-    def talk(listener: socket.socket) -> None:
+    def serve_once(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         connection.settimeout(5)
         tls = authority.server_context().wrap_socket(connection, server_side=True)
@@ -47,7 +47,7 @@ def a_server(
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         listener.settimeout(5)
-        thread = threading.Thread(target=talk, args=(listener,))
+        thread = threading.Thread(target=serve_once, args=(listener,))
         thread.start()
         yield f"https://localhost:{listener.getsockname()[1]}", arrived
         thread.join(5)

@@ -53,15 +53,15 @@ def test_a_queue_that_is_not_there_is_waited_for() -> None:
 
 
 def test_with_an_identity_no_connection_string_is_needed() -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     def identity() -> NoReturn:
-        asked.append("identity")
+        requested.append("identity")
         raise TransientError("storage_unavailable", service="queues")
 
     with pytest.raises(TransientError):
         probe_queue(StorageConfig(queue_uri="https://mailer.queue.core.windows.net"), identity)
-    assert asked == ["identity"]
+    assert requested == ["identity"]
 
 
 def test_tables_that_are_there_answer(table_clients: TableServiceClient) -> None:
@@ -75,12 +75,12 @@ def test_a_part_that_was_never_created_is_an_operator_error(
     table_clients: TableServiceClient,
     blob_clients: BlobServiceClient,
 ) -> None:
-    asks: dict[str, Callable[[], None]] = {
+    probes: dict[str, Callable[[], None]] = {
         "tables": lambda: probe_tables(table_clients, ["NeverMade"]),
         "queues": lambda: probe_queue(storage, no_identity, "never-made"),
         "blobs": lambda: probe_containers(blob_clients, ["never-made"]),
     }
 
     with pytest.raises(ConfigurationError) as refused:
-        asks[part]()
+        probes[part]()
     assert (refused.value.code, refused.value.params) == ("storage_incomplete", {"service": part})

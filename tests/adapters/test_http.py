@@ -276,25 +276,25 @@ CUT = [
 @pytest.mark.parametrize("rest", CUT)
 @pytest.mark.parametrize("status", [b"202 Accepted", b"429 Too Many Requests"])
 def test_an_answer_without_its_body_is_known_by_its_status(
-    client: HttpClient, early: EarlyServer, status: bytes, rest: bytes
+    client: HttpClient, early_server: EarlyServer, status: bytes, rest: bytes
 ) -> None:
-    early.answer = b"HTTP/1.1 " + status + b"\r\nRetry-After: 7\r\n" + rest
-    answer = client.request("POST", early.url, {}, b"mail")
+    early_server.answer = b"HTTP/1.1 " + status + b"\r\nRetry-After: 7\r\n" + rest
+    answer = client.request("POST", early_server.url, {}, b"mail")
 
     assert (answer.status, answer.headers["retry-after"], answer.body) == (int(status[:3]), "7", b"")
 
 
-def test_an_answer_without_a_status_is_no_answer(client: HttpClient, early: EarlyServer) -> None:
-    early.answer = b"HTTP/1.1 2"
+def test_an_answer_without_a_status_is_no_answer(client: HttpClient, early_server: EarlyServer) -> None:
+    early_server.answer = b"HTTP/1.1 2"
     with pytest.raises(NoResponseError):
-        client.request("POST", early.url, {}, b"mail")
+        client.request("POST", early_server.url, {}, b"mail")
 
 
-def test_an_interim_answer_is_not_the_answer(client: HttpClient, early: EarlyServer) -> None:
+def test_an_interim_answer_is_not_the_answer(client: HttpClient, early_server: EarlyServer) -> None:
     interim = b"HTTP/1.1 %d Wait\r\nLink: </a>; rel=preload\r\n\r\n"
     final = b"HTTP/1.1 202 Accepted\r\nx-a: 1\r\nContent-Length: 0\r\n\r\n"
-    early.answer = b"".join(interim % status for status in (100, 102, 103, 103, 199)) + final
-    answer = client.request("POST", early.url, {}, b"mail")
+    early_server.answer = b"".join(interim % status for status in (100, 102, 103, 103, 199)) + final
+    answer = client.request("POST", early_server.url, {}, b"mail")
 
     assert (answer.status, answer.headers["x-a"], "link" in answer.headers) == (202, "1", False)
 
@@ -467,7 +467,7 @@ def test_a_proxy_gets_its_user_and_password(
         assert get(client, f"{site.url}/b") == 200
         assert new_session().get(f"{site.url}/c").status_code == 200
 
-    assert proxy.asked == [site.url.removeprefix("https://")] * 2
+    assert proxy.tunnels == [site.url.removeprefix("https://")] * 2
     assert site.paths == ["/a", "/b", "/c"]
 
 
@@ -479,7 +479,7 @@ def test_a_host_outside_the_proxy_is_reached_directly(
         monkeypatch.setenv("NO_PROXY", "localhost")
         assert get(new_client(), f"{site.url}/a") == 200
 
-    assert not proxy.asked
+    assert not proxy.tunnels
 
 
 @pytest.mark.parametrize("status", [407, 403, 405])
@@ -540,7 +540,7 @@ class EarlyServer:
 
 
 @pytest.fixture
-def early(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) -> Iterator[EarlyServer]:
+def early_server(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) -> Iterator[EarlyServer]:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(local_authority.bundle))
     made = EarlyServer()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -604,19 +604,19 @@ def time_out(_connection: object, _data: bytes) -> None:
     raise TimeoutError
 
 
-def test_a_small_body_is_sent_together_with_its_head(client: HttpClient, early: EarlyServer) -> None:
-    early.answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
-    client.request("POST", early.url, {"x-a": "1"}, b"small")
+def test_a_small_body_is_sent_together_with_its_head(client: HttpClient, early_server: EarlyServer) -> None:
+    early_server.answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+    client.request("POST", early_server.url, {"x-a": "1"}, b"small")
 
-    assert early.heard.startswith(b"POST / HTTP/1.1\r\n")
-    assert early.heard.endswith(b"\r\n\r\nsmall")
+    assert early_server.heard.startswith(b"POST / HTTP/1.1\r\n")
+    assert early_server.heard.endswith(b"\r\n\r\nsmall")
 
 
 def test_a_refusal_that_arrives_before_the_body_was_sent_is_the_answer(
-    client: HttpClient, early: EarlyServer
+    client: HttpClient, early_server: EarlyServer
 ) -> None:
-    early.answer = b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}"
-    answer = breaking(client, reset).request("POST", early.url, {}, BODY)
+    early_server.answer = b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}"
+    answer = breaking(client, reset).request("POST", early_server.url, {}, BODY)
 
     assert (answer.status, answer.headers.get("retry-after"), answer.body) == (429, "7", b"{}")
 
@@ -630,10 +630,12 @@ def test_a_refusal_that_arrives_before_the_body_was_sent_is_the_answer(
     ],
     ids=["none", "of unknown length", "a success"],
 )
-def test_any_other_early_answer_is_no_answer(client: HttpClient, early: EarlyServer, answer: bytes) -> None:
-    early.answer = answer
+def test_any_other_early_answer_is_no_answer(
+    client: HttpClient, early_server: EarlyServer, answer: bytes
+) -> None:
+    early_server.answer = answer
     with pytest.raises(NoResponseError):
-        breaking(client, reset).request("POST", early.url, {}, BODY)
+        breaking(client, reset).request("POST", early_server.url, {}, BODY)
 
 
 @pytest.mark.parametrize("fails", [close_and_break, time_out])

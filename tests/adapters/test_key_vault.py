@@ -31,7 +31,10 @@ from tests.local_stack.vault_secrets import VaultSecrets
 
 @pytest.fixture
 def store(
-    key_vault: ServedVault, managed_identity: ServedIdentity, trusted: None, monkeypatch: pytest.MonkeyPatch
+    key_vault: ServedVault,
+    managed_identity: ServedIdentity,
+    trust_authority: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[KeyVaultTokenStore]:
     for name, value in managed_identity.settings.items():
         monkeypatch.setenv(name, value)
@@ -211,7 +214,7 @@ def test_a_list_that_is_not_the_vaults_own_is_no_empty_list(
     ],
 )
 def test_a_challenge_that_is_not_of_this_vault_is_an_operator_error(
-    trusted: None, managed_identity: ServedIdentity, local_authority: LocalAuthority, challenge: str
+    trust_authority: None, managed_identity: ServedIdentity, local_authority: LocalAuthority, challenge: str
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=401, headers={"WWW-Authenticate": challenge})
@@ -275,17 +278,19 @@ def test_a_cloud_that_does_not_know_the_sdks_newest_version_serves_the_app(
         assert refused.value.status_code == 400
 
 
-def test_a_sign_in_on_a_laptop_that_fails_is_no_missing_role(key_vault: ServedVault, trusted: None) -> None:
-    class SignedOut:
+def test_a_sign_in_on_a_laptop_that_fails_is_no_missing_role(
+    key_vault: ServedVault, trust_authority: None
+) -> None:
+    class SignedOutCredential:
         def get_token(self, *_: str, **__: object) -> AccessToken:
             raise ClientAuthenticationError("run az login")
 
     with pytest.raises(ConfigurationError) as refused:
-        KeyVaultTokenStore(key_vault.url, INSTALLATION, SignedOut()).read("any")
+        KeyVaultTokenStore(key_vault.url, INSTALLATION, SignedOutCredential()).read("any")
     assert "az login" in refused.value.problem.detail
 
 
-def test_a_vault_that_is_not_there_is_waited_for(trusted: None) -> None:
+def test_a_vault_that_is_not_there_is_waited_for(trust_authority: None) -> None:
     store = KeyVaultTokenStore("https://127.0.0.1:9", INSTALLATION, ManagedIdentityCredential())
 
     with pytest.raises(TransientError) as refused:
@@ -341,7 +346,7 @@ def slow(key_vault: ServedVault) -> Iterator[VaultSecrets]:
 
 
 @pytest.fixture
-def impatient(store: KeyVaultTokenStore, key_vault: ServedVault) -> KeyVaultTokenStore:
+def short_deletion_wait(store: KeyVaultTokenStore, key_vault: ServedVault) -> KeyVaultTokenStore:
     moment = timedelta(milliseconds=50)
     return KeyVaultTokenStore(key_vault.url, INSTALLATION, ManagedIdentityCredential(), moment)
 
@@ -422,9 +427,9 @@ def test_a_slow_deletion_with_a_lost_response_is_found_when_it_is_finished(
 
 
 def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(
-    impatient: KeyVaultTokenStore, key_vault: ServedVault, slow: VaultSecrets
+    short_deletion_wait: KeyVaultTokenStore, key_vault: ServedVault, slow: VaultSecrets
 ) -> None:
-    impatient.write("smtp-nowhere-1", "tokens")
+    short_deletion_wait.write("smtp-nowhere-1", "tokens")
     # The second try of the SDK finds nothing, because the first one was carried out.
     key_vault.vault.faults.add(Fault(0, method="DELETE", path="smtp-nowhere-1", carried_out=True))
     key_vault.vault.faults.add(
@@ -432,7 +437,7 @@ def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(
     )
 
     with pytest.raises(TransientError):
-        impatient.delete("smtp-nowhere-1")
+        short_deletion_wait.delete("smtp-nowhere-1")
 
 
 def test_disabled_deleted_tokens_are_purged(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
@@ -477,22 +482,22 @@ def test_a_name_that_an_operator_recovers_just_now_is_waited_for(
 
 
 def test_a_deletion_that_takes_long_is_not_waited_for(
-    impatient: KeyVaultTokenStore, slow: VaultSecrets
+    short_deletion_wait: KeyVaultTokenStore, slow: VaultSecrets
 ) -> None:
-    impatient.write("smtp-slow-1", "tokens")
+    short_deletion_wait.write("smtp-slow-1", "tokens")
 
-    assert days_until(impatient.delete("smtp-slow-1")) > 89
-    assert impatient.read("smtp-slow-1") is None
+    assert days_until(short_deletion_wait.delete("smtp-slow-1")) > 89
+    assert short_deletion_wait.read("smtp-slow-1") is None
 
 
 def test_a_secret_in_deletion_by_another_process_is_not_reported_as_gone(
-    impatient: KeyVaultTokenStore, slow: VaultSecrets
+    short_deletion_wait: KeyVaultTokenStore, slow: VaultSecrets
 ) -> None:
-    impatient.write("smtp-contested-1", "tokens")
+    short_deletion_wait.write("smtp-contested-1", "tokens")
     slow.delete("smtp-contested-1")
 
     with pytest.raises(TransientError):
-        impatient.delete("smtp-contested-1")
+        short_deletion_wait.delete("smtp-contested-1")
 
 
 def test_in_a_shared_vault_only_secrets_of_this_registration_are_listed(
@@ -508,7 +513,7 @@ def test_in_a_shared_vault_only_secrets_of_this_registration_are_listed(
 
 
 @pytest.fixture
-def ticking(key_vault: ServedVault, monkeypatch: pytest.MonkeyPatch) -> None:
+def advancing_clock(key_vault: ServedVault, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a second pass in the vault with each write."""
     seconds = itertools.count(int(time.time()))
     monkeypatch.setattr(key_vault.vault.secrets, "_clock", lambda: next(seconds))
@@ -518,7 +523,7 @@ def versions(key_vault: ServedVault, name: str) -> list[tuple[str, bool]]:
     return [(version.value, version.enabled) for version in key_vault.vault.secrets.versions(name)]
 
 
-@pytest.mark.usefixtures("ticking")
+@pytest.mark.usefixtures("advancing_clock")
 def test_every_version_but_the_newest_is_disabled(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
     for tokens in ("first", "second", "third"):
         store.write("smtp-versions-1", tokens)
@@ -528,7 +533,7 @@ def test_every_version_but_the_newest_is_disabled(store: KeyVaultTokenStore, key
     assert store.read("smtp-versions-1") == "third"
 
 
-@pytest.mark.usefixtures("ticking")
+@pytest.mark.usefixtures("advancing_clock")
 def test_a_version_just_written_by_another_process_stays_readable(
     store: KeyVaultTokenStore, key_vault: ServedVault
 ) -> None:

@@ -129,14 +129,14 @@ def test_an_endpoint_that_hangs_gets_three_calls_of_ten_seconds(
     assert (adapter._CONNECT_SECONDS, adapter._READ_SECONDS, adapter._RETRIES) == (5, 10, 2)
     monkeypatch.setattr(adapter, "_READ_SECONDS", 0.1)
     identity.faults.add(Fault(200, delay=0.5, times=ALWAYS))
-    asked = len(identity.requests)
+    before = len(identity.requests)
 
     with pytest.raises(TransientError, match="identity_unavailable"):
         azure_credential(None).get_token(VAULT_SCOPE)
-    assert len(identity.requests) == asked + 3
+    assert len(identity.requests) == before + 3
 
 
-#: From half of a day's lifetime on a new token is asked for.
+#: From half of a day's lifetime on a new token is requested.
 AGING = 43_200 + 60
 
 
@@ -161,17 +161,17 @@ def test_an_aging_token_is_used_without_waiting_for_a_failing_endpoint(
     credential = AppServiceIdentity(None)
     first = credential.get_token(VAULT_SCOPE).token
     identity.faults.add(replace(fault, times=ALWAYS))
-    asked = len(identity.requests)
+    before = len(identity.requests)
 
     pass_time(AGING)
     assert {credential.get_token(VAULT_SCOPE).token for _ in range(5)} == {first}
-    assert len(identity.requests) == asked + 1
+    assert len(identity.requests) == before + 1
     pass_time(AGING + 500)
     assert {credential.get_token(VAULT_SCOPE).token for _ in range(5)} == {first}
-    assert len(identity.requests) == asked + 1
+    assert len(identity.requests) == before + 1
     pass_time(AGING + 601)
     assert {credential.get_token(VAULT_SCOPE).token for _ in range(5)} == {first}
-    assert len(identity.requests) == asked + 2
+    assert len(identity.requests) == before + 2
     identity.faults.clear()
     pass_time(AGING + 1202)
     assert credential.get_token(VAULT_SCOPE).token != first
@@ -201,25 +201,25 @@ def test_while_one_call_requests_a_new_token_the_others_use_the_old_one(
     credential = AppServiceIdentity(None)
     first = credential.get_token(VAULT_SCOPE).token
     identity.faults.add(Fault(500, delay=1.0, times=ALWAYS))
-    asked = len(identity.requests)
+    before = len(identity.requests)
     pass_time(AGING)
 
     with ThreadPoolExecutor(8) as threads:
-        asking = threads.submit(credential.get_token, VAULT_SCOPE)
-        wait_for(lambda: len(identity.requests) > asked or None, "the endpoint is asked")
+        pending = threads.submit(credential.get_token, VAULT_SCOPE)
+        wait_for(lambda: len(identity.requests) > before or None, "a request to the endpoint")
         assert {credential.get_token(VAULT_SCOPE).token for _ in range(7)} == {first}
-        assert asking.result(10).token == first
-    assert len(identity.requests) == asked + 1
+        assert pending.result(10).token == first
+    assert len(identity.requests) == before + 1
 
 
 def test_a_challenge_for_other_claims_is_not_answered_with_the_old_token(identity: ManagedIdentity) -> None:
     credential = AppServiceIdentity(None)
     credential.get_token(VAULT_SCOPE)
-    asked = len(identity.requests)
+    before = len(identity.requests)
 
     credential.get_token(VAULT_SCOPE, claims='{"access_token": {"nbf": {"essential": true}}}')
 
-    assert len(identity.requests) == asked + 1
+    assert len(identity.requests) == before + 1
 
 
 def test_each_resource_has_a_token_of_its_own(identity: ManagedIdentity) -> None:
@@ -235,16 +235,16 @@ def test_the_tries_are_not_multiplied_by_those_of_storage(
 ) -> None:
     monkeypatch.setattr(adapter, "_RETRIES", 0)
     identity.faults.add(Fault(500, times=ALWAYS))
-    asked = len(identity.requests)
+    before = len(identity.requests)
     service = TableServiceClient("https://127.0.0.1:9", credential=azure_credential(None), **STORAGE_OPTIONS)
 
     with pytest.raises(TransientError, match="identity_unavailable"):
         service.create_table("tenantSettings")
-    assert len(identity.requests) == asked + 1
+    assert len(identity.requests) == before + 1
 
 
 def test_an_unreachable_vault_is_no_refusal(
-    key_vault: ServedVault, trusted: None, identity: ManagedIdentity, monkeypatch: pytest.MonkeyPatch
+    key_vault: ServedVault, trust_authority: None, identity: ManagedIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "_RETRIES", 0)
     identity.faults.add(Fault(500))

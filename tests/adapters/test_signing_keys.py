@@ -41,7 +41,7 @@ class Entra:
     body: bytes | None = None
     status: int = 200
     requests: int = 0
-    asked: threading.Event = field(default_factory=threading.Event)
+    requested: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class Entra:
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         assert (method, url, headers, body) == ("GET", "https://entra.example/keys", {}, None)
         self.requests += 1
-        self.asked.set()
+        self.requested.set()
         assert self.gate.wait(WAIT)
         if self.failure:
             raise self.failure
@@ -101,11 +101,11 @@ def test_a_known_key_does_not_wait_for_the_fetch_of_an_unknown_one() -> None:
     keys = keys_of(entra, look_up_interval=0)
     keys.find("one")
     entra.gate.clear()
-    entra.asked.clear()
+    entra.requested.clear()
     strangers = [threading.Thread(target=_refused, args=(keys, f"unknown-{n}")) for n in range(4)]
     for stranger in strangers:
         stranger.start()
-    assert entra.asked.wait(WAIT)
+    assert entra.requested.wait(WAIT)
 
     assert keys.find("one").key_id == "one"
     assert any(stranger.is_alive() for stranger in strangers)
@@ -124,10 +124,10 @@ def test_a_second_unknown_key_id_does_not_wait_either() -> None:
     keys = keys_of(entra, look_up_interval=0)
     keys.find("one")
     entra.gate.clear()
-    entra.asked.clear()
+    entra.requested.clear()
     first = threading.Thread(target=_refused, args=(keys, "unknown"))
     first.start()
-    assert entra.asked.wait(WAIT)
+    assert entra.requested.wait(WAIT)
 
     with pytest.raises(TransientError, match="entra_unavailable"):
         keys.find("another")
@@ -140,10 +140,10 @@ def test_a_stale_key_is_used_while_the_keys_are_refreshed() -> None:
     keys = keys_of(entra, refresh_after=0)
     keys.find("one")
     entra.gate.clear()
-    entra.asked.clear()
+    entra.requested.clear()
 
     assert keys.find("one").key_id == "one"
-    assert entra.asked.wait(WAIT)
+    assert entra.requested.wait(WAIT)
     assert keys.find("one").key_id == "one"
     entra.gate.set()
 
@@ -210,7 +210,7 @@ def test_everybody_waits_for_the_first_fetch() -> None:
     callers = [threading.Thread(target=lambda: found.append(keys.find("one").key_id)) for _ in range(3)]
     for caller in callers:
         caller.start()
-    assert entra.asked.wait(WAIT)
+    assert entra.requested.wait(WAIT)
     entra.gate.set()
     for caller in callers:
         caller.join(WAIT)

@@ -50,7 +50,7 @@ def a_flow() -> tuple[ConsentFlow, FlowSecret]:
 
 
 @dataclass
-class MetGates:
+class CheckedGates:
     """Gates whose faults are each met by a request at least once."""
 
     gates: StorageGates
@@ -68,7 +68,7 @@ class MetGates:
 class Stores:
     """Every adapter of storage, behind the gates."""
 
-    gates: MetGates
+    gates: CheckedGates
     log: TableDeliveryLog
     flows: TableFlowStore
     settings: TableSettingsStore
@@ -77,7 +77,7 @@ class Stores:
     outbox: StorageQueueOutbox
     tables: TableServiceClient
 
-    def known_secret(self) -> FlowSecret:
+    def stored_secret(self) -> FlowSecret:
         """Return the secret of a new flow, as it was read."""
         flow, secret = a_flow()
         self.flows.add(flow, secret)
@@ -104,7 +104,7 @@ def stores(azurite: Azurite) -> Iterator[Stores]:
         outbox = StorageQueueOutbox(config, no_credential)
         cleanup.callback(outbox._queue.close)
         yield Stores(
-            MetGates(gates),
+            CheckedGates(gates),
             TableDeliveryLog(tables),
             TableFlowStore(tables),
             TableSettingsStore(tables),
@@ -229,7 +229,7 @@ REFUSALS_OF_ONE_ROW = [
 
 @pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW)
 def test_a_secret_that_was_replaced_and_refused_anyway_is_replaced(stores: Stores, answer: Answer) -> None:
-    secret = stores.known_secret()
+    secret = stores.stored_secret()
     with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
         assert stores.flows.replace_secret(replace(secret, cookie_hash="cookie"))
 
@@ -240,7 +240,7 @@ def test_a_secret_that_was_replaced_and_refused_anyway_is_replaced(stores: Store
 
 @pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW)
 def test_a_secret_that_was_taken_and_refused_anyway_is_taken_once(stores: Stores, answer: Answer) -> None:
-    secret = stores.known_secret()
+    secret = stores.stored_secret()
     with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
         assert stores.flows.consume_secret(secret)
 
@@ -249,7 +249,7 @@ def test_a_secret_that_was_taken_and_refused_anyway_is_taken_once(stores: Stores
 
 
 def test_a_secret_whose_row_could_not_be_removed_is_used_anyway(stores: Stores) -> None:
-    secret = stores.known_secret()
+    secret = stores.stored_secret()
     with stores.gates.during("table", Outage(reaches=False, answers=False, method="DELETE")):
         assert stores.flows.consume_secret(secret)
 
@@ -425,7 +425,7 @@ def test_a_refused_write_that_cannot_be_checked_is_no_conflict(stores: Stores) -
 
 
 def test_a_refused_secret_that_cannot_be_checked_does_not_count_as_used(stores: Stores) -> None:
-    secret = stores.known_secret()
+    secret = stores.stored_secret()
     replaced = replace(secret, cookie_hash="cookie")
     assert stores.flows.replace_secret(replaced)
     unread = Outage(answer=table_error(503, "ServerBusy"), method="GET")

@@ -45,7 +45,7 @@ def service(azurite: Azurite) -> Iterator[TableServiceClient]:
         yield connected
 
 
-class Elsewhere:
+class MissingTables:
     """A service without tables."""
 
     def __init__(self, service: TableServiceClient) -> None:
@@ -56,7 +56,7 @@ class Elsewhere:
 
 
 def test_a_missing_table_is_an_operator_error_and_not_an_empty_one(service: TableServiceClient) -> None:
-    elsewhere = cast("TableServiceClient", Elsewhere(service))
+    elsewhere = cast("TableServiceClient", MissingTables(service))
     flows, settings = TableFlowStore(elsewhere), TableSettingsStore(elsewhere)
     flow = ConsentFlow("flow", CONTOSO, "ada-object-id", "ada@contoso.com", NOON)
     uses: list[Callable[[], object]] = [

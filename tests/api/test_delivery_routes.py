@@ -40,7 +40,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> FakeServices:
     return made
 
 
-def ask(function: Any, method: str, token: str | None) -> func.HttpResponse:
+def send_request(function: Any, method: str, token: str | None) -> func.HttpResponse:
     request = func.HttpRequest(
         method,
         "https://mailer.contoso.com/api/x",
@@ -54,7 +54,7 @@ def ask(function: Any, method: str, token: str | None) -> func.HttpResponse:
 
 @pytest.mark.parametrize(("function", "method", "status"), ROUTES)
 def test_an_admin_gets_an_answer(services: FakeServices, function: Any, method: str, status: int) -> None:
-    answer = ask(function, method, "ada")
+    answer = send_request(function, method, "ada")
 
     assert answer.status_code == status
     assert json.loads(answer.get_body())
@@ -66,7 +66,7 @@ def test_a_caller_without_the_admin_role_gets_no_answer(
     services: FakeServices, function: Any, method: str, status: int, token: str | None, refusal: int
 ) -> None:
     before = list(services.outbox.messages)
-    answer = ask(function, method, token)
+    answer = send_request(function, method, token)
 
     assert answer.status_code == refusal
     assert b"m-1" not in answer.get_body()

@@ -329,4 +329,4 @@ def test_waiting_mail_is_counted(ports: FakeServices) -> None:
 def test_a_flow_that_was_opened_shows_its_address_as_the_hint(ports: FakeServices) -> None:
     open_start_link(enable(ports), ports)
 
-    assert ports.authorizer.asked == [("Mail.Send",)]
+    assert ports.authorizer.requested_scopes == [("Mail.Send",)]

@@ -27,7 +27,7 @@ REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 800
 
 
 @dataclass
-class Photographer:
+class Screenshots:
     """A photographer of each page state during the use of one tenant."""
 
     stack: LocalStack
@@ -56,9 +56,9 @@ class Photographer:
         window.permissions()
         self.take("consent-page", window.page)
         window.page.get_by_role("button", name="Accept").click()
-        window.shows(OTHER_ACCOUNT)
+        window.expect_heading(OTHER_ACCOUNT)
         self.take("other-account-page", window.page)
-        window.go_on()
+        window.press_continue()
         self.take("result-page", window.page)
         window.page.close()
         self.settings.is_enabled_for(REPORTS)
@@ -76,7 +76,7 @@ class Photographer:
         """Microsoft took the consent back."""
         self._break("grant revoked")
         self._queue("stock:2026-W47", "Stock, week 47", ["coo@contoso.com"], "Waiting for consent")
-        self._reread("Consent needed again")
+        self._reload("Consent needed again")
         self.take("reconnect-needed")
         self.stack.microsoft365.faults.clear()
         self.settings.window_of(self.settings.consent_again).consent_as(REPORTS)
@@ -87,7 +87,7 @@ class Photographer:
         """The app registration lacks permissions that the app requests."""
         self._break(Effect(aadsts=70011))
         self._queue("plan:2026-11", "Plan, November", ["coo@contoso.com"], "Waiting for the operator")
-        self._reread("Operator must act")
+        self._reload("Operator must act")
         self.take("operator-error")
 
     def declined(self) -> None:
@@ -125,7 +125,7 @@ class Photographer:
         operate(storage, "wait")
         self._queue("costs:2026-W47", "Costs, week 47", ["cfo@contoso.com"], "Sending is paused")
         self.settings.page.reload()
-        self.settings.settle()
+        self.settings.wait_until_loaded()
         expect(self.settings.problem).to_contain_text("installing version 1.4")
         self.take("sending-paused")
         operate(storage, "resume")
@@ -156,8 +156,8 @@ class Photographer:
             # The refused mail has no slot, because the pace is learned first.
             shown = "Next attempt" if team == "north" else "Expected at about"
             expect(self.settings.mail(mail)).to_contain_text(shown)
-        self._reread("Enabled")
-        expect(self.settings.fact("Backlog")).to_be_visible()
+        self._reload("Enabled")
+        expect(self.settings.connection_detail("Backlog")).to_be_visible()
         self.take("backlog")
 
     def inbox(self) -> None:
@@ -187,38 +187,38 @@ class Photographer:
         self.stack.microsoft365.faults.add("sendMail", "token expired")
         self.stack.microsoft365.faults.add("token", fault, times=2)
 
-    def _reread(self, badge: str) -> None:
+    def _reload(self, badge: str) -> None:
         self.settings.page.reload()
         expect(self.settings.badge).to_have_text(badge)
-        self.settings.settle()
+        self.settings.wait_until_loaded()
 
 
 SCENES = (
-    Photographer.not_configured,
-    Photographer.declined,
-    Photographer.consent,
-    Photographer.enabled,
-    Photographer.telephone,
-    Photographer.sending_paused,
-    Photographer.reconnect_needed,
-    Photographer.inbox,
-    Photographer.retry_many,
-    Photographer.large_attachments,
-    Photographer.delegated_mailbox,
-    Photographer.operator_error,
-    Photographer.backlog,
+    Screenshots.not_configured,
+    Screenshots.declined,
+    Screenshots.consent,
+    Screenshots.enabled,
+    Screenshots.telephone,
+    Screenshots.sending_paused,
+    Screenshots.reconnect_needed,
+    Screenshots.inbox,
+    Screenshots.retry_many,
+    Screenshots.large_attachments,
+    Screenshots.delegated_mailbox,
+    Screenshots.operator_error,
+    Screenshots.backlog,
 )
 
 
 @contextmanager
-def photographer(stack: LocalStack, browser: Browser) -> Iterator[Photographer]:
+def screenshots(stack: LocalStack, browser: Browser) -> Iterator[Screenshots]:
     """Open the page in a browser without a sign-in."""
     scheduler = Scheduler(stack.azurite.connection_string, CONTOSO)
     context = browser.new_context(viewport=WIDE, locale="en-GB", timezone_id="Etc/UTC")
     settings = TenantSettings(context.new_page(), stack)
     settings.open()
     try:
-        yield Photographer(stack, settings, scheduler)
+        yield Screenshots(stack, settings, scheduler)
     finally:
         context.close()
         scheduler.close()
@@ -235,7 +235,7 @@ def main() -> int:
     with (
         LocalStack(settings=QUICK) as stack,
         chromium(path, stack.authority.certificate_file) as browser,
-        photographer(stack, browser) as camera,
+        screenshots(stack, browser) as camera,
     ):
         for scene in SCENES:
             scene(camera)

@@ -36,21 +36,21 @@ class ConsentWindow:
     def accept(self) -> None:
         """Press Accept and, if shown, Continue; wait for the completion."""
         self.page.get_by_role("button", name="Accept").click()
-        self.go_on()
+        self.press_continue()
 
-    def go_on(self) -> None:
+    def press_continue(self) -> None:
         """Press Continue if the app requires it; wait for the completion."""
         expect(self.page.get_by_role("heading", name=BACK_FROM_MICROSOFT)).to_be_visible()
         if self.page.get_by_role("heading", name=OTHER_ACCOUNT).is_visible():
             self.page.get_by_role("button", name="Continue").click()
-        self.shows("Consent complete")
+        self.expect_heading("Consent complete")
 
     def cancel(self) -> None:
         """Press Cancel and read how it ended."""
         self.page.get_by_role("button", name="Cancel").click()
-        self.shows("Consent declined")
+        self.expect_heading("Consent declined")
 
-    def shows(self, title: str) -> None:
+    def expect_heading(self, title: str) -> None:
         """Wait for the page at the end."""
         expect(self.page.get_by_role("heading", name=title)).to_be_visible()
 
@@ -61,14 +61,14 @@ class ConsentWindow:
         """
         self.sign_in(address)
         expect(self.page.get_by_role("heading", name=ASKED_OR_BACK)).to_be_visible()
-        asked: list[str] = []
+        requested: list[str] = []
         if self.page.get_by_role("button", name="Accept").is_visible():
-            asked = self.permissions()
+            requested = self.permissions()
             self.accept()
         else:
-            self.go_on()
+            self.press_continue()
         self.page.close()
-        return asked
+        return requested
 
 
 class TenantSettings:
@@ -97,18 +97,18 @@ class TenantSettings:
         self.page.goto(self.origin)
         self.page.get_by_role("navigation").get_by_role("link", name="Settings").click()
         expect(self.page.get_by_role("heading", name="Tenant Settings")).to_be_visible()
-        self.settle()
+        self.wait_until_loaded()
 
     def visit(self) -> None:
         """Go to the page by its address."""
         self.page.goto(f"{self.origin}/settings")
-        self.settle()
+        self.wait_until_loaded()
 
-    def settle(self) -> None:
+    def wait_until_loaded(self) -> None:
         """Wait until the page has read the API once."""
         self.page.wait_for_selector("body[data-ready]")
 
-    def fact(self, name: str) -> Locator:
+    def connection_detail(self, name: str) -> Locator:
         """Find a fact of the connection by its name."""
         term = self.page.locator("dt").filter(has_text=name)
         return self.page.locator("#facts > div").filter(has=term).locator("dd")
@@ -133,13 +133,13 @@ class TenantSettings:
         self.from_address.fill(address)
         if large_files:
             self.large_files.check()
-        asked = self.window_of(self.enable).consent_as(account)
+        requested = self.window_of(self.enable).consent_as(account)
         self.is_enabled_for(address)
-        return asked
+        return requested
 
     def is_enabled_for(self, address: str) -> None:
         """Wait until mail goes out from an address."""
-        expect(self.fact("Sender")).to_have_text(address)
+        expect(self.connection_detail("Sender")).to_have_text(address)
         expect(self.badge).to_have_text("Enabled")
         expect(self.from_address).to_have_value(address)
 
@@ -152,5 +152,5 @@ class TenantSettings:
     def reload_when(self, done: Callable[[], None]) -> None:
         """Reload the page and run `done` once it is loaded."""
         self.page.reload()
-        self.settle()
+        self.wait_until_loaded()
         done()

@@ -18,7 +18,7 @@ SETTINGS_STATES = settings_states()
 QUICK = {"completed, at_microsoft", "ended with consent_declined", "another account", "enabled", "deliveries"}
 
 
-def every(states: dict[str, Any]) -> list[Any]:
+def state_params(states: dict[str, Any]) -> list[Any]:
     return [
         pytest.param(name, id=name, marks=() if name in QUICK else pytest.mark.interop) for name in states
     ]
@@ -33,7 +33,7 @@ def violations(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("state", every(CONSENT_PAGES))
+@pytest.mark.parametrize("state", state_params(CONSENT_PAGES))
 def test_axe_finds_nothing_on_the_pages_of_the_consent_window(
     context: BrowserContext, state: str, scheme: Scheme
 ) -> None:
@@ -45,7 +45,7 @@ def test_axe_finds_nothing_on_the_pages_of_the_consent_window(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("state", every(SETTINGS_STATES))
+@pytest.mark.parametrize("state", state_params(SETTINGS_STATES))
 def test_axe_finds_nothing_on_the_settings_page(
     context: BrowserContext, stack: LocalStack, state: str, scheme: Scheme
 ) -> None:

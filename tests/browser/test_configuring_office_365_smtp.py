@@ -19,12 +19,12 @@ def test_steps_to_configure_ms_office_365_smtp(settings: TenantSettings) -> None
     settings.from_address.press_sequentially(".com")
     expect(settings.enable).to_be_enabled()
 
-    asked = settings.window_of(settings.enable).consent_as(ADA)
+    requested = settings.window_of(settings.enable).consent_as(ADA)
 
-    assert asked == [SEND]
+    assert requested == [SEND]
     settings.is_enabled_for(ADA)
-    expect(settings.fact("Permissions")).to_have_text(SEND)
-    expect(settings.fact("Consented by")).to_have_text(ADA)
+    expect(settings.connection_detail("Permissions")).to_have_text(SEND)
+    expect(settings.connection_detail("Consented by")).to_have_text(ADA)
     expect(settings.single_sender).to_be_checked()
     expect(settings.single_sender).to_be_disabled()
 
@@ -35,7 +35,7 @@ def test_reset_ms_office_smtp_user_tokens(settings: TenantSettings, stack: Local
     settings.reset()
 
     expect(settings.from_address).to_have_value("")
-    expect(settings.fact("Sender")).to_have_count(0)
+    expect(settings.connection_detail("Sender")).to_have_count(0)
     settings.enable_as(REPORTS, REPORTS)
 
 
@@ -58,21 +58,21 @@ def test_update_from_email_address_without_reset(settings: TenantSettings) -> No
     window = settings.window_of(settings.save)
     window.sign_in(UMA)
     expect(settings.pending).to_contain_text(UMA)
-    expect(settings.fact("Sender")).to_have_text(REPORTS)
+    expect(settings.connection_detail("Sender")).to_have_text(REPORTS)
     window.accept()
 
     settings.is_enabled_for(UMA)
-    expect(settings.fact("Consented by")).to_have_text(UMA)
+    expect(settings.connection_detail("Consented by")).to_have_text(UMA)
 
 
 def test_steps_to_enable_large_file_attachments_in_ms_office_smtp(settings: TenantSettings) -> None:
     settings.enable_as(ADA, ADA)
     settings.large_files.check()
 
-    asked = settings.window_of(settings.save).consent_as(ADA)
+    requested = settings.window_of(settings.save).consent_as(ADA)
 
-    assert asked == [READ_WRITE]
-    expect(settings.fact("Permissions")).to_have_text(f"{READ_WRITE}, {SEND}")
+    assert requested == [READ_WRITE]
+    expect(settings.connection_detail("Permissions")).to_have_text(f"{READ_WRITE}, {SEND}")
     expect(settings.large_files).to_be_checked()
     expect(settings.large_files).to_be_disabled()
     settings.reset()
@@ -81,19 +81,19 @@ def test_steps_to_enable_large_file_attachments_in_ms_office_smtp(settings: Tena
 
 
 def test_large_file_attachments_can_be_toggled_before_enable(settings: TenantSettings) -> None:
-    asked = settings.enable_as(ADA, ADA, large_files=True)
+    requested = settings.enable_as(ADA, ADA, large_files=True)
 
-    assert sorted(asked) == [READ_WRITE, SEND]
+    assert sorted(requested) == [READ_WRITE, SEND]
     expect(settings.large_files).to_be_disabled()
 
 
 def test_delegated_mail_box(
     settings: TenantSettings, stack: LocalStack, scheduler: Scheduler, admin: Admin
 ) -> None:
-    asked = settings.enable_as(BOARD, ADA)
+    requested = settings.enable_as(BOARD, ADA)
 
-    assert asked == [SEND, "Mail.Send.Shared"]
-    expect(settings.fact("Delegated mailbox")).to_have_text(f"{ADA} sends as {BOARD}")
+    assert requested == [SEND, "Mail.Send.Shared"]
+    expect(settings.connection_detail("Delegated mailbox")).to_have_text(f"{ADA} sends as {BOARD}")
     scheduler.queue("browser:delegated", **MAIL | {"subject": "browser:delegated"})
     expect(settings.mail("browser:delegated")).to_contain_text("Accepted")
     (mail,) = (mail for mail in stack.microsoft365.mails() if mail.subject == "browser:delegated")

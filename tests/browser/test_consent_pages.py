@@ -22,7 +22,7 @@ def signed_in_as_reports(settings: TenantSettings) -> ConsentWindow:
     window = settings.window_of(settings.enable)
     window.sign_in(REPORTS)
     window.page.get_by_role("button", name="Accept").click()
-    window.shows(OTHER_ACCOUNT)
+    window.expect_heading(OTHER_ACCOUNT)
     return window
 
 
@@ -38,7 +38,7 @@ def test_another_account_sees_the_requester_before_it_consents(
 
     window.page.reload()
     window.page.get_by_role("button", name="Continue").click()
-    window.shows("Consent complete")
+    window.expect_heading("Consent complete")
     settings.is_enabled_for(REPORTS)
 
 
@@ -47,7 +47,7 @@ def test_another_account_refuses(settings: TenantSettings, stack: LocalStack) ->
 
     window.page.get_by_role("button", name="Refuse").click()
 
-    window.shows("Consent declined")
+    window.expect_heading("Consent declined")
     expect(settings.problem).to_contain_text("The account that signed in refused")
     assert list(stack.key_vault.secrets) == []
 
@@ -63,7 +63,7 @@ def test_the_settings_page_shows_that_microsoft_is_confirming(
         window.page.get_by_role("button", name="Accept").click()
 
         expect(settings.pending).to_contain_text("is confirming the permissions")
-        window.shows("Consent complete")
+        window.expect_heading("Consent complete")
     finally:
         stack.microsoft365.behaviour.consent_lag = 0.0
 

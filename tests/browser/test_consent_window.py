@@ -172,13 +172,13 @@ def test_the_callback_can_be_reloaded_and_even_posted_again(
     settings.is_enabled_for(REPORTS)
 
     window.page.reload()
-    window.shows("Consent complete")
+    window.expect_heading("Consent complete")
     assert "code=" not in window.page.url
     again = context.new_page()
     action, body = posted[0]
     again.evaluate(REPOST, {"action": action, "pairs": parse_qsl(body)})
 
-    ConsentWindow(again).shows("Consent complete")
+    ConsentWindow(again).expect_heading("Consent complete")
     assert len(posted) == 2
     settings.reload_when(lambda: settings.is_enabled_for(REPORTS))
 
@@ -206,11 +206,11 @@ def test_the_application_way_has_an_admin_consent_for_the_organisation(settings:
     settings.page.get_by_text("More options").click()
     settings.page.get_by_role("radio", name="Application").check()
 
-    asked = settings.window_of(settings.enable).consent_as(ADA)
+    requested = settings.window_of(settings.enable).consent_as(ADA)
 
-    assert asked == ["Mail.Send"]
+    assert requested == ["Mail.Send"]
     settings.is_enabled_for(REPORTS)
-    expect(settings.fact("Permission type")).to_contain_text("Application")
+    expect(settings.connection_detail("Permission type")).to_contain_text("Application")
     expect(settings.page.get_by_role("radio", name="Application")).to_be_disabled()
 
 
@@ -234,7 +234,7 @@ def test_another_account_than_the_addresss_own_is_refused_by_name(settings: Tena
     window.sign_in(UMA)
     window.page.get_by_role("button", name="Accept").click()
 
-    window.shows("Consent not completed")
+    window.expect_heading("Consent not completed")
     expect(settings.problem).to_contain_text("Another account signed in")
     expect(settings.problem).to_contain_text(f"sign in as {ADA}")
     expect(settings.badge).to_have_text("Not configured")
@@ -249,7 +249,7 @@ def test_a_reset_ends_the_consent_in_the_open_window(settings: TenantSettings) -
     settings.reset()
     window.page.get_by_role("button", name="Accept").click()
 
-    window.shows("Consent not completed")
+    window.expect_heading("Consent not completed")
     expect(window.page.get_by_text("The settings were reset")).to_be_visible()
     expect(settings.badge).to_have_text("Not configured")
 

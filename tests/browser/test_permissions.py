@@ -60,8 +60,8 @@ def test_where_exchange_decides_the_page_calls_nothing_granted(
         stack.microsoft365.consents.revoke_application(CLIENT_ID, CONTOSO)
         settings.check_now.click()
 
-        expect(settings.fact("Permissions")).to_contain_text("Decided by Exchange")
-        expect(settings.fact("Set up by")).to_have_text(ADA)
+        expect(settings.connection_detail("Permissions")).to_contain_text("Decided by Exchange")
+        expect(settings.connection_detail("Set up by")).to_have_text(ADA)
         expect(settings.check("Permissions")).to_contain_text("Skipped")
     finally:
         directory.change_app(CLIENT_ID, exchange_roles=frozenset())
@@ -73,8 +73,8 @@ def test_a_surplus_permission_is_a_warning_until_it_is_revoked(
     stack.microsoft365.grant_consent(REPORTS, "Mail.ReadWrite")
     settings.enable_as(REPORTS, REPORTS)
 
-    expect(settings.fact("Permissions")).to_have_text("Mail.Send")
-    expect(settings.fact("Granted but not used")).to_have_text("Mail.ReadWrite")
+    expect(settings.connection_detail("Permissions")).to_have_text("Mail.Send")
+    expect(settings.connection_detail("Granted but not used")).to_have_text("Mail.ReadWrite")
     expect(settings.check("Permissions")).to_contain_text("Warning")
     expect(settings.check("Permissions")).to_contain_text("A Microsoft 365 admin")
 
@@ -82,7 +82,7 @@ def test_a_surplus_permission_is_a_warning_until_it_is_revoked(
     settings.check_now.click()
 
     expect(settings.check("Permissions")).to_contain_text("OK")
-    expect(settings.fact("Granted but not used")).to_have_count(0)
+    expect(settings.connection_detail("Granted but not used")).to_have_count(0)
     expect(settings.badge).to_have_text("Enabled")
 
 

@@ -69,7 +69,7 @@ def test_everything_works_with_the_keyboard_only(settings: TenantSettings, conte
     window = ConsentWindow(opened.value)
     window.page.get_by_role("button", name=ADA).press("Enter")
     window.page.get_by_role("button", name="Accept").press("Enter")
-    window.shows("Consent complete")
+    window.expect_heading("Consent complete")
     settings.is_enabled_for(ADA)
 
     tab_to(settings, settings.reset_button)
@@ -92,8 +92,8 @@ def test_the_page_shows_which_address_recipients_see(settings: TenantSettings, s
     stack.microsoft365.directory.change_user(REPORTS, sign_in_name="r1@contoso.com")
     try:
         settings.enable_as("r1@contoso.com", "r1@contoso.com")
-        expect(settings.fact("Sender")).to_have_text("r1@contoso.com")
-        expect(settings.fact("Recipients see")).to_have_text(REPORTS)
+        expect(settings.connection_detail("Sender")).to_have_text("r1@contoso.com")
+        expect(settings.connection_detail("Recipients see")).to_have_text(REPORTS)
         expect(settings.page.get_by_text(f"Mail is now sent from {REPORTS}.")).to_be_visible()
     finally:
         stack.microsoft365.directory.add(reports)
@@ -102,7 +102,7 @@ def test_the_page_shows_which_address_recipients_see(settings: TenantSettings, s
 def test_the_page_shows_that_the_visible_address_is_unknown(settings: TenantSettings) -> None:
     settings.enable_as(FINANCE, ADA)
 
-    expect(settings.fact("Recipients see")).to_contain_text("not known here")
+    expect(settings.connection_detail("Recipients see")).to_contain_text("not known here")
 
 
 def test_enter_in_the_address_field_does_what_the_button_does(settings: TenantSettings) -> None:
@@ -192,7 +192,7 @@ def test_a_lost_consent_is_shown_and_repaired_by_one_consent(
     expect(settings.badge).to_have_text("Consent needed again")
     expect(settings.problem).to_contain_text("consent_lost")
     expect(settings.problem).to_contain_text("A workspace admin")
-    expect(settings.fact("Waiting")).to_have_text("1 mail, until someone acts")
+    expect(settings.connection_detail("Waiting")).to_have_text("1 mail, until someone acts")
     stack.microsoft365.faults.clear()
     settings.window_of(settings.consent_again).consent_as(REPORTS)
 
@@ -320,15 +320,15 @@ def test_after_a_reset_the_page_shows_which_tokens_still_exist(
 ) -> None:
     settings.enable_as(REPORTS, REPORTS)
     settings.reset()
-    expect(settings.fact("Deleted tokens, recoverable by the operator until")).to_be_visible()
-    expect(settings.fact("Old tokens")).to_have_count(0)
+    expect(settings.connection_detail("Deleted tokens, recoverable by the operator until")).to_be_visible()
+    expect(settings.connection_detail("Old tokens")).to_have_count(0)
 
     not_deleted = admin.settings() | {"tokensLeftBehind": True}
     context.route(
         "**/api/tenant-settings/smtp",
         lambda route: route.fulfill(json=not_deleted, headers={"Access-Control-Allow-Origin": "*"}),
     )
-    expect(tab().fact("Old tokens")).to_have_text(
+    expect(tab().connection_detail("Old tokens")).to_have_text(
         "still in the vault, unused; the app tries every day to delete them"
     )
 

@@ -40,6 +40,6 @@ def test_a_waiting_mail_shows_its_predicted_time_if_it_is_known(
 
 
 def test_the_connection_shows_the_number_and_end_of_waiting_mails(page: Page, stack: LocalStack) -> None:
-    expect(TenantSettings(page, stack).fact("Backlog")).to_have_text(
+    expect(TenantSettings(page, stack).connection_detail("Backlog")).to_have_text(
         "About 1200 mails, the last sent at about 12:40"
     )

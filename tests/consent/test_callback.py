@@ -190,7 +190,7 @@ def test_the_secrets_of_a_flow_are_gone_before_its_code_is_redeemed(ports: FakeS
             left.append(len(ports.flows.secrets))
             return super().redeem(tenant_id, auth_flow, reply)
 
-    ports.authorizer = RecordingEntra(ports.system, asked=ports.authorizer.asked)
+    ports.authorizer = RecordingEntra(ports.system, requested_scopes=ports.authorizer.requested_scopes)
     finish(window, ports)
 
     assert left == [0]
@@ -411,7 +411,7 @@ def test_a_reset_while_the_code_is_redeemed_leaves_no_tokens(ports: FakeServices
             call(settings.reset_settings, ports)
             return super().redeem(tenant_id, auth_flow, reply)
 
-    ports.authorizer = ResettingEntra(ports.system, asked=ports.authorizer.asked)
+    ports.authorizer = ResettingEntra(ports.system, requested_scopes=ports.authorizer.requested_scopes)
     finish(window, ports)
 
     assert flow_result(ports, window) == ("failed", "consent_superseded")

@@ -293,14 +293,14 @@ def test_an_outage_that_lasts_interrupts_the_consent_in_time_for_the_host(ports:
     assert 45 <= sum(ports.system.slept) <= 50
 
 
-@pytest.mark.parametrize(("asked", "tries"), [(60, 2), (110, 1), (3600, 0)])
+@pytest.mark.parametrize(("retry_after", "tries"), [(60, 2), (110, 1), (3600, 0)])
 def test_a_wait_that_does_not_fit_into_the_request_interrupts_the_consent(
-    ports: FakeServices, asked: float, tries: int
+    ports: FakeServices, retry_after: float, tries: int
 ) -> None:
-    window = start_application_consent(ports, *[unavailable(asked)] * 100)
+    window = start_application_consent(ports, *[unavailable(retry_after)] * 100)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")
-    assert ports.system.slept == [asked] * tries
+    assert ports.system.slept == [retry_after] * tries
 
 
 def test_no_permission_is_reported_missing_while_entra_does_not_answer(ports: FakeServices) -> None:

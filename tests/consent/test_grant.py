@@ -47,13 +47,13 @@ def set_account(ports: FakeServices, username: str) -> None:
 def test_for_the_own_address_of_the_admin_only_mail_send_is_requested(ports: FakeServices) -> None:
     open_start_link(enable(ports, "ADA@contoso.com"), ports)
 
-    assert ports.authorizer.asked == [("Mail.Send",)]
+    assert ports.authorizer.requested_scopes == [("Mail.Send",)]
 
 
 def test_for_any_other_address_the_shared_permissions_are_requested(ports: FakeServices) -> None:
     open_start_link(enable(ports, "finance@contoso.com", largeFileAttachments=True), ports)
 
-    assert ports.authorizer.asked == [
+    assert ports.authorizer.requested_scopes == [
         ("Mail.Send", "Mail.ReadWrite", "Mail.Send.Shared", "Mail.ReadWrite.Shared")
     ]
 
@@ -143,7 +143,7 @@ def test_an_account_that_was_renamed_may_consent_again_for_its_address() -> None
         consent=a_consent(account=reports),
     )
     window = open_start_link(enable(ports, "reports@contoso.com"), ports)
-    assert ports.authorizer.asked == [("Mail.Send",)]
+    assert ports.authorizer.requested_scopes == [("Mail.Send",)]
     ports.authorizer.account = Account("reports-id", CONTOSO, "reporting@contoso.com")
 
     page = finish(window, ports)
@@ -172,7 +172,7 @@ def complete_and_list_permissions(
     window = open_start_link(Window(started["flowId"], started["startUrl"]), ports)
     assert finish(window, ports).status == 303
     assert problem_of(ports, window) is None
-    return ports.authorizer.asked[-1]
+    return ports.authorizer.requested_scopes[-1]
 
 
 @pytest.mark.parametrize("address", ["ada@contoso.com", PRIMARY, PRIMARY.upper()])
@@ -201,7 +201,7 @@ def test_no_shared_permissions_are_requested_for_an_address_of_the_account() -> 
     window = open_start_link(Window(**_saved(ports, PRIMARY)), ports)
     finish(window, ports)
 
-    assert ports.authorizer.asked == [("Mail.Send",)]
+    assert ports.authorizer.requested_scopes == [("Mail.Send",)]
     assert shown(ports)["fromEmailAddress"] == PRIMARY
 
 

@@ -35,7 +35,7 @@ def ports() -> FakeServices:
 
 def test_a_token_is_fetched_once_and_then_held_in_memory(ports: FakeServices) -> None:
     first = ports.tokens.get(CONTOSO, a_consent())
-    ports.vault.fail.append(AssertionError("the vault was asked again"))
+    ports.vault.fail.append(AssertionError("the vault was called again"))
     second = ports.tokens.get(CONTOSO, a_consent())
 
     assert first == second == "access-1"
@@ -108,7 +108,7 @@ def test_twenty_threads_refresh_once(ports: FakeServices) -> None:
 
 
 def test_one_tenants_slow_refresh_does_not_delay_others(ports: FakeServices) -> None:
-    asked, go_on = threading.Event(), threading.Event()
+    requested, go_on = threading.Event(), threading.Event()
 
     class Slow(FakeEntra):
         def refresh(
@@ -121,7 +121,7 @@ def test_one_tenants_slow_refresh_does_not_delay_others(ports: FakeServices) -> 
             claims: str | None = None,
         ) -> AccessToken:
             if tenant_id == CONTOSO:
-                asked.set()
+                requested.set()
                 assert go_on.wait(10)
             return super().refresh(tenant_id, tokens, account, scopes)
 
@@ -130,7 +130,7 @@ def test_one_tenants_slow_refresh_does_not_delay_others(ports: FakeServices) -> 
     )
     with ThreadPoolExecutor(1) as thread:
         slow = thread.submit(custody.get, CONTOSO, a_consent())
-        assert asked.wait(10)
+        assert requested.wait(10)
         assert custody.get(FABRIKAM, a_consent())
         go_on.set()
         assert slow.result(10)
@@ -410,11 +410,11 @@ def test_mails_that_waited_for_an_endpoint_that_hangs_share_its_failure(ports: F
 
 
 def test_a_mail_that_waited_for_its_turn_uses_the_token_that_another_got(ports: FakeServices) -> None:
-    asked, go_on = threading.Event(), threading.Event()
+    requested, go_on = threading.Event(), threading.Event()
 
     class Slow(FakeEntra):
         def refresh(self, *arguments: Any, **options: Any) -> AccessToken:
-            asked.set()
+            requested.set()
             assert go_on.wait(10)
             return super().refresh(*arguments, **options)
 

@@ -29,7 +29,7 @@ def _no_credential() -> TokenCredential:
 
 
 @pytest.fixture
-def identified(
+def with_identity(
     managed_identity: ServedIdentity, local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Have this process be an app with a managed identity."""

@@ -65,7 +65,7 @@ def ids(log: DeliveryLog, query: DeliveryQuery) -> list[str]:
     return [row.message_id for row in log.list(query).deliveries]
 
 
-def lose_place(tables: TableServiceClient, tenant: str, which: str) -> None:
+def delete_index_row(tables: TableServiceClient, tenant: str, which: str) -> None:
     """Delete the one row of a tenant's that has such a key."""
     with tables.get_table_client(DELIVERIES) as table:
         (place,) = table.query_entities(f"PartitionKey eq @tenant and {which}", parameters={"tenant": tenant})
@@ -209,12 +209,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     send = RequestsTransport.send
 
-    def counted(transport: RequestsTransport, request: Any, **options: Any) -> Any:
+    def count_call(transport: RequestsTransport, request: Any, **options: Any) -> Any:
         if request.method == "GET":
             made.append(request.url)
         return send(transport, request, **options)
 
-    monkeypatch.setattr(RequestsTransport, "send", counted)
+    monkeypatch.setattr(RequestsTransport, "send", count_call)
     return made
 
 
@@ -318,9 +318,9 @@ def test_a_mail_that_continues_is_no_longer_pending(log: DeliveryLog, tenant: st
 def test_a_mail_without_an_outcome_queue_leaves_pending_after_notification(
     log: DeliveryLog, tenant: str
 ) -> None:
-    asking = log.add(a_delivery(tenant, outcome_queue="mail-outcomes"))
-    assert asking
-    ended = log.save(asking.transition(DeliveryStatus.REJECTED, NOON))
+    with_queue = log.add(a_delivery(tenant, outcome_queue="mail-outcomes"))
+    assert with_queue
+    ended = log.save(with_queue.transition(DeliveryStatus.REJECTED, NOON))
     assert ended
     corrected = log.save(replace(ended, outcome_queue=None).transition(DeliveryStatus.INVALID, NOON))
     assert corrected
@@ -432,11 +432,11 @@ def test_a_hundred_mails_are_removed_in_two_calls_and_none_is_read_for_it(
     calls: list[int] = []
     send = TableClient.submit_transaction
 
-    def counted(table: TableClient, rows: list[Any]) -> Any:
+    def count_call(table: TableClient, rows: list[Any]) -> Any:
         calls.append(len(rows))
         return send(table, rows)
 
-    monkeypatch.setattr(TableClient, "submit_transaction", counted)
+    monkeypatch.setattr(TableClient, "submit_transaction", count_call)
 
     page = log.finished_before(tenant, NOON, None)
     assert log.remove_finished(page.deliveries) == 100
@@ -468,7 +468,7 @@ def test_a_mail_with_a_missing_row_does_not_prevent_removal_of_others(
     log = TableDeliveryLog(table_clients)
     an_old_mail(log, tenant, "m-1")
     page = log.finished_before(tenant, NOON, None)
-    lose_place(table_clients, tenant, lost)
+    delete_index_row(table_clients, tenant, lost)
     for name in ("m-2", "m-3"):
         an_old_mail(log, tenant, name)
     others = [row for row in log.finished_before(tenant, NOON, None).deliveries if row.message_id != "m-1"]
@@ -510,7 +510,7 @@ def test_a_delivery_whose_pending_row_is_missing_can_still_be_saved(
     log = TableDeliveryLog(table_clients)
     added = log.add(a_delivery(tenant, status=WAITING))
     assert added
-    lose_place(table_clients, tenant, "RowKey ge '~'")
+    delete_index_row(table_clients, tenant, "RowKey ge '~'")
 
     sending = log.save(replace(added, status=DeliveryStatus.SENDING))
 
@@ -525,7 +525,7 @@ def test_a_mail_is_removed_whole_though_a_part_of_it_is_missing(
     log = TableDeliveryLog(table_clients)
     added = log.add(a_delivery(tenant, status=DeliveryStatus.ACCEPTED))
     assert added
-    lose_place(table_clients, tenant, "RowKey lt '-'")
+    delete_index_row(table_clients, tenant, "RowKey lt '-'")
 
     log.remove(added)
 
@@ -550,7 +550,7 @@ def test_a_changed_mail_is_not_removed_even_if_a_row_is_missing(
     added = log.add(a_delivery(tenant, status=DeliveryStatus.ACCEPTED))
     assert added
     assert log.save(replace(added, attempt=2))
-    lose_place(table_clients, tenant, "RowKey lt '-'")
+    delete_index_row(table_clients, tenant, "RowKey lt '-'")
 
     assert not log.remove(added)
     assert log.find(tenant, "m-1")

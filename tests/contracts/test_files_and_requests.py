@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PATH = f"{uuid.uuid4()}/größe 1.pdf"
 
 
-class Shelf:
+class FileStore:
     """The files, and how a test puts one there."""
 
     def __init__(self, files: AttachmentFiles, put: Callable[[str, bytes], Any]) -> None:
@@ -35,13 +35,13 @@ class Shelf:
 
 
 @pytest.fixture(params=["memory", "azure"])
-def shelf(request: pytest.FixtureRequest) -> Shelf:
+def file_store(request: pytest.FixtureRequest) -> FileStore:
     if request.param == "memory":
         memory = MemoryFiles()
-        return Shelf(memory, memory.blobs.__setitem__)
+        return FileStore(memory, memory.blobs.__setitem__)
     blobs: BlobServiceClient = request.getfixturevalue("blob_clients")
     container = blobs.get_container_client(ATTACHMENTS)
-    return Shelf(
+    return FileStore(
         BlobAttachmentFiles(blobs), lambda path, text: container.upload_blob(path, text, overwrite=True)
     )
 
@@ -58,50 +58,50 @@ def message_id() -> str:
     return f"sales:{uuid.uuid4()}"
 
 
-def test_a_file_has_its_size_and_its_bytes(shelf: Shelf) -> None:
-    shelf.put(PATH, b"%PDF-1.7")
-    found = shelf.files.find(PATH)
+def test_a_file_has_its_size_and_its_bytes(file_store: FileStore) -> None:
+    file_store.put(PATH, b"%PDF-1.7")
+    found = file_store.files.find(PATH)
 
     assert (found.path, found.size) == (PATH, 8)
-    assert shelf.files.read(found) == b"%PDF-1.7"
-    assert shelf.files.read(found, 1, 3) == b"PDF"
-    assert shelf.files.read(found, 5, 3) == b"1.7"
+    assert file_store.files.read(found) == b"%PDF-1.7"
+    assert file_store.files.read(found, 1, 3) == b"PDF"
+    assert file_store.files.read(found, 5, 3) == b"1.7"
 
 
-def test_a_file_can_be_put_and_replaced(shelf: Shelf) -> None:
-    shelf.files.put(PATH, io.BytesIO(b"first"))
-    shelf.files.put(PATH, io.BytesIO(b"second"))
+def test_a_file_can_be_put_and_replaced(file_store: FileStore) -> None:
+    file_store.files.put(PATH, io.BytesIO(b"first"))
+    file_store.files.put(PATH, io.BytesIO(b"second"))
 
-    assert shelf.files.read(shelf.files.find(PATH)) == b"second"
-
-
-def test_an_empty_file_is_a_file(shelf: Shelf) -> None:
-    shelf.put(PATH, b"")
-
-    assert shelf.files.read(shelf.files.find(PATH)) == b""
+    assert file_store.files.read(file_store.files.find(PATH)) == b"second"
 
 
-def test_a_missing_file_is_reported_by_name(shelf: Shelf) -> None:
+def test_an_empty_file_is_a_file(file_store: FileStore) -> None:
+    file_store.put(PATH, b"")
+
+    assert file_store.files.read(file_store.files.find(PATH)) == b""
+
+
+def test_a_missing_file_is_reported_by_name(file_store: FileStore) -> None:
     with pytest.raises(RejectedError) as caught:
-        shelf.files.find("nowhere/a.pdf")
+        file_store.files.find("nowhere/a.pdf")
 
     assert (caught.value.code, caught.value.params) == ("attachment_not_found", {"blob": "nowhere/a.pdf"})
 
 
-def test_a_file_removed_after_it_was_found_is_reported_as_changed(shelf: Shelf) -> None:
+def test_a_file_removed_after_it_was_found_is_reported_as_changed(file_store: FileStore) -> None:
     with pytest.raises(TransientError) as caught:
-        shelf.files.read(StoredFile("nowhere/a.pdf", 1, '"v"'))
+        file_store.files.read(StoredFile("nowhere/a.pdf", 1, '"v"'))
 
     assert caught.value.code == "file_changed"
 
 
-def test_a_file_that_was_replaced_is_not_mixed_with_the_new_one(shelf: Shelf) -> None:
-    shelf.put(PATH, b"the old file")
-    found = shelf.files.find(PATH)
-    shelf.put(PATH, b"the new file")
+def test_a_file_that_was_replaced_is_not_mixed_with_the_new_one(file_store: FileStore) -> None:
+    file_store.put(PATH, b"the old file")
+    found = file_store.files.find(PATH)
+    file_store.put(PATH, b"the new file")
 
     with pytest.raises(TransientError) as caught:
-        shelf.files.read(found, 4, 8)
+        file_store.files.read(found, 4, 8)
 
     assert caught.value.code == "file_changed"
 

@@ -12,7 +12,7 @@ from tests.local_stack.fixtures import ServedVault
 
 
 @pytest.fixture(params=["memory", "key_vault"])
-def store(request: pytest.FixtureRequest, key_vault: ServedVault, identified: None) -> TokenStore:
+def store(request: pytest.FixtureRequest, key_vault: ServedVault, with_identity: None) -> TokenStore:
     if request.param == "memory":
         return MemoryVault()
     return KeyVaultTokenStore(key_vault.url, INSTALLATION, ManagedIdentityCredential())

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from shared.errors import ProblemError
 
 QUEUE, SECOND = "mail-outcomes", "second-outcomes"
-ASKING = a_message(messageId="m-1", outcomeQueue=QUEUE, correlationId="run 4711")
+WITH_OUTCOME_QUEUE = a_message(messageId="m-1", outcomeQueue=QUEUE, correlationId="run 4711")
 
 
 class MemoryQueues:
@@ -62,11 +62,13 @@ def services() -> FakeServices:
 @pytest.fixture
 def queues(services: FakeServices) -> MemoryQueues:
     found = MemoryQueues()
-    tell(services, found, [QUEUE, SECOND])
+    enable_notifications(services, found, [QUEUE, SECOND])
     return found
 
 
-def tell(services: FakeServices, queues: MemoryQueues, offered: Iterable[str] | ConfigurationError) -> None:
+def enable_notifications(
+    services: FakeServices, queues: MemoryQueues, offered: Iterable[str] | ConfigurationError
+) -> None:
     """Make the log notify; `offered` are the queues that the operator set."""
 
     def names() -> frozenset[str]:
@@ -74,8 +76,8 @@ def tell(services: FakeServices, queues: MemoryQueues, offered: Iterable[str] | 
             raise offered
         return frozenset(offered)
 
-    told = NotifyingDeliveryLog(services.deliveries, queues, names, services.system)
-    services.deliveries = told  # type: ignore[assignment]
+    log = NotifyingDeliveryLog(services.deliveries, queues, names, services.system)
+    services.deliveries = log  # type: ignore[assignment]
 
 
 def row(services: FakeServices) -> Delivery:
@@ -84,12 +86,12 @@ def row(services: FakeServices) -> Delivery:
     return found
 
 
-def ends(queues: MemoryQueues) -> list[tuple[int, str, str | None]]:
+def reported_outcomes(queues: MemoryQueues) -> list[tuple[int, str, str | None]]:
     return [(text["sequence"], text["status"], text["code"]) for _, text in queues.messages]
 
 
 def test_an_outcome_contains_no_address_subject_or_body(services: FakeServices, queues: MemoryQueues) -> None:
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
 
     assert queues.messages == [
         (
@@ -123,9 +125,9 @@ def test_a_mail_without_an_outcome_queue_costs_no_extra_call(
 def test_a_rejected_mail_is_reported_with_its_problem(services: FakeServices, queues: MemoryQueues) -> None:
     services.transport.fail = [RejectedError("attachment_archived", blob="a.pdf")]
 
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
 
-    assert ends(queues) == [(1, "rejected", "attachment_archived")]
+    assert reported_outcomes(queues) == [(1, "rejected", "attachment_archived")]
     assert queues.messages[0][1]["whoActs"] == "caller"
 
 
@@ -134,7 +136,7 @@ def test_an_expired_mail_is_reported(services: FakeServices, queues: MemoryQueue
 
     deliver(late, "q-1", services)
 
-    assert ends(queues) == [(1, "expired", "expired")]
+    assert reported_outcomes(queues) == [(1, "expired", "expired")]
 
 
 def test_an_invalid_message_is_reported_with_its_invalid_fields(
@@ -142,7 +144,7 @@ def test_an_invalid_message_is_reported_with_its_invalid_fields(
 ) -> None:
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None, to=[]), "q-1", services)
 
-    assert ends(queues) == [(1, "invalid", "invalid_message")]
+    assert reported_outcomes(queues) == [(1, "invalid", "invalid_message")]
     assert {error["field"] for error in queues.messages[0][1]["errors"]} == {"subject"}
 
 
@@ -150,13 +152,13 @@ def test_a_repeated_invalid_message_is_reported_if_it_names_a_queue(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     deliver(a_message(messageId="m-1", subject=None), "q-1", services)
-    asking = a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None)
-    deliver(asking, "q-2", services)
-    deliver(asking, "q-2", services)
+    mail = a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None)
+    deliver(mail, "q-2", services)
+    deliver(mail, "q-2", services)
     deliver(a_message(messageId="m-1", subject=None), "q-3", services)
-    deliver(asking, "q-4", services)
+    deliver(mail, "q-4", services)
 
-    assert ends(queues) == [(1, "invalid", "invalid_message")]
+    assert reported_outcomes(queues) == [(1, "invalid", "invalid_message")]
 
 
 def test_another_invalid_message_with_the_same_id_is_the_next_outcome(
@@ -164,9 +166,9 @@ def test_another_invalid_message_with_the_same_id_is_the_next_outcome(
 ) -> None:
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None), "q-1", services)
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, body=None), "q-2", services)
-    deliver(ASKING, "q-3", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-3", services)
 
-    assert ends(queues) == [
+    assert reported_outcomes(queues) == [
         (1, "invalid", "invalid_message"),
         (2, "invalid", "invalid_message"),
         (3, "accepted", None),
@@ -197,31 +199,31 @@ def test_a_corrected_outcome_is_reported_with_the_next_number(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     services.transport.fail = [OutcomeUnknownError("outcome_unknown")]
-    deliver(ASKING, "q-1", services)
-    assert ends(queues) == [(1, "unknown", "outcome_unknown")]
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
+    assert reported_outcomes(queues) == [(1, "unknown", "outcome_unknown")]
 
     retry_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services)
     text, _ = services.outbox.messages.pop()
     deliver(text, "q-2", services)
 
-    assert ends(queues)[1:] == [(2, "accepted", None)]
+    assert reported_outcomes(queues)[1:] == [(2, "accepted", None)]
 
 
 def test_a_restarted_mail_reports_each_outcome(services: FakeServices, queues: MemoryQueues) -> None:
     services.transport.fail = [RejectedError("attachment_archived", blob="a.pdf")]
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
 
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject="Corrected"), "q-2", services)
 
-    assert ends(queues) == [(1, "rejected", "attachment_archived"), (2, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "rejected", "attachment_archived"), (2, "accepted", None)]
 
 
 def test_a_duplicate_mail_reports_nothing(services: FakeServices, queues: MemoryQueues) -> None:
-    deliver(ASKING, "q-1", services)
-    deliver(ASKING, "q-2", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-2", services)
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject="Other"), "q-3", services)
 
-    assert ends(queues) == [(1, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "accepted", None)]
 
 
 def test_another_queue_for_the_outcome_makes_no_other_mail(
@@ -234,17 +236,17 @@ def test_another_queue_for_the_outcome_makes_no_other_mail(
 
 
 def test_a_poisoned_mail_that_ends_is_reported(services: FakeServices, queues: MemoryQueues) -> None:
-    record_poisoned(ASKING, "q-1", services)
-    assert ends(queues) == []
+    record_poisoned(WITH_OUTCOME_QUEUE, "q-1", services)
+    assert reported_outcomes(queues) == []
     started = row(services)
     services.deliveries.save(replace(started, status=DeliveryStatus.DEFERRED, next_attempt_at=NOON))
     services.system.pass_time(timedelta(hours=1))
     later = replace(row(services), trying_since=NOON - timedelta(days=2))
     services.deliveries.save(later)
 
-    record_poisoned(ASKING, "q-1", services)
+    record_poisoned(WITH_OUTCOME_QUEUE, "q-1", services)
 
-    assert ends(queues) == [(1, "expired", "mail_poisoned")]
+    assert reported_outcomes(queues) == [(1, "expired", "mail_poisoned")]
 
 
 @pytest.mark.parametrize(
@@ -258,14 +260,14 @@ def test_the_timer_reports_an_outcome_whose_queue_was_unavailable(
     services: FakeServices, queues: MemoryQueues, error: ProblemError
 ) -> None:
     queues.fail = [error]
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     assert queues.messages == []
     assert row(services).status is DeliveryStatus.ACCEPTED
 
     release_all(services)
     release_all(services)
 
-    assert ends(queues) == [(1, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "accepted", None)]
     assert row(services).unreported_outcomes == ()
 
 
@@ -275,21 +277,21 @@ def test_a_crash_between_the_row_and_the_message_loses_no_outcome(
     class ProcessEndedError(BaseException):
         """The process ends here."""
 
-    class Ending:
+    class CrashingQueues:
         def put(self, queue: str, text: bytes) -> None:
             raise ProcessEndedError
 
     log = services.deliveries._log  # type: ignore[attr-defined]
     services.deliveries = log
-    tell(services, Ending(), [QUEUE])  # type: ignore[arg-type]
+    enable_notifications(services, CrashingQueues(), [QUEUE])  # type: ignore[arg-type]
     with pytest.raises(ProcessEndedError):
-        deliver(ASKING, "q-1", services)
+        deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     services.deliveries = log
-    tell(services, queues, [QUEUE])
+    enable_notifications(services, queues, [QUEUE])
 
     release_all(services)
 
-    assert ends(queues) == [(1, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "accepted", None)]
 
 
 def test_a_waiting_outcome_is_reported_before_the_mail_restarts(
@@ -297,21 +299,21 @@ def test_a_waiting_outcome_is_reported_before_the_mail_restarts(
 ) -> None:
     services.transport.fail = [RejectedError("attachment_archived", blob="a.pdf")]
     queues.fail = [TransientError("storage_unavailable", service="queues")]
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
 
-    deliver(ASKING, "q-2", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-2", services)
 
-    assert ends(queues) == [(1, "rejected", "attachment_archived"), (2, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "rejected", "attachment_archived"), (2, "accepted", None)]
 
 
 def test_a_repeated_outcome_keeps_its_correlation_id(services: FakeServices, queues: MemoryQueues) -> None:
     services.transport.fail = [RejectedError("attachment_archived", blob="a.pdf")]
     queues.fail = [TransientError("storage_unavailable", service="queues")]
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
 
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, correlationId="run 4712"), "q-2", services)
 
-    assert [(told["sequence"], told["correlationId"]) for _, told in queues.messages] == [
+    assert [(log["sequence"], log["correlationId"]) for _, log in queues.messages] == [
         (1, "run 4711"),
         (2, "run 4712"),
     ]
@@ -322,14 +324,14 @@ def test_a_missing_queue_does_not_delay_outcomes_of_another_queue(
 ) -> None:
     queues.gone = {SECOND}
     deliver(a_message(messageId="m-1", outcomeQueue=SECOND, subject=None), "q-1", services)
-    deliver(ASKING, "q-2", services)
-    assert ends(queues) == [(2, "accepted", None)]
+    deliver(WITH_OUTCOME_QUEUE, "q-2", services)
+    assert reported_outcomes(queues) == [(2, "accepted", None)]
     assert [owed.number for owed in row(services).unreported_outcomes] == [1]
 
     queues.gone = set()
     release_all(services)
 
-    assert ends(queues) == [(2, "accepted", None), (1, "invalid", "invalid_message")]
+    assert reported_outcomes(queues) == [(2, "accepted", None), (1, "invalid", "invalid_message")]
 
 
 def test_many_mails_of_a_missing_queue_do_not_delay_another_queue(
@@ -337,13 +339,13 @@ def test_many_mails_of_a_missing_queue_do_not_delay_another_queue(
 ) -> None:
     queues.gone = {QUEUE, SECOND}
     for number in range(600):
-        services.deliveries.add(ended(f"a-{number:03}", SECOND))
-    deliver(ASKING, "q-1", services)
+        services.deliveries.add(finished_mail(f"a-{number:03}", SECOND))
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     queues.gone, queues.tried = {SECOND}, 0
 
     release_all(services)
 
-    assert ends(queues) == [(1, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "accepted", None)]
     assert queues.tried == 2
 
 
@@ -352,7 +354,7 @@ def test_one_timer_run_reports_a_limited_number_and_the_next_continues(
 ) -> None:
     log = services.deliveries._log  # type: ignore[attr-defined]
     for number in range(510):
-        log.add(ended(f"a-{number:03}", QUEUE))
+        log.add(finished_mail(f"a-{number:03}", QUEUE))
     release_all(services)
     assert len(queues.messages) == 500
 
@@ -363,7 +365,7 @@ def test_one_timer_run_reports_a_limited_number_and_the_next_continues(
 def test_reporting_ends_within_the_timers_time(services: FakeServices, queues: MemoryQueues) -> None:
     log = services.deliveries._log  # type: ignore[attr-defined]
     for number in range(3):
-        log.add(ended(f"a-{number}", QUEUE))
+        log.add(finished_mail(f"a-{number}", QUEUE))
     put = queues.put
 
     def put_slowly(queue: str, text: bytes) -> None:
@@ -378,14 +380,14 @@ def test_reporting_ends_within_the_timers_time(services: FakeServices, queues: M
 
 def test_a_pause_of_sending_holds_back_no_outcome(services: FakeServices, queues: MemoryQueues) -> None:
     queues.fail = [TransientError("storage_unavailable", service="queues")]
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     services.pause_store.save(SendingPause(NOON, installation=services.installation))
     services.system.pass_time(timedelta(minutes=5))
     assert services.switch.current_pause()
 
     release_all(services)
 
-    assert ends(queues) == [(1, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "accepted", None)]
 
 
 def test_a_tenant_whose_outcomes_fail_delays_no_other(
@@ -410,9 +412,9 @@ def test_a_tenant_whose_outcomes_fail_delays_no_other(
 def test_an_outcome_of_another_version_is_left_to_that_version(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
-    (unknown,) = ended("m-1", QUEUE).unreported_outcomes
+    (unknown,) = finished_mail("m-1", QUEUE).unreported_outcomes
     unknown = replace(unknown, status=DeliveryStatus.OTHER_VERSION)
-    services.deliveries.add(replace(ended("m-1", QUEUE), unreported_outcomes=(unknown,)))
+    services.deliveries.add(replace(finished_mail("m-1", QUEUE), unreported_outcomes=(unknown,)))
 
     release_all(services)
 
@@ -424,17 +426,17 @@ def test_a_duplicate_without_a_queue_does_not_cancel_the_outcome(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     services.system.pass_time(timedelta(minutes=10))
 
     deliver(a_message(messageId="m-1", correlationId="run 4711"), "q-2", services)
 
-    assert ends(queues) == [(1, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "accepted", None)]
 
 
 def test_a_later_outcome_reports_no_fields_of_an_earlier_invalid_message(services: FakeServices) -> None:
     broken = replace(
-        ended("m-1", QUEUE),
+        finished_mail("m-1", QUEUE),
         unreported_outcomes=(),
         fields=(FieldError("subject", "is missing"),),
         outcome_count=0,
@@ -448,7 +450,7 @@ def test_a_later_outcome_reports_no_fields_of_an_earlier_invalid_message(service
 @pytest.mark.parametrize("sign", ["x", '"', "\U0001f600"])
 def test_waiting_outcomes_leave_room_in_the_row(sign: str) -> None:
     fields = tuple(FieldError(sign * 200, "is not a member of this message") for _ in range(MAX_ERRORS))
-    mail = replace(ended("m-1", QUEUE), unreported_outcomes=(), fields=fields)
+    mail = replace(finished_mail("m-1", QUEUE), unreported_outcomes=(), fields=fields)
     for _ in range(MAX_UNREPORTED):
         mail = mail.transition(DeliveryStatus.INVALID, NOON)
 
@@ -459,14 +461,14 @@ def test_waiting_outcomes_leave_room_in_the_row(sign: str) -> None:
 
 
 def test_many_outcomes_without_invalid_fields_fit() -> None:
-    mail = ended("m-1", "q" * 63, correlation_id="c" * 128)
+    mail = finished_mail("m-1", "q" * 63, correlation_id="c" * 128)
     for _ in range(MAX_UNREPORTED + 1):
         mail = mail.transition(DeliveryStatus.EXPIRED, NOON, problem=ActiveProblem("request_not_kept", NOON))
 
     assert len(mail.unreported_outcomes) == MAX_UNREPORTED
 
 
-def ended(message_id: str, queue: str, **changes: Any) -> Delivery:
+def finished_mail(message_id: str, queue: str, **changes: Any) -> Delivery:
     """Describe a mail whose scheduler is owed its end."""
     mail = Delivery(CONTOSO, message_id, DeliveryStatus.SENDING, NOON, NOON, NOON, outcome_queue=queue)
     return replace(mail, **changes).transition(DeliveryStatus.REJECTED, NOON)
@@ -483,7 +485,7 @@ def test_only_a_limited_number_of_outcomes_waits(services: FakeServices, queues:
 
     release_all(services)
 
-    assert [number for number, _, _ in ends(queues)] == list(range(27, 47))
+    assert [number for number, _, _ in reported_outcomes(queues)] == list(range(27, 47))
 
 
 def test_a_queue_that_is_not_offered_is_a_warning_of_a_mail_that_is_sent(
@@ -514,13 +516,15 @@ def test_the_warning_is_given_once(services: FakeServices, queues: MemoryQueues)
 def test_two_outcomes_for_an_unoffered_queue_give_one_warning(services: FakeServices) -> None:
     queues = MemoryQueues()
     log = services.deliveries
-    tell(services, queues, ConfigurationError("setting_invalid", setting="OUTCOME_QUEUES", reason="x"))
+    enable_notifications(
+        services, queues, ConfigurationError("setting_invalid", setting="OUTCOME_QUEUES", reason="x")
+    )
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, subject=None), "q-1", services)
     deliver(a_message(messageId="m-1", outcomeQueue=QUEUE, body=None), "q-2", services)
     assert len(row(services).unreported_outcomes) == 2
 
     services.deliveries = log
-    tell(services, queues, [])
+    enable_notifications(services, queues, [])
     release_all(services)
 
     assert [warning.code for warning in row(services).warnings] == ["outcome_queue_not_offered"]
@@ -541,27 +545,29 @@ def test_an_outcome_is_reported_again_if_its_row_could_not_be_written(
         return written
 
     log.save = fail_once
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     assert len(row(services).unreported_outcomes) == 1
 
     release_all(services)
 
-    assert ends(queues) == [(1, "accepted", None), (1, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "accepted", None), (1, "accepted", None)]
     assert row(services).unreported_outcomes == ()
 
 
 def test_outcomes_wait_while_a_setting_is_wrong(services: FakeServices) -> None:
     queues = MemoryQueues()
     log = services.deliveries
-    tell(services, queues, ConfigurationError("setting_invalid", setting="OUTCOME_QUEUES", reason="x"))
-    deliver(ASKING, "q-1", services)
+    enable_notifications(
+        services, queues, ConfigurationError("setting_invalid", setting="OUTCOME_QUEUES", reason="x")
+    )
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     assert len(row(services).unreported_outcomes) == 1
 
     services.deliveries = log
-    tell(services, queues, [QUEUE])
+    enable_notifications(services, queues, [QUEUE])
     release_all(services)
 
-    assert ends(queues) == [(1, "accepted", None)]
+    assert reported_outcomes(queues) == [(1, "accepted", None)]
 
 
 def test_a_retry_of_a_mail_with_a_file_that_is_missing_counts_on(
@@ -573,14 +579,14 @@ def test_a_retry_of_a_mail_with_a_file_that_is_missing_counts_on(
         text, delay = services.outbox.messages.pop(0)
         services.system.pass_time(delay)
         deliver(text, "q-2", services)
-    assert ends(queues) == [(1, "rejected", "attachment_not_found")]
+    assert reported_outcomes(queues) == [(1, "rejected", "attachment_not_found")]
 
     services.files.blobs[f"{CONTOSO}/a.pdf"] = b"%PDF"
     retry_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services)
     text, _ = services.outbox.messages.pop()
     deliver(text, "q-3", services)
 
-    assert ends(queues)[1:] == [(2, "accepted", None)]
+    assert reported_outcomes(queues)[1:] == [(2, "accepted", None)]
 
 
 @pytest.mark.parametrize(
@@ -591,15 +597,15 @@ def test_a_message_without_a_usable_id_is_reported_under_its_queue_id(
 ) -> None:
     deliver(a_message(messageId="/", outcomeQueue=QUEUE, correlationId=mark), "q-1", services)
 
-    ((_, told),) = queues.messages
-    assert (told["messageId"], told["correlationId"]) == ("unreadable-q-1", kept)
+    ((_, log),) = queues.messages
+    assert (log["messageId"], log["correlationId"]) == ("unreadable-q-1", kept)
 
 
 def test_the_delivery_shows_whether_its_outcome_was_reported(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     queues.fail = [TransientError("storage_unavailable", service="queues")]
-    deliver(ASKING, "q-1", services)
+    deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     assert shown(services) == {"queue": QUEUE, "sequence": 1, "told": False}
 
     release_all(services)

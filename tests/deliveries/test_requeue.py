@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
 MAIL = a_message(messageId="m-1", expiresAt="2026-11-23T13:00:00Z")
-AWAY = TransientError("graph_unavailable")
+UNAVAILABLE = TransientError("graph_unavailable")
 
 
 class Killed(BaseException):
@@ -41,7 +41,7 @@ class Killed(BaseException):
 def services() -> FakeServices:
     """A mail that failed once: its next message is in the queue."""
     found = enabled_services()
-    found.transport.fail = [AWAY, AWAY]
+    found.transport.fail = [UNAVAILABLE, UNAVAILABLE]
     found.system.chance = 1.0
     deliver(MAIL, "q-1", found)
     return found

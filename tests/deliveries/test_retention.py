@@ -115,12 +115,12 @@ def test_a_tenant_whose_rows_cannot_be_removed_stops_no_other(
     an_old_mail(services, "m-2", FABRIKAM)
     remove = MemoryDeliveries.remove_finished
 
-    def away(log: MemoryDeliveries, rows: list[Delivery]) -> int:
+    def unavailable(log: MemoryDeliveries, rows: list[Delivery]) -> int:
         if rows[0].tenant_id == CONTOSO:
             raise TransientError("storage_unavailable", service="tables")
         return remove(log, rows)
 
-    monkeypatch.setattr(MemoryDeliveries, "remove_finished", away)
+    monkeypatch.setattr(MemoryDeliveries, "remove_finished", unavailable)
 
     assert remove_finished(services) == 1
     assert names(services) == {"m-1"}
@@ -158,7 +158,7 @@ def test_only_mails_with_waiting_outcomes_are_read_one_by_one(monkeypatch: pytes
     find, remove = MemoryDeliveries.find, MemoryDeliveries.remove_finished
     together: list[str] = []
 
-    def noted(log: MemoryDeliveries, tenant_id: str, message_id: str) -> Delivery | None:
+    def record(log: MemoryDeliveries, tenant_id: str, message_id: str) -> Delivery | None:
         read.append(message_id)
         return find(log, tenant_id, message_id)
 
@@ -166,7 +166,7 @@ def test_only_mails_with_waiting_outcomes_are_read_one_by_one(monkeypatch: pytes
         together.extend(row.message_id for row in rows)
         return remove(log, rows)
 
-    monkeypatch.setattr(MemoryDeliveries, "find", noted)
+    monkeypatch.setattr(MemoryDeliveries, "find", record)
     monkeypatch.setattr(MemoryDeliveries, "remove_finished", batched)
 
     assert remove_finished(services) == 3
@@ -180,12 +180,14 @@ def test_a_run_that_is_cut_short_is_continued(monkeypatch: pytest.MonkeyPatch) -
     services.deliveries.page = 1
     find = MemoryDeliveries.finished_before
 
-    def cut_short(log: MemoryDeliveries, tenant_id: str, moment: datetime, place: str | None) -> DeliveryPage:
+    def interrupted(
+        log: MemoryDeliveries, tenant_id: str, moment: datetime, place: str | None
+    ) -> DeliveryPage:
         if place is not None:
             raise KeyboardInterrupt
         return find(log, tenant_id, moment, place)
 
-    monkeypatch.setattr(MemoryDeliveries, "finished_before", cut_short)
+    monkeypatch.setattr(MemoryDeliveries, "finished_before", interrupted)
     with pytest.raises(KeyboardInterrupt):
         remove_finished(services)
 

@@ -26,7 +26,7 @@ class Azd:
         self.folder = folder
         monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
-    def ends(self, *outcomes: tuple[int, str]) -> None:
+    def returns(self, *outcomes: tuple[int, str]) -> None:
         for number, (code, text) in enumerate(outcomes, 1):
             (self.folder / f"{number}.txt").write_text(text, "utf-8")
             (self.folder / f"{number}.code").write_text(str(code), "utf-8")
@@ -53,7 +53,7 @@ def azd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Azd:
 
 
 def test_a_deployment_that_succeeds_runs_once(azd: Azd, capsys: pytest.CaptureFixture[str]) -> None:
-    azd.ends((0, "Done: Deploying service api\n"))
+    azd.returns((0, "Done: Deploying service api\n"))
 
     assert deploy([]) == 0
     assert azd.calls == ["deploy api --no-prompt"]
@@ -63,7 +63,7 @@ def test_a_deployment_that_succeeds_runs_once(azd: Azd, capsys: pytest.CaptureFi
 def test_a_refused_deployment_is_repeated_until_the_roles_have_spread(
     azd: Azd, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    azd.ends((1, FIRST_DEPLOYMENT), (1, FIRST_DEPLOYMENT), (0, "Done\n"))
+    azd.returns((1, FIRST_DEPLOYMENT), (1, FIRST_DEPLOYMENT), (0, "Done\n"))
 
     assert deploy([], pauses=(0, 0, 0)) == 0
     assert len(azd.calls) == 3
@@ -71,35 +71,35 @@ def test_a_refused_deployment_is_repeated_until_the_roles_have_spread(
 
 
 def test_a_deployment_that_is_still_refused_ends_with_the_code_of_azd(azd: Azd) -> None:
-    azd.ends(*[(3, FIRST_DEPLOYMENT)] * 3)
+    azd.returns(*[(3, FIRST_DEPLOYMENT)] * 3)
 
     assert deploy([], pauses=(0, 0)) == 3
     assert len(azd.calls) == 3
 
 
 def test_another_failure_is_not_repeated(azd: Azd) -> None:
-    azd.ends((1, "ERROR: No matching distribution found for azure-functions==2.3.0\n"))
+    azd.returns((1, "ERROR: No matching distribution found for azure-functions==2.3.0\n"))
 
     assert deploy([], pauses=(0, 0)) == 1
     assert len(azd.calls) == 1
 
 
 def test_another_failure_after_a_refusal_is_not_repeated(azd: Azd) -> None:
-    azd.ends((1, FIRST_DEPLOYMENT), (2, "ERROR: deployment failed\n"))
+    azd.returns((1, FIRST_DEPLOYMENT), (2, "ERROR: deployment failed\n"))
 
     assert deploy([], pauses=(0, 0)) == 2
     assert len(azd.calls) == 2
 
 
 def test_a_success_that_mentions_403_is_a_success(azd: Azd) -> None:
-    azd.ends((0, "retried after 403\n"))
+    azd.returns((0, "retried after 403\n"))
 
     assert deploy([], pauses=(0, 0)) == 0
     assert len(azd.calls) == 1
 
 
 def test_each_attempt_gets_the_arguments(azd: Azd) -> None:
-    azd.ends((1, FIRST_DEPLOYMENT), (0, ""))
+    azd.returns((1, FIRST_DEPLOYMENT), (0, ""))
 
     deploy(["--from-package", "dist/inforiver-mailer.zip"], pauses=(0,))
 

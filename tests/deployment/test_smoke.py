@@ -42,12 +42,12 @@ class Response:
 @contextmanager
 def app(*replies: Response) -> Iterator[tuple[str, list[str]]]:
     """Serve the replies; return the address and the requested paths."""
-    asked: list[str] = []
+    paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            reply = replies[min(len(asked), len(replies) - 1)]
-            asked.append(self.path)
+            reply = replies[min(len(paths), len(replies) - 1)]
+            paths.append(self.path)
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
@@ -62,7 +62,7 @@ def app(*replies: Response) -> Iterator[tuple[str, list[str]]]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", paths
     finally:
         server.shutdown()
         thread.join()
@@ -78,33 +78,33 @@ def no_proxy_or_summary(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_running_version_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with app(Response()) as (url, asked):
+    with app(Response()) as (url, paths):
         code = main([url, "--strict", *QUICKLY])
 
-    assert (code, asked) == (0, ["/api/health"])
+    assert (code, paths) == (0, ["/api/health"])
     assert f"{url}/api/health: version {VERSION} is running." in capsys.readouterr().out
 
 
 def test_an_address_that_ends_with_a_slash_is_the_same_address() -> None:
-    with app(Response()) as (url, asked):
+    with app(Response()) as (url, paths):
         assert main([f"{url}/", "--strict", *QUICKLY]) == 0
 
-    assert asked == ["/api/health"]
+    assert paths == ["/api/health"]
 
 
 def test_an_app_that_is_starting_is_called_until_it_responds() -> None:
-    with app(Response(503, b""), Response(404, b"no functions yet"), Response()) as (url, asked):
+    with app(Response(503, b""), Response(404, b"no functions yet"), Response()) as (url, paths):
         code = main([url, "--strict", "--wait", "10", "--pause", "0.01"])
 
-    assert (code, len(asked)) == (0, 3)
+    assert (code, len(paths)) == (0, 3)
 
 
 def test_the_version_before_is_waited_out() -> None:
     old = Response(body=b'{"status": "alive", "version": "0.0.9"}')
-    with app(old, old, Response()) as (url, asked):
+    with app(old, old, Response()) as (url, paths):
         code = main([url, "--strict", "--wait", "10", "--pause", "0.01"])
 
-    assert (code, len(asked)) == (0, 3)
+    assert (code, len(paths)) == (0, 3)
 
 
 FAILURES = {
@@ -131,11 +131,11 @@ NO_VERSION = {
 def test_a_failure_is_named_and_ends_a_strict_call_with_1(
     says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with app(FAILURES[says]) as (url, asked):
+    with app(FAILURES[says]) as (url, paths):
         code = main([url, "--strict", *QUICKLY])
 
     assert code == 1
-    assert len(asked) > 1
+    assert len(paths) > 1
     assert says in capsys.readouterr().out.splitlines()[-1]
 
 
@@ -152,11 +152,11 @@ def test_a_response_without_a_version_is_a_failure(
 
 def test_a_redirect_to_a_sign_in_page_is_a_failure() -> None:
     page = Response(body=b"<!doctype html>")
-    with app(Response(302, b"", {"Location": "/sign-in"}), page) as (url, asked):
+    with app(Response(302, b"", {"Location": "/sign-in"}), page) as (url, paths):
         code = main([url, "--strict", *QUICKLY])
 
     assert code == 1
-    assert asked[1] == "/sign-in"
+    assert paths[1] == "/sign-in"
 
 
 def test_a_host_that_refuses_the_connection_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,7 +218,7 @@ def test_the_hook_prints_a_failure_and_ends_with_0(
 
 
 def test_the_hook_takes_the_address_that_azd_passes() -> None:
-    with app(Response()) as (url, asked):
+    with app(Response()) as (url, paths):
         done = subprocess.run(
             [sys.executable, "-S", "-m", "infra.hooks.smoke", *QUICKLY],
             cwd=ROOT,
@@ -229,7 +229,7 @@ def test_the_hook_takes_the_address_that_azd_passes() -> None:
             timeout=60,
         )
 
-    assert (done.returncode, done.stderr, asked) == (0, "", ["/api/health"])
+    assert (done.returncode, done.stderr, paths) == (0, "", ["/api/health"])
     assert f"version {VERSION} is running" in done.stdout
 
 

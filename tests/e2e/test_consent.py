@@ -73,12 +73,12 @@ def test_an_answer_is_taken_once_and_a_reload_shows_how_it_ended(
     browser.choose(ADA)
     held = browser.accept().forms[0]
     browser.submit(held)
-    tokens_asked = stack.microsoft365.requests.count("token")
+    token_requests = stack.microsoft365.requests.count("token")
 
     again = browser.submit(held)
 
     assert again.title == "Consent complete"
-    assert stack.microsoft365.requests.count("token") == tokens_asked
+    assert stack.microsoft365.requests.count("token") == token_requests
 
 
 def test_a_forged_state_is_refused(admin: Admin, browser: BrowserClient) -> None:

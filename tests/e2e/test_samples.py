@@ -137,7 +137,7 @@ def report(tmp_path: Path) -> Path:
 @pytest.fixture(
     params=[role for role in SCHEDULER_ROLES if role.role != PROCESSOR], ids=lambda role: role.role
 )
-def taken(request: pytest.FixtureRequest, stack: LocalStack) -> Iterator[RoleAssignment]:
+def removed_role(request: pytest.FixtureRequest, stack: LocalStack) -> Iterator[RoleAssignment]:
     """Remove one role of the scheduler temporarily."""
     role: RoleAssignment = request.param
     stack.access.take(stack.schedulers.system_assigned, role)
@@ -207,7 +207,7 @@ def test_a_sample_prints_each_end_once(
 
 @pytest.mark.parametrize("name", WITH_ROLES)
 def test_a_sample_fails_if_a_role_is_removed(
-    stack: LocalStack, report: Path, name: str, taken: RoleAssignment
+    stack: LocalStack, report: Path, name: str, removed_role: RoleAssignment
 ) -> None:
     refused = run(stack, name, f"sample:{uuid.uuid4()}", report)
 

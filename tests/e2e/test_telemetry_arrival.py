@@ -44,18 +44,18 @@ PRINTED = re.compile(
 
 
 @dataclass(frozen=True)
-class Watched:
+class MonitoredStack:
     """A stack whose app sends its telemetry to a local component."""
 
     stack: LocalStack
     insights: ApplicationInsights
     settings: dict[str, str]
 
-    def printed(self) -> Counter[str]:
+    def logged_events(self) -> Counter[str]:
         """Count each event that the app logged, as its host shows it."""
         return Counter(PRINTED.findall(self.stack.host_log()))
 
-    def arrived(self) -> Counter[str]:
+    def received_events(self) -> Counter[str]:
         """Count each event that the component has."""
         names = {event.value for event in Event}
         texts = [envelope.data["message"] for envelope in self.insights.envelopes("MessageData")]
@@ -67,13 +67,13 @@ class Watched:
 
 
 @pytest.fixture
-def watched() -> Iterator[Watched]:
+def monitored() -> Iterator[MonitoredStack]:
     with LocalStack(with_host=False, settings=QUICK) as stack:
         insights = ApplicationInsights(stack.identity, stack.identity.user_assigned)
         with serve(insights.app()) as server:
             settings = insights.settings(server.url)
             stack.start_host(settings=settings)
-            yield Watched(stack, insights, settings)
+            yield MonitoredStack(stack, insights, settings)
 
 
 def put_under_load(stack: LocalStack) -> None:
@@ -109,37 +109,40 @@ def check_what_was_logged(events: Counter[str]) -> None:
 
 
 @pytest.mark.skipif(CORE_TOOLS is None, reason="Core Tools (func) alone export telemetry; not installed.")
-def test_all_events_and_requests_arrive_under_load_with_an_identity_token(watched: Watched) -> None:
-    put_under_load(watched.stack)
+def test_all_events_and_requests_arrive_under_load_with_an_identity_token(monitored: MonitoredStack) -> None:
+    put_under_load(monitored.stack)
     deadline = time.monotonic() + EXPORT_SECONDS
-    while watched.arrived() != watched.printed() and time.monotonic() < deadline:
+    while monitored.received_events() != monitored.logged_events() and time.monotonic() < deadline:
         time.sleep(1.0)
 
-    missing, foreign = watched.printed() - watched.arrived(), watched.arrived() - watched.printed()
-    check_what_was_logged(watched.printed())
+    missing, foreign = (
+        monitored.logged_events() - monitored.received_events(),
+        monitored.received_events() - monitored.logged_events(),
+    )
+    check_what_was_logged(monitored.logged_events())
     assert (missing, foreign) == (Counter(), Counter())
-    assert watched.insights.refused == []
-    assert watched.insights.authorized > 0
+    assert monitored.insights.refused == []
+    assert monitored.insights.authorized > 0
     # The alerts on functions read these rows.
     wait_for(
-        lambda: watched.requests()["deliver_mail"] >= MAILS or None, "the requests of the queue function"
+        lambda: monitored.requests()["deliver_mail"] >= MAILS or None, "the requests of the queue function"
     )
-    assert watched.requests()["get_delivery"] >= CALLS
+    assert monitored.requests()["get_delivery"] >= CALLS
 
 
 @own_host_only
 def test_the_comparison_finds_every_event_that_did_not_arrive(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    monitored: MonitoredStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in watched.stack.environment().items():
+    for name, value in monitored.stack.environment().items():
         if name.startswith("IDENTITY_"):
             monkeypatch.setenv(name, value)
-    put_under_load(watched.stack)
-    logged = list(watched.printed().elements())
+    put_under_load(monitored.stack)
+    logged = list(monitored.logged_events().elements())
 
-    check_what_was_logged(watched.printed())
-    assert send_traces(watched.settings, logged[1:], "deliver_mail").status_code == 200
-    assert watched.printed() - watched.arrived() == Counter(logged[:1])
-    assert send_traces(watched.settings, logged[:1], "deliver_mail").status_code == 200
-    assert watched.printed() == watched.arrived()
-    assert watched.insights.refused == []
+    check_what_was_logged(monitored.logged_events())
+    assert send_traces(monitored.settings, logged[1:], "deliver_mail").status_code == 200
+    assert monitored.logged_events() - monitored.received_events() == Counter(logged[:1])
+    assert send_traces(monitored.settings, logged[:1], "deliver_mail").status_code == 200
+    assert monitored.logged_events() == monitored.received_events()
+    assert monitored.insights.refused == []

@@ -42,7 +42,7 @@ class CallbackApp:
 
 
 @dataclass(frozen=True)
-class Stand:
+class Emulator:
     """A served Microsoft 365 with addresses and certificates for clients."""
 
     system: Microsoft365
@@ -105,7 +105,7 @@ def signing_key() -> SigningKey:
 
 
 @pytest.fixture
-def stand(local_authority: LocalAuthority, signing_key: SigningKey) -> Iterator[Stand]:
+def emulator(local_authority: LocalAuthority, signing_key: SigningKey) -> Iterator[Emulator]:
     system, callback, tls = Microsoft365(key=signing_key), CallbackApp(), local_authority.server_context()
     with (
         serve(system.entra_app(), tls) as entra,
@@ -116,6 +116,6 @@ def stand(local_authority: LocalAuthority, signing_key: SigningKey) -> Iterator[
         system.at(entra=entra.url, graph=graph.url, outlook=outlook.url)
         redirect_uri = f"{app.url}{CALLBACK}"
         system.directory.change_app(CLIENT_ID, redirect_uris=(redirect_uri,))
-        yield Stand(
+        yield Emulator(
             system, entra.url, graph.url, outlook.url, redirect_uri, callback, local_authority.ca_file
         )

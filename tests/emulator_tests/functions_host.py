@@ -128,7 +128,7 @@ class SampleHost:
         self.child.stop()
         self._queues.close()
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
@@ -161,7 +161,7 @@ class SampleHost:
     def admin(self, method: str, path: str, body: bytes | None = None) -> Answer:
         """Call an address under `/admin` with the master key."""
         headers = [("x-functions-key", MASTER_KEY), ("Content-Type", "application/json")]
-        return self.ask(method, f"/admin/{path}", headers, body)
+        return self.request(method, f"/admin/{path}", headers, body)
 
     def put(self, text: str | bytes, kind: str = "work", *, encode: bool = True) -> None:
         """Add a message to a queue, in base64 by default."""

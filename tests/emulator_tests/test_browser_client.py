@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from tests.emulator_tests.conftest import Stand
+from tests.emulator_tests.conftest import Emulator
 from tests.local_stack.browser_client import BrowserClient
 from tests.local_stack.certificates import LocalAuthority
 from tests.local_stack.cookies import CookieJar
@@ -239,47 +239,47 @@ def test_nothing_is_on_the_screen_before_the_first_visit(browser: BrowserClient)
 # Consenting
 
 
-def test_after_a_consent_the_callback_is_a_cross_site_post(stand: Stand) -> None:
-    _, page = stand.sign_in(REPORTS, "Mail.Send")
+def test_after_a_consent_the_callback_is_a_cross_site_post(emulator: Emulator) -> None:
+    _, page = emulator.sign_in(REPORTS, "Mail.Send")
 
-    assert (page.status, page.url) == (200, stand.redirect_uri)
-    method, headers = stand.callback.requests[-1]
-    assert (method, headers["Sec-Fetch-Site"], headers["Origin"]) == ("POST", "cross-site", stand.entra)
-
-
-def test_a_person_declines(stand: Stand) -> None:
-    _, page = stand.sign_in(REPORTS, "Mail.Send", accept=False)
-
-    assert page.url == stand.redirect_uri
-    assert stand.callback.answers[-1]["error"] == "access_denied"
+    assert (page.status, page.url) == (200, emulator.redirect_uri)
+    method, headers = emulator.callback.requests[-1]
+    assert (method, headers["Sec-Fetch-Site"], headers["Origin"]) == ("POST", "cross-site", emulator.entra)
 
 
-def test_an_account_that_is_not_on_the_list_is_typed_in(stand: Stand) -> None:
-    _, page = stand.sign_in("stranger@contoso.com", "Mail.Send")
+def test_a_person_declines(emulator: Emulator) -> None:
+    _, page = emulator.sign_in(REPORTS, "Mail.Send", accept=False)
+
+    assert page.url == emulator.redirect_uri
+    assert emulator.callback.answers[-1]["error"] == "access_denied"
+
+
+def test_an_account_that_is_not_on_the_list_is_typed_in(emulator: Emulator) -> None:
+    _, page = emulator.sign_in("stranger@contoso.com", "Mail.Send")
 
     assert "AADSTS50034" in page.text
 
 
-def test_a_walk_ends_on_the_page_that_has_no_way_on(stand: Stand) -> None:
-    _, page = stand.sign_in(UMA, "Mail.ReadWrite")
+def test_a_walk_ends_on_the_page_that_has_no_way_on(emulator: Emulator) -> None:
+    _, page = emulator.sign_in(UMA, "Mail.ReadWrite")
 
     assert page.title == "Need admin approval"
 
 
-def test_the_posted_answer_can_be_held_back_and_posted_by_another_browser(stand: Stand) -> None:
-    holding = stand.browser(posts_by_itself=False)
-    stand.sign_in(REPORTS, "Mail.Send", browser=holding)
-    assert stand.callback.answers == []
+def test_the_posted_answer_can_be_held_back_and_posted_by_another_browser(emulator: Emulator) -> None:
+    holding = emulator.browser(posts_by_itself=False)
+    emulator.sign_in(REPORTS, "Mail.Send", browser=holding)
+    assert emulator.callback.answers == []
 
     form = holding.page.forms[0]
-    stand.browser().post(form.action, form.fields, initiator=holding.page.url)
+    emulator.browser().post(form.action, form.fields, initiator=holding.page.url)
 
-    assert stand.callback.answers == [form.fields]
+    assert emulator.callback.answers == [form.fields]
 
 
-def test_the_history_contains_every_step(stand: Stand) -> None:
-    browser = stand.browser()
-    stand.sign_in(REPORTS, "Mail.Send", browser=browser)
+def test_the_history_contains_every_step(emulator: Emulator) -> None:
+    browser = emulator.browser()
+    emulator.sign_in(REPORTS, "Mail.Send", browser=browser)
 
     assert [method for method, _ in browser.history] == ["GET", "POST", "POST", "POST"]
-    assert browser.history[-1] == ("POST", stand.redirect_uri)
+    assert browser.history[-1] == ("POST", emulator.redirect_uri)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.emulator_tests.conftest import Stand
+from tests.emulator_tests.conftest import Emulator
 from tests.local_stack.microsoft365 import FAULT_EFFECTS, Effect
 from tests.local_stack.microsoft365.contoso import (
     ADA,
@@ -40,37 +40,37 @@ IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
 class Client:
     """A bare HTTP client with a Graph token."""
 
-    stand: Stand
+    emulator: Emulator
     session: requests.Session
     root: str
 
-    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
         return self.session.request(method, f"{self.root}{path}", timeout=20, **options)
 
     def send_mail(self, message: dict[str, Any] | None = None, **more: Any) -> requests.Response:
-        return self.ask("POST", "/sendMail", json={"message": message or a_message()} | more)
+        return self.request("POST", "/sendMail", json={"message": message or a_message()} | more)
 
     def draft(self, **fields: Any) -> dict[str, Any]:
-        answer = self.ask("POST", "/messages", json=a_message(**fields), headers=IMMUTABLE)
+        answer = self.request("POST", "/messages", json=a_message(**fields), headers=IMMUTABLE)
         assert answer.status_code == 201, answer.text
         created: dict[str, Any] = answer.json()
         return created
 
     def attach(self, draft: dict[str, Any], data: bytes, **more: Any) -> requests.Response:
-        return self.ask("POST", f"/messages/{draft['id']}/attachments", json=a_file(data, **more))
+        return self.request("POST", f"/messages/{draft['id']}/attachments", json=a_file(data, **more))
 
     def session_for(self, draft: dict[str, Any], size: int, **more: Any) -> requests.Response:
         item = {"attachmentType": "file", "name": "big.pdf", "size": size} | more
-        return self.ask(
+        return self.request(
             "POST", f"/messages/{draft['id']}/attachments/createUploadSession", json={"AttachmentItem": item}
         )
 
     def send(self, draft: dict[str, Any]) -> requests.Response:
-        return self.ask("POST", f"/messages/{draft['id']}/send", headers={"Content-Length": "0"})
+        return self.request("POST", f"/messages/{draft['id']}/send", headers={"Content-Length": "0"})
 
     def put(self, url: str, data: bytes, start: int, total: int, **headers: str) -> requests.Response:
         named = {"Content-Range": f"bytes {start}-{start + len(data) - 1}/{total}"} | headers
-        return self.stand.session().put(url, data=data, headers=named, timeout=30)
+        return self.emulator.session().put(url, data=data, headers=named, timeout=30)
 
     def upload(
         self, draft: dict[str, Any], data: bytes, chunk: int = 3_000_000, **more: Any
@@ -100,17 +100,17 @@ def bytes_of(size: int) -> bytes:
     return (block * (size // len(block) + 1))[:size]
 
 
-def client(stand: Stand, account: str = REPORTS, *scopes: str, root: str = "/me") -> Client:
-    session = stand.session()
-    token = stand.system.graph_token(account, *(scopes or ("Mail.Send", "Mail.ReadWrite")))
+def client(emulator: Emulator, account: str = REPORTS, *scopes: str, root: str = "/me") -> Client:
+    session = emulator.session()
+    token = emulator.system.graph_token(account, *(scopes or ("Mail.Send", "Mail.ReadWrite")))
     session.headers["Authorization"] = f"Bearer {token}"
-    return Client(stand, session, f"{stand.graph}/v1.0{root}")
+    return Client(emulator, session, f"{emulator.graph}/v1.0{root}")
 
 
-def app_client(stand: Stand, *roles: str, mailbox: str = REPORTS) -> Client:
-    session = stand.session()
-    session.headers["Authorization"] = f"Bearer {stand.system.app_only_token(CONTOSO, *roles)}"
-    return Client(stand, session, f"{stand.graph}/v1.0/users/{mailbox}")
+def app_client(emulator: Emulator, *roles: str, mailbox: str = REPORTS) -> Client:
+    session = emulator.session()
+    session.headers["Authorization"] = f"Bearer {emulator.system.app_only_token(CONTOSO, *roles)}"
+    return Client(emulator, session, f"{emulator.graph}/v1.0/users/{mailbox}")
 
 
 def refused(answer: requests.Response) -> tuple[int, str]:
@@ -127,15 +127,15 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 # sendMail
 
 
-def test_an_accepted_mail_is_202_with_nothing_in_it(stand: Stand) -> None:
-    answer = client(stand, REPORTS, "Mail.Send").send_mail()
+def test_an_accepted_mail_is_202_with_nothing_in_it(emulator: Emulator) -> None:
+    answer = client(emulator, REPORTS, "Mail.Send").send_mail()
 
     assert (answer.status_code, answer.content) == (202, b"")
     assert answer.headers["request-id"]
-    assert [mail.subject for mail in stand.system.mails()] == ["Weekly sales"]
+    assert [mail.subject for mail in emulator.system.mails()] == ["Weekly sales"]
 
 
-def test_every_sent_mail_is_recorded_as_received(stand: Stand) -> None:
+def test_every_sent_mail_is_recorded_as_received(emulator: Emulator) -> None:
     image = bytes(range(256)) * 40
     message = a_message(
         ccRecipients=[a_recipient("cc@contoso.com")],
@@ -151,11 +151,11 @@ def test_every_sent_mail_is_recorded_as_received(stand: Stand) -> None:
         ],
     )
 
-    client(stand, REPORTS, "Mail.Send").ask(
+    client(emulator, REPORTS, "Mail.Send").request(
         "POST", "/sendMail", json={"message": message}, headers={"client-request-id": "marked"}
     )
 
-    mail = stand.system.mails()[0]
+    mail = emulator.system.mails()[0]
     assert mail.recipients == ["cfo@contoso.com", "cc@contoso.com", "bcc@example.com"]
     assert [a.address for a in mail.bcc] == ["bcc@example.com"]
     assert [a.address for a in mail.reply_to] == ["answers@contoso.com"]
@@ -171,10 +171,12 @@ def test_every_sent_mail_is_recorded_as_received(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(("value", "saved"), [(True, True), (False, False), ("false", False), ("true", True)])
-def test_save_to_sent_items_is_a_boolean_or_a_string(stand: Stand, *, value: object, saved: bool) -> None:
-    assert client(stand).send_mail(saveToSentItems=value).status_code == 202
+def test_save_to_sent_items_is_a_boolean_or_a_string(
+    emulator: Emulator, *, value: object, saved: bool
+) -> None:
+    assert client(emulator).send_mail(saveToSentItems=value).status_code == 202
 
-    assert stand.system.mails()[0].save_to_sent_items is saved
+    assert emulator.system.mails()[0].save_to_sent_items is saved
 
 
 @pytest.mark.parametrize(
@@ -218,39 +220,39 @@ def test_save_to_sent_items_is_a_boolean_or_a_string(stand: Stand, *, value: obj
         ),
     ],
 )
-def test_what_graph_would_not_read_is_400(stand: Stand, body: dict[str, Any], code: str) -> None:
-    answer = client(stand).ask("POST", "/sendMail", json=body)
+def test_what_graph_would_not_read_is_400(emulator: Emulator, body: dict[str, Any], code: str) -> None:
+    answer = client(emulator).request("POST", "/sendMail", json=body)
 
     assert refused(answer) == (400, code)
-    assert stand.system.mails() == []
+    assert emulator.system.mails() == []
 
 
-def test_five_headers_and_five_hundred_recipients_are_taken(stand: Stand) -> None:
+def test_five_headers_and_five_hundred_recipients_are_taken(emulator: Emulator) -> None:
     message = a_message(
         toRecipients=[a_recipient(f"p{n}@contoso.com") for n in range(500)],
         internetMessageHeaders=[{"name": f"X-{n}", "value": "v"} for n in range(5)],
     )
 
-    assert client(stand).send_mail(message).status_code == 202
+    assert client(emulator).send_mail(message).status_code == 202
 
 
-def test_a_request_over_four_megabytes_hits_the_wall_base64_included(stand: Stand) -> None:
+def test_a_request_over_four_megabytes_hits_the_wall_base64_included(emulator: Emulator) -> None:
     def request_of(size: int) -> bytes:
         empty = json.dumps({"message": a_message(body={"contentType": "text", "content": ""})})
         return empty.replace('"content": ""', f'"content": "{"x" * (size - len(empty))}"').encode()
 
     kind = {"Content-Type": "application/json"}
-    below = client(stand).ask("POST", "/sendMail", data=request_of(4 * MEGABYTE), headers=kind)
-    above = client(stand).ask("POST", "/sendMail", data=request_of(4 * MEGABYTE + 1), headers=kind)
+    below = client(emulator).request("POST", "/sendMail", data=request_of(4 * MEGABYTE), headers=kind)
+    above = client(emulator).request("POST", "/sendMail", data=request_of(4 * MEGABYTE + 1), headers=kind)
 
     assert below.status_code == 202
     assert above.status_code == 413
     assert above.json()["error"]["message"] == "The maximum request length supported is 4MB."
-    assert len(stand.system.mails()) == 1
+    assert len(emulator.system.mails()) == 1
 
 
-def test_an_error_names_the_request_as_support_wants_it(stand: Stand) -> None:
-    answer = client(stand).ask("POST", "/sendMail", json={}, headers={"client-request-id": "mine"})
+def test_an_error_names_the_request_as_support_wants_it(emulator: Emulator) -> None:
+    answer = client(emulator).request("POST", "/sendMail", json={}, headers={"client-request-id": "mine"})
 
     inner = answer.json()["error"]["innerError"]
     assert inner["client-request-id"] == answer.headers["client-request-id"] == "mine"
@@ -258,7 +260,7 @@ def test_an_error_names_the_request_as_support_wants_it(stand: Stand) -> None:
     assert answer.headers["x-ms-ags-diagnostic"]
 
 
-def test_a_mail_can_be_sent_as_mime_with_bcc_in_its_header(stand: Stand) -> None:
+def test_a_mail_can_be_sent_as_mime_with_bcc_in_its_header(emulator: Emulator) -> None:
     made = EmailMessage(policy=SMTP)
     made["From"], made["To"], made["Bcc"] = REPORTS, "The CFO <cfo@contoso.com>", "bcc@example.com"
     made["Subject"], made["List-Unsubscribe"] = "Als MIME: Grüße", "<mailto:no@contoso.com>"
@@ -266,11 +268,11 @@ def test_a_mail_can_be_sent_as_mime_with_bcc_in_its_header(stand: Stand) -> None
     made.add_attachment(b"\x00\x01", maintype="application", subtype="pdf", filename="a.pdf")
     raw = made.as_bytes()
 
-    answer = client(stand).ask(
+    answer = client(emulator).request(
         "POST", "/sendMail", data=base64.b64encode(raw), headers={"Content-Type": "text/plain"}
     )
 
-    mail = stand.system.mails()[0]
+    mail = emulator.system.mails()[0]
     assert answer.status_code == 202
     assert mail.mime == raw
     assert (mail.subject, mail.to[0].name) == ("Als MIME: Grüße", "The CFO")
@@ -279,8 +281,10 @@ def test_a_mail_can_be_sent_as_mime_with_bcc_in_its_header(stand: Stand) -> None
     assert (mail.attachments[0].name, mail.attachments[0].read()) == ("a.pdf", b"\x00\x01")
 
 
-def test_mime_that_is_no_base64_is_refused(stand: Stand) -> None:
-    answer = client(stand).ask("POST", "/sendMail", data="From: me", headers={"Content-Type": "text/plain"})
+def test_mime_that_is_no_base64_is_refused(emulator: Emulator) -> None:
+    answer = client(emulator).request(
+        "POST", "/sendMail", data="From: me", headers={"Content-Type": "text/plain"}
+    )
 
     assert refused(answer) == (400, "ErrorMimeContentInvalidBase64String")
 
@@ -288,106 +292,108 @@ def test_mime_that_is_no_base64_is_refused(stand: Stand) -> None:
 # Who may send as whom
 
 
-def test_send_as_shows_only_the_other_address(stand: Stand) -> None:
-    answer = client(stand, REPORTS, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
+def test_send_as_shows_only_the_other_address(emulator: Emulator) -> None:
+    answer = client(emulator, REPORTS, "Mail.Send.Shared").send_mail(
+        a_message(**{"from": a_recipient(FINANCE)})
+    )
 
-    mail = stand.system.mails()[0]
+    mail = emulator.system.mails()[0]
     assert answer.status_code == 202
     assert (mail.from_address.address, mail.sender.address, mail.caller) == (FINANCE, FINANCE, REPORTS)
 
 
-def test_send_on_behalf_shows_both(stand: Stand) -> None:
-    stand.system.directory.grant("send_on_behalf", on=FINANCE, to=UMA)
+def test_send_on_behalf_shows_both(emulator: Emulator) -> None:
+    emulator.system.directory.grant("send_on_behalf", on=FINANCE, to=UMA)
 
-    client(stand, UMA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
+    client(emulator, UMA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
 
-    mail = stand.system.mails()[0]
+    mail = emulator.system.mails()[0]
     assert (mail.from_address.address, mail.sender.address) == (FINANCE, UMA)
 
 
-def test_a_group_can_be_sent_as(stand: Stand) -> None:
-    client(stand, ADA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(BOARD.upper())}))
+def test_a_group_can_be_sent_as(emulator: Emulator) -> None:
+    client(emulator, ADA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(BOARD.upper())}))
 
-    assert stand.system.mails()[0].from_address.address == BOARD
+    assert emulator.system.mails()[0].from_address.address == BOARD
 
 
 @pytest.mark.parametrize("address", [FINANCE, BOARD, "nobody@contoso.com", MALLORY])
-def test_without_the_right_another_from_is_denied(stand: Stand, address: str) -> None:
-    answer = client(stand, UMA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(address)}))
+def test_without_the_right_another_from_is_denied(emulator: Emulator, address: str) -> None:
+    answer = client(emulator, UMA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(address)}))
 
     assert refused(answer) == (403, "ErrorSendAsDenied")
-    assert stand.system.mails() == []
+    assert emulator.system.mails() == []
 
 
-def test_the_mailbox_right_is_not_enough_without_the_shared_scope(stand: Stand) -> None:
-    answer = client(stand, REPORTS, "Mail.Send").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
+def test_the_mailbox_right_is_not_enough_without_the_shared_scope(emulator: Emulator) -> None:
+    answer = client(emulator, REPORTS, "Mail.Send").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
 
     assert refused(answer) == (403, "ErrorAccessDenied")
 
 
-def test_ones_own_address_may_always_be_named(stand: Stand) -> None:
-    answer = client(stand, REPORTS, "Mail.Send").send_mail(
+def test_ones_own_address_may_always_be_named(emulator: Emulator) -> None:
+    answer = client(emulator, REPORTS, "Mail.Send").send_mail(
         a_message(**{"from": a_recipient(REPORTS.upper())})
     )
 
     assert answer.status_code == 202
 
 
-def test_another_mailbox_needs_full_access_too(stand: Stand) -> None:
-    stand.system.directory.grant("send_as", on=FINANCE, to=UMA)
+def test_another_mailbox_needs_full_access_too(emulator: Emulator) -> None:
+    emulator.system.directory.grant("send_as", on=FINANCE, to=UMA)
 
-    without = client(stand, UMA, "Mail.Send.Shared", root=f"/users/{FINANCE}").send_mail()
-    stand.system.directory.grant("full_access", on=FINANCE, to=UMA)
-    with_it = client(stand, UMA, "Mail.Send.Shared", root=f"/users/{FINANCE}").send_mail()
+    without = client(emulator, UMA, "Mail.Send.Shared", root=f"/users/{FINANCE}").send_mail()
+    emulator.system.directory.grant("full_access", on=FINANCE, to=UMA)
+    with_it = client(emulator, UMA, "Mail.Send.Shared", root=f"/users/{FINANCE}").send_mail()
 
     assert refused(without) == (403, "ErrorAccessDenied")
     assert with_it.status_code == 202
-    assert stand.system.mails()[0].mailbox == FINANCE
+    assert emulator.system.mails()[0].mailbox == FINANCE
 
 
-def test_an_app_with_application_permission_sends_as_any_mailbox(stand: Stand) -> None:
-    assert app_client(stand, "Mail.Send").send_mail().status_code == 202
+def test_an_app_with_application_permission_sends_as_any_mailbox(emulator: Emulator) -> None:
+    assert app_client(emulator, "Mail.Send").send_mail().status_code == 202
     assert (
-        app_client(stand, "Mail.Send", mailbox=stand.system.user(UMA).object_id).send_mail().status_code
+        app_client(emulator, "Mail.Send", mailbox=emulator.system.user(UMA).object_id).send_mail().status_code
         == 202
     )
 
-    assert [(mail.mailbox, mail.caller) for mail in stand.system.mails()] == [(REPORTS, ""), (UMA, "")]
+    assert [(mail.mailbox, mail.caller) for mail in emulator.system.mails()] == [(REPORTS, ""), (UMA, "")]
 
 
-def test_an_access_policy_limits_an_app_to_its_mailboxes(stand: Stand) -> None:
-    stand.system.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({REPORTS}))
+def test_an_access_policy_limits_an_app_to_its_mailboxes(emulator: Emulator) -> None:
+    emulator.system.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({REPORTS}))
 
-    assert app_client(stand, "Mail.Send").send_mail().status_code == 202
-    assert refused(app_client(stand, "Mail.Send", mailbox=UMA).send_mail()) == (403, "ErrorAccessDenied")
-
-
-def test_exchange_roles_let_an_app_send_without_a_role_in_its_token(stand: Stand) -> None:
-    stand.system.directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
-
-    assert app_client(stand).send_mail().status_code == 202
-    assert refused(app_client(stand, mailbox=UMA).send_mail()) == (403, "ErrorAccessDenied")
+    assert app_client(emulator, "Mail.Send").send_mail().status_code == 202
+    assert refused(app_client(emulator, "Mail.Send", mailbox=UMA).send_mail()) == (403, "ErrorAccessDenied")
 
 
-def test_an_application_has_no_me_and_needs_the_right_for_another_from(stand: Stand) -> None:
-    answer = app_client(stand, "Mail.Send").send_mail(a_message(**{"from": a_recipient(UMA)}))
+def test_exchange_roles_let_an_app_send_without_a_role_in_its_token(emulator: Emulator) -> None:
+    emulator.system.directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
+
+    assert app_client(emulator).send_mail().status_code == 202
+    assert refused(app_client(emulator, mailbox=UMA).send_mail()) == (403, "ErrorAccessDenied")
+
+
+def test_an_application_has_no_me_and_needs_the_right_for_another_from(emulator: Emulator) -> None:
+    answer = app_client(emulator, "Mail.Send").send_mail(a_message(**{"from": a_recipient(UMA)}))
     assert refused(answer) == (403, "ErrorSendAsDenied")
 
-    session = app_client(stand, "Mail.Send").session
-    me = session.post(f"{stand.graph}/v1.0/me/sendMail", json={"message": a_message()}, timeout=5)
+    session = app_client(emulator, "Mail.Send").session
+    me = session.post(f"{emulator.graph}/v1.0/me/sendMail", json={"message": a_message()}, timeout=5)
     assert refused(me) == (400, "BadRequest")
 
 
 # Tokens and scopes
 
 
-def test_a_bad_token_is_401(stand: Stand) -> None:
-    expired = stand.system.graph_token(REPORTS, "Mail.Send", exp=1)
-    for_us = stand.system.api_token(REPORTS)
-    forged = stand.system.graph_token(REPORTS, "Mail.Send")[:-4] + "AAAA"
+def test_a_bad_token_is_401(emulator: Emulator) -> None:
+    expired = emulator.system.graph_token(REPORTS, "Mail.Send", exp=1)
+    for_us = emulator.system.api_token(REPORTS)
+    forged = emulator.system.graph_token(REPORTS, "Mail.Send")[:-4] + "AAAA"
     for token in ("", "x.y.z", expired, for_us, forged):
-        answer = stand.session().post(
-            f"{stand.graph}/v1.0/me/sendMail",
+        answer = emulator.session().post(
+            f"{emulator.graph}/v1.0/me/sendMail",
             headers={"Authorization": f"Bearer {token}"},
             json={},
             timeout=5,
@@ -397,17 +403,17 @@ def test_a_bad_token_is_401(stand: Stand) -> None:
         assert "WWW-Authenticate" in answer.headers
 
 
-def test_an_access_token_expires_by_the_clock_of_the_emulator(stand: Stand) -> None:
-    caller = client(stand)
+def test_an_access_token_expires_by_the_clock_of_the_emulator(emulator: Emulator) -> None:
+    caller = client(emulator)
     assert caller.send_mail().status_code == 202
 
-    stand.system.clock.advance(timedelta(hours=2))
+    emulator.system.clock.advance(timedelta(hours=2))
 
     assert refused(caller.send_mail()) == (401, "InvalidAuthenticationToken")
 
 
-def test_an_app_token_without_permissions_is_401(stand: Stand) -> None:
-    assert refused(app_client(stand).send_mail()) == (401, "NoPermissionsInAccessToken")
+def test_an_app_token_without_permissions_is_401(emulator: Emulator) -> None:
+    assert refused(app_client(emulator).send_mail()) == (401, "NoPermissionsInAccessToken")
 
 
 @pytest.mark.parametrize(
@@ -422,61 +428,64 @@ def test_an_app_token_without_permissions_is_401(stand: Stand) -> None:
         ("GET", "/mailFolders/sentitems/messages"),
     ],
 )
-def test_mail_send_gives_access_to_no_message(stand: Stand, method: str, path: str) -> None:
-    answer = client(stand, REPORTS, "Mail.Send").ask(method, path, json=a_message())
+def test_mail_send_gives_access_to_no_message(emulator: Emulator, method: str, path: str) -> None:
+    answer = client(emulator, REPORTS, "Mail.Send").request(method, path, json=a_message())
 
     assert refused(answer) == (403, "ErrorAccessDenied")
 
 
-def test_reading_and_writing_mail_does_not_send_it(stand: Stand) -> None:
-    caller = client(stand, REPORTS, "Mail.ReadWrite")
+def test_reading_and_writing_mail_does_not_send_it(emulator: Emulator) -> None:
+    caller = client(emulator, REPORTS, "Mail.ReadWrite")
 
     assert refused(caller.send_mail()) == (403, "ErrorAccessDenied")
     assert refused(caller.send(caller.draft())) == (403, "ErrorAccessDenied")
 
 
-def test_an_unknown_user_and_a_user_without_mailbox_are_404(stand: Stand) -> None:
-    stand.system.directory.change_user(UMA, has_mailbox=False)
+def test_an_unknown_user_and_a_user_without_mailbox_are_404(emulator: Emulator) -> None:
+    emulator.system.directory.change_user(UMA, has_mailbox=False)
 
-    assert refused(app_client(stand, "Mail.Send", mailbox="x@contoso.com").send_mail()) == (
+    assert refused(app_client(emulator, "Mail.Send", mailbox="x@contoso.com").send_mail()) == (
         404,
         "ErrorInvalidUser",
     )
-    assert refused(app_client(stand, "Mail.Send", mailbox=MALLORY).send_mail()) == (404, "ErrorInvalidUser")
-    assert refused(client(stand, UMA).send_mail()) == (404, "MailboxNotEnabledForRESTAPI")
+    assert refused(app_client(emulator, "Mail.Send", mailbox=MALLORY).send_mail()) == (
+        404,
+        "ErrorInvalidUser",
+    )
+    assert refused(client(emulator, UMA).send_mail()) == (404, "MailboxNotEnabledForRESTAPI")
 
 
-def test_a_path_takes_the_object_id_or_the_sign_in_name_and_no_address(stand: Stand) -> None:
-    named = stand.system.directory.change_user(
+def test_a_path_takes_the_object_id_or_the_sign_in_name_and_no_address(emulator: Emulator) -> None:
+    named = emulator.system.directory.change_user(
         REPORTS, sign_in_name="r1@contoso.com", aliases=frozenset({"reporting@contoso.com"})
     )
 
     for name in (named.object_id, "r1@contoso.com", "R1@Contoso.com"):
-        assert app_client(stand, "Mail.Send", mailbox=name).send_mail().status_code == 202
+        assert app_client(emulator, "Mail.Send", mailbox=name).send_mail().status_code == 202
     for name in (REPORTS, "reporting@contoso.com"):
-        answer = app_client(stand, "Mail.Send", mailbox=name).send_mail()
+        answer = app_client(emulator, "Mail.Send", mailbox=name).send_mail()
         assert refused(answer) == (404, "ErrorInvalidUser")
-    assert {mail.from_address.address for mail in stand.system.mails()} == {REPORTS}
+    assert {mail.from_address.address for mail in emulator.system.mails()} == {REPORTS}
 
 
-def test_an_alias_of_the_mailbox_becomes_its_primary_address(stand: Stand) -> None:
-    stand.system.directory.change_user(
+def test_an_alias_of_the_mailbox_becomes_its_primary_address(emulator: Emulator) -> None:
+    emulator.system.directory.change_user(
         REPORTS, sign_in_name="r1@contoso.com", aliases=frozenset({"reporting@contoso.com"})
     )
-    caller = client(stand, REPORTS, "Mail.Send")
+    caller = client(emulator, REPORTS, "Mail.Send")
 
     alias = caller.send_mail(a_message(**{"from": a_recipient("reporting@contoso.com")}))
     sign_in_name = caller.send_mail(a_message(**{"from": a_recipient("r1@contoso.com")}))
 
     assert alias.status_code == 202
-    assert stand.system.mails()[0].from_address.address == REPORTS
+    assert emulator.system.mails()[0].from_address.address == REPORTS
     assert refused(sign_in_name) == (403, "ErrorAccessDenied")
 
 
-def test_who_am_i_needs_user_read(stand: Stand) -> None:
-    assert refused(client(stand).ask("GET", "")) == (403, "Authorization_RequestDenied")
+def test_who_am_i_needs_user_read(emulator: Emulator) -> None:
+    assert refused(client(emulator).request("GET", "")) == (403, "Authorization_RequestDenied")
 
-    answer = client(stand, REPORTS, "User.Read").ask("GET", "")
+    answer = client(emulator, REPORTS, "User.Read").request("GET", "")
 
     assert answer.json()["userPrincipalName"] == REPORTS
 
@@ -484,108 +493,108 @@ def test_who_am_i_needs_user_read(stand: Stand) -> None:
 # Drafts, ids, Sent Items
 
 
-def test_a_draft_has_an_id_and_an_internet_message_id(stand: Stand) -> None:
-    created = client(stand).ask("POST", "/messages", json=a_message())
+def test_a_draft_has_an_id_and_an_internet_message_id(emulator: Emulator) -> None:
+    created = client(emulator).request("POST", "/messages", json=a_message())
 
     document = created.json()
     assert created.status_code == 201
     assert document["isDraft"] is True
     assert document["id"]
     assert document["internetMessageId"].startswith("<")
-    assert stand.system.mails() == []
+    assert emulator.system.mails() == []
 
 
-def test_an_immutable_id_survives_sending_and_the_copy_shows_after_a_lag(stand: Stand) -> None:
-    stand.system.behaviour.sent_items_lag = 60
-    caller = client(stand)
+def test_an_immutable_id_survives_sending_and_the_copy_shows_after_a_lag(emulator: Emulator) -> None:
+    emulator.system.behaviour.sent_items_lag = 60
+    caller = client(emulator)
     draft = caller.draft()
-    assert draft["id"] == stand.system.drafts(REPORTS)[0].immutable_id
+    assert draft["id"] == emulator.system.drafts(REPORTS)[0].immutable_id
 
     assert caller.send(draft).status_code == 202
 
-    during = caller.ask("GET", f"/messages/{draft['id']}", headers=IMMUTABLE).json()
-    stand.system.clock.advance(timedelta(seconds=61))
-    after = caller.ask("GET", f"/messages/{draft['id']}", headers=IMMUTABLE).json()
-    sent_items = caller.ask("GET", "/mailFolders/sentitems").json()["id"]
+    during = caller.request("GET", f"/messages/{draft['id']}", headers=IMMUTABLE).json()
+    emulator.system.clock.advance(timedelta(seconds=61))
+    after = caller.request("GET", f"/messages/{draft['id']}", headers=IMMUTABLE).json()
+    sent_items = caller.request("GET", "/mailFolders/sentitems").json()["id"]
     assert (during["isDraft"], after["isDraft"]) == (True, False)
     assert during["parentFolderId"] != sent_items == after["parentFolderId"]
     assert after["internetMessageId"] == draft["internetMessageId"]
 
 
-def test_a_plain_id_dies_with_sending(stand: Stand) -> None:
-    stand.system.behaviour.sent_items_lag = 0
-    caller = client(stand)
-    created = caller.ask("POST", "/messages", json=a_message()).json()
+def test_a_plain_id_dies_with_sending(emulator: Emulator) -> None:
+    emulator.system.behaviour.sent_items_lag = 0
+    caller = client(emulator)
+    created = caller.request("POST", "/messages", json=a_message()).json()
 
     caller.send(created)
 
-    assert refused(caller.ask("GET", f"/messages/{created['id']}")) == (404, "ErrorItemNotFound")
+    assert refused(caller.request("GET", f"/messages/{created['id']}")) == (404, "ErrorItemNotFound")
 
 
-def test_send_must_say_that_its_body_is_empty(stand: Stand) -> None:
-    caller = client(stand)
+def test_send_must_say_that_its_body_is_empty(emulator: Emulator) -> None:
+    caller = client(emulator)
     path = f"/messages/{caller.draft()['id']}/send"
 
     def nothing() -> Any:
         yield b""
 
-    assert caller.ask("POST", path, data=nothing()).status_code == 411
-    assert caller.ask("POST", path, data=b"{}").status_code == 411
-    assert caller.ask("POST", path).status_code == 202
+    assert caller.request("POST", path, data=nothing()).status_code == 411
+    assert caller.request("POST", path, data=b"{}").status_code == 411
+    assert caller.request("POST", path).status_code == 202
 
 
-def test_a_second_send_in_transit_makes_a_second_mail_unless_switched_off(stand: Stand) -> None:
-    stand.system.behaviour.sent_items_lag = 60
-    caller = client(stand)
+def test_a_second_send_in_transit_makes_a_second_mail_unless_switched_off(emulator: Emulator) -> None:
+    emulator.system.behaviour.sent_items_lag = 60
+    caller = client(emulator)
     draft = caller.draft()
 
     assert [caller.send(draft).status_code, caller.send(draft).status_code] == [202, 202]
-    assert len(stand.system.mails()) == 2
+    assert len(emulator.system.mails()) == 2
 
-    stand.system.behaviour.resend_in_transit = False
+    emulator.system.behaviour.resend_in_transit = False
     assert caller.send(draft).status_code == 400
 
 
-def test_a_sent_message_is_not_sent_again(stand: Stand) -> None:
-    stand.system.behaviour.sent_items_lag = 0
-    caller = client(stand)
+def test_a_sent_message_is_not_sent_again(emulator: Emulator) -> None:
+    emulator.system.behaviour.sent_items_lag = 0
+    caller = client(emulator)
     draft = caller.draft()
 
     assert [caller.send(draft).status_code, caller.send(draft).status_code] == [202, 400]
-    assert len(stand.system.mails()) == 1
+    assert len(emulator.system.mails()) == 1
 
 
-def test_a_draft_can_be_changed_and_is_deleted_into_deleted_items(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_draft_can_be_changed_and_is_deleted_into_deleted_items(emulator: Emulator) -> None:
+    caller = client(emulator)
     draft = caller.draft()
-    changed = caller.ask("PATCH", f"/messages/{draft['id']}", json={"subject": "Monthly"}).json()
+    changed = caller.request("PATCH", f"/messages/{draft['id']}", json={"subject": "Monthly"}).json()
     assert changed["subject"] == "Monthly"
     assert changed["changeKey"] != draft["changeKey"]
 
-    assert caller.ask("DELETE", f"/messages/{draft['id']}").status_code == 204
+    assert caller.request("DELETE", f"/messages/{draft['id']}").status_code == 204
 
-    assert stand.system.drafts(REPORTS) == []
-    deleted = caller.ask("GET", "/mailFolders/deleteditems/messages").json()["value"]
+    assert emulator.system.drafts(REPORTS) == []
+    deleted = caller.request("GET", "/mailFolders/deleteditems/messages").json()["value"]
     assert [message["subject"] for message in deleted] == ["Monthly"]
-    caller.ask("DELETE", f"/messages/{draft['id']}")
-    assert caller.ask("GET", "/messages").json()["value"] == []
+    caller.request("DELETE", f"/messages/{draft['id']}")
+    assert caller.request("GET", "/messages").json()["value"] == []
 
 
-def test_a_draft_can_be_removed_permanently(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_draft_can_be_removed_permanently(emulator: Emulator) -> None:
+    caller = client(emulator)
     draft = caller.draft()
 
-    assert caller.ask("POST", f"/messages/{draft['id']}/permanentDelete").status_code == 204
-    assert caller.ask("GET", "/messages").json()["value"] == []
+    assert caller.request("POST", f"/messages/{draft['id']}/permanentDelete").status_code == 204
+    assert caller.request("GET", "/messages").json()["value"] == []
 
 
-def test_a_national_cloud_has_no_permanent_delete(stand: Stand) -> None:
-    stand.system.behaviour.permanent_delete = False
-    caller = client(stand)
+def test_a_national_cloud_has_no_permanent_delete(emulator: Emulator) -> None:
+    emulator.system.behaviour.permanent_delete = False
+    caller = client(emulator)
     draft = caller.draft()
 
-    assert caller.ask("POST", f"/messages/{draft['id']}/permanentDelete").status_code == 400
-    assert [message.immutable_id for message in stand.system.drafts(REPORTS)]
+    assert caller.request("POST", f"/messages/{draft['id']}/permanentDelete").status_code == 400
+    assert [message.immutable_id for message in emulator.system.drafts(REPORTS)]
 
 
 # Finding a mail again
@@ -596,7 +605,7 @@ def stamped(value: str) -> dict[str, Any]:
 
 
 def find(caller: Client, condition: str, path: str = "/messages") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = caller.ask("GET", path, params={"$filter": condition}).json()["value"]
+    found: list[dict[str, Any]] = caller.request("GET", path, params={"$filter": condition}).json()["value"]
     return found
 
 
@@ -604,8 +613,8 @@ def key_filter(name: str, value: str) -> str:
     return f"singleValueExtendedProperties/Any(ep: ep/id eq '{name}' and ep/value eq '{value}')"
 
 
-def test_a_key_finds_its_mail_name_with_case_value_without(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_key_finds_its_mail_name_with_case_value_without(emulator: Emulator) -> None:
+    caller = client(emulator)
     caller.draft(**stamped("Key-1"), subject="ours")
     caller.draft(**stamped("key-2"))
 
@@ -614,79 +623,79 @@ def test_a_key_finds_its_mail_name_with_case_value_without(stand: Stand) -> None
 
 
 @pytest.mark.parametrize("folder", ["drafts", "outbox"])
-def test_a_stamped_send_mail_is_found_in_sent_items_after_the_lag(stand: Stand, folder: Any) -> None:
-    stand.system.behaviour.sent_items_lag = 60
-    stand.system.behaviour.transit_folder = folder
-    caller = client(stand)
+def test_a_stamped_send_mail_is_found_in_sent_items_after_the_lag(emulator: Emulator, folder: Any) -> None:
+    emulator.system.behaviour.sent_items_lag = 60
+    emulator.system.behaviour.transit_folder = folder
+    caller = client(emulator)
     caller.send_mail(a_message(**stamped("key-1")))
     assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
     assert len(find(caller, key_filter(KEY_ID, "key-1"), f"/mailFolders/{folder}/messages")) == 1
 
-    stand.system.clock.advance(timedelta(seconds=61))
+    emulator.system.clock.advance(timedelta(seconds=61))
 
     assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [False]
     assert len(find(caller, key_filter(KEY_ID, "key-1"), "/mailFolders/sentitems/messages")) == 1
 
 
-def test_a_new_draft_is_unknown_to_calls_that_name_it_for_a_moment(stand: Stand) -> None:
-    stand.system.behaviour.replica_lag = 2
-    caller = client(stand)
+def test_a_new_draft_is_unknown_to_calls_that_name_it_for_a_moment(emulator: Emulator) -> None:
+    emulator.system.behaviour.replica_lag = 2
+    caller = client(emulator)
     draft = caller.draft(**stamped("key-1"))
     assert caller.attach(draft, b"x").status_code == 404
     assert len(find(caller, key_filter(KEY_ID, "key-1"))) == 1
 
-    stand.system.clock.advance(timedelta(seconds=3))
+    emulator.system.clock.advance(timedelta(seconds=3))
 
     assert caller.attach(draft, b"x").status_code == 201
 
 
-def test_a_draft_that_was_just_sent_is_in_lists_and_not_found_by_its_id(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_draft_that_was_just_sent_is_in_lists_and_not_found_by_its_id(emulator: Emulator) -> None:
+    caller = client(emulator)
     draft = caller.draft(**stamped("key-1"))
-    stand.system.behaviour.replica_lag = 2
-    stand.system.behaviour.sent_items_lag = 60
+    emulator.system.behaviour.replica_lag = 2
+    emulator.system.behaviour.sent_items_lag = 60
     assert caller.send(draft).status_code == 202
-    assert caller.ask("GET", f"/messages/{draft['id']}").status_code == 404
+    assert caller.request("GET", f"/messages/{draft['id']}").status_code == 404
     assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
 
-    stand.system.clock.advance(timedelta(seconds=3))
+    emulator.system.clock.advance(timedelta(seconds=3))
 
-    assert caller.ask("GET", f"/messages/{draft['id']}").json()["isDraft"] is True
+    assert caller.request("GET", f"/messages/{draft['id']}").json()["isDraft"] is True
 
 
-def test_an_upload_session_is_unknown_to_its_host_for_a_moment(stand: Stand) -> None:
-    caller = client(stand)
+def test_an_upload_session_is_unknown_to_its_host_for_a_moment(emulator: Emulator) -> None:
+    caller = client(emulator)
     draft = caller.draft()
-    stand.system.behaviour.replica_lag = 2
+    emulator.system.behaviour.replica_lag = 2
     url = caller.session_for(draft, 6_000_000).json()["uploadUrl"]
     assert caller.put(url, bytes_of(3_000_000), 0, 6_000_000).status_code == 404
 
-    stand.system.clock.advance(timedelta(seconds=3))
+    emulator.system.clock.advance(timedelta(seconds=3))
 
     assert caller.put(url, bytes_of(3_000_000), 0, 6_000_000).status_code == 200
 
 
-def test_a_mail_without_a_copy_is_found_only_on_its_way(stand: Stand) -> None:
-    stand.system.behaviour.sent_items_lag = 60
-    caller = client(stand)
+def test_a_mail_without_a_copy_is_found_only_on_its_way(emulator: Emulator) -> None:
+    emulator.system.behaviour.sent_items_lag = 60
+    caller = client(emulator)
     caller.send_mail(a_message(**stamped("key-1")), saveToSentItems=False)
     assert [m["isDraft"] for m in find(caller, key_filter(KEY_ID, "key-1"))] == [True]
 
-    stand.system.clock.advance(timedelta(seconds=61))
+    emulator.system.clock.advance(timedelta(seconds=61))
 
     assert find(caller, key_filter(KEY_ID, "key-1")) == []
 
 
-def test_an_own_internet_message_id_is_found(stand: Stand) -> None:
-    caller = client(stand)
+def test_an_own_internet_message_id_is_found(emulator: Emulator) -> None:
+    caller = client(emulator)
     caller.draft(internetMessageId="<own@contoso.com>")
 
     assert len(find(caller, "internetMessageId eq '<own@contoso.com>' and isDraft eq true")) == 1
     assert find(caller, "internetMessageId eq '<own@contoso.com>' and isDraft eq false") == []
 
 
-def test_a_quote_in_a_key_is_doubled(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_quote_in_a_key_is_doubled(emulator: Emulator) -> None:
+    caller = client(emulator)
     caller.draft(**stamped("o'clock"))
 
     assert len(find(caller, key_filter(KEY_ID, "o''clock"))) == 1
@@ -702,30 +711,30 @@ def test_a_quote_in_a_key_is_doubled(stand: Stand) -> None:
         key_filter(KEY_ID, "x' or '1' eq '1"),
     ],
 )
-def test_a_filter_that_is_not_understood_is_refused(stand: Stand, condition: str) -> None:
-    answer = client(stand).ask("GET", "/messages", params={"$filter": condition})
+def test_a_filter_that_is_not_understood_is_refused(emulator: Emulator, condition: str) -> None:
+    answer = client(emulator).request("GET", "/messages", params={"$filter": condition})
 
     assert refused(answer) == (400, "ErrorInvalidUrlQueryFilter")
 
 
-def test_a_list_shows_what_was_selected_a_page_at_a_time(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_list_shows_what_was_selected_a_page_at_a_time(emulator: Emulator) -> None:
+    caller = client(emulator)
     for number in range(3):
         caller.draft(subject=f"n{number}")
 
-    first = caller.ask("GET", "/messages", params={"$select": "id,subject", "$top": "2"}).json()
+    first = caller.request("GET", "/messages", params={"$select": "id,subject", "$top": "2"}).json()
     rest = caller.session.get(first["@odata.nextLink"], timeout=5).json()
 
     assert [m["subject"] for m in first["value"] + rest["value"]] == ["n2", "n1", "n0"]
     assert "body" not in first["value"][0]
 
 
-def test_an_extended_property_is_written_when_expanded(stand: Stand) -> None:
-    caller = client(stand)
+def test_an_extended_property_is_written_when_expanded(emulator: Emulator) -> None:
+    caller = client(emulator)
     caller.draft(**stamped("key-1"))
 
     options = {"$expand": f"singleValueExtendedProperties($filter=id eq '{KEY_ID}')"}
-    found = caller.ask("GET", "/messages", params=options).json()["value"]
+    found = caller.request("GET", "/messages", params=options).json()["value"]
 
     assert found[0]["singleValueExtendedProperties"] == [{"id": KEY_ID, "value": "key-1"}]
 
@@ -733,31 +742,31 @@ def test_an_extended_property_is_written_when_expanded(stand: Stand) -> None:
 # Attachments and upload sessions
 
 
-def test_small_files_are_posted_one_by_one(stand: Stand) -> None:
-    caller = client(stand)
+def test_small_files_are_posted_one_by_one(emulator: Emulator) -> None:
+    caller = client(emulator)
     draft = caller.draft()
 
     assert caller.attach(draft, b"one").status_code == 201
     assert caller.attach(draft, b"two", isInline=True, contentId="c2").json()["contentId"] == "c2"
-    listed = caller.ask("GET", f"/messages/{draft['id']}/attachments").json()["value"]
+    listed = caller.request("GET", f"/messages/{draft['id']}/attachments").json()["value"]
     caller.send(draft)
 
     assert [file["size"] for file in listed] == [3, 3]
-    assert [file.read() for file in stand.system.mails()[0].attachments] == [b"one", b"two"]
+    assert [file.read() for file in emulator.system.mails()[0].attachments] == [b"one", b"two"]
 
 
-def test_a_posted_file_of_three_megabytes_is_refused(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_posted_file_of_three_megabytes_is_refused(emulator: Emulator) -> None:
+    caller = client(emulator)
     draft = caller.draft()
 
     assert caller.attach(draft, bytes_of(3 * MEGABYTE)).status_code == 413
     assert caller.attach(draft, bytes_of(3 * MEGABYTE - 3000)).status_code == 201
-    stand.system.behaviour.largest_post = 1000
+    emulator.system.behaviour.largest_post = 1000
     assert caller.attach(draft, bytes_of(1000)).status_code == 413
 
 
-def test_a_large_file_is_uploaded_in_chunks_to_another_host(stand: Stand) -> None:
-    caller, data = client(stand), bytes_of(5_000_000)
+def test_a_large_file_is_uploaded_in_chunks_to_another_host(emulator: Emulator) -> None:
+    caller, data = client(emulator), bytes_of(5_000_000)
     draft = caller.draft()
     created = caller.session_for(draft, len(data), contentType="application/pdf")
     url = created.json()["uploadUrl"]
@@ -766,28 +775,28 @@ def test_a_large_file_is_uploaded_in_chunks_to_another_host(stand: Stand) -> Non
     last = caller.put(url, data[2_097_152:], 2_097_152, len(data))
 
     assert (created.status_code, created.json()["nextExpectedRanges"]) == (201, ["0-"])
-    assert urlsplit(url).netloc == urlsplit(stand.outlook).netloc != urlsplit(stand.graph).netloc
+    assert urlsplit(url).netloc == urlsplit(emulator.outlook).netloc != urlsplit(emulator.graph).netloc
     assert (middle.status_code, middle.json()["nextExpectedRanges"]) == (200, ["2097152"])
     assert middle.json().keys() == {"@odata.context", "ExpirationDateTime", "nextExpectedRanges"}
     assert (last.status_code, last.content) == (201, b"")
     assert "/Attachments('" in last.headers["Location"]
     caller.send(draft)
-    file = stand.system.mails()[0].attachments[0]
+    file = emulator.system.mails()[0].attachments[0]
     assert (file.name, file.content_type, file.read()) == ("big.pdf", "application/pdf", data)
 
 
-def test_the_next_range_is_spelt_in_every_way_there_is(stand: Stand) -> None:
-    caller, total = client(stand), 6_000_000
+def test_the_next_range_is_spelt_in_every_way_there_is(emulator: Emulator) -> None:
+    caller, total = client(emulator), 6_000_000
     for spelling, expected in (("N", "3000000"), ("N-", "3000000-"), ("N-M", "3000000-5999999")):
-        stand.system.behaviour.next_range = spelling  # type: ignore[assignment]
+        emulator.system.behaviour.next_range = spelling  # type: ignore[assignment]
         url = caller.session_for(caller.draft(), total).json()["uploadUrl"]
 
         assert caller.put(url, bytes_of(3_000_000), 0, total).json()["nextExpectedRanges"] == [expected]
 
 
-def test_the_cloud_of_21vianet_spells_its_members_in_pascal_case(stand: Stand) -> None:
-    stand.system.behaviour.pascal_case = True
-    caller = client(stand)
+def test_the_cloud_of_21vianet_spells_its_members_in_pascal_case(emulator: Emulator) -> None:
+    emulator.system.behaviour.pascal_case = True
+    caller = client(emulator)
 
     created = caller.session_for(caller.draft(), 6_000_000).json()
 
@@ -796,8 +805,8 @@ def test_the_cloud_of_21vianet_spells_its_members_in_pascal_case(stand: Stand) -
     assert middle["NextExpectedRanges"] == ["3000000"]
 
 
-def test_a_session_for_less_than_three_megabytes_is_refused(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_session_for_less_than_three_megabytes_is_refused(emulator: Emulator) -> None:
+    caller = client(emulator)
 
     answer = caller.session_for(caller.draft(), 2_999_999)
 
@@ -805,26 +814,26 @@ def test_a_session_for_less_than_three_megabytes_is_refused(stand: Stand) -> Non
     assert caller.session_for(caller.draft(), 150 * MEGABYTE + 1).status_code == 400
 
 
-def test_a_chunk_that_carries_the_token_is_refused(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_chunk_that_carries_the_token_is_refused(emulator: Emulator) -> None:
+    caller = client(emulator)
     url = caller.session_for(caller.draft(), 6_000_000).json()["uploadUrl"]
 
     answer = caller.put(url, bytes_of(3_000_000), 0, 6_000_000, Authorization="Bearer x")
 
     assert refused(answer) == (401, "InvalidAudienceForResource")
-    assert "authorization" in stand.system.requests.all("uploadChunk")[0].header_names
+    assert "authorization" in emulator.system.requests.all("uploadChunk")[0].header_names
 
 
-def test_an_upload_url_is_its_own_key(stand: Stand) -> None:
-    caller = client(stand)
+def test_an_upload_url_is_its_own_key(emulator: Emulator) -> None:
+    caller = client(emulator)
     url = caller.session_for(caller.draft(), 6_000_000).json()["uploadUrl"]
 
     assert caller.put(url[:-1], bytes_of(3_000_000), 0, 6_000_000).status_code == 401
-    assert stand.session().get(url, timeout=5).status_code == 405
+    assert emulator.session().get(url, timeout=5).status_code == 405
 
 
-def test_chunks_must_be_in_order_and_below_four_megabytes(stand: Stand) -> None:
-    caller, data = client(stand), bytes_of(9_000_000)
+def test_chunks_must_be_in_order_and_below_four_megabytes(emulator: Emulator) -> None:
+    caller, data = client(emulator), bytes_of(9_000_000)
     url = caller.session_for(caller.draft(), len(data)).json()["uploadUrl"]
     caller.put(url, data[:3_000_000], 0, len(data))
 
@@ -838,22 +847,22 @@ def test_chunks_must_be_in_order_and_below_four_megabytes(stand: Stand) -> None:
     assert caller.put(url, data[3_000_000:6_000_000], 3_000_000, len(data)).status_code == 200
 
 
-def test_a_session_ends_on_delete_and_by_the_clock(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_session_ends_on_delete_and_by_the_clock(emulator: Emulator) -> None:
+    caller = client(emulator)
     cancelled = caller.session_for(caller.draft(), 6_000_000).json()["uploadUrl"]
     expiring = caller.session_for(caller.draft(), 6_000_000).json()
 
-    assert stand.session().delete(cancelled, timeout=5).status_code == 204
+    assert emulator.session().delete(cancelled, timeout=5).status_code == 204
     assert caller.put(cancelled, bytes_of(3_000_000), 0, 6_000_000).status_code == 404
 
     middle = caller.put(expiring["uploadUrl"], bytes_of(3_000_000), 0, 6_000_000).json()
     assert middle["ExpirationDateTime"] == expiring["expirationDateTime"]
-    stand.system.clock.advance(timedelta(hours=2))
+    emulator.system.clock.advance(timedelta(hours=2))
     assert caller.put(expiring["uploadUrl"], bytes_of(3_000_000), 3_000_000, 6_000_000).status_code == 404
 
 
-def test_two_sessions_on_one_draft_at_once_are_in_conflict(stand: Stand) -> None:
-    caller, data = client(stand), bytes_of(6_000_000)
+def test_two_sessions_on_one_draft_at_once_are_in_conflict(emulator: Emulator) -> None:
+    caller, data = client(emulator), bytes_of(6_000_000)
     draft = caller.draft()
     first = caller.session_for(draft, len(data)).json()["uploadUrl"]
     second = caller.session_for(draft, len(data)).json()["uploadUrl"]
@@ -865,8 +874,8 @@ def test_two_sessions_on_one_draft_at_once_are_in_conflict(stand: Stand) -> None
     assert refused(answer) == (412, "ErrorIrresolvableConflict")
 
 
-def test_two_chunks_for_one_draft_at_the_same_moment_are_in_conflict(stand: Stand) -> None:
-    caller, data = client(stand), bytes_of(6_000_000)
+def test_two_chunks_for_one_draft_at_the_same_moment_are_in_conflict(emulator: Emulator) -> None:
+    caller, data = client(emulator), bytes_of(6_000_000)
     draft = caller.draft()
     urls = [caller.session_for(draft, len(data)).json()["uploadUrl"] for _ in range(2)]
 
@@ -876,22 +885,22 @@ def test_two_chunks_for_one_draft_at_the_same_moment_are_in_conflict(stand: Stan
         yield data[1_000_000:3_000_000]
 
     def meanwhile() -> requests.Response:
-        wait_for(lambda: stand.system.requests.count("uploadChunk") == 1)
+        wait_for(lambda: emulator.system.requests.count("uploadChunk") == 1)
         return caller.put(urls[1], data[:3_000_000], 0, len(data))
 
     with ThreadPoolExecutor(2) as pool:
         second = pool.submit(meanwhile)
         headers = {"Content-Range": f"bytes 0-2999999/{len(data)}", "Content-Length": "3000000"}
-        first = pool.submit(_put_raw, urls[0], in_two_parts(second.done), headers, stand)
+        first = pool.submit(_put_raw, urls[0], in_two_parts(second.done), headers, emulator)
 
         assert refused(second.result(20)) == (412, "ErrorIrresolvableConflict")
         assert first.result(20) == 200
 
 
-def _put_raw(url: str, body: Any, headers: dict[str, str], stand: Stand) -> int:
+def _put_raw(url: str, body: Any, headers: dict[str, str], emulator: Emulator) -> int:
     """PUT an iterator with Content-Length, which requests would chunk."""
     place = urlsplit(url)
-    context = ssl.create_default_context(cafile=str(stand.ca_file))
+    context = ssl.create_default_context(cafile=str(emulator.ca_file))
     connection = http.client.HTTPSConnection(place.hostname or "", place.port, timeout=20, context=context)
     try:
         connection.request("PUT", f"{place.path}?{place.query}", body, headers)
@@ -900,9 +909,9 @@ def _put_raw(url: str, body: Any, headers: dict[str, str], stand: Stand) -> int:
         connection.close()
 
 
-def test_an_upload_over_the_mailbox_limit_stops_with_base64_counted(stand: Stand) -> None:
-    stand.system.directory.change_user(REPORTS, message_limit=8_000_000)
-    caller, data = client(stand), bytes_of(6_500_000)
+def test_an_upload_over_the_mailbox_limit_stops_with_base64_counted(emulator: Emulator) -> None:
+    emulator.system.directory.change_user(REPORTS, message_limit=8_000_000)
+    caller, data = client(emulator), bytes_of(6_500_000)
     draft = caller.draft()
     url = caller.session_for(draft, len(data)).json()["uploadUrl"]
 
@@ -913,56 +922,56 @@ def test_an_upload_over_the_mailbox_limit_stops_with_base64_counted(stand: Stand
     assert refused(third) == (413, "ErrorMessageSizeExceeded")
 
 
-def test_a_message_over_the_mailbox_limit_is_refused_at_send(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_message_over_the_mailbox_limit_is_refused_at_send(emulator: Emulator) -> None:
+    caller = client(emulator)
     draft = caller.draft()
     caller.attach(draft, bytes_of(2_000_000))
-    stand.system.directory.change_user(REPORTS, message_limit=2_500_000)
+    emulator.system.directory.change_user(REPORTS, message_limit=2_500_000)
 
     assert refused(caller.send(draft)) == (413, "ErrorMessageSizeExceeded")
-    assert stand.system.mails() == []
+    assert emulator.system.mails() == []
 
 
-def test_receipts_are_true_or_false_and_on_record(stand: Stand) -> None:
-    caller = client(stand)
+def test_receipts_are_true_or_false_and_on_record(emulator: Emulator) -> None:
+    caller = client(emulator)
 
     assert caller.send_mail(a_message(isReadReceiptRequested=True)).status_code == 202
     assert caller.send_mail(a_message(isDeliveryReceiptRequested=True)).status_code == 202
     assert refused(caller.send_mail(a_message(isReadReceiptRequested="true"))) == (400, "RequestBodyRead")
-    assert [(mail.read_receipt, mail.delivery_receipt) for mail in stand.system.mails()] == [
+    assert [(mail.read_receipt, mail.delivery_receipt) for mail in emulator.system.mails()] == [
         (True, False),
         (False, True),
     ]
 
 
-def test_a_mailbox_without_room_for_named_properties_refuses_only_names(stand: Stand) -> None:
-    stand.system.directory.change_user(REPORTS, room_for_named_properties=False)
-    caller = client(stand)
+def test_a_mailbox_without_room_for_named_properties_refuses_only_names(emulator: Emulator) -> None:
+    emulator.system.directory.change_user(REPORTS, room_for_named_properties=False)
+    caller = client(emulator)
     named = a_message(singleValueExtendedProperties=[{"id": KEY_ID, "value": "mail-1"}])
     tagged = a_message(singleValueExtendedProperties=[{"id": "String 0x1045", "value": "<https://a.de>"}])
 
     assert refused(caller.send_mail(named)) == (403, "ErrorQuotaExceeded")
-    assert refused(caller.ask("POST", "/messages", json=named)) == (403, "ErrorQuotaExceeded")
+    assert refused(caller.request("POST", "/messages", json=named)) == (403, "ErrorQuotaExceeded")
     assert caller.send_mail(tagged).status_code == 202
     assert caller.send_mail().status_code == 202
 
 
-def test_a_draft_from_another_address_is_refused_at_send(stand: Stand) -> None:
-    caller = client(stand, UMA, "Mail.ReadWrite", "Mail.Send.Shared")
+def test_a_draft_from_another_address_is_refused_at_send(emulator: Emulator) -> None:
+    caller = client(emulator, UMA, "Mail.ReadWrite", "Mail.Send.Shared")
     draft = caller.draft(**{"from": a_recipient(FINANCE)})
 
     assert refused(caller.send(draft)) == (403, "ErrorSendAsDenied")
 
 
-def test_a_large_file_arrives_byte_for_byte_without_being_held_in_memory(stand: Stand) -> None:
-    stand.system.directory.change_user(REPORTS, message_limit=150 * MEGABYTE)
-    caller, data = client(stand), bytes_of(30 * MEGABYTE)
+def test_a_large_file_arrives_byte_for_byte_without_being_held_in_memory(emulator: Emulator) -> None:
+    emulator.system.directory.change_user(REPORTS, message_limit=150 * MEGABYTE)
+    caller, data = client(emulator), bytes_of(30 * MEGABYTE)
     draft = caller.draft()
 
     assert caller.upload(draft, data).status_code == 201
     caller.send(draft)
 
-    file = stand.system.mails()[0].attachments[0]
+    file = emulator.system.mails()[0].attachments[0]
     assert (file.size, b"".join(file.content.pieces()) == data) == (len(data), True)
     assert file.content.on_disk
 
@@ -970,11 +979,11 @@ def test_a_large_file_arrives_byte_for_byte_without_being_held_in_memory(stand: 
 # Throttling
 
 
-def test_the_fifth_concurrent_request_is_refused_only_for_its_mailbox(stand: Stand) -> None:
-    stand.system.behaviour.latency = 0.5
+def test_the_fifth_concurrent_request_is_refused_only_for_its_mailbox(emulator: Emulator) -> None:
+    emulator.system.behaviour.latency = 0.5
     with ThreadPoolExecutor(6) as pool:
-        ours = [pool.submit(lambda: client(stand).send_mail()) for _ in range(5)]
-        theirs = pool.submit(lambda: client(stand, UMA).send_mail())
+        ours = [pool.submit(lambda: client(emulator).send_mail()) for _ in range(5)]
+        theirs = pool.submit(lambda: client(emulator, UMA).send_mail())
         answers = [future.result(20) for future in ours]
 
     assert sorted(answer.status_code for answer in answers) == [202, 202, 202, 202, 429]
@@ -983,13 +992,13 @@ def test_the_fifth_concurrent_request_is_refused_only_for_its_mailbox(stand: Sta
     assert refused(throttled) == (429, "ApplicationThrottled")
     assert "MailboxConcurrency" in throttled.json()["error"]["message"]
     assert throttled.headers["Retry-After"] == "2.128"
-    assert stand.system.requests.peak(REPORTS) == 5
+    assert emulator.system.requests.peak(REPORTS) == 5
 
 
-def test_chunks_count_among_the_requests_of_their_mailbox(stand: Stand) -> None:
-    caller, data = client(stand), bytes_of(3_000_000)
+def test_chunks_count_among_the_requests_of_their_mailbox(emulator: Emulator) -> None:
+    caller, data = client(emulator), bytes_of(3_000_000)
     urls = [caller.session_for(caller.draft(), 2 * len(data)).json()["uploadUrl"] for _ in range(5)]
-    stand.system.behaviour.latency = 0.5
+    emulator.system.behaviour.latency = 0.5
 
     with ThreadPoolExecutor(5) as pool:
         statuses = list(pool.map(lambda url: caller.put(url, data, 0, 2 * len(data)).status_code, urls))
@@ -1015,107 +1024,109 @@ def test_chunks_count_among_the_requests_of_their_mailbox(stand: Stand) -> None:
     ],
 )
 def test_a_button_answers_one_request(
-    stand: Stand, button: str, status: int, code: str, retry_after: str | None, mails: int
+    emulator: Emulator, button: str, status: int, code: str, retry_after: str | None, mails: int
 ) -> None:
-    stand.system.faults.add("sendMail", button)
+    emulator.system.faults.add("sendMail", button)
 
-    answer = client(stand).send_mail()
+    answer = client(emulator).send_mail()
 
     assert refused(answer) == (status, code)
     assert answer.headers.get("Retry-After") == retry_after
-    assert len(stand.system.mails()) == mails
-    assert client(stand).send_mail().status_code == 202
+    assert len(emulator.system.mails()) == mails
+    assert client(emulator).send_mail().status_code == 202
 
 
-def test_an_acceptance_may_carry_retry_after(stand: Stand) -> None:
-    stand.system.faults.add("sendMail", "accepted with Retry-After")
+def test_an_acceptance_may_carry_retry_after(emulator: Emulator) -> None:
+    emulator.system.faults.add("sendMail", "accepted with Retry-After")
 
-    answer = client(stand).send_mail()
+    answer = client(emulator).send_mail()
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (202, "10")
-    assert len(stand.system.mails()) == 1
+    assert len(emulator.system.mails()) == 1
 
 
 @pytest.mark.parametrize(("button", "mails"), [("reset", 0), ("reset but accepted", 1), ("refused", 0)])
-def test_a_connection_is_cut_with_or_without_the_mail_going(stand: Stand, button: str, mails: int) -> None:
-    stand.system.faults.add("sendMail", button)
+def test_a_connection_is_cut_with_or_without_the_mail_going(
+    emulator: Emulator, button: str, mails: int
+) -> None:
+    emulator.system.faults.add("sendMail", button)
 
     with pytest.raises(requests.ConnectionError):
-        client(stand).send_mail()
-    wait_for(lambda: len(stand.system.requests.all("sendMail")) == 1)
-    assert len(stand.system.mails()) == mails
+        client(emulator).send_mail()
+    wait_for(lambda: len(emulator.system.requests.all("sendMail")) == 1)
+    assert len(emulator.system.mails()) == mails
 
 
-def test_a_busy_server_may_close_the_connection(stand: Stand) -> None:
-    stand.system.faults.add("sendMail", "busy and closed")
+def test_a_busy_server_may_close_the_connection(emulator: Emulator) -> None:
+    emulator.system.faults.add("sendMail", "busy and closed")
 
-    answer = client(stand).send_mail()
+    answer = client(emulator).send_mail()
 
     assert (answer.status_code, answer.headers["Connection"]) == (503, "close")
 
 
-def test_a_mail_is_sent_although_a_slow_response_outlasts_the_client(stand: Stand) -> None:
-    stand.system.faults.add("sendMail", Effect(delay=2.0))
-    caller = client(stand)
+def test_a_mail_is_sent_although_a_slow_response_outlasts_the_client(emulator: Emulator) -> None:
+    emulator.system.faults.add("sendMail", Effect(delay=2.0))
+    caller = client(emulator)
 
     with pytest.raises(requests.ReadTimeout):
         caller.session.post(f"{caller.root}/sendMail", json={"message": a_message()}, timeout=0.5)
 
-    wait_for(lambda: len(stand.system.mails()) == 1)
+    wait_for(lambda: len(emulator.system.mails()) == 1)
 
 
 @pytest.mark.parametrize(
     ("body", "text"),
     [("html", "<html>"), ("empty", ""), ("empty_code", '"code": ""'), ("nested", '"innererror": {"code"')],
 )
-def test_the_body_of_an_error_can_have_every_known_form(stand: Stand, body: Any, text: str) -> None:
-    stand.system.faults.add("sendMail", Effect(500, "ErrorInternalServerError", body=body))
+def test_the_body_of_an_error_can_have_every_known_form(emulator: Emulator, body: Any, text: str) -> None:
+    emulator.system.faults.add("sendMail", Effect(500, "ErrorInternalServerError", body=body))
 
-    answer = client(stand).send_mail()
+    answer = client(emulator).send_mail()
 
     assert answer.status_code == 500
     assert text in answer.text
     assert bool(answer.content) is bool(text)
 
 
-def test_the_most_specific_code_is_the_innermost(stand: Stand) -> None:
-    stand.system.faults.add("sendMail", Effect(503, "ErrorServerBusy", body="nested"))
+def test_the_most_specific_code_is_the_innermost(emulator: Emulator) -> None:
+    emulator.system.faults.add("sendMail", Effect(503, "ErrorServerBusy", body="nested"))
 
-    error = client(stand).send_mail().json()["error"]
+    error = client(emulator).send_mail().json()["error"]
 
     assert error["code"] == "UnknownError"
     assert error["innererror"]["innererror"]["innererror"]["code"] == "ErrorServerBusy"
 
 
-def test_faults_wait_for_their_operation_mailbox_and_turn(stand: Stand) -> None:
-    stand.system.faults.add("send", "internal error", mailbox=UMA)
-    stand.system.faults.add("createDraft", "busy", nth=2, times=2)
-    caller = client(stand)
+def test_faults_wait_for_their_operation_mailbox_and_turn(emulator: Emulator) -> None:
+    emulator.system.faults.add("send", "internal error", mailbox=UMA)
+    emulator.system.faults.add("createDraft", "busy", nth=2, times=2)
+    caller = client(emulator)
 
     assert caller.send(caller.draft()).status_code == 202
-    statuses = [caller.ask("POST", "/messages", json=a_message()).status_code for _ in range(3)]
+    statuses = [caller.request("POST", "/messages", json=a_message()).status_code for _ in range(3)]
 
     assert statuses == [503, 503, 201]
-    assert [fault.mailbox for fault in stand.system.faults.waiting()] == [UMA]
+    assert [fault.mailbox for fault in emulator.system.faults.waiting()] == [UMA]
 
 
-def test_faults_by_chance_are_the_same_in_every_run_with_one_seed(stand: Stand) -> None:
-    caller = client(stand)
+def test_faults_by_chance_are_the_same_in_every_run_with_one_seed(emulator: Emulator) -> None:
+    caller = client(emulator)
     runs = []
     for _ in range(2):
-        stand.system.faults.clear()
-        stand.system.faults.seed(7)
-        stand.system.faults.add("sendMail", "internal error", times=0, chance=0.5)
+        emulator.system.faults.clear()
+        emulator.system.faults.seed(7)
+        emulator.system.faults.add("sendMail", "internal error", times=0, chance=0.5)
         runs.append([caller.send_mail().status_code for _ in range(12)])
 
     assert runs[0] == runs[1]
     assert set(runs[0]) == {202, 500}
 
 
-def test_a_lost_acknowledgement_of_a_chunk_leaves_the_chunk_there(stand: Stand) -> None:
-    caller, data = client(stand), bytes_of(6_000_000)
+def test_a_lost_acknowledgement_of_a_chunk_leaves_the_chunk_there(emulator: Emulator) -> None:
+    caller, data = client(emulator), bytes_of(6_000_000)
     url = caller.session_for(caller.draft(), len(data)).json()["uploadUrl"]
-    stand.system.faults.add("uploadChunk", "reset but accepted")
+    emulator.system.faults.add("uploadChunk", "reset but accepted")
     with pytest.raises(requests.ConnectionError):
         caller.put(url, data[:3_000_000], 0, len(data))
 
@@ -1123,40 +1134,40 @@ def test_a_lost_acknowledgement_of_a_chunk_leaves_the_chunk_there(stand: Stand) 
     assert caller.put(url, data[3_000_000:], 3_000_000, len(data)).status_code == 201
 
 
-def test_every_operation_can_fail(stand: Stand) -> None:
-    caller = client(stand)
+def test_every_operation_can_fail(emulator: Emulator) -> None:
+    caller = client(emulator)
     draft = caller.draft()
     url = caller.session_for(draft, 6_000_000).json()["uploadUrl"]
     calls: dict[str, Callable[[], requests.Response]] = {
         "sendMail": caller.send_mail,
-        "createDraft": lambda: caller.ask("POST", "/messages", json=a_message()),
+        "createDraft": lambda: caller.request("POST", "/messages", json=a_message()),
         "attach": lambda: caller.attach(draft, b"x"),
         "createUploadSession": lambda: caller.session_for(draft, 6_000_000),
         "uploadChunk": lambda: caller.put(url, bytes_of(3_000_000), 0, 6_000_000),
-        "cancelUpload": lambda: stand.session().delete(url, timeout=5),
+        "cancelUpload": lambda: emulator.session().delete(url, timeout=5),
         "send": lambda: caller.send(draft),
-        "lookup": lambda: caller.ask("GET", "/messages"),
-        "getMessage": lambda: caller.ask("GET", f"/messages/{draft['id']}"),
-        "deleteMessage": lambda: caller.ask("DELETE", f"/messages/{draft['id']}"),
+        "lookup": lambda: caller.request("GET", "/messages"),
+        "getMessage": lambda: caller.request("GET", f"/messages/{draft['id']}"),
+        "deleteMessage": lambda: caller.request("DELETE", f"/messages/{draft['id']}"),
     }
 
     for operation, call in calls.items():
-        stand.system.faults.add(operation, Effect(502, "UnknownError"))
+        emulator.system.faults.add(operation, Effect(502, "UnknownError"))
         assert call().status_code == 502, operation
-        assert not stand.system.faults.waiting()
-    assert stand.system.mails() == []
+        assert not emulator.system.faults.waiting()
+    assert emulator.system.mails() == []
 
 
 # What people and other processes see
 
 
-def test_another_process_reads_mails_and_files(stand: Stand) -> None:
-    client(stand).send_mail(a_message(attachments=[a_file(b"\x00\xff", name="Q3 #1 100%.pdf")]))
-    control = f"{stand.graph}/_control/mails"
-    session = stand.session()
+def test_another_process_reads_mails_and_files(emulator: Emulator) -> None:
+    client(emulator).send_mail(a_message(attachments=[a_file(b"\x00\xff", name="Q3 #1 100%.pdf")]))
+    control = f"{emulator.graph}/_control/mails"
+    session = emulator.session()
 
     listed = session.get(control, timeout=5).json()["mails"]
-    file = session.get(f"{stand.graph}{listed[0]['attachments'][0]['contentUrl']}", timeout=5)
+    file = session.get(f"{emulator.graph}{listed[0]['attachments'][0]['contentUrl']}", timeout=5)
 
     assert listed[0]["to"] == [{"address": "cfo@contoso.com", "name": ""}]
     assert listed[0]["attachments"][0]["size"] == 2
@@ -1164,21 +1175,21 @@ def test_another_process_reads_mails_and_files(stand: Stand) -> None:
     assert file.headers["Content-Disposition"] == "attachment; filename*=UTF-8''Q3%20%231%20100%25.pdf"
     assert session.get(f"{control}/1/attachments/2", timeout=5).status_code == 404
     session.delete(control, timeout=5)
-    assert stand.system.mails() == []
+    assert emulator.system.mails() == []
 
 
-def test_another_process_sees_what_was_left_in_drafts(stand: Stand) -> None:
-    client(stand).draft(subject="orphan")
+def test_another_process_sees_what_was_left_in_drafts(emulator: Emulator) -> None:
+    client(emulator).draft(subject="orphan")
 
-    drafts = stand.session().get(f"{stand.graph}/_control/drafts/{REPORTS}", timeout=5).json()["drafts"]
+    drafts = emulator.session().get(f"{emulator.graph}/_control/drafts/{REPORTS}", timeout=5).json()["drafts"]
 
     assert [draft["subject"] for draft in drafts] == ["orphan"]
 
 
-def test_the_request_log_has_the_headers_and_no_token(stand: Stand) -> None:
-    client(stand).send_mail()
+def test_the_request_log_has_the_headers_and_no_token(emulator: Emulator) -> None:
+    client(emulator).send_mail()
 
-    entry = stand.system.requests.all("sendMail")[0]
+    entry = emulator.system.requests.all("sendMail")[0]
 
     assert (entry.method, entry.path, entry.mailbox, entry.status) == (
         "POST",
@@ -1187,16 +1198,16 @@ def test_the_request_log_has_the_headers_and_no_token(stand: Stand) -> None:
         202,
     )
     assert "authorization" in entry.header_names
-    assert not [secret for secret in stand.system.tokens.issued if secret in repr(entry)]
+    assert not [secret for secret in emulator.system.tokens.issued if secret in repr(entry)]
 
 
-def test_a_person_sees_the_accepted_mails_and_nothing_in_them_can_run(stand: Stand) -> None:
+def test_a_person_sees_the_accepted_mails_and_nothing_in_them_can_run(emulator: Emulator) -> None:
     image = a_file(b"png", name="chart.png", contentType="image/png", isInline=True, contentId="c1")
     body = {"contentType": "html", "content": "<script>alert(1)</script><img src='cid:c1'>"}
-    client(stand).send_mail(a_message(subject="<b>Sales</b>", body=body, attachments=[image]))
+    client(emulator).send_mail(a_message(subject="<b>Sales</b>", body=body, attachments=[image]))
 
-    page = stand.session().get(f"{stand.graph}/", timeout=5)
-    shown = stand.session().get(f"{stand.graph}/_control/mails/1/body", timeout=5)
+    page = emulator.session().get(f"{emulator.graph}/", timeout=5)
+    shown = emulator.session().get(f"{emulator.graph}/_control/mails/1/body", timeout=5)
 
     assert "Local Microsoft 365 (not the real one)" in page.text
     assert "&lt;b&gt;Sales&lt;/b&gt;" in page.text
@@ -1206,5 +1217,5 @@ def test_a_person_sees_the_accepted_mails_and_nothing_in_them_can_run(stand: Sta
     assert shown.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
 
 
-def test_every_button_has_an_effect(stand: Stand) -> None:
+def test_every_button_has_an_effect(emulator: Emulator) -> None:
     assert all(effect != Effect() for effect in FAULT_EFFECTS.values())

@@ -26,14 +26,14 @@ from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, FINA
 from tests.local_stack.microsoft365.vocabulary import CLAIMS, CODES, DETAILED, EXCHANGE, STATUSES
 
 if TYPE_CHECKING:
-    from tests.emulator_tests.conftest import Stand
+    from tests.emulator_tests.conftest import Emulator
 
 SHARED = ("Mail.Send", "Mail.Send.Shared", "Mail.ReadWrite.Shared")
 
 
-def test_a_new_draft_is_returned_with_all_properties_and_its_location(stand: Stand) -> None:
+def test_a_new_draft_is_returned_with_all_properties_and_its_location(emulator: Emulator) -> None:
     header = {"name": "x-report", "value": "4711"}
-    answer = client(stand).ask(
+    answer = client(emulator).request(
         "POST", "/messages", json=a_message(internetMessageHeaders=[header]), headers=IMMUTABLE
     )
     draft = answer.json()
@@ -52,11 +52,11 @@ def test_a_new_draft_is_returned_with_all_properties_and_its_location(stand: Sta
         "flag",
     } <= draft.keys()
     assert "internetMessageHeaders" not in draft
-    assert answer.headers["Location"].startswith(f"{stand.graph}/v1.0/me/messages('")
+    assert answer.headers["Location"].startswith(f"{emulator.graph}/v1.0/me/messages('")
 
 
-def test_sessions_and_chunks_name_their_context(stand: Stand) -> None:
-    caller = client(stand)
+def test_sessions_and_chunks_name_their_context(emulator: Emulator) -> None:
+    caller = client(emulator)
     session = caller.session_for(caller.draft(), 6_000_000).json()
     chunk = caller.put(session["uploadUrl"], bytes_of(3_000_000), 0, 6_000_000).json()
 
@@ -65,26 +65,26 @@ def test_sessions_and_chunks_name_their_context(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(CODES | EXCHANGE))
-def test_each_published_code_can_be_answered(stand: Stand, code: str) -> None:
-    stand.system.faults.add("sendMail", code)
+def test_each_published_code_can_be_answered(emulator: Emulator, code: str) -> None:
+    emulator.system.faults.add("sendMail", code)
 
-    assert refused(client(stand).send_mail()) == ((CODES | EXCHANGE)[code], code)
-    assert stand.system.mails() == []
+    assert refused(client(emulator).send_mail()) == ((CODES | EXCHANGE)[code], code)
+    assert emulator.system.mails() == []
 
 
 @pytest.mark.parametrize("code", sorted(DETAILED))
-def test_a_detailed_code_is_inside_a_general_one(stand: Stand, code: str) -> None:
-    stand.system.faults.add("sendMail", code)
-    error = client(stand).send_mail().json()["error"]
+def test_a_detailed_code_is_inside_a_general_one(emulator: Emulator, code: str) -> None:
+    emulator.system.faults.add("sendMail", code)
+    error = client(emulator).send_mail().json()["error"]
 
     assert (error["code"], error["innerError"]["code"]) == (DETAILED[code], code)
     assert {"date", "request-id", "client-request-id"} <= error["innerError"].keys()
 
 
-def test_the_upload_host_puts_detailed_codes_inside_general_ones_too(stand: Stand) -> None:
-    caller = client(stand)
+def test_the_upload_host_puts_detailed_codes_inside_general_ones_too(emulator: Emulator) -> None:
+    caller = client(emulator)
     url = caller.session_for(caller.draft(), 6_000_000).json()["uploadUrl"]
-    stand.system.faults.add("uploadChunk", "fragmentOverlap")
+    emulator.system.faults.add("uploadChunk", "fragmentOverlap")
 
     error = caller.put(url, bytes_of(3_000_000), 0, 6_000_000).json()["error"]
 
@@ -92,10 +92,10 @@ def test_the_upload_host_puts_detailed_codes_inside_general_ones_too(stand: Stan
 
 
 @pytest.mark.parametrize("status", sorted(STATUSES))
-def test_each_documented_status_comes_as_json_as_a_page_and_empty(stand: Stand, status: int) -> None:
+def test_each_documented_status_comes_as_json_as_a_page_and_empty(emulator: Emulator, status: int) -> None:
     for button in (f"HTTP {status}", f"HTTP {status} page", f"HTTP {status} empty"):
-        stand.system.faults.add("sendMail", button)
-    answers = [client(stand).send_mail() for _ in range(3)]
+        emulator.system.faults.add("sendMail", button)
+    answers = [client(emulator).send_mail() for _ in range(3)]
 
     assert {answer.status_code for answer in answers} == {status}
     assert answers[0].json()["error"]["code"] == STATUSES[status]
@@ -107,20 +107,20 @@ def test_each_documented_status_comes_as_json_as_a_page_and_empty(stand: Stand, 
     ("button", "status"),
     [("conditional access", 403), ("conditional access page", 403), ("token revoked", 401)],
 )
-def test_a_claims_challenge_can_be_answered_to_any_call(stand: Stand, button: str, status: int) -> None:
-    stand.system.faults.add("lookup", button)
-    answer = client(stand).ask("GET", "/messages")
+def test_a_claims_challenge_can_be_answered_to_any_call(emulator: Emulator, button: str, status: int) -> None:
+    emulator.system.faults.add("lookup", button)
+    answer = client(emulator).request("GET", "/messages")
     encoded = answer.headers["WWW-Authenticate"].partition('claims="')[2].rstrip('"')
 
     assert answer.status_code == status
     assert base64.b64decode(encoded).decode() == CLAIMS
 
 
-def test_conditional_access_wants_claims_in_every_token(stand: Stand) -> None:
-    stand.system.behaviour.wanted_claims, stand.system.behaviour.wanted_claims_status = CLAIMS, 403
-    without = client(stand).send_mail()
-    token = stand.system.graph_token(REPORTS, "Mail.Send", claims_request=CLAIMS)
-    with_them = client(stand).ask(
+def test_conditional_access_wants_claims_in_every_token(emulator: Emulator) -> None:
+    emulator.system.behaviour.wanted_claims, emulator.system.behaviour.wanted_claims_status = CLAIMS, 403
+    without = client(emulator).send_mail()
+    token = emulator.system.graph_token(REPORTS, "Mail.Send", claims_request=CLAIMS)
+    with_them = client(emulator).request(
         "POST", "/sendMail", json={"message": a_message()}, headers={"Authorization": f"Bearer {token}"}
     )
 
@@ -140,118 +140,118 @@ def test_every_effect_of_the_vocabulary_has_a_name() -> None:
 
 
 @pytest.mark.parametrize("right", ["send_as", "send_on_behalf"])
-def test_a_right_on_an_address_counts_after_a_while(stand: Stand, right: str) -> None:
-    stand.system.grant_consent(ADA, *SHARED)
-    stand.system.clock.advance(timedelta(hours=2))
+def test_a_right_on_an_address_counts_after_a_while(emulator: Emulator, right: str) -> None:
+    emulator.system.grant_consent(ADA, *SHARED)
+    emulator.system.clock.advance(timedelta(hours=2))
     for known in ("send_as", "send_on_behalf"):
-        stand.system.directory.revoke(known, on=FINANCE, to=ADA)
-    stand.system.behaviour.rights_lag = 3600
-    stand.system.directory.grant(right, on=FINANCE, to=ADA)  # type: ignore[arg-type]
-    caller, message = client(stand, ADA, *SHARED), a_message(**{"from": a_recipient(FINANCE)})
+        emulator.system.directory.revoke(known, on=FINANCE, to=ADA)
+    emulator.system.behaviour.rights_lag = 3600
+    emulator.system.directory.grant(right, on=FINANCE, to=ADA)  # type: ignore[arg-type]
+    caller, message = client(emulator, ADA, *SHARED), a_message(**{"from": a_recipient(FINANCE)})
 
     early = caller.send_mail(message)
-    stand.system.clock.advance(timedelta(minutes=61))
+    emulator.system.clock.advance(timedelta(minutes=61))
 
     assert refused(early) == (403, "ErrorSendAsDenied")
-    assert client(stand, ADA, *SHARED).send_mail(message).status_code == 202
+    assert client(emulator, ADA, *SHARED).send_mail(message).status_code == 202
 
 
-def test_access_to_another_mailbox_counts_after_a_while(stand: Stand) -> None:
-    stand.system.grant_consent(ADA, *SHARED)
-    stand.system.clock.advance(timedelta(hours=2))
-    stand.system.directory.revoke("full_access", on=FINANCE, to=ADA)
-    stand.system.behaviour.rights_lag = 3600
-    stand.system.directory.grant("full_access", on=FINANCE, to=ADA)
+def test_access_to_another_mailbox_counts_after_a_while(emulator: Emulator) -> None:
+    emulator.system.grant_consent(ADA, *SHARED)
+    emulator.system.clock.advance(timedelta(hours=2))
+    emulator.system.directory.revoke("full_access", on=FINANCE, to=ADA)
+    emulator.system.behaviour.rights_lag = 3600
+    emulator.system.directory.grant("full_access", on=FINANCE, to=ADA)
     path = f"/users/{FINANCE}"
 
-    early = client(stand, ADA, *SHARED, root=path).ask("GET", "/messages")
-    stand.system.clock.advance(timedelta(minutes=61))
-    later = client(stand, ADA, *SHARED, root=path).ask("GET", "/messages")
+    early = client(emulator, ADA, *SHARED, root=path).request("GET", "/messages")
+    emulator.system.clock.advance(timedelta(minutes=61))
+    later = client(emulator, ADA, *SHARED, root=path).request("GET", "/messages")
 
     assert refused(early) == (403, "ErrorAccessDenied")
     assert later.status_code == 200
 
 
-def test_a_consent_counts_at_graph_after_a_while_though_the_token_names_it(stand: Stand) -> None:
-    stand.system.behaviour.rights_lag = 600
-    stand.system.grant_consent(REPORTS, "Mail.Send")
+def test_a_consent_counts_at_graph_after_a_while_though_the_token_names_it(emulator: Emulator) -> None:
+    emulator.system.behaviour.rights_lag = 600
+    emulator.system.grant_consent(REPORTS, "Mail.Send")
 
-    early = client(stand, REPORTS, "Mail.Send").send_mail()
-    stand.system.clock.advance(timedelta(minutes=11))
-
-    assert refused(early) == (403, "ErrorAccessDenied")
-    assert client(stand, REPORTS, "Mail.Send").send_mail().status_code == 202
-
-
-def test_a_role_of_the_app_counts_at_graph_after_a_while(stand: Stand) -> None:
-    stand.system.behaviour.rights_lag = 600
-    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])
-    early = app_client(stand, "Mail.Send").send_mail()
-    stand.system.clock.advance(timedelta(minutes=11))
+    early = client(emulator, REPORTS, "Mail.Send").send_mail()
+    emulator.system.clock.advance(timedelta(minutes=11))
 
     assert refused(early) == (403, "ErrorAccessDenied")
-    assert app_client(stand, "Mail.Send").send_mail().status_code == 202
+    assert client(emulator, REPORTS, "Mail.Send").send_mail().status_code == 202
 
 
-def test_exchange_permissions_of_an_app_count_after_a_delay(stand: Stand) -> None:
-    stand.system.behaviour.rights_lag = 7200
-    stand.system.directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
-    early = app_client(stand).send_mail()
-    stand.system.clock.advance(timedelta(minutes=121))
-    later = app_client(stand).send_mail()
-    stand.system.directory.change_app(CLIENT_ID, exchange_roles=frozenset())
-    left = app_client(stand).send_mail()
-    stand.system.clock.advance(timedelta(minutes=121))
+def test_a_role_of_the_app_counts_at_graph_after_a_while(emulator: Emulator) -> None:
+    emulator.system.behaviour.rights_lag = 600
+    emulator.system.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])
+    early = app_client(emulator, "Mail.Send").send_mail()
+    emulator.system.clock.advance(timedelta(minutes=11))
+
+    assert refused(early) == (403, "ErrorAccessDenied")
+    assert app_client(emulator, "Mail.Send").send_mail().status_code == 202
+
+
+def test_exchange_permissions_of_an_app_count_after_a_delay(emulator: Emulator) -> None:
+    emulator.system.behaviour.rights_lag = 7200
+    emulator.system.directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
+    early = app_client(emulator).send_mail()
+    emulator.system.clock.advance(timedelta(minutes=121))
+    later = app_client(emulator).send_mail()
+    emulator.system.directory.change_app(CLIENT_ID, exchange_roles=frozenset())
+    left = app_client(emulator).send_mail()
+    emulator.system.clock.advance(timedelta(minutes=121))
 
     assert refused(early) == (403, "ErrorAccessDenied")
     assert (later.status_code, left.status_code) == (202, 202)
-    assert refused(app_client(stand).send_mail()) == (401, "NoPermissionsInAccessToken")
+    assert refused(app_client(emulator).send_mail()) == (401, "NoPermissionsInAccessToken")
 
 
-def test_an_access_policy_counts_after_a_while(stand: Stand) -> None:
-    stand.system.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])
-    stand.system.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({ADA}))
-    stand.system.clock.advance(timedelta(hours=3))
-    stand.system.behaviour.rights_lag = 7200
-    stand.system.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({ADA, REPORTS}))
-    stand.system.directory.change_app(CLIENT_ID, name="Renamed")
-    early = app_client(stand, "Mail.Send").send_mail()
-    stand.system.clock.advance(timedelta(minutes=121))
+def test_an_access_policy_counts_after_a_while(emulator: Emulator) -> None:
+    emulator.system.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])
+    emulator.system.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({ADA}))
+    emulator.system.clock.advance(timedelta(hours=3))
+    emulator.system.behaviour.rights_lag = 7200
+    emulator.system.directory.change_app(CLIENT_ID, mailbox_scope=frozenset({ADA, REPORTS}))
+    emulator.system.directory.change_app(CLIENT_ID, name="Renamed")
+    early = app_client(emulator, "Mail.Send").send_mail()
+    emulator.system.clock.advance(timedelta(minutes=121))
 
     assert refused(early) == (403, "ErrorAccessDenied")
-    assert app_client(stand, "Mail.Send").send_mail().status_code == 202
+    assert app_client(emulator, "Mail.Send").send_mail().status_code == 202
 
 
 # Tokens
 
 
-def test_an_opaque_token_is_readable_only_by_graph(stand: Stand) -> None:
-    stand.system.behaviour.opaque_tokens = True
-    token = stand.system.graph_token(REPORTS, "Mail.Send")
+def test_an_opaque_token_is_readable_only_by_graph(emulator: Emulator) -> None:
+    emulator.system.behaviour.opaque_tokens = True
+    token = emulator.system.graph_token(REPORTS, "Mail.Send")
 
     with pytest.raises(jwt.DecodeError):
         jwt.decode(token, options={"verify_signature": False})
-    answer = client(stand).ask(
+    answer = client(emulator).request(
         "POST", "/sendMail", json={"message": a_message()}, headers={"Authorization": f"Bearer {token}"}
     )
     assert answer.status_code == 202
-    assert token in stand.system.tokens.issued
+    assert token in emulator.system.tokens.issued
 
 
 # Limits
 
 
-def test_calls_over_the_limit_are_refused_for_ten_minutes_after_the_oldest(stand: Stand) -> None:
-    stand.system.behaviour.calls_limit = 3
-    caller = client(stand)
-    statuses = [caller.ask("GET", "/messages").status_code for _ in range(3)]
-    over = caller.ask("GET", "/messages")
-    stand.system.clock.advance(timedelta(seconds=600))
+def test_calls_over_the_limit_are_refused_for_ten_minutes_after_the_oldest(emulator: Emulator) -> None:
+    emulator.system.behaviour.calls_limit = 3
+    caller = client(emulator)
+    statuses = [caller.request("GET", "/messages").status_code for _ in range(3)]
+    over = caller.request("GET", "/messages")
+    emulator.system.clock.advance(timedelta(seconds=600))
 
     assert statuses == [200, 200, 200]
     assert refused(over) == (429, "ApplicationThrottled")
     assert 598 <= int(over.headers["Retry-After"]) <= 600
-    assert client(stand).ask("GET", "/messages").status_code == 200
+    assert client(emulator).request("GET", "/messages").status_code == 200
 
 
 def test_the_limit_of_calls_is_microsofts() -> None:
@@ -261,9 +261,9 @@ def test_the_limit_of_calls_is_microsofts() -> None:
     assert Behaviour().upload_window == 300
 
 
-def test_uploads_over_the_limit_are_refused_and_reading_uploads_nothing(stand: Stand) -> None:
-    stand.system.behaviour.upload_limit = 5_000_000
-    caller = client(stand)
+def test_uploads_over_the_limit_are_refused_and_reading_uploads_nothing(emulator: Emulator) -> None:
+    emulator.system.behaviour.upload_limit = 5_000_000
+    caller = client(emulator)
     draft = caller.draft()
     url = caller.session_for(draft, 9_000_000).json()["uploadUrl"]
     first = caller.put(url, bytes_of(3_000_000), 0, 9_000_000)
@@ -272,48 +272,48 @@ def test_uploads_over_the_limit_are_refused_and_reading_uploads_nothing(stand: S
     assert first.status_code == 200
     assert second.status_code == 429
     assert int(second.headers["Retry-After"]) <= 300
-    stand.system.clock.advance(timedelta(seconds=301))
+    emulator.system.clock.advance(timedelta(seconds=301))
     assert caller.put(url, bytes_of(3_000_000), 3_000_000, 9_000_000).status_code == 200
 
 
-def test_mails_over_the_limit_are_refused_for_a_minute_after_the_oldest(stand: Stand) -> None:
-    stand.system.behaviour.mails_limit = 2
-    caller = client(stand)
+def test_mails_over_the_limit_are_refused_for_a_minute_after_the_oldest(emulator: Emulator) -> None:
+    emulator.system.behaviour.mails_limit = 2
+    caller = client(emulator)
     sent = [caller.send_mail(a_message()) for _ in range(4)]
 
     assert [answer.status_code for answer in sent] == [202, 202, 429, 429]
     assert refused(sent[2]) == (429, "ApplicationThrottled")
     assert 55 <= int(sent[3].headers["Retry-After"]) <= 60
-    assert caller.ask("GET", "/messages").status_code == 200
+    assert caller.request("GET", "/messages").status_code == 200
     # The refused ones did not count.
-    stand.system.clock.advance(timedelta(seconds=60))
+    emulator.system.clock.advance(timedelta(seconds=60))
     assert caller.send_mail(a_message()).status_code == 202
 
 
-def test_another_mailbox_has_limits_of_its_own(stand: Stand) -> None:
-    stand.system.behaviour.calls_limit = 1
+def test_another_mailbox_has_limits_of_its_own(emulator: Emulator) -> None:
+    emulator.system.behaviour.calls_limit = 1
 
-    assert client(stand, REPORTS).ask("GET", "/messages").status_code == 200
-    assert client(stand, ADA).ask("GET", "/messages").status_code == 200
+    assert client(emulator, REPORTS).request("GET", "/messages").status_code == 200
+    assert client(emulator, ADA).request("GET", "/messages").status_code == 200
 
 
 @pytest.mark.parametrize(("subject", "status", "kept"), [("cut", 201, 255), ("kept", 201, 300)])
-def test_a_long_subject_is_cut_or_stored(stand: Stand, subject: str, status: int, kept: int) -> None:
-    stand.system.behaviour.long_subject = subject  # type: ignore[assignment]
-    answer = client(stand).ask("POST", "/messages", json=a_message(subject="x" * 300))
+def test_a_long_subject_is_cut_or_stored(emulator: Emulator, subject: str, status: int, kept: int) -> None:
+    emulator.system.behaviour.long_subject = subject  # type: ignore[assignment]
+    answer = client(emulator).request("POST", "/messages", json=a_message(subject="x" * 300))
 
     assert (answer.status_code, len(answer.json()["subject"])) == (status, kept)
 
 
-def test_a_long_subject_may_be_refused(stand: Stand) -> None:
-    stand.system.behaviour.long_subject = "refused"
+def test_a_long_subject_may_be_refused(emulator: Emulator) -> None:
+    emulator.system.behaviour.long_subject = "refused"
 
-    assert refused(client(stand).send_mail(a_message(subject="x" * 256))) == (400, "ErrorInvalidRequest")
-    assert client(stand).send_mail(a_message(subject="x" * 255)).status_code == 202
+    assert refused(client(emulator).send_mail(a_message(subject="x" * 256))) == (400, "ErrorInvalidRequest")
+    assert client(emulator).send_mail(a_message(subject="x" * 255)).status_code == 202
 
 
-def test_a_message_has_250_files_at_most(stand: Stand) -> None:
-    caller = client(stand)
+def test_a_message_has_250_files_at_most(emulator: Emulator) -> None:
+    caller = client(emulator)
     files = [a_file(b"x", name=f"{number}.txt") for number in range(250)]
     draft = caller.draft(attachments=files)
 
@@ -322,17 +322,20 @@ def test_a_message_has_250_files_at_most(stand: Stand) -> None:
     assert caller.send_mail(a_message(attachments=files)).status_code == 202
 
 
-def test_looking_for_a_property_takes_too_long_in_a_large_mailbox(stand: Stand) -> None:
-    stand.system.behaviour.large_mailbox = True
+def test_looking_for_a_property_takes_too_long_in_a_large_mailbox(emulator: Emulator) -> None:
+    emulator.system.behaviour.large_mailbox = True
     wanted = f"singleValueExtendedProperties/Any(ep: ep/id eq '{KEY_ID}' and ep/value eq 'k')"
 
-    assert refused(client(stand).ask("GET", "/messages", params={"$filter": wanted})) == (504, "UnknownError")
-    assert client(stand).ask("GET", "/messages").status_code == 200
+    assert refused(client(emulator).request("GET", "/messages", params={"$filter": wanted})) == (
+        504,
+        "UnknownError",
+    )
+    assert client(emulator).request("GET", "/messages").status_code == 200
 
 
-def test_the_control_route_sets_effects_of_the_vocabulary_by_name(stand: Stand) -> None:
+def test_the_control_route_sets_effects_of_the_vocabulary_by_name(emulator: Emulator) -> None:
     body = json.dumps({"operation": "sendMail", "effect": "ErrorMailboxMoveInProgress"})
-    answer = stand.session().post(f"{stand.graph}/_control/faults", data=body, timeout=5)
+    answer = emulator.session().post(f"{emulator.graph}/_control/faults", data=body, timeout=5)
 
     assert answer.status_code == 200
-    assert refused(client(stand).send_mail()) == (409, "ErrorMailboxMoveInProgress")
+    assert refused(client(emulator).send_mail()) == (409, "ErrorMailboxMoveInProgress")

@@ -47,7 +47,7 @@ def records(file: Path) -> list[dict[str, Any]]:
 
 @own_format
 def test_a_record_shows_its_function_and_below_it_its_text(host: SampleHost) -> None:
-    host.ask("GET", "/api/say")
+    host.request("GET", "/api/say")
     wait_for(lambda: "said_lines" in host.log())
 
     shown = [line for line in host.log().splitlines() if "said_" in line or line.strip() == "second"]
@@ -60,7 +60,7 @@ def test_a_record_shows_its_function_and_below_it_its_text(host: SampleHost) -> 
 
 
 def test_the_levels_of_host_json_decide_what_is_shown(host: SampleHost) -> None:
-    host.ask("GET", "/api/quiet")
+    host.request("GET", "/api/quiet")
     wait_for(lambda: "said_loudly" in host.log())
 
     assert "said_too_quietly" not in host.log()
@@ -68,7 +68,7 @@ def test_the_levels_of_host_json_decide_what_is_shown(host: SampleHost) -> None:
 
 @own_format
 def test_a_failure_is_shown_twice_with_its_trace(host: SampleHost) -> None:
-    host.ask("POST", "/api/respond", body=b'{"how": "raise"}')
+    host.request("POST", "/api/respond", body=b'{"how": "raise"}')
     wait_for(lambda: "Host.Results" in host.log())
 
     log = host.log()
@@ -88,7 +88,7 @@ def test_the_hosts_own_storage_calls_are_not_in_its_log(host: SampleHost) -> Non
 def test_a_record_leaves_the_worker_whole_and_with_its_invocation(
     host: SampleHost, records_file: Path
 ) -> None:
-    invocation_id = host.ask("GET", "/api/say").body.decode()
+    invocation_id = host.request("GET", "/api/say").body.decode()
     found = wait_for(lambda: [each for each in records(records_file) if each["invocation"] == invocation_id])
 
     assert [each["text"] for each in found] == [
@@ -99,7 +99,7 @@ def test_a_record_leaves_the_worker_whole_and_with_its_invocation(
 
 @own_host_only
 def test_a_record_of_another_thread_belongs_to_no_invocation(host: SampleHost, records_file: Path) -> None:
-    host.ask("GET", "/api/say")
+    host.request("GET", "/api/say")
 
     found = wait_for(lambda: [each for each in records(records_file) if each["text"] == "said_elsewhere"])
     assert found[0]["invocation"] is None
@@ -113,7 +113,9 @@ def test_each_event_of_the_mailer_leaves_the_worker_as_one_intact_record(
     file = tmp_path / "records.jsonl"
     with sample_host(azurite, tmp_path, Setup(app=EVENTS_APP, log_records=file)) as host:
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: host.ask("POST", "/api/write-events", body=b"{}"), range(24)))
+            answers = list(
+                pool.map(lambda _: host.request("POST", "/api/write-events", body=b"{}"), range(24))
+            )
         console = host.log()
 
     written = Counter((each["invocation"], each["text"].partition(" ")[0]) for each in records(file))

@@ -60,7 +60,7 @@ def send(host: SampleHost, request: dict[str, Any], name: str = "localhost") -> 
         body = b"x" * request["size"]
     if request.get("chunked"):
         body, chunks = None, [CHUNK] * (request["size"] // len(CHUNK))
-    return host.ask(request["method"], target, headers, body, chunks=chunks, host=name, seconds=100)
+    return host.request(request["method"], target, headers, body, chunks=chunks, host=name, seconds=100)
 
 
 def shown(answer: Answer, wanted: dict[str, Any], host: SampleHost) -> dict[str, Any]:

@@ -35,13 +35,13 @@ FAST = {
 def timed(host: SampleHost, target: str) -> tuple[Answer, float]:
     """Call a function and return its duration."""
     began = time.monotonic()
-    answer = host.ask("GET", target)
+    answer = host.request("GET", target)
     return answer, time.monotonic() - began
 
 
 def process(host: SampleHost) -> bytes:
     """Return the id of the process that runs functions."""
-    return host.ask("GET", "/api/process").body
+    return host.request("GET", "/api/process").body
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_third_dead_process_ends_the_host(azurite: Azurite, tmp_path: Path) ->
     with sample_host(azurite, tmp_path, Setup(waits=Waits(restart=0.1))) as host:
         for _ in range(3):
             process(host)
-            host.ask("GET", "/api/die")
+            host.request("GET", "/api/die")
         wait_for(lambda: not host.child.running)
 
         assert host.child.stop() == 1
@@ -187,7 +187,7 @@ def test_a_drain_takes_nothing_new_and_finishes_what_runs(azurite: Azurite, tmp_
         host.put("not yet")
         (finished,) = host.results(1)
         wait_for(lambda: host.admin("GET", "host/drain/status").json()["state"] == "Completed")
-        answered = host.ask("GET", "/api/only-get").status
+        answered = host.request("GET", "/api/only-get").status
         left = host.count("work")
         resumed = host.admin("POST", "host/resume").json()
         (later,) = host.results(1)

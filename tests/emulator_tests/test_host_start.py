@@ -77,7 +77,7 @@ def test_an_app_that_cannot_be_loaded_leaves_a_host_without_functions(
     azurite: Azurite, tmp_path: Path, source: str
 ) -> None:
     with sample_host(azurite, tmp_path, Setup(app=broken_app(tmp_path, source))) as host:
-        answers = [host.ask("GET", f"/api/{route}").status for route in ("one", "two", "health")]
+        answers = [host.request("GET", f"/api/{route}").status for route in ("one", "two", "health")]
         log = host.log()
 
     assert answers == [404, 404, 404]
@@ -105,7 +105,7 @@ def test_a_function_whose_setting_is_missing_is_left_out_and_others_run(
     azurite: Azurite, tmp_path: Path
 ) -> None:
     with sample_host(azurite, tmp_path, Setup(schedule="")) as host:
-        answer = host.ask("GET", "/api/only-get").status
+        answer = host.request("GET", "/api/only-get").status
         started = host.admin("POST", "functions/tick", b'{"input": ""}').status
         log = host.log()
 
@@ -114,7 +114,7 @@ def test_a_function_whose_setting_is_missing_is_left_out_and_others_run(
 
 
 def test_a_route_under_admin_is_refused(plain_host: SampleHost) -> None:
-    assert plain_host.ask("GET", "/api/admin/hidden").status == 404
+    assert plain_host.request("GET", "/api/admin/hidden").status == 404
     assert plain_host.admin("GET", "functions/hidden").status == 404
 
     names = {each["name"] for each in plain_host.admin("GET", "functions").json()}
@@ -125,7 +125,7 @@ def test_a_route_under_admin_is_refused(plain_host: SampleHost) -> None:
 def test_a_disabled_function_runs_only_on_a_manual_call(azurite: Azurite, tmp_path: Path) -> None:
     disabled = {f"AzureWebJobs.{name}.Disabled": "true" for name in ("only_get", "tick")}
     with sample_host(azurite, tmp_path, Setup(schedule="*/1 * * * * *", settings=disabled)) as host:
-        answer = host.ask("GET", "/api/only-get").status
+        answer = host.request("GET", "/api/only-get").status
         shown = {each["name"]: each["isDisabled"] for each in host.admin("GET", "functions").json()}
         assert host.take_raw("ticks") == []
         assert host.admin("POST", "functions/tick", b'{"input": ""}').status == 202
@@ -137,7 +137,7 @@ def test_a_disabled_function_runs_only_on_a_manual_call(azurite: Azurite, tmp_pa
 
 def test_the_home_page_can_be_switched_off(azurite: Azurite, tmp_path: Path) -> None:
     with sample_host(azurite, tmp_path, Setup(settings={"AzureWebJobsDisableHomepage": "true"})) as host:
-        answer = host.ask("GET", "/")
+        answer = host.request("GET", "/")
 
     assert (answer.status, answer.body) == (204, b"")
 
@@ -145,9 +145,9 @@ def test_the_home_page_can_be_switched_off(azurite: Azurite, tmp_path: Path) -> 
 def test_a_smaller_body_limit_is_applied(azurite: Azurite, tmp_path: Path) -> None:
     setup = Setup(settings={"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "1048576"})
     with sample_host(azurite, tmp_path, setup) as host:
-        fits = host.ask("POST", "/api/echo", body=b"x" * 1_048_576)
-        beyond = host.ask("POST", "/api/echo", body=b"x" * 1_048_577)
-        elsewhere = host.ask("POST", "/api/nowhere", body=b"x" * 1_048_577)
+        fits = host.request("POST", "/api/echo", body=b"x" * 1_048_576)
+        beyond = host.request("POST", "/api/echo", body=b"x" * 1_048_577)
+        elsewhere = host.request("POST", "/api/nowhere", body=b"x" * 1_048_577)
         log = host.log()
 
     assert (fits.status, fits.json()["length"]) == (200, 1_048_576)
@@ -161,9 +161,9 @@ def test_hsts_is_sent_for_real_names_over_https_and_never_for_loopback(
     azurite: Azurite, local_authority: LocalAuthority, tmp_path: Path
 ) -> None:
     with sample_host(azurite, tmp_path, Setup(authority=local_authority)) as host:
-        named = host.ask("GET", "/api/only-get", [("Host", "mailer.example")])
-        loopback = host.ask("GET", "/api/only-get")
-        seen = host.ask("GET", "/api/echo", [("Host", "mailer.example")]).json()
+        named = host.request("GET", "/api/only-get", [("Host", "mailer.example")])
+        loopback = host.request("GET", "/api/only-get")
+        seen = host.request("GET", "/api/echo", [("Host", "mailer.example")]).json()
 
     assert named.header("Strict-Transport-Security") == "max-age=31536000"
     assert loopback.header("Strict-Transport-Security") is None
@@ -173,8 +173,8 @@ def test_hsts_is_sent_for_real_names_over_https_and_never_for_loopback(
 def test_of_several_origins_each_may_read_and_the_answer_varies(azurite: Azurite, tmp_path: Path) -> None:
     origins = ("https://a.example", "https://b.example")
     with sample_host(azurite, tmp_path, Setup(origins=origins)) as host:
-        answer = host.ask("GET", "/api/only-get", [("Origin", "https://b.example")])
-        other = host.ask("GET", "/api/only-get", [("Origin", "https://b.example.evil.example")])
+        answer = host.request("GET", "/api/only-get", [("Origin", "https://b.example")])
+        other = host.request("GET", "/api/only-get", [("Origin", "https://b.example.evil.example")])
 
     assert answer.header("Access-Control-Allow-Origin") == "https://b.example"
     assert answer.header("Vary") == "Origin"
@@ -184,7 +184,7 @@ def test_of_several_origins_each_may_read_and_the_answer_varies(azurite: Azurite
 
 def test_a_cookie_names_every_host_but_localhost_as_azure_does(plain_host: SampleHost) -> None:
     named = [("Host", "mailer.azurewebsites.net:443")]
-    answer = plain_host.ask("POST", "/api/cookies", named, b"__Host-a=1; Path=/; Secure")
+    answer = plain_host.request("POST", "/api/cookies", named, b"__Host-a=1; Path=/; Secure")
 
     assert answer.header("Set-Cookie") == "__Host-a=1; domain=mailer.azurewebsites.net; path=/; secure"
 

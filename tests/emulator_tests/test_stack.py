@@ -42,7 +42,7 @@ def get(stack: LocalStack, url: str, token: str = "") -> requests.Response:
         return session.get(url, headers=headers, timeout=10)
 
 
-def alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -127,7 +127,7 @@ def test_a_second_host_runs_beside_the_first_and_a_killed_one_is_replaced() -> N
         assert len(stack.hosts) == 3
         pids = [stack.azurite.pid, *(host.pid for host in stack.hosts)]
 
-    assert not any(alive(pid) for pid in pids)
+    assert not any(is_running(pid) for pid in pids)
 
 
 @own_host_only
@@ -137,7 +137,7 @@ def test_a_start_that_fails_leaves_nothing_running() -> None:
     with pytest.raises(ChildFailedError, match="The setting AzureWebJobsStorage is missing"), stack:
         pass
 
-    assert not alive(stack.azurite.pid)
+    assert not is_running(stack.azurite.pid)
     assert not stack.directory.exists()
 
 

@@ -70,7 +70,7 @@ class Signed(NamedTuple):
         return AccessToken(token, int(time.time()) + 3600)
 
 
-class Stand(NamedTuple):
+class Emulator(NamedTuple):
     access: StorageAccess
     identities: ManagedIdentity
     ca_file: str
@@ -93,7 +93,7 @@ class Stand(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def stand(azurite: Azurite, local_authority: LocalAuthority) -> Iterator[Stand]:
+def emulator(azurite: Azurite, local_authority: LocalAuthority) -> Iterator[Emulator]:
     provision(azurite.connection_string)
     with QueueClient.from_connection_string(
         azurite.connection_string, OUTCOMES, api_version=API_VERSION
@@ -101,7 +101,7 @@ def stand(azurite: Azurite, local_authority: LocalAuthority) -> Iterator[Stand]:
         outcomes.create_queue()
     identities = ManagedIdentity("6f1c0000-0000-4000-8000-00000000c0de")
     with StorageAccess(azurite, identities, local_authority.server_context()) as access:
-        yield Stand(access, identities, str(local_authority.ca_file))
+        yield Emulator(access, identities, str(local_authority.ca_file))
 
 
 def code_of(refused: pytest.ExceptionInfo[HttpResponseError]) -> str:
@@ -109,10 +109,10 @@ def code_of(refused: pytest.ExceptionInfo[HttpResponseError]) -> str:
     return str(getattr(code, "value", code))
 
 
-def test_a_scheduler_queues_mails_and_writes_files(stand: Stand) -> None:
-    scheduler = stand.somebody(*SCHEDULER_ROLES)
+def test_a_scheduler_queues_mails_and_writes_files(emulator: Emulator) -> None:
+    scheduler = emulator.somebody(*SCHEDULER_ROLES)
 
-    with stand.queue(scheduler) as queue, stand.container(scheduler) as files:
+    with emulator.queue(scheduler) as queue, emulator.container(scheduler) as files:
         queue.send_message('{"messageId": "a"}', time_to_live=-1)
         blob = files.upload_blob("2026/Übersicht 100 %.pdf", bytes(9_000_000), overwrite=True)
 
@@ -120,8 +120,8 @@ def test_a_scheduler_queues_mails_and_writes_files(stand: Stand) -> None:
         assert "2026/Übersicht 100 %.pdf" in list(files.list_blob_names())
 
 
-def test_a_scheduler_cannot_read_or_create_queues(stand: Stand) -> None:
-    with stand.queue(stand.somebody(*SCHEDULER_ROLES)) as queue:
+def test_a_scheduler_cannot_read_or_create_queues(emulator: Emulator) -> None:
+    with emulator.queue(emulator.somebody(*SCHEDULER_ROLES)) as queue:
         for attempt in (queue.receive_message, queue.peek_messages, queue.clear_messages, queue.create_queue):
             with pytest.raises(HttpResponseError) as refused:
                 attempt()
@@ -130,30 +130,36 @@ def test_a_scheduler_cannot_read_or_create_queues(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("name", [MAIL_OUTBOX_POISON])
-def test_a_role_on_one_queue_opens_no_other(stand: Stand, name: str) -> None:
-    with stand.queue(stand.somebody(*SCHEDULER_ROLES), name) as queue:
+def test_a_role_on_one_queue_opens_no_other(emulator: Emulator, name: str) -> None:
+    with emulator.queue(emulator.somebody(*SCHEDULER_ROLES), name) as queue:
         with pytest.raises(HttpResponseError) as refused:
             queue.send_message("x")
 
         assert code_of(refused) == DENIED
 
 
-def test_a_role_on_one_container_opens_no_other(stand: Stand) -> None:
-    with stand.container(stand.somebody(*SCHEDULER_ROLES), MAIL_REQUESTS) as files:
+def test_a_role_on_one_container_opens_no_other(emulator: Emulator) -> None:
+    with emulator.container(emulator.somebody(*SCHEDULER_ROLES), MAIL_REQUESTS) as files:
         with pytest.raises(HttpResponseError) as refused:
             files.upload_blob("a", b"x")
 
         assert code_of(refused) == DENIED
 
 
-def test_a_scheduler_lists_no_containers_and_reads_no_tables(stand: Stand) -> None:
-    scheduler = stand.somebody(*SCHEDULER_ROLES)
+def test_a_scheduler_lists_no_containers_and_reads_no_tables(emulator: Emulator) -> None:
+    scheduler = emulator.somebody(*SCHEDULER_ROLES)
     with (
         BlobServiceClient(
-            stand.access.urls["blob"], credential=scheduler, connection_verify=stand.ca_file, retry_total=0
+            emulator.access.urls["blob"],
+            credential=scheduler,
+            connection_verify=emulator.ca_file,
+            retry_total=0,
         ) as blobs,
         TableServiceClient(
-            stand.access.urls["table"], credential=scheduler, connection_verify=stand.ca_file, retry_total=0
+            emulator.access.urls["table"],
+            credential=scheduler,
+            connection_verify=emulator.ca_file,
+            retry_total=0,
         ) as tables,
         tables.get_table_client(TENANT_SETTINGS) as settings,
     ):
@@ -166,14 +172,14 @@ def test_a_scheduler_lists_no_containers_and_reads_no_tables(stand: Stand) -> No
 
 
 @pytest.mark.parametrize("taken", SCHEDULER_ROLES)
-def test_a_removed_role_is_refused(stand: Stand, taken: RoleAssignment) -> None:
-    scheduler = stand.somebody(*SCHEDULER_ROLES)
-    stand.access.take(scheduler.identity, taken)
+def test_a_removed_role_is_refused(emulator: Emulator, taken: RoleAssignment) -> None:
+    scheduler = emulator.somebody(*SCHEDULER_ROLES)
+    emulator.access.take(scheduler.identity, taken)
 
     with (
-        stand.queue(scheduler) as queue,
-        stand.queue(scheduler, OUTCOMES) as outcomes,
-        stand.container(scheduler) as files,
+        emulator.queue(scheduler) as queue,
+        emulator.queue(scheduler, OUTCOMES) as outcomes,
+        emulator.container(scheduler) as files,
     ):
         attempts: dict[str, Callable[[], object]] = {
             SENDER: lambda: queue.send_message("x"),
@@ -188,9 +194,9 @@ def test_a_removed_role_is_refused(stand: Stand, taken: RoleAssignment) -> None:
     assert code_of(refused) == DENIED
 
 
-def test_a_reader_of_files_writes_none(stand: Stand) -> None:
-    reader = stand.somebody(RoleAssignment(BLOB_READER, f"container/{ATTACHMENTS}"))
-    with stand.container(reader) as files:
+def test_a_reader_of_files_writes_none(emulator: Emulator) -> None:
+    reader = emulator.somebody(RoleAssignment(BLOB_READER, f"container/{ATTACHMENTS}"))
+    with emulator.container(reader) as files:
         list(files.list_blob_names())
         with pytest.raises(HttpResponseError) as refused:
             files.upload_blob("a", b"x")
@@ -198,10 +204,10 @@ def test_a_reader_of_files_writes_none(stand: Stand) -> None:
         assert code_of(refused) == DENIED
 
 
-def test_a_condition_on_a_prefix_leaves_the_files_of_others_out_of_reach(stand: Stand) -> None:
+def test_a_condition_on_a_prefix_leaves_the_files_of_others_out_of_reach(emulator: Emulator) -> None:
     mine = RoleAssignment(BLOB_CONTRIBUTOR, f"container/{ATTACHMENTS}", path_prefix="sales/")
-    everything = stand.somebody(*SCHEDULER_ROLES)
-    with stand.container(stand.somebody(mine)) as files, stand.container(everything) as others:
+    everything = emulator.somebody(*SCHEDULER_ROLES)
+    with emulator.container(emulator.somebody(mine)) as files, emulator.container(everything) as others:
         files.upload_blob("sales/a.pdf", b"x", overwrite=True)
         others.upload_blob("hr/pay.pdf", b"x", overwrite=True)
         for attempt in (
@@ -217,13 +223,13 @@ def test_a_condition_on_a_prefix_leaves_the_files_of_others_out_of_reach(stand: 
         assert list(files.list_blob_names(name_starts_with="sales/")) == ["sales/a.pdf"]
 
 
-def test_the_app_does_all_that_it_does_with_its_own_roles(stand: Stand) -> None:
-    app = stand.somebody(*APP_ROLES)
+def test_the_app_does_all_that_it_does_with_its_own_roles(emulator: Emulator) -> None:
+    app = emulator.somebody(*APP_ROLES)
     with (
-        stand.queue(app, MAIL_OUTBOX_POISON) as queue,
-        stand.container(app, MAIL_REQUESTS) as files,
+        emulator.queue(app, MAIL_OUTBOX_POISON) as queue,
+        emulator.container(app, MAIL_REQUESTS) as files,
         TableServiceClient(
-            stand.access.urls["table"], credential=app, connection_verify=stand.ca_file
+            emulator.access.urls["table"], credential=app, connection_verify=emulator.ca_file
         ) as tables,
         tables.get_table_client(TENANT_SETTINGS) as settings,
     ):
@@ -239,44 +245,46 @@ def test_the_app_does_all_that_it_does_with_its_own_roles(stand: Stand) -> None:
         settings.submit_transaction([("delete", {"PartitionKey": "gate", "RowKey": "row"})])
 
 
-def test_keys_and_shared_access_signatures_are_refused(stand: Stand) -> None:
+def test_keys_and_shared_access_signatures_are_refused(emulator: Emulator) -> None:
     with QueueServiceClient(
-        stand.access.urls["queue"], credential=KEY, connection_verify=stand.ca_file, retry_total=0
+        emulator.access.urls["queue"], credential=KEY, connection_verify=emulator.ca_file, retry_total=0
     ) as service:
         with pytest.raises(HttpResponseError) as refused:
             list(service.list_queues())
 
         assert code_of(refused) == "KeyBasedAuthenticationNotPermitted"
-    answer = requests.get(f"{stand.access.urls['blob']}/x/y?sv=1&sig=a", verify=stand.ca_file, timeout=10)
+    answer = requests.get(
+        f"{emulator.access.urls['blob']}/x/y?sv=1&sig=a", verify=emulator.ca_file, timeout=10
+    )
 
     assert answer.status_code == 403
     assert answer.headers["x-ms-error-code"] == "KeyBasedAuthenticationNotPermitted"
 
 
-def test_a_token_for_another_service_is_refused(stand: Stand) -> None:
-    graph = stand.somebody(*SCHEDULER_ROLES)._replace(audience="https://graph.microsoft.com")
-    with stand.queue(graph) as queue, pytest.raises(ClientAuthenticationError) as refused:
+def test_a_token_for_another_service_is_refused(emulator: Emulator) -> None:
+    graph = emulator.somebody(*SCHEDULER_ROLES)._replace(audience="https://graph.microsoft.com")
+    with emulator.queue(graph) as queue, pytest.raises(ClientAuthenticationError) as refused:
         queue.send_message("x")
 
     assert code_of(refused) == "InvalidAuthenticationInfo"
 
 
-def test_a_request_without_a_token_gets_a_challenge(stand: Stand) -> None:
+def test_a_request_without_a_token_gets_a_challenge(emulator: Emulator) -> None:
     answer = requests.post(
-        f"{stand.access.urls['queue']}/{MAIL_OUTBOX}/messages", verify=stand.ca_file, timeout=10
+        f"{emulator.access.urls['queue']}/{MAIL_OUTBOX}/messages", verify=emulator.ca_file, timeout=10
     )
 
     assert answer.status_code == 401
     assert "resource_id=https://storage.azure.com" in answer.headers["WWW-Authenticate"]
 
 
-def test_a_token_without_a_version_of_the_protocol_is_refused(stand: Stand) -> None:
-    token = stand.somebody(*SCHEDULER_ROLES).get_token().token
+def test_a_token_without_a_version_of_the_protocol_is_refused(emulator: Emulator) -> None:
+    token = emulator.somebody(*SCHEDULER_ROLES).get_token().token
     answer = requests.post(
-        f"{stand.access.urls['queue']}/{MAIL_OUTBOX}/messages",
+        f"{emulator.access.urls['queue']}/{MAIL_OUTBOX}/messages",
         data="<QueueMessage><MessageText>x</MessageText></QueueMessage>",
         headers={"Authorization": f"Bearer {token}"},
-        verify=stand.ca_file,
+        verify=emulator.ca_file,
         timeout=10,
     )
 
@@ -324,5 +332,5 @@ def test_a_contributor_of_queues_reads_and_deletes_messages() -> None:
     assert not allows(roles, StorageRequest("queue", "GET", "mail-outbox-poison/messages", {}))
 
 
-def test_the_account_has_the_name_that_azurite_gives_it(stand: Stand) -> None:
-    assert all(url.endswith(f"/{ACCOUNT}") for url in stand.access.urls.values())
+def test_the_account_has_the_name_that_azurite_gives_it(emulator: Emulator) -> None:
+    assert all(url.endswith(f"/{ACCOUNT}") for url in emulator.access.urls.values())

@@ -26,7 +26,7 @@ class FakeEntra:
     claims: Mapping[str, Any] = field(default_factory=dict)
     fail: list[Exception] = field(default_factory=list)
     refreshed: list[str] = field(default_factory=list)
-    asked: list[tuple[str, ...]] = field(default_factory=list)
+    requested_scopes: list[tuple[str, ...]] = field(default_factory=list)
     hints: list[tuple[str, bool]] = field(default_factory=list)
     roles: frozenset[str] | None = frozenset({"Mail.Send"})
     also_granted: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class FakeEntra:
         force_consent: bool = False,
     ) -> AuthorizationRequest:
         self._fail()
-        self.asked.append(tuple(scopes))
+        self.requested_scopes.append(tuple(scopes))
         self.hints.append((login_hint, force_consent))
         address = f"https://login.microsoftonline.com/{tenant_id}/oauth2/v2.0/authorize?state={state}"
         return AuthorizationRequest(address, {"code_verifier": "verifier", "nonce": "nonce", "state": state})
@@ -73,7 +73,7 @@ class FakeEntra:
             "preferred_username": self.account.username,
             **({"email": self.account.email} if self.account.email else {}),
         }
-        granted = self.granted if self.granted is not None else frozenset(self.asked[-1])
+        granted = self.granted if self.granted is not None else frozenset(self.requested_scopes[-1])
         return TokenResponse({**claims, **self.claims}, granted, f"tokens-of-{callback['code']}")
 
     def refresh(

@@ -48,7 +48,7 @@ class FakeGraph:
     sent: list[tuple[str, Sender, bytes]] = field(default_factory=list)
     mails: dict[str, FakeMail] = field(default_factory=dict)
     uploads: dict[str, FakeUpload] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     fail: list[Exception] = field(default_factory=list)
     fail_at: dict[str, list[Exception | None]] = field(default_factory=dict)
     after: dict[str, list[Exception | None]] = field(default_factory=dict)
@@ -57,43 +57,43 @@ class FakeGraph:
     room_for_key: bool = True
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
-        self._ask("send_mail")
+        self._begin("send_mail")
         call = json.loads(body)
         self._check_room(call["message"])
         self.sent.append((token, sender, body))
         if call.get("saveToSentItems", True):
             self.mails[self._id("sent")] = FakeMail(call["message"], is_draft=False)
-        self._answer("send_mail")
+        self._finish("send_mail")
         return f"graph-request-{len(self.sent)}"
 
     def create_draft(self, token: str, sender: Sender, message: bytes) -> str:
-        self._ask("create_draft")
+        self._begin("create_draft")
         self._check_room(json.loads(message))
         draft_id = self._id("draft")
         self.mails[draft_id] = FakeMail(json.loads(message))
-        self._answer("create_draft")
+        self._finish("create_draft")
         return draft_id
 
     def attach(self, token: str, sender: Sender, draft_id: str, file: bytes) -> None:
-        self._ask("attach")
+        self._begin("attach")
         built = json.loads(file)
         self._draft(draft_id).files.append((built["name"], base64.b64decode(built["contentBytes"])))
-        self._answer("attach")
+        self._finish("attach")
 
     def list_attachments(self, token: str, sender: Sender, draft_id: str) -> tuple[str, ...]:
-        self._ask("list_attachments")
+        self._begin("list_attachments")
         return tuple(name for name, _ in self._draft(draft_id).files)
 
     def open_upload(self, token: str, sender: Sender, draft_id: str, item: bytes) -> str:
-        self._ask("open_upload")
+        self._begin("open_upload")
         announced = json.loads(item)["AttachmentItem"]
         url = self._id("https://outlook.office.com/session")
         self.uploads[url] = FakeUpload(draft_id, announced["name"], announced["size"])
-        self._answer("open_upload")
+        self._finish("open_upload")
         return url
 
     def put_chunk(self, sender: Sender, url: str, chunk: bytes, first: int, total: int) -> int | None:
-        self._ask("put_chunk")
+        self._begin("put_chunk")
         upload = self.uploads.get(url)
         if upload is None or first != len(upload.content) or total != upload.size:
             raise UploadInterruptedError
@@ -102,17 +102,17 @@ class FakeGraph:
         if done:
             self._draft(upload.draft_id).files.append((upload.name, upload.content))
             del self.uploads[url]
-        self._answer("put_chunk")
+        self._finish("put_chunk")
         return None if done else len(upload.content)
 
     def send_draft(self, token: str, sender: Sender, draft_id: str) -> str:
-        self._ask("send_draft")
+        self._begin("send_draft")
         self._draft(draft_id).is_draft = False
-        self._answer("send_draft")
+        self._finish("send_draft")
         return f"graph-request-{draft_id}"
 
     def find(self, token: str, sender: Sender, key: str) -> tuple[FoundMail, ...]:
-        self._ask("find")
+        self._begin("find")
         return tuple(
             FoundMail(mail_id, mail.is_draft)
             for mail_id, mail in self.mails.items()
@@ -120,12 +120,12 @@ class FakeGraph:
         )
 
     def find_draft(self, token: str, sender: Sender, draft_id: str) -> tuple[FoundMail, ...]:
-        self._ask("find_draft")
+        self._begin("find_draft")
         mail = self.mails.get(draft_id)
         return (FoundMail(draft_id, mail.is_draft),) if mail else ()
 
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
-        self._ask("remove")
+        self._begin("remove")
         self.mails.pop(draft_id, None)
 
     @property
@@ -144,14 +144,14 @@ class FakeGraph:
     def _id(self, kind: str) -> str:
         return f"{kind}-{next(iter(self.numbers))}"
 
-    def _ask(self, operation: str) -> None:
-        self.asked.append(operation)
+    def _begin(self, operation: str) -> None:
+        self.calls.append(operation)
         if self.fail:
             raise self.fail.pop(0)
-        _fall(self.fail_at.get(operation))
+        _raise_next(self.fail_at.get(operation))
 
-    def _answer(self, operation: str) -> None:
-        _fall(self.after.get(operation))
+    def _finish(self, operation: str) -> None:
+        _raise_next(self.after.get(operation))
 
 
 def _key_of(message: dict[str, Any]) -> str | None:
@@ -160,7 +160,7 @@ def _key_of(message: dict[str, Any]) -> str | None:
     return next((each["value"] for each in properties if each["id"] == KEY_PROPERTY), None)
 
 
-def _fall(failures: list[Exception | None] | None) -> None:
+def _raise_next(failures: list[Exception | None] | None) -> None:
     """Raise the next error; None means that the call succeeds."""
     failure = failures.pop(0) if failures else None
     if failure is not None:

@@ -42,7 +42,7 @@ def messages(services: FakeServices) -> list[dict[str, Any]]:
     return [mail.message for mail in services.transport.mails.values()]
 
 
-def again(services: FakeServices) -> None:
+def redeliver(services: FakeServices) -> None:
     message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
     deliver(message, "q-again", services)
@@ -79,7 +79,7 @@ def test_a_mailbox_that_refuses_the_mail_without_the_key_too_is_full(
     assert problem
     assert (row(services).status, problem.code) == (DeliveryStatus.REJECTED, "mailbox_full")
     assert "headers" not in problem.problem.detail
-    assert services.transport.asked.count(step) == 2
+    assert services.transport.calls.count(step) == 2
 
 
 def test_a_mail_with_headers_of_its_own_may_lack_room_for_their_names(services: FakeServices) -> None:
@@ -95,7 +95,7 @@ def test_another_refusal_is_not_repeated_without_the_key(services: FakeServices)
     services.transport.fail_at = {"send_mail": [BLOCKED]}
     deliver(SMALL, "q-1", services)
 
-    assert services.transport.asked.count("send_mail") == 1
+    assert services.transport.calls.count("send_mail") == 1
 
 
 def test_another_refusal_without_the_key_is_reported_unchanged(services: FakeServices) -> None:
@@ -141,18 +141,18 @@ def test_the_next_attempt_does_not_try_the_key_again(services: FakeServices) -> 
     services.transport.fail_at = {"send_mail": [None, TransientError("graph_unavailable")]}
     deliver(SMALL, "q-1", services)
     assert row(services).status is DeliveryStatus.DEFERRED
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert services.transport.asked.count("send_mail") == 3
+    assert services.transport.calls.count("send_mail") == 3
 
 
 def test_nothing_is_sent_without_key_by_a_worker_that_lost_its_claim(services: FakeServices) -> None:
-    class Taken(MemoryDeliveries):
+    class ClaimedDeliveries(MemoryDeliveries):
         def save(self, delivery: Delivery) -> Delivery | None:
             return None if delivery.without_key else super().save(delivery)
 
-    services.deliveries = Taken()
+    services.deliveries = ClaimedDeliveries()
     deliver(SMALL, "q-1", services)
 
     assert not services.transport.mails
@@ -170,7 +170,7 @@ def test_a_draft_without_key_is_removed_when_its_file_was_replaced(services: Fak
     services.transport.fail_at = {"open_upload": [TransientError("graph_unavailable")]}
     deliver(LARGE, "q-1", services)
     services.files.blobs[f"{CONTOSO}/large"] = os.urandom(4_500_000)
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert not services.transport.drafts
@@ -179,10 +179,10 @@ def test_a_draft_without_key_is_removed_when_its_file_was_replaced(services: Fak
 def test_a_draft_without_key_continues_where_it_stopped(services: FakeServices) -> None:
     services.transport.fail_at = {"open_upload": [TransientError("graph_unavailable")]}
     deliver(LARGE, "q-1", services)
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert services.transport.asked.count("create_draft") == 2
+    assert services.transport.calls.count("create_draft") == 2
 
 
 def test_without_the_permission_to_search_the_mail_is_sent_too() -> None:
@@ -260,7 +260,7 @@ def test_a_warning_is_logged_once_and_stays_through_all_attempts(
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(a_message(messageId="m-1", body=PICTURE), "q-1", services)
     assert warnings(services) == ["content_id_missing"]
-    again(services)
+    redeliver(services)
 
     assert (row(services).status, warnings(services)) == (DeliveryStatus.ACCEPTED, ["content_id_missing"])
     assert sum(line.startswith("mail_warning {") for line in caplog.messages) == 1

@@ -47,10 +47,10 @@ def test_a_queue_that_does_not_answer_stops_nothing_else(
     services = enabled_services()
     services.outbox.poisoned = 1
 
-    def away() -> Backlog:
+    def unavailable() -> Backlog:
         raise TransientError("storage_unavailable", service="queues")
 
-    monkeypatch.setattr(services.outbox, "backlog", away)
+    monkeypatch.setattr(services.outbox, "backlog", unavailable)
     with caplog.at_level(logging.WARNING):
         release_all(services)
 

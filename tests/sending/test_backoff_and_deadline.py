@@ -28,8 +28,8 @@ def test_the_wait_never_shrinks_and_ends_at_ten_minutes(attempt: int, jitter: fl
 
 
 @given(ATTEMPTS, CHANCE, st.timedeltas(timedelta(0), timedelta(hours=6)))
-def test_retry_after_of_a_service_is_the_minimum(attempt: int, jitter: float, asked: timedelta) -> None:
-    assert asked <= backoff(attempt, jitter, asked) <= asked + MAX_BACKOFF / 2
+def test_retry_after_of_a_service_is_the_minimum(attempt: int, jitter: float, retry_after: timedelta) -> None:
+    assert retry_after <= backoff(attempt, jitter, retry_after) <= retry_after + MAX_BACKOFF / 2
 
 
 def test_the_first_waits_double() -> None:
@@ -39,9 +39,9 @@ def test_the_first_waits_double() -> None:
 
 
 def test_mails_that_failed_together_are_not_retried_together() -> None:
-    asked = timedelta(seconds=2.128)
+    retry_after = timedelta(seconds=2.128)
 
-    assert backoff(1, 0.1, asked) != backoff(1, 0.9, asked)
+    assert backoff(1, 0.1, retry_after) != backoff(1, 0.9, retry_after)
 
 
 MINUTE = timedelta(minutes=1)

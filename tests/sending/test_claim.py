@@ -46,7 +46,7 @@ def row(services: FakeServices) -> Delivery:
     return services.deliveries.rows[CONTOSO, "m-1"]
 
 
-class OutOfTheBlueError(Exception):
+class UnexpectedError(Exception):
     """An unexpected error."""
 
 
@@ -202,12 +202,12 @@ def test_other_content_for_a_mail_whose_worker_crashed_is_shown_at_once(services
 
 
 def test_a_conflict_that_could_not_be_written_is_tried_again(services: FakeServices) -> None:
-    class Overtaken(MemoryDeliveries):
+    class ClaimedDeliveries(MemoryDeliveries):
         def save(self, delivery: Delivery) -> Delivery | None:
             return None
 
     deliver(MAIL, "q-1", services)
-    services.deliveries = Overtaken(services.deliveries.rows)
+    services.deliveries = ClaimedDeliveries(services.deliveries.rows)
     deliver(OTHER, "q-2", services)
 
     assert services.outbox.messages == [(OTHER, timedelta(seconds=30))]
@@ -289,7 +289,7 @@ def test_an_early_requeue_message_returns_to_the_queue_for_the_rest(services: Fa
     deliver(first[0], "q-copy", services)
 
     assert services.outbox.messages == [first, (first[0], timedelta(seconds=90))]
-    assert services.transport.asked == ["send_mail"]
+    assert services.transport.calls == ["send_mail"]
     assert row(services).attempt == 1
 
 
@@ -335,8 +335,8 @@ def test_an_uncertain_send_is_not_replaced_by_a_later_crashed_claim(
 def test_an_unexpected_failure_before_sending_makes_no_send_uncertain(
     services: FakeServices,
 ) -> None:
-    services.authorizer.fail = [OutOfTheBlueError()]
-    with pytest.raises(OutOfTheBlueError):
+    services.authorizer.fail = [UnexpectedError()]
+    with pytest.raises(UnexpectedError):
         deliver(MAIL, "q-1", services)
     deliver(MAIL, "q-1", services)
 
@@ -347,7 +347,7 @@ def test_an_unexpected_failure_before_sending_makes_no_send_uncertain(
 def test_unavailable_storage_after_graph_refused_makes_no_send_uncertain(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     save = services.requests.save
-    services.requests.save = _away  # type: ignore[method-assign,assignment]
+    services.requests.save = _unavailable  # type: ignore[method-assign,assignment]
     deliver(MAIL, "q-1", services)
     services.requests.save = save  # type: ignore[method-assign]
     assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
@@ -359,7 +359,7 @@ def test_unavailable_storage_after_graph_refused_makes_no_send_uncertain(service
 def test_a_storage_failure_after_a_lost_response_keeps_the_send_uncertain(services: FakeServices) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     save = services.requests.save
-    services.requests.save = _away  # type: ignore[method-assign,assignment]
+    services.requests.save = _unavailable  # type: ignore[method-assign,assignment]
     deliver(MAIL, "q-1", services)
     services.requests.save = save  # type: ignore[method-assign]
     assert services.outbox.messages == [(MAIL, timedelta(seconds=15))]
@@ -374,8 +374,8 @@ def test_a_storage_failure_after_a_lost_response_keeps_the_send_uncertain(servic
 def test_an_unexpected_failure_while_sending_makes_the_send_uncertain(
     services: FakeServices,
 ) -> None:
-    services.transport.after = {"send_mail": [OutOfTheBlueError()]}
-    with pytest.raises(OutOfTheBlueError):
+    services.transport.after = {"send_mail": [UnexpectedError()]}
+    with pytest.raises(UnexpectedError):
         deliver(MAIL, "q-1", services)
     deliver(MAIL, "q-1", services)
 
@@ -386,8 +386,8 @@ def test_an_unexpected_failure_while_sending_makes_the_send_uncertain(
 def test_a_poisoned_mail_that_failed_before_sending_is_not_uncertain(
     services: FakeServices,
 ) -> None:
-    services.authorizer.fail = [OutOfTheBlueError()]
-    with pytest.raises(OutOfTheBlueError):
+    services.authorizer.fail = [UnexpectedError()]
+    with pytest.raises(UnexpectedError):
         deliver(MAIL, "q-1", services)
     record_poisoned(MAIL, "p-1", services)
 
@@ -517,9 +517,9 @@ def test_a_retried_mail_keeps_the_content_of_its_row() -> None:
 
 def test_another_queue_that_the_message_names_takes_the_place_of_the_first() -> None:
     before = replace(first_row(parse_mail_request(MAIL), NOON), outcome_queue="first")
-    asking = parse_mail_request(a_message(messageId="m-1", outcomeQueue="second"))
+    request = parse_mail_request(a_message(messageId="m-1", outcomeQueue="second"))
 
-    assert next_row(before, asking, NOON).outcome_queue == "second"
+    assert next_row(before, request, NOON).outcome_queue == "second"
 
 
 def test_an_unused_claim_is_free_in_every_state_of_the_row() -> None:
@@ -626,7 +626,7 @@ def test_a_continued_mail_keeps_members_that_another_version_added(services: Fak
     assert row(services).additions == {"priority": 3}
 
 
-def _away(*_: Any) -> Any:
+def _unavailable(*_: Any) -> Any:
     raise TransientError("storage_unavailable", service="blobs")
 
 

@@ -50,7 +50,7 @@ def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: St
         services.settings.save(replace(some_settings(), tenant_id=tenant))
         deliver(a_message(messageId="warm", tenantId=tenant), "q-0", services)
         services.vault.secrets.clear()
-        services.transport.asked.clear()
+        services.transport.calls.clear()
         transport.calls = 0
 
         for number in range(4):
@@ -64,7 +64,7 @@ def test_a_small_mail_costs_graph_1_entra_0_key_vault_0_and_tables_3(storage: St
     # The switch that pauses sending is read once in ten seconds, and the mailbox's schedule once in two,
     # whatever the number of mails.
     assert transport.calls - mails == 3 + 1 + 1
-    assert services.transport.asked == ["send_mail"] * 5
+    assert services.transport.calls == ["send_mail"] * 5
     assert services.authorizer.refreshed == ["tokens"]
     assert not services.requests.kept
     assert not services.outbox.messages

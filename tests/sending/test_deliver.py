@@ -302,11 +302,11 @@ def test_a_refused_token_shortly_before_expiry_stops_no_other_mail(services: Fak
 
 
 def test_a_container_that_refuses_the_app_stops_no_mail_without_files(services: FakeServices) -> None:
-    class Denied:
+    class DeniedFiles:
         def find(self, path: str) -> int:
             raise ConfigurationError("storage_denied", service="blobs")
 
-    services.files = Denied()  # type: ignore[assignment]
+    services.files = DeniedFiles()  # type: ignore[assignment]
     deliver(a_message(attachments=[a_file("a.pdf")]), "q-1", services)
     deliver(a_message(messageId="m-2"), "q-2", services)
 
@@ -394,11 +394,11 @@ def test_a_mail_too_large_for_the_permission_is_refused_before_file_reads(
 
 
 def test_unavailable_storage_delays_the_mail(services: FakeServices) -> None:
-    class Away:
+    class UnavailableFiles:
         def find(self, path: str) -> int:
             raise TransientError("storage_unavailable", service="blobs")
 
-    services.files = Away()  # type: ignore[assignment]
+    services.files = UnavailableFiles()  # type: ignore[assignment]
     files = [{"name": "a.pdf", "contentType": "application/pdf", "blob": f"{CONTOSO}/a.pdf"}]
     deliver(a_message(attachments=files), "q-1", services)
 
@@ -432,10 +432,10 @@ def test_an_outcome_over_a_lost_claim_is_left_to_the_one_that_took_it(services: 
 def test_settings_that_change_all_the_time_do_not_hide_what_went_wrong(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def moved_on(_: object) -> Any:
+    def conflict(_: object) -> Any:
         raise PreconditionFailedError("settings_changed")
 
-    services.settings.save = moved_on  # type: ignore[method-assign,assignment]
+    services.settings.save = conflict  # type: ignore[method-assign,assignment]
     services.authorizer.fail = [ConsentRequiredError("consent_lost", account="a", error="e")] * 2
     deliver(a_message(), "q-1", services)
 
@@ -475,9 +475,9 @@ def test_an_invalid_message_with_half_a_character_is_recorded(services: FakeServ
 
 
 def test_occasional_refusals_are_counted_separately_from_throttling(services: FakeServices) -> None:
-    away = [TransientError("graph_unavailable")] * 3
+    unavailable = [TransientError("graph_unavailable")] * 3
     refused = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", confirm_after=3)
-    services.transport.fail = [*away, refused, refused, refused]
+    services.transport.fail = [*unavailable, refused, refused, refused]
     deliver(a_message(), "q-0", services)
     statuses = []
     for number in range(1, 6):

@@ -204,7 +204,7 @@ def test_where_exchange_decides_the_mailbox_check_replaces_the_permission() -> N
     assert "Exchange decides" in found["permissions"]["detail"]
     assert "granted" not in found["permissions"]["detail"]
     assert found["mailbox"]["status"] == "ok"
-    assert ports.transport.asked == ["find"]
+    assert ports.transport.calls == ["find"]
 
 
 def test_where_exchange_refuses_the_mailbox_check_fails() -> None:
@@ -242,7 +242,7 @@ def test_an_unlisted_sender_fails_and_its_mailbox_is_not_checked() -> None:
         "send_as": "skipped",
     }
     assert found["consent"]["problem"]["code"] == "application_sender_not_allowed"
-    assert ports.transport.asked == []
+    assert ports.transport.calls == []
 
 
 def test_with_application_permission_only_who_set_it_up_is_named() -> None:

@@ -46,7 +46,7 @@ def row(services: FakeServices) -> Delivery:
     return found
 
 
-def again(services: FakeServices, queue_id: str) -> None:
+def redeliver(services: FakeServices, queue_id: str) -> None:
     """Let the wait pass and have the mail tried again."""
     stored_draft, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
@@ -68,7 +68,7 @@ def test_small_and_large_files_arrive_in_their_order_and_byte_for_byte(services:
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert sent_files(services) == [("small", SMALL), ("large", LARGE), ("medium", MEDIUM)]
     assert stored_draft(services) is None
-    assert services.transport.asked == [
+    assert services.transport.calls == [
         "find",
         "create_draft",
         "attach",
@@ -85,7 +85,7 @@ def test_small_files_that_exceed_the_limit_together_are_added_one_by_one(service
     deliver(a_mail("medium", "medium"), "q-1", services)
 
     assert sent_files(services) == [("medium", MEDIUM)] * 2
-    assert "open_upload" not in services.transport.asked
+    assert "open_upload" not in services.transport.calls
 
 
 def test_a_file_that_ends_with_a_chunk_is_whole(services: FakeServices) -> None:
@@ -94,7 +94,7 @@ def test_a_file_that_ends_with_a_chunk_is_whole(services: FakeServices) -> None:
     deliver(a_mail("large"), "q-1", services)
 
     assert sent_files(services) == [("large", exactly)]
-    assert services.transport.asked.count("put_chunk") == 2
+    assert services.transport.calls.count("put_chunk") == 2
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
@@ -105,46 +105,46 @@ def test_an_upload_that_was_cut_continues_with_the_chunk_that_was_missing(
     deliver(a_mail("small", "large"), "q-1", services)
     assert row(services).status is DeliveryStatus.DEFERRED
 
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("small", SMALL), ("large", LARGE)]
-    assert services.transport.asked.count("put_chunk") == 4
-    assert services.transport.asked.count("create_draft") == 1
+    assert services.transport.calls.count("put_chunk") == 4
+    assert services.transport.calls.count("create_draft") == 1
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_a_chunk_whose_answer_was_lost_is_sent_twice_at_the_most(services: FakeServices, nth: int) -> None:
     services.transport.after = {"put_chunk": [*[None] * (nth - 1), TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert sent_files(services) == [("large", LARGE)]
-    assert services.transport.asked.count("put_chunk") <= 4
-    assert services.transport.asked.count("open_upload") == 1
+    assert services.transport.calls.count("put_chunk") <= 4
+    assert services.transport.calls.count("open_upload") == 1
 
 
 def test_an_expired_session_is_recreated_on_the_same_draft(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
     deliver(a_mail("small", "large"), "q-1", services)
     services.transport.uploads.clear()
-    again(services, "q-2")
+    redeliver(services, "q-2")
     assert row(services).problem.code == "upload_interrupted"  # type: ignore[union-attr]
 
-    again(services, "q-3")
+    redeliver(services, "q-3")
 
     assert sent_files(services) == [("small", SMALL), ("large", LARGE)]
-    assert services.transport.asked.count("create_draft") == 1
+    assert services.transport.calls.count("create_draft") == 1
 
 
 def test_a_server_that_wants_other_bytes_next_gets_them(services: FakeServices) -> None:
     graph = services.transport
     put = graph.put_chunk
 
-    def takes_half(sender: Any, url: str, chunk: bytes, first: int, total: int) -> int | None:
+    def accept_half(sender: Any, url: str, chunk: bytes, first: int, total: int) -> int | None:
         return put(sender, url, chunk[: len(chunk) // 2] if first == 0 else chunk, first, total)
 
-    graph.put_chunk = takes_half  # type: ignore[method-assign]
+    graph.put_chunk = accept_half  # type: ignore[method-assign]
     deliver(a_mail("large"), "q-1", services)
 
     assert sent_files(services) == [("large", LARGE)]
@@ -153,7 +153,7 @@ def test_a_server_that_wants_other_bytes_next_gets_them(services: FakeServices) 
 def test_a_small_file_whose_answer_was_lost_is_not_put_on_twice(services: FakeServices) -> None:
     services.transport.after = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("medium", MEDIUM)] * 2
 
@@ -163,7 +163,7 @@ def test_a_file_that_the_server_multiplied_replaces_no_other_file(services: Fake
     deliver(a_mail("small", "medium", "large"), "q-1", services)
     (draft,) = services.transport.drafts
     draft.files *= 2
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("small", SMALL), ("medium", MEDIUM), ("large", LARGE)]
     assert not services.transport.drafts
@@ -182,9 +182,9 @@ def test_a_request_that_is_carried_out_late_doubles_no_file(
         return open_upload(*call)
 
     monkeypatch.setattr(services.transport, "open_upload", late)
-    again(services, "q-2")
+    redeliver(services, "q-2")
     monkeypatch.undo()
-    again(services, "q-3")
+    redeliver(services, "q-3")
 
     assert sent_files(services) == [("small", SMALL), ("large", LARGE)]
     assert not services.transport.drafts
@@ -195,7 +195,7 @@ def test_a_draft_goes_on_though_the_server_changed_a_files_name(services: FakeSe
     attachments = [a_file("small", name="a/b: c.pdf "), a_file("large")]
     deliver(a_message(messageId="m-1", attachments=attachments), "q-1", services)
     services.transport.drafts[0].files[0] = ("A_b_ c.pdf", SMALL)
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("A_b_ c.pdf", SMALL), ("large", LARGE)]
 
@@ -203,7 +203,7 @@ def test_a_draft_goes_on_though_the_server_changed_a_files_name(services: FakeSe
 def test_a_draft_whose_creation_had_no_response_is_removed_and_recreated(services: FakeServices) -> None:
     services.transport.after = {"create_draft": [TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("large", LARGE)]
     assert not services.transport.drafts
@@ -222,7 +222,7 @@ def test_a_draft_that_was_removed_is_recreated(services: FakeServices) -> None:
     services.transport.fail_at = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
     services.transport.mails.clear()
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("medium", MEDIUM)] * 2
 
@@ -233,11 +233,11 @@ def test_a_draft_that_cannot_be_read_is_not_abandoned(services: FakeServices) ->
         "list_attachments": [TransientError("graph_unavailable")],
     }
     deliver(a_mail("medium", "medium"), "q-1", services)
-    again(services, "q-2")
-    again(services, "q-3")
+    redeliver(services, "q-2")
+    redeliver(services, "q-3")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert services.transport.asked.count("create_draft") == 1
+    assert services.transport.calls.count("create_draft") == 1
 
 
 def test_a_file_that_was_replaced_in_between_begins_a_new_draft(services: FakeServices) -> None:
@@ -245,7 +245,7 @@ def test_a_file_that_was_replaced_in_between_begins_a_new_draft(services: FakeSe
     deliver(a_mail("large"), "q-1", services)
     newer = os.urandom(len(LARGE))
     services.files.blobs[f"{CONTOSO}/large"] = newer
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("large", newer)]
     assert not services.transport.drafts
@@ -258,10 +258,10 @@ def test_a_draft_of_another_account_is_left_to_its_mailbox(services: FakeService
     newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), version=2, account=bob)
     services.settings.save(replace(services.settings.load(CONTOSO), consent=newer))
     services.transport.mails.clear()
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert "remove" not in services.transport.asked
+    assert "remove" not in services.transport.calls
 
 
 def test_a_mail_refused_during_its_draft_leaves_no_draft_behind(services: FakeServices) -> None:
@@ -291,14 +291,14 @@ def test_a_mail_refused_before_it_became_a_draft_has_none_to_remove(services: Fa
     deliver(a_mail("large"), "q-1", services)
 
     assert row(services).status is DeliveryStatus.REJECTED
-    assert "remove" not in services.transport.asked
+    assert "remove" not in services.transport.calls
 
 
 def test_a_retried_mail_that_has_become_small_forgets_its_draft(services: FakeServices) -> None:
     services.transport.fail_at = {"put_chunk": [TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
     services.files.blobs[f"{CONTOSO}/large"] = b"tiny now"
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert len(services.transport.sent) == 1
     assert not services.transport.drafts
@@ -317,10 +317,10 @@ def test_a_throttled_chunk_holds_the_mailboxs_other_mails_back(services: FakeSer
     wait = timedelta(seconds=30)
     services.transport.fail_at = {"put_chunk": [ThrottledError(retry_after=wait, address="a")]}
     deliver(a_mail("large"), "q-1", services)
-    asked = len(services.transport.asked)
+    before = len(services.transport.calls)
     deliver(a_message(messageId="m-2"), "q-2", services)
 
-    assert len(services.transport.asked) == asked
+    assert len(services.transport.calls) == before
     other = services.deliveries.rows[CONTOSO, "m-2"]
     assert (other.status, other.problem.code, other.attempt) == (  # type: ignore[union-attr]
         DeliveryStatus.DEFERRED,
@@ -354,13 +354,13 @@ def test_a_send_without_response_is_searched_and_repeated_if_not_found(
     for number in range(2, 12):
         if row(services).status.final:
             break
-        again(services, f"q-{number}")
+        redeliver(services, f"q-{number}")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert row(services).uncertain_send is None
     assert sent_files(services) == [("large", LARGE)]
-    assert services.transport.asked.count("create_draft") == 1
-    assert services.transport.asked.count("send_draft") == (1 if accepted else 2)
+    assert services.transport.calls.count("create_draft") == 1
+    assert services.transport.calls.count("send_draft") == (1 if accepted else 2)
     assert stored_draft(services) is None
 
 
@@ -373,7 +373,7 @@ def test_a_worker_that_crashed_before_it_sent_needs_no_looking_up(services: Fake
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert services.transport.asked.count("find") == 1
+    assert services.transport.calls.count("find") == 1
 
 
 def test_the_state_of_a_draft_survives_storage(services: FakeServices) -> None:
@@ -385,7 +385,7 @@ def test_the_state_of_a_draft_survives_storage(services: FakeServices) -> None:
     assert replace(row(services), etag=None).uncertain_send is None
 
 
-def cut_short(services: FakeServices) -> None:
+def interrupt_upload(services: FakeServices) -> None:
     """Leave a draft with half a file on it."""
     services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
@@ -399,10 +399,10 @@ def test_a_draft_sent_despite_a_throttling_response_is_not_sent_again(
     deliver(a_mail("large"), "q-1", services)
     assert row(services).status is DeliveryStatus.DEFERRED
 
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert services.transport.asked.count("send_draft") == 1
+    assert services.transport.calls.count("send_draft") == 1
     assert stored_draft(services) is None
 
 
@@ -412,28 +412,28 @@ def test_a_mail_that_is_found_as_sent_is_not_created_again(services: FakeService
     deliver(a_mail("large"), "q-2", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert services.transport.asked.count("create_draft") == 1
+    assert services.transport.calls.count("create_draft") == 1
 
 
 def test_a_draft_of_the_same_account_is_continued_after_a_new_consent(services: FakeServices) -> None:
-    cut_short(services)
+    interrupt_upload(services)
     newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), version=2)
     services.settings.save(replace(services.settings.load(CONTOSO), consent=newer))
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("large", LARGE)]
-    assert services.transport.asked.count("create_draft") == 1
+    assert services.transport.calls.count("create_draft") == 1
 
 
 def test_a_draft_is_only_forgotten_if_the_permission_to_remove_it_is_gone(services: FakeServices) -> None:
-    cut_short(services)
+    interrupt_upload(services)
     sending_only = some_settings(consent=a_consent(version=2), etag=services.settings.load(CONTOSO).etag)
     services.settings.save(sending_only)
     services.files.blobs[f"{CONTOSO}/large"] = b"tiny now"
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
-    assert "remove" not in services.transport.asked
+    assert "remove" not in services.transport.calls
     assert stored_draft(services) is None
 
 
@@ -449,9 +449,9 @@ def test_a_draft_of_a_crashed_worker_is_found_by_its_stored_state(services: Fake
 
 
 def test_a_note_that_this_version_cannot_read_begins_a_new_draft(services: FakeServices) -> None:
-    cut_short(services)
+    interrupt_upload(services)
     services.drafts.save(CONTOSO, "m-1", b'{"draftId": "draft-1", "generation": 1}')
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("large", LARGE)]
     assert not services.transport.drafts
@@ -473,10 +473,10 @@ def test_a_slow_upload_continues_in_a_new_attempt_before_the_host_timeout(
     assert services.outbox.messages[-1][1] == timedelta(0)
     assert row(services).attempt == 0
 
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert sent_files(services) == [("large", LARGE)]
-    assert services.transport.asked.count("put_chunk") == 3
+    assert services.transport.calls.count("put_chunk") == 3
 
 
 @pytest.mark.parametrize("wanted", [0, CHUNK_BYTES, 2**40], ids=["the first", "the same", "behind the end"])
@@ -485,15 +485,15 @@ def test_a_server_that_expects_an_impossible_range_is_not_called_for_ever(
 ) -> None:
     put = services.transport.put_chunk
 
-    def confused(sender: Any, url: str, chunk: bytes, first: int, total: int) -> int | None:
+    def respond_wrong_offset(sender: Any, url: str, chunk: bytes, first: int, total: int) -> int | None:
         after = put(sender, url, chunk, first, total)
         return wanted if first == CHUNK_BYTES else after
 
-    services.transport.put_chunk = confused  # type: ignore[method-assign]
+    services.transport.put_chunk = respond_wrong_offset  # type: ignore[method-assign]
     deliver(a_mail("large"), "q-1", services)
 
     assert row(services).problem.code == "upload_interrupted"  # type: ignore[union-attr]
-    assert services.transport.asked.count("put_chunk") == 2
+    assert services.transport.calls.count("put_chunk") == 2
 
 
 def test_a_file_too_small_for_an_upload_session_is_sent_in_one_request(services: FakeServices) -> None:
@@ -531,7 +531,7 @@ def test_a_reset_during_the_upload_prevents_sending_the_mail(
     deliver(a_mail("large"), "q-1", services)
 
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
-    assert "send_draft" not in services.transport.asked
+    assert "send_draft" not in services.transport.calls
 
 
 def test_a_new_consent_during_an_upload_sends_the_mail_in_the_next_attempt(
@@ -543,9 +543,9 @@ def test_a_new_consent_during_an_upload_sends_the_mail_in_the_next_attempt(
     deliver(a_mail("large"), "q-1", services)
     assert row(services).history[-1].code == "consent_replaced"
     assert (services.outbox.messages[-1][1], row(services).attempt) == (timedelta(0), 0)
-    assert "send_draft" not in services.transport.asked
+    assert "send_draft" not in services.transport.calls
 
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert sent_files(services) == [("large", LARGE)]
@@ -568,7 +568,7 @@ def test_a_file_that_is_replaced_during_its_upload_is_sent_as_the_new_one(
     monkeypatch.setattr(services.transport, "put_chunk", replaced_meanwhile)
     deliver(a_mail("large"), "q-1", services)
     assert (row(services).status, row(services).history[-1].code) == (DeliveryStatus.DEFERRED, "file_changed")
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert sent_files(services) == [("large", new)]
@@ -581,7 +581,7 @@ def test_a_text_that_was_replaced_in_between_begins_a_new_draft(services: FakeSe
     services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
     deliver(mail, "q-1", services)
     services.files.blobs[f"{CONTOSO}/text"] = b"the new words"
-    again(services, "q-2")
+    redeliver(services, "q-2")
 
-    assert services.transport.asked.count("create_draft") == 2
+    assert services.transport.calls.count("create_draft") == 2
     assert not [mail for mail in services.transport.mails.values() if mail.is_draft]

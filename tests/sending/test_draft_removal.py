@@ -57,7 +57,7 @@ def change_file(services: FakeServices, content: bytes, **fail_at: ProblemError)
     services.transport.fail_at = {operation: [error] * FOREVER for operation, error in fail_at.items()}
 
 
-def again(services: FakeServices) -> None:
+def redeliver(services: FakeServices) -> None:
     """Let the wait pass and have the mail tried again."""
     message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
@@ -88,7 +88,7 @@ def test_a_mail_that_became_small_does_not_wait_for_its_draft(
     services: FakeServices, operation: str, refusal: ProblemError
 ) -> None:
     change_file(services, TINY, **{operation: refusal})
-    again(services)
+    redeliver(services)
 
     assert (row(services).status, len(services.transport.sent)) == (DeliveryStatus.ACCEPTED, 1)
     assert len(services.transport.drafts) == 1
@@ -103,7 +103,7 @@ def test_a_mail_whose_file_changed_does_not_wait_for_its_draft(
     services: FakeServices, refusal: ProblemError
 ) -> None:
     change_file(services, LARGE[::-1], remove=refusal)
-    again(services)
+    redeliver(services)
 
     assert (row(services).status, copies(services)) == (DeliveryStatus.ACCEPTED, 1)
     assert len(services.transport.drafts) == 1
@@ -117,7 +117,7 @@ def test_what_cannot_be_removed_is_in_the_log(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     change_file(services, TINY, remove=TransientError("graph_unavailable"))
-    again(services)
+    redeliver(services)
 
     assert '"operation": "remove_draft", "problem": "graph_unavailable"' in caplog.text
 
@@ -133,11 +133,11 @@ def test_the_draft_that_is_left_is_not_taken_for_the_uncertain_mail(
         services.transport.after = lost
     else:
         services.transport.fail_at |= lost
-    again(services)
+    redeliver(services)
     assert row(services).status is DeliveryStatus.VERIFYING
     services.transport.fail_at.pop("find", None)
     while not row(services).status.final:
-        again(services)
+        redeliver(services)
 
     assert (row(services).status, len(services.transport.sent)) == (DeliveryStatus.ACCEPTED, 1)
     assert (services.system.now() >= NOON + RECONCILE_WINDOW) is not accepted
@@ -150,23 +150,23 @@ def test_the_draft_that_is_left_is_not_taken_for_the_uncertain_mail(
 def test_a_copy_on_its_way_is_distinguished_from_the_draft_that_is_left(services: FakeServices) -> None:
     change_file(services, TINY, remove=TransientError("graph_unavailable"))
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
-    again(services)
+    redeliver(services)
     copy = list(services.transport.mails.values())[-1]
     copy.is_draft = True
     for _ in range(9):
-        again(services)
+        redeliver(services)
     assert row(services).status is DeliveryStatus.VERIFYING
 
     copy.is_draft = False
     while not row(services).status.final:
-        again(services)
+        redeliver(services)
 
     assert (row(services).status, len(services.transport.sent)) == (DeliveryStatus.ACCEPTED, 1)
 
 
 def test_a_draft_that_is_left_and_was_sent_after_all_is_the_mails_copy(services: FakeServices) -> None:
     change_file(services, TINY, remove=TransientError("graph_unavailable"))
-    again(services)
+    redeliver(services)
     (draft,) = services.transport.drafts
     draft.is_draft = False
 
@@ -182,13 +182,13 @@ def test_a_draft_that_is_left_is_not_continued(services: FakeServices) -> None:
         remove=TransientError("graph_unavailable"),
         send_mail=TransientError("graph_unavailable"),
     )
-    again(services)
+    redeliver(services)
     services.files.blobs[f"{CONTOSO}/large"] = LARGE
     while not row(services).status.final:
-        again(services)
+        redeliver(services)
 
     assert (row(services).status, copies(services)) == (DeliveryStatus.ACCEPTED, 1)
-    assert services.transport.asked.count("create_draft") == 2
+    assert services.transport.calls.count("create_draft") == 2
 
     the_timer_comes(services)
 
@@ -198,7 +198,7 @@ def test_a_draft_that_is_left_is_not_continued(services: FakeServices) -> None:
 def test_a_draft_that_is_left_in_another_mailbox_is_forgotten(services: FakeServices) -> None:
     change_file(services, TINY, remove=TransientError("graph_unavailable"))
     services.transport.fail_at["send_mail"] = [TransientError("graph_unavailable")]
-    again(services)
+    redeliver(services)
     bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
     scopes = frozenset({"Mail.Send", "Mail.ReadWrite"})
     consent = a_consent(version=2, account=bob, scopes=scopes)
@@ -206,7 +206,7 @@ def test_a_draft_that_is_left_in_another_mailbox_is_forgotten(services: FakeServ
     services.transport.mails.clear()
     services.files.blobs[f"{CONTOSO}/large"] = LARGE
     while not row(services).status.final:
-        again(services)
+        redeliver(services)
 
     assert (row(services).status, stored_draft(services)) == (DeliveryStatus.ACCEPTED, None)
 
@@ -214,7 +214,7 @@ def test_a_draft_that_is_left_in_another_mailbox_is_forgotten(services: FakeServ
 def test_a_note_that_only_another_version_can_read_is_not_written_over(services: FakeServices) -> None:
     services.drafts.save(CONTOSO, "m-1", b'{"owner": 1}')
     change_file(services, TINY, find=TransientError("graph_unavailable"))
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.DEFERRED
     assert services.drafts.load(CONTOSO, "m-1") == b'{"owner": 1}'
@@ -222,7 +222,7 @@ def test_a_note_that_only_another_version_can_read_is_not_written_over(services:
 
 def test_the_record_of_a_leftover_draft_survives_a_storage_outage(services: FakeServices) -> None:
     change_file(services, LARGE[::-1], remove=TransientError("graph_unavailable"))
-    again(services)
+    redeliver(services)
     kept = stored_draft(services)
     deliver(accepted_message(row(services)), "q-9", services)
 

@@ -7,10 +7,10 @@ from shared.sending.errors import BY_CODE, SendingError
 
 
 def test_each_class_is_in_the_table_by_its_code() -> None:
-    def below(kind: type[SendingError]) -> set[type[SendingError]]:
-        return {kind, *(found for child in kind.__subclasses__() for found in below(child))}
+    def subclasses(kind: type[SendingError]) -> set[type[SendingError]]:
+        return {kind, *(found for child in kind.__subclasses__() for found in subclasses(child))}
 
-    own = {kind for kind in below(SendingError) if "fixed_code" in vars(kind)}
+    own = {kind for kind in subclasses(SendingError) if "fixed_code" in vars(kind)}
     assert set(BY_CODE.values()) == own
 
 

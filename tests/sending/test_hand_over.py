@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from shared.settings.tenant import TenantSettings
 
 MAIL = a_message(messageId="m-1")
-AWAY = TransientError("storage_unavailable", service="tables")
+UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ class Failing:
         *,
         times: int | None = None,
         carried_out: bool = False,
-        error: BaseException = AWAY,
+        error: BaseException = UNAVAILABLE,
     ) -> None:
         self._port, self._name, self._inner = port, name, getattr(port, name)
         self._left, self._carried_out, self._error = times, carried_out, error
@@ -265,15 +265,15 @@ def test_tables_that_are_unavailable_for_less_than_a_minute_change_no_end(
 ) -> None:
     port, inner = services.deliveries, getattr(services.deliveries, name)
 
-    def away(delivery: Delivery) -> Delivery | None:
+    def unavailable(delivery: Delivery) -> Delivery | None:
         if services.system.now() < NOON + timedelta(seconds=seconds):
             if fate == "carried out":
                 inner(delivery)
-            raise AWAY
+            raise UNAVAILABLE
         found: Delivery | None = inner(delivery)
         return found
 
-    setattr(port, name, away)
+    setattr(port, name, unavailable)
     deliver(MAIL, "q-1", services)
 
     if services.outbox.messages:
@@ -305,14 +305,14 @@ def test_a_claim_of_a_retried_mail_without_answer_makes_no_send_uncertain(
     deliver(MAIL, "q-1", services)
     save = services.deliveries.save
 
-    def unanswered(delivery: Delivery) -> Delivery | None:
+    def lose_response(delivery: Delivery) -> Delivery | None:
         if delivery.hand_over is None:
             return save(delivery)
         if fate == "carried out":
             save(delivery)
-        raise AWAY
+        raise UNAVAILABLE
 
-    services.deliveries.save = unanswered  # type: ignore[method-assign]
+    services.deliveries.save = lose_response  # type: ignore[method-assign]
     come_back(services, "q-2")
     services.deliveries.save = save  # type: ignore[method-assign]
     assert not services.transport.sent
@@ -402,13 +402,13 @@ def test_a_redelivered_message_does_not_interrupt_its_mail_in_progress(
 ) -> None:
     send = services.transport.send_mail
 
-    def shown_again(*args: Any) -> str:
+    def redelivered(*args: Any) -> str:
         # This thread has the only turn.
         services.throttle = services.new_throttle()
         deliver(MAIL, "q-1", services)
         return send(*args)
 
-    services.transport.send_mail = shown_again  # type: ignore[method-assign,assignment]
+    services.transport.send_mail = redelivered  # type: ignore[method-assign,assignment]
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -424,12 +424,12 @@ def test_a_mail_taken_over_before_the_hand_over_is_not_sent(
     services.system.pass_time(timedelta(minutes=1))
     get = services.tokens.get
 
-    def overtaken(*args: Any, **options: Any) -> str:
+    def claimed_by_another(*args: Any, **options: Any) -> str:
         held = row(services)
         services.deliveries.save(replace(held, claimed_by="q-3", claim_id="claim-3"))
         return get(*args, **options)
 
-    services.tokens.get = overtaken  # type: ignore[method-assign]
+    services.tokens.get = claimed_by_another  # type: ignore[method-assign]
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
 
     assert not services.transport.sent
@@ -483,7 +483,7 @@ def test_an_acceptance_overrides_the_conclusion_of_another_process(
 ) -> None:
     send = services.transport.send_mail
 
-    def shown_to_another(*args: Any) -> str:
+    def redelivered_elsewhere(*args: Any) -> str:
         services.throttle = services.new_throttle()
         request_id = send(*args)
         mine, services.claims = services.claims, type(services.claims)()
@@ -492,7 +492,7 @@ def test_an_acceptance_overrides_the_conclusion_of_another_process(
         assert row(services).status is DeliveryStatus.UNKNOWN
         return request_id
 
-    services.transport.send_mail = shown_to_another  # type: ignore[method-assign,assignment]
+    services.transport.send_mail = redelivered_elsewhere  # type: ignore[method-assign,assignment]
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -517,10 +517,10 @@ def test_that_a_mail_was_accepted_is_written_once(services: FakeServices) -> Non
 def test_a_row_that_changes_while_an_acceptance_is_recorded_is_read_again(services: FakeServices) -> None:
     save, lost = services.deliveries.save, [True, True]
 
-    def overtaken(delivery: Delivery) -> Delivery | None:
+    def claimed_by_another(delivery: Delivery) -> Delivery | None:
         return None if delivery.status is DeliveryStatus.ACCEPTED and lost and lost.pop() else save(delivery)
 
-    services.deliveries.save = overtaken  # type: ignore[method-assign]
+    services.deliveries.save = claimed_by_another  # type: ignore[method-assign]
     deliver(MAIL, "q-1", services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
@@ -811,15 +811,15 @@ def test_the_mail_of_a_tenant_of_another_installation_is_requeued(
 
     assert [text for text, _ in services.outbox.messages] == [MAIL]
     assert services.deliveries.rows == {}
-    assert not services.transport.asked
+    assert not services.transport.calls
     assert "operator_error {" in caplog.text
 
 
 def test_mail_stays_queued_while_the_owner_of_its_tenant_is_unknown(services: FakeServices) -> None:
-    def away(_: str) -> None:
+    def unavailable(_: str) -> None:
         raise TransientError("storage_unavailable", service="tables")
 
-    services.settings.check_owner = away  # type: ignore[method-assign, assignment]
+    services.settings.check_owner = unavailable  # type: ignore[method-assign, assignment]
     deliver(MAIL, "q-1", services)
 
     assert services.deliveries.rows == {}
@@ -844,11 +844,11 @@ def test_a_refusal_is_not_written_over_a_claim_that_another_worker_took(
     services.transport.fail = [TransientError("graph_unavailable")]
     send, save = services.transport.send_mail, services.deliveries.save
 
-    def overtaken(*args: Any) -> str:
+    def claimed_by_another(*args: Any) -> str:
         save(replace(row(services), claim_id=claim_id, claimed_by="q-9"))
         return send(*args)
 
-    services.transport.send_mail = overtaken  # type: ignore[method-assign,assignment]
+    services.transport.send_mail = claimed_by_another  # type: ignore[method-assign,assignment]
     deliver(MAIL, "q-1", services)
 
     assert row(services).claimed_by == "q-9"
@@ -957,12 +957,12 @@ def test_a_mail_taken_over_during_a_token_refusal_is_not_sent(
     services.transport.fail = [TokenRefusedError("token_refused", error="e")]
     send = services.transport.send_mail
 
-    def overtaken(*args: Any) -> str:
+    def claimed_by_another(*args: Any) -> str:
         services.transport.send_mail = send  # type: ignore[method-assign]
         services.deliveries.save(replace(row(services), claim_id="claim-of-another", claimed_by="q-9"))
         return send(*args)
 
-    services.transport.send_mail = overtaken  # type: ignore[method-assign,assignment]
+    services.transport.send_mail = claimed_by_another  # type: ignore[method-assign,assignment]
     deliver(MAIL, "q-1", services)
 
     assert row(services).claimed_by == "q-9"

@@ -26,7 +26,7 @@ from tests.fakes import CONTOSO, NOON, FakeMail, FakeServices
 LOST = CLAIM_DURATION + timedelta(minutes=31)
 
 
-def settle(services: FakeServices) -> None:
+def resolve_lost_claims(services: FakeServices) -> None:
     """Let the timer run until it settles lost claims."""
     for _ in range(2):
         services.system.pass_time(LOST)
@@ -62,7 +62,7 @@ def test_a_claim_whose_message_is_gone_is_ended(
     release_all(services)
     assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.SENDING
 
-    settle(services)
+    resolve_lost_claims(services)
     found = services.deliveries.rows[CONTOSO, "lost"]
     assert found.status is status
     assert found.problem is not None
@@ -74,7 +74,7 @@ def test_a_claim_whose_request_is_stored_continues() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
     services.requests.save(CONTOSO, "lost", a_message(messageId="lost"))
-    settle(services)
+    resolve_lost_claims(services)
     deliver(services.outbox.messages[-1][0], "q-2", services)
 
     assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.ACCEPTED
@@ -83,7 +83,7 @@ def test_a_claim_whose_request_is_stored_continues() -> None:
 def test_a_mail_that_ended_without_its_request_is_sent_when_queued_again() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
-    settle(services)
+    resolve_lost_claims(services)
     deliver(a_message(messageId="lost"), "q-2", services)
 
     assert services.deliveries.rows[CONTOSO, "lost"].status is DeliveryStatus.ACCEPTED
@@ -105,11 +105,11 @@ def test_a_claim_that_changes_between_list_and_read_is_not_changed() -> None:
     services.system.pass_time(LOST)
     find = services.deliveries.find
 
-    def moved(tenant_id: str, message_id: str) -> Delivery | None:
+    def claimed_meanwhile(tenant_id: str, message_id: str) -> Delivery | None:
         found = find(tenant_id, message_id)
         return found and found.with_claim("q-9", services.system.now())
 
-    services.deliveries.find = moved  # type: ignore[method-assign]
+    services.deliveries.find = claimed_meanwhile  # type: ignore[method-assign]
     release_all(services)
 
     assert services.deliveries.rows[CONTOSO, "lost"].claimed_by == "q-1"
@@ -130,10 +130,10 @@ def test_what_the_worker_knows_is_waited_for_after_an_outage_of_the_tables() -> 
     services = enabled_services()
     save = services.deliveries.save
 
-    def away(_: Delivery) -> Delivery | None:
+    def unavailable(_: Delivery) -> Delivery | None:
         raise TransientError("storage_unavailable", service="tables")
 
-    services.deliveries.save = away  # type: ignore[method-assign, assignment]
+    services.deliveries.save = unavailable  # type: ignore[method-assign, assignment]
     deliver(a_message(messageId="lost"), "q-1", services)
     ((accepted, _),) = services.outbox.messages
     assert accepted.startswith(b'{"accepted":')
@@ -171,7 +171,7 @@ def test_a_mail_that_was_being_handed_over_is_searched_in_the_mailbox(
     lost_claim(services, handed_over=True)
     copy_in_mailbox(services, is_draft=is_draft)
     with caplog.at_level(logging.INFO):
-        settle(services)
+        resolve_lost_claims(services)
 
     assert row(services).status is status
     assert ("mail_accepted {" in caplog.text) is (status is DeliveryStatus.ACCEPTED)
@@ -186,7 +186,7 @@ def test_an_acceptance_that_another_worker_overtakes_is_not_logged(caplog: pytes
     release_all(services)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign, assignment]
     with caplog.at_level(logging.INFO):
-        settle(services)
+        resolve_lost_claims(services)
 
     assert "mail_accepted {" not in caplog.text
 
@@ -194,10 +194,10 @@ def test_an_acceptance_that_another_worker_overtakes_is_not_logged(caplog: pytes
 def test_without_the_permission_to_read_the_mailbox_nothing_is_searched() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=True)
-    settle(services)
+    resolve_lost_claims(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
-    assert "find" not in services.transport.asked
+    assert "find" not in services.transport.calls
 
 
 def test_a_mail_of_a_later_consent_is_not_searched_in_another_mailbox() -> None:
@@ -205,7 +205,7 @@ def test_a_mail_of_a_later_consent_is_not_searched_in_another_mailbox() -> None:
     lost_claim(services, handed_over=True)
     services.deliveries.save(replace(row(services), hand_over=HandOver(NOON, 7)))
     copy_in_mailbox(services)
-    settle(services)
+    resolve_lost_claims(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
 
@@ -231,7 +231,7 @@ def test_an_unanswered_mailbox_search_is_repeated_and_a_refused_one_is_not(
         raise error
 
     services.transport.find = refuse  # type: ignore[method-assign, assignment]
-    settle(services)
+    resolve_lost_claims(services)
 
     assert row(services).status is status
 
@@ -273,7 +273,7 @@ def test_an_end_that_another_worker_overtakes_is_not_logged(caplog: pytest.LogCa
     services.system.pass_time(LOST)
     release_all(services)
     services.deliveries.save = lambda _: None  # type: ignore[method-assign, assignment]
-    settle(services)
+    resolve_lost_claims(services)
 
     assert "mail_outcome_unknown {" not in caplog.text
 
@@ -282,7 +282,7 @@ def test_the_lost_claim_of_another_installation_is_not_changed() -> None:
     services = enabled_services()
     lost_claim(services, handed_over=False)
     services.deliveries.save(replace(row(services), installation="another-client"))
-    settle(services)
+    resolve_lost_claims(services)
 
     assert row(services).status is DeliveryStatus.SENDING
     assert row(services).lost_since is None

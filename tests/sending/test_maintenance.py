@@ -197,10 +197,10 @@ class Graph:
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error
-        self.asked = 0
+        self.requests = 0
 
     def find(self, *_: object) -> tuple[object, ...]:
-        self.asked += 1
+        self.requests += 1
         if self.error:
             raise self.error
         return ()
@@ -210,7 +210,7 @@ NO_READ = RejectedError("access_denied", graph_code="ErrorAccessDenied", address
 
 
 @pytest.mark.parametrize(
-    ("minute", "answer", "asked", "status"),
+    ("minute", "error", "searches", "status"),
     [
         (0, None, 1, Status.ENABLED),
         (10, NO_READ, 1, Status.ENABLED),
@@ -225,18 +225,18 @@ NO_READ = RejectedError("access_denied", graph_code="ErrorAccessDenied", address
     ],
 )
 def test_a_token_is_shown_to_graph_every_ten_minutes_until_it_takes_one(
-    minute: int, answer: Exception | None, asked: int, status: Status
+    minute: int, error: Exception | None, searches: int, status: Status
 ) -> None:
     services = waiting_services(1, DeliveryStatus.WAITING_FOR_OPERATOR)
     problem = ActiveProblem("token_refused", NOON, {"error": "InvalidAuthenticationToken"})
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, status=Status.OPERATOR_ERROR, problem=problem))
-    services.transport = graph = Graph(answer)  # type: ignore[assignment]
+    services.transport = graph = Graph(error)  # type: ignore[assignment]
     services.system.pass_time(timedelta(minutes=minute))
 
     release_all(services)
 
-    assert graph.asked == asked
+    assert graph.requests == searches
     assert services.settings.load(CONTOSO).status is status
     assert bool(services.outbox.messages) is (status is Status.ENABLED)
 
@@ -246,12 +246,12 @@ def test_a_tenant_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) ->
     services.settings.rows = {FABRIKAM: some_settings(), **services.settings.rows}
     count = services.deliveries.count
 
-    def away_for_one(tenant_id: str, statuses: object) -> int:
+    def unavailable_for_one(tenant_id: str, statuses: object) -> int:
         if tenant_id == FABRIKAM:
             raise TransientError("storage_unavailable", service="tables")
         return count(tenant_id, statuses)  # type: ignore[arg-type]
 
-    services.deliveries.count = away_for_one  # type: ignore[method-assign]
+    services.deliveries.count = unavailable_for_one  # type: ignore[method-assign]
     with caplog.at_level(logging.WARNING):
         release_all(services)
 
@@ -274,7 +274,7 @@ def test_a_mail_whose_requeue_message_was_lost_is_queued_again() -> None:
     assert services.outbox.messages == [(next_attempt_message(row), timedelta(0))]
 
 
-def half_made() -> FakeServices:
+def with_unfinished_draft() -> FakeServices:
     services = large_file_services(large=os.urandom(4_000_000))
     services.transport.fail_at = {"put_chunk": [TransientError("graph_unavailable")]}
     deliver(a_message(messageId="m-1", attachments=[a_file("large")]), "q-1", services)
@@ -282,16 +282,16 @@ def half_made() -> FakeServices:
     return services
 
 
-def left_behind() -> FakeServices:
+def with_orphaned_draft() -> FakeServices:
     """Leave a draft of a finished mail that could not be removed."""
-    services = half_made()
+    services = with_unfinished_draft()
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert services.deliveries.save(row.transition(DeliveryStatus.REJECTED, NOON))
     return services
 
 
 def test_a_leftover_draft_is_removed_within_a_day() -> None:
-    services = left_behind()
+    services = with_orphaned_draft()
     services.system.pass_time(timedelta(hours=11))
     release_all(services)
     assert services.transport.drafts
@@ -306,7 +306,7 @@ def test_a_leftover_draft_is_removed_within_a_day() -> None:
 def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    services = left_behind()
+    services = with_orphaned_draft()
     settings = services.settings.load(CONTOSO)
     services.settings.save(replace(settings, consent=None))
     services.system.pass_time(timedelta(hours=13))
@@ -318,7 +318,7 @@ def test_a_draft_whose_mailbox_cannot_be_reached_now_is_tried_again_later(
 
 
 def test_a_mail_in_progress_keeps_its_draft() -> None:
-    services = half_made()
+    services = with_unfinished_draft()
     services.system.pass_time(timedelta(hours=13))
     release_all(services)
 
@@ -326,7 +326,7 @@ def test_a_mail_in_progress_keeps_its_draft() -> None:
 
 
 def test_a_mail_known_only_to_another_version_keeps_its_draft() -> None:
-    services = half_made()
+    services = with_unfinished_draft()
     known = services.deliveries.rows[CONTOSO, "m-1"]
     services.deliveries.rows[CONTOSO, "m-1"] = replace(known, status=DeliveryStatus.OTHER_VERSION)
     services.system.pass_time(timedelta(hours=13))
@@ -336,7 +336,7 @@ def test_a_mail_known_only_to_another_version_keeps_its_draft() -> None:
 
 
 def test_drafts_are_removed_before_mails_that_would_use_them_are_released() -> None:
-    services = half_made()
+    services = with_unfinished_draft()
     row = services.deliveries.rows[CONTOSO, "m-1"]
     assert services.deliveries.save(row.transition(DeliveryStatus.WAITING_FOR_OPERATOR, NOON))
     services.system.pass_time(timedelta(hours=60))
@@ -357,7 +357,7 @@ def test_a_mail_from_before_the_first_settings_is_maintained_too() -> None:
 
 
 def test_an_overdue_mail_is_queued_once_and_not_at_every_look() -> None:
-    services = half_made()
+    services = with_unfinished_draft()
     services.outbox.messages.clear()
     services.system.pass_time(timedelta(minutes=20))
     for _ in range(3):
@@ -368,18 +368,18 @@ def test_an_overdue_mail_is_queued_once_and_not_at_every_look() -> None:
 
 
 def test_an_overdue_mail_that_continues_at_this_moment_is_not_changed() -> None:
-    services = half_made()
+    services = with_unfinished_draft()
     services.outbox.messages.clear()
     services.system.pass_time(timedelta(minutes=20))
     listed = services.deliveries.list_pending
 
-    def taken_meanwhile(*arguments: Any) -> tuple[Delivery, ...]:
+    def claimed_meanwhile(*arguments: Any) -> tuple[Delivery, ...]:
         mails = listed(*arguments)
         row = services.deliveries.rows[CONTOSO, "m-1"]
         services.deliveries.save(row.with_claim("q-2", services.system.now()))
         return mails
 
-    services.deliveries.list_pending = taken_meanwhile  # type: ignore[method-assign,assignment]
+    services.deliveries.list_pending = claimed_meanwhile  # type: ignore[method-assign,assignment]
     resume_overdue(CONTOSO, services)
 
     assert not services.outbox.messages
@@ -405,11 +405,11 @@ def test_a_mail_claimed_and_set_aside_again_during_release_is_not_lost() -> None
     deliver(a_message(messageId="m-1"), "q-1", services)
     put = services.outbox.put
 
-    def taken_at_once(text: bytes, _delay: timedelta) -> None:
+    def deliver_at_once(text: bytes, _delay: timedelta) -> None:
         services.outbox.put = put  # type: ignore[method-assign]
         deliver(text, "q-2", services)
 
-    services.outbox.put = taken_at_once  # type: ignore[method-assign,assignment]
+    services.outbox.put = deliver_at_once  # type: ignore[method-assign,assignment]
     release_waiting(CONTOSO, CONSENT, services)
 
     assert services.deliveries.rows[CONTOSO, "m-1"].status is CONSENT
@@ -436,7 +436,7 @@ def test_an_unexpected_error_of_one_tenant_is_raised_after_the_others() -> None:
 
 @pytest.mark.parametrize("set_back", [timedelta(0), timedelta(hours=1)])
 def test_drafts_that_take_long_to_remove_do_not_delay_mails(set_back: timedelta) -> None:
-    services = left_behind()
+    services = with_orphaned_draft()
     for number in range(5):
         services.drafts.save(CONTOSO, f"old-{number}", b"{}")
     waiting = Delivery(CONTOSO, "m-0001", DeliveryStatus.WAITING_FOR_OPERATOR, NOON, NOON, NOON)

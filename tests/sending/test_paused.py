@@ -60,7 +60,7 @@ def look(services: FakeServices, queue_id: str = "q-n") -> None:
 
 def calls(services: FakeServices) -> list[str]:
     """List every call of Graph and every token that was fetched."""
-    return services.transport.asked + services.authorizer.refreshed
+    return services.transport.calls + services.authorizer.refreshed
 
 
 def test_a_mail_waits_without_a_token_and_without_a_call_of_graph(services: FakeServices) -> None:
@@ -200,11 +200,11 @@ def test_an_uncertain_mail_is_neither_searched_nor_expired_during_a_pause() -> N
     services = large_file_services()
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:01:00Z"), "q-1", services)
-    asked = calls(services)
+    before = calls(services)
     pause(services)
     for _ in range(5):
         look(services)
-    assert (row(services).status, calls(services)) == (DeliveryStatus.VERIFYING, asked)
+    assert (row(services).status, calls(services)) == (DeliveryStatus.VERIFYING, before)
     assert row(services).problem.code == "sending_paused"  # type: ignore[union-attr]
 
     resume(services)

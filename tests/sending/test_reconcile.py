@@ -50,22 +50,22 @@ def row(services: FakeServices) -> Delivery:
     return found
 
 
-def again(services: FakeServices) -> None:
+def redeliver(services: FakeServices) -> None:
     """Let the wait pass and have the mail tried again."""
     message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
     deliver(message, "q-again", services)
 
 
-def to_the_end(services: FakeServices) -> None:
+def deliver_until_final(services: FakeServices) -> None:
     for _ in range(20):
         if row(services).status.final:
             return
-        again(services)
+        redeliver(services)
     raise AssertionError
 
 
-def lost_answer(services: FakeServices, *, accepted: bool) -> None:
+def lose_response(services: FakeServices, *, accepted: bool) -> None:
     failure: dict[str, list[Exception | None]] = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     if accepted:
         services.transport.after = failure
@@ -110,7 +110,7 @@ def test_each_search_waits_twice_as_long_as_the_one_before(passed: int, look: in
 def test_a_mail_missing_in_the_mailbox_after_five_minutes_was_not_accepted(
     services: FakeServices, seconds: int, sent: int
 ) -> None:
-    lost_answer(services, accepted=False)
+    lose_response(services, accepted=False)
     services.deliveries.save(replace(row(services), next_attempt_at=NOON))
     services.system.pass_time(timedelta(seconds=seconds))
     deliver(requeue_message(CONTOSO, "m-1"), "q-2", services)
@@ -150,13 +150,13 @@ def test_a_submitted_draft_still_a_draft_after_five_minutes_was_not_sent(
 
 
 def test_a_mail_that_was_sent_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     assert (row(services).status, row(services).uncertain_send) == (
         DeliveryStatus.VERIFYING,
         UncertainSend(NOON, 1),
     )
 
-    again(services)
+    redeliver(services)
 
     assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.ACCEPTED, None)
     assert len(services.transport.sent) == 1
@@ -165,8 +165,8 @@ def test_a_mail_that_was_sent_is_found_by_its_key_and_not_sent_again(services: F
 
 
 def test_a_mail_that_was_not_sent_is_sent_again_once_that_is_sure(services: FakeServices) -> None:
-    lost_answer(services, accepted=False)
-    to_the_end(services)
+    lose_response(services, accepted=False)
+    deliver_until_final(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert len(services.transport.sent) == 1
@@ -174,14 +174,14 @@ def test_a_mail_that_was_not_sent_is_sent_again_once_that_is_sure(services: Fake
 
 
 def test_a_mail_still_in_drafts_is_on_its_way_and_waited_for(services: FakeServices) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     (copy,) = services.transport.mails.values()
     copy.is_draft = True
-    again(services)
+    redeliver(services)
     assert row(services).status is DeliveryStatus.VERIFYING
 
     copy.is_draft = False
-    to_the_end(services)
+    deliver_until_final(services)
 
     assert len(services.transport.sent) == 1
 
@@ -198,9 +198,9 @@ def test_after_a_worker_crash_the_next_worker_searches_first(services: FakeServi
 
 
 def test_an_uncertain_send_outlives_a_lost_consent(services: FakeServices) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     services.transport.fail_at = {"find": [ConsentRequiredError("consent_lost", account="a", error="e")]}
-    again(services)
+    redeliver(services)
     assert row(services).status is DeliveryStatus.WAITING_FOR_CONSENT
     assert row(services).uncertain_send == UncertainSend(NOON, 1)
 
@@ -219,11 +219,11 @@ def refused_search() -> SenderRefusedError:
 def test_an_uncertain_mail_in_an_unreadable_mailbox_is_searched_to_its_end(
     services: FakeServices,
 ) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     services.system.chance = 1.0
     services.transport.fail_at = {"find": [refused_search()] * 400}
     while not row(services).status.final:
-        again(services)
+        redeliver(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
     assert row(services).problem.code == "outcome_unknown"  # type: ignore[union-attr]
@@ -235,27 +235,27 @@ def test_an_uncertain_mail_in_an_unreadable_mailbox_is_searched_to_its_end(
 def test_an_uncertain_mail_is_found_once_the_permission_applies_again(
     services: FakeServices, hours: int
 ) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     services.system.chance = 1.0
     services.transport.fail_at = {"find": [refused_search()] * 400}
     while services.system.now() < NOON + timedelta(hours=hours):
-        again(services)
+        redeliver(services)
     assert row(services).problem.code == "access_denied"  # type: ignore[union-attr]
     services.transport.fail_at = {}
 
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert len(services.transport.sent) == 1
 
 
 def test_an_uncertain_mail_waits_while_graph_is_unavailable(services: FakeServices) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     services.transport.fail_at = {"find": [TransientError("graph_unavailable")]}
-    again(services)
+    redeliver(services)
     assert row(services).status is DeliveryStatus.DEFERRED
 
-    to_the_end(services)
+    deliver_until_final(services)
 
     assert len(services.transport.sent) == 1
 
@@ -263,7 +263,7 @@ def test_an_uncertain_mail_waits_while_graph_is_unavailable(services: FakeServic
 def test_an_uncertain_mail_past_its_deadline_is_still_searched(services: FakeServices) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -273,10 +273,10 @@ def test_throttling_during_a_search_after_expiry_does_not_end_the_search(service
     throttled = ThrottledError(retry_after=timedelta(hours=30), address="a")
     services.transport.fail_at = {"find": [throttled]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
-    again(services)
+    redeliver(services)
     assert row(services).status is DeliveryStatus.VERIFYING
 
-    to_the_end(services)
+    deliver_until_final(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert len(services.transport.sent) == 1
@@ -287,12 +287,12 @@ def test_settings_that_cannot_be_read_after_the_mail_expired_end_no_look(
 ) -> None:
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
-    with monkeypatch.context() as away:
-        away.setattr(MemorySettings, "load", _out_of_reach)
-        again(services)
+    with monkeypatch.context() as unavailable:
+        unavailable.setattr(MemorySettings, "load", _unavailable)
+        redeliver(services)
     assert row(services).status is DeliveryStatus.VERIFYING
 
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -304,21 +304,21 @@ def test_the_last_attempt_of_a_day_is_searched_on_the_next_day_too(services: Fak
         replace(row(services), trying_since=NOON - MAX_RETRY_AGE + timedelta(seconds=20))
     )
     services.transport.after = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
-    again(services)
-    to_the_end(services)
+    redeliver(services)
+    deliver_until_final(services)
 
     assert services.system.now() > NOON + timedelta(seconds=20)
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
-def _out_of_reach(*_: object) -> None:
+def _unavailable(*_: object) -> None:
     raise TransientError("storage_unavailable", service="tables")
 
 
 def test_a_mail_that_was_not_sent_in_time_expires_once_that_is_sure(services: FakeServices) -> None:
     services.transport.fail_at = {"send_mail": [OutcomeUnknownError("outcome_unknown")]}
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T12:00:05Z"), "q-1", services)
-    to_the_end(services)
+    deliver_until_final(services)
 
     assert row(services).status is DeliveryStatus.EXPIRED
     assert not services.transport.sent
@@ -344,10 +344,10 @@ def test_without_a_possible_search_the_outcome_is_unknown(
 
 
 def test_another_mailbox_is_no_evidence_about_a_mail_from_the_first(services: FakeServices) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     newer = a_consent(scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}), version=2)
     services.settings.save(some_settings(consent=newer, etag=services.settings.load(CONTOSO).etag))
-    to_the_end(services)
+    deliver_until_final(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
     assert len(services.transport.sent) == 1
@@ -356,10 +356,10 @@ def test_another_mailbox_is_no_evidence_about_a_mail_from_the_first(services: Fa
 def test_a_deployment_can_configure_to_resend_what_cannot_be_searched() -> None:
     services = enabled_services()
     services.configure(on_unknown_outcome="resend")
-    lost_answer(services, accepted=False)
+    lose_response(services, accepted=False)
     assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.DEFERRED, None)
 
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -378,7 +378,7 @@ def test_a_requeue_message_without_its_mail_is_not_passed_over_in_silence(servic
     services.transport.fail_at = {"send_mail": [NothingSentError("graph_unavailable")]}
     deliver(MAIL, "q-1", services)
     services.requests.kept.clear()
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.EXPIRED
     assert row(services).problem.code == "request_not_kept"  # type: ignore[union-attr]
@@ -393,9 +393,9 @@ def test_a_requeue_message_about_a_mail_that_is_done_changes_nothing(services: F
 
 
 def test_a_lost_request_of_an_uncertain_mail_stays_uncertain(services: FakeServices) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     services.requests.kept.clear()
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
 
@@ -430,9 +430,9 @@ def test_a_mail_whose_mailbox_changed_after_a_crash_cannot_be_searched(
 
 
 def test_a_mail_that_can_no_longer_be_searched_ends_at_once(services: FakeServices) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     move_to_bob(services)
-    again(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.UNKNOWN
 
@@ -441,24 +441,24 @@ def test_a_mail_that_can_no_longer_be_searched_is_resent_if_so_configured(
     services: FakeServices,
 ) -> None:
     services.configure(on_unknown_outcome="resend")
-    lost_answer(services, accepted=False)
+    lose_response(services, accepted=False)
     move_to_bob(services)
-    to_the_end(services)
+    deliver_until_final(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
 def test_a_mail_that_stays_in_drafts_for_long_is_never_sent_again(services: FakeServices) -> None:
-    lost_answer(services, accepted=True)
+    lose_response(services, accepted=True)
     (copy,) = services.transport.mails.values()
     copy.is_draft = True
     for _ in range(8):
-        again(services)
+        redeliver(services)
     assert row(services).status is DeliveryStatus.VERIFYING
     assert services.system.now() > NOON + RECONCILE_WINDOW
 
     copy.is_draft = False
-    to_the_end(services)
+    deliver_until_final(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert len(services.transport.sent) == 1

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 BLOCKED = TokenRefusedError("token_refused", conditional_access=True, error="insufficient_claims")
 
 
-def no_right(code: str = "access_denied", graph_code: str = "ErrorInvalidUser") -> SenderRefusedError:
+def missing_right(code: str = "access_denied", graph_code: str = "ErrorInvalidUser") -> SenderRefusedError:
     return SenderRefusedError(
         code, graph_code=graph_code, account="ada@contoso.com", address="ada@contoso.com"
     )
 
 
-def freshly_consented() -> FakeServices:
+def recently_consented() -> FakeServices:
     services = enabled_services()
     known = services.settings.load(CONTOSO)
     services.settings.save(some_settings(consent=a_consent(consented_at=NOON), etag=known.etag))
@@ -55,13 +55,13 @@ def deliver_what_is_queued(services: FakeServices, until: timedelta) -> None:
     "code", ["access_denied", "mailbox_not_found", "send_as_denied", "mailbox_full", "sender_blocked"]
 )
 def test_twenty_mails_after_a_consent_survive_a_long_permission_delay(code: str) -> None:
-    services = freshly_consented()
+    services = recently_consented()
     refused_until = NOON + timedelta(minutes=55)
     send = services.transport.send_mail
 
     def send_when_the_right_counts(token: str, sender: object, body: bytes) -> str:
         if services.system.now() < refused_until:
-            raise no_right(code)
+            raise missing_right(code)
         return send(token, sender, body)  # type: ignore[arg-type]
 
     services.transport.send_mail = send_when_the_right_counts  # type: ignore[method-assign]
@@ -74,8 +74,8 @@ def test_twenty_mails_after_a_consent_survive_a_long_permission_delay(code: str)
 
 
 def test_a_mail_waits_if_a_permission_is_missing_an_hour_after_the_consent() -> None:
-    services = freshly_consented()
-    services.transport.fail = [no_right()] * 50
+    services = recently_consented()
+    services.transport.fail = [missing_right()] * 50
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=3))
 
@@ -131,7 +131,7 @@ def test_one_conditional_access_refusal_stops_no_mail() -> None:
 def test_refusals_within_seconds_count_as_one() -> None:
     services = enabled_services()
     unknown = AccessDeniedError(graph_code="Forbidden", address="ada@contoso.com")
-    services.transport.fail = [unknown, unknown, no_right()]
+    services.transport.fail = [unknown, unknown, missing_right()]
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(minutes=1))
 
@@ -149,7 +149,7 @@ def sending_by_object_id() -> FakeServices:
 
     def send_by_name(token: str, sender: Sender, body: bytes) -> str:
         if sender.mailbox == "users/old-id":
-            raise no_right("mailbox_not_found")
+            raise missing_right("mailbox_not_found")
         return send(token, sender, body)
 
     services.transport.send_mail = send_by_name  # type: ignore[method-assign]
@@ -169,7 +169,7 @@ def test_a_mailbox_recreated_under_the_same_name_is_found_by_its_name() -> None:
 
 def test_a_mailbox_that_is_found_by_neither_id_nor_name_has_the_mail_wait() -> None:
     services = sending_by_object_id()
-    services.transport.fail = [no_right("mailbox_not_found")] * 20
+    services.transport.fail = [missing_right("mailbox_not_found")] * 20
     deliver(a_message(messageId="m-1"), "q-1", services)
     deliver_what_is_queued(services, timedelta(hours=2))
 
@@ -182,8 +182,8 @@ def test_no_mail_is_rejected_while_storage_cannot_remove_a_mailbox_id(
 ) -> None:
     services = sending_by_object_id()
     save = services.settings.save
-    away = TransientError("storage_unavailable", service="tables")
-    failing = [away, away]
+    unavailable = TransientError("storage_unavailable", service="tables")
+    failing = [unavailable, unavailable]
 
     def fails_twice(settings: TenantSettings) -> TenantSettings:
         if failing:
@@ -201,8 +201,8 @@ def test_no_mail_is_rejected_while_storage_cannot_remove_a_mailbox_id(
 @pytest.mark.parametrize(
     "refusal",
     [
-        no_right("access_denied", "ErrorAccessDenied"),
-        no_right("mailbox_not_found", "MailboxNotEnabledForRESTAPI"),
+        missing_right("access_denied", "ErrorAccessDenied"),
+        missing_right("mailbox_not_found", "MailboxNotEnabledForRESTAPI"),
     ],
     ids=lambda refusal: refusal.code,
 )

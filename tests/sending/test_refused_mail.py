@@ -56,7 +56,7 @@ REFUSED = Effect(503, "ErrorServerBusy")
 
 
 @dataclass
-class Stand:
+class MailSystem:
     """A sending tenant with Microsoft 365 behind the real adapter.
 
     Their clocks move together.
@@ -71,7 +71,7 @@ class Stand:
         mail = a_message(messageId="m-1", attachments=files, **changes)
         deliver(mail, "q-1", self.services)
 
-    def again(self) -> timedelta:
+    def redeliver(self) -> timedelta:
         """Let the wait pass and have the mail tried again."""
         message, delay = self.services.outbox.messages.pop()
         self.pass_time(delay)
@@ -82,22 +82,22 @@ class Stand:
         self.services.system.pass_time(by)
         self.exchange.system.clock.advance(by)
 
-    def age(self, by: timedelta) -> None:
+    def backdate(self, by: timedelta) -> None:
         """Move the start of the attempts back, to shorten a test of a day."""
         aged = replace(self.row, trying_since=self.row.trying_since - by)
         assert self.services.deliveries.save(aged)
 
-    def to_the_end(self, most: int = 40) -> None:
+    def deliver_until_final(self, most: int = 40) -> None:
         for _ in range(most):
             if self.row.status.final:
                 return
-            self.again()
+            self.redeliver()
         raise AssertionError(self.row.status)
 
-    def asked(self, operation: str) -> int:
-        return self.exchange.asked.count(operation)
+    def count_requests(self, operation: str) -> int:
+        return self.exchange.operations.count(operation)
 
-    def fault(self, operation: str, effect: Effect | str, times: int = 1) -> None:
+    def add_fault(self, operation: str, effect: Effect | str, times: int = 1) -> None:
         self.exchange.system.faults.add(operation, effect, times=times)
 
     @property
@@ -131,7 +131,7 @@ def _token(services: FakeServices, exchange: ExchangeOnline, *scopes: str) -> No
 
 
 @pytest.fixture(params=["delegated", "application"])
-def stand(request: pytest.FixtureRequest, exchange: ExchangeOnline) -> Iterator[Stand]:
+def mail_system(request: pytest.FixtureRequest, exchange: ExchangeOnline) -> Iterator[MailSystem]:
     """Provide sending with Mail.ReadWrite, delegated and application."""
     services = large_file_services()
     with closing(GraphMailTransport(exchange.graph)) as transport:
@@ -139,7 +139,7 @@ def stand(request: pytest.FixtureRequest, exchange: ExchangeOnline) -> Iterator[
         _token(services, exchange)
         if request.param == "application":
             _send_as_the_app(services, exchange)
-        yield Stand(services, exchange)
+        yield MailSystem(services, exchange)
 
 
 def _send_as_the_app(services: FakeServices, exchange: ExchangeOnline) -> None:
@@ -154,42 +154,42 @@ def _send_as_the_app(services: FakeServices, exchange: ExchangeOnline) -> None:
 
 
 @pytest.fixture
-def ada(exchange: ExchangeOnline) -> Iterator[Stand]:
+def delegated(exchange: ExchangeOnline) -> Iterator[MailSystem]:
     """Sending with Mail.ReadWrite by Ada's permission."""
     services = large_file_services()
     with closing(GraphMailTransport(exchange.graph)) as transport:
         _connect(services, exchange, transport)
         _token(services, exchange)
-        yield Stand(services, exchange)
+        yield MailSystem(services, exchange)
 
 
 @pytest.fixture
-def blind(exchange: ExchangeOnline) -> Iterator[Stand]:
+def system_without_read(exchange: ExchangeOnline) -> Iterator[MailSystem]:
     """Sending without Mail.ReadWrite."""
     services = enabled_services()
     with closing(GraphMailTransport(exchange.graph)) as transport:
         _connect(services, exchange, transport)
         _token(services, exchange, "Mail.Send")
-        yield Stand(services, exchange)
+        yield MailSystem(services, exchange)
 
 
 @pytest.mark.parametrize("lag", [0.0, 120.0])
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_refused_mail_that_was_sent_is_not_sent_again(
-    stand: Stand, route: str, refusal: str, lag: float
+    mail_system: MailSystem, route: str, refusal: str, lag: float
 ) -> None:
-    stand.exchange.system.behaviour.sent_items_lag = lag
-    stand.fault(OPERATION[route], refusal)
-    stand.send(route)
-    assert (stand.row.status, stand.sent) == (DeliveryStatus.DEFERRED, 1)
+    mail_system.exchange.system.behaviour.sent_items_lag = lag
+    mail_system.add_fault(OPERATION[route], refusal)
+    mail_system.send(route)
+    assert (mail_system.row.status, mail_system.sent) == (DeliveryStatus.DEFERRED, 1)
 
-    stand.to_the_end()
+    mail_system.deliver_until_final()
 
-    assert (stand.row.status, stand.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert stand.row.uncertain_send is None
-    assert not any(step.maybe_sent for step in stand.row.history)
-    assert not stand.row.warnings
+    assert (mail_system.row.status, mail_system.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert mail_system.row.uncertain_send is None
+    assert not any(step.maybe_sent for step in mail_system.row.history)
+    assert not mail_system.row.warnings
 
 
 def test_the_refusals_that_are_tried_are_there() -> None:
@@ -212,106 +212,109 @@ def test_the_refusals_that_are_tried_are_there() -> None:
 )
 @pytest.mark.parametrize("route", ["small", "draft"])
 def test_any_refusal_that_proves_nothing_is_followed_by_a_look(
-    ada: Stand, route: str, effect: Effect
+    delegated: MailSystem, route: str, effect: Effect
 ) -> None:
-    ada.fault(OPERATION[route], effect)
-    ada.send(route)
-    ada.to_the_end()
+    delegated.add_fault(OPERATION[route], effect)
+    delegated.send(route)
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
 @pytest.mark.parametrize("code", ["ErrorItemNotFound", "UnknownError"])
-def test_a_404_of_a_draft_on_its_way_does_not_mean_that_it_is_gone(ada: Stand, code: str) -> None:
-    ada.exchange.system.behaviour.sent_items_lag = 120
-    ada.exchange.system.behaviour.replica_lag = 0
-    ada.fault("send", Effect(404, code, accepted=True))
-    ada.send("draft")
-    assert ada.row.problem.code == "draft_lost"  # type: ignore[union-attr]
-    ada.to_the_end()
+def test_a_404_of_a_draft_on_its_way_does_not_mean_that_it_is_gone(delegated: MailSystem, code: str) -> None:
+    delegated.exchange.system.behaviour.sent_items_lag = 120
+    delegated.exchange.system.behaviour.replica_lag = 0
+    delegated.add_fault("send", Effect(404, code, accepted=True))
+    delegated.send("draft")
+    assert delegated.row.problem.code == "draft_lost"  # type: ignore[union-attr]
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert ada.asked("createDraft") == 1
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert delegated.count_requests("createDraft") == 1
 
 
 @pytest.mark.parametrize("route", ["draft", "upload"])
-def test_replica_lag_delays_a_draft_and_creates_no_second_one(ada: Stand, route: str) -> None:
-    ada.exchange.system.behaviour.replica_lag = 3
-    ada.send(route)
-    ada.to_the_end()
+def test_replica_lag_delays_a_draft_and_creates_no_second_one(delegated: MailSystem, route: str) -> None:
+    delegated.exchange.system.behaviour.replica_lag = 3
+    delegated.send(route)
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert ada.asked("createDraft") == 1
-    assert ada.asked("createUploadSession") <= 2
-    assert ada.unsent_drafts == 0
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert delegated.count_requests("createDraft") == 1
+    assert delegated.count_requests("createUploadSession") <= 2
+    assert delegated.unsent_drafts == 0
 
 
 @pytest.mark.parametrize("folder", ["drafts", "outbox"])
 @pytest.mark.parametrize("route", ["small", "draft"])
 def test_after_504_the_mail_is_searched_in_drafts_and_the_outbox_too(
-    ada: Stand, route: str, folder: Any
+    delegated: MailSystem, route: str, folder: Any
 ) -> None:
-    ada.exchange.system.behaviour.sent_items_lag = 120
-    ada.exchange.system.behaviour.transit_folder = folder
-    ada.fault(OPERATION[route], "timeout but accepted")
-    ada.send(route)
-    ada.to_the_end()
+    delegated.exchange.system.behaviour.sent_items_lag = 120
+    delegated.exchange.system.behaviour.transit_folder = folder
+    delegated.add_fault(OPERATION[route], "timeout but accepted")
+    delegated.send(route)
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_an_unknown_end_names_the_three_places_of_the_copy(blind: Stand) -> None:
-    blind.fault("sendMail", "timeout but accepted")
-    blind.send()
+def test_an_unknown_end_names_the_three_places_of_the_copy(system_without_read: MailSystem) -> None:
+    system_without_read.add_fault("sendMail", "timeout but accepted")
+    system_without_read.send()
 
-    problem = blind.row.problem
+    problem = system_without_read.row.problem
     assert problem is not None
-    assert blind.row.status is DeliveryStatus.UNKNOWN
+    assert system_without_read.row.status is DeliveryStatus.UNKNOWN
     assert all(place in problem.problem.detail for place in ("Sent Items", "Drafts", "Outbox"))
 
 
 @pytest.mark.parametrize("folder", ["drafts", "outbox"])
-def test_a_mail_found_in_drafts_or_the_outbox_is_searched_again(ada: Stand, folder: Any) -> None:
-    ada.exchange.system.behaviour.sent_items_lag = 3600
-    ada.exchange.system.behaviour.transit_folder = folder
-    ada.fault("sendMail", "busy page but accepted")
-    ada.send()
-    ada.again()
-    assert ada.row.status is DeliveryStatus.VERIFYING
-    assert ada.row.problem.code == "outcome_unknown"  # type: ignore[union-attr]
+def test_a_mail_found_in_drafts_or_the_outbox_is_searched_again(delegated: MailSystem, folder: Any) -> None:
+    delegated.exchange.system.behaviour.sent_items_lag = 3600
+    delegated.exchange.system.behaviour.transit_folder = folder
+    delegated.add_fault("sendMail", "busy page but accepted")
+    delegated.send()
+    delegated.redeliver()
+    assert delegated.row.status is DeliveryStatus.VERIFYING
+    assert delegated.row.problem.code == "outcome_unknown"  # type: ignore[union-attr]
 
-    ada.to_the_end()
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
 @pytest.mark.parametrize("fault", ["busy but accepted", "timeout but accepted"])
-def test_a_copy_that_left_drafts_and_appears_late_is_awaited(ada: Stand, fault: str) -> None:
-    ada.exchange.system.behaviour.sent_items_lag = 3600
-    ada.fault("sendMail", fault)
-    ada.send()
+def test_a_copy_that_left_drafts_and_appears_late_is_awaited(delegated: MailSystem, fault: str) -> None:
+    delegated.exchange.system.behaviour.sent_items_lag = 3600
+    delegated.add_fault("sendMail", fault)
+    delegated.send()
     for _ in range(8):
-        ada.again()
-    look = ada.services.transport.find
-    ada.services.transport.find = lambda *_: ()  # type: ignore[method-assign]
-    ada.again()
-    assert ada.row.status is DeliveryStatus.VERIFYING
-    ada.services.transport.find = look  # type: ignore[method-assign]
+        delegated.redeliver()
+    look = delegated.services.transport.find
+    delegated.services.transport.find = lambda *_: ()  # type: ignore[method-assign]
+    delegated.redeliver()
+    assert delegated.row.status is DeliveryStatus.VERIFYING
+    delegated.services.transport.find = look  # type: ignore[method-assign]
 
-    ada.to_the_end()
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_mail_seen_in_drafts_and_removed_there_is_not_sent_again(ada: Stand) -> None:
-    ada.exchange.system.behaviour.sent_items_lag = 2 * MAX_RETRY_AGE.total_seconds()
-    ada.fault("sendMail", "busy but accepted")
-    ada.send()
-    ada.again()
-    ada.services.transport.find = lambda *_: ()  # type: ignore[method-assign]
-    ada.to_the_end()
+def test_a_mail_seen_in_drafts_and_removed_there_is_not_sent_again(delegated: MailSystem) -> None:
+    delegated.exchange.system.behaviour.sent_items_lag = 2 * MAX_RETRY_AGE.total_seconds()
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.send()
+    delegated.redeliver()
+    delegated.services.transport.find = lambda *_: ()  # type: ignore[method-assign]
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.asked("sendMail")) == (DeliveryStatus.UNKNOWN, 1)
+    assert (delegated.row.status, delegated.count_requests("sendMail")) == (
+        DeliveryStatus.UNKNOWN,
+        1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -320,79 +323,90 @@ def test_a_mail_seen_in_drafts_and_removed_there_is_not_sent_again(ada: Stand) -
     ids=lambda effect: effect.code,
 )
 def test_a_refused_search_neither_ends_a_refused_mail_nor_prevents_sending(
-    ada: Stand, answer: Effect
+    delegated: MailSystem, answer: Effect
 ) -> None:
-    ada.fault("sendMail", REFUSED)
-    ada.fault("lookup", answer, times=0)
-    ada.send()
-    ada.to_the_end()
+    delegated.add_fault("sendMail", REFUSED)
+    delegated.add_fault("lookup", answer, times=0)
+    delegated.send()
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert ada.services.system.now() < NOON + timedelta(hours=1)
-    assert any(step.maybe_sent for step in ada.row.history)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert delegated.services.system.now() < NOON + timedelta(hours=1)
+    assert any(step.maybe_sent for step in delegated.row.history)
 
 
 @pytest.mark.parametrize("code", ["ErrorInvalidIdMalformed", "ErrorInvalidMailboxItemId"])
-def test_a_draft_whose_id_the_mailbox_does_not_accept_is_recreated(ada: Stand, code: str) -> None:
-    ada.fault("send", Effect(400, code))
-    ada.send("draft")
-    ada.to_the_end()
+def test_a_draft_whose_id_the_mailbox_does_not_accept_is_recreated(delegated: MailSystem, code: str) -> None:
+    delegated.add_fault("send", Effect(400, code))
+    delegated.send("draft")
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent, ada.unsent_drafts) == (DeliveryStatus.ACCEPTED, 1, 0)
-    assert ada.services.system.now() < NOON + timedelta(hours=1)
+    assert (delegated.row.status, delegated.sent, delegated.unsent_drafts) == (
+        DeliveryStatus.ACCEPTED,
+        1,
+        0,
+    )
+    assert delegated.services.system.now() < NOON + timedelta(hours=1)
 
 
 @pytest.mark.parametrize(("route", "calls"), [("small", 1), ("draft", 4), ("upload", 6)])
-def test_a_mail_without_a_refusal_is_not_searched(ada: Stand, route: str, calls: int) -> None:
-    ada.send(route)
+def test_a_mail_without_a_refusal_is_not_searched(delegated: MailSystem, route: str, calls: int) -> None:
+    delegated.send(route)
 
-    assert ada.asked("lookup") == (0 if route == "small" else 1)
-    assert len(ada.exchange.asked) == calls + (route != "small")
+    assert delegated.count_requests("lookup") == (0 if route == "small" else 1)
+    assert len(delegated.exchange.operations) == calls + (route != "small")
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_each_refusal_costs_one_search_and_no_other_call(ada: Stand, route: str) -> None:
-    ada.fault(OPERATION[route], "throttled", times=20)
-    ada.send(route)
-    first = len(ada.exchange.asked)
+def test_each_refusal_costs_one_search_and_no_other_call(delegated: MailSystem, route: str) -> None:
+    delegated.add_fault(OPERATION[route], "throttled", times=20)
+    delegated.send(route)
+    first = len(delegated.exchange.operations)
     for _ in range(20):
-        ada.again()
+        delegated.redeliver()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert len(ada.exchange.asked) - first == 2 * 20
-    assert ada.asked(OPERATION[route]) == 21
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert len(delegated.exchange.operations) - first == 2 * 20
+    assert delegated.count_requests(OPERATION[route]) == 21
 
 
 @pytest.mark.parametrize(("route", "least"), [("small", FIRST_CHECK), ("upload", RECONCILE_WINDOW)])
-def test_the_search_is_made_as_soon_as_it_is_conclusive(ada: Stand, route: str, least: timedelta) -> None:
-    ada.fault(OPERATION[route], "throttled")
-    ada.send(route)
+def test_the_search_is_made_as_soon_as_it_is_conclusive(
+    delegated: MailSystem, route: str, least: timedelta
+) -> None:
+    delegated.add_fault(OPERATION[route], "throttled")
+    delegated.send(route)
 
-    assert ada.row.next_attempt_at == NOON + least
-
-
-def test_the_search_waits_for_retry_after_of_graph(ada: Stand) -> None:
-    ada.fault("sendMail", replace(FAULT_EFFECTS["throttled but accepted"], retry_after="600"))
-    ada.send()
-    message, _ = ada.services.outbox.messages.pop()
-    ada.pass_time(timedelta(seconds=590))
-    assert ada.row.next_attempt_at == NOON + timedelta(seconds=600)
-    ada.services.deliveries.save(replace(ada.row, next_attempt_at=NOON))
-    deliver(message, "q-early", ada.services)
-    assert (ada.asked("lookup"), ada.row.problem.code) == (0, "mailbox_paused")  # type: ignore[union-attr]
-
-    ada.again()
-
-    assert (ada.asked("lookup"), ada.row.status, ada.sent) == (1, DeliveryStatus.ACCEPTED, 1)
+    assert delegated.row.next_attempt_at == NOON + least
 
 
-def test_a_refused_search_is_repeated_before_the_mail_is_resent(ada: Stand) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    ada.fault("lookup", REFUSED, times=3)
-    ada.send()
-    ada.to_the_end()
+def test_the_search_waits_for_retry_after_of_graph(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", replace(FAULT_EFFECTS["throttled but accepted"], retry_after="600"))
+    delegated.send()
+    message, _ = delegated.services.outbox.messages.pop()
+    delegated.pass_time(timedelta(seconds=590))
+    assert delegated.row.next_attempt_at == NOON + timedelta(seconds=600)
+    delegated.services.deliveries.save(replace(delegated.row, next_attempt_at=NOON))
+    deliver(message, "q-early", delegated.services)
+    assert delegated.row.problem is not None
+    assert (delegated.count_requests("lookup"), delegated.row.problem.code) == (0, "mailbox_paused")
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    delegated.redeliver()
+
+    assert (
+        delegated.count_requests("lookup"),
+        delegated.row.status,
+        delegated.sent,
+    ) == (1, DeliveryStatus.ACCEPTED, 1)
+
+
+def test_a_refused_search_is_repeated_before_the_mail_is_resent(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.add_fault("lookup", REFUSED, times=3)
+    delegated.send()
+    delegated.deliver_until_final()
+
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
 @pytest.mark.parametrize(
@@ -404,16 +418,20 @@ def test_a_refused_search_is_repeated_before_the_mail_is_resent(ada: Stand) -> N
         Effect(connection="refused"),
     ],
 )
-def test_a_refusal_before_anything_was_submitted_needs_no_look(ada: Stand, effect: Effect) -> None:
+def test_a_refusal_before_anything_was_submitted_needs_no_look(delegated: MailSystem, effect: Effect) -> None:
     if effect.connection == "refused":
-        ada.services.transport = _Unreachable(ada.services.transport)  # type: ignore[assignment]
+        delegated.services.transport = _Unreachable(delegated.services.transport)  # type: ignore[assignment]
     else:
-        ada.fault("sendMail", effect)
-    ada.send()
-    assert ada.row.status is DeliveryStatus.DEFERRED
-    ada.to_the_end()
+        delegated.add_fault("sendMail", effect)
+    delegated.send()
+    assert delegated.row.status is DeliveryStatus.DEFERRED
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent, ada.asked("lookup")) == (DeliveryStatus.ACCEPTED, 1, 0)
+    assert (
+        delegated.row.status,
+        delegated.sent,
+        delegated.count_requests("lookup"),
+    ) == (DeliveryStatus.ACCEPTED, 1, 0)
 
 
 class _Unreachable:
@@ -433,198 +451,208 @@ class _Unreachable:
         return sent
 
 
-def test_a_404_of_the_mailbox_on_send_mail_is_no_lost_draft(ada: Stand) -> None:
-    ada.fault("sendMail", Effect(404, "ErrorItemNotFound"))
-    ada.send()
-    assert ada.row.problem.code == "mailbox_not_found"  # type: ignore[union-attr]
-    ada.to_the_end()
+def test_a_404_of_the_mailbox_on_send_mail_is_no_lost_draft(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", Effect(404, "ErrorItemNotFound"))
+    delegated.send()
+    assert delegated.row.problem.code == "mailbox_not_found"  # type: ignore[union-attr]
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_without_search_permission_the_mail_is_resent_with_a_warning(blind: Stand, refusal: str) -> None:
-    blind.fault("sendMail", refusal)
-    blind.send()
-    assert blind.row.status is DeliveryStatus.DEFERRED
-    blind.to_the_end()
+def test_without_search_permission_the_mail_is_resent_with_a_warning(
+    system_without_read: MailSystem, refusal: str
+) -> None:
+    system_without_read.add_fault("sendMail", refusal)
+    system_without_read.send()
+    assert system_without_read.row.status is DeliveryStatus.DEFERRED
+    system_without_read.deliver_until_final()
 
-    assert (blind.row.status, blind.sent) == (DeliveryStatus.ACCEPTED, 2)
-    shown = delivery_view(blind.row).model_dump(mode="json", by_alias=True)["history"]
+    assert (system_without_read.row.status, system_without_read.sent) == (DeliveryStatus.ACCEPTED, 2)
+    shown = delivery_view(system_without_read.row).model_dump(mode="json", by_alias=True)["history"]
     told = [(step["status"], step["maybeAccepted"]) for step in shown if step["code"] != "mailbox_paused"]
     assert told[:2] == [("sending", False), ("deferred", True)]
     assert told[-1] == ("accepted", False)
     assert sum(step["maybeAccepted"] for step in shown) == 1
-    assert [warning.code for warning in blind.row.warnings] == ["maybe_accepted"]
+    assert [warning.code for warning in system_without_read.row.warnings] == ["maybe_accepted"]
 
 
-def test_an_outage_without_search_permission_ends_no_mail_as_unknown(blind: Stand) -> None:
-    blind.fault("sendMail", REFUSED, times=0)
-    blind.send()
-    blind.age(timedelta(hours=20))
-    blind.to_the_end(80)
+def test_an_outage_without_search_permission_ends_no_mail_as_unknown(system_without_read: MailSystem) -> None:
+    system_without_read.add_fault("sendMail", REFUSED, times=0)
+    system_without_read.send()
+    system_without_read.backdate(timedelta(hours=20))
+    system_without_read.deliver_until_final(80)
 
-    assert blind.row.status is DeliveryStatus.EXPIRED
-
-
-def test_a_mail_without_a_copy_cannot_be_searched(ada: Stand) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    ada.send(saveToSentItems=False)
-    ada.to_the_end()
-
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 2)
-    assert [step.maybe_sent for step in ada.row.history] == [False, True, False, False]
+    assert system_without_read.row.status is DeliveryStatus.EXPIRED
 
 
-def test_a_draft_leaves_a_copy_even_if_the_mail_requests_none(ada: Stand) -> None:
-    ada.fault("send", "busy but accepted")
-    ada.send("draft", saveToSentItems=False)
-    ada.to_the_end()
+def test_a_mail_without_a_copy_cannot_be_searched(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.send(saveToSentItems=False)
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-
-
-def test_a_draft_without_a_copy_with_a_lost_response_is_searched_too(ada: Stand) -> None:
-    ada.fault("send", "timeout but accepted")
-    ada.send("draft", saveToSentItems=False)
-    assert ada.row.status is DeliveryStatus.VERIFYING
-    ada.to_the_end()
-
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 2)
+    assert [step.maybe_sent for step in delegated.row.history] == [False, True, False, False]
 
 
-def test_a_mailbox_without_room_for_the_mail_key_cannot_be_searched(ada: Stand) -> None:
-    ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
-    ada.exchange.system.faults.add("sendMail", "busy but accepted", nth=2)
-    ada.send()
-    ada.to_the_end()
+def test_a_draft_leaves_a_copy_even_if_the_mail_requests_none(delegated: MailSystem) -> None:
+    delegated.add_fault("send", "busy but accepted")
+    delegated.send("draft", saveToSentItems=False)
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 2)
-    assert any(step.maybe_sent for step in ada.row.history)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
+
+
+def test_a_draft_without_a_copy_with_a_lost_response_is_searched_too(delegated: MailSystem) -> None:
+    delegated.add_fault("send", "timeout but accepted")
+    delegated.send("draft", saveToSentItems=False)
+    assert delegated.row.status is DeliveryStatus.VERIFYING
+    delegated.deliver_until_final()
+
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
+
+
+def test_a_mailbox_without_room_for_the_mail_key_cannot_be_searched(delegated: MailSystem) -> None:
+    delegated.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
+    delegated.exchange.system.faults.add("sendMail", "busy but accepted", nth=2)
+    delegated.send()
+    delegated.deliver_until_final()
+
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 2)
+    assert any(step.maybe_sent for step in delegated.row.history)
 
 
 @pytest.mark.parametrize("lag", [0.0, 120.0])
 @pytest.mark.parametrize("effect", ["busy but accepted", Effect(404, "ErrorItemNotFound", accepted=True)])
 def test_a_draft_without_a_mail_key_is_searched_by_its_id(
-    ada: Stand, effect: Effect | str, lag: float
+    delegated: MailSystem, effect: Effect | str, lag: float
 ) -> None:
-    ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
-    ada.exchange.system.behaviour.sent_items_lag = lag
-    ada.fault("send", effect)
-    ada.send("draft")
-    ada.to_the_end()
+    delegated.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
+    delegated.exchange.system.behaviour.sent_items_lag = lag
+    delegated.add_fault("send", effect)
+    delegated.send("draft")
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-
-
-def test_a_draft_without_a_mail_key_that_is_gone_is_recreated(ada: Stand) -> None:
-    ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
-    ada.fault("send", REFUSED)
-    ada.send("draft")
-    ada.exchange.system.mailboxes.forget()
-    ada.to_the_end()
-
-    assert (ada.row.status, ada.sent, ada.asked("createDraft")) == (DeliveryStatus.ACCEPTED, 1, 3)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_failed_search_for_a_draft_without_a_mail_key_is_repeated(ada: Stand) -> None:
-    ada.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
-    ada.fault("send", "busy but accepted")
-    ada.fault("getMessage", REFUSED, times=2)
-    ada.send("draft")
-    ada.to_the_end()
+def test_a_draft_without_a_mail_key_that_is_gone_is_recreated(delegated: MailSystem) -> None:
+    delegated.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
+    delegated.add_fault("send", REFUSED)
+    delegated.send("draft")
+    delegated.exchange.system.mailboxes.forget()
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (
+        delegated.row.status,
+        delegated.sent,
+        delegated.count_requests("createDraft"),
+    ) == (DeliveryStatus.ACCEPTED, 1, 3)
 
 
-def test_a_mail_refused_shortly_before_its_deadline_is_searched(ada: Stand) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    ada.send(expiresAt="2026-11-23T12:00:05Z")
-    assert ada.row.status is DeliveryStatus.VERIFYING
-    ada.to_the_end()
+def test_a_failed_search_for_a_draft_without_a_mail_key_is_repeated(delegated: MailSystem) -> None:
+    delegated.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
+    delegated.add_fault("send", "busy but accepted")
+    delegated.add_fault("getMessage", REFUSED, times=2)
+    delegated.send("draft")
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
+
+
+def test_a_mail_refused_shortly_before_its_deadline_is_searched(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.send(expiresAt="2026-11-23T12:00:05Z")
+    assert delegated.row.status is DeliveryStatus.VERIFYING
+    delegated.deliver_until_final()
+
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_mail_refused_at_its_last_moment_expires_after_a_look(ada: Stand, route: str) -> None:
-    ada.fault(OPERATION[route], REFUSED)
-    ada.send(route, expiresAt="2026-11-23T12:00:05Z")
-    ada.to_the_end()
+def test_a_mail_refused_at_its_last_moment_expires_after_a_look(delegated: MailSystem, route: str) -> None:
+    delegated.add_fault(OPERATION[route], REFUSED)
+    delegated.send(route, expiresAt="2026-11-23T12:00:05Z")
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.EXPIRED, 0)
-    assert ada.unsent_drafts == 0
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.EXPIRED, 0)
+    assert delegated.unsent_drafts == 0
 
 
 @pytest.mark.parametrize("route", ["small", "draft"])
-def test_a_mail_refused_for_a_day_expires_after_an_empty_search(ada: Stand, route: str) -> None:
-    ada.fault(OPERATION[route], REFUSED, times=0)
-    ada.send(route)
-    ada.age(timedelta(hours=20))
-    ada.to_the_end(80)
+def test_a_mail_refused_for_a_day_expires_after_an_empty_search(delegated: MailSystem, route: str) -> None:
+    delegated.add_fault(OPERATION[route], REFUSED, times=0)
+    delegated.send(route)
+    delegated.backdate(timedelta(hours=20))
+    delegated.deliver_until_final(80)
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.EXPIRED, 0)
-    assert ada.services.system.now() < NOON + timedelta(hours=4, minutes=10)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.EXPIRED, 0)
+    assert delegated.services.system.now() < NOON + timedelta(hours=4, minutes=10)
 
 
-def test_a_mail_that_could_not_be_searched_is_never_reported_as_unsent(ada: Stand) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    ada.fault("lookup", REFUSED, times=0)
-    ada.send()
-    ada.age(timedelta(hours=44))
-    ada.to_the_end(80)
+def test_a_mail_that_could_not_be_searched_is_never_reported_as_unsent(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.add_fault("lookup", REFUSED, times=0)
+    delegated.send()
+    delegated.backdate(timedelta(hours=44))
+    delegated.deliver_until_final(80)
 
-    assert ada.row.status is DeliveryStatus.UNKNOWN
+    assert delegated.row.status is DeliveryStatus.UNKNOWN
 
 
 @pytest.mark.parametrize("code", ["ErrorAccessDenied", "ErrorInvalidUser"])
-def test_a_refused_mail_is_searched_until_the_mailbox_is_readable_again(ada: Stand, code: str) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    ada.fault("lookup", Effect(403, code), times=20)
-    ada.send()
-    ada.to_the_end()
+def test_a_refused_mail_is_searched_until_the_mailbox_is_readable_again(
+    delegated: MailSystem, code: str
+) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.add_fault("lookup", Effect(403, code), times=20)
+    delegated.send()
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
-    assert ada.services.system.now() > NOON + timedelta(hours=1)
-
-
-def test_a_mail_seen_in_drafts_is_searched_while_the_mailbox_is_unreadable(ada: Stand) -> None:
-    ada.exchange.system.behaviour.sent_items_lag = 3600
-    ada.fault("sendMail", "busy but accepted")
-    ada.send()
-    ada.again()
-    ada.fault("lookup", "access denied", times=12)
-    ada.to_the_end()
-
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert delegated.services.system.now() > NOON + timedelta(hours=1)
 
 
-def test_only_the_retry_limit_ends_the_search_in_an_unreadable_mailbox(ada: Stand) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    ada.fault("lookup", "access denied", times=0)
-    ada.send()
-    ada.age(timedelta(hours=44))
-    ada.to_the_end(80)
+def test_a_mail_seen_in_drafts_is_searched_while_the_mailbox_is_unreadable(
+    delegated: MailSystem,
+) -> None:
+    delegated.exchange.system.behaviour.sent_items_lag = 3600
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.send()
+    delegated.redeliver()
+    delegated.add_fault("lookup", "access denied", times=12)
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.UNKNOWN, 1)
-    assert ada.services.system.now() > NOON + timedelta(hours=3, minutes=50)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_a_new_consent_for_the_same_mailbox_does_not_end_the_look(ada: Stand) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    ada.send()
-    known = ada.services.settings.load(CONTOSO)
+def test_only_the_retry_limit_ends_the_search_in_an_unreadable_mailbox(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.add_fault("lookup", "access denied", times=0)
+    delegated.send()
+    delegated.backdate(timedelta(hours=44))
+    delegated.deliver_until_final(80)
+
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.UNKNOWN, 1)
+    assert delegated.services.system.now() > NOON + timedelta(hours=3, minutes=50)
+
+
+def test_a_new_consent_for_the_same_mailbox_does_not_end_the_look(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.send()
+    known = delegated.services.settings.load(CONTOSO)
     scopes = frozenset({"Mail.Send", "Mail.ReadWrite"})
-    ada.services.settings.save(replace(known, consent=a_consent(version=2, scopes=scopes)))
-    ada.to_the_end()
+    delegated.services.settings.save(replace(known, consent=a_consent(version=2, scopes=scopes)))
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_another_mailbox_is_not_searched(ada: Stand) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    ada.send()
-    known = ada.services.settings.load(CONTOSO)
+def test_another_mailbox_is_not_searched(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    delegated.send()
+    known = delegated.services.settings.load(CONTOSO)
     bob = Account("bob-object-id", CONTOSO, "bob@contoso.com")
     consent = a_consent(version=2, account=bob, scopes=frozenset({"Mail.Send", "Mail.ReadWrite"}))
     moved = some_settings(
@@ -632,18 +660,18 @@ def test_another_mailbox_is_not_searched(ada: Stand) -> None:
         sender=RequestedSender("bob@contoso.com", large_file_attachments=True),
         etag=known.etag,
     )
-    ada.services.settings.save(moved)
-    ada.to_the_end()
+    delegated.services.settings.save(moved)
+    delegated.deliver_until_final()
 
-    assert ada.row.status is DeliveryStatus.ACCEPTED
-    assert ada.asked("lookup") == 0
-    assert [step.maybe_sent for step in ada.row.history] == [False, True, False, False]
-    assert [warning.code for warning in ada.row.warnings] == ["maybe_accepted"]
+    assert delegated.row.status is DeliveryStatus.ACCEPTED
+    assert delegated.count_requests("lookup") == 0
+    assert [step.maybe_sent for step in delegated.row.history] == [False, True, False, False]
+    assert [warning.code for warning in delegated.row.warnings] == ["maybe_accepted"]
 
 
-def test_a_mail_with_an_unrecorded_refusal_is_searched_too(ada: Stand) -> None:
-    ada.fault("sendMail", "busy but accepted")
-    save = ada.services.deliveries.save
+def test_a_mail_with_an_unrecorded_refusal_is_searched_too(delegated: MailSystem) -> None:
+    delegated.add_fault("sendMail", "busy but accepted")
+    save = delegated.services.deliveries.save
     failing = [True] * 6
 
     def fails(delivery: Delivery) -> Delivery | None:
@@ -652,19 +680,19 @@ def test_a_mail_with_an_unrecorded_refusal_is_searched_too(ada: Stand) -> None:
             raise TransientError("storage_unavailable", service="tables")
         return save(delivery)
 
-    ada.services.deliveries.save = fails  # type: ignore[method-assign]
-    ada.send()
+    delegated.services.deliveries.save = fails  # type: ignore[method-assign]
+    delegated.send()
     failing.clear()
-    ada.to_the_end()
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_the_timer_removes_no_draft_of_a_mail_in_verification(ada: Stand) -> None:
-    ada.fault("send", "busy but accepted")
-    ada.exchange.system.behaviour.sent_items_lag = 200
-    ada.send("draft")
-    release_all(ada.services)
-    ada.to_the_end()
+def test_the_timer_removes_no_draft_of_a_mail_in_verification(delegated: MailSystem) -> None:
+    delegated.add_fault("send", "busy but accepted")
+    delegated.exchange.system.behaviour.sent_items_lag = 200
+    delegated.send("draft")
+    release_all(delegated.services)
+    delegated.deliver_until_final()
 
-    assert (ada.row.status, ada.sent) == (DeliveryStatus.ACCEPTED, 1)
+    assert (delegated.row.status, delegated.sent) == (DeliveryStatus.ACCEPTED, 1)

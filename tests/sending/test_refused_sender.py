@@ -41,12 +41,12 @@ class Mailbox:
     def __init__(self, services: FakeServices, code: str | None = "send_as_denied") -> None:
         self.code = code
         self.only: str | None = None
-        self.asked = 0
+        self.requests = 0
         self._send = services.transport.send_mail
         services.transport.send_mail = self.send_mail  # type: ignore[method-assign]
 
     def send_mail(self, token: str, sender: Sender, body: bytes) -> str:
-        self.asked += 1
+        self.requests += 1
         if self.code is not None and (self.only is None or self.only.encode() in body):
             raise SenderRefusedError(
                 self.code,
@@ -121,12 +121,12 @@ def test_all_mails_of_a_sender_refused_for_two_days_are_sent_afterwards(
     assert shown(services)["problem"]["code"] == code
     assert shown(services)["waitingMails"] == 200
     assert statuses(services) == {WAITING}
-    asked = mailbox.asked
-    assert asked < 210
+    before = mailbox.requests
+    assert before < 210
 
     run(services, 48 * HOUR)
     assert statuses(services) == {WAITING}
-    assert 50 <= mailbox.asked - asked <= 56
+    assert 50 <= mailbox.requests - before <= 56
 
     mailbox.code = None
     run(services, 2 * HOUR)
@@ -175,10 +175,10 @@ def test_a_refusal_of_days_ago_confirms_nothing(services: FakeServices, mailbox:
 def test_a_new_mail_waits_without_asking_graph(services: FakeServices, mailbox: Mailbox) -> None:
     queue(services, "m-1")
     run(services, 6 * MINUTE)
-    asked = mailbox.asked
+    before = mailbox.requests
     queue(services, "m-2")
 
-    assert mailbox.asked == asked
+    assert mailbox.requests == before
     assert row(services, "m-2").status is WAITING
     assert row(services, "m-2").problem.code == "send_as_denied"  # type: ignore[union-attr]
     assert row(services, "m-2").next_attempt_at is None
@@ -190,13 +190,13 @@ def test_waiting_mails_are_tried_in_turn_every_ten_minutes_and_then_hourly(
     for number in range(3):
         queue(services, f"m-{number}")
     run(services, 6 * MINUTE)
-    before = mailbox.asked
+    before = mailbox.requests
     run(services, HOUR)
-    assert mailbox.asked - before == 6
+    assert mailbox.requests - before == 6
     attempts = [row(services, f"m-{number}").attempt for number in range(3)]
     assert max(attempts) - min(attempts) <= 1
     run(services, 6 * HOUR)
-    assert mailbox.asked - before == 12
+    assert mailbox.requests - before == 12
 
 
 def test_only_its_expiry_ends_a_wait(services: FakeServices, mailbox: Mailbox) -> None:
@@ -251,11 +251,11 @@ def test_after_a_new_consent_one_mail_is_tried_at_once_before_the_others(
     for number in range(30):
         queue(services, f"m-{number}")
     run(services, 6 * MINUTE)
-    asked = mailbox.asked
+    before = mailbox.requests
     finish(open_start_link(press_enable(services), services), services)
     assert settings_of(services).status is Status.ENABLED
     run(services, 30 * timedelta(seconds=1))
-    assert mailbox.asked - asked == 1
+    assert mailbox.requests - before == 1
     assert [each.status for each in services.deliveries.rows.values()].count(WAITING) == 29
 
     mailbox.code = None
@@ -307,9 +307,9 @@ def test_a_lost_consent_is_shown_first_and_waiting_mails_are_tried_later(
     run(services, 6 * MINUTE)
     lost = replace(settings_of(services), status=Status.RECONNECT_NEEDED)
     services.settings.save(lost)
-    asked = mailbox.asked
+    before = mailbox.requests
     run(services, 30 * MINUTE)
-    assert mailbox.asked == asked
+    assert mailbox.requests == before
 
     mailbox.code = None
     services.settings.save(replace(settings_of(services), status=Status.ENABLED, problem=None))
@@ -359,7 +359,7 @@ def test_a_mail_rejected_for_its_own_content_ends_no_sender_refusal(
     assert settings_of(services).status is Status.SENDER_REFUSED
 
 
-def away(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> None:
+def unavailable(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(settings: TenantSettings) -> TenantSettings:
         raise TransientError("storage_unavailable", service="tables")
 
@@ -370,7 +370,7 @@ def test_a_refusal_that_cannot_be_stored_is_met_again(
     services: FakeServices, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as outage:
-        away(services, outage)
+        unavailable(services, outage)
         queue(services, "m-1")
         run(services, 6 * MINUTE)
     assert row(services, "m-1").status is DeliveryStatus.DEFERRED
@@ -388,7 +388,7 @@ def test_an_unstored_end_of_a_refusal_is_stored_with_the_next_mail(
     mailbox.code = None
     call(send_test_mail, services)
     with monkeypatch.context() as outage:
-        away(services, outage)
+        unavailable(services, outage)
         run(services, timedelta(seconds=1))
     assert settings_of(services).status is Status.SENDER_REFUSED
     run(services, 15 * MINUTE)

@@ -36,7 +36,7 @@ def row(services: FakeServices) -> Delivery:
     return services.deliveries.rows[CONTOSO, "m-1"]
 
 
-def told(services: FakeServices) -> str:
+def problem_detail(services: FakeServices) -> str:
     problem = row(services).problem
     assert problem
     return problem.problem.detail
@@ -74,7 +74,7 @@ def test_a_file_that_never_arrives_ends_the_mail_after_ten_minutes(services: Fak
     rejected(services)
 
     assert services.system.now() == NOON + timedelta(minutes=10)
-    assert "put the file there and queue the mail again under the same messageId" in told(services)
+    assert "put the file there and queue the mail again under the same messageId" in problem_detail(services)
 
 
 def test_an_archived_file_ends_the_mail_at_once(services: FakeServices) -> None:
@@ -84,11 +84,11 @@ def test_an_archived_file_ends_the_mail_at_once(services: FakeServices) -> None:
     assert row(services).status is REJECTED
 
 
-@pytest.mark.parametrize("again", [WITH_FILE, CORRECTED], ids=["the same", "corrected"])
-def test_a_refused_mail_that_is_queued_again_is_sent(services: FakeServices, again: bytes) -> None:
+@pytest.mark.parametrize("mail", [WITH_FILE, CORRECTED], ids=["the same", "corrected"])
+def test_a_refused_mail_that_is_queued_again_is_sent(services: FakeServices, mail: bytes) -> None:
     rejected(services)
     services.files.blobs[PATH] = b"%PDF"
-    deliver(again, "q-2", services)
+    deliver(mail, "q-2", services)
 
     assert row(services).status is ACCEPTED
     assert len(services.transport.sent) == 1
@@ -226,8 +226,8 @@ def test_a_refused_recipient_is_named(
     services.transport.fail = [refused]
     deliver(a_message(messageId="m-1", to=to), "q-1", services)
 
-    assert wanted in told(services)
-    assert "stranger" not in told(services)
+    assert wanted in problem_detail(services)
+    assert "stranger" not in problem_detail(services)
 
 
 def test_of_many_domains_some_are_named(services: FakeServices) -> None:
@@ -236,7 +236,7 @@ def test_of_many_domains_some_are_named(services: FakeServices) -> None:
     ]
     deliver(a_message(messageId="m-1", to=[f"a@d{n:02}.com" for n in range(12)]), "q-1", services)
 
-    assert "d09.com and others." in told(services)
+    assert "d09.com and others." in problem_detail(services)
 
 
 def test_content_refused_first_and_sent_later_is_no_longer_a_conflict(services: FakeServices) -> None:

@@ -51,7 +51,7 @@ REFUSED_TOKEN = TokenRefusedError("token_refused", error="e")
 BLOCKED = ConditionalAccessError("conditional_access", account="a", error="insufficient_claims")
 NOT_GRAPH = ConfigurationError("setting_invalid", setting="GRAPH_ENDPOINT", reason="a page")
 NOT_GRAPH.confirm_after = 3
-AWAY = TransientError("graph_unavailable")
+UNAVAILABLE = TransientError("graph_unavailable")
 THROTTLED = ThrottledError(retry_after=timedelta(minutes=2), address="a")
 PAUSED = MailboxPausedError(retry_after=timedelta(minutes=2), address="a")
 EXPIRED = ExpiredError("expired", moment="noon")
@@ -79,14 +79,14 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (NO_FILE, {"attempt": 9}, Status.DEFERRED, 600),
     (NO_FILE, {"trying_since": NOON - timedelta(minutes=10)}, Status.REJECTED, None),
     (NO_FILE, {"expires_at": NOON}, Status.EXPIRED, None),
-    (AWAY, {}, Status.DEFERRED, 15),
-    (AWAY, {"attempt": 3}, Status.DEFERRED, 60),
-    (AWAY, {"jitter": 0.0}, Status.DEFERRED, 7.5),
+    (UNAVAILABLE, {}, Status.DEFERRED, 15),
+    (UNAVAILABLE, {"attempt": 3}, Status.DEFERRED, 60),
+    (UNAVAILABLE, {"jitter": 0.0}, Status.DEFERRED, 7.5),
     (THROTTLED, {}, Status.DEFERRED, 120),
     (PAUSED, {"attempt": 9}, Status.DEFERRED, 135),
-    (AWAY, DAY_AGO, Status.EXPIRED, None),
-    (AWAY, {"expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
-    (AWAY, {"expires_at": NOON + timedelta(seconds=16)}, Status.DEFERRED, 15),
+    (UNAVAILABLE, DAY_AGO, Status.EXPIRED, None),
+    (UNAVAILABLE, {"expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
+    (UNAVAILABLE, {"expires_at": NOON + timedelta(seconds=16)}, Status.DEFERRED, 15),
     (AT_TIMES, {}, Status.DEFERRED, 15),
     (AT_TIMES, {"attempt": 2, "refusals": 2}, Status.DEFERRED, 30),
     (AT_TIMES, {"attempt": 3, "refusals": 3}, Status.REJECTED, None),
@@ -99,7 +99,7 @@ TABLE: list[tuple[ProblemError, dict[str, Any], Status, float | None]] = [
     (UNKNOWN, {**LOOK, **DAY_AGO}, Status.VERIFYING, 15),
     (UNKNOWN, {**LOOK, "trying_since": NOON - 2 * MAX_RETRY_AGE}, Status.UNKNOWN, None),
     (UNKNOWN, {**LOOK, "expires_at": NOON}, Status.VERIFYING, 15),
-    (AWAY, {**UNCERTAIN, **DAY_AGO}, Status.UNKNOWN, None),
+    (UNAVAILABLE, {**UNCERTAIN, **DAY_AGO}, Status.UNKNOWN, None),
     (REJECTED, UNCERTAIN, Status.UNKNOWN, None),
     (INVALID, UNCERTAIN, Status.UNKNOWN, None),
     (EXPIRED, UNCERTAIN, Status.UNKNOWN, None),
@@ -116,8 +116,8 @@ LONG_PAUSE = ThrottledError(retry_after=timedelta(days=9), address="a")
 NO_RIGHT = SenderRefusedError("access_denied", graph_code="ErrorX", address="a")
 
 TABLE += [
-    (AWAY, LAST, Status.DEFERRED, 15),
-    (AWAY, TOO_LATE, Status.EXPIRED, None),
+    (UNAVAILABLE, LAST, Status.DEFERRED, 15),
+    (UNAVAILABLE, TOO_LATE, Status.EXPIRED, None),
     (UNKNOWN, {**LOOK, **LAST}, Status.VERIFYING, 15),
     (UNKNOWN, {**LOOK, **TOO_LATE}, Status.VERIFYING, 15),
     # The last look comes shortly before the end of the time for looking.
@@ -125,16 +125,16 @@ TABLE += [
     (UNKNOWN, {**LOOK_OF_TWO_HOURS, "trying_since": TWO_DAYS_AGO + MINUTE}, Status.UNKNOWN, None),
     (LONG_PAUSE, {**LOOK, "expires_at": NOON}, Status.VERIFYING, 24 * 3600),
     # The last attempt begins a minute before the deadline.
-    (AWAY, {"attempt": 9, "expires_at": NOON + 5 * MINUTE}, Status.DEFERRED, 240),
-    (AWAY, {"attempt": 9, "trying_since": NOON - DAY + 5 * MINUTE}, Status.DEFERRED, 240),
+    (UNAVAILABLE, {"attempt": 9, "expires_at": NOON + 5 * MINUTE}, Status.DEFERRED, 240),
+    (UNAVAILABLE, {"attempt": 9, "trying_since": NOON - DAY + 5 * MINUTE}, Status.DEFERRED, 240),
     (LONG_PAUSE, {}, Status.DEFERRED, 24 * 3600 - 60),
-    (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE}, Status.EXPIRED, None),
-    (AWAY, {"attempt": 9, "expires_at": NOON + MINUTE + timedelta(seconds=1)}, Status.DEFERRED, 1),
+    (UNAVAILABLE, {"attempt": 9, "expires_at": NOON + MINUTE}, Status.EXPIRED, None),
+    (UNAVAILABLE, {"attempt": 9, "expires_at": NOON + MINUTE + timedelta(seconds=1)}, Status.DEFERRED, 1),
     (UNKNOWN, {**LOOK, "uncertain_since": NOON - timedelta(seconds=40)}, Status.VERIFYING, 40),
     # If no earlier attempt has an uncertain outcome, this one has.
     (UNKNOWN, {"may_look_up": True}, Status.VERIFYING, 15),
-    (AWAY, {**LAST, "expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
-    (AWAY, {**TOO_LATE, "expires_at": NOON + DAY}, Status.EXPIRED, None),
+    (UNAVAILABLE, {**LAST, "expires_at": NOON + timedelta(seconds=15)}, Status.EXPIRED, None),
+    (UNAVAILABLE, {**TOO_LATE, "expires_at": NOON + DAY}, Status.EXPIRED, None),
     (NO_RIGHT, {}, Status.DEFERRED, 307.5),
     (NO_RIGHT, {"refusals": 9}, Status.DEFERRED, 307.5),
     (NO_RIGHT, {"sender_refused": True}, Status.WAITING_FOR_MICROSOFT365, None),
@@ -165,7 +165,7 @@ def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
 
     assert "The last error from Microsoft Graph was HTTP 402." in error.problem.detail
     assert error.request_id == "g-17"
-    assert "last answer" not in expired(NOON, AWAY).problem.detail
+    assert "last answer" not in expired(NOON, UNAVAILABLE).problem.detail
 
 
 def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:
@@ -227,7 +227,9 @@ def test_a_mail_that_never_reached_graph_has_used_no_attempt() -> None:
 
 def test_only_the_deployments_choice_to_resend_forgets_an_uncertain_send() -> None:
     assert decide_retry(UNKNOWN, replace(FIRST, uncertain_since=NOON, resends=True)).ignores_uncertain_send
-    assert not decide_retry(AWAY, replace(FIRST, uncertain_since=NOON, resends=True)).ignores_uncertain_send
+    assert not decide_retry(
+        UNAVAILABLE, replace(FIRST, uncertain_since=NOON, resends=True)
+    ).ignores_uncertain_send
     assert not decide_retry(
         UNKNOWN, replace(FIRST, uncertain_since=NOON, may_look_up=True)
     ).ignores_uncertain_send
@@ -241,7 +243,7 @@ ERRORS = st.sampled_from(
         BLOCKED,
         NOT_GRAPH,
         NO_RIGHT,
-        AWAY,
+        UNAVAILABLE,
         THROTTLED,
         PAUSED,
         EXPIRED,

@@ -11,7 +11,7 @@ from shared.sending.storage_outage import ClaimMemory, NotRecordedError, persist
 from shared.time_limit import SENDING, limited
 from tests.fakes import NOON, FakeSystem
 
-AWAY = TransientError("storage_unavailable", service="tables")
+UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 
 
 def failing(times: int, error: Exception) -> list[Exception | None]:
@@ -26,7 +26,7 @@ def write(outcomes: list[Exception | None]) -> str:
 
 
 def test_a_write_is_repeated_with_growing_waits_until_storage_answers() -> None:
-    system, outcomes = FakeSystem(), failing(5, AWAY)
+    system, outcomes = FakeSystem(), failing(5, UNAVAILABLE)
 
     assert persist(lambda: write(outcomes), system) == "written"
     assert system.slept == [1, 2, 4, 8, 15]
@@ -36,9 +36,9 @@ def test_after_a_minute_it_is_given_up() -> None:
     system = FakeSystem()
 
     with pytest.raises(NotRecordedError) as given_up:
-        persist(lambda: write([AWAY]), system)
-    assert given_up.value.problem is AWAY
-    assert problem_of(given_up.value) is AWAY
+        persist(lambda: write([UNAVAILABLE]), system)
+    assert given_up.value.problem is UNAVAILABLE
+    assert problem_of(given_up.value) is UNAVAILABLE
     assert system.now() - NOON < timedelta(minutes=1)
 
 
@@ -50,7 +50,7 @@ def test_a_clock_that_is_set_changes_nothing_of_that_minute(step: timedelta) -> 
         tries.append(system.passed)
         if len(tries) == 2:
             system.set_clock(step)
-        raise AWAY
+        raise UNAVAILABLE
 
     with pytest.raises(NotRecordedError):
         persist(fail, system)
@@ -70,7 +70,7 @@ def test_what_the_operator_has_to_fix_is_not_repeated() -> None:
 def test_a_write_is_not_repeated_after_the_time_limit_of_the_invocation() -> None:
     system, tries = FakeSystem(), []
 
-    def away() -> None:
+    def unavailable() -> None:
         tries.append(system.passed)
         system.pass_time(timedelta(seconds=1))
         raise TransientError("storage_unavailable", service="tables")
@@ -78,10 +78,10 @@ def test_a_write_is_not_repeated_after_the_time_limit_of_the_invocation() -> Non
     with limited(system):
         system.pass_time(SENDING - timedelta(seconds=1.5))
         with pytest.raises(NotRecordedError):
-            persist(away, system)
+            persist(unavailable, system)
         system.pass_time(timedelta(minutes=1))
         with pytest.raises(NotRecordedError):
-            persist(away, system)
+            persist(unavailable, system)
 
     assert len(tries) == 2
     assert not system.slept

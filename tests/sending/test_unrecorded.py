@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
 MAIL = a_message(messageId="m-1")
-AWAY = TransientError("storage_unavailable", service="tables")
+UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 DENIED = ConfigurationError("storage_denied", service="tables")
 HOUR = timedelta(hours=1)
 
@@ -42,10 +42,10 @@ def row(services: FakeServices) -> Delivery:
 
 
 def fail(*_: object) -> None:
-    raise AWAY
+    raise UNAVAILABLE
 
 
-@pytest.mark.parametrize("problem", [AWAY, DENIED])
+@pytest.mark.parametrize("problem", [UNAVAILABLE, DENIED])
 def test_a_message_is_requeued_while_storage_is_unavailable(
     services: FakeServices, problem: ProblemError, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -71,14 +71,14 @@ def test_a_message_is_requeued_while_storage_is_unavailable(
 def test_it_waits_twice_as_long_each_time(
     services: FakeServices, waited: timedelta | None, delay: timedelta
 ) -> None:
-    services.pause_store.fail = [AWAY]
+    services.pause_store.fail = [UNAVAILABLE]
     deliver(MAIL, "q-1", services, waited)
 
     assert services.outbox.messages == [(MAIL, delay)]
 
 
 def test_messages_that_are_requeued_together_do_not_return_together(services: FakeServices) -> None:
-    services.pause_store.fail = [AWAY]
+    services.pause_store.fail = [UNAVAILABLE]
     services.system.chance = 1.0
     deliver(MAIL, "q-1", services)
 
@@ -87,7 +87,7 @@ def test_messages_that_are_requeued_together_do_not_return_together(services: Fa
 
 def test_after_an_outage_of_any_length_a_mail_is_sent(services: FakeServices) -> None:
     text, waited = MAIL, timedelta(0)
-    services.pause_store.fail = [AWAY] * 200
+    services.pause_store.fail = [UNAVAILABLE] * 200
     while services.pause_store.fail:
         deliver(text, "q-1", services, waited)
         ((text, waited),) = services.outbox.messages
@@ -104,7 +104,7 @@ def test_a_mail_whose_deadline_passed_in_an_outage_expires_for_a_retry(
     services: FakeServices,
 ) -> None:
     mail = a_message(messageId="m-1", expiresAt=(NOON + HOUR).isoformat())
-    services.pause_store.fail = [AWAY]
+    services.pause_store.fail = [UNAVAILABLE]
     deliver(mail, "q-1", services)
     services.system.pass_time(2 * HOUR)
     deliver(services.outbox.messages[0][0], "q-2", services)
@@ -114,7 +114,7 @@ def test_a_mail_whose_deadline_passed_in_an_outage_expires_for_a_retry(
 
 
 def test_a_message_in_base64_is_requeued_as_the_mail_in_it(services: FakeServices) -> None:
-    services.pause_store.fail = [AWAY]
+    services.pause_store.fail = [UNAVAILABLE]
     deliver(base64.b64encode(MAIL), "q-1", services)
 
     assert services.outbox.messages == [(MAIL, MIN_WAIT)]
@@ -204,10 +204,10 @@ def test_a_refusal_that_storage_could_not_record_leaves_its_warning(
 ) -> None:
     # Graph may have sent the mail, and without Mail.ReadWrite nobody can look.
     services.transport.fail = [ThrottledError(retry_after=timedelta(seconds=30), address="ada@contoso.com")]
-    with monkeypatch.context() as away:
-        away.setattr(services.requests, "save", fail)
+    with monkeypatch.context() as unavailable:
+        unavailable.setattr(services.requests, "save", fail)
         if row_fails:
-            away.setattr(services.deliveries, "save", fail)
+            unavailable.setattr(services.deliveries, "save", fail)
         deliver(MAIL, "q-1", services)
     ((message, _),) = services.outbox.messages
     repeated = parse_queued(message)

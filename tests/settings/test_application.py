@@ -45,7 +45,7 @@ def status_of(ports: FakeServices) -> DeliveryStatus:
 
 
 @pytest.mark.parametrize(
-    ("listed", "asked"),
+    ("listed", "requested"),
     [
         ("reports@contoso.com", "REPORTS@Contoso.COM"),
         ("Reports@contoso.com", "reports@contoso.com"),
@@ -54,12 +54,12 @@ def status_of(ports: FakeServices) -> DeliveryStatus:
         ("bu\u0308ro@contoso.com", "b\u00fcro@contoso.com"),
     ],
 )
-def test_an_address_is_listed_in_every_form_of_writing(listed: str, asked: str) -> None:
-    assert is_listed(asked, [listed])
+def test_an_address_is_listed_in_every_form_of_writing(listed: str, requested: str) -> None:
+    assert is_listed(requested, [listed])
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [
         "reports+cfo@contoso.com",
         "reports@contoso.com.fabrikam.com",
@@ -72,8 +72,8 @@ def test_an_address_is_listed_in_every_form_of_writing(listed: str, asked: str) 
         "",
     ],
 )
-def test_an_address_that_only_looks_similar_is_not_listed(asked: str) -> None:
-    assert not is_listed(asked, [REPORTS])
+def test_an_address_that_only_looks_similar_is_not_listed(requested: str) -> None:
+    assert not is_listed(requested, [REPORTS])
 
 
 def test_letters_outside_ascii_are_not_folded_into_others() -> None:
@@ -150,7 +150,7 @@ def test_a_sender_that_is_taken_off_the_list_stops_and_its_mail_waits(
         Status.OPERATOR_ERROR,
         "application_sender_not_allowed",
     )
-    assert ports.transport.asked == []
+    assert ports.transport.calls == []
     assert ports.authorizer.refreshed == []
     assert "operator_error" in caplog.text
 

@@ -218,4 +218,4 @@ def test_no_timer_and_no_retry_changes_another_installations_mails() -> None:
     assert refused.value.code == "other_installation"
     assert (services.deliveries.rows, services.requests.kept, services.drafts.kept) == before
     assert not services.outbox.messages
-    assert not services.transport.asked
+    assert not services.transport.calls

@@ -66,7 +66,7 @@ def test_if_the_consent_fails_the_old_address_continues_sending(ports: FakeServi
 def test_large_files_are_requested_and_then_locked(ports: FakeServices) -> None:
     finish(open_start_link(save(ports, large=True), ports), ports)
 
-    assert ports.authorizer.asked == [("Mail.Send", "Mail.ReadWrite")]
+    assert ports.authorizer.requested_scopes == [("Mail.Send", "Mail.ReadWrite")]
     assert shown(ports)["largeFileAttachments"] == {"enabled": True, "locked": True}
     assert shown(ports)["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
 

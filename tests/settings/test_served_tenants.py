@@ -77,7 +77,7 @@ def test_timers_change_nothing_of_an_unserved_tenant_and_fetch_no_token(services
 
     assert copy_of_storage(services) == before
     assert services.authorizer.refreshed == []
-    assert services.transport.asked == []
+    assert services.transport.calls == []
     assert not services.outbox.messages
 
 

@@ -34,10 +34,10 @@ UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 @pytest.fixture
 def services() -> FakeServices:
     """Contoso's mailbox sends two mails a minute."""
-    return paced(enabled_services(), 2)
+    return with_pace(enabled_services(), 2)
 
 
-def paced(services: FakeServices, pace: int) -> FakeServices:
+def with_pace(services: FakeServices, pace: int) -> FakeServices:
     services.configure(mailbox_messages_per_minute=pace)
     return services
 
@@ -47,7 +47,7 @@ def send(services: FakeServices, *names: str, **changes: Any) -> None:
         deliver(a_message(messageId=name, **changes), f"q-{name}", services)
 
 
-def again(services: FakeServices) -> None:
+def redeliver(services: FakeServices) -> None:
     """Deliver the next message of the queue when it is due."""
     services.outbox.messages.sort(key=lambda message: message[1])
     text, delay = services.outbox.messages.pop(0)
@@ -108,13 +108,13 @@ def test_a_waiting_mail_shows_its_predicted_time_and_place_in_the_line(services:
 
 @pytest.mark.parametrize("pace", [2, 10])
 def test_the_count_falls_to_nothing_as_the_mails_before_are_sent(services: FakeServices, pace: int) -> None:
-    paced(services, pace)
+    with_pace(services, pace)
     send(services, *(f"m-{number:02}" for number in range(40)))
     differences = []
     while services.outbox.messages:
         before = len(services.outbox.messages) - 1
         differences.append(forecasts(services)["m-39"][1] - before)
-        again(services)
+        redeliver(services)
 
     assert set(differences) == {0}
     assert len(services.transport.sent) == 40
@@ -198,7 +198,7 @@ def test_nothing_is_predicted_while_hosts_learn_the_pace(services: FakeServices)
 
 def test_nothing_is_predicted_for_slots_that_a_lower_limit_invalidates(services: FakeServices) -> None:
     send(services, "m-1", "m-2", "m-3")
-    paced(services, 1)
+    with_pace(services, 1)
 
     assert forecasts(services)["m-3"] == NOTHING
     assert backlog(services) is None
@@ -206,7 +206,7 @@ def test_nothing_is_predicted_for_slots_that_a_lower_limit_invalidates(services:
 
 def test_nothing_is_predicted_where_no_pace_limits_the_mailbox_any_more(services: FakeServices) -> None:
     send(services, "m-1", "m-2", "m-3")
-    paced(services, 0)
+    with_pace(services, 0)
 
     assert forecasts(services)["m-3"] == NOTHING
     assert backlog(services) is None
@@ -270,7 +270,7 @@ def test_a_mail_whose_slot_moves_past_its_expiry_shows_the_expected_expiry(
 
 
 def test_a_throttled_mail_that_is_too_late_for_its_slot_is_shown_as_late(services: FakeServices) -> None:
-    paced(services, 0)
+    with_pace(services, 0)
     services.transport.fail = [ThrottledError(retry_after=5 * MINUTE, address="a")]
     send(services, "m-1", expiresAt="2026-11-23T12:03:00Z")
     # It has no slot before the pace is learned, but the pause ends after its time.
@@ -290,14 +290,14 @@ def test_the_settings_show_how_many_mails_wait_and_until_when(services: FakeServ
 def test_the_settings_show_no_backlog_once_it_is_sent(services: FakeServices) -> None:
     send(services, *(f"m-{number}" for number in range(8)))
     while services.outbox.messages:
-        again(services)
+        redeliver(services)
     services.system.pass_time(31 * SECOND)
 
     assert backlog(services) is None
 
 
 def test_with_a_learned_pace_the_number_of_mails_is_shown_too(services: FakeServices) -> None:
-    paced(services, 0)
+    with_pace(services, 0)
     key = schedule_key(sender_of(some_settings()), CLIENT_ID)
     busy = Schedule(pace=30, first=NOON, end=NOON + MINUTE, refusals_count_from=NOON + 5 * MINUTE)
     services.schedules.save(key, busy)

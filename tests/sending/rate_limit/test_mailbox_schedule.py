@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
-AWAY = TransientError("storage_unavailable", service="tables")
+UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 
 
 class SlowSchedules(MemorySchedules):
@@ -43,7 +43,7 @@ class SlowSchedules(MemorySchedules):
         self.tries += 1
         self.system.pass_time(self.seconds * SECOND)
         if fails:
-            raise AWAY
+            raise UNAVAILABLE
 
 
 @pytest.fixture
@@ -173,8 +173,8 @@ def test_what_could_not_be_stored_is_stored_once_it_can_be(slow: SlowSchedules, 
 
 def test_an_answer_that_took_long_moves_no_clock(slow: SlowSchedules, system: FakeSystem) -> None:
     slow.reads_fail = False
-    asked = system.now()
-    slow.clock = lambda: asked
+    request_time = system.now()
+    slow.clock = lambda: request_time
     mailbox_schedule = a_mailbox_schedule(slow, system)
     mailbox_schedule.read()
 

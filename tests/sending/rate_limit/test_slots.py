@@ -23,20 +23,22 @@ def refusal(seconds: float | None, accepted: int = 0, process: str = "a") -> Ref
     return Refusal(wait, process, accepted, timedelta(seconds=0.4))
 
 
-def learned(pace: int = 30, now: datetime = NOON) -> Schedule:
+def learned_schedule(pace: int = 30, now: datetime = NOON) -> Schedule:
     """Return a schedule with a pace learned at noon and a minute's pause."""
     found = apply_refusal(Schedule(), refusal(60, pace), now, 0)
     found, _ = reserve(found, 0, now + LEARNING, 0)
     return found
 
 
-def taken(schedule: Schedule, count: int, now: datetime, set_pace: int = 0) -> tuple[Schedule, list[float]]:
+def reserve_seconds(
+    schedule: Schedule, count: int, now: datetime, set_pace: int = 0
+) -> tuple[Schedule, list[float]]:
     """Reserve, and return the slots in seconds from now on."""
     after, slots = reserve(schedule, count, now, set_pace)
     return after, [round((after.due(slot) - now).total_seconds(), 2) for slot in slots]
 
 
-def at_most(times: list[float], seconds: float) -> int:
+def max_within(times: list[float], seconds: float) -> int:
     return max(sum(first <= time < first + seconds for time in times) for first in times)
 
 
@@ -53,11 +55,11 @@ def test_a_mailbox_without_refusals_is_unlimited_unless_a_pace_is_set() -> None:
 
 
 def test_an_idle_mailbox_sends_one_minutes_mails_at_once_and_no_more() -> None:
-    _, times = taken(Schedule(), 100, NOON, 30)
+    _, times = reserve_seconds(Schedule(), 100, NOON, 30)
 
     assert times[29] < 8
     assert times[30] == 60.5
-    assert at_most(times, 60) == 30
+    assert max_within(times, 60) == 30
     assert times[99] <= 200 * 1.05
 
 
@@ -70,13 +72,13 @@ def test_a_set_pace_holds_over_retries_and_test_mails() -> None:
         inserted.append(slot)
 
     sent += [schedule.due(slot) for slot in (*inserted, *slots[35:])]
-    assert at_most([(moment - NOON).total_seconds() for moment in sent], 60) <= 30
+    assert max_within([(moment - NOON).total_seconds() for moment in sent], 60) <= 30
     assert all(slot.inserted and slot.at < NOON + 90 * SECOND for slot in inserted)
 
 
 def test_the_first_refusal_has_all_hosts_share_four_requests() -> None:
     schedule = apply_refusal(Schedule(), refusal(2), NOON, 0)
-    _, times = taken(schedule, 3, NOON)
+    _, times = reserve_seconds(schedule, 3, NOON)
 
     assert times == [2, 2.2, 2.4]
     assert not schedule.is_unlimited(NOON + 3 * SECOND, 0)
@@ -97,7 +99,7 @@ def test_the_pace_is_what_all_processes_accepted_in_the_minute_before(accepted: 
         schedule = add_report(schedule, f"other-{number}", count)
 
     assert schedule.is_learning(NOON + LEARNING - SECOND)
-    schedule, times = taken(schedule, 31, NOON + LEARNING)
+    schedule, times = reserve_seconds(schedule, 31, NOON + LEARNING)
     assert schedule.pace == 30
     assert times[0] >= 45
     assert times[30] - times[0] == pytest.approx(60.5)
@@ -111,11 +113,11 @@ def test_a_second_refusal_during_learning_adds_the_count_of_its_process() -> Non
 
 
 def test_where_nothing_was_accepted_the_documented_pace_is_taken() -> None:
-    assert learned(0).pace == 30
+    assert learned_schedule(0).pace == 30
 
 
 def test_a_pause_delays_the_whole_line_and_overlapping_pauses_only_once() -> None:
-    schedule, slots = reserve(learned(), 3, NOON + LEARNING, 0)
+    schedule, slots = reserve(learned_schedule(), 3, NOON + LEARNING, 0)
     before = schedule.due(slots[0])
     later = before - SECOND
     schedule = apply_refusal(schedule, refusal(30), later, 0)
@@ -126,7 +128,7 @@ def test_a_pause_delays_the_whole_line_and_overlapping_pauses_only_once() -> Non
 
 
 def test_a_pause_of_an_empty_line_moves_nothing() -> None:
-    assert apply_refusal(learned(), refusal(30), NOON + timedelta(hours=1), 0).shift == timedelta(0)
+    assert apply_refusal(learned_schedule(), refusal(30), NOON + timedelta(hours=1), 0).shift == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_an_implausible_wait_is_replaced_by_ten_seconds_or_ten_minutes(
 
 
 def test_mails_refused_before_the_pace_was_learned_precede_the_line() -> None:
-    schedule, slots = reserve(learned(), 10, NOON + LEARNING, 0)
+    schedule, slots = reserve(learned_schedule(), 10, NOON + LEARNING, 0)
     schedule, slot = insert(schedule, NOON + LEARNING, 0)
 
     assert slot.inserted
@@ -163,7 +165,7 @@ def test_a_refusal_from_long_ago_reserves_no_place() -> None:
 
 def test_a_retry_takes_the_next_slot_and_the_line_moves_back_by_one() -> None:
     now = NOON + timedelta(minutes=2)
-    schedule, slots = reserve(learned(), 100, now, 0)
+    schedule, slots = reserve(learned_schedule(), 100, now, 0)
     before = [schedule.due(slot) for slot in slots]
     schedule, slot = insert(schedule, now + SECOND, 0)
 
@@ -172,7 +174,7 @@ def test_a_retry_takes_the_next_slot_and_the_line_moves_back_by_one() -> None:
 
 
 def test_a_retry_takes_the_end_of_the_line_where_nothing_waits() -> None:
-    _, slot = insert(learned(), NOON + timedelta(hours=1), 0)
+    _, slot = insert(learned_schedule(), NOON + timedelta(hours=1), 0)
 
     assert not slot.inserted
 
@@ -197,7 +199,7 @@ def test_a_slot_reserved_during_learning_is_invalid_in_the_learned_line() -> Non
 def waiting_line() -> tuple[Schedule, datetime]:
     """Return a line with a started trial, and the due times of its mails."""
     now = NOON + timedelta(minutes=13)
-    schedule, _ = reserve(learned(), 100, now, 0)
+    schedule, _ = reserve(learned_schedule(), 100, now, 0)
     assert schedule.trial is not None
     return schedule, schedule.trial.first + schedule.shift
 
@@ -221,7 +223,7 @@ def test_a_refused_trial_ends_and_delays_the_next_one() -> None:
 
 
 def test_a_refusal_outside_a_trial_lowers_the_pace_once_for_its_mails() -> None:
-    schedule, _ = reserve(learned(), 100, NOON + timedelta(minutes=2), 0)
+    schedule, _ = reserve(learned_schedule(), 100, NOON + timedelta(minutes=2), 0)
     now = NOON + timedelta(minutes=4)
     lower = apply_refusal(schedule, refusal(2), now, 0)
 
@@ -231,13 +233,13 @@ def test_a_refusal_outside_a_trial_lowers_the_pace_once_for_its_mails() -> None:
 
 @pytest.mark.parametrize(("pace", "lower"), [(41, 39), (30, 29), (11, 10), (10, 10), (1, 1)])
 def test_refusals_that_continue_for_hours_do_not_lower_the_pace_to_nothing(pace: int, lower: int) -> None:
-    line = replace(learned(), pace=pace)
+    line = replace(learned_schedule(), pace=pace)
 
     assert apply_refusal(line, refusal(2), NOON + timedelta(hours=1), 0).pace == lower
 
 
 def test_a_pace_below_the_documented_one_is_soon_left_again() -> None:
-    schedule, now, paces = replace(learned(), pace=10), NOON + timedelta(hours=1), []
+    schedule, now, paces = replace(learned_schedule(), pace=10), NOON + timedelta(hours=1), []
     for _ in range(4):
         schedule, _ = reserve(schedule, 60, now, 0)
         now = max(schedule.next_slot, now) + timedelta(minutes=12)
@@ -249,8 +251,8 @@ def test_a_pace_below_the_documented_one_is_soon_left_again() -> None:
 
 
 def test_a_learned_pace_is_never_less_than_what_exchange_documents() -> None:
-    assert learned(1).pace == 30
-    assert learned(45).pace == 45
+    assert learned_schedule(1).pace == 30
+    assert learned_schedule(45).pace == 45
 
 
 def shifted(line: Schedule, by: timedelta) -> Schedule:
@@ -268,7 +270,7 @@ def due(line: Schedule, slots: list[Slot]) -> list[datetime]:
 @pytest.mark.parametrize("minutes", [1, 2, 13, 20])
 def test_what_the_line_was_moved_before_changes_nothing(minutes: int, set_pace: int) -> None:
     now, by = NOON + minutes * MINUTE, timedelta(hours=5)
-    line, _ = reserve(learned(), 70, NOON + MINUTE, set_pace)
+    line, _ = reserve(learned_schedule(), 70, NOON + MINUTE, set_pace)
     line, _ = reserve(line, 200, NOON + 13 * MINUTE, set_pace)
     other = shifted(line, by)
     for after in (now, now + 3 * SECOND, now + 40 * SECOND):
@@ -294,7 +296,7 @@ def test_the_first_pace_is_learned_in_a_line_that_was_shifted(by: timedelta) -> 
 
 
 def test_two_retries_have_two_slots_one_step_apart() -> None:
-    line, _ = reserve(learned(), 10, NOON + LEARNING, 0)
+    line, _ = reserve(learned_schedule(), 10, NOON + LEARNING, 0)
     (line, first), (_, second) = (
         (found := insert(line, NOON + LEARNING, 0)),
         insert(found[0], NOON + LEARNING, 0),
@@ -309,7 +311,7 @@ def test_two_retries_have_two_slots_one_step_apart() -> None:
 
 
 def test_a_retry_at_the_end_of_the_line_takes_one_slot() -> None:
-    line, slot = insert(learned(), NOON + timedelta(hours=1), 0)
+    line, slot = insert(learned_schedule(), NOON + timedelta(hours=1), 0)
     _, (after,) = reserve(line, 1, NOON + timedelta(hours=1), 0)
 
     assert line.due(after) == line.due(slot) + WINDOW / 30
@@ -323,7 +325,7 @@ def test_a_retry_in_a_line_without_steps_takes_its_end() -> None:
 
 def test_mails_of_a_trial_are_sent_at_its_pace_and_later_ones_are_not() -> None:
     now = NOON + 13 * MINUTE
-    line, slots = reserve(learned(), 40, now, 0)
+    line, slots = reserve(learned_schedule(), 40, now, 0)
     steps = [
         round((after - before) / SECOND, 3)
         for before, after in zip(due(line, slots), due(line, slots[1:]), strict=False)
@@ -419,8 +421,8 @@ def random_mails(seed: int, pace: int, mails: float, retries: float, pauses: flo
             line = line.paused(now + chance.randrange(1, 60) * SECOND, now)
         for slot in [each for each in waiting if line.is_missed(each, now)]:
             waiting.remove(slot)
-            line, again = insert(line, now, pace)
-            waiting.append(again)
+            line, new_slot = insert(line, now, pace)
+            waiting.append(new_slot)
     return sent
 
 
@@ -442,7 +444,7 @@ def test_a_set_pace_holds_in_any_order_of_mails_and_retries(
         sent = random_mails(seed, pace, mails, retries, pauses)
 
         assert len(sent) > 1
-        assert at_most(sent, 60) <= pace
+        assert max_within(sent, 60) <= pace
 
 
 @pytest.mark.parametrize(("limit", "is_new"), [(31, True), (36, False)])
@@ -463,8 +465,8 @@ def test_slots_that_a_pause_makes_void_are_not_counted_before_another_mail() -> 
 
 def test_a_trial_is_the_same_in_a_line_that_was_shifted() -> None:
     by, now = timedelta(hours=5), NOON + 13 * MINUTE
-    line, _ = reserve(learned(), 100, now, 0)
-    other, _ = reserve(shifted(learned(), by), 100, now, 0)
+    line, _ = reserve(learned_schedule(), 100, now, 0)
+    other, _ = reserve(shifted(learned_schedule(), by), 100, now, 0)
     assert line.trial is not None
     assert shifted(line, by) == other
 

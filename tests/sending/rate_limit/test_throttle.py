@@ -50,7 +50,7 @@ def row(services: FakeServices, name: str) -> Delivery:
     return services.deliveries.rows[CONTOSO, name]
 
 
-def paced(services: FakeServices, pace: int = 30) -> None:
+def set_pace(services: FakeServices, pace: int = 30) -> None:
     services.configure(mailbox_messages_per_minute=pace)
 
 
@@ -59,7 +59,7 @@ def send(services: FakeServices, *names: str) -> None:
         deliver(a_message(messageId=name), f"q-{name}", services)
 
 
-def again(services: FakeServices) -> None:
+def redeliver(services: FakeServices) -> None:
     """Deliver the next message of the queue when it is due."""
     services.outbox.messages.sort(key=lambda message: message[1])
     text, delay = services.outbox.messages.pop(0)
@@ -118,7 +118,7 @@ def test_a_pause_belongs_to_the_account_mailbox_not_to_the_from_address(
 def test_a_mail_beyond_the_pace_waits_in_the_queue_and_is_written_once(
     services: FakeServices,
 ) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1", "m-2")
 
     waiting = row(services, "m-2")
@@ -126,7 +126,7 @@ def test_a_mail_beyond_the_pace_waits_in_the_queue_and_is_written_once(
     assert services.outbox.messages == [(next_attempt_message(waiting, waiting.slot), 55.4 * SECOND)]
     assert [step.status for step in waiting.history] == [DeliveryStatus.DEFERRED]
 
-    again(services)
+    redeliver(services)
     assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
     assert services.system.now() == NOON + 60.5 * SECOND
     assert row(services, "m-2").attempt == 1
@@ -135,10 +135,10 @@ def test_a_mail_beyond_the_pace_waits_in_the_queue_and_is_written_once(
 def test_mails_are_sent_in_order_of_arrival_and_a_test_mail_goes_first(
     services: FakeServices,
 ) -> None:
-    paced(services, 2)
+    set_pace(services, 2)
     send(services, "m-1", "m-2", "m-3", "m-4", "test-mail:1")
     while services.outbox.messages:
-        again(services)
+        redeliver(services)
 
     left = sorted(services.deliveries.rows.values(), key=lambda mail: mail.updated_at)
     assert [mail.message_id for mail in left] == ["m-1", "m-2", "test-mail:1", "m-3", "m-4"]
@@ -153,7 +153,7 @@ def test_a_refused_mail_has_the_next_slot_and_no_growing_wait(services: FakeServ
         assert found.attempt == attempt
         assert found.next_attempt_at
         assert 20 * SECOND <= found.next_attempt_at - found.history[0].at <= 70 * attempt * SECOND
-        again(services)
+        redeliver(services)
     assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
 
 
@@ -165,7 +165,7 @@ def pause(services: FakeServices, seconds: float) -> None:
 def test_a_mail_whose_line_was_delayed_is_requeued_without_further_cost(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1", "m-2")
     pause(services, 30)
     before = services.outbox.messages[0][0]
@@ -173,11 +173,11 @@ def test_a_mail_whose_line_was_delayed_is_requeued_without_further_cost(
     with monkeypatch.context() as patched:
         for port in ("deliveries", "requests"):
             patched.setattr(services, port, None)
-        again(services)
+        redeliver(services)
 
     assert services.outbox.messages == [(before, 30 * SECOND)]
     assert services.schedules.reads == schedule_reads
-    again(services)
+    redeliver(services)
     assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
     assert services.system.now() == NOON + 90.5 * SECOND
 
@@ -185,26 +185,26 @@ def test_a_mail_whose_line_was_delayed_is_requeued_without_further_cost(
 def test_a_mail_that_comes_much_later_than_its_row_says_updates_the_row(
     services: FakeServices,
 ) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1", "m-2")
     pause(services, 600)
-    again(services)
+    redeliver(services)
 
     assert row(services, "m-2").next_attempt_at == NOON + 660.5 * SECOND
 
 
 def test_a_process_that_does_not_know_the_line_reads_the_row_of_the_mail(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1", "m-2")
     pause(services, 30)
     services.throttle = services.new_throttle()
-    again(services)
+    redeliver(services)
 
     assert row(services, "m-2").next_attempt_at == NOON + 90.5 * SECOND
 
 
 def test_a_mail_that_comes_long_after_its_slot_gets_another_one(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1", "m-2", "m-3")
     services.system.pass_time(timedelta(hours=1))
     texts = [text for text, _ in services.outbox.messages]
@@ -219,7 +219,7 @@ def test_a_mail_that_comes_long_after_its_slot_gets_another_one(services: FakeSe
 def test_a_mail_with_a_slot_after_its_deadline_is_tried_before_and_expires(
     services: FakeServices,
 ) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1", "m-2", "m-3")
     deliver(a_message(messageId="m-4", expiresAt="2026-11-23T12:02:30Z"), "q-4", services)
 
@@ -232,7 +232,7 @@ def test_a_mail_with_a_slot_after_its_deadline_is_tried_before_and_expires(
 
 
 def test_a_new_mail_whose_time_ends_before_its_slot_expires_at_once(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1")
     deliver(a_message(messageId="m-2", expiresAt="2026-11-23T12:00:30Z"), "q-2", services)
 
@@ -241,7 +241,7 @@ def test_a_new_mail_whose_time_ends_before_its_slot_expires_at_once(services: Fa
 
 
 def test_mails_that_expire_before_the_line_ends_delay_no_other_mail(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1")
     for number in range(10):
         name = f"short-{number}"
@@ -254,16 +254,16 @@ def test_mails_that_expire_before_the_line_ends_delay_no_other_mail(services: Fa
 
 
 def test_a_mail_with_a_slot_shortly_before_its_deadline_keeps_it(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1")
     deliver(a_message(messageId="m-2", expiresAt="2026-11-23T12:01:10Z"), "q-2", services)
-    again(services)
+    redeliver(services)
 
     assert row(services, "m-2").status is DeliveryStatus.ACCEPTED
 
 
 def test_a_mail_that_was_queued_twice_waits_once(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1", "m-2")
     deliver(a_message(messageId="m-2"), "q-other", services)
 
@@ -279,7 +279,7 @@ def test_a_mail_that_was_queued_twice_waits_once(services: FakeServices) -> None
     ],
 )
 def test_without_the_table_each_process_keeps_the_pace(services: FakeServices, error: Exception) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     services.schedules.fail = [error] * 20
     send(services, "m-1", "m-2")
 
@@ -290,7 +290,7 @@ def test_without_the_table_each_process_keeps_the_pace(services: FakeServices, e
 def test_a_mail_returns_soon_while_too_many_processes_change_the_row(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paced(services)
+    set_pace(services)
     monkeypatch.setattr(services.schedules, "save", lambda *_: None)
     send(services, "m-1")
 
@@ -301,7 +301,7 @@ def test_a_mail_returns_soon_while_too_many_processes_change_the_row(
 
 
 def test_two_processes_never_have_the_same_slot(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     first, second = services.throttle, services.new_throttle()
     for throttle in (first, second):
         throttle.for_sender(ADA).check_pause()
@@ -327,22 +327,22 @@ def test_processes_store_their_accepted_mails_while_the_pace_is_learned(services
     assert services.system.now() - NOON == 5 * SECOND
 
 
-@pytest.mark.parametrize(("asked", "waited"), [(30, 30), (1e9, 600)])
+@pytest.mark.parametrize(("retry_after", "waited"), [(30, 30), (1e9, 600)])
 def test_a_refusal_is_stored_at_once_while_the_pace_is_learned(
-    services: FakeServices, asked: float, waited: int
+    services: FakeServices, retry_after: float, waited: int
 ) -> None:
-    services.transport.fail = [throttled(asked)]
+    services.transport.fail = [throttled(retry_after)]
     send(services, "m-1")
 
     found = row(services, "m-1")
     assert (services.system.slept, found.slot) == ([], None)
     assert found.next_attempt_at == NOON + waited * SECOND
-    again(services)
+    redeliver(services)
     assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
 
 
 def test_a_slot_before_the_line_is_void_once_a_pause_covers_it(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     throttle = services.throttle
     send(services, "m-1")
     with pytest.raises(LaterSlotError):
@@ -357,7 +357,7 @@ def test_a_slot_before_the_line_is_void_once_a_pause_covers_it(services: FakeSer
 
 
 def test_a_clock_that_is_wrong_changes_no_slot(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1")
     services.system.set_clock(timedelta(hours=5))
     services.throttle = services.new_throttle()
@@ -380,7 +380,7 @@ def test_a_clock_set_back_after_a_pause_was_read_does_not_extend_the_pause(
 
 
 def test_a_slot_of_another_mailbox_is_void(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     other = sender_of(replace(some_settings(), tenant_id=FABRIKAM))
     mine = services.throttle.for_sender(ADA).wait_for_slot(None, first=False)
     theirs = services.throttle.for_sender(other).wait_for_slot(None, first=False)
@@ -392,7 +392,7 @@ def test_a_slot_of_another_mailbox_is_void(services: FakeServices) -> None:
 
 
 def test_a_mail_whose_mailbox_has_changed_takes_no_place_of_the_old_one(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     mailbox_schedule = services.throttle.for_sender(ADA).schedule
     far = Slot(NOON + timedelta(hours=5), mailbox=mailbox_schedule._key[:8])
 
@@ -406,7 +406,7 @@ def test_a_mail_whose_mailbox_has_changed_takes_no_place_of_the_old_one(services
 def test_whether_a_mails_time_ends_before_the_line_is_judged_by_one_clock(
     services: FakeServices, behind: timedelta
 ) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     services.system.set_clock(-behind)
     services.throttle.for_sender(ADA).wait_for_slot(None, first=False)
     services.system.pass_time(55 * SECOND)
@@ -477,7 +477,7 @@ def test_a_request_that_another_thread_added_meanwhile_is_not_added_twice(
 
 
 def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) -> None:
-    paced(services)
+    set_pace(services)
     mailbox_schedule = services.throttle.for_sender(ADA).schedule
     mailbox_schedule._needing_slot = {0}
     first, second = mailbox_schedule.take(first=False), mailbox_schedule.take(first=False)
@@ -487,7 +487,7 @@ def test_one_write_reserves_for_every_thread_that_waits(services: FakeServices) 
 
 
 def test_a_reserved_slot_that_no_thread_took_in_time_is_dropped(services: FakeServices) -> None:
-    paced(services)
+    set_pace(services)
     mailbox_schedule = services.throttle.for_sender(ADA).schedule
     mailbox_schedule._needing_slot = {0}
     mailbox_schedule.take(first=False)
@@ -511,7 +511,7 @@ def test_waiting_for_the_write_of_another_thread_ends_with_the_attempt(services:
 
 
 def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     mailbox_schedule = services.throttle.for_sender(ADA).schedule
     for wrong in (
         Schedule(end=NOON + timedelta(days=3)),
@@ -529,10 +529,10 @@ def test_times_that_cannot_be_true_begin_a_new_line(services: FakeServices) -> N
 
 
 def test_a_mail_submitted_again_after_its_request_was_lost_is_stored_again(services: FakeServices) -> None:
-    paced(services, 1)
+    set_pace(services, 1)
     send(services, "m-1", "m-2")
     services.requests.remove(CONTOSO, "m-2")
-    again(services)
+    redeliver(services)
     assert row(services, "m-2").status is DeliveryStatus.EXPIRED
 
     send(services, "m-3", "m-2")
@@ -560,8 +560,8 @@ def test_a_mailbox_over_its_quota_is_probed_and_keeps_its_pace(
 ) -> None:
     services.transport.fail = [SendingLimitError(address="a")] * 3
     send(services, "m-1", "m-2")
-    again(services)
-    again(services)
+    redeliver(services)
+    redeliver(services)
 
     (schedule,) = services.schedules.rows.values()
     assert (schedule.pace, schedule.learning_since) == (0, None)
@@ -572,14 +572,14 @@ def test_a_mailbox_over_its_quota_is_probed_and_keeps_its_pace(
 def test_a_lower_limit_applies_to_waiting_mails_and_keeps_their_order(
     services: FakeServices, before: int, limit: int
 ) -> None:
-    paced(services, before)
+    set_pace(services, before)
     names = [f"m-{number:03}" for number in range(4 * before)]
     send(services, *names)
-    paced(services, limit)
+    set_pace(services, limit)
     services.throttle = services.new_throttle()
     changed_at = services.system.now()
     while services.outbox.messages:
-        again(services)
+        redeliver(services)
 
     left = sorted(services.deliveries.rows.values(), key=lambda mail: mail.updated_at)
     assert [mail.message_id for mail in left] == names
@@ -592,14 +592,14 @@ def test_a_lower_limit_applies_to_waiting_mails_and_keeps_their_order(
 
 
 def test_a_higher_limit_leaves_the_mails_that_wait_their_slots(services: FakeServices) -> None:
-    paced(services, 2)
+    set_pace(services, 2)
     send(services, *(f"m-{number}" for number in range(6)))
     before = row(services, "m-5").next_attempt_at
-    paced(services, 60)
+    set_pace(services, 60)
     services.throttle = services.new_throttle()
     send(services, "m-6")
     while services.outbox.messages:
-        again(services)
+        redeliver(services)
 
     assert row(services, "m-5").updated_at == before
     assert row(services, "m-6").updated_at > row(services, "m-5").updated_at

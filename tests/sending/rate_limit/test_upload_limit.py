@@ -24,7 +24,7 @@ SECOND = timedelta(seconds=1)
 LARGE = bytes(3 * CHUNK_BYTES + 1)
 
 
-def begun(sizes: list[int], now: datetime = NOON) -> list[float]:
+def upload_starts(sizes: list[int], now: datetime = NOON) -> list[float]:
     """Reserve files in order and return the seconds until each starts."""
     schedule, found = Schedule(), []
     for size in sizes:
@@ -34,15 +34,15 @@ def begun(sizes: list[int], now: datetime = NOON) -> list[float]:
 
 
 def test_uploads_within_the_limit_start_at_once_and_others_after_the_span() -> None:
-    assert begun([100 * MB, 50 * MB, 50 * MB]) == [0, 0, SPAN.total_seconds()]
+    assert upload_starts([100 * MB, 50 * MB, 50 * MB]) == [0, 0, SPAN.total_seconds()]
 
 
 def test_uploads_start_in_order_of_arrival_so_that_none_waits_for_ever() -> None:
-    assert begun([100 * MB, 140 * MB, 10 * MB]) == [0, SPAN.total_seconds(), SPAN.total_seconds()]
+    assert upload_starts([100 * MB, 140 * MB, 10 * MB]) == [0, SPAN.total_seconds(), SPAN.total_seconds()]
 
 
 def test_a_file_above_the_limit_gets_a_whole_period() -> None:
-    assert begun([10 * MB, 400 * MB, 1]) == [0, SPAN.total_seconds(), 2 * SPAN.total_seconds()]
+    assert upload_starts([10 * MB, 400 * MB, 1]) == [0, SPAN.total_seconds(), 2 * SPAN.total_seconds()]
 
 
 def test_uploads_in_five_minutes_stay_in_the_limit_and_the_row_stays_small() -> None:
@@ -81,7 +81,7 @@ def row(services: FakeServices, name: str) -> Delivery:
     return services.deliveries.rows[CONTOSO, name]
 
 
-def again(services: FakeServices) -> None:
+def redeliver(services: FakeServices) -> None:
     """Deliver the next message of the queue when it is due."""
     text, delay = services.outbox.messages.pop(0)
     services.system.pass_time(delay)
@@ -89,7 +89,7 @@ def again(services: FakeServices) -> None:
 
 
 def uploaded(services: FakeServices) -> int:
-    return services.transport.asked.count("open_upload")
+    return services.transport.calls.count("open_upload")
 
 
 def test_a_mail_whose_file_exceeds_the_limit_waits_and_uses_no_attempt(
@@ -101,10 +101,10 @@ def test_a_mail_whose_file_exceeds_the_limit_waits_and_uses_no_attempt(
     assert uploaded(services) == 2
     assert (waiting.status, waiting.attempt) == (DeliveryStatus.DEFERRED, 0)
     assert waiting.next_attempt_at == NOON + SPAN
-    again(services)
+    redeliver(services)
     assert (row(services, "m-1").status, row(services, "m-1").attempt) == (DeliveryStatus.ACCEPTED, 1)
     assert uploaded(services) == 3
-    assert services.transport.asked.count("create_draft") == 1
+    assert services.transport.calls.count("create_draft") == 1
 
 
 def test_the_bytes_of_all_hosts_count_together(services: FakeServices) -> None:
@@ -120,7 +120,7 @@ def test_a_file_whose_time_was_missed_gets_another_one(services: FakeServices) -
     deliver(a_mail("m-1", 3), "q-1", services)
     services.system.pass_time(timedelta(hours=1))
     (schedule,) = services.schedules.rows.values()
-    again(services)
+    redeliver(services)
     (after,) = services.schedules.rows.values()
 
     assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
@@ -131,7 +131,7 @@ def test_a_continued_upload_counts_only_the_rest(services: FakeServices) -> None
     services.transport.fail_at = {"put_chunk": [None, TransientError("graph_unavailable")]}
     deliver(a_mail("m-1", 1), "q-1", services)
     (schedule,) = services.schedules.rows.values()
-    again(services)
+    redeliver(services)
     (after,) = services.schedules.rows.values()
 
     assert row(services, "m-1").status is DeliveryStatus.ACCEPTED
