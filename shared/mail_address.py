@@ -79,5 +79,13 @@ def address_key(text: str) -> str:
     return _lower(f"{found.local_part}@{found.ascii_domain}")
 
 
+def address_forms(address: str) -> frozenset[str]:
+    """Return a checked address with its domain in Unicode and in ASCII."""
+    found = validate_email(address, check_deliverability=False)
+    return frozenset(
+        {address, *(f"{found.local_part}@{each}" for each in (found.domain, found.ascii_domain))}
+    )
+
+
 def _lower(text: str) -> str:
     return text.translate(_ASCII_LOWER)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from shared.consent.flow import FlowStatus
 from shared.deliveries.status import PENDING
+from shared.mail_address import address_forms
 from shared.operate.record import DeletionServices, record_action, say
 
 if TYPE_CHECKING:
@@ -81,15 +82,17 @@ class Places:
 
 
 class _Address:
-    """The address, in upper or lower case, not as part of a longer one."""
+    """The address in any form, not as part of a longer one."""
 
     def __init__(self, address: str) -> None:
-        whole = rf"(?<![\w.+%-]){re.escape(address)}(?![\w-]|\.\w)"
+        forms = "|".join(map(re.escape, sorted(address_forms(address))))
+        # An apostrophe after a letter belongs to the name, as in O'Brien; any other one is a quotation mark.
+        whole = rf"(?<![\w.+%-])(?<!\w')(?:{forms})(?![\w-]|\.\w)"
         self._pattern = re.compile(whole, re.IGNORECASE)
 
     def is_in(self, value: object) -> bool:
         """Return whether a value contains the address anywhere."""
-        return self._pattern.search(value if isinstance(value, str) else repr(value)) is not None
+        return self._pattern.search(value if isinstance(value, str) else _text_of(value)) is not None
 
     def is_in_text(self, text: bytes) -> bool:
         """Return whether a stored text contains it, also with JSON escapes."""
@@ -116,6 +119,17 @@ class _Address:
     def _removed_from_facts(self, problem: ActiveProblem) -> ActiveProblem:
         params = {name: self._pattern.sub(_REMOVED, fact) for name, fact in problem.params.items()}
         return replace(problem, params=params)
+
+
+def _text_of(value: object) -> str:
+    """Write all members of a value; `repr` escapes some apostrophes."""
+    return json.dumps(value, default=_members, ensure_ascii=False)
+
+
+def _members(value: object) -> object:
+    if is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return str(value)
 
 
 def delete_address(address: str, code: str | None, ports: DeleteAddressServices) -> bool:

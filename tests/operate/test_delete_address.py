@@ -129,6 +129,39 @@ def test_an_address_of_which_this_is_a_part_is_another_one(
         assert "Finished mails: 0" in read_output()
 
 
+def test_the_address_of_o_brien_is_not_that_of_brien(services: FakeServices, read_output: ReadOutput) -> None:
+    late = services.deliveries.rows[CONTOSO, "late"]
+    services.deliveries.add(replace(late, message_id="whole", from_address="o'brien@contoso.com"))
+    services.deliveries.add(replace(late, message_id="quoted", correlation_id="for 'brien@contoso.com'"))
+
+    confirm(services, read_output, "brien@contoso.com")
+
+    assert services.deliveries.rows[CONTOSO, "whole"].from_address == "o'brien@contoso.com"
+    assert services.deliveries.rows[CONTOSO, "quoted"].correlation_id == "for '[deleted]'"
+
+
+def test_an_address_is_found_in_a_text_with_both_kinds_of_quotes(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
+    late = services.deliveries.rows[CONTOSO, "late"]
+    services.deliveries.add(replace(late, message_id="m", correlation_id='"Q1" of o\'brien@contoso.com'))
+
+    confirm(services, read_output, "o'brien@contoso.com")
+
+    assert services.deliveries.rows[CONTOSO, "m"].correlation_id == '"Q1" of [deleted]'
+
+
+@pytest.mark.parametrize("given", ["eve@müller.example", "eve@xn--mller-kva.example"])
+def test_an_international_domain_is_found_in_both_forms(
+    services: FakeServices, read_output: ReadOutput, given: str
+) -> None:
+    for form in ("müller.example", "xn--mller-kva.example", "MÜLLER.example"):
+        late = services.deliveries.rows[CONTOSO, "late"]
+        services.deliveries.add(replace(late, message_id=form, from_address=f"eve@{form}"))
+
+    assert "Finished mails: 3" in confirm(services, read_output, given)
+
+
 def test_an_address_is_found_in_bodies_json_escapes_and_invalid_json(
     services: FakeServices, read_output: ReadOutput
 ) -> None:
