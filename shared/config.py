@@ -78,11 +78,8 @@ class SchedulerConfig:
             ConfigurationError: a setting is missing or wrong; it names the setting.
         """
         env = AppSettingsReader(environ)
-        config = cls(
-            _storage(env, ("queue", "blob")),
-            env.guids("ALLOWED_TENANT_IDS", ""),
-            env.url("PUBLIC_BASE_URL", ""),
-        )
+        storage = _storage(env, ("queue", "blob"))
+        config = cls(storage, env.guids("ALLOWED_TENANT_IDS", ""), env.url("PUBLIC_BASE_URL", ""))
         env.check()
         return config
 
@@ -123,14 +120,16 @@ class AppConfig:
     outcome_queues: frozenset[str] = frozenset()
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> AppConfig:
-        """Read and validate every setting.
+    def from_env(
+        cls, environ: Mapping[str, str] = os.environ, credential: ClientCredential | None = None
+    ) -> AppConfig:
+        """Read and validate every setting; a given `credential` is not read.
 
         Raises:
             ConfigurationError: a setting is missing or wrong; it names the setting.
         """
         env = AppSettingsReader(environ)
-        config = _read(env)
+        config = _read(env, credential)
         env.check()
         return config
 
@@ -172,7 +171,7 @@ def _storage(env: AppSettingsReader, services: Collection[str] = STORAGE_SERVICE
     )
 
 
-def _read(env: AppSettingsReader) -> AppConfig:
+def _read(env: AppSettingsReader, credential: ClientCredential | None = None) -> AppConfig:
     """Read every setting; afterwards `env.problems` has what is wrong.
 
     Raises:
@@ -185,7 +184,7 @@ def _read(env: AppSettingsReader) -> AppConfig:
     config = AppConfig(
         entra_tenant_id=home,
         entra_client_id=env.guid("ENTRA_CLIENT_ID"),
-        credential=_credential(env, cloud),
+        credential=credential or _credential(env, cloud),
         authority_host=env.host("ENTRA_AUTHORITY_HOST", cloud.authority_host),
         graph_endpoint=env.host("GRAPH_ENDPOINT", cloud.graph_endpoint),
         graph_resource=cloud.graph_endpoint,
@@ -219,10 +218,8 @@ def _allowed_tenants(env: AppSettingsReader, home: str) -> frozenset[str]:
 
 
 def _vault_identity(env: AppSettingsReader) -> str | None:
-    """Return the identity of storage, else the app registration's.
-
-    `_credential` checks the format of the second one.
-    """
+    """Return the identity of storage, else the app registration's."""
+    # `_credential` checks its format.
     second = env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "").lower()
     return env.guid("AzureWebJobsStorage__clientId", "") or second or None
 

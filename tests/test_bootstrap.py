@@ -12,6 +12,7 @@ import pytest
 
 from shared.bootstrap import Services, services
 from shared.errors import ConfigurationError
+from shared.operate.services import operator_services
 from shared.scheduler_bootstrap import scheduler_services
 from tests.fakes import CONFIG, FABRIKAM, FakeSystem, MemorySchedules
 from tests.test_config import GIVEN
@@ -134,6 +135,27 @@ def test_the_command_of_a_scheduler_needs_only_queue_and_container(monkeypatch: 
     assert scheduler.outbox is not None
     assert scheduler.files is not None
     assert (scheduler.allowed_tenants, scheduler.public_base_url) == (frozenset(), "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENTRA_CLIENT_SECRET", "@Microsoft.KeyVault(VaultName=v;SecretName=entra-client-secret)"),
+        ("ENTRA_CLIENT_CERTIFICATE_PATH", "/mounts/certificates/app.pem"),
+    ],
+)
+def test_the_command_of_an_operator_needs_no_credential_of_the_app(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    """Azure lists settings without the secret; the app's files are elsewhere."""
+    for each, given in (GIVEN | BY_IDENTITY | {"ENTRA_CLIENT_SECRET": "", name: value}).items():
+        monkeypatch.setenv(each, given)
+
+    operator = operator_services()
+
+    assert operator.vault is not None
+    assert operator.allowed_tenants == {GIVEN["ENTRA_TENANT_ID"].lower()}
+    assert capsys.readouterr().err == ""
 
 
 def test_a_process_logs_at_its_start_what_is_wrong_with_its_settings(

@@ -138,6 +138,6 @@ def _reason(text: str) -> str:
 
 
 if __name__ == "__main__":
-    from shared.bootstrap import services
+    from shared.operate.services import operator_services
 
-    sys.exit(main(sys.argv[1:], services()))
+    sys.exit(main(sys.argv[1:], operator_services()))
