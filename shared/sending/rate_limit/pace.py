@@ -35,7 +35,6 @@ _MIN_PACE = 10
 _MAX_TRIAL = timedelta(hours=2)
 #: How long all hosts share four requests after Graph received too many.
 _SHARING_TIME = timedelta(minutes=10)
-_NONE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,7 @@ def _lower_pace(schedule: Schedule, before: Schedule, now: datetime) -> Schedule
     if now < schedule.refusals_count_from:
         return schedule
     slower = max(schedule.pace - max(schedule.pace // 20, 1), min(schedule.pace, _MIN_PACE))
-    return replace(
-        schedule, pace=slower, refusals_count_from=max(schedule.end + schedule.shift, now) + WINDOW
-    )
+    return replace(schedule, pace=slower, refusals_count_from=_when_all_have_new_pace(schedule, now))
 
 
 def settle_pace(schedule: Schedule, now: datetime) -> Schedule:
@@ -122,12 +119,10 @@ def settle_pace(schedule: Schedule, now: datetime) -> Schedule:
         return replace(learned, first=first, end=first, refusals_count_from=first + schedule.shift + WINDOW)
     trial = schedule.trial
     if trial is not None and now > trial.last + schedule.shift + WINDOW:
-        # A minute contained mails of both paces.
+        # A trial lasts half a minute, so Graph has accepted a minute with the mean of both paces.
         pace = (schedule.pace + trial.pace) // 2
-        refusals_count_from = max(schedule.end + schedule.shift, now) + WINDOW
-        return replace(
-            schedule, trial=None, pace=pace, refusals_count_from=refusals_count_from, next_trial=FIRST_TRIAL
-        )
+        over = _when_all_have_new_pace(schedule, now)
+        return replace(schedule, trial=None, pace=pace, refusals_count_from=over, next_trial=FIRST_TRIAL)
     return schedule
 
 
@@ -141,6 +136,9 @@ def maybe_start_trial(schedule: Schedule, at: datetime, now: datetime) -> Schedu
     return replace(schedule, trial=Trial(pace, first, first + WINDOW / 2))
 
 
-def _end_of_line(schedule: Schedule, now: datetime) -> datetime:
-    """Return when all mails that wait now, at the pace of before, are sent."""
+def _when_all_have_new_pace(schedule: Schedule, now: datetime) -> datetime:
+    """Return when the mails of the last minute all have the new pace.
+
+    The mails that wait now keep the slots of the pace before.
+    """
     return max(schedule.end + schedule.shift, now) + WINDOW

@@ -227,8 +227,12 @@ def test_a_refusal_outside_a_trial_lowers_the_pace_once_for_its_mails() -> None:
     now = NOON + timedelta(minutes=4)
     lower = apply_refusal(schedule, refusal(2), now, 0)
 
+    # The pause of two seconds shifts the line; the mails in it have the slots of the pace before.
+    end = lower.end + lower.shift
+    assert lower.shift > schedule.shift
     assert lower.pace == 29
-    assert apply_refusal(lower, refusal(2), now + MINUTE, 0).pace == 29
+    assert apply_refusal(lower, refusal(2), end + WINDOW - SECOND, 0).pace == 29
+    assert apply_refusal(lower, refusal(2), end + WINDOW, 0).pace == 28
 
 
 @pytest.mark.parametrize(("pace", "lower"), [(41, 39), (30, 29), (11, 10), (10, 10), (1, 1)])
