@@ -80,6 +80,7 @@ def record_action(
 
 
 def say(line: str) -> None:
-    """Print one line."""
-    sys.stdout.write(f"{line}\n")
+    """Print one line; a reason can have characters that the output lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(f"{line}\n".encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

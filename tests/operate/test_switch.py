@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 from datetime import timedelta
 
 import pytest
@@ -50,6 +52,16 @@ def test_pause_stores_the_switch_with_its_reason(
 
     assert services.pause_store.pause == SendingPause(NOON, "installing version 1.4", CLIENT_ID)
     assert "paused since 2026-11-23 12:00:00 UTC: installing version 1.4" in capsys.readouterr().out
+
+
+def test_a_reason_that_the_output_can_not_show_is_no_failure(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
+
+    assert operate(services, "pause", "--reason", "konserwacja za\u0142\u0105cznik\u00f3w") == 0
+    assert b"za\\u0142\\u0105cznik\xf3w" in written.getvalue()
 
 
 def test_a_second_pause_reports_the_start_of_the_first(
