@@ -44,7 +44,7 @@ def abandon(draft_state: DraftState, mailbox: Mailbox, ports: SendingServices) -
             for draft_id in left_of(draft, found, mailbox):
                 mailbox.call_without_pause(partial(_remove, ports.transport, draft_id))
         for draft_id in draft.left:
-            mailbox.call_without_pause(partial(_remove_unsent, ports.transport, draft_id))
+            mailbox.call_without_pause(partial(_remove, ports.transport, draft_id))
     draft_state.remove()
 
 
@@ -106,11 +106,10 @@ def left_of(draft: Draft | None, found: Iterable[FoundMail], mailbox: Mailbox) -
 
 
 def _remove(transport: MailTransport, draft_id: str, token: str, sender: Sender) -> None:
-    transport.remove(token, sender, draft_id)
+    """Remove a draft unless it was sent and so is the mail's copy.
 
-
-def _remove_unsent(transport: MailTransport, draft_id: str, token: str, sender: Sender) -> None:
-    """Remove a draft unless it was sent and so is the mail's copy."""
+    The stored state can be wrong: a suspended worker may have written it late, or a person sent the draft.
+    """
     if any(mail.is_draft for mail in transport.find_draft(token, sender, draft_id)):
         transport.remove(token, sender, draft_id)
 

@@ -113,6 +113,15 @@ def test_a_mail_whose_file_changed_does_not_wait_for_its_draft(
     assert (services.transport.drafts, copies(services), stored_draft(services)) == ([], 1, None)
 
 
+def test_a_draft_that_a_person_sent_keeps_its_copy(services: FakeServices) -> None:
+    (draft,) = services.transport.drafts
+    draft.is_draft = False
+    services.deliveries.save(row(services).transition(DeliveryStatus.EXPIRED, NOON))
+    the_timer_comes(services)
+
+    assert (copies(services), stored_draft(services)) == (1, None)
+
+
 def test_what_cannot_be_removed_is_in_the_log(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
