@@ -16,7 +16,7 @@ tenant_id=$(printf %s "$MAIL_TENANT_ID" | tr '[:upper:]' '[:lower:]')
 # Storage refuses a token without a version. --retry repeats 408, 429, 5xx and broken connections. The response to
 # a refused request is written to standard error.
 call() {
-  curl --silent --show-error --fail-with-body --retry 5 --retry-connrefused \
+  curl --silent --show-error --globoff --fail-with-body --retry 5 --retry-connrefused \
     --header "Authorization: Bearer $MAIL_ACCESS_TOKEN" --header "x-ms-version: 2024-11-04" "$@" >&2
 }
 

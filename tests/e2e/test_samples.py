@@ -129,7 +129,8 @@ def execute(stack: LocalStack, sample: Sample, *command: str) -> subprocess.Comp
 
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
-    path = tmp_path / "report.pdf"
+    # A browser names a second download so, and curl takes such signs for patterns.
+    path = tmp_path / "Umsatz größe [1] {a,b} 50 % #2.pdf"
     path.write_bytes(REPORT)
     return path
 
@@ -169,7 +170,9 @@ def test_a_sample_sends_its_report_once_however_often_it_runs(
     (mail,) = mails_of(stack.microsoft365.mails(), message_id)
     assert mail.recipients == ["cfo@contoso.com"]
     assert mail.body == "<p>Grüße, the report is attached.</p>"
-    assert [(file.name, file.read()) for file in mail.attachments] == [("report.pdf", REPORT)]
+    # A shell has no function that quotes a name for JSON.
+    shown = "report.pdf" if name == "REST" else report.name
+    assert [(file.name, file.read()) for file in mail.attachments] == [(shown, REPORT)]
 
 
 @pytest.mark.parametrize(
