@@ -141,7 +141,7 @@ def _clear(settings: TenantSettings, ports: SettingsPorts) -> None:
 
 
 def etag_of(settings: TenantSettings) -> str:
-    """Return the ETag (a strong validator, RFC 9110 section 8.8.3).
+    """Return the ETag, written as a strong one, as `If-Match` requires.
 
     It covers only what admins decide: a refreshed token or a waiting mail changes the response, but does not
     conflict with a change by an admin.
@@ -151,8 +151,14 @@ def etag_of(settings: TenantSettings) -> str:
 
 
 def _check_precondition(request: Request, settings: TenantSettings) -> None:
+    """Compare the ETags in `If-Match`, if any.
+
+    A gateway that compresses responses makes the ETag weak (`W/"…"`). It matches too: nothing here depends on
+    the bytes of a response.
+    """
     expected = request.headers.get("if-match", "*")
-    if expected != "*" and etag_of(settings) not in [tag.strip() for tag in expected.split(",")]:
+    tags = [tag.strip().removeprefix("W/") for tag in expected.split(",")]
+    if expected != "*" and etag_of(settings) not in tags:
         raise PreconditionFailedError("settings_changed")
 
 

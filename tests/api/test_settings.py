@@ -293,7 +293,7 @@ def test_a_changed_page_gets_a_conflict_before_it_overwrites(ports: FakeServices
     assert shown(ports)["status"] == "enabled"
 
 
-@pytest.mark.parametrize("form", ["{}", "*", '"other", {}'])
+@pytest.mark.parametrize("form", ["{}", "*", '"other", {}', "W/{}", 'W/"other",W/{}'])
 def test_a_page_that_saw_the_present_settings_may_change_them(ports: FakeServices, form: str) -> None:
     complete_consent(ports)
     seen = call(settings_api.read, ports).headers["ETag"]
